@@ -1,0 +1,1 @@
+"""Parse the command line, call the capability, render what it returns."""

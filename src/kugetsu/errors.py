@@ -1,0 +1,76 @@
+"""The errors that kugetsu raises on purpose: each says its cause, most say a remedy, and each knows its exit code.
+
+Exit codes are those of the command line (0 done, 1 error, 2 cap reached, 3 bad usage or input, 4 not found,
+5 conflict, 6 log damaged, 128+N ended by signal N).
+"""
+
+from __future__ import annotations
+
+
+class KugetsuError(Exception):
+    """Base of every error that a command reports in one line.
+
+    ``hint`` is the remedy: a command or a setting that helps, shown below the error. ``code`` is the stable
+    name that ``--json`` prints; ``exit_code`` is the status of the process.
+    """
+
+    exit_code = 1
+    code = "error"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class CapReached(KugetsuError):
+    """No slot is free (or no memory for another agent): nothing was changed, try again later."""
+
+    exit_code = 2
+    code = "cap_reached"
+
+
+class BadInput(KugetsuError):
+    """An argument, a reference or a setting cannot be understood."""
+
+    exit_code = 3
+    code = "bad_input"
+
+
+class NotFound(KugetsuError):
+    """The named task, session, event or repository is not there."""
+
+    exit_code = 4
+    code = "not_found"
+
+
+class Conflict(KugetsuError):
+    """The state of things forbids it: already running, worktree dirty, commits unpushed, pull request open."""
+
+    exit_code = 5
+    code = "conflict"
+
+
+class LogDamaged(KugetsuError):
+    """The event log does not verify: a line is torn, flipped, missing, repeated, swapped or edited."""
+
+    exit_code = 6
+    code = "log_damaged"
+
+
+class LogWriteFailed(KugetsuError):
+    """An append did not reach the disk (full, read-only, over a limit): the log was cut back, nothing was lost."""
+
+    code = "log_write_failed"
+
+
+class AgentUnavailable(KugetsuError):
+    """The agent program is missing, too old or not configured."""
+
+    code = "agent_unavailable"
+
+
+class GitFailed(KugetsuError):
+    """A git command failed; the message carries what git said."""
+
+    code = "git_failed"

@@ -1,0 +1,1 @@
+"""The append-only event log: its protocol, its engines, its checkpoint and its index."""

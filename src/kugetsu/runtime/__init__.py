@@ -1,0 +1,1 @@
+"""Effects: processes, worktrees, the dispatcher, the runner and reconciliation."""
