@@ -1,0 +1,216 @@
+"""Which process is meant: boot id + pid + start time, and signals that cannot hit another one.
+
+A pid alone names whoever has it now; after a reboot or a reuse that is a stranger. An identity adds the boot id and
+the start time (clock ticks since boot, field 22 of ``/proc/<pid>/stat``). Signals go through a pidfd which is
+opened first and compared afterwards: whatever happens to the number in between, the pidfd keeps meaning
+the process that was compared. What is left is a reuse of the same pid within one tick (10 ms).
+
+Weaker without Linux: macOS has neither pidfd nor /proc. There the start time comes from ``ps`` in whole seconds, and
+between the comparison and the signal the pid could change hands.
+
+Kept free of imports: ``kugetsu status`` and the lean waiter load it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from typing import TypedDict
+
+    class Identity(TypedDict):
+        """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds)."""
+
+        boot: str
+        pid: int
+        start: int
+
+else:
+    import _signal  # the module `signal` costs 3 ms and 0.8 MB for its enums
+
+    Identity = dict
+
+HAS_PROC = os.path.exists("/proc/self/stat")
+
+_DEAD = ("Z", "X", "x")
+_boot: str | None = None
+
+
+class Stat:
+    """What the kernel says of a process: pid, parent, state letter, number of threads, start time."""
+
+    __slots__ = ("parent", "pid", "start", "state", "threads")
+
+    def __init__(self, pid: int, parent: int, state: str, threads: int, start: int) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.state = state
+        self.threads = threads
+        self.start = start
+
+    @property
+    def dead(self) -> bool:
+        """Ended, and only waiting to be reaped. A leader whose threads run on is a zombie too, but not dead."""
+        return self.state in _DEAD and self.threads <= 1
+
+    def identity(self) -> Identity:
+        """The identity to record, and to signal by."""
+        return {"boot": boot_id(), "pid": self.pid, "start": self.start}
+
+
+def boot_id() -> str:
+    """The id of this boot: a new one after each restart of the machine."""
+    global _boot
+    if _boot is None:
+        if HAS_PROC:
+            fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY)
+            try:
+                _boot = os.read(fd, 100).decode("ascii").strip()
+            finally:
+                os.close(fd)
+        else:
+            _boot = _output("sysctl", "-n", "kern.bootsessionuuid").strip()
+    return _boot
+
+
+def stat(pid: int) -> Stat | None:
+    """The process that has ``pid`` now, or None when there is none."""
+    if not HAS_PROC:
+        return table_of_ps(pid).get(pid)
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    try:
+        line = os.read(fd, 4096)
+    except ProcessLookupError:  # it was reaped between open and read
+        return None
+    finally:
+        os.close(fd)
+    # The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+    fields = line[line.rindex(b")") + 2 :].split()
+    return Stat(pid, int(fields[1]), fields[0].decode("ascii"), int(fields[17]), int(fields[19]))
+
+
+def of(pid: int) -> Identity | None:
+    """The identity of the process that has ``pid`` now (a zombie has one too), or None when there is none."""
+    found = stat(pid)
+    return found.identity() if found is not None else None
+
+
+def own() -> Identity:
+    """The identity of this process.
+
+    Raises ProcessLookupError when the system does not show processes (/proc not mounted and no ``ps``).
+    """
+    found = of(os.getpid())
+    if found is None:
+        raise ProcessLookupError(errno.ESRCH, "the system does not show this process")
+    return found
+
+
+def same(identity: Identity) -> bool:
+    """Whether the pid still belongs to that process. True for a zombie; see :func:`alive`."""
+    if identity["boot"] != boot_id():
+        return False
+    found = stat(identity["pid"])
+    return found is not None and found.start == identity["start"]
+
+
+def alive(identity: Identity) -> bool:
+    """Whether that process still runs (a zombie does not)."""
+    if identity["boot"] != boot_id():
+        return False
+    found = stat(identity["pid"])
+    return found is not None and found.start == identity["start"] and not found.dead
+
+
+def open_pidfd(identity: Identity) -> int | None:
+    """A pidfd of exactly that process (the caller closes it), or None: it has ended, or this system has no pidfd.
+
+    The pidfd is opened before the comparison, so that it cannot mean another process than the compared one.
+    """
+    if identity["boot"] != boot_id() or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        pidfd = os.pidfd_open(identity["pid"])
+    except OSError as problem:
+        # EINVAL: no pid or a thread; ENOSYS: a kernel before 5.3; EPERM: refused by a sandbox's filter.
+        if problem.errno in (errno.ESRCH, errno.EINVAL, errno.ENOSYS, errno.EPERM):
+            return None
+        raise
+    if not alive(identity):
+        os.close(pidfd)
+        return None
+    return pidfd
+
+
+def signal(identity: Identity, number: int) -> bool:
+    """Send signal ``number`` to that process; False when it has ended (or the pid is another's by now).
+
+    Raises PermissionError when it belongs to another user.
+    """
+    if identity["pid"] <= 1:  # init, or (0, -1) a whole group: never meant
+        return False
+    pidfd = open_pidfd(identity)
+    if pidfd is None:
+        return not _pidfd_works() and _signal_by_pid(identity, number)
+    try:
+        _signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
+def _signal_by_pid(identity: Identity, number: int) -> bool:
+    """The weaker way: between the comparison and the signal the pid could change hands."""
+    if not alive(identity):
+        return False
+    try:
+        os.kill(identity["pid"], number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _pidfd_works() -> bool:
+    if not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+def table_of_ps(pid: int | None = None) -> dict[int, Stat]:
+    """All processes (or one) as ``ps`` shows them, for systems without /proc. Start time: epoch seconds."""
+    import time
+
+    which = ("-ax",) if pid is None else ("-p", str(pid))
+    table = {}
+    for line in _output("ps", *which, "-o", "pid=,ppid=,stat=,lstart=").splitlines():
+        number, parent, state, started = line.split(None, 3)
+        start = int(time.mktime(time.strptime(started.strip(), "%a %b %d %H:%M:%S %Y")))
+        table[int(number)] = Stat(int(number), int(parent), state[0], 1, start)
+    return table
+
+
+def _output(*command: str) -> str:
+    """What a system tool prints; empty when it finds nothing. Needed only where there is no /proc."""
+    import subprocess
+
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    return done.stdout
