@@ -1,0 +1,285 @@
+"""The file `config`: KEY=VALUE lines, read without being executed, and rewritten without losing a comment.
+
+The file was a bash script once, so `export KEY=VALUE`, quotes, comments, `KEY=${KEY:-VALUE}` and an associative
+array GIT_SERVERS are understood. Anything else that is no KEY=VALUE is refused with its line.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.settings import known, shown, template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+MAX_BYTES = 1 << 20  # a settings file is some hundred bytes: a larger one is another file by mistake
+
+_KEY = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_SAFE = _KEY | frozenset("./:@%+,=-{}~")
+_SERVERS = "GIT_SERVERS"
+
+
+class Entry:
+    """One assignment of the file: its lines (numbered from 1), key, index (`GIT_SERVERS[name]`) and value."""
+
+    __slots__ = ("index", "key", "last", "line", "value")
+
+    def __init__(self, line: int, last: int, key: str, index: str | None, value: str) -> None:
+        self.line = line
+        self.last = last
+        self.key = key
+        self.index = index
+        self.value = value
+
+
+def read_file(path: str) -> str:
+    """The file's text, empty when there is none. Raises BadInput when it cannot be read or is no text."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would cost each command its import
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BadInput(f"{path}: cannot be read: {reason}", "mend or move it: kugetsu init writes a new one") from error
+    if len(raw) > MAX_BYTES:
+        raise BadInput(f"{path}: is over {MAX_BYTES} bytes long", "move it away: kugetsu init writes a new one")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{path}:{line}: is not UTF-8 text", "write the line again in UTF-8") from error
+
+
+def parse(text: str, path: str) -> list[Entry]:
+    """The assignments of a file's text in their order. Raises BadInput naming `path`, line and remedy."""
+    entries: list[Entry] = []
+    if not text:
+        return entries
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        line = lines[at].strip()
+        at += 1
+        if not line or line[0] == "#":
+            continue
+        for word in ("export ", "declare ", "typeset "):
+            if line.startswith(word):
+                line = line[len(word) :].lstrip()
+        if line.startswith("-A "):
+            line = line[3:].lstrip()
+        if line == _SERVERS:
+            continue  # declares the array, sets nothing
+        if line.startswith(_SERVERS + "=("):
+            at = _array(entries, lines, at, line[len(_SERVERS) + 2 :], path)
+            continue
+        entries.append(_entry(line, at, path))
+    return entries
+
+
+def _entry(line: str, number: int, path: str) -> Entry:
+    key, mark, rest = line.partition("=")
+    index = None
+    if key.startswith(_SERVERS + "[") and key.endswith("]"):
+        key, index = _SERVERS, key[len(_SERVERS) + 1 : -1].strip("\"'")
+    if not mark or not key or not _KEY.issuperset(key) or key[0].isdigit():
+        where = " (no spaces around the =)" if mark and key.strip() != key else ""
+        _nonsense(path, number, line, f"is not KEY=VALUE{where}")
+    return Entry(number, number, key, index, _value(key, rest, path, number, line))
+
+
+def _value(key: str, rest: str, path: str, number: int, line: str) -> str:
+    """The value behind the `=`, its quotes and a comment behind it taken off."""
+    rest = rest.strip()
+    if rest[:1] in ("'", '"'):
+        value, after = _unquote(rest)
+        if value is None:
+            _nonsense(path, number, line, "has a quote that does not end")
+    else:
+        value, hash_mark, comment = rest.partition(" #")
+        after = hash_mark + comment
+        value = value.strip()
+    after = after.strip()
+    if after and after[0] not in "#;":
+        _nonsense(path, number, line, "has something behind the closing quote")
+    fallback = "${" + key + ":-"
+    if value.startswith(fallback) and value.endswith("}"):
+        value = value[len(fallback) : -1]
+    return value
+
+
+def _unquote(rest: str) -> tuple[str | None, str]:
+    """The text within the quotes that `rest` begins with (None when they do not end), and what follows them."""
+    quote, value, at = rest[0], "", 1
+    while at < len(rest):
+        c = rest[at]
+        if c == quote:
+            return value, rest[at + 1 :]
+        if c == "\\" and quote == '"' and rest[at + 1 : at + 2] in ('"', "\\", "$", "`"):
+            at += 1
+            c = rest[at]
+        value += c
+        at += 1
+    return None, ""
+
+
+def _array(entries: list[Entry], lines: list[str], at: int, first: str, path: str) -> int:
+    """Reads `["name"]="url" …` up to the closing bracket; returns the index of the line after it."""
+    start, rest = at, first
+    while True:
+        rest = rest.strip()
+        if rest.startswith(")"):
+            for entry in entries:
+                if entry.last < start:
+                    continue
+                entry.line, entry.last = start, at
+            return at
+        if not rest or rest[0] == "#":
+            if at == len(lines):
+                _nonsense(path, start, lines[start - 1], "opens a bracket that does not close")
+            rest = lines[at]
+            at += 1
+            continue
+        index, mark, value = rest.partition("]=")
+        if not mark or index[0] != "[":
+            _nonsense(path, at, rest, 'is not ["name"]="URL"')
+        if value[:1] in ("'", '"'):
+            text, rest = _unquote(value)
+        else:
+            text, _, rest = value.partition(" ")
+            if text.endswith(")"):
+                text, rest = text[:-1], ")"
+        if text is None:
+            _nonsense(path, at, value, "has a quote that does not end")
+        entries.append(Entry(at, at, _SERVERS, index[1:].strip("\"'"), text))
+
+
+def quoted(value: str) -> str:
+    """The value as the file holds it, so that both this parser and bash read the same."""
+    if _SAFE.issuperset(value):
+        return value
+    if "'" not in value:
+        return f"'{value}'"
+    return '"' + "".join("\\" + c if c in '"\\$`' else c for c in value) + '"'
+
+
+def _nonsense(path: str, number: int, line: str, what: str) -> NoReturn:
+    raise BadInput(
+        f"{path}:{number}: {shown(line.strip())} {what}",
+        f"mend line {number}, or put a # before it: the file holds KEY=VALUE lines and is not executed",
+    )
+
+
+def set_value(path: str, key: str, value: str) -> None:
+    """Writes one setting into the file, which keeps its comments and order. All or nothing, also in a crash.
+
+    The last line that sets the key is replaced; else the line goes below the template's comment of that key, else to
+    the end. Raises BadInput for an unknown key or a value it cannot have, KugetsuError when the file cannot be written.
+    """
+    setting = known(key)
+    value = value.strip()
+    try:
+        if "\n" in value or "\r" in value:
+            raise ValueError("it has more than one line")
+        setting.read(value)
+    except ValueError as error:
+        hint = f"{setting.help}; default: {setting.default or '(empty)'}"
+        raise BadInput(f"{key}={shown(value)}: {error}", hint) from error
+    _rewrite(path, key, f"{key}={quoted(value)}")
+
+
+def unset_value(path: str, key: str) -> None:
+    """Takes every line that sets the key out of the file, so that its default holds. Raises as `set_value` does."""
+    known(key)
+    _rewrite(path, key, None)
+
+
+def write_template(path: str) -> bool:
+    """Writes the commented file when there is none yet; False when there was one, which stays as it is."""
+    if os.path.lexists(path):
+        return False
+    _replace(path, template())
+    return True
+
+
+def _rewrite(path: str, key: str, line: str | None) -> None:
+    import fcntl
+
+    path = os.path.realpath(path)  # a link (to a user's dot files) stays one
+    try:
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # two commands that set two keys both succeed
+        text = read_file(path)
+        _replace(path, _edited(text, key, line))
+    finally:
+        os.close(folder)
+
+
+def _edited(text: str, key: str, line: str | None) -> str:
+    lines = text.split("\n")
+    mine = [entry for entry in _parse_leniently(lines) if entry.key == key]
+    single = [entry for entry in mine if entry.index is None]
+    keep = single[-1] if single and line is not None else None
+    place = keep.line - 1 if keep else None
+    drop = mine if line is None else [entry for entry in mine if entry.index is not None]
+    gone = {number for entry in drop for number in range(entry.line, entry.last + 1)}
+    if line is not None and place is None:
+        prefix = f"# {key}="
+        comment = next((i for i, old in enumerate(lines) if old.startswith(prefix)), None)
+        place = comment + 1 if comment is not None else len(lines) - (lines[-1] == "")
+        lines.insert(place, line)
+        gone = {number + 1 if number > place else number for number in gone}
+    elif line is not None and place is not None:
+        lines[place] = line
+    out = "\n".join(old for i, old in enumerate(lines, 1) if i not in gone)
+    return out if out.endswith("\n") or not out else out + "\n"
+
+
+def _parse_leniently(lines: list[str]) -> list[Entry]:
+    """The entries that can be read: a nonsense line elsewhere must not keep a setting from being mended."""
+    try:
+        return parse("\n".join(lines), "")
+    except BadInput:
+        entries = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found = parse(line, "")
+            except BadInput:
+                continue  # stays in the file as it is
+            for entry in found:
+                entry.line = entry.last = number
+            entries += found
+        return entries
+
+
+def _replace(path: str, text: str) -> None:
+    """Puts a file in the place of another at once: readers see the old or the new one, never a part."""
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        try:
+            mode = os.stat(path).st_mode & 0o777
+        except FileNotFoundError:
+            mode = 0o600
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError as error:
+        import contextlib
+
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            os.unlink(temporary)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str, error: OSError) -> KugetsuError:
+    reason = (error.strerror or str(error)).lower()
+    return KugetsuError(f"cannot write {path}: {reason}", "make the file and its folder writable, or free some space")

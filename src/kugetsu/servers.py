@@ -1,0 +1,117 @@
+"""Git servers: what a host is called in references, and where its repositories are cloned from.
+
+GIT_SERVERS maps a name to a base URL. A name that looks like a host (`git.example.com`, `localhost:3000`) is the host
+that references show; any other name (`home`) is only a short way to type the host of its URL.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOCAL = "local"
+"""The host of repositories that are only folders of this machine: `local/<parent folder>/<folder>`."""
+
+DEFAULT_PORTS = {"http": "80", "https": "443", "ssh": "22", "git": "9418"}
+_SSH_HOSTS = {"ssh.github.com": "github.com"}  # GitHub's ssh on port 443 has a host name of its own
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Scheme, `host[:port]` and path of a URL: host lowered, without user, default port, query and fragment.
+
+    Gives three empty texts when there is no `://` in it.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return "", "", ""
+    scheme = scheme.lower()
+    for cut in "?#":
+        rest = rest.partition(cut)[0]
+    netloc, _, path = rest.partition("/")
+    host, _, port = netloc.rpartition("@")[2].lower().partition(":")
+    host = host.rstrip(".")
+    if port and port != DEFAULT_PORTS.get(scheme):
+        host = f"{host}:{port}"
+    return scheme, host, path
+
+
+def is_host_like(name: str) -> bool:
+    """Whether a server's name is itself the host that references show."""
+    return "." in name or ":" in name or name in ("localhost", LOCAL)
+
+
+def canonical_host(name: str, servers: Mapping[str, str]) -> str:
+    """The host that references show for a server's name or host: one server has one spelling."""
+    name = name.lower()
+    url = servers.get(name)
+    if url is not None and not is_host_like(name):
+        return split_url(url)[1] or name
+    if url is None:
+        for other, other_url in servers.items():
+            if is_host_like(other) and split_url(other_url)[1] == name:
+                return other
+    return name
+
+
+def base_url(host: str, servers: Mapping[str, str]) -> str:
+    """The URL below which a host's repositories lie, without a slash at its end: from GIT_SERVERS, else https."""
+    url = servers.get(host)
+    if url is None:
+        url = next((u for u in servers.values() if split_url(u)[1] == host), f"https://{host}")
+    return url.rstrip("/")
+
+
+def clone_url(host: str, owner: str, repo: str, servers: Mapping[str, str]) -> str:
+    """Where to clone a repository from when it is neither here nor registered."""
+    return f"{base_url(host, servers)}/{owner}/{repo}.git"
+
+
+def strip_prefix(host: str, segments: list[str], servers: Mapping[str, str]) -> list[str]:
+    """Path segments without the sub-path at which the host's server lives (the longest that fits)."""
+    best = 0
+    for url in servers.values():
+        _, other, path = split_url(url)
+        prefix = [part for part in path.split("/") if part]
+        if other == host and len(prefix) > best and segments[: len(prefix)] == prefix:
+            best = len(prefix)
+    return segments[best:]
+
+
+def web_host_of_ssh(host: str, servers: Mapping[str, str]) -> str:
+    """The host of the references for a host spoken to by ssh, whose port says nothing about the web's port."""
+    name = _SSH_HOSTS.get(host.partition(":")[0], host.partition(":")[0])
+    same = {canonical_host(key, servers) for key, url in servers.items() if split_url(url)[1].partition(":")[0] == name}
+    if len(same) == 1:
+        return same.pop()
+    return canonical_host(name, servers)
+
+
+def parse_servers(text: str) -> dict[str, str]:
+    """GIT_SERVERS in one line: `name=URL` pairs, apart by spaces or commas. Raises ValueError saying what is wrong."""
+    servers: dict[str, str] = {}
+    for pair in text.replace(",", " ").split():
+        name, mark, url = pair.partition("=")
+        if not mark:
+            raise ValueError(f"{pair!r} is not name=URL")
+        servers[check_name(name)] = check_url(url)
+    return servers
+
+
+def check_name(name: str) -> str:
+    """A server's name, lowered. Raises ValueError when it cannot be one."""
+    name = name.strip().strip("\"'").lower()
+    if not name or not name[0].isalnum() or not name.isascii() or not all(c.isalnum() or c in ".-_:" for c in name):
+        raise ValueError(f"{name!r} is not a server's name")
+    return name
+
+
+def check_url(url: str) -> str:
+    """A server's base URL without a slash at its end. Raises ValueError when git could not clone below it."""
+    url = url.strip().strip("\"'").rstrip("/")
+    scheme, host, path = split_url(url)
+    if scheme in ("http", "https", "ssh", "git") and host:
+        return url
+    if (scheme == "file" and path) or url.startswith("/"):
+        return url
+    raise ValueError(f"{url!r} is not a URL like https://git.example.com")

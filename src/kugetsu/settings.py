@@ -1,0 +1,207 @@
+"""The settings: every key, its default, what values it takes, and one line of help.
+
+A kind's `read` turns a text into its value and raises ValueError with the reason when it cannot.
+"""
+
+from __future__ import annotations
+
+from kugetsu.errors import BadInput
+from kugetsu.servers import parse_servers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Value = str | int | float | bool | dict[str, str]
+
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+_MOST = 1_000_000  # no number here means anything beyond it, and arithmetic on times stays within its range
+
+
+def _integer(text: str) -> int:
+    if not (text.isascii() and text.lstrip("+-").isdigit() and len(text) < 20):
+        raise ValueError("it is not a whole number")
+    number = int(text)
+    if number < 0:
+        raise ValueError("it is negative")
+    if number > _MOST:
+        raise ValueError(f"it is over {_MOST}")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = _integer(text)
+    if number == 0:
+        raise ValueError("it must be at least 1")
+    return number
+
+
+def _cap(text: str) -> int:
+    number = _integer(text)
+    if number == 0:
+        raise ValueError("it must be at least 1; to let nothing start, use: kugetsu queue-daemon stop")
+    return number
+
+
+def _number(text: str) -> float:
+    # float() alone would also take nan, inf, 1e9, underscores and other scripts' digits.
+    if not text.isascii() or not text.strip("+-").replace(".", "", 1).isdigit() or len(text) > 20:
+        raise ValueError("it is not a number")
+    number = float(text)
+    if number < 0:
+        raise ValueError("it is negative")
+    if number > _MOST:
+        raise ValueError(f"it is over {_MOST}")
+    return number
+
+
+def _duration(text: str) -> float:
+    number = _number(text)
+    if number == 0:
+        raise ValueError("it must be more than 0")
+    return number
+
+
+def _flag(text: str) -> bool:
+    low = text.lower()
+    if low in _TRUE:
+        return True
+    if low in _FALSE:
+        return False
+    raise ValueError("it is neither true nor false")
+
+
+def _text(text: str) -> str:
+    if any((c < " " and c != "\t") or c == "\x7f" for c in text):
+        raise ValueError("it has control characters in it")
+    return text
+
+
+def _path(text: str) -> str:
+    import os.path
+
+    text = _text(text)
+    for home in ("$HOME", "${HOME}"):
+        if text == home or text.startswith(home + "/"):
+            text = "~" + text[len(home) :]
+    return os.path.abspath(os.path.expanduser(text)) if text else text
+
+
+def _pattern(text: str) -> str:
+    """A branch name with {number} in it, and maybe {owner} and {repo}."""
+    rest = text
+    for field in ("{number}", "{owner}", "{repo}"):
+        rest = rest.replace(field, "1")
+    if "{number}" not in text:
+        raise ValueError("it must have {number} in it, so that each issue gets its own branch")
+    if "{" in rest or "}" in rest:
+        raise ValueError("it may have {number}, {owner} and {repo} in it, and no other braces")
+    return _branch(rest) and text
+
+
+def _branch(text: str) -> str:
+    """A branch name by the rules of `git check-ref-format --branch`; empty for none."""
+    bad = any(c <= " " or c in "~^:?*[\\\x7f" for c in text) or ".." in text or "@{" in text or "//" in text
+    parts = text.split("/")
+    bad = bad or text == "@" or any(part.startswith(".") or part.endswith((".lock", ".")) for part in parts)
+    if text and (bad or text[0] in "-/" or text[-1] == "/"):
+        raise ValueError("git takes no such branch name")
+    return text
+
+
+def _verbosity(text: str) -> str:
+    if text.lower() not in ("default", "verbose", "quiet"):
+        raise ValueError("it is none of default, verbose, quiet")
+    return text.lower()
+
+
+def _agent(text: str) -> str:
+    if text.lower() not in ("opencode", "command"):
+        raise ValueError("it is neither opencode nor command")
+    return text.lower()
+
+
+class Setting:
+    """One key: the text of its default, what reads a text of it, its help."""
+
+    __slots__ = ("default", "help", "key", "read")
+
+    def __init__(self, key: str, default: str, read: Callable[[str], Value], help: str) -> None:
+        self.key = key
+        self.default = default
+        self.read = read
+        self.help = help
+
+
+_ALL = (
+    Setting("MAX_CONCURRENT_AGENTS", "3", _cap, "how many agents may run at a time"),
+    Setting("KUGETSU_AGENT", "opencode", _agent, "which agent works: opencode, or command (any command line)"),
+    Setting("KUGETSU_AGENT_COMMAND", "", _text, "the command line of KUGETSU_AGENT=command; the prompt is its input"),
+    Setting("KUGETSU_OPENCODE", "", _text, "the opencode program (empty: found in PATH)"),
+    Setting("KUGETSU_MODEL", "", _text, "the model, as provider/model (empty: the agent's own choice)"),
+    Setting("KUGETSU_BASE_BRANCH", "", _branch, "the branch that work starts from (empty: the remote's HEAD)"),
+    Setting("KUGETSU_BRANCH_PATTERN", "fix/issue-{number}", _pattern, "an issue's branch: {number}, {owner}, {repo}"),
+    Setting("TASK_TIMEOUT_HOURS", "1", _duration, "hours after which an attempt is stopped"),
+    Setting("TASK_STALL_MINUTES", "30", _number, "minutes without output before an attempt is stopped (0: never)"),
+    Setting("KILL_GRACE_SECONDS", "10", _number, "seconds between asking an agent to stop and killing it"),
+    Setting("MAX_ATTEMPTS", "3", _positive, "attempts at a task before it is an error"),
+    Setting("RETRY_BACKOFF_SECONDS", "10", _number, "pause before the second attempt; doubles, to 5 minutes"),
+    Setting("USAGE_LIMIT_PAUSE_MINUTES", "60", _duration, "how long to wait when a usage limit states no reset time"),
+    Setting("MIN_FREE_MEMORY_MB", "0", _integer, "start no agent when less memory is free (0: do not look)"),
+    Setting("QUEUE_DAEMON_INTERVAL_MINUTES", "5", _duration, "the daemon's longest sleep; new work wakes it at once"),
+    Setting("QUEUE_CLEANUP_AGE_DAYS", "7", _number, "age at which queue clear retires completed and failed items"),
+    Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
+    Setting("KUGETSU_TEMP_DIR", "~/.local/share/opencode/tool-output", _path, "where agents put files to pass on"),
+    Setting("KUGETSU_VERBOSITY", "default", _verbosity, "how much is said: default, verbose, quiet"),
+    Setting("DEFAULT_GIT_SERVER", "github.com", _text, "the server of owner/repo#N: a host, or a name of GIT_SERVERS"),
+    Setting(
+        "GIT_SERVERS", "", parse_servers, "git servers, as name=URL pairs: git.example.com=https://git.example.com"
+    ),
+)
+
+SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _ALL}
+"""Every setting by its key, in the order of the template."""
+
+ELSEWHERE = {
+    "KUGETSU_DIR": "set it in the environment: the file lies in that folder",
+    "GITEA_TOKEN": "put it into env/default.env, which only its owner can read",
+    "GITHUB_TOKEN": "put it into env/default.env, which only its owner can read",
+}
+"""Known names that the file `config` does not decide, and where they belong."""
+
+
+def template() -> str:
+    """The commented file that `init` writes: every setting with its default."""
+    lines = [
+        "# Settings of kugetsu: KEY=VALUE lines, read at every command, never executed.",
+        "# A variable of the same name in the environment wins. See: kugetsu config",
+        "",
+    ]
+    for setting in SETTINGS.values():
+        lines += [f"# {setting.help}", f"# {setting.key}={setting.default}", ""]
+    return "\n".join(lines)
+
+
+def known(key: str) -> Setting:
+    """The setting of that name. Raises BadInput with the nearest known name."""
+    setting = SETTINGS.get(key)
+    if setting is None:
+        raise BadInput(about_unknown(key), "kugetsu config list shows all settings")
+    return setting
+
+
+def about_unknown(key: str) -> str:
+    """What to say about a key that the file does not decide: its right place, or the nearest known name."""
+    place = ELSEWHERE.get(key)
+    if place is not None:
+        return f"{key} has no effect here: {place}"
+    import difflib
+
+    near = difflib.get_close_matches(key.upper()[:64], list(SETTINGS), 1, 0.5)
+    return f"{shown(key)} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def shown(text: str) -> str:
+    """What a user wrote, safe for a terminal and of bounded length."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
