@@ -1,0 +1,43 @@
+"""Decisions on the daemon: start, drain, stop, lost."""
+
+from __future__ import annotations
+
+from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.draft import Draft
+from kugetsu.errors import Conflict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.state import Identity, State
+
+
+def started(state: State, identity: Identity, lease: str) -> list[Draft]:
+    """A dispatcher takes over. The caller holds the daemon's lease, so one that the log still calls running is lost."""
+    require_initialised(state)
+    drafts: list[Draft] = []
+    if state.daemon.state in ("running", "draining"):
+        drafts += lost(state)
+    return [*drafts, Draft("daemon.started", {"identity": identity, "lease": lease})]
+
+
+def lost(state: State) -> list[Draft]:
+    """The daemon's lease is free although it never stopped in order; [] when the log does not call it running."""
+    if state.daemon.state not in ("running", "draining"):
+        return []
+    return [Draft("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
+
+
+def drain(state: State, reason: str) -> list[Draft]:
+    """Start nothing new, stop when the last attempt has ended."""
+    if state.daemon.state == "draining":
+        return []
+    if state.daemon.state != "running":
+        raise Conflict("the daemon does not run", hint="kugetsu queue-daemon start")
+    return [Draft("daemon.draining", {"reason": reason}, cause=state.daemon.changed)]
+
+
+def stopped(state: State, reason: str) -> list[Draft]:
+    """The dispatcher ends in order; [] when the log does not call it running."""
+    if state.daemon.state not in ("running", "draining"):
+        return []
+    return [Draft("daemon.stopped", {"reason": reason}, cause=state.daemon.changed)]

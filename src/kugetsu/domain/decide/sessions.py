@@ -1,0 +1,146 @@
+"""Decisions on sessions, repositories and the directory itself."""
+
+from __future__ import annotations
+
+from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.draft import Draft
+from kugetsu.errors import Conflict, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import Session, State
+
+
+def issue_of(session: Session) -> str | None:
+    """The issue ref of an issue session; None for base and PM sessions."""
+    return session.key if session.kind == "issue" else None
+
+
+def find_session(state: State, key: str) -> Session:
+    """The session of that key; NotFound when there is none."""
+    session = state.sessions.get(key)
+    if session is None:
+        raise NotFound(f"there is no session for {key}", hint="kugetsu list")
+    return session
+
+
+def base_key(repository: str) -> str:
+    """The key of a repository's base session."""
+    return f"base:{repository}"
+
+
+def create_log(state: State, log_id: str, version: str) -> list[Draft]:
+    """The first event of a new log; [] when the log has an id."""
+    if state.log_id is not None:
+        return []
+    return [Draft("log.created", {"log_id": log_id, "kugetsu": version})]
+
+
+def initialise(state: State, log_id: str, version: str, agent: str) -> list[Draft]:
+    """`kugetsu init`: a new log gets its id; a second time changes nothing."""
+    drafts = create_log(state, log_id, version)
+    if not state.initialised:
+        drafts.append(Draft("kugetsu.initialised", {"agent": agent, "kugetsu": version}))
+    return drafts
+
+
+def register(state: State, repository: str, source: dict[str, str]) -> list[Draft]:
+    """Tie a repository to the clone (``path``) or URL that its worktrees come from."""
+    require_initialised(state)
+    if state.repositories.get(repository) == source:
+        return []
+    return [Draft("repository.registered", {"repository": repository, **source})]
+
+
+def request(state: State, key: str, kind: str, repository: str | None) -> list[Draft]:
+    """Want a session; [] when it is there."""
+    require_initialised(state)
+    if key in state.sessions:
+        return []
+    issue = key if kind == "issue" else None
+    return [Draft("session.requested", {"kind": kind, "repository": repository}, issue=issue, session=key)]
+
+
+def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[Draft]:
+    """Intent to make the session's worktree and agent session (`events.SessionPreparing`)."""
+    session = find_session(state, key)
+    return [
+        Draft(
+            "session.preparing",
+            intent,
+            issue=issue_of(session),
+            session=key,
+            attempt=attempt,
+            task=_task_of(state, attempt),
+            cause=session.changed,
+        )
+    ]
+
+
+def prepared(state: State, key: str, outcome: dict[str, Any], attempt: str | None = None) -> list[Draft]:
+    """The session is there (`events.SessionPrepared`)."""
+    session = find_session(state, key)
+    return [
+        Draft(
+            "session.prepared",
+            outcome,
+            issue=issue_of(session),
+            session=key,
+            attempt=attempt,
+            task=_task_of(state, attempt),
+            cause=session.changed,
+        )
+    ]
+
+
+def _task_of(state: State, attempt: str | None) -> str | None:
+    live = state.attempts.get(attempt) if attempt is not None else None
+    return live.task if live is not None else None
+
+
+def broken(state: State, key: str, reason: str) -> list[Draft]:
+    """The session cannot be used as it is; [] when that is known."""
+    session = find_session(state, key)
+    if session.state == "broken":
+        return []
+    about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.changed}
+    return [Draft("session.broken", {"reason": reason}, **about)]
+
+
+def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
+    """Intent to remove a session; refused while an agent works in it or tasks wait for it."""
+    session = find_session(state, key)
+    if session.attempt is not None:
+        task = state.attempts[session.attempt].task
+        raise Conflict(f"{session.attempt} works in {key}", hint=f"kugetsu queue cancel {task}")
+    waiting = [task.id for task in state.waiting() if task.session == key]
+    if waiting and not force:
+        raise Conflict(f"{', '.join(waiting)} still wait for {key}", hint=f"kugetsu queue cancel {waiting[0]}")
+    about: dict[str, Any] = {"issue": issue_of(session), "session": key}
+    drafts = [
+        Draft("task.cancelled", {"reason": "session destroyed"}, issue=session.key, task=task_id) for task_id in waiting
+    ]
+    data = {"force": force, "reason": reason}
+    return [*drafts, Draft("session.destroying", data, cause=session.changed, **about)]
+
+
+def destroyed(state: State, key: str, outcome: dict[str, Any]) -> list[Draft]:
+    """The session is gone (`events.SessionDestroyed`)."""
+    session = find_session(state, key)
+    about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.changed}
+    return [Draft("session.destroyed", outcome, **about)]
+
+
+def set_pr(state: State, key: str, url: str) -> list[Draft]:
+    """Tie a pull request to the session; [] when it is tied already."""
+    session = find_session(state, key)
+    if session.pr == url:
+        return []
+    return [Draft("session.pr", {"url": url}, issue=issue_of(session), session=key, cause=session.changed)]
+
+
+def setting_changed(key: str, old: str | None, new: str) -> list[Draft]:
+    """Someone wrote a setting."""
+    return [Draft("setting.changed", {"key": key, "old": old, "new": new})]

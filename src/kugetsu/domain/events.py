@@ -1,0 +1,337 @@
+"""The event catalogue: every kind of event, its version, what its data holds, and how older versions are read.
+
+A kind's data is a TypedDict: what an event of that kind carries beside its envelope (seq, at, type, v, issue, task,
+attempt, session, cause, by, facts). Kinds are never removed and never change their meaning; a new shape is a new
+version with an upcaster from the one before.
+
+Annotations are evaluated here: `__required_keys__` does not see NotRequired in postponed ones.
+"""
+
+from collections.abc import Callable
+from typing import Any, NotRequired, TypedDict
+
+Identity = dict[str, Any]
+
+
+class LogCreated(TypedDict):
+    """The first event: which log this is."""
+
+    log_id: str
+    kugetsu: str
+
+
+class LogRepaired(TypedDict):
+    """A torn tail was cut off; its bytes are kept."""
+
+    segment: str
+    offset: int
+    bytes: int
+    kept: str
+
+
+class Initialised(TypedDict):
+    """`kugetsu init` made the directory usable."""
+
+    agent: str
+    kugetsu: str
+
+
+class RepositoryRegistered(TypedDict):
+    """Where worktrees of a repository are made from."""
+
+    repository: str
+    path: NotRequired[str]
+    url: NotRequired[str]
+
+
+class SettingChanged(TypedDict):
+    """`kugetsu config set` wrote the file; the file stays the truth, this says who changed it when."""
+
+    key: str
+    old: str | None
+    new: str
+
+
+class SessionRequested(TypedDict):
+    """A session is wanted. ``carried`` are the counters of the issue's earlier life, read from its history."""
+
+    kind: str
+    repository: str | None
+    carried: NotRequired[dict[str, Any]]
+
+
+class SessionPreparing(TypedDict):
+    """Intent: the worktree and the agent's session are about to be made."""
+
+    repository: str | None
+    source: str | None
+    branch: str | None
+    agent: str
+
+
+class SessionPrepared(TypedDict):
+    """Outcome: worktree and agent session are there."""
+
+    agent: str
+    agent_session: str
+    worktree: str
+    source: str | None
+    branch: str | None
+    base_branch: str | None
+    base_commit: str | None
+    base_session: str | None
+    created: bool
+    fetched: str
+
+
+class SessionBroken(TypedDict):
+    """The session cannot be used as it is; it is prepared anew before the next attempt."""
+
+    reason: str
+
+
+class SessionDestroying(TypedDict):
+    """Intent: worktree and agent session are about to be removed."""
+
+    force: bool
+    reason: str
+
+
+class SessionDestroyed(TypedDict):
+    """Outcome: what was removed, what was kept where."""
+
+    worktree: str | None
+    branch: str | None
+    rescue: str | None
+    kept: list[str]
+
+
+class SessionPr(TypedDict):
+    """A pull request belongs to the session."""
+
+    url: str
+
+
+class TaskQueued(TypedDict):
+    """A request for work. ``repository`` is where its worktree comes from, when the command was typed in a clone."""
+
+    kind: str
+    message: str
+    title: str
+    priority: int
+    after: list[str]
+    repository: dict[str, str] | None
+    via: str
+
+
+class TaskHeld(TypedDict):
+    """The dispatcher considered the task and a gate said no; logged when the gate changes."""
+
+    gate: str
+    reason: str
+    rests_on: int
+    until: str | None
+
+
+class TaskRetried(TypedDict):
+    """An attempt failed and another will be made, not before a time."""
+
+    not_before: str
+    used: int
+    max_attempts: int
+    reason: str
+
+
+class TaskParked(TypedDict):
+    """A usage limit: waits until a time; no attempt is used up."""
+
+    until: str
+    stated: bool
+    limit: str
+    reason: str
+
+
+class TaskResumed(TypedDict):
+    """The wait is over: by time, or because someone lifted it."""
+
+    why: str
+
+
+class TaskCompleted(TypedDict):
+    """The agent finished; evidence stands beside in the attempt's event."""
+
+    summary: str
+
+
+class TaskFailed(TypedDict):
+    """Attempts used up, or a failure that no retry helps."""
+
+    reason: str
+    used: int
+    max_attempts: int
+
+
+class TaskCancelled(TypedDict):
+    """Taken out of the queue on request."""
+
+    reason: str
+
+
+class TaskRequeued(TypedDict):
+    """A finished task is wanted again, with all its attempts."""
+
+    was: str
+
+
+class QueueCleared(TypedDict):
+    """Finished tasks left the queue's listing; their history stays."""
+
+    tasks: list[str]
+    older_than: str | None
+
+
+class AttemptClaimed(TypedDict):
+    """A slot is allocated: this append is the claim."""
+
+    number: int
+    kind: str
+    slot: int | None
+    lease: str
+    claimer: Identity
+    live: list[str]
+
+
+class AttemptStarting(TypedDict):
+    """The runner is there and about to prepare and spawn."""
+
+    runner: Identity
+
+
+class AttemptRunning(TypedDict):
+    """The agent's process runs."""
+
+    agent: Identity
+    agent_session: str
+    worktree: str
+    program: str
+
+
+class AttemptStopRequested(TypedDict):
+    """Intent: the agent is about to be ended; why."""
+
+    reason: str
+
+
+class AttemptEnded(TypedDict):
+    """How an attempt ended: what the agent said (``outcome``), and what git and the process show (``evidence``)."""
+
+    reason: str
+    outcome: dict[str, Any]
+    evidence: dict[str, Any]
+    exit: int | None
+    signal: int | None
+    tokens: int
+    cost: float
+    rescue: str | None
+
+
+class OrphansEnded(TypedDict):
+    """Processes that outlived their agent were ended."""
+
+    processes: list[Identity]
+    left: list[Identity]
+
+
+class DaemonStarted(TypedDict):
+    """A dispatcher runs."""
+
+    identity: Identity
+    lease: str
+
+
+class DaemonDraining(TypedDict):
+    """No new attempts; it stops when the last one has ended."""
+
+    reason: str
+
+
+class DaemonStopped(TypedDict):
+    """The dispatcher ended in order."""
+
+    reason: str
+
+
+class DaemonLost(TypedDict):
+    """The dispatcher's lease is free although it never said that it stopped."""
+
+    identity: Identity | None
+
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Kind:
+    """What the catalogue says of one kind of event: its version, its data's shape, its upcasters by old version."""
+
+    __slots__ = ("shape", "upcasters", "version")
+
+    def __init__(self, shape: Any, version: int = 1, upcasters: dict[int, Upcaster] | None = None) -> None:
+        self.shape = shape
+        self.version = version
+        self.upcasters = upcasters or {}
+
+
+CATALOGUE: dict[str, Kind] = {
+    "log.created": Kind(LogCreated),
+    "log.repaired": Kind(LogRepaired),
+    "kugetsu.initialised": Kind(Initialised),
+    "repository.registered": Kind(RepositoryRegistered),
+    "setting.changed": Kind(SettingChanged),
+    "session.requested": Kind(SessionRequested),
+    "session.preparing": Kind(SessionPreparing),
+    "session.prepared": Kind(SessionPrepared),
+    "session.broken": Kind(SessionBroken),
+    "session.destroying": Kind(SessionDestroying),
+    "session.destroyed": Kind(SessionDestroyed),
+    "session.pr": Kind(SessionPr),
+    "task.queued": Kind(TaskQueued),
+    "task.held": Kind(TaskHeld),
+    "task.retried": Kind(TaskRetried),
+    "task.parked": Kind(TaskParked),
+    "task.resumed": Kind(TaskResumed),
+    "task.completed": Kind(TaskCompleted),
+    "task.failed": Kind(TaskFailed),
+    "task.cancelled": Kind(TaskCancelled),
+    "task.requeued": Kind(TaskRequeued),
+    "queue.cleared": Kind(QueueCleared),
+    "attempt.claimed": Kind(AttemptClaimed),
+    "attempt.starting": Kind(AttemptStarting),
+    "attempt.running": Kind(AttemptRunning),
+    "attempt.stop_requested": Kind(AttemptStopRequested),
+    "attempt.succeeded": Kind(AttemptEnded),
+    "attempt.failed": Kind(AttemptEnded),
+    "attempt.timed_out": Kind(AttemptEnded),
+    "attempt.killed": Kind(AttemptEnded),
+    "attempt.lost": Kind(AttemptEnded),
+    "orphans.ended": Kind(OrphansEnded),
+    "daemon.started": Kind(DaemonStarted),
+    "daemon.draining": Kind(DaemonDraining),
+    "daemon.stopped": Kind(DaemonStopped),
+    "daemon.lost": Kind(DaemonLost),
+}
+
+
+def missing_keys(type: str, data: dict[str, Any]) -> list[str]:
+    """The required keys of the kind's shape that ``data`` lacks; raises KeyError for a kind that is not known."""
+    required: frozenset[str] = CATALOGUE[type].shape.__required_keys__
+    return sorted(required - data.keys())
+
+
+def upcast(event: dict[str, Any]) -> dict[str, Any]:
+    """``event`` in its kind's present version; an event of a later version than is known comes back as it is."""
+    kind = CATALOGUE.get(event["type"])
+    if kind is None:
+        return event
+    while event["v"] < kind.version:
+        event = kind.upcasters[event["v"]](event)
+    return event

@@ -1,0 +1,210 @@
+"""The gates: may this task start now, and if not, why, since which event, until when, and what lifts it.
+
+One ordered list, called by the dispatcher, by `start` and by `kugetsu why`: an answer can never drift from what
+decides. A gate is a pure function of the state, the task and the facts; the facts are recorded with the decision.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import FINISHED_TASK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import Attempt, State, Task
+
+    Gate = Callable[[State, Task, ClaimFacts], "Verdict"]
+
+
+class Verdict:
+    """What one gate says. ``rests_on`` is the seq of the event behind it (0: no single event); ``until`` the time at
+    which it opens by itself, when there is one; ``lift`` the command that opens it now."""
+
+    __slots__ = ("gate", "lift", "open", "reason", "rests_on", "until")
+
+    def __init__(
+        self,
+        gate: str,
+        open: bool,
+        reason: str,
+        rests_on: int = 0,
+        until: str | None = None,
+        lift: str | None = None,
+    ) -> None:
+        self.gate = gate
+        self.open = open
+        self.reason = reason
+        self.rests_on = rests_on
+        self.until = until
+        self.lift = lift
+
+    def as_data(self) -> dict[str, object]:
+        """The verdict as JSON values."""
+        return {name: getattr(self, name) for name in ("gate", "open", "reason", "rests_on", "until", "lift")}
+
+
+def daemon(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """Someone dispatches: the daemon runs and does not drain (a `start` dispatches for itself)."""
+    if facts["dispatcher"] == "none":
+        reason = "no daemon runs, so nothing takes tasks from the queue"
+        return Verdict("daemon", False, reason, state.daemon.changed, lift="kugetsu queue-daemon start")
+    if facts["dispatcher"] == "daemon" and state.daemon.state == "draining":
+        reason = "the daemon drains: it starts nothing new"
+        return Verdict("daemon", False, reason, state.daemon.changed, lift="kugetsu queue-daemon restart")
+    return Verdict("daemon", True, "a dispatcher is there")
+
+
+def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """The task waits: it is neither finished nor cancelled, and no attempt of it is live."""
+    if task.state in FINISHED_TASK:
+        verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
+        return Verdict("waiting", False, f"it {verb}", task.changed, lift=f"kugetsu queue retry {task.id}")
+    if task.state == "notified":
+        reason = f"attempt {task.attempt} works on it"
+        return Verdict("waiting", False, reason, task.changed, lift=f"kugetsu queue cancel {task.id}")
+    return Verdict("waiting", True, "not cancelled, not finished")
+
+
+def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """A usage limit parked it until a time."""
+    if task.state == "parked" and task.not_before is not None and task.not_before > facts["now"]:
+        reason = "parked by the provider's usage limit"
+        lift = f"kugetsu queue retry {task.id}"
+        return Verdict("parked", False, reason, task.changed, task.not_before, lift)
+    return Verdict("parked", True, "not parked")
+
+
+def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """No usage limit that another task ran into holds for the same agent and model."""
+    limit = state.limits.get(facts["agent"])
+    if limit is not None and limit["until"] > facts["now"] and limit["task"] != task.id:
+        reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
+        lift = f"kugetsu queue retry {limit['task']}"
+        return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
+    return Verdict("provider", True, "no usage limit known")
+
+
+def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """The pause after a failed attempt is over."""
+    if task.state == "pending" and task.not_before is not None and task.not_before > facts["now"]:
+        reason = f"pauses after a failed attempt ({task.used} of {facts['max_attempts']} used)"
+        lift = f"kugetsu queue retry {task.id}"
+        return Verdict("backoff", False, reason, task.changed, task.not_before, lift)
+    return Verdict("backoff", True, "no pause after a failure")
+
+
+def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """Every task that it comes after is completed (one that has left the queue's listing is)."""
+    for earlier_id in task.after:
+        earlier = state.tasks.get(earlier_id)
+        if earlier is not None and earlier.state != "completed":
+            reason = f"comes after {earlier_id}, which is {earlier.state}"
+            return Verdict("dependencies", False, reason, earlier.changed, lift=f"kugetsu why {earlier_id}")
+    return Verdict("dependencies", True, "comes after nothing that is open")
+
+
+def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """One live attempt an issue, and the tasks of one issue in their order: two agents would talk to each other."""
+    if task.issue is None:
+        return Verdict("issue", True, "belongs to no issue")
+    for attempt in state.attempts.values():
+        if attempt.issue == task.issue and attempt.task != task.id:
+            reason = f"{attempt.id} works on the same issue"
+            lift = f"kugetsu queue cancel {attempt.task}"
+            return Verdict("issue", False, reason, attempt.claimed, lift=lift)
+    for other in state.tasks.values():
+        if (
+            other.issue == task.issue
+            and other.id != task.id
+            and other.state in ("pending", "parked")
+            and (other.priority, -other.order) > (task.priority, -task.order)
+        ):
+            reason = f"{other.id} of the same issue comes first"
+            return Verdict("issue", False, reason, other.changed, lift=f"kugetsu queue cancel {other.id}")
+    return Verdict("issue", True, "issue has no other live attempt")
+
+
+def pm(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """PM tasks run one at a time."""
+    if task.kind == "pm":
+        for attempt in state.live("pm"):
+            return Verdict("pm", False, f"{attempt.id} uses the PM session", attempt.claimed)
+    return Verdict("pm", True, "the PM session is free" if task.kind == "pm" else "needs no PM session")
+
+
+def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """A slot is free; only dev attempts hold one."""
+    if task.kind == "pm":
+        return Verdict("slots", True, "PM tasks need no slot")
+    live = state.live("dev")
+    used = f"{len(live)} of {facts['cap']} slots used"
+    if len(live) >= facts["cap"]:
+        held_by = ", ".join(attempt.id for attempt in live)
+        lift = f"kugetsu config set MAX_CONCURRENT_AGENTS {facts['cap'] + 1}"
+        return Verdict("slots", False, f"{used} ({held_by})", live[0].claimed if live else 0, lift=lift)
+    return Verdict("slots", True, used)
+
+
+def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """At most one agent a core starts at a time: starting costs seconds of CPU, and too many at once time out."""
+    starting = [attempt for attempt in state.attempts.values() if _starts(attempt, facts)]
+    if len(starting) >= facts["cores"]:
+        reason = f"{len(starting)} agents are starting on {facts['cores']} cores"
+        return Verdict("stagger", False, reason, starting[0].claimed, until=_warm(starting, facts))
+    return Verdict("stagger", True, f"{len(starting)} agents are starting on {facts['cores']} cores")
+
+
+def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
+    return attempt.running_at is None or attempt.running_at > facts["warm_before"]
+
+
+def _warm(starting: list[Attempt], facts: ClaimFacts) -> str | None:
+    """When the first of those that run already is warm; None when none of them runs yet."""
+    from kugetsu.clock import add_seconds
+
+    running = [attempt.running_at for attempt in starting if attempt.running_at is not None]
+    return add_seconds(min(running), facts["warmup_seconds"]) if running else None
+
+
+def memory(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """Enough memory is free for one more agent."""
+    wanted, free = facts["min_free_memory_mb"], facts["free_memory_mb"]
+    if wanted and free is not None and free < wanted:
+        reason = f"{free} MB of memory free, {wanted} MB wanted"
+        return Verdict("memory", False, reason, lift=f"kugetsu config set MIN_FREE_MEMORY_MB {free}")
+    return Verdict("memory", True, "enough memory" if wanted else "no memory limit set")
+
+
+#: The order in which a task's way is looked at; the first closed gate is the reason.
+GATES: tuple[Gate, ...] = (
+    waiting,
+    parked,
+    backoff,
+    dependencies,
+    issue,
+    pm,
+    provider,
+    daemon,
+    slots,
+    stagger,
+    memory,
+)
+
+#: Gates that close because the machine is full just now: `start` answers them with exit 2.
+FULL = ("slots", "memory")
+
+
+def verdicts(state: State, task: Task, facts: ClaimFacts) -> list[Verdict]:
+    """What every gate says of ``task``, in order."""
+    return [gate(state, task, facts) for gate in GATES]
+
+
+def first_closed(state: State, task: Task, facts: ClaimFacts) -> Verdict | None:
+    """The first gate that keeps ``task`` back; None when it may start."""
+    for gate in GATES:
+        verdict = gate(state, task, facts)
+        if not verdict.open:
+            return verdict
+    return None

@@ -1,0 +1,148 @@
+"""The four state machines: task, attempt, session, daemon. This file is the only place that says what may follow what.
+
+`transitions` executes them: one machine a kind, no guards, no side effects, triggered on a light record. `step`
+answers from a memo of what the machine gave for (state, trigger), because replaying a million events through the
+library costs 5 µs each and there are only a few dozen pairs; the memo travels in the log's checkpoint, so that a
+command that finds one need not import the library. A test runs the machine on every pair and compares.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from transitions import Machine
+
+LIVE_ATTEMPT = ("claimed", "starting", "running")
+FINISHED_TASK = ("completed", "error", "cancelled")
+
+#: kind → (states, (trigger, sources, destination) …); the first state is the initial one.
+DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], str], ...]]] = {
+    "task": (
+        ("pending", "notified", "parked", "completed", "error", "cancelled"),
+        (
+            ("claim", ("pending",), "notified"),
+            ("succeed", ("notified",), "completed"),
+            ("fail", ("notified",), "error"),
+            ("retry", ("notified",), "pending"),
+            ("park", ("notified",), "parked"),
+            ("resume", ("parked", "pending"), "pending"),
+            ("cancel", ("pending", "parked", "notified"), "cancelled"),
+            ("requeue", FINISHED_TASK, "pending"),
+        ),
+    ),
+    "attempt": (
+        (*LIVE_ATTEMPT, "succeeded", "failed", "timed_out", "killed", "lost"),
+        (
+            ("spawn", ("claimed",), "starting"),
+            ("run", ("starting",), "running"),
+            ("succeed", ("running",), "succeeded"),
+            ("fail", LIVE_ATTEMPT, "failed"),
+            ("time_out", LIVE_ATTEMPT, "timed_out"),
+            ("kill", LIVE_ATTEMPT, "killed"),
+            ("lose", LIVE_ATTEMPT, "lost"),
+        ),
+    ),
+    "session": (
+        ("requested", "preparing", "idle", "working", "broken", "destroyed"),
+        (
+            ("prepare", ("requested", "preparing", "broken"), "preparing"),
+            ("ready", ("preparing",), "idle"),
+            ("work", ("idle",), "working"),
+            ("rest", ("working",), "idle"),
+            ("break", ("requested", "preparing", "idle", "working"), "broken"),
+            ("destroy", ("requested", "preparing", "idle", "broken"), "destroyed"),
+        ),
+    ),
+    "daemon": (
+        ("stopped", "running", "draining", "lost"),
+        (
+            ("start", ("stopped", "lost"), "running"),
+            ("drain", ("running",), "draining"),
+            ("stop", ("running", "draining"), "stopped"),
+            ("lose", ("running", "draining"), "lost"),
+        ),
+    ),
+}
+
+_machines: dict[str, Machine] = {}
+_memo: dict[str, dict[tuple[str, str], str | None]] = {kind: {} for kind in DEFINITIONS}
+
+
+class Record:
+    """The light model that a machine is triggered on: it has a state and nothing else."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+
+def machine(kind: str) -> Machine:
+    """The `transitions` machine of a kind, built once in a process."""
+    if kind not in _machines:
+        from transitions import Machine
+
+        states, rules = DEFINITIONS[kind]
+        _machines[kind] = Machine(
+            model=None,
+            states=list(states),
+            initial=states[0],
+            transitions=[
+                {"trigger": trigger, "source": list(sources), "dest": dest} for trigger, sources, dest in rules
+            ],
+            auto_transitions=False,
+        )
+    return _machines[kind]
+
+
+def run(kind: str, state: str, trigger: str) -> str | None:
+    """Trigger the machine itself on a record in ``state``: the state it ends in, or None when it refuses."""
+    from transitions import MachineError
+
+    record = Record(state)
+    event = machine(kind).events.get(trigger)
+    if event is None:
+        return None
+    try:
+        event.trigger(record)
+    except MachineError:
+        return None
+    return record.state
+
+
+def step(kind: str, state: str, trigger: str) -> str | None:
+    """What the machine gives for ``trigger`` in ``state``: the next state, or None when it refuses."""
+    known = _memo[kind]
+    pair = (state, trigger)
+    if pair not in known:
+        known[pair] = run(kind, state, trigger)
+    return known[pair]
+
+
+def pairs(kind: str) -> list[tuple[str, str]]:
+    """Every (state, trigger) of a kind, allowed or not."""
+    states, rules = DEFINITIONS[kind]
+    return [(state, trigger) for state in states for trigger, _, _ in rules]
+
+
+def table() -> dict[str, Any]:
+    """The memo of every pair, with what it was made from, to be kept in a checkpoint."""
+    return {
+        "made_from": repr(DEFINITIONS),
+        "steps": {
+            kind: [[state, trigger, step(kind, state, trigger)] for state, trigger in pairs(kind)]
+            for kind in DEFINITIONS
+        },
+    }
+
+
+def adopt(kept: Any) -> None:
+    """Take over a memo that `table` made, when it was made from these very definitions; else ignore it."""
+    if not isinstance(kept, dict) or kept.get("made_from") != repr(DEFINITIONS):
+        return
+    for kind, rows in kept["steps"].items():
+        known = _memo[kind]
+        for state, trigger, dest in rows:
+            known.setdefault((state, trigger), dest)
