@@ -1,0 +1,69 @@
+"""Gather the facts that decisions are made from: settings, cores, memory, the time."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu import clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.config import Config
+    from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+
+#: Seconds for which an agent's start keeps a core busy (opencode 1.18: 2.4 s of wall, 3.2 s of CPU; a command: none).
+WARMUP_SECONDS = {"opencode": 3.0, "command": 0.0}
+
+
+def agent_label(config: Config) -> str:
+    """Agent and model, the name by which a provider's usage limit is known."""
+    return f"{config.text('KUGETSU_AGENT')}:{config.text('KUGETSU_MODEL') or 'default'}"
+
+
+def free_memory_mb() -> int | None:
+    """Memory in MB that new processes can have without swapping (MemAvailable); None where /proc does not tell."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) // 1024
+    except OSError:
+        return None
+    return None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def claim_facts(config: Config, dispatcher: str) -> ClaimFacts:
+    """What the gates read now; ``dispatcher`` is ``daemon``, ``self`` or ``none``."""
+    now = clock.now()
+    warmup = WARMUP_SECONDS[config.text("KUGETSU_AGENT")]
+    return {
+        "now": now,
+        "cap": config.integer("MAX_CONCURRENT_AGENTS"),
+        "cap_source": config.source("MAX_CONCURRENT_AGENTS"),
+        "cores": cores(),
+        "warmup_seconds": warmup,
+        "warm_before": clock.add_seconds(now, -warmup),
+        "free_memory_mb": free_memory_mb(),
+        "min_free_memory_mb": config.integer("MIN_FREE_MEMORY_MB"),
+        "max_attempts": config.integer("MAX_ATTEMPTS"),
+        "agent": agent_label(config),
+        "dispatcher": dispatcher,
+    }
+
+
+def outcome_facts(config: Config) -> OutcomeFacts:
+    """What decides on the consequence of an attempt's end now."""
+    return {
+        "now": clock.now(),
+        "max_attempts": config.integer("MAX_ATTEMPTS"),
+        "backoff_seconds": config.number("RETRY_BACKOFF_SECONDS"),
+        "pause_seconds": config.number("USAGE_LIMIT_PAUSE_MINUTES") * 60,
+        "agent": agent_label(config),
+    }

@@ -1,0 +1,80 @@
+"""One opened kugetsu directory: its paths, its settings, its log, and who is acting on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kugetsu import clock, config
+from kugetsu.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kugetsu.config import Config
+    from kugetsu.domain.state import State
+    from kugetsu.log.protocol import EventLog
+
+#: Characters of a command line that an event keeps: enough to recognise it, messages are in the event already.
+COMMAND_LENGTH = 120
+
+
+class Workspace:
+    """Where a command or a process of kugetsu acts. The log is opened at its first use and closed by `close`."""
+
+    __slots__ = ("_log", "by", "config", "environment", "paths")
+
+    def __init__(self, paths: Paths, settings: Config, environment: Mapping[str, str], by: dict[str, Any]) -> None:
+        self.paths = paths
+        self.config = settings
+        self.environment = environment
+        self.by = by
+        self._log: EventLog | None = None
+
+    @property
+    def log(self) -> EventLog:
+        """The event log of this directory."""
+        if self._log is None:
+            from kugetsu.log import open_log
+
+            self._log = open_log(self.paths.log, by=self.by, now=clock.now)
+        return self._log
+
+    def state(self) -> State:
+        """The fold of everything committed now."""
+        return self.log.state()
+
+    def reload(self) -> None:
+        """Read the settings again: a change acts at the daemon's next decision."""
+        self.config = config.load(self.paths.config, self.environment)
+
+    def close(self) -> None:
+        """Close the log, if it was opened."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
+    """The workspace that the environment names (KUGETSU_DIR); nothing is made.
+
+    Raises BadInput for a KUGETSU_DIR or a setting that cannot be understood.
+    """
+    paths = Paths.of(environment)
+    return Workspace(paths, config.load(paths.config, environment), environment, actor(command, environment))
+
+
+def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The `by` of an event: command, pid, host and user."""
+    command = " ".join(command.split())
+    if len(command) > COMMAND_LENGTH:
+        command = command[: COMMAND_LENGTH - 1] + "…"
+    user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())
+    return {"cmd": command, "pid": os.getpid(), "host": os.uname().nodename, "user": user}
+
+
+def command_line() -> str:
+    """How this process was called, for `actor`."""
+    return " ".join(["kugetsu", *sys.argv[1:]])
