@@ -72,7 +72,7 @@ def boot_id() -> str:
             finally:
                 os.close(fd)
         else:
-            _boot = _output("sysctl", "-n", "kern.bootsessionuuid").strip()
+            _boot = output("sysctl", "-n", "kern.bootsessionuuid").strip()
     return _boot
 
 
@@ -194,14 +194,14 @@ def table_of_ps(pid: int | None = None) -> dict[int, Stat]:
 
     which = ("-ax",) if pid is None else ("-p", str(pid))
     table = {}
-    for line in _output("ps", *which, "-o", "pid=,ppid=,stat=,lstart=").splitlines():
+    for line in output("ps", *which, "-o", "pid=,ppid=,stat=,lstart=").splitlines():
         number, parent, state, started = line.split(None, 3)
         start = int(time.mktime(time.strptime(started.strip(), "%a %b %d %H:%M:%S %Y")))
         table[int(number)] = Stat(int(number), int(parent), state[0], 1, start)
     return table
 
 
-def _output(*command: str) -> str:
+def output(*command: str) -> str:
     """What a system tool prints; empty when it finds nothing. Needed only where there is no /proc."""
     import subprocess
 

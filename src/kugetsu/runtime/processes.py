@@ -1,0 +1,267 @@
+"""Find the processes of an attempt, and end them: all of them, and no other.
+
+An agent's tools are sessions of their own, and outlive it. They are found in three ways that cover for each other:
+
+- the mark: ``KUGETSU_LEASE=<nonce>`` in the environment that a process was started with (``/proc/<pid>/environ``),
+- descent from a marked process, for those that cleared their environment,
+- descent from the runner, which adopts what its tools orphan (:func:`become_subreaper`).
+
+An agent may itself type ``kugetsu start``: the runner that this forks, and a daemon that it starts, descend from the
+agent's tools and may carry its mark, but are not its tools. A process with another attempt's mark, or one that holds a
+lease other than this attempt's, is spared with everything below it.
+
+Signals go through :mod:`kugetsu.runtime.identity` (pidfd, compared), never to a bare pid. Weaker without /proc (macOS):
+the mark is read from ``ps``, which shows it only for the user's own unprotected programs, there is no subreaper, and a
+spared runner is known by its mark alone.
+
+Kept free of imports: the lean waiter loads it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kugetsu.runtime import identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable, Collection, Iterable
+
+    from kugetsu.runtime.identity import Identity, Stat
+else:
+    import _signal
+
+MARK = "KUGETSU_LEASE"
+"""The variable that every process of an attempt inherits; its value is the nonce of the attempt's lease."""
+
+KILL_SECONDS = 5.0
+"""How long SIGKILL is repeated. Only a process stuck in the kernel (state D), or another user's, survives it."""
+
+_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2  # seconds between two scans; a scan of 200 processes takes 6 ms
+
+
+class EndReport:
+    """What :func:`end` did: how many processes got a signal, how many of them SIGKILL, and which are left."""
+
+    __slots__ = ("killed", "left", "signalled")
+
+    def __init__(self, signalled: int, killed: int, left: list[Identity]) -> None:
+        self.signalled = signalled
+        self.killed = killed
+        self.left = left
+
+
+def become_subreaper() -> bool:
+    """Let this process, across an exec too, adopt its descendants' orphans. False where there is no such thing."""
+    import ctypes
+
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def marked(nonce: str, exclude: Collection[int] = ()) -> list[Identity]:
+    """The living processes with the attempt's mark, without this process and the pids of ``exclude``.
+
+    The attempt's runner has the mark too, from its second phase on. Processes whose environment may not be read
+    (another user's) are skipped.
+    """
+    table = _living()
+    marks = _marks(table)
+    own = os.getpid()
+    return [
+        stat.identity()
+        for pid, stat in table.items()
+        if marks.get(pid) == nonce and pid != own and pid not in exclude and not _holds_other_lease(pid, nonce)
+    ]
+
+
+def descendants(pid: int) -> list[Identity]:
+    """The living children of ``pid``, their children, and so on."""
+    table = _living()
+    return [table[each].identity() for each in _below([pid], table, lambda _: False) if each != pid]
+
+
+def end(
+    nonce: str,
+    grace_seconds: float,
+    exclude: Collection[int] = (),
+    *,
+    root: int | None = None,
+    wait: Callable[[float], object] = time.sleep,
+) -> EndReport:
+    """End every process of the attempt: SIGTERM, ``grace_seconds`` later SIGKILL, until two scans in a row find none.
+
+    ``root`` adds the descendants of that pid (a runner gives its own). This process and the pids of ``exclude`` get no
+    signal, but their descendants do. ``wait(seconds)`` passes the time between two scans; a runner reaps meanwhile.
+
+    A process that was seen once is pursued to its end, also when it loses what it was found by. New ones, forked while
+    the scan ran, are found by the next scan. Gives up ``KILL_SECONDS`` after the grace and reports what is left.
+    """
+    hunt = _Hunt(nonce, exclude, root)
+    kill_from = time.monotonic() + grace_seconds
+    give_up_at = kill_from + KILL_SECONDS
+    pause = _FIRST_PAUSE
+    empty_scans = 0
+    while empty_scans < 2:
+        found = hunt.scan()
+        now = time.monotonic()
+        if found and now >= give_up_at:
+            return EndReport(len(hunt.asked), len(hunt.killed), [stat.identity() for stat in found])
+        empty_scans = 0 if found else empty_scans + 1
+        for stat in found:
+            hunt.send(stat, kill=now >= kill_from)
+        if empty_scans < 2:
+            wait(pause if now >= kill_from else min(pause, max(kill_from - now, 0.0)))
+            pause = min(pause * 1.5, _LONGEST_PAUSE) if found else _FIRST_PAUSE
+    return EndReport(len(hunt.asked), len(hunt.killed), [])
+
+
+class _Hunt:
+    """The processes of one attempt that were seen so far, and what was sent to each. Keys are (pid, start)."""
+
+    def __init__(self, nonce: str, exclude: Collection[int], root: int | None) -> None:
+        self._nonce = nonce
+        self._spared = {os.getpid(), *exclude}
+        self._root = root
+        self._seen: set[tuple[int, int]] = set()
+        self.asked: set[tuple[int, int]] = set()
+        self.killed: set[tuple[int, int]] = set()
+
+    def scan(self) -> list[Stat]:
+        table = _living()
+        marks = _marks(table)
+        roots = [
+            pid
+            for pid, stat in table.items()
+            if marks.get(pid) == self._nonce or pid == self._root or (pid, stat.start) in self._seen
+        ]
+
+        def elsewhere(pid: int) -> bool:
+            if pid in self._spared:
+                return False
+            return marks.get(pid, self._nonce) != self._nonce or _holds_other_lease(pid, self._nonce)
+
+        found = [table[pid] for pid in _below(roots, table, elsewhere) if pid not in self._spared]
+        self._seen.update((stat.pid, stat.start) for stat in found)
+        return found
+
+    def send(self, stat: Stat, *, kill: bool) -> None:
+        key = (stat.pid, stat.start)
+        if key in self.asked and not kill:
+            return
+        self.asked.add(key)
+        if kill:
+            self.killed.add(key)
+        try:
+            identity.signal(stat.identity(), _signal.SIGKILL if kill else _signal.SIGTERM)
+            if stat.state == "T" and not kill:  # stopped: it cannot act on SIGTERM before it goes on
+                identity.signal(stat.identity(), _signal.SIGCONT)
+        except PermissionError:
+            return  # another user's (a set-uid tool): it stays, and is reported as left
+
+
+def _living() -> dict[int, Stat]:
+    """Every process that has not ended. A zombie has."""
+    if not identity.HAS_PROC:
+        return {pid: stat for pid, stat in identity.table_of_ps().items() if not stat.dead}
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            stat = identity.stat(int(name))
+            if stat is not None and not stat.dead:
+                table[stat.pid] = stat
+    return table
+
+
+def _below(roots: Iterable[int], table: dict[int, Stat], spare: Callable[[int], bool]) -> list[int]:
+    """The roots and all that descends from them, without what ``spare`` names and what is below that."""
+    children: dict[int, list[int]] = {}
+    for pid, stat in table.items():
+        children.setdefault(stat.parent, []).append(pid)
+    found: dict[int, None] = {}
+    rest = list(roots)
+    while rest:
+        pid = rest.pop()
+        if pid in found or pid not in table or spare(pid):
+            continue
+        found[pid] = None
+        rest.extend(children.get(pid, ()))
+    return list(found)
+
+
+def _marks(pids: Iterable[int]) -> dict[int, str]:
+    """The value of the mark of each process that has one and lets it be read."""
+    if not identity.HAS_PROC:
+        return _marks_of_ps()
+    marks = {}
+    for pid in pids:
+        mark = _mark(pid)
+        if mark is not None:
+            marks[pid] = mark
+    return marks
+
+
+def _mark(pid: int) -> str | None:
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    parts = [b"\0"]
+    try:
+        while part := os.read(fd, 65536):
+            parts.append(part)
+    except (ProcessLookupError, PermissionError):  # it ended, or changed its user, between open and read
+        return None
+    finally:
+        os.close(fd)
+    return _value(b"".join(parts), b"\0", b"\0")
+
+
+def _value(text: bytes, before: bytes, after: bytes) -> str | None:
+    """The value of the mark in a list of variables that are enclosed in ``before`` and ``after``."""
+    name = before + MARK.encode("ascii") + b"="
+    at = text.find(name)
+    if at < 0:
+        return None
+    start = at + len(name)
+    stop = text.find(after, start)
+    return text[start : stop if stop >= 0 else len(text)].decode("ascii", "replace")
+
+
+def _marks_of_ps() -> dict[int, str]:
+    marks = {}
+    for line in identity.output("ps", "-axEww", "-o", "pid=,command=").splitlines():
+        number, _, rest = line.strip().partition(" ")
+        mark = _value(rest.encode(), b" ", b" ")
+        if mark is not None:
+            marks[int(number)] = mark
+    return marks
+
+
+def _holds_other_lease(pid: int, nonce: str) -> bool:
+    """Whether the process holds a locked file ``…/leases/<another nonce>``: a runner or a daemon of its own."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        entries = os.listdir(folder)
+    except OSError:  # it ended, or may not be looked at, or there is no /proc
+        return False
+    for entry in entries:
+        try:
+            target = os.readlink(f"{folder}/{entry}")
+            parent, _, name = target.removesuffix(" (deleted)").rpartition("/")
+            if parent.endswith("/leases") and name != nonce and _is_locked(pid, entry):
+                return True
+        except OSError:  # it closed this one meanwhile
+            continue
+    return False
+
+
+def _is_locked(pid: int, entry: str) -> bool:
+    fd = os.open(f"/proc/{pid}/fdinfo/{entry}", os.O_RDONLY)
+    try:
+        return b"FLOCK" in os.read(fd, 4096)
+    finally:
+        os.close(fd)
