@@ -103,11 +103,11 @@ def parse_ref(
         host, segments, number = _from_url(got, text, known)
     else:
         path, mark, number = text.rpartition("#")
+        if not mark and "/" in text:
+            _refuse(got, "there is no #number in it")
         if not path:
             return _from_here(got, number, here)
         segments = path.split("/")
-        if not mark:
-            _refuse(got, "there is no #number in it")
         host = _first_host(got, segments, default_host)
     owner, repo = segments[-2:]
     return _build(got, canonical_host(host, known), owner, repo, number)

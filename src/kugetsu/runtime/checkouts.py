@@ -1,0 +1,202 @@
+"""Finds the clone around a folder and its remotes by reading git's own files: no process, well under a millisecond.
+
+`kugetsu queue enqueue 14` asks at every call which repository is meant, and a git process would cost 4 ms. What only
+git can tell (included files, `url.….insteadOf`) it is asked for, and only when the files leave it open.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.refs import local_repository, parse_repository, repository_of_url
+from kugetsu.servers import is_host_like
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_CONFIG = 1 << 20
+# Where a fork and its origin are both remotes, issues live with the origin: the order in which GitHub's `gh` asks.
+_ORDER = ("upstream", "github", "origin")
+
+
+class Checkout:
+    """A clone: the folder to run git in, its git folder, and the git folder that all its worktrees share."""
+
+    __slots__ = ("bare", "common_dir", "git_dir", "top")
+
+    def __init__(self, top: str, git_dir: str, common_dir: str, bare: bool) -> None:
+        self.top = top
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.bare = bare
+
+    @property
+    def home(self) -> str:
+        """The folder to run git in that outlives linked worktrees: the main worktree's, or a bare repository's own."""
+        if self.git_dir == self.common_dir:
+            return self.top
+        return os.path.dirname(self.common_dir) if os.path.basename(self.common_dir) == ".git" else self.common_dir
+
+
+def find(folder: str) -> Checkout | None:
+    """The clone that a folder lies in (the folder itself or the nearest above it); None outside of any."""
+    try:
+        folder = os.path.realpath(folder)
+    except OSError:
+        return None
+    while True:
+        checkout = _at(folder)
+        if checkout is not None:
+            return checkout
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+
+
+def here(folder: str, servers: Mapping[str, str] | None = None) -> tuple[str, str, str] | None:
+    """(host, owner, repo) that `#N` means when typed in this folder; None outside of a clone.
+
+    The remote `upstream` counts before `github`, `origin` and others; a clone without remotes is `local/…`.
+    """
+    checkout = find(folder)
+    if checkout is None:
+        return None
+    named = repositories(checkout, servers)
+    return parse_repository(named[0][1]) if named else None
+
+
+def repositories(checkout: Checkout, servers: Mapping[str, str] | None = None) -> list[tuple[str | None, str]]:
+    """What a clone is a clone of: (remote, `host/owner/repo`) pairs, the one that `#N` means first.
+
+    A clone without any remote that has a name goes by its own folder, with None for the remote.
+    """
+    found = _named(remotes(checkout.common_dir), checkout, servers)
+    if not found or not all(is_host_like(repository.partition("/")[0]) for _, repository in found):
+        # No remote, or one like `work:owner/repo`, which git may know how to rewrite.
+        found = _named(_remotes_by_git(checkout), checkout, servers) or found
+    if found:
+        return found
+    own = local_repository(checkout.home)
+    return [(None, own)] if own is not None else []
+
+
+def matching_remote(
+    checkout: Checkout, repository: str, servers: Mapping[str, str] | None = None
+) -> tuple[bool, str | None]:
+    """Whether the clone is one of `host/owner/repo`, and by which remote (None: its folder gives the name)."""
+    for remote, name in repositories(checkout, servers):
+        if name == repository:
+            return True, remote
+    return False, None
+
+
+def remotes(common_dir: str) -> dict[str, str]:
+    """URL by remote, as the repository's own config file says it."""
+    found: dict[str, str] = {}
+    section = ""
+    for line in _lines(common_dir + "/config"):
+        text = line.strip()
+        if text.startswith("["):
+            head, _, text = text.partition("]")
+            section = head[1:].strip()
+            text = text.strip()
+        name, quote, rest = section.partition('"')
+        if not quote or name.strip().lower() != "remote":
+            continue
+        key, mark, value = text.partition("=")
+        if mark and key.strip().lower() == "url":
+            found.setdefault(rest.rpartition('"')[0] or rest, _config_value(value))
+    return found
+
+
+def default_branch(common_dir: str, remote: str) -> str | None:
+    """The branch that the clone knows as its remote's HEAD; None when it knows none."""
+    target = symbolic_ref(f"{common_dir}/refs/remotes/{remote}/HEAD")
+    prefix = f"refs/remotes/{remote}/"
+    return target.removeprefix(prefix) if target is not None and target.startswith(prefix) else None
+
+
+def symbolic_ref(path: str) -> str | None:
+    """What a symbolic ref's file (such as HEAD) points at; None when it is missing or holds a commit."""
+    text = read_line(path)
+    return text[5:].strip() if text is not None and text.startswith("ref:") else None
+
+
+def read_line(path: str) -> str | None:
+    """The first line of one of git's small files; None when it cannot be read."""
+    lines = _lines(path)
+    return lines[0].strip() if lines else None
+
+
+def _at(folder: str) -> Checkout | None:
+    dot_git = folder + "/.git"
+    git_dir = dot_git
+    if os.path.isfile(dot_git):  # a linked worktree or a submodule
+        line = read_line(dot_git) or ""
+        if not line.startswith("gitdir:"):
+            return None
+        git_dir = os.path.normpath(os.path.join(folder, line[7:].strip()))
+    if os.path.isfile(git_dir + "/HEAD"):
+        common = read_line(git_dir + "/commondir")
+        common_dir = os.path.normpath(os.path.join(git_dir, common)) if common else git_dir
+        return Checkout(folder, git_dir, common_dir, bare=False)
+    if os.path.isfile(folder + "/HEAD") and os.path.isdir(folder + "/objects") and os.path.isdir(folder + "/refs"):
+        if os.path.basename(folder) == ".git":  # inside of a clone's git folder: the clone is what is meant
+            return _at(os.path.dirname(folder))
+        return Checkout(folder, folder, folder, bare=True)
+    return None
+
+
+def _named(
+    urls: Mapping[str, str], checkout: Checkout, servers: Mapping[str, str] | None
+) -> list[tuple[str | None, str]]:
+    found: list[tuple[str | None, str]] = []
+    for remote in sorted(urls, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)):
+        repository = repository_of_url(urls[remote], servers=servers, base=checkout.home)
+        if repository is not None:
+            found.append((remote, repository))
+    return found
+
+
+def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
+    from kugetsu.errors import KugetsuError
+    from kugetsu.runtime.git import ask
+
+    try:
+        answer = ask(["remote", "-v"], checkout.home)
+    except KugetsuError:
+        return {}  # without git the files are all that is known; whoever needs git next says so
+    found: dict[str, str] = {}
+    for line in answer.out.splitlines():
+        name, _, rest = line.partition("\t")
+        if rest.endswith(" (fetch)"):
+            found[name] = rest.removesuffix(" (fetch)")
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would cost each command its import
+            return file.read(_MAX_CONFIG).decode("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return []
+
+
+def _config_value(text: str) -> str:
+    """A value of git's config: quotes, escapes and comments taken off."""
+    value, quoted, escaped = "", False, False
+    for c in text.strip():
+        if escaped:
+            value += {"n": "\n", "t": "\t"}.get(c, c)
+            escaped = False
+        elif c == "\\":
+            escaped = True
+        elif c == '"':
+            quoted = not quoted
+        elif c in "#;" and not quoted:
+            break
+        else:
+            value += c
+    return value.strip()

@@ -1,0 +1,199 @@
+"""Runs git, never interactively: nothing it does may wait for an editor, a password or a key press.
+
+Each process costs 3 to 5 ms: callers ask one question that answers several.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.redaction import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from subprocess import Popen
+
+LOCAL_TIMEOUT = 60.0
+"""Seconds for a command that only touches this machine's disks."""
+
+_GRACE = 2.0  # seconds between SIGTERM, at which git removes its lock files, and SIGKILL
+_SAID = 600  # characters of git's own words that an error shows
+
+# What a surrounding git command (a hook, an alias) sets to point at its own repository:
+# `git rev-parse --local-env-vars`, but for GIT_CONFIG_COUNT, with which users pass real settings.
+_LEAKING = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+    "SSH_ASKPASS",
+)
+
+# An empty GIT_ASKPASS also switches core.askPass and SSH_ASKPASS off. ssh reads passwords and confirmations from the
+# terminal only, and a session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
+_QUIET = {
+    "GCM_INTERACTIVE": "never",
+    "GIT_ASKPASS": "",
+    "GIT_EDITOR": ":",
+    "GIT_MERGE_AUTOEDIT": "no",
+    "GIT_OPTIONAL_LOCKS": "0",  # looking at a worktree must not take the lock that its agent needs
+    "GIT_PAGER": "cat",
+    "GIT_SEQUENCE_EDITOR": ":",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",  # errors are told apart by git's English words
+    "SSH_ASKPASS_REQUIRE": "never",
+}
+
+_HINTS = (
+    ("dubious ownership", "the folder belongs to another user: git config --global --add safe.directory FOLDER"),
+    ("Host key verification failed", "connect once by hand to accept the host's key: ssh -T git@HOST"),
+    ("Permission denied (publickey", "add your ssh key to the server, or to ssh-agent: ssh-add"),
+    ("could not read Username", "git needs credentials: set up a credential helper, or use an ssh URL"),
+    ("Authentication failed", "the credentials were refused: renew the token or the key"),
+    ("returned error: 403", "the credentials do not allow this: check the token's rights"),
+    ("Repository not found", "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"),
+    ("does not appear to be a git repository", "check the path, or register another: kugetsu init --repo PATH|URL"),
+    ("not found", "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"),
+    ("Could not resolve host", "check the network and the server's name (setting GIT_SERVERS)"),
+    ("Could not resolve hostname", "check the network and the server's name (setting GIT_SERVERS)"),
+    ("Connection refused", "check that the server runs, and its URL (setting GIT_SERVERS)"),
+    ("timed out", "check the network and try again"),
+    ("unable to access", "check the network and the URL (setting GIT_SERVERS)"),
+    ("No space left on device", "free some disk space and try again"),
+    ("Read-only file system", "make the folder writable, or set KUGETSU_DIR to another one"),
+    (".lock': File exists", "another git command is at work there; when none is, remove the .lock file that it names"),
+    ("index.lock", "another git command is at work there; when none is, remove the .lock file that it names"),
+    ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"),
+)
+
+
+class Answer:
+    """What a git process gave: exit code, output and error output as texts (bytes that are no UTF-8 escaped)."""
+
+    __slots__ = ("code", "err", "out")
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+
+def git(
+    args: Sequence[str],
+    cwd: str | None = None,
+    *,
+    timeout: float = LOCAL_TIMEOUT,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> str:
+    """The output of a git command, without the line ends behind it.
+
+    Raises GitFailed with git's own words (secrets taken out) and a hint when it fails or takes over `timeout` seconds,
+    KugetsuError when git or the folder is not there.
+    """
+    answer = ask(args, cwd, timeout=timeout, env=env, stdin=stdin)
+    if answer.code != 0:
+        raise failure(args, answer)
+    return answer.out.rstrip("\n")
+
+
+def ask(
+    args: Sequence[str],
+    cwd: str | None = None,
+    *,
+    timeout: float = LOCAL_TIMEOUT,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> Answer:
+    """Runs a git command whose failure is an answer too. Raises as `git` does, but not for exit codes."""
+    import subprocess
+
+    try:
+        process = subprocess.Popen(
+            ["git", *args],
+            cwd=cwd,
+            env=environment(env),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _cannot_start(cwd, error) from error
+    try:
+        out, err = process.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise GitFailed(
+            f"git {_named(args)} took over {timeout:g} seconds and was stopped",
+            "check the network and the disk, then try again",
+        ) from None
+    except BaseException:
+        _end(process)
+        raise
+    return Answer(process.returncode, out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "backslashreplace"))
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment, made safe for git that nobody watches, with `extra` on top."""
+    env = {key: value for key, value in os.environ.items() if key not in _LEAKING}
+    env.update(_QUIET)
+    if extra:
+        env.update(extra)
+    return env
+
+
+def failure(args: Sequence[str], answer: Answer) -> GitFailed:
+    """The error for an answer: what git said, and what helps."""
+    said = redact(" ".join(answer.err.split()) or " ".join(answer.out.split()), limit=_SAID)
+    if answer.code < 0 and not said:
+        said = f"ended by signal {-answer.code}"
+    hint = next((hint for words, hint in _HINTS if words in answer.err), None)
+    return GitFailed(f"git {_named(args)} failed: {said or f'exit code {answer.code}'}", hint)
+
+
+def _named(args: Sequence[str]) -> str:
+    """The subcommand: what follows the options `-c KEY=VALUE` of git itself."""
+    rest = list(args)
+    while len(rest) > 2 and rest[0] == "-c":
+        rest = rest[2:]
+    return " ".join(rest[:2]) if rest[:1] in (["worktree"], ["remote"]) else "".join(rest[:1])
+
+
+def _cannot_start(cwd: str | None, error: OSError) -> KugetsuError:
+    if cwd is not None and not os.path.isdir(cwd):
+        return KugetsuError(f"the folder {cwd} is not there", "it was moved or removed: put it back, or name another")
+    if isinstance(error, FileNotFoundError):
+        return KugetsuError("git is not installed, or not in PATH", "install it (apt install git, brew install git)")
+    return KugetsuError(f"git cannot be started: {error.strerror or error}", "check PATH and the rights of git")
+
+
+def _end(process: Popen[bytes]) -> None:
+    """Ends git and what it started (ssh, hooks): its session holds nothing else."""
+    import subprocess
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended by itself
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_GRACE)
+            return

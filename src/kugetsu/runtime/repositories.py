@@ -1,0 +1,205 @@
+"""Where a worktree comes from: the clone in which the command was typed, a registered one, or a bare clone of our own.
+
+Bare clones lie under `repositories/<host>/<owner>/<repo>.git`. They are made under another name and renamed when they
+are whole: what lies under the right name is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from kugetsu.errors import BadInput, GitFailed, KugetsuError, NotFound
+from kugetsu.refs import parse_repository, repository_of_url
+from kugetsu.runtime import checkouts
+from kugetsu.runtime.git import git
+from kugetsu.servers import LOCAL, clone_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kugetsu.paths import Paths
+
+CLONE_TIMEOUT = 1800.0
+"""Seconds for a first clone: a repository of some gigabytes over a slow line."""
+
+_MISSING = (
+    "not found",
+    "does not exist",
+    "does not appear to be a git repository",
+    "not a git repository",
+    "No such file",
+)
+
+
+class Repository:
+    """A repository on this machine from which worktrees are made.
+
+    `path` is the folder to run git in, `remote` the remote that is `repository` (None: it has no remote), `origin` how
+    it was found: `here`, `registered` or `cloned`.
+    """
+
+    __slots__ = ("common_dir", "origin", "path", "remote", "repository")
+
+    def __init__(self, repository: str, path: str, common_dir: str, remote: str | None, origin: str) -> None:
+        self.repository = repository
+        self.path = path
+        self.common_dir = common_dir
+        self.remote = remote
+        self.origin = origin
+
+    def as_data(self) -> dict[str, str | None]:
+        """What an event keeps of it."""
+        return {"repository": self.repository, "path": self.path, "remote": self.remote, "origin": self.origin}
+
+
+def resolve(
+    repository: str,
+    paths: Paths,
+    *,
+    cwd: str | None = None,
+    registered: Mapping[str, Mapping[str, str]] | None = None,
+    servers: Mapping[str, str] | None = None,
+    timeout: float = CLONE_TIMEOUT,
+) -> Repository:
+    """The repository `host/owner/repo` on this machine; cloned when there is none yet.
+
+    `cwd` is the folder in which the command was typed (None for what no one typed), `registered` maps a repository to
+    `{"path": …}` or `{"url": …}`. Raises NotFound, GitFailed or KugetsuError, each with the remedy.
+    """
+    if cwd is not None:
+        found = _as_clone(repository, cwd, servers, "here")
+        if found is not None:
+            return found
+    place = (registered or {}).get(repository) or {}
+    if "path" in place:
+        return at_path(repository, place["path"], servers)
+    host, owner, repo = parse_repository(repository)
+    if "url" in place:
+        url = place["url"]
+    elif host == LOCAL:
+        raise NotFound(
+            f"{repository} is a folder of this machine, and kugetsu was not told where",
+            "register it: kugetsu init --repo PATH, or type the command inside of it",
+        )
+    else:
+        url = clone_url(host, owner, repo, servers or {})
+    return _bare_clone(repository, url, paths, timeout)
+
+
+def at_path(repository: str, path: str, servers: Mapping[str, str] | None = None) -> Repository:
+    """The registered clone at a path. Raises NotFound when there is no repository any more."""
+    checkout = checkouts.find(path) if os.path.isdir(path) else None
+    if checkout is None:
+        raise NotFound(
+            f"{path}, registered for {repository}, is not a git repository (any more)",
+            "put it back, or register the right place: kugetsu init --repo PATH|URL",
+        )
+    matches, remote = checkouts.matching_remote(checkout, repository, servers)
+    if not matches:
+        # Registered by hand under a name of its own: its first remote is what it follows.
+        named = checkouts.repositories(checkout, servers)
+        remote = named[0][0] if named else None
+    return Repository(repository, checkout.home, checkout.common_dir, remote, "registered")
+
+
+def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> tuple[str, dict[str, str]]:
+    """What `init --repo PATH|URL` registers: the repository's name, and `{"path": …}` or `{"url": …}`.
+
+    Raises BadInput when it is neither a folder of a clone nor a URL that names a repository.
+    """
+    path = os.path.join(cwd, os.path.expanduser(place))
+    if os.path.isdir(path):
+        checkout = checkouts.find(path)
+        if checkout is None:
+            raise BadInput(f"{place} is not a git repository", "run git init there, or name a clone or a URL")
+        named = checkouts.repositories(checkout, servers)
+        if not named:
+            raise BadInput(f"{place} has no name that a reference could hold", "move it into a folder of its own")
+        return named[0][1], {"path": checkout.home}
+    if place.startswith("-") or any(c <= " " for c in place):
+        raise BadInput(
+            f"{place!r} is neither a folder nor a URL", "write a clone's path or https://host/owner/repo.git"
+        )
+    is_url = "://" in place or (":" in place.partition("/")[0] and not place.startswith((".", "/")))
+    name = repository_of_url(place, servers=servers) if is_url else None
+    if name is None:
+        raise BadInput(
+            f"{place!r} is neither a folder of this machine nor the URL of a repository (owner/repo)",
+            "write a clone's path, https://host/owner/repo.git or git@host:owner/repo.git",
+        )
+    return name, {"url": place}
+
+
+@contextlib.contextmanager
+def locked(paths: Paths, name: str) -> Iterator[None]:
+    """Holds the lock of one repository of this KUGETSU_DIR: fetches and new worktrees come one after the other.
+
+    Waits without polling, so that the turn is fair; whoever holds it is bounded by the time limits of its git commands.
+    """
+    import hashlib
+
+    import portalocker
+
+    folder = paths.make(paths.repositories + "/.locks")
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    with open(f"{folder}/{digest}.lock", "a") as file:  # noqa: PTH123 - paths are texts here
+        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        yield
+
+
+def _as_clone(repository: str, folder: str, servers: Mapping[str, str] | None, origin: str) -> Repository | None:
+    checkout = checkouts.find(folder)
+    if checkout is None:
+        return None
+    matches, remote = checkouts.matching_remote(checkout, repository, servers)
+    if not matches:
+        return None
+    return Repository(repository, checkout.home, checkout.common_dir, remote, origin)
+
+
+def _bare_clone(repository: str, url: str, paths: Paths, timeout: float) -> Repository:
+    path = f"{paths.repositories}/{repository}.git"
+    if not os.path.isdir(path):
+        with locked(paths, "clone " + repository):
+            if not os.path.isdir(path):
+                _clone(repository, url, path, paths, timeout)
+    elif checkouts.remotes(path).get("origin") != url:
+        # Registered anew, or GIT_SERVERS changed: what was fetched stays, the next fetch goes to the new place.
+        git(["config", "remote.origin.url", url], path)
+    return Repository(repository, path, path, "origin", "cloned")
+
+
+def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -> None:
+    """Makes the bare clone. Branches come as origin's, not as local ones: those are for issues alone."""
+    import secrets
+    import shutil
+
+    folder, name = os.path.split(path)
+    paths.make(folder)
+    for entry in os.listdir(folder):
+        if entry.startswith(f".{name}.") and entry.endswith(".part"):
+            shutil.rmtree(f"{folder}/{entry}")  # ours, left by a clone that was killed: the lock says none is at work
+    part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
+    try:
+        git(["init", "-q", "--bare", part])
+        git(["remote", "add", "origin", url], part)
+        git(["-c", "gc.auto=0", "fetch", "-q", "--no-auto-gc", "origin"], part, timeout=timeout)
+        with contextlib.suppress(GitFailed):  # an empty repository has no HEAD to learn; worktrees ask again
+            git(["remote", "set-head", "origin", "--auto"], part)
+        os.rename(part, path)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, GitFailed):
+            raise _cannot_clone(repository, error) from error
+        if isinstance(error, OSError):
+            raise KugetsuError(f"cannot clone {repository}: {error.strerror or error}", "check the disk") from error
+        raise
+
+
+def _cannot_clone(repository: str, error: GitFailed) -> KugetsuError:
+    message = f"cannot clone {repository}: {error.message}"
+    if any(words in error.message for words in _MISSING):
+        return NotFound(message, error.hint)
+    return GitFailed(message, error.hint)
