@@ -111,6 +111,12 @@ def remotes(common_dir: str) -> dict[str, str]:
     return found
 
 
+def git_dir_of(folder: str) -> str | None:
+    """The git folder of a worktree's top folder; None when it is none."""
+    checkout = _at(folder)
+    return checkout.git_dir if checkout is not None else None
+
+
 def default_branch(common_dir: str, remote: str) -> str | None:
     """The branch that the clone knows as its remote's HEAD; None when it knows none."""
     target = symbolic_ref(f"{common_dir}/refs/remotes/{remote}/HEAD")

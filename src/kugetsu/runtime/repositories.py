@@ -37,7 +37,7 @@ class Repository:
     """A repository on this machine from which worktrees are made.
 
     `path` is the folder to run git in, `remote` the remote that is `repository` (None: it has no remote), `origin` how
-    it was found: `here`, `registered` or `cloned`.
+    it was found: `worktree`, `here`, `registered` or `cloned`.
     """
 
     __slots__ = ("common_dir", "origin", "path", "remote", "repository")
@@ -59,19 +59,24 @@ def resolve(
     paths: Paths,
     *,
     cwd: str | None = None,
+    worktree: str | None = None,
     registered: Mapping[str, Mapping[str, str]] | None = None,
     servers: Mapping[str, str] | None = None,
     timeout: float = CLONE_TIMEOUT,
 ) -> Repository:
     """The repository `host/owner/repo` on this machine; cloned when there is none yet.
 
+    `worktree` is the issue's worktree: when it is there, its own clone is the repository, wherever one types.
     `cwd` is the folder in which the command was typed (None for what no one typed), `registered` maps a repository to
     `{"path": …}` or `{"url": …}`. Raises NotFound, GitFailed or KugetsuError, each with the remedy.
     """
-    if cwd is not None:
-        found = _as_clone(repository, cwd, servers, "here")
-        if found is not None:
-            return found
+    if worktree is not None and not os.path.lexists(worktree + "/.git"):
+        worktree = None  # not made yet: the clone around it, if any, means nothing
+    for folder, origin in ((worktree, "worktree"), (cwd, "here")):
+        if folder is not None:
+            found = _as_clone(repository, folder, servers, origin)
+            if found is not None:
+                return found
     place = (registered or {}).get(repository) or {}
     if "path" in place:
         return at_path(repository, place["path"], servers)
@@ -168,7 +173,7 @@ def _bare_clone(repository: str, url: str, paths: Paths, timeout: float) -> Repo
     elif checkouts.remotes(path).get("origin") != url:
         # Registered anew, or GIT_SERVERS changed: what was fetched stays, the next fetch goes to the new place.
         git(["config", "remote.origin.url", url], path)
-    return Repository(repository, path, path, "origin", "cloned")
+    return Repository(repository, path, os.path.realpath(path), "origin", "cloned")
 
 
 def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -> None:

@@ -1,0 +1,142 @@
+"""What git says about an attempt's work, beside what the agent says of itself: commits, uncommitted files, pushed or not.
+
+It only looks: no lock is taken, nothing is refreshed on disk, no network is used.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime import checkouts
+from kugetsu.runtime.git import ask, failure, git
+from kugetsu.runtime.worktrees import operation
+
+NAMES = 5
+"""How many names of changed files are kept: enough to recognise the work."""
+
+_NAME_LENGTH = 200
+_SUBJECT_LENGTH = 200
+_SUBJECTS = 10_000  # commits counted at most: a count beyond it means that the base is not the work's
+
+
+class Evidence:
+    """The state of an issue's work. What could not be found out is None, and `problem` says why.
+
+    `commits` counts those since the base commit, `head` is the last one, `subject` its first line. `dirty` counts files
+    with uncommitted changes, `untracked` new ones (a new folder counts once), `names` names the first few of both.
+    `pushed`: a remote-tracking branch has HEAD; `ahead`: how many commits none has. `operation`: a rebase, merge …
+    that was left in the middle.
+    """
+
+    __slots__ = (
+        "ahead",
+        "branch",
+        "commits",
+        "dirty",
+        "exists",
+        "head",
+        "names",
+        "operation",
+        "problem",
+        "pushed",
+        "subject",
+        "untracked",
+    )
+
+    def __init__(self) -> None:
+        self.exists = False
+        self.branch: str | None = None
+        self.head: str | None = None
+        self.commits: int | None = None
+        self.subject: str | None = None
+        self.dirty: int | None = None
+        self.untracked: int | None = None
+        self.names: list[str] = []
+        self.ahead: int | None = None
+        self.pushed: bool | None = None
+        self.operation: str | None = None
+        self.problem: str | None = None
+
+    def as_data(self) -> dict[str, object]:
+        """What an event keeps of it: plain JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}
+
+
+def collect(path: str, base_commit: str, branch: str, *, repository_path: str | None = None) -> Evidence:
+    """The evidence in the worktree at `path`; from the branch alone, in `repository_path`, when the worktree is gone.
+
+    Never raises for what git cannot answer: `problem` says it.
+    """
+    evidence = Evidence()
+    evidence.branch = branch
+    evidence.exists = os.path.lexists(path + "/.git")
+    folder, tip = path, "HEAD"
+    try:
+        if evidence.exists:
+            _look_at_files(evidence, path)
+        elif repository_path is None:
+            evidence.problem = "the worktree is gone"
+            return evidence
+        else:
+            evidence.problem = "the worktree is gone; this is its branch"
+            folder, tip = repository_path, f"refs/heads/{branch}"
+        _look_at_commits(evidence, folder, tip, base_commit)
+    except KugetsuError as error:
+        evidence.problem = error.message
+    return evidence
+
+
+def _look_at_files(evidence: Evidence, path: str) -> None:
+    git_dir = checkouts.git_dir_of(path)
+    if git_dir is not None:
+        evidence.operation = operation(git_dir)
+    # One line a changed file; submodules count when their commit or their content changed.
+    answer = git(["status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=normal"], path)
+    evidence.dirty = evidence.untracked = 0
+    for entry in answer.split("\0"):
+        kind = entry[:2]
+        if kind == "# ":
+            if entry.startswith("# branch.head "):
+                head = entry.removeprefix("# branch.head ")
+                evidence.branch = None if head == "(detached)" else head
+        elif kind == "? ":
+            evidence.untracked += 1
+            _name(evidence, entry[2:])
+        elif kind in ("1 ", "u "):
+            evidence.dirty += 1
+            _name(evidence, entry.split(" ", 8 if kind == "1 " else 10)[-1])
+
+
+def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) -> None:
+    since = [f"^{base_commit}"] if base_commit else []
+    command = ["log", "-z", f"--max-count={_SUBJECTS}", "--format=%H %s", tip, *since, "--"]
+    answer = ask(command, folder)
+    if answer.code != 0:
+        head = ask(["rev-parse", "-q", "--verify", f"{tip}^{{commit}}"], folder)
+        evidence.head = head.out.strip() or None
+        evidence.commits = 0 if evidence.head is None else None
+        evidence.problem = "there is no commit yet" if evidence.head is None else failure(command, answer).message
+    else:
+        commits = [line for line in answer.out.split("\0") if line]
+        evidence.commits = len(commits)
+        if commits:
+            evidence.head, _, subject = commits[0].partition(" ")
+            evidence.subject = _clean(subject, _SUBJECT_LENGTH)
+        else:
+            evidence.head = git(["rev-parse", tip], folder)
+    if evidence.head is None:
+        return
+    evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
+    evidence.pushed = evidence.ahead == 0
+
+
+def _name(evidence: Evidence, name: str) -> None:
+    if len(evidence.names) < NAMES:
+        evidence.names.append(_clean(name, _NAME_LENGTH))
+
+
+def _clean(text: str, length: int) -> str:
+    """A text of git's that a JSON line can hold: no lone surrogates, bounded."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text if len(text) <= length else text[: length - 1] + "…"

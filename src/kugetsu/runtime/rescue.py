@@ -1,0 +1,207 @@
+"""Keeps the work of a failed or abandoned attempt on a branch, without touching its worktree, its index or its HEAD.
+
+The branch `kugetsu/rescue/<name>` ends in a commit of everything that lies in the worktree and is not ignored. What was
+staged and then changed again is a commit before it, as in `git stash`. What an unfinished merge or rebase holds only in
+git's own files becomes further parents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from kugetsu.errors import BadInput, GitFailed
+from kugetsu.runtime import checkouts
+from kugetsu.runtime.git import ask, failure, git
+from kugetsu.runtime.worktrees import RESCUE, commits_only_here
+
+TIMEOUT = 600.0
+"""Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""
+
+_TRIES = 100  # names tried when branches of that name hold other work: more rescues of one attempt do not happen
+
+# What only a file in the git folder may reach while a merge, rebase or cherry-pick is under way.
+_HELD = (
+    "MERGE_HEAD",
+    "CHERRY_PICK_HEAD",
+    "MERGE_AUTOSTASH",
+    "rebase-merge/orig-head",
+    "rebase-merge/autostash",
+    "rebase-apply/orig-head",
+    "rebase-apply/autostash",
+)
+
+# The bytes as they are: no line ends changed. Attributes of the project itself (text, filter) still hold.
+_EXACT = ("-c", "core.autocrlf=false", "-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false")
+
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "kugetsu",
+    "GIT_AUTHOR_EMAIL": "kugetsu@localhost",
+    "GIT_COMMITTER_NAME": "kugetsu",
+    "GIT_COMMITTER_EMAIL": "kugetsu@localhost",
+}
+
+
+class Rescue:
+    """Where the work is kept: branch and commit. `left_out` names what git could not take in (see `rescue`)."""
+
+    __slots__ = ("branch", "commit", "left_out")
+
+    def __init__(self, branch: str, commit: str, left_out: list[str]) -> None:
+        self.branch = branch
+        self.commit = commit
+        self.left_out = left_out
+
+    def as_data(self) -> dict[str, object]:
+        """What an event keeps of it."""
+        return {"branch": self.branch, "commit": self.commit, "left_out": self.left_out[:20]}
+
+
+def rescue(path: str, name: str, *, branch: str = "") -> Rescue | None:
+    """Keeps all uncommitted and unpushed work of the worktree at `path`; None when there is nothing to keep.
+
+    `branch` is the issue's branch: commits that only it has count as unpushed. A rescue branch is never overwritten:
+    the same work gives the same branch again, other work a new name (`<name>-2` …). Ignored files are not kept. What
+    git cannot take in is in `left_out`: files that cannot be read, changes within submodules, the history (not the
+    files) of repositories within the worktree. Raises GitFailed when git fails, for want of space for example.
+    """
+    if not name or any(c <= " " or c in "~^:?*[\\" for c in name) or ".." in name or name[0] in "-/.":
+        raise BadInput(f"{name!r} cannot name a rescue branch", "use the attempt's name, such as q7.1")
+    git_dir = checkouts.git_dir_of(path)
+    if git_dir is None:
+        return None
+    changes = _Changes(path)
+    head = _commit_of(path, "HEAD")
+    held = _held_commits(git_dir, path, head)
+    if not changes.any and not held and (head is None or not commits_only_here(path, branch)):
+        return None
+    left_out = list(changes.left_out)
+    if not changes.any and not held and head is not None:
+        return _keep(path, name, head, None, left_out)
+    tip, tree = _commit_everything(path, git_dir, name, head, held, changes, left_out)
+    return _keep(path, name, tip, tree, left_out)
+
+
+class _Changes:
+    """What `git status` says of a worktree."""
+
+    def __init__(self, path: str) -> None:
+        self.any = False
+        self.staged_apart = False
+        self.unmerged = False
+        self.nested: list[str] = []
+        self.left_out: list[str] = []
+        out = git(["status", "--porcelain=v2", "-z", "--no-renames", "--untracked-files=all"], path, timeout=TIMEOUT)
+        for entry in out.split("\0"):
+            if not entry:
+                continue
+            self.any = True
+            if entry.startswith("u "):
+                self.unmerged = True
+            elif entry.startswith("1 "):
+                fields = entry.split(" ", 8)
+                # Staged and then changed again: the staged content is in neither HEAD nor the worktree.
+                self.staged_apart = self.staged_apart or "." not in fields[1]
+                if fields[2][0] == "S" and fields[2][2:] != "..":
+                    self.left_out.append(f"changes within the submodule {fields[8]}")
+            elif entry.startswith("? ") and entry.endswith("/"):
+                self.nested.append(entry[2:-1])  # with all files listed, only repositories remain folders
+
+
+def _commit_everything(
+    path: str, git_dir: str, name: str, head: str | None, held: list[str], changes: _Changes, left_out: list[str]
+) -> tuple[str, str]:
+    """Commits the worktree by way of an index of its own; returns the commit and its tree."""
+    import secrets
+    import shutil
+
+    index = f"{git_dir}/kugetsu-{secrets.token_hex(4)}.index"
+    env = {"GIT_INDEX_FILE": index}
+    parents = [head] if head is not None else []
+    try:
+        with contextlib.suppress(FileNotFoundError):  # nothing was ever added
+            # Also brings what git knows of unchanged files, so that they are not read again.
+            shutil.copyfile(git_dir + "/index", index)
+        if changes.staged_apart and not changes.unmerged:
+            staged = git(["write-tree"], path, env=env)
+            parents = [_commit(path, staged, parents, f"kugetsu rescue {name}: what was staged")]
+        exclude = [f":(exclude,top,literal){nested}" for nested in changes.nested]
+        command = [*_EXACT, "add", "--all", "--ignore-errors", "--", ".", *exclude]
+        answer = ask(command, path, env=env, timeout=TIMEOUT)
+        if answer.code != 0:
+            unread = [line for line in answer.err.splitlines() if "Permission denied" in line and "open(" in line]
+            if not unread:
+                raise failure(command, answer)
+            left_out += [f"unreadable: {line.partition('open(')[2].partition(')')[0]}" for line in unread]
+        for nested in changes.nested:
+            _take_in(path, nested, index, env)
+            left_out.append(f"the history of the repository {nested}")
+        tree = git(["write-tree"], path, env=env, timeout=TIMEOUT)
+    finally:
+        for leftover in (index, index + ".lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(leftover)
+    message = f"kugetsu rescue {name}\n\nEverything that lay in {os.path.basename(path)} uncommitted or unpushed."
+    return _commit(path, tree, [*parents, *held], message), tree
+
+
+def _take_in(path: str, nested: str, index: str, env: dict[str, str]) -> None:
+    """Adds the files of a repository within the worktree, which git itself would take for a submodule."""
+    inner = index + ".nested"
+    git_dir = checkouts.git_dir_of(path) or ""
+    here = {**env, "GIT_INDEX_FILE": inner, "GIT_DIR": git_dir, "GIT_WORK_TREE": f"{path}/{nested}"}
+    try:
+        git([*_EXACT, "add", "--all", "."], f"{path}/{nested}", env=here, timeout=TIMEOUT)
+        tree = git(["write-tree"], f"{path}/{nested}", env=here, timeout=TIMEOUT)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(inner)
+    git(["read-tree", f"--prefix={nested}/", tree], path, env=env)
+
+
+def _keep(path: str, name: str, commit: str, tree: str | None, left_out: list[str]) -> Rescue:
+    """Names the commit; when a branch of that name holds the same work already, that one is the answer."""
+    base = RESCUE + name
+    for number in range(1, _TRIES):
+        branch = base if number == 1 else f"{base}-{number}"
+        old = _commit_of(path, f"refs/heads/{branch}")
+        if old is None:
+            git(["update-ref", "-m", "kugetsu rescue", f"refs/heads/{branch}", commit, "0" * len(commit)], path)
+            return Rescue(branch, commit, left_out)
+        same = old == commit if tree is None else _same_work(path, old, commit)
+        if same:
+            return Rescue(branch, old, left_out)
+    raise GitFailed(f"over {_TRIES} branches are named {base}", "look at them and delete some: git branch --list")
+
+
+def _same_work(path: str, old: str, new: str) -> bool:
+    """Whether two rescue commits have the same files and the same parents: only their times differ."""
+    shown = git(["log", "--no-walk=unsorted", "--format=%T %P", old, new], path).splitlines()
+    return len(shown) == 2 and shown[0] == shown[1]
+
+
+def _commit(path: str, tree: str, parents: list[str], message: str) -> str:
+    command = ["commit-tree", tree, "-m", message]
+    for parent in dict.fromkeys(parents):
+        command += ["-p", parent]
+    answer = ask(command, path)
+    if answer.code != 0 and any(words in answer.err for words in ("ident", "tell me who you are", "email")):
+        answer = ask(command, path, env=_IDENTITY)
+    if answer.code != 0:
+        raise failure(command, answer)
+    return answer.out.strip()
+
+
+def _held_commits(git_dir: str, path: str, head: str | None) -> list[str]:
+    found = []
+    for name in _HELD:
+        line = checkouts.read_line(f"{git_dir}/{name}")
+        commit = _commit_of(path, line) if line else None
+        if commit is not None and commit != head:
+            found.append(commit)
+    return found
+
+
+def _commit_of(path: str, what: str) -> str | None:
+    answer = ask(["rev-parse", "-q", "--verify", f"{what}^{{commit}}"], path)
+    return answer.out.strip() if answer.code == 0 else None

@@ -1,0 +1,390 @@
+"""One git worktree per issue: made from the base branch, kept whatever its state, removed only when nothing is lost.
+
+A fresh worktree costs three git processes: one fetch, one look at the refs, one `git worktree add`. The fetch is never
+skipped, so that work starts from what the server has now; when it fails the worktree starts from what is known here,
+and the result says so.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
+from kugetsu.runtime import checkouts, unfinished
+from kugetsu.runtime.git import ask, failure, git
+from kugetsu.runtime.repositories import Repository, locked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.paths import Paths
+
+FETCH_TIMEOUT = 60.0
+"""Seconds for fetching the base branch before work starts from what is known here."""
+
+ADD_TIMEOUT = 600.0
+"""Seconds for checking a worktree out: large repositories, filters and hooks take minutes."""
+
+RESCUE = "kugetsu/rescue/"
+"""What the names of branches begin with that keep a failed attempt's work."""
+
+
+class Worktree:
+    """An issue's worktree. `base_commit` is where its branch left the base branch; `created`: it was not there before.
+
+    `fetched` says whether the base branch was asked for anew; when not, `why_not_fetched` says why.
+    """
+
+    __slots__ = ("base_branch", "base_commit", "branch", "created", "fetched", "path", "repository", "why_not_fetched")
+
+    def __init__(self, path: str, branch: str, repository: Repository) -> None:
+        self.path = path
+        self.branch = branch
+        self.repository = repository
+        self.base_branch = ""
+        self.base_commit = ""
+        self.created = False
+        self.fetched = False
+        self.why_not_fetched: str | None = None
+
+    def as_data(self) -> dict[str, object]:
+        """What an event keeps of it."""
+        return {
+            "path": self.path,
+            "branch": self.branch,
+            "base_branch": self.base_branch,
+            "base_commit": self.base_commit,
+            "created": self.created,
+            "fetched": self.fetched,
+            "why_not_fetched": self.why_not_fetched,
+            "repository": self.repository.path,
+        }
+
+
+class _Ref:
+    """A ref's commit, and the worktree in which it is checked out (empty: in none)."""
+
+    __slots__ = ("commit", "worktree")
+
+    def __init__(self, commit: str, worktree: str) -> None:
+        self.commit = commit
+        self.worktree = worktree
+
+
+def branch_name(pattern: str, owner: str, repo: str, number: int) -> str:
+    """The issue's branch by KUGETSU_BRANCH_PATTERN, whose rules the settings checked."""
+    return pattern.replace("{number}", str(number)).replace("{owner}", owner).replace("{repo}", repo)
+
+
+def ensure(
+    repository: Repository,
+    path: str,
+    branch: str,
+    paths: Paths,
+    *,
+    base_branch: str = "",
+    fetch_timeout: float = FETCH_TIMEOUT,
+) -> Worktree:
+    """The issue's worktree at `path` on `branch`, made when it is not there. Never deletes and never resets anything.
+
+    `base_branch` is the setting KUGETSU_BASE_BRANCH; empty means the remote's HEAD, or the clone's own without a
+    remote. A branch that exists, here or on the remote, is used as it is. A worktree that a kill left half made is
+    finished. Raises Conflict when the branch or the folder is taken, NotFound without a base, GitFailed for the rest.
+    """
+    paths.make(paths.worktrees)
+    path = os.path.realpath(path)
+    with locked(paths, repository.common_dir):
+        worktree = Worktree(path, branch, repository)
+        admin = unfinished.admin_folder(repository.common_dir, path)
+        if admin is not None and unfinished.is_unfinished(admin, path):
+            worktree.created = unfinished.finish(admin, path)
+        if _is_whole(repository, path):
+            return _describe(worktree, base_branch)
+        _fetch_base(worktree, base_branch, fetch_timeout)
+        _make(worktree, admin)
+        return worktree
+
+
+def why_keep(path: str, branch: str, repository: Repository) -> list[str]:
+    """The reasons against removing a worktree, each a sentence's end; empty when nothing would be lost.
+
+    Commits count as kept when another ref than the issue's own branch reaches them: a remote's branch, a rescue
+    branch, a tag, another local branch.
+    """
+    if not os.path.isdir(path):
+        return []
+    reasons: list[str] = []
+    status = git(["status", "--porcelain", "-z", "--untracked-files=normal"], path)
+    changed = [entry for entry in status.split("\0") if entry]
+    if changed:
+        names = ", ".join(entry[3:] for entry in changed[:3])
+        reasons.append(f"{len(changed)} uncommitted changes ({names}{', …' if len(changed) > 3 else ''})")
+    ahead = commits_only_here(path, branch)
+    if ahead:
+        reasons.append(f"{ahead} commits that no other branch has")
+    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    doing = operation(admin) if admin is not None else None
+    if doing is not None:
+        reasons.append(f"a {doing} in progress")
+    if admin is not None and os.path.exists(admin + "/locked"):
+        reasons.append("a lock of git worktree lock")
+    return reasons
+
+
+def commits_only_here(path: str, branch: str) -> int:
+    """How many commits of the worktree's HEAD no other ref reaches than its own branch; 0 before the first commit."""
+    others = [f"--exclude={branch}", "--branches", "--remotes", "--tags"]
+    answer = ask(["rev-list", "--count", "HEAD", "--not", *others], path)
+    if answer.code != 0:
+        if ask(["rev-parse", "-q", "--verify", "HEAD"], path).code != 0:
+            return 0
+        raise failure(["rev-list"], answer)
+    return int(answer.out)
+
+
+def operation(git_dir: str) -> str | None:
+    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
+    for name, what in (
+        ("rebase-merge", "rebase"),
+        ("rebase-apply", "rebase"),
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("BISECT_LOG", "bisect"),
+    ):
+        if os.path.exists(f"{git_dir}/{name}"):
+            return what
+    return None
+
+
+def remove(repository: Repository, path: str, branch: str, paths: Paths, *, force: bool = False) -> bool:
+    """Removes a worktree (its branch stays); False when it was not there.
+
+    Raises Conflict with every reason against it. `force` overrides them: the caller has moved the work to a rescue
+    branch before (`rescue.rescue`).
+    """
+    with locked(paths, repository.common_dir):
+        if not os.path.lexists(path):
+            return False
+        reasons = [] if force else why_keep(path, branch, repository)
+        if reasons:
+            raise Conflict(
+                f"the worktree {path} is kept: it has {'; '.join(reasons)}",
+                "commit and push, or use --force, which moves the work to a rescue branch first",
+            )
+        # Twice: also a worktree that git holds locked.
+        options = ["--force", "--force"] if force else []
+        git(["worktree", "remove", *options, path], repository.path, timeout=ADD_TIMEOUT)
+        return True
+
+
+def _is_whole(repository: Repository, path: str) -> bool:
+    """Whether the worktree is there. Raises Conflict when something else is in its place."""
+    if not os.path.lexists(path):
+        return False
+    if os.path.isdir(path) and not os.listdir(path):
+        return False  # git takes an empty folder
+    checkout = checkouts.find(path) if os.path.isdir(path) else None
+    if checkout is None or checkout.top != path:
+        raise Conflict(
+            f"{path} is in the way: it is not a worktree, or its repository is gone",
+            f"look at it, then move it away: mv {path} ELSEWHERE (a moved repository: git worktree repair {path})",
+        )
+    if checkout.common_dir != os.path.realpath(repository.common_dir):
+        raise Conflict(
+            f"{path} is a worktree of {checkout.home}, not of {repository.path}",
+            "run the command inside of that clone, or end the session: kugetsu destroy REF",
+        )
+    return True
+
+
+def _describe(worktree: Worktree, base_branch: str) -> Worktree:
+    """Fills in what is known of a worktree that was there; nothing is fetched for it."""
+    repository = worktree.repository
+    worktree.why_not_fetched = "the worktree was there"
+    remote = repository.remote
+    known = checkouts.default_branch(repository.common_dir, remote) if remote else _own_branch(repository)
+    worktree.base_branch = base_branch or known or ""
+    current = checkouts.symbolic_ref(f"{checkouts.git_dir_of(worktree.path)}/HEAD")
+    if current is not None:
+        worktree.branch = current.removeprefix("refs/heads/")
+    bases = _base_refs(worktree) if worktree.base_branch else []
+    refs = _refs(worktree, bases) if bases else {}
+    base = next((ref for ref in bases if ref in refs), "HEAD")
+    worktree.base_commit = _fork_point(worktree.path, "HEAD", base)
+    return worktree
+
+
+def _fetch_base(worktree: Worktree, base_branch: str, timeout: float) -> None:
+    """Settles the base branch and fetches it, together with the issue's branch, in one process."""
+    remote = worktree.repository.remote
+    if remote is None:
+        worktree.base_branch = base_branch or _own_branch(worktree.repository) or "HEAD"
+        worktree.why_not_fetched = "the clone has no remote"
+        return
+    name = base_branch or checkouts.default_branch(worktree.repository.common_dir, remote)
+    asked = not name
+    try:
+        name = name or _ask_default(worktree.repository, remote, timeout)
+        worktree.base_branch = name
+        try:
+            _fetch(worktree, remote, timeout)
+        except GitFailed as error:
+            if "find remote ref" not in error.message or base_branch or asked:
+                raise
+            # The remote's HEAD moved to another branch since it was learnt.
+            worktree.base_branch = _ask_default(worktree.repository, remote, timeout)
+            _fetch(worktree, remote, timeout)
+        worktree.fetched = True
+    except KugetsuError as error:
+        worktree.why_not_fetched = error.message
+        worktree.base_branch = worktree.base_branch or _own_branch(worktree.repository) or "HEAD"
+
+
+def _fetch(worktree: Worktree, remote: str, timeout: float) -> None:
+    base, branch = worktree.base_branch, worktree.branch
+    specs = [f"+refs/heads/{base}:refs/remotes/{remote}/{base}"]
+    if not base.startswith(branch):
+        # A pattern, because a plain name would fail the fetch when the remote has no such branch yet.
+        specs.append(f"+refs/heads/{branch}*:refs/remotes/{remote}/{branch}*")
+    quiet = ["-q", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head"]
+    args = ["fetch", *quiet, remote, *specs]
+    answer = ask(args, worktree.repository.path, timeout=timeout)
+    if answer.code != 0 and _is_contention(answer.err):
+        time.sleep(0.2)
+        answer = ask(args, worktree.repository.path, timeout=timeout)
+    if answer.code != 0:
+        raise failure(args, answer)
+
+
+def _ask_default(repository: Repository, remote: str, timeout: float) -> str:
+    """The remote's HEAD, asked of the remote. Raises GitFailed when it cannot be reached or has none."""
+    out = git(["ls-remote", "--symref", remote, "HEAD"], repository.path, timeout=timeout)
+    for line in out.splitlines():
+        if line.startswith("ref: refs/heads/"):
+            return line[len("ref: refs/heads/") :].partition("\t")[0]
+    raise GitFailed(f"the remote {remote} has no HEAD: it is empty", "push a first commit to it")
+
+
+def _make(worktree: Worktree, admin: str | None) -> None:
+    repository, path, branch, remote = worktree.repository, worktree.path, worktree.branch, worktree.repository.remote
+    own, theirs = f"refs/heads/{branch}", f"refs/remotes/{remote}/{branch}"
+    bases = _base_refs(worktree)
+    refs = _refs(worktree, [own, theirs, *bases])
+    base = next((refs[ref].commit for ref in bases if ref in refs), None) or _head(worktree)
+    force = _force(worktree, admin)
+    if own in refs:
+        elsewhere = refs[own].worktree
+        if elsewhere and os.path.realpath(elsewhere) != path:
+            raise _taken(branch, elsewhere)
+        args, start = [path, branch], refs[own].commit
+    elif remote is not None and theirs in refs:
+        args, start = ["--track", "-b", branch, path, f"{remote}/{branch}"], refs[theirs].commit
+    else:
+        args, start = ["--no-track", "-b", branch, path, base], base
+    worktree.base_commit = base if start == base else _fork_point(repository.path, start, base)
+    _add([*force, *args], worktree)
+    worktree.created = True
+
+
+def _add(args: list[str], worktree: Worktree) -> None:
+    command = ["worktree", "add", *args]
+    answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT)
+    if answer.code != 0 and _is_contention(answer.err) and not os.path.lexists(worktree.path):
+        time.sleep(0.2)
+        if "-b" in args and _refs(worktree, [f"refs/heads/{worktree.branch}"]):
+            command = ["worktree", "add", worktree.path, worktree.branch]  # the first try got as far as the branch
+        answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT)
+    if answer.code == 0:
+        return
+    error = failure(command, answer)
+    if "already checked out" in answer.err or "already used by worktree" in answer.err:
+        raise Conflict(error.message, "switch that worktree to another branch") from None
+    if "cannot create" in answer.err and "exists" in answer.err:
+        hint = "rename the branch in the way, or set KUGETSU_BRANCH_PATTERN to another name"
+        raise Conflict(error.message, hint) from None
+    raise error
+
+
+def _force(worktree: Worktree, admin: str | None) -> list[str]:
+    """The options with which git replaces its own record of a worktree whose folder is gone."""
+    if admin is None:
+        return []
+    reason = checkouts.read_line(admin + "/locked") if os.path.exists(admin + "/locked") else None
+    if reason is not None and reason != unfinished.INITIALIZING:
+        raise Conflict(
+            f"the worktree {worktree.path} is missing and locked: {reason or 'without a reason'}",
+            f"bring it back, or give it up: git -C {worktree.repository.path} worktree unlock {worktree.path}",
+        )
+    head = checkouts.read_line(admin + "/HEAD") or ""
+    if not head.startswith("ref:") and head.strip("0"):
+        # Its record is the only thing that reaches a detached HEAD's commits.
+        git(["update-ref", f"refs/heads/{RESCUE}lost-{head[:12]}", head], worktree.repository.path)
+    return ["--force", "--force"]
+
+
+def _base_refs(worktree: Worktree) -> list[str]:
+    remote, base = worktree.repository.remote, worktree.base_branch
+    local = f"refs/heads/{base}"
+    return [f"refs/remotes/{remote}/{base}", local] if remote is not None else [local]
+
+
+def _refs(worktree: Worktree, names: list[str]) -> dict[str, _Ref]:
+    """Those of the refs that exist, in one process."""
+    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+    found: dict[str, _Ref] = {}
+    for line in git(["for-each-ref", form, *names], worktree.repository.path).splitlines():
+        name, commit, where = line.split("\0")
+        if name in names:
+            found[name] = _Ref(commit, where)
+    return found
+
+
+def _head(worktree: Worktree) -> str:
+    """The clone's own HEAD, where that is the base. Raises NotFound when the base branch is nowhere."""
+    path, base = worktree.repository.path, worktree.base_branch
+    if base == "HEAD":
+        answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path)
+        if answer.code == 0:
+            return answer.out.strip()
+    unfetched = f" ({worktree.why_not_fetched})" if worktree.why_not_fetched else ""
+    if not git(["for-each-ref", "--count=1"], path):
+        raise NotFound(
+            f"{path} has no commits to start from{unfetched}",
+            "make a first one and push it: git commit --allow-empty -m start",
+        )
+    raise NotFound(
+        f"{path} has no branch {base} to start from{unfetched}",
+        "name the branch that work starts from: kugetsu config set KUGETSU_BASE_BRANCH NAME",
+    )
+
+
+def _fork_point(folder: str, one: str, other: str) -> str:
+    """The commit at which two lines part; the first one's when they have nothing in common, empty without commits."""
+    answer = ask(["merge-base", one, other], folder)
+    if answer.code == 0:
+        return answer.out.strip()
+    answer = ask(["rev-parse", "-q", "--verify", f"{one}^{{commit}}"], folder)
+    return answer.out.strip() if answer.code == 0 else ""
+
+
+def _own_branch(repository: Repository) -> str | None:
+    head = checkouts.symbolic_ref(repository.common_dir + "/HEAD")
+    return head.removeprefix("refs/heads/") if head is not None else None
+
+
+def _taken(branch: str, elsewhere: str) -> Conflict:
+    if not os.path.isdir(elsewhere):
+        return Conflict(
+            f"the branch {branch} belongs to the worktree {elsewhere}, which is gone",
+            "bring it back, or let git forget it: git worktree prune",
+        )
+    return Conflict(
+        f"the branch {branch} is checked out in {elsewhere}",
+        f"switch that one to another branch: git -C {elsewhere} switch BRANCH",
+    )
+
+
+def _is_contention(said: str) -> bool:
+    """Whether git lost a race for one of its lock files to another git, which holds them for moments only."""
+    return "File exists" in said or "could not lock config file" in said or "but expected" in said
