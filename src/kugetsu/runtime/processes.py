@@ -119,6 +119,23 @@ def end(
     return EndReport(len(hunt.asked), len(hunt.killed), [])
 
 
+def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collection[int] = ()) -> EndReport:
+    """:func:`end`, for an attempt whose runner is dead: again until nobody holds its lease in ``directory``.
+
+    A runner that was killed between a fork and the exec of its agent leaves a child that holds the lease, but has no mark
+    before it executes. Holding the lease alone is no reason to be ended: whoever claimed the attempt holds it for a
+    moment too. The caller asks the lease afterwards: alive after ``KILL_SECONDS`` means that somebody unknown holds it.
+    """
+    from kugetsu.runtime import lease
+
+    give_up_at = time.monotonic() + grace_seconds + KILL_SECONDS
+    while True:
+        report = end(nonce, grace_seconds, exclude)
+        if report.left or not lease.alive(directory, nonce) or time.monotonic() >= give_up_at:
+            return report
+        time.sleep(_FIRST_PAUSE)
+
+
 class _Hunt:
     """The processes of one attempt that were seen so far, and what was sent to each. Keys are (pid, start)."""
 
@@ -150,14 +167,14 @@ class _Hunt:
 
     def send(self, stat: Stat, *, kill: bool) -> None:
         key = (stat.pid, stat.start)
-        if key in self.asked and not kill:
-            return
-        self.asked.add(key)
-        if kill:
-            self.killed.add(key)
         try:
-            identity.signal(stat.identity(), _signal.SIGKILL if kill else _signal.SIGTERM)
-            if stat.state == "T" and not kill:  # stopped: it cannot act on SIGTERM before it goes on
+            if kill:
+                self.killed.add(key)
+                identity.signal(stat.identity(), _signal.SIGKILL)
+            elif key not in self.asked:
+                identity.signal(stat.identity(), _signal.SIGTERM)
+            self.asked.add(key)
+            if stat.state == "T":  # stopped, maybe since it was asked: it cannot act on SIGTERM before it goes on
                 identity.signal(stat.identity(), _signal.SIGCONT)
         except PermissionError:
             return  # another user's (a set-uid tool): it stays, and is reported as left

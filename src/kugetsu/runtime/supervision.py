@@ -151,9 +151,9 @@ def read_ended(path: str) -> Ended | None:
 
 
 def _fresh_signals() -> None:
-    for number in waiter.HELD_SIGNALS:
+    # All of them: Python itself ignores SIGPIPE and SIGXFSZ, and nohup or a cron job may have ignored others.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
