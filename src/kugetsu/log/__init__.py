@@ -1,1 +1,5 @@
-"""The append-only event log: its protocol, its engines, its checkpoint and its index."""
+"""The event log: the protocol, and the engine that keeps it in files."""
+
+from kugetsu.log.opening import open_log
+
+__all__ = ["open_log"]

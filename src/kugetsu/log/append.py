@@ -1,0 +1,224 @@
+"""Writing to the end of the log: the lock, one write for a whole transaction, cutting back, syncing, new segments."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import LogWriteFailed
+from kugetsu.log.segments import name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kugetsu.log.segments import Cursor
+
+LOCK = "lock"
+"""The file in the log's folder that portalocker locks."""
+
+_ADVICE = {
+    "ENOSPC": "free some space (`df -h` shows where, `kugetsu destroy` removes finished worktrees), then try again",
+    "EDQUOT": "free some of your quota, then try again",
+    "EFBIG": "raise the limit on file sizes (`ulimit -f`), then try again",
+    "EROFS": "the file system is mounted read-only: mount it writable, or set KUGETSU_DIR to another directory",
+    "EACCES": "make the directory yours and writable (`ls -ld` shows its owner), or set KUGETSU_DIR to another one",
+    "EPERM": "make the directory yours and writable (`lsattr -d` may show a flag), or set KUGETSU_DIR to another one",
+    "EIO": "the disk reports errors: look at `dmesg`, save the directory elsewhere, then `kugetsu log verify`",
+    "ENOTDIR": "KUGETSU_DIR must be a directory (or not there yet): move the file away, or name another directory",
+}
+
+
+def failed(error: OSError, what: str) -> LogWriteFailed:
+    """The operating system's refusal as kugetsu's error, with the remedy that fits its reason."""
+    import errno
+
+    reason = errno.errorcode.get(error.errno or 0, "")
+    return LogWriteFailed(f"{what}: {error.strerror or error}", _ADVICE.get(reason, "see `kugetsu doctor`"))
+
+
+def _full_sync() -> Callable[[int], None]:
+    if hasattr(os, "fdatasync"):
+        return os.fdatasync
+    return _fsync_through
+
+
+def _fsync_through(fd: int) -> None:
+    """macOS: fsync alone leaves the bytes in the drive's own cache."""
+    import fcntl
+
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is None:
+        os.fsync(fd)
+    else:
+        fcntl.fcntl(fd, full)
+
+
+sync_data = _full_sync()
+"""Wait until a descriptor's bytes, and the size that makes them readable, are on the disk."""
+
+
+def sync_folder(path: str) -> None:
+    """Wait until the names in a folder are on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Appender:
+    """The descriptors of one writing process: the lock file and the last segment.
+
+    Between `acquire` and `release` the calling process is the only writer on this machine. Every method raises
+    LogWriteFailed when the operating system refuses.
+    """
+
+    __slots__ = (
+        "_directory",
+        "_exclusive",
+        "_fd",
+        "_flock",
+        "_inode",
+        "_lock_fd",
+        "_lock_inode",
+        "_lock_path",
+        "_refused",
+        "_segment",
+        "_unlock",
+        "segment_bytes",
+    )
+
+    def __init__(self, directory: str, segment_bytes: int) -> None:
+        self._directory = directory
+        self._lock_path = os.path.join(directory, LOCK)
+        self.segment_bytes = segment_bytes
+        self._lock_fd = -1
+        self._lock_inode = 0
+        self._fd = -1
+        self._segment = 0
+        self._inode = 0
+        # Imported by whoever writes, and by nobody who only reads: portalocker takes 15 ms to import.
+        import portalocker
+
+        self._flock = portalocker.lock
+        self._unlock = portalocker.unlock
+        self._exclusive = portalocker.LOCK_EX
+        self._refused = portalocker.LockException
+
+    def acquire(self) -> None:
+        """Wait for the lock; blocking, because polling starves (32 writers: some got one turn)."""
+        try:
+            while True:
+                if self._lock_fd < 0:
+                    self._open_lock()
+                self._flock(self._lock_fd, self._exclusive)
+                if self._is_current():
+                    return
+                self.forget_lock()
+        except OSError as error:
+            raise failed(error, f"the log's lock {self._lock_path} cannot be taken") from error
+        except self._refused as error:
+            raise LogWriteFailed(
+                f"the log's lock {self._lock_path} cannot be taken: {error}",
+                "a network file system without locks? put KUGETSU_DIR on a local disk",
+            ) from error
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        self._unlock(self._lock_fd)
+
+    def _open_lock(self) -> None:
+        if not os.path.isdir(self._directory):
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            sync_folder(os.path.dirname(self._directory) or ".")
+        self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock_inode = os.fstat(self._lock_fd).st_ino
+
+    def _is_current(self) -> bool:
+        """Whether the locked file still has its name: a deleted lock file excludes nobody."""
+        try:
+            return os.stat(self._lock_path).st_ino == self._lock_inode
+        except FileNotFoundError:
+            return False
+
+    def write(self, cursor: Cursor, inode: int, data: bytes, *, may_rotate: bool = True) -> None:
+        """Append ``data`` (whole transactions) at ``cursor``, the log's end; moves the cursor when a new segment starts.
+
+        ``inode`` is that of the segment as it was read. On failure the segment is cut back to ``cursor``.
+        """
+        if may_rotate and cursor.offset >= self.segment_bytes:
+            self._rotate(cursor, inode)
+        fd = self._writable(cursor, inode)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(fd, data[written:] if written else data)
+        except OSError as error:
+            raise self._cut_back(cursor, fd, error) from error
+
+    def sync(self) -> None:
+        """Make what was written last durable. Needs no lock: it covers all that was written before it, too."""
+        try:
+            sync_data(self._fd)
+        except OSError as error:
+            raise failed(
+                error, "the event was written but the disk did not confirm it: it may or may not survive a power cut"
+            ) from error
+
+    def truncate(self, cursor: Cursor, inode: int) -> None:
+        """Cut the segment at ``cursor``."""
+        try:
+            os.ftruncate(self._writable(cursor, inode), cursor.offset)
+        except OSError as error:
+            raise failed(error, "the unfinished bytes at the log's end cannot be cut off") from error
+
+    def _cut_back(self, cursor: Cursor, fd: int, error: OSError) -> LogWriteFailed:
+        what = "the event could not be written, and the log is as it was before"
+        try:
+            os.ftruncate(fd, cursor.offset)
+        except OSError as second:
+            # What is left is a torn tail, which the next writer mends.
+            what = f"the event could not be written, and its first bytes could not be cut off ({second.strerror})"
+        return failed(error, what)
+
+    def _rotate(self, cursor: Cursor, inode: int) -> None:
+        """Start the next segment; the old one is made durable first, since later syncs reach the new one only."""
+        try:
+            sync_data(self._writable(cursor, inode))
+        except OSError as error:
+            raise failed(error, "the full segment could not be made durable; nothing was appended") from error
+        cursor.segment = cursor.seq + 1
+        cursor.offset = 0
+
+    def _writable(self, cursor: Cursor, inode: int) -> int:
+        if self._segment == cursor.segment and (inode == self._inode or not cursor.offset):
+            return self._fd
+        self._close_segment()
+        path = os.path.join(self._directory, name(cursor.segment))
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._inode = os.fstat(self._fd).st_ino
+            if not cursor.offset:
+                # Also when an earlier writer died between making the file and this.
+                sync_folder(self._directory)
+        except OSError as error:
+            raise failed(error, f"the log {path} cannot be opened for writing") from error
+        self._segment = cursor.segment
+        return self._fd
+
+    def _close_segment(self) -> None:
+        self._segment = 0
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def forget_lock(self) -> None:
+        """Close the lock file without unlocking: after a fork the lock may be the parent's."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        self._close_segment()
+        self.forget_lock()

@@ -1,0 +1,96 @@
+"""The checkpoint: the fold at some event, so that a command folds only what came after it.
+
+Disposable. It is believed only when it is whole (its own digest), of this version, and the log really has its event
+at its place; otherwise the fold starts from the beginning. It is not synced: after a power cut it may be newer than
+the log, and then does not fit.
+"""
+
+from __future__ import annotations
+
+import os
+
+import orjson
+
+from kugetsu.log.codec import GENESIS, TAIL_SIZE, seal, verified
+from kugetsu.log.segments import Cursor, fits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+NAME = "checkpoint"
+
+
+class Checkpoint:
+    """A state (as the projection dumped it) and the place after the last event folded into it."""
+
+    __slots__ = ("cursor", "size", "state")
+
+    def __init__(self, cursor: Cursor, state: Any, size: int) -> None:
+        self.cursor = cursor
+        self.state = state
+        self.size = size
+
+
+def read(directory: str, version: str) -> Checkpoint | None:
+    """The checkpoint that is there, when it is whole and of this version; whether it fits the log is not looked at."""
+    try:
+        with open(os.path.join(directory, NAME), "rb") as file:
+            data = file.read()
+    except OSError:
+        # Disposable: one that cannot be read is one that is not there.
+        return None
+    if len(data) <= TAIL_SIZE or verified(GENESIS, data) is None:
+        return None
+    content: dict[str, Any] = orjson.loads(data)
+    if content.get("version") != version:
+        return None
+    cursor = Cursor(content["segment"], content["offset"], content["seq"], content["last"].encode())
+    return Checkpoint(cursor, content["state"], len(data))
+
+
+def load(directory: str, version: str) -> Checkpoint | None:
+    """The checkpoint, when it can be believed (see the module)."""
+    found = read(directory, version)
+    return found if found is not None and fits(directory, found.cursor) else None
+
+
+def store(directory: str, version: str, cursor: Cursor, state: Any) -> int:
+    """Write a checkpoint atomically: its size in bytes. Raises OSError when the folder cannot be written."""
+    content = {
+        "seq": cursor.seq,
+        "segment": cursor.segment,
+        "offset": cursor.offset,
+        "last": cursor.sha.decode(),
+        "version": version,
+        "state": state,
+    }
+    data, _ = seal(GENESIS, orjson.dumps(content)[:-1])
+    path = os.path.join(directory, NAME)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb", opener=_private) as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        import contextlib
+
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return len(data)
+
+
+def seq_of(directory: str) -> int:
+    """The seq of the checkpoint that is there, read from its first bytes, unchecked; 0 when there is none."""
+    try:
+        with open(os.path.join(directory, NAME), "rb") as file:
+            start = file.read(64)
+    except OSError:
+        return 0
+    digits = start.partition(b'"seq":')[2].partition(b",")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,28 @@
+"""How a damaged log is reported: where, which event, and what to run next."""
+
+from __future__ import annotations
+
+from kugetsu.errors import LogDamaged
+
+HINT = (
+    "nothing was appended; run `kugetsu log verify` to see every damaged line, then put a good copy of that segment "
+    "back (the chain of digests shows whether it fits)"
+)
+
+
+class DamagedLine(LogDamaged):
+    """One place where the log does not verify.
+
+    ``seq`` is the event expected there (0 when unknown), ``segment`` the file's name, ``offset`` the byte where
+    the line starts, ``kind`` a stable word for programs (``digest``, ``newline``, ``missing``, ``framing`` …).
+    """
+
+    def __init__(self, kind: str, text: str, *, seq: int = 0, segment: str = "", offset: int = 0) -> None:
+        place = f"{segment or 'log'}, byte {offset}"
+        event = f"event {seq}" if seq else "an event"
+        super().__init__(f"the event log is damaged at {event} ({place}): {text}", HINT)
+        self.kind = kind
+        self.text = text
+        self.seq = seq
+        self.segment = segment
+        self.offset = offset

@@ -1,0 +1,307 @@
+"""The log in files: the embedded engine of the `EventLog` protocol."""
+
+from __future__ import annotations
+
+import _thread
+import os
+from _weakref import ref
+
+from kugetsu.errors import BadInput
+from kugetsu.log import checkpoint
+from kugetsu.log.segments import SEGMENT_BYTES, Cursor, Head
+from kugetsu.log.tail import Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from kugetsu.domain.draft import Draft
+    from kugetsu.log.append import Appender
+    from kugetsu.log.codec import Block, Event
+    from kugetsu.log.protocol import Projection
+    from kugetsu.log.verification import Repair, Stats, Verification
+    from kugetsu.log.watch import Watch
+
+CHECKPOINT_EVERY = 500
+"""Events past the checkpoint from which a new one is due: folding them takes about 1 ms."""
+
+_BYTES_PER_EVENT = 1000
+"""A checkpoint of this many bytes more must save one more event's fold: it costs as much to write (6 ns a byte)."""
+
+_writing: dict[int, ref[FileLog]] = {}
+
+
+def _after_fork_in_child() -> None:
+    for reference in list(_writing.values()):
+        log = reference()
+        if log is not None:
+            log._forget_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class FileLog:
+    """One opened log. May be used from several threads; a forked child goes on with descriptors of its own.
+
+    ``projection`` folds events into the state that decisions read. ``by`` is written into every event, ``now``
+    gives the time of an append. Nothing is created on disk before the first append.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        projection: Projection[Any],
+        by: dict[str, Any],
+        now: Callable[[], str],
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        checkpoint_every: int = CHECKPOINT_EVERY,
+    ) -> None:
+        self.directory = directory
+        self._projection = projection
+        self._by = by
+        self._now = now
+        self._segment_bytes = segment_bytes
+        self._checkpoint_every = checkpoint_every
+        self._mutex = _thread.RLock()
+        self._tail: Tail | None = None
+        self._state: Any = None
+        self._half_folded = False
+        self._deciding = False
+        self._appender: Appender | None = None
+        self._checkpointed = 0
+        self._due = checkpoint_every
+
+    # -- the state ---------------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        """The fold of everything committed now. Takes no lock. The object is the log's own: read it, never change it.
+
+        Raises LogDamaged when an event that was not folded yet does not verify.
+        """
+        with self._mutex:
+            self._refresh()
+            self._keep_checkpoint()
+            return self._state
+
+    def head(self) -> Head:
+        """The last committed event's seq and digest."""
+        with self._mutex:
+            cursor = self._refresh().cursor
+            return Head(cursor.seq, cursor.sha.decode())
+
+    def _refresh(self, locked: bool = False) -> Tail:
+        tail = self._tail
+        if tail is None or self._half_folded:
+            tail = self._start()
+        block = tail.next_block(locked)
+        if block is None:
+            return tail
+        import gc
+
+        collecting = gc.isenabled()
+        gc.disable()  # nothing that is folded here is garbage in cycles, and looking for it doubles the time
+        try:
+            while block is not None:
+                self._fold(tail, block)
+                block = tail.next_block(locked)
+        finally:
+            if collecting:
+                gc.enable()
+        return tail
+
+    def _fold(self, tail: Tail, block: Block) -> None:
+        # Interrupted in here, the state is neither before nor after: it is then built anew.
+        self._half_folded = True
+        state = self._state
+        fold = self._projection.fold
+        for event in block.events:
+            fold(state, event)
+        tail.advance(block)
+        self._half_folded = False
+
+    def _start(self) -> Tail:
+        """Begin at the checkpoint when there is one to believe, else at the log's start."""
+        if os.path.exists(self.directory) and not os.path.isdir(self.directory):
+            raise BadInput(
+                f"{self.directory} is not a directory", "move it away, or set KUGETSU_DIR to another directory"
+            )
+        self._drop_tail()
+        found = checkpoint.load(self.directory, self._projection.VERSION)
+        cursor = Cursor()
+        if found is None:
+            self._state = self._projection.empty()
+            self._checkpointed = 0
+        else:
+            self._state = self._projection.load(found.state)
+            cursor = found.cursor
+            self._checkpointed = cursor.seq
+            self._due = max(self._checkpoint_every, found.size // _BYTES_PER_EVENT)
+        self._tail = Tail(self.directory, cursor)
+        self._half_folded = False
+        return self._tail
+
+    def _drop_tail(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
+
+    def _keep_checkpoint(self) -> None:
+        """Write a checkpoint (and extend the index) when enough events were folded past the last one."""
+        tail = self._tail
+        if tail is None or tail.cursor.seq - self._checkpointed < self._due or not tail.cursor.offset:
+            return
+        from kugetsu.log import upkeep
+
+        seq, size = upkeep.run(self.directory, self._projection, tail.cursor, self._state, self._due)
+        self._checkpointed = seq
+        self._due = max(self._checkpoint_every, size // _BYTES_PER_EVENT)
+
+    # -- appending ---------------------------------------------------------------------------------------------
+
+    def transact(self, decide: Callable[[Any], Sequence[Draft]]) -> list[Event]:
+        """Append what ``decide`` returns for the present state, all or nothing; the events, durable.
+
+        ``decide`` runs under the log's lock: it must be short and without effects. Its exceptions are passed on and
+        leave the log untouched. Raises LogDamaged, LogWriteFailed.
+        """
+        with self._mutex:
+            if self._deciding:
+                raise RuntimeError("transact was called from inside a decision")
+            self._refresh()  # most of the tail, before anybody has to wait for it
+            appender = self._appender or self._open_appender()
+            appender.acquire()
+            try:
+                self._deciding = True
+                events, end = self._append(appender, decide)
+            finally:
+                self._deciding = False
+                appender.release()
+            if end is not None:
+                appender.sync()  # after the unlock: one sync then serves everyone who wrote meanwhile
+                self._fold_own(events, end)
+            self._keep_checkpoint()
+            return events
+
+    def _append(
+        self, appender: Appender, decide: Callable[[Any], Sequence[Draft]]
+    ) -> tuple[list[Event], Cursor | None]:
+        tail = self._refresh_locked(appender)
+        drafts = decide(self._state)
+        if not drafts:
+            return [], None
+        from kugetsu.log.codec import encode, stated
+
+        cursor = tail.cursor.copy()
+        data, events = encode(drafts, cursor.seq + 1, cursor.sha, self._now(), self._by)
+        appender.write(cursor, tail.inode, data)
+        cursor.offset += len(data)
+        cursor.seq += len(events)
+        cursor.sha = stated(data[:-1]) or b""
+        return events, cursor
+
+    def _refresh_locked(self, appender: Appender) -> Tail:
+        tail = self._refresh(locked=True)
+        if tail.rest:
+            from kugetsu.log.mend import mend
+
+            mend(tail, appender, self._now(), self._by)
+            tail = self._refresh(locked=True)
+        return tail
+
+    def _fold_own(self, events: list[Event], end: Cursor) -> None:
+        tail = self._tail
+        assert tail is not None
+        self._half_folded = True
+        for event in events:
+            self._projection.fold(self._state, event)
+        tail.cursor = end
+        self._half_folded = False
+
+    def _open_appender(self) -> Appender:
+        from kugetsu.log.append import Appender
+
+        key = id(self)
+        _writing[key] = ref(self, lambda _: _writing.pop(key, None))
+        self._appender = Appender(self.directory, self._segment_bytes)
+        return self._appender
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def read(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
+        """The committed events with ``after`` < seq <= ``until``, in order, chain verified. Takes no lock."""
+        from kugetsu.log.reading import read
+
+        return read(self.directory, after, until)
+
+    def read_key(self, key: str) -> Iterator[Event]:
+        """The events whose issue, task or session is ``key``, in order."""
+        from kugetsu.log.index import read_key
+
+        return read_key(self.directory, key)
+
+    def follow(self, after: int) -> Iterator[Event | None]:
+        """Events as they come, from ``after`` on; None at least every second when there are none. Never ends."""
+        from kugetsu.log.reading import follow
+
+        return follow(self.directory, after)
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """True as soon as the head is past ``after``; False when that did not happen within ``timeout`` seconds."""
+        from kugetsu.log.reading import wait
+
+        return wait(self.directory, after, timeout)
+
+    def watch(self) -> Watch:
+        """Something to select on together with other descriptors: it becomes readable when the log may have grown."""
+        from kugetsu.log.watch import Watch
+
+        return Watch(self.directory)
+
+    # -- checking ----------------------------------------------------------------------------------------------
+
+    def verify(self, expected_head: Head | None = None) -> Verification:
+        """Read every line and tell every problem; with ``expected_head`` also whether that event is still there."""
+        from kugetsu.log.verification import verify
+
+        return verify(self.directory, self._projection, expected_head)
+
+    def repair(self) -> Repair:
+        """Mend a torn tail now. Damage elsewhere is reported, never guessed away."""
+        from kugetsu.log.verification import Repair
+
+        before = self.verify()
+        if before.problems or before.torn is None:
+            return Repair(mended=False, event=None, problems=before.problems)
+        with self._mutex:
+            self.transact(lambda _: [])
+            if self._appender is not None:
+                self._appender.sync()
+        notes = (event for event in self.read(after=before.head.seq) if event["type"] == "log.repaired")
+        return Repair(mended=True, event=next(notes, None), problems=[])
+
+    def stats(self) -> Stats:
+        """Events, bytes, segments, events by type, first and last time."""
+        from kugetsu.log.verification import stats
+
+        return stats(self.directory)
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def _forget_parent(self) -> None:
+        self._mutex = _thread.RLock()
+        self._deciding = False
+        if self._appender is not None:
+            self._appender.close()
+            self._appender = None
+
+    def close(self) -> None:
+        """Close every descriptor. Using the log again opens what is needed again."""
+        with self._mutex:
+            self._drop_tail()
+            if self._appender is not None:
+                self._appender.close()
+                self._appender = None
+            _writing.pop(id(self), None)

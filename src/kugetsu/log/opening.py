@@ -1,0 +1,36 @@
+"""Opening the log of a kugetsu directory."""
+
+from __future__ import annotations
+
+from kugetsu.log.files import FileLog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kugetsu.domain.state import State
+    from kugetsu.log.protocol import EventLog
+
+
+class DomainProjection:
+    """Folds events into the domain's State."""
+
+    def __init__(self) -> None:
+        from kugetsu.domain import snapshot
+        from kugetsu.domain.fold import fold
+        from kugetsu.domain.state import empty
+
+        self.VERSION = snapshot.VERSION
+        self.empty: Callable[[], State] = empty
+        self.fold: Callable[[State, dict[str, Any]], None] = fold
+        self.dump: Callable[[State], Any] = snapshot.dump
+        self.load: Callable[[Any], State] = snapshot.load
+
+
+def open_log(directory: str, *, by: dict[str, Any], now: Callable[[], str]) -> EventLog:
+    """The event log in ``directory`` (KUGETSU_DIR/log). Opening touches nothing on disk.
+
+    ``by`` is recorded in every event appended through it; ``now`` gives UTC times with microseconds and ``Z``.
+    """
+    return FileLog(directory, DomainProjection(), by, now)

@@ -1,0 +1,92 @@
+"""What every engine of the log offers. The contract suite in tests/log runs against this."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kugetsu.domain.draft import Draft
+    from kugetsu.log.segments import Head
+    from kugetsu.log.verification import Repair, Stats, Verification
+
+Event = dict[str, Any]
+
+S = TypeVar("S")
+
+
+class Projection(Protocol[S]):
+    """How events become a state, and how a state is kept in a checkpoint."""
+
+    VERSION: str
+    """Changes when the state's shape or the fold does; a checkpoint of another version is ignored."""
+
+    def empty(self) -> S:
+        """The state before the first event."""
+
+    def fold(self, state: S, event: Event) -> None:
+        """Apply an event, in place."""
+
+    def dump(self, state: S) -> Any:
+        """The state as plain JSON values."""
+
+    def load(self, data: Any) -> S:
+        """The state that was dumped."""
+
+
+class Waker(Protocol):
+    """Wakes whoever waits for the log among other things."""
+
+    def fileno(self) -> int | None:
+        """A descriptor for `select`, or None: look again every 50 ms."""
+
+    def drain(self) -> None:
+        """Forget what woke us; to be called before looking at the log."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+class EventLog(Protocol):
+    """An append-only log of events, and the state that they fold to."""
+
+    def state(self) -> Any:
+        """The fold of everything committed now. Takes no lock. The object is the log's own: never change it."""
+
+    def transact(self, decide: Callable[[Any], Sequence[Draft]]) -> list[Event]:
+        """Under the lock: fold the tail, call ``decide(state)``, append its drafts all or nothing, durably.
+
+        Returns the events ([] when there were no drafts). An exception of ``decide`` leaves the log untouched and
+        is passed on. Raises LogDamaged, LogWriteFailed.
+        """
+
+    def read(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
+        """The committed events with ``after`` < seq <= ``until``, in order, verified."""
+
+    def read_key(self, key: str) -> Iterator[Event]:
+        """The events whose issue, task or session is ``key``, in order."""
+
+    def follow(self, after: int) -> Iterator[Event | None]:
+        """Events after ``after`` as they come; None at least every second when there are none."""
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """True as soon as the head is past ``after``; False when it is not within ``timeout`` seconds."""
+
+    def watch(self) -> Waker:
+        """Something to select on together with other descriptors."""
+
+    def head(self) -> Head:
+        """The last committed event's seq and digest."""
+
+    def verify(self, expected_head: Head | None = None) -> Verification:
+        """Check everything, and with ``expected_head`` that this event is still there."""
+
+    def repair(self) -> Repair:
+        """Mend a torn tail now; damage elsewhere is reported."""
+
+    def stats(self) -> Stats:
+        """Counts and sizes."""
+
+    def close(self) -> None:
+        """Give descriptors back."""

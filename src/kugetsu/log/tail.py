@@ -1,0 +1,154 @@
+"""Reading on from a place in the log, without a lock: committed events, verified, across segments."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kugetsu.log.codec import UnverifiedError, decode
+from kugetsu.log.damage import DamagedLine
+from kugetsu.log.segments import Cursor, name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.log.codec import Block
+
+_FIRST_READ = 64 * 1024
+"""Bytes read when little is expected: a block of this size needs no memory mapping of its own."""
+
+_BLOCK = 1024 * 1024
+"""Bytes read at a time once there is more: some 2,500 events, 6 MB as Python objects."""
+
+_SECOND_LOOKS = 5
+"""How often an unlocked reader looks again before it believes in damage: a repair may be rewriting the tail."""
+
+
+class Tail:
+    """A cursor with the segment open below it.
+
+    ``rest`` is True when bytes stand behind the cursor that are no whole transaction: one that is just being
+    written, or, seen by whoever holds the lock, a torn one.
+    """
+
+    __slots__ = ("_fd", "_path", "_segment", "_size", "cursor", "directory", "inode", "rest")
+
+    def __init__(self, directory: str, cursor: Cursor) -> None:
+        self.directory = directory
+        self.cursor = cursor
+        self.rest = False
+        self.inode = 0
+        self._fd = -1
+        self._segment = 0
+        self._path = ""
+        self._size = _FIRST_READ
+
+    def next_block(self, locked: bool = False) -> Block | None:
+        """The next committed events, or None when there are no more now; `advance` moves on past them.
+
+        ``locked`` says that the caller holds the log's lock: then nobody else is writing, and damage is believed at
+        once. Raises DamagedLine.
+        """
+        self.rest = False
+        while self._open():
+            length = self._length() - self.cursor.offset
+            if length:
+                block = self._read(length, locked)
+                if block is not None:
+                    return block
+                if self.rest:
+                    return None
+                continue
+            if not self._next_segment():
+                return None
+        return None
+
+    def advance(self, block: Block) -> None:
+        """Move past a block that `next_block` gave."""
+        cursor = self.cursor
+        cursor.offset += block.size
+        cursor.seq += len(block.events)
+        cursor.sha = block.sha
+
+    def close(self) -> None:
+        """Close the segment; the cursor stays, and reading on opens it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._segment = 0
+
+    def pending(self) -> bytes:
+        """The bytes behind the cursor, for whoever holds the lock and has to mend them."""
+        return os.pread(self._fd, self._length() - self.cursor.offset, self.cursor.offset)
+
+    def _open(self) -> bool:
+        cursor = self.cursor
+        if self._segment == cursor.segment:
+            return True
+        self.close()
+        path = os.path.join(self.directory, name(cursor.segment))
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if cursor.seq or self._has_segments():
+                raise self._damaged("missing", "the segment is missing") from None
+            return False
+        self._segment = cursor.segment
+        self._path = path
+        self.inode = os.fstat(self._fd).st_ino
+        return True
+
+    def _has_segments(self) -> bool:
+        from kugetsu.log.segments import first_seqs
+
+        return any(first != 1 for first in first_seqs(self.directory))
+
+    def _length(self) -> int:
+        """The segment's size now. Raises DamagedLine when what was read of it is no longer there."""
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            raise self._damaged("missing", "the segment was removed while it was in use") from None
+        if status.st_ino != self.inode:
+            raise self._damaged("replaced", "the segment was replaced by another file while it was in use")
+        if status.st_size < self.cursor.offset:
+            raise self._damaged("missing", "committed events at the segment's end are gone")
+        return status.st_size
+
+    def _next_segment(self) -> bool:
+        cursor = self.cursor
+        following = cursor.seq + 1
+        if following == cursor.segment or not os.access(os.path.join(self.directory, name(following)), os.F_OK):
+            return False
+        cursor.segment = following
+        cursor.offset = 0
+        return True
+
+    def _read(self, length: int, locked: bool) -> Block | None:
+        cursor = self.cursor
+        size = self._size
+        seen = b""
+        looks = 0 if locked else _SECOND_LOOKS
+        while True:
+            data = os.pread(self._fd, min(size, length), cursor.offset)
+            try:
+                block = decode(data, cursor.seq, cursor.sha)
+            except UnverifiedError as bad:
+                if looks and data != seen:
+                    looks -= 1
+                    seen = data
+                    time.sleep(0.002)
+                    continue
+                raise self._damaged("digest", bad.text, bad.place, bad.offset) from None
+            if block.events:
+                self._size = _BLOCK if len(data) == size else _FIRST_READ
+                return block
+            if len(data) < size or size >= length:
+                self.rest = block.rest
+                return None
+            size *= 8
+
+    def _damaged(self, kind: str, text: str, place: int = 0, offset: int = 0) -> DamagedLine:
+        cursor = self.cursor
+        return DamagedLine(
+            kind, text, seq=cursor.seq + 1 + place, segment=name(cursor.segment), offset=cursor.offset + offset
+        )

@@ -1,0 +1,40 @@
+"""Keeping the disposable files fresh: checkpoint and index, one process at a time, never under the log's lock."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.log import checkpoint, index
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.log.protocol import Projection
+    from kugetsu.log.segments import Cursor
+
+_INDEX_STRIDE = 20_000
+"""Events (60 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""
+
+
+def run(directory: str, projection: Projection[Any], cursor: Cursor, state: Any, due: int) -> tuple[int, int]:
+    """Write a checkpoint of ``state`` at ``cursor`` unless another process just did; extend the index to it.
+
+    Returns the seq and the size in bytes of the checkpoint to count from. A folder that cannot be written is no
+    error: the files only save time.
+    """
+    try:
+        guard = index.try_guard(directory)
+        if guard is None:
+            return cursor.seq - due + due // 8, due * 1000  # someone is at it: look again a little later
+        try:
+            found = checkpoint.load(directory, projection.VERSION)
+            if found is not None and cursor.seq - found.cursor.seq < due:
+                return found.cursor.seq, found.size
+            size = checkpoint.store(directory, projection.VERSION, cursor, projection.dump(state))
+            index.extend(directory, at_most=_INDEX_STRIDE)
+            return cursor.seq, size
+        finally:
+            os.close(guard)
+    except OSError:
+        return cursor.seq, 0

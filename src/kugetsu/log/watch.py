@@ -1,0 +1,78 @@
+"""Noticing that the log may have grown: inotify where there is one, else looking every 50 ms."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+_MODIFY = 0x2
+_MOVED_TO = 0x80
+_CREATE = 0x100
+_ONLY_DIRECTORY = 0x01000000
+
+POLL = 0.05
+"""Seconds between two looks where the system cannot tell (macOS, or no inotify instance left of the usual 128)."""
+
+
+class Watch:
+    """Wakes whoever waits for the log. ``fileno()`` is for `select`; None means: look every `POLL` seconds."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._fd = _inotify(directory)
+
+    def fileno(self) -> int | None:
+        """A descriptor that becomes readable when the log may have grown, or None when polling is needed."""
+        return None if self._fd < 0 else self._fd
+
+    def drain(self) -> None:
+        """Forget what woke us; to be called before looking at the log."""
+        if self._fd < 0:
+            self._fd = _inotify(self._directory)  # the folder may exist by now
+            return
+        try:
+            while os.read(self._fd, 65536):
+                pass
+        except BlockingIOError:
+            return
+
+    def sleep(self, timeout: float) -> None:
+        """Return when the log may have grown, at the latest after ``timeout`` seconds."""
+        if timeout <= 0:
+            return
+        if self._fd < 0:
+            time.sleep(min(timeout, POLL))
+        else:
+            select.select([self._fd], [], [], timeout)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _inotify(directory: str) -> int:
+    """An inotify descriptor on the folder; -1 when there is none to be had."""
+    try:
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        init, add = libc.inotify_init1, libc.inotify_add_watch
+    except (ImportError, OSError, AttributeError):
+        return -1
+    fd: int = init(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        return -1
+    add.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
+    if add(fd, os.fsencode(directory), _MODIFY | _CREATE | _MOVED_TO | _ONLY_DIRECTORY) < 0:
+        os.close(fd)
+        return -1
+    return fd
