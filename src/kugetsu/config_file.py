@@ -23,13 +23,15 @@ _SERVERS = "GIT_SERVERS"
 
 
 class Entry:
-    """One assignment of the file: its lines (numbered from 1), key, index (`GIT_SERVERS[name]`) and value."""
+    """One assignment of the file: its line, key, index (`GIT_SERVERS[name]`) and value.
 
-    __slots__ = ("index", "key", "last", "line", "value")
+    Lines are numbered from 1; `first` and `last` are those of the whole array that it stands in, else its own.
+    """
 
-    def __init__(self, line: int, last: int, key: str, index: str | None, value: str) -> None:
-        self.line = line
-        self.last = last
+    __slots__ = ("first", "index", "key", "last", "line", "value")
+
+    def __init__(self, line: int, key: str, index: str | None, value: str) -> None:
+        self.line = self.first = self.last = line
         self.key = key
         self.index = index
         self.value = value
@@ -38,7 +40,7 @@ class Entry:
 def read_file(path: str) -> str:
     """The file's text, empty when there is none. Raises BadInput when it cannot be read or is no text."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would cost each command its import
+        with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return ""
@@ -88,7 +90,7 @@ def _entry(line: str, number: int, path: str) -> Entry:
     if not mark or not key or not _KEY.issuperset(key) or key[0].isdigit():
         where = " (no spaces around the =)" if mark and key.strip() != key else ""
         _nonsense(path, number, line, f"is not KEY=VALUE{where}")
-    return Entry(number, number, key, index, _value(key, rest, path, number, line))
+    return Entry(number, key, index, _value(key, rest, path, number, line))
 
 
 def _value(key: str, rest: str, path: str, number: int, line: str) -> str:
@@ -133,9 +135,8 @@ def _array(entries: list[Entry], lines: list[str], at: int, first: str, path: st
         rest = rest.strip()
         if rest.startswith(")"):
             for entry in entries:
-                if entry.last < start:
-                    continue
-                entry.line, entry.last = start, at
+                if entry.line >= start:
+                    entry.first, entry.last = start, at
             return at
         if not rest or rest[0] == "#":
             if at == len(lines):
@@ -154,7 +155,7 @@ def _array(entries: list[Entry], lines: list[str], at: int, first: str, path: st
                 text, rest = text[:-1], ")"
         if text is None:
             _nonsense(path, at, value, "has a quote that does not end")
-        entries.append(Entry(at, at, _SERVERS, index[1:].strip("\"'"), text))
+        entries.append(Entry(at, _SERVERS, index[1:].strip("\"'"), text))
 
 
 def quoted(value: str) -> str:
@@ -228,7 +229,7 @@ def _edited(text: str, key: str, line: str | None) -> str:
     keep = single[-1] if single and line is not None else None
     place = keep.line - 1 if keep else None
     drop = mine if line is None else [entry for entry in mine if entry.index is not None]
-    gone = {number for entry in drop for number in range(entry.line, entry.last + 1)}
+    gone = {number for entry in drop for number in range(entry.first, entry.last + 1)}
     if line is not None and place is None:
         prefix = f"# {key}="
         comment = next((i for i, old in enumerate(lines) if old.startswith(prefix)), None)
@@ -253,7 +254,7 @@ def _parse_leniently(lines: list[str]) -> list[Entry]:
             except BadInput:
                 continue  # stays in the file as it is
             for entry in found:
-                entry.line = entry.last = number
+                entry.line = entry.first = entry.last = number
             entries += found
         return entries
 

@@ -184,7 +184,7 @@ def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib would cost each command its import
+        with open(path, "rb") as file:
             return file.read(_MAX_CONFIG).decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []

@@ -1,4 +1,4 @@
-"""What git says about an attempt's work, beside what the agent says of itself: commits, uncommitted files, pushed or not.
+"""What git says about an attempt's work, beside what the agent says of itself: commits, changed files, pushed or not.
 
 It only looks: no lock is taken, nothing is refreshed on disk, no network is used.
 """
@@ -127,8 +127,16 @@ def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str
             evidence.head = git(["rev-parse", tip], folder)
     if evidence.head is None:
         return
+    if not _has_remote(folder):
+        evidence.ahead, evidence.pushed = evidence.commits, False
+        return
     evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
     evidence.pushed = evidence.ahead == 0
+
+
+def _has_remote(folder: str) -> bool:
+    checkout = checkouts.find(folder)
+    return checkout is not None and bool(checkouts.remotes(checkout.common_dir))
 
 
 def _name(evidence: Evidence, name: str) -> None:

@@ -149,7 +149,7 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
 
     folder = paths.make(paths.repositories + "/.locks")
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    with open(f"{folder}/{digest}.lock", "a") as file:  # noqa: PTH123 - paths are texts here
+    with open(f"{folder}/{digest}.lock", "a") as file:
         portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
         yield
 

@@ -73,7 +73,7 @@ def rescue(path: str, name: str, *, branch: str = "") -> Rescue | None:
     changes = _Changes(path)
     head = _commit_of(path, "HEAD")
     held = _held_commits(git_dir, path, head)
-    if not changes.any and not held and (head is None or not commits_only_here(path, branch)):
+    if not changes.any and not held and (head is None or not commits_only_here(path, branch, RESCUE + name)):
         return None
     left_out = list(changes.left_out)
     if not changes.any and not held and head is not None:
@@ -124,7 +124,9 @@ def _commit_everything(
             shutil.copyfile(git_dir + "/index", index)
         if changes.staged_apart and not changes.unmerged:
             staged = git(["write-tree"], path, env=env)
-            parents = [_commit(path, staged, parents, f"kugetsu rescue {name}: what was staged")]
+            # Dated like HEAD, so that rescuing the same work twice gives the same commit.
+            dated = git(["log", "-1", "--format=%ct +0000", *parents], path) if parents else "1 +0000"
+            parents = [_commit(path, staged, parents, f"kugetsu rescue {name}: what was staged", "@" + dated)]
         exclude = [f":(exclude,top,literal){nested}" for nested in changes.nested]
         command = [*_EXACT, "add", "--all", "--ignore-errors", "--", ".", *exclude]
         answer = ask(command, path, env=env, timeout=TIMEOUT)
@@ -180,13 +182,14 @@ def _same_work(path: str, old: str, new: str) -> bool:
     return len(shown) == 2 and shown[0] == shown[1]
 
 
-def _commit(path: str, tree: str, parents: list[str], message: str) -> str:
+def _commit(path: str, tree: str, parents: list[str], message: str, date: str | None = None) -> str:
     command = ["commit-tree", tree, "-m", message]
     for parent in dict.fromkeys(parents):
         command += ["-p", parent]
-    answer = ask(command, path)
+    dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date is not None else {}
+    answer = ask(command, path, env=dates)
     if answer.code != 0 and any(words in answer.err for words in ("ident", "tell me who you are", "email")):
-        answer = ask(command, path, env=_IDENTITY)
+        answer = ask(command, path, env=_IDENTITY | dates)
     if answer.code != 0:
         raise failure(command, answer)
     return answer.out.strip()

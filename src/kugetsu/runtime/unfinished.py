@@ -100,7 +100,7 @@ def _is_beginning(path: str, name: str) -> bool:
         timeout=_FINISH_TIMEOUT,
         check=False,
     )
-    with open(file, "rb") as opened:  # noqa: PTH123 - paths are texts here
+    with open(file, "rb") as opened:
         return wanted.returncode == 0 and wanted.stdout.startswith(opened.read())
 
 
@@ -122,7 +122,7 @@ def _git_at_work(path: str) -> bool:
     wanted = os.fsencode(path)
     for pid in pids:
         with contextlib.suppress(OSError):  # it ended, or belongs to someone else
-            with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - not a file but a question
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
                 words = file.read(65536).split(b"\0")
             if not os.path.basename(words[0]).startswith(b"git"):
                 continue

@@ -131,9 +131,9 @@ def why_keep(path: str, branch: str, repository: Repository) -> list[str]:
     return reasons
 
 
-def commits_only_here(path: str, branch: str) -> int:
-    """How many commits of the worktree's HEAD no other ref reaches than its own branch; 0 before the first commit."""
-    others = [f"--exclude={branch}", "--branches", "--remotes", "--tags"]
+def commits_only_here(path: str, *branches: str) -> int:
+    """How many commits of the worktree's HEAD no other ref reaches than these branches; 0 before the first commit."""
+    others = [*(f"--exclude={branch}" for branch in branches), "--branches", "--remotes", "--tags"]
     answer = ask(["rev-list", "--count", "HEAD", "--not", *others], path)
     if answer.code != 0:
         if ask(["rev-parse", "-q", "--verify", "HEAD"], path).code != 0:
