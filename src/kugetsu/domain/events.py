@@ -10,7 +10,13 @@ Annotations are evaluated here: `__required_keys__` does not see NotRequired in 
 from collections.abc import Callable
 from typing import Any, NotRequired, TypedDict
 
-Identity = dict[str, Any]
+
+class Identity(TypedDict):
+    """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds)."""
+
+    boot: str
+    pid: int
+    start: int
 
 
 class LogCreated(TypedDict):
@@ -238,8 +244,8 @@ class AttemptEnded(TypedDict):
 class OrphansEnded(TypedDict):
     """Processes that outlived their agent were ended."""
 
-    processes: list[Identity]
-    left: list[Identity]
+    signalled: int
+    killed: int
 
 
 class DaemonStarted(TypedDict):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Handler = Callable[[State, Event], None]
 
 #: Events that change nothing here, on purpose: they are told by `history` and checked by `log verify`.
-IGNORED = frozenset({"log.repaired", "setting.changed", "orphans.ended", "session.destroying"})
+IGNORED = frozenset({"log.repaired", "setting.changed", "orphans.ended"})
 
 #: The present version of every kind, when it is not 1; older events are brought up before they are folded.
 PRESENT: dict[str, int] = {}
@@ -29,20 +29,33 @@ def fold(state: State, event: Event) -> None:
     """Apply one event to ``state``; never raises for what an event says, only for an event that is no event."""
     kind = event["type"]
     seq = event["seq"]
-    if kind in PRESENT and event["v"] < PRESENT[kind]:
-        from kugetsu.domain.events import upcast
-
-        event = upcast(event)
     handler = HANDLERS.get(kind)
     if handler is not None:
         try:
+            if event["v"] != PRESENT.get(kind, 1):
+                event = _in_present_version(state, event)
             handler(state, event)
         except KeyError as missing:
             state.violate(seq, f"{kind} does not say {missing}")
+        except (TypeError, ValueError, AttributeError) as error:
+            state.violate(seq, f"{kind} says something that cannot be read: {error}")
     elif kind not in IGNORED:
         state.violate(seq, f"{kind} is not a kind of event that this version knows")
     state.seq = seq
     state.at = event["at"]
+
+
+# Handlers read all of an event before they change anything: one that lacks something changes nothing.
+
+
+def _in_present_version(state: State, event: Event) -> Event:
+    from kugetsu.domain.events import upcast
+
+    present = PRESENT.get(event["type"], 1)
+    if event["v"] > present:
+        text = f"{event['type']} is of version {event['v']}, later than the {present} that this version knows"
+        state.violate(event["seq"], text)
+    return upcast(event)
 
 
 def _log_created(state: State, event: Event) -> None:
@@ -80,10 +93,29 @@ def _move_task(state: State, event: Event, trigger: str) -> Task | None:
 
 def _task_queued(state: State, event: Event) -> None:
     task = queued(event)
+    if task.id in state.tasks:
+        state.violate(event["seq"], f"task.queued: {task.id} is there already")
+        return
     state.tasks[task.id] = task
+    _open(state, task)
+    for earlier in task.after:
+        state.successors.setdefault(earlier, []).append(task.id)
     number = task.id[1:]
     if number.isdigit() and int(number) > state.tasks_made:
         state.tasks_made = int(number)
+
+
+def _open(state: State, task: Task) -> None:
+    if task.issue is not None:
+        state.of_issue.setdefault(task.issue, []).append(task.id)
+
+
+def _close(state: State, task: Task) -> None:
+    if task.issue is not None:
+        same = state.of_issue[task.issue]
+        same.remove(task.id)
+        if not same:
+            del state.of_issue[task.issue]
 
 
 def queued(event: Event) -> Task:
@@ -91,7 +123,7 @@ def queued(event: Event) -> Task:
     data = event["data"]
     task = Task(event["task"], data["kind"], event.get("issue"), data["title"])
     task.priority = data["priority"]
-    task.after = data["after"]
+    task.after = list(dict.fromkeys(data["after"]))
     task.repository = data["repository"]
     task.order = task.queued = task.changed = event["seq"]
     task.queued_at = task.changed_at = event["at"]
@@ -108,23 +140,28 @@ def _task_held(state: State, event: Event) -> None:
 
 
 def _task_retried(state: State, event: Event) -> None:
+    not_before, reason = event["data"]["not_before"], event["data"]["reason"]
     task = _move_task(state, event, "retry")
     if task is not None:
         task.retries += 1
-        task.not_before = event["data"]["not_before"]
-        task.reason = event["data"]["reason"]
+        task.not_before = not_before
+        task.reason = reason
 
 
 def _task_parked(state: State, event: Event) -> None:
+    data = event["data"]
+    until, limit, reason = data["until"], data["limit"], data["reason"]
     task = _move_task(state, event, "park")
     if task is None:
         return
-    data = event["data"]
     task.parks += 1
     task.used -= 1
-    task.not_before = data["until"]
-    task.reason = data["reason"]
-    state.limits[data["limit"]] = {"until": data["until"], "seq": event["seq"], "task": task.id}
+    task.not_before = until
+    task.reason = reason
+    stated = state.limits.get(limit)
+    # A shorter pause (one that nobody stated) does not shorten what a provider stated before.
+    if stated is None or stated["until"] <= until:
+        state.limits[limit] = {"until": until, "seq": event["seq"], "task": task.id}
     session = state.sessions.get(task.session)
     if session is not None:
         session.parks += 1
@@ -134,43 +171,66 @@ def _task_resumed(state: State, event: Event) -> None:
     task = _move_task(state, event, "resume")
     if task is not None:
         task.not_before = None
-        for limit in [limit for limit, stated in state.limits.items() if stated["task"] == task.id]:
-            del state.limits[limit]
+        _lift(state, task)
+
+
+def _lift(state: State, task: Task) -> None:
+    """Forget the usage limits that this task ran into: its time has come, or someone wants to try."""
+    for limit in [limit for limit, stated in state.limits.items() if stated["task"] == task.id]:
+        del state.limits[limit]
 
 
 def _task_completed(state: State, event: Event) -> None:
-    _finish_task(state, _move_task(state, event, "succeed"), None)
+    _finish_task(state, event, "succeed", None)
 
 
 def _task_failed(state: State, event: Event) -> None:
-    _finish_task(state, _move_task(state, event, "fail"), event["data"]["reason"])
+    _finish_task(state, event, "fail", event["data"]["reason"])
 
 
 def _task_cancelled(state: State, event: Event) -> None:
-    _finish_task(state, _move_task(state, event, "cancel"), event["data"]["reason"])
+    _finish_task(state, event, "cancel", event["data"]["reason"])
 
 
-def _finish_task(state: State, task: Task | None, reason: str | None) -> None:
+def _finish_task(state: State, event: Event, trigger: str, reason: str | None) -> None:
+    task = _move_task(state, event, trigger)
     if task is None:
         return
     task.reason = reason
     task.not_before = None
     finished = state.finished
     finished[task.id] = None
-    if len(finished) > FINISHED_KEPT:
-        _retire(state, next(iter(finished)))
+    _close(state, task)
+    while len(finished) > FINISHED_KEPT:
+        oldest = next((task_id for task_id in finished if not state.wanted(task_id)), None)
+        if oldest is None:
+            break
+        _retire(state, oldest)
 
 
 def _retire(state: State, task_id: str) -> None:
+    """Take a finished task out of the state. Those that come after it forget it only when it is completed: an id in
+    their ``after`` that the state does not have was never completed."""
     del state.finished[task_id]
     task = state.tasks.pop(task_id)
     state.retired[task.state] = state.retired.get(task.state, 0) + 1
+    for later in state.successors.pop(task_id, ()):
+        if task.state == "completed":
+            state.tasks[later].after.remove(task_id)
+    for earlier in task.after:
+        # The earlier one may have left before, without being completed.
+        if earlier in state.successors:
+            state.successors[earlier].remove(task_id)
+            if not state.successors[earlier]:
+                del state.successors[earlier]
 
 
 def _task_requeued(state: State, event: Event) -> None:
     task = _move_task(state, event, "requeue")
     if task is not None:
         state.finished.pop(task.id, None)
+        _open(state, task)
+        _lift(state, task)
         task.order = event["seq"]
         task.used = 0
         task.not_before = None
@@ -202,19 +262,21 @@ def _move_attempt(state: State, event: Event, trigger: str) -> Attempt | None:
 
 
 def _attempt_claimed(state: State, event: Event) -> None:
+    data = event["data"]
+    attempt_id, kind, slot, number = event["attempt"], data["kind"], data["slot"], data["number"]
+    lease, claimer = data["lease"], data["claimer"]
     task = _move_task(state, event, "claim")
     if task is None:
         return
-    data = event["data"]
-    attempt = Attempt(event["attempt"], task.id, data["kind"], task.issue, task.session)
-    attempt.slot = data["slot"]
-    attempt.lease = data["lease"]
-    attempt.claimer = data["claimer"]
+    attempt = Attempt(attempt_id, task.id, kind, task.issue, task.session)
+    attempt.slot = slot
+    attempt.lease = lease
+    attempt.claimer = claimer
     attempt.claimed = event["seq"]
     attempt.claimed_at = event["at"]
     state.attempts[attempt.id] = attempt
     task.attempt = attempt.id
-    task.made = data["number"]
+    task.made = number
     task.used += 1
     task.not_before = None
     session = state.sessions.get(task.session)
@@ -224,18 +286,19 @@ def _attempt_claimed(state: State, event: Event) -> None:
 
 
 def _attempt_starting(state: State, event: Event) -> None:
+    runner = event["data"]["runner"]
     attempt = _move_attempt(state, event, "spawn")
     if attempt is not None:
-        attempt.runner = event["data"]["runner"]
+        attempt.runner = runner
 
 
 def _attempt_running(state: State, event: Event) -> None:
+    agent, agent_session = event["data"]["agent"], event["data"]["agent_session"]
     attempt = _move_attempt(state, event, "run")
     if attempt is None:
         return
-    data = event["data"]
-    attempt.agent = data["agent"]
-    attempt.agent_session = data["agent_session"]
+    attempt.agent = agent
+    attempt.agent_session = agent_session
     attempt.running_at = event["at"]
     _move_session(state, event, attempt.session, "work")
 
@@ -251,22 +314,22 @@ def _attempt_stop_requested(state: State, event: Event) -> None:
 
 def _attempt_ended(trigger: str) -> Handler:
     def handler(state: State, event: Event) -> None:
+        data = event["data"]
+        tokens, cost, evidence = data["tokens"], data["cost"], data["evidence"]
         attempt = _move_attempt(state, event, trigger)
         if attempt is None:
             return
         del state.attempts[attempt.id]
-        data = event["data"]
         task = state.tasks[attempt.task]
         task.attempt = None
-        task.tokens += data["tokens"]
-        task.cost += data["cost"]
+        task.tokens += tokens
+        task.cost += cost
         session = state.sessions.get(attempt.session)
         if session is None:
             return
         session.attempt = None
-        session.tokens += data["tokens"]
-        session.cost += data["cost"]
-        evidence = data["evidence"]
+        session.tokens += tokens
+        session.cost += cost
         if evidence:
             session.commits = evidence.get("commits", session.commits)
             session.dirty = evidence.get("dirty", session.dirty)
@@ -290,6 +353,7 @@ def _move_session(state: State, event: Event, key: str, trigger: str) -> Session
         state.violate(event["seq"], f"{event['type']}: a session that is {session.state} cannot {trigger}")
         return None
     session.state = dest
+    session.destroying = 0
     session.changed = event["seq"]
     session.changed_at = event["at"]
     return session
@@ -316,33 +380,43 @@ def _session_requested(state: State, event: Event) -> None:
 
 
 def _session_preparing(state: State, event: Event) -> None:
+    data = event["data"]
+    source, branch, agent = data["source"], data["branch"], data["agent"]
     session = _move_session(state, event, event["session"], "prepare")
     if session is not None:
-        data = event["data"]
-        session.source = data["source"]
-        session.branch = data["branch"]
-        session.agent = data["agent"]
+        session.source = source
+        session.branch = branch
+        session.agent = agent
+
+
+#: What a prepared session is known by, the same names in the event and in the record.
+_PREPARED = ("agent", "agent_session", "worktree", "branch", "base_branch", "base_commit", "source")
 
 
 def _session_prepared(state: State, event: Event) -> None:
+    data = event["data"]
+    known = [data[name] for name in _PREPARED]
     session = _move_session(state, event, event["session"], "ready")
     if session is None:
         return
-    data = event["data"]
-    session.agent = data["agent"]
-    session.agent_session = data["agent_session"]
-    session.worktree = data["worktree"]
-    session.branch = data["branch"]
-    session.base_branch = data["base_branch"]
-    session.base_commit = data["base_commit"]
-    session.source = data["source"]
+    for name, value in zip(_PREPARED, known, strict=True):
+        setattr(session, name, value)
     session.reason = None
 
 
 def _session_broken(state: State, event: Event) -> None:
+    reason = event["data"]["reason"]
     session = _move_session(state, event, event["session"], "break")
     if session is not None:
-        session.reason = event["data"]["reason"]
+        session.reason = reason
+
+
+def _session_destroying(state: State, event: Event) -> None:
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"session.destroying names the session {event['session']}, which is not there")
+        return
+    session.destroying = event["seq"]
 
 
 def _session_destroyed(state: State, event: Event) -> None:
@@ -365,6 +439,9 @@ def _session_pr(state: State, event: Event) -> None:
 def _daemon(trigger: str) -> Handler:
     def handler(state: State, event: Event) -> None:
         daemon = state.daemon
+        identity, lease = daemon.identity, daemon.lease
+        if trigger == "start":
+            identity, lease = event["data"]["identity"], event["data"]["lease"]
         dest = step("daemon", daemon.state, trigger)
         if dest is None:
             state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot {trigger}")
@@ -372,9 +449,8 @@ def _daemon(trigger: str) -> Handler:
         daemon.state = dest
         daemon.changed = event["seq"]
         daemon.changed_at = event["at"]
-        if trigger == "start":
-            daemon.identity = event["data"]["identity"]
-            daemon.lease = event["data"]["lease"]
+        daemon.identity = identity
+        daemon.lease = lease
 
     return handler
 
@@ -387,6 +463,7 @@ HANDLERS: dict[str, Handler] = {
     "session.preparing": _session_preparing,
     "session.prepared": _session_prepared,
     "session.broken": _session_broken,
+    "session.destroying": _session_destroying,
     "session.destroyed": _session_destroyed,
     "session.pr": _session_pr,
     "task.queued": _task_queued,

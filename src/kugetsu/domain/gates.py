@@ -81,7 +81,7 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     limit = state.limits.get(facts["agent"])
     if limit is not None and limit["until"] > facts["now"] and limit["task"] != task.id:
         reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
-        lift = f"kugetsu queue retry {limit['task']}"
+        lift = f"kugetsu queue retry {limit['task']}" if limit["task"] in state.tasks else None
         return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
     return Verdict("provider", True, "no usage limit known")
 
@@ -96,17 +96,24 @@ def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """Every task that it comes after is completed (one that has left the queue's listing is)."""
+    """Every task that it comes after is completed. One that has left the state uncompleted never will be; one that
+    left it completed is no longer in ``after``."""
     for earlier_id in task.after:
         earlier = state.tasks.get(earlier_id)
-        if earlier is not None and earlier.state != "completed":
+        if earlier is None:
+            reason = f"comes after {earlier_id}, which left the queue without being completed"
+            return Verdict("dependencies", False, reason, task.queued, lift=f"kugetsu queue cancel {task.id}")
+        if earlier.state != "completed":
             reason = f"comes after {earlier_id}, which is {earlier.state}"
             return Verdict("dependencies", False, reason, earlier.changed, lift=f"kugetsu why {earlier_id}")
     return Verdict("dependencies", True, "comes after nothing that is open")
 
 
 def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """One live attempt an issue, and the tasks of one issue in their order: two agents would talk to each other."""
+    """One live attempt an issue, and the tasks of one issue in their order: two agents would talk to each other.
+
+    A task that still waits for one it comes after has no turn yet: it could be waiting for this very task.
+    """
     if task.issue is None:
         return Verdict("issue", True, "belongs to no issue")
     for attempt in state.attempts.values():
@@ -114,23 +121,41 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             reason = f"{attempt.id} works on the same issue"
             lift = f"kugetsu queue cancel {attempt.task}"
             return Verdict("issue", False, reason, attempt.claimed, lift=lift)
-    for other in state.tasks.values():
+    if _destroying(state, task):
+        return _being_destroyed(state, task, "issue")
+    for other_id in state.of_issue.get(task.issue, ()):
+        other = state.tasks[other_id]
         if (
-            other.issue == task.issue
-            and other.id != task.id
+            other.id != task.id
             and other.state in ("pending", "parked")
             and (other.priority, -other.order) > (task.priority, -task.order)
+            and dependencies(state, other, facts).open
         ):
             reason = f"{other.id} of the same issue comes first"
             return Verdict("issue", False, reason, other.changed, lift=f"kugetsu queue cancel {other.id}")
     return Verdict("issue", True, "issue has no other live attempt")
 
 
+def _destroying(state: State, task: Task) -> bool:
+    session = state.sessions.get(task.session)
+    return session is not None and session.destroying > 0
+
+
+def _being_destroyed(state: State, task: Task, gate: str) -> Verdict:
+    """Someone said that the session goes and has not said yet that it is gone: nothing may start in it."""
+    subject = task.issue or "--pm-agent"
+    reason = "its session is being destroyed"
+    return Verdict(gate, False, reason, state.sessions[task.session].destroying, lift=f"kugetsu destroy {subject}")
+
+
 def pm(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """PM tasks run one at a time."""
     if task.kind == "pm":
         for attempt in state.live("pm"):
-            return Verdict("pm", False, f"{attempt.id} uses the PM session", attempt.claimed)
+            lift = f"kugetsu queue cancel {attempt.task}"
+            return Verdict("pm", False, f"{attempt.id} uses the PM session", attempt.claimed, lift=lift)
+        if _destroying(state, task):
+            return _being_destroyed(state, task, "pm")
     return Verdict("pm", True, "the PM session is free" if task.kind == "pm" else "needs no PM session")
 
 
@@ -193,7 +218,7 @@ GATES: tuple[Gate, ...] = (
 )
 
 #: Gates that close because the machine is full just now: `start` answers them with exit 2.
-FULL = ("slots", "memory")
+FULL = ("slots", "stagger", "memory")
 
 
 def verdicts(state: State, task: Task, facts: ClaimFacts) -> list[Verdict]:

@@ -17,14 +17,23 @@ _PLAIN = (
     "repositories",
     "limits",
     "tasks_made",
+    "of_issue",
     "retired",
+    "successors",
     "violations",
     "violations_seen",
 )
 _RECORDS: tuple[tuple[str, type[Any]], ...] = (("tasks", Task), ("attempts", Attempt), ("sessions", Session))
 
 #: Changes when the shape of the state or the fold changes: an older checkpoint is then ignored and rebuilt.
-VERSION = "1:" + ";".join(f"{name}={','.join(kind.__slots__)}" for name, kind in _RECORDS)
+VERSION = "1:" + ";".join(
+    f"{name}={','.join(slots)}"
+    for name, slots in (
+        ("state", _PLAIN),
+        ("daemon", Daemon.__slots__),
+        *((name, kind.__slots__) for name, kind in _RECORDS),
+    )
+)
 
 
 def _values(record: Any) -> list[Any]:
@@ -56,8 +65,9 @@ def load(kept: dict[str, Any]) -> State:
     for name in _PLAIN:
         setattr(state, name, kept[name])
     for name, kind in _RECORDS:
-        key = kind.__slots__.index("key" if kind is Session else "id")
-        setattr(state, name, {values[key]: _record(kind, values) for values in kept[name]})
+        key = "key" if kind is Session else "id"
+        records = [_record(kind, values) for values in kept[name]]
+        setattr(state, name, {getattr(record, key): record for record in records})
     state.finished = dict.fromkeys(kept["finished"])
     state.daemon = _record(Daemon, kept["daemon"])
     return state

@@ -1,7 +1,8 @@
 """The state that the log folds to: tasks, live attempts, sessions, repositories, the daemon.
 
-Only what may still change is kept, plus the latest `FINISHED_KEPT` finished tasks: a command must cost the same
-after a million events as after a hundred. What left is in the log, found by its key (`EventLog.read_key`).
+Only what may still change is kept, plus the latest `FINISHED_KEPT` finished tasks (and those not completed that an
+open task comes after): a command must cost the same after a million events as after a hundred. What left is in the
+log, found by its key (`EventLog.read_key`).
 Times are UTC text of one width (they compare as text); seqs are the events that a value rests on.
 """
 
@@ -11,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Identity = dict[str, Any]
+    from kugetsu.domain.events import Identity
 
 #: Finished tasks that stay in the state for `queue list` and the attention list; older ones are in the log only.
 FINISHED_KEPT = 200
@@ -141,6 +142,7 @@ class Session:
         "commits",
         "cost",
         "created_at",
+        "destroying",
         "dirty",
         "key",
         "kind",
@@ -170,6 +172,8 @@ class Session:
         self.pr: str | None = None
         self.attempt: str | None = None
         self.created_at = ""
+        #: seq of the intent to destroy it that has no outcome yet; 0 when there is none.
+        self.destroying = 0
         self.changed = 0
         self.changed_at = ""
         self.reason: str | None = None
@@ -206,10 +210,12 @@ class State:
         "initialised",
         "limits",
         "log_id",
+        "of_issue",
         "repositories",
         "retired",
         "seq",
         "sessions",
+        "successors",
         "tasks",
         "tasks_made",
         "violations",
@@ -224,6 +230,9 @@ class State:
         self.tasks: dict[str, Task] = {}
         #: ids of the finished tasks that are kept, oldest first (a dict, for its order).
         self.finished: dict[str, None] = {}
+        #: issue → its tasks that are not finished; task id → those kept here that come after it.
+        self.of_issue: dict[str, list[str]] = {}
+        self.successors: dict[str, list[str]] = {}
         self.attempts: dict[str, Attempt] = {}
         self.sessions: dict[str, Session] = {}
         self.repositories: dict[str, dict[str, str]] = {}
@@ -241,6 +250,12 @@ class State:
         self.violations_seen += 1
         if len(self.violations) < VIOLATIONS_KEPT:
             self.violations.append({"seq": seq, "text": text})
+
+    def wanted(self, task_id: str) -> bool:
+        """Whether a finished task must stay: it is not completed, and one that is not finished comes after it."""
+        if self.tasks[task_id].state == "completed":
+            return False
+        return any(later not in self.finished for later in self.successors.get(task_id, ()))
 
     def waiting(self) -> list[Task]:
         """The tasks that wait (pending or parked), in the order in which they are considered."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from kugetsu.clock import add_seconds
+from kugetsu.clock import add_seconds, seconds_between
 from kugetsu.domain.draft import Draft
-from kugetsu.errors import Conflict, NotFound
+from kugetsu.domain.machines import step
+from kugetsu.errors import BadInput, Conflict, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import OutcomeFacts
-    from kugetsu.domain.state import Attempt, Identity, State, Task
+    from kugetsu.domain.state import Attempt, State, Task
 
 #: The longest pause between two attempts, in seconds (5 minutes, cli.md RETRY_BACKOFF_SECONDS).
 LONGEST_BACKOFF = 300.0
@@ -109,15 +111,22 @@ def starting(state: State, attempt_id: str, runner: Identity) -> list[Draft]:
 def running(
     state: State, attempt_id: str, agent: Identity, agent_session: str, worktree: str, program: str
 ) -> list[Draft]:
-    """The agent's process is there."""
+    """The agent's process is there. Raises Conflict when the attempt was not starting or its session is not idle."""
     attempt = find_attempt(state, attempt_id)
+    if step("attempt", attempt.state, "run") is None:
+        raise Conflict(f"{attempt_id} is {attempt.state}, not starting")
+    session = state.sessions.get(attempt.session)
+    if session is None or step("session", session.state, "work") is None:
+        is_now = session.state if session is not None else "gone"
+        raise Conflict(f"the session {attempt.session} is {is_now}: {attempt_id} cannot work in it")
     data = {"agent": agent, "agent_session": agent_session, "worktree": worktree, "program": program}
     return [Draft("attempt.running", data, **_about(attempt, attempt.claimed))]
 
 
 def backoff_seconds(used: int, first: float) -> float:
     """The pause after ``used`` attempts: ``first`` seconds, doubled each time, at most five minutes."""
-    return min(first * 2.0 ** max(used - 1, 0), LONGEST_BACKOFF)
+    # Doubled 64 times, any pause is past the longest; more would overflow a float.
+    return min(first * 2.0 ** min(max(used - 1, 0), 64), LONGEST_BACKOFF)
 
 
 def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -> list[Draft]:
@@ -128,7 +137,7 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     attempt = state.attempts.get(attempt_id)
     if attempt is None:
         return []
-    ending = _as_the_machine_allows(attempt, ending)
+    how, verdict = _as_the_machine_allows(attempt, ending)
     task = state.tasks[attempt.task]
     data: dict[str, Any] = {
         "reason": ending.reason,
@@ -143,58 +152,61 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     about = _about(attempt, attempt.stop_seq or attempt.claimed)
     recorded: dict[str, Any] = {
         **facts,
-        "verdict": ending.verdict,
+        "verdict": verdict,
         "resets_at": ending.resets_at,
         "session_lost": ending.session_lost,
         "used": task.used,
     }
-    drafts = [Draft(ENDED[ending.how], data, facts=recorded, **about)]
-    drafts.append(_consequence(attempt, task, ending, facts))
+    drafts = [Draft(ENDED[how], data, facts=recorded, **about)]
+    drafts.append(_consequence(attempt, task, ending, verdict, facts))
     session = state.sessions.get(attempt.session)
-    if session is not None and (ending.session_lost or session.state == "preparing"):
+    if session is None or session.state == "broken":
+        return drafts
+    if ending.session_lost or session.state == "preparing":
         broken = {"reason": ending.reason}
         drafts.append(Draft("session.broken", broken, issue=attempt.issue, session=session.key, cause=-2))
     return drafts
 
 
-def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> Ending:
-    """An agent that was never seen running cannot have succeeded."""
+def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> tuple[str, str]:
+    """The ending's ``how`` and ``verdict``: an agent that was never seen running cannot have succeeded."""
     if ending.how == "succeed" and attempt.state != "running":
-        ending.how, ending.verdict = "fail", "retry"
-    return ending
+        return "fail", "retry"
+    return ending.how, ending.verdict
 
 
-def _consequence(attempt: Attempt, task: Task, ending: Ending, facts: OutcomeFacts) -> Draft:
+def _consequence(attempt: Attempt, task: Task, ending: Ending, verdict: str, facts: OutcomeFacts) -> Draft:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "attempt": attempt.id, "cause": -1}
-    if attempt.stop == "cancel" and ending.verdict != "done":
+    if attempt.stop == "cancel" and verdict != "done":
         return Draft("task.cancelled", {"reason": "cancel"}, **about)
-    if ending.verdict == "done":
+    if verdict == "done":
         return Draft("task.completed", {"summary": ending.reason}, **about)
-    if ending.verdict == "cancelled":
+    if verdict == "cancelled":
         return Draft("task.cancelled", {"reason": ending.reason}, **about)
-    if ending.verdict == "limited":
+    if verdict == "limited":
         return Draft("task.parked", _park(ending, facts), **about)
     used, most = task.used, facts["max_attempts"]
-    if ending.verdict == "retry" and used < most:
+    if verdict == "retry" and used < most:
         not_before = add_seconds(facts["now"], backoff_seconds(used, facts["backoff_seconds"]))
         data = {"not_before": not_before, "used": used, "max_attempts": most, "reason": ending.reason}
         return Draft("task.retried", data, **about)
     plural = "attempt" if used == 1 else "attempts"
-    spent = f"{used} {plural} failed: {ending.reason}" if ending.verdict == "retry" else ending.reason
+    spent = f"{used} {plural} failed: {ending.reason}" if verdict == "retry" else ending.reason
     return Draft("task.failed", {"reason": spent, "used": used, "max_attempts": most}, **about)
 
 
 def _park(ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
-    stated = ending.resets_at is not None and ending.resets_at > facts["now"]
-    if stated and ending.resets_at is not None:
-        until = add_seconds(ending.resets_at, RESET_MARGIN)
-    else:
-        until = add_seconds(facts["now"], facts["pause_seconds"])
+    try:
+        wait = seconds_between(facts["now"], ending.resets_at) if ending.resets_at is not None else 0.0
+    except BadInput:  # what a provider says must never keep an attempt from ending
+        wait = 0.0
+    stated = wait > 0
+    until = add_seconds(facts["now"], wait + RESET_MARGIN if stated else facts["pause_seconds"])
     return {"until": until, "stated": stated, "limit": facts["agent"], "reason": ending.reason}
 
 
 def stop(state: State, attempt_id: str, reason: str) -> list[Draft]:
-    """Intent to end the agent of a live attempt; [] when that was requested already."""
+    """Intent to end the agent of a live attempt; [] when that was requested already, for whatever reason."""
     attempt = find_attempt(state, attempt_id)
     if attempt.stop is not None:
         return []

@@ -12,9 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.gates import Verdict
-    from kugetsu.domain.state import Identity, State
+    from kugetsu.domain.state import State
 
 
 class Offer:
@@ -35,11 +36,12 @@ def lowest_free_slot(state: State, cap: int) -> int | None:
     return next((slot for slot in range(1, cap + 1) if slot not in held), None)
 
 
-def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts) -> list[Draft]:
+def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts, planned: int | None = None) -> list[Draft]:
     """The events that give ``task`` a slot: [] when a gate is closed (ask `gates.first_closed` which).
 
     ``task`` may be one that the same transaction queues: it is then not in ``state`` yet, and its ``changed`` is the
-    seq that it will have.
+    seq that it will have. ``planned`` is the seq of the state in which a dispatcher chose it: recorded, because the
+    choice was made from that state.
     """
     if gates.first_closed(state, task, facts) is not None:
         return []
@@ -61,7 +63,9 @@ def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts) -> list[Dra
         "live": [other.id for other in state.live("dev")],
     }
     attempt = f"{task.id}.{task.made + 1}"
-    recorded = dict(facts)
+    recorded: dict[str, Any] = dict(facts)
+    if planned is not None:
+        recorded["planned"] = planned
     drafts.append(Draft("attempt.claimed", data, attempt=attempt, session=task.session, facts=recorded, **about))
     return drafts
 
@@ -74,31 +78,33 @@ def _wanted(task: Task, offer: Offer) -> dict[str, Any]:
     return data
 
 
+def _as_queued(state: State, enqueued: Draft, facts: ClaimFacts) -> Task:
+    """The task that ``enqueued`` makes when it is the next event."""
+    place = {"seq": state.seq + 1, "at": facts["now"]}
+    return queued({**place, "task": enqueued.task, "issue": enqueued.issue, "data": enqueued.data})
+
+
+def held_back(state: State, enqueued: Draft, facts: ClaimFacts) -> Verdict | None:
+    """The gate that keeps a task from starting in the transaction that queues it; None when it may."""
+    return gates.first_closed(state, _as_queued(state, enqueued, facts), facts)
+
+
 def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts) -> list[Draft]:
     """Queue a task and claim its slot in one transaction, or refuse and change nothing.
 
     Raises CapReached when the machine is full, Conflict when another gate is closed.
     """
-    task = queued(
-        {
-            "seq": state.seq + 1,
-            "at": facts["now"],
-            "task": enqueued.task,
-            "issue": enqueued.issue,
-            "data": enqueued.data,
-        }
-    )
-    closed = gates.first_closed(state, task, facts)
+    closed = held_back(state, enqueued, facts)
     if closed is not None:
         raise refusal(closed)
-    return [enqueued, *claim(state, task, offer, facts)]
+    return [enqueued, *claim(state, _as_queued(state, enqueued, facts), offer, facts)]
 
 
 def refusal(closed: Verdict) -> CapReached | Conflict:
     """The error that a closed gate is to someone who wanted to start now."""
     until = f" until {closed.until}" if closed.until else ""
     message = f"not started: {closed.reason}{until}"
-    if closed.gate in gates.FULL or closed.gate == "stagger":
+    if closed.gate in gates.FULL:
         return CapReached(message, hint="wait for one to end (kugetsu status), or queue it: kugetsu start --queue …")
     return Conflict(message, hint=closed.lift)
 
@@ -106,20 +112,26 @@ def refusal(closed: Verdict) -> CapReached | Conflict:
 class Plan:
     """What the dispatcher would do now: the task to claim, the reasons that changed, when to look again.
 
-    Made without the lock; the claim is decided again under it.
+    Made without the lock; the claim is decided again under it. ``seq`` is the seq of the state it was made from.
     """
 
-    __slots__ = ("candidate", "held", "next_look")
+    __slots__ = ("candidate", "held", "next_look", "seq")
 
-    def __init__(self, candidate: str | None, held: list[tuple[str, Verdict]], next_look: str | None) -> None:
+    def __init__(self, seq: int, candidate: str | None, held: list[tuple[str, Verdict]], next_look: str | None) -> None:
+        self.seq = seq
         self.candidate = candidate
         self.held = held
         self.next_look = next_look
 
 
 def plan(state: State, facts: ClaimFacts) -> Plan:
-    """Look at every waiting task in order: the first with all gates open is the candidate."""
+    """Look at every waiting task in order: the first with all gates open is the candidate.
+
+    When the machine is full now for this reason and now for that (`gates.FULL`), only the task that is next in line
+    says so: a long queue would else log itself once for every agent that starts.
+    """
     candidate: str | None = None
+    next_in_line = True
     held: list[tuple[str, Verdict]] = []
     looks: list[str] = []
     for task in state.waiting():
@@ -129,17 +141,22 @@ def plan(state: State, facts: ClaimFacts) -> Plan:
             continue
         if closed.until is not None:
             looks.append(closed.until)
-        if closed.gate != task.held:
+        full = closed.gate in gates.FULL
+        if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             held.append((task.id, closed))
-    return Plan(candidate, held, min(looks) if looks else None)
+        next_in_line = next_in_line and not full
+    return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 
 def hold(state: State, held: list[tuple[str, Verdict]], facts: ClaimFacts) -> list[Draft]:
-    """One ``task.held`` for each task whose reason is still new."""
+    """One ``task.held`` for each planned one that a gate holds back for a new reason, as ``state`` is now."""
     drafts: list[Draft] = []
-    for task_id, closed in held:
+    for task_id, _ in held:
         task = state.tasks.get(task_id)
-        if task is None or task.state not in ("pending", "parked") or task.held == closed.gate:
+        if task is None or task.state not in ("pending", "parked"):
+            continue
+        closed = gates.first_closed(state, task, facts)
+        if closed is None or closed.gate == task.held:
             continue
         data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": closed.until}
         cause = closed.rests_on or task.changed
@@ -148,10 +165,13 @@ def hold(state: State, held: list[tuple[str, Verdict]], facts: ClaimFacts) -> li
 
 
 def dispatch(state: State, planned: Plan, offer: Offer | None, facts: ClaimFacts) -> list[Draft]:
-    """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be."""
+    """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be.
+
+    ``facts`` are those that the plan was made with.
+    """
     drafts = hold(state, planned.held, facts)
     if planned.candidate is not None and offer is not None:
         task = state.tasks.get(planned.candidate)
         if task is not None:
-            drafts += claim(state, task, offer, facts)
+            drafts += claim(state, task, offer, facts, planned.seq)
     return drafts

@@ -8,7 +8,8 @@ from kugetsu.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.domain.state import Identity, State
+    from kugetsu.domain.events import Identity
+    from kugetsu.domain.state import State
 
 
 def started(state: State, identity: Identity, lease: str) -> list[Draft]:

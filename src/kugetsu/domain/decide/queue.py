@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.errors import Conflict, KugetsuError, NotFound
+from kugetsu.errors import BadInput, Conflict, KugetsuError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,17 +57,26 @@ def enqueue(
     after: Sequence[str] = (),
     repository: dict[str, str] | None = None,
 ) -> list[Draft]:
-    """A new task at the end of the queue. ``repository`` names the clone that the command was typed in."""
+    """A new task at the end of the queue. ``repository`` names the clone that the command was typed in.
+
+    Raises BadInput for a dev task without an issue, NotFound when a task in ``after`` is not in the state: of one
+    that has left it nobody knows here whether it was completed.
+    """
     require_initialised(state)
+    if (kind == "dev") != (issue is not None):
+        raise BadInput(f"a {kind} task {'needs an' if kind == 'dev' else 'has no'} issue")
     for earlier in after:
-        if earlier not in state.tasks and not _was_made(state, earlier):
-            raise NotFound(f"there is no task {earlier} to come after", hint="kugetsu queue list")
+        if earlier not in state.tasks:
+            gone = _was_made(state, earlier)
+            message = f"{earlier} has left the queue" if gone else f"there is no task {earlier}"
+            hint = f"kugetsu history {earlier}" if gone else "kugetsu queue list"
+            raise NotFound(f"{message}: nothing can come after it", hint=hint)
     data: dict[str, Any] = {
         "kind": kind,
         "message": message,
         "title": title_of(message),
         "priority": priority,
-        "after": list(after),
+        "after": list(dict.fromkeys(after)),
         "repository": repository,
         "via": via,
     }
@@ -82,7 +91,8 @@ def cancel(state: State, task_id: str, reason: str) -> list[Draft]:
     if task.attempt is None:
         return [Draft("task.cancelled", {"reason": reason}, issue=task.issue, task=task.id, cause=task.changed)]
     attempt = state.attempts[task.attempt]
-    if attempt.stop is not None:
+    # A stop for another reason (a timeout) would let the task be tried again: the cancel is told beside it.
+    if attempt.stop == "cancel":
         return []
     return [
         Draft(
@@ -124,8 +134,15 @@ def retry(state: State, task_id: str) -> list[Draft]:
 
 
 def clear(state: State, before: str | None) -> list[Draft]:
-    """Retire the finished tasks that were finished before a time (all of them when it is None)."""
-    retired = [task_id for task_id in state.finished if before is None or state.tasks[task_id].changed_at < before]
+    """Retire the finished tasks that were finished before a time (all of them when it is None).
+
+    One that is not completed stays while an open task comes after it: that one would else never start.
+    """
+    retired = [
+        task_id
+        for task_id in state.finished
+        if (before is None or state.tasks[task_id].changed_at < before) and not state.wanted(task_id)
+    ]
     if not retired:
         return []
     return [Draft("queue.cleared", {"tasks": retired, "older_than": before})]

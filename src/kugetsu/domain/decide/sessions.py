@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.draft import Draft
+from kugetsu.domain.machines import step
 from kugetsu.errors import Conflict, NotFound
 
 TYPE_CHECKING = False
@@ -23,6 +24,14 @@ def find_session(state: State, key: str) -> Session:
     session = state.sessions.get(key)
     if session is None:
         raise NotFound(f"there is no session for {key}", hint="kugetsu list")
+    return session
+
+
+def _find_ready_to(state: State, key: str, trigger: str) -> Session:
+    """The session of that key when its machine allows ``trigger``; Conflict when it does not."""
+    session = find_session(state, key)
+    if step("session", session.state, trigger) is None:
+        raise Conflict(f"the session {key} is {session.state}", hint=f"kugetsu history {key}")
     return session
 
 
@@ -64,8 +73,11 @@ def request(state: State, key: str, kind: str, repository: str | None) -> list[D
 
 
 def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[Draft]:
-    """Intent to make the session's worktree and agent session (`events.SessionPreparing`)."""
-    session = find_session(state, key)
+    """Intent to make the session's worktree and agent session (`events.SessionPreparing`).
+
+    An idle session must be `broken` first: it says why it is made anew.
+    """
+    session = _find_ready_to(state, key, "prepare")
     return [
         Draft(
             "session.preparing",
@@ -81,7 +93,7 @@ def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | Non
 
 def prepared(state: State, key: str, outcome: dict[str, Any], attempt: str | None = None) -> list[Draft]:
     """The session is there (`events.SessionPrepared`)."""
-    session = find_session(state, key)
+    session = _find_ready_to(state, key, "ready")
     return [
         Draft(
             "session.prepared",
@@ -101,16 +113,19 @@ def _task_of(state: State, attempt: str | None) -> str | None:
 
 
 def broken(state: State, key: str, reason: str) -> list[Draft]:
-    """The session cannot be used as it is; [] when that is known."""
+    """The session cannot be used as it is; [] when that is known. Also ends a destruction that did not come off."""
     session = find_session(state, key)
-    if session.state == "broken":
+    if session.state == "broken" and not session.destroying:
         return []
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.changed}
     return [Draft("session.broken", {"reason": reason}, **about)]
 
 
 def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
-    """Intent to remove a session; refused while an agent works in it or tasks wait for it."""
+    """Intent to remove a session; refused while an agent works in it or tasks wait for it.
+
+    From here on nothing starts in it until `destroyed`, or `broken` when it could not be removed.
+    """
     session = find_session(state, key)
     if session.attempt is not None:
         task = state.attempts[session.attempt].task
@@ -120,16 +135,25 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
         raise Conflict(f"{', '.join(waiting)} still wait for {key}", hint=f"kugetsu queue cancel {waiting[0]}")
     about: dict[str, Any] = {"issue": issue_of(session), "session": key}
     drafts = [
-        Draft("task.cancelled", {"reason": "session destroyed"}, issue=session.key, task=task_id) for task_id in waiting
+        Draft(
+            "task.cancelled",
+            {"reason": "session destroyed"},
+            task=task_id,
+            cause=state.tasks[task_id].changed,
+            issue=about["issue"],
+        )
+        for task_id in waiting
     ]
     data = {"force": force, "reason": reason}
     return [*drafts, Draft("session.destroying", data, cause=session.changed, **about)]
 
 
 def destroyed(state: State, key: str, outcome: dict[str, Any]) -> list[Draft]:
-    """The session is gone (`events.SessionDestroyed`)."""
-    session = find_session(state, key)
-    about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.changed}
+    """The session is gone (`events.SessionDestroyed`); Conflict when an agent works in it."""
+    session = _find_ready_to(state, key, "destroy")
+    if session.attempt is not None:
+        raise Conflict(f"{session.attempt} works in {key}")
+    about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
     return [Draft("session.destroyed", outcome, **about)]
 
 
