@@ -86,6 +86,10 @@ class Config:
             return " ".join(f"{name}={url}" for name, url in value.items())
         return f"{value:g}" if isinstance(value, float) else str(value)
 
+    def texts(self) -> dict[str, str]:
+        """Every setting as a text: what the agents' adapters take."""
+        return {key: self.as_text(key) for key in SETTINGS}
+
     def warnings(self) -> list[str]:
         """One line for each key of the file that has no effect, with the nearest known name or its right place."""
         return [f"{place}: {about_unknown(key)}" for key, place in self.unknown]

@@ -19,15 +19,8 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from typing import TypedDict
 
-    class Identity(TypedDict):
-        """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds)."""
-
-        boot: str
-        pid: int
-        start: int
-
+    from kugetsu.domain.events import Identity as Identity
 else:
     import _signal  # the module `signal` costs 3 ms and 0.8 MB for its enums
 

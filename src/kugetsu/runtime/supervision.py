@@ -22,8 +22,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from kugetsu.errors import AgentUnavailable
+from kugetsu.runtime import identity, processes, waiter
 from kugetsu.runtime import lease as leases
-from kugetsu.runtime import processes, waiter
 from kugetsu.runtime.lease import Lease
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def detach(directory: str, lease: Lease, output: str) -> bool:
 
     It becomes the leader of its own session (no controlling terminal, no SIGHUP from one), reads nothing, writes to the
     file ``output`` (so that nobody who reads the command's output waits for it), holds no lease in ``directory`` but
-    ``lease``, and has the signals held until the waiter takes them: a stop that is asked for meanwhile is not lost.
+    ``lease`` and no other descriptor that its caller passed down, and has the signals held until the waiter takes them:
+    a stop that is asked for meanwhile is not lost. Descriptors that Python opened are not inheritable, and stay.
     """
     if os.getsid(0) != os.getpid():
         os.setsid()
@@ -59,6 +60,7 @@ def detach(directory: str, lease: Lease, output: str) -> bool:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _connect(os.devnull, output, output)
     leases.close_inherited(directory, keep=lease.fd)
+    _close_passed_down(keep=lease.fd)
     os.environ[processes.MARK] = lease.nonce
     return processes.become_subreaper()
 
@@ -144,7 +146,7 @@ def parse_ended(arguments: Sequence[str]) -> Ended:
 def read_ended(path: str) -> Ended | None:
     """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123  pathlib costs more than the read
+        with open(path, encoding="utf-8") as file:
             return parse_ended(file.read().splitlines())
     except (FileNotFoundError, ValueError, KeyError):
         return None
@@ -155,6 +157,19 @@ def _fresh_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _close_passed_down(keep: int) -> None:
+    """Close the inheritable descriptors past stderr: a pipe of the caller's, say, whose reader waits for its end."""
+    for entry in os.listdir("/proc/self/fd" if identity.HAS_PROC else "/dev/fd"):
+        fd = int(entry)
+        if fd <= 2 or fd == keep:
+            continue
+        try:
+            if os.get_inheritable(fd):
+                os.close(fd)
+        except OSError:  # the listing's own descriptor, closed by now
+            continue
 
 
 def _connect(stdin: str, stdout: str, stderr: str) -> None:

@@ -44,7 +44,8 @@ class Workspace:
 
     def state(self) -> State:
         """The fold of everything committed now."""
-        return self.log.state()
+        state: State = self.log.state()
+        return state
 
     def reload(self) -> None:
         """Read the settings again: a change acts at the daemon's next decision."""

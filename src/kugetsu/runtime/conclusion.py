@@ -1,0 +1,224 @@
+"""Phase C of a runner: what became of the attempt, with the evidence, recorded in one transaction.
+
+Run by the waiter as ``python -m kugetsu.runtime.conclusion ATTEMPT --exit … --stopped …``. The same code concludes
+for a runner that died, when the waiter's result is on disk (`reconciliation`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from functools import partial
+
+from kugetsu.domain.decide import attempts as decide
+from kugetsu.domain.decide.attempts import Ending
+from kugetsu.errors import KugetsuError, LogWriteFailed
+from kugetsu.runtime.facts import outcome_facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.agents.outcome import Outcome
+    from kugetsu.domain.state import Attempt, Session
+    from kugetsu.runtime.supervision import Ended
+    from kugetsu.runtime.workspace import Workspace
+
+#: For how long a full disk is waited for before the outcome is given up to reconciliation, and between two tries.
+WRITE_PATIENCE_SECONDS = 3600.0
+WRITE_PAUSE_SECONDS = 5.0
+
+_VERDICTS = {
+    "succeeded": ("succeed", "done"),
+    "incomplete": ("fail", "retry"),
+    "retryable": ("fail", "retry"),
+    "limited": ("fail", "limited"),
+    "failed": ("fail", "give_up"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Conclude one attempt. Returns the exit status."""
+    from kugetsu.runtime import supervision
+    from kugetsu.runtime.workspace import open_workspace
+
+    supervision.begin_conclusion()
+    attempt_id, *rest = arguments
+    ws = open_workspace(os.environ, f"runner {attempt_id}")
+    ended = supervision.parse_ended(rest)
+    attempt = ws.state().attempts.get(attempt_id)
+    if attempt is None:
+        return 0
+    conclude(ws, attempt_id, ending_of(ws, attempt, ended))
+    return 0
+
+
+def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, Any]]:
+    """Append how the attempt ended and what follows; waits for a disk that is full.
+
+    [] when somebody else has recorded its end. Raises LogWriteFailed when the disk stays full.
+    """
+    give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
+    while True:
+        finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
+        try:
+            events = ws.log.transact(finish)
+        except LogWriteFailed:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(WRITE_PAUSE_SECONDS)
+            continue
+        _keep_result(ws, attempt_id, events)
+        return events
+
+
+def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -> None:
+    import orjson
+
+    if not events:
+        return
+    # The log has it; this copy is for people who look into the run's folder, so a full disk may have it.
+    with (
+        contextlib.suppress(OSError),
+        open(os.path.join(ws.paths.run(attempt_id), "result.json"), "wb") as file,
+    ):
+        file.write(orjson.dumps(events[0]["data"], option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
+    """How the attempt ended, from the process's end, the agent's files, and git."""
+    from kugetsu.agents import choose
+    from kugetsu.agents import protocol as agents
+
+    folder = ws.paths.run(attempt.id)
+    outcome = choose(ws.config.texts()).outcome(
+        agents.Ended(
+            session=attempt.agent_session or "",
+            output=os.path.join(folder, "output.jsonl"),
+            errors=os.path.join(folder, "stderr.log"),
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+        )
+    )
+    how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
+    session = ws.state().sessions.get(attempt.session)
+    evidence = evidence_of(session)
+    ending = Ending(
+        how,
+        verdict,
+        reason,
+        outcome=_said(outcome),
+        evidence=evidence,
+        exit=ended.exit_code,
+        signal=ended.signal,
+        tokens=outcome.tokens.total if outcome.tokens is not None else 0,
+        cost=outcome.cost or 0.0,
+        resets_at=resets_at,
+        session_lost=outcome.session_lost,
+    )
+    if verdict == "done":
+        ending.reason = _summary(evidence)
+    else:
+        ending.rescue = keep_work(session, attempt.id)
+    return ending
+
+
+def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
+    """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
+    stopped = ended.stopped or attempt.stop
+    if stopped is None or (outcome.kind == "succeeded" and ended.exit_code == 0):
+        how, verdict = _VERDICTS[str(outcome.kind)]
+        return how, verdict, outcome.reason, outcome.resets_at
+    if stopped == "cancel":
+        return "kill", "cancelled", "cancelled", None
+    seen = _checkup(folder)
+    if stopped == "timeout":
+        return "time_out", "retry", "stopped at its time limit (TASK_TIMEOUT_HOURS)", None
+    if stopped == "limit":
+        return "fail", "limited", str(seen.get("message") or "usage limit"), seen.get("resets_at")
+    if stopped == "stall":
+        minutes = float(seen.get("quiet_seconds") or 0) / 60
+        text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'nothing shows that it works'})"
+        return "fail", "retry", text, None
+    return "kill", "retry", f"stopped from outside ({stopped})", None
+
+
+def _checkup(folder: str) -> dict[str, Any]:
+    import orjson
+
+    try:
+        with open(os.path.join(folder, "checkup.json"), "rb") as file:
+            seen = orjson.loads(file.read())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return seen if isinstance(seen, dict) else {}
+
+
+def _said(outcome: Outcome) -> dict[str, Any]:
+    """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
+    from kugetsu.redaction import redact
+
+    return {
+        "kind": str(outcome.kind),
+        "reason": redact(outcome.reason),
+        "final_text": redact(outcome.final_text),
+        "error": redact(outcome.error),
+        "tokens": outcome.tokens.as_dict() if outcome.tokens is not None else None,
+        "cost": outcome.cost,
+        "details": outcome.details,
+    }
+
+
+def evidence_of(session: Session | None) -> dict[str, Any]:
+    """What git shows of the session's worktree; empty for a session that has none."""
+    from kugetsu.runtime import evidence
+
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return {}
+    seen = evidence.collect(
+        session.worktree, session.base_commit or "", session.branch or "", repository_path=session.source
+    )
+    return seen.as_data()
+
+
+def keep_work(session: Session | None, name: str) -> str | None:
+    """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch; its name, None for nothing."""
+    from kugetsu.runtime import rescue
+
+    if session is None or session.kind != "issue" or session.worktree is None or not os.path.isdir(session.worktree):
+        return None
+    try:
+        kept = rescue.rescue(session.worktree, name, branch=session.branch or "")
+        return kept.branch if kept is not None else None
+    except (KugetsuError, OSError) as problem:
+        print(f"no rescue branch: {problem}", file=sys.stderr)
+        return None
+
+
+def _summary(evidence: dict[str, Any]) -> str:
+    if evidence.get("commits") is None:
+        return "done"
+    commits = evidence["commits"]
+    parts = [f"{commits} commit{'' if commits == 1 else 's'}" if commits else "no commit"]
+    loose = (evidence.get("dirty") or 0) + (evidence.get("untracked") or 0)
+    if loose:
+        parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")
+    if commits:
+        parts.append("pushed" if evidence.get("pushed") else "not pushed")
+    return ", ".join(parts)
+
+
+def ending_of_failed_start(problem: Exception) -> Ending:
+    """How an attempt ends whose agent could not be started."""
+    from kugetsu.redaction import redact
+    from kugetsu.runtime.runner import is_passing
+
+    hint = getattr(problem, "hint", None)
+    reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
+    return Ending("fail", "retry" if is_passing(problem) else "give_up", reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,211 @@
+"""The daemon: one process that dispatches. It wakes on the log's growth, on due times, on a runner's death, on signals.
+
+It owns no agent: killed, it starts again from the fold and finds its runners alive. Run as
+``python -m kugetsu.runtime.daemon``; the first line of its stdout says ``ready PID``, or why it does not start.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
+
+from kugetsu import clock
+from kugetsu.domain.decide import daemon as decide
+from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.runtime import dispatcher, identity, reconciliation
+from kugetsu.runtime import lease as leases
+from kugetsu.runtime.lease import Lease
+from kugetsu.runtime.workspace import open_workspace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+
+#: Sleep in seconds while a claimed attempt has no runner in the log yet, and where no pidfd tells of a runner's death.
+WATCHFUL_SECONDS = 1.0
+#: Sleep after an error, in seconds: one bad moment (a full disk) must not become a busy loop.
+ERROR_PAUSE_SECONDS = 5.0
+
+
+class _RetakenError(Exception):
+    """Another daemon started between the probe and the append."""
+
+
+def take_over(ws: Workspace) -> Lease:
+    """Become the daemon: append `daemon.started` unless one lives. Raises Conflict when one does."""
+    lease = Lease.create(ws.paths.leases)
+    me = identity.own()
+    while True:
+        named = ws.state().daemon.lease
+        lives = named is not None and leases.alive(ws.paths.leases, named)
+
+        def start(state: State, named: str | None = named, lives: bool = lives) -> list[Draft]:
+            if state.daemon.lease != named:
+                raise _RetakenError
+            if lives and state.daemon.state in ("running", "draining"):
+                pid = state.daemon.identity["pid"] if state.daemon.identity is not None else "unknown"
+                raise Conflict(f"a daemon runs already, pid {pid}", hint="kugetsu queue-daemon status")
+            return decide.started(state, me, lease.nonce)
+
+        try:
+            ws.log.transact(start)
+        except _RetakenError:
+            continue
+        except BaseException:
+            lease.release()
+            raise
+        if named is not None:
+            leases.forget(ws.paths.leases, named)
+        return lease
+
+
+class Daemon:
+    """The loop and what it waits for."""
+
+    def __init__(self, ws: Workspace, lease: Lease) -> None:
+        self.ws = ws
+        self.lease = lease
+        self.stopping: str | None = None
+        self.pidfds: dict[str, int] = {}
+        self.watch = ws.log.watch()
+        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT as the wish to stop; SIGHUP wakes up and reads the settings."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._signalled)
+        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+
+    def _signalled(self, number: int, _frame: object) -> None:
+        if number != signal.SIGHUP:
+            self.stopping = signal.Signals(number).name
+
+    def serve(self) -> None:
+        """Dispatch until told to stop, or until drained."""
+        from loguru import logger
+
+        while self.stopping is None:
+            try:
+                pause = self._turn()
+            except KugetsuError as problem:
+                logger.error("{} (hint: {})", problem, problem.hint)
+                pause = ERROR_PAUSE_SECONDS
+            except OSError as problem:
+                logger.opt(exception=problem).error("the dispatcher met the operating system")
+                pause = ERROR_PAUSE_SECONDS
+            if pause is None:
+                self.stopping = "drained"
+            elif self.stopping is None:
+                self._sleep(pause)
+        reason = self.stopping
+        self.ws.log.transact(lambda state: decide.stopped(state, reason))
+        logger.info("stopped: {}", reason)
+
+    def _turn(self) -> float | None:
+        """One look at everything: the seconds to sleep, None when a drain is complete."""
+        from loguru import logger
+
+        self.ws.reload()
+        for settled in reconciliation.reconcile(self.ws):
+            logger.warning("{} was lost; its slot is free", settled)
+        started, next_look = dispatcher.dispatch(self.ws)
+        for attempt in started:
+            logger.info("started {}", attempt)
+        state = self.ws.state()
+        if state.daemon.lease != self.lease.nonce:
+            raise SystemExit("another daemon has taken over")
+        if state.daemon.state == "draining" and not state.attempts:
+            return None
+        watched = self._watch_runners(state)
+        pause = self.ws.config.number("QUEUE_DAEMON_INTERVAL_MINUTES") * 60
+        if not watched:
+            pause = min(pause, WATCHFUL_SECONDS)
+        if next_look is not None:
+            pause = min(pause, max(clock.seconds_between(clock.now(), next_look), 0.0) + 0.001)
+        return pause
+
+    def _watch_runners(self, state: State) -> bool:
+        """Hold a pidfd of every live attempt's runner; False when one cannot be watched and must be polled."""
+        for attempt_id in [known for known in self.pidfds if known not in state.attempts]:
+            os.close(self.pidfds.pop(attempt_id))
+        complete = True
+        for attempt in state.attempts.values():
+            if attempt.id in self.pidfds:
+                continue
+            pidfd = identity.open_pidfd(attempt.runner) if attempt.runner is not None else None
+            if pidfd is None:
+                complete = False
+            else:
+                self.pidfds[attempt.id] = pidfd
+        return complete
+
+    def _sleep(self, seconds: float) -> None:
+        poll = select.poll()
+        poll.register(self.wake_read, select.POLLIN)
+        watch = self.watch.fileno()
+        if watch is None:
+            seconds = min(seconds, WATCHFUL_SECONDS)
+        else:
+            poll.register(watch, select.POLLIN)
+        for pidfd in self.pidfds.values():
+            poll.register(pidfd, select.POLLIN)
+        poll.poll(max(seconds, 0.0) * 1000)
+        self.watch.drain()
+        with suppress(BlockingIOError):
+            os.read(self.wake_read, 4096)
+
+
+def main() -> int:
+    """Run the daemon of the environment's KUGETSU_DIR until it is stopped. Returns the exit status."""
+    from loguru import logger
+
+    try:
+        ws = open_workspace(os.environ, "kugetsu queue-daemon")
+        leases.close_inherited(ws.paths.leases)
+        logger.remove()
+        logger.add(
+            os.path.join(ws.paths.make(ws.paths.logs), "daemon.log"),
+            format="{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {message}",
+            rotation="8 MB",
+            retention=3,
+        )
+        lease = take_over(ws)
+    except KugetsuError as problem:
+        print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
+        return problem.exit_code
+    _preload()
+    daemon = Daemon(ws, lease)
+    daemon.listen()
+    print(f"ready\t{os.getpid()}", flush=True)
+    _let_go_of_the_terminal()
+    logger.info("started, pid {}", os.getpid())
+    try:
+        daemon.serve()
+    finally:
+        lease.release()
+        ws.close()
+    return 0
+
+
+def _preload() -> None:
+    """Import what runners need, so that each fork finds it: enqueue to agent in a few hundredths of a second."""
+    import kugetsu.runtime.conclusion
+    import kugetsu.runtime.preparation
+    import kugetsu.runtime.prompting  # noqa: F401
+    from kugetsu.agents import choose  # noqa: F401
+
+
+def _let_go_of_the_terminal() -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Start, stop and look at the daemon from a command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from kugetsu.domain.decide import daemon as decide
+from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime import identity, liveness
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+
+#: Seconds for which a daemon may take to say that it stands, and to end after it was asked to.
+START_PATIENCE = 30.0
+STOP_PATIENCE = 30.0
+
+
+class DaemonStatus:
+    """What is known of the daemon: ``state`` is running, draining, stopped or lost (died without a word)."""
+
+    __slots__ = ("pid", "running", "since", "state")
+
+    def __init__(self, running: bool, pid: int | None, since: str | None, state: str) -> None:
+        self.running = running
+        self.pid = pid
+        self.since = since
+        self.state = state
+
+
+def status(ws: Workspace) -> DaemonStatus:
+    """The daemon as the log and its lease show it."""
+    return of_state(ws, ws.state())
+
+
+def of_state(ws: Workspace, state: State) -> DaemonStatus:
+    """The daemon of an already read state."""
+    daemon = state.daemon
+    running = daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
+    shown = daemon.state if running or daemon.state in ("stopped", "lost") else "lost"
+    pid = daemon.identity["pid"] if running and daemon.identity is not None else None
+    return DaemonStatus(running, pid, daemon.changed_at or None, shown)
+
+
+def start(ws: Workspace) -> tuple[bool, int]:
+    """Start the daemon, detached from the terminal; returns whether it was started now (False: it ran), and its pid.
+
+    Raises KugetsuError with what kept it from starting.
+    """
+    import subprocess
+
+    require_initialised(ws.state())
+    known = status(ws)
+    if known.running and known.pid is not None:
+        return False, known.pid
+    ws.paths.make(ws.paths.logs)
+    with open(os.path.join(ws.paths.logs, "daemon.err"), "ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kugetsu.runtime.daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd="/",
+            env={**ws.environment, "KUGETSU_DIR": ws.paths.root},
+            start_new_session=True,
+        )
+    said = _first_line(process)
+    if said and said[0] == "ready":
+        return True, int(said[1])
+    if len(said) == 3:
+        now = status(ws)
+        if now.running and now.pid is not None:
+            return False, now.pid
+        raise KugetsuError(said[1], hint=said[2] or None)
+    raise KugetsuError("the daemon did not start", hint=f"see {ws.paths.logs}/daemon.err")
+
+
+def _first_line(process: object) -> list[str]:
+    import select
+    import subprocess
+
+    assert isinstance(process, subprocess.Popen) and process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], START_PATIENCE)
+    line = process.stdout.readline().decode("utf-8", "replace") if ready else ""
+    process.stdout.close()
+    # The daemon outlives this command: it is not waited for, and no warning is wanted about that.
+    process.returncode = 0 if process.returncode is None else process.returncode
+    return line.rstrip("\n").split("\t") if line else []
+
+
+def stop(ws: Workspace, *, drain: bool) -> bool:
+    """Stop the daemon; running agents go on (with ``drain``: it ends when the last of them has ended, which is waited
+    for). False when none runs. Raises KugetsuError when it does not end."""
+    known = status(ws)
+    if not known.running:
+        return False
+    if drain:
+        ws.log.transact(lambda state: decide.drain(state, "stop --drain"))
+        _wait_until_gone(ws, None)
+        return True
+    who = ws.state().daemon.identity
+    if who is not None:
+        identity.signal(who, signal.SIGTERM)
+    if not _wait_until_gone(ws, STOP_PATIENCE):
+        raise KugetsuError(
+            f"the daemon (pid {known.pid}) was asked to stop and did not in {STOP_PATIENCE:.0f} s",
+            hint=f"see {ws.paths.logs}/daemon.log",
+        )
+    return True
+
+
+def _wait_until_gone(ws: Workspace, patience: float | None) -> bool:
+    give_up = None if patience is None else time.monotonic() + patience
+    pause = 0.01
+    while status(ws).running:
+        if give_up is not None and time.monotonic() >= give_up:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+    return True
+
+
+def restart(ws: Workspace) -> tuple[bool, int]:
+    """Stop the daemon if it runs and start it: it finds its running agents by their leases."""
+    stop(ws, drain=False)
+    return start(ws)

@@ -1,0 +1,88 @@
+"""The dispatcher: look at what waits, claim a slot for the first task whose gates are open, fork its runner.
+
+The plan is made without the lock; the claim is decided again under it, so that the lock is held for a fraction of a
+millisecond however long the queue is.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from kugetsu.domain.decide import claims
+from kugetsu.domain.decide.claims import Offer
+from kugetsu.runtime import identity, runner
+from kugetsu.runtime.facts import claim_facts
+from kugetsu.runtime.lease import Lease
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import State, Task
+    from kugetsu.runtime.workspace import Workspace
+
+
+def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str | None]:
+    """Start everything that may start now. Returns the attempts claimed, and when to look again (None: at events)."""
+    started: list[str] = []
+    while True:
+        state = ws.state()
+        facts = claim_facts(ws.config, dispatcher)
+        plan = claims.plan(state, facts)
+        if plan.candidate is None:
+            if plan.held:
+                ws.log.transact(partial(claims.hold, held=plan.held, facts=facts))
+            return started, plan.next_look
+        task = state.tasks[plan.candidate]
+        lease, offer = make_offer(ws, state, task)
+        try:
+            events = ws.log.transact(partial(claims.dispatch, planned=plan, offer=offer, facts=facts))
+        except BaseException:
+            lease.release()
+            raise
+        attempt = claimed(events)
+        if attempt is None:
+            # Somebody was faster, or the world changed: plan again on what is there now.
+            lease.release()
+            continue
+        runner.fork(ws, attempt, lease)
+        started.append(attempt)
+
+
+def make_offer(ws: Workspace, state: State, task: Task | None, issue: str | None = None) -> tuple[Lease, Offer]:
+    """A held lease and the offer that names it, with the counters of the issue's earlier life if it has no session."""
+    key = task.session if task is not None else issue
+    carried = carried_counters(ws, key) if key is not None and key not in state.sessions else None
+    lease = Lease.create(ws.paths.leases)
+    return lease, Offer(lease.nonce, identity.own(), carried)
+
+
+def claimed(events: list[dict[str, Any]]) -> str | None:
+    """The attempt that a transaction claimed."""
+    for event in events:
+        if event["type"] == "attempt.claimed":
+            attempt = event["attempt"]
+            assert isinstance(attempt, str)
+            return attempt
+    return None
+
+
+def carried_counters(ws: Workspace, key: str) -> dict[str, Any] | None:
+    """What the issue's destroyed sessions had used, from its history; None for nothing."""
+    attempts = parks = tokens = 0
+    cost = 0.0
+    pr: str | None = None
+    for event in ws.log.read_key(key):
+        kind = event["type"]
+        if kind == "attempt.claimed":
+            attempts += 1
+        elif kind == "task.parked":
+            parks += 1
+        elif kind == "session.pr":
+            pr = event["data"]["url"]
+        elif kind.startswith("attempt.") and "tokens" in event["data"]:
+            tokens += event["data"]["tokens"]
+            cost += event["data"]["cost"]
+    if not attempts:
+        return None
+    return {"attempts": attempts, "parks": parks, "tokens": tokens, "cost": cost, "pr": pr}

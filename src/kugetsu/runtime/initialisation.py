@@ -1,0 +1,147 @@
+"""`kugetsu init`: the directory, its settings and templates, the base and PM sessions. A second run changes nothing."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu import __version__
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.environments import TEMPLATES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.agents.protocol import Agent
+    from kugetsu.runtime.workspace import Workspace
+
+PM_PROMPT = """# The PM agent
+
+You coordinate work on issues and write no code yourself. Hand every piece of work on:
+
+    kugetsu start HOST/OWNER/REPO#N "what is to be done"      a new task for an issue
+    kugetsu continue HOST/OWNER/REPO#N "what is to be done"   more work in the session of an issue
+    kugetsu status | queue list | history REF | why REF       what runs, what waits, what happened, what holds it
+
+When a request is unclear, ask one short question first.
+"""
+
+
+class InitReport:
+    """What `init` did: everything empty means that all was there."""
+
+    __slots__ = ("created", "notes", "registered", "retired", "sessions", "source")
+
+    def __init__(self) -> None:
+        self.created: list[str] = []
+        self.registered: str | None = None
+        self.source: dict[str, str] | None = None
+        self.sessions: list[tuple[str, str]] = []
+        self.retired: list[str] = []
+        self.notes: list[str] = []
+
+
+def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
+    """Set kugetsu up in its directory. ``repo`` (a path or URL) is registered; ``force`` makes the base and PM sessions
+    anew and retires the old ones. Raises KugetsuError with the remedy; what was made until then stays and is not
+    made twice."""
+    report = InitReport()
+    _folders(ws, report)
+    log_id = os.urandom(16).hex()
+    agent_name = ws.config.text("KUGETSU_AGENT")
+    if ws.log.transact(lambda state: decide.initialise(state, log_id, __version__, agent_name)):
+        report.created.append(ws.paths.log)
+    repository = _register(ws, repo, report)
+    _sessions(ws, report, repository, force)
+    return report
+
+
+def _folders(ws: Workspace, report: InitReport) -> None:
+    from kugetsu.settings import template
+
+    if not os.path.isdir(ws.paths.root):
+        report.created.append(ws.paths.root)
+    ws.paths.ensure()
+    for folder in (ws.paths.env, ws.paths.worktrees, ws.paths.runs, ws.paths.logs, ws.paths.repositories):
+        ws.paths.make(folder)
+    _write_new(ws.paths.config, template(), report)
+    for name, text in TEMPLATES.items():
+        _write_new(os.path.join(ws.paths.env, name), text, report)
+    _write_new(os.path.join(ws.paths.root, "pm-agent.md"), PM_PROMPT, report)
+
+
+def _write_new(path: str, text: str, report: InitReport) -> None:
+    """Write a file that is not there, readable by its owner only; one that is there is the user's."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as problem:
+        raise KugetsuError(f"cannot write {path}: {problem.strerror}", hint="mend its folder") from problem
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    report.created.append(path)
+
+
+def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None:
+    from kugetsu.runtime import repositories
+
+    if repo is None:
+        return None
+    name, source = repositories.describe(repo, os.getcwd(), ws.config.servers())
+    if ws.log.transact(lambda state: decide.register(state, name, source)):
+        report.registered = name
+    report.source = source
+    return name
+
+
+def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
+    """The PM session, and the base session of the repository named. An agent that is missing is a note, not an error:
+    the directory is usable, and the first start says the same again."""
+    from kugetsu.agents import choose
+    from kugetsu.errors import AgentUnavailable
+
+    agent = choose(ws.config.texts())
+    try:
+        agent.require()
+        agent.prepare_home()
+    except AgentUnavailable as problem:
+        report.notes.append(f"{problem.message}: the base and PM sessions are made later" + _hint(problem))
+        return
+    report.notes += [f"{problem.text} (hint: {problem.hint})" for problem in agent.check()]
+    wanted = ["pm"] + ([decide.base_key(repository)] if repository is not None else [])
+    if force:
+        wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]
+        _retire(ws, report, wanted)
+    for key in wanted:
+        _make(ws, agent, key, report)
+
+
+def _hint(problem: KugetsuError) -> str:
+    return f" (hint: {problem.hint})" if problem.hint else ""
+
+
+def _retire(ws: Workspace, report: InitReport, keys: list[str]) -> None:
+    from kugetsu.runtime.destruction import destroy
+
+    for key in keys:
+        session = ws.state().sessions.get(key)
+        if session is not None:
+            destroy(ws, key, force=True, reason="init --force")
+            report.retired.append(f"{key} {session.agent_session}")
+
+
+def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
+    from kugetsu.runtime import preparation, repositories
+
+    known = ws.state().sessions.get(key)
+    before = known.agent_session if known is not None else None
+    if key == "pm":
+        preparation.prepare_pm(ws, agent)
+    else:
+        name = key.removeprefix("base:")
+        registered = ws.state().repositories
+        repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
+        preparation.ensure_base(ws, agent, repository)
+    made = ws.state().sessions[key].agent_session
+    if made is not None and made != before:
+        report.sessions.append((key, made))

@@ -1,0 +1,146 @@
+"""Make a session ready: repository, worktree, base session, the agent's fork of it; finish what a crash left half done.
+
+Every step is an *ensure*: it makes what is missing and never deletes. Intent and outcome are in the log
+(`session.preparing`, `session.prepared`); between them nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.errors import KugetsuError
+from kugetsu.refs import folder_name, parse_ref
+from kugetsu.runtime import repositories, worktrees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.agents.protocol import Agent
+    from kugetsu.domain.state import Session, Task
+    from kugetsu.runtime.repositories import Repository
+    from kugetsu.runtime.workspace import Workspace
+
+
+def ready(agent: Agent, session: Session) -> bool:
+    """Whether the session can be used as it is: prepared by this agent, its worktree there, the agent knows it."""
+    return (
+        session.state == "idle"
+        and session.agent == agent.name
+        and session.agent_session is not None
+        and session.worktree is not None
+        and os.path.isdir(session.worktree)
+        and agent.exists(session.agent_session)
+    )
+
+
+def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
+    """Make the session of an issue ready. Raises KugetsuError with what stands in the way."""
+    if ready(agent, session):
+        return
+    repository = _repository(ws, session, task)
+    ref = parse_ref(session.key)
+    pattern = ws.config.text("KUGETSU_BRANCH_PATTERN")
+    branch = session.branch or worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
+    if session.state == "idle":
+        ws.log.transact(lambda state: decide.broken(state, session.key, _missing(session, agent)))
+    intent = {
+        "repository": session.repository,
+        "source": repository.path,
+        "branch": branch,
+        "agent": agent.name,
+    }
+    ws.log.transact(lambda state: decide.preparing(state, session.key, intent, attempt))
+    base = ensure_base(ws, agent, repository)
+    tree = worktrees.ensure(
+        repository,
+        ws.paths.worktree(folder_name(ref)),
+        branch,
+        ws.paths,
+        base_branch=ws.config.text("KUGETSU_BASE_BRANCH"),
+    )
+    agent_session = _agent_session(agent, session, base, tree.path)
+    outcome = {
+        "agent": agent.name,
+        "agent_session": agent_session,
+        "worktree": tree.path,
+        "source": repository.path,
+        "branch": tree.branch,
+        "base_branch": tree.base_branch,
+        "base_commit": session.base_commit or tree.base_commit,
+        "base_session": base,
+        "created": tree.created,
+        "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
+    }
+    ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
+
+
+def _missing(session: Session, agent: Agent) -> str:
+    if session.agent != agent.name:
+        return f"made by {session.agent}, but the agent is {agent.name} now"
+    if session.worktree is None or not os.path.isdir(session.worktree):
+        return f"its worktree {session.worktree} is gone"
+    return f"{agent.name} does not know its session {session.agent_session} any more"
+
+
+def _agent_session(agent: Agent, session: Session, base: str, directory: str) -> str:
+    known = session.agent_session
+    if session.agent == agent.name and known is not None and agent.exists(known):
+        return known
+    return agent.fork(base, directory, session.key)
+
+
+def _repository(ws: Workspace, session: Session, task: Task | None) -> Repository:
+    if session.repository is None:
+        raise KugetsuError(f"the session {session.key} belongs to no repository")
+    registered = dict(ws.state().repositories)
+    if task is not None and task.repository is not None:
+        registered[session.repository] = task.repository
+    elif session.source is not None and os.path.isdir(session.source):
+        registered[session.repository] = {"path": session.source}
+    return repositories.resolve(session.repository, ws.paths, registered=registered, servers=ws.config.servers())
+
+
+def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
+    """The agent's base session of a repository: made once, one for each repository, so that no fork of one project
+    ever carries what was said in another."""
+    key = decide.base_key(repository.repository)
+    with repositories.locked(ws.paths, "base " + repository.repository):
+        session = ws.state().sessions.get(key)
+        if session is not None and session.state == "idle" and session.agent == agent.name:
+            known = session.agent_session
+            if known is not None and agent.exists(known):
+                return known
+        return make_plain(ws, agent, key, "base", repository.repository, repository.path)
+
+
+def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str | None, directory: str) -> str:
+    """Make (or make anew) a session without a worktree of its own: a base or the PM session. Returns the agent's id."""
+    session = ws.state().sessions.get(key)
+    if session is None:
+        ws.log.transact(lambda state: decide.request(state, key, kind, repository))
+    elif session.state == "idle":
+        ws.log.transact(lambda state: decide.broken(state, key, f"{agent.name} does not know it any more"))
+    intent = {"repository": repository, "source": directory, "branch": None, "agent": agent.name}
+    ws.log.transact(lambda state: decide.preparing(state, key, intent))
+    agent_session = agent.make_session(directory, f"kugetsu {key}")
+    outcome = {
+        "agent": agent.name,
+        "agent_session": agent_session,
+        "worktree": directory,
+        "source": directory,
+        "branch": None,
+        "base_branch": None,
+        "base_commit": None,
+        "base_session": None,
+        "created": True,
+        "fetched": "",
+    }
+    ws.log.transact(lambda state: decide.prepared(state, key, outcome))
+    return agent_session
+
+
+def prepare_pm(ws: Workspace, agent: Agent) -> None:
+    """Make the PM session ready, in a folder of its own below KUGETSU_DIR."""
+    session = ws.state().sessions.get("pm")
+    if session is None or not ready(agent, session):
+        make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"))

@@ -1,0 +1,104 @@
+"""Bring the log and the world together: attempts whose processes are dead end as lost, and their slot is free.
+
+Whoever notices first records it: the daemon at every wake-up, `start` before it claims. An attempt's end is recorded
+only after nothing of it runs any more.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import daemon as decide_daemon
+from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.draft import Draft
+from kugetsu.runtime import identity, lease, liveness
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import Attempt, State
+    from kugetsu.runtime.processes import EndReport
+    from kugetsu.runtime.workspace import Workspace
+
+#: Seconds between SIGTERM and SIGKILL for what a dead runner left: everybody waits for the slot meanwhile.
+ORPHAN_GRACE_SECONDS = 2.0
+
+
+def dead(ws: Workspace, state: State) -> list[Attempt]:
+    """The attempts that the log calls live although their runner is gone."""
+    return [attempt for attempt in state.attempts.values() if not _supervised(ws, attempt)]
+
+
+def _supervised(ws: Workspace, attempt: Attempt) -> bool:
+    """Whether somebody will record how it ends: its lease is held, and by its runner (not by the agent alone)."""
+    if not liveness.of(ws.paths, attempt):
+        return False
+    return attempt.runner is None or identity.alive(attempt.runner)
+
+
+def reconcile(ws: Workspace) -> list[str]:
+    """End and record every attempt whose runner is gone; returns their ids. Also a daemon that died is recorded."""
+    state = ws.state()
+    settled = [attempt.id for attempt in dead(ws, state) if _settle(ws, attempt)]
+    if state.daemon.state in ("running", "draining") and not liveness.daemon(ws.paths, state):
+        held = state.daemon.lease
+
+        def lost(now: State) -> list[Draft]:
+            return decide_daemon.lost(now) if now.daemon.lease == held else []
+
+        ws.log.transact(lost)
+    return settled
+
+
+def _settle(ws: Workspace, attempt: Attempt) -> bool:
+    from kugetsu.runtime import processes
+
+    grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
+    report = processes.end_lost(ws.paths.leases, attempt.lease, grace)
+    if report.left or liveness.of(ws.paths, attempt):
+        return False
+    _tell_orphans(ws, attempt, report)
+    ending = _ending(ws, attempt)
+    from kugetsu.runtime.conclusion import conclude
+
+    recorded = conclude(ws, attempt.id, ending)
+    lease.forget(ws.paths.leases, attempt.lease)
+    return bool(recorded)
+
+
+def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
+    if not report.signalled:
+        return
+    data = {"signalled": report.signalled, "killed": report.killed}
+    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
+    ws.log.transact(lambda _: [Draft("orphans.ended", data, cause=attempt.claimed, **about)])
+
+
+def _ending(ws: Workspace, attempt: Attempt) -> Ending:
+    """How a dead attempt ended: as the waiter left it on disk, else lost."""
+    from kugetsu.runtime import conclusion, supervision
+
+    if attempt.state == "running":
+        ended = supervision.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))
+        if ended is not None:
+            return conclusion.ending_of(ws, attempt, ended)
+    session = ws.state().sessions.get(attempt.session)
+    verdict = "cancelled" if attempt.stop == "cancel" else "retry"
+    return Ending(
+        "lose",
+        verdict,
+        _what_died(attempt),
+        evidence=conclusion.evidence_of(session),
+        rescue=conclusion.keep_work(session, attempt.id),
+    )
+
+
+def _what_died(attempt: Attempt) -> str:
+    if attempt.state == "claimed":
+        return "its claimer died before the runner was there"
+    if attempt.runner is not None and attempt.runner["boot"] != identity.boot_id():
+        return "the machine was restarted while it worked"
+    if attempt.state == "starting":
+        return "its runner died while it prepared the worktree and the session"
+    return "its runner was killed"

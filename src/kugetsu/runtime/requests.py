@@ -1,0 +1,185 @@
+"""Requests for work: put a message for an issue into the queue, or start on it now. There is one path for both."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import claims, queue, sessions
+from kugetsu.errors import KugetsuError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.gates import Verdict
+    from kugetsu.domain.state import State
+    from kugetsu.refs import IssueRef
+    from kugetsu.runtime.workspace import Workspace
+
+#: For how long `start` waits for another agent's start to get out of its way, in seconds.
+STAGGER_PATIENCE = 60.0
+FINAL = ("task.completed", "task.failed", "task.cancelled", "task.parked")
+
+
+class Started:
+    """What became of a `start`: ``state`` is ``running``, or how the attempt ended before it ran."""
+
+    __slots__ = ("attempt", "events", "reason", "session", "state", "task")
+
+    def __init__(self, task: str, attempt: str, session: str, events: list[dict[str, Any]]) -> None:
+        self.task = task
+        self.attempt = attempt
+        self.session = session
+        self.events = events
+        self.state = "claimed"
+        self.reason: str | None = None
+
+
+class _StaggeredError(Exception):
+    """Only the stagger gate is closed: worth waiting for."""
+
+    def __init__(self, closed: Verdict) -> None:
+        super().__init__(closed.reason)
+        self.closed = closed
+
+
+def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
+    """The clone in which the command is typed, when one of its remotes is the ref's repository."""
+    from kugetsu.runtime import checkouts
+
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        return None
+    checkout = checkouts.find(folder)
+    if checkout is None:
+        return None
+    matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers())
+    return {"path": checkout.home} if matches else None
+
+
+def enqueue(
+    ws: Workspace, ref: IssueRef, message: str, *, via: str, priority: int = 0, after: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Put a message for an issue at the end of the queue. Returns the events."""
+    here = clone_here(ws, ref)
+
+    def decide(state: State) -> list[Draft]:
+        return queue.enqueue(
+            state,
+            kind="dev",
+            issue=str(ref),
+            message=message,
+            via=via,
+            priority=priority,
+            after=after,
+            repository=here,
+        )
+
+    return ws.log.transact(decide)
+
+
+def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr: str | None = None) -> Started:
+    """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
+
+    Raises CapReached when the machine is full and Conflict when another gate is closed; then nothing was changed.
+    """
+    import time
+
+    from kugetsu.runtime import reconciliation
+
+    state = ws.state()
+    queue.require_initialised(state)
+    if state.attempts and reconciliation.dead(ws, state):
+        reconciliation.reconcile(ws)
+    give_up = time.monotonic() + STAGGER_PATIENCE
+    while True:
+        try:
+            return _start(ws, ref, message, via, pr)
+        except _StaggeredError as waiting:
+            if time.monotonic() >= give_up:
+                raise claims.refusal(waiting.closed) from None
+            ws.log.wait(ws.state().seq, 0.5)
+
+
+def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None) -> Started:
+    from kugetsu.runtime import dispatcher, runner
+    from kugetsu.runtime.facts import claim_facts
+
+    here = clone_here(ws, ref)
+    issue = str(ref)
+    facts = claim_facts(ws.config, "self")
+    lease, offer = dispatcher.make_offer(ws, ws.state(), None, issue)
+
+    def decide(state: State) -> list[Draft]:
+        queued = queue.enqueue(state, kind="dev", issue=issue, message=message, via=via, repository=here)[0]
+        closed = claims.held_back(state, queued, facts)
+        if closed is not None:
+            raise _StaggeredError(closed) if closed.gate == "stagger" else claims.refusal(closed)
+        return claims.start(state, queued, offer, facts)
+
+    try:
+        events = ws.log.transact(decide)
+    except BaseException:
+        lease.release()
+        raise
+    attempt = dispatcher.claimed(events)
+    if attempt is None:
+        lease.release()
+        raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu audit")
+    runner.fork(ws, attempt, lease)
+    if pr is not None:
+        ws.log.transact(lambda state: sessions.set_pr(state, issue, pr))
+    started = Started(events[0]["task"], attempt, issue, events)
+    _await_running(ws, started)
+    return started
+
+
+def _await_running(ws: Workspace, started: Started) -> None:
+    """Follow the log until the attempt runs or has ended."""
+    for event in ws.log.follow(started.events[-1]["seq"]):
+        if event is None:
+            _notice_death(ws)
+            continue
+        if event.get("attempt") != started.attempt:
+            continue
+        kind = event["type"]
+        if kind == "attempt.running" or (kind.startswith("attempt.") and "outcome" in event["data"]):
+            started.state = kind.removeprefix("attempt.")
+            started.reason = event["data"].get("reason")
+            return
+
+
+def _notice_death(ws: Workspace) -> None:
+    from kugetsu.runtime import reconciliation
+
+    if reconciliation.dead(ws, ws.state()):
+        reconciliation.reconcile(ws)
+
+
+def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
+    """The event that ends (or parks) a task; waits for it, and retries in between are waited through.
+
+    With no daemon there is nobody to retry: then the task's `task.retried` is returned.
+    """
+    from kugetsu.runtime import liveness
+
+    for event in ws.log.read_key(task_id):
+        if event["type"] in FINAL and ws.state().tasks[task_id].state not in ("pending", "notified"):
+            return event
+    for news in ws.log.follow(_seq_of_last_queueing(ws, task_id)):
+        if news is None:
+            _notice_death(ws)
+        elif news.get("task") == task_id:
+            if news["type"] in FINAL:
+                return news
+            if news["type"] == "task.retried" and not liveness.daemon(ws.paths, ws.state()):
+                return news
+    raise KugetsuError(f"the log ended before {task_id} did", hint="kugetsu log verify")
+
+
+def _seq_of_last_queueing(ws: Workspace, task_id: str) -> int:
+    seqs = [event["seq"] for event in ws.log.read_key(task_id) if event["type"] in ("task.queued", "task.requeued")]
+    return int(seqs[-1]) if seqs else 0

@@ -1,0 +1,210 @@
+"""Phase A of a runner: from the claim to a running agent. Phase B is `waiter`, phase C is `conclusion`.
+
+The runner is forked from whoever claimed (the daemon or a command), so that it pays for no import and holds the
+claim's lease from the first moment; forked twice, so that nobody has to reap it and it outlives everybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+
+from kugetsu.domain.decide import attempts as decide
+from kugetsu.errors import Conflict, GitFailed, KugetsuError, LogWriteFailed
+from kugetsu.runtime import identity, supervision
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.workspace import actor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from kugetsu.agents.protocol import Launch
+    from kugetsu.domain.state import Attempt, Session, Task
+    from kugetsu.runtime.lease import Lease
+    from kugetsu.runtime.waiter import Orders
+    from kugetsu.runtime.workspace import Workspace
+
+#: Seconds without output after which the agent is looked at, and between two looks.
+CHECKUP_SECONDS = 20.0
+
+
+class StoppedError(Exception):
+    """The attempt was asked to stop while it was being prepared."""
+
+
+def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
+    """Fork the runner of a claimed attempt. The caller's copy of the lease is closed: it is the runner's now."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    between = os.fork()
+    if between == 0:
+        code = 70
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                run(ws, attempt_id, lease)
+            code = 0
+        finally:
+            os._exit(code)
+    os.waitpid(between, 0)
+    lease.close()
+
+
+def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
+    """The life of the runner up to the waiter; never returns."""
+    try:
+        folder = ws.paths.make(ws.paths.run(attempt_id))
+        supervision.detach(ws.paths.leases, lease, os.path.join(folder, "runner.log"))
+        os.chdir("/")
+        ws.by = actor(f"runner {attempt_id}", ws.environment)
+        ws.close()
+        _live(ws, attempt_id, lease, folder)
+    except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(70)
+
+
+def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn:
+    from kugetsu.runtime.conclusion import conclude, ending_of_failed_start
+
+    me = identity.own()
+    pid = 0
+    try:
+        ws.log.transact(lambda state: decide.starting(state, attempt_id, me))
+        pid = _start(ws, attempt_id, lease, folder)
+    except StoppedError:
+        conclude(ws, attempt_id, decide.Ending("kill", "cancelled", "cancelled before the agent was started"))
+        os._exit(0)
+    except (KugetsuError, OSError) as problem:
+        traceback.print_exc()
+        if pid:
+            raise
+        with contextlib.suppress(LogWriteFailed):  # the lease is free in a moment: whoever looks records the loss
+            conclude(ws, attempt_id, ending_of_failed_start(problem))
+        os._exit(1)
+    supervision.become_waiter(_orders(ws, attempt_id, lease, folder, pid), lease)
+
+
+def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
+    """Prepare, spawn, and record: the agent's pid."""
+    from kugetsu.agents import choose
+    from kugetsu.agents.protocol import Turn
+    from kugetsu.runtime import preparation, prompting
+
+    agent = choose(ws.config.texts())
+    agent.require()
+    agent.prepare_home()
+    attempt, task, session = _records(ws, attempt_id)
+    if task.kind == "pm":
+        preparation.prepare_pm(ws, agent)
+    else:
+        preparation.prepare_issue(ws, agent, session, task, attempt_id)
+    attempt, task, session = _records(ws, attempt_id)
+    if attempt.stop is not None:
+        raise StoppedError
+    worktree, agent_session = session.worktree, session.agent_session
+    if worktree is None or agent_session is None:
+        raise Conflict(f"the session {session.key} is not ready", hint=f"kugetsu history {session.key}")
+    prompt = os.path.join(folder, "prompt.md")
+    with open(prompt, "w", encoding="utf-8") as file:
+        file.write(prompting.compose(ws, task, session, _message(ws, task)))
+    launch = agent.launch(
+        Turn(
+            session=agent_session,
+            directory=worktree,
+            prompt=prompt,
+            output=os.path.join(folder, "output.jsonl"),
+            errors=os.path.join(folder, "stderr.log"),
+            model=ws.config.text("KUGETSU_MODEL") or None,
+            environment=_marks(ws, attempt, task, lease),
+        )
+    )
+    return _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
+
+
+def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_session: str, worktree: str) -> int:
+    from kugetsu.runtime import processes
+
+    pid = supervision.spawn_agent(
+        launch.argv,
+        environment=launch.environment(ws.environment),
+        directory=launch.cwd,
+        stdin=launch.stdin,
+        stdout=launch.stdout,
+        stderr=launch.stderr,
+        lease=lease,
+    )
+    who = identity.of(pid) or {"boot": identity.boot_id(), "pid": pid, "start": 0}
+    try:
+        ws.log.transact(lambda state: decide.running(state, attempt_id, who, agent_session, worktree, launch.argv[0]))
+    except KugetsuError:
+        # What is not recorded must not run: the agent is ended, and the attempt's lease with it.
+        processes.end(lease.nonce, 0.0, root=os.getpid())
+        raise
+    return pid
+
+
+def _records(ws: Workspace, attempt_id: str) -> tuple[Attempt, Task, Session]:
+    state = ws.state()
+    attempt = decide.find_attempt(state, attempt_id)
+    return attempt, state.tasks[attempt.task], state.sessions[attempt.session]
+
+
+def _message(ws: Workspace, task: Task) -> str:
+    """The task's message, whole, from its event."""
+    key = task.id
+    for event in ws.log.read_key(key):
+        if event["type"] == "task.queued":
+            message = event["data"]["message"]
+            assert isinstance(message, str)
+            return message
+    raise KugetsuError(f"the log has no message for {task.id}", hint="kugetsu log verify")
+
+
+def _marks(ws: Workspace, attempt: Attempt, task: Task, lease: Lease) -> dict[str, str]:
+    """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
+    from kugetsu.runtime.processes import MARK
+
+    temp = ws.config.text("KUGETSU_TEMP_DIR")
+    with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
+        os.makedirs(temp, exist_ok=True)
+    return {
+        **values(ws.paths, task.kind),
+        MARK: lease.nonce,
+        "KUGETSU_ATTEMPT": attempt.id,
+        "KUGETSU_ISSUE": task.issue or "",
+        "KUGETSU_DIR": ws.paths.root,
+        "KUGETSU_TEMP_DIR": temp,
+    }
+
+
+def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:
+    import time
+
+    from kugetsu.runtime.waiter import Orders
+
+    # -P: a folder named kugetsu where the daemon was started must not be taken for this package.
+    python = [sys.executable, "-P", "-m"]
+    return Orders(
+        agent=pid,
+        nonce=lease.nonce,
+        then=[*python, "kugetsu.runtime.conclusion", attempt_id],
+        stop_file=os.path.join(folder, "stop"),
+        ended_file=os.path.join(folder, "ended"),
+        output=os.path.join(folder, "output.jsonl"),
+        grace=ws.config.number("KILL_GRACE_SECONDS"),
+        deadline=time.monotonic() + ws.config.number("TASK_TIMEOUT_HOURS") * 3600,
+        checkup=[*python, "kugetsu.runtime.checkup", attempt_id],
+        checkup_every=CHECKUP_SECONDS,
+        checkup_output=os.path.join(folder, "checkup.json"),
+    )
+
+
+def is_passing(problem: Exception) -> bool:
+    """Whether a failed start may succeed another time (git, network, disk), or only after someone mends something."""
+    return isinstance(problem, GitFailed | LogWriteFailed | OSError)
