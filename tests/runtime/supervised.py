@@ -1,4 +1,4 @@
-"""A real attempt in a directory of its own: claimer, runner, agent (a shell script), a phase C that notes what it got."""
+"""A real attempt in a directory of its own: claimer, runner, agent (a shell script), phase C (notes what it got)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Attempt:
     def start(
         self, script: str, *, then: list[str] | None = None, before_exec: Callable[[], object] = int, **orders: object
     ) -> None:
-        """Fork a runner that starts ``sh -c script`` as the agent and becomes the waiter. ``$RUN``: the run's folder."""
+        """Fork a runner that starts ``sh -c script`` as agent and becomes the waiter. ``$RUN``: the run's folder."""
         settings: dict[str, object] = {
             "stop_file": str(self.run / "stop"),
             "ended_file": str(self.run / "ended"),

@@ -168,6 +168,25 @@ def test_inherited_leases_are_closed_but_the_kept_one(directory: str) -> None:
     own.release()
 
 
+def probe_a_free_lease(directory: str, seen: object) -> None:
+    for _ in range(2000):
+        if lease.alive(directory, "free"):
+            seen.value += 1  # type: ignore[attr-defined]
+
+
+def test_probers_do_not_take_each_other_for_holders(directory: str) -> None:
+    lease.Lease.create(directory, "free").close()
+    fork = multiprocessing.get_context("fork")
+    seen = fork.Value("i", 0)
+    probers = [fork.Process(target=probe_a_free_lease, args=(directory, seen)) for _ in range(8)]
+    for prober in probers:
+        prober.start()
+    for prober in probers:
+        prober.join()
+    assert seen.value == 0
+    assert lease.forget(directory, "free")
+
+
 def probe_without_end(directory: str, started: object, wrong: object) -> None:
     """Probe every lease that has a name; one that is free although its creator holds it is wrong."""
     started.release()  # type: ignore[attr-defined]

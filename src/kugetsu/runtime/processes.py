@@ -124,7 +124,7 @@ def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collecti
 
     A runner that was killed between a fork and the exec of its agent leaves a child that holds the lease, but has no
     mark before it executes. Holding the lease alone is no reason to be ended: whoever claimed the attempt holds it for
-    a moment too. The caller asks the lease afterwards: alive after ``KILL_SECONDS`` means that somebody unknown holds it.
+    a moment too. The caller asks the lease afterwards: still alive means that somebody unknown holds it.
     """
     from kugetsu.runtime import lease
 

@@ -78,7 +78,7 @@ def spawn_agent(
     """Start the agent in ``directory`` as the leader of its own process group, holding the lease too; returns its pid.
 
     Files are paths: stdin is read, stdout and stderr are appended to (never pipes: opencode loses what a pipe does not
-    take). ``environment`` is all of it, the attempt's mark included. Its signals are as a fresh process has them.
+    take). ``environment`` is all of it but the attempt's mark, which is added. Its signals are as a fresh process has them.
 
     Done by hand, because a ``Popen`` that is garbage gets reaped by the next ``Popen``, and the agent's status with it.
 
@@ -93,7 +93,7 @@ def spawn_agent(
             _connect(stdin, stdout, stderr)
             lease.make_inheritable()
             _fresh_signals()
-            os.execvpe(command[0], list(command), dict(environment))
+            os.execvpe(command[0], list(command), {**environment, processes.MARK: lease.nonce})
         except BaseException as problem:  # noqa: BLE001  a forked child must never return into its parent's code
             os.write(write_end, str(problem).encode("utf-8", "replace")[:4000])
         finally:
