@@ -78,7 +78,7 @@ def spawn_agent(
     """Start the agent in ``directory`` as the leader of its own process group, holding the lease too; returns its pid.
 
     Files are paths: stdin is read, stdout and stderr are appended to (never pipes: opencode loses what a pipe does not
-    take). ``environment`` is all of it but the attempt's mark, which is added. Its signals are as a fresh process has them.
+    take). ``environment`` is all of it but the attempt's mark, which is added. No signal is blocked or ignored.
 
     Done by hand, because a ``Popen`` that is garbage gets reaped by the next ``Popen``, and the agent's status with it.
 
