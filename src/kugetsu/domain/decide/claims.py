@@ -148,10 +148,10 @@ def plan(state: State, facts: ClaimFacts) -> Plan:
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 
-def hold(state: State, held: list[tuple[str, Verdict]], facts: ClaimFacts) -> list[Draft]:
+def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[Draft]:
     """One ``task.held`` for each planned one that a gate holds back for a new reason, as ``state`` is now."""
     drafts: list[Draft] = []
-    for task_id, _ in held:
+    for task_id, _ in planned.held:
         task = state.tasks.get(task_id)
         if task is None or task.state not in ("pending", "parked"):
             continue
@@ -160,7 +160,8 @@ def hold(state: State, held: list[tuple[str, Verdict]], facts: ClaimFacts) -> li
             continue
         data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": closed.until}
         cause = closed.rests_on or task.changed
-        drafts.append(Draft("task.held", data, issue=task.issue, task=task.id, cause=cause, facts=dict(facts)))
+        recorded = {**facts, "planned": planned.seq}
+        drafts.append(Draft("task.held", data, issue=task.issue, task=task.id, cause=cause, facts=recorded))
     return drafts
 
 
@@ -169,7 +170,7 @@ def dispatch(state: State, planned: Plan, offer: Offer | None, facts: ClaimFacts
 
     ``facts`` are those that the plan was made with.
     """
-    drafts = hold(state, planned.held, facts)
+    drafts = hold(state, planned, facts)
     if planned.candidate is not None and offer is not None:
         task = state.tasks.get(planned.candidate)
         if task is not None:

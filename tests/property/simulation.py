@@ -1,0 +1,375 @@
+"""A kugetsu in memory: every command as a decision folded into a state, with a clock of its own.
+
+The runner, the daemon and the user are played by methods; each picks its subject by a number, so that a list of
+numbers is a history. Everything goes through JSON, as it does in the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from kugetsu import clock
+from kugetsu.domain import fold as folding
+from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
+from kugetsu.domain.draft import Draft
+from kugetsu.domain.events import CATALOGUE
+from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State, empty
+from kugetsu.errors import KugetsuError
+
+Event = dict[str, Any]
+Transact = Callable[[Callable[[State], Sequence[Draft]]], list[Event]]
+
+START = "2026-11-23T10:00:00.000000Z"
+ISSUES = tuple(f"example.org/o/{name}#{number}" for name in ("a", "b") for number in (1, 2))
+AGENT = "opencode:default"
+PROCESS = {"boot": "b", "pid": 7, "start": 11}
+
+ENDINGS = (
+    ("succeed", "done"),
+    ("fail", "retry"),
+    ("fail", "limited"),
+    ("fail", "give_up"),
+    ("time_out", "retry"),
+    ("kill", "cancelled"),
+    ("lose", "retry"),
+)
+
+
+def envelope(draft: Draft, seq: int, at: str, more: int) -> Event:
+    """The event that the log makes of a draft."""
+    event: Event = {"seq": seq, "at": at, "type": draft.type, "v": CATALOGUE[draft.type].version}
+    for name in ("issue", "task", "attempt", "session"):
+        if getattr(draft, name) is not None:
+            event[name] = getattr(draft, name)
+    if draft.cause is not None:
+        cause = draft.cause + seq if draft.cause < 0 else draft.cause
+        assert 0 < cause < seq, f"{draft} is caused by {cause}, not by an earlier event than {seq}"
+        event["cause"] = cause
+    if more:
+        event["more"] = more
+    event["data"] = draft.data
+    if draft.facts is not None:
+        event["facts"] = draft.facts
+    return event
+
+
+class Memory:
+    """The log's promise without the log: decide on the newest state, append all or nothing, fold."""
+
+    def __init__(self) -> None:
+        self.state = empty()
+        self.events: list[Event] = []
+        self.at = START
+
+    def transact(self, decide: Callable[[State], Sequence[Draft]]) -> list[Event]:
+        drafts = decide(self.state)
+        first = self.state.seq + 1
+        made = [
+            orjson.loads(orjson.dumps(envelope(draft, first + place, self.at, len(drafts) - 1 - place)))
+            for place, draft in enumerate(drafts)
+        ]
+        for event in made:
+            fold(self.state, event)
+        self.events += made
+        return made
+
+
+class World:
+    """Everybody who writes events, on one log (by default one in memory)."""
+
+    def __init__(self, transact: Transact | None = None, read: Callable[[], State] | None = None) -> None:
+        self.memory = Memory()
+        self._transact = transact or self.memory.transact
+        self._read = read or (lambda: self.memory.state)
+        self.now = START
+        self.cap = 2
+        self.cores = 2
+        self.free_memory_mb: int | None = 4000
+        self.warmup = 3.0
+        self.claims = 0
+        self.planned: tuple[claims.Plan, ClaimFacts] | None = None
+        self.do(lambda state: sessions.initialise(state, "log-1", "0", "opencode"))
+
+    @property
+    def state(self) -> State:
+        return self._read()
+
+    def do(self, decide: Callable[[State], Sequence[Draft]]) -> list[Event]:
+        """Append what ``decide`` says; a refusal is raised and changes nothing."""
+        self.memory.at = self.now
+        return self._transact(decide)
+
+    # --- what decisions are made from ---
+
+    def claim_facts(self, dispatcher: str = "self") -> ClaimFacts:
+        return {
+            "now": self.now,
+            "cap": self.cap,
+            "cap_source": "config",
+            "cores": self.cores,
+            "warmup_seconds": self.warmup,
+            "warm_before": clock.add_seconds(self.now, -self.warmup),
+            "free_memory_mb": self.free_memory_mb,
+            "min_free_memory_mb": 500,
+            "max_attempts": 3,
+            "agent": AGENT,
+            "dispatcher": dispatcher,
+        }
+
+    def outcome_facts(self) -> OutcomeFacts:
+        return {
+            "now": self.now,
+            "max_attempts": 3,
+            "backoff_seconds": 10.0,
+            "pause_seconds": 1800.0,
+            "agent": AGENT,
+        }
+
+    def offer(self, carried: dict[str, Any] | None = None) -> claims.Offer:
+        self.claims += 1
+        return claims.Offer(f"lease-{self.claims}", dict(PROCESS), carried)
+
+    def _task(self, pick: int) -> str:
+        known = list(self.state.tasks)
+        return known[pick % len(known)] if known else "q1"
+
+    def _session(self, pick: int) -> str:
+        known = list(self.state.sessions)
+        return known[pick % len(known)] if known else ISSUES[0]
+
+    def _attempt(self, pick: int) -> str | None:
+        live = list(self.state.attempts)
+        return live[pick % len(live)] if live else None
+
+    # --- the user ---
+
+    def _request(self, state: State, a: int, b: int) -> list[Draft]:
+        pm = a % 7 == 6
+        known = list(state.tasks)
+        after = [known[b % len(known)], known[b // 2 % len(known)]] if known and b % 3 == 0 else []
+        return queue.enqueue(
+            state,
+            kind="pm" if pm else "dev",
+            issue=None if pm else ISSUES[a % len(ISSUES)],
+            message=f"message {a}\nand more",
+            via="queue enqueue",
+            priority=5 if b % 5 == 4 else 0,
+            after=after,
+        )
+
+    def enqueue(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: self._request(state, a, b))
+
+    def start(self, a: int, b: int) -> list[Event]:
+        offer, facts = self.offer(), self.claim_facts()
+        return self.do(lambda state: claims.start(state, self._request(state, a, 1)[0], offer, facts))
+
+    def cancel(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: queue.cancel(state, self._task(a), "cancelled by the user"))
+
+    def retry(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: queue.retry(state, self._task(a)))
+
+    def dequeue(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: queue.dequeue(state, self._task(a) if b % 2 else None))
+
+    def clear(self, a: int, b: int) -> list[Event]:
+        before = None if a % 2 else clock.add_seconds(self.now, -60.0)
+        return self.do(lambda state: queue.clear(state, before))
+
+    def cancel_waiting(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: queue.cancel_waiting(state, "clear --all")) if a == b else []
+
+    def destroy(self, a: int, b: int) -> list[Event]:
+        """The intent, and, unless the command dies in between, its outcome or that it did not come off."""
+        key = self._session(a)
+        made = self.do(lambda state: sessions.destroying(state, key, b % 2 == 0, "destroy"))
+        if b % 4 == 0:
+            return made
+        if b % 4 == 1:
+            return made + self.do(lambda state: sessions.broken(state, key, "the worktree would not go"))
+        outcome = {"worktree": "/w", "branch": "fix/issue-1", "rescue": None, "kept": []}
+        return made + self.do(lambda state: sessions.destroyed(state, key, outcome))
+
+    # --- the daemon ---
+
+    def dispatch(self, a: int, b: int) -> list[Event]:
+        """Plan and claim; every fourth time on the plan of an earlier look."""
+        if self.planned is None or a % 4:
+            facts = self.claim_facts("daemon" if self.state.daemon.state != "stopped" else "none")
+            self.planned = claims.plan(self.state, facts), facts
+        if b % 4 == 0:
+            return []
+        (planned, facts), self.planned = self.planned, None
+        offer = self.offer() if b % 4 != 1 else None
+        return self.do(lambda state: claims.dispatch(state, planned, offer, facts))
+
+    def daemon_start(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: daemon.started(state, dict(PROCESS), f"daemon-{a}"))
+
+    def daemon_end(self, a: int, b: int) -> list[Event]:
+        if a % 3 == 0:
+            return self.do(lambda state: daemon.drain(state, "asked"))
+        if a % 3 == 1:
+            return self.do(lambda state: daemon.stopped(state, "asked"))
+        return self.do(daemon.lost)
+
+    # --- runners ---
+
+    def step(self, a: int, b: int) -> list[Event]:
+        """The next thing that the runner of a live attempt does."""
+        attempt_id = self._attempt(a)
+        if attempt_id is None:
+            return []
+        attempt = self.state.attempts[attempt_id]
+        if attempt.state == "claimed":
+            return self.do(lambda state: attempts.starting(state, attempt_id, dict(PROCESS)))
+        session = self.state.sessions[attempt.session]
+        if attempt.state == "starting" and session.state in ("requested", "broken"):
+            intent = {"repository": session.repository, "source": "/r", "branch": "fix/issue-1", "agent": "opencode"}
+            return self.do(lambda state: sessions.preparing(state, session.key, intent, attempt_id))
+        if attempt.state == "starting" and session.state == "preparing":
+            return self.do(lambda state: sessions.prepared(state, session.key, _prepared(), attempt_id))
+        if attempt.state == "starting":
+            process = dict(PROCESS)
+            return self.do(lambda state: attempts.running(state, attempt_id, process, "ses_1", "/w", "opencode"))
+        return []
+
+    def run(self, a: int, b: int) -> list[Event]:
+        """All the steps until the agent runs."""
+        return [event for _ in range(4) for event in self.step(a, b)]
+
+    def finish(self, a: int, b: int) -> list[Event]:
+        attempt_id = self._attempt(a)
+        if attempt_id is None:
+            return []
+        ending, facts = self.ending(b), self.outcome_facts()
+        made = self.do(lambda state: attempts.finish(state, attempt_id, ending, facts))
+        late = self.do(lambda state: attempts.finish(state, attempt_id, attempts.Ending("lose", "retry", "?"), facts))
+        assert late == [], "an attempt ended twice"
+        return made
+
+    def ending(self, b: int) -> attempts.Ending:
+        how, verdict = ENDINGS[b % len(ENDINGS)]
+        resets = (None, clock.add_seconds(self.now, 90.0), clock.add_seconds(self.now, -90.0), "at noon")[b % 4]
+        return attempts.Ending(
+            how,
+            verdict,
+            f"ended by {how}",
+            evidence={"commits": b, "dirty": 0, "pushed": bool(b % 2)} if b % 2 else {},
+            tokens=b,
+            cost=b / 4,
+            resets_at=resets if verdict == "limited" else None,
+            session_lost=b % 11 == 10,
+        )
+
+    def stop(self, a: int, b: int) -> list[Event]:
+        attempt_id = self._attempt(a)
+        return self.do(lambda state: attempts.stop(state, attempt_id, "timeout")) if attempt_id else []
+
+    def break_session(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: sessions.broken(state, self._session(a), "its worktree is gone"))
+
+    # --- the world ---
+
+    def pass_time(self, a: int, b: int) -> list[Event]:
+        self.now = clock.add_seconds(self.now, (0.5, 4.0, 20.0, 400.0, 2000.0)[a % 5])
+        return []
+
+    def change_machine(self, a: int, b: int) -> list[Event]:
+        self.cap = a % 4
+        self.free_memory_mb = (None, 100, 4000)[b % 3]
+        return []
+
+    def play(self, commands: Iterable[tuple[str, int, int]]) -> Iterator[list[Event]]:
+        """Do what a list of commands says, refused or not; the events of each one that was done."""
+        for name, a, b in commands:
+            # Users, daemon and runners meet refusals all the time: they must leave everything as it was.
+            before = self.state.seq
+            try:
+                yield getattr(self, name)(a, b)
+            except KugetsuError:
+                if name != "destroy":
+                    assert self.state.seq == before, f"{name} was refused and yet changed something"
+
+
+def _prepared() -> dict[str, Any]:
+    return {
+        "agent": "opencode",
+        "agent_session": "ses_1",
+        "worktree": "/w",
+        "source": "/r",
+        "branch": "fix/issue-1",
+        "base_branch": "main",
+        "base_commit": "c0ffee",
+        "base_session": "ses_0",
+        "created": True,
+        "fetched": "yes",
+    }
+
+
+#: What may happen, the likely more often.
+COMMANDS = (
+    *("enqueue",) * 4,
+    *("start",) * 2,
+    *("dispatch",) * 5,
+    *("step",) * 3,
+    *("run",) * 4,
+    *("finish",) * 5,
+    *("pass_time",) * 4,
+    "cancel",
+    "retry",
+    "retry",
+    "dequeue",
+    "clear",
+    "cancel_waiting",
+    "destroy",
+    "daemon_start",
+    "daemon_start",
+    "daemon_end",
+    "stop",
+    "break_session",
+    "change_machine",
+)
+
+
+def random_commands(seed: int, count: int) -> list[tuple[str, int, int]]:
+    """A long history that is the same for the same seed."""
+    chance = random.Random(seed)
+    return [(chance.choice(COMMANDS), chance.randrange(60), chance.randrange(60)) for _ in range(count)]
+
+
+@contextlib.contextmanager
+def short_listing(kept: int) -> Iterator[None]:
+    """Let only so many finished tasks stay in the state, so that retiring happens all the time."""
+    usual = folding.FINISHED_KEPT
+    folding.FINISHED_KEPT = kept
+    try:
+        yield
+    finally:
+        folding.FINISHED_KEPT = usual
+
+
+def folded(events: Iterable[Event]) -> State:
+    """The state of a list of events."""
+    state = empty()
+    for event in events:
+        fold(state, event)
+    return state
+
+
+def transactions(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """The events, grouped as they were appended."""
+    group: list[Event] = []
+    for event in events:
+        group.append(event)
+        if not event.get("more"):
+            yield group
+            group = []
