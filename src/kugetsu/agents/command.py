@@ -1,0 +1,220 @@
+"""The adapter for any command line: KUGETSU_AGENT=command and KUGETSU_AGENT_COMMAND.
+
+The command gets the prompt on its stdin and works in the worktree. Exit code 0 means done; anything else is a failure
+that is tried again, but for 126 and 127 (the program cannot be started). What it says last tells of a usage limit. A
+last line of stdout that is a JSON object may report ``tokens`` and ``cost``.
+
+The command line is split like a shell's words. One that holds shell syntax outside of quotes (pipes, redirections,
+variables, `;`, globs …) is given to ``sh -c`` as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kugetsu.agents import limits, process_load, progress
+from kugetsu.agents.opencode_environment import QUIET
+from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, sentence
+from kugetsu.agents.progress import Progress, tail_lines
+from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
+from kugetsu.errors import AgentUnavailable, NotFound
+
+_HINT = "set it to the command line of your agent: kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
+_TEMPFAIL = 75  # EX_TEMPFAIL of <sysexits.h>
+_LAST_LINES = 20
+_BUSY = 0.05
+_SAMPLE_SECONDS = 0.5
+_QUOTED = re.compile(r"'[^']*'|\\.")
+_IN_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_SHELL_SYNTAX = re.compile(r"[|&;<>()$`*?\[\]#~\n{}!]|^\w+=")
+
+
+class Command:
+    """Any command line as an agent. ``settings``: KUGETSU_AGENT_COMMAND, KUGETSU_MODEL, KUGETSU_TEMP_DIR are read."""
+
+    name = "command"
+    warmup_seconds = 0.0
+
+    def __init__(self, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._environment = dict(os.environ if environment is None else environment)
+
+    def argv(self) -> tuple[str, ...]:
+        """The words of the command, or a shell with it. Raises AgentUnavailable when there is none or it is broken."""
+        line = (self._settings.get("KUGETSU_AGENT_COMMAND") or "").strip()
+        if not line:
+            raise AgentUnavailable("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", _HINT)
+        if needs_shell(line):
+            return ("/bin/sh", "-c", line)
+        try:
+            return tuple(shlex.split(line))
+        except ValueError as error:
+            raise AgentUnavailable(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}", _HINT) from error
+
+    def version(self) -> str:
+        """A command has none."""
+        return ""
+
+    def check(self) -> list[Problem]:
+        """Whether there is a command, and whether its program can be found."""
+        try:
+            self.require()
+        except AgentUnavailable as error:
+            return [Problem(error.message, error.hint or _HINT)]
+        return []
+
+    def require(self) -> None:
+        """Raises AgentUnavailable when there is no command or its program is not found."""
+        program = self.argv()[0]
+        # A relative path is looked for in the worktree, which is not known yet.
+        if ("/" not in program or program.startswith("/")) and shutil.which(program, path=self._path()) is None:
+            raise AgentUnavailable(f"the program of KUGETSU_AGENT_COMMAND is not found: {program}", _HINT)
+
+    def prepare_home(self) -> None:
+        """Nothing to prepare."""
+
+    def make_session(self, directory: str, title: str) -> str:
+        """A name only: a command keeps its own memory, or none. It gets the name as KUGETSU_SESSION."""
+        return f"cmd_{secrets.token_hex(10)}"
+
+    def fork(self, base: str, directory: str, title: str) -> str:
+        """A new name."""
+        return self.make_session(directory, title)
+
+    def exists(self, session: str) -> bool:
+        """A name that a command agent was given can always be continued."""
+        return session.startswith("cmd_")
+
+    def session_directory(self, session: str) -> str | None:
+        """Not known: the command works wherever it is started."""
+        return None
+
+    def delete_session(self, session: str) -> None:
+        """Nothing to delete."""
+
+    def transcript(self, session: str) -> str:
+        """Commands have none. Raises NotFound."""
+        raise NotFound("a command agent keeps no transcript", "kugetsu logs shows what it printed")
+
+    def launch(self, turn: Turn) -> Launch:
+        """The command in the worktree, with KUGETSU_SESSION and, when one is chosen, KUGETSU_MODEL."""
+        given = dict(QUIET) | dict(turn.environment) | {"PWD": turn.directory, "KUGETSU_SESSION": turn.session}
+        model = turn.model or self._settings.get("KUGETSU_MODEL")
+        if model:
+            given["KUGETSU_MODEL"] = model
+        if temp_dir := self._settings.get("KUGETSU_TEMP_DIR"):
+            given.setdefault("KUGETSU_TEMP_DIR", str(Path(temp_dir).expanduser()))
+        return Launch(
+            argv=self.argv(),
+            set=given,
+            unset=(),
+            cwd=turn.directory,
+            stdin=turn.prompt,
+            stdout=turn.output,
+            stderr=turn.errors,
+        )
+
+    def outcome(self, ended: Ended) -> Outcome:
+        """The verdict on a command's exit code and last words."""
+        output, errors = _last_lines(ended.output), _last_lines(ended.errors)
+        report = _report(output)
+        said = "\n".join(errors or output)
+        details: dict[str, str | int] = {}
+        if ended.exit_code is not None:
+            details["exit_code"] = ended.exit_code
+        if ended.signal is not None:
+            details["signal"] = ended.signal
+        kind, reason, resets_at = _verdict(ended, "\n".join(output + errors), said)
+        return Outcome(
+            kind=kind,
+            reason=sentence(reason),
+            resets_at=resets_at,
+            tokens=_tokens(report.get("tokens")),
+            cost=_cost(report.get("cost")),
+            final_text=bounded("\n".join(output[:-1] if report else output)),
+            error="" if kind is Kind.SUCCEEDED else bounded(said),
+            details=details,
+        )
+
+    def progress(self, output: str, errors: str | None = None) -> Progress:
+        """The last line of its output."""
+        return progress.of_text(output)
+
+    def checkup(self, running: Running) -> Checkup:
+        """A command tells nothing about itself: only its use of the processor shows that it works."""
+        busy = process_load.cores_used(running.pid, _SAMPLE_SECONDS)
+        if busy is not None and busy >= _BUSY:
+            return Checkup(Health.HEALTHY, f"works: {busy:.1f} cores in use")
+        return Checkup(Health.UNKNOWN, "prints nothing and uses no processor")
+
+    def _path(self) -> str | None:
+        return self._environment.get("PATH")
+
+
+def needs_shell(line: str) -> bool:
+    """Whether a command line means something to a shell that splitting it into words would lose."""
+    bare = _QUOTED.sub("", line)
+    # Inside double quotes only variables and command substitutions mean something.
+    if any(re.search(r"[$`]", text) for text in _IN_DOUBLE.findall(bare)):
+        return True
+    return _SHELL_SYNTAX.search(_IN_DOUBLE.sub("", bare)) is not None
+
+
+def _verdict(ended: Ended, everything: str, said: str) -> tuple[Kind, str, str | None]:
+    last = said.splitlines()[-1] if said else "it said nothing"
+    if ended.exit_code == 0:
+        return Kind.SUCCEEDED, "the command ended with exit code 0", None
+    limit = limits.find(everything, datetime.now(UTC))
+    if limit is not None and limit.usage:
+        return Kind.LIMITED, f"usage limit: {last}", limit.resets_at
+    if ended.signal is not None:
+        return Kind.RETRYABLE, f"the command was ended by signal {ended.signal}", None
+    if ended.exit_code is None:
+        return Kind.RETRYABLE, "the command ended, nobody saw how", None
+    if ended.exit_code == _TEMPFAIL:
+        return Kind.RETRYABLE, f"the command asks to be tried again (exit code 75): {last}", None
+    if ended.exit_code in (126, 127):
+        return Kind.FAILED, f"the command could not be started (exit code {ended.exit_code}): {last}", None
+    return Kind.RETRYABLE, f"the command ended with exit code {ended.exit_code}: {last}", None
+
+
+def _last_lines(path: str) -> list[str]:
+    lines = [raw.decode("utf-8", "replace").rstrip() for raw in tail_lines(path, whole=False)]
+    return [line for line in lines if line][-_LAST_LINES:]
+
+
+def _report(output: list[str]) -> dict[str, Any]:
+    """The JSON object in the last line of stdout, when it reports on tokens or cost."""
+    if not output or not output[-1].startswith("{"):
+        return {}
+    try:
+        value = orjson.loads(output[-1])
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) and ("tokens" in value or "cost" in value) else {}
+
+
+def _tokens(value: object) -> Tokens | None:
+    """Tokens as a plain number, or as an object with the names of `Tokens`."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return Tokens(total=value)
+    if not isinstance(value, dict):
+        return None
+    names = ("input", "output", "reasoning", "cache_read", "cache_write")
+    counts = {name: value[name] for name in names if isinstance(value.get(name), int)}
+    total = value.get("total")
+    return Tokens(**counts, total=total if isinstance(total, int) else sum(counts.values()))
+
+
+def _cost(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,291 @@
+"""The adapter for opencode: one `opencode run` process for each turn, sessions forked by export and import."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kugetsu.agents import opencode_environment, opencode_program, opencode_session, opencode_store, progress
+from kugetsu.agents.opencode_checkup import look
+from kugetsu.agents.opencode_events import read_errors, read_output
+from kugetsu.agents.opencode_verdict import judge
+from kugetsu.agents.outcome import Outcome
+from kugetsu.agents.progress import Progress
+from kugetsu.agents.protocol import Checkup, Ended, Launch, Problem, Running, Turn
+from kugetsu.errors import AgentUnavailable, KugetsuError, NotFound
+from kugetsu.paths import Paths
+
+_MODEL_HINT = "opencode auth login, or: kugetsu config set KUGETSU_MODEL provider/model (opencode models lists them)"
+
+
+class OpenCode:
+    """opencode, as found by KUGETSU_OPENCODE or in PATH. Nothing is run and nothing is looked for until it is needed.
+
+    ``settings`` are kugetsu's (KUGETSU_OPENCODE, KUGETSU_MODEL, KUGETSU_TEMP_DIR, KUGETSU_DIR are read);
+    ``environment`` is that in which opencode shall find the user's configuration: by default this process's own.
+    """
+
+    name = "opencode"
+    warmup_seconds = 3.0  # 2.4 s of wall time, 3.2 s of processor time until the model is asked (1.18.33, 2 cores)
+
+    def __init__(self, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._environment = dict(os.environ if environment is None else environment)
+        self._found: str | None = None
+        self._version: str | None = None
+
+    # -- the program ----------------------------------------------------------------------------------------------
+
+    def program(self) -> str:
+        """The path of the program. Raises AgentUnavailable when there is none."""
+        if self._found is None:
+            self._found = opencode_program.find(self._settings, self._environment)
+        return self._found
+
+    def version(self) -> str:
+        """What `opencode --version` says (0.5 s, once)."""
+        if self._version is None:
+            done = self._run("--version")
+            self._version = done.output.decode("utf-8", "replace").strip()
+            if done.exit_code != 0 or opencode_program.parse_version(self._version) is None:
+                said = (done.errors.strip() or self._version).splitlines()
+                reason = said[-1] if said else f"exit code {done.exit_code}"
+                raise AgentUnavailable(f"{self.program()} does not work: {reason}", opencode_program.INSTALL_HINT)
+        return self._version
+
+    def check(self) -> list[Problem]:
+        """Program, version and models: about 2 s."""
+        try:
+            version = opencode_program.parse_version(self.version()) or ()
+        except AgentUnavailable as error:
+            return [Problem(error.message, error.hint or opencode_program.INSTALL_HINT)]
+        problems = []
+        tested = ".".join(map(str, opencode_program.TESTED))
+        if version[:2] < opencode_program.TESTED:
+            said = f"opencode {self.version()} is older than {tested}: forks may not work"
+            problems.append(Problem(said, opencode_program.INSTALL_HINT, fatal=version < (1, 0)))
+        elif version[:2] > opencode_program.TESTED:
+            said = f"opencode {self.version()} is newer than {tested}, with which kugetsu was tested"
+            problems.append(Problem(said, "should something fail, try 1.18.33", fatal=False))
+        return problems + self._check_model()
+
+    def _check_model(self) -> list[Problem]:
+        try:
+            listed = self._run("models").output.decode("utf-8", "replace").split()
+        except AgentUnavailable as error:
+            return [Problem(error.message, error.hint or _MODEL_HINT)]
+        wanted = self._settings.get("KUGETSU_MODEL")
+        if wanted and wanted not in listed:
+            return [Problem(f"opencode does not know the model {wanted} (KUGETSU_MODEL)", _MODEL_HINT)]
+        if not listed:
+            return [Problem("opencode knows no model", _MODEL_HINT)]
+        return []
+
+    def require(self) -> None:
+        """Raises AgentUnavailable when the program is missing."""
+        self.program()
+
+    def prepare_home(self) -> None:
+        """Lets opencode make its database before anything runs in parallel: the first starts race for it.
+
+        Done once for each program file and database, so that an upgrade's migrations are not raced for either. Costs a
+        `stat` afterwards, 1 to 2 s the first time; of several callers one does it and the others wait.
+        """
+        mark = self._room() / "prepared"
+        if self._is_prepared(mark):
+            return
+        with self._locked("prepare.lock"):
+            if self._is_prepared(mark):
+                return
+            done = self._run("session", "list")
+            if done.exit_code != 0:
+                said = done.errors.strip().splitlines() or ["it said nothing"]
+                raise AgentUnavailable(f"opencode cannot make its database: {said[-1]}", "try: opencode session list")
+            _write_whole(mark, self._identity().encode())
+
+    def _is_prepared(self, mark: Path) -> bool:
+        try:
+            return mark.read_text(encoding="utf-8") == self._identity() and self._database().exists()
+        except FileNotFoundError:
+            return False
+
+    def _identity(self) -> str:
+        status = Path(self.program()).stat()
+        return f"{self.program()} {status.st_size} {status.st_mtime_ns} {self._database()}\n"
+
+    # -- sessions -------------------------------------------------------------------------------------------------
+
+    def make_session(self, directory: str, title: str) -> str:
+        """Imports an empty session (1 s, no model)."""
+        now = _millis()
+        session = opencode_session.new_session_id(now)
+        self._import(opencode_session.minimal(session, title, self.version(), now), session, directory)
+        return session
+
+    def fork(self, base: str, directory: str, title: str) -> str:
+        """Exports the base (once for each of its revisions), gives it new ids, imports it in the directory: 1 to 2 s."""
+        exported = self._exported(base)
+        now = _millis()
+        session = opencode_session.new_session_id(now)
+        self._import(opencode_session.renewed(exported, session, title, directory, now), session, directory)
+        return session
+
+    def exists(self, session: str) -> bool:
+        """Whether opencode's database has the session."""
+        return self._row(session) is not None
+
+    def session_directory(self, session: str) -> str | None:
+        """The directory that opencode's database names for the session."""
+        row = self._row(session)
+        return None if row is None else row.directory
+
+    def delete_session(self, session: str) -> None:
+        """`opencode session delete`. Raises AgentUnavailable when the session is still there afterwards."""
+        if not self.exists(session):
+            return
+        done = self._run("session", "delete", session)
+        if done.exit_code != 0 and self.exists(session):
+            said = f"opencode did not delete session {session}: {done.errors.strip()}"
+            raise AgentUnavailable(said, f"try: opencode session delete {session}")
+
+    def transcript(self, session: str) -> str:
+        """The conversation so far, from an export."""
+        return opencode_session.as_text(self._export(session))
+
+    def _row(self, session: str) -> opencode_store.Row | None:
+        try:
+            return opencode_store.find(self._database(), session)
+        except opencode_store.Unreadable:
+            # Its schema is private: where it is another one, opencode itself is asked, which takes a second.
+            return opencode_store.from_list(self._run("session", "list", "--format", "json").output, session)
+
+    def _exported(self, session: str) -> bytes:
+        row = self._row(session)
+        if row is None:
+            raise NotFound(f"opencode has no session {session}", "make a new one: kugetsu init --force")
+        folder = self._room() / "exports"
+        kept = folder / f"{session}-{row.updated}.json"
+        with suppress(FileNotFoundError):
+            return kept.read_bytes()
+        exported = self._export(session)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob(f"{session}-*.json"):
+            old.unlink(missing_ok=True)
+        _write_whole(kept, exported)
+        return exported
+
+    def _export(self, session: str) -> bytes:
+        done = self._run("export", session)
+        if "Session not found" in done.errors:
+            raise NotFound(f"opencode has no session {session}", "kugetsu list shows the sessions")
+        if done.exit_code != 0:
+            raise KugetsuError(f"opencode cannot export session {session}: {done.errors.strip()}")
+        return done.output
+
+    def _import(self, content: bytes, session: str, directory: str) -> None:
+        folder = self._room() / "imports"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{session}.json"
+        _write_whole(file, content)
+        try:
+            done = self._run("import", str(file), directory=directory)
+        finally:
+            file.unlink(missing_ok=True)
+        said = (done.output.decode("utf-8", "replace") + done.errors).strip()
+        if done.exit_code != 0 or session not in said:
+            last = said.splitlines()[-1] if said else f"exit code {done.exit_code}"
+            raise KugetsuError(f"opencode cannot import a session: {last}", "see: kugetsu doctor")
+
+    # -- turns ----------------------------------------------------------------------------------------------------
+
+    def launch(self, turn: Turn) -> Launch:
+        """`opencode run` in the worktree, the prompt on stdin, events to a file, errors and signs to another."""
+        argv = [self.program(), "run", "--format", "json", "--print-logs", "--log-level", "ERROR"]
+        argv += ["--dir", turn.directory, "--session", turn.session]
+        if model := turn.model or self._settings.get("KUGETSU_MODEL"):
+            argv += ["--model", model]
+        given = dict(turn.environment)
+        temp_dir = self._settings.get("KUGETSU_TEMP_DIR") or None
+        if temp_dir:
+            temp_dir = str(Path(temp_dir).expanduser())
+            given.setdefault("KUGETSU_TEMP_DIR", temp_dir)
+        chosen = opencode_environment.for_turn(self._environment | given, turn.directory, temp_dir)
+        return Launch(
+            argv=tuple(argv),
+            set=given | chosen,
+            unset=opencode_environment.UNSET,
+            cwd=turn.directory,
+            stdin=turn.prompt,
+            stdout=turn.output,
+            stderr=turn.errors,
+        )
+
+    def outcome(self, ended: Ended) -> Outcome:
+        """The verdict on a run's end and files."""
+        output, errors = read_output(ended.output), read_errors(ended.errors, ended.session)
+        return judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC))
+
+    def progress(self, output: str, errors: str | None = None) -> Progress:
+        """What the agent did last."""
+        return progress.of_opencode(output, errors)
+
+    def checkup(self, running: Running) -> Checkup:
+        """What a silent run is about."""
+        return look(running, datetime.now(UTC))
+
+    # -- small things ---------------------------------------------------------------------------------------------
+
+    def _run(self, *arguments: str, directory: str | None = None) -> opencode_program.Result:
+        environment = opencode_environment.for_short_commands(self._environment)
+        # Without a directory of its own it runs in the room: it would read the project's settings, and index the folder.
+        where = directory or str(self._room())
+        return opencode_program.run(self.program(), arguments, environment, where)
+
+    def _database(self) -> Path:
+        return opencode_environment.database(self._environment)
+
+    def _room(self) -> Path:
+        """The adapter's own folder under KUGETSU_DIR; all in it can be made again."""
+        root = Paths.of({"KUGETSU_DIR": self._settings.get("KUGETSU_DIR") or self._environment.get("KUGETSU_DIR") or ""})
+        room = Path(root.root) / "agents" / "opencode"
+        try:
+            room.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise AgentUnavailable(f"cannot make {room}: {error.strerror}", "is KUGETSU_DIR writable?") from error
+        return room
+
+    def _locked(self, name: str) -> _Lock:
+        return _Lock(self._room() / name)
+
+
+class _Lock:
+    """An exclusive lock on a file, waited for; it ends with the process that holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Readers see all of the content or the file before it. Mode 0600: a conversation may hold secrets."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+    partial.replace(path)
+
+
+def _millis() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,60 @@
+"""What an `opencode run` that prints nothing is about: it stays silent while tools run and while the model is retried."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from kugetsu import clock
+from kugetsu.agents import limits, process_load
+from kugetsu.agents.opencode_events import Errors, Retry, read_errors
+from kugetsu.agents.opencode_verdict import limit_of_retry
+from kugetsu.agents.progress import short
+from kugetsu.agents.protocol import Checkup, Health, Running
+
+_BUSY = 0.2
+"""Cores: an opencode that waits for its model uses 0.01 of one."""
+_SAMPLE_SECONDS = 0.5
+
+
+def look(running: Running, now: datetime) -> Checkup:
+    """The checkup: kugetsu's plugin knows best, then the log on stderr, then the processor."""
+    errors = read_errors(running.errors, running.session)
+    if errors.retry is not None:
+        return _retrying(errors.retry, now)
+    if not errors.signs and errors.stream_error is not None and _is_newest(errors.stream_error[0], running, now):
+        return _logged(errors.stream_error, now)
+    if errors.running:
+        return _tool(errors)
+    busy = process_load.cores_used(running.pid, _SAMPLE_SECONDS)
+    if busy is not None and busy >= _BUSY:
+        return Checkup(Health.HEALTHY, f"works: {busy:.1f} cores in use")
+    return Checkup(Health.UNKNOWN, "waits for the model's answer")
+
+
+def _retrying(retry: Retry, now: datetime) -> Checkup:
+    since = None if retry.since_ms is None else clock.from_epoch(retry.since_ms / 1000)
+    limit = limit_of_retry(retry, now)
+    if limit is not None:
+        return Checkup(Health.LIMITED, f"usage limit: {short(retry.message)}", limit.resets_at, since)
+    return Checkup(Health.RETRYING, f"retries the model (attempt {retry.attempt}): {short(retry.message)}", None, since)
+
+
+def _logged(error: tuple[str, str], now: datetime) -> Checkup:
+    at, message = error
+    limit = limits.find(message, now)
+    if limit is not None and limit.usage:
+        return Checkup(Health.LIMITED, f"usage limit: {short(message)}", limit.resets_at, at)
+    return Checkup(Health.RETRYING, f"retries the model: {short(message)}", None, at)
+
+
+def _is_newest(at: str, running: Running, now: datetime) -> bool:
+    """Whether an error was logged in the present silence: not one that a later answer has overcome."""
+    quiet_since = now.timestamp() - running.quiet_seconds
+    return clock.parse(at) / 1e6 >= quiet_since - 1
+
+
+def _tool(errors: Errors) -> Checkup:
+    sign = list(errors.running.values())[-1]
+    at = sign.get("at")
+    since = clock.from_epoch(at / 1000) if isinstance(at, int) else None
+    return Checkup(Health.HEALTHY, "runs " + short(f"{sign.get('tool')} {sign.get('title') or ''}"), None, since)

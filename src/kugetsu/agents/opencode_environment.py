@@ -1,0 +1,131 @@
+"""The environment in which opencode runs for kugetsu: nothing in it can ask, share, update itself or open an editor.
+
+The user's own configuration stays in force: what is set here is laid over it, and gives way where the user has said
+something about the same thing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+PLUGIN = Path(__file__).with_name("opencode_plugin.js")
+
+UNSET = ("OPENCODE", "AGENT", "OPENCODE_PID", "OPENCODE_CLIENT", "OPENCODE_WORKSPACE_ID", "OPENCODE_AUTO_SHARE",
+         "OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME")
+"""Marks of an opencode around this one (kugetsu may be called by an agent), and what would share a session."""
+
+QUIET = {
+    "GIT_EDITOR": "true",
+    "GIT_SEQUENCE_EDITOR": "true",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_PAGER": "cat",
+    "PAGER": "cat",
+    "EDITOR": "true",
+    "VISUAL": "true",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GCM_INTERACTIVE": "never",
+    "OPENCODE_DISABLE_AUTOUPDATE": "1",
+    "OPENCODE_DISABLE_TERMINAL_TITLE": "1",
+}
+"""Editors and pagers that end at once, prompts that fail instead of waiting."""
+
+DENIED = ("doom_loop", "question", "plan_enter", "plan_exit")
+"""Permissions that opencode would ask for, or wait in, with nobody there."""
+
+_OUTSIDE = "external_directory"
+_CONFIG_NAMES = ("opencode.json", "opencode.jsonc", "config.json", ".opencode/opencode.json", ".opencode/opencode.jsonc")
+
+
+def for_short_commands(environment: Mapping[str, str]) -> dict[str, str]:
+    """For imports, exports and lists."""
+    kept = {name: value for name, value in environment.items() if name not in UNSET}
+    return kept | {"OPENCODE_DISABLE_AUTOUPDATE": "1"}
+
+
+def for_turn(environment: Mapping[str, str], directory: str, temp_dir: str | None) -> dict[str, str]:
+    """What to set for one turn in a directory, over ``environment``, which is the runner's with the turn's."""
+    chosen = dict(QUIET) | {"PWD": directory}
+    content = _object(environment.get("OPENCODE_CONFIG_CONTENT"))
+    if content is not None:
+        chosen["OPENCODE_CONFIG_CONTENT"] = orjson.dumps(_over(content)).decode()
+    permission = _object(environment.get("OPENCODE_PERMISSION"))
+    if permission is not None:
+        outside = None if _says_outside(environment, directory) else _outside(environment, temp_dir)
+        chosen["OPENCODE_PERMISSION"] = orjson.dumps(_denials(outside) | permission).decode()
+    return chosen
+
+
+def data_directory(environment: Mapping[str, str]) -> Path:
+    """Where opencode keeps its database (XDG_DATA_HOME, else ~/.local/share)."""
+    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - of the given environment
+    base = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    return Path(base) / "opencode"
+
+
+def database(environment: Mapping[str, str]) -> Path:
+    """opencode's database file; it need not exist yet."""
+    named = environment.get("OPENCODE_DB")
+    return data_directory(environment) / (named or "opencode.db")
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    """A JSON object of the user's; None when it is something that only opencode understands, which is then left alone."""
+    if not text or not text.strip():
+        return {}
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _over(content: dict[str, Any]) -> dict[str, Any]:
+    """kugetsu's settings over the user's inline ones. Plugins add up over opencode's layers: the user's stay loaded."""
+    plugins = content.get("plugin")
+    experimental = content.get("experimental")
+    return content | {
+        "autoupdate": False,
+        "share": "disabled",
+        "plugin": [*(plugins if isinstance(plugins, list) else []), PLUGIN.as_uri()],
+        # A permission that nobody gives is an error that the model reads, not the end of its turn.
+        "experimental": {"continue_loop_on_deny": True, **(experimental if isinstance(experimental, dict) else {})},
+    }
+
+
+def _denials(outside: dict[str, str] | None) -> dict[str, Any]:
+    denials: dict[str, Any] = dict.fromkeys(DENIED, "deny")
+    if outside is not None:
+        denials[_OUTSIDE] = outside
+    return denials
+
+
+def _outside(environment: Mapping[str, str], temp_dir: str | None) -> dict[str, str]:
+    """Outside of the worktree only what opencode itself and kugetsu put there may be touched; the last match wins."""
+    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - of the given environment
+    config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    allowed = [f"{data_directory(environment)}/tool-output/*", f"{config}/opencode/*", f"{home}/.claude/skills/*",
+               f"{home}/.agents/skills/*"]
+    if temp_dir:
+        allowed.append(f"{temp_dir.rstrip('/')}/*")
+    return {"*": "deny"} | dict.fromkeys(allowed, "allow")
+
+
+def _says_outside(environment: Mapping[str, str], directory: str) -> bool:
+    """Whether the user configured the permission for other folders: then theirs holds."""
+    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - of the given environment
+    folders = [Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config") / "opencode", Path(directory)]
+    files = [folder / name for folder in folders for name in _CONFIG_NAMES]
+    if environment.get("OPENCODE_CONFIG"):
+        files.append(Path(environment["OPENCODE_CONFIG"]))
+    if environment.get("OPENCODE_CONFIG_DIR"):
+        files += [Path(environment["OPENCODE_CONFIG_DIR"]) / name for name in _CONFIG_NAMES]
+    texts = [environment.get("OPENCODE_CONFIG_CONTENT") or ""]
+    for file in files:
+        if file.is_file():
+            texts.append(file.read_text(encoding="utf-8", errors="replace"))
+    return any(_OUTSIDE in text for text in texts)

@@ -1,0 +1,176 @@
+"""Reads what an `opencode run` left: the events of its output, and on stderr its own lines, logs and the plugin's signs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from kugetsu.agents.opencode_program import plain
+from kugetsu.agents.outcome import Tokens
+from kugetsu.agents.progress import SIGN, tail_lines
+
+_STREAM_ERROR = re.compile(r'^timestamp=(\S+) level=ERROR .*\bmessage="stream error".*? session\.id=(\S+).* error\.error="(.*)"$')
+_LOG_LINE = re.compile(r"^timestamp=\S+ level=[A-Z]+ ")
+_REJECTED = re.compile(r"permission requested: (.+?); auto-rejecting")
+
+
+@dataclass(slots=True)
+class Output:
+    """The events of one `opencode run --format json`, folded."""
+
+    steps: int = 0
+    tools: int = 0
+    reason: str | None = None
+    """Of the last step's finish: stop, tool-calls, length …; None while no step has finished."""
+    open_step: bool = False
+    """A step began and did not finish."""
+    text: str = ""
+    """The last text."""
+    error: dict[str, Any] | None = None
+    """The last error event's ``error``."""
+    tokens: Tokens = field(default_factory=Tokens)
+    cost: float = 0.0
+    garbled: int = 0
+    """Lines that are no JSON object: torn by a kill, or foreign."""
+
+
+def read_output(path: str) -> Output:
+    """Folds a whole output file, line by line; one that is missing counts as empty."""
+    seen = Output()
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return seen
+    with file:
+        for line in file:
+            try:
+                event = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                seen.garbled += 1
+                continue
+            if isinstance(event, dict):
+                _fold(seen, event)
+    return seen
+
+
+def _fold(seen: Output, event: dict[str, Any]) -> None:
+    part = event.get("part")
+    part = part if isinstance(part, dict) else {}
+    kind = event.get("type")
+    if kind == "step_start":
+        seen.open_step = True
+    elif kind == "text":
+        seen.text = str(part.get("text") or "")
+    elif kind == "tool_use":
+        seen.tools += 1
+    elif kind == "step_finish":
+        seen.steps += 1
+        seen.open_step = False
+        seen.reason = str(part.get("reason"))
+        seen.tokens = _add(seen.tokens, part.get("tokens"))
+        seen.cost += _number(part.get("cost"))
+    elif kind == "error":
+        error = event.get("error")
+        seen.error = error if isinstance(error, dict) else {"name": "UnknownError", "data": {"message": str(error)}}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _add(sum_: Tokens, step: object) -> Tokens:
+    if not isinstance(step, dict):
+        return sum_
+    cache = step.get("cache")
+    cache = cache if isinstance(cache, dict) else {}
+    return Tokens(
+        input=sum_.input + int(_number(step.get("input"))),
+        output=sum_.output + int(_number(step.get("output"))),
+        reasoning=sum_.reasoning + int(_number(step.get("reasoning"))),
+        cache_read=sum_.cache_read + int(_number(cache.get("read"))),
+        cache_write=sum_.cache_write + int(_number(cache.get("write"))),
+        total=sum_.total + int(_number(step.get("total"))),
+    )
+
+
+@dataclass(slots=True)
+class Retry:
+    """The model's error that is being retried."""
+
+    message: str
+    next_ms: int | None
+    """When it is tried again (ms since 1970), None when it is not told."""
+    since_ms: int | None
+    attempt: int
+
+
+@dataclass(slots=True)
+class Errors:
+    """The tail of stderr, sorted."""
+
+    said: list[str] = field(default_factory=list)
+    """Lines that opencode wrote for people."""
+    logged: list[str] = field(default_factory=list)
+    """Its log lines (level ERROR)."""
+    rejected: list[str] = field(default_factory=list)
+    """Permissions that were refused because nobody answers."""
+    retry: Retry | None = None
+    """What is being retried now; None when nothing is."""
+    running: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The tools that run now: the plugin's signs by part id."""
+    signs: int = 0
+    """Lines of kugetsu's plugin: 0 tells that it was not loaded."""
+    stream_error: tuple[str, str] | None = None
+    """(time, message) of the last error of the model that was logged for the session."""
+
+
+def read_errors(path: str, session: str) -> Errors:
+    """Sorts the tail of a stderr file; one that is missing counts as empty."""
+    seen = Errors()
+    sign = SIGN.encode()
+    # A process that was killed leaves its last line without an end: it counts here.
+    for raw in tail_lines(path, whole=False):
+        if raw.startswith(sign):
+            _fold_sign(seen, raw[len(sign) :])
+            continue
+        line = plain(raw.decode("utf-8", "replace")).strip()
+        if not line:
+            continue
+        if (failed := _STREAM_ERROR.match(line)) is not None and failed[2] == session:
+            seen.stream_error = (failed[1], failed[3])
+        if _LOG_LINE.match(line):
+            seen.logged.append(line)
+            continue
+        if (rejected := _REJECTED.search(line)) is not None:
+            seen.rejected.append(rejected[1])
+        seen.said.append(line)
+    return seen
+
+
+def _fold_sign(seen: Errors, text: bytes) -> None:
+    try:
+        sign = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return  # torn by a kill, or cut at the tail's beginning
+    if not isinstance(sign, dict):
+        return
+    seen.signs += 1
+    kind, identifier = sign.get("type"), str(sign.get("id"))
+    if kind == "retry":
+        since = seen.retry.since_ms if seen.retry is not None else _whole(sign.get("at"))
+        attempt = _whole(sign.get("attempt")) or 1
+        seen.retry = Retry(str(sign.get("message") or ""), _whole(sign.get("next")), since, attempt)
+    elif kind in ("resumed", "usage"):
+        seen.retry = None
+    elif kind == "tool":
+        seen.retry = None
+        seen.running[identifier] = sign
+    elif kind == "tool-end":
+        seen.running.pop(identifier, None)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None

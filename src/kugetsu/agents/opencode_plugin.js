@@ -1,0 +1,58 @@
+// Tells kugetsu what `opencode run` keeps to itself: that the model is being retried (and until when), which tool runs,
+// how many tokens were used so far. One line each on stderr: `kugetsu-agent {json}`. It changes nothing.
+import { writeSync } from "node:fs";
+
+const tell = (fields) => {
+  try {
+    writeSync(2, "kugetsu-agent " + JSON.stringify({ ...fields, at: Date.now() }) + "\n");
+  } catch {
+    // A full disk must not stop the agent: what is missing is a line of progress.
+  }
+};
+
+const title = (input, directory) => {
+  const text = String(input?.filePath ?? input?.command ?? input?.pattern ?? input?.url ?? input?.description ?? "");
+  return (text.startsWith(directory + "/") ? text.slice(directory.length + 1) : text).slice(0, 200);
+};
+
+export const Kugetsu = async ({ directory }) => {
+  const told = new Set();
+  const retrying = new Set();
+  let total = 0;
+  let cost = 0;
+
+  const status = (session, now) => {
+    if (now?.type === "retry") {
+      retrying.add(session);
+      tell({ type: "retry", session, attempt: now.attempt, message: String(now.message).slice(0, 1000), next: now.next });
+    } else if (retrying.delete(session)) {
+      tell({ type: "resumed", session });
+    }
+  };
+
+  const part = (session, it) => {
+    if (it?.type === "tool") {
+      const state = it.state?.status;
+      if (state === "running" && !told.has(it.id)) {
+        told.add(it.id);
+        tell({ type: "tool", session, id: it.id, tool: it.tool, title: title(it.state.input, directory) });
+      } else if ((state === "completed" || state === "error") && told.delete(it.id)) {
+        tell({ type: "tool-end", session, id: it.id });
+      }
+    } else if (it?.type === "step-finish") {
+      total += it.tokens?.total ?? 0;
+      cost += it.cost ?? 0;
+      tell({ type: "usage", session, total, cost, reason: it.reason });
+    }
+  };
+
+  return {
+    event: async ({ event }) => {
+      const about = event.properties ?? {};
+      if (event.type === "session.status") status(about.sessionID, about.status);
+      else if (event.type === "message.part.updated") part(about.sessionID ?? about.part?.sessionID, about.part);
+      else if (event.type === "permission.asked")
+        tell({ type: "permission", session: about.sessionID, permission: about.permission, patterns: about.patterns });
+    },
+  };
+};

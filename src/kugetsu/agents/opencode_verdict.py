@@ -1,0 +1,156 @@
+"""Decides what became of an `opencode run`: its exit code alone lies (0 after a cut answer or a refused permission)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from kugetsu.agents import limits
+from kugetsu.agents.opencode_events import Errors, Output, Retry
+from kugetsu.agents.outcome import Kind, Outcome, bounded, sentence
+
+_NETWORK = re.compile(
+    r"unable to connect|ECONN|ENOTFOUND|EAI_AGAIN|socket|network|connection|fetch failed|timed? ?out|overloaded"
+    r"|unavailable|server.error|database is locked|Failed query",
+    re.I,
+)
+_NO_MODEL = re.compile(r"ProviderModelNotFoundError|ProviderInitError|Model not found|ProviderAuthError[^\n]*", re.I)
+_NO_DIRECTORY = re.compile(r"ENOENT[^\n]*|no such file or directory[^\n]*|Failed to change directory[^\n]*", re.I)
+
+Parts = dict[str, Any]
+
+
+def judge(output: Output, errors: Errors, exit_code: int | None, signal: int | None, now: datetime) -> Outcome:
+    """The outcome of a run from its folded output, its sorted stderr and its end."""
+    parts = _judge(output, errors, exit_code, signal, now)
+    details: dict[str, str | int] = {"steps": output.steps, "tools": output.tools}
+    for name, value in (("exit_code", exit_code), ("signal", signal), ("finish", output.reason)):
+        if value is not None:
+            details[name] = value
+    details |= parts.pop("details", {})
+    return Outcome(
+        kind=parts.pop("kind"),
+        reason=sentence(parts.pop("reason")),
+        tokens=output.tokens if output.steps else None,
+        cost=output.cost if output.steps else None,
+        final_text=bounded(output.text),
+        error=bounded(parts.pop("error", "")),
+        details=details,
+        **parts,
+    )
+
+
+def _judge(output: Output, errors: Errors, exit_code: int | None, signal: int | None, now: datetime) -> Parts:
+    if output.error is not None:
+        return _of_error(output.error, errors, now)
+    if errors.retry is not None and exit_code != 0:
+        return _of_retry(errors.retry, now)
+    said = "\n".join(errors.said)
+    if signal is not None:
+        return {"kind": Kind.RETRYABLE, "reason": f"opencode was ended by signal {signal}", "error": said}
+    if exit_code is None:
+        return {"kind": Kind.RETRYABLE, "reason": "opencode ended, nobody saw how", "error": said}
+    if exit_code != 0:
+        return _of_exit(exit_code, errors, said, now)
+    return _of_finish(output, errors, said)
+
+
+def limit_of_retry(retry: Retry, now: datetime) -> limits.Limit | None:
+    """The usage limit for which a retry waits; None when it is an error that passes in seconds."""
+    limit = limits.find(retry.message, now)
+    following = None if retry.next_ms is None else datetime.fromtimestamp(retry.next_ms / 1000, now.tzinfo)
+    far = following is not None and (following - now).total_seconds() > limits.LONG_WAIT_SECONDS
+    if limit is not None and limit.usage:
+        return limits.Limit(True, limit.resets or (following if far else None))
+    return limits.Limit(True, following) if far else None
+
+
+def _of_retry(retry: Retry, now: datetime) -> Parts:
+    limit = limit_of_retry(retry, now)
+    if limit is not None:
+        return _limited(retry.message, limit)
+    reason = f"stopped while the model's error was retried: {retry.message}"
+    return {"kind": Kind.RETRYABLE, "reason": reason, "error": retry.message}
+
+
+def _limited(message: str, limit: limits.Limit) -> Parts:
+    kind = "usage limit" if limit.usage else "rate limit"
+    return {"kind": Kind.LIMITED, "reason": f"{kind}: {message}", "resets_at": limit.resets_at, "error": message}
+
+
+def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
+    """The verdict on an error event."""
+    name = str(error.get("name") or "UnknownError")
+    data = error.get("data")
+    data = data if isinstance(data, dict) else {}
+    message = str(data.get("message") or name)
+    body = str(data.get("responseBody") or "")
+    status = data.get("statusCode")
+    status = status if isinstance(status, int) else None
+    headers = data.get("responseHeaders")
+    headers = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
+    full = "\n".join(text for text in (message, body, *errors.logged[-3:]) if text)
+    rest: Parts = {"error": full, "details": {"error": name} | ({} if status is None else {"status": status})}
+    if name == "MessageAbortedError":
+        return {"kind": Kind.RETRYABLE, "reason": "the turn was aborted", **rest}
+    if name == "MessageOutputLengthError":
+        return {"kind": Kind.INCOMPLETE, "reason": "the answer was cut at its length limit", **rest}
+    limit = limits.find(f"{message}\n{body}", now, headers, status=status) if name != "ContextOverflowError" else None
+    if limit is not None and (limit.usage or status in (None, 429)):
+        return _limited(message, limit) | rest
+    if name == "UnknownError" and status is None:
+        return _of_unknown(message, errors) | rest
+    if status in (401, 403) or name == "ProviderAuthError":
+        return {"kind": Kind.FAILED, "reason": f"the provider refused the credentials: {message}", **rest}
+    passes = data.get("isRetryable") is True or (status is not None and (status >= 500 or status in (408, 409, 425)))
+    if passes or (status is None and _NETWORK.search(message)):
+        return {"kind": Kind.RETRYABLE, "reason": f"the model failed{_with(status)}: {message}", **rest}
+    return {"kind": Kind.FAILED, "reason": f"the model refused{_with(status)}: {message}", **rest}
+
+
+def _with(status: int | None) -> str:
+    return "" if status is None else f" with {status}"
+
+
+def _of_unknown(message: str, errors: Errors) -> Parts:
+    """"Unexpected server error": what it was stands in the log only."""
+    full = "\n".join([message, *errors.said, *errors.logged])
+    if "Session not found" in full:
+        return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True}
+    if (no_model := _NO_MODEL.search(full)) is not None:
+        return {"kind": Kind.FAILED, "reason": f"opencode does not know the model: {no_model[0]}"}
+    if (missing := _NO_DIRECTORY.search(full)) is not None:
+        return {"kind": Kind.RETRYABLE, "reason": f"a file or folder was missing: {missing[0]}"}
+    return {"kind": Kind.RETRYABLE, "reason": f"opencode failed: {message}"}
+
+
+def _of_exit(exit_code: int, errors: Errors, said: str, now: datetime) -> Parts:
+    """An exit code other than 0 without an error event."""
+    if "Session not found" in said:
+        return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True, "error": said}
+    if exit_code in (126, 127):
+        return {"kind": Kind.FAILED, "reason": "opencode could not be started", "error": said}
+    if errors.stream_error is not None and (limit := limits.find(errors.stream_error[1], now)) is not None:
+        return _limited(errors.stream_error[1], limit)
+    last = errors.said[-1] if errors.said else errors.logged[-1] if errors.logged else "it said nothing"
+    reason = f"opencode ended with exit code {exit_code}: {last}"
+    return {"kind": Kind.RETRYABLE, "reason": reason, "error": said or "\n".join(errors.logged)}
+
+
+def _of_finish(output: Output, errors: Errors, said: str) -> Parts:
+    """Exit code 0 without an error event: only a last step that stopped by itself is an end."""
+    if output.reason == "stop" and not output.open_step:
+        if not output.text.strip() and not output.tools:
+            return {"kind": Kind.INCOMPLETE, "reason": "the model answered nothing", "error": said}
+        return {"kind": Kind.SUCCEEDED, "reason": "the agent finished its turn"}
+    if output.steps == 0 and not output.open_step:
+        return {"kind": Kind.INCOMPLETE, "reason": "opencode ended without any output", "error": said}
+    if output.reason == "length":
+        return {"kind": Kind.INCOMPLETE, "reason": "the answer was cut at its length limit", "error": said}
+    if errors.rejected:
+        reason = f"a permission was asked for that nobody could give: {errors.rejected[-1]}"
+        return {"kind": Kind.INCOMPLETE, "reason": reason, "error": said}
+    if output.open_step:
+        return {"kind": Kind.INCOMPLETE, "reason": "the turn ended in the middle of a step", "error": said}
+    return {"kind": Kind.INCOMPLETE, "reason": f"the turn ended early ({output.reason})", "error": said}

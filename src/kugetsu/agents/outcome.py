@@ -1,0 +1,87 @@
+"""What became of one turn of an agent, in terms that are the same for every agent program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+TEXT_LIMIT = 4000
+"""Characters of the agent's last words, and of an error, that go into an outcome: the files keep all of it."""
+REASON_LIMIT = 200
+
+
+class Kind(StrEnum):
+    """The kinds of an outcome."""
+
+    SUCCEEDED = "succeeded"
+    """The agent says that it is done, and its program ended well. Whether the work is good, git and tests tell."""
+    INCOMPLETE = "incomplete"
+    """It ended well, but in the middle: cut at its length, stopped by a refused permission, or without a word."""
+    RETRYABLE = "retryable"
+    """It failed in a way that may pass."""
+    LIMITED = "limited"
+    """A usage limit: nothing helps but to wait; this is no failure of the task."""
+    FAILED = "failed"
+    """It failed in a way that trying again does not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens as the agent reports them; ``total`` includes all of the others."""
+
+    input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    total: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """For events and JSON."""
+        return {
+            "input": self.input,
+            "output": self.output,
+            "reasoning": self.reasoning,
+            "cache_read": self.cache_read,
+            "cache_write": self.cache_write,
+            "total": self.total,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a turn."""
+
+    kind: Kind
+    reason: str
+    """A short sentence for people."""
+    resets_at: str | None = None
+    """When a usage limit ends (UTC); None when nobody said so: the caller decides how long to wait."""
+    session_lost: bool = False
+    """The session is not there any more: a new one helps."""
+    tokens: Tokens | None = None
+    """None when the agent does not tell."""
+    cost: float | None = None
+    """In the currency of the provider's price list (US dollars); None when the agent does not tell."""
+    final_text: str = ""
+    """The agent's last words: a claim, not evidence."""
+    error: str = ""
+    """The error as the program or the provider put it."""
+    details: dict[str, str | int] = field(default_factory=dict)
+    """What the kind was decided from: exit code, signal, status code, the last step's reason."""
+
+
+def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
+    """A text of at most ``limit`` characters: the beginning and the end are kept, the middle is left out."""
+    text = text.strip()
+    if len(text) <= limit:
+        return text
+    head = limit // 2
+    gap = f"\n… {len(text) - limit} characters left out …\n" if limit > 400 else " … "
+    return text[:head].rstrip() + gap + text[-(limit - head - len(gap)) :].lstrip()
+
+
+def sentence(text: str, limit: int = REASON_LIMIT) -> str:
+    """A text as one line, cut at ``limit`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -1,0 +1,70 @@
+"""Runs the scripted model as a process: `python -m kugetsu.agents.scripted_model --port 0`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from kugetsu.agents.scripted_model.isolation import isolate
+from kugetsu.agents.scripted_model.server import ScriptedModel
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until SIGTERM or SIGINT, or until its starter ends when that was asked for. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    recipes = _recipes(options.recipes) if options.recipes else []
+    starter = os.getppid()
+    with ScriptedModel(options.port, recipes) as server:
+        stop = server.stopping
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        if options.home:
+            environment = isolate(options.home, server.url)
+            (Path(options.home) / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+        print(f"listening on {server.url}", flush=True)
+        if options.port_file:
+            _write_whole(Path(options.port_file), f"{server.server_address[1]}\n")
+        if options.until_stdin_closes:
+            threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
+        while not stop.wait(0.5):
+            if options.watch_parent and os.getppid() != starter:
+                break
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kugetsu.agents.scripted_model", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free port")
+    parser.add_argument("--port-file", help="a file to write the port into once it listens")
+    parser.add_argument("--home", help="write an isolated opencode home there, with its environment in environment.json")
+    parser.add_argument("--recipes", help='JSON for messages without a script: [{"match": regex, "script": text}, ...]')
+    parser.add_argument("--watch-parent", action="store_true", help="end when the starting process has ended")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end at the end of stdin")
+    return parser
+
+
+def _recipes(path: str) -> list[tuple[str, str]]:
+    entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    return [(str(entry["match"]), str(entry["script"])) for entry in entries]
+
+
+def _wait_for_end_of_stdin(stop: threading.Event) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    stop.set()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Readers see the whole text or no file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
