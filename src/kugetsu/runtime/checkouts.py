@@ -55,23 +55,32 @@ def find(folder: str) -> Checkout | None:
         folder = parent
 
 
-def here(folder: str, servers: Mapping[str, str] | None = None) -> tuple[str, str, str] | None:
+def here(
+    folder: str, servers: Mapping[str, str] | None = None, *, own: str | None = None
+) -> tuple[str, str, str] | None:
     """(host, owner, repo) that `#N` means when typed in this folder; None outside of a clone.
 
-    The remote `upstream` counts before `github`, `origin` and others; a clone without remotes is `local/…`.
+    The remote `upstream` counts before `github`, `origin` and others; a clone without remotes is `local/…`. `own` is
+    the folder of kugetsu's own clones, whose worktrees are known by their place.
     """
     checkout = find(folder)
     if checkout is None:
         return None
-    named = repositories(checkout, servers)
+    named = repositories(checkout, servers, own=own)
     return parse_repository(named[0][1]) if named else None
 
 
-def repositories(checkout: Checkout, servers: Mapping[str, str] | None = None) -> list[tuple[str | None, str]]:
+def repositories(
+    checkout: Checkout, servers: Mapping[str, str] | None = None, *, own: str | None = None
+) -> list[tuple[str | None, str]]:
     """What a clone is a clone of: (remote, `host/owner/repo`) pairs, the one that `#N` means first.
 
-    A clone without any remote that has a name goes by its own folder, with None for the remote.
+    A clone below `own` is what its path says, whatever URL it comes from. A clone without any remote that has a name
+    goes by its own folder, with None for the remote.
     """
+    inside = os.path.realpath(own) + "/" if own is not None else None
+    if inside is not None and checkout.common_dir.startswith(inside):
+        return [("origin", checkout.common_dir.removeprefix(inside).removesuffix(".git"))]
     found = _named(remotes(checkout.common_dir), checkout, servers)
     if not found or not all(is_host_like(repository.partition("/")[0]) for _, repository in found):
         # No remote, or one like `work:owner/repo`, which git may know how to rewrite.
@@ -83,10 +92,10 @@ def repositories(checkout: Checkout, servers: Mapping[str, str] | None = None) -
 
 
 def matching_remote(
-    checkout: Checkout, repository: str, servers: Mapping[str, str] | None = None
+    checkout: Checkout, repository: str, servers: Mapping[str, str] | None = None, *, own: str | None = None
 ) -> tuple[bool, str | None]:
     """Whether the clone is one of `host/owner/repo`, and by which remote (None: its folder gives the name)."""
-    for remote, name in repositories(checkout, servers):
+    for remote, name in repositories(checkout, servers, own=own):
         if name == repository:
             return True, remote
     return False, None

@@ -60,6 +60,8 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
 
     [] when somebody else has recorded its end. Raises LogWriteFailed when the disk stays full.
     """
+    attempt = ws.state().attempts.get(attempt_id)
+    lease = attempt.lease if attempt is not None else None
     give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
     while True:
         finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
@@ -71,6 +73,10 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
             time.sleep(WRITE_PAUSE_SECONDS)
             continue
         _keep_result(ws, attempt_id, events)
+        if lease is not None:
+            # Nobody asks for it any more; its lock goes with the last process that holds it.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(ws.paths.lease(lease))
         return events
 
 

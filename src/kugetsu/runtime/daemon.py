@@ -18,6 +18,7 @@ from kugetsu.errors import Conflict, KugetsuError
 from kugetsu.runtime import dispatcher, identity, reconciliation
 from kugetsu.runtime import lease as leases
 from kugetsu.runtime.lease import Lease
+from kugetsu.runtime.processes import MARK
 from kugetsu.runtime.workspace import open_workspace
 
 TYPE_CHECKING = False
@@ -95,8 +96,8 @@ class Daemon:
             except KugetsuError as problem:
                 logger.error("{} (hint: {})", problem, problem.hint)
                 pause = ERROR_PAUSE_SECONDS
-            except OSError as problem:
-                logger.opt(exception=problem).error("the dispatcher met the operating system")
+            except Exception as problem:  # noqa: BLE001  a dispatcher that dies at night helps nobody: it says so and goes on
+                logger.opt(exception=problem).error("the dispatcher failed, and tries again")
                 pause = ERROR_PAUSE_SECONDS
             if pause is None:
                 self.stopping = "drained"
@@ -178,6 +179,8 @@ def main() -> int:
     except KugetsuError as problem:
         print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
         return problem.exit_code
+    # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
+    os.environ[MARK] = lease.nonce
     _preload()
     daemon = Daemon(ws, lease)
     daemon.listen()

@@ -31,7 +31,7 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
         plan = claims.plan(state, facts)
         if plan.candidate is None:
             if plan.held:
-                ws.log.transact(partial(claims.hold, held=plan.held, facts=facts))
+                ws.log.transact(partial(claims.hold, planned=plan, facts=facts))
             return started, plan.next_look
         task = state.tasks[plan.candidate]
         lease, offer = make_offer(ws, state, task)

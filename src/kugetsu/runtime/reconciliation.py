@@ -11,7 +11,7 @@ import os
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.domain.draft import Draft
-from kugetsu.runtime import identity, lease, liveness
+from kugetsu.runtime import identity, liveness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     ending = _ending(ws, attempt)
     from kugetsu.runtime.conclusion import conclude
 
-    recorded = conclude(ws, attempt.id, ending)
-    lease.forget(ws.paths.leases, attempt.lease)
-    return bool(recorded)
+    return bool(conclude(ws, attempt.id, ending))
 
 
 def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:

@@ -74,7 +74,7 @@ def resolve(
         worktree = None  # not made yet: the clone around it, if any, means nothing
     for folder, origin in ((worktree, "worktree"), (cwd, "here")):
         if folder is not None:
-            found = _as_clone(repository, folder, servers, origin)
+            found = _as_clone(repository, folder, servers, origin, paths.repositories)
             if found is not None:
                 return found
     place = (registered or {}).get(repository) or {}
@@ -154,11 +154,13 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
         yield
 
 
-def _as_clone(repository: str, folder: str, servers: Mapping[str, str] | None, origin: str) -> Repository | None:
+def _as_clone(
+    repository: str, folder: str, servers: Mapping[str, str] | None, origin: str, own: str
+) -> Repository | None:
     checkout = checkouts.find(folder)
     if checkout is None:
         return None
-    matches, remote = checkouts.matching_remote(checkout, repository, servers)
+    matches, remote = checkouts.matching_remote(checkout, repository, servers, own=own)
     if not matches:
         return None
     return Repository(repository, checkout.home, checkout.common_dir, remote, origin)
@@ -185,7 +187,8 @@ def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -
     paths.make(folder)
     for entry in os.listdir(folder):
         if entry.startswith(f".{name}.") and entry.endswith(".part"):
-            shutil.rmtree(f"{folder}/{entry}")  # ours, left by a clone that was killed: the lock says none is at work
+            # Ours, left by a clone that was killed. Its git may live on for a moment: the rest goes the next time.
+            shutil.rmtree(f"{folder}/{entry}", ignore_errors=True)
     part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
     try:
         git(["init", "-q", "--bare", part])

@@ -170,8 +170,7 @@ def _keep(path: str, name: str, commit: str, tree: str | None, left_out: list[st
         if old is None:
             git(["update-ref", "-m", "kugetsu rescue", f"refs/heads/{branch}", commit, "0" * len(commit)], path)
             return Rescue(branch, commit, left_out)
-        same = old == commit if tree is None else _same_work(path, old, commit)
-        if same:
+        if old == commit or (tree is not None and _same_work(path, old, commit)):
             return Rescue(branch, old, left_out)
     raise GitFailed(f"over {_TRIES} branches are named {base}", "look at them and delete some: git branch --list")
 
