@@ -1,0 +1,122 @@
+"""Evidence says what git says, and says so when it cannot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kugetsu.runtime.evidence import Evidence, collect
+from runtime.repos import Place, commit, place, run, sample
+
+__all__ = ["place", "sample"]
+
+
+@pytest.fixture
+def base(sample: Place) -> str:
+    """The base commit, with a branch for the issue checked out in the clone."""
+    run(sample.clone, "switch", "-q", "-c", "fix/issue-1")
+    return run(sample.clone, "rev-parse", "HEAD")
+
+
+def look(sample: Place, base: str) -> Evidence:
+    evidence = collect(str(sample.clone), base, "fix/issue-1")
+    assert json.loads(json.dumps(evidence.as_data())) == evidence.as_data()
+    return evidence
+
+
+def test_an_untouched_worktree_shows_nothing(sample: Place, base: str) -> None:
+    assert look(sample, base).as_data() == {
+        "ahead": 0,
+        "branch": "fix/issue-1",
+        "commits": 0,
+        "dirty": 0,
+        "exists": True,
+        "head": base,
+        "names": [],
+        "pushed": True,
+        "untracked": 0,
+    }
+
+
+def test_commits_are_counted_since_the_base_and_the_last_is_shown(sample: Place, base: str) -> None:
+    commit(sample.clone, "a", message="one")
+    head = commit(sample.clone, "b", message="two words")
+    evidence = look(sample, base)
+    assert (evidence.commits, evidence.head, evidence.subject) == (2, head, "two words")
+    assert (evidence.ahead, evidence.pushed) == (2, False)
+    run(sample.clone, "push", "-q", "origin", "fix/issue-1")
+    evidence = look(sample, base)
+    assert (evidence.commits, evidence.ahead, evidence.pushed) == (2, 0, True)
+
+
+def test_uncommitted_files_are_counted_and_named(sample: Place, base: str) -> None:
+    (sample.clone / "README").write_text("changed\n")
+    (sample.clone / "staged with space").write_text("x")
+    run(sample.clone, "add", "staged with space")
+    (sample.clone / "ignored").write_text("x")
+    (sample.clone / "new").mkdir()
+    for number in range(20):
+        (sample.clone / "new" / f"{number}").write_text("x")
+    evidence = look(sample, base)
+    assert (evidence.dirty, evidence.untracked) == (2, 1)
+    assert sorted(evidence.names) == ["README", "new/", "staged with space"]
+
+
+def test_a_name_that_is_no_text_can_be_kept_as_json(sample: Place, base: str) -> None:
+    with open(bytes(sample.clone) + b"/\xff\xfe", "w") as file:
+        file.write("x")
+    assert look(sample, base).untracked == 1
+
+
+def test_a_conflict_in_the_middle_of_a_merge_is_told(sample: Place, base: str) -> None:
+    commit(sample.clone, "README", "ours\n")
+    run(sample.clone, "switch", "-q", "-c", "other", base)
+    commit(sample.clone, "README", "theirs\n")
+    with pytest.raises(AssertionError):
+        run(sample.clone, "merge", "fix/issue-1")
+    evidence = look(sample, base)
+    assert (evidence.operation, evidence.dirty, evidence.names) == ("merge", 1, ["README"])
+    assert evidence.branch == "other"
+
+
+def test_a_detached_head_has_no_branch(sample: Place, base: str) -> None:
+    run(sample.clone, "switch", "-q", "--detach")
+    assert "branch" not in look(sample, base).as_data()
+
+
+def test_a_worktree_that_is_gone_leaves_its_branch(sample: Place, base: str) -> None:
+    head = commit(sample.clone)
+    run(sample.clone, "switch", "-q", "main")
+    evidence = collect("/gone", base, "fix/issue-1", repository_path=str(sample.clone))
+    assert (evidence.exists, evidence.commits, evidence.head, evidence.dirty) == (False, 1, head, None)
+    assert evidence.problem is not None
+    assert collect("/gone", base, "fix/issue-1").as_data() == {
+        "exists": False, "branch": "fix/issue-1", "names": [], "problem": "the worktree is gone",
+    }  # fmt: skip
+
+
+def test_a_base_that_is_gone_is_a_problem_and_no_crash(sample: Place, base: str) -> None:
+    evidence = look(sample, "0123456789" * 4)
+    assert evidence.commits is None
+    assert evidence.head == base
+    assert "log failed" in (evidence.problem or "")
+
+
+def test_a_broken_worktree_is_a_problem_and_no_crash(sample: Place, base: str) -> None:
+    (sample.clone / ".git" / "HEAD").unlink()
+    evidence = look(sample, base)
+    assert evidence.exists
+    assert "not a git repository" in (evidence.problem or "")
+
+
+def test_without_a_remote_nothing_is_pushed(sample: Place, base: str) -> None:
+    run(sample.clone, "remote", "remove", "origin")
+    commit(sample.clone)
+    evidence = look(sample, base)
+    assert (evidence.ahead, evidence.pushed) == (1, False)
+
+
+def test_looking_takes_no_lock(sample: Place, base: str) -> None:
+    (sample.clone / ".git" / "index.lock").write_text("")
+    assert look(sample, base).problem is None
