@@ -61,6 +61,12 @@ class EventLog(Protocol):
         is passed on. Raises LogDamaged, LogWriteFailed.
         """
 
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Append events that no decision rests on, all or nothing, durably; cheaper than `transact` among many writers.
+
+        Raises LogDamaged, LogWriteFailed.
+        """
+
     def read(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
         """The committed events with ``after`` < seq <= ``until``, in order, verified."""
 

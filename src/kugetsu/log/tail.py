@@ -69,6 +69,10 @@ class Tail:
         cursor.seq += len(block.events)
         cursor.sha = block.sha
 
+    def has_grown(self) -> bool:
+        """Whether the open segment has more bytes than were read; cheap, and blind to a next segment."""
+        return self._segment != self.cursor.segment or self._length() != self.cursor.offset
+
     def close(self) -> None:
         """Close the segment; the cursor stays, and reading on opens it again."""
         if self._fd >= 0:

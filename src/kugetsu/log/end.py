@@ -1,0 +1,74 @@
+"""The log's end, found without folding what comes before it: for events that no decision rests on."""
+
+from __future__ import annotations
+
+import os
+
+import orjson
+
+from kugetsu.log.codec import DIGEST_SIZE, GENESIS, verified
+from kugetsu.log.segments import Cursor, first_seqs, name
+
+_LAST_LINES = 4096
+"""Bytes read from the end to find the last event; a longer one is left to who reads the whole tail."""
+
+
+class End:
+    """Remembers where the log ended last, and looks again. Only for whoever holds the log's lock."""
+
+    __slots__ = ("_cursor", "_directory", "inode")
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._cursor: Cursor | None = None
+        self.inode = 0
+
+    def find(self) -> Cursor | None:
+        """The place after the last event, when the log ends with a whole transaction whose last line fits the digest
+        stated before it; None when it does not, or when that cannot be told from the last bytes."""
+        segment = self._segment()
+        while segment:
+            path = os.path.join(self._directory, name(segment))
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:
+                return None
+            known = self._cursor
+            if known is not None and known.offset == status.st_size and self.inode == status.st_ino:
+                found: Cursor | None = known
+            else:
+                found = self._look(path, segment, status.st_size)
+                self.inode = status.st_ino
+            if found is None or not os.access(os.path.join(self._directory, name(found.seq + 1)), os.F_OK):
+                self._cursor = found
+                return found.copy() if found else None
+            self._cursor = None
+            segment = self._segment()
+        return None
+
+    def moved(self, cursor: Cursor) -> None:
+        """The caller appended up to ``cursor``."""
+        self._cursor = cursor
+
+    def _segment(self) -> int:
+        if self._cursor is not None:
+            return self._cursor.segment
+        firsts = first_seqs(self._directory)
+        return firsts[-1] if firsts else 0
+
+    def _look(self, path: str, segment: int, size: int) -> Cursor | None:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.pread(fd, _LAST_LINES, max(0, size - _LAST_LINES))
+        finally:
+            os.close(fd)
+        start = data.rfind(b"\n", 0, -1) + 1
+        if not data.endswith(b"\n") or (not start and segment != 1):
+            return None
+        previous = data[start - 3 - DIGEST_SIZE : start - 3] if start else GENESIS
+        line = data[start:-1]
+        sha = verified(previous, line)
+        if sha is None:
+            return None
+        event = orjson.loads(line)
+        return None if "more" in event else Cursor(segment, size, event["seq"], sha)
