@@ -1,0 +1,8 @@
+"""`python -m kugetsu`."""
+
+import sys
+
+from kugetsu.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""One call of a command: its arguments, the workspace, and the two ways out: data to stdout, talk to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+    from kugetsu.views.screen import Screen
+
+
+class Call:
+    """What a command's function gets. The workspace is opened, the screen measured when they are first asked for."""
+
+    def __init__(self, args: argparse.Namespace, environment: Mapping[str, str], command: str) -> None:
+        self.args = args
+        self.environment = environment
+        self.command = command
+        self.json: bool = getattr(args, "json", False)
+        self._workspace: Workspace | None = None
+        self._screen: Screen | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The KUGETSU_DIR of the environment; raises BadInput for settings that cannot be understood."""
+        if self._workspace is None:
+            from kugetsu.runtime.workspace import open_workspace
+
+            self._workspace = open_workspace(self.environment, self.command)
+        return self._workspace
+
+    def state(self) -> State:
+        """The fold of the log now."""
+        return self.workspace.state()
+
+    def ready(self) -> State:
+        """The state, of a directory that is set up; raises KugetsuError with the remedy when it is not."""
+        from kugetsu.domain.decide.queue import require_initialised
+
+        state = self.state()
+        require_initialised(state)
+        return state
+
+    @property
+    def screen(self) -> Screen:
+        """Where `show` shows, as it is now."""
+        if self._screen is None:
+            from kugetsu import clock
+            from kugetsu.views.screen import Screen
+
+            terminal = sys.stdout.isatty()
+            colour = terminal and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
+            host = self.workspace.config.default_host()
+            self._screen = Screen(width=self._width(terminal), colour=colour, now=clock.now(), default_host=host)
+        return self._screen
+
+    def forget_screen(self) -> None:
+        """Measure the screen and read the clock again at the next use."""
+        self._screen = None
+
+    def _width(self, terminal: bool) -> int | None:
+        given = self.environment.get("COLUMNS", "")
+        if given.isascii() and given.isdigit() and int(given[:6]) > 0:
+            return max(int(given[:6]), 40)
+        if not terminal:
+            return None
+        try:
+            return max(os.get_terminal_size(sys.stdout.fileno()).columns, 40)
+        except OSError:
+            return 80
+
+    def show(self, data: Any, lines: Iterable[str]) -> None:
+        """Print ``data`` when `--json` was given, else the ``lines``."""
+        if self.json:
+            print_json(data)
+        else:
+            for line in lines:
+                print(line)
+
+    def say(self, *lines: str) -> None:
+        """Talk, to stderr; KUGETSU_VERBOSITY=quiet wants none."""
+        if self.environment.get("KUGETSU_VERBOSITY", "").lower() == "quiet":
+            return
+        if self._workspace is not None and self._workspace.config.text("KUGETSU_VERBOSITY") == "quiet":
+            return
+        sys.stdout.flush()
+        for line in lines:
+            print(line, file=sys.stderr)
+
+    def close(self) -> None:
+        """Give the log's descriptors back."""
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
+
+
+def print_json(data: Any, *, compact: bool = False) -> None:
+    """One JSON document to stdout; ``compact``: on one line."""
+    import orjson
+
+    try:
+        text = orjson.dumps(data, option=0 if compact else orjson.OPT_INDENT_2).decode()
+    except TypeError:  # a path of the machine that is no Unicode text
+        import json
+
+        text = json.dumps(data, indent=None if compact else 2)
+    print(text)

@@ -1,0 +1,48 @@
+"""Every command: its name, the module that has it, and its one line of help. Only that one module is imported."""
+
+from __future__ import annotations
+
+#: name → (module of kugetsu.cli, summary), in the order of `kugetsu --help`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("setup", "set up KUGETSU_DIR: settings, env files, the base and PM sessions"),
+    "start": ("work", "start an agent on an issue now"),
+    "continue": ("work", "the next turn in an issue's session"),
+    "status": ("status", "one screen: daemon, slots, queue, what wants a look"),
+    "list": ("sessions", "sessions: state, agent, worktree, branch, pull request"),
+    "destroy": ("sessions", "end a session; keeps what is dirty or unpushed"),
+    "queue list": ("queue", "tasks that run, wait or failed"),
+    "queue stats": ("queue", "tasks by state, and what they took"),
+    "queue enqueue": ("queue", "queue a task for an issue"),
+    "queue dequeue": ("queue", "take a waiting task out of the queue without running it"),
+    "queue cancel": ("queue", "cancel a task; the agent that works on it is stopped"),
+    "queue retry": ("queue", "let a finished, parked or pausing task go on now"),
+    "queue clear": ("queue", "retire old finished tasks; --all cancels everything that waits"),
+    "queue-daemon start": ("daemon", "start the daemon that takes tasks from the queue"),
+    "queue-daemon stop": ("daemon", "stop the daemon; agents that run go on"),
+    "queue-daemon restart": ("daemon", "stop and start it; running agents are adopted again"),
+    "queue-daemon status": ("daemon", "whether the daemon runs, since when"),
+    "queue-daemon logs": ("daemon", "the daemon's own log"),
+    "logs": ("logs", "the latest agent logs, or one to read or follow"),
+    "history": ("history", "the audit trail: every event, its cause, who did it"),
+    "why": ("why", "why a task is not running, or what led to an event"),
+    "replay": ("replay", "the state at any point of the past"),
+    "log verify": ("eventlog", "check every line of the event log"),
+    "log repair": ("eventlog", "mend an unfinished write at the log's end"),
+    "log stats": ("eventlog", "events, bytes and segments of the log"),
+    "config list": ("settings", "every setting, and where its value comes from"),
+    "config get": ("settings", "the value of a setting"),
+    "config set": ("settings", "write a setting into the file `config`"),
+}
+
+#: What a group does when no verb follows; a group that is not here needs one.
+DEFAULT_VERB = {"config": "config list"}
+
+
+def groups() -> list[str]:
+    """The words that need another one behind them."""
+    return list(dict.fromkeys(name.partition(" ")[0] for name in COMMANDS if " " in name))
+
+
+def members(group: str) -> list[str]:
+    """The commands of a group."""
+    return [name for name in COMMANDS if name.startswith(group + " ")]

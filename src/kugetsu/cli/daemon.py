@@ -1,0 +1,107 @@
+"""`kugetsu queue-daemon …`: start, stop, restart, status, logs."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+#: Lines of the daemon's log that are shown unless asked for more.
+LINES = 40
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _stop_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--drain", action="store_true", help="start nothing new, and wait until running agents ended")
+
+
+def _logs_arguments(parser: Parser) -> None:
+    parser.add_argument("-n", "--lines", type=int, default=LINES, metavar="N", help=f"how many (default {LINES})")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines until Ctrl-C")
+
+
+def _start(call: Call) -> int:
+    from kugetsu.runtime import daemon_control
+
+    started, pid = daemon_control.start(call.workspace)
+    _told(call, started, pid, "started" if started else "runs already")
+    return 0
+
+
+def _restart(call: Call) -> int:
+    from kugetsu.runtime import daemon_control
+
+    call.ready()
+    started, pid = daemon_control.restart(call.workspace)
+    _told(call, started, pid, "restarted" if started else "runs already")
+    return 0
+
+
+def _told(call: Call, started: bool, pid: int, verb: str) -> None:
+    call.show({"started": started, "pid": pid, "state": "running"}, [f"the daemon {verb}, pid {pid}"])
+
+
+def _stop(call: Call) -> int:
+    from kugetsu.runtime import daemon_control
+
+    state = call.ready()
+    live = sorted(state.attempts)
+    if call.args.drain and live and not call.json:
+        call.say(f"waits for {', '.join(live)} to end")
+    stopped = daemon_control.stop(call.workspace, drain=call.args.drain)
+    left = sorted(call.state().attempts)
+    said = "the daemon stopped" if stopped else "no daemon runs"
+    if left:
+        said += f"; {', '.join(left)} {'goes' if len(left) == 1 else 'go'} on, their runners own them"
+    call.show({"stopped": stopped, "state": "stopped", "live": left}, [said])
+    return 0
+
+
+def _status(call: Call) -> int:
+    from kugetsu.runtime import daemon_control
+    from kugetsu.views import times
+
+    known = daemon_control.of_state(call.workspace, call.ready())
+    data = {"running": known.running, "state": known.state, "pid": known.pid, "since": known.since}
+    said = f"the daemon is {known.state}"
+    if known.running:
+        said = f"the daemon is {known.state}, pid {known.pid}"
+    if known.since is not None:
+        said += f", since {times.moment(known.since, call.screen.now)}"
+    call.show(data, [said])
+    if not known.running and not call.json:
+        call.say("start it: kugetsu queue-daemon start")
+    return 0
+
+
+def _logs(call: Call) -> int:
+    from kugetsu.cli import tailing
+
+    path = f"{call.workspace.paths.logs}/daemon.log"
+    count = max(call.args.lines, 0)
+    lines = tailing.last_lines(path, count)
+    if lines is None and not call.args.follow:
+        call.ready()
+        print("the daemon has written no log yet")
+        call.say("start it: kugetsu queue-daemon start")
+        return 0
+    tailing.print_lines(lines or [])
+    if call.args.follow:
+        for part in tailing.follow(path):
+            if part is not None:
+                tailing.print_lines(part)
+    return 0
+
+
+COMMANDS = {
+    "queue-daemon start": ("[--json]", "Started twice it says so and exits with 0.", _arguments, _start),
+    "queue-daemon stop": ("[--drain] [--json]", "", _stop_arguments, _stop),
+    "queue-daemon restart": ("[--json]", "", _arguments, _restart),
+    "queue-daemon status": ("[--json]", "", _arguments, _status),
+    "queue-daemon logs": ("[-n N] [-f]", "", _logs_arguments, _logs),
+}

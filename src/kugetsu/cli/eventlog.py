@@ -1,0 +1,156 @@
+"""`kugetsu log …`: verify, repair, stats."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.log.verification import Problem
+
+#: Exit status when the log is damaged (errors.LogDamaged).
+DAMAGED = 6
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "seq": problem.seq,
+            "segment": problem.segment,
+            "offset": problem.offset,
+            "kind": problem.kind,
+            "text": problem.text,
+        }
+        for problem in found
+    ]
+
+
+def _problem_lines(found: Sequence[Problem]) -> list[str]:
+    from kugetsu.views.text import line
+
+    return [
+        line(f"  event {problem.seq or '?'}  {problem.segment} byte {problem.offset}  {problem.kind}: {problem.text}")
+        for problem in found
+    ]
+
+
+def _verify(call: Call) -> int:
+    from kugetsu.domain import invariants
+
+    found = call.workspace.log.verify()
+    refused: list[dict[str, Any]] = []
+    broken: list[str] = []
+    if found.ok:
+        state = call.state()
+        refused, broken = state.violations, invariants.broken(state)
+    torn = found.torn
+    data = {
+        "ok": found.ok,
+        "events": found.count,
+        "segments": found.segments,
+        "head": {"seq": found.head.seq, "sha": found.head.sha},
+        "problems": _problems(found.problems),
+        "torn": {"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes} if torn else None,
+        "violations": refused,
+        "invariants": broken,
+    }
+    lines = [f"{found.count} events in {found.segments} segments verify, head {found.head}"]
+    if found.problems:
+        lines = [f"the log is damaged in {len(found.problems)} places; {found.count} events verify"]
+        lines += _problem_lines(found.problems)
+    if torn is not None:
+        lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
+    lines += [f"  event {entry['seq']}  refused: {entry['text']}" for entry in refused]
+    lines += [f"  invariant broken: {text}" for text in broken]
+    if not found.count and found.ok:
+        lines = ["the log is empty"]
+    call.show(data, lines)
+    if not call.json:
+        _say_what_helps(call, bool(found.problems), torn is not None)
+    return 0 if found.ok else DAMAGED
+
+
+def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
+    from kugetsu.log.damage import HINT
+
+    if damaged:
+        call.say(f"hint: {HINT}")
+    elif torn:
+        call.say("hint: kugetsu log repair")
+
+
+def _repair(call: Call) -> int:
+    done = call.workspace.log.repair()
+    from kugetsu.views.wording import words
+
+    data = {
+        "mended": done.mended,
+        "event": done.event["seq"] if done.event is not None else None,
+        "problems": _problems(done.problems),
+    }
+    if done.problems:
+        said = [
+            "nothing was done: the log is damaged, and a repair would have to guess",
+            *_problem_lines(done.problems),
+        ]
+    elif done.event is not None:
+        said = [f"mended: {words(done.event)} (event {done.event['seq']})"]
+    else:
+        said = ["mended: the last newline was missing" if done.mended else "nothing to mend: the log ends whole"]
+    call.show(data, said)
+    if done.problems and not call.json:
+        _say_what_helps(call, True, False)
+    return DAMAGED if done.problems else 0
+
+
+def _stats(call: Call) -> int:
+    found = call.workspace.log.stats()
+    data = {
+        "events": found.events,
+        "bytes": found.bytes,
+        "segments": found.segments,
+        "first_at": found.first_at,
+        "last_at": found.last_at,
+        "types": dict(sorted(found.types.items(), key=lambda item: (-item[1], item[0]))),
+    }
+    call.show(data, [] if call.json else _stat_lines(call, data))
+    return 0
+
+
+def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
+    from kugetsu.views import times
+    from kugetsu.views.text import Column, table
+
+    if not data["events"]:
+        return ["the log is empty"]
+    now = call.screen.now
+    lines = [
+        f"{data['events']} events, {times.amount(data['bytes'])} bytes in {data['segments']} segments, "
+        f"{times.moment(data['first_at'], now)} to {times.moment(data['last_at'], now)}"
+    ]
+    rows = [[name, str(number)] for name, number in data["types"].items()]
+    return lines + table(call.screen, [Column("TYPE"), Column("EVENTS", right=True)], rows)
+
+
+COMMANDS = {
+    "log verify": (
+        "[--json]",
+        "Exits with 6 when the log is damaged; an unfinished write at its end is no damage.",
+        _arguments,
+        _verify,
+    ),
+    "log repair": (
+        "[--json]",
+        "What is cut off is kept in log/torn/. Damage elsewhere is reported, never guessed away.",
+        _arguments,
+        _repair,
+    ),
+    "log stats": ("[--json]", "", _arguments, _stats),
+}

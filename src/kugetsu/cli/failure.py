@@ -1,0 +1,102 @@
+"""How an error reaches the user: one line and its remedy, or a JSON object; the traceback only when asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kugetsu.errors import KugetsuError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def report(error: Exception, arguments: Sequence[str]) -> int:
+    """Tell ``error``; returns the exit status."""
+    own = _before_dashes(arguments)
+    if "--debug" in own:
+        import traceback
+
+        traceback.print_exception(error)
+    known = error if isinstance(error, KugetsuError) else _as_known(error)
+    try:
+        sys.stdout.flush()
+        if "--json" in own:
+            _print_json(known)
+        else:
+            _print_lines(known)
+    except OSError:  # nobody reads, or the disk that takes the output is full: the status still tells
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return known.exit_code
+
+
+def _before_dashes(arguments: Sequence[str]) -> Sequence[str]:
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _print_json(error: KugetsuError) -> None:
+    from kugetsu.cli.call import print_json
+
+    print_json(
+        {
+            "error": {
+                "code": error.code,
+                "message": error.message,
+                "hint": error.hint,
+                "exit_code": error.exit_code,
+            }
+        }
+    )
+    sys.stdout.flush()
+
+
+def _print_lines(error: KugetsuError) -> None:
+    from kugetsu.views.text import line
+
+    red = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    start, end = ("\x1b[31m", "\x1b[0m") if red else ("", "")
+    print(f"kugetsu: {start}error:{end} {line(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {line(error.hint)}", file=sys.stderr)
+
+
+def _as_known(error: Exception) -> KugetsuError:
+    """An operating system's refusal, or a fault of kugetsu itself, as an error with its remedy."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        return KugetsuError(f"{place}{error.strerror.lower()}", _remedy(error))
+    kept = _keep(error)
+    place = f"its details are in {kept}" if kept else "see its details with --debug"
+    summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return KugetsuError(f"this is a fault in kugetsu: {summary}", place)
+
+
+def _remedy(error: OSError) -> str:
+    import errno
+
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space; nothing that was reported as done is lost"
+    return "--debug shows where it happened"
+
+
+def _keep(error: Exception) -> str | None:
+    """Write the traceback to KUGETSU_DIR/logs/kugetsu.log; its path, None when it could not be written there."""
+    from kugetsu.paths import Paths
+
+    try:
+        paths = Paths.of(os.environ)
+        if not os.path.isdir(paths.root):
+            return None
+        from loguru import logger
+
+        place = f"{paths.make(paths.logs)}/kugetsu.log"
+        logger.remove()
+        number = logger.add(place, rotation="1 MB", retention=3, backtrace=False, diagnose=False, catch=False)
+        logger.opt(exception=error).error("{}", " ".join(sys.argv[1:3]))
+        logger.remove(number)
+    except (OSError, KugetsuError, ImportError):
+        return None
+    return place

@@ -1,0 +1,166 @@
+"""`kugetsu history`: the audit trail of an issue, a task, an attempt, a session, or of everything."""
+
+from __future__ import annotations
+
+from kugetsu.errors import BadInput, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.cli.subjects import Subject
+    from kugetsu.domain.gates import Verdict
+    from kugetsu.domain.state import State, Task
+
+    Event = dict[str, Any]
+
+ABOUT = """\
+Each row: the event's number, the time, what kind of event, the attempt, what happened, and the event it follows from
+(because N) or how long after the claim it came (+2.1s). Times are in this machine's zone, which the first row names.
+--json prints the events themselves, one JSON object a line, their times in UTC."""
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", help="whose events")
+    parser.add_argument("--all", action="store_true", help="every event of the log")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new events as they come, until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="one event a line, as the log has it; errors too")
+
+
+def _history(call: Call) -> int:
+    from kugetsu.cli import subjects
+
+    args = call.args
+    if (args.subject is None) == (not args.all):
+        problem = "whose history?" if args.subject is None else "either a subject or --all"
+        raise BadInput(f"kugetsu history: {problem}", f"write {subjects.FORMS}, or --all")
+    if args.all:
+        return _everything(call)
+    subject = subjects.subject(call.workspace, args.subject)
+    events = list(subject.events(call.workspace))
+    if not events and not (args.follow and subject.kind in ("issue", "session")):
+        raise _unknown(call, subject)
+    if call.json:
+        _print_events(events)
+        _follow_json(call, subject, events)
+        return 0
+    _told(call, subject, events)
+    return 0
+
+
+def _unknown(call: Call, subject: Subject) -> NotFound:
+    call.ready()
+    hint = "kugetsu queue list --all" if subject.kind in ("task", "attempt") else f"kugetsu start {subject} MESSAGE"
+    return NotFound(f"nothing ever happened to {subject}", hint if subject.kind != "session" else "kugetsu list --all")
+
+
+def _told(call: Call, subject: Subject, events: list[Event]) -> None:
+    from kugetsu.views import history
+
+    screen = call.screen
+    summary = history.Summary()
+    for event in events:
+        summary.add(event)
+    subjects = len({event["task"] for event in events if event.get("task")}) > 1
+    last = events[-1]["seq"] if events else 0
+    rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects)
+    for line in history.header(str(subject), summary, screen):
+        print(line)
+    for event in events:
+        for line in rows.lines(event):
+            print(line)
+    if call.args.follow:
+        for event in _coming(call, subject, last):
+            for line in rows.lines(event):
+                print(line, flush=True)
+    state = call.state()
+    task = _task_of(state, subject, summary.task)
+    for line in history.footer(task, _closed(call, state, task), str(subject), screen):
+        print(line)
+
+
+def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
+    if subject.kind == "issue":
+        mine = [task for task in state.tasks.values() if task.issue == subject.key]
+        open_ones = [task for task in mine if task.state in ("notified", "pending", "parked")]
+        return next(iter(open_ones), mine[-1] if mine else None)
+    return state.tasks.get(latest) if latest is not None else None
+
+
+def _closed(call: Call, state: State, task: Task | None) -> Verdict | None:
+    if task is None:
+        return None
+    from kugetsu.cli.why import facts_now
+    from kugetsu.domain import gates
+
+    return gates.first_closed(state, task, facts_now(call.workspace, state))
+
+
+def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:
+    """New events as they come; a task's or attempt's stream ends with it."""
+    for event in call.workspace.log.follow(after):
+        if event is None:
+            if subject is not None and _over(call, subject):
+                return
+        elif subject is None or subject.concerns(event):
+            yield event
+
+
+def _over(call: Call, subject: Subject) -> bool:
+    state = call.state()
+    if subject.kind == "attempt":
+        return subject.attempt not in state.attempts
+    if subject.kind == "task":
+        task = state.tasks.get(subject.key)
+        return task is None or task.state in ("completed", "error", "cancelled")
+    return False
+
+
+def _print_events(events: Iterator[Event] | list[Event]) -> None:
+    from kugetsu.cli.call import print_json
+
+    for event in events:
+        print_json(event, compact=True)
+
+
+def _follow_json(call: Call, subject: Subject | None, events: list[Event]) -> None:
+    if not call.args.follow:
+        return
+    import sys
+
+    sys.stdout.flush()
+    for event in _coming(call, subject, events[-1]["seq"] if events else 0):
+        _print_events([event])
+        sys.stdout.flush()
+
+
+def _everything(call: Call) -> int:
+    from kugetsu.views import history
+
+    log = call.workspace.log
+    last: Event | None = None
+    if call.json:
+        for last in log.read():
+            _print_events([last])
+        _follow_json(call, None, [last] if last else [])
+        return 0
+    head = log.head().seq
+    if not head:
+        print("nothing has happened yet")
+        call.say("next: kugetsu init")
+        return 0
+    rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True)
+    for last in log.read():
+        for line in rows.lines(last):
+            print(line)
+    if call.args.follow:
+        for event in _coming(call, None, last["seq"] if last else 0):
+            for line in rows.lines(event):
+                print(line, flush=True)
+    return 0
+
+
+COMMANDS = {"history": ("REF|TASK|ATTEMPT|SESSION|--all [-f] [--json]", ABOUT, _arguments, _history)}

@@ -1,0 +1,241 @@
+"""`kugetsu logs`: the latest agent logs, or one to read or follow."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import BadInput, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.cli.subjects import Subject
+    from kugetsu.views.agentlog import Reader
+
+#: Agent logs that are listed unless asked for more.
+LATEST = 5
+MOST = 1000
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("what", nargs="*", metavar="N|REF|TASK|ATTEMPT", help=f"how many (default {LATEST}), or whose")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the attempt ends")
+    parser.add_argument("--raw", action="store_true", help="the agent's output as it is")
+
+
+def _logs(call: Call) -> int:
+    count, text = _split(call.args.what)
+    if text is None and (call.args.follow or call.args.raw):
+        live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
+        if len(live) != 1:
+            names = ", ".join(attempt.id for attempt in live) or "none runs"
+            raise BadInput("kugetsu logs: whose log?", f"kugetsu logs ATTEMPT -f; live: {names}")
+        text = live[0].id
+    if text is None:
+        return _list(call, count)
+    return _read(call, _attempt(call, text))
+
+
+def _split(words: list[str]) -> tuple[int, str | None]:
+    count, text = LATEST, None
+    for word in words:
+        if word.isascii() and word.isdigit() and len(word) < 7:
+            count = min(max(int(word), 1), MOST)
+        elif text is None:
+            text = word
+        else:
+            raise BadInput(f"kugetsu logs: one log at a time, not also {word[:40]!r}", "kugetsu logs --help")
+    return count, text
+
+
+# --- the list ---------------------------------------------------------------------------------------------------
+
+
+def _list(call: Call, count: int) -> int:
+    from kugetsu.views import agentlog
+
+    state = call.ready()
+    runs = call.workspace.paths.runs
+    found = []
+    for attempt in _latest(runs, count):
+        live = state.attempts.get(attempt)
+        task = state.tasks.get(attempt.partition(".")[0])
+        found.append(
+            {
+                "attempt": attempt,
+                "issue": task.issue if task is not None else None,
+                "state": live.state if live is not None else "ended",
+                "path": f"{runs}/{attempt}/output.jsonl",
+                "bytes": _size(f"{runs}/{attempt}/output.jsonl"),
+                "changed_at": _changed_at(f"{runs}/{attempt}"),
+            }
+        )
+    lines = agentlog.list_lines(found, call.screen)
+    call.show({"logs": found}, lines or ["no agent has run yet"])
+    if not call.json:
+        call.say(f"read one: kugetsu logs {found[-1]['attempt']}" if found else "next: kugetsu start REF MESSAGE")
+    return 0
+
+
+def _latest(runs: str, count: int) -> list[str]:
+    """The attempts that wrote last, the latest last."""
+    try:
+        names = os.listdir(runs)
+    except FileNotFoundError:
+        return []
+    names.sort(key=lambda name: (_mtime(f"{runs}/{name}"), name))
+    return names[-count:]
+
+
+def _mtime(folder: str) -> float:
+    for path in (f"{folder}/output.jsonl", folder):
+        try:
+            return os.stat(path).st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def _changed_at(folder: str) -> str:
+    from kugetsu import clock
+
+    return clock.from_epoch(_mtime(folder))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+# --- one log ----------------------------------------------------------------------------------------------------
+
+
+def _attempt(call: Call, text: str) -> str:
+    """The attempt whose log is meant: itself, or the latest one of a task, issue or session. Raises NotFound."""
+    from kugetsu.cli import subjects
+
+    state = call.ready()
+    subject = subjects.subject(call.workspace, text)
+    if subject.attempt is not None:
+        if os.path.isdir(call.workspace.paths.run(subject.attempt)):
+            return subject.attempt
+    else:
+        live = [attempt.id for attempt in state.attempts.values() if subject.key in (attempt.task, attempt.session)]
+        made = live or [event["attempt"] for event in _claims(call, subject)]
+        if made:
+            return str(made[-1])
+    raise NotFound(f"there is no agent log of {subject}", f"kugetsu history {subject}")
+
+
+def _claims(call: Call, subject: Subject) -> list[dict[str, str]]:
+    return [event for event in subject.events(call.workspace) if event["type"] == "attempt.claimed"]
+
+
+def _read(call: Call, attempt: str) -> int:
+    from kugetsu.cli import tailing
+    from kugetsu.views import agentlog
+
+    folder = call.workspace.paths.run(attempt)
+    path = f"{folder}/output.jsonl"
+    reader = agentlog.Reader(call.screen)
+    offset = 0
+    if not call.args.follow:
+        lines, offset = _whole(path)
+        _print(call, reader, lines)
+        if not lines and not call.json:
+            print(f"{attempt} has written nothing yet")
+        _tell_end(call, attempt, folder)
+        return 0
+    for lines_or_none in tailing.follow(path, 0):
+        if lines_or_none is not None:
+            _print(call, reader, lines_or_none)
+        elif attempt not in call.state().attempts:
+            rest, _ = _whole(path, from_end_of=offset)
+            _print(call, reader, rest)
+            break
+        if lines_or_none is not None:
+            offset += sum(len(line) + 1 for line in lines_or_none)
+    _tell_end(call, attempt, folder)
+    return 0
+
+
+def _whole(path: str, from_end_of: int = 0) -> tuple[list[bytes], int]:
+    try:
+        with open(path, "rb") as file:
+            file.seek(from_end_of)
+            data = file.read()
+    except FileNotFoundError:
+        return [], 0
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines, len(data)
+
+
+def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
+    import sys
+
+    from kugetsu.cli import tailing
+
+    if call.args.raw and not sys.stdout.isatty():
+        sys.stdout.flush()
+        for raw in lines:
+            sys.stdout.buffer.write(raw + b"\n")
+        sys.stdout.buffer.flush()
+    elif call.args.raw:
+        tailing.print_lines(lines)
+    elif call.json:
+        for raw in lines:
+            _print_json(raw)
+    else:
+        for raw in lines:
+            for line in reader.lines(raw):
+                print(line)
+    sys.stdout.flush()
+
+
+def _print_json(raw: bytes) -> None:
+    import orjson
+
+    from kugetsu.cli.call import print_json
+
+    try:
+        print_json(orjson.loads(raw), compact=True)
+    except orjson.JSONDecodeError:
+        print_json({"type": "text", "line": raw.decode("utf-8", "replace")}, compact=True)
+
+
+def _tell_end(call: Call, attempt: str, folder: str) -> None:
+    """Below the output: what the agent wrote to stderr, and how the attempt ended."""
+    if call.json or call.args.raw:
+        return
+    from kugetsu.cli import tailing
+    from kugetsu.views import agentlog
+
+    errors = tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
+    live = attempt in call.state().attempts
+    last = None
+    for event in call.workspace.log.read_key(attempt.partition(".")[0]):
+        if event.get("attempt") == attempt and event["type"].startswith("attempt."):
+            last = event
+    for line in agentlog.end_lines(attempt, errors, None if live else last, call.screen):
+        print(line)
+    if live and not call.args.follow:
+        call.say(f"it still runs: kugetsu logs {attempt} -f")
+
+
+COMMANDS = {
+    "logs": (
+        "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--json]",
+        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.\n"
+        "--json prints the agent's own events, one a line.",
+        _arguments,
+        _logs,
+    )
+}

@@ -1,0 +1,168 @@
+"""`kugetsu`: find the command, import its module and no other, run it, and report an error in one line.
+
+Start-up is most of a short command's time: nothing is imported here that a command may not need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
+from kugetsu.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+    Configure = Callable[[Parser], None]
+    Run = Callable[[Call], int]
+
+#: 128 + N: the status of a process that signal N ended.
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+EXIT_CODES = """exit codes: 0 done, 1 error, 2 no slot is free (nothing changed, try later), 3 bad usage or input,
+4 not found, 5 conflict (already running, worktree dirty, pull request open), 6 log damaged, 128+N ended by signal N"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        _mind_the_encoding()
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+        return status
+    except SystemExit as end:  # argparse's --help
+        return end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone: Python's own flush at the end must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a traceback
+        from kugetsu.cli.failure import report
+
+        return report(error, arguments)
+
+
+def _mind_the_encoding() -> None:
+    """What the terminal's encoding lacks is shown as an escape, and never stops a command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _dispatch(arguments: list[str]) -> int:
+    leading = []
+    while arguments and arguments[0] in ("--debug", "--json"):
+        leading.append(arguments.pop(0))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("--version", "-V", "version"):
+        from kugetsu import __version__
+
+        print(f"kugetsu {__version__}")
+        return 0
+    if arguments[0] == "help":
+        return _help(arguments[1:])
+    name, rest = find(arguments)
+    if name is None:
+        print(group_help(arguments[0]))
+        return 0
+    return run(name, [*leading, *rest])
+
+
+def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The command's name and its arguments; None for a group whose help is wanted. Raises BadInput."""
+    first = arguments[0]
+    if first in COMMANDS:
+        return first, list(arguments[1:])
+    if first not in groups():
+        raise _unknown(first, [*COMMANDS, *groups(), "help"], "kugetsu --help")
+    verb = next((word for word in arguments[1:2] if not word.startswith("-")), None)
+    if verb is None:
+        if any(word in ("-h", "--help") for word in arguments[1:]):
+            return None, []
+        if first in DEFAULT_VERB:
+            return DEFAULT_VERB[first], list(arguments[1:])
+        verbs = ", ".join(name.partition(" ")[2] for name in members(first))
+        raise BadInput(f"kugetsu {first}: say what to do: {verbs}", f"kugetsu {first} --help")
+    name = f"{first} {verb}"
+    if name not in COMMANDS:
+        raise _unknown(name, members(first), f"kugetsu {first} --help")
+    return name, list(arguments[2:])
+
+
+def _unknown(name: str, known: Sequence[str], hint: str) -> BadInput:
+    import difflib
+
+    near = difflib.get_close_matches(name[:64], known, 1, 0.6)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return BadInput(f"there is no command {name[:64]!r}{meant}", hint)
+
+
+def load(name: str) -> tuple[Parser, Run]:
+    """The parser and the function of a command."""
+    module_name, summary = COMMANDS[name]
+    module = __import__(f"kugetsu.cli.{module_name}", fromlist=["COMMANDS"])
+    from kugetsu.cli.parser import Parser
+
+    usage, about, configure, function = module.COMMANDS[name]
+    parser = Parser(name, summary, usage, about)
+    configure(parser)
+    return parser, function
+
+
+def run(name: str, arguments: Sequence[str]) -> int:
+    """Parse the arguments of a command and run it."""
+    parser, function = load(name)
+    args = parser.read(arguments)
+    from kugetsu.cli.call import Call
+
+    call = Call(args, os.environ, " ".join(["kugetsu", *sys.argv[1:]]) if sys.argv[1:] else f"kugetsu {name}")
+    try:
+        return function(call)
+    finally:
+        call.close()
+
+
+def _help(words: list[str]) -> int:
+    words = [word for word in words if not word.startswith("-")]
+    if not words:
+        print(overview())
+    elif len(words) == 1 and words[0] in groups():
+        print(group_help(words[0]))
+    else:
+        name, _ = find(words)
+        if name is not None:
+            load(name)[0].print_help()
+    return 0
+
+
+def overview() -> str:
+    """`kugetsu --help`."""
+    width = max(len(name) for name in COMMANDS)
+    rows = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
+    return (
+        "kugetsu runs coding agents on issues: one session and one worktree an issue, a queue, a cap.\n\n"
+        f"usage: kugetsu COMMAND [ARGUMENTS]\n\n{rows}\n\n"
+        "kugetsu help COMMAND tells more; --version; --json where something is shown; --debug shows an error's traceback\n"
+        "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14, or #14 inside a clone\n"
+        f"{EXIT_CODES}"
+    )
+
+
+def group_help(group: str) -> str:
+    """`kugetsu queue --help`."""
+    names = members(group)
+    width = max(len(name) for name in names)
+    rows = "\n".join(f"  kugetsu {name:<{width}}  {COMMANDS[name][1]}" for name in names)
+    return f"{rows}\n\nkugetsu help {names[0]} tells more"

@@ -1,0 +1,256 @@
+"""`kugetsu queue …`: list, stats, enqueue, dequeue, cancel, retry, clear."""
+
+from __future__ import annotations
+
+import sys
+
+from kugetsu.cli import messages
+from kugetsu.errors import BadInput, Conflict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+NO_DAEMON = "no daemon runs: queued tasks and retries wait for kugetsu queue-daemon start"
+
+
+def warn_without_daemon(call: Call) -> None:
+    """Say on stderr that nothing will take the task, when no daemon runs."""
+    from kugetsu.runtime import liveness
+
+    state = call.state()
+    if state.daemon.state not in ("running", "draining") or not liveness.daemon(call.workspace.paths, state):
+        call.say(NO_DAEMON)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--all", action="store_true", help="completed and cancelled tasks too")
+    parser.add_argument("--state", metavar="STATE", help="only tasks in this state")
+
+
+def _list(call: Call) -> int:
+    from kugetsu.views import queue
+
+    wanted = call.args.state
+    if wanted is not None and wanted not in queue.STATES:
+        raise BadInput(f"not a state of tasks: {wanted[:40]!r}", f"one of: {', '.join(queue.STATES)}")
+    state = call.ready()
+    states = (wanted,) if wanted else tuple(s for s in queue.STATES if call.args.all or s not in queue.QUIET)
+    tasks = queue.listed(state, states)
+    by_state = queue.counts(state)
+    call.show({"tasks": tasks, "counts": by_state}, queue.list_lines(tasks, call.screen, call.screen.now))
+    if not call.json:
+        _say_the_rest(call, tasks, by_state)
+    return 0
+
+
+def _say_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int]) -> None:
+    from kugetsu.views import queue
+
+    if not tasks:
+        what = f"no task is {call.args.state}" if call.args.state else "nothing runs, waits or failed"
+        print(f"{what} ({queue.count_line(by_state)})")
+    if not any(by_state.values()):
+        call.say("next: kugetsu queue enqueue REF MESSAGE")
+    elif not call.args.all and not call.args.state:
+        quiet = sum(by_state[state] for state in queue.QUIET)
+        if quiet:
+            call.say(f"{quiet} more are completed or cancelled: kugetsu queue list --all")
+
+
+def _stats_arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _stats(call: Call) -> int:
+    from kugetsu.views import queue
+
+    figures = queue.stats(call.ready())
+    call.show(figures, queue.stats_lines(figures, call.screen, call.screen.now))
+    if not figures["total"] and not call.json:
+        call.say("next: kugetsu queue enqueue REF MESSAGE")
+    return 0
+
+
+# --- enqueue ----------------------------------------------------------------------------------------------------
+
+
+def _enqueue_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.words("words", "the issue, then the message")
+    parser.add_argument("--file", metavar="FILE", help="read the message from a file")
+    parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher goes first (default 0)")
+    parser.add_argument("--after", action="append", default=[], metavar="ID", help="not before that task is completed")
+
+
+def _enqueue(call: Call) -> int:
+    from kugetsu.cli import subjects
+    from kugetsu.runtime import requests
+
+    args = call.args
+    text, words = messages.split(args.words, "kugetsu queue enqueue")
+    ref = subjects.issue(call.workspace, text)
+    message = messages.read(words, args.file, "kugetsu queue enqueue")
+    after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
+    if not -1000 <= args.priority <= 1000:
+        raise BadInput(f"--priority {args.priority} is out of range", "a number from -1000 to 1000")
+    events = requests.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
+    told_queued(call, events)
+    return 0
+
+
+def told_queued(call: Call, events: list[Event]) -> None:
+    """Say which task was queued, and how to follow it."""
+    queued = next(event for event in events if event["type"] == "task.queued")
+    data = {"task": queued["task"], "issue": queued["issue"], "seq": queued["seq"], "state": "pending"}
+    call.show(data, [f"queued {queued['task']} for {queued['issue']}"])
+    if not call.json:
+        call.say(f"follow: kugetsu history {queued['task']} -f        why it waits: kugetsu why {queued['task']}")
+    warn_without_daemon(call)
+
+
+# --- changing ---------------------------------------------------------------------------------------------------
+
+
+def _id_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("id", metavar="ID", help="a task, as q7")
+
+
+def _dequeue_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("id", metavar="ID", nargs="?", help="a task, as q7 (default: the next one)")
+
+
+def _transact(call: Call, decide: Callable[[State], list[Draft]]) -> list[Event]:
+    call.ready()
+    return call.workspace.log.transact(decide)
+
+
+def _dequeue(call: Call) -> int:
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.domain.decide import queue
+
+    wanted = task_id(call.args.id) if call.args.id else None
+    events = _transact(call, lambda state: queue.dequeue(state, wanted))
+    task = events[0]["task"]
+    queued = [event for event in call.workspace.log.read_key(task) if event["type"] == "task.queued"]
+    message = queued[-1]["data"]["message"] if queued else ""
+    issue = events[0].get("issue")
+    from kugetsu.views.text import block
+
+    lines = [f"dequeued {task} for {issue or 'the PM agent'}", *(f"  {part}" for part in block(message))]
+    call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
+    if not call.json:
+        call.say(f"back into the queue: kugetsu queue retry {task}")
+    return 0
+
+
+def _cancel(call: Call) -> int:
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.runtime import stopping
+
+    wanted = task_id(call.args.id)
+    call.ready()
+    events = stopping.cancel(call.workspace, wanted)
+    stopped = not events or events[0]["type"] == "attempt.stop_requested"
+    attempt = events[0].get("attempt") if events else call.state().tasks[wanted].attempt
+    seq = events[0]["seq"] if events else None
+    data = {"task": wanted, "state": "stopping" if stopped else "cancelled", "attempt": attempt, "seq": seq}
+    if not stopped:
+        call.show(data, [f"cancelled {wanted}"])
+        return 0
+    said = f"{attempt} is being stopped" if events else f"{attempt} is being stopped already"
+    call.show(data, [said])
+    if not call.json:
+        call.say(f"follow: kugetsu history {wanted} -f")
+    return 0
+
+
+def _retry(call: Call) -> int:
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.domain.decide import queue
+
+    wanted = task_id(call.args.id)
+    events = _transact(call, lambda state: queue.retry(state, wanted))
+    said = {"task.requeued": "is queued again", "task.resumed": "waits no longer"}[events[0]["type"]]
+    call.show({"task": wanted, "state": "pending", "seq": events[0]["seq"]}, [f"{wanted} {said}"])
+    warn_without_daemon(call)
+    return 0
+
+
+def _clear_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--all", action="store_true", help="cancel everything that waits (asks first)")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _clear(call: Call) -> int:
+    from kugetsu.domain.decide import queue
+
+    if call.args.all:
+        return _clear_all(call)
+    from kugetsu import clock
+
+    days = call.workspace.config.number("QUEUE_CLEANUP_AGE_DAYS")
+    before = clock.add_seconds(clock.now(), -days * 86_400)
+    events = _transact(call, lambda state: queue.clear(state, before))
+    retired = events[0]["data"]["tasks"] if events else []
+    said = f"{len(retired)} finished tasks retired" if retired else f"no finished task is older than {days:g} days"
+    call.show({"retired": retired, "older_than": before}, [said])
+    if not call.json and not retired:
+        call.say("their age is the setting QUEUE_CLEANUP_AGE_DAYS; to cancel what waits: kugetsu queue clear --all")
+    return 0
+
+
+def _clear_all(call: Call) -> int:
+    from kugetsu.domain.decide import queue
+
+    waiting = call.ready().waiting()
+    if not waiting:
+        call.show({"cancelled": []}, ["nothing waits"])
+        return 0
+    if not call.args.yes and not confirmed(f"cancel {len(waiting)} waiting tasks?", "kugetsu queue clear --all --yes"):
+        call.say("nothing was cancelled")
+        return 1
+    events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))
+    cancelled = [event["task"] for event in events]
+    call.show({"cancelled": cancelled}, [f"cancelled {', '.join(cancelled)}" if cancelled else "nothing waits"])
+    return 0
+
+
+def confirmed(question: str, without: str) -> bool:
+    """Ask on the terminal. Raises Conflict, naming the command that does not ask, when there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Conflict(f"not done without a yes: {question}", f"{without}   (there is no terminal to ask on)")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+COMMANDS = {
+    "queue list": ("[--all] [--state STATE] [--json]", "", _list_arguments, _list),
+    "queue stats": ("[--json]", "", _stats_arguments, _stats),
+    "queue enqueue": (
+        f"[--priority N] [--after ID] [--file FILE] [--json] {messages.USAGE}",
+        messages.ABOUT,
+        _enqueue_arguments,
+        _enqueue,
+    ),
+    "queue dequeue": ("[ID] [--json]", "", _dequeue_arguments, _dequeue),
+    "queue cancel": ("ID [--json]", "", _id_arguments, _cancel),
+    "queue retry": ("ID [--json]", "", _id_arguments, _retry),
+    "queue clear": ("[--all] [--yes] [--json]", "", _clear_arguments, _clear),
+}

@@ -1,0 +1,59 @@
+"""`kugetsu replay --until WHEN`: the state at any point, folded from the log's first event."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.domain.state import State
+    from kugetsu.log.protocol import EventLog
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--until", nargs="+", metavar="WHEN", default=["@"], help="the point (default: @, now)")
+
+
+def _replay(call: Call) -> int:
+    from kugetsu.cli import when
+    from kugetsu.views import replay
+
+    log = call.workspace.log
+    point = when.parse(" ".join(call.args.until), call.screen.now)
+    seq, at = when.resolve(log, point)
+    state = fold_until(log, seq, at)
+    data = replay.collect(state)
+    call.show(data, [] if call.json else replay.lines(data, call.screen))
+    if not state.seq and not call.json:
+        call.say("the log has no event before that: kugetsu history --all shows what there is")
+    return 0
+
+
+def fold_until(log: EventLog, seq: int | None, at: str | None) -> State:
+    """The state after the event ``seq``, or after the last event that is not later than ``at``.
+
+    Order is seq: reading ends at the first event that is later, also when a clock went back behind it.
+    """
+    from kugetsu.domain.fold import fold
+    from kugetsu.domain.state import empty
+
+    state = empty()
+    if seq == 0:
+        return state
+    for event in log.read(0, seq):
+        if at is not None and event["at"] > at:
+            break
+        fold(state, event)
+    return state
+
+
+COMMANDS = {
+    "replay": (
+        "[--until WHEN] [--json]",
+        "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
+        "Events that a state machine refused, and invariants that do not hold at that point, are listed.",
+        _arguments,
+        _replay,
+    )
+}

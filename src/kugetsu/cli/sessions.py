@@ -1,0 +1,95 @@
+"""`kugetsu list` and `kugetsu destroy`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--all", action="store_true", help="base and PM sessions too")
+
+
+def _list(call: Call) -> int:
+    from kugetsu.runtime import liveness
+    from kugetsu.views import sessions
+
+    state = call.ready()
+    paths = call.workspace.paths
+    found = sessions.listed(state, lambda attempt: liveness.of(paths, attempt), call.args.all)
+    lines = sessions.lines(found, call.screen, call.screen.now)
+    call.show({"sessions": found}, lines or ["there are no sessions yet"])
+    if not found and not call.json:
+        call.say("next: kugetsu start REF MESSAGE, or: kugetsu queue enqueue REF MESSAGE")
+    return 0
+
+
+def _destroy_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("ref", nargs="?", metavar="REF", help="the issue whose session ends")
+    parser.add_argument("--base", metavar="REPOSITORY", help="end the base session of host/owner/repo instead")
+    parser.add_argument("--pm-agent", action="store_true", help="end the PM session instead")
+    parser.add_argument("--force", action="store_true", help="also with unsaved work: it goes to a rescue branch first")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _destroy(call: Call) -> int:
+    from kugetsu.domain.decide.sessions import find_session
+    from kugetsu.runtime import destruction
+    from kugetsu.views.wording import words
+
+    key = _key(call)
+    state = call.ready()
+    find_session(state, key)
+    if not call.args.yes and not call.args.force and _asks():
+        from kugetsu.cli.queue import confirmed
+
+        if not confirmed(f"end the session {key}?", ""):
+            call.say("nothing was changed")
+            return 1
+    event = destruction.destroy(call.workspace, key, force=call.args.force)
+    data = event["data"]
+    call.show({"session": key, "seq": event["seq"], **data}, [f"destroyed {key}: {words(event)}"])
+    if data["rescue"] and not call.json:
+        call.say(f"its work is on the branch {data['rescue']}")
+    return 0
+
+
+def _asks() -> bool:
+    """A terminal is asked; a script has said what it wants, and unsaved work is refused anyway."""
+    import sys
+
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _key(call: Call) -> str:
+    from kugetsu.errors import BadInput
+
+    args = call.args
+    if sum((args.ref is not None, args.base is not None, args.pm_agent)) != 1:
+        raise BadInput("kugetsu destroy: which session?", "one of: REF, --base host/owner/repo, --pm-agent")
+    if args.pm_agent:
+        return "pm"
+    if args.base is not None:
+        from kugetsu.refs import parse_repository
+
+        host, owner, repo = parse_repository(args.base.removeprefix("base:"))
+        return f"base:{host}/{owner}/{repo}"
+    from kugetsu.cli.subjects import issue
+
+    return str(issue(call.workspace, args.ref))
+
+
+COMMANDS = {
+    "list": ("[--all] [--json]", "", _list_arguments, _list),
+    "destroy": (
+        "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
+        "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
+        "not pushed or its pull request may be open. Its branch and its history stay.",
+        _destroy_arguments,
+        _destroy,
+    ),
+}

@@ -1,0 +1,113 @@
+"""`kugetsu config`: list, get, set."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _list(call: Call) -> int:
+    from kugetsu.settings import SETTINGS
+    from kugetsu.views.text import Column, line, table
+
+    config = call.workspace.config
+    rows = [(key, config.as_text(key), config.source(key), SETTINGS[key].help) for key in SETTINGS]
+    data = {
+        "settings": [{"key": key, "value": value, "source": source, "help": help} for key, value, source, help in rows],
+        "unknown": [{"key": key, "place": place} for key, place in config.unknown],
+        "file": call.workspace.paths.config,
+    }
+    heads = [Column("SETTING"), Column("VALUE", gives=True), Column("FROM", gives=True), Column("", gives=True)]
+    root = call.workspace.paths.root + "/"
+    shown = [
+        (key, line(value) or "-", line(source.removeprefix(root)), "" if call.screen.width else help)
+        for key, value, source, help in rows
+    ]
+    call.show(data, [] if call.json else table(call.screen, heads, shown))
+    if not call.json:
+        call.say(*(line(text) for text in config.warnings()))
+    return 0
+
+
+def _get_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("key", metavar="KEY", help="the setting's name")
+
+
+def _get(call: Call) -> int:
+    from kugetsu.settings import known
+    from kugetsu.views.text import line
+
+    config = call.workspace.config
+    setting = known(call.args.key)
+    value = config.as_text(setting.key)
+    source = config.source(setting.key)
+    call.show({"key": setting.key, "value": value, "source": source, "help": setting.help}, [line(value)])
+    return 0
+
+
+def _set_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("key", metavar="KEY", help="the setting's name")
+    parser.add_argument("value", metavar="VALUE", help="its value; empty text for none")
+
+
+def _set(call: Call) -> int:
+    from kugetsu.config_file import set_value
+    from kugetsu.errors import BadInput, KugetsuError
+    from kugetsu.paths import Paths
+    from kugetsu.settings import known
+
+    key = known(call.args.key).key
+    paths = Paths.of(call.environment)
+    if not paths.exists():
+        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+    old = _written(paths.config, key)
+    set_value(paths.config, key, call.args.value)
+    new = _written(paths.config, key)
+    seq = None
+    try:
+        seq = _record(call, key, old, new or "")
+    except BadInput as problem:  # another line of the file: this one is written all the same
+        call.say(f"written, but the file cannot be used yet: {problem.message}")
+    call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key}={new or ''}"])
+    if call.environment.get(key):
+        call.say(f"the environment sets {key} too, and it wins here")
+    return 0
+
+
+def _written(path: str, key: str) -> str | None:
+    """The value in force by the file alone; None when the file cannot be understood."""
+    from kugetsu.config import load
+    from kugetsu.errors import BadInput
+
+    try:
+        return load(path, {}).as_text(key)
+    except BadInput:
+        return None
+
+
+def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
+    """Append who changed it; None when nothing changed or there is no log yet."""
+    from kugetsu.domain.decide.sessions import setting_changed
+    from kugetsu.redaction import redact
+
+    if old == new or not call.state().initialised:
+        return None
+    before = redact(old) if old is not None else None
+    events = call.workspace.log.transact(lambda _: setting_changed(key, before, redact(new)))
+    seq: int = events[0]["seq"]
+    return seq
+
+
+COMMANDS = {
+    "config list": ("[--json]", "", _list_arguments, _list),
+    "config get": ("KEY [--json]", "", _get_arguments, _get),
+    "config set": ("KEY VALUE [--json]", "", _set_arguments, _set),
+}

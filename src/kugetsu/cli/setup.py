@@ -1,0 +1,64 @@
+"""`kugetsu init`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.initialisation import InitReport
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--repo", metavar="PATH|URL", help="register a clone, or the URL of a repository")
+    parser.add_argument("--force", action="store_true", help="make the base and PM sessions anew; old ones are retired")
+
+
+def _init(call: Call) -> int:
+    from kugetsu.runtime.initialisation import initialise
+
+    ws = call.workspace
+    report = initialise(ws, repo=call.args.repo, force=call.args.force)
+    data = {
+        "directory": ws.paths.root,
+        "created": report.created,
+        "registered": report.registered,
+        "source": report.source,
+        "sessions": [{"session": key, "agent_session": made} for key, made in report.sessions],
+        "retired": report.retired,
+        "notes": report.notes,
+    }
+    call.show(data, _lines(ws.paths.root, report))
+    if not call.json:
+        from kugetsu.views.text import line
+
+        call.say(*(f"note: {line(note)}" for note in report.notes), *(line(text) for text in ws.config.warnings()))
+        call.say("next: kugetsu queue-daemon start, then: kugetsu queue enqueue REF MESSAGE")
+    return 0
+
+
+def _lines(root: str, report: InitReport) -> list[str]:
+    from kugetsu.views.text import line
+
+    lines = [f"made      {line(path)}" for path in report.created]
+    if report.registered is not None and report.source is not None:
+        place = report.source.get("path") or report.source.get("url") or ""
+        lines.append(f"register  {report.registered} from {line(place)}")
+    lines += [f"session   {key}  {line(made)}" for key, made in report.sessions]
+    lines += [f"retired   {line(text)}" for text in report.retired]
+    return (
+        [f"kugetsu is set up in {line(root)}", *lines]
+        if lines
+        else [f"kugetsu is set up in {line(root)} already: nothing was changed"]
+    )
+
+
+COMMANDS = {
+    "init": (
+        "[--repo PATH|URL] [--force] [--json]",
+        "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).",
+        _arguments,
+        _init,
+    )
+}

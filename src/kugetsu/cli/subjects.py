@@ -1,0 +1,101 @@
+"""What a user names: an issue, a task, an attempt, a session, an event; told apart by how it is written."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import BadInput, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from kugetsu.refs import IssueRef
+    from kugetsu.runtime.workspace import Workspace
+
+FORMS = "a task (q7), an attempt (q7.1), an issue (owner/repo#14, its URL, #14 in a clone), pm or base:host/owner/repo"
+
+
+class Subject:
+    """``kind`` is task, attempt, issue or session; ``key`` what the log files its events under; ``attempt`` its id."""
+
+    __slots__ = ("attempt", "key", "kind")
+
+    def __init__(self, kind: str, key: str, attempt: str | None = None) -> None:
+        self.kind = kind
+        self.key = key
+        self.attempt = attempt
+
+    def __str__(self) -> str:
+        return self.attempt or self.key
+
+    def events(self, ws: Workspace) -> Iterator[dict[str, Any]]:
+        """The events about it, in order."""
+        for event in ws.log.read_key(self.key):
+            if self.attempt is None or event.get("attempt") == self.attempt:
+                yield event
+
+    def concerns(self, event: dict[str, Any]) -> bool:
+        """Whether an event is about it."""
+        if self.attempt is not None:
+            return bool(event.get("attempt") == self.attempt)
+        return self.key in (event.get("issue"), event.get("task"), event.get("session"))
+
+
+def subject(ws: Workspace, text: str) -> Subject:
+    """The subject that ``text`` names. Raises BadInput, which shows the accepted forms."""
+    text = text.strip()
+    if is_task(text):
+        return Subject("task", text)
+    task, _, number = text.partition(".")
+    if is_task(task) and number.isascii() and number.isdigit():
+        return Subject("attempt", task, text)
+    if text == "pm" or text.startswith("base:"):
+        return Subject("session", text)
+    try:
+        return Subject("issue", str(issue(ws, text)))
+    except BadInput as problem:
+        raise BadInput(problem.message.replace("not an issue reference", "not known", 1), f"write {FORMS}") from problem
+
+
+def is_task(text: str) -> bool:
+    """Whether it is written as a task's id: `q7`."""
+    return text[:1] == "q" and text[1:].isascii() and text[1:].isdigit()
+
+
+def task_id(text: str) -> str:
+    """A task's id as typed. Raises BadInput for anything else."""
+    if is_task(text):
+        return text
+    task = text.partition(".")[0]
+    hint = f"its task is {task}" if is_task(task) else "kugetsu queue list shows the tasks"
+    raise BadInput(f"not a task: {text[:80]!r}: a task is written as q7", hint)
+
+
+def issue(ws: Workspace, text: str) -> IssueRef:
+    """The issue that a reference names, completed by the default server and by the clone that this is typed in.
+
+    Raises BadInput.
+    """
+    from kugetsu.refs import parse_ref
+
+    servers = ws.config.servers()
+
+    def here() -> tuple[str, str, str] | None:
+        from kugetsu.runtime import checkouts
+
+        try:
+            return checkouts.here(os.getcwd(), servers)
+        except FileNotFoundError:  # the folder in which this is typed was deleted
+            return None
+
+    return parse_ref(text, default_host=ws.config.default_host(), servers=servers, here=here)
+
+
+def event_at(ws: Workspace, seq: int) -> dict[str, Any]:
+    """The event of that seq. Raises NotFound."""
+    found = next(iter(ws.log.read(after=seq - 1, until=seq)), None) if seq > 0 else None
+    if found is None:
+        raise NotFound(f"there is no event {seq}: the log ends at {ws.log.head().seq}", "kugetsu history --all")
+    return found

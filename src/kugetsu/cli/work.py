@@ -1,0 +1,199 @@
+"""`kugetsu start` and `kugetsu continue`: an agent on an issue, now."""
+
+from __future__ import annotations
+
+from kugetsu.cli import messages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.refs import IssueRef
+    from kugetsu.runtime.requests import Started
+
+    Event = dict[str, Any]
+
+CONTINUE = "Continue the work on this issue."
+#: Exit status of --wait by the event that ends the task.
+OUTCOMES = {"task.completed": 0, "task.failed": 1, "task.parked": 1, "task.cancelled": 1, "task.retried": 1}
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.words("words", "the issue, then the message")
+    parser.add_argument("--file", metavar="FILE", help="read the message from a file")
+    parser.add_argument("--wait", action="store_true", help="stay until the outcome, and exit with it")
+
+
+def _start_arguments(parser: Parser) -> None:
+    _arguments(parser)
+    parser.add_argument("--pr", metavar="URL", help="the pull request that belongs to the work")
+    parser.add_argument("--queue", action="store_true", help="queue it when no slot is free")
+
+
+def _start(call: Call) -> int:
+    return _work(call, "start", pr=_url(call.args.pr), queue=call.args.queue)
+
+
+def _continue(call: Call) -> int:
+    return _work(call, "continue", default=CONTINUE)
+
+
+def _url(pr: str | None) -> str | None:
+    if pr is None:
+        return None
+    from kugetsu.errors import BadInput
+
+    if not pr.startswith(("https://", "http://")) or not pr.isprintable() or " " in pr:
+        raise BadInput(f"not the URL of a pull request: {pr[:80]!r}", "--pr https://host/owner/repo/pulls/15")
+    return pr
+
+
+def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, default: str | None = None) -> int:
+    from kugetsu.cli import subjects
+    from kugetsu.errors import CapReached
+    from kugetsu.runtime import requests
+
+    ws = call.workspace
+    text, words = messages.split(call.args.words, f"kugetsu {via}")
+    ref = subjects.issue(ws, text)
+    if default is not None and not words and call.args.file is None:
+        message = default
+    else:
+        message = messages.read(words, call.args.file, f"kugetsu {via}")
+    call.ready()
+    try:
+        started = requests.start(ws, ref, message, via=via, pr=pr)
+    except CapReached as full:
+        if not queue:
+            raise
+        return _queued(call, ref, message, via, full)
+    return _follow(call, started)
+
+
+def _queued(call: Call, ref: IssueRef, message: str, via: str, full: Exception) -> int:
+    from kugetsu.cli.queue import told_queued
+    from kugetsu.runtime import requests
+
+    if not call.json:
+        call.say(str(full))
+    events = requests.enqueue(call.workspace, ref, message, via=via)
+    told_queued(call, events)
+    if not call.args.wait:
+        return 0
+    final = requests.wait_for(call.workspace, events[0]["task"])
+    return _outcome(call, final, {"task": events[0]["task"], "issue": str(ref)})
+
+
+def _follow(call: Call, started: Started) -> int:
+    data = _data(call, started)
+    if not call.json:
+        for line in _lines(data):
+            print(line)
+        _say_how_to_follow(call, data)
+    if started.state == "running" and not call.args.wait:
+        if call.json:
+            call.show(data, [])
+        return 0
+    import sys
+
+    from kugetsu.runtime import requests
+
+    sys.stdout.flush()
+    return _outcome(call, requests.wait_for(call.workspace, started.task), data)
+
+
+def _data(call: Call, started: Started) -> dict[str, Any]:
+    """`start --json`: the task, its attempt, its slot, and where it works."""
+    claimed = next(event for event in started.events if event["type"] == "attempt.claimed")
+    session = call.state().sessions.get(started.session)
+    return {
+        "task": started.task,
+        "attempt": started.attempt,
+        "issue": started.session,
+        "state": started.state,
+        "reason": started.reason,
+        "slot": claimed["data"]["slot"],
+        "cap": claimed["facts"]["cap"],
+        "worktree": session.worktree if session is not None else None,
+        "branch": session.branch if session is not None else None,
+        "agent_session": session.agent_session if session is not None else None,
+    }
+
+
+def _lines(data: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{data['task']}  {data['issue']}  {data['attempt']} {data['state']}, slot {data['slot']} of {data['cap']}"
+    ]
+    if data["worktree"]:
+        lines.append(f"worktree  {data['worktree']}")
+    if data["branch"]:
+        lines.append(f"branch    {data['branch']}")
+    return lines
+
+
+def _say_how_to_follow(call: Call, data: dict[str, Any]) -> None:
+    if data["state"] != "running":
+        return
+    from kugetsu.cli.queue import warn_without_daemon
+
+    call.say(
+        f"follow    kugetsu logs {data['attempt']} -f",
+        f"story     kugetsu history {data['issue']}",
+        f"stop      kugetsu queue cancel {data['task']}",
+    )
+    warn_without_daemon(call)
+
+
+def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
+    """Tell how the task ended; the exit status says it too."""
+    from kugetsu.views.wording import words
+
+    kind = final["type"]
+    state = {
+        "task.completed": "completed",
+        "task.failed": "error",
+        "task.cancelled": "cancelled",
+        "task.parked": "parked",
+        "task.retried": "pending",
+    }[kind]
+    status = OUTCOMES[kind]
+    reason = words(final)
+    if call.json:
+        call.show({**data, "state": state, "reason": reason, "event": final["seq"], "exit_code": status}, [])
+        return status
+    print(f"{final['task']} {_verb(kind)}: {reason}")
+    if status:
+        call.say(f"why: kugetsu why {final['task']}        story: kugetsu history {final['task']}")
+    if kind == "task.retried":
+        call.say("no daemon runs, so nobody tries again: kugetsu queue-daemon start")
+    return status
+
+
+def _verb(kind: str) -> str:
+    return {
+        "task.completed": "completed",
+        "task.failed": "ended in error",
+        "task.cancelled": "was cancelled",
+        "task.parked": "is parked",
+        "task.retried": "failed and is to be tried again",
+    }[kind]
+
+
+COMMANDS = {
+    "start": (
+        f"[--wait] [--queue] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
+        f"{messages.ABOUT}\n\nIt returns when the agent runs. At the cap: exit 2 and nothing changed, or --queue.\n"
+        "With --wait the exit status is the outcome: 0 completed, 1 failed, cancelled or parked.",
+        _start_arguments,
+        _start,
+    ),
+    "continue": (
+        "[--wait] [--file FILE] [--json] REF [MESSAGE…]",
+        f"{messages.ABOUT}\n\nWithout a message: {CONTINUE!r}",
+        _arguments,
+        _continue,
+    ),
+}

@@ -1,0 +1,147 @@
+"""What an agent said and did, readable: its output (opencode's JSON events, or plain lines), its errors, its end."""
+
+from __future__ import annotations
+
+import orjson
+
+from kugetsu.views import times
+from kugetsu.views.text import Column, block, cut, line, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.views.screen import Screen
+
+#: Lines of a tool's output, and of the agent's stderr, that are shown; --raw has all.
+TOOL_LINES = 6
+ERROR_LINES = 10
+#: How the lines begin that kugetsu's own plugin writes into stderr (agents.progress).
+SIGN = "kugetsu-agent "
+
+
+def list_lines(found: list[dict[str, Any]], screen: Screen) -> list[str]:
+    """The table of `kugetsu logs`; [] for no logs."""
+    if not found:
+        return []
+    rows = [
+        [
+            entry["attempt"],
+            screen.issue(entry["issue"]) or "-",
+            entry["state"],
+            f"{times.duration(times.since(entry['changed_at'], screen.now))} ago",
+            times.amount(entry["bytes"]),
+            line(entry["path"]),
+        ]
+        for entry in found
+    ]
+    heads = [
+        Column("ATTEMPT"),
+        Column("ISSUE", gives=True),
+        Column("STATE"),
+        Column("LAST", right=True),
+        Column("BYTES", right=True),
+        Column("FILE", gives=True),
+    ]
+    return table(screen, heads, rows)
+
+
+class Reader:
+    """Renders an agent's output line by line, as it comes."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.tokens = 0
+
+    def lines(self, raw: bytes) -> list[str]:
+        """The lines that one line of output becomes; [] for what only programs need."""
+        text = raw.decode("utf-8", "replace")
+        event = _object(raw)
+        if event is None:
+            return block(text)
+        part = event.get("part")
+        part = part if isinstance(part, dict) else {}
+        kind = event.get("type")
+        if kind in ("text", "reasoning"):
+            said = block(str(part.get("text") or ""))
+            return said if kind == "text" else [self._screen.dim(f"  {row}") for row in said]
+        if kind == "tool_use":
+            return self._tool(part)
+        if kind == "step_finish":
+            return self._step(part)
+        if kind == "error":
+            return [self._screen.red(f"error: {_error(event.get('error'))}")]
+        return [] if kind == "step_start" else [self._screen.dim(cut(line(text), 200))]
+
+    def _tool(self, part: dict[str, Any]) -> list[str]:
+        from kugetsu.agents.progress import describe_tool
+
+        state = part.get("state")
+        state = state if isinstance(state, dict) else {}
+        failed = state.get("status") == "error"
+        head = f"▸ {line(describe_tool(str(part.get('tool')), state))}{_result(state)}"
+        shown = [self._screen.red(head) if failed else self._screen.bold(head)]
+        said = block(str(state.get("error") if failed else state.get("output") or "").strip("\n"))
+        said = [row for row in said if row] if len(said) == 1 else said
+        rest = len(said) - TOOL_LINES
+        for row in said[:TOOL_LINES]:
+            shown.append(self._screen.dim(f"    {cut(row, (self._screen.width or 200) - 4)}"))
+        if rest > 0:
+            shown.append(self._screen.dim(f"    … {times.counted(rest, 'line')} more"))
+        return shown
+
+    def _step(self, part: dict[str, Any]) -> list[str]:
+        tokens = part.get("tokens")
+        if isinstance(tokens, dict) and isinstance(tokens.get("total"), int):
+            self.tokens += tokens["total"]
+        reason = part.get("reason")
+        if reason in ("stop", "tool-calls"):
+            return []
+        return [self._screen.yellow(f"the answer ended by {line(str(reason))}")]
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    if not raw.startswith(b"{"):
+        return None
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("type"), str) else None
+
+
+def _result(state: dict[str, Any]) -> str:
+    """A tool's exit status when it is not 0, and how long it took when that is worth telling."""
+    said = []
+    metadata = state.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("exit"):
+        said.append(f"exit {metadata['exit']}")
+    spent = state.get("time")
+    if isinstance(spent, dict) and isinstance(spent.get("start"), int) and isinstance(spent.get("end"), int):
+        seconds = (spent["end"] - spent["start"]) / 1000
+        if seconds >= 1:
+            said.append(times.duration(seconds))
+    return f"  ({', '.join(said)})" if said else ""
+
+
+def _error(error: Any) -> str:
+    if not isinstance(error, dict):
+        return line(str(error))
+    data = error.get("data")
+    message = data.get("message") if isinstance(data, dict) else None
+    return line(f"{error.get('name')}: {message}" if message else str(error.get("name")))
+
+
+def end_lines(attempt: str, errors: list[bytes], ended: dict[str, Any] | None, screen: Screen) -> list[str]:
+    """The end of the agent's stderr, and the attempt's outcome when it has ended."""
+    from kugetsu.views.wording import words
+
+    shown: list[str] = []
+    said = [text for raw in errors if (text := raw.decode("utf-8", "replace")) and not text.startswith(SIGN)]
+    if said:
+        shown.append(screen.dim("stderr"))
+        shown += [screen.dim(f"  {row}") for text in said for row in block(text)]
+    if ended is not None:
+        state = ended["type"].partition(".")[2]
+        shown.append(f"{attempt} {screen.state(state, state)}: {words(ended)} (event {ended['seq']})")
+    return shown

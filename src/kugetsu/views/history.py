@@ -1,0 +1,195 @@
+"""The audit trail: a row an event, with its cause and who did it; the summary above and the way on below."""
+
+from __future__ import annotations
+
+from kugetsu import clock
+from kugetsu.views import times
+from kugetsu.views.text import columns, cut, line, pad
+from kugetsu.views.wording import who, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.gates import Verdict
+    from kugetsu.domain.state import Task
+    from kugetsu.views.screen import Screen
+
+    Event = dict[str, Any]
+
+#: Columns that the names of kinds and attempts are given; `attempt.stop_requested` is the longest kind.
+TYPE_WIDTH = 18
+SUBJECT_WIDTH = 6
+_ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
+#: Kinds that follow from a decision: their row says from which event.
+_DECIDED = ("task.", "attempt.claimed", "attempt.stop", "session.broken")
+_AFTER = {
+    "task.queued": "pending",
+    "task.held": None,
+    "task.retried": "pending",
+    "task.parked": "parked",
+    "task.resumed": "pending",
+    "task.requeued": "pending",
+    "task.completed": "completed",
+    "task.failed": "error",
+    "task.cancelled": "cancelled",
+    "attempt.claimed": "claimed",
+    "attempt.starting": "starting",
+    "attempt.running": "running",
+}
+
+
+class Summary:
+    """What the events of one subject come to: folded while they pass, so that a long story need not be kept."""
+
+    def __init__(self) -> None:
+        self.state = ""
+        self.task: str | None = None
+        self.attempts = 0
+        self.tokens = 0
+        self.worked = 0.0
+        self.events = 0
+        self.first_at = ""
+        self._claims: dict[str, str] = {}
+
+    def add(self, event: Event) -> None:
+        """Take one event in."""
+        kind = event["type"]
+        self.events += 1
+        self.first_at = self.first_at or event["at"]
+        if event.get("task"):
+            self.task = event["task"]
+        self.state = _AFTER.get(kind) or self.state
+        if kind == "attempt.claimed":
+            self.attempts += 1
+            self._claims[event["attempt"]] = event["at"]
+        elif kind in _ENDS:
+            self.tokens += event["data"].get("tokens", 0)
+            claimed_at = self._claims.pop(event["attempt"], event["at"])
+            self.worked += times.since(claimed_at, event["at"])
+        elif kind.startswith("session.") and not self.task:
+            self.state = kind.partition(".")[2]
+
+    def worked_by(self, now: str) -> float:
+        """Seconds that agents worked, those that still do included."""
+        return self.worked + sum(times.since(claimed_at, now) for claimed_at in self._claims.values())
+
+
+def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
+    """``github.com/shoko/kugetsu#14 · parked · 1 attempt · 41m · 412k tokens``, and the day and zone below."""
+    parts = [subject]
+    if summary.state:
+        parts.append(screen.state(summary.state, summary.state))
+    if summary.attempts:
+        parts.append(times.counted(summary.attempts, "attempt"))
+        parts.append(times.duration(summary.worked_by(screen.now)))
+    if summary.tokens:
+        parts.append(f"{times.amount(summary.tokens)} tokens")
+    return [" · ".join(parts)]
+
+
+class Rows:
+    """Makes the lines of events one after the other; a line with the date comes where the day changes."""
+
+    def __init__(self, screen: Screen, *, seq_width: int = 4, subjects: bool = False) -> None:
+        self._screen = screen
+        self._seq_width = seq_width
+        self._subjects = subjects
+        self._day = ""
+        self._told: set[str] = set()
+        self._claimed_at: dict[str, str] = {}
+
+    def lines(self, event: Event) -> list[str]:
+        """The row of ``event``, after the date when that is another than the row before had."""
+        shown = []
+        day = times.day(event["at"])
+        if day != self._day:
+            named = f"{day}, times in {times.zone(event['at'])}" if not self._day else day
+            shown.append(self._screen.dim(f"  {'':>{self._seq_width}}  {named}"))
+            self._day = day
+        shown.append(self._row(event))
+        return shown
+
+    def _row(self, event: Event) -> str:
+        screen, kind = self._screen, event["type"]
+        seq = f"{event['seq']:>{self._seq_width}}"
+        subject = self._subject(event)
+        left = f"  {seq}  {times.time_of_day(event['at'])}  {pad(kind, TYPE_WIDTH)}  {pad(subject, SUBJECT_WIDTH)}  "
+        said, tail = self._said(event), self._tail(event)
+        if screen.width is None:
+            return f"{left}{said}{'  ' + tail if tail else ''}".rstrip()
+        room = screen.width - columns(left)
+        tail_room = columns(tail) + 2 if tail else 0
+        if room - tail_room < 12:  # too narrow for both: what happened counts more
+            tail, tail_room = "", 0
+        said = cut(said, room - tail_room)
+        gap = " " * (room - columns(said) - columns(tail)) if tail else ""
+        coloured = f"  {screen.dim(seq)}{left[2 + len(seq) :]}".replace(kind, _painted(screen, kind), 1)
+        return f"{coloured}{said}{gap}{screen.dim(tail)}".rstrip()
+
+    def _subject(self, event: Event) -> str:
+        if event.get("attempt"):
+            return str(event["attempt"])
+        if self._subjects:
+            return str(event.get("task") or "")
+        return ""
+
+    def _said(self, event: Event) -> str:
+        said = words(event)
+        if self._subjects and event["type"] in ("task.queued", "session.requested") and event.get("issue"):
+            said = f"{self._screen.issue(event['issue'])} {said}"
+        elif self._subjects and event["type"].startswith("session.") and event.get("session"):
+            said = f"{self._screen.issue(event['session'])} {said}"
+        if event["type"] != "task.queued":
+            return said
+        by = event["by"]
+        command = "" if self._screen.width else f"{line(str(by.get('cmd', '')))}  "
+        return f"by {who(by)}  {command}{said}"
+
+    def _tail(self, event: Event) -> str:
+        kind, attempt = event["type"], event.get("attempt")
+        if kind == "attempt.claimed":
+            self._claimed_at[attempt or ""] = event["at"]
+        elif kind == "attempt.running" or kind in _ENDS:
+            claimed_at = self._claimed_at.get(attempt or "")
+            if claimed_at is not None:
+                return f"+{_span(clock.seconds_between(claimed_at, event['at']))}"
+        cause = event.get("cause")
+        return f"because {cause}" if cause and kind.startswith(_DECIDED) else ""
+
+
+def _span(seconds: float) -> str:
+    return f"{max(seconds, 0.0):.1f}s" if seconds < 10 else times.duration(seconds)
+
+
+def _painted(screen: Screen, kind: str) -> str:
+    state = {"task.failed": "error"}.get(kind, kind.partition(".")[2])
+    return screen.state(state, kind)
+
+
+def footer(task: Task | None, closed: Verdict | None, subject: str, screen: Screen) -> list[str]:
+    """``next: …        why: …``: what happens next to the latest task, and the command that explains it."""
+    if task is None:
+        return [f"next: nothing by itself        go on: kugetsu continue {subject} MESSAGE"] if "#" in subject else []
+    return [f"next: {_coming(task, closed, screen)}        {_command(task)}"]
+
+
+def _coming(task: Task, closed: Verdict | None, screen: Screen) -> str:
+    if task.state == "notified":
+        return f"{task.attempt} ends" if task.attempt else "its attempt ends"
+    if task.state in ("pending", "parked"):
+        if closed is None:
+            return "starts now"
+        if closed.until is not None:
+            verb = "resumes at" if task.state == "parked" else "starts at"
+            return f"{verb} {times.ahead(closed.until, screen.now)}"
+        return f"waits: {closed.reason}"
+    return "nothing by itself"
+
+
+def _command(task: Task) -> str:
+    if task.state == "notified":
+        return f"follow: kugetsu logs {task.attempt or task.id} -f"
+    if task.state == "completed" and task.issue:
+        return f"go on: kugetsu continue {task.issue} MESSAGE"
+    return f"why: kugetsu why {task.id}"

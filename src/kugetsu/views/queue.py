@@ -1,0 +1,180 @@
+"""The task queue as people read it: the list, its counts, and both as JSON."""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.views import times
+from kugetsu.views.text import Column, line, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypedDict
+
+    from kugetsu.domain.state import State, Task
+    from kugetsu.views.screen import Screen
+
+    class TaskData(TypedDict):
+        """One task. Times are UTC; ``used`` of MAX_ATTEMPTS attempts are used up, ``attempts`` were made in all."""
+
+        task: str
+        kind: str
+        issue: str | None
+        state: str
+        title: str
+        priority: int
+        after: list[str]
+        queued_at: str
+        changed_at: str
+        not_before: str | None
+        reason: str | None
+        held: str | None
+        attempt: str | None
+        attempts: int
+        used: int
+        retries: int
+        parks: int
+        tokens: int
+        cost: float
+        event: int
+
+    class QueueStats(TypedDict):
+        """Tasks by state over the whole life of the log, and what those still listed took."""
+
+        counts: dict[str, int]
+        total: int
+        listed: int
+        oldest_waiting: str | None
+        attempts: int
+        tokens: int
+        cost: float
+
+
+STATES = ("pending", "notified", "parked", "completed", "error", "cancelled")
+#: What `queue list` leaves out unless asked: nothing is to be done about them.
+QUIET = ("completed", "cancelled")
+
+
+def task_data(task: Task) -> TaskData:
+    """One task as JSON values; ``event`` is the seq of its latest change."""
+    return {
+        "task": task.id,
+        "kind": task.kind,
+        "issue": task.issue,
+        "state": task.state,
+        "title": task.title,
+        "priority": task.priority,
+        "after": task.after,
+        "queued_at": task.queued_at,
+        "changed_at": task.changed_at,
+        "not_before": task.not_before,
+        "reason": task.reason,
+        "held": task.held,
+        "attempt": task.attempt,
+        "attempts": task.made,
+        "used": task.used,
+        "retries": task.retries,
+        "parks": task.parks,
+        "tokens": task.tokens,
+        "cost": task.cost,
+        "event": task.changed,
+    }
+
+
+def listed(state: State, states: Iterable[str]) -> list[TaskData]:
+    """The tasks in one of ``states``: those that are worked on, those that wait in their order, the finished ones."""
+    wanted = frozenset(states)
+    live = [task for task in state.tasks.values() if task.state == "notified"]
+    finished = [state.tasks[task_id] for task_id in state.finished]
+    return [task_data(task) for task in (*live, *state.waiting(), *finished) if task.state in wanted]
+
+
+def counts(state: State) -> dict[str, int]:
+    """How many tasks are in each state, those that left the list included."""
+    found = {name: state.retired.get(name, 0) for name in STATES}
+    for task in state.tasks.values():
+        found[task.state] += 1
+    return found
+
+
+def stats(state: State) -> QueueStats:
+    """The figures of `queue stats`."""
+    by_state = counts(state)
+    tasks = list(state.tasks.values())
+    return {
+        "counts": by_state,
+        "total": sum(by_state.values()),
+        "listed": len(tasks),
+        "oldest_waiting": min((task.queued_at for task in state.waiting()), default=None),
+        "attempts": sum(task.made for task in tasks),
+        "tokens": sum(task.tokens for task in tasks),
+        "cost": round(sum(task.cost for task in tasks), 6),
+    }
+
+
+def list_lines(tasks: list[TaskData], screen: Screen, now: str) -> list[str]:
+    """The table of `queue list`; [] for no tasks."""
+    if not tasks:
+        return []
+    heads = [
+        Column("ID"),
+        Column("STATE"),
+        Column("ISSUE", gives=True),
+        Column("SINCE", right=True),
+        Column("TRIES", right=True),
+        Column("TASK", gives=True),
+    ]
+    rows = [_row(task, screen, now) for task in tasks]
+    return table(screen, heads, rows, paint=lambda at, value, text: screen.state(value, text) if at == 1 else text)
+
+
+def _row(task: TaskData, screen: Screen, now: str) -> list[str]:
+    about = f"{task['title']}"
+    note = _note(task, now)
+    return [
+        task["task"],
+        task["state"],
+        screen.issue(task["issue"]) or task["kind"],
+        times.duration(times.since(task["changed_at"], now)),
+        str(task["attempts"]) if task["attempts"] else "-",
+        line(f"{note} · {about}" if note else about),
+    ]
+
+
+def _note(task: TaskData, now: str) -> str:
+    """What is worth knowing before the title: until when it waits, who works, why it failed."""
+    if task["state"] in ("pending", "parked"):
+        if task["not_before"] is not None and task["not_before"] > now:
+            return f"until {times.ahead(task['not_before'], now)}"
+        if task["after"]:
+            return f"after {', '.join(task['after'])}"
+        return f"priority {task['priority']}" if task["priority"] else ""
+    if task["state"] == "error":
+        return task["reason"] or ""
+    return task["attempt"] or ""
+
+
+def count_line(by_state: dict[str, int]) -> str:
+    """``4 pending, 1 parked, 12 completed``; ``empty`` for none."""
+    names = {"notified": "running"}
+    said = [f"{number} {names.get(state, state)}" for state, number in by_state.items() if number]
+    return ", ".join(said) or "empty"
+
+
+def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
+    """The text of `queue stats`."""
+    rows = [[state, str(number)] for state, number in figures["counts"].items()]
+    rows.append(["total", str(figures["total"])])
+    lines = table(screen, [Column("STATE"), Column("TASKS", right=True)], rows)
+    oldest = figures["oldest_waiting"]
+    if oldest is not None:
+        lines.append(f"the oldest that waits was queued {times.duration(times.since(oldest, now))} ago")
+    spent = f"{times.counted(figures['attempts'], 'attempt')}, {times.amount(figures['tokens'])} tokens"
+    cost = f", cost {figures['cost']:.2f}" if figures["cost"] else ""
+    lines.append(f"the {times.counted(figures['listed'], 'task')} still listed took {spent}{cost}")
+    return lines
+
+
+def finished(task: TaskData) -> bool:
+    """Whether nothing more happens to the task by itself."""
+    return task["state"] in FINISHED_TASK

@@ -1,0 +1,127 @@
+"""Sessions as people read them: `kugetsu list`."""
+
+from __future__ import annotations
+
+from kugetsu.views import times
+from kugetsu.views.text import Column, line, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypedDict
+
+    from kugetsu.domain.state import Attempt, Session, State
+    from kugetsu.views.screen import Screen
+
+    class SessionData(TypedDict):
+        """One session. ``agent_alive`` is null while no attempt works in it; counters run over the issue's life."""
+
+        session: str
+        kind: str
+        state: str
+        agent: str | None
+        agent_session: str | None
+        attempt: str | None
+        agent_alive: bool | None
+        worktree: str | None
+        branch: str | None
+        base_branch: str | None
+        base_commit: str | None
+        pr: str | None
+        reason: str | None
+        created_at: str
+        changed_at: str
+        attempts: int
+        parks: int
+        tokens: int
+        cost: float
+        commits: int
+        dirty: int
+        pushed: bool | None
+        event: int
+
+
+def listed(state: State, alive: Callable[[Attempt], bool], everything: bool) -> list[SessionData]:
+    """The issues' sessions, with ``everything`` also base and PM sessions; the latest change last."""
+    found = [session for session in state.sessions.values() if everything or session.kind == "issue"]
+    found.sort(key=lambda session: session.changed)
+    return [_data(session, state, alive) for session in found]
+
+
+def _data(session: Session, state: State, alive: Callable[[Attempt], bool]) -> SessionData:
+    attempt = state.attempts.get(session.attempt) if session.attempt is not None else None
+    return {
+        "session": session.key,
+        "kind": session.kind,
+        "state": session.state,
+        "agent": session.agent,
+        "agent_session": session.agent_session,
+        "attempt": session.attempt,
+        "agent_alive": alive(attempt) if attempt is not None else None,
+        "worktree": session.worktree,
+        "branch": session.branch,
+        "base_branch": session.base_branch,
+        "base_commit": session.base_commit,
+        "pr": session.pr,
+        "reason": session.reason,
+        "created_at": session.created_at,
+        "changed_at": session.changed_at,
+        "attempts": session.attempts,
+        "parks": session.parks,
+        "tokens": session.tokens,
+        "cost": session.cost,
+        "commits": session.commits,
+        "dirty": session.dirty,
+        "pushed": session.pushed,
+        "event": session.changed,
+    }
+
+
+def lines(sessions: list[SessionData], screen: Screen, now: str) -> list[str]:
+    """The table of `list`; [] for no sessions."""
+    if not sessions:
+        return []
+    heads = [
+        Column("SESSION", gives=True),
+        Column("STATE"),
+        Column("AGENT"),
+        Column("BRANCH", gives=True),
+        Column("WORK", gives=True),
+        Column("LAST", right=True),
+        Column("PR", gives=True),
+        Column("WORKTREE", gives=True),
+    ]
+    rows = [_row(session, screen, now) for session in sessions]
+
+    def paint(at: int, value: str, text: str) -> str:
+        if at == 1:
+            return screen.state(value, text)
+        return screen.red(text) if at == 2 and value.endswith("dead") else text
+
+    return table(screen, heads, rows, paint=paint)
+
+
+def _row(session: SessionData, screen: Screen, now: str) -> list[str]:
+    alive = session["agent_alive"]
+    agent = "-" if alive is None else f"{session['attempt']} {'alive' if alive else 'dead'}"
+    return [
+        screen.issue(session["session"]),
+        session["state"],
+        agent,
+        line(session["branch"] or "-"),
+        _work(session),
+        times.duration(times.since(session["changed_at"], now)),
+        line(session["pr"] or "-"),
+        line(session["worktree"] or "-"),
+    ]
+
+
+def _work(session: SessionData) -> str:
+    """What git shows: commits, whether they are pushed, files that are not committed."""
+    said = []
+    if session["commits"]:
+        pushed = {True: " pushed", False: " unpushed", None: ""}[session["pushed"]]
+        said.append(times.counted(session["commits"], "commit") + pushed)
+    if session["dirty"]:
+        said.append(f"{session['dirty']} dirty")
+    return ", ".join(said) or "-"

@@ -1,0 +1,330 @@
+"""One screen: is it set up, does the daemon run, who holds which slot, what waits, what wants a look."""
+
+from __future__ import annotations
+
+from kugetsu.domain import gates
+from kugetsu.views import queue, times
+from kugetsu.views.text import Column, cut, line, pad, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypedDict
+
+    from kugetsu.agents.progress import Progress
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import Attempt, State, Task
+    from kugetsu.views.screen import Screen
+
+    class AgentData(TypedDict):
+        """One live attempt. ``slot`` is null for the PM agent; ``alive`` is false when its process is gone and
+        nobody has recorded that yet; ``since`` is the time of its claim."""
+
+        slot: int | None
+        attempt: str
+        task: str
+        issue: str | None
+        state: str
+        alive: bool
+        stopping: str | None
+        since: str
+        tokens: int
+        cost: float
+        last: str | None
+        last_at: str | None
+
+    class DaemonData(TypedDict):
+        """``state`` is running, draining, stopped or lost (the log calls it running, but its process is gone)."""
+
+        state: str
+        pid: int | None
+        since: str | None
+
+    class NextData(TypedDict):
+        """The next task that starts, and what it waits for; ``gate`` null: it may start now."""
+
+        task: str | None
+        gate: str | None
+        reason: str
+        until: str | None
+
+    class Attention(TypedDict):
+        """Something that wants a look, and the command that helps."""
+
+        subject: str
+        state: str
+        text: str
+        command: str
+
+    class StatusData(TypedDict):
+        """`kugetsu status --json`. All times are UTC."""
+
+        initialised: bool
+        directory: str
+        now: str
+        seq: int
+        daemon: DaemonData
+        cap: int
+        live: int
+        agents: list[AgentData]
+        queue: dict[str, int]
+        next: NextData
+        attention: list[Attention]
+
+
+#: A task that was held back this long, in seconds, though nothing says until when, wants a look.
+HELD_LONG = 600
+#: How many waiting tasks are asked for the next dispatch, and how many entries of one sort the attention list has.
+LOOKED_AT = 100
+LISTED = 5
+#: Gates that hold back every task alike: the first closed one answers for all that come behind it.
+_FOR_ALL = ("daemon", "slots", "memory", "stagger")
+
+
+class Probes:
+    """What the log cannot know: which processes live, and what the agents do."""
+
+    __slots__ = ("alive", "daemon_alive", "progress")
+
+    def __init__(
+        self,
+        alive: Callable[[Attempt], bool],
+        daemon_alive: bool,
+        progress: Callable[[Attempt], Progress | None],
+    ) -> None:
+        self.alive = alive
+        self.daemon_alive = daemon_alive
+        self.progress = progress
+
+
+def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes) -> StatusData:
+    """Everything that the screen shows, as JSON values."""
+    live = sorted(state.attempts.values(), key=lambda attempt: (attempt.slot or 1 << 30, attempt.claimed))
+    agents = [_agent(attempt, probes) for attempt in live]
+    daemon = daemon_data(state, probes.daemon_alive)
+    return {
+        "initialised": bool(state.initialised),
+        "directory": directory,
+        "now": facts["now"],
+        "seq": state.seq,
+        "daemon": daemon,
+        "cap": facts["cap"],
+        "live": sum(attempt.kind == "dev" for attempt in live),
+        "agents": agents,
+        "queue": queue.counts(state),
+        "next": next_dispatch(state, facts),
+        "attention": _attention(state, agents, daemon, facts),
+    }
+
+
+def _agent(attempt: Attempt, probes: Probes) -> AgentData:
+    seen = probes.progress(attempt)
+    return {
+        "slot": attempt.slot,
+        "attempt": attempt.id,
+        "task": attempt.task,
+        "issue": attempt.issue,
+        "state": attempt.state,
+        "alive": probes.alive(attempt),
+        "stopping": attempt.stop,
+        "since": attempt.claimed_at,
+        "tokens": (seen.tokens or 0) if seen is not None else 0,
+        "cost": (seen.cost or 0.0) if seen is not None else 0.0,
+        "last": seen.last if seen is not None else None,
+        "last_at": seen.at if seen is not None else None,
+    }
+
+
+def daemon_data(state: State, alive: bool) -> DaemonData:
+    """The daemon as the log and its lease show it."""
+    daemon = state.daemon
+    runs = daemon.state in ("running", "draining")
+    return {
+        "state": daemon.state if alive or not runs else "lost",
+        "pid": daemon.identity.get("pid") if runs and daemon.identity is not None else None,
+        "since": daemon.changed_at or None,
+    }
+
+
+def next_dispatch(state: State, facts: ClaimFacts) -> NextData:
+    """Which task starts next, and when: asked of the very gates that the dispatcher asks."""
+    soonest: tuple[str, Task, gates.Verdict] | None = None
+    first: tuple[Task, gates.Verdict] | None = None
+    for task in state.waiting()[:LOOKED_AT]:
+        closed = gates.first_closed(state, task, facts)
+        if closed is None:
+            return {"task": task.id, "gate": None, "reason": "now", "until": None}
+        if closed.gate in _FOR_ALL:
+            return _next(task, closed)
+        first = first or (task, closed)
+        if closed.until is not None and (soonest is None or closed.until < soonest[0]):
+            soonest = (closed.until, task, closed)
+    if soonest is not None:
+        return _next(soonest[1], soonest[2])
+    if first is not None:
+        return _next(*first)
+    return {"task": None, "gate": None, "reason": "nothing waits", "until": None}
+
+
+def _next(task: Task, closed: gates.Verdict) -> NextData:
+    return {"task": task.id, "gate": closed.gate, "reason": closed.reason, "until": closed.until}
+
+
+# --- what wants a look ------------------------------------------------------------------------------------------
+
+
+def _attention(state: State, agents: list[AgentData], daemon: DaemonData, facts: ClaimFacts) -> list[Attention]:
+    found: list[Attention] = []
+    if state.violations_seen:
+        said = f"{times.counted(state.violations_seen, 'event')} that the machines refuse, first {_first(state)}"
+        found.append(_look("log", "violated", said, "kugetsu log verify"))
+    if daemon["state"] == "lost":
+        found.append(_look("daemon", "lost", "it ended without a word", "kugetsu queue-daemon start"))
+    elif daemon["state"] == "stopped" and state.waiting():
+        count = times.counted(len(state.waiting()), "task")
+        found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
+    for agent in agents:
+        if not agent["alive"]:
+            text = "its process is gone; the daemon records it and tries again"
+            found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
+    found += _broken_sessions(state)
+    found += _errors(state)
+    return found + _held(state, facts)
+
+
+def _look(subject: str, state: str, text: str, command: str) -> Attention:
+    return {"subject": subject, "state": state, "text": line(text), "command": command}
+
+
+def _first(state: State) -> str:
+    return f"event {state.violations[0]['seq']}: {state.violations[0]['text']}"
+
+
+def _broken_sessions(state: State) -> list[Attention]:
+    broken = [session for session in state.sessions.values() if session.state == "broken"]
+    return [
+        _look(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
+        for session in broken[-LISTED:]
+    ]
+
+
+def _errors(state: State) -> list[Attention]:
+    failed = [task for task_id in state.finished if (task := state.tasks[task_id]).state == "error"]
+    found = [_look(task.id, "error", task.reason or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
+    if len(failed) > LISTED:
+        text = f"{len(failed) - LISTED} more tasks ended in error"
+        found.append(_look("queue", "error", text, "kugetsu queue list --state error"))
+    return found
+
+
+def _held(state: State, facts: ClaimFacts) -> list[Attention]:
+    """Tasks that wait long for something that does not end by itself; that slots are full is no such thing."""
+    found: list[Attention] = []
+    for task in state.waiting()[:LOOKED_AT]:
+        if times.since(task.changed_at, facts["now"]) < HELD_LONG:
+            continue
+        closed = gates.first_closed(state, task, facts)
+        if closed is None or closed.until is not None or closed.gate in ("slots", "daemon"):
+            continue
+        waits = times.duration(times.since(task.changed_at, facts["now"]))
+        found.append(_look(task.id, "held", f"for {waits}: {closed.reason}", f"kugetsu why {task.id}"))
+        if len(found) == LISTED:
+            break
+    return found
+
+
+# --- the screen -------------------------------------------------------------------------------------------------
+
+
+def lines(data: StatusData, screen: Screen) -> list[str]:
+    """The screen of `kugetsu status`."""
+    if not data["initialised"]:
+        return [f"kugetsu is not set up in {line(data['directory'])}", "next  kugetsu init"]
+    shown = [_headline(data, screen), *_slots(data, screen)]
+    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.width))
+    if data["attention"]:
+        shown += [screen.yellow("attention"), *_attention_lines(data["attention"], screen)]
+    elif not any(data["queue"].values()):
+        shown.append("next    kugetsu queue enqueue REF MESSAGE, or: kugetsu start REF MESSAGE")
+    return shown
+
+
+def _headline(data: StatusData, screen: Screen) -> str:
+    daemon = data["daemon"]
+    said = daemon["state"]
+    if daemon["pid"] is not None and daemon["state"] != "lost":
+        said += f", pid {daemon['pid']}"
+    if daemon["since"] is not None and daemon["state"] != "stopped":
+        said += f", {times.duration(times.since(daemon['since'], data['now']))}"
+    state = screen.state(daemon["state"], said)
+    gap = " " * max(30 - len(said), 2)
+    agents = pad(f"{data['live']} of {data['cap']}", 9)
+    fixed = f"daemon  {said}{gap}agents  {agents}next  "
+    room = None if screen.width is None else screen.width - len(fixed)
+    return f"daemon  {state}{gap}agents  {agents}next  {cut(_when(data), room)}"
+
+
+def _when(data: StatusData) -> str:
+    """When the next task starts, in words."""
+    coming = data["next"]
+    if coming["task"] is None:
+        return coming["reason"]
+    if coming["gate"] is None:
+        return f"{coming['task']} now"
+    if coming["gate"] == "slots":
+        return f"{coming['task']} when a slot frees"
+    if coming["gate"] == "daemon":
+        return f"{coming['task']} when the daemon runs"
+    if coming["until"] is not None:
+        return f"{coming['task']} {times.ahead(coming['until'], data['now'])}"
+    return f"{coming['task']}: {coming['reason']}"
+
+
+def _slots(data: StatusData, screen: Screen) -> list[str]:
+    heads = [
+        Column("SLOT"),
+        Column("TASK"),
+        Column("ISSUE", gives=True),
+        Column("STATE"),
+        Column("FOR", right=True),
+        Column("TOKENS", right=True),
+        Column("LAST", gives=True),
+    ]
+    held = {agent["slot"]: agent for agent in data["agents"] if agent["slot"] is not None}
+    last = max([data["cap"], *held])
+    free = [slot for slot in range(1, last + 1) if slot not in held]
+    rows = []
+    for slot in range(1, last + 1):
+        if slot in held:
+            rows.append(_agent_row(str(slot), held[slot], screen, data["now"]))
+        elif len(free) <= LISTED:
+            rows.append([str(slot), "-", "", "", "", "", ""])
+    rows += [_agent_row("pm", agent, screen, data["now"]) for agent in data["agents"] if agent["slot"] is None]
+    shown = table(screen, heads, rows, paint=lambda at, value, text: screen.state(value, text) if at == 3 else text)
+    return shown if len(free) <= LISTED else [*shown, f"and {len(free)} free slots"]
+
+
+def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[str]:
+    state = agent["state"] if agent["alive"] else "lost"
+    last = line(agent["last"] or "")
+    if agent["last_at"] is not None:
+        last += f", {times.duration(times.since(agent['last_at'], now))} ago"
+    return [
+        slot,
+        agent["task"],
+        screen.issue(agent["issue"]),
+        "stopping" if agent["stopping"] and agent["alive"] else state,
+        times.duration(times.since(agent["since"], now)),
+        times.amount(agent["tokens"]) if agent["tokens"] else "-",
+        last or "-",
+    ]
+
+
+def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:
+    rows = [[screen.issue(entry["subject"]), entry["state"], entry["text"], entry["command"]] for entry in found]
+    heads = [Column("", gives=True), Column(""), Column("", gives=True), Column("")]
+
+    def paint(at: int, value: str, text: str) -> str:
+        return screen.state(value, text) if at == 1 else text
+
+    return table(screen, heads, rows, paint=paint, indent="  ", titles=False)

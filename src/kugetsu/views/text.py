@@ -1,0 +1,144 @@
+"""Text for a terminal: made harmless, measured in columns, cut, and laid out in tables.
+
+What agents and users wrote may hold control characters that move the cursor, recolour or retitle a terminal; all of
+it passes through `line` or `block` before it is shown. Columns are counted as a terminal does: two for a CJK
+character or an emoji, none for a combining mark.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kugetsu.views.screen import Screen
+
+    Paint = Callable[[int, str, str], str]
+
+ELLIPSIS = "…"
+GAP = "  "
+#: A column that gives way is not cut below this many columns.
+NARROWEST = 6
+_JOINERS = "\u200c\u200d\ufe0e\ufe0f"  # they shape emoji and scripts, and move no cursor
+
+
+def line(text: str) -> str:
+    """``text`` as one harmless line: white space becomes single spaces, other unprintable characters are escaped."""
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
+    return _escaped(" ".join(text.split()))
+
+
+def block(text: str) -> list[str]:
+    """``text`` as harmless lines, its line breaks and indents kept."""
+    return [_escaped(part.expandtabs(4).rstrip()) for part in text.replace("\r\n", "\n").split("\n")]
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _JOINERS else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal ``text`` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(c) for c in text)
+
+
+def _columns_of(c: str) -> int:
+    if c < "\u0300":
+        return 1
+    import unicodedata
+
+    if c in _JOINERS or unicodedata.combining(c):
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def cut(text: str, width: int | None) -> str:
+    """``text`` within ``width`` columns, its end replaced by … when it is longer; None cuts nothing."""
+    if width is None or columns(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    kept, used = [], 0
+    for c in text:
+        used += _columns_of(c)
+        if used > width - 1:
+            break
+        kept.append(c)
+    return "".join(kept).rstrip() + ELLIPSIS
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    """``text`` filled up with spaces to ``width`` columns, to the left of it when ``right``."""
+    fill = " " * (width - columns(text))
+    return fill + text if right else text + fill
+
+
+class Column:
+    """A column of a table: its title, whether it is flushed right, and whether it gives way when space is short."""
+
+    __slots__ = ("gives", "right", "title")
+
+    def __init__(self, title: str, *, right: bool = False, gives: bool = False) -> None:
+        self.title = title
+        self.right = right
+        self.gives = gives
+
+
+def table(
+    screen: Screen,
+    heads: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    paint: Paint | None = None,
+    indent: str = "",
+    titles: bool = True,
+) -> list[str]:
+    """The lines of a table, one a row, no wider than the screen.
+
+    ``paint`` is given column, value and padded value, and returns the latter coloured. Columns that are empty in
+    every row and have no title are left out.
+    """
+    shown = [list(row) for row in rows]
+    all_rows = [[head.title for head in heads], *shown] if titles else shown
+    widths = [max((columns(row[at]) for row in all_rows), default=0) for at in range(len(heads))]
+    _narrow(screen, heads, widths, len(indent))
+    lines: list[str] = []
+    for number, row in enumerate(all_rows):
+        cells = []
+        for at, value in enumerate(row):
+            if not widths[at]:
+                continue
+            value = cut(value, widths[at])
+            padded = pad(value, widths[at], heads[at].right)
+            if titles and number == 0:
+                padded = screen.dim(padded) if padded.strip() else padded
+            elif paint is not None and value:
+                padded = paint(at, row[at], padded)
+            cells.append(padded)
+        lines.append((indent + GAP.join(cells)).rstrip())
+    return lines
+
+
+def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], indent: int) -> None:
+    """Take columns from those that give way, the widest first, until the table fits."""
+    if screen.width is None:
+        return
+    giving = [at for at, head in enumerate(heads) if head.gives]
+    others = [at for at in range(len(heads)) if at not in giving]
+    excess = indent + sum(width + len(GAP) for width in widths if width) - len(GAP) - screen.width
+    for group in (giving, others):
+        while excess > 0 and group:
+            widest = max(group, key=lambda at: widths[at])
+            if widths[widest] <= NARROWEST:
+                break
+            # Down to the next widest at once, or as far as needed: a cell may be 100 kB long.
+            rest = [widths[at] for at in group if at != widest]
+            floor = max(NARROWEST, *rest) if rest else NARROWEST
+            step = min(excess, max(widths[widest] - floor, 1))
+            widths[widest] -= step
+            excess -= step

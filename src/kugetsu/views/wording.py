@@ -1,0 +1,181 @@
+"""What happened, in words: one line for each kind of event. Kinds that are not known are shown by their data."""
+
+from __future__ import annotations
+
+from kugetsu.views import times
+from kugetsu.views.text import line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Data = dict[str, Any]
+
+#: Characters of a message that a row shows; the whole message is in the event.
+MESSAGE_LENGTH = 60
+
+
+def words(event: dict[str, Any]) -> str:
+    """One harmless line that says what ``event`` says, without its envelope."""
+    tell = _TELL.get(event["type"])
+    try:
+        said = tell(event["data"]) if tell is not None else _raw(event["data"])
+    except (KeyError, TypeError, AttributeError):  # an event of another version, or one that was damaged
+        said = _raw(event["data"])
+    return line(said)
+
+
+def who(by: dict[str, Any]) -> str:
+    """``daemon``, ``runner`` or ``cli``: which process of kugetsu wrote an event."""
+    first, _, rest = str(by.get("cmd", "")).partition(" ")
+    if first != "kugetsu":
+        return line(first) or "cli"
+    return "daemon" if rest.startswith("queue-daemon") else "cli"
+
+
+def quoted(message: str) -> str:
+    """A message's beginning in quotes."""
+    said = line(message[: 4 * MESSAGE_LENGTH])
+    return f'"{said[:MESSAGE_LENGTH]}…"' if len(said) > MESSAGE_LENGTH or len(message) > len(said) + 60 else f'"{said}"'
+
+
+def _raw(data: Any) -> str:
+    if not isinstance(data, dict):
+        return str(data)[:200]
+    return ", ".join(f"{name} {value}"[:80] for name, value in data.items())[:200]
+
+
+def _short(session: str | None) -> str:
+    """An agent's session id at a length that a row can show."""
+    if not session:
+        return ""
+    return session if len(session) <= 14 else session[:12] + "…"
+
+
+def _said(reason: str) -> str:
+    """The reasons that are words of the program, in people's words."""
+    known = {"time": "its time has come", "retry": "on request", "cancel": "cancelled on request"}
+    return known.get(reason, reason)
+
+
+def _queued(data: Data) -> str:
+    extra = f" priority {data['priority']}" if data["priority"] else ""
+    after = f" after {', '.join(data['after'])}" if data["after"] else ""
+    return f"{quoted(data['message'])}{extra}{after}"
+
+
+def _held(data: Data) -> str:
+    until = f", until {times.time_of_day(data['until'], seconds=False)}" if data["until"] else ""
+    return f"{data['reason']}{until}"
+
+
+def _retried(data: Data) -> str:
+    at = times.time_of_day(data["not_before"])
+    return f"again from {at}, {data['used']} of {data['max_attempts']} attempts used"
+
+
+def _parked(data: Data) -> str:
+    said = "" if data["stated"] else " (no reset time was given)"
+    return f"until {times.time_of_day(data['until'], seconds=False)}{said}, not counted as a failure"
+
+
+def _claimed(data: Data) -> str:
+    if data["slot"] is None:
+        return "the PM session"
+    live = ", ".join(data["live"])
+    return f"slot {data['slot']}, live {live}" if live else f"slot {data['slot']}"
+
+
+def _running(data: Data) -> str:
+    return f"{_short(data['agent_session'])}, pid {data['agent'].get('pid', '?')}"
+
+
+def _ended(data: Data) -> str:
+    said = [data["reason"]]
+    evidence = data["evidence"]
+    if evidence.get("commits"):
+        pushed = {True: ", pushed", False: ", not pushed"}.get(evidence.get("pushed"), "")
+        said.append(times.counted(evidence["commits"], "commit") + pushed)
+    if evidence.get("dirty"):
+        said.append(f"{times.counted(evidence['dirty'], 'file')} not committed")
+    if data["tokens"]:
+        said.append(f"{times.amount(data['tokens'])} tokens")
+    if data["rescue"]:
+        said.append(f"kept on {data['rescue']}")
+    return " · ".join(part for part in said if part)
+
+
+def _prepared(data: Data) -> str:
+    made = "made" if data["created"] else "found"
+    branch = f", branch {data['branch']}" if data["branch"] else ""
+    base = f" from {data['base_branch']}" if data["base_branch"] else ""
+    return f"{made} {_short(data['agent_session'])}{branch}{base}"
+
+
+def _preparing(data: Data) -> str:
+    branch = f", branch {data['branch']}" if data["branch"] else ""
+    return f"worktree and {data['agent']} session{branch}"
+
+
+def _destroyed(data: Data) -> str:
+    gone = [name for name in ("worktree", "branch") if data[name]]
+    said = [f"removed {' and '.join(gone)}" if gone else "nothing was removed"]
+    if data["rescue"]:
+        said.append(f"work kept on {data['rescue']}")
+    said += [f"kept {what}" for what in data["kept"]]
+    return ", ".join(said)
+
+
+def _registered(data: Data) -> str:
+    return f"{data['repository']} from {data.get('path') or data.get('url')}"
+
+
+def _setting(data: Data) -> str:
+    return f"{data['key']} {data['old'] if data['old'] not in (None, '') else '(default)'} → {data['new']}"
+
+
+def _orphans(data: Data) -> str:
+    left = f", {len(data['left'])} could not be ended" if data["left"] else ""
+    count = len(data["processes"])
+    return f"ended {count} {'process' if count == 1 else 'processes'}{left}"
+
+
+_TELL: dict[str, Callable[[Data], str]] = {
+    "log.created": lambda data: f"log {data['log_id'][:12]}, kugetsu {data['kugetsu']}",
+    "log.repaired": lambda data: f"cut {data['bytes']} bytes of an unfinished write, kept in {data['kept']}",
+    "kugetsu.initialised": lambda data: f"kugetsu {data['kugetsu']}, agent {data['agent']}",
+    "repository.registered": _registered,
+    "setting.changed": _setting,
+    "session.requested": lambda data: f"{data['kind']} session wanted",
+    "session.preparing": _preparing,
+    "session.prepared": _prepared,
+    "session.broken": lambda data: data["reason"],
+    "session.destroying": lambda data: f"{data['reason']}{', forced' if data['force'] else ''}",
+    "session.destroyed": _destroyed,
+    "session.pr": lambda data: data["url"],
+    "task.queued": _queued,
+    "task.held": _held,
+    "task.retried": _retried,
+    "task.parked": _parked,
+    "task.resumed": lambda data: _said(data["why"]),
+    "task.completed": lambda data: data["summary"],
+    "task.failed": lambda data: data["reason"],
+    "task.cancelled": lambda data: _said(data["reason"]),
+    "task.requeued": lambda data: f"again, was {data['was']}",
+    "queue.cleared": lambda data: f"{times.counted(len(data['tasks']), 'finished task')} left the list",
+    "attempt.claimed": _claimed,
+    "attempt.starting": lambda data: f"runner pid {data['runner'].get('pid', '?')}",
+    "attempt.running": _running,
+    "attempt.stop_requested": lambda data: _said(data["reason"]),
+    "attempt.succeeded": _ended,
+    "attempt.failed": _ended,
+    "attempt.timed_out": _ended,
+    "attempt.killed": _ended,
+    "attempt.lost": _ended,
+    "orphans.ended": _orphans,
+    "daemon.started": lambda data: f"pid {data['identity'].get('pid', '?')}",
+    "daemon.draining": lambda data: data["reason"],
+    "daemon.stopped": lambda data: data["reason"],
+    "daemon.lost": lambda data: f"pid {(data['identity'] or {}).get('pid', '?')} ended without a word",
+}
