@@ -1,0 +1,43 @@
+"""The engines that the contract suite runs against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from log.counting import open_files
+
+from kugetsu.log.protocol import EventLog
+
+#: Each engine: a function that opens the log that belongs to a directory of the test. Another engine is one line more.
+ENGINES: dict[str, Callable[[Path], EventLog]] = {
+    "files": lambda place: open_files(str(place / "log")),
+    "files, small segments": lambda place: open_files(str(place / "log"), segment_bytes=700, checkpoint_every=7),
+}
+
+
+@pytest.fixture(params=list(ENGINES))
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], EventLog]]:
+    """Opens the same log once more at every call, as another process would; all are closed at the end."""
+    opened: list[EventLog] = []
+
+    def open_again() -> EventLog:
+        opened.append(ENGINES[request.param](tmp_path))
+        return opened[-1]
+
+    yield open_again
+    for log in opened:
+        log.close()
+
+
+@pytest.fixture
+def log(reopen: Callable[[], EventLog]) -> EventLog:
+    """One opened log of each engine."""
+    return reopen()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> str:
+    """Where a file engine's log goes."""
+    return str(tmp_path / "log")
