@@ -83,11 +83,11 @@ class Command:
     def prepare_home(self) -> None:
         """Nothing to prepare."""
 
-    def make_session(self, directory: str, title: str) -> str:
+    def make_session(self, directory: str, title: str) -> str:  # noqa: ARG002
         """A name only: a command keeps its own memory, or none. It gets the name as KUGETSU_SESSION."""
         return f"cmd_{secrets.token_hex(10)}"
 
-    def fork(self, base: str, directory: str, title: str) -> str:
+    def fork(self, base: str, directory: str, title: str) -> str:  # noqa: ARG002
         """A new name."""
         return self.make_session(directory, title)
 
@@ -95,14 +95,14 @@ class Command:
         """A name that a command agent was given can always be continued."""
         return session.startswith("cmd_")
 
-    def session_directory(self, session: str) -> str | None:
+    def session_directory(self, session: str) -> str | None:  # noqa: ARG002
         """Not known: the command works wherever it is started."""
         return None
 
     def delete_session(self, session: str) -> None:
         """Nothing to delete."""
 
-    def transcript(self, session: str) -> str:
+    def transcript(self, session: str) -> str:  # noqa: ARG002
         """Commands have none. Raises NotFound."""
         raise NotFound("a command agent keeps no transcript", "kugetsu logs shows what it printed")
 
@@ -146,7 +146,7 @@ class Command:
             details=details,
         )
 
-    def progress(self, output: str, errors: str | None = None) -> Progress:
+    def progress(self, output: str, errors: str | None = None) -> Progress:  # noqa: ARG002
         """The last line of its output."""
         return progress.of_text(output)
 

@@ -1,7 +1,8 @@
 """Recognises usage limits in what providers and agents say, and when they end.
 
-A *usage limit* (quota, credit, plan window) keeps every agent of that provider waiting for minutes to days. A *rate limit*
-(too many requests just now) passes in seconds, and agents wait for it by themselves. Only the wait tells some of them apart.
+A *usage limit* (quota, credit, plan window) keeps every agent of that provider waiting for minutes to days. A *rate
+limit* (too many requests just now) passes in seconds, and agents wait for it by themselves. Only the length of the wait
+tells some of them apart.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _FURTHEST = timedelta(days=32)
 """Plans are renewed monthly: a reset further away is a misread number."""
 
 _USAGE = re.compile(
-    r"usage[ _-]?limit|quota|insufficient[_ ](?:funds|credits?|balance)|credit balance|out of (?:extra )?(?:credits?|usage)"
+    r"usage[ _-]?limit|quota|insufficient[_ ](?:funds|credits?|balance)|credit balance"
+    r"|out of (?:extra )?(?:credits?|usage)"
     r"|spend(?:ing)?[ _-]limit|billing (?:hard )?limit|(?:hit|reached|exceeded) (?:your|the) (?:[\w-]+ )*limit"
     r"|(?:weekly|daily|monthly|hourly|session|plan|\d+-hour) limit|limit reached|UsageLimitError|payment required",
     re.I,
@@ -46,7 +48,7 @@ _SPAN = re.compile(
     re.I,
 )
 _SPAN_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})\b", re.I)
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _CLOCK = re.compile(
     _ABOUT_RESET + r"\w*(?:[^\n\w]|\bat\b|\bon\b|\bby\b|\bafter\b){1,6}"
     r"(?:(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?\s+(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -164,7 +166,7 @@ def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _epoch(text: str, now: datetime) -> datetime | None:
+def _epoch(text: str, _now: datetime) -> datetime | None:
     match = _EPOCH.search(text)
     if match is None:
         return None
@@ -181,7 +183,7 @@ def _seconds_field(text: str, now: datetime) -> datetime | None:
     return now + (timedelta(milliseconds=amount) if millis else timedelta(seconds=amount))
 
 
-def _iso(text: str, now: datetime) -> datetime | None:
+def _iso(text: str, _now: datetime) -> datetime | None:
     match = _ISO.search(text)
     if match is None:
         return None

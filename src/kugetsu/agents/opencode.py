@@ -128,7 +128,7 @@ class OpenCode:
         return session
 
     def fork(self, base: str, directory: str, title: str) -> str:
-        """Exports the base (once for each of its revisions), gives it new ids, imports it in the directory: 1 to 2 s."""
+        """Exports the base (once for each of its revisions), gives it new ids, imports it in the directory: 1-2 s."""
         exported = self._exported(base)
         now = _millis()
         session = opencode_session.new_session_id(now)
@@ -160,7 +160,7 @@ class OpenCode:
     def _row(self, session: str) -> opencode_store.Row | None:
         try:
             return opencode_store.find(self._database(), session)
-        except opencode_store.Unreadable:
+        except opencode_store.UnreadableError:
             # Its schema is private: where it is another one, opencode itself is asked, which takes a second.
             return opencode_store.from_list(self._run("session", "list", "--format", "json").output, session)
 
@@ -242,7 +242,7 @@ class OpenCode:
 
     def _run(self, *arguments: str, directory: str | None = None) -> opencode_program.Result:
         environment = opencode_environment.for_short_commands(self._environment)
-        # Without a directory of its own it runs in the room: it would read the project's settings, and index the folder.
+        # Not in the caller's folder: it would read that project's settings, and index its files.
         where = directory or str(self._room())
         return opencode_program.run(self.program(), arguments, environment, where)
 
@@ -251,8 +251,8 @@ class OpenCode:
 
     def _room(self) -> Path:
         """The adapter's own folder under KUGETSU_DIR; all in it can be made again."""
-        root = Paths.of({"KUGETSU_DIR": self._settings.get("KUGETSU_DIR") or self._environment.get("KUGETSU_DIR") or ""})
-        room = Path(root.root) / "agents" / "opencode"
+        named = self._settings.get("KUGETSU_DIR") or self._environment.get("KUGETSU_DIR") or ""
+        room = Path(Paths.of({"KUGETSU_DIR": named}).root) / "agents" / "opencode"
         try:
             room.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:

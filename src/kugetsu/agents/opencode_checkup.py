@@ -1,7 +1,12 @@
-"""What an `opencode run` that prints nothing is about: it stays silent while tools run and while the model is retried."""
+"""What an `opencode run` that prints nothing is about.
+
+It is silent while a tool runs, while an answer arrives, and while the model is retried. That it uses the processor is
+no sign of health: an opencode that hangs may spin.
+"""
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 from kugetsu import clock
@@ -14,6 +19,10 @@ from kugetsu.agents.protocol import Checkup, Health, Running
 _BUSY = 0.2
 """Cores: an opencode that waits for its model uses 0.01 of one."""
 _SAMPLE_SECONDS = 0.5
+_START_SECONDS = 180.0
+"""A start takes 3 s, of ten at once 30 s. Some hang, and would hang until the task's time is up."""
+_ANSWERING_SECONDS = 45.0
+"""The plugin gives a sign every 15 s while an answer arrives (see `opencode_plugin.js`)."""
 
 
 def look(running: Running, now: datetime) -> Checkup:
@@ -25,10 +34,27 @@ def look(running: Running, now: datetime) -> Checkup:
         return _logged(errors.stream_error, now)
     if errors.running:
         return _tool(errors)
+    if running.quiet_seconds >= _START_SECONDS and not errors.asked and _printed_nothing(running.output):
+        return Checkup(Health.STUCK, "its start hangs: the model was never asked")
+    if errors.last_sign is not None:
+        return _by_last_sign(*errors.last_sign, now)
     busy = process_load.cores_used(running.pid, _SAMPLE_SECONDS)
     if busy is not None and busy >= _BUSY:
         return Checkup(Health.HEALTHY, f"works: {busy:.1f} cores in use")
     return Checkup(Health.UNKNOWN, "waits for the model's answer")
+
+
+def _by_last_sign(kind: str, at_ms: int, now: datetime) -> Checkup:
+    since = clock.from_epoch(at_ms / 1000)
+    if kind == "answering" and now.timestamp() - at_ms / 1000 <= _ANSWERING_SECONDS:
+        return Checkup(Health.HEALTHY, "the model's answer arrives", None, since)
+    if kind == "hello":
+        return Checkup(Health.UNKNOWN, "has started, and has not asked the model yet", None, since)
+    return Checkup(Health.UNKNOWN, "waits for the model's answer", None, since)
+
+
+def _printed_nothing(output: str) -> bool:
+    return not os.path.exists(output) or os.path.getsize(output) == 0
 
 
 def _retrying(retry: Retry, now: datetime) -> Checkup:

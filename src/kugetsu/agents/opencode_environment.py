@@ -15,8 +15,16 @@ import orjson
 
 PLUGIN = Path(__file__).with_name("opencode_plugin.js")
 
-UNSET = ("OPENCODE", "AGENT", "OPENCODE_PID", "OPENCODE_CLIENT", "OPENCODE_WORKSPACE_ID", "OPENCODE_AUTO_SHARE",
-         "OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME")
+UNSET = (
+    "OPENCODE",
+    "AGENT",
+    "OPENCODE_PID",
+    "OPENCODE_CLIENT",
+    "OPENCODE_WORKSPACE_ID",
+    "OPENCODE_AUTO_SHARE",
+    "OPENCODE_SERVER_PASSWORD",
+    "OPENCODE_SERVER_USERNAME",
+)
 """Marks of an opencode around this one (kugetsu may be called by an agent), and what would share a session."""
 
 QUIET = {
@@ -38,7 +46,13 @@ DENIED = ("doom_loop", "question", "plan_enter", "plan_exit")
 """Permissions that opencode would ask for, or wait in, with nobody there."""
 
 _OUTSIDE = "external_directory"
-_CONFIG_NAMES = ("opencode.json", "opencode.jsonc", "config.json", ".opencode/opencode.json", ".opencode/opencode.jsonc")
+_CONFIG_NAMES = (
+    "opencode.json",
+    "opencode.jsonc",
+    "config.json",
+    ".opencode/opencode.json",
+    ".opencode/opencode.jsonc",
+)
 
 
 def for_short_commands(environment: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +76,7 @@ def for_turn(environment: Mapping[str, str], directory: str, temp_dir: str | Non
 
 def data_directory(environment: Mapping[str, str]) -> Path:
     """Where opencode keeps its database (XDG_DATA_HOME, else ~/.local/share)."""
-    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - of the given environment
+    home = environment.get("HOME") or os.path.expanduser("~")
     base = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
     return Path(base) / "opencode"
 
@@ -74,7 +88,7 @@ def database(environment: Mapping[str, str]) -> Path:
 
 
 def _object(text: str | None) -> dict[str, Any] | None:
-    """A JSON object of the user's; None when it is something that only opencode understands, which is then left alone."""
+    """A JSON object of the user's; None for what only opencode understands (JSON with comments): it is left alone."""
     if not text or not text.strip():
         return {}
     try:
@@ -106,10 +120,14 @@ def _denials(outside: dict[str, str] | None) -> dict[str, Any]:
 
 def _outside(environment: Mapping[str, str], temp_dir: str | None) -> dict[str, str]:
     """Outside of the worktree only what opencode itself and kugetsu put there may be touched; the last match wins."""
-    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - of the given environment
+    home = environment.get("HOME") or os.path.expanduser("~")
     config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
-    allowed = [f"{data_directory(environment)}/tool-output/*", f"{config}/opencode/*", f"{home}/.claude/skills/*",
-               f"{home}/.agents/skills/*"]
+    allowed = [
+        f"{data_directory(environment)}/tool-output/*",
+        f"{config}/opencode/*",
+        f"{home}/.claude/skills/*",
+        f"{home}/.agents/skills/*",
+    ]
     if temp_dir:
         allowed.append(f"{temp_dir.rstrip('/')}/*")
     return {"*": "deny"} | dict.fromkeys(allowed, "allow")
@@ -117,7 +135,7 @@ def _outside(environment: Mapping[str, str], temp_dir: str | None) -> dict[str, 
 
 def _says_outside(environment: Mapping[str, str], directory: str) -> bool:
     """Whether the user configured the permission for other folders: then theirs holds."""
-    home = environment.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - of the given environment
+    home = environment.get("HOME") or os.path.expanduser("~")
     folders = [Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config") / "opencode", Path(directory)]
     files = [folder / name for folder in folders for name in _CONFIG_NAMES]
     if environment.get("OPENCODE_CONFIG"):

@@ -1,8 +1,9 @@
-"""Reads what an `opencode run` left: the events of its output, and on stderr its own lines, logs and the plugin's signs."""
+"""Reads what an `opencode run` left: the events of its output; on stderr its own lines, its log, the plugin's signs."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,11 @@ from kugetsu.agents.opencode_program import plain
 from kugetsu.agents.outcome import Tokens
 from kugetsu.agents.progress import SIGN, tail_lines
 
-_STREAM_ERROR = re.compile(r'^timestamp=(\S+) level=ERROR .*\bmessage="stream error".*? session\.id=(\S+).* error\.error="(.*)"$')
+_STREAM_ERROR = re.compile(
+    r'^timestamp=(\S+) level=ERROR .*\bmessage="stream error".*? session\.id=(\S+).* error\.error="(.*)"$'
+)
 _LOG_LINE = re.compile(r"^timestamp=\S+ level=[A-Z]+ ")
+_LOGGED_ERROR = re.compile(r' (?:error|error\.error|cause)="((?:[^"\\]|\\.)*)"')
 _REJECTED = re.compile(r"permission requested: (.+?); auto-rejecting")
 
 
@@ -40,11 +44,7 @@ class Output:
 def read_output(path: str) -> Output:
     """Folds a whole output file, line by line; one that is missing counts as empty."""
     seen = Output()
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        return seen
-    with file:
+    with suppress(FileNotFoundError), open(path, "rb") as file:
         for line in file:
             try:
                 event = orjson.loads(line)
@@ -114,7 +114,7 @@ class Errors:
     said: list[str] = field(default_factory=list)
     """Lines that opencode wrote for people."""
     logged: list[str] = field(default_factory=list)
-    """Its log lines (level ERROR)."""
+    """What its log lines (level ERROR) name as the error."""
     rejected: list[str] = field(default_factory=list)
     """Permissions that were refused because nobody answers."""
     retry: Retry | None = None
@@ -122,7 +122,11 @@ class Errors:
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The tools that run now: the plugin's signs by part id."""
     signs: int = 0
-    """Lines of kugetsu's plugin: 0 tells that it was not loaded."""
+    """Lines of kugetsu's plugin: 0 tells that it was not loaded (yet)."""
+    asked: bool = False
+    """The model was asked at least once."""
+    last_sign: tuple[str, int] | None = None
+    """(type, time in ms) of the newest of them."""
     stream_error: tuple[str, str] | None = None
     """(time, message) of the last error of the model that was logged for the session."""
 
@@ -142,7 +146,8 @@ def read_errors(path: str, session: str) -> Errors:
         if (failed := _STREAM_ERROR.match(line)) is not None and failed[2] == session:
             seen.stream_error = (failed[1], failed[3])
         if _LOG_LINE.match(line):
-            seen.logged.append(line)
+            found = _LOGGED_ERROR.search(line)
+            seen.logged.append(found[1] if found is not None else line)
             continue
         if (rejected := _REJECTED.search(line)) is not None:
             seen.rejected.append(rejected[1])
@@ -159,11 +164,14 @@ def _fold_sign(seen: Errors, text: bytes) -> None:
         return
     seen.signs += 1
     kind, identifier = sign.get("type"), str(sign.get("id"))
+    if isinstance(sign.get("at"), int):
+        seen.last_sign = (str(kind), sign["at"])
+    seen.asked = seen.asked or kind != "hello"
     if kind == "retry":
         since = seen.retry.since_ms if seen.retry is not None else _whole(sign.get("at"))
         attempt = _whole(sign.get("attempt")) or 1
         seen.retry = Retry(str(sign.get("message") or ""), _whole(sign.get("next")), since, attempt)
-    elif kind in ("resumed", "usage"):
+    elif kind in ("resumed", "usage", "answering"):
         seen.retry = None
     elif kind == "tool":
         seen.retry = None

@@ -1,5 +1,6 @@
 // Tells kugetsu what `opencode run` keeps to itself: that the model is being retried (and until when), which tool runs,
-// how many tokens were used so far. One line each on stderr: `kugetsu-agent {json}`. It changes nothing.
+// when the model is asked, that its answer is arriving, how many tokens were used so far. One line each on stderr:
+// `kugetsu-agent {json}`. It changes nothing.
 import { writeSync } from "node:fs";
 
 const tell = (fields) => {
@@ -10,6 +11,8 @@ const tell = (fields) => {
   }
 };
 
+const ANSWERING_EVERY = 15000; // ms between two signs that an answer is arriving
+
 const title = (input, directory) => {
   const text = String(input?.filePath ?? input?.command ?? input?.pattern ?? input?.url ?? input?.description ?? "");
   return (text.startsWith(directory + "/") ? text.slice(directory.length + 1) : text).slice(0, 200);
@@ -18,6 +21,7 @@ const title = (input, directory) => {
 export const Kugetsu = async ({ directory }) => {
   const told = new Set();
   const retrying = new Set();
+  let answering = 0;
   let total = 0;
   let cost = 0;
 
@@ -46,11 +50,21 @@ export const Kugetsu = async ({ directory }) => {
     }
   };
 
+  const delta = (session) => {
+    if (Date.now() - answering >= ANSWERING_EVERY) {
+      answering = Date.now();
+      tell({ type: "answering", session });
+    }
+  };
+
+  tell({ type: "hello", directory });
   return {
+    "chat.params": async (about) => tell({ type: "asked", session: about?.sessionID }),
     event: async ({ event }) => {
       const about = event.properties ?? {};
       if (event.type === "session.status") status(about.sessionID, about.status);
       else if (event.type === "message.part.updated") part(about.sessionID ?? about.part?.sessionID, about.part);
+      else if (event.type === "message.part.delta") delta(about.sessionID);
       else if (event.type === "permission.asked")
         tell({ type: "permission", session: about.sessionID, permission: about.permission, patterns: about.patterns });
     },

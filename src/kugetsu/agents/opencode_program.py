@@ -17,7 +17,9 @@ from kugetsu.errors import AgentUnavailable
 TESTED = (1, 18)
 """The release line that the adapter was tried with, row by row (1.18.33)."""
 
-INSTALL_HINT = "install it with: npm install -g opencode-ai@1.18.33, or name the program: kugetsu config set KUGETSU_OPENCODE PATH"
+INSTALL_HINT = (
+    "install it with: npm install -g opencode-ai@1.18.33, or name the program: kugetsu config set KUGETSU_OPENCODE PATH"
+)
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_SECONDS = 60.0
@@ -119,7 +121,8 @@ def run(
             raise AgentUnavailable(f"opencode cannot be started: {program}: {error.strerror}", INSTALL_HINT) from error
         except subprocess.TimeoutExpired as error:
             said = f"opencode {arguments[0]} did not end within {timeout:g} s"
-            raise AgentUnavailable(said, "try it by hand; is the machine overloaded, or opencode's database locked?") from error
+            hint = "try it by hand; is the machine overloaded, or opencode's database locked?"
+            raise AgentUnavailable(said, hint) from error
         output.seek(0)
         errors.seek(0)
         return Result(done.returncode, output.read(), plain(errors.read().decode("utf-8", "replace")))

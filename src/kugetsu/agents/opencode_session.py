@@ -23,26 +23,28 @@ NOBODY_ANSWERS = ("question", "plan_enter", "plan_exit")
 
 
 def new_session_id(millis: int | None = None) -> str:
-    """A session id as opencode makes them: the newest sorts first (the time's 48 bits are inverted), 14 random digits."""
+    """A session id as opencode makes them: the time's 48 bits inverted (the newest sorts first), 14 random digits."""
     stamp = (time.time_ns() // 1_000_000 if millis is None else millis) * 0x1000 + 1
     return f"ses_{~stamp & ((1 << _TIME_BITS) - 1):012x}{_random()}"
 
 
 def minimal(session: str, title: str, version: str, millis: int) -> bytes:
     """The export of an empty session; ``millis`` is its birth. The import sets its directory and project."""
-    return orjson.dumps({
-        "info": {
-            "id": session,
-            "slug": "kugetsu",
-            "projectID": "global",
-            "directory": "/",
-            "title": title,
-            "version": version,
-            "permission": _denials(),
-            "time": {"created": millis, "updated": millis},
-        },
-        "messages": [],
-    })
+    return orjson.dumps(
+        {
+            "info": {
+                "id": session,
+                "slug": "kugetsu",
+                "projectID": "global",
+                "directory": "/",
+                "title": title,
+                "version": version,
+                "permission": _denials(),
+                "time": {"created": millis, "updated": millis},
+            },
+            "messages": [],
+        }
+    )
 
 
 def renewed(exported: bytes, session: str, title: str, directory: str, millis: int) -> bytes:

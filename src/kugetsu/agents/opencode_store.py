@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The database is there, but is not of the known form."""
 
 
@@ -28,15 +28,16 @@ class Row:
 
 
 def find(database: Path, session: str) -> Row | None:
-    """A session's row; None when it, or the whole database, is not there. Raises Unreadable."""
+    """A session's row; None when it, or the whole database, is not there. Raises UnreadableError."""
     if not database.exists():
         return None
     uri = f"{database.absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
-            found = connection.execute("select directory, time_updated from session where id = ?", (session,)).fetchone()
+            query = "select directory, time_updated from session where id = ?"
+            found = connection.execute(query, (session,)).fetchone()
     except sqlite3.Error as error:
-        raise Unreadable(str(error)) from error
+        raise UnreadableError(str(error)) from error
     return None if found is None else Row(str(found[0]), int(found[1]))
 
 
@@ -47,5 +48,5 @@ def from_list(listed: bytes, session: str) -> Row | None:
     try:
         rows = {row["id"]: Row(row["directory"], row["updated"]) for row in orjson.loads(listed)}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise Unreadable("opencode's list of sessions is not understood") from error
+        raise UnreadableError("opencode's list of sessions is not understood") from error
     return rows.get(session)

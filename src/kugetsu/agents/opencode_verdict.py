@@ -15,7 +15,9 @@ _NETWORK = re.compile(
     r"|unavailable|server.error|database is locked|Failed query",
     re.I,
 )
-_NO_MODEL = re.compile(r"ProviderModelNotFoundError|ProviderInitError|Model not found|ProviderAuthError[^\n]*", re.I)
+_NO_MODEL = re.compile(
+    r"Model not found:? ?[^\s\"]*|ProviderModelNotFoundError|ProviderInitError|ProviderAuthError", re.I
+)
 _NO_DIRECTORY = re.compile(r"ENOENT[^\n]*|no such file or directory[^\n]*|Failed to change directory[^\n]*", re.I)
 
 Parts = dict[str, Any]
@@ -90,7 +92,7 @@ def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
     status = status if isinstance(status, int) else None
     headers = data.get("responseHeaders")
     headers = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
-    full = "\n".join(text for text in (message, body, *errors.logged[-3:]) if text)
+    full = "\n".join(text for text in (message, body, *errors.logged[-2:]) if text)
     rest: Parts = {"error": full, "details": {"error": name} | ({} if status is None else {"status": status})}
     if name == "MessageAbortedError":
         return {"kind": Kind.RETRYABLE, "reason": "the turn was aborted", **rest}
@@ -114,12 +116,14 @@ def _with(status: int | None) -> str:
 
 
 def _of_unknown(message: str, errors: Errors) -> Parts:
-    """"Unexpected server error": what it was stands in the log only."""
+    """ "Unexpected server error": what it was stands in the log only."""
     full = "\n".join([message, *errors.said, *errors.logged])
     if "Session not found" in full:
         return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True}
     if (no_model := _NO_MODEL.search(full)) is not None:
-        return {"kind": Kind.FAILED, "reason": f"opencode does not know the model: {no_model[0]}"}
+        # A session keeps the model of its last prompt, also when the configuration changes: only -m overrides it.
+        reason = f"opencode refuses the model ({no_model[0].rstrip('.')}): set KUGETSU_MODEL"
+        return {"kind": Kind.FAILED, "reason": reason}
     if (missing := _NO_DIRECTORY.search(full)) is not None:
         return {"kind": Kind.RETRYABLE, "reason": f"a file or folder was missing: {missing[0]}"}
     return {"kind": Kind.RETRYABLE, "reason": f"opencode failed: {message}"}

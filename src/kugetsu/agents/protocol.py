@@ -96,6 +96,8 @@ class Health(StrEnum):
     """A usage limit keeps it waiting: stop it and park the task."""
     RETRYING = "retrying"
     """The model's errors are being retried; that ends by itself."""
+    STUCK = "stuck"
+    """Its start hangs: it never came to ask its model. Stop it and try again."""
     UNKNOWN = "unknown"
     """Nothing shows that it works: most often the model has not answered yet. Silence beyond the limit is a stall."""
 

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kugetsu.agents.scripted_model", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free port")
     parser.add_argument("--port-file", help="a file to write the port into once it listens")
-    parser.add_argument("--home", help="write an isolated opencode home there, with its environment in environment.json")
+    parser.add_argument("--home", help="write an isolated opencode home and its environment.json there")
     parser.add_argument("--recipes", help='JSON for messages without a script: [{"match": regex, "script": text}, ...]')
     parser.add_argument("--watch-parent", action="store_true", help="end when the starting process has ended")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end at the end of stdin")

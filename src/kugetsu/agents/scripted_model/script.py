@@ -176,7 +176,7 @@ def _edit(rest: str, body: list[str]) -> Call:
     return Call("edit", {"filePath": rest, "oldString": old, "newString": new})
 
 
-def _tool(rest: str, body: list[str]) -> Call:
+def _tool(rest: str, _body: list[str]) -> Call:
     name, _, arguments = rest.partition(" ")
     try:
         return Call(name, json.loads(arguments or "{}"))
@@ -184,7 +184,7 @@ def _tool(rest: str, body: list[str]) -> Call:
         raise ScriptError(f"the arguments of tool {name} are no JSON: {arguments}") from error
 
 
-def _follow(rest: str, body: list[str]) -> Call:
+def _follow(rest: str, _body: list[str]) -> Call:
     quoted = "'" + rest.replace("'", "'\\''") + "'"
     return Call("bash", {"command": f"cat {quoted}", "description": f"Reads {rest}"[:60]}, follows=True)
 
@@ -193,7 +193,7 @@ _CALLS = {
     "run": _run,
     "write": _write,
     "edit": _edit,
-    "read": lambda rest, body: Call("read", {"filePath": rest}),
+    "read": lambda rest, _body: Call("read", {"filePath": rest}),
     "tool": _tool,
     "follow": _follow,
 }

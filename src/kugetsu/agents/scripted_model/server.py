@@ -22,7 +22,7 @@ _PIECE = 24  # characters in one piece of a streamed answer
 
 
 class ScriptedModel(ThreadingHTTPServer):
-    """A server on 127.0.0.1; `port` 0 takes a free one. Use as a context manager: it serves in a thread until the end."""
+    """A server on 127.0.0.1; `port` 0 takes a free one. A context manager: it serves in a thread until the end."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -95,13 +95,15 @@ class _Handler(BaseHTTPRequestHandler):
         session = self.headers.get("x-session-id") or ""
         turn, fault = self.server.player.turn(session, request)
         users = [text_of(message) for message in request.get("messages") or [] if message.get("role") == "user"]
-        self.server.note({
-            "session": session,
-            "model": request.get("model"),
-            "tools": len(request.get("tools") or []),
-            "prompt": users[-1] if users else "",
-            "given": "answer" if fault is None else f"{fault.kind} {fault.code}".removesuffix(" 500"),
-        })
+        self.server.note(
+            {
+                "session": session,
+                "model": request.get("model"),
+                "tools": len(request.get("tools") or []),
+                "prompt": users[-1] if users else "",
+                "given": "answer" if fault is None else f"{fault.kind} {fault.code}".removesuffix(" 500"),
+            }
+        )
         self._pause(turn.sleep)
         if fault is not None and fault.kind != "drop":
             self._refuse(fault)
@@ -179,8 +181,9 @@ def _chunks(request: dict[str, Any], turn: Turn) -> Iterator[dict[str, Any]]:
         yield chunk({"content": text[start : start + _PIECE]})
     if turn.call is not None:
         function = {"name": turn.call.tool, "arguments": json.dumps(turn.call.arguments)}
-        yield chunk({"tool_calls": [{"index": 0, "id": f"call_{time.time_ns():x}", "type": "function",
-                                     "function": function}]})
+        yield chunk(
+            {"tool_calls": [{"index": 0, "id": f"call_{time.time_ns():x}", "type": "function", "function": function}]}
+        )
     finish = "length" if turn.cut else "stop" if turn.call is None else "tool_calls"
     yield chunk({}, finish)
     yield {**frame, "choices": [], "usage": _usage(request, turn, text)}
