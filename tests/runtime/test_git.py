@@ -23,6 +23,7 @@ def test_the_surrounding_repository_does_not_leak_in(sample: Place, monkeypatch:
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
     assert git(["rev-parse", "--show-toplevel"], str(sample.clone)) == str(sample.clone)
+    assert git(["status", "--porcelain"], str(sample.clone)) == ""
 
 
 def test_an_editor_never_opens(sample: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,7 +281,7 @@ def _make(worktree: Worktree, admin: str | None) -> None:
     elif remote is not None and theirs in refs:
         args, start = ["--track", "-b", branch, path, f"{remote}/{branch}"], refs[theirs].commit
     else:
-        args, start = ["--no-track", "-b", branch, path, base], base
+        args, start = ["-b", branch, path, base], base  # a commit, not a branch: that would be followed by `git push`
     worktree.base_commit = base if start == base else _fork_point(repository.path, start, base)
     _add([*force, *args], worktree)
     worktree.created = True
