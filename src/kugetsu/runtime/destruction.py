@@ -75,6 +75,11 @@ def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bo
     branch = session.branch or ""
     name = f"{session.key.rsplit('#', 1)[-1]}-{session.changed}"
     saved = rescue.rescue(session.worktree, name, branch=branch) if force else None
+    if saved is not None and saved.left_out:
+        raise Conflict(
+            f"the worktree of {session.key} is kept: {saved.branch} could not take in {', '.join(saved.left_out[:5])}",
+            hint=f"move that away by hand from {session.worktree}, then: kugetsu destroy --force {session.key}",
+        )
     worktrees.remove(_repository(ws, session), session.worktree, branch, ws.paths, force=force)
     if branch:
         kept.append(f"branch {branch}")

@@ -56,7 +56,7 @@ def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
     checkout = checkouts.find(folder)
     if checkout is None:
         return None
-    matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers())
+    matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)
     return {"path": checkout.home} if matches else None
 
 
