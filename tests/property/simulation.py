@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
+import pytest
 
 from kugetsu import clock
 from kugetsu.domain import fold as folding
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.draft import Draft
-from kugetsu.domain.events import CATALOGUE
+from kugetsu.domain.events import CATALOGUE, Identity
 from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State, empty
@@ -29,7 +30,7 @@ Transact = Callable[[Callable[[State], Sequence[Draft]]], list[Event]]
 START = "2026-11-23T10:00:00.000000Z"
 ISSUES = tuple(f"example.org/o/{name}#{number}" for name in ("a", "b") for number in (1, 2))
 AGENT = "opencode:default"
-PROCESS = {"boot": "b", "pid": 7, "start": 11}
+PROCESS: Identity = {"boot": "b", "pid": 7, "start": 11}
 
 ENDINGS = (
     ("succeed", "done"),
@@ -134,7 +135,7 @@ class World:
 
     def offer(self, carried: dict[str, Any] | None = None) -> claims.Offer:
         self.claims += 1
-        return claims.Offer(f"lease-{self.claims}", dict(PROCESS), carried)
+        return claims.Offer(f"lease-{self.claims}", PROCESS, carried)
 
     def _task(self, pick: int) -> str:
         known = list(self.state.tasks)
@@ -212,7 +213,7 @@ class World:
         return self.do(lambda state: claims.dispatch(state, planned, offer, facts))
 
     def daemon_start(self, a: int, b: int) -> list[Event]:
-        return self.do(lambda state: daemon.started(state, dict(PROCESS), f"daemon-{a}"))
+        return self.do(lambda state: daemon.started(state, PROCESS, f"daemon-{a}"))
 
     def daemon_end(self, a: int, b: int) -> list[Event]:
         if a % 3 == 0:
@@ -230,7 +231,7 @@ class World:
             return []
         attempt = self.state.attempts[attempt_id]
         if attempt.state == "claimed":
-            return self.do(lambda state: attempts.starting(state, attempt_id, dict(PROCESS)))
+            return self.do(lambda state: attempts.starting(state, attempt_id, PROCESS))
         session = self.state.sessions[attempt.session]
         if attempt.state == "starting" and session.state in ("requested", "broken"):
             intent = {"repository": session.repository, "source": "/r", "branch": "fix/issue-1", "agent": "opencode"}
@@ -238,8 +239,7 @@ class World:
         if attempt.state == "starting" and session.state == "preparing":
             return self.do(lambda state: sessions.prepared(state, session.key, _prepared(), attempt_id))
         if attempt.state == "starting":
-            process = dict(PROCESS)
-            return self.do(lambda state: attempts.running(state, attempt_id, process, "ses_1", "/w", "opencode"))
+            return self.do(lambda state: attempts.running(state, attempt_id, PROCESS, "ses_1", "/w", "opencode"))
         return []
 
     def run(self, a: int, b: int) -> list[Event]:
@@ -349,12 +349,9 @@ def random_commands(seed: int, count: int) -> list[tuple[str, int, int]]:
 @contextlib.contextmanager
 def short_listing(kept: int) -> Iterator[None]:
     """Let only so many finished tasks stay in the state, so that retiring happens all the time."""
-    usual = folding.FINISHED_KEPT
-    folding.FINISHED_KEPT = kept
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folding, "FINISHED_KEPT", kept)
         yield
-    finally:
-        folding.FINISHED_KEPT = usual
 
 
 def folded(events: Iterable[Event]) -> State:

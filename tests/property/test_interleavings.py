@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from kugetsu import log as event_log
 from kugetsu.domain import snapshot
+from kugetsu.domain.decide import sessions
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.fold import fold
 from kugetsu.domain.invariants import broken, cap_kept
@@ -172,7 +174,7 @@ def test_nothing_waits_for_ever(seed: int) -> None:
     world = played(random_commands(seed, 300), kept=200)
     world.cap, world.free_memory_mb = 2, 4000
     for key in [session.key for session in world.state.sessions.values() if session.destroying]:
-        world.do(lambda state, key=key: _give_up_destroying(state, key))
+        world.do(partial(sessions.broken, key=key, reason="could not be removed"))
     if world.state.daemon.state != "running":
         world.daemon_start(1, 1)
     for _ in range(400):
@@ -189,12 +191,6 @@ def test_nothing_waits_for_ever(seed: int) -> None:
             earlier in left or earlier not in world.state.tasks or world.state.tasks[earlier].state != "completed"
             for earlier in task.after
         ), task.id
-
-
-def _give_up_destroying(state: State, key: str) -> Any:
-    from kugetsu.domain.decide import sessions
-
-    return sessions.broken(state, key, "could not be removed")
 
 
 @quick

@@ -166,16 +166,16 @@ def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     live = state.live("dev")
     used = f"{len(live)} of {facts['cap']} slots used"
     if len(live) >= facts["cap"]:
-        held_by = ", ".join(attempt.id for attempt in live)
-        lift = f"kugetsu config set MAX_CONCURRENT_AGENTS {facts['cap'] + 1}"
-        return Verdict("slots", False, f"{used} ({held_by})", live[0].claimed if live else 0, lift=lift)
+        held_by = f" ({', '.join(attempt.id for attempt in live)})" if live else ""
+        lift = f"kugetsu config set MAX_CONCURRENT_AGENTS {len(live) + 1}"
+        return Verdict("slots", False, f"{used}{held_by}", live[0].claimed if live else 0, lift=lift)
     return Verdict("slots", True, used)
 
 
 def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """At most one agent a core starts at a time: starting costs seconds of CPU, and too many at once time out."""
     starting = [attempt for attempt in state.attempts.values() if _starts(attempt, facts)]
-    if len(starting) >= facts["cores"]:
+    if starting and len(starting) >= facts["cores"]:
         reason = f"{len(starting)} agents are starting on {facts['cores']} cores"
         return Verdict("stagger", False, reason, starting[0].claimed, until=_warm(starting, facts))
     return Verdict("stagger", True, f"{len(starting)} agents are starting on {facts['cores']} cores")

@@ -1,0 +1,69 @@
+"""The daemon as the log knows it: it starts, drains, stops, and its loss is told by whoever comes next."""
+
+from __future__ import annotations
+
+import pytest
+
+from kugetsu.domain.decide import daemon
+from kugetsu.domain.state import empty
+from kugetsu.errors import Conflict, KugetsuError
+from property.simulation import PROCESS, Event, World
+
+
+def start(world: World, lease: str = "d1") -> list[Event]:
+    return world.do(lambda state: daemon.started(state, PROCESS, lease))
+
+
+def types(events: list[Event]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def test_a_daemon_starts_where_kugetsu_is_set_up() -> None:
+    with pytest.raises(KugetsuError) as refused:
+        daemon.started(empty(), PROCESS, "d1")
+    assert refused.value.hint == "kugetsu init"
+    world = World()
+    assert types(start(world)) == ["daemon.started"]
+    assert (world.state.daemon.state, world.state.daemon.lease) == ("running", "d1")
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_who_takes_the_lease_over_tells_that_the_one_before_was_lost(draining: bool) -> None:
+    world = World()
+    first = start(world)
+    if draining:
+        world.do(lambda state: daemon.drain(state, "asked"))
+    made = start(world, "d2")
+    assert types(made) == ["daemon.lost", "daemon.started"]
+    assert made[0]["data"] == {"identity": PROCESS}
+    assert draining or made[0]["cause"] == first[0]["seq"]
+    assert (world.state.daemon.state, world.state.daemon.lease) == ("running", "d2")
+
+
+def test_a_lost_daemon_is_told_once() -> None:
+    world = World()
+    start(world)
+    assert types(world.do(daemon.lost)) == ["daemon.lost"]
+    assert world.do(daemon.lost) == []
+    assert types(start(world)) == ["daemon.started"]
+
+
+def test_a_daemon_that_drains_stops_in_order() -> None:
+    world = World()
+    start(world)
+    assert types(world.do(lambda state: daemon.drain(state, "asked"))) == ["daemon.draining"]
+    assert world.do(lambda state: daemon.drain(state, "asked")) == []
+    assert types(world.do(lambda state: daemon.stopped(state, "drained"))) == ["daemon.stopped"]
+    assert world.do(lambda state: daemon.stopped(state, "drained")) == []
+    assert world.do(daemon.lost) == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_only_a_running_daemon_drains(lost: bool) -> None:
+    world = World()
+    if lost:
+        start(world)
+        world.do(daemon.lost)
+    with pytest.raises(Conflict) as refused:
+        daemon.drain(world.state, "asked")
+    assert refused.value.hint == "kugetsu queue-daemon start"

@@ -1,0 +1,154 @@
+"""The rooms of the house: imports go down only, the domain is pure, modules are small, public names are explained."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import kugetsu
+
+ROOT = Path(kugetsu.__file__).parent
+#: From the top down: a layer may import itself and those after it.
+LAYERS = ("cli", "views", "runtime", "agents", "forge", "log", "domain")
+#: May be imported by all, and import only each other (`kugetsu` itself is the package with its version).
+FLAT = ("refs", "config", "settings", "servers", "config_file", "paths", "errors", "clock", "redaction")
+IMPURE = {
+    "os",
+    "time",
+    "random",
+    "secrets",
+    "uuid",
+    "datetime",
+    "subprocess",
+    "socket",
+    "select",
+    "signal",
+    "threading",
+    "multiprocessing",
+    "asyncio",
+    "pathlib",
+    "shutil",
+    "tempfile",
+    "io",
+    "sys",
+    "portalocker",
+    "loguru",
+    "logging",
+}
+LONGEST = 500
+
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+@cache
+def parsed(module: Path) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def room(parts: list[str]) -> str:
+    """The layer or the flat module that a dotted name below `kugetsu` belongs to; "" is the package itself, which may
+    import everything, and of which others see the version only."""
+    if not parts or parts[0] == "__main__":
+        return ""
+    return parts[0] if parts[0] in LAYERS or (ROOT / f"{parts[0]}.py").exists() else ""
+
+
+def imported(module: Path) -> list[tuple[int, str, bool]]:
+    """Line, dotted name and "only for types" of everything that a module imports, at whatever depth."""
+    found: list[tuple[int, str, bool]] = []
+    package = ["kugetsu", *module.parts[:-1]]
+
+    def visit(node: ast.AST, types_only: bool) -> None:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            for child in node.body:
+                visit(child, True)
+            for child in node.orelse:
+                visit(child, types_only)
+            return
+        if isinstance(node, ast.Import):
+            found.extend((node.lineno, alias.name, types_only) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            found.extend((node.lineno, f"{source}.{alias.name}", types_only) for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child, types_only)
+
+    visit(parsed(module), False)
+    return found
+
+
+def allowed(importer: str, target: str, types_only: bool) -> bool:
+    if target in ("", importer) or target in FLAT:
+        return True
+    if importer in FLAT:
+        # Signatures may name the domain's types from anywhere; at run time nothing is imported.
+        return types_only and target == "domain"
+    if importer == "":
+        return True
+    return LAYERS.index(importer) < LAYERS.index(target)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_go_down_only(module: Path) -> None:
+    importer = room(list(module.with_suffix("").parts))
+    up = [
+        f"{module}:{line} imports {name}"
+        for line, name, types_only in imported(module)
+        if name.split(".")[0] == "kugetsu" and not allowed(importer, room(name.split(".")[1:]), types_only)
+    ]
+    assert up == []
+
+
+def test_every_module_has_a_room() -> None:
+    rooms = {module.parts[0] for module in MODULES if len(module.parts) > 1}
+    flat = {module.stem for module in MODULES if len(module.parts) == 1}
+    assert rooms <= set(LAYERS)
+    assert flat - {"__init__", "__main__"} <= set(FLAT)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] == "domain"], ids=str)
+def test_the_domain_imports_no_clock_no_file_no_process(module: Path) -> None:
+    assert [name for _, name, _ in imported(module) if name.split(".")[0] in IMPURE] == []
+
+
+def test_the_domain_calls_no_clock_of_the_flat_modules() -> None:
+    pure = {"kugetsu.clock.add_seconds", "kugetsu.clock.seconds_between", "kugetsu.clock.parse"}
+    for module in (module for module in MODULES if module.parts[0] == "domain"):
+        clocks = {name for _, name, _ in imported(module) if name.startswith("kugetsu.clock")}
+        assert clocks <= pure, module
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_no_module_is_longer_than_what_one_can_hold_in_the_head(module: Path) -> None:
+    assert len((ROOT / module).read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_public_names_have_docstrings(module: Path) -> None:
+    tree = parsed(module)
+    assert ast.get_docstring(tree), f"{module} does not say what it is for"
+    assert [f"{module}:{node.lineno} {node.name}" for node in public(tree) if not ast.get_docstring(node)] == []
+
+
+def public(parent: ast.Module | ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """The functions and classes of a module that others may use, and their methods."""
+    found: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] = []
+    for node in parent.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            found.append(node)
+            if isinstance(node, ast.ClassDef):
+                found += public(node)
+    return found
+
+
+def test_an_import_that_goes_up_is_found() -> None:
+    assert not allowed("domain", "log", False)
+    assert not allowed("log", "runtime", True)
+    assert not allowed("refs", "runtime", True)
+    assert not allowed("clock", "domain", False)
+    assert allowed("paths", "domain", True)
+    assert allowed("cli", "domain", False)
