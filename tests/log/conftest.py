@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from log.counting import open_files
 
 from kugetsu.log.protocol import EventLog
+from log.counting import open_files
 
 #: Each engine: a function that opens the log that belongs to a directory of the test. Another engine is one line more.
 ENGINES: dict[str, Callable[[Path], EventLog]] = {

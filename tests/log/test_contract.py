@@ -13,12 +13,12 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from log.counting import BY, Counting, fill, note, noted
 
 from kugetsu.domain.draft import Draft
 from kugetsu.errors import CapReached
 from kugetsu.log.protocol import EventLog
 from kugetsu.log.segments import Head
+from log.counting import BY, Counting, fill, note, noted
 
 Reopen = Callable[[], EventLog]
 
@@ -38,7 +38,7 @@ def test_an_event_has_its_envelope_in_order(log: EventLog) -> None:
         "note.made", {"a": 1}, issue="host/o/r#1", task="q1", attempt="q1.1", session="s", cause=1, facts={"cap": 3}
     )
     (event,) = log.transact(lambda state: [draft])
-    keys = "seq at type v issue task attempt session cause by data facts sha".split()
+    keys = ["seq", "at", "type", "v", "issue", "task", "attempt", "session", "cause", "by", "data", "facts", "sha"]
     assert list(event) == keys
     assert event["seq"] == 2
     assert event["v"] == 1
@@ -177,7 +177,9 @@ def test_a_range_of_a_long_log_is_read_from_its_place(log: EventLog) -> None:
     for start in range(0, 2000, 100):
         log.transact(lambda state, start=start: [noted("x" * 300, task=f"q{start + n}") for n in range(100)])
     for after in (0, 1, 99, 100, 101, 777, 1500, 1998, 1999, 2000):
-        assert [event["seq"] for event in log.read(after, after + 3)] == list(range(after + 1, min(after + 3, 2000) + 1))
+        assert [event["seq"] for event in log.read(after, after + 3)] == list(
+            range(after + 1, min(after + 3, 2000) + 1)
+        )
 
 
 def test_the_events_of_a_key_are_found_by_issue_task_and_session(log: EventLog, reopen: Reopen) -> None:

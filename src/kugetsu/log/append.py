@@ -237,15 +237,15 @@ class Appender:
             self._fd = -1
 
     def forget_lock(self) -> None:
-        """Close the lock files without unlocking: after a fork the lock may be the parent's."""
+        """Close the lock file without unlocking: after a fork the lock may be the parent's."""
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        self._close_segment()
+        self.forget_lock()
         if self._queue_fd >= 0:
             os.close(self._queue_fd)
             self._queue_fd = -1
-
-    def close(self) -> None:
-        """Close both descriptors."""
-        self._close_segment()
-        self.forget_lock()

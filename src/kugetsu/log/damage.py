@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from kugetsu.errors import LogDamaged
+from kugetsu.errors import BadInput, KugetsuError, LogDamaged
 
 HINT = (
     "nothing was appended; run `kugetsu log verify` to see every damaged line, then put a good copy of that segment "
     "back (the chain of digests shows whether it fits)"
 )
+
+
+def unreadable(error: OSError, path: str) -> KugetsuError:
+    """The operating system's refusal to let us read the log, with the remedy."""
+    if isinstance(error, NotADirectoryError):
+        return BadInput(
+            f"{path} or a folder above it is not a directory",
+            "move the file away, or set KUGETSU_DIR to another directory",
+        )
+    return KugetsuError(
+        f"the log {path} cannot be read: {error.strerror or error}",
+        "`ls -ld` shows whose it is; make it readable, or set KUGETSU_DIR to another directory",
+    )
 
 
 class DamagedLine(LogDamaged):

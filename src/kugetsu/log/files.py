@@ -6,7 +6,6 @@ import _thread
 import os
 from _weakref import ref
 
-from kugetsu.errors import BadInput
 from kugetsu.log import checkpoint
 from kugetsu.log.segments import SEGMENT_BYTES, Cursor, Head
 from kugetsu.log.tail import Tail
@@ -141,10 +140,6 @@ class FileLog:
 
     def _start(self) -> Tail:
         """Begin at the checkpoint when there is one to believe, else at the log's start."""
-        if os.path.exists(self.directory) and not os.path.isdir(self.directory):
-            raise BadInput(
-                f"{self.directory} is not a directory", "move it away, or set KUGETSU_DIR to another directory"
-            )
         self._drop_tail()
         found = checkpoint.load(self.directory, self._projection.VERSION)
         cursor = Cursor()

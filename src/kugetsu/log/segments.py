@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated
-from kugetsu.log.damage import DamagedLine
+from kugetsu.log.damage import DamagedLine, unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def first_seqs(directory: str) -> list[int]:
         names = os.listdir(directory)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise unreadable(error, directory) from error
     return sorted(first for entry in names if (first := first_seq_of(entry)) is not None)
 
 
@@ -93,7 +95,8 @@ def fits(directory: str, cursor: Cursor) -> bool:
     """Whether the log really has, right before ``cursor``, a line with the cursor's digest."""
     try:
         fd = os.open(os.path.join(directory, name(cursor.segment)), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
+        # Whether the log can be read is told by who reads it; here it only means that nothing fits.
         return False
     try:
         return digest_before(fd, cursor.offset) == cursor.sha

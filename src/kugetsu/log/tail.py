@@ -6,8 +6,8 @@ import os
 import time
 
 from kugetsu.log.codec import UnverifiedError, decode
-from kugetsu.log.damage import DamagedLine
-from kugetsu.log.segments import Cursor, name
+from kugetsu.log.damage import DamagedLine, unreadable
+from kugetsu.log.segments import Cursor, first_seqs, name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Tail:
     written, or, seen by whoever holds the lock, a torn one.
     """
 
-    __slots__ = ("_fd", "_path", "_segment", "_size", "cursor", "directory", "inode", "rest")
+    __slots__ = ("_fd", "_known_last", "_path", "_segment", "_size", "cursor", "directory", "inode", "rest")
 
     def __init__(self, directory: str, cursor: Cursor) -> None:
         self.directory = directory
@@ -40,6 +40,7 @@ class Tail:
         self._fd = -1
         self._segment = 0
         self._path = ""
+        self._known_last = 0
         self._size = _FIRST_READ
 
     def next_block(self, locked: bool = False) -> Block | None:
@@ -93,18 +94,18 @@ class Tail:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            if cursor.seq or self._has_segments():
+            firsts = first_seqs(self.directory)
+            if firsts[:1] == [cursor.segment]:
+                return self._open()  # the log's first segment, born just now
+            if cursor.seq or firsts:
                 raise self._damaged("missing", "the segment is missing") from None
             return False
+        except OSError as error:
+            raise unreadable(error, self.directory if isinstance(error, NotADirectoryError) else path) from error
         self._segment = cursor.segment
         self._path = path
         self.inode = os.fstat(self._fd).st_ino
         return True
-
-    def _has_segments(self) -> bool:
-        from kugetsu.log.segments import first_seqs
-
-        return any(first != 1 for first in first_seqs(self.directory))
 
     def _length(self) -> int:
         """The segment's size now. Raises DamagedLine when what was read of it is no longer there."""
@@ -119,13 +120,24 @@ class Tail:
         return status.st_size
 
     def _next_segment(self) -> bool:
+        """Whether to read on: the next segment is there, or more came meanwhile."""
         cursor = self.cursor
         following = cursor.seq + 1
-        if following == cursor.segment or not os.access(os.path.join(self.directory, name(following)), os.F_OK):
+        if following == cursor.segment:
             return False
-        cursor.segment = following
-        cursor.offset = 0
-        return True
+        if os.access(os.path.join(self.directory, name(following)), os.F_OK):
+            cursor.segment = following
+            cursor.offset = 0
+            return True
+        if self._known_last == cursor.segment:
+            return False
+        # Once for each segment: it is the last one, or the next one is missing.
+        if first_seqs(self.directory)[-1] == cursor.segment:
+            self._known_last = cursor.segment
+            return False
+        if self._length() > cursor.offset or os.access(os.path.join(self.directory, name(following)), os.F_OK):
+            return True
+        raise self._damaged("missing", "the segment that follows is missing")
 
     def _read(self, length: int, locked: bool) -> Block | None:
         cursor = self.cursor

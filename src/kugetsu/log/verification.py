@@ -197,7 +197,9 @@ class _Check:
         self._sha = claimed if claimed is not None and len(claimed) == DIGEST_SIZE else computed
 
     def _accept(self, event: Event, cursor: Cursor) -> None:
-        self._projection.fold(self._state, event)
+        sound = not self._found.problems
+        if sound:
+            self._projection.fold(self._state, event)
         sha = cursor.sha.decode()
         if not self._more:
             self._committed = Head(cursor.seq, sha)
@@ -206,7 +208,7 @@ class _Check:
             text = f"event {cursor.seq} is not the one that was sealed: its digest is {sha}, not {expected.sha}"
             self._problem("head", text, cursor.segment, cursor.offset, cursor.seq)
         saved = self._checkpoint
-        if saved is not None and saved.cursor.seq == cursor.seq:
+        if sound and saved is not None and saved.cursor.seq == cursor.seq:
             self._compare(saved, cursor)
 
     def _compare(self, saved: checkpoint.Checkpoint, cursor: Cursor) -> None:

@@ -1,0 +1,141 @@
+"""The index only ever saves time: whatever happens to it, a history is complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kugetsu.errors import LogDamaged
+from kugetsu.log import index, segments
+from log.counting import fill, note, open_files
+
+KEYS = ("host/o/r#1", "host/o/r#6", "q0", "q2", "ses_0", "host/o/r#99")
+
+
+def scanned(directory: str, key: str) -> list[dict[str, Any]]:
+    return [event for event in open_files(directory).read() if index.carries(event, key)]
+
+
+def build(directory: str) -> index.IndexHead:
+    guard = index.try_guard(directory)
+    assert guard is not None
+    try:
+        return index.extend(directory)
+    finally:
+        os.close(guard)
+
+
+def assert_complete(directory: str) -> None:
+    for key in KEYS:
+        assert list(open_files(directory).read_key(key)) == scanned(directory, key)
+
+
+@pytest.fixture
+def indexed(directory: str) -> Path:
+    log = open_files(directory, segment_bytes=5000)
+    fill(log, 300)
+    assert build(directory).cursor.seq == 300
+    fill(log, 20)
+    return Path(directory)
+
+
+def test_the_index_is_used_and_the_tail_is_added(indexed: Path) -> None:
+    head = index.load_head(str(indexed))
+    assert head is not None
+    found = [event["seq"] for event in index._indexed(str(indexed), head, "q2")]
+    assert found == [event["seq"] for event in scanned(str(indexed), "q2") if event["seq"] <= 300]
+    assert_complete(str(indexed))
+
+
+def test_extending_goes_on_where_it_stopped(directory: str) -> None:
+    log = open_files(directory, segment_bytes=3000)
+    for _ in range(6):
+        fill(log, 50)
+        build(directory)
+    assert build(directory).cursor.seq == 300
+    assert_complete(directory)
+
+
+def test_writers_keep_the_index_near_the_end(directory: str) -> None:
+    log = open_files(directory, checkpoint_every=50)
+    fill(log, 205)
+    head = index.load_head(directory)
+    assert head is not None
+    assert head.cursor.seq == 200
+
+
+def test_records_that_a_crash_left_behind_are_not_told_twice(indexed: Path) -> None:
+    before = (indexed / "index" / "head").read_bytes()
+    fill(open_files(str(indexed)), 100)
+    build(str(indexed))
+    (indexed / "index" / "head").write_bytes(before)  # as if killed between the buckets and the head
+    assert_complete(str(indexed))
+    build(str(indexed))
+    assert_complete(str(indexed))
+
+
+def test_any_damage_to_the_index_changes_no_history(indexed: Path) -> None:
+    for path in sorted((indexed / "index").rglob("*")):
+        if not path.is_file() or path.name == "lock":
+            continue
+        whole = path.read_bytes()
+        for content in (b"", whole[:-1], whole[:7], b"\0" * len(whole), whole[:-1] + bytes([whole[-1] ^ 4])):
+            path.write_bytes(content)
+            assert_complete(str(indexed))
+            build(str(indexed))
+            assert_complete(str(indexed))
+            shutil.rmtree(indexed / "index")
+            build(str(indexed))
+
+
+def test_an_index_of_another_log_is_not_believed(indexed: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    log = open_files(str(other))
+    for turn in range(400):
+        note(log, turn, issue=f"host/o/r#{turn % 3}")
+    build(str(other))
+    shutil.rmtree(indexed / "index")
+    shutil.copytree(other / "index", indexed / "index")
+    assert index.load_head(str(indexed)) is None
+    assert_complete(str(indexed))
+
+
+def test_a_busy_index_is_read_around(indexed: Path) -> None:
+    shutil.rmtree(indexed / "index")
+    guard = index.try_guard(str(indexed))
+    assert guard is not None
+    try:
+        assert index.try_guard(str(indexed)) is None
+        assert_complete(str(indexed))
+    finally:
+        os.close(guard)
+
+
+def test_a_history_through_damage_is_an_error_not_a_gap(indexed: Path) -> None:
+    event = scanned(str(indexed), "q2")[20]
+    for path in indexed.glob("*.jsonl"):
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b'{"seq":%d,' % event["seq"], b'{"seq":%d,' % (event["seq"] + 1)))
+    with pytest.raises(LogDamaged):
+        list(open_files(str(indexed)).read_key("q2"))
+
+
+def test_an_index_is_built_when_it_is_far_behind(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(open_files(directory), 100)
+    monkeypatch.setattr(index, "_NEAR", 1000)
+    assert_complete(directory)
+    head = index.load_head(directory)
+    assert head is not None
+    assert head.cursor.seq == 100
+
+
+def test_digests_reach_over_segments(directory: str) -> None:
+    log = open_files(directory, segment_bytes=10)
+    fill(log, 60)
+    build(directory)
+    assert len(segments.first_seqs(directory)) == 12
+    assert_complete(directory)
