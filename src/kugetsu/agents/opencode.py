@@ -10,7 +10,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kugetsu.agents import opencode_environment, opencode_program, opencode_session, opencode_store, progress
+from kugetsu.agents import (
+    opencode_environment,
+    opencode_locks,
+    opencode_program,
+    opencode_session,
+    opencode_store,
+    progress,
+)
 from kugetsu.agents.opencode_checkup import look
 from kugetsu.agents.opencode_events import read_errors, read_output
 from kugetsu.agents.opencode_verdict import judge
@@ -94,8 +101,10 @@ class OpenCode:
         """Lets opencode make its database before anything runs in parallel: the first starts race for it.
 
         Done once for each program file and database, so that an upgrade's migrations are not raced for either. Costs a
-        `stat` afterwards, 1 to 2 s the first time; of several callers one does it and the others wait.
+        `stat` afterwards, 1 to 2 s the first time; of several callers one does it and the others wait. Locks that a
+        killed opencode left are cleared each time: it would wait a minute for them.
         """
+        opencode_locks.clear_abandoned(self._environment)
         mark = self._room() / "prepared"
         if self._is_prepared(mark):
             return
@@ -241,7 +250,7 @@ class OpenCode:
     # -- small things ---------------------------------------------------------------------------------------------
 
     def _run(self, *arguments: str, directory: str | None = None) -> opencode_program.Result:
-        environment = opencode_environment.for_short_commands(self._environment)
+        environment = opencode_environment.for_short_commands(self._environment, str(self._room()))
         # Not in the caller's folder: it would read that project's settings, and index its files.
         where = directory or str(self._room())
         return opencode_program.run(self.program(), arguments, environment, where)

@@ -55,10 +55,20 @@ _CONFIG_NAMES = (
 )
 
 
-def for_short_commands(environment: Mapping[str, str]) -> dict[str, str]:
-    """For imports, exports and lists."""
+def for_short_commands(environment: Mapping[str, str], room: str) -> dict[str, str]:
+    """For imports, exports and lists, which read no configuration of the user's or the project's.
+
+    Each start of opencode installs its plugin package behind the scenes, under a lock in its state folder; a command
+    that ends meanwhile leaves the lock behind, and the next agent waits a minute for it (1.18.33). So these get
+    configuration and state folders of their own in ``room``; the data folder with the sessions is the user's.
+    """
     kept = {name: value for name, value in environment.items() if name not in UNSET}
-    return kept | {"OPENCODE_DISABLE_AUTOUPDATE": "1"}
+    return kept | {
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
+        "XDG_CONFIG_HOME": f"{room}/config",
+        "XDG_STATE_HOME": f"{room}/state",
+    }
 
 
 def for_turn(environment: Mapping[str, str], directory: str, temp_dir: str | None) -> dict[str, str]:
