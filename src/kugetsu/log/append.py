@@ -249,3 +249,5 @@ class Appender:
         if self._queue_fd >= 0:
             os.close(self._queue_fd)
             self._queue_fd = -1
+
+    __del__ = close

@@ -81,6 +81,8 @@ class Tail:
             self._fd = -1
         self._segment = 0
 
+    __del__ = close
+
     def pending(self) -> bytes:
         """The bytes behind the cursor, for whoever holds the lock and has to mend them."""
         return os.pread(self._fd, self._length() - self.cursor.offset, self.cursor.offset)

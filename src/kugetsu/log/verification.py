@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from kugetsu.log import checkpoint, segments
-from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, blame, digest, stated, verified
+from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, stated, verified
 from kugetsu.log.damage import DamagedLine
 from kugetsu.log.mend import completes
 from kugetsu.log.segments import Cursor, Head
@@ -97,6 +97,7 @@ class _Check:
         self._found = Verification()
         self._seq = 0
         self._sha = GENESIS
+        self._otherwise: bytes | None = None
         self._more = 0
         self._committed = Head(0, GENESIS.decode())
         self._state = projection.empty()
@@ -165,36 +166,36 @@ class _Check:
     def _line(self, first: int, offset: int, line: bytes) -> None:
         expected = self._seq + 1
         sha = verified(self._sha, line)
+        if sha is None and self._otherwise is not None:
+            sha = verified(self._otherwise, line)
         if sha is None:
             self._problem("digest", blame(line), first, offset, expected)
             self._resume_after(line)
             return
         event: Event = orjson.loads(line)
-        self._seq = expected
-        self._sha = sha
-        if event.get("seq") != expected:
-            text = f"event {expected} was expected, {event.get('seq')} stands there"
-            self._problem("seq", text, first, offset, expected)
-            self._seq = event["seq"] if isinstance(event.get("seq"), int) else expected
         more = event.get("more", 0)
-        if self._more and more != self._more - 1:
-            self._problem("framing", "the event does not continue its transaction", first, offset, expected)
+        if self._otherwise is None:
+            if event.get("seq") != expected:
+                text = f"event {expected} was expected, {event.get('seq')} stands there"
+                self._problem("seq", text, first, offset, expected)
+            if self._more and more != self._more - 1:
+                self._problem("framing", "the event does not continue its transaction", first, offset, expected)
+        # Behind a damaged line, whose own seq may be what was changed, a line that verifies is taken at its word.
+        self._seq = event["seq"] if isinstance(event.get("seq"), int) else expected
+        self._sha = sha
         self._more = more
+        self._otherwise = None
         self._found.count += 1
         self._accept(event, Cursor(first, offset + len(line) + 1, self._seq, sha))
 
     def _resume_after(self, line: bytes) -> None:
-        """Choose what the line after a damaged one is to be held against, so that one flip is one problem."""
-        claimed = stated(line)
+        """What the next line may be held against, so that one flip is one problem: the digest that the damaged line
+        states (its body was changed) or the one that its body gives (its digest was changed)."""
         computed = digest(self._sha, line[:-TAIL_SIZE])
-        try:
-            event = orjson.loads(line)
-            self._seq = event["seq"]
-            self._more = event.get("more", 0)
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            self._seq += 1
-        # Most bytes of a line are its body: a changed one leaves the stated digest right for the next line.
-        self._sha = claimed if claimed is not None and len(claimed) == DIGEST_SIZE else computed
+        self._otherwise = stated(line) or computed
+        self._sha = computed
+        self._seq += 1
+        self._more = 0
 
     def _accept(self, event: Event, cursor: Cursor) -> None:
         sound = not self._found.problems
