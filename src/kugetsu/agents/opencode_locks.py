@@ -1,6 +1,6 @@
 """Clears the locks that a killed opencode left in its state folder, so that the next start need not wait for them.
 
-opencode takes a lock while it installs its plugin package at each start: a folder ``<state>/opencode/locks/<hash>.lock``
+opencode takes a lock while it installs its plugin package at each start: a folder ``opencode/locks/<hash>.lock``
 with a ``meta.json`` that names pid and host. One whose holder was killed is waited for a minute, by every start
 (1.18.33). A lock of a process that lives, or of another host, is left alone.
 """
