@@ -196,7 +196,7 @@ class World:
             return made
         if b % 4 == 1:
             return made + self.do(lambda state: sessions.broken(state, key, "the worktree would not go"))
-        outcome = {"worktree": "/w", "branch": "fix/issue-1", "rescue": None, "kept": []}
+        outcome: dict[str, Any] = {"worktree": "/w", "branch": "fix/issue-1", "rescue": None, "kept": []}
         return made + self.do(lambda state: sessions.destroyed(state, key, outcome))
 
     # --- the daemon ---

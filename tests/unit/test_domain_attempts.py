@@ -101,7 +101,7 @@ def test_a_session_that_was_lost_is_broken_once(world: World) -> None:
 
 def test_the_end_keeps_what_was_said_apart_from_what_was_seen(world: World) -> None:
     run(world)
-    told = {
+    told: dict[str, Any] = {
         "outcome": {"said": "done"},
         "evidence": {"commits": 2, "dirty": 1, "pushed": False},
         "exit": 0,

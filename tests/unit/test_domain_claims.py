@@ -238,6 +238,18 @@ def test_what_holds_a_task_back_is_told_when_the_gate_changes_only(world: World)
     assert [event["data"]["gate"] for event in dispatch(world)] == ["parked", "provider"]
 
 
+def test_what_held_a_task_back_before_it_moved_is_told_anew(world: World) -> None:
+    enqueue(world, MANY[0])
+    for _ in range(2):
+        world.free_memory_mb = 1
+        assert types(dispatch(world)) == ["task.held"]
+        world.free_memory_mb = 4000
+        assert types(dispatch(world))[-1] == "attempt.claimed"
+        assert world.state.tasks["q1"].held is None
+        end(world, next(iter(world.state.attempts)))
+        world.now = world.state.tasks["q1"].not_before or ""
+
+
 def test_a_long_queue_does_not_tell_at_every_turn_that_the_machine_is_full(world: World) -> None:
     world.cap = 1
     enqueue(world, *MANY[:10])

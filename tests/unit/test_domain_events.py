@@ -8,6 +8,7 @@ import pytest
 
 from kugetsu.domain import events, fold
 from kugetsu.domain.events import CATALOGUE, Kind, missing_keys, upcast
+from kugetsu.domain.state import empty
 
 
 def test_every_kind_is_folded_or_ignored_on_purpose_and_not_both() -> None:
@@ -77,7 +78,7 @@ def temporary_kind(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_an_event_of_every_version_is_folded_in_the_present_one(
     version: int, data: dict[str, str], temporary_kind: list[dict[str, Any]]
 ) -> None:
-    state = fold.State()
+    state = empty()
     event = {"seq": 1, "at": "t", "type": "test.happened", "v": version, "data": data}
     fold.fold(state, event)
     assert temporary_kind == [{"whole": "a!"}]
@@ -86,7 +87,7 @@ def test_an_event_of_every_version_is_folded_in_the_present_one(
 
 
 def test_an_old_event_that_no_upcaster_can_read_is_a_violation(temporary_kind: list[dict[str, Any]]) -> None:
-    state = fold.State()
+    state = empty()
     fold.fold(state, {"seq": 9, "at": "t", "type": "test.happened", "v": 1, "data": {}})
     assert [violation["seq"] for violation in state.violations] == [9]
     assert (state.seq, temporary_kind) == (9, [])
@@ -95,7 +96,7 @@ def test_an_old_event_that_no_upcaster_can_read_is_a_violation(temporary_kind: l
 def test_an_event_of_a_later_version_is_folded_as_well_as_can_be_and_reported(
     temporary_kind: list[dict[str, Any]],
 ) -> None:
-    state = fold.State()
+    state = empty()
     fold.fold(state, {"seq": 4, "at": "t", "type": "test.happened", "v": 4, "data": {"whole": "b"}})
     assert temporary_kind == [{"whole": "b"}]
     assert "version 4, later than the 3" in state.violations[0]["text"]

@@ -63,10 +63,10 @@ def imported(module: Path) -> list[tuple[int, str, bool]]:
 
     def visit(node: ast.AST, types_only: bool) -> None:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            for child in node.body:
-                visit(child, True)
-            for child in node.orelse:
-                visit(child, types_only)
+            for inside in node.body:
+                visit(inside, True)
+            for outside in node.orelse:
+                visit(outside, types_only)
             return
         if isinstance(node, ast.Import):
             found.extend((node.lineno, alias.name, types_only) for alias in node.names)

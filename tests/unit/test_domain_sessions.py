@@ -12,7 +12,7 @@ from kugetsu.errors import Conflict, KugetsuError, NotFound
 from property.simulation import ISSUES, Event, World
 
 ISSUE = ISSUES[0]
-GONE = {"worktree": "/w", "branch": "fix/issue-1", "rescue": None, "kept": []}
+GONE: dict[str, Any] = {"worktree": "/w", "branch": "fix/issue-1", "rescue": None, "kept": []}
 INTENT = {"repository": "example.org/o/a", "source": "/r", "branch": "fix/issue-1", "agent": "opencode"}
 
 
