@@ -7,10 +7,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from kugetsu.cli.parser import Arguments
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Call:
     """What a command's function gets. The workspace is opened, the screen measured when they are first asked for."""
 
-    def __init__(self, args: argparse.Namespace, environment: Mapping[str, str], command: str) -> None:
+    def __init__(self, args: Arguments, environment: Mapping[str, str], command: str) -> None:
         self.args = args
         self.environment = environment
         self.command = command

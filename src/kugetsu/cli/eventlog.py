@@ -43,6 +43,7 @@ def _problem_lines(found: Sequence[Problem]) -> list[str]:
 
 def _verify(call: Call) -> int:
     from kugetsu.domain import invariants
+    from kugetsu.views.times import counted
 
     found = call.workspace.log.verify()
     refused: list[dict[str, Any]] = []
@@ -61,9 +62,11 @@ def _verify(call: Call) -> int:
         "violations": refused,
         "invariants": broken,
     }
-    lines = [f"{found.count} events in {found.segments} segments verify, head {found.head}"]
+    lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
     if found.problems:
-        lines = [f"the log is damaged in {len(found.problems)} places; {found.count} events verify"]
+        lines = [
+            f"the log is damaged in {counted(len(found.problems), 'place')}; {counted(found.count, 'event')} verify"
+        ]
         lines += _problem_lines(found.problems)
     if torn is not None:
         lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
@@ -132,7 +135,8 @@ def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
         return ["the log is empty"]
     now = call.screen.now
     lines = [
-        f"{data['events']} events, {times.amount(data['bytes'])} bytes in {data['segments']} segments, "
+        f"{times.counted(data['events'], 'event')}, {times.amount(data['bytes'])} bytes "
+        f"in {times.counted(data['segments'], 'segment')}, "
         f"{times.moment(data['first_at'], now)} to {times.moment(data['last_at'], now)}"
     ]
     rows = [[name, str(number)] for name, number in data["types"].items()]

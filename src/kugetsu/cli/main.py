@@ -154,7 +154,7 @@ def overview() -> str:
     return (
         "kugetsu runs coding agents on issues: one session and one worktree an issue, a queue, a cap.\n\n"
         f"usage: kugetsu COMMAND [ARGUMENTS]\n\n{rows}\n\n"
-        "kugetsu help COMMAND tells more; --version; --json where something is shown; --debug shows an error's traceback\n"
+        "kugetsu help COMMAND tells more; --version; --json where something is shown; --debug: the traceback\n"
         "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14, or #14 inside a clone\n"
         f"{EXIT_CODES}"
     )

@@ -1,56 +1,165 @@
-"""The argument parser of one command: argparse, with kugetsu's errors, and words that may begin with dashes."""
+"""The arguments of one command: declared as for argparse, read without it when they are plain.
+
+argparse costs a command 3 ms (its import, its formatter, gettext), more than everything else that `status` imports.
+So what is declared here is kept, plain arguments are read at once, and argparse is built from the same declarations
+for all the rest: help, errors, `--key=value`, joined short options. A test holds both readings against each other.
+"""
 
 from __future__ import annotations
-
-import argparse
 
 from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any
 
 
-class Parser(argparse.ArgumentParser):
-    """Options may stand between the words; what follows `--` are words, whatever they look like."""
+class Arguments:
+    """The values that were given, each by its name."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class Declared:
+    """One declaration: ``names`` of an option, or the one name of a positional; the rest is argparse's."""
+
+    __slots__ = ("dest", "names", "rest")
+
+    def __init__(self, names: tuple[str, ...], rest: dict[str, Any]) -> None:
+        self.names = names
+        self.rest = rest
+        long = next((name for name in names if name.startswith("--")), names[0])
+        self.dest = long.lstrip("-").replace("-", "_")
+
+    @property
+    def option(self) -> bool:
+        """Whether it is an option; else it is a positional."""
+        return self.names[0].startswith("-")
+
+    def default(self) -> Any:
+        """The value when it is not given."""
+        if self.rest.get("action") == "store_true":
+            return False
+        if "default" not in self.rest and self.rest.get("nargs") == "*":
+            return []
+        return self.rest.get("default")
+
+
+class Parser:
+    """Options may stand between the words of a message; what follows `--` are words, whatever they look like."""
 
     def __init__(self, name: str, summary: str, usage: str, about: str = "") -> None:
-        super().__init__(
-            prog=f"kugetsu {name}",
-            usage=f"kugetsu {name} {usage}".rstrip(),
-            description=summary[:1].upper() + summary[1:] + ".",
-            epilog=about or None,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        self.program = f"kugetsu {name}"
+        self.usage = f"{self.program} {usage}".rstrip()
+        self.description = summary[:1].upper() + summary[1:] + "."
+        self.about = about
         self.words_dest: str | None = None
+        self.declared: list[Declared] = []
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
+    def add_argument(self, *names: str, **rest: Any) -> None:
+        """Declare an argument as argparse takes it."""
+        self.declared.append(Declared(names, rest))
+
     def json(self) -> None:
-        """Add `--json`."""
+        """Declare `--json`."""
         self.add_argument("--json", action="store_true", help="print JSON; errors too")
 
     def words(self, dest: str, help: str) -> None:
-        """Take any number of words; after `--` also such that begin with dashes."""
+        """Declare any number of words; after `--` also such that begin with dashes."""
         self.words_dest = dest
         self.add_argument(dest, nargs="*", metavar="REF MESSAGE", help=help)
 
-    def error(self, message: str) -> NoReturn:
-        """Raise BadInput, naming the command's own help."""
-        hint = f"{self.prog} --help"
-        if message.startswith("unrecognized arguments: -") and self.words_dest is not None:
-            hint = f"words that begin with a dash go behind a --: {self.prog} … -- …; all options: {hint}"
-        raise BadInput(f"{self.prog}: {message}", hint)
-
-    def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The arguments. Raises BadInput."""
+    def read(self, argv: Sequence[str]) -> Arguments:
+        """The arguments. Raises BadInput; SystemExit after printing help."""
         argv = list(argv)
         literal: list[str] = []
         if self.words_dest is not None and "--" in argv:
             at = argv.index("--")
             argv, literal = argv[:at], argv[at + 1 :]
-        args = self.parse_intermixed_args(argv)
+        values = self.read_plainly(argv)
+        if values is None:
+            values = self.read_fully(argv)
         if self.words_dest is not None:
-            setattr(args, self.words_dest, [*getattr(args, self.words_dest), *literal])
-        return args
+            values[self.words_dest] = [*values[self.words_dest], *literal]
+        return Arguments(values)
+
+    def read_plainly(self, argv: Sequence[str]) -> dict[str, Any] | None:
+        """The values of plain arguments; None when they are not plain, or wrong."""
+        options = {name: one for one in self.declared if one.option for name in one.names}
+        values = {one.dest: one.default() for one in self.declared}
+        given: list[str] = []
+        words = iter(argv)
+        for word in words:
+            if word[:1] != "-" or word == "-":
+                given.append(word)
+                continue
+            one = options.get(word)
+            if one is None or "nargs" in one.rest:
+                return None
+            if one.rest.get("action") == "store_true":
+                values[one.dest] = True
+                continue
+            value = next(words, None)
+            if value is None or value[:1] == "-" or not _take(values, one, value):
+                return None
+        return values if self._place(values, given) else None
+
+    def _place(self, values: dict[str, Any], given: list[str]) -> bool:
+        """Give the positionals their words, in order; False when there are too few or too many."""
+        at = 0
+        for one in self.declared:
+            if one.option:
+                continue
+            many = one.rest.get("nargs")
+            if many == "*":
+                values[one.dest] = given[at:]
+                at = len(given)
+            elif at < len(given):
+                values[one.dest] = given[at]
+                at += 1
+            elif many != "?":
+                return False
+        return at >= len(given)
+
+    def read_fully(self, argv: Sequence[str]) -> dict[str, Any]:
+        """The values by argparse. Raises BadInput; SystemExit after printing help."""
+        built = self.build()
+        args = built.parse_args(argv) if self.words_dest is None else built.parse_intermixed_args(argv)
+        return vars(args)
+
+    def print_help(self) -> None:
+        """Print the command's help."""
+        self.build().print_help()
+
+    def build(self) -> argparse.ArgumentParser:
+        """The same declarations as an argparse parser."""
+        from kugetsu.cli.usage import build
+
+        return build(self)
+
+    def refuse(self, message: str) -> BadInput:
+        """The error for arguments that cannot be understood, naming the command's own help."""
+        hint = f"{self.program} --help"
+        if message.startswith("unrecognized arguments: -") and self.words_dest is not None:
+            hint = f"words that begin with a dash go behind a --: {self.program} … -- …; all options: {hint}"
+        return BadInput(f"{self.program}: {message}", hint)
+
+
+def _take(values: dict[str, Any], one: Declared, text: str) -> bool:
+    """Give an option its value; False when it cannot have it."""
+    kind = one.rest.get("type")
+    value: Any = text
+    if kind is not None:
+        try:
+            value = kind(text)
+        except ValueError:
+            return False
+    values[one.dest] = [*values[one.dest], value] if one.rest.get("action") == "append" else value
+    return True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kugetsu import clock
 from kugetsu.views import times
-from kugetsu.views.text import columns, cut, line, pad
-from kugetsu.views.wording import who, words
+from kugetsu.views.text import columns, cut, pad
+from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Columns that the names of kinds and attempts are given; `attempt.stop_requested` is the longest kind.
 TYPE_WIDTH = 18
 SUBJECT_WIDTH = 6
+#: From this width on, the first row of a task also shows the command that made it.
+_WIDE = 100
 _ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
 #: Kinds that follow from a decision: their row says from which event.
 _DECIDED = ("task.", "attempt.claimed", "attempt.stop", "session.broken")
@@ -114,7 +116,9 @@ class Rows:
         screen, kind = self._screen, event["type"]
         seq = f"{event['seq']:>{self._seq_width}}"
         subject = self._subject(event)
-        left = f"  {seq}  {times.time_of_day(event['at'])}  {pad(kind, TYPE_WIDTH)}  {pad(subject, SUBJECT_WIDTH)}  "
+        # A long kind takes the room of its subject, so that what happened stays in line.
+        what = pad(f"{pad(kind, TYPE_WIDTH)}  {subject}".rstrip(), TYPE_WIDTH + SUBJECT_WIDTH + 2)
+        left = f"  {seq}  {times.time_of_day(event['at'])}  {what}  "
         said, tail = self._said(event), self._tail(event)
         if screen.width is None:
             return f"{left}{said}{'  ' + tail if tail else ''}".rstrip()
@@ -136,14 +140,15 @@ class Rows:
 
     def _said(self, event: Event) -> str:
         said = words(event)
-        if self._subjects and event["type"] in ("task.queued", "session.requested") and event.get("issue"):
+        if self._subjects and event["type"] == "task.queued" and event.get("issue"):
             said = f"{self._screen.issue(event['issue'])} {said}"
         elif self._subjects and event["type"].startswith("session.") and event.get("session"):
-            said = f"{self._screen.issue(event['session'])} {said}"
+            said = f"{self._screen.issue(event['session'])}: {said}"
         if event["type"] != "task.queued":
             return said
         by = event["by"]
-        command = "" if self._screen.width else f"{line(str(by.get('cmd', '')))}  "
+        wide = self._screen.width is None or self._screen.width >= _WIDE
+        command = f"{verb(by)}  " if wide else ""
         return f"by {who(by)}  {command}{said}"
 
     def _tail(self, event: Event) -> str:
@@ -176,7 +181,7 @@ def footer(task: Task | None, closed: Verdict | None, subject: str, screen: Scre
 
 def _coming(task: Task, closed: Verdict | None, screen: Screen) -> str:
     if task.state == "notified":
-        return f"{task.attempt} ends" if task.attempt else "its attempt ends"
+        return f"when {task.attempt} ends"
     if task.state in ("pending", "parked"):
         if closed is None:
             return "starts now"

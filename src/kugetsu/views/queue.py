@@ -156,8 +156,7 @@ def _note(task: TaskData, now: str) -> str:
 
 def count_line(by_state: dict[str, int]) -> str:
     """``4 pending, 1 parked, 12 completed``; ``empty`` for none."""
-    names = {"notified": "running"}
-    said = [f"{number} {names.get(state, state)}" for state, number in by_state.items() if number]
+    said = [f"{number} {state}" for state, number in by_state.items() if number]
     return ", ".join(said) or "empty"
 
 

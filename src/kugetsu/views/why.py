@@ -102,11 +102,11 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
         reason = line(gate["reason"])
         if number:
             lift = "(not the reason yet)"
-        rows.append(["✗" if not number else "·", reason, until, event, lift])
-    heads = [Column(""), Column("", gives=True), Column(""), Column(""), Column("")]
+        rows.append([f"{'·' if number else '✗'} {reason}", until, event, lift])
+    heads = [Column("", gives=True), Column(""), Column(""), Column("")]
 
     def paint(at: int, value: str, text: str) -> str:
-        return screen.red(text) if at == 0 and value == "✗" else text
+        return text.replace("✗", screen.red("✗"), 1) if at == 0 and value.startswith("✗") else text
 
     if _too_wide(rows, screen):  # the command must stay whole: it goes to a line of its own
         lifts = [row.pop() for row in rows]
@@ -120,7 +120,7 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
 def _too_wide(rows: list[list[str]], screen: Screen) -> bool:
     if screen.width is None:
         return False
-    widths = [max((columns(row[at]) for row in rows), default=0) for at in range(5)]
+    widths = [max((columns(row[at]) for row in rows), default=0) for at in range(4)]
     return 2 + sum(width + 2 for width in widths if width) - 2 > screen.width
 
 
@@ -160,13 +160,16 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
             screen.width,
         )
     ]
-    if data["because"]:
-        shown += ["what led to it", *chain_lines(data["because"], screen)]
-    shown += ["the event", *chain_lines([event], screen)]
+    rows = Rows(screen, subjects=True)  # one for all parts: the date comes once
+
+    def part(title: str, events: list[Event]) -> list[str]:
+        return [screen.bold(title), *(row for told in events for row in rows.lines(told))] if events else []
+
+    shown += part("what led to it", data["because"])
+    shown += part("the event", [event])
     if event.get("facts"):
-        shown += ["decided from", *_fact_lines(event["facts"], screen)]
-    if data["led_to"]:
-        shown += ["what it led to", *chain_lines(data["led_to"], screen)]
+        shown += [screen.bold("decided from"), *_fact_lines(event["facts"], screen)]
+    shown += part("what it led to", data["led_to"])
     key = event.get("task") or event.get("session") or "--all"
     shown.append(f"all of it: kugetsu history {key}")
     return shown

@@ -34,6 +34,17 @@ def who(by: dict[str, Any]) -> str:
     return "daemon" if rest.startswith("queue-daemon") else "cli"
 
 
+def verb(by: dict[str, Any]) -> str:
+    """The command that wrote an event, without its arguments: ``kugetsu queue enqueue …``."""
+    words = str(by.get("cmd", "")).split()
+    kept = 0
+    while kept < min(len(words), 3) and words[kept].replace("-", "").isalpha() and words[kept][0] != "-":
+        kept += 1
+        if kept == 2 and words[1] not in ("queue", "queue-daemon", "config", "log"):
+            break
+    return line(" ".join(words[:kept])) + (" …" if len(words) > kept else "")
+
+
 def quoted(message: str) -> str:
     """A message's beginning in quotes."""
     said = line(message[: 4 * MESSAGE_LENGTH])
@@ -94,7 +105,7 @@ def _running(data: Data) -> str:
 def _ended(data: Data) -> str:
     said = [data["reason"]]
     evidence = data["evidence"]
-    if evidence.get("commits"):
+    if evidence.get("commits") and "commit" not in data["reason"]:
         pushed = {True: ", pushed", False: ", not pushed"}.get(evidence.get("pushed"), "")
         said.append(times.counted(evidence["commits"], "commit") + pushed)
     if evidence.get("dirty"):
@@ -119,7 +130,9 @@ def _preparing(data: Data) -> str:
 
 
 def _destroyed(data: Data) -> str:
-    gone = [name for name in ("worktree", "branch") if data[name]]
+    gone = ["worktree"] if data["worktree"] else []
+    if data["branch"] and f"branch {data['branch']}" not in data["kept"]:
+        gone.append(f"branch {data['branch']}")
     said = [f"removed {' and '.join(gone)}" if gone else "nothing was removed"]
     if data["rescue"]:
         said.append(f"work kept on {data['rescue']}")
@@ -147,7 +160,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "kugetsu.initialised": lambda data: f"kugetsu {data['kugetsu']}, agent {data['agent']}",
     "repository.registered": _registered,
     "setting.changed": _setting,
-    "session.requested": lambda data: f"{data['kind']} session wanted",
+    "session.requested": lambda _: "a session is wanted",
     "session.preparing": _preparing,
     "session.prepared": _prepared,
     "session.broken": lambda data: data["reason"],
