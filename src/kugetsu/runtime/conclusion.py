@@ -14,7 +14,7 @@ from functools import partial
 
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.decide.attempts import Ending
-from kugetsu.errors import KugetsuError, LogWriteFailed
+from kugetsu.errors import GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.runtime.facts import outcome_facts
 
 TYPE_CHECKING = False
@@ -219,11 +219,15 @@ def _summary(evidence: dict[str, Any]) -> str:
 def ending_of_failed_start(problem: Exception) -> Ending:
     """How an attempt ends whose agent could not be started."""
     from kugetsu.redaction import redact
-    from kugetsu.runtime.runner import is_passing
 
     hint = getattr(problem, "hint", None)
     reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
     return Ending("fail", "retry" if is_passing(problem) else "give_up", reason)
+
+
+def is_passing(problem: Exception) -> bool:
+    """Whether a failed start may succeed another time (git, network, disk), or only after someone mends something."""
+    return isinstance(problem, GitFailed | LogWriteFailed | OSError)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import traceback
 
 from kugetsu.domain.decide import attempts as decide
-from kugetsu.errors import Conflict, GitFailed, KugetsuError, LogWriteFailed
+from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime import identity, supervision
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.workspace import actor
@@ -203,8 +203,3 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         checkup_every=CHECKUP_SECONDS,
         checkup_output=os.path.join(folder, "checkup.json"),
     )
-
-
-def is_passing(problem: Exception) -> bool:
-    """Whether a failed start may succeed another time (git, network, disk), or only after someone mends something."""
-    return isinstance(problem, GitFailed | LogWriteFailed | OSError)
