@@ -56,6 +56,7 @@ class Cursor:
         self.sha = sha
 
     def copy(self) -> Cursor:
+        """The same place, to be moved on by itself."""
         return Cursor(self.segment, self.offset, self.seq, self.sha)
 
 

@@ -29,8 +29,14 @@ def destroy(ws: Workspace, key: str, *, force: bool, reason: str = "destroy") ->
         decide.destroying(ws.state(), key, force, reason)
     ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
     kept: list[str] = []
-    rescue = _remove_worktree(ws, session, kept, force) if session.kind == "issue" else None
-    _delete_agent_session(ws, session, kept)
+    try:
+        rescue = _remove_worktree(ws, session, kept, force) if session.kind == "issue" else None
+        _delete_agent_session(ws, session, kept)
+    except (KugetsuError, OSError) as problem:
+        # The intent closes the issue's gate: without an outcome nothing would start on the issue any more.
+        why = f"could not be destroyed: {problem}"
+        ws.log.transact(lambda state: decide.broken(state, key, why))
+        raise
     outcome = {
         "worktree": session.worktree,
         "branch": session.branch,
