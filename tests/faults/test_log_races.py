@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def together(count: int, work: Callable[[int], None]) -> None:
                 os.read(gate_read, 1)  # returns for all at once, when the parent closes its end
                 work(number)
                 status = 0
+            except BaseException:  # noqa: BLE001 - told by its text here and by its status to the parent
+                traceback.print_exc()
             finally:
                 os._exit(status)
         pids.append(pid)
@@ -141,7 +144,7 @@ def test_a_forked_child_appends_with_a_lock_of_its_own(tmp_path: Path) -> None:
         for _ in range(EACH):
             note(log, number)
             log.append([noted(number)])
-        assert log.state()["seq"] == log.head().seq
+        assert log.state()["seq"] <= log.head().seq
 
     together(8, go_on)
     assert log.state()["seq"] == 1 + 8 * 2 * EACH
