@@ -5,7 +5,7 @@ that is tried again, but for 126 and 127 (the program cannot be started). What i
 last line of stdout that is a JSON object may report ``tokens`` and ``cost``.
 
 The command line is split like a shell's words. One that holds shell syntax outside of quotes (pipes, redirections,
-variables, `;`, globs …) is given to ``sh -c`` as it is.
+variables, `;`, globs, a built-in like `exit` …) is given to ``sh -c`` as it is.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ _BUSY = 0.05
 _SAMPLE_SECONDS = 0.5
 _QUOTED = re.compile(r"'[^']*'|\\.")
 _IN_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_BUILT_IN = frozenset(
+    {"cd", "exit", "export", "set", "source", ".", ":", "if", "while", "for", "case", "until", "eval"}
+)
 _SHELL_SYNTAX = re.compile(r"[|&;<>()$`*?\[\]#~\n{}!]|^\w+=")
 
 
@@ -163,6 +166,8 @@ class Command:
 
 def needs_shell(line: str) -> bool:
     """Whether a command line means something to a shell that splitting it into words would lose."""
+    if line.split(maxsplit=1)[0] in _BUILT_IN:
+        return True
     bare = _QUOTED.sub("", line)
     # Inside double quotes only variables and command substitutions mean something.
     if any(re.search(r"[$`]", text) for text in _IN_DOUBLE.findall(bare)):

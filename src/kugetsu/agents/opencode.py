@@ -23,7 +23,7 @@ from kugetsu.agents.opencode_events import read_errors, read_output
 from kugetsu.agents.opencode_verdict import judge
 from kugetsu.agents.outcome import Outcome
 from kugetsu.agents.progress import Progress
-from kugetsu.agents.protocol import Checkup, Ended, Launch, Problem, Running, Turn
+from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
 from kugetsu.errors import AgentUnavailable, KugetsuError, NotFound
 from kugetsu.paths import Paths
 
@@ -214,6 +214,7 @@ class OpenCode:
 
     def launch(self, turn: Turn) -> Launch:
         """`opencode run` in the worktree, the prompt on stdin, events to a file, errors and signs to another."""
+        opencode_locks.clear_abandoned(self._environment | dict(turn.environment))
         argv = [self.program(), "run", "--format", "json", "--print-logs", "--log-level", "ERROR"]
         argv += ["--dir", turn.directory, "--session", turn.session]
         if model := turn.model or self._settings.get("KUGETSU_MODEL"):
@@ -245,12 +246,19 @@ class OpenCode:
 
     def checkup(self, running: Running) -> Checkup:
         """What a silent run is about."""
-        return look(running, datetime.now(UTC))
+        seen = look(running, datetime.now(UTC))
+        if seen.health is Health.UNKNOWN:
+            # Its start may wait for a lock whose holder has ended meanwhile.
+            opencode_locks.clear_abandoned(self._environment)
+        return seen
 
     # -- small things ---------------------------------------------------------------------------------------------
 
     def _run(self, *arguments: str, directory: str | None = None) -> opencode_program.Result:
-        environment = opencode_environment.for_short_commands(self._environment, str(self._room()))
+        if arguments[0] == "models":
+            environment = opencode_environment.as_configured(self._environment)
+        else:
+            environment = opencode_environment.for_short_commands(self._environment, str(self._room()))
         # Not in the caller's folder: it would read that project's settings, and index its files.
         where = directory or str(self._room())
         return opencode_program.run(self.program(), arguments, environment, where)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from kugetsu.agents import opencode_locks
 
 PLUGIN = Path(__file__).with_name("opencode_plugin.js")
 
@@ -45,6 +48,7 @@ QUIET = {
 DENIED = ("doom_loop", "question", "plan_enter", "plan_exit")
 """Permissions that opencode would ask for, or wait in, with nobody there."""
 
+_CONFIG_VARIABLES = ("OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR", "OPENCODE_CONFIG_CONTENT", "OPENCODE_PERMISSION")
 _OUTSIDE = "external_directory"
 _CONFIG_NAMES = (
     "opencode.json",
@@ -55,6 +59,12 @@ _CONFIG_NAMES = (
 )
 
 
+def as_configured(environment: Mapping[str, str]) -> dict[str, str]:
+    """For the short commands that must see the user's configuration: which models there are."""
+    kept = {name: value for name, value in environment.items() if name not in UNSET}
+    return kept | {"OPENCODE_DISABLE_AUTOUPDATE": "1"}
+
+
 def for_short_commands(environment: Mapping[str, str], room: str) -> dict[str, str]:
     """For imports, exports and lists, which read no configuration of the user's or the project's.
 
@@ -62,9 +72,16 @@ def for_short_commands(environment: Mapping[str, str], room: str) -> dict[str, s
     that ends meanwhile leaves the lock behind, and the next agent waits a minute for it (1.18.33). So these get
     configuration and state folders of their own in ``room``; the data folder with the sessions is the user's.
     """
-    kept = {name: value for name, value in environment.items() if name not in UNSET}
+    home = environment.get("HOME") or os.path.expanduser("~")
+    users = Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config") / "git"
+    config = Path(room) / "config"
+    opencode_locks.suppress_install(config / "opencode")
+    if users.is_dir() and not (config / "git").is_symlink():
+        # opencode asks git for the project: git must find the user's settings (safe.directory) here too.
+        with suppress(FileExistsError):
+            (config / "git").symlink_to(users)
+    kept = {name: value for name, value in as_configured(environment).items() if name not in _CONFIG_VARIABLES}
     return kept | {
-        "OPENCODE_DISABLE_AUTOUPDATE": "1",
         "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
         "XDG_CONFIG_HOME": f"{room}/config",
         "XDG_STATE_HOME": f"{room}/state",

@@ -2,7 +2,8 @@
 
 opencode takes a lock while it installs its plugin package at each start: a folder ``opencode/locks/<hash>.lock``
 with a ``meta.json`` that names pid and host. One whose holder was killed is waited for a minute, by every start
-(1.18.33). A lock of a process that lives, or of another host, is left alone.
+(1.18.33), also when the holder merely ended before npm did. A lock of a process that lives, or of another host, is
+left alone. Where nothing is to be installed no lock is taken: see `suppress_install`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
+
+_INSTALLED = {"lockfileVersion": 3, "packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
@@ -28,9 +31,22 @@ def clear_abandoned(environment: Mapping[str, str]) -> list[Path]:
     with contextlib.suppress(OSError):
         for lock in sorted((state_directory(environment) / "locks").glob("*.lock")):
             if _is_abandoned(lock):
-                shutil.rmtree(lock, ignore_errors=True)
+                # Renamed first: half-removed, it would look like a live lock without a holder.
+                aside = lock.with_name(f".{lock.name}.{os.getpid()}")
+                lock.rename(aside)
+                shutil.rmtree(aside, ignore_errors=True)
                 cleared.append(lock)
     return cleared
+
+
+def suppress_install(folder: Path) -> None:
+    """Makes a configuration folder in which opencode finds its plugin package installed: no lock, no npm."""
+    (folder / "node_modules").mkdir(parents=True, exist_ok=True)
+    listed = folder / "package-lock.json"
+    if not listed.exists():
+        partial = listed.with_name(f".{listed.name}.{os.getpid()}")
+        partial.write_bytes(orjson.dumps(_INSTALLED))
+        partial.replace(listed)
 
 
 def _is_abandoned(lock: Path) -> bool:

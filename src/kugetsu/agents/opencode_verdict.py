@@ -15,9 +15,8 @@ _NETWORK = re.compile(
     r"|unavailable|server.error|database is locked|Failed query",
     re.I,
 )
-_NO_MODEL = re.compile(
-    r"Model not found:? ?[^\s\"]*|ProviderModelNotFoundError|ProviderInitError|ProviderAuthError", re.I
-)
+_UNKNOWN_MODEL = re.compile(r"Model not found:? ?[^\s\"]*", re.I)
+_NO_MODEL = re.compile(r"ProviderModelNotFoundError|ProviderInitError|ProviderAuthError", re.I)
 _NO_DIRECTORY = re.compile(r"ENOENT[^\n]*|no such file or directory[^\n]*|Failed to change directory[^\n]*", re.I)
 
 Parts = dict[str, Any]
@@ -120,7 +119,7 @@ def _of_unknown(message: str, errors: Errors) -> Parts:
     full = "\n".join([message, *errors.said, *errors.logged])
     if "Session not found" in full:
         return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True}
-    if (no_model := _NO_MODEL.search(full)) is not None:
+    if (no_model := _UNKNOWN_MODEL.search(full) or _NO_MODEL.search(full)) is not None:
         # A session keeps the model of its last prompt, also when the configuration changes: only -m overrides it.
         reason = f"opencode refuses the model ({no_model[0].rstrip('.')}): set KUGETSU_MODEL"
         return {"kind": Kind.FAILED, "reason": reason}

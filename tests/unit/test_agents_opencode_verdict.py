@@ -1,0 +1,178 @@
+"""What became of an `opencode run` is told from its files, because its exit code lies."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kugetsu.agents.opencode_events import read_errors, read_output
+from kugetsu.agents.opencode_verdict import judge
+from kugetsu.agents.outcome import Outcome, bounded, sentence
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+MS = int(NOW.timestamp() * 1000)
+SESSION = "ses_1"
+
+
+def event(kind: str, **part: Any) -> dict[str, Any]:
+    return {"type": kind, "timestamp": MS, "sessionID": SESSION, "part": part}
+
+
+def text(words: str) -> dict[str, Any]:
+    return event("text", text=words)
+
+
+def finish(reason: str, total: int = 10) -> dict[str, Any]:
+    tokens = {"total": total, "input": total - 1, "output": 1, "reasoning": 0, "cache": {"read": 2, "write": 3}}
+    return event("step_finish", reason=reason, tokens=tokens, cost=0.25)
+
+
+def failure(name: str = "APIError", **data: Any) -> dict[str, Any]:
+    return {"type": "error", "timestamp": MS, "sessionID": SESSION, "error": {"name": name, "data": data}}
+
+
+def sign(kind: str, **fields: Any) -> str:
+    return "kugetsu-agent " + json.dumps({"type": kind, "session": SESSION, "at": MS, **fields})
+
+
+START, TOOL = event("step_start"), event("tool_use", tool="bash", state={"title": "make"})
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Any:
+    def give(
+        events: list[dict[str, Any]], stderr: str = "", exit_code: int | None = 0, signal: int | None = None
+    ) -> Outcome:
+        output, errors = tmp_path / "output", tmp_path / "errors"
+        output.write_text("".join(json.dumps(one) + "\n" for one in events))
+        errors.write_text(stderr)
+        return judge(
+            read_output(str(output)),
+            read_errors(str(errors), SESSION),
+            exit_code,
+            signal,
+            NOW,
+        )
+
+    return give
+
+
+def test_stop_with_words_is_success_with_sums(verdict: Any) -> None:
+    outcome = verdict([START, TOOL, finish("tool-calls"), START, text("All done."), finish("stop", 30)])
+    assert outcome.kind == "succeeded"
+    assert outcome.final_text == "All done."
+    assert outcome.tokens is not None
+    assert outcome.tokens.as_dict() == {
+        "input": 38,
+        "output": 2,
+        "reasoning": 0,
+        "cache_read": 4,
+        "cache_write": 6,
+        "total": 40,
+    }
+    assert outcome.cost == 0.5
+
+
+@pytest.mark.parametrize(
+    ("events", "stderr", "reason"),
+    [
+        ([START, text("half"), finish("length")], "", "cut at its length"),
+        ([], "", "without any output"),
+        ([START], "", "middle of a step"),
+        ([START, finish("stop")], "", "answered nothing"),
+        ([START, TOOL, finish("tool-calls")], "", "ended early (tool-calls)"),
+        (
+            [START, TOOL, finish("tool-calls")],
+            "\x1b[93m! \x1b[0mpermission requested: external_directory (/etc/*); auto-rejecting\n",
+            "external_directory (/etc/*)",
+        ),
+        ([failure("MessageOutputLengthError")], "", "cut at its length"),
+    ],
+)
+def test_exit_code_0_alone_is_no_success(verdict: Any, events: list[Any], stderr: str, reason: str) -> None:
+    outcome = verdict(events, stderr)
+    assert outcome.kind == "incomplete"
+    assert reason in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"message": "boom", "statusCode": 500}, "retryable"),
+        ({"message": "boom", "statusCode": 503, "isRetryable": True}, "retryable"),
+        ({"message": "bad key", "statusCode": 401}, "failed"),
+        ({"message": "forbidden", "statusCode": 403}, "failed"),
+        ({"message": "bad request", "statusCode": 400}, "failed"),
+        ({"message": "Unable to connect. Is the computer able to access the url?"}, "retryable"),
+        ({"message": "slow down", "statusCode": 429}, "limited"),
+        ({"message": "no money", "statusCode": 402}, "limited"),
+        ({"message": "bad request", "statusCode": 400, "responseBody": '{"error":"insufficient_quota"}'}, "limited"),
+    ],
+)
+def test_model_errors_are_told_apart(verdict: Any, data: dict[str, Any], kind: str) -> None:
+    assert verdict([START, failure(**data)], exit_code=1).kind == kind
+
+
+def test_error_event_is_no_success_even_with_exit_code_0(verdict: Any) -> None:
+    assert verdict([START, text("x"), finish("stop"), failure(message="boom", statusCode=500)]).kind == "retryable"
+
+
+def test_limit_carries_the_reset_of_the_header(verdict: Any) -> None:
+    outcome = verdict([failure(message="usage limit", statusCode=429, responseHeaders={"retry-after": "60"})], "", 1)
+    assert (outcome.kind, outcome.resets_at) == ("limited", "2026-11-23T09:01:00.000000Z")
+
+
+def test_lost_session_is_flagged(verdict: Any) -> None:
+    outcome = verdict([], "\x1b[91mError: \x1b[0mSession not found\n", exit_code=1)
+    assert (outcome.kind, outcome.session_lost) == ("failed", True)
+
+
+def test_unknown_model_is_named_from_the_log(verdict: Any) -> None:
+    log = (
+        "timestamp=2026-11-23T09:00:00.000Z level=ERROR run=1 message=failed ref=err_1 "
+        'error="ProviderModelNotFoundError: Model not found: a/b." cause="x"\n'
+    )
+    outcome = verdict([failure("UnknownError", message="Unexpected server error.")], log, exit_code=1)
+    assert outcome.kind == "failed"
+    assert "Model not found: a/b" in outcome.reason
+
+
+def test_killed_while_waiting_for_a_limit_is_limited(verdict: Any) -> None:
+    stderr = sign("retry", attempt=1, message="Too Many Requests", next=MS + 3_600_000)
+    outcome = verdict([START], stderr, None, 15)
+    assert (outcome.kind, outcome.resets_at) == ("limited", "2026-11-23T10:00:00.000000Z")
+
+
+def test_killed_after_the_retry_was_overcome_is_only_killed(verdict: Any) -> None:
+    stderr = sign("retry", attempt=1, message="usage limit", next=MS + 3_600_000) + "\n" + sign("resumed")
+    assert verdict([START], stderr, None, 15).kind == "retryable"
+
+
+@pytest.mark.parametrize(("exit_code", "signal"), [(None, 9), (None, None), (1, None)])
+def test_unexplained_ends_are_tried_again(verdict: Any, exit_code: int | None, signal: int | None) -> None:
+    assert verdict([START], "", exit_code, signal).kind == "retryable"
+
+
+def test_torn_and_foreign_lines_are_left_out(tmp_path: Path) -> None:
+    output = tmp_path / "o"
+    output.write_bytes(json.dumps(finish("stop")).encode() + b'\n\xff\xfe garbage\n[1]\n{"type":"text","pa')
+    seen = read_output(str(output))
+    assert (seen.steps, seen.reason, seen.garbled) == (1, "stop", 2)
+
+
+def test_missing_files_count_as_empty(tmp_path: Path) -> None:
+    assert read_output(str(tmp_path / "no")).steps == 0
+    assert read_errors(str(tmp_path / "no"), SESSION).signs == 0
+
+
+def test_long_texts_keep_beginning_and_end() -> None:
+    cut = bounded("a" * 5000 + "b" * 5000)
+    assert len(cut) <= 4000
+    assert cut.startswith("aaa")
+    assert cut.endswith("bbb")
+    assert sentence("a\n b" + "c" * 500).startswith("a b")
+    assert len(sentence("c" * 500)) == 200
