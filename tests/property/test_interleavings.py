@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kugetsu import log as event_log
 from kugetsu.domain import snapshot
 from kugetsu.domain.decide import sessions
+from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.fold import fold
 from kugetsu.domain.invariants import broken, cap_kept
 from kugetsu.domain.state import State, empty
+from kugetsu.log import checkpoint
+from kugetsu.log.files import FileLog
+from kugetsu.log.opening import DomainProjection
 from property.redeciding import HOW, redecide
 from property.simulation import (
     COMMANDS,
@@ -36,11 +40,12 @@ from property.simulation import (
 quick = settings(
     deadline=None,
     derandomize="CI" in os.environ,
-    max_examples=120,
+    max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 numbers = st.integers(min_value=0, max_value=59)
-histories = st.lists(st.tuples(st.sampled_from(COMMANDS), numbers, numbers), max_size=80)
+# Without a least length hypothesis makes lists of five, in which nothing happens.
+histories = st.lists(st.tuples(st.sampled_from(COMMANDS), numbers, numbers), min_size=25, max_size=120)
 SEEDS = range(8)
 
 
@@ -261,23 +266,40 @@ def test_the_fold_of_the_log_is_the_live_state(
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_fold_of_a_long_log_is_the_live_state(seed: int, tmp_path: Path) -> None:
-    through_the_log(random_commands(seed, 1000), tmp_path)
+    used = through_the_log(random_commands(seed, 1500), tmp_path)
+    assert len(set(used) - {0}) > 2, "no checkpoint was used"
 
 
-def through_the_log(commands: list[tuple[str, int, int]], directory: Path) -> None:
-    place = str(directory)
-    by = {"cmd": "test", "pid": 1, "host": "h", "user": "u"}
+def through_the_log(commands: list[tuple[str, int, int]], directory: Path) -> list[int]:
+    """Play the commands through two processes' logs that take turns; the seqs of the checkpoints that were used."""
     now = START
-    writer = event_log.open_log(place, by=by, now=lambda: now)
-    world = World(writer.transact, writer.state)
+    used: list[int] = []
+
+    def opened() -> FileLog:
+        by = {"cmd": "test", "pid": 1, "host": "h", "user": "u"}
+        return FileLog(str(directory), DomainProjection(), by, lambda: now, segment_bytes=50_000, checkpoint_every=16)
+
+    logs = [opened(), opened()]
+
+    def transact(decide: Callable[[State], Sequence[Draft]]) -> list[Event]:
+        logs.reverse()
+        return logs[0].transact(decide)
+
+    world = World(transact, lambda: logs[0].state())
     with short_listing(3):
-        for _ in world.play(commands):
+        for place, _ in enumerate(world.play(commands)):
             now = world.now
             assert broken(world.state) == []
-        live = dumped(writer.state())
-        fresh = event_log.open_log(place, by=by, now=lambda: now)
-        assert dumped(fresh.state()) == live, "a checkpoint and the events after it give another state"
-        assert dumped(folded(fresh.read())) == live, "the whole log gives another state"
+            if place % 20 == 0:
+                found = checkpoint.load(str(directory), snapshot.VERSION)
+                used.append(found.cursor.seq if found else 0)
+                fresh = opened()
+                assert dumped(fresh.state()) == dumped(logs[0].state()), "checkpoint and tail give another state"
+                fresh.close()
+        live = dumped(logs[0].state())
+        assert dumped(logs[1].state()) == live, "the other process sees another state"
+        assert dumped(folded(logs[0].read())) == live, "the whole log gives another state"
         assert live["violations"] == []
-    writer.close()
-    fresh.close()
+    for log in logs:
+        log.close()
+    return used
