@@ -8,7 +8,7 @@ from _weakref import ref
 
 from kugetsu.log import checkpoint
 from kugetsu.log.segments import SEGMENT_BYTES, Cursor, Head
-from kugetsu.log.tail import Tail
+from kugetsu.log.tail import CollectionPaused, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ CHECKPOINT_EVERY = 1000
 
 _BYTES_PER_EVENT = 1000
 """A checkpoint of this many bytes more must save one more event's fold: it costs as much to write (6 ns a byte)."""
-
-_FEW = 200
-"""Events that are folded without a thought for the garbage collector."""
 
 _writing: dict[int, ref[FileLog]] = {}
 
@@ -105,27 +102,11 @@ class FileLog:
         block = tail.next_block(locked)
         if block is None:
             return tail
-        if len(block.events) > _FEW:
-            return self._fold_many(tail, block, locked)
-        while block is not None:
-            self._fold(tail, block)
-            block = tail.next_block(locked)
-        return tail
-
-    def _fold_many(self, tail: Tail, first: Block, locked: bool) -> Tail:
-        import gc
-
-        block: Block | None = first
-        collecting = gc.isenabled()
-        gc.disable()  # nothing that is folded here is garbage in cycles, and looking for it doubles the time
-        try:
+        with CollectionPaused():
             while block is not None:
                 self._fold(tail, block)
                 del block  # its events go before those of the next are made
                 block = tail.next_block(locked)
-        finally:
-            if collecting:
-                gc.enable()
         return tail
 
     def _fold(self, tail: Tail, block: Block) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 
@@ -16,11 +17,26 @@ if TYPE_CHECKING:
 _FIRST_READ = 64 * 1024
 """Bytes read when little is expected: a block of this size needs no memory mapping of its own."""
 
-_BLOCK = 1024 * 1024
-"""Bytes read at a time once there is more: some 2,500 events, 6 MB as Python objects."""
+_BLOCK = 128 * 1024
+"""Bytes read at a time once there is more: some 300 events, which stay in the processor's cache (1.8 µs an event are
+2.4 µs with blocks of 1 MiB)."""
 
 _SECOND_LOOKS = 5
 """How often an unlocked reader looks again before it believes in damage: a repair may be rewriting the tail."""
+
+
+class CollectionPaused:
+    """Within it, Python looks for no garbage in cycles: events hold none, and looking doubles the time of a fold."""
+
+    __slots__ = ("_was_on",)
+
+    def __enter__(self) -> None:
+        self._was_on = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._was_on:
+            gc.enable()
 
 
 class Tail:

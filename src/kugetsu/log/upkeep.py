@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from kugetsu.log.protocol import Projection
     from kugetsu.log.segments import Cursor
 
-_INDEX_STRIDE = 20_000
-"""Events (60 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""
+_INDEX_STRIDE = 5_000
+"""Events (15 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""
 
 
 def run(directory: str, projection: Projection[Any], cursor: Cursor, state: Any, due: int) -> tuple[int, int]:
