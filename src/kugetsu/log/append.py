@@ -10,6 +10,7 @@ from kugetsu.log.segments import name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from kugetsu.log.segments import Cursor
 
@@ -85,6 +86,7 @@ class Appender:
         "_lock_fd",
         "_lock_inode",
         "_lock_path",
+        "_none",
         "_queue_fd",
         "_refused",
         "_segment",
@@ -106,7 +108,9 @@ class Appender:
         import portalocker
 
         self._flock = portalocker.lock
-        self._unlock = portalocker.unlock
+        # What portalocker itself calls on POSIX; its `unlock` takes 3 µs more, during which everybody waits.
+        self._unlock: Callable[[int, int], Any] = portalocker.portalocker.LOCKER  # type: ignore[assignment]
+        self._none = int(portalocker.LOCK_UN)
         self._exclusive = portalocker.LOCK_EX
         self._refused = portalocker.LockException
 
@@ -130,7 +134,7 @@ class Appender:
 
     def release(self) -> None:
         """Let the next writer in."""
-        self._unlock(self._lock_fd)
+        self._unlock(self._lock_fd, self._none)
 
     def queue_up(self) -> None:
         """Wait to be the next but one at the lock.
@@ -149,7 +153,7 @@ class Appender:
 
     def leave_queue(self) -> None:
         """Let the next one come up."""
-        self._unlock(self._queue_fd)
+        self._unlock(self._queue_fd, self._none)
 
     def _open_lock(self) -> None:
         if not os.path.isdir(self._directory):

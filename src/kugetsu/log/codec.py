@@ -90,8 +90,8 @@ def stated(line: bytes) -> bytes | None:
 
 def encode(
     drafts: Sequence[Draft], first_seq: int, previous: bytes, at: str, by: dict[str, Any]
-) -> tuple[bytes, list[Event]]:
-    """One transaction: its bytes (every line with its newline), and its events exactly as a reader will see them.
+) -> tuple[list[bytes], bytes]:
+    """One transaction: its lines (without newlines), and the digest of the last one.
 
     Raises TypeError or ValueError when a draft cannot be written: a cause that points outside, a value that is
     not JSON. Nothing has been written then.
@@ -103,10 +103,12 @@ def encode(
         event = _envelope(draft, seq, at, last - place, by)
         line, previous = seal(previous, _dumps(event)[:-1])
         lines.append(line)
-    lines.append(b"")
-    block = b"\n".join(lines)
-    # Read back instead of kept: what is folded now is then what every later fold sees (tuples, keys, numbers).
-    return block, [orjson.loads(line) for line in lines[:-1]]
+    return lines, previous
+
+
+def events_of(lines: list[bytes]) -> list[Event]:
+    """The events exactly as every reader sees them: read back, since JSON knows no tuples and no number keys."""
+    return [orjson.loads(line) for line in lines]
 
 
 def _envelope(draft: Draft, seq: int, at: str, more: int, by: dict[str, Any]) -> Event:

@@ -7,7 +7,7 @@ import os
 import orjson
 
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, verified
-from kugetsu.log.segments import Cursor, first_seqs, name
+from kugetsu.log.segments import Cursor, first_seqs, name, seq_at
 
 _LAST_LINES = 4096
 """Bytes read from the end to find the last event; a longer one is left to who reads the whole tail."""
@@ -16,11 +16,12 @@ _LAST_LINES = 4096
 class End:
     """Remembers where the log ended last, and looks again. Only for whoever holds the log's lock."""
 
-    __slots__ = ("_cursor", "_directory", "inode")
+    __slots__ = ("_cursor", "_directory", "_fd", "inode")
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._cursor: Cursor | None = None
+        self._fd = -1
         self.inode = 0
 
     def find(self) -> Cursor | None:
@@ -37,8 +38,8 @@ class End:
             if known is not None and known.offset == status.st_size and self.inode == status.st_ino:
                 found: Cursor | None = known
             else:
-                found = self._look(path, segment, status.st_size)
-                self.inode = status.st_ino
+                self._open(path, status.st_ino)
+                found = self._look(segment, status.st_size)
             if found is None or not os.access(os.path.join(self._directory, name(found.seq + 1)), os.F_OK):
                 self._cursor = found
                 return found.copy() if found else None
@@ -56,12 +57,22 @@ class End:
         firsts = first_seqs(self._directory)
         return firsts[-1] if firsts else 0
 
-    def _look(self, path: str, segment: int, size: int) -> Cursor | None:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            data = os.pread(fd, _LAST_LINES, max(0, size - _LAST_LINES))
-        finally:
-            os.close(fd)
+    def _open(self, path: str, inode: int) -> None:
+        if self._fd < 0 or self.inode != inode:
+            self.close()
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.inode = inode
+
+    def close(self) -> None:
+        """Close the segment; looking again opens it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    __del__ = close
+
+    def _look(self, segment: int, size: int) -> Cursor | None:
+        data = os.pread(self._fd, _LAST_LINES, max(0, size - _LAST_LINES))
         start = data.rfind(b"\n", 0, -1) + 1
         if not data.endswith(b"\n") or (not start and segment != 1):
             return None
@@ -70,5 +81,7 @@ class End:
         sha = verified(previous, line)
         if sha is None:
             return None
-        event = orjson.loads(line)
-        return None if "more" in event else Cursor(segment, size, event["seq"], sha)
+        seq = seq_at(line[:64])
+        if seq is None or (b'"more":' in line and "more" in orjson.loads(line)):
+            return None
+        return Cursor(segment, size, seq, sha)

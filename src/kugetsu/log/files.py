@@ -7,6 +7,7 @@ import os
 from _weakref import ref
 
 from kugetsu.log import checkpoint
+from kugetsu.log.codec import events_of
 from kugetsu.log.segments import SEGMENT_BYTES, Cursor, Head
 from kugetsu.log.tail import CollectionPaused, Tail
 
@@ -167,13 +168,14 @@ class FileLog:
             self._acquire(appender)
             try:
                 self._deciding = True
-                events, end = self._append(appender, decide)
+                lines, end = self._append(appender, decide)
             finally:
                 self._deciding = False
                 appender.release()
+            events: list[Event] = []
             if end is not None:
                 appender.sync()  # after the unlock: one sync then serves everyone who wrote meanwhile
-                self._fold_own(events, end)
+                events = self._fold_own(lines, end)
             self._keep_checkpoint()
             return events
 
@@ -194,7 +196,7 @@ class FileLog:
 
     def _append(
         self, appender: Appender, decide: Callable[[Any], Sequence[Draft]]
-    ) -> tuple[list[Event], Cursor | None]:
+    ) -> tuple[list[bytes], Cursor | None]:
         tail = self._refresh_locked(appender)
         self._contended = 0 < self._own_seq < tail.cursor.seq
         drafts = decide(self._state)
@@ -204,15 +206,17 @@ class FileLog:
 
     def _write(
         self, appender: Appender, drafts: Sequence[Draft], cursor: Cursor, inode: int
-    ) -> tuple[list[Event], Cursor]:
+    ) -> tuple[list[bytes], Cursor]:
+        """Write the drafts at ``cursor``; their lines, and the cursor behind them."""
         from kugetsu.log.codec import encode
 
-        data, events = encode(drafts, cursor.seq + 1, cursor.sha, self._now(), self._by)
+        lines, sha = encode(drafts, cursor.seq + 1, cursor.sha, self._now(), self._by)
+        data = b"\n".join([*lines, b""])
         appender.write(cursor, inode, data)
         cursor.offset += len(data)
-        cursor.seq += len(events)
-        cursor.sha = events[-1]["sha"].encode()
-        return events, cursor
+        cursor.seq += len(lines)
+        cursor.sha = sha
+        return lines, cursor
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Append events that no decision rests on (outcomes, observations): the tail is not folded for them.
@@ -227,24 +231,25 @@ class FileLog:
             if self._deciding:
                 raise RuntimeError("append was called from inside a decision")
             appender = self._appender or self._open_appender()
-            end = self._end = self._end or self._open_end()
+            end = self._end or self._open_end()
             appender.acquire()
             try:
                 cursor = end.find()
                 if cursor is not None:
-                    events, cursor = self._write(appender, drafts, cursor, end.inode)
+                    lines, cursor = self._write(appender, drafts, cursor, end.inode)
                     end.moved(cursor)
             finally:
                 appender.release()
             if cursor is None:  # an empty log, a torn tail, or damage: all told by reading it
                 return self.transact(lambda _: drafts)
             appender.sync()
-            return events
+            return events_of(lines)
 
     def _open_end(self) -> End:
         from kugetsu.log.end import End
 
-        return End(self.directory)
+        self._end = End(self.directory)
+        return self._end
 
     def _refresh_locked(self, appender: Appender) -> Tail:
         tail = self._refresh(locked=True)
@@ -255,15 +260,17 @@ class FileLog:
             tail = self._refresh(locked=True)
         return tail
 
-    def _fold_own(self, events: list[Event], end: Cursor) -> None:
+    def _fold_own(self, lines: list[bytes], end: Cursor) -> list[Event]:
         tail = self._tail
         assert tail is not None
+        events = events_of(lines)
         self._half_folded = True
         for event in events:
             self._projection.fold(self._state, event)
         tail.cursor = end
         self._own_seq = end.seq
         self._half_folded = False
+        return events
 
     def _open_appender(self) -> Appender:
         from kugetsu.log.append import Appender
@@ -346,6 +353,8 @@ class FileLog:
         """Close every descriptor. Using the log again opens what is needed again."""
         with self._mutex:
             self._drop_tail()
+            if self._end is not None:
+                self._end.close()
             if self._appender is not None:
                 self._appender.close()
                 self._appender = None

@@ -45,8 +45,8 @@ def mend(tail: Tail, appender: Appender, at: str, by: dict[str, Any]) -> None:
     kept = _keep(tail.directory, cursor, pending)
     appender.truncate(cursor, tail.inode)
     data = {"segment": name(cursor.segment), "offset": cursor.offset, "bytes": len(pending), "kept": kept}
-    line, _ = encode([Draft("log.repaired", data)], cursor.seq + 1, cursor.sha, at, by)
-    appender.write(cursor, tail.inode, line)
+    (line,), _ = encode([Draft("log.repaired", data)], cursor.seq + 1, cursor.sha, at, by)
+    appender.write(cursor, tail.inode, line + b"\n")
 
 
 def completes(pending: bytes, cursor: Cursor) -> bool:
