@@ -152,7 +152,7 @@ def test_missing_program_is_named_with_its_remedy(tmp_path: Path) -> None:
 
 
 def test_binary_behind_the_start_script_of_npm_is_taken(tmp_path: Path) -> None:
-    package = opencode_program._packages()[0]
+    package = opencode_program.packages()[0]
     modules = tmp_path / "lib" / "node_modules"
     script = program(modules / "opencode-ai" / "bin" / "opencode", "#!/usr/bin/env node\n")
     link = tmp_path / "bin" / "opencode"

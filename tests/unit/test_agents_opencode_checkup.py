@@ -73,6 +73,7 @@ def test_arriving_answer_is_healthy_until_it_stops_arriving(tmp_path: Path) -> N
     [
         (sign("hello"), "", 600.0, "stuck"),
         ("", "", 600.0, "stuck"),
+        ("", "", 400.0, "unknown"),
         (sign("hello"), "", 60.0, "unknown"),
         (ASKED, "", 600.0, "unknown"),
         (sign("hello"), "{}\n", 600.0, "unknown"),

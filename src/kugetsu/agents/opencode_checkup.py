@@ -19,8 +19,10 @@ from kugetsu.agents.protocol import Checkup, Health, Running
 _BUSY = 0.2
 """Cores: an opencode that waits for its model uses 0.01 of one."""
 _SAMPLE_SECONDS = 0.5
-_START_SECONDS = 180.0
-"""A start takes 3 s, of ten at once 30 s. Some hang, and would hang until the task's time is up."""
+_START_SECONDS = 300.0
+"""A start takes 3 s, of ten at once 30 s. One that hangs would hang until the task's time is up."""
+_BLIND_START_SECONDS = 600.0
+"""The same where the plugin gave no sign: it may be switched off, and a first answer may take its time."""
 _ANSWERING_SECONDS = 45.0
 """The plugin gives a sign every 15 s while an answer arrives (see `opencode_plugin.js`)."""
 
@@ -34,7 +36,8 @@ def look(running: Running, now: datetime) -> Checkup:
         return _logged(errors.stream_error, now)
     if errors.running:
         return _tool(errors)
-    if running.quiet_seconds >= _START_SECONDS and not errors.asked and _printed_nothing(running.output):
+    patience = _START_SECONDS if errors.signs else _BLIND_START_SECONDS
+    if running.quiet_seconds >= patience and not errors.asked and _printed_nothing(running.output):
         return Checkup(Health.STUCK, "its start hangs: the model was never asked")
     if errors.last_sign is not None:
         return _by_last_sign(*errors.last_sign, now)

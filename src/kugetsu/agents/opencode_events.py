@@ -119,6 +119,8 @@ class Errors:
     """Permissions that were refused because nobody answers."""
     retry: Retry | None = None
     """What is being retried now; None when nothing is."""
+    retried_since_ms: int | None = None
+    """When the first of the last row of retries began."""
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The tools that run now: the plugin's signs by part id."""
     signs: int = 0
@@ -168,8 +170,10 @@ def _fold_sign(seen: Errors, text: bytes) -> None:
         seen.last_sign = (str(kind), sign["at"])
     seen.asked = seen.asked or kind != "hello"
     if kind == "retry":
-        since = seen.retry.since_ms if seen.retry is not None else _whole(sign.get("at"))
         attempt = _whole(sign.get("attempt")) or 1
+        if attempt == 1 or seen.retried_since_ms is None:
+            seen.retried_since_ms = _whole(sign.get("at"))
+        since = seen.retried_since_ms
         seen.retry = Retry(str(sign.get("message") or ""), _whole(sign.get("next")), since, attempt)
     elif kind in ("resumed", "usage", "answering"):
         seen.retry = None

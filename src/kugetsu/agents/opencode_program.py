@@ -55,7 +55,7 @@ def _binary_behind(path: Path) -> str:
     if not _is_script(real):
         return str(path)
     for folder in real.parents:
-        for package in _packages():
+        for package in packages():
             for modules in (folder, folder / "node_modules"):
                 binary = modules / package / "bin" / "opencode"
                 if os.access(binary, os.X_OK) and not _is_script(binary):
@@ -68,7 +68,7 @@ def _is_script(path: Path) -> bool:
         return file.read(2) == b"#!"
 
 
-def _packages() -> list[str]:
+def packages() -> list[str]:
     """The npm packages that may hold the binary for this machine, the best first."""
     system = platform.system().lower()
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine())

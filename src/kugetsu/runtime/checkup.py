@@ -39,7 +39,9 @@ def main(attempt_id: str) -> int:
     verdict = GO_ON
     if seen.health is Health.LIMITED:
         verdict = LIMIT
-    elif seen.health in (Health.UNKNOWN, Health.RETRYING) and limit and quiet >= limit:
+    elif seen.health is Health.STUCK or (
+        seen.health in (Health.UNKNOWN, Health.RETRYING) and limit and quiet >= limit
+    ):
         verdict = STALL
     said = {
         "health": str(seen.health),

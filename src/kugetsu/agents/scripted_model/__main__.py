@@ -54,7 +54,8 @@ def _recipes(path: str) -> list[tuple[str, str]]:
 
 
 def _wait_for_end_of_stdin(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not sys.stdin: its buffer is locked while it is read, and Python would abort at its end.
+    while os.read(0, 4096):
         pass
     stop.set()
 

@@ -47,7 +47,7 @@ class ScriptedModel(ThreadingHTTPServer):
             self._seen.append({"number": self._count, "at": time.time(), **request})
 
     def requests(self) -> list[dict[str, Any]]:
-        """The chat requests so far, oldest first: number, at, session, model, tools, prompt, given."""
+        """The chat requests so far, oldest first: number, at, session, model, tools, messages, prompt, given."""
         with self._lock:
             return list(self._seen)
 
@@ -100,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "session": session,
                 "model": request.get("model"),
                 "tools": len(request.get("tools") or []),
+                "messages": len(request.get("messages") or []),
                 "prompt": users[-1] if users else "",
                 "given": "answer" if fault is None else f"{fault.kind} {fault.code}".removesuffix(" 500"),
             }
