@@ -20,6 +20,7 @@ SIGN = "kugetsu-agent "
 """How the lines begin that kugetsu's own plugin writes into the agent's stderr (see `opencode_plugin.js`)."""
 
 _TEXT_LIMIT = 60
+_RETRY = "retry"
 
 
 class Progress:
@@ -49,16 +50,18 @@ class Progress:
 def of_opencode(output: str, errors: str | None = None) -> Progress:
     """The progress of an `opencode run --format json`; missing files count as empty."""
     seen = Progress()
-    newest = 0
     for line in tail_lines(output):
         event = _object(line)
         if event is not None:
-            newest = _take_event(seen, event, newest)
+            _take_event(seen, event)
+    now: dict[str, dict[str, Any]] = {}
     for line in tail_lines(errors) if errors else ():
         if line.startswith(SIGN.encode()):
-            event = _object(line[len(SIGN) :])
-            if event is not None:
-                newest = _take_sign(seen, event, newest)
+            sign = _object(line[len(SIGN) :])
+            if sign is not None:
+                _take_sign(seen, now, sign)
+    for sign in now.values():
+        _say_sign(seen, sign)
     return seen
 
 
@@ -116,12 +119,12 @@ def _object(line: bytes | str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _take_event(seen: Progress, event: dict[str, Any], newest: int) -> int:
-    """Folds one event of opencode's output; returns the newest time (ms) so far."""
+def _take_event(seen: Progress, event: dict[str, Any]) -> None:
+    """Folds one event of opencode's output."""
     part = event.get("part")
     at = event.get("timestamp")
     if not isinstance(part, dict) or not isinstance(at, int):
-        return newest
+        return
     kind = event.get("type")
     if kind == "tool_use":
         state = part.get("state")
@@ -130,24 +133,33 @@ def _take_event(seen: Progress, event: dict[str, Any], newest: int) -> int:
         _say(seen, short(str(part.get("text") or "")), at)
     elif kind == "step_finish":
         _add_usage(seen, part)
-    return max(newest, at)
 
 
-def _take_sign(seen: Progress, event: dict[str, Any], newest: int) -> int:
-    at = event.get("at")
-    if not isinstance(at, int):
-        return newest
-    if event.get("type") == "usage":
+def _take_sign(seen: Progress, now: dict[str, dict[str, Any]], sign: dict[str, Any]) -> None:
+    """Folds one of the plugin's signs; ``now`` holds what has begun and not ended yet: tools, and a retry."""
+    kind = sign.get("type")
+    if kind == "tool":
+        now[str(sign.get("id"))] = sign
+    elif kind == "tool-end":
+        now.pop(str(sign.get("id")), None)
+    elif kind == "retry":
+        now[_RETRY] = sign
+    elif kind in ("resumed", "answering", "usage"):
+        now.pop(_RETRY, None)
+    if kind == "usage":
         # These are sums over the whole turn, the tail of the output holds only its last steps.
-        seen.tokens, seen.cost = event.get("total"), event.get("cost")
-    if at < newest:
-        return newest
-    if event.get("type") == "tool":
-        _say(seen, short(f"{event.get('tool')} {event.get('title') or ''}"), at)
+        seen.tokens, seen.cost = sign.get("total"), sign.get("cost")
+
+
+def _say_sign(seen: Progress, sign: dict[str, Any]) -> None:
+    at = sign.get("at")
+    if not isinstance(at, int):
+        return
+    if sign.get("type") == "tool":
+        _say(seen, short(f"{sign.get('tool')} {sign.get('title') or ''}"), at)
         seen.running = True
-    elif event.get("type") == "retry":
-        _say(seen, short(f"retries: {event.get('message')}"), at)
-    return at
+    else:
+        _say(seen, short(f"retries: {sign.get('message')}"), at)
 
 
 def _say(seen: Progress, text: str, at: int) -> None:
