@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from kugetsu.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
@@ -101,6 +103,7 @@ def _closed(call: Call, state: State, task: Task | None) -> Verdict | None:
 
 def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:
     """New events as they come; a task's or attempt's stream ends with it."""
+    sys.stdout.flush()
     for event in call.workspace.log.follow(after):
         if event is None:
             if subject is not None and _over(call, subject):
@@ -129,9 +132,6 @@ def _print_events(events: Iterator[Event] | list[Event]) -> None:
 def _follow_json(call: Call, subject: Subject | None, events: list[Event]) -> None:
     if not call.args.follow:
         return
-    import sys
-
-    sys.stdout.flush()
     for event in _coming(call, subject, events[-1]["seq"] if events else 0):
         _print_events([event])
         sys.stdout.flush()

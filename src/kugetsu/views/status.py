@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain import gates
 from kugetsu.views import queue, times
-from kugetsu.views.text import Column, cut, line, pad, table
+from kugetsu.views.text import Column, columns, cut, line, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -257,11 +257,13 @@ def _headline(data: StatusData, screen: Screen) -> str:
     if daemon["since"] is not None and daemon["state"] != "stopped":
         said += f", {times.duration(times.since(daemon['since'], data['now']))}"
     state = screen.state(daemon["state"], said)
-    gap = " " * max(30 - len(said), 2)
-    agents = pad(f"{data['live']} of {data['cap']}", 9)
-    fixed = f"daemon  {said}{gap}agents  {agents}next  "
-    room = None if screen.width is None else screen.width - len(fixed)
-    return f"daemon  {state}{gap}agents  {agents}next  {cut(_when(data), room)}"
+    agents = f"{data['live']} of {data['cap']}"
+    when = _when(data)
+    fixed = len("daemon  ") + len(said) + len("agents  ") + len(agents) + len("next  ")
+    spare = 80 if screen.width is None else screen.width - fixed - columns(when)
+    gap = " " * max(2, min(30 - len(said), spare - 3))
+    room = None if screen.width is None else screen.width - fixed - len(gap) - 3
+    return f"daemon  {state}{gap}agents  {agents}   next  {cut(when, room)}"
 
 
 def _when(data: StatusData) -> str:

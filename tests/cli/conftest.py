@@ -1,0 +1,274 @@
+"""The real command in a directory of its own, and logs filled through decisions with a clock of the test's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
+from kugetsu.domain.decide.attempts import Ending
+from kugetsu.log import open_log
+from kugetsu.runtime.lease import Lease
+
+SOURCE = Path(__file__).parents[2] / "src"
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+ISSUE = "github.com/shoko/kugetsu#14"
+RUNNER = {"boot": "b", "pid": 4120, "start": 1}
+AGENT = {"boot": "b", "pid": 4121, "start": 2}
+
+#: Runs the command with a clock that stands still: what people see must not depend on the hour of the test.
+_AT = """
+import sys
+from kugetsu import clock
+moment = sys.argv.pop(1)
+clock.now = lambda: moment
+sys.argv[0] = "kugetsu"
+from kugetsu.cli.main import main
+sys.exit(main())
+"""
+
+
+class Result:
+    """What a command did."""
+
+    def __init__(self, done: subprocess.CompletedProcess[bytes]) -> None:
+        self.code = done.returncode
+        self.raw = done.stdout
+        self.out = done.stdout.decode()
+        self.err = done.stderr.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+class Command:
+    """The real `kugetsu`, run as a process with KUGETSU_DIR below the test's folder and no settings of the user."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "kugetsu"
+        self.work = folder / "work"
+        self.work.mkdir()
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "KUGETSU_DIR": str(self.root),
+            "KUGETSU_AGENT": "command",
+            "KUGETSU_AGENT_COMMAND": "true",
+            "KUGETSU_TEMP_DIR": str(folder / "handed-on"),
+            "PYTHONPATH": str(SOURCE),
+            "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", str(folder.parent / "pyc")),
+            "TZ": "UTC",
+            "LC_ALL": "C.UTF-8",
+            "COLUMNS": "80",
+            "USER": "shoko",
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def __call__(self, *words: str | bytes, at: str | None = None, input: bytes = b"", **more: str) -> Result:
+        program = [sys.executable, "-m", "kugetsu"]
+        if at is not None:
+            program = [sys.executable, "-c", _AT, f"2026-11-23T{at}.000000Z" if len(at) == 8 else at]
+        environment = {**self.environment, **more}
+        done = subprocess.run(
+            [*program, *words],
+            input=input,
+            capture_output=True,
+            cwd=self.work,
+            env={name: value for name, value in environment.items() if value},
+            timeout=60,
+            check=False,
+        )
+        return Result(done)
+
+    def popen(self, *words: str) -> subprocess.Popen[bytes]:
+        """The command, running."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "kugetsu", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.work,
+            env=self.environment,
+        )
+
+
+@pytest.fixture
+def kugetsu(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+class Story:
+    """Fills the log of a `Command`'s directory through decide and transact, at times that the test says."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o700, exist_ok=True)
+        (root / "leases").mkdir(exist_ok=True)
+        self.root = root
+        self.time = "2026-11-23T09:00:00.000000Z"
+        self.by = {"cmd": "kugetsu init", "pid": 4100, "host": "desk", "user": "shoko"}
+        self.log = open_log(str(root / "log"), by=self.by, now=lambda: self.time)
+        self.held: list[Lease] = []
+        self.log.transact(lambda state: sessions.initialise(state, "c858e013f367", "0.1.0", "opencode"))
+
+    def close(self) -> None:
+        self.log.close()
+        for lease in self.held:
+            lease.release()
+
+    def at(self, clock: str, command: str | None = None) -> Story:
+        """Set the time (`10:00:02`, or a whole ISO time), and who acts from now on."""
+        self.time = f"2026-11-23T{clock}.000000Z" if len(clock) == 8 else clock
+        if command is not None:
+            self.by["cmd"] = command
+        return self
+
+    def enqueue(self, message: str = "implement feature X", issue: str | None = ISSUE, **more: Any) -> str:
+        kind = "dev" if issue else "pm"
+        events = self.log.transact(
+            lambda state: queue.enqueue(state, kind=kind, issue=issue, message=message, via="enqueue", **more)
+        )
+        return str(events[0]["task"])
+
+    def facts(self, cap: int = 3) -> Any:
+        return {
+            "now": self.time,
+            "cap": cap,
+            "cap_source": "default",
+            "cores": 8,
+            "warmup_seconds": 0.0,
+            "warm_before": self.time,
+            "free_memory_mb": None,
+            "min_free_memory_mb": 0,
+            "max_attempts": 3,
+            "agent": "command:default",
+            "dispatcher": "daemon",
+        }
+
+    def claim(self, task: str, *, alive: bool = False) -> str:
+        """Claim a slot; ``alive``: this test process holds the lease, as a runner would."""
+        nonce = f"lease-{task}-{len(self.held)}"
+        if alive:
+            self.held.append(Lease.create(str(self.root / "leases"), nonce))
+        offer = claims.Offer(nonce, RUNNER)
+        events = self.log.transact(lambda state: claims.claim(state, state.tasks[task], offer, self.facts()))
+        return str(events[-1]["attempt"])
+
+    def prepare(self, key: str, attempt: str | None = None, **more: Any) -> None:
+        intent = {
+            "repository": "github.com/shoko/kugetsu",
+            "source": "/src",
+            "branch": "fix/issue-14",
+            "agent": "opencode",
+        }
+        outcome = {
+            "agent": "opencode",
+            "agent_session": "ses_9f3bc0ffee1234",
+            "worktree": "/home/shoko/.kugetsu/worktrees/github.com+shoko+kugetsu+14",
+            "source": "/src",
+            "branch": "fix/issue-14",
+            "base_branch": "main",
+            "base_commit": "eb42f7d97060",
+            "base_session": "ses_base",
+            "created": True,
+            "fetched": "yes",
+            **more,
+        }
+        self.log.transact(lambda state: sessions.preparing(state, key, intent, attempt))
+        self.log.transact(lambda state: sessions.prepared(state, key, outcome, attempt))
+
+    def run(self, task: str, *, alive: bool = False) -> str:
+        """Claim, prepare and run."""
+        attempt = self.claim(task, alive=alive)
+        self.log.transact(lambda state: attempts.starting(state, attempt, RUNNER))
+        session = self.log.state().attempts[attempt].session
+        if self.log.state().sessions[session].state == "requested":
+            self.prepare(session, attempt)
+        self.log.transact(lambda state: attempts.running(state, attempt, AGENT, "ses_9f3bc0ffee1234", "/w", "opencode"))
+        return attempt
+
+    def finish(self, attempt: str, how: str, verdict: str, reason: str, **more: Any) -> None:
+        ending = Ending(how, verdict, reason, **more)
+        facts: Any = {
+            "now": self.time,
+            "max_attempts": 3,
+            "backoff_seconds": 10.0,
+            "pause_seconds": 3600.0,
+            "agent": "command:default",
+        }
+        self.log.transact(lambda state: attempts.finish(state, attempt, ending, facts))
+
+    def daemon(self, *, alive: bool = True) -> None:
+        if alive:
+            self.held.append(Lease.create(str(self.root / "leases"), "lease-daemon"))
+        identity = {"boot": "b", "pid": 3760, "start": 1}
+        self.log.transact(lambda state: daemon.started(state, identity, "lease-daemon"))
+
+    def do(self, decide: Any) -> list[dict[str, Any]]:
+        return self.log.transact(decide)
+
+
+@pytest.fixture
+def story(kugetsu: Command) -> Any:
+    made = Story(kugetsu.root)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def parked(story: Story) -> Story:
+    """The story of cli.md: q1 ran into a usage limit and is parked until 12:01."""
+    story.at("10:00:02", "kugetsu queue enqueue shoko/kugetsu#14 implement feature X").enqueue()
+    story.at("10:00:03", "kugetsu queue-daemon")
+    attempt = story.claim("q1")
+    story.by["cmd"] = "runner q1.1"
+    story.do(lambda state: attempts.starting(state, attempt, RUNNER))
+    story.prepare(ISSUE, attempt)
+    story.at("10:00:05").do(
+        lambda state: attempts.running(state, attempt, AGENT, "ses_9f3bc0ffee1234", "/w", "opencode")
+    )
+    story.at("10:41:10").finish(
+        attempt,
+        "fail",
+        "limited",
+        "usage limit, resets 12:00",
+        resets_at="2026-11-23T12:00:00.000000Z",
+        tokens=412_000,
+        cost=1.25,
+    )
+    return story
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> Any:
+    """Compare a text with the file of that name in snapshots/; KUGETSU_SNAPSHOTS=write writes it instead."""
+
+    def compare(name: str, text: str) -> None:
+        path = SNAPSHOTS / f"{name}.txt"
+        if os.environ.get("KUGETSU_SNAPSHOTS") == "write":
+            path.write_text(text)
+        assert path.is_file(), f"no snapshot yet: KUGETSU_SNAPSHOTS=write pytest {request.node.nodeid}"
+        assert text == path.read_text(), f"what people see changed: compare it with {path}"
+
+    return compare
+
+
+@pytest.fixture
+def fits() -> Any:
+    """Whether no line is wider than so many columns."""
+
+    def check(text: str, width: int = 80) -> bool:
+        return all(len(line) <= width for line in re.sub("\x1b\\[[0-9;]*m", "", text).splitlines())
+
+    return check

@@ -1,0 +1,141 @@
+"""`kugetsu status`."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from kugetsu.domain.decide import sessions
+
+
+def test_a_directory_that_is_not_set_up_says_so_and_what_to_type(kugetsu):
+    shown = kugetsu("status")
+    assert shown.code == 0
+    assert "not set up" in shown.out and "kugetsu init" in shown.out
+    assert kugetsu("status", "--json").json["initialised"] is False
+
+
+def test_nothing_is_created_by_looking(kugetsu):
+    kugetsu("status")
+    assert not kugetsu.root.exists()
+
+
+def test_the_screen_of_a_busy_day(kugetsu, story, snapshot, fits):
+    story.at("08:41:00").daemon()
+    for number, message in ((11, "mend the parser"), (4, "a page for the board")):
+        story.at("10:30:00").enqueue(message, issue=f"github.com/shoko/kugetsu#{number}")
+    story.at("10:32:58").run("q1", alive=True)
+    story.at("10:41:19").run("q2", alive=True)
+    story.at("10:41:30").enqueue("later", issue="github.com/shoko/kugetsu#12")
+    story.enqueue("after that", issue="github.com/shoko/kugetsu#15", after=["q3"])
+    story.at("10:20:00").enqueue("broken tests", issue="github.com/shoko/jigaido#4")
+    failed = story.run("q5")
+    story.at("10:41:00").finish(failed, "fail", "give_up", "3 attempts failed: tests do not pass")
+    _output(
+        kugetsu,
+        "q1.1",
+        b'{"type":"tool_use","timestamp":1795430516000,"part":{"tool":"edit",'
+        b'"state":{"input":{"filePath":"src/x.py"}}}}\n'
+        b'{"type":"step_finish","timestamp":1795430516500,"part":{"tokens":{"total":88000},"cost":0.5}}\n',
+    )
+    shown = kugetsu("status", at="10:42:00", MAX_CONCURRENT_AGENTS="3")
+    assert shown.code == 0 and fits(shown.out)
+    snapshot("status", shown.out)
+
+
+def test_next_dispatch_names_the_slot_when_all_are_held(kugetsu, story):
+    story.daemon()
+    for number in (1, 2):
+        story.enqueue(issue=f"github.com/a/b#{number}")
+    story.run("q1", alive=True)
+    shown = kugetsu("status", MAX_CONCURRENT_AGENTS="1")
+    assert "q2 when a slot frees" in shown.out
+    assert shown.out.count("running, pid 3760") == 1
+
+
+def test_a_dead_agent_and_a_dead_daemon_want_a_look(kugetsu, story):
+    story.daemon(alive=False)
+    story.enqueue()
+    story.run("q1", alive=False)
+    data = kugetsu("status", "--json").json
+    assert data["daemon"]["state"] == "lost"
+    assert data["agents"][0]["alive"] is False
+    found = {entry["subject"]: entry for entry in data["attention"]}
+    assert found["daemon"]["command"] == "kugetsu queue-daemon start"
+    assert found["q1.1"]["state"] == "lost"
+
+
+def test_a_broken_session_and_a_refused_event_want_a_look(kugetsu, story):
+    from kugetsu.domain.draft import Draft
+
+    story.do(lambda state: sessions.request(state, "github.com/a/b#1", "issue", "github.com/a/b"))
+    story.do(lambda state: sessions.broken(state, "github.com/a/b#1", "the worktree is gone"))
+    story.do(lambda state: [Draft("task.completed", {"summary": "?"}, task="q77")])
+    found = {entry["subject"]: entry for entry in kugetsu("status", "--json").json["attention"]}
+    assert "worktree is gone" in found["github.com/a/b#1"]["text"]
+    assert "q77" in found["log"]["text"] and found["log"]["command"] == "kugetsu log verify"
+
+
+def test_a_task_that_was_held_long_wants_a_look(kugetsu, story):
+    story.daemon()
+    story.at("09:00:00").enqueue("one", issue="github.com/a/b#1")
+    story.at("09:00:01").enqueue("two", issue="github.com/a/b#1")
+    story.run("q1", alive=True)
+    data = kugetsu("status", "--json", at="10:00:00").json
+    held = [entry for entry in data["attention"] if entry["state"] == "held"]
+    assert [entry["subject"] for entry in held] == ["q2"]
+    assert "same issue" in held[0]["text"]
+
+
+def test_what_an_agent_wrote_cannot_steer_the_terminal(kugetsu, story):
+    story.daemon()
+    story.enqueue()
+    story.run("q1", alive=True)
+    _output(kugetsu, "q1.1", b'{"type":"text","timestamp":1795430516000,"part":{"text":"\\u001b[2J\\u0007gone"}}\n')
+    shown = kugetsu("status")
+    assert "\x1b" not in shown.out and "\x07" not in shown.out
+    assert "gone" in shown.out
+
+
+def test_watch_draws_once_where_there_is_no_terminal(kugetsu, story):
+    shown = kugetsu("status", "--watch")
+    assert shown.code == 0 and "\x1b" not in shown.out
+
+
+def test_watch_draws_again_and_ends_quietly_at_ctrl_c(kugetsu, story):
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kugetsu", "status", "--watch"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=kugetsu.environment,
+        cwd=kugetsu.work,
+        start_new_session=True,
+    )
+    os.close(slave)
+    seen = b""
+    while seen.count(b"daemon  ") < 2:
+        seen += os.read(master, 65536)
+    process.send_signal(2)
+    assert process.wait(timeout=20) == 130
+    os.close(master)
+    assert b"Traceback" not in seen
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_no_line_is_wider_than_the_screen(kugetsu, story, fits, width):
+    story.enqueue("設計" * 80, issue="github.com/a-very-long-owner-name/and-a-very-long-repository-name#123456")
+    story.run("q1", alive=True)
+    _output(kugetsu, "q1.1", b"x" * 500 + b"\n")
+    assert fits(kugetsu("status", COLUMNS=width).out, int(width))
+
+
+def _output(kugetsu, attempt: str, raw: bytes) -> None:
+    folder = kugetsu.root / "runs" / attempt
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "output.jsonl").write_bytes(raw)
