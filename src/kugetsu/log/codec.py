@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import orjson
 
+from kugetsu.domain.fold import PRESENT
+
 try:
     from _sha256 import sha256 as _small_sha256  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
@@ -35,9 +37,6 @@ _PREFIX = b',"sha":"'
 _SUFFIX = b'"}'
 TAIL_SIZE = len(_PREFIX) + DIGEST_SIZE + len(_SUFFIX)
 """Bytes of a line from ``,"sha":`` to its end, without the newline."""
-
-SCHEMA_VERSION = 1
-"""``v`` of the events written by this version."""
 
 _LARGE = 1536 * 1024
 """Bytes from which OpenSSL's digest (0.45 µs a line instead of 1.3 µs) is worth its import of 3 ms."""
@@ -112,7 +111,7 @@ def events_of(lines: list[bytes]) -> list[Event]:
 
 
 def _envelope(draft: Draft, seq: int, at: str, more: int, by: dict[str, Any]) -> Event:
-    event: Event = {"seq": seq, "at": at, "type": draft.type, "v": SCHEMA_VERSION}
+    event: Event = {"seq": seq, "at": at, "type": draft.type, "v": PRESENT.get(draft.type, 1)}
     if draft.issue is not None:
         event["issue"] = draft.issue
     if draft.task is not None:

@@ -128,6 +128,9 @@ class FileLog:
         if found is None:
             self._state = self._projection.empty()
             self._checkpointed = 0
+            # A short log gets one too: it spares the next command the import of what the fold is made from. One that
+            # is there and was not believed stays for `verify`: it may be the only witness of a lost tail.
+            self._due = self._checkpoint_every if os.path.exists(os.path.join(self.directory, checkpoint.NAME)) else 1
         else:
             self._state = self._projection.load(found.state)
             cursor = found.cursor
