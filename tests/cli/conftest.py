@@ -119,6 +119,7 @@ class Story:
         self.time = "2026-11-23T09:00:00.000000Z"
         self.by = {"cmd": "kugetsu init", "pid": 4100, "host": "desk", "user": "shoko"}
         self.log = open_log(str(root / "log"), by=self.by, now=lambda: self.time)
+        self.agent = "command:default"
         self.held: list[Lease] = []
         self.log.transact(lambda state: sessions.initialise(state, "c858e013f367", "0.1.0", "opencode"))
 
@@ -152,7 +153,7 @@ class Story:
             "free_memory_mb": None,
             "min_free_memory_mb": 0,
             "max_attempts": 3,
-            "agent": "command:default",
+            "agent": self.agent,
             "dispatcher": "daemon",
         }
 

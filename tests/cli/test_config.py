@@ -1,0 +1,66 @@
+"""`kugetsu config`."""
+
+from __future__ import annotations
+
+
+def test_every_setting_is_listed_with_its_source(kugetsu, story):
+    (kugetsu.root / "config").write_text("MAX_ATTEMPTS=5\nMAX_CONCURENT_AGENTS=9\n")
+    data = kugetsu("config", "list", "--json").json
+    found = {entry["key"]: entry for entry in data["settings"]}
+    assert found["MAX_ATTEMPTS"]["value"] == "5" and found["MAX_ATTEMPTS"]["source"].endswith("config:1")
+    assert found["KUGETSU_AGENT"]["source"] == "environment"
+    assert found["QUEUE_CLEANUP_AGE_DAYS"]["source"] == "default"
+    assert data["unknown"][0]["key"] == "MAX_CONCURENT_AGENTS"
+    shown = kugetsu("config")
+    assert shown.code == 0 and "did you mean MAX_CONCURRENT_AGENTS?" in shown.err
+
+
+def test_get_prints_the_value_alone(kugetsu, story):
+    assert kugetsu("config", "get", "MAX_CONCURRENT_AGENTS").out == "3\n"
+    assert kugetsu("config", "get", "MAX_CONCURRENT_AGENTS", "--json").json["source"] == "default"
+
+
+def test_an_unknown_key_names_the_nearest(kugetsu, story):
+    for verb in (("get", "MAX_CONCURENT_AGENTS"), ("set", "max_concurrent_agents", "3")):
+        shown = kugetsu("config", *verb)
+        assert shown.code == 3 and "MAX_CONCURRENT_AGENTS" in shown.err
+
+
+def test_set_writes_the_file_and_records_who_changed_it(kugetsu, story):
+    shown = kugetsu("config", "set", "MAX_CONCURRENT_AGENTS", "5")
+    assert shown.code == 0 and "MAX_CONCURRENT_AGENTS=5" in (kugetsu.root / "config").read_text()
+    event = list(story.log.read())[-1]
+    assert event["type"] == "setting.changed"
+    assert event["data"] == {"key": "MAX_CONCURRENT_AGENTS", "old": "3", "new": "5"}
+    assert kugetsu("config", "set", "MAX_CONCURRENT_AGENTS", "5", "--json").json["seq"] is None
+    assert kugetsu("config", "get", "MAX_CONCURRENT_AGENTS").out == "5\n"
+
+
+def test_a_value_that_cannot_be_is_refused_and_nothing_written(kugetsu, story):
+    for value in ("many", "0", "-1"):
+        shown = (
+            kugetsu("config", "set", "MAX_CONCURRENT_AGENTS", "--debug", value)
+            if value[0] != "-"
+            else kugetsu("config", "set", "MAX_CONCURRENT_AGENTS", value)
+        )
+        assert shown.code == 3, shown
+    assert not (kugetsu.root / "config").exists()
+
+
+def test_a_setting_that_the_environment_overrides_says_so(kugetsu, story):
+    shown = kugetsu("config", "set", "MAX_ATTEMPTS", "5", MAX_ATTEMPTS="2")
+    assert shown.code == 0 and "environment" in shown.err
+
+
+def test_a_nonsense_line_is_named_and_can_be_mended_around(kugetsu, story):
+    (kugetsu.root / "config").write_text("what is this\n")
+    for words in (("status",), ("queue", "enqueue", "a/b#1", "x"), ("config", "list")):
+        shown = kugetsu(*words)
+        assert shown.code == 3 and "config:1" in shown.err and "hint: " in shown.err, shown
+    shown = kugetsu("config", "set", "MAX_ATTEMPTS", "5")
+    assert "MAX_ATTEMPTS=5" in (kugetsu.root / "config").read_text() and "config:1" in shown.err
+
+
+def test_before_init_nothing_can_be_set(kugetsu):
+    shown = kugetsu("config", "set", "MAX_ATTEMPTS", "5")
+    assert shown.code == 1 and "kugetsu init" in shown.err

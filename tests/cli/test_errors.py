@@ -1,0 +1,112 @@
+"""Errors: one line and its remedy, the right exit code, no traceback unless asked for."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from kugetsu.cli import failure, main
+
+
+def test_an_error_is_two_lines_on_stderr_and_nothing_on_stdout(kugetsu, story):
+    shown = kugetsu("why", "q9")
+    assert shown.out == ""
+    assert [line.partition(":")[0] for line in shown.err.splitlines()] == ["kugetsu", "hint"]
+
+
+def test_with_json_an_error_is_an_object_on_stdout(kugetsu, story):
+    shown = kugetsu("why", "q9", "--json")
+    assert shown.code == 4 and shown.err == ""
+    assert shown.json["error"]["code"] == "not_found" and shown.json["error"]["exit_code"] == 4
+    assert shown.json["error"]["hint"]
+    bad = kugetsu("queue", "list", "--json", "--what")
+    assert bad.code == 3 and bad.json["error"]["code"] == "bad_input"
+
+
+def test_json_inside_a_message_is_no_option(kugetsu, story):
+    shown = kugetsu("queue", "enqueue", "nonsense", "--", "--json")
+    assert shown.code == 3 and shown.err.startswith("kugetsu: error: ")
+
+
+def test_debug_adds_the_traceback(kugetsu, story):
+    assert "Traceback" not in kugetsu("why", "q9").err
+    shown = kugetsu("why", "q9", "--debug")
+    assert shown.code == 4 and "Traceback" in shown.err and "kugetsu: error: " in shown.err
+    assert "Traceback" in kugetsu("--debug", "why", "q9").err
+
+
+def test_a_fault_of_kugetsu_is_one_line_and_its_details_are_kept(kugetsu, story, monkeypatch, capsys):
+    for name, value in kugetsu.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def broken(name, arguments):
+        raise ZeroDivisionError("oh\nno")
+
+    monkeypatch.setattr(main, "run", broken)
+    assert main.main(["status"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "ZeroDivisionError: oh no" in told.err and len(told.err.splitlines()) == 2
+    kept = kugetsu.root / "logs" / "kugetsu.log"
+    assert str(kept) in told.err and "Traceback" in kept.read_text()
+
+
+def test_an_error_message_cannot_steer_the_terminal(kugetsu, story):
+    shown = kugetsu("history", "\x1b[31mred\x07/x#1")
+    assert shown.code == 3 and "\x1b" not in shown.err and "\x07" not in shown.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_cannot_be_read_names_the_remedy(kugetsu, story):
+    kugetsu.root.chmod(0)
+    try:
+        shown = kugetsu("status")
+    finally:
+        kugetsu.root.chmod(0o700)
+    assert shown.code == 1 and "hint: " in shown.err
+
+
+def test_a_file_in_the_place_of_the_directory_is_named(kugetsu):
+    kugetsu.root.write_text("")
+    shown = kugetsu("init")
+    assert shown.code == 1 and str(kugetsu.root) in shown.err and "hint: " in shown.err
+
+
+def test_a_kugetsu_dir_that_is_no_path_is_bad_input(kugetsu):
+    assert kugetsu("status", KUGETSU_DIR="/tmp/a\nb").code == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied", "/x/config"), ("/x/config: permission denied", "chmod")),
+        (OSError(28, "No space left on device"), ("no space left", "free some space")),
+        (ValueError("odd"), ("fault in kugetsu: ValueError: odd",)),
+    ],
+)
+def test_every_exception_becomes_a_line_with_a_remedy(error, words, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("KUGETSU_DIR", str(tmp_path / "none"))
+    assert failure.report(error, []) == 1
+    told = capsys.readouterr().err
+    assert all(word in told for word in words) and "hint: " in told
+
+
+def test_output_to_a_full_disk_is_an_error(kugetsu, story):
+    import subprocess
+    import sys
+
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kugetsu", "log", "stats"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=kugetsu.environment,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"no space left" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_no_colour_is_written_where_there_is_no_terminal(kugetsu, parked):
+    for words in (("status",), ("history", "q1"), ("why", "q1"), ("queue", "list"), ("list",), ("--help",)):
+        assert "\x1b" not in kugetsu(*words).out

@@ -1,0 +1,47 @@
+"""`kugetsu --help`, `help`, `--version`: every command explains itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from kugetsu.cli import main
+from kugetsu.cli.catalogue import COMMANDS
+
+
+def test_the_overview_names_every_command_and_the_exit_codes(kugetsu, snapshot):
+    shown = kugetsu("--help")
+    assert shown.code == 0 and all(name in shown.out for name in COMMANDS)
+    assert "6 log damaged" in shown.out
+    snapshot("help", shown.out)
+    assert kugetsu().out == kugetsu("help").out == shown.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_summary_a_usage_and_explained_arguments(name, capsys):
+    parser, _ = main.load(name)
+    full = parser.build()
+    assert COMMANDS[name][1] and full.format_usage().startswith(f"usage: kugetsu {name}")
+    for one in parser.declared:
+        assert one.rest.get("help"), f"{name}: {one.names} is not explained"
+        if one.option and "--debug" not in one.names:
+            assert any(word in parser.usage for word in one.names) or "--" + one.dest in parser.usage, one.names
+
+
+def test_help_of_a_command_and_of_a_group(kugetsu):
+    assert "usage: kugetsu start" in kugetsu("help", "start").out
+    assert kugetsu("start", "--help").out == kugetsu("help", "start").out
+    assert "usage: kugetsu queue enqueue" in kugetsu("queue", "enqueue", "-h").out
+    assert "kugetsu queue list" in kugetsu("help", "queue").out
+    assert kugetsu("help", "queue").out == kugetsu("queue", "--help").out
+
+
+def test_version(kugetsu):
+    for words in (("--version",), ("-V",), ("version",)):
+        shown = kugetsu(*words)
+        assert shown.code == 0 and shown.out == "kugetsu 0.1.0\n"
+
+
+def test_an_unknown_command_names_the_nearest(kugetsu):
+    shown = kugetsu("stats")
+    assert shown.code == 3 and "did you mean status?" in shown.err and "hint: kugetsu --help" in shown.err
+    assert kugetsu("help", "stats").code == 3

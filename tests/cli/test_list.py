@@ -1,0 +1,40 @@
+"""`kugetsu list`."""
+
+from __future__ import annotations
+
+
+def test_sessions_with_their_agent_branch_and_work(kugetsu, story, snapshot):
+    story.at("10:00:00").enqueue()
+    story.run("q1", alive=True)
+    story.enqueue(issue="github.com/a/b#1")
+    story.run("q2", alive=False)
+    done = story.run(story.enqueue(issue="github.com/c/d#2"))
+    story.finish(done, "succeed", "done", "2 commits", evidence={"commits": 2, "dirty": 1, "pushed": False})
+    shown = kugetsu("list", at="10:05:00", COLUMNS="130")
+    assert shown.code == 0
+    assert "q1.1 alive" in shown.out and "q2.1 dead" in shown.out and "2 commits unpushed, 1 dirty" in shown.out
+    snapshot("list", shown.out)
+
+
+def test_no_sessions_say_what_to_do(kugetsu, story):
+    shown = kugetsu("list")
+    assert shown.code == 0 and "no sessions" in shown.out and "kugetsu start" in shown.err
+    assert kugetsu("list", "--json").json == {"sessions": []}
+
+
+def test_base_and_pm_sessions_only_on_request(kugetsu, story):
+    from kugetsu.domain.decide import sessions
+
+    story.do(lambda state: sessions.request(state, "pm", "pm", None))
+    assert kugetsu("list", "--json").json["sessions"] == []
+    assert kugetsu("list", "--all", "--json").json["sessions"][0]["session"] == "pm"
+
+
+def test_before_init_it_says_so(kugetsu):
+    assert kugetsu("list").code == 1
+
+
+def test_it_fits_80_columns(kugetsu, story, fits):
+    story.enqueue(issue="git.example.com/a-long-owner/a-long-repository#123456")
+    story.run("q1", alive=True)
+    assert fits(kugetsu("list").out)

@@ -1,0 +1,87 @@
+"""What a command imports: start-up is most of its time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_LOADED = """
+import sys, os
+import orjson
+before = set(sys.modules)
+from kugetsu.cli.main import main
+sys.argv[0] = "kugetsu"
+status = main()
+sys.stdout.flush()
+import json
+print(json.dumps([status, sorted(set(sys.modules) - before)]), file=sys.stderr)
+"""
+
+
+def _loaded(kugetsu, *words):
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED, *words],
+        capture_output=True,
+        env=kugetsu.environment,
+        cwd=kugetsu.work,
+        check=True,
+    )
+    status, modules = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0
+    return set(modules)
+
+
+@pytest.fixture
+def long(kugetsu, story):
+    """A log that is long enough for a checkpoint."""
+    from kugetsu.domain.decide import queue
+
+    story.enqueue()
+    number = 0
+    while not (kugetsu.root / "log" / "checkpoint").exists():
+        if number % 2:
+            story.do(lambda state: queue.retry(state, "q1"))
+        else:
+            story.do(lambda state: queue.cancel(state, "q1", "cancel"))
+        number += 1
+        assert number < 20_000, "no checkpoint was ever written"
+    story.log.state()
+    return kugetsu
+
+
+HEAVY = {"typing", "pathlib", "subprocess", "loguru", "portalocker", "transitions", "argparse", "shutil", "tempfile"}
+HEAVY |= {"hashlib", "socket", "logging", "hypothesis", "kugetsu.domain.events", "kugetsu.log.verification"}
+
+
+@pytest.mark.parametrize("words", [("status",), ("queue", "list"), ("list",), ("queue", "stats")])
+def test_looking_imports_nothing_heavy(long, words):
+    assert not _loaded(long, *words) & HEAVY
+
+
+def test_why_and_history_import_nothing_heavy(long):
+    assert not _loaded(long, "why", "q1") & HEAVY
+    assert not _loaded(long, "history", "--all", "--json") & HEAVY
+
+
+def test_enqueue_imports_the_lock_and_nothing_else_that_is_heavy(long):
+    loaded = _loaded(long, "queue", "enqueue", "a/b#1", "x")
+    assert not loaded & {"transitions", "loguru", "subprocess", "argparse", "kugetsu.domain.events"}
+
+
+def test_a_command_imports_its_own_module_only(long):
+    loaded = {name for name in _loaded(long, "status") if name.startswith("kugetsu.cli.")}
+    assert loaded == {
+        "kugetsu.cli.main",
+        "kugetsu.cli.catalogue",
+        "kugetsu.cli.parser",
+        "kugetsu.cli.call",
+        "kugetsu.cli.status",
+    }
+
+
+def test_version_and_help_open_nothing(kugetsu):
+    assert "kugetsu.log" not in _loaded(kugetsu, "--version")
+    assert not kugetsu.root.exists()

@@ -1,0 +1,76 @@
+"""`kugetsu why`."""
+
+from __future__ import annotations
+
+from kugetsu.domain.decide import queue
+
+
+def test_a_parked_task_says_until_when_and_what_lifts_it(kugetsu, parked, snapshot, fits):
+    parked.daemon()
+    shown = kugetsu("why", "q1", at="10:43:00")
+    assert shown.code == 0 and fits(shown.out)
+    assert "until 12:01, in 1h18m" in shown.out and "kugetsu queue retry q1" in shown.out
+    snapshot("why-parked", shown.out)
+
+
+def test_without_a_daemon_the_command_that_starts_it_is_named(kugetsu, story, snapshot):
+    story.at("10:00:00").enqueue()
+    shown = kugetsu("why", "q1", at="10:01:00")
+    assert "✗ no daemon runs" in shown.out and "lift: kugetsu queue-daemon start" in shown.out
+    snapshot("why-no-daemon", shown.out)
+
+
+def test_the_answer_is_that_of_the_gates(kugetsu, story):
+    story.daemon()
+    for number in (1, 2):
+        story.enqueue(issue=f"github.com/a/b#{number}")
+    story.run("q1", alive=True)
+    data = kugetsu("why", "q2", "--json", MAX_CONCURRENT_AGENTS="1").json["tasks"][0]
+    closed = [gate for gate in data["gates"] if not gate["open"]]
+    assert [gate["gate"] for gate in closed] == ["slots"]
+    assert "q1.1" in data["answer"]
+    assert len(data["gates"]) == 11
+
+
+def test_a_running_task_and_its_issue_say_who_works(kugetsu, story):
+    story.daemon()
+    story.enqueue()
+    story.run("q1", alive=True)
+    for subject in ("q1", "q1.1", "shoko/kugetsu#14"):
+        shown = kugetsu("why", subject)
+        assert "q1 runs: q1.1, slot 1 works on it" in shown.out and "kugetsu logs q1.1 -f" in shown.out, shown
+
+
+def test_a_failed_task_shows_the_chain_that_led_there(kugetsu, story, snapshot, fits):
+    story.at("10:00:00", "kugetsu queue enqueue shoko/kugetsu#14 x").enqueue()
+    attempt = story.at("10:00:01").run("q1")
+    story.at("10:10:00").finish(attempt, "fail", "give_up", "tests do not pass", exit=1)
+    shown = kugetsu("why", "q1", at="10:11:00")
+    assert shown.code == 0 and fits(shown.out)
+    snapshot("why-error", shown.out)
+
+
+def test_a_task_that_left_the_list_is_answered_from_its_history(kugetsu, story):
+    story.enqueue()
+    story.do(lambda state: queue.cancel(state, "q1", "cancel"))
+    story.do(lambda state: queue.clear(state, None))
+    shown = kugetsu("why", "q1")
+    assert shown.code == 0 and "q1 was cancelled" in shown.out
+    assert kugetsu("why", "q1", "--json").json["tasks"][0]["task"] is None
+
+
+def test_an_event_shows_what_led_to_it_its_facts_and_what_it_led_to(kugetsu, parked, snapshot, fits):
+    shown = kugetsu("why", "5", at="10:43:00")
+    assert shown.code == 0 and fits(shown.out)
+    snapshot("why-event", shown.out)
+    data = kugetsu("why", "10", "--json").json
+    assert [event["seq"] for event in data["because"]] == [3, 5]
+    assert [event["seq"] for event in data["led_to"]] == [11]
+
+
+def test_what_is_not_there_is_not_found(kugetsu, story):
+    for subject in ("q9", "999", "0", "a/b#1"):
+        shown = kugetsu("why", subject)
+        assert shown.code == 4 and "hint: " in shown.err, shown
+    assert kugetsu("why", "what?").code == 3
+    assert kugetsu("why").code == 3
