@@ -26,6 +26,15 @@ def commit(folder: Path, name: str = "file", text: str = "text\n", message: str 
     return run(folder, "rev-parse", "HEAD")
 
 
+def make_plain(folder: Path) -> str:
+    """A repository without a remote, on `main`, with one commit; the commit's id."""
+    folder.mkdir(parents=True)
+    run(folder, "init", "-q", "-b", "main")
+    (folder / ".gitignore").write_text("ignored\n")
+    run(folder, "add", ".gitignore")
+    return commit(folder, "README", "sample\n", "first")
+
+
 class Place:
     """A test's own machine: home, KUGETSU_DIR, a remote `srv/shoko/sample.git` and a clone of it in `work/sample`."""
 

@@ -55,14 +55,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, Any]]:
-    """Append how the attempt ended and what follows; waits for a disk that is full.
+def conclude(
+    ws: Workspace, attempt_id: str, ending: Ending, patience: float = WRITE_PATIENCE_SECONDS
+) -> list[dict[str, Any]]:
+    """Append how the attempt ended and what follows; waits ``patience`` seconds for a disk that is full.
 
     [] when somebody else has recorded its end. Raises LogWriteFailed when the disk stays full.
     """
     attempt = ws.state().attempts.get(attempt_id)
     lease = attempt.lease if attempt is not None else None
-    give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
+    give_up = time.monotonic() + patience
     while True:
         finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
         try:
@@ -134,7 +136,9 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
 def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
     """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
     stopped = ended.stopped or attempt.stop
-    if stopped is None or (outcome.kind == "succeeded" and ended.exit_code == 0):
+    # An agent that was told to stop may end with exit code 0 all the same: that it obeyed is no success. One that ended
+    # by itself, while a stop was only requested, may have been done.
+    if stopped is None or (ended.stopped is None and outcome.kind == "succeeded"):
         how, verdict = _VERDICTS[str(outcome.kind)]
         return how, verdict, outcome.reason, outcome.resets_at
     if stopped == "cancel":

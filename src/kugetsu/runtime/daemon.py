@@ -10,11 +10,13 @@ import os
 import select
 import signal
 import sys
+import time
 from contextlib import suppress
 
 from kugetsu import clock
 from kugetsu.domain.decide import daemon as decide
-from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
+from kugetsu.log.watch import Watch
 from kugetsu.runtime import dispatcher, identity, reconciliation
 from kugetsu.runtime import lease as leases
 from kugetsu.runtime.lease import Lease
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 WATCHFUL_SECONDS = 1.0
 #: Sleep after an error, in seconds: one bad moment (a full disk) must not become a busy loop.
 ERROR_PAUSE_SECONDS = 5.0
+#: How old the settings file must be to be read, in seconds: one that an editor has just cut to write it anew is empty,
+#: and empty means the defaults, another cap and another agent.
+SETTLE_SECONDS = 0.05
 
 
 class _RetakenError(Exception):
@@ -74,6 +79,8 @@ class Daemon:
         self.stopping: str | None = None
         self.pidfds: dict[str, int] = {}
         self.watch = ws.log.watch()
+        self.settings_watch = Watch(ws.paths.root)
+        self.complaint: str | None = None
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
@@ -91,8 +98,10 @@ class Daemon:
         from loguru import logger
 
         while self.stopping is None:
+            failed = True
             try:
                 pause = self._turn()
+                failed = False
             except KugetsuError as problem:
                 logger.error("{} (hint: {})", problem, problem.hint)
                 pause = ERROR_PAUSE_SECONDS
@@ -102,7 +111,7 @@ class Daemon:
             if pause is None:
                 self.stopping = "drained"
             elif self.stopping is None:
-                self._sleep(pause)
+                self._sleep(pause, failed=failed)
         reason = self.stopping
         self.ws.log.transact(lambda state: decide.stopped(state, reason))
         logger.info("stopped: {}", reason)
@@ -111,9 +120,8 @@ class Daemon:
         """One look at everything: the seconds to sleep, None when a drain is complete."""
         from loguru import logger
 
-        self.ws.reload()
-        for settled in reconciliation.reconcile(self.ws):
-            logger.warning("{} was lost; its slot is free", settled)
+        self._reload()
+        trouble = self._reconcile()
         started, next_look = dispatcher.dispatch(self.ws)
         for attempt in started:
             logger.info("started {}", attempt)
@@ -124,11 +132,46 @@ class Daemon:
             return None
         watched = self._watch_runners(state)
         pause = self.ws.config.number("QUEUE_DAEMON_INTERVAL_MINUTES") * 60
+        if trouble:
+            pause = min(pause, ERROR_PAUSE_SECONDS)
         if not watched:
             pause = min(pause, WATCHFUL_SECONDS)
         if next_look is not None:
             pause = min(pause, max(clock.seconds_between(clock.now(), next_look), 0.0) + 0.001)
         return pause
+
+    def _reload(self) -> None:
+        """Read the settings; while they cannot be read, the last good ones hold, and the log file says why."""
+        from loguru import logger
+
+        with suppress(OSError):  # no file, no settings
+            age = time.time() - os.stat(self.ws.paths.config).st_mtime
+            if 0 <= age < SETTLE_SECONDS:
+                time.sleep(SETTLE_SECONDS - age)
+        try:
+            self.ws.reload()
+        except (KugetsuError, OSError) as problem:
+            if str(problem) != self.complaint:
+                logger.error("the settings cannot be read, the last good ones hold: {}", problem)
+            self.complaint = str(problem)
+            return
+        if self.complaint is not None:
+            logger.info("the settings can be read again")
+        self.complaint = None
+
+    def _reconcile(self) -> bool:
+        """Settle what died; True when something of it could not be settled: that must not stop the other tasks."""
+        from loguru import logger
+
+        try:
+            for settled in reconciliation.reconcile(self.ws):
+                logger.warning("{} was found dead and settled; its slot is free", settled)
+        except LogWriteFailed:
+            raise
+        except KugetsuError as problem:
+            logger.error("{}", problem)
+            return True
+        return False
 
     def _watch_runners(self, state: State) -> bool:
         """Hold a pidfd of every live attempt's runner; False when one cannot be watched and must be polled."""
@@ -137,7 +180,10 @@ class Daemon:
         complete = True
         for attempt in state.attempts.values():
             if attempt.id in self.pidfds:
-                continue
+                if attempt.runner is not None and identity.alive(attempt.runner):
+                    continue
+                # Dead and not settled yet: a descriptor that stays readable would never let the daemon sleep.
+                os.close(self.pidfds.pop(attempt.id))
             pidfd = identity.open_pidfd(attempt.runner) if attempt.runner is not None else None
             if pidfd is None:
                 complete = False
@@ -145,17 +191,20 @@ class Daemon:
                 self.pidfds[attempt.id] = pidfd
         return complete
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep(self, seconds: float, *, failed: bool = False) -> None:
+        """Sleep until something happens; after a failure only signals wake: a failed append moves the log file too."""
         poll = select.poll()
         poll.register(self.wake_read, select.POLLIN)
-        watch = self.watch.fileno()
-        if watch is None:
-            seconds = min(seconds, WATCHFUL_SECONDS)
-        else:
-            poll.register(watch, select.POLLIN)
-        for pidfd in self.pidfds.values():
-            poll.register(pidfd, select.POLLIN)
+        if not failed:
+            for watch in (self.watch.fileno(), self.settings_watch.fileno()):
+                if watch is None:
+                    seconds = min(seconds, WATCHFUL_SECONDS)
+                else:
+                    poll.register(watch, select.POLLIN)
+            for pidfd in self.pidfds.values():
+                poll.register(pidfd, select.POLLIN)
         poll.poll(max(seconds, 0.0) * 1000)
+        self.settings_watch.drain()
         self.watch.drain()
         with suppress(BlockingIOError):
             os.read(self.wake_read, 4096)

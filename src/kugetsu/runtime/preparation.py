@@ -141,6 +141,7 @@ def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str
 
 def prepare_pm(ws: Workspace, agent: Agent) -> None:
     """Make the PM session ready, in a folder of its own below KUGETSU_DIR."""
-    session = ws.state().sessions.get("pm")
-    if session is None or not ready(agent, session):
-        make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"))
+    with repositories.locked(ws.paths, "pm session"):
+        session = ws.state().sessions.get("pm")
+        if session is None or not ready(agent, session):
+            make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"))

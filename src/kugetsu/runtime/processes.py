@@ -123,16 +123,24 @@ def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collecti
     """:func:`end`, for an attempt whose runner is dead: again until nobody holds its lease in ``directory``.
 
     A runner that was killed between a fork and the exec of its agent leaves a child that holds the lease, but has no
-    mark before it executes. Holding the lease alone is no reason to be ended: whoever claimed the attempt holds it for
-    a moment too. The caller asks the lease afterwards: still alive means that somebody unknown holds it.
+    mark before it executes. A tool that cleared its environment and was orphaned, with no runner there to adopt it, is
+    known by nothing but the lease that it inherited. Whoever claimed the attempt holds the lease for a moment too: the
+    caller names it in ``exclude``. The caller asks the lease afterwards: still alive means that one of these holds it.
     """
     from kugetsu.runtime import lease
 
     give_up_at = time.monotonic() + grace_seconds + KILL_SECONDS
+    told: set[tuple[int, int]] = set()
+    asked = killed = 0
     while True:
         report = end(nonce, grace_seconds, exclude)
+        asked, killed = asked + report.signalled, killed + report.killed
         if report.left or not lease.alive(directory, nonce) or time.monotonic() >= give_up_at:
-            return report
+            return EndReport(asked + len(told), killed, report.left)
+        for holder in _holders(directory, nonce, {os.getpid(), *exclude}):
+            told.add((holder["pid"], holder["start"]))
+            last = time.monotonic() >= give_up_at - KILL_SECONDS
+            identity.signal(holder, _signal.SIGKILL if last else _signal.SIGTERM)
         time.sleep(_FIRST_PAUSE)
 
 
@@ -276,9 +284,25 @@ def _holds_other_lease(pid: int, nonce: str) -> bool:
     return False
 
 
-def _is_locked(pid: int, entry: str) -> bool:
+def _holders(directory: str, nonce: str, exclude: Collection[int]) -> list[Identity]:
+    """The living processes that hold the lease itself, not the shared lock of a probe. [] without /proc."""
+    path = os.path.realpath(os.path.join(directory, nonce))
+    found = []
+    for pid, stat in _living().items() if identity.HAS_PROC else ():
+        try:
+            entries = [] if pid in exclude else os.listdir(f"/proc/{pid}/fd")
+            held = any(os.readlink(f"/proc/{pid}/fd/{one}") == path and _is_locked(pid, one, True) for one in entries)
+        except OSError:  # it ended, may not be looked at, or closed one meanwhile: the next look tells
+            continue
+        if held:
+            found.append(stat.identity())
+    return found
+
+
+def _is_locked(pid: int, entry: str, exclusively: bool = False) -> bool:
     fd = os.open(f"/proc/{pid}/fdinfo/{entry}", os.O_RDONLY)
     try:
-        return b"FLOCK" in os.read(fd, 4096)
+        locks = os.read(fd, 4096)
+        return b"FLOCK" in locks and (b"WRITE" in locks or not exclusively)
     finally:
         os.close(fd)

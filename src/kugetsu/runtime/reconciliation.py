@@ -11,6 +11,7 @@ import os
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.domain.draft import Draft
+from kugetsu.errors import KugetsuError, LogWriteFailed
 from kugetsu.runtime import identity, liveness
 
 TYPE_CHECKING = False
@@ -38,9 +39,21 @@ def _supervised(ws: Workspace, attempt: Attempt) -> bool:
 
 
 def reconcile(ws: Workspace) -> list[str]:
-    """End and record every attempt whose runner is gone; returns their ids. Also a daemon that died is recorded."""
+    """End and record every attempt whose runner is gone; returns their ids. Also a daemon that died is recorded.
+
+    One that cannot be settled does not keep the others from it: its error is raised when all were tried.
+    """
     state = ws.state()
-    settled = [attempt.id for attempt in dead(ws, state) if _settle(ws, attempt)]
+    settled: list[str] = []
+    failure: Exception | None = None
+    for attempt in dead(ws, state):
+        try:
+            if _settle(ws, attempt):
+                settled.append(attempt.id)
+        except LogWriteFailed:
+            raise
+        except (KugetsuError, OSError) as problem:
+            failure = failure or KugetsuError(f"{attempt.id} has ended, and cannot be recorded: {problem}")
     if state.daemon.state in ("running", "draining") and not liveness.daemon(ws.paths, state):
         held = state.daemon.lease
 
@@ -48,6 +61,8 @@ def reconcile(ws: Workspace) -> list[str]:
             return decide_daemon.lost(now) if now.daemon.lease == held else []
 
         ws.log.transact(lost)
+    if failure is not None:
+        raise failure
     return settled
 
 
@@ -55,14 +70,16 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     from kugetsu.runtime import processes
 
     grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
-    report = processes.end_lost(ws.paths.leases, attempt.lease, grace)
+    claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
+    report = processes.end_lost(ws.paths.leases, attempt.lease, grace, claimer)
     if report.left or liveness.of(ws.paths, attempt):
         return False
     _tell_orphans(ws, attempt, report)
     ending = _ending(ws, attempt)
     from kugetsu.runtime.conclusion import conclude
 
-    return bool(conclude(ws, attempt.id, ending))
+    # Whoever reconciles has other things to do than to wait for a full disk: the next look records it.
+    return bool(conclude(ws, attempt.id, ending, patience=0.0))
 
 
 def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:

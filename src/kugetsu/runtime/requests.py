@@ -9,7 +9,7 @@ from kugetsu.errors import KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from kugetsu.domain.draft import Draft
@@ -162,14 +162,19 @@ def _notice_death(ws: Workspace) -> None:
 def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
     """The event that ends (or parks) a task; waits for it, and retries in between are waited through.
 
-    With no daemon there is nobody to retry: then the task's `task.retried` is returned.
+    With no daemon there is nobody to retry: then the task's `task.retried` is returned. Raises NotFound.
     """
     from kugetsu.runtime import liveness
 
+    seen = ws.state().seq
+    last: dict[str, Any] | None = None
     for event in ws.log.read_key(task_id):
-        if event["type"] in FINAL and ws.state().tasks[task_id].state not in ("pending", "notified"):
-            return event
-    for news in ws.log.follow(_seq_of_last_queueing(ws, task_id)):
+        # What held it back is no step of its own: what it did last still stands.
+        if event["seq"] <= seen and event["type"].startswith("task.") and event["type"] != "task.held":
+            last = event
+    if last is None:
+        raise queue.unknown(ws.state(), task_id)
+    for news in _and_then(last, ws.log.follow(seen)):
         if news is None:
             _notice_death(ws)
         elif news.get("task") == task_id:
@@ -180,6 +185,6 @@ def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
     raise KugetsuError(f"the log ended before {task_id} did", hint="kugetsu log verify")
 
 
-def _seq_of_last_queueing(ws: Workspace, task_id: str) -> int:
-    seqs = [event["seq"] for event in ws.log.read_key(task_id) if event["type"] in ("task.queued", "task.requeued")]
-    return int(seqs[-1]) if seqs else 0
+def _and_then(first: dict[str, Any], rest: Iterator[dict[str, Any] | None]) -> Iterator[dict[str, Any] | None]:
+    yield first
+    yield from rest

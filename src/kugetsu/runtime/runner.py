@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 #: Seconds without output after which the agent is looked at, and between two looks.
 CHECKUP_SECONDS = 20.0
+SHORTEST_CHECKUP_SECONDS = 1.0
 
 
 class StoppedError(Exception):
@@ -39,7 +40,11 @@ def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
     """Fork the runner of a claimed attempt. The caller's copy of the lease is closed: it is the runner's now."""
     sys.stdout.flush()
     sys.stderr.flush()
-    between = os.fork()
+    try:
+        between = os.fork()
+    except OSError:
+        lease.close()  # nobody holds it now, so the attempt is found dead and its slot comes back
+        raise
     if between == 0:
         code = 70
         try:
@@ -59,6 +64,8 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         folder = ws.paths.make(ws.paths.run(attempt_id))
         supervision.detach(ws.paths.leases, lease, os.path.join(folder, "runner.log"))
         os.chdir("/")
+        # The next phases read it anew, and a relative one would mean another folder from here.
+        os.environ["KUGETSU_DIR"] = ws.paths.root
         ws.by = actor(f"runner {attempt_id}", ws.environment)
         ws.close()
         _live(ws, attempt_id, lease, folder)
@@ -200,6 +207,12 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         deadline=time.monotonic() + ws.config.number("TASK_TIMEOUT_HOURS") * 3600,
         checkup=[*python, "kugetsu.runtime.checkup", attempt_id],
-        checkup_every=CHECKUP_SECONDS,
+        checkup_every=_between_checkups(ws),
         checkup_output=os.path.join(folder, "checkup.json"),
     )
+
+
+def _between_checkups(ws: Workspace) -> float:
+    """Seconds between two looks: a stall must be seen soon after its time, also when that is short."""
+    stall = ws.config.number("TASK_STALL_MINUTES") * 60
+    return min(CHECKUP_SECONDS, max(stall, SHORTEST_CHECKUP_SECONDS)) if stall else CHECKUP_SECONDS

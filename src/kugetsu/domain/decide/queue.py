@@ -36,9 +36,14 @@ def find_task(state: State, task_id: str) -> Task:
     """The task of that id; NotFound when the state has none."""
     task = state.tasks.get(task_id)
     if task is None:
-        hint = f"kugetsu history {task_id}" if _was_made(state, task_id) else "kugetsu queue list"
-        raise NotFound(f"there is no task {task_id} in the queue", hint=hint)
+        raise unknown(state, task_id)
     return task
+
+
+def unknown(state: State, task_id: str) -> NotFound:
+    """The error for a task id that the state does not have."""
+    hint = f"kugetsu history {task_id}" if _was_made(state, task_id) else "kugetsu queue list"
+    return NotFound(f"there is no task {task_id} in the queue", hint=hint)
 
 
 def _was_made(state: State, task_id: str) -> bool:
@@ -63,6 +68,7 @@ def enqueue(
     that has left it nobody knows here whether it was completed.
     """
     require_initialised(state)
+    _require_text(message)
     if (kind == "dev") != (issue is not None):
         raise BadInput(f"a {kind} task {'needs an' if kind == 'dev' else 'has no'} issue")
     for earlier in after:
@@ -81,6 +87,14 @@ def enqueue(
         "via": via,
     }
     return [Draft("task.queued", data, issue=issue, task=f"q{state.tasks_made + 1}")]
+
+
+def _require_text(message: str) -> None:
+    try:
+        message.encode("utf-8")
+    except UnicodeEncodeError as problem:
+        hint = "write it as UTF-8 (iconv -t UTF-8)"
+        raise BadInput(f"the message is not UTF-8 text: byte or character {problem.start + 1}", hint) from None
 
 
 def cancel(state: State, task_id: str, reason: str) -> list[Draft]:

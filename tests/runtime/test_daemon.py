@@ -1,0 +1,256 @@
+"""The daemon: one at a time, killed and started again it finds its agents, settings act, it never spins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kugetsu.domain.decide import sessions
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime import daemon_control, identity, requests
+from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+from runtime.supervised import eventually
+
+__all__ = ["bare_stage", "stage"]
+
+START = """
+import os, sys
+from kugetsu.runtime import daemon_control
+from kugetsu.runtime.workspace import open_workspace
+ws = open_workspace(os.environ, "starter")
+sys.stdin.readline()
+print(*daemon_control.start(ws))
+"""
+
+
+def daemon_log(stage: Stage) -> str:
+    return (stage.directory / "logs" / "daemon.log").read_text()
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_it_runs_once_however_often_it_is_started(stage: Stage) -> None:
+    pid = stage.start_daemon()
+    assert daemon_control.start(stage.ws) == (False, pid)
+    assert daemon_control.status(stage.ws).state == "running"
+    assert len(stage.events("daemon.started")) == 1
+
+
+def test_starts_at_the_same_moment_give_one_daemon(stage: Stage) -> None:
+    import subprocess
+
+    starters = [stage.python(START, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(6)]
+    for starter in starters:
+        assert starter.stdin is not None
+        starter.stdin.write(b"go\n")
+        starter.stdin.flush()
+    said = [starter.communicate()[0].split() for starter in starters]
+    assert sorted(one[0] for one in said) == [b"False"] * 5 + [b"True"]
+    assert len({one[1] for one in said}) == 1, "all name the same pid"
+    assert len(stage.events("daemon.started")) == 1
+
+
+def test_it_does_not_start_before_init(bare_stage: Stage) -> None:
+    bare_stage.configure()
+    with pytest.raises(KugetsuError) as refused:
+        daemon_control.start(bare_stage.ws)
+    assert refused.value.hint == "kugetsu init"
+
+
+def test_it_says_why_it_does_not_start(stage: Stage) -> None:
+    assert stage.state.initialised  # opened while the settings could be read
+    with open(stage.directory / "config", "a") as file:
+        file.write("MAX_CONCURRENT_AGENTS=many\n")
+    with pytest.raises(KugetsuError, match=r"MAX_CONCURRENT_AGENTS=.*many"):
+        daemon_control.start(stage.ws)
+
+
+def test_killed_and_started_again_it_finds_its_agents_running(stage: Stage) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="2")
+    stage.agent('echo "$KUGETSU_ATTEMPT" >> "$STAGE/starts"\n' + UNTIL_GO)
+    stage.start_daemon()
+    tasks = [stage.enqueue(number) for number in (1, 2, 3)]
+    for task in tasks[:2]:
+        stage.at_work(f"{task}.1")
+    agents = [attempt.agent for attempt in stage.state.attempts.values()]
+    stage.kill_daemon()
+    assert daemon_control.status(stage.ws).state == "lost"
+    assert all(agent is not None and identity.alive(agent) for agent in agents)
+    stage.start_daemon()
+    assert stage.wait("daemon.lost")
+    assert set(stage.state.attempts) == {"q1.1", "q2.1"}, "their slots stay counted"
+    stage.go()
+    assert [stage.finished(task) for task in tasks] == ["completed"] * 3
+    assert sorted(stage.file("starts").split()) == ["q1.1", "q2.1", "q3.1"]
+
+
+def test_an_agent_that_ended_while_no_daemon_ran_is_recorded_by_its_runner(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    task = stage.enqueue(1)
+    stage.at_work(f"{task}.1")
+    stage.kill_daemon()
+    stage.go()
+    assert stage.finished(task) == "completed"
+
+
+def test_a_stop_leaves_agents_running(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    task = stage.enqueue(1)
+    stage.at_work(f"{task}.1")
+    assert daemon_control.stop(stage.ws, drain=False)
+    assert daemon_control.status(stage.ws).state == "stopped"
+    agent = stage.state.attempts[f"{task}.1"].agent
+    assert agent is not None and identity.alive(agent)
+    assert not daemon_control.stop(stage.ws, drain=False), "there is none to stop now"
+    stage.go()
+    assert stage.finished(task) == "completed"
+
+
+def test_a_drain_starts_nothing_new_and_waits_for_what_runs(stage: Stage) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="1")
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    first, second = stage.enqueue(1), stage.enqueue(2)
+    stage.at_work(f"{first}.1")
+    drain = stage.python(START.replace("*daemon_control.start(ws)", "daemon_control.stop(ws, drain=True)"), stdin=-3)
+    stage.wait("daemon.draining")
+    assert drain.poll() is None
+    stage.wait("task.held", task=second)
+    stage.go()
+    assert drain.wait() == 0
+    assert stage.wait("daemon.stopped")["seq"] > stage.wait("task.completed", task=first)["seq"]
+    assert stage.state.tasks[second].state == "pending"
+    assert not stage.events("attempt.claimed", task=second)
+
+
+def test_a_restart_is_a_new_process_that_goes_on(stage: Stage) -> None:
+    first = stage.start_daemon()
+    started, second = daemon_control.restart(stage.ws)
+    assert started and first != second
+    assert stage.finished(stage.enqueue(1)) == "completed"
+
+
+@pytest.mark.parametrize("how", ["edited", "config set"])
+def test_a_raised_cap_acts_at_once(stage: Stage, how: str) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="1", QUEUE_DAEMON_INTERVAL_MINUTES="60")
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    tasks = [stage.enqueue(number) for number in (1, 2)]
+    stage.at_work(f"{tasks[0]}.1")
+    stage.wait("task.held", task=tasks[1])
+    stage.configure(MAX_CONCURRENT_AGENTS="2")
+    if how == "config set":
+        stage.ws.log.transact(lambda state: sessions.setting_changed("MAX_CONCURRENT_AGENTS", "1", "2"))
+    stage.at_work(f"{tasks[1]}.1")
+    assert len(stage.state.attempts) == 2
+
+
+def test_a_lowered_cap_ends_nobody_and_holds_the_next(stage: Stage) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="2")
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    tasks = [stage.enqueue(number) for number in (1, 2)]
+    for task in tasks:
+        stage.at_work(f"{task}.1")
+    stage.configure(MAX_CONCURRENT_AGENTS="1")
+    third = stage.enqueue(3)
+    assert stage.wait("task.held", task=third)["facts"]["cap"] == 1
+    stage.go()
+    assert [stage.finished(task) for task in [*tasks, third]] == ["completed"] * 3
+
+
+def test_a_broken_settings_file_leaves_the_last_good_settings_in_force(stage: Stage) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="1", QUEUE_DAEMON_INTERVAL_MINUTES="0.005")
+    stage.agent(UNTIL_GO)
+    pid = stage.start_daemon()
+    good = (stage.directory / "config").read_text()
+    (stage.directory / "config").write_text(good + "this is nonsense\n")
+    stage.until(lambda: "this is nonsense" in daemon_log(stage) or ":8" in daemon_log(stage))
+    tasks = [stage.enqueue(number) for number in (1, 2)]
+    stage.at_work(f"{tasks[0]}.1")
+    assert stage.wait("task.held", task=tasks[1])["facts"]["cap"] == 1
+    before = daemon_log(stage)
+    ticks = cpu_ticks(pid)
+    assert not stage.ws.log.wait(stage.ws.log.head().seq, 2.0)
+    assert daemon_log(stage) == before, "it is said once, not at every tick"
+    assert cpu_ticks(pid) - ticks < 100, "less than half of the time is spent: it does not spin"
+    (stage.directory / "config").write_text(good)
+    stage.until(lambda: "can be read again" in daemon_log(stage))
+    stage.go()
+    assert [stage.finished(task) for task in tasks] == ["completed", "completed"]
+
+
+def test_an_agent_that_ends_while_the_settings_are_broken_is_concluded(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    task = stage.enqueue(1)
+    stage.at_work(f"{task}.1")
+    (stage.directory / "config").write_text("this is nonsense\n")
+    stage.go()
+    assert stage.finished(task) == "completed"
+
+
+def test_an_idle_daemon_appends_nothing_and_hardly_works(stage: Stage) -> None:
+    stage.configure(QUEUE_DAEMON_INTERVAL_MINUTES="0.002")
+    pid = stage.start_daemon()
+    assert stage.finished(stage.enqueue(1)) == "completed"
+    stage.until(lambda: "started" in daemon_log(stage))
+    head = stage.ws.log.head().seq
+    ticks = cpu_ticks(pid)
+    assert not stage.ws.log.wait(head, 2.0)
+    assert cpu_ticks(pid) - ticks < 50
+
+
+def test_an_attempt_that_cannot_be_settled_does_not_stop_the_others(stage: Stage) -> None:
+    stage.agent('case "$NUMBER" in 1) touch "$STAGE/one"; sleep 60;; esac')
+    stage.start_daemon()
+    stuck = stage.enqueue(1)
+    stage.file("one")
+    stage.wait("attempt.running", task=stuck)
+    # What its waiter would write is a folder: reading it fails, as on a broken disk.
+    (stage.directory / "runs" / f"{stuck}.1" / "ended").mkdir()
+    stage.kill(stage.state.attempts[f"{stuck}.1"].runner)
+    stage.until(lambda: "cannot be recorded" in daemon_log(stage))
+    assert stage.finished(stage.enqueue(2)) == "completed"
+    assert stage.state.attempts, "its slot stays held: nobody knows yet how it ended"
+    (stage.directory / "runs" / f"{stuck}.1" / "ended").rmdir()
+    stage.wait("attempt.lost", task=stuck)
+    stage.agent("exit 0")
+
+
+def test_a_drain_that_is_stopped_ends_at_once(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start_daemon()
+    task = stage.enqueue(1)
+    stage.at_work(f"{task}.1")
+    stage.python(START.replace("*daemon_control.start(ws)", "daemon_control.stop(ws, drain=True)"), stdin=-3)
+    stage.wait("daemon.draining")
+    assert daemon_control.stop(stage.ws, drain=False)
+    assert stage.state.attempts
+    assert eventually(lambda: daemon_control.status(stage.ws).state == "stopped")
+
+
+def test_a_daemon_started_inside_of_an_agent_outlives_it_and_dispatches(stage: Stage) -> None:
+    stage.agent('case "$NUMBER" in 1) "$PYTHON" -P -c "$START" < /dev/null > "$STAGE/daemon" && sleep 60;; esac\n')
+    import sys
+
+    stage.monkeypatch.setenv("PYTHON", sys.executable)
+    stage.monkeypatch.setenv("START", START)
+    first = requests.start(stage.ws, stage.ref(1), "start it")
+    stage.until(lambda: daemon_control.status(stage.ws).running)
+    stage.wait("attempt.running", attempt=first.attempt)
+    stage.until(lambda: stage.file("daemon").strip())
+    from kugetsu.runtime import stopping
+
+    stopping.cancel(stage.ws, first.task)
+    assert stage.finished(first.task) == "cancelled"
+    assert daemon_control.status(stage.ws).running
+    assert os.listdir(stage.ws.paths.leases) == [stage.state.daemon.lease]
+    assert stage.finished(stage.enqueue(2)) == "completed"
