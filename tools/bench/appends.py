@@ -1,7 +1,8 @@
 """Durable appends: kugetsu's transactions beside a raw write + fdatasync under one lock, and beside SQLite.
 
 Every writer is a process that appends as fast as it can for a while; all kinds write lines of the same bytes, and take
-turns in one run.
+turns in one run. kugetsu appends in two ways: `append` records what happened, `transact` decides on the state first,
+for which each writer folds what all the others wrote.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from kugetsu.domain.decide import queue, sessions
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.state import State
 from kugetsu.log import open_log
+from kugetsu.log.codec import encode
 
 BY = {"cmd": "kugetsu queue enqueue github.com/shoko/kugetsu#14 …", "pid": 4121, "host": "bench", "user": "bench"}
 MESSAGE = "implement feature X, with tests, as the issue asks; look at what was tried before"
+
+APPEND = "kugetsu append"
+TRANSACT = "kugetsu transact"
+RAW = "write+fdatasync"
 
 Step = Callable[[], None]
 Kind = Callable[[str, int], Step]
@@ -34,13 +40,15 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     """Appends a second by 1, 8 and 32 writers, and the longest wait of a writer over its fair share."""
     line = _line_size(os.path.join(folder, "sample"))
     kinds: dict[str, Kind] = {
-        "kugetsu": _kugetsu,
-        "write+fdatasync": lambda place, _: _raw(place, line),
+        APPEND: lambda place, _: _append(place, line),
+        TRANSACT: _transact,
+        RAW: lambda place, _: _raw(place, line),
         "SQLite WAL FULL": lambda place, _: _sqlite(place, line),
     }
     prepare: dict[str, Callable[[str], object]] = {
-        "kugetsu": _set_up,
-        "write+fdatasync": lambda place: None,
+        APPEND: _set_up,
+        TRANSACT: _set_up,
+        RAW: lambda place: None,
         "SQLite WAL FULL": _set_up_sqlite,
     }
     for writers in sizes.writers:
@@ -50,7 +58,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
         least: dict[str, list[float]] = {kind: [] for kind in kinds}
         for number in range(sizes.append_rounds + 1):
             for kind, make in kinds.items():
-                place = os.path.join(folder, f"{kind[:3]}")
+                place = os.path.join(folder, kind.replace(" ", "-"))
                 os.makedirs(place)
                 prepare[kind](place)
                 result = _race(make, place, writers, sizes.append_seconds)
@@ -69,18 +77,17 @@ def _add_rows(
     longest: dict[str, list[float]],
     least: dict[str, list[float]],
 ) -> None:
-    raw = "write+fdatasync"
     what = f"{writers} writer{'s' if writers > 1 else ''}, /s"
     limit = 0.8 if writers == 1 else 1.5
     for kind in rates:
-        limits = {"limit": limit, "at_least": True} if kind == "kugetsu" else {}
-        against = None if kind == raw else rates[raw]
+        limits = {"limit": limit, "at_least": True} if kind == APPEND else {}
+        against = None if kind == RAW else rates[RAW]
         report.add(
             "appends",
             f"{what}: {kind}",
             rates[kind],
             "/s",
-            reference="" if kind == raw else raw,
+            reference="" if kind == RAW else RAW,
             against=against,
             higher_is_better=True,
             **limits,
@@ -88,7 +95,7 @@ def _add_rows(
     if writers == 1:
         return
     for kind in rates:
-        limits = {"limit": 3.0, "absolute": True} if kind == "kugetsu" else {}
+        limits = {"limit": 3.0, "absolute": True} if kind in (APPEND, TRANSACT) else {}
         report.add("fairness", f"{writers} writers, slowest writer: {kind}", least[kind], "× fair", **limits)
         report.add("fairness", f"{writers} writers, longest one wait: {kind}", longest[kind], "× fair")
 
@@ -169,14 +176,28 @@ def _set_up(place: str) -> None:
     log.close()
 
 
-def _kugetsu(place: str, number: int) -> Step:
+def _append(place: str, size: int) -> Step:
+    """Record an event of ``size`` bytes that the fold ignores."""
+    log = open_log(place, by=BY, now=clock.now)
+    data = {"key": "KUGETSU_MODEL", "old": None, "new": ""}
+    short = len(encode([Draft("setting.changed", data)], 1000, b"0" * 32, clock.now(), BY)[0][0]) + 1
+    draft = Draft("setting.changed", {**data, "new": "x" * (size - short)})
+
+    def step() -> None:
+        log.append([draft])
+
+    return step
+
+
+def _transact(place: str, number: int) -> Step:
     """Enqueue a task, then cancel it: two transactions of one event each, decided on the state under the lock."""
     log = open_log(place, by=BY, now=clock.now)
     mine: list[str] = []
 
     def step() -> None:
         if mine:
-            log.transact(lambda state: queue.cancel(state, mine.pop(), "cancel"))
+            task = mine.pop()
+            log.transact(lambda state: queue.cancel(state, task, "cancel"))
         else:
             event = log.transact(lambda state: _enqueue(state, number))[0]
             mine.append(event["task"])
@@ -189,10 +210,10 @@ def _enqueue(state: State, number: int) -> list[Draft]:
 
 
 def _line_size(place: str) -> int:
-    """The mean bytes of the lines that `_kugetsu` writes."""
+    """The mean bytes of the lines that `_transact` writes."""
     os.makedirs(place)
     _set_up(place)
-    step = _kugetsu(place, 14)
+    step = _transact(place, 14)
     before = _bytes_in(place)
     for _ in range(20):
         step()

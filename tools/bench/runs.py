@@ -18,10 +18,12 @@ def kugetsu() -> list[str]:
 
 
 def environment(folder: str, **more: str) -> dict[str, str]:
-    """An environment in which KUGETSU_DIR is ``folder`` and no setting of the user's counts."""
+    """An environment in which KUGETSU_DIR is ``folder``, no setting of the user's counts, and Python may keep its
+    compiled modules: without them each start compiles everything anew."""
     from kugetsu.settings import SETTINGS
 
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    dropped = {*SETTINGS, "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return {**kept, "KUGETSU_DIR": folder, "NO_COLOR": "1", **more}
 
 
