@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from kugetsu import clock
-from kugetsu.domain import fold as folding
+from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, Identity

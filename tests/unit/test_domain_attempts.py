@@ -315,3 +315,11 @@ def test_of_an_attempt_that_has_ended_nothing_more_is_taken(what: str, world: Wo
         else:
             attempts.stop(world.state, "q1.1", "timeout")
     assert refused.value.hint == "kugetsu history q1.1"
+
+
+def test_a_usage_limit_is_that_of_the_model_the_attempt_was_claimed_for(world: World) -> None:
+    run(world)
+    facts = {**world.outcome_facts(), "agent": "opencode:changed-meanwhile"}
+    ending = Ending("fail", "limited", "why")
+    parked = world.do(lambda state: attempts.finish(state, "q1.1", ending, facts))[1]
+    assert parked["data"]["limit"] == AGENT

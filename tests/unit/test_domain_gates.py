@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from kugetsu import clock
-from kugetsu.domain import fold as folding
+from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain import gates, snapshot
 from kugetsu.domain.decide import attempts, queue
 from kugetsu.domain.gates import Verdict

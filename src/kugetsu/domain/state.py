@@ -95,6 +95,7 @@ class Attempt:
         "id",
         "issue",
         "kind",
+        "label",
         "lease",
         "runner",
         "running_at",
@@ -114,6 +115,8 @@ class Attempt:
         self.session = session
         self.state = "claimed"
         self.slot: int | None = None
+        #: Agent and model that it was claimed for, by which a usage limit is known.
+        self.label: str | None = None
         self.lease = ""
         self.claimed = 0
         self.claimed_at = ""

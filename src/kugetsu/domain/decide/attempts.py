@@ -184,7 +184,7 @@ def _consequence(attempt: Attempt, task: Task, ending: Ending, verdict: str, fac
     if verdict == "cancelled":
         return Draft("task.cancelled", {"reason": ending.reason}, **about)
     if verdict == "limited":
-        return Draft("task.parked", _park(ending, facts), **about)
+        return Draft("task.parked", _park(attempt, ending, facts), **about)
     used, most = task.used, facts["max_attempts"]
     if verdict == "retry" and used < most:
         not_before = add_seconds(facts["now"], backoff_seconds(used, facts["backoff_seconds"]))
@@ -195,14 +195,14 @@ def _consequence(attempt: Attempt, task: Task, ending: Ending, verdict: str, fac
     return Draft("task.failed", {"reason": spent, "used": used, "max_attempts": most}, **about)
 
 
-def _park(ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
+def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
     try:
         wait = seconds_between(facts["now"], ending.resets_at) if ending.resets_at is not None else 0.0
     except BadInput:  # what a provider says must never keep an attempt from ending
         wait = 0.0
     stated = wait > 0
     until = add_seconds(facts["now"], wait + RESET_MARGIN if stated else facts["pause_seconds"])
-    return {"until": until, "stated": stated, "limit": facts["agent"], "reason": ending.reason}
+    return {"until": until, "stated": stated, "limit": attempt.label or facts["agent"], "reason": ending.reason}
 
 
 def stop(state: State, attempt_id: str, reason: str) -> list[Draft]:

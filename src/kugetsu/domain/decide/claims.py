@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain import gates
 from kugetsu.domain.draft import Draft
-from kugetsu.domain.fold import queued
+from kugetsu.domain.fold.tasks import queued
 from kugetsu.domain.state import Task
 from kugetsu.errors import CapReached, Conflict
 

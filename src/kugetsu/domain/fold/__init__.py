@@ -1,0 +1,126 @@
+"""`fold(state, event)`: the one place where an event changes the state.
+
+Every kind of the catalogue has a handler here or stands in `IGNORED` on purpose. What a machine refuses is noted as
+a violation with its seq, and the fold goes on: one bad event never hides the rest. The state is changed in place,
+because a million events are folded in a few seconds only when nothing is copied. Handlers read all of an event before
+they change anything: one that lacks something changes nothing.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.fold import attempts, sessions, tasks
+from kugetsu.domain.machines import step
+from kugetsu.domain.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Event = dict[str, Any]
+    Handler = Callable[[State, Event], None]
+
+#: Events that change nothing here, on purpose: they are told by `history` and checked by `log verify`.
+IGNORED = frozenset({"log.repaired", "setting.changed", "orphans.ended"})
+
+#: The present version of every kind, when it is not 1; older events are brought up before they are folded.
+PRESENT: dict[str, int] = {}
+
+
+def fold(state: State, event: Event) -> None:
+    """Apply one event to ``state``; never raises for what an event says, only for an event that is no event."""
+    kind = event["type"]
+    seq = event["seq"]
+    handler = HANDLERS.get(kind)
+    if handler is not None:
+        try:
+            if event["v"] != PRESENT.get(kind, 1):
+                event = _in_present_version(state, event)
+            handler(state, event)
+        except KeyError as missing:
+            state.violate(seq, f"{kind} does not say {missing}")
+        except (TypeError, ValueError, AttributeError) as error:
+            state.violate(seq, f"{kind} says something that cannot be read: {error}")
+    elif kind not in IGNORED:
+        state.violate(seq, f"{kind} is not a kind of event that this version knows")
+    state.seq = seq
+    state.at = event["at"]
+
+
+def _in_present_version(state: State, event: Event) -> Event:
+    from kugetsu.domain.events import upcast
+
+    present = PRESENT.get(event["type"], 1)
+    if event["v"] > present:
+        text = f"{event['type']} is of version {event['v']}, later than the {present} that this version knows"
+        state.violate(event["seq"], text)
+    return upcast(event)
+
+
+def _log_created(state: State, event: Event) -> None:
+    state.log_id = event["data"]["log_id"]
+
+
+def _initialised(state: State, event: Event) -> None:
+    state.initialised = event["seq"]
+
+
+def _repository_registered(state: State, event: Event) -> None:
+    data = event["data"]
+    state.repositories[data["repository"]] = {name: data[name] for name in ("path", "url") if data.get(name)}
+
+
+def _daemon(trigger: str) -> Handler:
+    def handler(state: State, event: Event) -> None:
+        daemon = state.daemon
+        identity, lease = daemon.identity, daemon.lease
+        if trigger == "start":
+            identity, lease = event["data"]["identity"], event["data"]["lease"]
+        dest = step("daemon", daemon.state, trigger)
+        if dest is None:
+            state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot {trigger}")
+            return
+        daemon.state = dest
+        daemon.changed = event["seq"]
+        daemon.changed_at = event["at"]
+        daemon.identity = identity
+        daemon.lease = lease
+
+    return handler
+
+
+HANDLERS: dict[str, Handler] = {
+    "log.created": _log_created,
+    "kugetsu.initialised": _initialised,
+    "repository.registered": _repository_registered,
+    "session.requested": sessions.session_requested,
+    "session.preparing": sessions.session_preparing,
+    "session.prepared": sessions.session_prepared,
+    "session.broken": sessions.session_broken,
+    "session.destroying": sessions.session_destroying,
+    "session.destroyed": sessions.session_destroyed,
+    "session.pr": sessions.session_pr,
+    "task.queued": tasks.task_queued,
+    "task.held": tasks.task_held,
+    "task.retried": tasks.task_retried,
+    "task.parked": tasks.task_parked,
+    "task.resumed": tasks.task_resumed,
+    "task.completed": tasks.task_completed,
+    "task.failed": tasks.task_failed,
+    "task.cancelled": tasks.task_cancelled,
+    "task.requeued": tasks.task_requeued,
+    "queue.cleared": tasks.queue_cleared,
+    "attempt.claimed": attempts.attempt_claimed,
+    "attempt.starting": attempts.attempt_starting,
+    "attempt.running": attempts.attempt_running,
+    "attempt.stop_requested": attempts.attempt_stop_requested,
+    "attempt.succeeded": attempts.attempt_ended("succeed"),
+    "attempt.failed": attempts.attempt_ended("fail"),
+    "attempt.timed_out": attempts.attempt_ended("time_out"),
+    "attempt.killed": attempts.attempt_ended("kill"),
+    "attempt.lost": attempts.attempt_ended("lose"),
+    "daemon.started": _daemon("start"),
+    "daemon.draining": _daemon("drain"),
+    "daemon.stopped": _daemon("stop"),
+    "daemon.lost": _daemon("lose"),
+}

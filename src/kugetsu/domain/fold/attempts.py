@@ -1,0 +1,117 @@
+"""How the events of attempts change the state: the claim takes a slot, the outcome gives it back."""
+
+from __future__ import annotations
+
+from kugetsu.domain.fold.sessions import move_session
+from kugetsu.domain.fold.tasks import move_task
+from kugetsu.domain.machines import step
+from kugetsu.domain.state import Attempt, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Event = dict[str, Any]
+    Handler = Callable[[State, Event], None]
+
+
+def move_attempt(state: State, event: Event, trigger: str) -> Attempt | None:
+    """Fold of ``move.attempt``."""
+    attempt = state.attempts.get(event["attempt"])
+    if attempt is None:
+        state.violate(event["seq"], f"{event['type']} names the attempt {event['attempt']}, which is not live")
+        return None
+    dest = step("attempt", attempt.state, trigger)
+    if dest is None:
+        state.violate(event["seq"], f"{event['type']}: an attempt that is {attempt.state} cannot {trigger}")
+        return None
+    attempt.state = dest
+    return attempt
+
+
+def attempt_claimed(state: State, event: Event) -> None:
+    """Fold of ``attempt.claimed``."""
+    data = event["data"]
+    attempt_id, kind, slot, number = event["attempt"], data["kind"], data["slot"], data["number"]
+    lease, claimer = data["lease"], data["claimer"]
+    label = event["facts"]["agent"] if "facts" in event else None
+    task = move_task(state, event, "claim")
+    if task is None:
+        return
+    attempt = Attempt(attempt_id, task.id, kind, task.issue, task.session)
+    attempt.slot = slot
+    attempt.lease = lease
+    attempt.label = label
+    attempt.claimer = claimer
+    attempt.claimed = event["seq"]
+    attempt.claimed_at = event["at"]
+    state.attempts[attempt.id] = attempt
+    task.attempt = attempt.id
+    task.made = number
+    task.used += 1
+    task.not_before = None
+    session = state.sessions.get(task.session)
+    if session is not None:
+        session.attempt = attempt.id
+        session.attempts += 1
+
+
+def attempt_starting(state: State, event: Event) -> None:
+    """Fold of ``attempt.starting``."""
+    runner = event["data"]["runner"]
+    attempt = move_attempt(state, event, "spawn")
+    if attempt is not None:
+        attempt.runner = runner
+
+
+def attempt_running(state: State, event: Event) -> None:
+    """Fold of ``attempt.running``."""
+    agent, agent_session = event["data"]["agent"], event["data"]["agent_session"]
+    attempt = move_attempt(state, event, "run")
+    if attempt is None:
+        return
+    attempt.agent = agent
+    attempt.agent_session = agent_session
+    attempt.running_at = event["at"]
+    move_session(state, event, attempt.session, "work")
+
+
+def attempt_stop_requested(state: State, event: Event) -> None:
+    """Fold of ``attempt.stop_requested``."""
+    attempt = state.attempts.get(event["attempt"])
+    if attempt is None:
+        state.violate(event["seq"], f"attempt.stop_requested names {event['attempt']}, which is not live")
+        return
+    attempt.stop = event["data"]["reason"]
+    attempt.stop_seq = event["seq"]
+
+
+def attempt_ended(trigger: str) -> Handler:
+    """Fold of ``attempt.ended``."""
+
+    def handler(state: State, event: Event) -> None:
+        data = event["data"]
+        tokens, cost, evidence = data["tokens"], data["cost"], data["evidence"]
+        attempt = move_attempt(state, event, trigger)
+        if attempt is None:
+            return
+        del state.attempts[attempt.id]
+        task = state.tasks[attempt.task]
+        task.attempt = None
+        task.tokens += tokens
+        task.cost += cost
+        session = state.sessions.get(attempt.session)
+        if session is None:
+            return
+        session.attempt = None
+        session.tokens += tokens
+        session.cost += cost
+        if evidence:
+            session.commits = evidence.get("commits", session.commits)
+            session.dirty = evidence.get("dirty", session.dirty)
+            session.pushed = evidence.get("pushed", session.pushed)
+        if session.state == "working":
+            move_session(state, event, session.key, "rest")
+
+    return handler

@@ -1,0 +1,110 @@
+"""How the events of sessions and repositories change the state."""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import step
+from kugetsu.domain.state import Session, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Event = dict[str, Any]
+
+
+def move_session(state: State, event: Event, key: str, trigger: str) -> Session | None:
+    """Fold of ``move.session``."""
+    session = state.sessions.get(key)
+    if session is None:
+        state.violate(event["seq"], f"{event['type']} names the session {key}, which is not there")
+        return None
+    dest = step("session", session.state, trigger)
+    if dest is None:
+        state.violate(event["seq"], f"{event['type']}: a session that is {session.state} cannot {trigger}")
+        return None
+    session.state = dest
+    session.destroying = 0
+    session.changed = event["seq"]
+    session.changed_at = event["at"]
+    return session
+
+
+def session_requested(state: State, event: Event) -> None:
+    """Fold of ``session.requested``."""
+    key = event["session"]
+    data = event["data"]
+    if key in state.sessions:
+        state.violate(event["seq"], f"session.requested: {key} is there already")
+        return
+    session = Session(key, data["kind"])
+    session.repository = data["repository"]
+    session.created_at = session.changed_at = event["at"]
+    session.changed = event["seq"]
+    carried = data.get("carried")
+    if carried:
+        session.attempts = carried["attempts"]
+        session.parks = carried["parks"]
+        session.tokens = carried["tokens"]
+        session.cost = carried["cost"]
+        session.pr = carried.get("pr")
+    state.sessions[key] = session
+
+
+def session_preparing(state: State, event: Event) -> None:
+    """Fold of ``session.preparing``."""
+    data = event["data"]
+    source, branch, agent = data["source"], data["branch"], data["agent"]
+    session = move_session(state, event, event["session"], "prepare")
+    if session is not None:
+        session.source = source
+        session.branch = branch
+        session.agent = agent
+
+
+#: What a prepared session is known by, the same names in the event and in the record.
+_PREPARED = ("agent", "agent_session", "worktree", "branch", "base_branch", "base_commit", "source")
+
+
+def session_prepared(state: State, event: Event) -> None:
+    """Fold of ``session.prepared``."""
+    data = event["data"]
+    known = [data[name] for name in _PREPARED]
+    session = move_session(state, event, event["session"], "ready")
+    if session is None:
+        return
+    for name, value in zip(_PREPARED, known, strict=True):
+        setattr(session, name, value)
+    session.reason = None
+
+
+def session_broken(state: State, event: Event) -> None:
+    """Fold of ``session.broken``."""
+    reason = event["data"]["reason"]
+    session = move_session(state, event, event["session"], "break")
+    if session is not None:
+        session.reason = reason
+
+
+def session_destroying(state: State, event: Event) -> None:
+    """Fold of ``session.destroying``."""
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"session.destroying names the session {event['session']}, which is not there")
+        return
+    session.destroying = event["seq"]
+
+
+def session_destroyed(state: State, event: Event) -> None:
+    """Fold of ``session.destroyed``."""
+    session = move_session(state, event, event["session"], "destroy")
+    if session is not None:
+        del state.sessions[session.key]
+
+
+def session_pr(state: State, event: Event) -> None:
+    """Fold of ``session.pr``."""
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"session.pr names the session {event['session']}, which is not there")
+        return
+    session.pr = event["data"]["url"]

@@ -1,0 +1,193 @@
+"""How the events of tasks change the state: queued, held, retried, parked, finished, retired."""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import step
+from kugetsu.domain.state import FINISHED_KEPT, State, Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Event = dict[str, Any]
+
+
+def move_task(state: State, event: Event, trigger: str) -> Task | None:
+    """The task of ``event`` after ``trigger``; None (and a violation) when there is none or its machine refuses."""
+    task = state.tasks.get(event["task"])
+    if task is None:
+        state.violate(event["seq"], f"{event['type']} names the task {event['task']}, which is not in the queue")
+        return None
+    dest = step("task", task.state, trigger)
+    if dest is None:
+        state.violate(event["seq"], f"{event['type']}: a task that is {task.state} cannot {trigger}")
+        return None
+    task.state = dest
+    task.changed = event["seq"]
+    task.changed_at = event["at"]
+    task.held = None
+    return task
+
+
+def task_queued(state: State, event: Event) -> None:
+    """Fold of ``task.queued``."""
+    task = queued(event)
+    if task.id in state.tasks:
+        state.violate(event["seq"], f"task.queued: {task.id} is there already")
+        return
+    state.tasks[task.id] = task
+    _open(state, task)
+    for earlier in task.after:
+        state.successors.setdefault(earlier, []).append(task.id)
+    number = task.id[1:]
+    if number.isdigit() and int(number) > state.tasks_made:
+        state.tasks_made = int(number)
+
+
+def _open(state: State, task: Task) -> None:
+    if task.issue is not None:
+        state.of_issue.setdefault(task.issue, []).append(task.id)
+
+
+def _close(state: State, task: Task) -> None:
+    if task.issue is not None:
+        same = state.of_issue[task.issue]
+        same.remove(task.id)
+        if not same:
+            del state.of_issue[task.issue]
+
+
+def queued(event: Event) -> Task:
+    """The task that a ``task.queued`` event makes."""
+    data = event["data"]
+    task = Task(event["task"], data["kind"], event.get("issue"), data["title"])
+    task.priority = data["priority"]
+    task.after = list(dict.fromkeys(data["after"]))
+    task.repository = data["repository"]
+    task.order = task.queued = task.changed = event["seq"]
+    task.queued_at = task.changed_at = event["at"]
+    return task
+
+
+def task_held(state: State, event: Event) -> None:
+    """Fold of ``task.held``."""
+    task = state.tasks.get(event["task"])
+    if task is None or task.state not in ("pending", "parked"):
+        state.violate(event["seq"], f"task.held names {event['task']}, which does not wait")
+        return
+    task.held = event["data"]["gate"]
+    task.held_seq = event["seq"]
+
+
+def task_retried(state: State, event: Event) -> None:
+    """Fold of ``task.retried``."""
+    not_before, reason = event["data"]["not_before"], event["data"]["reason"]
+    task = move_task(state, event, "retry")
+    if task is not None:
+        task.retries += 1
+        task.not_before = not_before
+        task.reason = reason
+
+
+def task_parked(state: State, event: Event) -> None:
+    """Fold of ``task.parked``."""
+    data = event["data"]
+    until, limit, reason = data["until"], data["limit"], data["reason"]
+    task = move_task(state, event, "park")
+    if task is None:
+        return
+    task.parks += 1
+    task.used -= 1
+    task.not_before = until
+    task.reason = reason
+    stated = state.limits.get(limit)
+    # A shorter pause (one that nobody stated) does not shorten what a provider stated before.
+    if stated is None or stated["until"] <= until:
+        state.limits[limit] = {"until": until, "seq": event["seq"], "task": task.id}
+    session = state.sessions.get(task.session)
+    if session is not None:
+        session.parks += 1
+
+
+def task_resumed(state: State, event: Event) -> None:
+    """Fold of ``task.resumed``."""
+    task = move_task(state, event, "resume")
+    if task is not None:
+        task.not_before = None
+        _lift(state, task)
+
+
+def _lift(state: State, task: Task) -> None:
+    """Forget the usage limits that this task ran into: its time has come, or someone wants to try."""
+    for limit in [limit for limit, stated in state.limits.items() if stated["task"] == task.id]:
+        del state.limits[limit]
+
+
+def task_completed(state: State, event: Event) -> None:
+    """Fold of ``task.completed``."""
+    _finish_task(state, event, "succeed", None)
+
+
+def task_failed(state: State, event: Event) -> None:
+    """Fold of ``task.failed``."""
+    _finish_task(state, event, "fail", event["data"]["reason"])
+
+
+def task_cancelled(state: State, event: Event) -> None:
+    """Fold of ``task.cancelled``."""
+    _finish_task(state, event, "cancel", event["data"]["reason"])
+
+
+def _finish_task(state: State, event: Event, trigger: str, reason: str | None) -> None:
+    task = move_task(state, event, trigger)
+    if task is None:
+        return
+    task.reason = reason
+    task.not_before = None
+    finished = state.finished
+    finished[task.id] = None
+    _close(state, task)
+    while len(finished) > FINISHED_KEPT:
+        oldest = next((task_id for task_id in finished if not state.wanted(task_id)), None)
+        if oldest is None:
+            break
+        _retire(state, oldest)
+
+
+def _retire(state: State, task_id: str) -> None:
+    """Take a finished task out of the state. Those that come after it forget it only when it is completed: an id in
+    their ``after`` that the state does not have was never completed."""
+    del state.finished[task_id]
+    task = state.tasks.pop(task_id)
+    state.retired[task.state] = state.retired.get(task.state, 0) + 1
+    for later in state.successors.pop(task_id, ()):
+        if task.state == "completed":
+            state.tasks[later].after.remove(task_id)
+    for earlier in task.after:
+        # The earlier one may have left before, without being completed.
+        if earlier in state.successors:
+            state.successors[earlier].remove(task_id)
+            if not state.successors[earlier]:
+                del state.successors[earlier]
+
+
+def task_requeued(state: State, event: Event) -> None:
+    """Fold of ``task.requeued``."""
+    task = move_task(state, event, "requeue")
+    if task is not None:
+        state.finished.pop(task.id, None)
+        _open(state, task)
+        _lift(state, task)
+        task.order = event["seq"]
+        task.used = 0
+        task.not_before = None
+        task.reason = None
+
+
+def queue_cleared(state: State, event: Event) -> None:
+    """Fold of ``queue.cleared``."""
+    for task_id in event["data"]["tasks"]:
+        if task_id in state.finished:
+            _retire(state, task_id)
+        else:
+            state.violate(event["seq"], f"queue.cleared names {task_id}, which is not finished")
