@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,12 @@ class Command:
             check=False,
         )
         return Result(done)
+
+    def agent(self, script: str) -> None:
+        """Let agents run this shell script; the prompt is its input."""
+        path = self.folder / "agent.sh"
+        path.write_text(script)
+        self.environment["KUGETSU_AGENT_COMMAND"] = f"sh {path}"
 
     def popen(self, *words: str) -> subprocess.Popen[bytes]:
         """The command, running."""
@@ -257,6 +264,7 @@ def snapshot(request: pytest.FixtureRequest) -> Any:
 
     def compare(name: str, text: str) -> None:
         path = SNAPSHOTS / f"{name}.txt"
+        text = re.sub(r"on \d+ cores *", "on 2 cores  ", text).replace("  \n", "\n")
         if os.environ.get("KUGETSU_SNAPSHOTS") == "write":
             path.write_text(text)
         assert path.is_file(), f"no snapshot yet: KUGETSU_SNAPSHOTS=write pytest {request.node.nodeid}"
@@ -273,3 +281,24 @@ def fits() -> Any:
         return all(len(line) <= width for line in re.sub("\x1b\\[[0-9;]*m", "", text).splitlines())
 
     return check
+
+
+@pytest.fixture
+def ready(kugetsu: Command) -> Any:
+    """Set up, inside a clone of example.com/o/r; the agent commits and says so."""
+    git = ["git", "-C", str(kugetsu.work)]
+    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+    for key, value in (("user.name", "a"), ("user.email", "a@example.com")):
+        subprocess.run([*git, "config", key, value], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    subprocess.run([*git, "remote", "add", "origin", "https://example.com/o/r.git"], check=True)
+    subprocess.run([*git, "update-ref", "refs/remotes/origin/main", "HEAD"], check=True)
+    kugetsu.agent("cat > got.txt; git add got.txt; git commit -qm work; echo all done")
+    assert kugetsu("init").code == 0
+    yield kugetsu
+    kugetsu("queue-daemon", "stop")
+    for task in kugetsu("queue", "list", "--state", "notified", "--json").json["tasks"]:
+        kugetsu("queue", "cancel", task["task"])
+    deadline = time.monotonic() + 30
+    while kugetsu("status", "--json").json["agents"] and time.monotonic() < deadline:
+        time.sleep(0.1)

@@ -21,7 +21,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
         traceback.print_exception(error)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
     try:
-        sys.stdout.flush()
+        _flush()
         if "--json" in own:
             _print_json(known)
         else:
@@ -29,6 +29,14 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     except OSError:  # nobody reads, or the disk that takes the output is full: the status still tells
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return known.exit_code
+
+
+def _flush() -> None:
+    """What a command has printed comes before its error; where nothing takes it, the error still does."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _before_dashes(arguments: Sequence[str]) -> Sequence[str]:

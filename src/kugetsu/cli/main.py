@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         _mind_the_encoding()
-        status = _dispatch(arguments)
+        status = _dispatch(list(arguments))
         sys.stdout.flush()
         return status
     except SystemExit as end:  # argparse's --help

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+from kugetsu.paths import Paths
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
@@ -18,6 +22,7 @@ def _arguments(parser: Parser) -> None:
 def _init(call: Call) -> int:
     from kugetsu.runtime.initialisation import initialise
 
+    _require_a_folder(Paths.of(call.environment))
     ws = call.workspace
     report = initialise(ws, repo=call.args.repo, force=call.args.force)
     data = {
@@ -36,6 +41,12 @@ def _init(call: Call) -> int:
         call.say(*(f"note: {line(note)}" for note in report.notes), *(line(text) for text in ws.config.warnings()))
         call.say("next: kugetsu queue-daemon start, then: kugetsu queue enqueue REF MESSAGE")
     return 0
+
+
+def _require_a_folder(paths: Paths) -> None:
+    """Name a file that is in the folder's place for what it is, before its settings are looked for."""
+    if os.path.lexists(paths.root) and not os.path.isdir(paths.root):
+        paths.make(paths.root)
 
 
 def _lines(root: str, report: InitReport) -> list[str]:

@@ -87,7 +87,7 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     shown += _part("refused by a machine", refused, screen)
     shown += _part("invariants that do not hold", [f"  {text}" for text in data["invariants"]], screen)
     if not refused and not data["invariants"]:
-        shown.append("every event was allowed, every invariant holds")
+        shown += ["", "every event was allowed, every invariant holds"]
     return shown
 
 

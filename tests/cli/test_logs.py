@@ -1,0 +1,25 @@
+"""`kugetsu logs`: what an agent said and did."""
+
+from __future__ import annotations
+
+REF = "example.com/o/r#1"
+
+
+def test_logs_show_what_the_agent_said_and_how_it_ended(ready):
+    assert "no agent has run yet" in ready("logs").out
+    assert ready("start", "--wait", REF, "x").code == 0
+    for subject in ("q1", "q1.1", REF):
+        shown = ready("logs", subject)
+        assert shown.code == 0 and "all done" in shown.out and "q1.1 succeeded" in shown.out, shown
+    assert "all done" in ready("logs", "q1.1", "-f").out
+    assert ready("logs", "q1.1", "--raw").out.endswith("all done\n")
+    assert ready("logs", "--json").json["logs"][0]["attempt"] == "q1.1"
+    assert "q1.1" in ready("logs", "1").out
+    assert ready("logs", "q7").code == 4 and ready("logs", "q1", "q2").code == 3
+
+
+def test_logs_follow_until_the_attempt_ends(ready):
+    ready.agent("echo one; sleep 1; printf two")
+    assert ready("start", REF, "x").code == 0
+    shown = ready("logs", "q1.1", "-f")
+    assert shown.code == 0 and "one" in shown.out and "two" in shown.out and "q1.1 " in shown.out.splitlines()[-1]
