@@ -249,6 +249,9 @@ class Stage:
             if child.poll() is None:
                 child.kill()
             child.wait()
+            for pipe in (child.stdin, child.stdout, child.stderr):
+                if pipe is not None:
+                    pipe.close()
         if not (self.directory / "log").is_dir():
             return
         self.configure()  # whatever the test made of the settings

@@ -1,0 +1,210 @@
+"""Reconciliation: what died is recorded as what it was, its slot is free, nothing of it and nobody else is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from kugetsu.runtime import daemon_control, identity, lease, processes, reconciliation
+from runtime import repos
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
+from runtime.supervised import ended
+
+__all__ = ["bare_stage", "stage"]
+
+
+@pytest.fixture
+def bystander(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
+    """A stranger whose command line and variables look like an agent's, but for the lease."""
+    environment = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "0" * 32}
+    process = subprocess.Popen(["/bin/sh", "-c", "sleep 120 # agent.sh kugetsu q1.1"], env=environment)
+    yield process
+    assert process.poll() is None, "the stranger was ended"
+    process.kill()
+    process.wait()
+
+
+def test_an_agent_that_outlives_its_runner_keeps_the_slot_until_it_is_ended(
+    stage: Stage, bystander: subprocess.Popen[bytes]
+) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="1")
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    attempt = stage.state.attempts["q1.1"]
+    agent, nonce = attempt.agent, attempt.lease
+    stage.kill(attempt.runner)
+    assert agent is not None and identity.alive(agent)
+    assert lease.alive(stage.ws.paths.leases, nonce), "the agent lives, and so does its claim"
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert not identity.alive(agent)
+    lost = stage.wait("attempt.lost", attempt="q1.1")
+    assert stage.wait("orphans.ended", attempt="q1.1")["seq"] < lost["seq"], "first ended, then recorded"
+    assert reconciliation.reconcile(stage.ws) == []
+
+
+def test_tools_that_outlive_runner_and_agent_are_ended_before_the_slot_is_free(
+    stage: Stage, bystander: subprocess.Popen[bytes]
+) -> None:
+    stage.agent(
+        '(setsid sh -c \'trap "" TERM; echo $$ > "$STAGE/deaf"; while :; do sleep 1; done\' &)\n'
+        "setsid sh -c 'echo $$ > \"$STAGE/tool\"; exec sleep 60' &\n" + UNTIL_GO
+    )
+    stage.start(1)
+    stage.at_work("q1.1")
+    tools = [stage.pid("deaf"), stage.pid("tool")]
+    attempt = stage.state.attempts["q1.1"]
+    runner, agent = attempt.runner, attempt.agent
+    stage.kill(runner)
+    stage.kill(agent)
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert not any(identity.alive(tool) for tool in tools)
+
+
+def test_an_orphan_without_the_mark_that_holds_the_lease_does_not_keep_the_slot_for_ever(stage: Stage) -> None:
+    stage.agent('(env -i "STAGE=$STAGE" setsid sh -c \'echo $$ > "$STAGE/hidden"; exec sleep 60\' &)\n' + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    hidden = stage.pid("hidden")
+    attempt = stage.state.attempts["q1.1"]
+    agent, nonce = attempt.agent, attempt.lease
+    stage.kill(attempt.runner)
+    stage.kill(agent)
+    assert lease.alive(stage.ws.paths.leases, nonce)
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert not identity.alive(hidden)
+
+
+def test_whoever_only_asks_for_the_lease_is_no_part_of_the_attempt(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    attempt = stage.state.attempts["q1.1"]
+    agent = attempt.agent
+    path = stage.ws.paths.lease(attempt.lease)
+    code = "import fcntl, sys; f = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    reader = stage.python(code, path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert reader.stdout is not None and reader.stdout.readline() == b"open\n"
+    stage.kill(attempt.runner)
+    stage.kill(agent)
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reader.poll() is None
+
+
+def test_a_runner_killed_after_the_agent_ended_is_concluded_from_what_it_wrote(stage: Stage) -> None:
+    # Phase C cannot begin: the settings cannot be read. What the waiter wrote is there.
+    stage.agent(UNTIL_GO + COMMIT)
+    stage.start(1)
+    stage.at_work("q1.1")
+    runner = stage.state.attempts["q1.1"].runner
+    assert runner is not None
+    (stage.directory / "config").write_text("nonsense\n")
+    stage.go()
+    stage.until(lambda: not identity.alive(runner))
+    stage.configure()
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert stage.finished("q1") == "completed"
+    assert stage.wait("attempt.succeeded")["data"]["evidence"]["commits"] == 1
+
+
+def test_the_work_of_a_lost_attempt_is_on_a_rescue_branch_and_in_its_worktree(stage: Stage) -> None:
+    stage.agent(
+        'if test "$KUGETSU_ATTEMPT" = q1.1; then printf "new\\n" > untracked; echo changed >> README; fi\n' + UNTIL_GO
+    )
+    stage.start(1)
+    stage.at_work("q1.1")
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    reconciliation.reconcile(stage.ws)
+    branch = stage.wait("attempt.lost")["data"]["rescue"]
+    assert repos.run(stage.repository, "show", f"{branch}:untracked") == "new"
+    assert repos.run(stage.repository, "show", f"{branch}:README") == "sample\nchanged"
+    assert (stage.worktree(1) / "untracked").read_text() == "new\n"
+
+
+def test_a_machine_that_was_restarted_is_told_as_the_reason(stage: Stage) -> None:
+    from kugetsu.domain.decide import attempts, claims, queue
+    from kugetsu.domain.decide.claims import Offer
+    from kugetsu.runtime.facts import claim_facts
+
+    facts = claim_facts(stage.ws.config, "self")
+    elsewhere: identity.Identity = {"boot": "00000000-0000-0000-0000-000000000000", "pid": os.getpid(), "start": 1}
+
+    def claimed(state):  # type: ignore[no-untyped-def]
+        task = queue.enqueue(state, kind="dev", issue=str(stage.ref(1)), message="x", via="start")[0]
+        return claims.start(state, task, Offer("f" * 32, elsewhere), facts)
+
+    stage.ws.log.transact(claimed)
+    stage.ws.log.transact(lambda state: attempts.starting(state, "q1.1", elsewhere))
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert "restarted" in stage.wait("attempt.lost")["data"]["reason"]
+    assert not ended(os.getpid()), "the pid of before the restart is somebody else's now"
+
+
+def test_a_claimer_that_died_leaves_a_claim_that_is_lost_and_tried_again(stage: Stage) -> None:
+    code = (
+        "import os\nfrom kugetsu.refs import parse_ref\nfrom kugetsu.runtime import requests, runner\n"
+        "from kugetsu.runtime.workspace import open_workspace\nrunner.fork = lambda *_: os.kill(os.getpid(), 9)\n"
+        f"requests.start(open_workspace(os.environ, 'x'), parse_ref('{stage.ref(1)}'), 'm')\n"
+    )
+    assert stage.python(code).wait() == -signal.SIGKILL
+    assert stage.state.attempts["q1.1"].state == "claimed"
+    stage.start_daemon()
+    assert stage.finished("q1") == "completed"
+    assert "claimer" in stage.wait("attempt.lost", attempt="q1.1")["data"]["reason"]
+    assert stage.wait("attempt.succeeded", attempt="q1.2")
+
+
+def test_a_lost_daemon_is_recorded_by_the_next_one_who_looks(stage: Stage) -> None:
+    stage.start_daemon()
+    stage.kill_daemon()
+    reconciliation.reconcile(stage.ws)
+    assert stage.wait("daemon.lost")
+    assert stage.state.daemon.state == "lost"
+    assert daemon_control.status(stage.ws).state == "lost"
+    reconciliation.reconcile(stage.ws)
+    assert len(stage.events("daemon.lost")) == 1
+
+
+def test_a_cancelled_attempt_whose_runner_died_is_cancelled_and_not_tried_again(stage: Stage) -> None:
+    from kugetsu.runtime import stopping
+
+    stage.agent("trap '' TERM\n" + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    runner = stage.state.attempts["q1.1"].runner
+    stage.kill(runner)
+    stopping.cancel(stage.ws, "q1")
+    reconciliation.reconcile(stage.ws)
+    assert stage.finished("q1") == "cancelled"
+
+
+def test_two_who_reconcile_at_once_record_one_end(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    code = (
+        "import os\nfrom kugetsu.runtime import reconciliation\n"
+        "from kugetsu.runtime.workspace import open_workspace\n"
+        "reconciliation.reconcile(open_workspace(os.environ, 'x'))\n"
+    )
+    others = [stage.python(code) for _ in range(4)]
+    assert [other.wait() for other in others] == [0] * 4
+    assert len(stage.events("attempt.lost")) == 1
+
+
+def test_marks_of_two_kugetsu_directories_are_never_confused(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    # The same attempt's name elsewhere, as a second kugetsu directory would have it.
+    other = subprocess.Popen(["sleep", "60"], env={**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "e" * 32})
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    reconciliation.reconcile(stage.ws)
+    assert other.poll() is None
+    assert processes.end("e" * 32, 0.0).left == []
+    other.wait()
