@@ -16,8 +16,8 @@ def main(attempt_id: str) -> int:
     """Look at one live attempt. Returns the exit status."""
     import orjson
 
-    from kugetsu.agents import choose
     from kugetsu.agents.protocol import Health, Running
+    from kugetsu.runtime.environments import agent_of
     from kugetsu.runtime.workspace import open_workspace
 
     ws = open_workspace(os.environ, f"checkup {attempt_id}")
@@ -26,7 +26,7 @@ def main(attempt_id: str) -> int:
         return GO_ON
     quiet = float(os.environ.get("KUGETSU_QUIET_SECONDS", "0"))
     folder = ws.paths.run(attempt_id)
-    seen = choose(ws.config.texts()).checkup(
+    seen = agent_of(ws, attempt.kind).checkup(
         Running(
             session=attempt.agent_session,
             output=os.path.join(folder, "output.jsonl"),
@@ -39,9 +39,7 @@ def main(attempt_id: str) -> int:
     verdict = GO_ON
     if seen.health is Health.LIMITED:
         verdict = LIMIT
-    elif seen.health is Health.STUCK or (
-        seen.health in (Health.UNKNOWN, Health.RETRYING) and limit and quiet >= limit
-    ):
+    elif seen.health is Health.STUCK or (seen.health in (Health.UNKNOWN, Health.RETRYING) and limit and quiet >= limit):
         verdict = STALL
     said = {
         "health": str(seen.health),

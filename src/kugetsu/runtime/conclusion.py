@@ -97,11 +97,11 @@ def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -
 
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
     """How the attempt ended, from the process's end, the agent's files, and git."""
-    from kugetsu.agents import choose
     from kugetsu.agents import protocol as agents
+    from kugetsu.runtime.environments import agent_of
 
     folder = ws.paths.run(attempt.id)
-    outcome = choose(ws.config.texts()).outcome(
+    outcome = agent_of(ws, attempt.kind).outcome(
         agents.Ended(
             session=attempt.agent_session or "",
             output=os.path.join(folder, "output.jsonl"),

@@ -93,11 +93,11 @@ def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bo
 
 
 def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> None:
-    from kugetsu.agents import choose
+    from kugetsu.runtime.environments import agent_of
 
     if session.agent_session is None:
         return
-    agent = choose(ws.config.texts())
+    agent = agent_of(ws, "pm" if session.kind == "pm" else "dev")
     if session.agent != agent.name:
         kept.append(f"{session.agent} session {session.agent_session}")
         return

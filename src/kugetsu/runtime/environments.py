@@ -12,7 +12,9 @@ from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.agents.protocol import Agent
     from kugetsu.paths import Paths
+    from kugetsu.runtime.workspace import Workspace
 
 TEMPLATES = {
     "default.env": "# KEY=VALUE lines for the environment of every agent, for example GITEA_TOKEN=…\n",
@@ -34,3 +36,14 @@ def values(paths: Paths, kind: str) -> dict[str, str]:
                 raise BadInput(f"{path} holds secrets and others can read it", hint=f"chmod 600 {path}")
             return found
     return {}
+
+
+def agent_of(ws: Workspace, kind: str = "dev") -> Agent:
+    """The agent of the settings, for tasks of a kind: it sees the environment that its runs see, so that a variable of
+    an env file that moves the agent's data moves it for imports and exports too.
+
+    Raises BadInput as `values` does.
+    """
+    from kugetsu.agents import choose
+
+    return choose(ws.config.texts(), {**ws.environment, **values(ws.paths, kind)})

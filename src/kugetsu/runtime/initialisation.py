@@ -97,10 +97,10 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
 def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
     """The PM session, and the base session of the repository named. An agent that is missing is a note, not an error:
     the directory is usable, and the first start says the same again."""
-    from kugetsu.agents import choose
     from kugetsu.errors import AgentUnavailable
+    from kugetsu.runtime.environments import agent_of
 
-    agent = choose(ws.config.texts())
+    agent = agent_of(ws, "dev")
     try:
         agent.require()
         agent.prepare_home()
@@ -113,7 +113,7 @@ def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: 
         wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]
         _retire(ws, report, wanted)
     for key in wanted:
-        _make(ws, agent, key, report)
+        _make(ws, agent_of(ws, "pm" if key == "pm" else "dev"), key, report)
 
 
 def _hint(problem: KugetsuError) -> str:

@@ -99,14 +99,14 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
 
 def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
     """Prepare, spawn, and record: the agent's pid."""
-    from kugetsu.agents import choose
     from kugetsu.agents.protocol import Turn
     from kugetsu.runtime import preparation, prompting
+    from kugetsu.runtime.environments import agent_of
 
-    agent = choose(ws.config.texts())
+    attempt, task, session = _records(ws, attempt_id)
+    agent = agent_of(ws, task.kind)
     agent.require()
     agent.prepare_home()
-    attempt, task, session = _records(ws, attempt_id)
     if task.kind == "pm":
         preparation.prepare_pm(ws, agent)
     else:
