@@ -199,3 +199,12 @@ def test_an_agent_whose_tools_live_on_does_not_keep_the_slot(stage: Stage) -> No
 
     assert not identity.alive(tool)
     stage.until(lambda: os.listdir(stage.ws.paths.leases) == [])
+
+
+def test_an_agent_is_judged_as_what_it_was_when_the_settings_name_another_by_now(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    stage.configure(KUGETSU_AGENT="opencode")
+    stage.go()
+    assert stage.finished("q1") == "completed"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.agents.outcome import Outcome
+    from kugetsu.agents.protocol import Agent
     from kugetsu.domain.state import Attempt, Session
     from kugetsu.runtime.supervision import Ended
     from kugetsu.runtime.workspace import Workspace
@@ -98,10 +99,9 @@ def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
     """How the attempt ended, from the process's end, the agent's files, and git."""
     from kugetsu.agents import protocol as agents
-    from kugetsu.runtime.environments import agent_of
 
     folder = ws.paths.run(attempt.id)
-    outcome = agent_of(ws, attempt.kind).outcome(
+    outcome = _agent(ws, attempt).outcome(
         agents.Ended(
             session=attempt.agent_session or "",
             output=os.path.join(folder, "output.jsonl"),
@@ -131,6 +131,25 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
     else:
         ending.rescue = keep_work(session, attempt.id)
     return ending
+
+
+def _agent(ws: Workspace, attempt: Attempt) -> Agent:
+    """The agent that worked, also when the settings name another one by now or its env file broke meanwhile: an attempt
+    that has ended must be recorded."""
+    from kugetsu.agents import choose
+    from kugetsu.errors import BadInput
+    from kugetsu.runtime.environments import values
+
+    texts = ws.config.texts()
+    session = ws.state().sessions.get(attempt.session)
+    if session is not None and session.agent is not None:
+        texts["KUGETSU_AGENT"] = session.agent
+    try:
+        secrets = values(ws.paths, attempt.kind)
+    except BadInput as problem:
+        print(problem, file=sys.stderr)
+        secrets = {}
+    return choose(texts, {**ws.environment, **secrets})
 
 
 def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:

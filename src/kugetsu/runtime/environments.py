@@ -30,12 +30,22 @@ def values(paths: Paths, kind: str) -> dict[str, str]:
     """
     for name in (f"{'pm-agent' if kind == 'pm' else kind}.env", "default.env"):
         path = os.path.join(paths.env, name)
-        found = {entry.key: entry.value for entry in parse(read_file(path), path)}
+        found = _read(path)
         if found:
             if os.stat(path).st_mode & 0o077:
                 raise BadInput(f"{path} holds secrets and others can read it", hint=f"chmod 600 {path}")
             return found
     return {}
+
+
+def _read(path: str) -> dict[str, str]:
+    text = read_file(path)
+    try:
+        return {entry.key: entry.value for entry in parse(text, path)}
+    except BadInput as problem:
+        # The parser quotes the line, and this one may hold a secret; neither log nor history may have it.
+        line = problem.message.removeprefix(path + ":").partition(":")[0]
+        raise BadInput(f"{path}:{line}: is not KEY=VALUE", problem.hint) from None
 
 
 def agent_of(ws: Workspace, kind: str = "dev") -> Agent:

@@ -1,0 +1,154 @@
+"""Destroy: refused while work would be lost; forced, it moves the work to a rescue branch first."""
+
+from __future__ import annotations
+
+import pytest
+
+from kugetsu.domain.decide import sessions
+from kugetsu.errors import Conflict, NotFound
+from kugetsu.runtime import destruction, stopping
+from runtime import repos
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+
+def worked(stage: Stage, number: int = 1, script: str = "exit 0") -> str:
+    """An issue on which an agent worked; its session's key."""
+    stage.agent(script)
+    task = stage.start(number).task
+    assert stage.finished(task) == "completed"
+    return str(stage.ref(number))
+
+
+def test_a_clean_session_is_destroyed_and_its_branch_and_history_stay(stage: Stage) -> None:
+    key = worked(stage)
+    path = stage.worktree(1)
+    event = destruction.destroy(stage.ws, key, force=False)
+    assert event["type"] == "session.destroyed"
+    assert not path.exists()
+    assert key not in stage.state.sessions
+    assert "fix/issue-1" in repos.run(stage.repository, "branch", "--list")
+    assert list(stage.ws.log.read_key(key))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo x > untracked", "untracked"),
+        ("echo x >> README", "README"),
+        (COMMIT, "1 commits that no other branch has"),
+    ],
+)
+def test_it_is_refused_while_work_is_nowhere_else_and_says_what(stage: Stage, script: str, reason: str) -> None:
+    key = worked(stage, script=script)
+    head = stage.ws.log.head()
+    with pytest.raises(Conflict) as refused:
+        destruction.destroy(stage.ws, key, force=False)
+    assert reason in refused.value.message
+    assert "--force" in (refused.value.hint or "")
+    assert stage.worktree(1).is_dir()
+    assert stage.ws.log.head() == head
+
+
+def test_it_is_refused_with_and_without_force_while_an_agent_works(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    for force in (False, True):
+        with pytest.raises(Conflict, match=r"q1\.1 works in"):
+            destruction.destroy(stage.ws, str(stage.ref(1)), force=force)
+    assert stage.worktree(1).is_dir()
+    stage.go()
+    assert stage.finished("q1") == "completed"
+
+
+def test_it_is_refused_while_tasks_wait_for_the_session_and_forced_it_cancels_them(stage: Stage) -> None:
+    key = worked(stage)
+    waiting = stage.enqueue(1)
+    with pytest.raises(Conflict, match=f"{waiting} still wait"):
+        destruction.destroy(stage.ws, key, force=False)
+    destruction.destroy(stage.ws, key, force=True)
+    assert stage.state.tasks[waiting].state == "cancelled"
+
+
+def test_it_is_refused_while_a_pull_request_may_be_open(stage: Stage) -> None:
+    key = worked(stage)
+    stage.ws.log.transact(lambda state: sessions.set_pr(state, key, "https://git.example.com/a/b/pulls/1"))
+    with pytest.raises(Conflict, match="pull request"):
+        destruction.destroy(stage.ws, key, force=False)
+    stage.configure(WORKTREE_CHECK_PR_STATUS="false")
+    destruction.destroy(stage.ws, key, force=False)
+
+
+def test_forced_it_moves_every_byte_to_a_rescue_branch(stage: Stage) -> None:
+    key = worked(stage, script=COMMIT + "echo x > untracked; echo changed >> README")
+    event = destruction.destroy(stage.ws, key, force=True)
+    branch = event["data"]["rescue"]
+    shown = repos.run(stage.repository, "ls-tree", "-r", "--name-only", branch).split()
+    assert {"work", "untracked", "README"} <= set(shown)
+    assert repos.run(stage.repository, "show", f"{branch}:README") == "sample\nchanged"
+
+
+def test_an_issue_with_a_similar_name_is_not_touched(stage: Stage) -> None:
+    first = worked(stage, 1, "echo x > untracked")
+    worked(stage, 11, "echo x > untracked")
+    worked(stage, 111, "echo x > untracked")
+    destruction.destroy(stage.ws, first, force=True)
+    for number in (11, 111):
+        assert (stage.worktree(number) / "untracked").read_text() == "x\n"
+        assert stage.state.sessions[str(stage.ref(number))].state == "idle"
+
+
+def test_after_it_a_new_start_works_and_the_counters_go_on(stage: Stage) -> None:
+    stage.configure(MAX_ATTEMPTS="1")
+    stage.agent('echo \'{"tokens": 100, "cost": 0.5}\'; exit 1')
+    stage.start(1)
+    stage.finished("q1")
+    destruction.destroy(stage.ws, str(stage.ref(1)), force=True)
+    worked(stage)
+    session = stage.state.sessions[str(stage.ref(1))]
+    assert (session.attempts, session.tokens, session.cost) == (2, 100, 0.5)
+
+
+def test_a_worktree_that_is_gone_already_does_not_stand_in_the_way(stage: Stage) -> None:
+    import shutil
+
+    key = worked(stage)
+    shutil.rmtree(stage.worktree(1))
+    assert destruction.destroy(stage.ws, key, force=False)["type"] == "session.destroyed"
+    worked(stage)
+
+
+def test_one_that_could_not_be_removed_stays_usable(stage: Stage) -> None:
+    key = worked(stage)
+    hidden = stage.root / "hidden"
+    stage.repository.rename(hidden)
+    with pytest.raises(Exception, match=str(stage.repository)):
+        destruction.destroy(stage.ws, key, force=True)
+    hidden.rename(stage.repository)
+    assert stage.state.sessions[key].destroying == 0
+    worked(stage)
+
+
+def test_one_that_was_killed_half_way_is_finished_by_the_next(stage: Stage) -> None:
+    key = worked(stage)
+    stage.ws.log.transact(lambda state: sessions.destroying(state, key, False, "destroy"))
+    with pytest.raises(Conflict, match="being destroyed"):
+        stage.start(1)
+    destruction.destroy(stage.ws, key, force=False)
+    worked(stage)
+
+
+def test_what_is_not_there_cannot_be_destroyed(stage: Stage) -> None:
+    with pytest.raises(NotFound):
+        destruction.destroy(stage.ws, str(stage.ref(9)), force=True)
+
+
+def test_after_a_cancel_it_goes(stage: Stage) -> None:
+    stage.agent("sleep 60")
+    stage.start(1)
+    stage.wait("attempt.running")
+    stopping.cancel(stage.ws, "q1")
+    stage.finished("q1")
+    destruction.destroy(stage.ws, str(stage.ref(1)), force=False)

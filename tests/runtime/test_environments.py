@@ -1,0 +1,91 @@
+"""The environment files of agents: they reach the agent, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from kugetsu.errors import BadInput
+from kugetsu.runtime import environments
+from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+SECRET = "s3cret-7f2a9c"
+
+
+def write(stage: Stage, name: str, text: str, mode: int = 0o600) -> None:
+    path = stage.directory / "env" / name
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def test_values_reach_the_agent_and_neither_the_log_nor_any_argument_list(stage: Stage) -> None:
+    from pathlib import Path
+
+    write(stage, "default.env", f"GITEA_TOKEN={SECRET}\n")
+    stage.agent('echo "$GITEA_TOKEN" > "$STAGE/got"\n' + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    assert stage.file("got").strip() == SECRET
+    attempt = stage.state.attempts["q1.1"]
+    assert attempt.runner is not None and attempt.agent is not None
+    for pid in (attempt.runner["pid"], attempt.agent["pid"]):
+        assert SECRET.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert SECRET.encode() not in Path(f"/proc/{attempt.runner['pid']}/environ").read_bytes()
+    stage.go()
+    stage.finished("q1")
+    for path in stage.directory.rglob("*"):
+        if path.is_file() and path.parent.name != "env":
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_the_file_of_the_kind_of_agent_replaces_the_default_one(stage: Stage) -> None:
+    write(stage, "default.env", "A=default\nB=default\n")
+    write(stage, "dev.env", "A=dev\n")
+    assert environments.values(stage.ws.paths, "dev") == {"A": "dev"}
+    assert environments.values(stage.ws.paths, "pm") == {"A": "default", "B": "default"}
+
+
+def test_nothing_in_it_is_executed(stage: Stage) -> None:
+    write(stage, "default.env", 'A="$(touch $STAGE/executed)"\n')
+    stage.agent('echo "$A" > "$STAGE/got"')
+    stage.start(1)
+    stage.finished("q1")
+    assert stage.file("got").strip() == "$(touch $STAGE/executed)"
+    assert not (stage.folder / "executed").exists()
+
+
+def test_it_cannot_override_kugetsus_own_marks(stage: Stage) -> None:
+    write(stage, "default.env", "KUGETSU_LEASE=stolen\nKUGETSU_ATTEMPT=q9.9\nKUGETSU_DIR=/elsewhere\n")
+    stage.agent('echo "$KUGETSU_ATTEMPT $KUGETSU_DIR" > "$STAGE/got"; test "$KUGETSU_LEASE" != stolen')
+    stage.start(1)
+    assert stage.finished("q1") == "completed"
+    assert stage.file("got").split() == ["q1.1", str(stage.directory)]
+
+
+def test_one_that_others_can_read_is_refused_with_the_remedy_and_the_task_says_so(stage: Stage) -> None:
+    write(stage, "default.env", f"GITEA_TOKEN={SECRET}\n", mode=0o644)
+    with pytest.raises(BadInput) as refused:
+        environments.values(stage.ws.paths, "dev")
+    assert "chmod 600" in (refused.value.hint or "")
+    assert stage.start(1).state == "failed"
+    assert stage.finished("q1") == "error"
+    assert "chmod 600" in (stage.state.tasks["q1"].reason or "")
+
+
+def test_a_line_that_is_nonsense_is_refused_with_its_place_and_without_its_value(stage: Stage) -> None:
+    write(stage, "default.env", f"GOOD=1\nexport export {SECRET}\n")
+    with pytest.raises(BadInput, match=r"default\.env:2"):
+        environments.values(stage.ws.paths, "dev")
+    assert stage.start(1).state == "failed"
+    assert SECRET.encode() not in (stage.directory / "runs" / "q1.1" / "runner.log").read_bytes()
+    assert all(SECRET not in str(event) for event in stage.events())
+
+
+def test_a_file_that_breaks_while_an_agent_works_does_not_keep_it_from_being_concluded(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    write(stage, "default.env", "nonsense\n")
+    stage.go()
+    assert stage.finished("q1") == "completed"
