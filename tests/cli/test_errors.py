@@ -110,3 +110,21 @@ def test_output_to_a_full_disk_is_an_error(kugetsu, story):
 def test_no_colour_is_written_where_there_is_no_terminal(kugetsu, parked):
     for words in (("status",), ("history", "q1"), ("why", "q1"), ("queue", "list"), ("list",), ("--help",)):
         assert "\x1b" not in kugetsu(*words).out
+
+
+def test_sigterm_ends_a_command_that_follows_by_that_signal(kugetsu, story):
+    process = kugetsu.popen("history", "--all", "-f")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == -15 and err == b""
+
+
+def test_ctrl_c_is_130_and_quiet(kugetsu, story):
+    process = kugetsu.popen("history", "--all", "-f")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(2)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and err == b""

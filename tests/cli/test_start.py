@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 REF = "example.com/o/r#1"
 
 
@@ -51,6 +53,7 @@ def test_cancel_stops_the_agent_and_wait_says_so(ready):
     assert ready("why", "q1").out.startswith("q1 was cancelled")
 
 
+@pytest.mark.parametrize("words", [[], [REF], ["nonsense", "x"], [REF, "--pr", "nope", "x"]])
 def test_bad_input_changes_nothing(ready, words):
     before = ready("log", "stats", "--json").json["events"]
     shown = ready("start", *words)

@@ -80,6 +80,12 @@ def test_a_broken_session_and_a_refused_event_want_a_look(kugetsu, story):
     assert "q77" in found["log"]["text"] and found["log"]["command"] == "kugetsu log verify"
 
 
+def test_a_setting_that_is_none_wants_a_look(kugetsu, story):
+    (kugetsu.root / "config").write_text("MAX_CONCURENT_AGENTS=9\n")
+    found = {entry["subject"]: entry for entry in kugetsu("status", "--json").json["attention"]}
+    assert "did you mean MAX_CONCURRENT_AGENTS?" in found["config"]["text"]
+
+
 def test_a_task_that_was_held_long_wants_a_look(kugetsu, story):
     story.daemon()
     story.at("09:00:00").enqueue("one", issue="github.com/a/b#1")

@@ -130,9 +130,7 @@ class Parser:
 
     def read_fully(self, argv: Sequence[str]) -> dict[str, Any]:
         """The values by argparse. Raises BadInput; SystemExit after printing help."""
-        built = self.build()
-        args = built.parse_args(argv) if self.words_dest is None else built.parse_intermixed_args(argv)
-        return vars(args)
+        return vars(self.build().parse_intermixed_args(argv))
 
     def print_help(self) -> None:
         """Print the command's help."""

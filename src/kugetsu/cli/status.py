@@ -55,6 +55,7 @@ def collect(ws: Workspace) -> StatusData:
         alive=lambda attempt: liveness.of(ws.paths, attempt),
         daemon_alive=daemon_alive,
         progress=lambda attempt: progress(ws, state, attempt),
+        warnings=ws.config.warnings(),
     )
     return view.collect(state, ws.paths.root, now, probes)
 

@@ -82,19 +82,21 @@ _FOR_ALL = ("daemon", "slots", "memory", "stagger")
 
 
 class Probes:
-    """What the log cannot know: which processes live, and what the agents do."""
+    """What the log cannot know: which processes live, what the agents do, what is odd about the settings."""
 
-    __slots__ = ("alive", "daemon_alive", "progress")
+    __slots__ = ("alive", "daemon_alive", "progress", "warnings")
 
     def __init__(
         self,
         alive: Callable[[Attempt], bool],
         daemon_alive: bool,
         progress: Callable[[Attempt], Progress | None],
+        warnings: list[str],
     ) -> None:
         self.alive = alive
         self.daemon_alive = daemon_alive
         self.progress = progress
+        self.warnings = warnings
 
 
 def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes) -> StatusData:
@@ -102,6 +104,8 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes) -> 
     live = sorted(state.attempts.values(), key=lambda attempt: (attempt.slot or 1 << 30, attempt.claimed))
     agents = [_agent(attempt, probes) for attempt in live]
     daemon = daemon_data(state, probes.daemon_alive)
+    waiting = state.waiting()
+    attention = [_look("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
     return {
         "initialised": bool(state.initialised),
         "directory": directory,
@@ -112,8 +116,8 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes) -> 
         "live": sum(attempt.kind == "dev" for attempt in live),
         "agents": agents,
         "queue": queue.counts(state),
-        "next": next_dispatch(state, facts),
-        "attention": _attention(state, agents, daemon, facts),
+        "next": next_dispatch(state, waiting, facts),
+        "attention": attention + _attention(state, agents, daemon, waiting, facts),
     }
 
 
@@ -146,11 +150,11 @@ def daemon_data(state: State, alive: bool) -> DaemonData:
     }
 
 
-def next_dispatch(state: State, facts: ClaimFacts) -> NextData:
+def next_dispatch(state: State, waiting: list[Task], facts: ClaimFacts) -> NextData:
     """Which task starts next, and when: asked of the very gates that the dispatcher asks."""
     soonest: tuple[str, Task, gates.Verdict] | None = None
     first: tuple[Task, gates.Verdict] | None = None
-    for task in state.waiting()[:LOOKED_AT]:
+    for task in waiting[:LOOKED_AT]:
         closed = gates.first_closed(state, task, facts)
         if closed is None:
             return {"task": task.id, "gate": None, "reason": "now", "until": None}
@@ -173,15 +177,17 @@ def _next(task: Task, closed: gates.Verdict) -> NextData:
 # --- what wants a look ------------------------------------------------------------------------------------------
 
 
-def _attention(state: State, agents: list[AgentData], daemon: DaemonData, facts: ClaimFacts) -> list[Attention]:
+def _attention(
+    state: State, agents: list[AgentData], daemon: DaemonData, waiting: list[Task], facts: ClaimFacts
+) -> list[Attention]:
     found: list[Attention] = []
     if state.violations_seen:
         said = f"{times.counted(state.violations_seen, 'event')} that the machines refuse, first {_first(state)}"
         found.append(_look("log", "violated", said, "kugetsu log verify"))
     if daemon["state"] == "lost":
         found.append(_look("daemon", "lost", "it ended without a word", "kugetsu queue-daemon start"))
-    elif daemon["state"] == "stopped" and state.waiting():
-        count = times.counted(len(state.waiting()), "task")
+    elif daemon["state"] == "stopped" and waiting:
+        count = times.counted(len(waiting), "task")
         found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
     for agent in agents:
         if not agent["alive"]:
@@ -189,7 +195,7 @@ def _attention(state: State, agents: list[AgentData], daemon: DaemonData, facts:
             found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
     found += _broken_sessions(state)
     found += _errors(state)
-    return found + _held(state, facts)
+    return found + _held(state, waiting, facts)
 
 
 def _look(subject: str, state: str, text: str, command: str) -> Attention:
@@ -217,10 +223,10 @@ def _errors(state: State) -> list[Attention]:
     return found
 
 
-def _held(state: State, facts: ClaimFacts) -> list[Attention]:
+def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
     """Tasks that wait long for something that does not end by itself; that slots are full is no such thing."""
     found: list[Attention] = []
-    for task in state.waiting()[:LOOKED_AT]:
+    for task in waiting[:LOOKED_AT]:
         if times.since(task.changed_at, facts["now"]) < HELD_LONG:
             continue
         closed = gates.first_closed(state, task, facts)

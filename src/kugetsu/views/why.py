@@ -96,7 +96,7 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
     shown = _open_lines([line(gate["reason"]) for gate in gates if gate["open"]], screen)
     rows = []
     for number, gate in enumerate(closed):
-        until = f"until {times.moment(gate['until'], screen.now)}" if gate["until"] else ""
+        until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
         event = f"event {gate['rests_on']}" if gate["rests_on"] else ""
         lift = f"lift: {gate['lift']}" if gate["lift"] else ""
         reason = line(gate["reason"])

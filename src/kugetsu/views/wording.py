@@ -160,7 +160,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "kugetsu.initialised": lambda data: f"kugetsu {data['kugetsu']}, agent {data['agent']}",
     "repository.registered": _registered,
     "setting.changed": _setting,
-    "session.requested": lambda _: "a session is wanted",
+    "session.requested": lambda data: f"{data['kind']} session wanted",
     "session.preparing": _preparing,
     "session.prepared": _prepared,
     "session.broken": lambda data: data["reason"],

@@ -1,0 +1,34 @@
+"""Every kind of event is told in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from kugetsu.domain.events import CATALOGUE
+from kugetsu.views import wording
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_every_kind_has_words(kind):
+    assert kind in wording._TELL
+
+
+@pytest.mark.parametrize("kind", [*CATALOGUE, "of.tomorrow"])
+def test_an_event_that_lacks_what_its_kind_needs_is_shown_by_its_data(kind):
+    assert "odd" in wording.words({"type": kind, "data": {"thing": "odd \x1b[2J"}})
+    assert "\x1b" not in wording.words({"type": kind, "data": {"thing": "odd \x1b[2J"}})
+
+
+@pytest.mark.parametrize(
+    ("command", "who", "verb"),
+    [
+        ("kugetsu queue enqueue a/b#1 fix it", "cli", "kugetsu queue enqueue …"),
+        ("kugetsu start --debug a/b#1 x", "cli", "kugetsu start …"),
+        ("kugetsu start fix it", "cli", "kugetsu start …"),
+        ("kugetsu status", "cli", "kugetsu status"),
+        ("kugetsu queue-daemon run", "daemon", "kugetsu queue-daemon run"),
+        ("runner q1.1", "runner", "runner …"),
+    ],
+)
+def test_who_wrote_an_event(command, who, verb):
+    assert (wording.who({"cmd": command}), wording.verb({"cmd": command})) == (who, verb)
