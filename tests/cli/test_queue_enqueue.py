@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 REF = "shoko/kugetsu#14"
@@ -110,10 +113,30 @@ def test_quiet_means_no_talk(kugetsu, story):
 
 
 def test_a_number_alone_is_the_issue_of_the_clone_one_stands_in(kugetsu, story):
-    import subprocess
 
     subprocess.run(["git", "init", "-q", str(kugetsu.work)], check=True)
     subprocess.run(
         ["git", "-C", str(kugetsu.work), "remote", "add", "origin", "git@github.com:Shoko/Kugetsu.git"], check=True
     )
     assert kugetsu("queue", "enqueue", "#14", "x", "--json").json["issue"] == "github.com/shoko/kugetsu#14"
+
+
+def test_a_full_disk_is_an_error_and_nothing_is_lost(kugetsu, story):
+    story.enqueue("kept")
+    before = story.log.head()
+    limited = [sys.executable, "-c", LIMITED, "queue", "enqueue", REF, "-"]
+    done = subprocess.run(limited, input=b"x" * 9000, capture_output=True, env=kugetsu.environment, check=False)
+    assert done.returncode == 1 and b"hint: " in done.stderr and b"Traceback" not in done.stderr
+    assert kugetsu("log", "verify", "--json").json["head"]["seq"] == before.seq
+    assert kugetsu("queue", "enqueue", REF, "again").code == 0
+
+
+#: The command under a limit of 4 KiB a file.
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.argv[0] = "kugetsu"
+from kugetsu.cli.main import main
+sys.exit(main())
+"""

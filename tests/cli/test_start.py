@@ -64,3 +64,22 @@ def test_bad_input_changes_nothing(ready, words):
 def test_before_init_start_says_so(kugetsu):
     shown = kugetsu("start", REF, "x")
     assert shown.code == 1 and "hint: kugetsu init" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("ref", "more", "said"),
+    [
+        ("example.invalid/o/r#1", {}, "example.invalid"),
+        (REF, {"KUGETSU_AGENT": "opencode", "KUGETSU_OPENCODE": "/not/there"}, "/not/there"),
+        (REF, {"KUGETSU_AGENT_COMMAND": "/not/there --x"}, "/not/there"),
+        (REF, {"KUGETSU_AGENT_COMMAND": ""}, "KUGETSU_AGENT_COMMAND"),
+        (REF, {"PATH": "/not/there", "KUGETSU_AGENT_COMMAND": "/bin/true"}, "git"),
+    ],
+    ids=["no repository", "no opencode", "no agent program", "no agent command", "no git"],
+)
+def test_what_is_missing_is_named_and_the_slot_is_free_again(ready, ref, more, said):
+    shown = ready("start", ref, "x", **more)
+    assert shown.code == 1 and said in shown.out + shown.err, shown
+    assert "Traceback" not in shown.err
+    data = ready("status", "--json").json
+    assert data["agents"] == []

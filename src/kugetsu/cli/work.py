@@ -149,6 +149,7 @@ def _say_how_to_follow(call: Call, data: dict[str, Any]) -> None:
 
 def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
     """Tell how the task ended; the exit status says it too."""
+    from kugetsu.views.text import line
     from kugetsu.views.wording import words
 
     kind = final["type"]
@@ -160,11 +161,11 @@ def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
         "task.retried": "pending",
     }[kind]
     status = OUTCOMES[kind]
-    reason = words(final)
+    reason = final["data"]["reason"] if kind == "task.retried" else words(final)
     if call.json:
         call.show({**data, "state": state, "reason": reason, "event": final["seq"], "exit_code": status}, [])
         return status
-    print(f"{final['task']} {_verb(kind)}: {reason}")
+    print(f"{final['task']} {_verb(kind)}: {line(reason)}")
     if status:
         call.say(f"why: kugetsu why {final['task']}        story: kugetsu history {final['task']}")
     if kind == "task.retried":

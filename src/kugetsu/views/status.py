@@ -284,7 +284,7 @@ def _when(data: StatusData) -> str:
     if coming["gate"] == "daemon":
         return f"{coming['task']} when the daemon runs"
     if coming["until"] is not None:
-        return f"{coming['task']} {times.ahead(coming['until'], data['now'])}"
+        return f"{coming['task']} at {times.ahead(coming['until'], data['now'])}"
     return f"{coming['task']}: {coming['reason']}"
 
 
