@@ -1,0 +1,80 @@
+"""Many processes at one moment: exactly as many as there are slots win, and the others change nothing."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import pytest
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime import requests
+from kugetsu.runtime.workspace import open_workspace
+from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+
+def race(stage: Stage, numbers: list[int]) -> list[str]:
+    """Fork a process for each number, release all at once, each starts on its issue: what each of them met."""
+    barrier_read, barrier_write = os.pipe()
+    answers_read, answers_write = os.pipe()
+    stage.ws.close()
+    children = []
+    for number in numbers:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(barrier_write)
+                os.read(barrier_read, 1)  # end of file: the parent has let go
+                os.write(answers_write, f"{attempt_of(stage, number)}\n".encode())
+            finally:
+                os._exit(0)
+        children.append(child)
+    os.close(barrier_read)
+    os.close(answers_write)
+    os.close(barrier_write)
+    with os.fdopen(answers_read) as answers:
+        for child in children:
+            os.waitpid(child, 0)
+        # Runners hold no copy of the pipe: they closed what they were passed down, or were executed anew.
+        return answers.read().split("\n")[:-1]
+
+
+def attempt_of(stage: Stage, number: int) -> str:
+    try:
+        started = requests.start(open_workspace(os.environ, "racer"), stage.ref(number), "race")
+    except KugetsuError as problem:
+        return problem.code
+    except BaseException:  # noqa: BLE001  whatever it is, the test must hear of it
+        traceback.print_exc()
+        return "failed"
+    return f"{started.state} {started.attempt}"
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_64_processes_for_a_few_slots_give_exactly_that_many_agents(stage: Stage, slots: int) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS=str(slots))
+    stage.agent(UNTIL_GO)
+    answers = race(stage, list(range(1, 65)))
+    assert len(answers) == 64
+    assert answers.count("cap_reached") == 64 - slots, answers
+    won = sorted(answer for answer in answers if answer.startswith("running"))
+    assert won == [f"running q{number}.1" for number in range(1, slots + 1)]
+    assert sorted(attempt.slot or 0 for attempt in stage.state.attempts.values()) == list(range(1, slots + 1))
+    assert len(stage.events("task.queued")) == slots, "who was refused has appended nothing"
+    assert len(stage.events("attempt.claimed")) == slots
+    assert len(os.listdir(stage.ws.paths.leases)) == slots
+    stage.go()
+    stage.until(lambda: not stage.state.attempts)
+
+
+def test_16_processes_for_one_issue_give_exactly_one_agent(stage: Stage) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="8")
+    stage.agent(UNTIL_GO)
+    answers = race(stage, [1] * 16)
+    assert answers.count("running q1.1") == 1
+    assert answers.count("conflict") == 15, answers
+    assert len(stage.events("task.queued")) == 1
+    stage.go()
+    assert stage.finished("q1") == "completed"

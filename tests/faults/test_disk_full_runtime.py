@@ -1,0 +1,135 @@
+"""A full disk: commands fail and say so, what runs is recorded once there is space, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kugetsu.errors import KugetsuError, LogWriteFailed
+from kugetsu.runtime import reconciliation, stopping
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+
+def log_bytes(stage: Stage) -> int:
+    return max(path.stat().st_size for path in (stage.directory / "log").glob("*.jsonl"))
+
+
+@contextmanager
+def no_file_grows_beyond(pid: int, size: int) -> Iterator[None]:
+    """As on a full disk: what a process (0: this one) and its children write beyond ``size`` bytes fails."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        if os.path.isdir(f"/proc/{pid or 'self'}"):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_commands_fail_with_the_remedy_and_change_nothing(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    head, leases = stage.ws.log.head(), sorted(os.listdir(stage.ws.paths.leases))
+    with no_file_grows_beyond(0, log_bytes(stage)):
+        for command in (lambda: stage.start(2), lambda: stage.enqueue(2), lambda: stopping.cancel(stage.ws, "q1")):
+            with pytest.raises(LogWriteFailed) as refused:
+                command()
+            assert refused.value.hint
+    assert stage.ws.log.head() == head
+    assert sorted(os.listdir(stage.ws.paths.leases)) == leases
+    stage.go()
+    assert stage.finished("q1") == "completed"
+    assert stage.start(2).state == "running"
+    assert stage.finished("q2") == "completed"
+
+
+def test_an_attempt_that_ends_on_a_full_disk_is_recorded_once_there_is_space(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    runner = stage.state.attempts["q1.1"].runner
+    assert runner is not None
+    head = stage.ws.log.head().seq
+    with no_file_grows_beyond(runner["pid"], log_bytes(stage)):
+        stage.go()
+        ended = stage.directory / "runs" / "q1.1" / "ended"
+        stage.until(ended.exists)
+        assert not stage.ws.log.wait(head, 1.5)
+        assert "q1.1" in stage.state.attempts, "its slot is held as long as its end is not recorded"
+    assert stage.finished("q1") == "completed"
+
+
+def test_reconciling_on_a_full_disk_fails_at_once_and_succeeds_later(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    with no_file_grows_beyond(0, log_bytes(stage)), pytest.raises(LogWriteFailed):
+        reconciliation.reconcile(stage.ws)
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+
+
+def test_a_daemon_on_a_full_disk_does_not_spin_and_goes_on_when_there_is_space(stage: Stage) -> None:
+    pid = stage.start_daemon()
+    with no_file_grows_beyond(pid, log_bytes(stage)):
+        tasks = [stage.enqueue(number) for number in (1, 2)]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        assert not stage.ws.log.wait(stage.ws.log.head().seq, 3.0)
+        later = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        assert sum(map(int, later[11:13])) - sum(map(int, fields[11:13])) < 100
+        assert [stage.state.tasks[task].state for task in tasks] == ["pending", "pending"]
+    assert [stage.finished(task) for task in tasks] == ["completed", "completed"]
+
+
+@pytest.fixture
+def tiny_disk(bare_stage: Stage) -> Iterator[Stage]:
+    """KUGETSU_DIR on a disk of its own of 2 MB."""
+    bare_stage.directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "kugetsu-test", str(bare_stage.directory)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("may not mount a tmpfs")
+    try:
+        bare_stage.set_up()
+        yield bare_stage
+        bare_stage.check()
+        bare_stage.clean_up()
+    finally:
+        subprocess.run(["umount", "-l", str(bare_stage.directory)], check=True)
+
+
+def test_a_disk_that_fills_up_and_is_freed_again_loses_nothing(tiny_disk: Stage) -> None:
+    stage = tiny_disk
+    stage.agent(UNTIL_GO + 'cd "$STAGE" && exit 0\n')
+    stage.start_daemon()
+    first = stage.enqueue(1)
+    stage.at_work(f"{first}.1")
+    second = stage.enqueue(2)
+    stage.at_work(f"{second}.1")
+    ballast = stage.directory / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 512)
+        except OSError:
+            pass  # full
+    with pytest.raises(KugetsuError) as refused:
+        for number in range(3, 60):  # what is left of the last block may take a few
+            stage.enqueue(number, "x" * 200)
+    assert "space" in f"{refused.value.message} {refused.value.hint}"
+    stage.go()
+    for task in (first, second):
+        stage.until((stage.directory / "runs" / f"{task}.1").is_dir)
+    assert not stage.ws.log.wait(stage.ws.log.head().seq, 1.0)
+    ballast.unlink()
+    assert [stage.finished(task) for task in (first, second)] == ["completed", "completed"]
+    stage.agent(COMMIT)
+    stage.until(lambda: not stage.state.waiting() and not stage.state.attempts)
