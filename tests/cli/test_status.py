@@ -145,3 +145,15 @@ def _output(kugetsu, attempt: str, raw: bytes) -> None:
     folder = kugetsu.root / "runs" / attempt
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "output.jsonl").write_bytes(raw)
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_it_wants_none(kugetsu, story, no_color, coloured):
+    story.daemon()
+    master, slave = pty.openpty()
+    environment = {**kugetsu.environment, "NO_COLOR": no_color, "TERM": "xterm"}
+    subprocess.run([sys.executable, "-m", "kugetsu", "status"], stdout=slave, stderr=slave, env=environment, check=True)
+    os.close(slave)
+    seen = os.read(master, 65536)
+    os.close(master)
+    assert (b"\x1b[32mrunning" in seen) is coloured and b"daemon" in seen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.views import times
 from kugetsu.views.text import Column, line, table
 
@@ -172,8 +171,3 @@ def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     cost = f", cost {figures['cost']:.2f}" if figures["cost"] else ""
     lines.append(f"the {times.counted(figures['listed'], 'task')} still listed took {spent}{cost}")
     return lines
-
-
-def finished(task: TaskData) -> bool:
-    """Whether nothing more happens to the task by itself."""
-    return task["state"] in FINISHED_TASK
