@@ -48,7 +48,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     prepare: dict[str, Callable[[str], object]] = {
         APPEND: _set_up,
         TRANSACT: _set_up,
-        RAW: lambda place: None,
+        RAW: lambda _: None,
         "SQLite WAL FULL": _set_up_sqlite,
     }
     for writers in sizes.writers:

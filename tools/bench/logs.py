@@ -43,7 +43,7 @@ def _without_start(report: Report, sizes: Sizes, places: dict[str, str]) -> None
     in_ms = {kind: [1000 * value for value in values] for kind, values in taken.items()}
     what = f"its events alone, {sizes.large:,} events"
     reference = f"{sizes.middle:,} events"
-    report.add("flat", what, in_ms["large"], "ms", reference=reference, against=in_ms["small"], limit=1.2)
+    report.add("flat", what, in_ms["large"], "ms", reference=reference, against=in_ms["small"])
 
 
 def _read_history(directory: str) -> float:

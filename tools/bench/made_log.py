@@ -29,7 +29,7 @@ Transaction = list[Draft]
 
 
 def issue(number: int) -> str:
-    """The reference of the log's issue ``number``, counted from 0; 0 is in every log, with all its events at the start."""
+    """The reference of the log's issue ``number``, from 0 on; all of issue 0 stands at the start of every log."""
     return f"{REPOSITORY}#{number + 1}"
 
 

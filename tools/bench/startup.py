@@ -1,4 +1,4 @@
-"""What a command costs: kugetsu's start-up beside `python -c pass` and beside a bash script that calls python3 thrice."""
+"""What a command costs: kugetsu's start-up beside `python -c pass`, and beside bash that calls python3 three times."""
 
 from __future__ import annotations
 
