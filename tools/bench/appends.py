@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 from bench.report import Report, Sizes
 from kugetsu import clock
@@ -80,7 +81,7 @@ def _add_rows(
     what = f"{writers} writer{'s' if writers > 1 else ''}, /s"
     limit = 0.8 if writers == 1 else 1.5
     for kind in rates:
-        limits = {"limit": limit, "at_least": True} if kind == APPEND else {}
+        limits: dict[str, Any] = {"limit": limit, "at_least": True} if kind == APPEND else {}
         against = None if kind == RAW else rates[RAW]
         report.add(
             "appends",
@@ -95,8 +96,8 @@ def _add_rows(
     if writers == 1:
         return
     for kind in rates:
-        limits = {"limit": 3.0, "absolute": True} if kind in (APPEND, TRANSACT) else {}
-        report.add("fairness", f"{writers} writers, slowest writer: {kind}", least[kind], "× fair", **limits)
+        bounds: dict[str, Any] = {"limit": 3.0, "absolute": True} if kind in (APPEND, TRANSACT) else {}
+        report.add("fairness", f"{writers} writers, slowest writer: {kind}", least[kind], "× fair", **bounds)
         report.add("fairness", f"{writers} writers, longest one wait: {kind}", longest[kind], "× fair")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from kugetsu import clock
 from kugetsu.domain.draft import Draft
@@ -93,8 +94,8 @@ def _life() -> Iterator[Transaction]:
         for turn in range(TASKS_OF_AN_ISSUE):
             task += 1
             yield from _task(ref, task, first=turn == 0)
-        data = {"worktree": _worktree(ref), "branch": None, "rescue": None, "kept": []}
-        about = {"issue": ref, "session": ref}
+        data: dict[str, Any] = {"worktree": _worktree(ref), "branch": None, "rescue": None, "kept": []}
+        about: dict[str, Any] = {"issue": ref, "session": ref}
         yield [Draft("session.destroying", {"force": False, "reason": "kugetsu destroy"}, **about)]
         yield [Draft("session.destroyed", data, **about)]
         number += 1
@@ -103,7 +104,7 @@ def _life() -> Iterator[Transaction]:
 def _task(ref: str, number: int, *, first: bool) -> Iterator[Transaction]:
     fate = FATES[number % len(FATES)]
     task = f"q{number}"
-    about = {"issue": ref, "task": task}
+    about: dict[str, Any] = {"issue": ref, "task": task}
     message = f"implement feature {number}, with tests, as the issue asks; look at what was tried before"
     queued = {
         "kind": "dev",
@@ -133,7 +134,7 @@ def _task(ref: str, number: int, *, first: bool) -> Iterator[Transaction]:
 
 def _attempt(ref: str, task: str, number: int, *, first: bool) -> Iterator[Transaction]:
     attempt = f"{task}.{number}"
-    about = {"issue": ref, "task": task, "attempt": attempt, "session": ref, "cause": 1}
+    about: dict[str, Any] = {"issue": ref, "task": task, "attempt": attempt, "session": ref, "cause": 1}
     claimed = {
         "number": number,
         "kind": "dev",
@@ -142,7 +143,7 @@ def _attempt(ref: str, task: str, number: int, *, first: bool) -> Iterator[Trans
         "claimer": _identity(3760),
         "live": [],
     }
-    wanted = {"kind": "issue", "repository": REPOSITORY}
+    wanted: dict[str, Any] = {"kind": "issue", "repository": REPOSITORY}
     request = [Draft("session.requested", wanted, issue=ref, task=task, session=ref, cause=1)] if first else []
     yield [*request, Draft("attempt.claimed", claimed, facts=_facts(), **about)]
     yield [Draft("attempt.starting", {"runner": _identity(4121)}, **about)]
@@ -158,9 +159,20 @@ def _attempt(ref: str, task: str, number: int, *, first: bool) -> Iterator[Trans
 
 
 def _prepare(session: str, task: str | None, attempt: str | None) -> Iterator[Transaction]:
-    about = {"issue": session if task else None, "task": task, "attempt": attempt, "session": session, "cause": 1}
+    about: dict[str, Any] = {
+        "issue": session if task else None,
+        "task": task,
+        "attempt": attempt,
+        "session": session,
+        "cause": 1,
+    }
     branch = "fix/issue-14" if task else None
-    wanted = {"repository": REPOSITORY, "source": "/home/user/kugetsu", "branch": branch, "agent": "opencode"}
+    wanted: dict[str, Any] = {
+        "repository": REPOSITORY,
+        "source": "/home/user/kugetsu",
+        "branch": branch,
+        "agent": "opencode",
+    }
     yield [Draft("session.preparing", wanted, **about)]
     made = {
         **wanted,
@@ -177,7 +189,7 @@ def _prepare(session: str, task: str | None, attempt: str | None) -> Iterator[Tr
 
 def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
     attempt = f"{task}.{number}"
-    about = {"issue": ref, "task": task, "attempt": attempt}
+    about: dict[str, Any] = {"issue": ref, "task": task, "attempt": attempt}
     done = fate == "done"
     reason = {"done": "2 commits, pushed", "retry": "exit 1", "park": "usage limit, resets 12:00"}[fate]
     evidence = {"ahead": 2, "branch": "fix/issue-14", "commits": 2, "dirty": 0, "exists": True, "pushed": True}
@@ -193,7 +205,7 @@ def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
     }
     kind = "attempt.succeeded" if done else "attempt.failed"
     until = "2026-11-23T12:01:00.000000Z"
-    consequence: dict[str, tuple[str, dict[str, object]]] = {
+    consequence: dict[str, tuple[str, dict[str, Any]]] = {
         "done": ("task.completed", {"summary": reason}),
         "retry": ("task.retried", {"not_before": until, "used": 1, "max_attempts": 3, "reason": reason}),
         "park": ("task.parked", {"until": until, "stated": True, "limit": "opencode", "reason": reason}),
@@ -205,7 +217,7 @@ def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
     ]
 
 
-def _identity(pid: int) -> dict[str, object]:
+def _identity(pid: int) -> dict[str, Any]:
     return {"boot": "5f2c8e4a-1111-4222-8333-444455556666", "pid": pid, "start": 884_213}
 
 
@@ -213,7 +225,7 @@ def _worktree(session: str) -> str:
     return f"/home/user/.kugetsu/worktrees/{session.replace('/', '+').replace('#', '+')}"
 
 
-def _facts() -> dict[str, object]:
+def _facts() -> dict[str, Any]:
     return {
         "now": "2026-11-23T10:00:02.123456Z",
         "cap": 3,

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 
 from bench import logs, runs
 from bench.report import Report, Sizes
@@ -43,7 +44,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     place = os.path.join(logs.large_log(report, sizes, folder), "log")
     report.doing(f"rebuilding from {sizes.large:,} events")
     memory: list[float] = []
-    kinds = {
+    kinds: dict[str, Callable[[], float]] = {
         "rebuild": functools.partial(_rebuild, place, sizes.large, memory),
         "loads": lambda: _run(_LOADS, place)[0],
     }
