@@ -76,6 +76,7 @@ def test_a_command_imports_its_own_module_only(long):
     assert loaded == {
         "kugetsu.cli.main",
         "kugetsu.cli.catalogue",
+        "kugetsu.cli.declarations",
         "kugetsu.cli.parser",
         "kugetsu.cli.call",
         "kugetsu.cli.status",

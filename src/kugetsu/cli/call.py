@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from kugetsu.cli.parser import Arguments
+    from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen

@@ -7,6 +7,7 @@ for all the rest: help, errors, `--key=value`, joined short options. A test hold
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Arguments, Declared
 from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
@@ -14,41 +15,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from typing import Any
-
-
-class Arguments:
-    """The values that were given, each by its name."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.__dict__.update(values)
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
-
-
-class Declared:
-    """One declaration: ``names`` of an option, or the one name of a positional; the rest is argparse's."""
-
-    __slots__ = ("dest", "names", "rest")
-
-    def __init__(self, names: tuple[str, ...], rest: dict[str, Any]) -> None:
-        self.names = names
-        self.rest = rest
-        long = next((name for name in names if name.startswith("--")), names[0])
-        self.dest = long.lstrip("-").replace("-", "_")
-
-    @property
-    def option(self) -> bool:
-        """Whether it is an option; else it is a positional."""
-        return self.names[0].startswith("-")
-
-    def default(self) -> Any:
-        """The value when it is not given."""
-        if self.rest.get("action") == "store_true":
-            return False
-        if "default" not in self.rest and self.rest.get("nargs") == "*":
-            return []
-        return self.rest.get("default")
 
 
 class Parser:
@@ -140,7 +106,7 @@ class Parser:
         """The same declarations as an argparse parser."""
         from kugetsu.cli.usage import build
 
-        return build(self)
+        return build(self.program, self.usage, self.description, self.about, self.declared, self.refuse)
 
     def refuse(self, message: str) -> BadInput:
         """The error for arguments that cannot be understood, naming the command's own help."""

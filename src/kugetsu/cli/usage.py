@@ -7,9 +7,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
 
-    from kugetsu.cli.parser import Parser
+    from kugetsu.cli.declarations import Declared
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -29,24 +30,24 @@ def _terminal_width() -> int:
 
 
 class _Full(argparse.ArgumentParser):
-    def __init__(self, declared: Parser) -> None:
-        super().__init__(
-            prog=declared.program,
-            usage=declared.usage,
-            description=declared.description,
-            epilog=declared.about or None,
-            allow_abbrev=False,
-            formatter_class=_Help,
-        )
-        self._declared_by = declared
+    def __init__(self, refuse: Callable[[str], Exception], **rest: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **rest)
+        self._refuse = refuse
 
     def error(self, message: str) -> NoReturn:
-        raise self._declared_by.refuse(message)
+        raise self._refuse(message)
 
 
-def build(declared: Parser) -> argparse.ArgumentParser:
-    """An argparse parser that raises BadInput for what it does not understand."""
-    full = _Full(declared)
-    for one in declared.declared:
+def build(
+    program: str,
+    usage: str,
+    description: str,
+    about: str,
+    declared: Iterable[Declared],
+    refuse: Callable[[str], Exception],
+) -> argparse.ArgumentParser:
+    """An argparse parser that raises what ``refuse`` makes of a message, for what it does not understand."""
+    full = _Full(refuse, prog=program, usage=usage, description=description, epilog=about or None)
+    for one in declared:
         full.add_argument(*one.names, **one.rest)
     return full

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kugetsu.log.append import Appender
     from kugetsu.log.codec import Block, Event
     from kugetsu.log.end import End
-    from kugetsu.log.protocol import Projection
+    from kugetsu.log.projection import Projection
     from kugetsu.log.verification import Repair, Stats, Verification
     from kugetsu.log.watch import Watch
 

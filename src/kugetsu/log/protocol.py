@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -12,27 +12,6 @@ if TYPE_CHECKING:
     from kugetsu.log.verification import Repair, Stats, Verification
 
 Event = dict[str, Any]
-
-S = TypeVar("S")
-
-
-class Projection(Protocol[S]):
-    """How events become a state, and how a state is kept in a checkpoint."""
-
-    VERSION: str
-    """Changes when the state's shape or the fold does; a checkpoint of another version is ignored."""
-
-    def empty(self) -> S:
-        """The state before the first event."""
-
-    def fold(self, state: S, event: Event) -> None:
-        """Apply an event, in place."""
-
-    def dump(self, state: S) -> Any:
-        """The state as plain JSON values."""
-
-    def load(self, data: Any) -> S:
-        """The state that was dumped."""
 
 
 class Waker(Protocol):

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kugetsu.log.protocol import Projection
+    from kugetsu.log.projection import Projection
     from kugetsu.log.segments import Cursor
 
 _INDEX_STRIDE = 5_000

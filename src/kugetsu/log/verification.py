@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.log.codec import Event
-    from kugetsu.log.protocol import Projection
+    from kugetsu.log.projection import Projection
 
 _READ = 1024 * 1024
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from kugetsu import clock, config
 from kugetsu.paths import Paths
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
-#: Characters of a command line that an event keeps: enough to recognise it, messages are in the event already.
+#: Characters of a command line that an event keeps: enough to recognise it.
 COMMAND_LENGTH = 120
 
 
@@ -74,8 +73,3 @@ def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())
     return {"cmd": command, "pid": os.getpid(), "host": os.uname().nodename, "user": user}
-
-
-def command_line() -> str:
-    """How this process was called, for `actor`."""
-    return " ".join(["kugetsu", *sys.argv[1:]])

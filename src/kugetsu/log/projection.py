@@ -1,0 +1,28 @@
+"""What the log asks of the fold that it keeps: how events become a state, and how a state is kept."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+Event = dict[str, Any]
+
+S = TypeVar("S")
+
+
+class Projection(Protocol[S]):
+    """How events become a state, and how a state is kept in a checkpoint."""
+
+    VERSION: str
+    """Changes when the state's shape or the fold does; a checkpoint of another version is ignored."""
+
+    def empty(self) -> S:
+        """The state before the first event."""
+
+    def fold(self, state: S, event: Event) -> None:
+        """Apply an event, in place."""
+
+    def dump(self, state: S) -> Any:
+        """The state as plain JSON values."""
+
+    def load(self, data: Any) -> S:
+        """The state that was dumped."""
