@@ -142,8 +142,9 @@ class Demonstration:
         """A file to source, so that what is shown here can be typed again."""
         own = {name: value for name, value in self.environment.items() if os.environ.get(name) != value}
         own.pop("HOME", None)  # of the agents only: a shell keeps its own
-        own["PATH"] = f"{self.bin}:$PATH"
-        lines = [f'export {name}="{value}"' for name, value in sorted(own.items())]
+        own.pop("PATH")
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(own.items())]
+        lines.append(f'export PATH={shlex.quote(str(self.bin))}:"$PATH"')
         head = "# Lets a shell use this run's kugetsu:  . env.sh"
         (self.place / "env.sh").write_text("\n".join([head, *lines, ""]), encoding="utf-8")
 
