@@ -4,8 +4,8 @@
     python tools/fault_campaign.py --seconds 300 --seed 7
 
 Works in a directory of its own (``--keep`` leaves it for a look), with scripted agents in real processes. Whatever was
-killed, at the end every task is finished, every attempt has exactly one outcome, no claim ever exceeded the cap, the log
-verifies, no process of an ended attempt is left, and no stranger was touched. Prints a summary; exit status 1 when
+killed, at the end every task is finished, every attempt has exactly one outcome, no claim ever exceeded the cap, the
+log verifies, no process of an ended attempt is left, and no stranger was touched. Prints a summary; exit status 1 when
 something of that does not hold.
 """
 
@@ -91,7 +91,9 @@ class Campaign:
         assert report.registered is not None
         self.name = report.registered
         marked = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "f" * 32}
-        self.stranger = subprocess.Popen(["/bin/sh", "-c", f"sleep 86400 # {folder}/agent.sh"], env=marked)
+        # Its name and its variables look like an agent's, but for the lease.
+        sleep = shutil.which("sleep") or "/bin/sleep"
+        self.stranger = subprocess.Popen([f"/bin/sh {folder}/agent.sh", "86400"], executable=sleep, env=marked)
 
     def _set_up(self, cap: int) -> None:
         folder = self.folder

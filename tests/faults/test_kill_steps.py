@@ -42,7 +42,9 @@ exit $code
 def bystander(stage: Stage) -> Iterator[None]:
     """A stranger that works on the same things in the same way, and must survive everything."""
     environment = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "a" * 32}
-    process = subprocess.Popen(["/bin/sh", "-c", "sleep 300 # agent.sh waiter.py"], env=environment, cwd=stage.folder)
+    sleep = shutil.which("sleep")
+    looks = f"/bin/sh {stage.folder}/agent.sh waiter.py"
+    process = subprocess.Popen([looks, "300"], executable=sleep, env=environment, cwd=stage.folder)
     yield
     alive = process.poll() is None
     process.kill()

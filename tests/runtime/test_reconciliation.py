@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ __all__ = ["bare_stage", "stage"]
 def bystander(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
     """A stranger whose command line and variables look like an agent's, but for the lease."""
     environment = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "0" * 32}
-    process = subprocess.Popen(["/bin/sh", "-c", "sleep 120 # agent.sh kugetsu q1.1"], env=environment)
+    looks = f"/bin/sh {stage.folder}/agent.sh kugetsu q1.1"
+    process = subprocess.Popen([looks, "300"], executable=shutil.which("sleep"), env=environment)
     yield process
     assert process.poll() is None, "the stranger was ended"
     process.kill()

@@ -1,0 +1,23 @@
+"""The short form of the fault campaign that people run by hand for as long as they like."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.stage import SOURCE
+
+TOOL = Path(__file__).parents[2] / "tools" / "fault_campaign.py"
+
+
+@pytest.mark.parametrize("seed", [11, 23])
+def test_whatever_is_killed_at_random_everything_holds_at_the_end(seed: int, tmp_path: Path) -> None:
+    command = [sys.executable, str(TOOL), "--seconds", "6", "--seed", str(seed)]
+    environment = {**os.environ, "PYTHONPATH": SOURCE, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "everything holds" in done.stdout
