@@ -56,6 +56,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
         report.doing(f"appends, {writers} writers")
         rates: dict[str, list[float]] = {kind: [] for kind in kinds}
         longest: dict[str, list[float]] = {kind: [] for kind in kinds}
+        late: dict[str, list[float]] = {kind: [] for kind in kinds}
         least: dict[str, list[float]] = {kind: [] for kind in kinds}
         for number in range(sizes.append_rounds + 1):
             for kind, make in kinds.items():
@@ -67,16 +68,16 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
                 if number:
                     rates[kind].append(result.rate)
                     longest[kind].append(result.longest_wait)
+                    late[kind].append(result.late_wait)
                     least[kind].append(result.worst_share)
-        _add_rows(report, writers, rates, longest, least)
+        _add_rows(report, writers, rates, (least, late, longest))
 
 
 def _add_rows(
     report: Report,
     writers: int,
     rates: dict[str, list[float]],
-    longest: dict[str, list[float]],
-    least: dict[str, list[float]],
+    waits: tuple[dict[str, list[float]], ...],
 ) -> None:
     what = f"{writers} writer{'s' if writers > 1 else ''}, /s"
     limit = 0.8 if writers == 1 else 1.5
@@ -95,26 +96,33 @@ def _add_rows(
         )
     if writers == 1:
         return
-    for kind in rates:
-        bounds: dict[str, Any] = {"limit": 3.0, "absolute": True} if kind in (APPEND, TRANSACT) else {}
-        report.add("fairness", f"{writers} writers, slowest writer: {kind}", least[kind], "× fair", **bounds)
-        report.add("fairness", f"{writers} writers, longest one wait: {kind}", longest[kind], "× fair")
+    # The limit is put on a writer's mean wait. A single wait also holds the disk's and the scheduler's worst moment, as
+    # that of the raw write does: both are shown, and kugetsu's own is over the limit as well.
+    for name, measured in zip(("slowest writer's mean", "its 99th percentile", "longest of all"), waits, strict=True):
+        for kind in rates:
+            judged = kind in (APPEND, TRANSACT) and measured is waits[0]
+            bounds: dict[str, Any] = {"limit": 3.0, "absolute": True} if judged else {}
+            report.add("waits", f"{writers} writers, {name}: {kind}", measured[kind], "× fair", **bounds)
 
 
 class Result:
     """What a race gave. ``rate``: appends a second; the waits are in units of the fair share, which is the time in
     which each of the writers appends once: ``worst_share`` is the mean wait of the writer that got least,
-    ``longest_wait`` the longest single wait of any."""
+    ``late_wait`` the 99th percentile of its waits in the worst writer, ``longest_wait`` the longest single wait of
+    any."""
 
-    def __init__(self, counts: list[int], waits: list[float], elapsed: float) -> None:
+    def __init__(self, writers: list[tuple[int, float, float, float]]) -> None:
+        counts, longest, late, elapsed_each = zip(*writers, strict=True)
+        elapsed = max(elapsed_each)
         fair = elapsed * len(counts) / sum(counts)
         self.rate = sum(counts) / elapsed
-        self.longest_wait = max(waits) / fair
+        self.longest_wait = max(longest) / fair
+        self.late_wait = max(late) / fair
         self.worst_share = elapsed / max(min(counts), 1) / fair
 
 
 def _race(make: Kind, place: str, writers: int, seconds: float) -> Result:
-    """Fork the writers, let them go at once, and collect (count, longest wait) of each."""
+    """Fork the writers, let them go at once, and collect (count, longest wait, 99th percentile, seconds) of each."""
     gate_read, gate_write = os.pipe()
     ready_read, ready_write = os.pipe()
     result_read, result_write = os.pipe()
@@ -149,26 +157,26 @@ def _race(make: Kind, place: str, writers: int, seconds: float) -> Result:
         waiting -= said
     os.close(gate_write)  # the end of file lets all go at once
     failed = [pid for pid in pids if os.waitpid(pid, 0)[1]]
-    results = list(struct.iter_unpack("<qdd", os.read(result_read, 24 * writers)))  # fits a pipe's buffer
+    results = list(struct.iter_unpack("<qddd", os.read(result_read, 32 * writers)))  # fits a pipe's buffer
     os.close(ready_read)
     os.close(result_read)
     if failed or len(results) != writers:
         raise RuntimeError(f"{len(failed)} of {writers} writers failed")
-    return Result([r[0] for r in results], [r[1] for r in results], max(r[2] for r in results))
+    return Result(results)
 
 
 def _write_for(step: Step, seconds: float) -> bytes:
     now = time.perf_counter
     began = last = now()
     end = began + seconds
-    count, longest = 0, 0.0
+    waits: list[float] = []
     while last < end:
         step()
         moment = now()
-        longest = max(longest, moment - last)
+        waits.append(moment - last)
         last = moment
-        count += 1
-    return struct.pack("<qdd", count, longest, last - began)
+    waits.sort()
+    return struct.pack("<qddd", len(waits), waits[-1], waits[len(waits) * 99 // 100], last - began)
 
 
 def _set_up(place: str) -> None:
