@@ -2,8 +2,8 @@
 """`python3 tools/check.py`: every test, also those with the real opencode, from a plain checkout.
 
 Makes a virtual environment in .quickstart/ of the checkout, installs kugetsu with what its tests need, gets opencode
-from npm when it is missing, and runs pytest, whose arguments may follow (`tools/check.py tests/unit -k refs`). Its status is
-pytest's own; its closing line comes last.
+from npm when it is missing, and runs pytest, whose arguments may follow (`tools/check.py tests/unit -k refs`). Its
+status is pytest's own; its closing line comes last.
 """
 
 from __future__ import annotations
