@@ -2,8 +2,8 @@
 
 Every writer is a process that appends as fast as it can for a while; all kinds write lines of the same bytes, and take
 turns in one run. kugetsu appends in two ways, and both are held against the limits: `transact` decides on the state
-first, for which each writer folds what all the others wrote, and is what its commands, daemon and runners call; `append`
-is the log's own speed, without a decision.
+first, for which each writer folds what all the others wrote, and is what commands, daemon and runners call; `append` is
+the speed of the log itself, without a decision.
 """
 
 from __future__ import annotations
