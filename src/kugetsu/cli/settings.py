@@ -101,7 +101,7 @@ def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
     if old == new or not call.state().initialised:
         return None
     before = redact(old) if old is not None else None
-    events = call.workspace.log.transact(lambda _: setting_changed(key, before, redact(new)))
+    events = call.workspace.log.append(setting_changed(key, before, redact(new)))
     seq: int = events[0]["seq"]
     return seq
 

@@ -87,7 +87,7 @@ def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
         return
     data = {"signalled": report.signalled, "killed": report.killed}
     about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
-    ws.log.transact(lambda _: [Draft("orphans.ended", data, cause=attempt.claimed, **about)])
+    ws.log.append([Draft("orphans.ended", data, cause=attempt.claimed, **about)])
 
 
 def _ending(ws: Workspace, attempt: Attempt) -> Ending:
