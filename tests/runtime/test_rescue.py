@@ -224,3 +224,29 @@ def test_a_worktree_that_is_gone_has_nothing(tree: Path) -> None:
 def test_a_name_that_is_no_branch_is_refused(tree: Path, name: str) -> None:
     with pytest.raises(BadInput):
         rescue(str(tree), name)
+
+
+def test_several_who_rescue_the_same_work_at_once_all_name_the_one_branch(tree: Path) -> None:
+    (tree / "untracked").write_text("work\n")
+    barrier_read, barrier_write = os.pipe()
+    answers_read, answers_write = os.pipe()
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            answer = "failed"
+            try:
+                os.close(barrier_write)
+                os.read(barrier_read, 1)  # end of file: the parent has let go
+                found = rescue(str(tree), "q1.1", branch=BRANCH)
+                answer = found.branch if found is not None else "nothing"
+            finally:
+                os.write(answers_write, f"{answer}\n".encode())
+                os._exit(0)
+        children.append(child)
+    for fd in (barrier_read, answers_write, barrier_write):
+        os.close(fd)
+    with os.fdopen(answers_read) as answers:
+        for child in children:
+            os.waitpid(child, 0)
+        assert answers.read().split() == ["kugetsu/rescue/q1.1"] * 8

@@ -168,8 +168,15 @@ def _keep(path: str, name: str, commit: str, tree: str | None, left_out: list[st
         branch = base if number == 1 else f"{base}-{number}"
         old = _commit_of(path, f"refs/heads/{branch}")
         if old is None:
-            git(["update-ref", "-m", "kugetsu rescue", f"refs/heads/{branch}", commit, "0" * len(commit)], path)
-            return Rescue(branch, commit, left_out)
+            try:
+                git(["update-ref", "-m", "kugetsu rescue", f"refs/heads/{branch}", commit, "0" * len(commit)], path)
+            except GitFailed:
+                old = _commit_of(path, f"refs/heads/{branch}")
+                if old is None:
+                    raise
+                # Two found the same attempt dead: the other one was faster.
+            else:
+                return Rescue(branch, commit, left_out)
         if old == commit or (tree is not None and _same_work(path, old, commit)):
             return Rescue(branch, old, left_out)
     raise GitFailed(f"over {_TRIES} branches are named {base}", "look at them and delete some: git branch --list")
