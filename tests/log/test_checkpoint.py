@@ -33,7 +33,7 @@ def filled(directory: str) -> Path:
 def test_checkpoint_and_tail_equal_the_full_fold(filled: Path) -> None:
     projection = Counting()
     assert open_files(str(filled), projection).state() == full_fold(str(filled))
-    assert projection.folded < 20, "only the events after the checkpoint are folded"
+    assert projection.folded == 3, "only the events after the checkpoint are folded"
 
 
 def test_a_reader_writes_a_checkpoint_after_a_long_tail(filled: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_checkpoint_that_differs_from_the_fold_is_told(filled: Path) -> None:
 def test_a_checkpoint_is_one_line_of_json_with_its_own_digest(filled: Path) -> None:
     content = orjson.loads((filled / "checkpoint").read_bytes())
     assert content["version"] == "counting-1"
-    assert content["seq"] == content["state"]["seq"] == 85
+    assert content["seq"] == content["state"]["seq"] == 100
     assert set(content) == {"seq", "segment", "offset", "last", "version", "state", "sha"}
 
 

@@ -166,12 +166,19 @@ def test_a_lowered_cap_ends_nobody_and_holds_the_next(stage: Stage) -> None:
     assert [stage.finished(task) for task in [*tasks, third]] == ["completed"] * 3
 
 
+def replace(path: Path, text: str) -> None:
+    """Write a file at once: a daemon that looks in the middle would see an empty one."""
+    new = path.with_name("config.new")
+    new.write_text(text)
+    new.rename(path)
+
+
 def test_a_broken_settings_file_leaves_the_last_good_settings_in_force(stage: Stage) -> None:
     stage.configure(MAX_CONCURRENT_AGENTS="1", QUEUE_DAEMON_INTERVAL_MINUTES="0.005")
     stage.agent(UNTIL_GO)
     pid = stage.start_daemon()
     good = (stage.directory / "config").read_text()
-    (stage.directory / "config").write_text(good + "this is nonsense\n")
+    replace(stage.directory / "config", good + "this is nonsense\n")
     stage.until(lambda: "this is nonsense" in daemon_log(stage) or ":8" in daemon_log(stage))
     tasks = [stage.enqueue(number) for number in (1, 2)]
     stage.at_work(f"{tasks[0]}.1")
@@ -181,7 +188,7 @@ def test_a_broken_settings_file_leaves_the_last_good_settings_in_force(stage: St
     assert not stage.ws.log.wait(stage.ws.log.head().seq, 2.0)
     assert daemon_log(stage) == before, "it is said once, not at every tick"
     assert cpu_ticks(pid) - ticks < 100, "less than half of the time is spent: it does not spin"
-    (stage.directory / "config").write_text(good)
+    replace(stage.directory / "config", good)
     stage.until(lambda: "can be read again" in daemon_log(stage))
     stage.go()
     assert [stage.finished(task) for task in tasks] == ["completed", "completed"]

@@ -74,6 +74,7 @@ class FileLog:
         self._appender: Appender | None = None
         self._checkpointed = 0
         self._due = checkpoint_every
+        self._unmarked = False
         self._own_seq = 0
         self._contended = False
         self._end: End | None = None
@@ -128,9 +129,9 @@ class FileLog:
         if found is None:
             self._state = self._projection.empty()
             self._checkpointed = 0
-            # A short log gets one too: it spares the next command the import of what the fold is made from. One that
-            # is there and was not believed stays for `verify`: it may be the only witness of a lost tail.
-            self._due = self._checkpoint_every if os.path.exists(os.path.join(self.directory, checkpoint.NAME)) else 1
+            self._due = self._checkpoint_every
+            # One that is there and was not believed stays for `verify`: it may be the only witness of a lost tail.
+            self._unmarked = not os.path.exists(os.path.join(self.directory, checkpoint.NAME))
         else:
             self._state = self._projection.load(found.state)
             cursor = found.cursor
@@ -148,10 +149,18 @@ class FileLog:
     def _keep_checkpoint(self) -> None:
         """Write a checkpoint (and extend the index) when enough events were folded past the last one."""
         tail = self._tail
-        if tail is None or tail.cursor.seq - self._checkpointed < self._due or not tail.cursor.offset:
+        if tail is None or not tail.cursor.offset:
+            return
+        if tail.cursor.seq - self._checkpointed < self._due:
+            if self._unmarked:
+                from kugetsu.log import upkeep
+
+                upkeep.mark_start(self.directory, self._projection)
+                self._unmarked = False
             return
         from kugetsu.log import upkeep
 
+        self._unmarked = False
         seq, size = upkeep.run(self.directory, self._projection, tail.cursor, self._state, self._due)
         self._checkpointed = seq
         self._due = max(self._checkpoint_every, size // _BYTES_PER_EVENT)

@@ -93,7 +93,9 @@ def digest_before(fd: int, offset: int) -> bytes | None:
 
 
 def fits(directory: str, cursor: Cursor) -> bool:
-    """Whether the log really has, right before ``cursor``, a line with the cursor's digest."""
+    """Whether the log really has, right before ``cursor``, a line with the cursor's digest; its start always fits."""
+    if not cursor.seq:
+        return True
     try:
         fd = os.open(os.path.join(directory, name(cursor.segment)), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

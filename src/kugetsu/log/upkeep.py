@@ -5,16 +5,35 @@ from __future__ import annotations
 import os
 
 from kugetsu.log import checkpoint, index
+from kugetsu.log.segments import Cursor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.log.projection import Projection
-    from kugetsu.log.segments import Cursor
 
 _INDEX_STRIDE = 5_000
 """Events (15 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""
+
+
+def mark_start(directory: str, projection: Projection[Any]) -> None:
+    """Write the checkpoint of a short log: one at its start, of the empty state.
+
+    All of the log is still read and verified by every command, which is cheap while it is short; but what comes with a
+    dumped state (the domain keeps what its machines gave) need not be worked out again by each of them.
+    """
+    try:
+        guard = index.try_guard(directory)
+        if guard is None:
+            return
+        try:
+            if not os.path.exists(os.path.join(directory, checkpoint.NAME)):
+                checkpoint.store(directory, projection.VERSION, Cursor(), projection.dump(projection.empty()))
+        finally:
+            os.close(guard)
+    except OSError:
+        return  # a folder that cannot be written is no error: the file only saves time
 
 
 def run(directory: str, projection: Projection[Any], cursor: Cursor, state: Any, due: int) -> tuple[int, int]:
