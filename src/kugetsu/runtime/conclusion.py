@@ -99,6 +99,7 @@ def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
     """How the attempt ended, from the process's end, the agent's files, and git."""
     from kugetsu.agents import protocol as agents
+    from kugetsu.redaction import redact
 
     folder = ws.paths.run(attempt.id)
     outcome = _agent(ws, attempt).outcome(
@@ -111,13 +112,14 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
         )
     )
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
+    secrets = _secrets(ws, attempt)
     session = ws.state().sessions.get(attempt.session)
     evidence = evidence_of(session)
     ending = Ending(
         how,
         verdict,
-        reason,
-        outcome=_said(outcome),
+        redact(reason, secrets),  # it quotes the agent's last words
+        outcome=_said(outcome, secrets),
         evidence=evidence,
         exit=ended.exit_code,
         signal=ended.signal,
@@ -137,19 +139,30 @@ def _agent(ws: Workspace, attempt: Attempt) -> Agent:
     """The agent that worked, also when the settings name another one by now or its env file broke meanwhile: an attempt
     that has ended must be recorded."""
     from kugetsu.agents import choose
-    from kugetsu.errors import BadInput
-    from kugetsu.runtime.environments import values
 
     texts = ws.config.texts()
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.agent is not None:
         texts["KUGETSU_AGENT"] = session.agent
+    return choose(texts, {**ws.environment, **_env_file(ws, attempt)})
+
+
+def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
+    from kugetsu.errors import BadInput
+    from kugetsu.runtime.environments import values
+
     try:
-        secrets = values(ws.paths, attempt.kind)
+        return values(ws.paths, attempt.kind)
     except BadInput as problem:
         print(problem, file=sys.stderr)
-        secrets = {}
-    return choose(texts, {**ws.environment, **secrets})
+        return {}
+
+
+def _secrets(ws: Workspace, attempt: Attempt) -> list[str]:
+    """The secrets that the agent was given: it may have printed one that has no shape to know it by."""
+    from kugetsu.redaction import secrets_of
+
+    return secrets_of({**ws.environment, **_env_file(ws, attempt)})
 
 
 def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
@@ -185,15 +198,15 @@ def _checkup(folder: str) -> dict[str, Any]:
     return seen if isinstance(seen, dict) else {}
 
 
-def _said(outcome: Outcome) -> dict[str, Any]:
+def _said(outcome: Outcome, secrets: list[str]) -> dict[str, Any]:
     """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
     from kugetsu.redaction import redact
 
     return {
         "kind": str(outcome.kind),
-        "reason": redact(outcome.reason),
-        "final_text": redact(outcome.final_text),
-        "error": redact(outcome.error),
+        "reason": redact(outcome.reason, secrets),
+        "final_text": redact(outcome.final_text, secrets),
+        "error": redact(outcome.error, secrets),
         "tokens": outcome.tokens.as_dict() if outcome.tokens is not None else None,
         "cost": outcome.cost,
         "details": outcome.details,

@@ -22,6 +22,14 @@ def destroy(ws: Workspace, key: str, *, force: bool, reason: str = "destroy") ->
     Without ``force`` refused (Conflict, each reason named) while an agent works in it, tasks wait for it, the worktree
     holds uncommitted work, or commits are in no other place. With ``force`` the work is put on a rescue branch first.
     """
+    from kugetsu.runtime import repositories
+
+    # One after the other: the worktree that a second one would remove may be that of the issue's next session.
+    with repositories.locked(ws.paths, "destroy " + key):
+        return _destroy(ws, key, force, reason)
+
+
+def _destroy(ws: Workspace, key: str, force: bool, reason: str) -> dict[str, Any]:
     session = decide.find_session(ws.state(), key)
     if session.kind == "issue" and not force:
         _require_kept_elsewhere(ws, session)

@@ -135,6 +135,8 @@ def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
 
     known = ws.state().sessions.get(key)
     before = known.agent_session if known is not None else None
+    if known is not None and known.state == "working":
+        return  # there, and in use
     if key == "pm":
         preparation.prepare_pm(ws, agent)
     else:

@@ -52,7 +52,7 @@ def reconcile(ws: Workspace) -> list[str]:
                 settled.append(attempt.id)
         except LogWriteFailed:
             raise
-        except (KugetsuError, OSError) as problem:
+        except Exception as problem:  # noqa: BLE001  one that cannot be settled must not keep the others from it
             failure = failure or KugetsuError(f"{attempt.id} has ended, and cannot be recorded: {problem}")
     if state.daemon.state in ("running", "draining") and not liveness.daemon(ws.paths, state):
         held = state.daemon.lease
@@ -72,14 +72,28 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
     claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
     report = processes.end_lost(ws.paths.leases, attempt.lease, grace, claimer)
-    if report.left or liveness.of(ws.paths, attempt):
+    if report.left:
+        pids = ", ".join(str(process["pid"]) for process in report.left)
+        raise KugetsuError(f"these of its processes cannot be ended: {pids}")
+    if liveness.of(ws.paths, attempt):
         return False
     _tell_orphans(ws, attempt, report)
-    ending = _ending(ws, attempt)
     from kugetsu.runtime.conclusion import conclude
 
     # Whoever reconciles has other things to do than to wait for a full disk: the next look records it.
-    return bool(conclude(ws, attempt.id, ending, patience=0.0))
+    try:
+        return bool(conclude(ws, attempt.id, _ending(ws, attempt), patience=0.0))
+    except (KugetsuError, OSError):
+        raise  # it may pass, or somebody mends it
+    except Exception as problem:  # noqa: BLE001  what the agent left would fail again, and hold the slot for ever
+        return bool(conclude(ws, attempt.id, _unreadable(attempt, problem), patience=0.0))
+
+
+def _unreadable(attempt: Attempt, problem: Exception) -> Ending:
+    from kugetsu.redaction import redact
+
+    reason = redact(f"it ended, and what it left cannot be recorded: {problem!r}", limit=500)
+    return Ending("lose", _verdict_of_lost(attempt), reason)
 
 
 def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
@@ -99,14 +113,17 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
         if ended is not None:
             return conclusion.ending_of(ws, attempt, ended)
     session = ws.state().sessions.get(attempt.session)
-    verdict = "cancelled" if attempt.stop == "cancel" else "retry"
     return Ending(
         "lose",
-        verdict,
+        _verdict_of_lost(attempt),
         _what_died(attempt),
         evidence=conclusion.evidence_of(session),
         rescue=conclusion.keep_work(session, attempt.id),
     )
+
+
+def _verdict_of_lost(attempt: Attempt) -> str:
+    return "cancelled" if attempt.stop == "cancel" else "retry"
 
 
 def _what_died(attempt: Attempt) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from kugetsu.domain.decide import claims, queue, sessions
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import KugetsuError, LogDamaged, LogWriteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,12 +89,8 @@ def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr:
     """
     import time
 
-    from kugetsu.runtime import reconciliation
-
-    state = ws.state()
-    queue.require_initialised(state)
-    if state.attempts and reconciliation.dead(ws, state):
-        reconciliation.reconcile(ws)
+    queue.require_initialised(ws.state())
+    _notice_death(ws, None, set())
     give_up = time.monotonic() + STAGGER_PATIENCE
     while True:
         try:
@@ -139,9 +136,10 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
 
 def _await_running(ws: Workspace, started: Started) -> None:
     """Follow the log until the attempt runs or has ended."""
+    told: set[str] = set()
     for event in ws.log.follow(started.events[-1]["seq"]):
         if event is None:
-            _notice_death(ws)
+            _notice_death(ws, started.task, told)
             continue
         if event.get("attempt") != started.attempt:
             continue
@@ -152,11 +150,22 @@ def _await_running(ws: Workspace, started: Started) -> None:
             return
 
 
-def _notice_death(ws: Workspace) -> None:
+def _notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
+    """Settle what died. Raises when that is the task awaited and it cannot be settled; of another, it is told once."""
     from kugetsu.runtime import reconciliation
 
-    if reconciliation.dead(ws, ws.state()):
+    if not reconciliation.dead(ws, ws.state()):
+        return
+    try:
         reconciliation.reconcile(ws)
+    except (LogWriteFailed, LogDamaged):
+        raise
+    except KugetsuError as problem:
+        if any(attempt.task == awaited for attempt in reconciliation.dead(ws, ws.state())):
+            raise
+        if str(problem) not in told:
+            print(f"kugetsu: {problem}", file=sys.stderr)
+        told.add(str(problem))
 
 
 def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
@@ -174,9 +183,10 @@ def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
             last = event
     if last is None:
         raise queue.unknown(ws.state(), task_id)
+    told: set[str] = set()
     for news in _and_then(last, ws.log.follow(seen)):
         if news is None:
-            _notice_death(ws)
+            _notice_death(ws, task_id, told)
         elif news.get("task") == task_id:
             if news["type"] in FINAL:
                 return news

@@ -146,10 +146,10 @@ def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_s
         stderr=launch.stderr,
         lease=lease,
     )
-    who = identity.of(pid) or {"boot": identity.boot_id(), "pid": pid, "start": 0}
     try:
+        who = identity.of(pid) or {"boot": identity.boot_id(), "pid": pid, "start": 0}
         ws.log.transact(lambda state: decide.running(state, attempt_id, who, agent_session, worktree, launch.argv[0]))
-    except KugetsuError:
+    except BaseException:
         # What is not recorded must not run: the agent is ended, and the attempt's lease with it.
         processes.end(lease.nonce, 0.0, root=os.getpid())
         raise
