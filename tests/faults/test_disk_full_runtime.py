@@ -72,7 +72,10 @@ def test_reconciling_on_a_full_disk_fails_at_once_and_succeeds_later(stage: Stag
     stage.agent(UNTIL_GO)
     stage.start(1)
     stage.at_work("q1.1")
-    stage.kill(stage.state.attempts["q1.1"].runner)
+    attempt = stage.state.attempts["q1.1"]
+    agent = attempt.agent
+    stage.kill(attempt.runner)
+    stage.kill(agent)
     with no_file_grows_beyond(0, log_bytes(stage)), pytest.raises(LogWriteFailed):
         reconciliation.reconcile(stage.ws)
     assert reconciliation.reconcile(stage.ws) == ["q1.1"]

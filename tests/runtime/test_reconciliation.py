@@ -82,7 +82,8 @@ def test_an_orphan_without_the_mark_that_holds_the_lease_does_not_keep_the_slot_
 
 
 def test_whoever_only_asks_for_the_lease_is_no_part_of_the_attempt(stage: Stage) -> None:
-    stage.agent(UNTIL_GO)
+    # The orphan keeps the lease, so that its holders are looked for.
+    stage.agent("(env -i setsid sleep 60 &)\n" + UNTIL_GO)
     stage.start(1)
     stage.at_work("q1.1")
     attempt = stage.state.attempts["q1.1"]

@@ -285,13 +285,13 @@ def _holds_other_lease(pid: int, nonce: str) -> bool:
 
 
 def _holders(directory: str, nonce: str, exclude: Collection[int]) -> list[Identity]:
-    """The living processes that hold the lease itself, not the shared lock of a probe. [] without /proc."""
+    """The living processes that hold the lease (who only has its file open holds nothing). [] without /proc."""
     path = os.path.realpath(os.path.join(directory, nonce))
     found = []
     for pid, stat in _living().items() if identity.HAS_PROC else ():
         try:
             entries = [] if pid in exclude else os.listdir(f"/proc/{pid}/fd")
-            held = any(os.readlink(f"/proc/{pid}/fd/{one}") == path and _is_locked(pid, one, True) for one in entries)
+            held = any(os.readlink(f"/proc/{pid}/fd/{one}") == path and _is_locked(pid, one) for one in entries)
         except OSError:  # it ended, may not be looked at, or closed one meanwhile: the next look tells
             continue
         if held:
@@ -299,10 +299,9 @@ def _holders(directory: str, nonce: str, exclude: Collection[int]) -> list[Ident
     return found
 
 
-def _is_locked(pid: int, entry: str, exclusively: bool = False) -> bool:
+def _is_locked(pid: int, entry: str) -> bool:
     fd = os.open(f"/proc/{pid}/fdinfo/{entry}", os.O_RDONLY)
     try:
-        locks = os.read(fd, 4096)
-        return b"FLOCK" in locks and (b"WRITE" in locks or not exclusively)
+        return b"FLOCK" in os.read(fd, 4096)
     finally:
         os.close(fd)
