@@ -7,8 +7,9 @@ import os
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.runtime import dispatcher, identity, initialisation, lease, reconciliation, runner
+from kugetsu.runtime.workspace import actor
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -80,6 +81,25 @@ def _of_others(refuse: object) -> object:
         return real(pid) if pid == os.getpid() else refuse()  # type: ignore[operator]
 
     return of
+
+
+def test_agents_whose_lease_files_somebody_deleted_work_on(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    os.unlink(stage.ws.paths.lease(stage.nonces()["q1.1"]))
+    assert reconciliation.reconcile(stage.ws) == []
+    stage.go()
+    assert stage.finished("q1") == "completed"
+
+
+@pytest.mark.parametrize("login", ["bot:hunter2hunter2", "ghp_abcdefghijklmnopqrstuvwxyz012345"])
+def test_a_url_with_a_password_is_refused_and_reaches_no_event(stage: Stage, login: str) -> None:
+    url = f"https://{login}@git.example.org/owner/repo.git"
+    with pytest.raises(BadInput, match="holds a password") as refused:
+        initialisation.initialise(stage.ws, repo=url, force=False)
+    assert login not in str(refused.value)
+    assert login not in actor(f"kugetsu init --repo {url}", {})["cmd"]
 
 
 def test_init_a_second_time_leaves_a_pm_agent_at_work_alone(stage: Stage) -> None:

@@ -113,7 +113,8 @@ class Daemon:
             elif self.stopping is None:
                 self._sleep(pause, failed=failed)
         reason = self.stopping
-        self.ws.log.transact(lambda state: decide.stopped(state, reason))
+        mine = self.lease.nonce
+        self.ws.log.transact(lambda state: decide.stopped(state, reason) if state.daemon.lease == mine else [])
         logger.info("stopped: {}", reason)
 
     def _turn(self) -> float | None:

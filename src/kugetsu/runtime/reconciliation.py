@@ -34,7 +34,9 @@ def dead(ws: Workspace, state: State) -> list[Attempt]:
 def _supervised(ws: Workspace, attempt: Attempt) -> bool:
     """Whether somebody will record how it ends: its lease is held, and by its runner (not by the agent alone)."""
     if not liveness.of(ws.paths, attempt):
-        return False
+        # A file that somebody deleted says nothing of its lock: then the runner itself is asked for.
+        deleted = not os.path.lexists(ws.paths.lease(attempt.lease))
+        return deleted and attempt.runner is not None and identity.alive(attempt.runner)
     return attempt.runner is None or identity.alive(attempt.runner)
 
 

@@ -134,7 +134,19 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
             f"{place!r} is neither a folder of this machine nor the URL of a repository (owner/repo)",
             "write a clone's path, https://host/owner/repo.git or git@host:owner/repo.git",
         )
+    if _holds_password(place):
+        raise BadInput(
+            f"the URL of {name} holds a password or token, which the log would keep for ever",
+            "write it without, and let git know it: git config --global credential.helper store",
+        )
     return name, {"url": place}
+
+
+def _holds_password(url: str) -> bool:
+    from kugetsu.redaction import redact
+
+    login, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
+    return bool(at) and (":" in login or redact(login) != login)
 
 
 @contextlib.contextmanager

@@ -69,6 +69,10 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """The `by` of an event: command, pid, host and user."""
     command = " ".join(command.split())
+    if "@" in command or "=" in command:  # a URL with a password, an assignment; else no 6 ms are spent on it
+        from kugetsu.redaction import redact
+
+        command = redact(command)
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())
