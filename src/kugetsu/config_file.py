@@ -46,7 +46,7 @@ def read_file(path: str) -> str:
         return ""
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BadInput(f"{path}: cannot be read: {reason}", "mend or move it: kugetsu init writes a new one") from error
+        raise BadInput(f"{path}: cannot be read: {reason}", _remedy(error)) from error
     if len(raw) > MAX_BYTES:
         raise BadInput(f"{path}: is over {MAX_BYTES} bytes long", "move it away: kugetsu init writes a new one")
     try:
@@ -54,6 +54,14 @@ def read_file(path: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise BadInput(f"{path}:{line}: is not UTF-8 text", "write the line again in UTF-8") from error
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, NotADirectoryError):
+        return "a file is where its folder should be: move that away, or set KUGETSU_DIR to another folder"
+    if isinstance(error, PermissionError):
+        return "make it and its folder readable (chmod, chown), or set KUGETSU_DIR to another folder"
+    return "mend or move it: kugetsu init writes a new one"
 
 
 def parse(text: str, path: str) -> list[Entry]:

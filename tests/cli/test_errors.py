@@ -128,3 +128,20 @@ def test_ctrl_c_is_130_and_quiet(kugetsu, story):
     process.send_signal(2)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130 and err == b""
+
+
+def test_a_verb_that_is_not_there_names_the_nearest_of_its_group(kugetsu):
+    assert "did you mean" not in kugetsu("queue", "bogus").err
+    assert "there is no command 'queue lst'; did you mean queue list?" in kugetsu("queue", "lst").err
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(kugetsu):
+    kugetsu.root.write_text("")
+    for words in (("status",), ("queue", "list"), ("log", "verify")):
+        shown = kugetsu(*words)
+        assert shown.code == 3 and "move that away, or set KUGETSU_DIR" in shown.err, shown
+
+
+def test_an_empty_log_has_no_events_to_name(kugetsu):
+    shown = kugetsu("replay", "--until", "3")
+    assert shown.code == 4 and "there is no event 3: the log is empty" in shown.err

@@ -45,3 +45,7 @@ def test_an_unknown_command_names_the_nearest(kugetsu):
     shown = kugetsu("stats")
     assert shown.code == 3 and "did you mean status?" in shown.err and "hint: kugetsu --help" in shown.err
     assert kugetsu("help", "stats").code == 3
+
+
+def test_the_overview_fits_a_terminal(kugetsu, fits):
+    assert fits(kugetsu("help").out)

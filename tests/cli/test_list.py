@@ -38,3 +38,10 @@ def test_it_fits_80_columns(kugetsu, story, fits):
     story.enqueue(issue="git.example.com/a-long-owner/a-long-repository#123456")
     story.run("q1", alive=True)
     assert fits(kugetsu("list").out)
+
+
+def test_on_a_narrow_terminal_the_issue_stays_whole(kugetsu, story, fits):
+    story.enqueue(issue="github.com/an-owner/some-repository#1234")
+    story.finish(story.run("q1"), "succeed", "complete", "1 commit")
+    shown = kugetsu("list")
+    assert fits(shown.out) and "an-owner/some-repository#1234" in shown.out

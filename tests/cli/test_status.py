@@ -157,3 +157,10 @@ def test_a_terminal_gets_colours_unless_it_wants_none(kugetsu, story, no_color, 
     seen = os.read(master, 65536)
     os.close(master)
     assert (b"\x1b[32mrunning" in seen) is coloured and b"daemon" in seen
+
+
+def test_a_time_without_a_daemon_is_a_condition(kugetsu, parked):
+    shown = kugetsu("status", at="10:43:00", COLUMNS="120")
+    assert "at 12:01, in 1h18m, if the daemon runs" in shown.out
+    assert "usage limit  parked  until 12:01" in shown.out and "kugetsu why q1" in shown.out
+    assert "resumes at 12:01, in 1h18m, if the daemon runs" in kugetsu("history", "q1", at="10:43:00").out

@@ -74,3 +74,22 @@ def test_what_is_not_there_is_not_found(kugetsu, story):
         assert shown.code == 4 and "hint: " in shown.err, shown
     assert kugetsu("why", "what?").code == 3
     assert kugetsu("why").code == 3
+
+
+def test_a_task_that_is_tried_again_says_what_ended_the_last_attempt(kugetsu, story):
+    story.at("10:00:00").enqueue()
+    story.finish(story.run("q1"), "fail", "retry", "tests do not pass", exit=1)
+    shown = kugetsu("why", "q1", at="10:00:01")
+    assert "q1 waits: pauses after a failed attempt" in " ".join(shown.out.split())
+    assert "the last attempt: tests do not pass" in shown.out
+
+
+def test_a_long_reason_and_its_remedy_are_never_cut(kugetsu, story, fits):
+    reason = (
+        "not started: the program is not there (hint: set it to a command line: kugetsu config set KUGETSU_X 'my-x')"
+    )
+    story.enqueue()
+    story.finish(story.run("q1"), "fail", "give_up", reason, exit=1)
+    shown = kugetsu("why", "q1")
+    assert fits(shown.out)
+    assert f"q1 ended in error: {reason}" in " ".join(shown.out.split())

@@ -117,6 +117,12 @@ def test_model_errors_are_told_apart(verdict: Any, data: dict[str, Any], kind: s
     assert verdict([START, failure(**data)], exit_code=1).kind == kind
 
 
+def test_a_model_that_cannot_be_reached_names_what_to_check(verdict: Any) -> None:
+    message = "Cannot connect to API: Was there a typo in the url or port?"
+    assert "KUGETSU_MODEL" in verdict([START, failure(message=message, isRetryable=True)], exit_code=1).reason
+    assert "KUGETSU_MODEL" not in verdict([START, failure(message="overloaded")], exit_code=1).reason
+
+
 def test_error_event_is_no_success_even_with_exit_code_0(verdict: Any) -> None:
     assert verdict([START, text("x"), finish("stop"), failure(message="boom", statusCode=500)]).kind == "retryable"
 

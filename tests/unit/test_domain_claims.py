@@ -114,7 +114,8 @@ def test_a_refusal_names_the_time_at_which_it_ends(world: World) -> None:
     enqueue(world, MANY[0])
     dispatch(world)
     end(world, "q1.1", "limited")
-    with pytest.raises(Conflict, match=f"until {world.state.limits[AGENT]['until']}"):
+    assert world.state.limits[AGENT]["until"] == "2026-11-23T10:30:00.000000Z"
+    with pytest.raises(Conflict, match="until 2026-11-23 10:30 UTC"):
         start(world, MANY[1])
 
 

@@ -10,6 +10,7 @@ from kugetsu.agents import limits
 from kugetsu.agents.opencode_events import Errors, Output, Retry
 from kugetsu.agents.outcome import Kind, Outcome, bounded, sentence
 
+_UNREACHED = re.compile(r"(cannot|unable to) connect|ECONNREFUSED|ENOTFOUND|EAI_AGAIN", re.I)
 _NETWORK = re.compile(
     r"unable to connect|ECONN|ENOTFOUND|EAI_AGAIN|socket|network|connection|fetch failed|timed? ?out|overloaded"
     r"|unavailable|server.error|database is locked|Failed query",
@@ -106,7 +107,8 @@ def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
         return {"kind": Kind.FAILED, "reason": f"the provider refused the credentials: {message}", **rest}
     passes = data.get("isRetryable") is True or (status is not None and (status >= 500 or status in (408, 409, 425)))
     if passes or (status is None and _NETWORK.search(message)):
-        return {"kind": Kind.RETRYABLE, "reason": f"the model failed{_with(status)}: {message}", **rest}
+        remedy = " (check the network and the setting KUGETSU_MODEL)" if _UNREACHED.search(message) else ""
+        return {"kind": Kind.RETRYABLE, "reason": f"the model failed{_with(status)}: {message}{remedy}", **rest}
     return {"kind": Kind.FAILED, "reason": f"the model refused{_with(status)}: {message}", **rest}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: name → (module of kugetsu.cli, summary), in the order of `kugetsu --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("setup", "set up KUGETSU_DIR: settings, env files, the base and PM sessions"),
+    "init": ("setup", "set up KUGETSU_DIR: settings, env files, sessions"),
     "start": ("work", "start an agent on an issue now"),
     "continue": ("work", "the next turn in an issue's session"),
     "status": ("status", "one screen: daemon, slots, queue, what wants a look"),
@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queue dequeue": ("queue", "take a waiting task out of the queue without running it"),
     "queue cancel": ("queue", "cancel a task; the agent that works on it is stopped"),
     "queue retry": ("queue", "let a finished, parked or pausing task go on now"),
-    "queue clear": ("queue", "retire old finished tasks; --all cancels everything that waits"),
+    "queue clear": ("queue", "retire old finished tasks; --all cancels all that wait"),
     "queue-daemon start": ("daemon", "start the daemon that takes tasks from the queue"),
     "queue-daemon stop": ("daemon", "stop the daemon; agents that run go on"),
     "queue-daemon restart": ("daemon", "stop and start it; running agents are adopted again"),

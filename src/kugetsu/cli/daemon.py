@@ -68,11 +68,12 @@ def _status(call: Call) -> int:
 
     known = daemon_control.of_state(call.workspace, call.ready())
     data = {"running": known.running, "state": known.state, "pid": known.pid, "since": known.since}
-    said = f"the daemon is {known.state}"
-    if known.running:
-        said = f"the daemon is {known.state}, pid {known.pid}"
-    if known.since is not None:
-        said += f", since {times.moment(known.since, call.screen.now)}"
+    since = f"since {times.moment(known.since, call.screen.now)}" if known.since is not None else ""
+    if known.state == "lost":  # when it died nobody wrote down
+        said = f"the daemon is lost: it ended without a word{f', it was there {since}' if since else ''}"
+    else:
+        pid = f"pid {known.pid}" if known.running else ""
+        said = ", ".join(part for part in (f"the daemon is {known.state}", pid, since) if part)
     call.show(data, [said])
     if not known.running and not call.json:
         call.say("start it: kugetsu queue-daemon start")

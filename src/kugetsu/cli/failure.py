@@ -87,6 +87,8 @@ def _remedy(error: OSError) -> str:
         return "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free some space; nothing that was reported as done is lost"
+    if error.errno == errno.ENOENT and "temporary directory" in str(error.strerror):
+        return "free some space there, or set TMPDIR to a folder that can be written"
     return "--debug shows where it happened"
 
 

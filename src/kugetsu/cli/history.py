@@ -80,7 +80,8 @@ def _told(call: Call, subject: Subject, events: list[Event]) -> None:
                 print(line, flush=True)
     state = call.state()
     task = _task_of(state, subject, summary.task)
-    for line in history.footer(task, _closed(call, state, task), str(subject), screen):
+    closed = _closed(call, state, task)
+    for line in history.footer(task, closed, str(subject), screen):
         print(line)
 
 
@@ -92,13 +93,13 @@ def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
     return state.tasks.get(latest) if latest is not None else None
 
 
-def _closed(call: Call, state: State, task: Task | None) -> Verdict | None:
+def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
     if task is None:
-        return None
+        return []
     from kugetsu.cli.why import facts_now
     from kugetsu.domain import gates
 
-    return gates.first_closed(state, task, facts_now(call.workspace, state))
+    return [gate for gate in gates.verdicts(state, task, facts_now(call.workspace, state)) if not gate.open]
 
 
 def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:

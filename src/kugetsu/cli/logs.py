@@ -44,7 +44,9 @@ def _split(words: list[str]) -> tuple[int, str | None]:
     count, text = LATEST, None
     for word in words:
         if word.isascii() and word.isdigit() and len(word) < 7:
-            count = min(max(int(word), 1), MOST)
+            count = min(int(word), MOST)
+            if not count:
+                raise BadInput("kugetsu logs: 0 logs are none", f"say how many, at most {MOST}: kugetsu logs {LATEST}")
         elif text is None:
             text = word
         else:

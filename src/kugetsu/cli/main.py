@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
-EXIT_CODES = """exit codes: 0 done, 1 error, 2 no slot is free (nothing changed, try later), 3 bad usage or input,
-4 not found, 5 conflict (already running, worktree dirty, pull request open), 6 log damaged, 128+N ended by signal N"""
+EXIT_CODES = """exit codes: 0 done, 1 error, 2 no slot is free (nothing changed, try later),
+3 bad usage or input, 4 not found, 5 conflict (already running, worktree dirty,
+pull request open), 6 log damaged, 128+N ended by signal N"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,16 +98,17 @@ def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         raise BadInput(f"kugetsu {first}: say what to do: {verbs}", f"kugetsu {first} --help")
     name = f"{first} {verb}"
     if name not in COMMANDS:
-        raise _unknown(name, members(first), f"kugetsu {first} --help")
+        known = [member.partition(" ")[2] for member in members(first)]
+        raise _unknown(verb, known, f"kugetsu {first} --help", first + " ")
     return name, list(arguments[2:])
 
 
-def _unknown(name: str, known: Sequence[str], hint: str) -> BadInput:
+def _unknown(name: str, known: Sequence[str], hint: str, group: str = "") -> BadInput:
     import difflib
 
     near = difflib.get_close_matches(name[:64], known, 1, 0.6)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return BadInput(f"there is no command {name[:64]!r}{meant}", hint)
+    meant = f"; did you mean {group}{near[0]}?" if near else ""
+    return BadInput(f"there is no command {group + name[:64]!r}{meant}", hint)
 
 
 def load(name: str) -> tuple[Parser, Run]:
@@ -159,10 +161,12 @@ def overview() -> str:
     width = max(len(name) for name in COMMANDS)
     rows = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
     return (
-        "kugetsu runs coding agents on issues: one session and one worktree an issue, a queue, a cap.\n\n"
+        "kugetsu runs coding agents on issues: a session and a worktree each, a queue.\n\n"
         f"usage: kugetsu COMMAND [ARGUMENTS]\n\n{rows}\n\n"
-        "kugetsu help COMMAND tells more; --version; --json where something is shown; --debug: the traceback\n"
-        "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14, or #14 inside a clone\n"
+        "kugetsu help COMMAND tells more; --version; --json where something is shown;\n"
+        "--debug: the traceback\n"
+        "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14,\n"
+        "or #14 inside a clone\n"
         f"{EXIT_CODES}"
     )
 

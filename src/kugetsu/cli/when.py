@@ -76,5 +76,6 @@ def resolve(log: EventLog, when: When) -> tuple[int | None, str | None]:
     head = log.head().seq
     seq = when.seq if when.seq is not None else head - (when.back or 0)
     if not 0 <= seq <= head:
-        raise NotFound(f"there is no event {seq}: the log has events 1 to {head}", "kugetsu history --all")
+        known = f"the log has events 1 to {head}" if head else "the log is empty"
+        raise NotFound(f"there is no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
     return seq, None

@@ -83,7 +83,8 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
         lift = f"kugetsu queue retry {limit['task']}" if limit["task"] in state.tasks else None
         return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
-    return Verdict("provider", True, "no usage limit known")
+    own = limit is not None and limit["until"] > facts["now"]
+    return Verdict("provider", True, "no other task's usage limit" if own else "no usage limit known")
 
 
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:

@@ -9,6 +9,7 @@ from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from kugetsu.domain.gates import Verdict
@@ -172,23 +173,25 @@ def _painted(screen: Screen, kind: str) -> str:
     return screen.state(state, kind)
 
 
-def footer(task: Task | None, closed: Verdict | None, subject: str, screen: Screen) -> list[str]:
+def footer(task: Task | None, closed: Sequence[Verdict], subject: str, screen: Screen) -> list[str]:
     """``next: …        why: …``: what happens next to the latest task, and the command that explains it."""
     if task is None:
         return [f"next: nothing by itself        go on: kugetsu continue {subject} MESSAGE"] if "#" in subject else []
     return [f"next: {_coming(task, closed, screen)}        {_command(task)}"]
 
 
-def _coming(task: Task, closed: Verdict | None, screen: Screen) -> str:
+def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:
     if task.state == "notified":
         return f"when {task.attempt} ends"
     if task.state in ("pending", "parked"):
-        if closed is None:
+        if not closed:
             return "starts now"
-        if closed.until is not None:
+        first = closed[0]
+        if first.until is not None:
             verb = "resumes at" if task.state == "parked" else "starts at"
-            return f"{verb} {times.ahead(closed.until, screen.now)}"
-        return f"waits: {closed.reason}"
+            condition = ", if the daemon runs" if any(gate.gate == "daemon" for gate in closed) else ""
+            return f"{verb} {times.ahead(first.until, screen.now)}{condition}"
+        return f"waits: {first.reason}"
     return "nothing by itself"
 
 

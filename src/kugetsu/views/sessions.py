@@ -82,7 +82,7 @@ def lines(sessions: list[SessionData], screen: Screen, now: str) -> list[str]:
     if not sessions:
         return []
     heads = [
-        Column("SESSION", gives=True),
+        Column("SESSION"),
         Column("STATE"),
         Column("AGENT"),
         Column("BRANCH", gives=True),

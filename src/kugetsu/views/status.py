@@ -193,6 +193,7 @@ def _attention(
         if not agent["alive"]:
             text = "its process is gone; the daemon records it and tries again"
             found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
+    found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
     found += _errors(state)
     return found + _held(state, waiting, facts)
@@ -214,11 +215,20 @@ def _broken_sessions(state: State) -> list[Attention]:
     ]
 
 
+def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
+    """A limit that keeps back every task of the agent, though only one of them ran into it."""
+    limit = state.limits.get(facts["agent"])
+    if limit is None or not waiting or limit["until"] <= facts["now"]:
+        return []
+    text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
+    return [_look("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
+
+
 def _errors(state: State) -> list[Attention]:
     failed = [task for task_id in state.finished if (task := state.tasks[task_id]).state == "error"]
     found = [_look(task.id, "error", task.reason or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
     if len(failed) > LISTED:
-        text = f"{len(failed) - LISTED} more tasks ended in error"
+        text = f"{times.counted(len(failed) - LISTED, 'more task')} ended in error"
         found.append(_look("queue", "error", text, "kugetsu queue list --state error"))
     return found
 
@@ -284,7 +294,8 @@ def _when(data: StatusData) -> str:
     if coming["gate"] == "daemon":
         return f"{coming['task']} when the daemon runs"
     if coming["until"] is not None:
-        return f"{coming['task']} at {times.ahead(coming['until'], data['now'])}"
+        condition = ", if the daemon runs" if data["daemon"]["state"] in ("stopped", "lost") else ""
+        return f"{coming['task']} at {times.ahead(coming['until'], data['now'])}{condition}"
     return f"{coming['task']}: {coming['reason']}"
 
 

@@ -66,7 +66,7 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     """The text of `why` for a task."""
     task = data["task"]
     if task is None:
-        return [f"{data['answer']}.", *chain_lines(data["because"], screen)]
+        return [*_paragraph(f"{data['answer']}.", screen), *chain_lines(data["because"], screen)]
     closed = next((gate for gate in data["gates"] if not gate["open"]), None)
     said = data["answer"]
     event = task["event"]
@@ -74,10 +74,13 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
         if closed["until"]:
             said += f" until {times.ahead(closed['until'], screen.now)}"
         event = closed["rests_on"]
-    shown = [screen.bold(cut(f"{said}{f' (event {event})' if event else ''}.", screen.width))]
+    said = f"{said}{f' (event {event})' if event else ''}."
+    shown = [screen.bold(part) for part in _paragraph(said, screen)]
     if task["issue"]:
         shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.width))
     if task["state"] in ("pending", "parked"):
+        if task["reason"]:
+            shown += _paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
         return shown + _gate_lines(data["gates"], screen)
     return [*shown, *chain_lines(data["because"], screen), _on(task)]
 
@@ -110,9 +113,13 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
 
     if _too_wide(rows, screen):  # the command must stay whole: it goes to a line of its own
         lifts = [row.pop() for row in rows]
+        if _too_wide(rows, screen):  # and so must the reason
+            for row, lift in zip(rows, lifts, strict=True):
+                shown += _stacked(row, lift, screen)
+            return shown
         lines = table(screen, heads[:-1], rows, paint=paint, indent="  ", titles=False)
-        for row, lift in zip(lines, lifts, strict=True):
-            shown += [row, f"      {lift}"] if lift else [row]
+        for text, lift in zip(lines, lifts, strict=True):
+            shown += [text, f"      {lift}"] if lift else [text]
         return shown
     return shown + table(screen, heads, rows, paint=paint, indent="  ", titles=False)
 
@@ -120,8 +127,21 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
 def _too_wide(rows: list[list[str]], screen: Screen) -> bool:
     if screen.width is None:
         return False
-    widths = [max((columns(row[at]) for row in rows), default=0) for at in range(4)]
+    widths = [max(map(columns, cells)) for cells in zip(*rows, strict=True)]
     return 2 + sum(width + 2 for width in widths if width) - 2 > screen.width
+
+
+def _stacked(row: list[str], lift: str, screen: Screen) -> list[str]:
+    """A closed gate whose reason fills a line: when it opens, its event and its command stand below."""
+    mark, _, reason = row[0].partition(" ")
+    mark = screen.red(mark) if mark == "✗" else mark
+    first, *more = _wrapped(reason, (screen.width or 80) - 4)
+    below = "  ".join(part for part in row[1:] if part)
+    return [
+        f"  {mark} {first}",
+        *(f"    {part}" for part in more),
+        *(f"      {part}" for part in (below, lift) if part),
+    ]
 
 
 def _open_lines(reasons: list[str], screen: Screen) -> list[str]:
@@ -182,6 +202,12 @@ def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:
 
 def _fact(value: Any) -> str:
     return str(value) if not isinstance(value, dict) else ", ".join(f"{name} {part}" for name, part in value.items())
+
+
+def _paragraph(text: str, screen: Screen, indent: str = "") -> list[str]:
+    """The whole text: on a terminal in as many lines as it takes, its remedy may stand at its end."""
+    parts = [text] if screen.width is None else _wrapped(text, screen.width - len(indent))
+    return [indent + part for part in parts]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
