@@ -78,10 +78,11 @@ def test_what_is_not_there_is_not_found(kugetsu, story):
 
 def test_a_task_that_is_tried_again_says_what_ended_the_last_attempt(kugetsu, story):
     story.at("10:00:00").enqueue()
-    story.finish(story.run("q1"), "fail", "retry", "tests do not pass", exit=1)
+    story.finish(story.run("q1"), "fail", "retry", "tests do not pass", exit=1, rescue="kugetsu/rescue/q1.1")
     shown = kugetsu("why", "q1", at="10:00:01")
     assert "q1 waits: pauses after a failed attempt" in " ".join(shown.out.split())
     assert "the last attempt: tests do not pass" in shown.out
+    assert "its work is kept on kugetsu/rescue/q1.1" in shown.out
 
 
 def test_a_long_reason_and_its_remedy_are_never_cut(kugetsu, story, fits):

@@ -83,9 +83,9 @@ def _verify(call: Call) -> int:
 def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
     if damaged:
         call.say(
-            f"hint: put a good copy of that segment into {call.workspace.paths.log}: the chain of digests shows whether "
-            "it fits. Until then nothing is appended, and nothing starts. Without a copy: move that folder away, and "
-            "kugetsu init begins a new log"
+            f"hint: put a good copy of that segment into {call.workspace.paths.log}: the chain of digests shows "
+            "whether it fits. Until then nothing is appended, and nothing starts. Without a copy: move that folder "
+            "away, and kugetsu init begins a new log"
         )
     elif torn:
         call.say("hint: kugetsu log repair")

@@ -75,7 +75,8 @@ def _answers(call: Call, subject: Subject) -> list[WhyTask]:
     for task in tasks:
         attempt = state.attempts.get(task.attempt) if task.attempt is not None else None
         verdicts = gates.verdicts(state, task, facts)
-        chain = [] if task.state in ("pending", "parked") else _chain(call.workspace, task.changed)
+        waits_first = task.state in ("pending", "parked") and task.reason is None
+        chain = [] if waits_first else _chain(call.workspace, task.changed)
         answers.append(view.about_task(task, attempt, verdicts, chain))
     return answers
 

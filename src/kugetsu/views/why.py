@@ -81,8 +81,15 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["state"] in ("pending", "parked"):
         if task["reason"]:
             shown += _paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
+        shown += _rescued(data["because"], screen)
         return shown + _gate_lines(data["gates"], screen)
-    return [*shown, *chain_lines(data["because"], screen), _on(task)]
+    return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), _on(task)]
+
+
+def _rescued(because: Sequence[Event], screen: Screen) -> list[str]:
+    """The branches that keep what failed attempts left: on a terminal their rows are cut before the name."""
+    kept = [line(str(event["data"]["rescue"])) for event in because if event["data"].get("rescue")]
+    return _paragraph(f"its work is kept on {', '.join(kept)}", screen, "  ") if kept else []
 
 
 def _on(task: TaskData) -> str:
