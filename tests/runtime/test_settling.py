@@ -8,7 +8,7 @@ import pytest
 
 from kugetsu.domain.decide import queue
 from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.runtime import dispatcher, identity, initialisation, lease, reconciliation, runner
+from kugetsu.runtime import conclusion, dispatcher, identity, initialisation, lease, reconciliation, runner, supervision
 from kugetsu.runtime.workspace import actor
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -141,3 +141,14 @@ def test_two_who_destroy_one_session_come_one_after_the_other(stage: Stage, monk
     destruction.destroy(stage.ws, key, force=True)
     assert b"there is no session" in second[0].communicate()[1]
     assert len(stage.events("session.destroying")) == 1
+
+
+def test_processes_that_could_not_be_ended_are_told_with_the_end(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    ended = supervision.Ended(None, 9, "timeout", "2026-11-23T10:00:00.000000Z", 2)
+    ending = conclusion.ending_of(stage.ws, stage.state.attempts["q1.1"], ended)
+    assert ending.how == "time_out" and "2 of its processes could not be ended" in ending.reason
+    stage.go()
+    assert stage.finished("q1") == "completed"

@@ -132,6 +132,9 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
         ending.reason = _summary(evidence)
     else:
         ending.rescue = keep_work(session, attempt.id)
+    if ended.leftover:
+        left = "an unknown number" if ended.leftover < 0 else str(ended.leftover)
+        ending.reason += f"; {left} of its processes could not be ended"
     return ending
 
 
