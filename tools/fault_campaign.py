@@ -29,7 +29,8 @@ from kugetsu.domain.fold import fold
 from kugetsu.domain.state import empty
 from kugetsu.errors import KugetsuError
 from kugetsu.refs import IssueRef, parse_ref
-from kugetsu.runtime import daemon_control, identity, initialisation, processes, requests, stopping
+from kugetsu.runtime import daemon_control, initialisation, requests, stopping
+from kugetsu.runtime.process import identity, processes
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 SETTINGS = """\

@@ -16,7 +16,7 @@ import pytest
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.log import open_log
-from kugetsu.runtime.lease import Lease
+from kugetsu.runtime.process.lease import Lease
 
 SOURCE = Path(__file__).parents[2] / "src"
 SNAPSHOTS = Path(__file__).parent / "snapshots"

@@ -17,7 +17,7 @@ import pytest
 from e2e.rig import git, script
 from kugetsu.agents.scripted_model.server import ScriptedModel
 from kugetsu.log import open_log
-from kugetsu.runtime import identity, processes
+from kugetsu.runtime.process import identity, processes
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kugetsu.runtime import daemon_control, identity
+from kugetsu.runtime import daemon_control
+from kugetsu.runtime.process import identity
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime import identity, processes
+from kugetsu.runtime.process import identity, processes
 from runtime.supervised import Attempt, ended, eventually
 
 TOOLS = (

@@ -15,12 +15,12 @@ import orjson
 import pytest
 
 from kugetsu import clock
-from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, Identity
 from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
 from kugetsu.domain.fold import fold
+from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.state import State, empty
 from kugetsu.errors import KugetsuError
 

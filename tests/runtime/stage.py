@@ -22,7 +22,8 @@ from kugetsu.domain import invariants, snapshot
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State, empty
 from kugetsu.refs import IssueRef, parse_ref
-from kugetsu.runtime import daemon_control, identity, initialisation, lease, processes, requests
+from kugetsu.runtime import daemon_control, initialisation, requests
+from kugetsu.runtime.process import identity, lease, processes
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from kugetsu.settings import SETTINGS
 from runtime import repos

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kugetsu.runtime import identity, lease, processes, supervision, waiter
+from kugetsu.runtime.process import identity, lease, processes, supervision, waiter
 
 PATIENCE = 20.0
 """Seconds until something that must happen counts as not happening."""

@@ -9,7 +9,8 @@ import pytest
 
 from kugetsu.domain.decide import sessions
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime import daemon_control, identity, requests
+from kugetsu.runtime import daemon_control, requests
+from kugetsu.runtime.process import identity
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import eventually
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kugetsu.runtime.evidence import Evidence, collect
+from kugetsu.runtime.git.evidence import Evidence, collect
 from runtime.repos import Place, commit, place, run, sample
 
 __all__ = ["place", "sample"]

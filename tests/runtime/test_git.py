@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import GitFailed, KugetsuError
-from kugetsu.runtime.git import ask, environment, git
+from kugetsu.runtime.git.command import ask, environment, git
 from runtime.repos import Place, place, run, sample
 
 __all__ = ["place", "sample"]

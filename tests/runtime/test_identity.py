@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime import identity
+from kugetsu.runtime.process import identity
 from runtime.supervised import eventually
 
 

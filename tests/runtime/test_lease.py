@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import Conflict
-from kugetsu.runtime import lease
+from kugetsu.runtime.process import lease
 from runtime.supervised import eventually
 
 
@@ -109,7 +109,7 @@ def test_an_inherited_lease_is_adopted_after_an_exec(directory: str) -> None:
     held = lease.Lease.create(directory)
     held.make_inheritable()
     script = (
-        "import sys; from kugetsu.runtime import lease; d, n, fd = sys.argv[1:];"
+        "import sys; from kugetsu.runtime.process import lease; d, n, fd = sys.argv[1:];"
         "mine = lease.Lease.adopt(d, n, int(fd)); assert lease.alive(d, n);"
         "mine.release(); assert not lease.alive(d, n)"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime import identity, lease, processes
+from kugetsu.runtime.process import identity, lease, processes
 from runtime.supervised import ended, eventually
 
 NONCE = os.urandom(16).hex()

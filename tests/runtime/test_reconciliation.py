@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kugetsu.runtime import daemon_control, identity, lease, processes, reconciliation
+from kugetsu.runtime import daemon_control, reconciliation
+from kugetsu.runtime.process import identity, lease, processes
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import ended

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import BadInput
-from kugetsu.runtime.rescue import Rescue, rescue
+from kugetsu.runtime.git.rescue import Rescue, rescue
 from runtime.repos import Place, commit, place, run, sample
 
 __all__ = ["place", "sample"]

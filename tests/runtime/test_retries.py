@@ -114,7 +114,7 @@ def test_an_agent_that_takes_too_long_is_stopped_with_all_its_tools(stage: Stage
     tool = stage.pid("tool")
     assert stage.finished("q1") == "error"
     assert "TASK_TIMEOUT_HOURS" in stage.wait("attempt.timed_out")["data"]["reason"]
-    from kugetsu.runtime import identity
+    from kugetsu.runtime.process import identity
 
     assert not identity.alive(tool)
 
@@ -195,7 +195,7 @@ def test_an_agent_whose_tools_live_on_does_not_keep_the_slot(stage: Stage) -> No
     stage.start(1)
     tool = stage.pid("tool")
     assert stage.finished("q1") == "completed"
-    from kugetsu.runtime import identity
+    from kugetsu.runtime.process import identity
 
     assert not identity.alive(tool)
     stage.until(lambda: os.listdir(stage.ws.paths.leases) == [])

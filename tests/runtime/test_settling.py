@@ -8,7 +8,8 @@ import pytest
 
 from kugetsu.domain.decide import queue
 from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.runtime import conclusion, dispatcher, identity, initialisation, lease, reconciliation, runner, supervision
+from kugetsu.runtime import conclusion, dispatcher, initialisation, reconciliation, runner
+from kugetsu.runtime.process import identity, lease, supervision
 from kugetsu.runtime.workspace import actor
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -123,7 +124,8 @@ DESTROY = (
 def test_two_who_destroy_one_session_come_one_after_the_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     import subprocess
 
-    from kugetsu.runtime import destruction, worktrees
+    from kugetsu.runtime import destruction
+    from kugetsu.runtime.git import worktrees
 
     stage.start(1)
     assert stage.finished("q1") == "completed"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kugetsu.errors import Conflict, NotFound
-from kugetsu.runtime import identity, stopping
+from kugetsu.runtime import stopping
+from kugetsu.runtime.process import identity
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kugetsu.errors import AgentUnavailable
-from kugetsu.runtime import identity, lease, processes, supervision, waiter
+from kugetsu.runtime.process import identity, lease, processes, supervision, waiter
 from runtime.supervised import Attempt, ended, eventually
 
 DAEMONISED = '(setsid sh -c \'trap "" TERM; echo $$ > "$RUN/tool"; while :; do sleep 1; done\' &)'
@@ -361,7 +361,7 @@ def test_a_phase_c_that_comes_back_is_executed(attempt: Attempt) -> None:
 
 def test_phase_c_is_not_ended_by_a_late_stop(attempt: Attempt) -> None:
     script = (
-        "import os, signal, sys; from kugetsu.runtime import supervision;"
+        "import os, signal, sys; from kugetsu.runtime.process import supervision;"
         "os.kill(os.getpid(), signal.SIGTERM); supervision.begin_conclusion(); os.kill(os.getpid(), signal.SIGTERM);"
         "os.execv('/bin/sh', ['sh', '-c', sys.argv[1], 'sh', *sys.argv[2:]])"
     )
@@ -374,7 +374,8 @@ def test_phase_c_is_not_ended_by_a_late_stop(attempt: Attempt) -> None:
 
 def test_the_runner_does_not_keep_the_commands_output_open(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from kugetsu.runtime import lease, supervision; held = lease.Lease.create(sys.argv[1]);"
+        "import os, sys; from kugetsu.runtime.process import lease, supervision;"
+        "held = lease.Lease.create(sys.argv[1]);"
         "pid = os.fork(); print(pid, flush=True) if pid else None;"
         "pid or (supervision.detach(sys.argv[1], held, os.devnull), os.execlp('sleep', 'sleep', '60'))"
     )
@@ -445,8 +446,8 @@ def test_the_waiter_uses_less_than_12_megabytes(attempt: Attempt) -> None:
 
 
 def test_the_waiter_imports_nothing_big(attempt: Attempt) -> None:
-    root = str(Path(waiter.__file__).parents[2])
-    listing = f"import sys; sys.path.append({root!r}); import kugetsu.runtime.waiter; print(*sys.modules)"
+    root = str(Path(waiter.__file__).parents[3])
+    listing = f"import sys; sys.path.append({root!r}); import kugetsu.runtime.process.waiter; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", listing], capture_output=True, text=True, check=True, timeout=20
     )

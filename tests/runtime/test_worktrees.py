@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
-from kugetsu.runtime import checkouts, repositories, worktrees
-from kugetsu.runtime.rescue import rescue
-from kugetsu.runtime.worktrees import Worktree
+from kugetsu.runtime.git import checkouts, repositories, worktrees
+from kugetsu.runtime.git.rescue import rescue
+from kugetsu.runtime.git.worktrees import Worktree
 from runtime.repos import Place, commit, place, run, sample
 from runtime.supervised import ended
 
@@ -311,7 +311,8 @@ def test_worktrees_made_at_once_all_stand(sample: Place) -> None:
 
 def test_one_worktree_asked_for_at_once_is_made_once(sample: Place) -> None:
     code = (
-        "import sys; from kugetsu.paths import Paths; from kugetsu.runtime import repositories as r, worktrees as w\n"
+        "import sys; from kugetsu.paths import Paths\n"
+        "from kugetsu.runtime.git import repositories as r, worktrees as w\n"
         "paths = Paths(sys.argv[1])\n"
         "made = w.ensure(r.at_path('local/shoko/sample', sys.argv[2]), sys.argv[3], 'fix/issue-1', paths)\n"
         "print(made.created)"
@@ -340,7 +341,8 @@ def half_made(sample: Place) -> Place:
     run(sample.clone, "push", "-q", "origin", "main")
     run(sample.clone, "config", "filter.hold.smudge", str(hold))
     code = (
-        "import sys; from kugetsu.paths import Paths; from kugetsu.runtime import repositories as r, worktrees as w\n"
+        "import sys; from kugetsu.paths import Paths\n"
+        "from kugetsu.runtime.git import repositories as r, worktrees as w\n"
         "w.ensure(r.at_path('local/shoko/sample', sys.argv[2]), sys.argv[3], 'fix/issue-1', Paths(sys.argv[1]))"
     )
     args = [sys.executable, "-c", code, sample.paths.root, str(sample.clone), str(path_of(sample))]

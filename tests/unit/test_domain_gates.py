@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from kugetsu import clock
-from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain import gates, snapshot
 from kugetsu.domain.decide import attempts, queue
+from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State
 from property.simulation import AGENT, ISSUES, Event, World, random_commands

@@ -83,7 +83,7 @@ def issue(ws: Workspace, text: str) -> IssueRef:
     servers = ws.config.servers()
 
     def here() -> tuple[str, str, str] | None:
-        from kugetsu.runtime import checkouts
+        from kugetsu.runtime.git import checkouts
 
         try:
             return checkouts.here(os.getcwd(), servers)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kugetsu.agents.outcome import Outcome
     from kugetsu.agents.protocol import Agent
     from kugetsu.domain.state import Attempt, Session
-    from kugetsu.runtime.supervision import Ended
+    from kugetsu.runtime.process.supervision import Ended
     from kugetsu.runtime.workspace import Workspace
 
 #: For how long a full disk is waited for before the outcome is given up to reconciliation, and between two tries.
@@ -42,7 +42,7 @@ _VERDICTS = {
 
 def main(arguments: list[str]) -> int:
     """Conclude one attempt. Returns the exit status."""
-    from kugetsu.runtime import supervision
+    from kugetsu.runtime.process import supervision
     from kugetsu.runtime.workspace import open_workspace
 
     supervision.begin_conclusion()
@@ -218,7 +218,7 @@ def _said(outcome: Outcome, secrets: list[str]) -> dict[str, Any]:
 
 def evidence_of(session: Session | None) -> dict[str, Any]:
     """What git shows of the session's worktree; empty for a session that has none."""
-    from kugetsu.runtime import evidence
+    from kugetsu.runtime.git import evidence
 
     if session is None or session.kind != "issue" or session.worktree is None:
         return {}
@@ -230,7 +230,7 @@ def evidence_of(session: Session | None) -> dict[str, Any]:
 
 def keep_work(session: Session | None, name: str) -> str | None:
     """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch; its name, None for nothing."""
-    from kugetsu.runtime import rescue
+    from kugetsu.runtime.git import rescue
 
     if session is None or session.kind != "issue" or session.worktree is None or not os.path.isdir(session.worktree):
         return None

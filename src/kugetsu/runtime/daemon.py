@@ -17,10 +17,11 @@ from kugetsu import clock
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
 from kugetsu.log.watch import Watch
-from kugetsu.runtime import dispatcher, identity, reconciliation
-from kugetsu.runtime import lease as leases
-from kugetsu.runtime.lease import Lease
-from kugetsu.runtime.processes import MARK
+from kugetsu.runtime import dispatcher, reconciliation
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process import lease as leases
+from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.process.processes import MARK
 from kugetsu.runtime.workspace import open_workspace
 
 TYPE_CHECKING = False

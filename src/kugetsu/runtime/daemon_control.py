@@ -10,7 +10,8 @@ import time
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime import identity, liveness
+from kugetsu.runtime import liveness
+from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.state import Session
-    from kugetsu.runtime.repositories import Repository
+    from kugetsu.runtime.git.repositories import Repository
     from kugetsu.runtime.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ def destroy(ws: Workspace, key: str, *, force: bool, reason: str = "destroy") ->
     Without ``force`` refused (Conflict, each reason named) while an agent works in it, tasks wait for it, the worktree
     holds uncommitted work, or commits are in no other place. With ``force`` the work is put on a rescue branch first.
     """
-    from kugetsu.runtime import repositories
+    from kugetsu.runtime.git import repositories
 
     # One after the other: the worktree that a second one would remove may be that of the issue's next session.
     with repositories.locked(ws.paths, "destroy " + key):
@@ -55,7 +55,7 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str) -> dict[str, Any
 
 
 def _require_kept_elsewhere(ws: Workspace, session: Session) -> None:
-    from kugetsu.runtime import worktrees
+    from kugetsu.runtime.git import worktrees
 
     if session.pr is not None and ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
         # Whether it is open is the forge's to say; not knowing is treated as open.
@@ -74,7 +74,7 @@ def _require_kept_elsewhere(ws: Workspace, session: Session) -> None:
 
 
 def _repository(ws: Workspace, session: Session) -> Repository:
-    from kugetsu.runtime import repositories
+    from kugetsu.runtime.git import repositories
 
     if session.repository is None or session.source is None:
         raise KugetsuError(f"the session {session.key} does not say where its worktree comes from")
@@ -82,7 +82,7 @@ def _repository(ws: Workspace, session: Session) -> Repository:
 
 
 def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bool) -> str | None:
-    from kugetsu.runtime import rescue, worktrees
+    from kugetsu.runtime.git import rescue, worktrees
 
     if session.worktree is None or not os.path.isdir(session.worktree):
         return None

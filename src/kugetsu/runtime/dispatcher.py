@@ -10,9 +10,10 @@ from functools import partial
 
 from kugetsu.domain.decide import claims
 from kugetsu.domain.decide.claims import Offer
-from kugetsu.runtime import identity, runner
+from kugetsu.runtime import runner
 from kugetsu.runtime.facts import claim_facts
-from kugetsu.runtime.lease import Lease
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.lease import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ def _write_new(path: str, text: str, report: InitReport) -> None:
 
 
 def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None:
-    from kugetsu.runtime import repositories
+    from kugetsu.runtime.git import repositories
 
     if repo is None:
         return None
@@ -131,7 +131,8 @@ def _retire(ws: Workspace, report: InitReport, keys: list[str]) -> None:
 
 
 def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
-    from kugetsu.runtime import preparation, repositories
+    from kugetsu.runtime import preparation
+    from kugetsu.runtime.git import repositories
 
     known = ws.state().sessions.get(key)
     before = known.agent_session if known is not None else None

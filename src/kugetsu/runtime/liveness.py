@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.runtime import lease
+from kugetsu.runtime.process import lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

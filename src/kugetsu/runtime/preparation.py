@@ -11,13 +11,13 @@ import os
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.errors import KugetsuError
 from kugetsu.refs import folder_name, parse_ref
-from kugetsu.runtime import repositories, worktrees
+from kugetsu.runtime.git import repositories, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.agents.protocol import Agent
     from kugetsu.domain.state import Session, Task
-    from kugetsu.runtime.repositories import Repository
+    from kugetsu.runtime.git.repositories import Repository
     from kugetsu.runtime.workspace import Workspace
 
 

@@ -12,14 +12,15 @@ from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.domain.draft import Draft
 from kugetsu.errors import KugetsuError, LogWriteFailed
-from kugetsu.runtime import identity, liveness
+from kugetsu.runtime import liveness
+from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.state import Attempt, State
-    from kugetsu.runtime.processes import EndReport
+    from kugetsu.runtime.process.processes import EndReport
     from kugetsu.runtime.workspace import Workspace
 
 #: Seconds between SIGTERM and SIGKILL for what a dead runner left: everybody waits for the slot meanwhile.
@@ -69,7 +70,7 @@ def reconcile(ws: Workspace) -> list[str]:
 
 
 def _settle(ws: Workspace, attempt: Attempt) -> bool:
-    from kugetsu.runtime import processes
+    from kugetsu.runtime.process import processes
 
     grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
     claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
@@ -108,7 +109,8 @@ def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
 
 def _ending(ws: Workspace, attempt: Attempt) -> Ending:
     """How a dead attempt ended: as the waiter left it on disk, else lost."""
-    from kugetsu.runtime import conclusion, supervision
+    from kugetsu.runtime import conclusion
+    from kugetsu.runtime.process import supervision
 
     if attempt.state == "running":
         ended = supervision.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))

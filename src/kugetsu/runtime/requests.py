@@ -48,7 +48,7 @@ class _StaggeredError(Exception):
 
 def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
     """The clone in which the command is typed, when one of its remotes is the ref's repository."""
-    from kugetsu.runtime import checkouts
+    from kugetsu.runtime.git import checkouts
 
     try:
         folder = os.getcwd()

@@ -13,8 +13,8 @@ import traceback
 
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
-from kugetsu.runtime import identity, supervision
 from kugetsu.runtime.environments import values
+from kugetsu.runtime.process import identity, supervision
 from kugetsu.runtime.workspace import actor
 
 TYPE_CHECKING = False
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from kugetsu.agents.protocol import Launch
     from kugetsu.domain.state import Attempt, Session, Task
-    from kugetsu.runtime.lease import Lease
-    from kugetsu.runtime.waiter import Orders
+    from kugetsu.runtime.process.lease import Lease
+    from kugetsu.runtime.process.waiter import Orders
     from kugetsu.runtime.workspace import Workspace
 
 #: Seconds without output after which the agent is looked at, and between two looks.
@@ -135,7 +135,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
 
 
 def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_session: str, worktree: str) -> int:
-    from kugetsu.runtime import processes
+    from kugetsu.runtime.process import processes
 
     pid = supervision.spawn_agent(
         launch.argv,
@@ -175,7 +175,7 @@ def _message(ws: Workspace, task: Task) -> str:
 
 def _marks(ws: Workspace, attempt: Attempt, task: Task, lease: Lease) -> dict[str, str]:
     """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
-    from kugetsu.runtime.processes import MARK
+    from kugetsu.runtime.process.processes import MARK
 
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
@@ -193,7 +193,7 @@ def _marks(ws: Workspace, attempt: Attempt, task: Task, lease: Lease) -> dict[st
 def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:
     import time
 
-    from kugetsu.runtime.waiter import Orders
+    from kugetsu.runtime.process.waiter import Orders
 
     # -P: a folder named kugetsu where the daemon was started must not be taken for this package.
     python = [sys.executable, "-P", "-m"]

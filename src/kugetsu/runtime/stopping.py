@@ -6,7 +6,7 @@ import os
 import signal
 
 from kugetsu.domain.decide import queue
-from kugetsu.runtime import identity
+from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import os
 
 from kugetsu.errors import BadInput, GitFailed, KugetsuError, NotFound
 from kugetsu.refs import parse_repository, repository_of_url
-from kugetsu.runtime import checkouts
-from kugetsu.runtime.git import git
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.command import git
 from kugetsu.servers import LOCAL, clone_url
 
 TYPE_CHECKING = False

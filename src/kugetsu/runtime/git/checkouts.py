@@ -177,7 +177,7 @@ def _named(
 
 def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
     from kugetsu.errors import KugetsuError
-    from kugetsu.runtime.git import ask
+    from kugetsu.runtime.git.command import ask
 
     try:
         answer = ask(["remote", "-v"], checkout.home)

@@ -41,9 +41,9 @@ import sys
 import time
 
 if __name__ == "__main__":  # the rest of the package is found beside this file; -S left site-packages out
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
-from kugetsu.runtime import processes
+from kugetsu.runtime.process import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

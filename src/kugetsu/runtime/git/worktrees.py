@@ -11,9 +11,9 @@ import os
 import time
 
 from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
-from kugetsu.runtime import checkouts, unfinished
-from kugetsu.runtime.git import ask, failure, git
-from kugetsu.runtime.repositories import Repository, locked
+from kugetsu.runtime.git import checkouts, unfinished
+from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.repositories import Repository, locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from kugetsu.errors import AgentUnavailable
-from kugetsu.runtime import identity, processes, waiter
-from kugetsu.runtime import lease as leases
-from kugetsu.runtime.lease import Lease
+from kugetsu.runtime.process import identity, processes, waiter
+from kugetsu.runtime.process import lease as leases
+from kugetsu.runtime.process.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

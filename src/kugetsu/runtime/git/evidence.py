@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime import checkouts
-from kugetsu.runtime.git import ask, failure, git
-from kugetsu.runtime.worktrees import operation
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.worktrees import operation
 
 NAMES = 5
 """How many names of changed files are kept: enough to recognise the work."""

@@ -10,7 +10,7 @@ An agent may itself type ``kugetsu start``: the runner that this forks, and a da
 agent's tools and may carry its mark, but are not its tools. A process with another attempt's mark, or one that holds a
 lease other than this attempt's, is spared with everything below it.
 
-Signals go through :mod:`kugetsu.runtime.identity` (pidfd, compared), never to a bare pid. Weaker without /proc (macOS):
+Signals go through :mod:`.identity` (pidfd, compared), never to a bare pid. Weaker without /proc (macOS):
 the mark is read from ``ps``, which shows it only for the user's own unprotected programs, there is no subreaper, and a
 spared runner is known by its mark alone.
 
@@ -22,14 +22,14 @@ from __future__ import annotations
 import os
 import time
 
-from kugetsu.runtime import identity
+from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable, Collection, Iterable
 
-    from kugetsu.runtime.identity import Identity, Stat
+    from kugetsu.runtime.process.identity import Identity, Stat
 else:
     import _signal
 
@@ -127,7 +127,7 @@ def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collecti
     known by nothing but the lease that it inherited. Whoever claimed the attempt holds the lease for a moment too: the
     caller names it in ``exclude``. The caller asks the lease afterwards: still alive means that one of these holds it.
     """
-    from kugetsu.runtime import lease
+    from kugetsu.runtime.process import lease
 
     give_up_at = time.monotonic() + grace_seconds + KILL_SECONDS
     told: set[tuple[int, int]] = set()

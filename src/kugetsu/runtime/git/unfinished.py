@@ -10,8 +10,8 @@ import os
 import time
 
 from kugetsu.errors import Conflict
-from kugetsu.runtime import checkouts
-from kugetsu.runtime.git import ask, git
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.command import ask, git
 
 INITIALIZING = "initializing"
 """git's reason of the lock, since 2.17 (builtin/worktree.c)."""
@@ -85,7 +85,7 @@ def _is_beginning(path: str, name: str) -> bool:
     """Whether a file holds the beginning of the commit's: a checkout that was killed while it wrote it."""
     import subprocess
 
-    from kugetsu.runtime.git import environment
+    from kugetsu.runtime.git.command import environment
 
     file = os.path.join(path, name)
     if os.path.islink(file) or not os.path.isfile(file):

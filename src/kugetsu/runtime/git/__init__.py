@@ -1,0 +1,1 @@
+"""What kugetsu does with git: clones, worktrees, the evidence of work, rescue branches; nothing deletes on a guess."""
