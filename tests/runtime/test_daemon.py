@@ -262,3 +262,10 @@ def test_a_daemon_started_inside_of_an_agent_outlives_it_and_dispatches(stage: S
     assert daemon_control.status(stage.ws).running
     assert os.listdir(stage.ws.paths.leases) == [stage.state.daemon.lease]
     assert stage.finished(stage.enqueue(2)) == "completed"
+
+
+def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:
+    (stage.directory / "logs" / "daemon.err").write_text("an older story\n")
+    (stage.directory / "logs" / "daemon.log").mkdir(parents=True)
+    with pytest.raises(KugetsuError, match=r"did not start: .*daemon\.log"):
+        daemon_control.start(stage.ws)

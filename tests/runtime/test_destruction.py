@@ -37,7 +37,7 @@ def test_a_clean_session_is_destroyed_and_its_branch_and_history_stay(stage: Sta
     [
         ("echo x > untracked", "untracked"),
         ("echo x >> README", "README"),
-        (COMMIT, "1 commits that no other branch has"),
+        (COMMIT, "1 commit that no other branch has"),
     ],
 )
 def test_it_is_refused_while_work_is_nowhere_else_and_says_what(stage: Stage, script: str, reason: str) -> None:

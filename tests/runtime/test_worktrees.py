@@ -451,7 +451,7 @@ def test_every_reason_against_removal_is_named_and_the_worktree_stays(sample: Pl
     (Path(run(tree, "rev-parse", "--absolute-git-dir")) / "MERGE_HEAD").write_text(run(tree, "rev-parse", "HEAD"))
     with pytest.raises(Conflict) as caught:
         remove(sample)
-    for reason in ("1 uncommitted changes (new)", "1 commits that no other", "a merge in progress", "worktree lock"):
+    for reason in ("1 uncommitted change (new)", "1 commit that no other", "a merge in progress", "worktree lock"):
         assert reason in caught.value.message
     assert (tree / "new").exists()
 

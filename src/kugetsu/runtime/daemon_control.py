@@ -62,6 +62,7 @@ def start(ws: Workspace) -> tuple[bool, int]:
         return False, known.pid
     ws.paths.make(ws.paths.logs)
     with open(os.path.join(ws.paths.logs, "daemon.err"), "ab") as errors:
+        before = errors.tell()
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "kugetsu.runtime.daemon"],
             stdin=subprocess.DEVNULL,
@@ -79,7 +80,22 @@ def start(ws: Workspace) -> tuple[bool, int]:
         if now.running and now.pid is not None:
             return False, now.pid
         raise KugetsuError(said[1], hint=said[2] or None)
-    raise KugetsuError("the daemon did not start", hint=f"see {ws.paths.logs}/daemon.err")
+    why = _last_line(os.path.join(ws.paths.logs, "daemon.err"), before)
+    raise KugetsuError(f"the daemon did not start{why}", hint=f"see {ws.paths.logs}/daemon.err")
+
+
+def _last_line(path: str, before: int) -> str:
+    """What a file says last after its first ``before`` bytes, to be put behind a sentence; empty for nothing."""
+    from kugetsu.redaction import redact
+
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(before, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f": {redact(said[-1], limit=300)}" if said else ""
 
 
 def _first_line(process: object) -> list[str]:

@@ -125,7 +125,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     attempt = dispatcher.claimed(events)
     if attempt is None:
         lease.release()
-        raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu audit")
+        raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
     runner.fork(ws, attempt, lease)
     if pr is not None:
         ws.log.transact(lambda state: sessions.set_pr(state, issue, pr))

@@ -118,10 +118,11 @@ def why_keep(path: str, branch: str, repository: Repository) -> list[str]:
     changed = [entry for entry in status.split("\0") if entry]
     if changed:
         names = ", ".join(entry[3:] for entry in changed[:3])
-        reasons.append(f"{len(changed)} uncommitted changes ({names}{', …' if len(changed) > 3 else ''})")
+        more = ", …" if len(changed) > 3 else ""
+        reasons.append(f"{_counted(len(changed), 'uncommitted change')} ({names}{more})")
     ahead = commits_only_here(path, branch)
     if ahead:
-        reasons.append(f"{ahead} commits that no other branch has")
+        reasons.append(f"{_counted(ahead, 'commit')} that no other branch has")
     admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
     doing = operation(admin) if admin is not None else None
     if doing is not None:
@@ -129,6 +130,10 @@ def why_keep(path: str, branch: str, repository: Repository) -> list[str]:
     if admin is not None and os.path.exists(admin + "/locked"):
         reasons.append("a lock of git worktree lock")
     return reasons
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def commits_only_here(path: str, *branches: str) -> int:
