@@ -19,6 +19,9 @@ _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: the last time that keeps
 _FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
+_second = -1
+_second_text = "1969-12-31T23:59:59."  # the latest second asked for: events come many to a second
+
 
 def now() -> str:
     """The wall time of this machine. Data only: order comes from `seq`, never from this."""
@@ -30,8 +33,12 @@ def from_micros(micros: int) -> str:
     seconds, fraction = divmod(micros, _MICRO)
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
         raise BadInput("a time lies outside of the years 1 to 9999")
-    t = time.gmtime(seconds)
-    return f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}T{t[3]:02d}:{t[4]:02d}:{t[5]:02d}.{fraction:06d}Z"
+    global _second, _second_text
+    if seconds != _second:
+        t = time.gmtime(seconds)
+        _second_text = f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}T{t[3]:02d}:{t[4]:02d}:{t[5]:02d}."
+        _second = seconds
+    return f"{_second_text}{fraction:06d}Z"
 
 
 def from_epoch(seconds: float) -> str:

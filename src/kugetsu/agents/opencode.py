@@ -208,7 +208,7 @@ class OpenCode:
         said = (done.output.decode("utf-8", "replace") + done.errors).strip()
         if done.exit_code != 0 or session not in said:
             last = said.splitlines()[-1] if said else f"exit code {done.exit_code}"
-            raise KugetsuError(f"opencode cannot import a session: {last}", "see: kugetsu doctor")
+            raise KugetsuError(f"opencode cannot import a session: {last}", "try: opencode session list")
 
     # -- turns ----------------------------------------------------------------------------------------------------
 

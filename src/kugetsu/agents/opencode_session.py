@@ -56,7 +56,7 @@ def renewed(exported: bytes, session: str, title: str, directory: str, millis: i
         return _renewed(orjson.loads(exported), session, title, directory, millis)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         said = f"opencode's export of a session is not understood: {type(error).__name__}: {error}"
-        raise KugetsuError(said, "is this version of opencode supported? see: kugetsu doctor") from error
+        raise KugetsuError(said, "opencode --version: 1.18.33 is the one that was tried") from error
 
 
 def _renewed(exported: dict[str, Any], session: str, title: str, directory: str, millis: int) -> bytes:

@@ -88,7 +88,7 @@ class Tail:
 
     def has_grown(self) -> bool:
         """Whether the open segment has more bytes than were read; cheap, and blind to a next segment."""
-        return self._segment != self.cursor.segment or self._length() != self.cursor.offset
+        return self._segment != self.cursor.segment or os.fstat(self._fd).st_size != self.cursor.offset
 
     def close(self) -> None:
         """Close the segment; the cursor stays, and reading on opens it again."""
