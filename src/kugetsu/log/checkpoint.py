@@ -11,8 +11,8 @@ import os
 
 import orjson
 
-from kugetsu.log.codec import GENESIS, TAIL_SIZE, seal, verified
-from kugetsu.log.segments import Cursor, fits
+from kugetsu.log.codec import GENESIS, seal
+from kugetsu.log.segments import Cursor, cursor_in, fits, read_sealed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,19 +34,15 @@ class Checkpoint:
 
 def read(directory: str, version: str) -> Checkpoint | None:
     """The checkpoint that is there, when it is whole and of this version; whether it fits the log is not looked at."""
+    path = os.path.join(directory, NAME)
+    content = read_sealed(path)
+    if content is None or content.get("version") != version:
+        return None
     try:
-        with open(os.path.join(directory, NAME), "rb") as file:
-            data = file.read()
+        size = os.stat(path).st_size
     except OSError:
-        # Disposable: one that cannot be read is one that is not there.
         return None
-    if len(data) <= TAIL_SIZE or verified(GENESIS, data) is None:
-        return None
-    content: dict[str, Any] = orjson.loads(data)
-    if content.get("version") != version:
-        return None
-    cursor = Cursor(content["segment"], content["offset"], content["seq"], content["last"].encode())
-    return Checkpoint(cursor, content["state"], len(data))
+    return Checkpoint(cursor_in(content), content["state"], size)
 
 
 def load(directory: str, version: str) -> Checkpoint | None:

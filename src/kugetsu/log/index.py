@@ -22,7 +22,6 @@ from kugetsu.log.tail import CollectionPaused, Tail
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from kugetsu.log.codec import Block, Event
 
@@ -78,17 +77,10 @@ def try_guard(directory: str) -> int | None:
 
 def load_head(directory: str) -> IndexHead | None:
     """The index's head when it is whole and fits this log."""
-    try:
-        with open(os.path.join(directory, FOLDER, "head"), "rb") as file:
-            data = file.read()
-    except OSError:
+    content = segments.read_sealed(os.path.join(directory, FOLDER, "head"))
+    if content is None or content.get("format") != _FORMAT:
         return None
-    if len(data) <= TAIL_SIZE or verified(GENESIS, data) is None:
-        return None
-    content: dict[str, Any] = orjson.loads(data)
-    if content.get("format") != _FORMAT:
-        return None
-    cursor = Cursor(content["segment"], content["offset"], content["seq"], content["last"].encode())
+    cursor = segments.cursor_in(content)
     if not segments.fits(directory, cursor):
         return None
     return IndexHead(cursor, content["generation"], content["sizes"], content["checks"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated
+import orjson
+
+from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated, verified
 from kugetsu.log.damage import DamagedLine, unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
 
 SUFFIX: Final = ".jsonl"
 
@@ -90,6 +92,25 @@ def digest_before(fd: int, offset: int) -> bytes | None:
     if len(tail) != TAIL_SIZE + 1 or not tail.endswith(b"\n"):
         return None
     return stated(tail[:-1])
+
+
+def read_sealed(path: str) -> dict[str, Any] | None:
+    """The JSON object of a disposable file that carries its own digest; None when it cannot be read or is not whole."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        # Disposable: one that cannot be read is one that is not there.
+        return None
+    if len(data) <= TAIL_SIZE or verified(GENESIS, data) is None:
+        return None
+    content: dict[str, Any] = orjson.loads(data)
+    return content
+
+
+def cursor_in(content: dict[str, Any]) -> Cursor:
+    """The cursor that a disposable file names."""
+    return Cursor(content["segment"], content["offset"], content["seq"], content["last"].encode())
 
 
 def fits(directory: str, cursor: Cursor) -> bool:

@@ -78,38 +78,25 @@ def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | Non
     An idle session must be `broken` first: it says why it is made anew.
     """
     session = _find_ready_to(state, key, "prepare")
-    return [
-        Draft(
-            "session.preparing",
-            intent,
-            issue=issue_of(session),
-            session=key,
-            attempt=attempt,
-            task=_task_of(state, attempt),
-            cause=session.changed,
-        )
-    ]
+    return [Draft("session.preparing", intent, **_about(state, session, attempt))]
 
 
 def prepared(state: State, key: str, outcome: dict[str, Any], attempt: str | None = None) -> list[Draft]:
     """The session is there (`events.SessionPrepared`)."""
     session = _find_ready_to(state, key, "ready")
-    return [
-        Draft(
-            "session.prepared",
-            outcome,
-            issue=issue_of(session),
-            session=key,
-            attempt=attempt,
-            task=_task_of(state, attempt),
-            cause=session.changed,
-        )
-    ]
+    return [Draft("session.prepared", outcome, **_about(state, session, attempt))]
 
 
-def _task_of(state: State, attempt: str | None) -> str | None:
+def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any]:
+    """What an event on a session that an attempt prepares (None: nobody's attempt) is about."""
     live = state.attempts.get(attempt) if attempt is not None else None
-    return live.task if live is not None else None
+    return {
+        "issue": issue_of(session),
+        "session": session.key,
+        "attempt": attempt,
+        "task": live.task if live is not None else None,
+        "cause": session.changed,
+    }
 
 
 def broken(state: State, key: str, reason: str) -> list[Draft]:
