@@ -77,16 +77,5 @@ def store(directory: str, version: str, cursor: Cursor, state: Any) -> int:
     return len(data)
 
 
-def seq_of(directory: str) -> int:
-    """The seq of the checkpoint that is there, read from its first bytes, unchecked; 0 when there is none."""
-    try:
-        with open(os.path.join(directory, NAME), "rb") as file:
-            start = file.read(64)
-    except OSError:
-        return 0
-    digits = start.partition(b'"seq":')[2].partition(b",")[0]
-    return int(digits) if digits.isdigit() else 0
-
-
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)

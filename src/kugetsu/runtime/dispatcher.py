@@ -17,8 +17,10 @@ from kugetsu.runtime.process.lease import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from kugetsu.domain.draft import Draft
     from kugetsu.domain.state import State, Task
     from kugetsu.runtime.workspace import Workspace
 
@@ -36,18 +38,10 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
             return started, plan.next_look
         task = state.tasks[plan.candidate]
         lease, offer = make_offer(ws, state, task)
-        try:
-            events = ws.log.transact(partial(claims.dispatch, planned=plan, offer=offer, facts=facts))
-        except BaseException:
-            lease.release()
-            raise
-        attempt = claimed(events)
-        if attempt is None:
-            # Somebody was faster, or the world changed: plan again on what is there now.
-            lease.release()
-            continue
-        runner.fork(ws, attempt, lease)
-        started.append(attempt)
+        attempt, _ = claim(ws, lease, partial(claims.dispatch, planned=plan, offer=offer, facts=facts))
+        if attempt is not None:
+            started.append(attempt)
+        # Else somebody was faster, or the world changed: plan again on what is there now.
 
 
 def make_offer(ws: Workspace, state: State, task: Task | None, issue: str | None = None) -> tuple[Lease, Offer]:
@@ -58,7 +52,28 @@ def make_offer(ws: Workspace, state: State, task: Task | None, issue: str | None
     return lease, Offer(lease.nonce, identity.own(), carried)
 
 
-def claimed(events: list[dict[str, Any]]) -> str | None:
+def claim(
+    ws: Workspace, lease: Lease, decide: Callable[[State], list[Draft]]
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """Append what ``decide`` gives, and fork the runner of the attempt that it claims under ``lease``.
+
+    Returns the attempt (None, and the lease dropped, when there is no claim) and the events. The errors of ``decide``
+    and of the log are passed on, the lease dropped.
+    """
+    try:
+        events = ws.log.transact(decide)
+    except BaseException:
+        lease.release()
+        raise
+    attempt = _claimed(events)
+    if attempt is None:
+        lease.release()
+    else:
+        runner.fork(ws, attempt, lease)
+    return attempt, events
+
+
+def _claimed(events: list[dict[str, Any]]) -> str | None:
     """The attempt that a transaction claimed."""
     for event in events:
         if event["type"] == "attempt.claimed":

@@ -56,14 +56,15 @@ def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
 
 
 def _folders(ws: Workspace, report: InitReport) -> None:
-    from kugetsu.settings import template
+    from kugetsu.config_file import write_template
 
     if not os.path.isdir(ws.paths.root):
         report.created.append(ws.paths.root)
     ws.paths.ensure()
     for folder in (ws.paths.env, ws.paths.worktrees, ws.paths.runs, ws.paths.logs, ws.paths.repositories):
         ws.paths.make(folder)
-    _write_new(ws.paths.config, template(), report)
+    if write_template(ws.paths.config):
+        report.created.append(ws.paths.config)
     for name, text in TEMPLATES.items():
         _write_new(os.path.join(ws.paths.env, name), text, report)
     _write_new(os.path.join(ws.paths.root, "pm-agent.md"), PM_PROMPT, report)

@@ -102,7 +102,7 @@ def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr:
 
 
 def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None) -> Started:
-    from kugetsu.runtime import dispatcher, runner
+    from kugetsu.runtime import dispatcher
     from kugetsu.runtime.facts import claim_facts
 
     here = clone_here(ws, ref)
@@ -117,16 +117,9 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
             raise _StaggeredError(closed) if closed.gate == "stagger" else claims.refusal(closed)
         return claims.start(state, queued, offer, facts)
 
-    try:
-        events = ws.log.transact(decide)
-    except BaseException:
-        lease.release()
-        raise
-    attempt = dispatcher.claimed(events)
+    attempt, events = dispatcher.claim(ws, lease, decide)
     if attempt is None:
-        lease.release()
         raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
-    runner.fork(ws, attempt, lease)
     if pr is not None:
         ws.log.transact(lambda state: sessions.set_pr(state, issue, pr))
     started = Started(events[0]["task"], attempt, issue, events)
