@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Command
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
@@ -100,9 +102,9 @@ def _logs(call: Call) -> int:
 
 
 COMMANDS = {
-    "queue-daemon start": ("[--json]", "Started twice it says so and exits with 0.", _arguments, _start),
-    "queue-daemon stop": ("[--drain] [--json]", "", _stop_arguments, _stop),
-    "queue-daemon restart": ("[--json]", "", _arguments, _restart),
-    "queue-daemon status": ("[--json]", "", _arguments, _status),
-    "queue-daemon logs": ("[-n N] [-f]", "", _logs_arguments, _logs),
+    "queue-daemon start": Command("[--json]", "Started twice it says so and exits with 0.", _arguments, _start),
+    "queue-daemon stop": Command("[--drain] [--json]", "", _stop_arguments, _stop),
+    "queue-daemon restart": Command("[--json]", "", _arguments, _restart),
+    "queue-daemon status": Command("[--json]", "", _arguments, _status),
+    "queue-daemon logs": Command("[-n N] [-f]", "", _logs_arguments, _logs),
 }

@@ -4,7 +4,61 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, Literal
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+    #: What a value names, for the shell's completion: things of the state, of the settings, or of the file system.
+    Kind = Literal[
+        "task",  # any task that is not retired
+        "waiting",  # a task that waits: pending or parked
+        "attempt",
+        "live",  # an attempt that runs
+        "issue",  # the issue of a session or a task
+        "session",  # any session: issues, pm, base:…
+        "base",  # host/owner/repo of a base session
+        "task-state",
+        "setting",  # a setting's name
+        "setting-value",  # a value of the setting that is named before it
+        "server",
+        "skill",
+        "sink",
+        "when",
+        "command",  # a command of kugetsu
+        "page",  # a page of `kugetsu help`
+        "file",
+        "folder",
+    ]
+
+
+class Command:
+    """One entry of a module's COMMANDS: what it takes, what it does, and what `--help` and the reference say of it.
+
+    ``usage`` is what follows the name, ``about`` text below the arguments. ``json`` documents what `--json` prints: a
+    line for each key, `path  meaning`, the path as `tasks[].id`; a first line without a path says what the whole is
+    when it is not one object. ``examples`` are whole command lines, each with an optional `  # what it does`.
+    """
+
+    __slots__ = ("about", "arguments", "examples", "json", "run", "usage")
+
+    def __init__(
+        self,
+        usage: str,
+        about: str,
+        arguments: Callable[[Parser], None],
+        run: Callable[[Call], int],
+        *,
+        json: str = "",
+        examples: str = "",
+    ) -> None:
+        self.usage = usage
+        self.about = about
+        self.arguments = arguments
+        self.run = run
+        self.json = json
+        self.examples = examples
 
 
 class Arguments:
@@ -18,11 +72,13 @@ class Arguments:
 
 
 class Declared:
-    """One declaration: ``names`` of an option, or the one name of a positional; the rest is argparse's."""
+    """One declaration: ``names`` of an option, or the one name of a positional; ``completes`` says what its value
+    names; the rest is argparse's."""
 
-    __slots__ = ("dest", "names", "rest")
+    __slots__ = ("completes", "dest", "names", "rest")
 
-    def __init__(self, names: tuple[str, ...], rest: dict[str, Any]) -> None:
+    def __init__(self, names: tuple[str, ...], rest: dict[str, Any], completes: Sequence[Kind] = ()) -> None:
+        self.completes = completes
         self.names = names
         self.rest = rest
         long = next((name for name in names if name.startswith("--")), names[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Command
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,17 +148,17 @@ def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
 
 
 COMMANDS = {
-    "log verify": (
+    "log verify": Command(
         "[--json]",
         "Exits with 6 when the log is damaged; an unfinished write at its end is no damage.",
         _arguments,
         _verify,
     ),
-    "log repair": (
+    "log repair": Command(
         "[--json]",
         "What is cut off is kept in log/torn/. Damage elsewhere is reported, never guessed away.",
         _arguments,
         _repair,
     ),
-    "log stats": ("[--json]", "", _arguments, _stats),
+    "log stats": Command("[--json]", "", _arguments, _stats),
 }

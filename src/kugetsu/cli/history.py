@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
@@ -164,4 +165,4 @@ def _everything(call: Call) -> int:
     return 0
 
 
-COMMANDS = {"history": ("REF|TASK|ATTEMPT|SESSION|--all [-f] [--json]", ABOUT, _arguments, _history)}
+COMMANDS = {"history": Command("REF|TASK|ATTEMPT|SESSION|--all [-f] [--json]", ABOUT, _arguments, _history)}

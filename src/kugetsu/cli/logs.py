@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
@@ -233,7 +234,7 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
 
 
 COMMANDS = {
-    "logs": (
+    "logs": Command(
         "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--json]",
         "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.\n"
         "--json prints the agent's own events, one a line.",

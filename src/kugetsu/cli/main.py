@@ -9,6 +9,7 @@ import os
 import sys
 
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
+from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
@@ -117,10 +118,11 @@ def load(name: str) -> tuple[Parser, Run]:
     module = __import__(f"kugetsu.cli.{module_name}", fromlist=["COMMANDS"])
     from kugetsu.cli.parser import Parser
 
-    usage, about, configure, function = module.COMMANDS[name]
-    parser = Parser(name, summary, usage, about)
-    configure(parser)
-    return parser, function
+    entry = module.COMMANDS[name]
+    command = Command(*entry) if isinstance(entry, tuple) else entry
+    parser = Parser(name, summary, command.usage, command.about)
+    command.arguments(parser)
+    return parser, command.run
 
 
 def run(name: str, arguments: Sequence[str]) -> int:

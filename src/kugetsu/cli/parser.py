@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from kugetsu.cli.declarations import Kind
+
 
 class Parser:
     """Options may stand between the words of a message; what follows `--` are words, whatever they look like."""
@@ -29,18 +31,20 @@ class Parser:
         self.declared: list[Declared] = []
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
-    def add_argument(self, *names: str, **rest: Any) -> None:
-        """Declare an argument as argparse takes it."""
-        self.declared.append(Declared(names, rest))
+    def add_argument(self, *names: str, completes: Kind | Sequence[Kind] = (), **rest: Any) -> None:
+        """Declare an argument as argparse takes it; ``completes``: what its value names, for the shell's completion."""
+        self.declared.append(Declared(names, rest, (completes,) if isinstance(completes, str) else completes))
 
     def json(self) -> None:
         """Declare `--json`."""
         self.add_argument("--json", action="store_true", help="print JSON; errors too")
 
-    def words(self, dest: str, help: str) -> None:
-        """Declare any number of words; after `--` also such that begin with dashes."""
+    def words(
+        self, dest: str, help: str, *, metavar: str = "REF MESSAGE", completes: Kind | Sequence[Kind] = ()
+    ) -> None:
+        """Declare any number of words; after `--` also such that begin with dashes. The first is what is completed."""
         self.words_dest = dest
-        self.add_argument(dest, nargs="*", metavar="REF MESSAGE", help=help)
+        self.add_argument(dest, nargs="*", metavar=metavar, help=help, completes=completes)
 
     def read(self, argv: Sequence[str]) -> Arguments:
         """The arguments. Raises BadInput; SystemExit after printing help."""

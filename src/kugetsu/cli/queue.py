@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli import messages
+from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput, Conflict
 
 TYPE_CHECKING = False
@@ -241,16 +242,16 @@ def confirmed(question: str, without: str) -> bool:
 
 
 COMMANDS = {
-    "queue list": ("[--all] [--state STATE] [--json]", "", _list_arguments, _list),
-    "queue stats": ("[--json]", "", _stats_arguments, _stats),
-    "queue enqueue": (
+    "queue list": Command("[--all] [--state STATE] [--json]", "", _list_arguments, _list),
+    "queue stats": Command("[--json]", "", _stats_arguments, _stats),
+    "queue enqueue": Command(
         f"[--priority N] [--after ID] [--file FILE] [--json] {messages.USAGE}",
         messages.ABOUT,
         _enqueue_arguments,
         _enqueue,
     ),
-    "queue dequeue": ("[ID] [--json]", "", _dequeue_arguments, _dequeue),
-    "queue cancel": ("ID [--json]", "", _id_arguments, _cancel),
-    "queue retry": ("ID [--json]", "", _id_arguments, _retry),
-    "queue clear": ("[--all] [--yes] [--json]", "", _clear_arguments, _clear),
+    "queue dequeue": Command("[ID] [--json]", "", _dequeue_arguments, _dequeue),
+    "queue cancel": Command("ID [--json]", "", _id_arguments, _cancel),
+    "queue retry": Command("ID [--json]", "", _id_arguments, _retry),
+    "queue clear": Command("[--all] [--yes] [--json]", "", _clear_arguments, _clear),
 }

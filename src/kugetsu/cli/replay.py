@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Command
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
@@ -49,7 +51,7 @@ def fold_until(log: EventLog, seq: int | None, at: str | None) -> State:
 
 
 COMMANDS = {
-    "replay": (
+    "replay": Command(
         "[--until WHEN] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Command
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
@@ -84,8 +86,8 @@ def _key(call: Call) -> str:
 
 
 COMMANDS = {
-    "list": ("[--all] [--json]", "", _list_arguments, _list),
-    "destroy": (
+    "list": Command("[--all] [--json]", "", _list_arguments, _list),
+    "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
         "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
         "not pushed or its pull request may be open. Its branch and its history stay.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Command
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
@@ -107,7 +109,7 @@ def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
 
 
 COMMANDS = {
-    "config list": ("[--json]", "", _list_arguments, _list),
-    "config get": ("KEY [--json]", "", _get_arguments, _get),
-    "config set": ("KEY VALUE [--json]", "", _set_arguments, _set),
+    "config list": Command("[--json]", "", _list_arguments, _list),
+    "config get": Command("KEY [--json]", "", _get_arguments, _get),
+    "config set": Command("KEY VALUE [--json]", "", _set_arguments, _set),
 }

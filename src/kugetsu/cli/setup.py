@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli.declarations import Command
 from kugetsu.paths import Paths
 
 TYPE_CHECKING = False
@@ -66,7 +67,7 @@ def _lines(root: str, report: InitReport) -> list[str]:
 
 
 COMMANDS = {
-    "init": (
+    "init": Command(
         "[--repo PATH|URL] [--force] [--json]",
         "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).",
         _arguments,

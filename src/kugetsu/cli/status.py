@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from kugetsu.cli.declarations import Command
 from kugetsu.runtime import facts, liveness
 from kugetsu.views import status as view
 
@@ -71,4 +72,4 @@ def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
     return progress.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")
 
 
-COMMANDS = {"status": ("[--watch] [--json]", "", _arguments, _status)}
+COMMANDS = {"status": Command("[--watch] [--json]", "", _arguments, _status)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.cli.declarations import Command
 from kugetsu.errors import NotFound
 
 TYPE_CHECKING = False
@@ -147,4 +148,4 @@ def _effects(ws: Workspace, event: Event) -> list[Event]:
     return [found[seq] for seq in sorted(found)][:MOST_EFFECTS]
 
 
-COMMANDS = {"why": ("TASK|REF|SEQ [--json]", ABOUT, _arguments, _why)}
+COMMANDS = {"why": Command("TASK|REF|SEQ [--json]", ABOUT, _arguments, _why)}

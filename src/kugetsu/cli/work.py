@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli import messages
+from kugetsu.cli.declarations import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,14 +185,14 @@ def _verb(kind: str) -> str:
 
 
 COMMANDS = {
-    "start": (
+    "start": Command(
         f"[--wait] [--queue] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
         f"{messages.ABOUT}\n\nIt returns when the agent runs. At the cap: exit 2 and nothing changed, or --queue.\n"
         "With --wait the exit status is the outcome: 0 completed, 1 failed, cancelled or parked.",
         _start_arguments,
         _start,
     ),
-    "continue": (
+    "continue": Command(
         "[--wait] [--file FILE] [--json] REF [MESSAGE…]",
         f"{messages.ABOUT}\n\nWithout a message: {CONTINUE!r}",
         _arguments,
