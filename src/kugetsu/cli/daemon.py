@@ -101,10 +101,47 @@ def _logs(call: Call) -> int:
     return 0
 
 
+STARTED = """\
+started  whether it was started now; false: it ran
+pid      its process
+state    running"""
+
 COMMANDS = {
-    "queue-daemon start": Command("[--json]", "Started twice it says so and exits with 0.", _arguments, _start),
-    "queue-daemon stop": Command("[--drain] [--json]", "", _stop_arguments, _stop),
-    "queue-daemon restart": Command("[--json]", "", _arguments, _restart),
-    "queue-daemon status": Command("[--json]", "", _arguments, _status),
-    "queue-daemon logs": Command("[-n N] [-f]", "", _logs_arguments, _logs),
+    "queue-daemon start": Command(
+        "[--json]",
+        "Started twice it says so and exits with 0.",
+        _arguments,
+        _start,
+        json=STARTED,
+        examples="kugetsu queue-daemon start",
+    ),
+    "queue-daemon stop": Command(
+        "[--drain] [--json]",
+        "",
+        _stop_arguments,
+        _stop,
+        json="stopped  whether one ran\nstate    stopped\nlive[]   attempts that go on",
+        examples="kugetsu queue-daemon stop --drain  # start nothing new, end when the last agent has ended",
+    ),
+    "queue-daemon restart": Command(
+        "[--json]", "", _arguments, _restart, json=STARTED, examples="kugetsu queue-daemon restart"
+    ),
+    "queue-daemon status": Command(
+        "[--json]",
+        "",
+        _arguments,
+        _status,
+        json="running  whether it lives\n"
+        "state    running, draining, stopped or lost (it ended without a word)\n"
+        "pid      its process, or null\n"
+        "since    when it came into that state (UTC), or null",
+        examples="kugetsu queue-daemon status",
+    ),
+    "queue-daemon logs": Command(
+        "[-n N] [-f]",
+        "",
+        _logs_arguments,
+        _logs,
+        examples="kugetsu queue-daemon logs -n 100\nkugetsu queue-daemon logs -f  # go on until Ctrl-C",
+    ),
 }

@@ -39,9 +39,10 @@ class Command:
     ``usage`` is what follows the name, ``about`` text below the arguments. ``json`` documents what `--json` prints: a
     line for each key, `path  meaning`, the path as `tasks[].id`; a first line without a path says what the whole is
     when it is not one object. ``examples`` are whole command lines, each with an optional `  # what it does`.
+    ``exits`` are the exit codes that it has a use for beside those of every command (0, 1, 3 and 6).
     """
 
-    __slots__ = ("about", "arguments", "examples", "json", "run", "usage")
+    __slots__ = ("about", "arguments", "examples", "exits", "json", "run", "usage")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Command:
         *,
         json: str = "",
         examples: str = "",
+        exits: Sequence[int] = (),
     ) -> None:
         self.usage = usage
         self.about = about
@@ -59,6 +61,7 @@ class Command:
         self.run = run
         self.json = json
         self.examples = examples
+        self.exits = exits
 
 
 class Arguments:

@@ -153,12 +153,42 @@ COMMANDS = {
         "Exits with 6 when the log is damaged; an unfinished write at its end is no damage.",
         _arguments,
         _verify,
+        json="""\
+ok                  whether every line is what was written
+events              how many verify
+segments            how many files
+head.seq            the last event's number
+head.sha            its digest: it stands for the whole log
+problems[].seq      the event that is damaged, or null when that is not known
+problems[].segment  the file
+problems[].offset   the byte in it
+problems[].kind     what is wrong, in a word
+problems[].text     what is wrong, in words
+torn.segment        an unfinished write at the end, or torn is null
+torn.offset         where it begins
+torn.bytes          how long it is
+violations[]        events that a state machine refused
+invariants[]        what should hold and does not""",
+        examples="kugetsu log verify",
     ),
     "log repair": Command(
         "[--json]",
         "What is cut off is kept in log/torn/. Damage elsewhere is reported, never guessed away.",
         _arguments,
         _repair,
+        json="mended      whether something was done\n"
+        "event       the event that says so, or null\n"
+        "problems[]  as problems[] of kugetsu log verify",
+        examples="kugetsu log repair",
     ),
-    "log stats": Command("[--json]", "", _arguments, _stats),
+    "log stats": Command(
+        "[--json]",
+        "",
+        _arguments,
+        _stats,
+        json="events    how many\nbytes     in all segments\nsegments  how many files\n"
+        "first_at  the first event's time (UTC), or null\nlast_at   the last event's time (UTC), or null\n"
+        "types.*   how many events of each kind",
+        examples="kugetsu log stats",
+    ),
 }

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.cli.call import Call
+    from kugetsu.cli.declarations import Kind
     from kugetsu.cli.parser import Parser
     from kugetsu.cli.subjects import Subject
     from kugetsu.domain.gates import Verdict
     from kugetsu.domain.state import State, Task
 
     Event = dict[str, Any]
+
+#: What a name may be: completed by the shell.
+SUBJECT: tuple[Kind, ...] = ("task", "issue", "attempt", "session")
 
 ABOUT = """\
 Each row: the event's number, the time, what kind of event, the attempt, what happened, and the event it follows from
@@ -27,7 +31,9 @@ Each row: the event's number, the time, what kind of event, the attempt, what ha
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", help="whose events")
+    parser.add_argument(
+        "subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", completes=SUBJECT, help="whose events"
+    )
     parser.add_argument("--all", action="store_true", help="every event of the log")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new events as they come, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="one event a line, as the log has it; errors too")
@@ -165,4 +171,30 @@ def _everything(call: Call) -> int:
     return 0
 
 
-COMMANDS = {"history": Command("REF|TASK|ATTEMPT|SESSION|--all [-f] [--json]", ABOUT, _arguments, _history)}
+COMMANDS = {
+    "history": Command(
+        "REF|TASK|ATTEMPT|SESSION|--all [-f] [--json]",
+        ABOUT,
+        _arguments,
+        _history,
+        json="""\
+One event a line, as the log has it.
+seq      its number
+at       its time (UTC)
+type     what kind of event, as task.queued
+v        the version of that kind
+issue    host/owner/repo#N; this and the next seven only where they apply
+task     the task's id
+attempt  the attempt's id
+session  the session's key
+cause    the event it follows from
+more     how many events of the same step follow
+data     what happened
+facts    what it was decided from
+by       who did it: cmd, pid, host, user
+sha      the digest of the log up to here""",
+        examples="kugetsu history owner/project#14\nkugetsu history q7 -f  # go on with what comes\n"
+        "kugetsu history --all --json | jq -r .type",
+        exits=(4,),
+    )
+}

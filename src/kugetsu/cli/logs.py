@@ -23,7 +23,13 @@ MOST = 1000
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("what", nargs="*", metavar="N|REF|TASK|ATTEMPT", help=f"how many (default {LATEST}), or whose")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="N|REF|TASK|ATTEMPT",
+        completes=("attempt", "task", "issue", "session"),
+        help=f"how many (default {LATEST}), or whose",
+    )
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the attempt ends")
     parser.add_argument("--raw", action="store_true", help="the agent's output as it is")
 
@@ -236,9 +242,19 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
 COMMANDS = {
     "logs": Command(
         "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--json]",
-        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.\n"
-        "--json prints the agent's own events, one a line.",
+        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.",
         _arguments,
         _logs,
+        json="""\
+logs[].attempt     the attempt's id
+logs[].issue       host/owner/repo#N, or null
+logs[].state       claimed, starting, running, or ended
+logs[].path        the file with the agent's output
+logs[].bytes       its size
+logs[].changed_at  when it was written last (UTC)
+
+With a name: the agent's own events, one a line, as the agent writes them.""",
+        examples="kugetsu logs 10  # the ten latest\nkugetsu logs q7.1 -f  # follow one until it ends",
+        exits=(4,),
     )
 }

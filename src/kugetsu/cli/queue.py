@@ -38,7 +38,7 @@ def warn_without_daemon(call: Call) -> None:
 def _list_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("--all", action="store_true", help="completed and cancelled tasks too")
-    parser.add_argument("--state", metavar="STATE", help="only tasks in this state")
+    parser.add_argument("--state", metavar="STATE", completes="task-state", help="only tasks in this state")
 
 
 def _list(call: Call) -> int:
@@ -90,10 +90,12 @@ def _stats(call: Call) -> int:
 
 def _enqueue_arguments(parser: Parser) -> None:
     parser.json()
-    parser.words("words", "the issue, then the message")
-    parser.add_argument("--file", metavar="FILE", help="read the message from a file")
+    parser.words("words", "the issue, then the message", completes="issue")
+    parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
     parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher goes first (default 0)")
-    parser.add_argument("--after", action="append", default=[], metavar="ID", help="not before that task is completed")
+    parser.add_argument(
+        "--after", action="append", default=[], metavar="ID", completes="task", help="not before that task is completed"
+    )
 
 
 def _enqueue(call: Call) -> int:
@@ -112,11 +114,12 @@ def _enqueue(call: Call) -> int:
     return 0
 
 
-def told_queued(call: Call, events: list[Event]) -> None:
-    """Say which task was queued, and how to follow it."""
+def told_queued(call: Call, events: list[Event], **more: object) -> None:
+    """Say which task was queued, and how to follow it; ``more`` is shown with --json."""
     queued = next(event for event in events if event["type"] == "task.queued")
-    data = {"task": queued["task"], "issue": queued["issue"], "seq": queued["seq"], "state": "pending"}
-    call.show(data, [f"queued {queued['task']} for {queued['issue']}"])
+    issue = queued.get("issue")
+    data = {"task": queued["task"], "issue": issue, "seq": queued["seq"], "state": "pending", **more}
+    call.show(data, [f"queued {queued['task']} for {issue or 'the PM agent'}"])
     if not call.json:
         call.say(f"follow: kugetsu history {queued['task']} -f        why it waits: kugetsu why {queued['task']}")
     warn_without_daemon(call)
@@ -127,12 +130,14 @@ def told_queued(call: Call, events: list[Event]) -> None:
 
 def _id_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("id", metavar="ID", help="a task, as q7")
+    parser.add_argument("id", metavar="ID", completes="task", help="a task, as q7")
 
 
 def _dequeue_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("id", metavar="ID", nargs="?", help="a task, as q7 (default: the next one)")
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", completes="waiting", help="a task, as q7 (default: the next one)"
+    )
 
 
 def _transact(call: Call, decide: Callable[[State], list[Draft]]) -> list[Event]:
@@ -241,17 +246,96 @@ def confirmed(question: str, without: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+CHANGED = """\
+task   the task's id
+state  the state it is in now
+seq    the event that says so"""
+
 COMMANDS = {
-    "queue list": Command("[--all] [--state STATE] [--json]", "", _list_arguments, _list),
-    "queue stats": Command("[--json]", "", _stats_arguments, _stats),
+    "queue list": Command(
+        "[--all] [--state STATE] [--json]",
+        "",
+        _list_arguments,
+        _list,
+        json="""\
+tasks[].task        its id
+tasks[].kind        dev (an issue) or pm (the PM agent)
+tasks[].issue       host/owner/repo#N, or null
+tasks[].state       pending, notified (it runs), parked, completed, error or cancelled
+tasks[].title       the first line of its message
+tasks[].priority    higher goes first
+tasks[].after       tasks that must be completed before it
+tasks[].queued_at   when it was queued (UTC)
+tasks[].changed_at  when it changed last (UTC)
+tasks[].not_before  until when it waits (UTC), or null
+tasks[].reason      why it ended or waits, or null
+tasks[].held        the gate that held it when it was looked at last, or null
+tasks[].attempt     the attempt that works on it, or null
+tasks[].attempts    how many were made
+tasks[].used        how many of MAX_ATTEMPTS are used up
+tasks[].retries     how often it was tried again
+tasks[].parks       how often it was parked
+tasks[].tokens      over all its attempts
+tasks[].cost        over all its attempts
+tasks[].event       the event of its latest change
+counts.*            how many tasks are in each state, those that left the list included""",
+        examples="kugetsu queue list\nkugetsu queue list --state error",
+    ),
+    "queue stats": Command(
+        "[--json]",
+        "",
+        _stats_arguments,
+        _stats,
+        json="""\
+counts.*        how many tasks are in each state, those that left the list included
+total           how many there ever were
+listed          how many are still in the list
+oldest_waiting  when the task that waits longest was queued (UTC), or null
+attempts        of the tasks in the list; so are tokens and cost
+tokens          what they took
+cost            what they cost, as the agent says""",
+        examples="kugetsu queue stats",
+    ),
     "queue enqueue": Command(
         f"[--priority N] [--after ID] [--file FILE] [--json] {messages.USAGE}",
         messages.ABOUT,
         _enqueue_arguments,
         _enqueue,
+        json="task   the task's id\nissue  host/owner/repo#N\nseq    the event that queued it\nstate  pending",
+        examples="kugetsu queue enqueue owner/project#15 add a test for empty input\n"
+        "kugetsu queue enqueue --after q7 '#16' then write the page about it",
     ),
-    "queue dequeue": Command("[ID] [--json]", "", _dequeue_arguments, _dequeue),
-    "queue cancel": Command("ID [--json]", "", _id_arguments, _cancel),
-    "queue retry": Command("ID [--json]", "", _id_arguments, _retry),
-    "queue clear": Command("[--all] [--yes] [--json]", "", _clear_arguments, _clear),
+    "queue dequeue": Command(
+        "[ID] [--json]",
+        "",
+        _dequeue_arguments,
+        _dequeue,
+        json="task     the task's id\nissue    host/owner/repo#N, or null for the PM agent\n"
+        "message  what the agent was to be told\nstate    cancelled\nseq      the event that says so",
+        examples="kugetsu queue dequeue q7",
+        exits=(4, 5),
+    ),
+    "queue cancel": Command(
+        "ID [--json]",
+        "",
+        _id_arguments,
+        _cancel,
+        json="task     the task's id\nstate    cancelled, or stopping while its agent is ended\n"
+        "attempt  the attempt that is stopped, or null\nseq      the event that says so, or null",
+        examples="kugetsu queue cancel q7",
+        exits=(4, 5),
+    ),
+    "queue retry": Command(
+        "ID [--json]", "", _id_arguments, _retry, json=CHANGED, examples="kugetsu queue retry q7", exits=(4, 5)
+    ),
+    "queue clear": Command(
+        "[--all] [--yes] [--json]",
+        "",
+        _clear_arguments,
+        _clear,
+        json="retired[]    the tasks that left the list\nolder_than   finished before that (UTC)\n"
+        "cancelled[]  with --all, and alone: the tasks that were cancelled",
+        examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel everything that waits",
+        exits=(5,),
+    ),
 }

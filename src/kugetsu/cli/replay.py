@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--until", nargs="+", metavar="WHEN", default=["@"], help="the point (default: @, now)")
+    parser.add_argument(
+        "--until", nargs="+", metavar="WHEN", completes="when", default=["@"], help="the point (default: @, now)"
+    )
 
 
 def _replay(call: Call) -> int:
@@ -57,5 +59,25 @@ COMMANDS = {
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.",
         _arguments,
         _replay,
+        json="""\
+seq               the last event that counts
+at                its time (UTC), or null
+initialised       whether kugetsu was set up then
+daemon            running, draining, stopped or lost
+agents[].slot     the slot it held, or null for the PM agent
+agents[].attempt  the attempt's id
+agents[].task     the task's id
+agents[].issue    host/owner/repo#N, or null
+agents[].state    claimed, starting or running
+agents[].since    when it was claimed (UTC)
+queue.*           how many tasks were in each state
+tasks[]           as tasks[] of kugetsu queue list
+sessions[]        as sessions[] of kugetsu list; agent_alive means nothing here
+repositories.*    host/owner/repo, and where its clone was
+violations[]      events that a state machine refused
+violations_seen   how many there were in all
+invariants[]      what should hold and did not""",
+        examples="kugetsu replay --until 10m ago\nkugetsu replay --until 214",
+        exits=(4,),
     )
 }

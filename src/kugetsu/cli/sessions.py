@@ -31,8 +31,10 @@ def _list(call: Call) -> int:
 
 def _destroy_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("ref", nargs="?", metavar="REF", help="the issue whose session ends")
-    parser.add_argument("--base", metavar="REPOSITORY", help="end the base session of host/owner/repo instead")
+    parser.add_argument("ref", nargs="?", metavar="REF", completes="issue", help="the issue whose session ends")
+    parser.add_argument(
+        "--base", metavar="REPOSITORY", completes="base", help="end the base session of host/owner/repo instead"
+    )
     parser.add_argument("--pm-agent", action="store_true", help="end the PM session instead")
     parser.add_argument("--force", action="store_true", help="also with unsaved work: it goes to a rescue branch first")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
@@ -86,12 +88,49 @@ def _key(call: Call) -> str:
 
 
 COMMANDS = {
-    "list": Command("[--all] [--json]", "", _list_arguments, _list),
+    "list": Command(
+        "[--all] [--json]",
+        "",
+        _list_arguments,
+        _list,
+        json="""\
+sessions[].session        host/owner/repo#N, base:host/owner/repo or pm
+sessions[].kind           issue, base or pm
+sessions[].state          requested, preparing, idle, working, broken or destroyed
+sessions[].agent          opencode or command, or null
+sessions[].agent_session  the agent's own id, or null
+sessions[].attempt        the attempt that works in it, or null
+sessions[].agent_alive    whether that attempt lives; null while there is none
+sessions[].worktree       its folder, or null
+sessions[].branch         its branch, or null
+sessions[].base_branch    the branch that it was made from, or null
+sessions[].base_commit    the commit that it was made from, or null
+sessions[].pr             the URL of its pull request, or null
+sessions[].reason         why it is in that state, or null
+sessions[].created_at     UTC
+sessions[].changed_at     UTC
+sessions[].attempts       how many were made in it; this and the next three over its whole life
+sessions[].parks          how often its tasks were parked
+sessions[].tokens         what the agents took
+sessions[].cost           what they cost, as the agent says
+sessions[].commits        commits on its branch after the last attempt
+sessions[].dirty          files not committed after the last attempt
+sessions[].pushed         whether its commits were pushed then, or null
+sessions[].event          the event of its latest change""",
+        examples="kugetsu list\nkugetsu list --all  # base and PM sessions too",
+    ),
     "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
         "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
         "not pushed or its pull request may be open. Its branch and its history stay.",
         _destroy_arguments,
         _destroy,
+        json="""\
+session        the session's key
+seq            the event that says so
+forced         whether --force was needed
+rescue         the branch that keeps its work, or null""",
+        examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
+        exits=(4, 5),
     ),
 }

@@ -39,7 +39,7 @@ def _list(call: Call) -> int:
 
 def _get_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("key", metavar="KEY", help="the setting's name")
+    parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
 
 
 def _get(call: Call) -> int:
@@ -56,8 +56,8 @@ def _get(call: Call) -> int:
 
 def _set_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("key", metavar="KEY", help="the setting's name")
-    parser.add_argument("value", metavar="VALUE", help="its value; empty text for none")
+    parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
+    parser.add_argument("value", metavar="VALUE", completes="setting-value", help="its value; empty text for none")
 
 
 def _set(call: Call) -> int:
@@ -109,7 +109,36 @@ def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
 
 
 COMMANDS = {
-    "config list": Command("[--json]", "", _list_arguments, _list),
-    "config get": Command("KEY [--json]", "", _get_arguments, _get),
-    "config set": Command("KEY VALUE [--json]", "", _set_arguments, _set),
+    "config list": Command(
+        "[--json]",
+        "",
+        _list_arguments,
+        _list,
+        json="""\
+settings[].key     its name
+settings[].value   its value, as text
+settings[].source  where that comes from: default, environment, or the file and its line
+settings[].help    what it is
+unknown[].key      a name that is no setting
+unknown[].place    where it stands
+file               the file `config`""",
+        examples="kugetsu config list",
+    ),
+    "config get": Command(
+        "KEY [--json]",
+        "",
+        _get_arguments,
+        _get,
+        json="key     its name\nvalue   its value, as text\nsource  where that comes from\nhelp    what it is",
+        examples="kugetsu config get MAX_CONCURRENT_AGENTS",
+    ),
+    "config set": Command(
+        "KEY VALUE [--json]",
+        "",
+        _set_arguments,
+        _set,
+        json="key  its name\nold  the value before, or null\nnew  the value now, or null\n"
+        "seq  the event that says so, or null when nothing changed",
+        examples="kugetsu config set MAX_CONCURRENT_AGENTS 2",
+    ),
 }

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--repo", metavar="PATH|URL", help="register a clone, or the URL of a repository")
+    parser.add_argument(
+        "--repo", metavar="PATH|URL", completes="folder", help="register a clone, or the URL of a repository"
+    )
     parser.add_argument("--force", action="store_true", help="make the base and PM sessions anew; old ones are retired")
 
 
@@ -72,5 +74,15 @@ COMMANDS = {
         "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).",
         _arguments,
         _init,
+        json="""\
+directory                 KUGETSU_DIR
+created[]                 files and folders that were made
+registered                host/owner/repo of --repo, or null
+source                    where its clone is, or null
+sessions[].session        a session that was made: base:host/owner/repo or pm
+sessions[].agent_session  the agent's own id of it
+retired[]                 sessions that --force retired
+notes[]                   what else is worth knowing""",
+        examples="kugetsu init --repo ~/src/project",
     )
 }

@@ -72,4 +72,40 @@ def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
     return progress.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")
 
 
-COMMANDS = {"status": Command("[--watch] [--json]", "", _arguments, _status)}
+JSON = """\
+initialised          whether kugetsu is set up
+directory            KUGETSU_DIR
+now                  when this was answered; times are UTC
+seq                  the last event's number
+daemon.state         running, draining, stopped or lost (it ended without a word)
+daemon.pid           its process, or null
+daemon.since         when it came into that state, or null
+cap                  MAX_CONCURRENT_AGENTS
+live                 how many slots are used
+agents[].slot        1 to cap, or null for the PM agent
+agents[].attempt     the attempt's id
+agents[].task        the task's id
+agents[].issue       host/owner/repo#N, or null
+agents[].state       claimed, starting or running
+agents[].alive       false when its process is gone and nobody has recorded that yet
+agents[].stopping    why it is being stopped, or null
+agents[].since       when it was claimed
+agents[].tokens      what it took so far
+agents[].cost        what it cost so far, as the agent says
+agents[].last        what it did last, or null
+agents[].last_at     when, or null
+queue.*              how many tasks are in each state
+next.task            the task that starts next, or null
+next.gate            what holds it, or null when it may start now
+next.reason          the same in words
+next.until           until when, or null
+attention[].subject  what wants a look
+attention[].state    in which state it is
+attention[].text     why
+attention[].command  the command that helps"""
+
+COMMANDS = {
+    "status": Command(
+        "[--watch] [--json]", "", _arguments, _status, json=JSON, examples="kugetsu status\nkugetsu status --watch"
+    )
+}

@@ -41,7 +41,9 @@ def facts_now(ws: Workspace, state: State) -> ClaimFacts:
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("subject", metavar="TASK|REF|SEQ", help="a task, an issue, or an event's number")
+    parser.add_argument(
+        "subject", metavar="TASK|REF|SEQ", completes=("task", "issue"), help="a task, an issue, or an event's number"
+    )
 
 
 def _why(call: Call) -> int:
@@ -148,4 +150,20 @@ def _effects(ws: Workspace, event: Event) -> list[Event]:
     return [found[seq] for seq in sorted(found)][:MOST_EFFECTS]
 
 
-COMMANDS = {"why": Command("TASK|REF|SEQ [--json]", ABOUT, _arguments, _why)}
+COMMANDS = {
+    "why": Command(
+        "TASK|REF|SEQ [--json]",
+        ABOUT,
+        _arguments,
+        _why,
+        json="""\
+tasks[].task       as tasks[] of kugetsu queue list, or null when it has left the list
+tasks[].answer     the answer in one line
+tasks[].gates[]    each gate, in order: the first that is closed is the reason
+tasks[].because[]  the events that led there, the oldest first
+
+With a number: event, because[] and led_to[], events as kugetsu history prints them.""",
+        examples="kugetsu why q7\nkugetsu why 214  # what led to that event, and what it led to",
+        exits=(4,),
+    )
+}

@@ -23,8 +23,8 @@ OUTCOMES = {"task.completed": 0, "task.failed": 1, "task.parked": 1, "task.cance
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.words("words", "the issue, then the message")
-    parser.add_argument("--file", metavar="FILE", help="read the message from a file")
+    parser.words("words", "the issue, then the message", completes="issue")
+    parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
     parser.add_argument("--wait", action="store_true", help="stay until the outcome, and exit with it")
 
 
@@ -184,6 +184,20 @@ def _verb(kind: str) -> str:
     }[kind]
 
 
+JSON = """\
+task           the task's id
+attempt        the attempt's id
+issue          host/owner/repo#N
+state          running, or how it ended; with --wait the task's state
+reason         why it ended, or null
+slot           the slot it took
+cap            how many there are
+worktree       the folder in which it works, or null
+branch         the branch on which it works, or null
+agent_session  the agent's own id of the session, or null
+event          with --wait: the event that ended the task
+exit_code      with --wait: the exit status"""
+
 COMMANDS = {
     "start": Command(
         f"[--wait] [--queue] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
@@ -191,11 +205,18 @@ COMMANDS = {
         "With --wait the exit status is the outcome: 0 completed, 1 failed, cancelled or parked.",
         _start_arguments,
         _start,
+        json=f"{JSON}\n\nWith --queue and no free slot first what kugetsu queue enqueue prints.",
+        examples="kugetsu start owner/project#14 fix the parser\n"
+        "kugetsu start --wait '#14' --file task.md  # stay until the outcome, and exit with it",
+        exits=(2, 5),
     ),
     "continue": Command(
         "[--wait] [--file FILE] [--json] REF [MESSAGE…]",
         f"{messages.ABOUT}\n\nWithout a message: {CONTINUE!r}",
         _arguments,
         _continue,
+        json=JSON,
+        examples="kugetsu continue owner/project#14 the review asks for shorter names",
+        exits=(2, 5),
     ),
 }
