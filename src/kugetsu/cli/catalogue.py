@@ -7,6 +7,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("setup", "set up KUGETSU_DIR: settings, env files, sessions"),
     "start": ("work", "start an agent on an issue now"),
     "continue": ("work", "the next turn in an issue's session"),
+    "delegate": ("delegate", "queue a message for the issue it names, or for the PM"),
     "status": ("status", "one screen: daemon, slots, queue, what wants a look"),
     "list": ("sessions", "sessions: state, agent, worktree, branch, pull request"),
     "destroy": ("sessions", "end a session; keeps what is dirty or unpushed"),

@@ -131,18 +131,19 @@ def run(name: str, arguments: Sequence[str]) -> int:
     args = parser.read(arguments)
     from kugetsu.cli.call import Call
 
-    call = Call(args, os.environ, _as_recorded(name, arguments, getattr(args, parser.words_dest or "", None)))
+    words = getattr(args, parser.words_dest or "", None)
+    call = Call(args, os.environ, _as_recorded(name, arguments, words, parser.recorded_words))
     try:
         return function(call)
     finally:
         call.close()
 
 
-def _as_recorded(name: str, arguments: Sequence[str], words: list[str] | None) -> str:
+def _as_recorded(name: str, arguments: Sequence[str], words: list[str] | None, recorded: int) -> str:
     """The command line that events carry: without the message, which has its own event and may quote a secret."""
     if words is None:
         return " ".join(["kugetsu", name, *arguments])
-    return " ".join(["kugetsu", name, *words[:1]]) + (" …" if len(words) > 1 else "")
+    return " ".join(["kugetsu", name, *words[:recorded]]) + (" …" if len(words) > recorded else "")
 
 
 def _help(words: list[str]) -> int:

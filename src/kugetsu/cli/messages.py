@@ -27,8 +27,11 @@ def split(words: Sequence[str], command: str) -> tuple[str, list[str]]:
     return words[0], list(words[1:])
 
 
-def read(words: Sequence[str], file: str | None, command: str) -> str:
-    """The message. Raises BadInput when it is empty, too long, no Unicode text, or cannot be read."""
+def read(words: Sequence[str], file: str | None, command: str, example: str = 'REF "…"') -> str:
+    """The message. Raises BadInput when it is empty, too long, no Unicode text, or cannot be read.
+
+    ``example`` is what an error shows behind the command.
+    """
     if file is not None:
         if words:
             raise BadInput("a message is given twice: as words and with --file", "give it once")
@@ -44,7 +47,7 @@ def read(words: Sequence[str], file: str | None, command: str) -> str:
     if "\0" in message:
         raise BadInput("the message has a NUL character in it", "write it as text")
     if not message.strip():
-        raise BadInput("the message is empty", f'say what is to be done: {command} REF "…", or --file FILE')
+        raise BadInput("the message is empty", f"say what is to be done: {command} {example}, or --file FILE")
     return message
 
 

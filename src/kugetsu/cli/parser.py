@@ -28,6 +28,7 @@ class Parser:
         self.description = summary[:1].upper() + summary[1:] + "."
         self.about = about
         self.words_dest: str | None = None
+        self.recorded_words = 0
         self.declared: list[Declared] = []
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -40,10 +41,20 @@ class Parser:
         self.add_argument("--json", action="store_true", help="print JSON; errors too")
 
     def words(
-        self, dest: str, help: str, *, metavar: str = "REF MESSAGE", completes: Kind | Sequence[Kind] = ()
+        self,
+        dest: str,
+        help: str,
+        *,
+        metavar: str = "REF MESSAGE",
+        completes: Kind | Sequence[Kind] = (),
+        recorded: int = 1,
     ) -> None:
-        """Declare any number of words; after `--` also such that begin with dashes. The first is what is completed."""
+        """Declare any number of words; after `--` also such that begin with dashes. The first is what is completed.
+
+        The first ``recorded`` of them are no part of a message: events show them with the command.
+        """
         self.words_dest = dest
+        self.recorded_words = recorded
         self.add_argument(dest, nargs="*", metavar=metavar, help=help, completes=completes)
 
     def read(self, argv: Sequence[str]) -> Arguments:

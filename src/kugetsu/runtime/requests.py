@@ -38,6 +38,18 @@ class Started:
         self.reason: str | None = None
 
 
+class Delegated:
+    """What became of a `delegate`: ``ref`` is the issue of its `dev` task, None for a `pm` task; ``named`` are all the
+    issues that the message names."""
+
+    __slots__ = ("events", "named", "ref")
+
+    def __init__(self, events: list[dict[str, Any]], ref: IssueRef | None, named: list[IssueRef]) -> None:
+        self.events = events
+        self.ref = ref
+        self.named = named
+
+
 class _StaggeredError(Exception):
     """Only the stagger gate is closed: worth waiting for."""
 
@@ -80,6 +92,32 @@ def enqueue(
         )
 
     return ws.log.transact(decide)
+
+
+def delegate(ws: Workspace, message: str) -> Delegated:
+    """Queue a `dev` task for the one issue that the message names, else a `pm` task: the PM agent decides."""
+    named = _named(ws, message)
+    if len(named) == 1:
+        return Delegated(enqueue(ws, named[0], message, via="delegate"), named[0], named)
+
+    def decide(state: State) -> list[Draft]:
+        return queue.enqueue(state, kind="pm", issue=None, message=message, via="delegate")
+
+    return Delegated(ws.log.transact(decide), None, named)
+
+
+def _named(ws: Workspace, message: str) -> list[IssueRef]:
+    """The issues that a message names. Beside an issue, the URL of a pull request says more about that issue."""
+    from kugetsu.refs import find_refs
+
+    host, servers = ws.config.default_host(), ws.config.servers()
+    named = find_refs(message, default_host=host, servers=servers)
+    if len(named) < 2 or "/pull" not in message:
+        return named
+    import re
+
+    without = re.sub(r"https?://\S+/pulls?/\S*", " ", message)
+    return find_refs(without, default_host=host, servers=servers) or named
 
 
 def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr: str | None = None) -> Started:

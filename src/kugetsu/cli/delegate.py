@@ -1,0 +1,56 @@
+"""`kugetsu delegate`: hand a message on and be done: to the issue that it names, else to the PM agent."""
+
+from __future__ import annotations
+
+from kugetsu.cli import messages
+from kugetsu.cli.declarations import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.words("words", "the message", metavar="MESSAGE", recorded=0)
+    parser.add_argument("--file", metavar="FILE", help="read the message from a file")
+
+
+def _delegate(call: Call) -> int:
+    from kugetsu.cli.queue import told_queued
+    from kugetsu.runtime import requests
+
+    message = messages.read(call.args.words, call.args.file, "kugetsu delegate", '"…"')
+    done = requests.delegate(call.workspace, message)
+    if len(done.named) > 1 and not call.json:
+        shown = ", ".join(str(ref) for ref in done.named[:3]) + (" …" if len(done.named) > 3 else "")
+        call.say(f"the message names {len(done.named)} issues ({shown}): the PM agent decides")
+    kind = "dev" if done.ref is not None else "pm"
+    told_queued(call, done.events, kind=kind, named=[str(ref) for ref in done.named])
+    return 0
+
+
+COMMANDS = {
+    "delegate": Command(
+        "[--file FILE] [--json] MESSAGE…",
+        "A message that names one issue (its URL or that of a pull request, owner/repo#14, host/owner/repo#14)\n"
+        "becomes a task for that issue, with the whole message. Any other text goes to the PM agent.\n"
+        "It returns at once: the daemon starts the agent.\n\n"
+        "MESSAGE: the words are joined by spaces; words that begin with a dash go behind a --;\n"
+        "a lone - reads the message from standard input, --file reads it from a file.",
+        _arguments,
+        _delegate,
+        json="""\
+task  the task that was queued, as q7
+issue  the issue that it is for; null for the PM agent
+seq  the event that queued it
+state  pending
+kind  dev (for the issue) or pm (for the PM agent)
+named[]  the issues that the message names""",
+        examples="""\
+kugetsu delegate "fix shoko/kugetsu#14: the date is off by one"  # a task for that issue
+kugetsu delegate "what is open, and what would you do first?"  # a task for the PM agent
+kugetsu delegate - < notes.md  # the message from standard input""",
+    ),
+}
