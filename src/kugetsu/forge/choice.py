@@ -1,0 +1,98 @@
+"""Which forge a host is, where its API lies, and which URLs name a pull request."""
+
+from __future__ import annotations
+
+from kugetsu.errors import BadInput
+from kugetsu.forge.credentials import credential_of
+from kugetsu.forge.failures import NoForge
+from kugetsu.refs import parse_ref
+from kugetsu.servers import LOCAL, base_url, canonical_host, split_url, strip_prefix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    from kugetsu.forge.http import Limits
+    from kugetsu.forge.protocol import Forge
+
+GITHUB_HOST = "github.com"
+GITHUB_API = "https://api.github.com"
+KINDS = ("gitea", "forgejo", "github")
+"""What a host may be said to be; forgejo is spoken to as gitea."""
+
+
+def forge_of(
+    host: str,
+    servers: Mapping[str, str],
+    kinds: Mapping[str, str],
+    environment: Mapping[str, str],
+    *,
+    default_host: str = "",
+    limits: Limits | None = None,
+) -> Forge:
+    """The forge of a host, ready to be asked; nothing is sent yet.
+
+    github.com is GitHub, a host whose kind (in `kinds`, by host) is `github` is GitHub Enterprise, every other one is
+    Gitea or Forgejo. `servers` is GIT_SERVERS, `default_host` the default server: what stands in them is trusted with
+    GITEA_TOKEN. Tokens come from `environment` alone, which holds what env files set, not the process's environment.
+    Raises NoForge for `local`, BadInput for a kind that there is not.
+    """
+    host = canonical_host(host, servers)
+    if host == LOCAL:
+        raise NoForge(
+            "a repository that is a folder has no issues and pull requests to ask for",
+            "name the issue by its server: host/owner/repo#14",
+        )
+    kind = _kind(host, kinds)
+    base = _base(host, servers)
+    credential = credential_of(
+        host,
+        kind,
+        GITHUB_API if host == GITHUB_HOST else base,
+        servers=servers,
+        default_host=default_host,
+        environment=environment,
+    )
+    if kind == "github":
+        from kugetsu.forge.github import GitHub
+
+        api = GITHUB_API if host == GITHUB_HOST else f"{base}/api/v3"
+        return GitHub(api, host=host, credential=credential, limits=limits)
+    from kugetsu.forge.gitea import Gitea
+
+    return Gitea(f"{base}/api/v1", host=host, credential=credential, limits=limits)
+
+
+def parse_pull_url(url: str, servers: Mapping[str, str]) -> tuple[str, str, str, int]:
+    """Host, owner, repository and number of a pull request's URL. Raises BadInput for any other text."""
+    ref = parse_ref(url, servers=servers)
+    _, host, path = split_url(url.strip())
+    segments = strip_prefix(host, [part for part in path.split("/") if part], servers)
+    if len(segments) < 4 or segments[2] not in ("pulls", "pull"):
+        shown = repr(url if len(url) <= 80 else url[:77] + "...")
+        raise BadInput(
+            f"not a pull request's URL: {shown}",
+            "write https://host/owner/repo/pulls/15 (on GitHub: /pull/15)",
+        )
+    return ref.host, ref.owner, ref.repo, ref.number
+
+
+def _kind(host: str, kinds: Mapping[str, str]) -> Literal["gitea", "github"]:
+    if host == GITHUB_HOST:
+        return "github"
+    kind = kinds.get(host, "gitea").lower()
+    if kind not in KINDS:
+        raise BadInput(f"{kind!r} is not a kind of forge ({host})", f"the kinds are: {', '.join(KINDS)}")
+    return "github" if kind == "github" else "gitea"
+
+
+def _base(host: str, servers: Mapping[str, str]) -> str:
+    """The URL below which the host's web side lies; https where the one for git says nothing about the web."""
+    url = base_url(host, servers)
+    scheme, netloc, path = split_url(url)
+    if scheme in ("http", "https"):
+        return f"{scheme}://{netloc}/{path}".rstrip("/")
+    if netloc == host:
+        host = host.partition(":")[0]  # a port of ssh is not the web's
+    return f"https://{host}"

@@ -1,0 +1,219 @@
+"""Gitea's API, version 1, which Forgejo serves too."""
+
+from __future__ import annotations
+
+from kugetsu import clock
+from kugetsu.forge.http import Client, segment
+from kugetsu.forge.protocol import (
+    GHOST,
+    Check,
+    Checks,
+    CheckState,
+    Comment,
+    Issue,
+    PullRequest,
+    PullState,
+    Review,
+    ReviewState,
+    checks_of,
+    open_first,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.forge.credentials import Credential
+    from kugetsu.forge.fields import Fields
+    from kugetsu.forge.http import Limits
+
+PAGE = 50
+"""Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
+CLOSED_PAGES = 6
+"""Pages of closed pull requests that are looked through for a branch: those 300 that were changed last."""
+
+_DELETED_BRANCH = "refs/pull/"
+_REVIEWS: dict[str, ReviewState] = {
+    "APPROVED": "approved",
+    "REQUEST_CHANGES": "changes_requested",
+    "PENDING": "pending",
+}
+_CHECKS: dict[str, CheckState] = {
+    "success": "success",
+    "failure": "failure",
+    "error": "failure",
+    "pending": "pending",
+}
+_DRAFTS = ("WIP:", "[WIP]")  # Gitea's default prefixes, for servers that do not give `draft`
+
+
+class Gitea:
+    """A Gitea or Forgejo server. Its API lies at `api`, `https://host/api/v1`."""
+
+    def __init__(self, api: str, *, host: str, credential: Credential, limits: Limits | None = None) -> None:
+        headers = {"Accept": "application/json"}
+        self._client = Client(api, host=host, credential=credential, scheme="token", headers=headers, limits=limits)
+
+    def __repr__(self) -> str:
+        return f"Gitea({self._client!r})"
+
+    @property
+    def host(self) -> str:
+        """The host as references show it."""
+        return self._client.host
+
+    @property
+    def access(self) -> str:
+        """Whether requests carry a token, and why not."""
+        return self._client.credential.summary
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether requests carry a token."""
+        return bool(self._client.credential.reveal())
+
+    def issue(self, owner: str, repo: str, number: int) -> Issue:
+        """The issue (or pull request) with all its comments. Raises ForgeFailure."""
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        path = f"{_repository(owner, repo)}/issues/{number:d}"
+        found = call.get(path)
+        comments = tuple(_comment(item) for item in call.pages(f"{path}/comments", {}))
+        return Issue(
+            number=found.number("number"),
+            title=found.text("title"),
+            body=found.text("body", ""),
+            state="closed" if found.text("state") == "closed" else "open",
+            author=_author(found),
+            labels=tuple(label.text("name") for label in found.list("labels")),
+            url=found.text("html_url", ""),
+            is_pull=found.maybe("pull_request") is not None,
+            comments=comments,
+        )
+
+    def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
+        """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        return _comment(call.post(f"{_repository(owner, repo)}/issues/{number:d}/comments", {"body": body}))
+
+    def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
+        """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        start = "" if since is None else clock.from_micros(clock.parse(since))[:19] + "Z"
+        query = {"since": start} if start else {}  # of the server's: what was changed since, also older comments
+        found = call.pages(f"{_repository(owner, repo)}/issues/{number:d}/comments", query)
+        return tuple(comment for comment in map(_comment, found) if comment.created_at >= start)
+
+    def pull(self, owner: str, repo: str, number: int) -> PullRequest:
+        """One pull request. Raises ForgeFailure."""
+        call = self._client.call(f"pull request {owner}/{repo}#{number}")
+        return _pull(call.get(f"{_repository(owner, repo)}/pulls/{number:d}"))
+
+    def pulls_of_branch(
+        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
+    ) -> tuple[PullRequest, ...]:
+        """Pull requests from a branch, open ones first, then the newest.
+
+        The API does not search by branch: all open pull requests are read (ForgeOversized past `Limits.pages` pages)
+        and of the closed ones the CLOSED_PAGES * PAGE that were changed last. Raises ForgeFailure.
+        """
+        call = self._client.call(f"pull requests of {owner}/{repo}")
+        path, own = f"{_repository(owner, repo)}/pulls", (head_owner or owner).lower()
+        found = []
+        for state in ("open", "closed"):
+            query = {"state": state, "sort": "recentupdate", "limit": PAGE}
+            bound = CLOSED_PAGES if state == "closed" else None
+            for item in call.pages(path, query, limit=bound, cut=bound is not None):
+                pull = _pull(item)
+                if pull.head_branch == branch and pull.head_repository.partition("/")[0].lower() == own:
+                    found.append(pull)
+        return open_first(found)
+
+    def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
+        """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
+        call = self._client.call(f"pull request {owner}/{repo}#{number}")
+        found = call.pages(f"{_repository(owner, repo)}/pulls/{number:d}/reviews", {"limit": PAGE})
+        return tuple(_review(item) for item in found if item.text("state", "") != "REQUEST_REVIEW")
+
+    def checks(self, owner: str, repo: str, sha: str) -> Checks:
+        """The latest status of each context at a commit. Raises ForgeFailure."""
+        call = self._client.call(f"commit {sha} in {owner}/{repo}")
+        path = f"{_repository(owner, repo)}/commits/{segment(sha)}/status"
+        return checks_of(tuple(_check(item) for item in call.pages(path, {"limit": PAGE}, key="statuses")))
+
+    def whoami(self) -> str | None:
+        """The account of the token; None without one. Raises ForgeFailure."""
+        if not self.authenticated:
+            return None
+        return self._client.call("account of the token").get("/user").text("login")
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
+
+
+def _repository(owner: str, repo: str) -> str:
+    return f"/repos/{segment(owner)}/{segment(repo)}"
+
+
+def _author(item: Fields) -> str:
+    # What was imported from elsewhere has its author's name apart, and the importing account as its user.
+    user = item.maybe("user")
+    return item.text("original_author", "") or (user.text("login", "") if user is not None else "") or GHOST
+
+
+def _comment(item: Fields) -> Comment:
+    return Comment(
+        id=item.number("id"),
+        author=_author(item),
+        body=item.text("body", ""),
+        url=item.text("html_url", ""),
+        created_at=item.time("created_at"),
+    )
+
+
+def _pull(item: Fields) -> PullRequest:
+    head, title = item.child("head"), item.text("title")
+    repository = head.maybe("repo")
+    state: PullState = "closed" if item.text("state") == "closed" else "open"
+    if item.flag("merged"):
+        state = "merged"
+    # A deleted branch leaves only its name, in the label; the ref is then that of the pull request itself.
+    branch = head.text("ref")
+    if branch.startswith(_DELETED_BRANCH):
+        branch = head.text("label", branch)
+    draft = item.flag("draft")
+    draft = title.upper().startswith(_DRAFTS) if draft is None else draft
+    mergeable = item.flag("mergeable")
+    if state != "open" or (draft and not mergeable):
+        mergeable = None  # Gitea calls drafts not mergeable, whether they conflict or not
+    return PullRequest(
+        number=item.number("number"),
+        url=item.text("html_url"),
+        title=title,
+        state=state,
+        head_branch=branch,
+        head_repository=repository.text("full_name", "") if repository is not None else "",
+        head_sha=head.text("sha", ""),
+        base_branch=item.child("base").text("ref"),
+        mergeable=mergeable,
+        draft=draft,
+        updated_at=item.time("updated_at"),
+    )
+
+
+def _review(item: Fields) -> Review:
+    state = _REVIEWS.get(item.text("state"), "commented")
+    return Review(
+        id=item.number("id"),
+        author=_author(item),
+        state="dismissed" if item.flag("dismissed") else state,
+        body=item.text("body", ""),
+        submitted_at=item.time("submitted_at", "") if state != "pending" else "",
+    )
+
+
+def _check(item: Fields) -> Check:
+    return Check(
+        name=item.text("context", ""),
+        state=_CHECKS.get(item.text("status"), "other"),
+        url=item.text("target_url", ""),
+        description=item.text("description", ""),
+    )

@@ -1,0 +1,232 @@
+"""GitHub's REST API, version 2022-11-28: github.com, and GitHub Enterprise below /api/v3."""
+
+from __future__ import annotations
+
+from kugetsu import clock
+from kugetsu.forge.http import Client, segment
+from kugetsu.forge.protocol import (
+    GHOST,
+    Check,
+    Checks,
+    CheckState,
+    Comment,
+    Issue,
+    PullRequest,
+    PullState,
+    Review,
+    ReviewState,
+    checks_of,
+    open_first,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.forge.credentials import Credential
+    from kugetsu.forge.fields import Fields
+    from kugetsu.forge.http import Limits
+
+VERSION = "2022-11-28"
+PAGE = 100
+"""Entries in one page: the most that GitHub gives."""
+
+_REVIEWS: dict[str, ReviewState] = {
+    "APPROVED": "approved",
+    "CHANGES_REQUESTED": "changes_requested",
+    "COMMENTED": "commented",
+    "DISMISSED": "dismissed",
+    "PENDING": "pending",
+}
+_STATUSES: dict[str, CheckState] = {
+    "success": "success",
+    "failure": "failure",
+    "error": "failure",
+    "pending": "pending",
+}
+_CONCLUSIONS: dict[str, CheckState] = {
+    "success": "success",
+    "failure": "failure",
+    "timed_out": "failure",
+    "cancelled": "failure",
+    "action_required": "failure",
+    "startup_failure": "failure",
+}
+
+
+class GitHub:
+    """github.com (`api` is https://api.github.com) or a GitHub Enterprise server (`https://host/api/v3`)."""
+
+    def __init__(self, api: str, *, host: str, credential: Credential, limits: Limits | None = None) -> None:
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
+        self._client = Client(api, host=host, credential=credential, scheme="Bearer", headers=headers, limits=limits)
+
+    def __repr__(self) -> str:
+        return f"GitHub({self._client!r})"
+
+    @property
+    def host(self) -> str:
+        """The host as references show it."""
+        return self._client.host
+
+    @property
+    def access(self) -> str:
+        """Whether requests carry a token, and why not."""
+        return self._client.credential.summary
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether requests carry a token."""
+        return bool(self._client.credential.reveal())
+
+    def issue(self, owner: str, repo: str, number: int) -> Issue:
+        """The issue (or pull request) with all its comments. Raises ForgeFailure."""
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        path = f"{_repository(owner, repo)}/issues/{number:d}"
+        found = call.get(path)
+        comments: tuple[Comment, ...] = ()
+        if found.number("comments", 1):
+            comments = tuple(_comment(item) for item in call.pages(f"{path}/comments", {"per_page": PAGE}))
+        return Issue(
+            number=found.number("number"),
+            title=found.text("title"),
+            body=found.text("body", ""),
+            state="closed" if found.text("state") == "closed" else "open",
+            author=_author(found),
+            labels=tuple(label.text("name") for label in found.list("labels")),
+            url=found.text("html_url"),
+            is_pull=found.maybe("pull_request") is not None,
+            comments=comments,
+        )
+
+    def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
+        """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        return _comment(call.post(f"{_repository(owner, repo)}/issues/{number:d}/comments", {"body": body}))
+
+    def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
+        """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        start = "" if since is None else clock.from_micros(clock.parse(since))[:19] + "Z"
+        query: dict[str, str | int] = {"per_page": PAGE}
+        if start:
+            query["since"] = start  # of the server's: what was changed since, also older comments
+        found = call.pages(f"{_repository(owner, repo)}/issues/{number:d}/comments", query)
+        return tuple(comment for comment in map(_comment, found) if comment.created_at >= start)
+
+    def pull(self, owner: str, repo: str, number: int) -> PullRequest:
+        """One pull request. Raises ForgeFailure."""
+        call = self._client.call(f"pull request {owner}/{repo}#{number}")
+        return _pull(call.get(f"{_repository(owner, repo)}/pulls/{number:d}"))
+
+    def pulls_of_branch(
+        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
+    ) -> tuple[PullRequest, ...]:
+        """Pull requests from a branch, open ones first, then the newest; `mergeable` is not known here.
+
+        GitHub searches by branch itself. Raises ForgeFailure, ForgeOversized past `Limits.pages` pages.
+        """
+        call = self._client.call(f"pull requests of {owner}/{repo}")
+        own = head_owner or owner
+        query: dict[str, str | int] = {"head": f"{own}:{branch}", "state": "all", "per_page": PAGE}
+        found = []
+        for item in call.pages(f"{_repository(owner, repo)}/pulls", query):
+            pull = _pull(item)
+            # A repository that is gone leaves the label `owner:branch`.
+            label = item.child("head").text("label", "").rpartition(":")[0]
+            head = pull.head_repository.partition("/")[0] or label
+            if pull.head_branch == branch and head.lower() == own.lower():
+                found.append(pull)
+        return open_first(found)
+
+    def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
+        """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
+        call = self._client.call(f"pull request {owner}/{repo}#{number}")
+        found = call.pages(f"{_repository(owner, repo)}/pulls/{number:d}/reviews", {"per_page": PAGE})
+        return tuple(_review(item) for item in found)
+
+    def checks(self, owner: str, repo: str, sha: str) -> Checks:
+        """The latest status of each context and the latest run of each check at a commit. Raises ForgeFailure."""
+        call = self._client.call(f"commit {sha} in {owner}/{repo}")
+        path, query = f"{_repository(owner, repo)}/commits/{segment(sha)}", {"per_page": PAGE}
+        statuses = [_status(item) for item in call.pages(f"{path}/status", query, key="statuses")]
+        runs = [_run(item) for item in call.pages(f"{path}/check-runs", query, key="check_runs")]
+        return checks_of((*statuses, *runs))
+
+    def whoami(self) -> str | None:
+        """The account of the token; None without one. Raises ForgeFailure."""
+        if not self.authenticated:
+            return None
+        return self._client.call("account of the token").get("/user").text("login")
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
+
+
+def _repository(owner: str, repo: str) -> str:
+    return f"/repos/{segment(owner)}/{segment(repo)}"
+
+
+def _author(item: Fields) -> str:
+    user = item.maybe("user")
+    return user.text("login") if user is not None else GHOST
+
+
+def _comment(item: Fields) -> Comment:
+    return Comment(
+        id=item.number("id"),
+        author=_author(item),
+        body=item.text("body", ""),
+        url=item.text("html_url"),
+        created_at=item.time("created_at"),
+    )
+
+
+def _pull(item: Fields) -> PullRequest:
+    head = item.child("head")
+    repository = head.maybe("repo")
+    state: PullState = "closed" if item.text("state") == "closed" else "open"
+    if item.flag("merged") or item.text("merged_at", ""):  # lists give only the time
+        state = "merged"
+    return PullRequest(
+        number=item.number("number"),
+        url=item.text("html_url"),
+        title=item.text("title"),
+        state=state,
+        head_branch=head.text("ref"),
+        head_repository=repository.text("full_name") if repository is not None else "",
+        head_sha=head.text("sha"),
+        base_branch=item.child("base").text("ref"),
+        mergeable=item.flag("mergeable") if state == "open" else None,
+        draft=bool(item.flag("draft")),
+        updated_at=item.time("updated_at"),
+    )
+
+
+def _review(item: Fields) -> Review:
+    return Review(
+        id=item.number("id"),
+        author=_author(item),
+        state=_REVIEWS.get(item.text("state").upper(), "commented"),
+        body=item.text("body", ""),
+        submitted_at=item.time("submitted_at", ""),
+    )
+
+
+def _status(item: Fields) -> Check:
+    return Check(
+        name=item.text("context", "default"),
+        state=_STATUSES.get(item.text("state"), "other"),
+        url=item.text("target_url", ""),
+        description=item.text("description", ""),
+    )
+
+
+def _run(item: Fields) -> Check:
+    output = item.maybe("output")
+    ended = item.text("status") == "completed"
+    return Check(
+        name=item.text("name"),
+        state=_CONCLUSIONS.get(item.text("conclusion", ""), "other") if ended else "pending",
+        url=item.text("html_url", ""),
+        description=output.text("title", "") if output is not None else "",
+    )

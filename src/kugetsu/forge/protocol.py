@@ -1,0 +1,168 @@
+"""What kugetsu asks of a forge, and the values it gets: issues, comments, pull requests, reviews, checks.
+
+Every time is UTC text, `2026-11-23T10:00:02Z`; every URL is one that a person can open. Bodies are passed on as the
+forge has them: whoever shows or keeps one redacts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+IssueState = Literal["open", "closed"]
+PullState = Literal["open", "closed", "merged"]
+ReviewState = Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
+CheckState = Literal["success", "failure", "pending", "other"]
+ChecksState = Literal["success", "failure", "pending", "none"]
+
+GHOST = "ghost"
+"""The author of what a deleted account wrote, as GitHub and Gitea both call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment on an issue or pull request."""
+
+    id: int
+    author: str
+    body: str
+    url: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An issue, or the conversation of a pull request (`is_pull`), with all its comments, the oldest first."""
+
+    number: int
+    title: str
+    body: str
+    state: IssueState
+    author: str
+    labels: tuple[str, ...]
+    url: str
+    is_pull: bool
+    comments: tuple[Comment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request. A state that the forge gives and kugetsu does not know counts as open.
+
+    `head_repository` is `owner/repo`, empty when it is gone. `mergeable` is None when the forge has not said (yet),
+    and for pull requests that are not open.
+    """
+
+    number: int
+    url: str
+    title: str
+    state: PullState
+    head_branch: str
+    head_repository: str
+    head_sha: str
+    base_branch: str
+    mergeable: bool | None
+    draft: bool
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One review of a pull request; `submitted_at` is empty for one that is not sent yet."""
+
+    id: int
+    author: str
+    state: ReviewState
+    body: str
+    submitted_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of a commit: a status, or a run of a CI. `other` neither passes nor fails (skipped)."""
+
+    name: str
+    state: CheckState
+    url: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """All checks of a commit. `state` is failure when any failed, else pending when any is, `none` without any."""
+
+    state: ChecksState
+    items: tuple[Check, ...]
+
+
+def checks_of(items: tuple[Check, ...]) -> Checks:
+    """The checks with the state that they have together."""
+    states = {item.state for item in items}
+    if not states:
+        return Checks("none", ())
+    if "failure" in states:
+        return Checks("failure", items)
+    return Checks("pending" if "pending" in states else "success", items)
+
+
+def open_first(pulls: list[PullRequest]) -> tuple[PullRequest, ...]:
+    """Pull requests in the order in which they matter: open ones first, then the newest number."""
+    return tuple(sorted(pulls, key=lambda pull: (pull.state != "open", -pull.number)))
+
+
+class Forge(Protocol):
+    """One git server's web side. Every method may raise a ForgeFailure, and none takes longer than its deadline.
+
+    `host` is what references show; `access` says in a few words whether requests carry a token, and why not.
+    """
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def access(self) -> str: ...
+    @property
+    def authenticated(self) -> bool: ...
+
+    def issue(self, owner: str, repo: str, number: int) -> Issue:
+        """The issue (or pull request) with all its comments."""
+        ...
+
+    def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
+        """Post a comment. Sent once: a failure whose `uncertain` is set may have posted it all the same."""
+        ...
+
+    def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
+        """The comments created in or after the second of `since` (UTC text; None for all), the oldest first.
+
+        Forges know seconds only: those of that very second come again, none is left out. Their ids tell them apart.
+        """
+        ...
+
+    def pull(self, owner: str, repo: str, number: int) -> PullRequest:
+        """One pull request."""
+        ...
+
+    def pulls_of_branch(
+        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
+    ) -> tuple[PullRequest, ...]:
+        """Pull requests from a branch, also a deleted one, in any state: open ones first, then the newest.
+
+        Only those from the repository itself, or from `head_owner`'s fork: a stranger's branch may have the same name.
+        """
+        ...
+
+    def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
+        """The reviews of a pull request, the oldest first; reviews that were only asked for are left out."""
+        ...
+
+    def checks(self, owner: str, repo: str, sha: str) -> Checks:
+        """What CI says about a commit, each check once."""
+        ...
+
+    def whoami(self) -> str | None:
+        """The account of the token; None without a token. Raises ForgeUnauthorised when the token is not valid."""
+        ...
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        ...
