@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
     #: What a value names, for the shell's completion: things of the state, of the settings, or of the file system.
     Kind = Literal[
-        "task",  # any task that is not retired
-        "waiting",  # a task that waits: pending or parked
-        "attempt",
-        "live",  # an attempt that runs
-        "issue",  # the issue of a session or a task
-        "session",  # any session: issues, pm, base:…
-        "base",  # host/owner/repo of a base session
+        "task",  # any task that is in the list
+        "task-waiting",  # one that waits: pending or parked
+        "task-open",  # one that waits or runs
+        "task-retry",  # one that `queue retry` takes
         "task-state",
+        "attempt",
+        "issue",  # the issue of a session or a task
+        "session",  # a session that is not an issue's: pm, base:host/owner/repo
+        "base",  # host/owner/repo of a base session
         "setting",  # a setting's name
         "setting-value",  # a value of the setting that is named before it
         "server",
         "skill",
         "sink",
         "when",
-        "command",  # a command of kugetsu
-        "page",  # a page of `kugetsu help`
+        "shell",
         "file",
         "folder",
     ]
@@ -91,6 +91,11 @@ class Declared:
     def option(self) -> bool:
         """Whether it is an option; else it is a positional."""
         return self.names[0].startswith("-")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether an option is followed by a value."""
+        return self.option and self.rest.get("action") != "store_true"
 
     def default(self) -> Any:
         """The value when it is not given."""

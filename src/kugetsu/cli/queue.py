@@ -128,15 +128,20 @@ def told_queued(call: Call, events: list[Event], **more: object) -> None:
 # --- changing ---------------------------------------------------------------------------------------------------
 
 
-def _id_arguments(parser: Parser) -> None:
+def _cancel_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("id", metavar="ID", completes="task", help="a task, as q7")
+    parser.add_argument("id", metavar="ID", completes="task-open", help="a task, as q7")
+
+
+def _retry_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("id", metavar="ID", completes="task-retry", help="a task, as q7")
 
 
 def _dequeue_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument(
-        "id", metavar="ID", nargs="?", completes="waiting", help="a task, as q7 (default: the next one)"
+        "id", metavar="ID", nargs="?", completes="task-waiting", help="a task, as q7 (default: the next one)"
     )
 
 
@@ -318,7 +323,7 @@ cost            what they cost, as the agent says""",
     "queue cancel": Command(
         "ID [--json]",
         "",
-        _id_arguments,
+        _cancel_arguments,
         _cancel,
         json="task     the task's id\nstate    cancelled, or stopping while its agent is ended\n"
         "attempt  the attempt that is stopped, or null\nseq      the event that says so, or null",
@@ -326,7 +331,7 @@ cost            what they cost, as the agent says""",
         exits=(4, 5),
     ),
     "queue retry": Command(
-        "ID [--json]", "", _id_arguments, _retry, json=CHANGED, examples="kugetsu queue retry q7", exits=(4, 5)
+        "ID [--json]", "", _retry_arguments, _retry, json=CHANGED, examples="kugetsu queue retry q7", exits=(4, 5)
     ),
     "queue clear": Command(
         "[--all] [--yes] [--json]",
