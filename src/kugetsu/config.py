@@ -64,8 +64,12 @@ class Config:
 
     def servers(self) -> dict[str, str]:
         """GIT_SERVERS: base URL by name or host."""
-        value = self.value(_SERVERS)
-        assert isinstance(value, dict)
+        return self.mapping(_SERVERS)
+
+    def mapping(self, key: str) -> dict[str, str]:
+        """A setting of NAME=VALUE pairs."""
+        value = self.value(key)
+        assert isinstance(value, dict), key
         return value
 
     def default_host(self) -> str:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
+SINKS = ("desktop", "command", "webhook", "comment")
+"""Where notifications can go."""
+
+NOTICES = ("task_queued", "task_dequeued", "task_started", "task_completed", "task_error", "task_parked", "agent_lost")
+"""The kinds of notifications."""
+
 _MOST = 1_000_000  # no number here means anything beyond it, and arithmetic on times stays within its range
 
 
@@ -42,6 +48,13 @@ def _cap(text: str) -> int:
     if number == 0:
         raise ValueError("it must be at least 1; to let nothing start, use: kugetsu queue-daemon stop")
     return number
+
+
+def _large(text: str) -> int:
+    """A count that may be beyond `_MOST`: an issue can use tokens by the hundred million."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise ValueError("it is not a whole number" if not text.startswith("-") else "it is negative")
+    return int(text)
 
 
 def _number(text: str) -> float:
@@ -122,6 +135,57 @@ def _agent(text: str) -> str:
     return text.lower()
 
 
+def _forge(text: str) -> str:
+    if text.lower() not in ("auto", "off"):
+        raise ValueError("it is neither auto nor off")
+    return text.lower()
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """NAME=VALUE pairs, apart by spaces or commas; names lowered."""
+    pairs: dict[str, str] = {}
+    for pair in text.replace(",", " ").split():
+        name, mark, value = pair.rpartition("=")
+        if not mark or not name or not value:
+            raise ValueError(f"{pair!r} is not NAME=VALUE")
+        pairs[name.lower()] = value
+    return pairs
+
+
+def _caps(text: str) -> dict[str, str]:
+    caps = _pairs(text)
+    for name, cap in caps.items():
+        if name.count("/") < 2:
+            raise ValueError(f"{name!r} is not host/owner/repo")
+        if not (cap.isascii() and cap.isdigit() and 0 < int(cap) <= _MOST):
+            raise ValueError(f"{cap!r} is not a number of agents from 1 on")
+    return caps
+
+
+def _kinds(text: str) -> dict[str, str]:
+    kinds = _pairs(text)
+    for kind in kinds.values():
+        if kind not in ("gitea", "forgejo", "github"):
+            raise ValueError(f"{kind!r} is none of gitea, forgejo, github")
+    return kinds
+
+
+def _some_of(text: str, known: tuple[str, ...]) -> str:
+    chosen = text.replace(",", " ").lower().split()
+    for word in chosen:
+        if word not in known:
+            raise ValueError(f"{word!r} is none of {', '.join(known)}")
+    return " ".join(dict.fromkeys(chosen))
+
+
+def _sinks(text: str) -> str:
+    return _some_of(text, SINKS)
+
+
+def _notices(text: str) -> str:
+    return _some_of(text, NOTICES)
+
+
 class Setting:
     """One key: the text of its default, what reads a text of it, its help."""
 
@@ -148,10 +212,23 @@ _ALL = (
     Setting("MAX_ATTEMPTS", "3", _positive, "attempts at a task before it is an error"),
     Setting("RETRY_BACKOFF_SECONDS", "10", _number, "pause before the second attempt; doubles, to 5 minutes"),
     Setting("USAGE_LIMIT_PAUSE_MINUTES", "60", _duration, "how long to wait when a usage limit states no reset time"),
-    Setting("MIN_FREE_MEMORY_MB", "0", _integer, "start no agent when less memory is free (0: do not look)"),
+    Setting("MIN_FREE_MEMORY_MB", "700", _integer, "start no agent when less memory is free (0: do not look)"),
+    Setting("MIN_FREE_DISK_MB", "200", _integer, "start no agent when less disk is free for KUGETSU_DIR (0: any)"),
+    Setting("MAX_AGENTS_PER_REPOSITORY", "0", _integer, "how many agents may work in one repository (0: any number)"),
+    Setting("REPOSITORY_CAPS", "", _caps, "the same for repositories by name: git.example.com/owner/repo=1"),
+    Setting("ISSUE_MAX_TOKENS", "0", _large, "tokens that an issue may use in its whole life (0: any number)"),
+    Setting("ISSUE_MAX_COST", "0", _number, "what an issue may cost in its whole life, as the agent counts (0: any)"),
+    Setting("MAX_RUNS_WITHOUT_PROGRESS", "5", _integer, "good runs in a row with no new commit or comment (0: any)"),
     Setting("QUEUE_DAEMON_INTERVAL_MINUTES", "5", _duration, "the daemon's longest sleep; new work wakes it at once"),
     Setting("QUEUE_CLEANUP_AGE_DAYS", "7", _number, "age at which queue clear retires completed and failed items"),
+    Setting("KUGETSU_FORGE", "auto", _forge, "ask forges for issues and pull requests: auto (where told of), or off"),
+    Setting("FORGE_KINDS", "", _kinds, "what a server is, where its host does not tell: git.example.com=github"),
+    Setting("FORGE_TIMEOUT_SECONDS", "10", _duration, "how long a forge may take to answer"),
     Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
+    Setting("NOTIFY_SINKS", "", _sinks, "where notifications go: desktop, command, webhook, comment"),
+    Setting("NOTIFY_EVENTS", "task_completed task_error task_parked agent_lost", _notices, "which are sent"),
+    Setting("NOTIFY_COMMAND", "", _text, "the command line of the sink command; the message is its input"),
+    Setting("NOTIFY_DIGEST_OVER", "5", _positive, "more than so many at a time are sent as one message"),
     Setting("KUGETSU_TEMP_DIR", "~/.local/share/opencode/tool-output", _path, "where agents put files to pass on"),
     Setting("KUGETSU_VERBOSITY", "default", _verbosity, "how much is said: default, verbose, quiet"),
     Setting("DEFAULT_GIT_SERVER", "github.com", _text, "the server of owner/repo#N: a host, or a name of GIT_SERVERS"),
@@ -167,6 +244,7 @@ ELSEWHERE = {
     "KUGETSU_DIR": "set it in the environment: the file lies in that folder",
     "GITEA_TOKEN": "put it into env/default.env, which only its owner can read",
     "GITHUB_TOKEN": "put it into env/default.env, which only its owner can read",
+    "NOTIFY_WEBHOOK_URL": "put it into env/notify.env or env/default.env, which only their owner can read",
 }
 """Known names that the file `config` does not decide, and where they belong."""
 

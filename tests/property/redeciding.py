@@ -27,11 +27,13 @@ def _decide(state: State, group: list[Event], earlier: list[Event]) -> list[Draf
     if types[0] == "task.queued" and "attempt.claimed" in types:
         claimed = group[-1]
         return claims.start(state, _enqueue(state, first)[0], _offer(group), claimed["facts"])
-    if "attempt.claimed" in types or "task.held" in types:
+    if "attempt.claimed" in types or "task.held" in types or types[-1] == "task.parked":
         return _dispatch(state, group, earlier)
     if "session.destroying" in types:
         data = group[-1]["data"]
         return sessions.destroying(state, group[-1]["session"], data["force"], data["reason"])
+    if types[0] == "hold.lifted":
+        return queue.lift(state, first["data"]["gate"], first["data"]["subject"])
     if types[0] == "task.cancelled" and len(group) > 1:
         return queue.cancel_waiting(state, first["data"]["reason"])
     return _single(state, first) if types[0] not in ("daemon.lost", "log.created") else _first_of_two(state, group)
@@ -54,9 +56,8 @@ def _enqueue(state: State, queued: Event) -> list[Draft]:
 
 
 def _offer(group: list[Event]) -> claims.Offer:
-    carried = next((e["data"].get("carried") for e in group if e["type"] == "session.requested"), None)
     claimed = group[-1]["data"]
-    return claims.Offer(claimed["lease"], claimed["claimer"], carried)
+    return claims.Offer(claimed["lease"], claimed["claimer"])
 
 
 def _dispatch(state: State, group: list[Event], earlier: list[Event]) -> list[Draft]:
@@ -79,6 +80,12 @@ def _single(state: State, event: Event) -> list[Draft]:
     match event["type"]:
         case "task.queued":
             return _enqueue(state, event)
+        case "task.moved":
+            was = state.tasks[str(task)]
+            first, last = data["order"] < was.order, data["order"] > was.order
+            return queue.move(
+                state, str(task), first=first, last=last, priority=data["priority"], after=data.get("after")
+            )
         case "task.cancelled":
             return queue.cancel(state, str(task), data["reason"])
         case "task.requeued" | "task.resumed":

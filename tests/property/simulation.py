@@ -19,7 +19,7 @@ from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, Identity
 from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
-from kugetsu.domain.fold import fold
+from kugetsu.domain.fold import fold, lives
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.state import State, empty
 from kugetsu.errors import KugetsuError
@@ -33,7 +33,7 @@ AGENT = "opencode:default"
 PROCESS: Identity = {"boot": "b", "pid": 7, "start": 11}
 
 ENDINGS = (
-    ("succeed", "done"),
+    *(("succeed", "done"),) * 3,
     ("fail", "retry"),
     ("fail", "limited"),
     ("fail", "give_up"),
@@ -93,6 +93,11 @@ class World:
         self.cap = 2
         self.cores = 2
         self.free_memory_mb: int | None = 4000
+        self.free_disk_mb: int | None = 5000
+        self.max_tokens = 0
+        self.max_cost = 0.0
+        self.max_fruitless = 0
+        self.repository_caps: dict[str, int] = {}
         self.warmup = 3.0
         self.claims = 0
         self.planned: tuple[claims.Plan, ClaimFacts] | None = None
@@ -122,6 +127,12 @@ class World:
             "max_attempts": 3,
             "agent": AGENT,
             "dispatcher": dispatcher,
+            "free_disk_mb": self.free_disk_mb,
+            "min_free_disk_mb": 200,
+            "issue_max_tokens": self.max_tokens,
+            "issue_max_cost": self.max_cost,
+            "max_runs_without_progress": self.max_fruitless,
+            "repository_caps": self.repository_caps,
         }
 
     def outcome_facts(self) -> OutcomeFacts:
@@ -133,9 +144,9 @@ class World:
             "agent": AGENT,
         }
 
-    def offer(self, carried: dict[str, Any] | None = None) -> claims.Offer:
+    def offer(self) -> claims.Offer:
         self.claims += 1
-        return claims.Offer(f"lease-{self.claims}", PROCESS, carried)
+        return claims.Offer(f"lease-{self.claims}", PROCESS)
 
     def _task(self, pick: int) -> str:
         known = list(self.state.tasks)
@@ -154,15 +165,19 @@ class World:
     def _request(self, state: State, a: int, b: int) -> list[Draft]:
         pm = a % 7 == 6
         known = list(state.tasks)
+        issue = None if pm else ISSUES[a % len(ISSUES)]
+        earlier = (event for event in self.memory.events if event.get("issue") == issue)
+        carried = lives.of_history(issue, earlier) if issue is not None and issue not in state.sessions else None
         after = [known[b % len(known)], known[b // 2 % len(known)]] if known and b % 3 == 0 else []
         return queue.enqueue(
             state,
             kind="pm" if pm else "dev",
-            issue=None if pm else ISSUES[a % len(ISSUES)],
+            issue=issue,
             message=f"message {a}\nand more",
             via="queue enqueue",
             priority=5 if b % 5 == 4 else 0,
             after=after,
+            carried=carried,
         )
 
     def enqueue(self, a: int, b: int) -> list[Event]:
@@ -184,6 +199,19 @@ class World:
     def clear(self, a: int, b: int) -> list[Event]:
         before = None if a % 2 else clock.add_seconds(self.now, -60.0)
         return self.do(lambda state: queue.clear(state, before))
+
+    def move(self, a: int, b: int) -> list[Event]:
+        after = [self._task(b), self._task(b // 3)] if b % 5 == 0 else None
+        priority = b % 7 if b % 4 == 1 else None
+        return self.do(
+            lambda state: queue.move(
+                state, self._task(a), first=b % 4 == 0, last=b % 4 == 2, priority=priority, after=after
+            )
+        )
+
+    def lift(self, a: int, b: int) -> list[Event]:
+        gate, subject = ("provider", AGENT) if b % 2 else ("progress", ISSUES[a % len(ISSUES)])
+        return self.do(lambda state: queue.lift(state, gate, subject))
 
     def cancel_waiting(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: queue.cancel_waiting(state, "clear --all")) if a == b else []
@@ -263,12 +291,19 @@ class World:
             how,
             verdict,
             f"ended by {how}",
-            evidence={"commits": b, "dirty": 0, "pushed": bool(b % 2)} if b % 2 else {},
+            evidence=self._evidence(b) if b % 2 else {},
             tokens=b,
             cost=b / 4,
             resets_at=resets if verdict == "limited" else None,
             session_lost=b % 11 == 10,
         )
+
+    def _evidence(self, b: int) -> dict[str, Any]:
+        seen: dict[str, Any] = {"commits": b, "dirty": 0, "pushed": bool(b % 4 == 1), "head": f"c{b // 30}"}
+        if b % 3 == 0:
+            seen["comments"] = b % 4
+            seen["pull"] = {"url": f"https://example.org/o/a/pulls/{b % 5}", "number": b % 5, "state": "open"}
+        return seen
 
     def stop(self, a: int, b: int) -> list[Event]:
         attempt_id = self._attempt(a)
@@ -286,7 +321,19 @@ class World:
     def change_machine(self, a: int, b: int) -> list[Event]:
         self.cap = a % 4
         self.free_memory_mb = (None, 100, 4000)[b % 3]
+        self.free_disk_mb = (None, 100, 5000, 5000)[b % 4]
         return []
+
+    def change_limits(self, a: int, b: int) -> list[Event]:
+        self.max_tokens = (0, 150, 900)[a % 3] if b % 3 == 0 else 0
+        self.max_cost = (60.0, 250.0)[a % 2] if b % 3 == 1 else 0.0
+        self.max_fruitless = (0, 1, 1, 2)[a % 4]
+        self.repository_caps = ({"*": 1}, {"example.org/o/a": 1, "*": 3})[a % 2] if b % 3 == 2 else {}
+        return []
+
+    def lift_limits(self) -> None:
+        """As if nobody had ever set one."""
+        self.max_tokens, self.max_cost, self.max_fruitless, self.repository_caps = 0, 0.0, 0, {}
 
     def play(self, commands: Iterable[tuple[str, int, int]]) -> Iterator[list[Event]]:
         """Do what a list of commands says, refused or not; the events of each one that was done."""
@@ -327,6 +374,8 @@ COMMANDS = (
     "cancel",
     "retry",
     "retry",
+    "move",
+    "lift",
     "dequeue",
     "clear",
     "cancel_waiting",
@@ -337,6 +386,7 @@ COMMANDS = (
     "stop",
     "break_session",
     "change_machine",
+    "change_limits",
 )
 
 

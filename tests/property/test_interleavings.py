@@ -82,7 +82,8 @@ def test_no_long_history_breaks_an_invariant(seed: int) -> None:
 
 def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
     seen = {event["type"] for seed in SEEDS for event in played(random_commands(seed, 1000)).memory.events}
-    elsewhere = {"log.repaired", "setting.changed", "orphans.ended", "repository.registered", "session.pr"}
+    told = {"notices.read", "sink.enabled", "notice.sending", "notice.sent", "notice.failed", "issue.read"}
+    elsewhere = told | {"log.repaired", "setting.changed", "orphans.ended", "repository.registered", "record.imported"}
     assert seen == CATALOGUE.keys() - elsewhere
 
 
@@ -132,7 +133,7 @@ def test_used_counts_the_claims_since_the_last_requeue_less_the_parks(seed: int)
                 used[task] += 1
                 made[task] += 1
             case "task.parked":
-                used[task] -= 1
+                used[task] -= event["data"]["gate"] == "provider"
             case "task.requeued":
                 used[task] = 0
             case "task.retried":
@@ -177,7 +178,8 @@ def test_a_task_that_comes_after_others_starts_only_when_all_are_completed(seed:
 def test_nothing_waits_for_ever(seed: int) -> None:
     """Once nobody interferes and every agent succeeds, only what rests on something that failed is left waiting."""
     world = played(random_commands(seed, 300), kept=200)
-    world.cap, world.free_memory_mb = 2, 4000
+    world.cap, world.free_memory_mb, world.free_disk_mb = 2, 4000, 5000
+    world.lift_limits()
     for key in [session.key for session in world.state.sessions.values() if session.destroying]:
         world.do(partial(sessions.broken, key=key, reason="could not be removed"))
     if world.state.daemon.state != "running":

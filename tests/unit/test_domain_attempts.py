@@ -198,7 +198,13 @@ def park(world: World, resets_at: str | None, attempt: str = "q1.1") -> Event:
 def test_a_stated_reset_parks_until_a_little_after_it(world: World) -> None:
     run(world)
     parked = park(world, clock.add_seconds(world.now, 1000.0))["data"]
-    assert parked == {"until": clock.add_seconds(world.now, 1060.0), "stated": True, "limit": AGENT, "reason": "why"}
+    assert parked == {
+        "until": clock.add_seconds(world.now, 1060.0),
+        "stated": True,
+        "limit": AGENT,
+        "reason": "why",
+        "gate": "provider",
+    }
 
 
 @pytest.mark.parametrize("stated", [None, "2020-01-01T00:00:00.000000Z", "at noon", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -163,8 +164,9 @@ def test_the_pm_agent_has_one_session(world: World) -> None:
 
 def test_a_session_goes_on_with_the_counters_of_its_earlier_life(world: World) -> None:
     carried = {"attempts": 4, "parks": 2, "tokens": 900, "cost": 1.5, "pr": "https://example.org/o/r/pulls/1"}
-    facts, offer = world.claim_facts(), world.offer(carried)
-    world.do(lambda state: claims.start(state, task(state, MANY[0])[0], offer, facts))
+    facts, offer = world.claim_facts(), world.offer()
+    wanted = partial(queue.enqueue, kind="dev", issue=MANY[0], message="m", via="start", carried=carried)
+    world.do(lambda state: claims.start(state, wanted(state)[0], offer, facts))
     session = world.state.sessions[MANY[0]]
     assert (session.attempts, session.parks, session.tokens, session.cost) == (5, 2, 900, 1.5)
     assert session.pr == carried["pr"]

@@ -9,7 +9,8 @@ import pytest
 
 from kugetsu import clock
 from kugetsu.domain import gates, snapshot
-from kugetsu.domain.decide import attempts, queue
+from kugetsu.domain.decide import attempts, claims, queue, sessions
+from kugetsu.domain.fold import lives
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State
@@ -25,17 +26,16 @@ def world() -> World:
 
 def enqueue(world: World, issue: str | None = ISSUES[0], *, priority: int = 0, after: tuple[str, ...] = ()) -> Event:
     kind = "dev" if issue else "pm"
+    carried = lives.of_history(issue, [e for e in world.memory.events if e.get("issue") == issue]) if issue else None
     return world.do(
         lambda state: queue.enqueue(
-            state, kind=kind, issue=issue, message="m", via="test", priority=priority, after=after
+            state, kind=kind, issue=issue, message="m", via="test", priority=priority, after=after, carried=carried
         )
     )[0]
 
 
 def claim(world: World, task_id: str) -> Event:
     """Claim a task whatever its place in the queue, as `start` and the daemon do."""
-    from kugetsu.domain.decide import claims
-
     offer, facts = world.offer(), world.claim_facts()
     made = world.do(lambda state: claims.claim(state, state.tasks[task_id], offer, facts))
     assert made, gates.first_closed(world.state, world.state.tasks[task_id], facts)
@@ -80,11 +80,15 @@ def test_the_gates_stand_in_this_order() -> None:
         "dependencies",
         "issue",
         "pm",
+        "budget",
+        "progress",
         "provider",
         "daemon",
         "slots",
+        "repository",
         "stagger",
         "memory",
+        "disk",
     ]
 
 
@@ -190,7 +194,7 @@ def test_a_usage_limit_holds_the_tasks_of_the_same_agent_back(world: World) -> N
     enqueue(world, ISSUES[1])
     parked = limited(world, "q1", 100.0)
     reason = "the provider's usage limit stopped q1, it would stop this one too"
-    wanted = (False, reason, parked["seq"], parked["data"]["until"], "kugetsu queue retry q1")
+    wanted = (False, reason, parked["seq"], parked["data"]["until"], f"kugetsu queue lift {AGENT}")
     assert told(ask(world, "provider", "q2")) == wanted
     assert ask(world, "provider", "q1").open, "its own limit is what parked says"
     other = {**world.claim_facts(), "agent": "another:model"}
@@ -206,19 +210,21 @@ def test_retry_of_the_task_that_met_the_limit_lifts_it_for_all(cancelled: bool, 
     limited(world, "q1", 100.0)
     if cancelled:
         world.do(lambda state: queue.cancel(state, "q1", "x"))
-    assert ask(world, "provider", "q2").lift == "kugetsu queue retry q1"
+    assert ask(world, "provider", "q2").lift == f"kugetsu queue lift {AGENT}"
     world.do(lambda state: queue.retry(state, "q1"))
     assert ask(world, "provider", "q2").open
 
 
-def test_a_limit_whose_task_has_left_the_queue_names_no_command_that_fails(world: World) -> None:
+def test_a_limit_whose_task_has_left_the_queue_can_still_be_lifted(world: World) -> None:
     enqueue(world)
     enqueue(world, ISSUES[1])
     limited(world, "q1", 100.0)
     world.do(lambda state: queue.cancel(state, "q1", "x"))
     world.do(lambda state: queue.clear(state, None))
     said = ask(world, "provider", "q2")
-    assert (said.open, said.lift) == (False, None)
+    assert (said.open, said.lift) == (False, f"kugetsu queue lift {AGENT}")
+    world.do(lambda state: queue.lift(state, "provider", AGENT))
+    assert ask(world, "provider", "q2").open
 
 
 @pytest.mark.parametrize("longer_first", [True, False])
@@ -444,13 +450,193 @@ def test_without_a_memory_limit_none_is_looked_at(world: World) -> None:
     assert (said.open, said.reason) == (True, "no memory limit set")
 
 
+# --- disk
+
+
+def test_a_full_disk_holds_everything_back(world: World) -> None:
+    enqueue(world)
+    world.free_disk_mb = 199
+    assert told(ask(world, "disk", "q1")) == (False, "199 MB of disk free, 200 MB wanted", 0, None, "kugetsu prune")
+    world.free_disk_mb = 200
+    assert ask(world, "disk", "q1").open
+    world.free_disk_mb = None
+    assert ask(world, "disk", "q1").open, "a system that does not tell holds nothing back"
+
+
+def test_memory_and_disk_are_looked_at_again_by_themselves(world: World) -> None:
+    enqueue(world)
+    world.daemon_start(1, 1)
+    for world.free_disk_mb, world.free_memory_mb in ((1, 4000), (5000, 1)):
+        assert claims.plan(world.state, world.claim_facts("daemon")).next_look == later(world, 15.0)
+
+
+# --- repository
+
+
+def test_a_repository_has_no_more_agents_than_it_may(world: World) -> None:
+    world.repository_caps = {"example.org/o/a": 1, "*": 2}
+    for issue in ("example.org/o/a#1", "example.org/o/a#2", "example.org/o/c#1", "example.org/o/c#2"):
+        enqueue(world, issue)
+    claimed = claim(world, "q1")
+    reason = "1 of 1 agents allowed work in example.org/o/a"
+    assert told(ask(world, "repository", "q2")) == (False, reason, claimed["seq"], None, "kugetsu queue cancel q1")
+    claim(world, "q3")
+    assert ask(world, "repository", "q4").open, "any other repository may have two"
+    world.repository_caps = {}
+    assert ask(world, "repository", "q2").open
+
+
+# --- budget
+
+
+def worked(world: World, task_id: str, **told: Any) -> None:
+    end(world, run(world, task_id), "succeed", "done", **told)
+
+
+@pytest.mark.parametrize("destroyed", [False, True])
+def test_an_issue_that_has_used_up_its_tokens_gets_no_agent(destroyed: bool, world: World) -> None:
+    enqueue(world)
+    worked(world, "q1", tokens=600)
+    enqueue(world)
+    worked(world, "q2", tokens=300)
+    if destroyed:
+        destroy(world, ISSUES[0])
+    enqueue(world)
+    world.max_tokens = 901
+    assert ask(world, "budget", "q3").open
+    world.max_tokens = 900
+    said = ask(world, "budget", "q3")
+    assert (said.open, said.reason) == (False, "the issue has used 900 of 900 tokens")
+    assert said.lift == "kugetsu config set ISSUE_MAX_TOKENS 1800"
+    assert claims.plan(world.state, world.claim_facts()).candidate is None
+
+
+def test_an_issue_that_has_cost_too_much_gets_no_agent(world: World) -> None:
+    enqueue(world)
+    worked(world, "q1", cost=2.5)
+    enqueue(world)
+    world.max_cost = 2.5
+    assert ask(world, "budget", "q2").reason == "the issue has cost 2.50 of 2.50"
+    enqueue(world, ISSUES[1])
+    assert ask(world, "budget", "q3").open, "another issue has its own budget"
+
+
+def test_what_was_used_is_known_to_tasks_that_wait_while_the_session_goes(world: World) -> None:
+    enqueue(world)
+    worked(world, "q1", tokens=600)
+    key = ISSUES[0]
+    world.do(lambda state: sessions.destroying(state, key, False, "destroy"))
+    enqueue(world)
+    outcome: dict[str, Any] = {"worktree": None, "branch": None, "rescue": None, "kept": []}
+    world.do(lambda state: sessions.destroyed(state, key, outcome))
+    world.max_tokens = 600
+    assert not ask(world, "budget", "q2").open
+    world.do(lambda state: queue.retry(state, "q1"))
+    assert not ask(world, "budget", "q1").open, "also a finished one that is wanted again"
+
+
+def destroy(world: World, key: str) -> None:
+    outcome: dict[str, Any] = {"worktree": None, "branch": None, "rescue": None, "kept": []}
+    world.do(lambda state: sessions.destroying(state, key, False, "destroy"))
+    world.do(lambda state: sessions.destroyed(state, key, outcome))
+
+
+# --- progress
+
+
+def idle_runs(world: World, count: int) -> None:
+    for _ in range(count):
+        enqueue(world)
+        worked(world, f"q{world.state.tasks_made}", evidence={"commits": 0, "head": "c0ffee"})
+
+
+def test_good_runs_that_bring_nothing_park_the_next_task_until_someone_lifts_it(world: World) -> None:
+    idle_runs(world, 2)
+    world.max_fruitless = 2
+    enqueue(world)
+    reason = "2 runs in a row ended well and brought no new commit or comment"
+    assert ask(world, "progress", "q3").lift == f"kugetsu queue lift {ISSUES[0]}"
+    made = dispatched(world)
+    assert [(event["type"], event["data"]) for event in made] == [
+        ("task.parked", {"until": None, "stated": False, "limit": None, "reason": reason, "gate": "progress"})
+    ]
+    assert told(ask(world, "parked", "q3")) == (False, reason, made[0]["seq"], None, "kugetsu queue retry q3")
+    world.now = later(world, 1e6)
+    assert not ask(world, "parked", "q3").open, "no time lifts it"
+
+
+@pytest.mark.parametrize("how", ["retry", "lift", "setting"])
+def test_a_task_parked_for_want_of_progress_goes_on_when_it_is_lifted(how: str, world: World) -> None:
+    idle_runs(world, 2)
+    world.max_fruitless = 2
+    enqueue(world)
+    dispatched(world)
+    if how == "retry":
+        world.do(lambda state: queue.retry(state, "q3"))
+    elif how == "lift":
+        made = world.do(lambda state: queue.lift(state, "progress", ISSUES[0]))
+        assert [event["type"] for event in made] == ["hold.lifted", "task.resumed"]
+    else:
+        world.max_fruitless = 3
+    assert "attempt.claimed" in [event["type"] for event in dispatched(world)]
+    assert world.state.sessions[ISSUES[0]].fruitless == (2 if how == "setting" else 0)
+    assert world.state.tasks["q3"].used == 1, "parking used up no attempt"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "fruitless"),
+    [
+        ({"head": "c1"}, 0),
+        ({"head": "c0ffee", "comments": 5}, 0),
+        ({"head": "c0ffee", "comments": 4}, 3),
+        ({"head": "c0ffee"}, 3),
+        ({"problem": "the worktree is gone"}, 2),
+        ({}, 2),
+    ],
+)
+def test_progress_is_a_new_commit_or_comment(evidence: dict[str, Any], fruitless: int, world: World) -> None:
+    enqueue(world)
+    worked(world, "q1", evidence={"head": "c0ffee", "comments": 4})
+    enqueue(world)
+    worked(world, "q2", evidence={"head": "c0ffee", "comments": 4})
+    assert world.state.sessions[ISSUES[0]].fruitless == 2
+    enqueue(world)
+    worked(world, "q3", evidence=evidence)
+    assert world.state.sessions[ISSUES[0]].fruitless == fruitless
+
+
+def test_a_failed_run_counts_neither_for_nor_against_progress(world: World) -> None:
+    idle_runs(world, 1)
+    enqueue(world)
+    end(world, run(world, "q2"), "fail", "give_up", evidence={"head": "c0ffee"})
+    assert world.state.sessions[ISSUES[0]].fruitless == 1
+
+
+def test_the_count_of_fruitless_runs_outlives_the_session(world: World) -> None:
+    idle_runs(world, 2)
+    destroy(world, ISSUES[0])
+    world.max_fruitless = 2
+    enqueue(world)
+    assert not ask(world, "progress", "q3").open
+    world.do(lambda state: queue.lift(state, "progress", ISSUES[0]))
+    assert ask(world, "progress", "q3").open
+    enqueue(world)
+    assert ask(world, "progress", "q4").open, "the history knows that it was lifted"
+
+
+def dispatched(world: World) -> list[Event]:
+    facts = world.claim_facts()
+    planned = claims.plan(world.state, facts)
+    return world.do(lambda state: claims.dispatch(state, planned, world.offer(), facts))
+
+
 # --- all
 
 
 def test_no_gate_changes_anything_and_every_closed_one_explains_itself() -> None:
     world = World()
     closed: set[str] = set()
-    for _ in world.play(random_commands(2, 500)):
+    for _ in world.play(random_commands(2, 1200)):
         for dispatcher in ("daemon", "self", "none"):
             facts = world.claim_facts(dispatcher)
             given = dict(facts)
@@ -461,11 +647,12 @@ def test_no_gate_changes_anything_and_every_closed_one_explains_itself() -> None
                     assert 0 <= said.rests_on <= world.state.seq
                     if not said.open:
                         closed.add(said.gate)
-                        assert said.lift or said.gate in ("stagger", "provider")
+                        assert said.lift or said.gate == "stagger"
                         assert said.until is None or said.until > world.now
             assert facts == given
             assert before is None or frozen(world.state) == before
-    assert closed == {gate.__name__ for gate in gates.GATES}
+    # Chance seldom lets an agent do well and bring nothing; that gate has its tests above.
+    assert closed | {"progress"} == {gate.__name__ for gate in gates.GATES}
 
 
 def frozen(state: State) -> Any:

@@ -76,6 +76,8 @@ def test_beyond_the_picture_only_what_is_listed_here_is_allowed() -> None:
         ("task", "pending", "resume"),
         ("task", "parked", "cancel"),
         ("task", "notified", "cancel"),
+        # a loop of runs that change nothing is parked before it takes a slot again
+        ("task", "pending", "park"),
         # an attempt may end before its agent runs, but not in success
         *(
             ("attempt", state, trigger)

@@ -11,7 +11,7 @@ from kugetsu.domain.decide import attempts, queue
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.state import State, empty
 from kugetsu.errors import BadInput, Conflict, KugetsuError, NotFound
-from property.simulation import ISSUES, World
+from property.simulation import AGENT, ISSUES, World
 
 
 @pytest.fixture
@@ -172,6 +172,98 @@ def test_all_that_waits_can_be_cancelled_in_one_transaction(world: World) -> Non
     assert [(event["task"], event.get("more", 0)) for event in made] == [("q2", 1), ("q3", 0)]
     assert world.state.tasks["q1"].state == "notified"
     assert world.do(lambda state: queue.cancel_waiting(state, "clear --all")) == []
+
+
+# --- move, lift
+
+
+def order(world: World) -> list[str]:
+    return [task.id for task in world.state.waiting()]
+
+
+def test_a_task_moves_to_the_front_and_to_the_end(world: World) -> None:
+    for _ in range(3):
+        world.do(ask)
+    made = world.do(lambda state: queue.move(state, "q3", first=True))
+    assert order(world) == ["q3", "q1", "q2"]
+    assert world.do(lambda state: queue.move(state, "q3", first=True)) == []
+    world.do(lambda state: queue.move(state, "q3", last=True))
+    assert order(world) == ["q1", "q2", "q3"]
+    data = made[0]["data"]
+    assert data["order"] < data["was_order"]
+
+
+def test_first_is_before_those_of_a_higher_priority_too(world: World) -> None:
+    world.do(ask)
+    world.do(lambda state: ask(state, priority=5))
+    world.do(lambda state: queue.move(state, "q1", first=True))
+    assert order(world) == ["q1", "q2"]
+    assert world.state.tasks["q1"].priority == 5
+
+
+def test_a_new_priority_keeps_the_order_within_it(world: World) -> None:
+    for _ in range(3):
+        world.do(ask)
+    world.do(lambda state: queue.move(state, "q3", priority=2))
+    world.do(lambda state: queue.move(state, "q2", priority=2))
+    assert order(world) == ["q2", "q3", "q1"]
+
+
+def test_a_task_queued_later_stands_behind_one_that_was_moved_to_the_end(world: World) -> None:
+    for _ in range(2):
+        world.do(ask)
+    world.do(lambda state: queue.move(state, "q1", last=True))
+    world.do(ask)
+    assert order(world) == ["q2", "q1", "q3"]
+
+
+def test_what_does_not_wait_cannot_be_moved(world: World) -> None:
+    world.start(0, 1)
+    with pytest.raises(Conflict, match="does not wait, it is notified"):
+        queue.move(world.state, "q1", first=True)
+    finish(world, "give_up")
+    with pytest.raises(Conflict) as refused:
+        queue.move(world.state, "q1", first=True)
+    assert refused.value.hint == "kugetsu queue retry q1"
+
+
+def test_tasks_that_would_wait_for_each_other_are_refused_with_the_circle(world: World) -> None:
+    world.do(ask)
+    world.do(lambda state: ask(state, issue=ISSUES[1], after=["q1"]))
+    world.do(lambda state: ask(state, issue=ISSUES[2], after=["q2"]))
+    with pytest.raises(BadInput, match="q1 would wait for itself: q1 after q3 after q2 after q1"):
+        queue.move(world.state, "q1", after=["q3"])
+    with pytest.raises(BadInput, match="q1 would wait for itself: q1 after q1"):
+        queue.move(world.state, "q1", after=["q1"])
+    with pytest.raises(NotFound):
+        queue.move(world.state, "q1", after=["q99"])
+    assert world.state.tasks["q1"].after == []
+
+
+def test_what_a_task_comes_after_can_be_changed(world: World) -> None:
+    world.do(ask)
+    world.do(lambda state: ask(state, issue=ISSUES[1], after=["q1"]))
+    world.do(lambda state: ask(state, issue=ISSUES[2]))
+    world.do(lambda state: queue.move(state, "q2", after=["q3", "q3"]))
+    assert world.state.tasks["q2"].after == ["q3"]
+    assert world.state.successors == {"q3": ["q2"]}
+    world.do(lambda state: queue.move(state, "q2", after=[]))
+    assert (world.state.tasks["q2"].after, world.state.successors) == ([], {})
+
+
+def test_lifting_a_limit_lets_the_tasks_that_it_parked_go_on(world: World) -> None:
+    world.start(0, 1)
+    finish(world, "limited")
+    made = world.do(lambda state: queue.lift(state, "provider", AGENT))
+    assert [event["type"] for event in made] == ["hold.lifted", "task.resumed"]
+    assert (world.state.tasks["q1"].state, world.state.limits) == ("pending", {})
+
+
+@pytest.mark.parametrize(("gate", "subject"), [("provider", AGENT), ("progress", ISSUES[0])])
+def test_there_must_be_something_to_lift(gate: str, subject: str, world: World) -> None:
+    world.do(ask)
+    with pytest.raises(NotFound):
+        queue.lift(world.state, gate, subject)
 
 
 # --- retry, clear

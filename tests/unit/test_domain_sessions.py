@@ -80,12 +80,12 @@ def test_a_session_is_requested_once() -> None:
 
 def test_an_issue_session_tells_its_issue(world: World) -> None:
     assert sessions.issue_of(world.state.sessions[ISSUE]) == ISSUE
-    assert world.do(lambda state: sessions.set_pr(state, ISSUE, "https://x/1"))[0]["issue"] == ISSUE
+    assert world.do(lambda state: sessions.set_pr(state, ISSUE, "https://x/1", "set-pr"))[0]["issue"] == ISSUE
 
 
 def test_a_pull_request_is_tied_once(world: World) -> None:
-    world.do(lambda state: sessions.set_pr(state, ISSUE, "https://x/1"))
-    assert world.do(lambda state: sessions.set_pr(state, ISSUE, "https://x/1")) == []
+    world.do(lambda state: sessions.set_pr(state, ISSUE, "https://x/1", "set-pr"))
+    assert world.do(lambda state: sessions.set_pr(state, ISSUE, "https://x/1", "set-pr")) == []
     assert world.state.sessions[ISSUE].pr == "https://x/1"
 
 
@@ -97,7 +97,7 @@ def test_a_pull_request_is_tied_once(world: World) -> None:
         lambda s: sessions.broken(s, "h/o/r#9", "x"),
         lambda s: sessions.destroying(s, "h/o/r#9", False, "x"),
         lambda s: sessions.destroyed(s, "h/o/r#9", GONE),
-        lambda s: sessions.set_pr(s, "h/o/r#9", "x"),
+        lambda s: sessions.set_pr(s, "h/o/r#9", "x", "set-pr"),
     ],
 )
 def test_a_session_that_is_not_there_is_not_found(ask: Any, world: World) -> None:

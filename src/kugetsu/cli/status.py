@@ -51,7 +51,7 @@ def collect(ws: Workspace) -> StatusData:
     """What `status` shows now."""
     state = ws.state()
     daemon_alive = state.daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
-    now = facts.claim_facts(ws.config, "daemon" if daemon_alive else "none")
+    now = facts.claim_facts(ws.config, "daemon" if daemon_alive else "none", ws.paths.root)
     probes = view.Probes(
         alive=lambda attempt: liveness.of(ws.paths, attempt),
         daemon_alive=daemon_alive,

@@ -36,7 +36,7 @@ def facts_now(ws: Workspace, state: State) -> ClaimFacts:
     from kugetsu.runtime.facts import claim_facts
 
     alive = state.daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
-    return claim_facts(ws.config, "daemon" if alive else "none")
+    return claim_facts(ws.config, "daemon" if alive else "none", ws.paths.root)
 
 
 def _arguments(parser: Parser) -> None:

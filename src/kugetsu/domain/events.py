@@ -113,13 +113,28 @@ class SessionDestroyed(TypedDict):
 
 
 class SessionPr(TypedDict):
-    """A pull request belongs to the session."""
+    """A pull request belongs to the session. ``source``: ``said`` with the request for work, ``set-pr``, or found by
+    the ``branch`` after a run; absent where nobody recorded it."""
 
     url: str
+    source: NotRequired[str]
+
+
+class IssueRead(TypedDict):
+    """What the forge said of the issue before a run; ``problem`` is why it could not be read. The texts themselves are
+    in the run's prompt: ``digest`` is the SHA-256 of what was read."""
+
+    title: str | None
+    state: str | None
+    comments: int
+    url: str | None
+    digest: str | None
+    problem: str | None
 
 
 class TaskQueued(TypedDict):
-    """A request for work. ``repository`` is where its worktree comes from, when the command was typed in a clone."""
+    """A request for work. ``repository`` is where its worktree comes from, when the command was typed in a clone;
+    ``carried`` are the counters of the issue's earlier life, when it has no session now."""
 
     kind: str
     message: str
@@ -128,6 +143,19 @@ class TaskQueued(TypedDict):
     after: list[str]
     repository: dict[str, str] | None
     via: str
+    carried: NotRequired[dict[str, Any]]
+
+
+class TaskMoved(TypedDict):
+    """Someone gave the task another place among those that wait: higher priorities first, then lower orders.
+    ``after`` are the tasks that it comes after, when these were changed too."""
+
+    priority: int
+    order: int
+    was_priority: int
+    was_order: int
+    after: NotRequired[list[str]]
+    was_after: NotRequired[list[str]]
 
 
 class TaskHeld(TypedDict):
@@ -149,12 +177,14 @@ class TaskRetried(TypedDict):
 
 
 class TaskParked(TypedDict):
-    """A usage limit: waits until a time; no attempt is used up."""
+    """Waits and uses up no attempt. ``gate`` says for what: ``provider``, a usage ``limit`` until a time, or
+    ``progress``, runs that changed nothing: until someone lifts it (``until`` and ``limit`` are then None)."""
 
-    until: str
+    until: str | None
     stated: bool
-    limit: str
+    limit: str | None
     reason: str
+    gate: str
 
 
 class TaskResumed(TypedDict):
@@ -187,6 +217,14 @@ class TaskRequeued(TypedDict):
     """A finished task is wanted again, with all its attempts."""
 
     was: str
+
+
+class HoldLifted(TypedDict):
+    """Someone lifted what holds tasks back: ``gate`` is ``progress`` (``subject`` an issue) or ``provider``
+    (``subject`` agent and model)."""
+
+    gate: str
+    subject: str
 
 
 class QueueCleared(TypedDict):
@@ -273,6 +311,61 @@ class DaemonLost(TypedDict):
     identity: Identity | None
 
 
+class NoticesRead(TypedDict):
+    """Someone has read the notifications up to the event ``until``."""
+
+    until: int
+
+
+class SinkEnabled(TypedDict):
+    """A sink gets the notifications of events after ``upto``: what happened before is not sent."""
+
+    sink: str
+    upto: int
+
+
+class NoticeSending(TypedDict):
+    """Intent: the notifications of these events are about to be delivered, as one message. ``lane`` parts a sink's
+    messages (an issue for comments); ``delivery`` is the id by which a receiver knows a repetition."""
+
+    sink: str
+    lane: str
+    seqs: list[int]
+    delivery: str
+    upto: int
+
+
+class NoticeSent(TypedDict):
+    """Outcome: delivered."""
+
+    sink: str
+    lane: str
+    delivery: str
+    detail: str
+
+
+class NoticeFailed(TypedDict):
+    """Outcome: not delivered; tried again at ``not_before``, given up when that is None."""
+
+    sink: str
+    lane: str
+    delivery: str
+    tries: int
+    not_before: str | None
+    reason: str
+
+
+class RecordImported(TypedDict):
+    """One record of a bash tool's directory as it was: ``source`` its file, ``kind`` what it was there."""
+
+    source: str
+    kind: str
+    record: NotRequired[Any]
+    digest: NotRequired[str]
+    became: NotRequired[str | None]
+    reason: NotRequired[str | None]
+
+
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -285,6 +378,11 @@ class Kind:
         self.shape = shape
         self.version = version
         self.upcasters = upcasters or {}
+
+
+def _parked_by_a_limit(event: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew usage limits only."""
+    return {**event, "v": 2, "data": {**event["data"], "gate": "provider"}}
 
 
 CATALOGUE: dict[str, Kind] = {
@@ -300,16 +398,19 @@ CATALOGUE: dict[str, Kind] = {
     "session.destroying": Kind(SessionDestroying),
     "session.destroyed": Kind(SessionDestroyed),
     "session.pr": Kind(SessionPr),
+    "issue.read": Kind(IssueRead),
     "task.queued": Kind(TaskQueued),
+    "task.moved": Kind(TaskMoved),
     "task.held": Kind(TaskHeld),
     "task.retried": Kind(TaskRetried),
-    "task.parked": Kind(TaskParked),
+    "task.parked": Kind(TaskParked, 2, {1: _parked_by_a_limit}),
     "task.resumed": Kind(TaskResumed),
     "task.completed": Kind(TaskCompleted),
     "task.failed": Kind(TaskFailed),
     "task.cancelled": Kind(TaskCancelled),
     "task.requeued": Kind(TaskRequeued),
     "queue.cleared": Kind(QueueCleared),
+    "hold.lifted": Kind(HoldLifted),
     "attempt.claimed": Kind(AttemptClaimed),
     "attempt.starting": Kind(AttemptStarting),
     "attempt.running": Kind(AttemptRunning),
@@ -324,6 +425,12 @@ CATALOGUE: dict[str, Kind] = {
     "daemon.draining": Kind(DaemonDraining),
     "daemon.stopped": Kind(DaemonStopped),
     "daemon.lost": Kind(DaemonLost),
+    "notices.read": Kind(NoticesRead),
+    "sink.enabled": Kind(SinkEnabled),
+    "notice.sending": Kind(NoticeSending),
+    "notice.sent": Kind(NoticeSent),
+    "notice.failed": Kind(NoticeFailed),
+    "record.imported": Kind(RecordImported),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class ClaimFacts(TypedDict):
@@ -10,7 +10,10 @@ class ClaimFacts(TypedDict):
 
     ``dispatcher``: ``daemon`` (the daemon asks), ``self`` (`start` dispatches its own task) or ``none`` (nobody
     does; only `why` asks so). ``agent`` is the agent and model that usage limits are known by. ``warm_before``: an
-    agent that runs since before that time has done the costly part of its start. Memory in MB, None when unknown.
+    agent that runs since before that time has done the costly part of its start. Memory and disk in MB, None when
+    unknown. ``issue_max_tokens``, ``issue_max_cost`` and ``max_runs_without_progress`` are limits of an issue's whole
+    life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others. What is not
+    required was not recorded by the first version.
     """
 
     now: str
@@ -24,6 +27,12 @@ class ClaimFacts(TypedDict):
     max_attempts: int
     agent: str
     dispatcher: str
+    free_disk_mb: NotRequired[int | None]
+    min_free_disk_mb: NotRequired[int]
+    issue_max_tokens: NotRequired[int]
+    issue_max_cost: NotRequired[float]
+    max_runs_without_progress: NotRequired[int]
+    repository_caps: NotRequired[dict[str, int]]
 
 
 class OutcomeFacts(TypedDict):

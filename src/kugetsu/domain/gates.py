@@ -68,7 +68,11 @@ def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """A usage limit parked it until a time."""
+    """A usage limit parked it until a time, or runs that changed nothing until someone lifts it."""
+    if task.state == "parked" and task.not_before is None:
+        held = progress(state, task, facts)
+        if not held.open:
+            return Verdict("parked", False, held.reason, task.changed, lift=f"kugetsu queue retry {task.id}")
     if task.state == "parked" and task.not_before is not None and task.not_before > facts["now"]:
         reason = "parked by the provider's usage limit"
         lift = f"kugetsu queue retry {task.id}"
@@ -81,10 +85,52 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     limit = state.limits.get(facts["agent"])
     if limit is not None and limit["until"] > facts["now"] and limit["task"] != task.id:
         reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
-        lift = f"kugetsu queue retry {limit['task']}" if limit["task"] in state.tasks else None
+        lift = f"kugetsu queue lift {facts['agent']}"
         return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
     own = limit is not None and limit["until"] > facts["now"]
     return Verdict("provider", True, "no other task's usage limit" if own else "no usage limit known")
+
+
+def _life(state: State, task: Task, name: str) -> float:
+    """One of the counters of the life of the task's issue; 0 when nothing was counted yet."""
+    session = state.sessions.get(task.session)
+    if session is not None:
+        value: float = getattr(session, name)
+        return value
+    return (task.carried or {}).get(name) or 0
+
+
+def _life_rests_on(state: State, task: Task) -> int:
+    session = state.sessions.get(task.session)
+    return session.changed if session is not None else task.queued
+
+
+def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """The issue has not used up its tokens or its money: counted over its whole life, whatever was restarted."""
+    if task.issue is None:
+        return Verdict("budget", True, "belongs to no issue")
+    most, dearest = facts.get("issue_max_tokens", 0), facts.get("issue_max_cost", 0.0)
+    tokens, cost = int(_life(state, task, "tokens")), _life(state, task, "cost")
+    if most and tokens >= most:
+        reason = f"the issue has used {tokens} of {most} tokens"
+        lift = f"kugetsu config set ISSUE_MAX_TOKENS {2 * tokens}"
+        return Verdict("budget", False, reason, _life_rests_on(state, task), lift=lift)
+    if dearest and cost >= dearest:
+        reason = f"the issue has cost {cost:.2f} of {dearest:.2f}"
+        lift = f"kugetsu config set ISSUE_MAX_COST {2 * cost:.2f}"
+        return Verdict("budget", False, reason, _life_rests_on(state, task), lift=lift)
+    return Verdict("budget", True, "within the issue's budget" if most or dearest else "no budget set")
+
+
+def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """The issue's latest runs that ended well brought something: a loop of them would else cost money all night."""
+    most = facts.get("max_runs_without_progress", 0)
+    runs = int(_life(state, task, "fruitless")) if task.issue is not None else 0
+    if most and runs >= most:
+        reason = f"{runs} runs in a row ended well and brought no new commit or comment"
+        lift = f"kugetsu queue lift {task.issue}"
+        return Verdict("progress", False, reason, _life_rests_on(state, task), lift=lift)
+    return Verdict("progress", True, f"{runs} runs in a row brought nothing new" if runs else "runs bring something")
 
 
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -173,6 +219,21 @@ def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return Verdict("slots", True, used)
 
 
+def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """Fewer agents than allowed work in the task's repository."""
+    caps = facts.get("repository_caps", {})
+    if task.issue is None or not caps:
+        return Verdict("repository", True, "no limit for its repository")
+    name = task.issue.rpartition("#")[0]
+    cap = caps.get(name, caps.get("*", 0))
+    live = [a for a in state.live("dev") if a.issue is not None and a.issue.rpartition("#")[0] == name]
+    used = f"{len(live)} of {cap} agents allowed work in {name}" if cap else "no limit for its repository"
+    if cap and len(live) >= cap:
+        lift = f"kugetsu queue cancel {live[0].task}"
+        return Verdict("repository", False, used, live[0].claimed, lift=lift)
+    return Verdict("repository", True, used)
+
+
 def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """At most one agent a core starts at a time: starting costs seconds of CPU, and too many at once time out."""
     starting = [attempt for attempt in state.attempts.values() if _starts(attempt, facts)]
@@ -203,6 +264,15 @@ def memory(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return Verdict("memory", True, "enough memory" if wanted else "no memory limit set")
 
 
+def disk(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """Enough disk is free for one more worktree: a full one stops every agent and the log."""
+    wanted, free = facts.get("min_free_disk_mb", 0), facts.get("free_disk_mb")
+    if wanted and free is not None and free < wanted:
+        reason = f"{free} MB of disk free, {wanted} MB wanted"
+        return Verdict("disk", False, reason, lift="kugetsu prune")
+    return Verdict("disk", True, "enough disk" if wanted else "no disk limit set")
+
+
 #: The order in which a task's way is looked at; the first closed gate is the reason.
 GATES: tuple[Gate, ...] = (
     waiting,
@@ -211,15 +281,26 @@ GATES: tuple[Gate, ...] = (
     dependencies,
     issue,
     pm,
+    budget,
+    progress,
     provider,
     daemon,
     slots,
+    repository,
     stagger,
     memory,
+    disk,
 )
 
 #: Gates that close because the machine is full just now: `start` answers them with exit 2.
-FULL = ("slots", "stagger", "memory")
+FULL = ("slots", "repository", "stagger", "memory", "disk")
+
+#: Gates that park a pending task when they close: nothing but a person opens them.
+PARKING = ("progress",)
+
+#: Gates that no event and no known time opens: looked at again every so many seconds.
+MACHINE = ("memory", "disk")
+MACHINE_LOOK_SECONDS = 15.0
 
 
 def verdicts(state: State, task: Task, facts: ClaimFacts) -> list[Verdict]:

@@ -27,6 +27,7 @@ class Task:
     __slots__ = (
         "after",
         "attempt",
+        "carried",
         "changed",
         "changed_at",
         "cost",
@@ -38,6 +39,7 @@ class Task:
         "made",
         "not_before",
         "order",
+        "parked_for",
         "parks",
         "priority",
         "queued",
@@ -76,6 +78,10 @@ class Task:
         self.tokens = 0
         self.cost = 0.0
         self.repository: dict[str, str] | None = None
+        #: The usage limit that parked it, or `progress`: runs that changed nothing.
+        self.parked_for: str | None = None
+        #: Counters of its issue's life, while the issue has no session that has them.
+        self.carried: dict[str, Any] | None = None
 
     @property
     def session(self) -> str:
@@ -142,11 +148,14 @@ class Session:
         "branch",
         "changed",
         "changed_at",
+        "comments",
         "commits",
         "cost",
         "created_at",
         "destroying",
         "dirty",
+        "fruitless",
+        "head",
         "key",
         "kind",
         "parks",
@@ -156,6 +165,7 @@ class Session:
         "repository",
         "source",
         "state",
+        "title",
         "tokens",
         "worktree",
     )
@@ -187,6 +197,12 @@ class Session:
         self.commits = 0
         self.dirty = 0
         self.pushed: bool | None = None
+        #: The issue's title as the forge said it before the latest run.
+        self.title: str | None = None
+        #: Last commit and number of comments known, and how many good runs in a row brought neither a new one.
+        self.head: str | None = None
+        self.comments: int | None = None
+        self.fruitless = 0
 
 
 class Daemon:
@@ -211,9 +227,12 @@ class State:
         "daemon",
         "finished",
         "initialised",
+        "last_destroyed",
         "limits",
         "log_id",
+        "notices_read",
         "of_issue",
+        "outbox",
         "repositories",
         "retired",
         "seq",
@@ -243,6 +262,11 @@ class State:
         #: agent and model → {"until": time, "seq": event}: the usage limit that a provider stated.
         self.limits: dict[str, dict[str, Any]] = {}
         self.tasks_made = 0
+        #: seq of the latest `session.destroyed`: what was read of an issue's earlier life before it may be stale.
+        self.last_destroyed = 0
+        #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
+        self.notices_read = 0
+        self.outbox: dict[str, dict[str, Any]] = {}
         #: state → how many finished tasks have left the state for the log.
         self.retired: dict[str, int] = {}
         self.violations: list[dict[str, Any]] = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.draft import Draft
-    from kugetsu.domain.state import State, Task
+    from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
 
 
@@ -30,26 +30,23 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
     started: list[str] = []
     while True:
         state = ws.state()
-        facts = claim_facts(ws.config, dispatcher)
+        facts = claim_facts(ws.config, dispatcher, ws.paths.root)
         plan = claims.plan(state, facts)
         if plan.candidate is None:
             if plan.held:
                 ws.log.transact(partial(claims.hold, planned=plan, facts=facts))
             return started, plan.next_look
-        task = state.tasks[plan.candidate]
-        lease, offer = make_offer(ws, state, task)
+        lease, offer = make_offer(ws)
         attempt, _ = claim(ws, lease, partial(claims.dispatch, planned=plan, offer=offer, facts=facts))
         if attempt is not None:
             started.append(attempt)
         # Else somebody was faster, or the world changed: plan again on what is there now.
 
 
-def make_offer(ws: Workspace, state: State, task: Task | None, issue: str | None = None) -> tuple[Lease, Offer]:
-    """A held lease and the offer that names it, with the counters of the issue's earlier life if it has no session."""
-    key = task.session if task is not None else issue
-    carried = carried_counters(ws, key) if key is not None and key not in state.sessions else None
+def make_offer(ws: Workspace) -> tuple[Lease, Offer]:
+    """A held lease, and the offer that names it."""
     lease = Lease.create(ws.paths.leases)
-    return lease, Offer(lease.nonce, identity.own(), carried)
+    return lease, Offer(lease.nonce, identity.own())
 
 
 def claim(
@@ -81,24 +78,3 @@ def _claimed(events: list[dict[str, Any]]) -> str | None:
             assert isinstance(attempt, str)
             return attempt
     return None
-
-
-def carried_counters(ws: Workspace, key: str) -> dict[str, Any] | None:
-    """What the issue's destroyed sessions had used, from its history; None for nothing."""
-    attempts = parks = tokens = 0
-    cost = 0.0
-    pr: str | None = None
-    for event in ws.log.read_key(key):
-        kind = event["type"]
-        if kind == "attempt.claimed":
-            attempts += 1
-        elif kind == "task.parked":
-            parks += 1
-        elif kind == "session.pr":
-            pr = event["data"]["url"]
-        elif kind.startswith("attempt.") and "tokens" in event["data"]:
-            tokens += event["data"]["tokens"]
-            cost += event["data"]["cost"]
-    if not attempts:
-        return None
-    return {"attempts": attempts, "parks": parks, "tokens": tokens, "cost": cost, "pr": pr}

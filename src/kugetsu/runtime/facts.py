@@ -39,8 +39,29 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def claim_facts(config: Config, dispatcher: str) -> ClaimFacts:
-    """What the gates read now; ``dispatcher`` is ``daemon``, ``self`` or ``none``."""
+def free_disk_mb(folder: str) -> int | None:
+    """Disk in MB that this user may still fill where ``folder`` lies; None when the system does not tell."""
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return None
+    return room.f_bavail * room.f_frsize // (1024 * 1024)
+
+
+def repository_caps(config: Config) -> dict[str, int]:
+    """How many agents may work in a repository at a time, by its name; ``*`` for those not named; {} for no limit."""
+    caps: dict[str, int] = {}
+    for name, cap in config.mapping("REPOSITORY_CAPS").items():
+        caps[name] = int(cap)
+    most = config.integer("MAX_AGENTS_PER_REPOSITORY")
+    return {**caps, "*": most} if most else caps
+
+
+def claim_facts(config: Config, dispatcher: str, folder: str) -> ClaimFacts:
+    """What the gates read now.
+
+    ``dispatcher`` is ``daemon``, ``self`` or ``none``; ``folder`` is on the disk that agents fill.
+    """
     now = clock.now()
     warmup = WARMUP_SECONDS[config.text("KUGETSU_AGENT")]
     return {
@@ -55,6 +76,12 @@ def claim_facts(config: Config, dispatcher: str) -> ClaimFacts:
         "max_attempts": config.integer("MAX_ATTEMPTS"),
         "agent": agent_label(config),
         "dispatcher": dispatcher,
+        "free_disk_mb": free_disk_mb(folder),
+        "min_free_disk_mb": config.integer("MIN_FREE_DISK_MB"),
+        "issue_max_tokens": config.integer("ISSUE_MAX_TOKENS"),
+        "issue_max_cost": config.number("ISSUE_MAX_COST"),
+        "max_runs_without_progress": config.integer("MAX_RUNS_WITHOUT_PROGRESS"),
+        "repository_caps": repository_caps(config),
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from kugetsu.domain.decide import claims, queue, sessions
+from kugetsu.domain.fold import lives
 from kugetsu.errors import KugetsuError, LogDamaged, LogWriteFailed
 
 TYPE_CHECKING = False
@@ -50,6 +52,10 @@ class Delegated:
         self.named = named
 
 
+class _StaleError(Exception):
+    """A session was destroyed between the reading of its issue's history and the decision."""
+
+
 class _StaggeredError(Exception):
     """Only the stagger gate is closed: worth waiting for."""
 
@@ -78,20 +84,42 @@ def enqueue(
 ) -> list[dict[str, Any]]:
     """Put a message for an issue at the end of the queue. Returns the events."""
     here = clone_here(ws, ref)
+    issue = str(ref)
+    while True:
+        read_at, carried = earlier_life(ws, issue)
 
-    def decide(state: State) -> list[Draft]:
-        return queue.enqueue(
-            state,
-            kind="dev",
-            issue=str(ref),
-            message=message,
-            via=via,
-            priority=priority,
-            after=after,
-            repository=here,
-        )
+        def decide(state: State, read_at: int = read_at, carried: dict[str, Any] | None = carried) -> list[Draft]:
+            _require_current(state, issue, read_at)
+            return queue.enqueue(
+                state,
+                kind="dev",
+                issue=issue,
+                message=message,
+                via=via,
+                priority=priority,
+                after=after,
+                repository=here,
+                carried=carried,
+            )
 
-    return ws.log.transact(decide)
+        with suppress(_StaleError):
+            return ws.log.transact(decide)
+
+
+def earlier_life(ws: Workspace, issue: str) -> tuple[int, dict[str, Any] | None]:
+    """The seq of the state that was read, and what the issue's destroyed sessions had counted (`lives.of_history`);
+    None when it has a session now, which has the counters, and when no agent ever worked on it."""
+    state = ws.state()
+    seq = state.seq
+    if issue in state.sessions:
+        return seq, None
+    return seq, lives.of_history(issue, ws.log.read_key(issue))
+
+
+def _require_current(state: State, issue: str, read_at: int) -> None:
+    """Raise _StaleError when a session was destroyed since the issue's earlier life was read."""
+    if issue not in state.sessions and state.last_destroyed > read_at:
+        raise _StaleError
 
 
 def delegate(ws: Workspace, message: str) -> Delegated:
@@ -133,6 +161,8 @@ def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr:
     while True:
         try:
             return _start(ws, ref, message, via, pr)
+        except _StaleError:
+            continue
         except _StaggeredError as waiting:
             if time.monotonic() >= give_up:
                 raise claims.refusal(waiting.closed) from None
@@ -145,11 +175,15 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
 
     here = clone_here(ws, ref)
     issue = str(ref)
-    facts = claim_facts(ws.config, "self")
-    lease, offer = dispatcher.make_offer(ws, ws.state(), None, issue)
+    facts = claim_facts(ws.config, "self", ws.paths.root)
+    read_at, carried = earlier_life(ws, issue)
+    lease, offer = dispatcher.make_offer(ws)
 
     def decide(state: State) -> list[Draft]:
-        queued = queue.enqueue(state, kind="dev", issue=issue, message=message, via=via, repository=here)[0]
+        _require_current(state, issue, read_at)
+        queued = queue.enqueue(
+            state, kind="dev", issue=issue, message=message, via=via, repository=here, carried=carried
+        )[0]
         closed = claims.held_back(state, queued, facts)
         if closed is not None:
             raise _StaggeredError(closed) if closed.gate == "stagger" else claims.refusal(closed)
@@ -159,7 +193,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     if attempt is None:
         raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
     if pr is not None:
-        ws.log.transact(lambda state: sessions.set_pr(state, issue, pr))
+        ws.log.transact(lambda state: sessions.set_pr(state, issue, pr, "said"))
     started = Started(events[0]["task"], attempt, issue, events)
     _await_running(ws, started)
     return started

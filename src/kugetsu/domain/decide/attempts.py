@@ -160,11 +160,17 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     drafts = [Draft(ENDED[how], data, facts=recorded, **about)]
     drafts.append(_consequence(attempt, task, ending, verdict, facts))
     session = state.sessions.get(attempt.session)
-    if session is None or session.state == "broken":
+    if session is None:
+        return drafts
+    found = ending.evidence.get("pull")
+    if found and session.pr != found["url"]:
+        tied = {"url": found["url"], "source": "branch"}
+        drafts.append(Draft("session.pr", tied, issue=attempt.issue, session=session.key, cause=-2))
+    if session.state == "broken":
         return drafts
     if ending.session_lost or session.state == "preparing":
         broken = {"reason": ending.reason}
-        drafts.append(Draft("session.broken", broken, issue=attempt.issue, session=session.key, cause=-2))
+        drafts.append(Draft("session.broken", broken, issue=attempt.issue, session=session.key, cause=-len(drafts)))
     return drafts
 
 
@@ -202,7 +208,8 @@ def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, An
         wait = 0.0
     stated = wait > 0
     until = add_seconds(facts["now"], wait + RESET_MARGIN if stated else facts["pause_seconds"])
-    return {"until": until, "stated": stated, "limit": attempt.label or facts["agent"], "reason": ending.reason}
+    limit = attempt.label or facts["agent"]
+    return {"until": until, "stated": stated, "limit": limit, "reason": ending.reason, "gate": "provider"}
 
 
 def stop(state: State, attempt_id: str, reason: str) -> list[Draft]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.clock import add_seconds
 from kugetsu.domain import gates
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.fold.tasks import queued
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
 
 
 class Offer:
-    """What a claimer brings: the lease that it holds already, its own identity, and the counters of the issue's
-    earlier life for the case that the issue has no session now."""
+    """What a claimer brings: the lease that it holds already, and its own identity."""
 
-    __slots__ = ("carried", "claimer", "lease")
+    __slots__ = ("claimer", "lease")
 
-    def __init__(self, lease: str, claimer: Identity, carried: dict[str, Any] | None = None) -> None:
+    def __init__(self, lease: str, claimer: Identity) -> None:
         self.lease = lease
         self.claimer = claimer
-        self.carried = carried
 
 
 def lowest_free_slot(state: State, cap: int) -> int | None:
@@ -51,9 +50,10 @@ def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts, planned: in
     drafts: list[Draft] = []
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": task.changed}
     if task.state == "parked":
-        drafts.append(Draft("task.resumed", {"why": "time"}, **about))
+        why = "time" if task.not_before is not None else "open"
+        drafts.append(Draft("task.resumed", {"why": why}, **about))
     if task.session not in state.sessions:
-        drafts.append(Draft("session.requested", _wanted(task, offer), session=task.session, **about))
+        drafts.append(Draft("session.requested", _wanted(task), session=task.session, **about))
     data: dict[str, Any] = {
         "number": task.made + 1,
         "kind": task.kind,
@@ -70,11 +70,11 @@ def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts, planned: in
     return drafts
 
 
-def _wanted(task: Task, offer: Offer) -> dict[str, Any]:
+def _wanted(task: Task) -> dict[str, Any]:
     repository = task.issue.rsplit("#", 1)[0] if task.issue else None
     data: dict[str, Any] = {"kind": "issue" if task.issue else "pm", "repository": repository}
-    if offer.carried:
-        data["carried"] = offer.carried
+    if task.carried:
+        data["carried"] = task.carried
     return data
 
 
@@ -141,6 +141,8 @@ def plan(state: State, facts: ClaimFacts) -> Plan:
             continue
         if closed.until is not None:
             looks.append(closed.until)
+        elif closed.gate in gates.MACHINE:
+            looks.append(add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS))
         full = closed.gate in gates.FULL
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             held.append((task.id, closed))
@@ -158,11 +160,17 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[Draft]:
         closed = gates.first_closed(state, task, facts)
         if closed is None or closed.gate == task.held:
             continue
-        data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": closed.until}
-        cause = closed.rests_on or task.changed
-        recorded = {**facts, "planned": planned.seq}
-        drafts.append(Draft("task.held", data, issue=task.issue, task=task.id, cause=cause, facts=recorded))
+        drafts.append(_kept_back(task, closed, {**facts, "planned": planned.seq}))
     return drafts
+
+
+def _kept_back(task: Task, closed: Verdict, recorded: dict[str, Any]) -> Draft:
+    about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": closed.rests_on or task.changed}
+    if closed.gate in gates.PARKING and task.state == "pending":
+        parked = {"until": None, "stated": False, "limit": None, "reason": closed.reason, "gate": closed.gate}
+        return Draft("task.parked", parked, facts=recorded, **about)
+    data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": closed.until}
+    return Draft("task.held", data, facts=recorded, **about)
 
 
 def dispatch(state: State, planned: Plan, offer: Offer | None, facts: ClaimFacts) -> list[Draft]:

@@ -61,8 +61,10 @@ def enqueue(
     priority: int = 0,
     after: Sequence[str] = (),
     repository: dict[str, str] | None = None,
+    carried: dict[str, Any] | None = None,
 ) -> list[Draft]:
-    """A new task at the end of the queue. ``repository`` names the clone that the command was typed in.
+    """A new task at the end of the queue. ``repository`` names the clone that the command was typed in; ``carried`` are
+    the counters of the issue's earlier life (`lives.of_history`), for the case that it has no session now.
 
     Raises BadInput for a dev task without an issue, NotFound when a task in ``after`` is not in the state: of one
     that has left it nobody knows here whether it was completed.
@@ -71,12 +73,7 @@ def enqueue(
     _require_text(message)
     if (kind == "dev") != (issue is not None):
         raise BadInput(f"a {kind} task {'needs an' if kind == 'dev' else 'has no'} issue")
-    for earlier in after:
-        if earlier not in state.tasks:
-            gone = _was_made(state, earlier)
-            message = f"{earlier} has left the queue" if gone else f"there is no task {earlier}"
-            hint = f"kugetsu history {earlier}" if gone else "kugetsu queue list"
-            raise NotFound(f"{message}: nothing can come after it", hint=hint)
+    _require_known(state, after)
     data: dict[str, Any] = {
         "kind": kind,
         "message": message,
@@ -86,7 +83,18 @@ def enqueue(
         "repository": repository,
         "via": via,
     }
+    if carried and issue not in state.sessions:
+        data["carried"] = carried
     return [Draft("task.queued", data, issue=issue, task=f"q{state.tasks_made + 1}")]
+
+
+def _require_known(state: State, after: Sequence[str]) -> None:
+    for earlier in after:
+        if earlier not in state.tasks:
+            gone = _was_made(state, earlier)
+            said = f"{earlier} has left the queue" if gone else f"there is no task {earlier}"
+            hint = f"kugetsu history {earlier}" if gone else "kugetsu queue list"
+            raise NotFound(f"{said}: nothing can come after it", hint=hint)
 
 
 def _require_text(message: str) -> None:
@@ -135,6 +143,86 @@ def dequeue(state: State, task_id: str | None) -> list[Draft]:
     return cancel(state, task.id, "dequeued")
 
 
+def move(
+    state: State,
+    task_id: str,
+    *,
+    first: bool = False,
+    last: bool = False,
+    priority: int | None = None,
+    after: Sequence[str] | None = None,
+) -> list[Draft]:
+    """Give a waiting task another place; [] when it is there already.
+
+    ``first`` puts it before all that wait, with their highest priority; ``last`` behind those of its priority;
+    ``after`` says anew which tasks it comes after. Raises NotFound, Conflict when it does not wait, and BadInput when
+    tasks would wait for each other in a circle.
+    """
+    task = find_task(state, task_id)
+    if task.state not in ("pending", "parked"):
+        hint = f"kugetsu queue retry {task_id}" if task.state in FINISHED_TASK else f"kugetsu queue cancel {task_id}"
+        raise Conflict(f"{task_id} does not wait, it is {task.state}", hint=hint)
+    others = [other for other in state.waiting() if other is not task]
+    rank, order = task.priority if priority is None else priority, task.order
+    if first and priority is None:
+        rank = max([rank, *(other.priority for other in others)])
+    orders = [other.order for other in others if other.priority == rank]
+    if first and orders and min(orders) < order:
+        order = min(orders) - 1
+    elif last and orders and max(orders) > order:
+        order = max(orders) + 1
+    data: dict[str, Any] = {
+        "priority": rank,
+        "order": order,
+        "was_priority": task.priority,
+        "was_order": task.order,
+    }
+    if after is not None and list(dict.fromkeys(after)) != task.after:
+        _require_known(state, after)
+        _require_no_circle(state, task_id, after)
+        data["after"], data["was_after"] = list(dict.fromkeys(after)), list(task.after)
+    if (rank, order) == (task.priority, task.order) and "after" not in data:
+        return []
+    return [Draft("task.moved", data, issue=task.issue, task=task.id, cause=task.changed)]
+
+
+def _require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
+    """Raise BadInput, showing the circle, when ``task_id`` would come after itself."""
+    ways = [[task_id, earlier] for earlier in after]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        if way[-1] == task_id:
+            hint = f"kugetsu why {way[1]}" if way[1] != task_id else "name another task"
+            raise BadInput(f"{task_id} would wait for itself: {' after '.join(way)}", hint=hint)
+        if way[-1] in seen or way[-1] not in state.tasks:
+            continue
+        seen.add(way[-1])
+        ways += [[*way, earlier] for earlier in state.tasks[way[-1]].after]
+
+
+def lift(state: State, gate: str, subject: str) -> list[Draft]:
+    """Lift what holds tasks back: an issue's fruitless runs (``progress``) or a usage limit (``provider``), and let the
+    tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
+    if gate == "provider":
+        if subject not in state.limits:
+            raise NotFound(f"no usage limit of {subject} is known", hint="kugetsu status")
+        parked_for, cause = subject, state.limits[subject]["seq"]
+        parked = [task for task in state.waiting() if task.parked_for == parked_for and task.state == "parked"]
+    else:
+        session = state.sessions.get(subject)
+        parked = [t for t in state.waiting() if t.issue == subject and t.state == "parked" and t.not_before is None]
+        carried = [t for t in state.waiting() if t.issue == subject and (t.carried or {}).get("fruitless")]
+        if not parked and not carried and (session is None or not session.fruitless):
+            raise NotFound(f"nothing of its earlier runs holds {subject} back", hint=f"kugetsu why {subject}")
+        cause = session.changed if session is not None else (parked or carried)[0].changed
+    issue = subject if gate == "progress" else None
+    drafts = [Draft("hold.lifted", {"gate": gate, "subject": subject}, issue=issue, session=issue, cause=cause)]
+    for place, task in enumerate(parked, 1):
+        drafts.append(Draft("task.resumed", {"why": "lift"}, issue=task.issue, task=task.id, cause=-place))
+    return drafts
+
+
 def retry(state: State, task_id: str) -> list[Draft]:
     """Let a task go on now: a finished one is queued again, a parked or pausing one stops waiting."""
     task = find_task(state, task_id)
@@ -142,7 +230,7 @@ def retry(state: State, task_id: str) -> list[Draft]:
         return [Draft("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
     if task.attempt is not None:
         raise Conflict(f"{task_id} is being worked on by {task.attempt}", hint=f"kugetsu logs {task.attempt} -f")
-    if task.not_before is None:
+    if task.not_before is None and task.state != "parked":
         raise Conflict(f"{task_id} already waits for its turn", hint=f"kugetsu why {task_id}")
     return [Draft("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
 

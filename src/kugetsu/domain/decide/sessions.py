@@ -144,12 +144,13 @@ def destroyed(state: State, key: str, outcome: dict[str, Any]) -> list[Draft]:
     return [Draft("session.destroyed", outcome, **about)]
 
 
-def set_pr(state: State, key: str, url: str) -> list[Draft]:
-    """Tie a pull request to the session; [] when it is tied already."""
+def set_pr(state: State, key: str, url: str, source: str) -> list[Draft]:
+    """Tie a pull request to the session (`events.SessionPr`); [] when it is tied already."""
     session = find_session(state, key)
     if session.pr == url:
         return []
-    return [Draft("session.pr", {"url": url}, issue=issue_of(session), session=key, cause=session.changed)]
+    data = {"url": url, "source": source}
+    return [Draft("session.pr", data, issue=issue_of(session), session=key, cause=session.changed)]
 
 
 def setting_changed(key: str, old: str | None, new: str) -> list[Draft]:

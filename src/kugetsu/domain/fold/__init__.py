@@ -8,7 +8,7 @@ they change anything: one that lacks something changes nothing.
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import attempts, sessions, tasks
+from kugetsu.domain.fold import attempts, notices, sessions, tasks
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import State
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     Handler = Callable[[State, Event], None]
 
 #: Events that change nothing here, on purpose: they are told by `history` and checked by `log verify`.
-IGNORED = frozenset({"log.repaired", "setting.changed", "orphans.ended"})
+IGNORED = frozenset({"log.repaired", "setting.changed", "orphans.ended", "record.imported"})
 
 #: The present version of every kind, when it is not 1; older events are brought up before they are folded.
-PRESENT: dict[str, int] = {}
+PRESENT: dict[str, int] = {"task.parked": 2}
 
 
 def fold(state: State, event: Event) -> None:
@@ -100,7 +100,9 @@ HANDLERS: dict[str, Handler] = {
     "session.destroying": sessions.session_destroying,
     "session.destroyed": sessions.session_destroyed,
     "session.pr": sessions.session_pr,
+    "issue.read": sessions.issue_read,
     "task.queued": tasks.task_queued,
+    "task.moved": tasks.task_moved,
     "task.held": tasks.task_held,
     "task.retried": tasks.task_retried,
     "task.parked": tasks.task_parked,
@@ -110,6 +112,7 @@ HANDLERS: dict[str, Handler] = {
     "task.cancelled": tasks.task_cancelled,
     "task.requeued": tasks.task_requeued,
     "queue.cleared": tasks.queue_cleared,
+    "hold.lifted": tasks.hold_lifted,
     "attempt.claimed": attempts.attempt_claimed,
     "attempt.starting": attempts.attempt_starting,
     "attempt.running": attempts.attempt_running,
@@ -123,4 +126,9 @@ HANDLERS: dict[str, Handler] = {
     "daemon.draining": _daemon("drain"),
     "daemon.stopped": _daemon("stop"),
     "daemon.lost": _daemon("lose"),
+    "notices.read": notices.notices_read,
+    "sink.enabled": notices.sink_enabled,
+    "notice.sending": notices.notice_sending,
+    "notice.sent": notices.notice_sent,
+    "notice.failed": notices.notice_failed,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.fold import lives
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
 from kugetsu.domain.machines import step
@@ -105,12 +106,7 @@ def attempt_ended(trigger: str) -> Handler:
         if session is None:
             return
         session.attempt = None
-        session.tokens += tokens
-        session.cost += cost
-        if evidence:
-            session.commits = evidence.get("commits", session.commits)
-            session.dirty = evidence.get("dirty", session.dirty)
-            session.pushed = evidence.get("pushed", session.pushed)
+        lives.ended(session, trigger == "succeed", tokens, cost, evidence)
         if session.state == "working":
             move_session(state, event, session.key, "rest")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.fold import lives
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
 
@@ -42,11 +43,7 @@ def session_requested(state: State, event: Event) -> None:
     session.changed = event["seq"]
     carried = data.get("carried")
     if carried:
-        session.attempts = carried["attempts"]
-        session.parks = carried["parks"]
-        session.tokens = carried["tokens"]
-        session.cost = carried["cost"]
-        session.pr = carried.get("pr")
+        lives.take_over(session, carried)
     state.sessions[key] = session
 
 
@@ -75,6 +72,7 @@ def session_prepared(state: State, event: Event) -> None:
     for name, value in zip(_PREPARED, known, strict=True):
         setattr(session, name, value)
     session.reason = None
+    session.head = session.head or session.base_commit
 
 
 def session_broken(state: State, event: Event) -> None:
@@ -97,8 +95,24 @@ def session_destroying(state: State, event: Event) -> None:
 def session_destroyed(state: State, event: Event) -> None:
     """Fold of ``session.destroyed``."""
     session = move_session(state, event, event["session"], "destroy")
-    if session is not None:
-        del state.sessions[session.key]
+    if session is None:
+        return
+    del state.sessions[session.key]
+    state.last_destroyed = event["seq"]
+    carried = lives.carried_by(session)
+    for task in state.tasks.values():
+        if task.issue == session.key:
+            task.carried = carried
+
+
+def issue_read(state: State, event: Event) -> None:
+    """Fold of ``issue.read``: what could not be read leaves what was known."""
+    data = event["data"]
+    title, comments, problem = data["title"], data["comments"], data["problem"]
+    session = state.sessions.get(event["session"])
+    if session is not None and problem is None:
+        session.title = title
+        session.comments = comments
 
 
 def session_pr(state: State, event: Event) -> None:

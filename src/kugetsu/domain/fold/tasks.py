@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.fold.lives import FORGIVING
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import FINISHED_KEPT, State, Task
 
@@ -64,9 +65,36 @@ def queued(event: Event) -> Task:
     task.priority = data["priority"]
     task.after = list(dict.fromkeys(data["after"]))
     task.repository = data["repository"]
+    task.carried = data.get("carried")
     task.order = task.queued = task.changed = event["seq"]
     task.queued_at = task.changed_at = event["at"]
     return task
+
+
+def task_moved(state: State, event: Event) -> None:
+    """Fold of ``task.moved``."""
+    data = event["data"]
+    priority, order, after = data["priority"], data["order"], data.get("after")
+    task = state.tasks.get(event["task"])
+    if task is None or task.state not in ("pending", "parked"):
+        state.violate(event["seq"], f"task.moved names {event['task']}, which does not wait")
+        return
+    task.priority = priority
+    task.order = order
+    if after is not None:
+        _forget_earlier(state, task)
+        task.after = list(after)
+        for earlier in task.after:
+            state.successors.setdefault(earlier, []).append(task.id)
+
+
+def _forget_earlier(state: State, task: Task) -> None:
+    """Take the task out of the successors of those it came after; some may have left, without being completed."""
+    for earlier in task.after:
+        if earlier in state.successors:
+            state.successors[earlier].remove(task.id)
+            if not state.successors[earlier]:
+                del state.successors[earlier]
 
 
 def task_held(state: State, event: Event) -> None:
@@ -92,18 +120,21 @@ def task_retried(state: State, event: Event) -> None:
 def task_parked(state: State, event: Event) -> None:
     """Fold of ``task.parked``."""
     data = event["data"]
-    until, limit, reason = data["until"], data["limit"], data["reason"]
+    until, limit, reason, gate = data["until"], data["limit"], data["reason"], data["gate"]
     task = move_task(state, event, "park")
     if task is None:
         return
     task.parks += 1
-    task.used -= 1
     task.not_before = until
     task.reason = reason
-    stated = state.limits.get(limit)
-    # A shorter pause (one that nobody stated) does not shorten what a provider stated before.
-    if stated is None or stated["until"] <= until:
-        state.limits[limit] = {"until": until, "seq": event["seq"], "task": task.id}
+    task.parked_for = limit or gate
+    if gate == "provider":
+        task.used -= 1
+    if limit is not None and until is not None:
+        stated = state.limits.get(limit)
+        # A shorter pause (one that nobody stated) does not shorten what a provider stated before.
+        if stated is None or stated["until"] <= until:
+            state.limits[limit] = {"until": until, "seq": event["seq"], "task": task.id}
     session = state.sessions.get(task.session)
     if session is not None:
         session.parks += 1
@@ -111,10 +142,34 @@ def task_parked(state: State, event: Event) -> None:
 
 def task_resumed(state: State, event: Event) -> None:
     """Fold of ``task.resumed``."""
+    why = event["data"]["why"]
     task = move_task(state, event, "resume")
-    if task is not None:
-        task.not_before = None
-        _lift(state, task)
+    if task is None:
+        return
+    task.not_before = None
+    _lift(state, task)
+    if task.parked_for == "progress" and why in FORGIVING:
+        _forgive(state, task.session)
+    task.parked_for = None
+
+
+def hold_lifted(state: State, event: Event) -> None:
+    """Fold of ``hold.lifted``."""
+    gate, subject = event["data"]["gate"], event["data"]["subject"]
+    if gate == "provider":
+        state.limits.pop(subject, None)
+    else:
+        _forgive(state, subject)
+
+
+def _forgive(state: State, key: str) -> None:
+    """Count the issue's fruitless runs from nothing again: someone wants it to go on."""
+    session = state.sessions.get(key)
+    if session is not None:
+        session.fruitless = 0
+    for task in state.tasks.values():
+        if task.issue == key and task.carried is not None:
+            task.carried = {**task.carried, "fruitless": 0}
 
 
 def _lift(state: State, task: Task) -> None:
@@ -163,12 +218,7 @@ def _retire(state: State, task_id: str) -> None:
     for later in state.successors.pop(task_id, ()):
         if task.state == "completed":
             state.tasks[later].after.remove(task_id)
-    for earlier in task.after:
-        # The earlier one may have left before, without being completed.
-        if earlier in state.successors:
-            state.successors[earlier].remove(task_id)
-            if not state.successors[earlier]:
-                del state.successors[earlier]
+    _forget_earlier(state, task)
 
 
 def task_requeued(state: State, event: Event) -> None:

@@ -1,0 +1,84 @@
+"""What an issue has used and brought over its whole life: counted on its session, and carried into its next one.
+
+The same functions count while the log is folded and when the history of an issue without a session is read, so that a
+destroyed session takes nothing of it away.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.state import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+#: Why a task goes on when someone wants it to, whatever its issue's runs brought until now.
+FORGIVING = ("retry", "lift")
+#: What a new session takes over from the issue's earlier ones.
+CARRIED = ("attempts", "parks", "tokens", "cost", "pr", "fruitless", "head", "comments")
+
+
+def ended(session: Session, succeeded: bool, tokens: int, cost: float, evidence: dict[str, Any]) -> None:
+    """Count one attempt's end (`events.AttemptEnded`) and whether it brought anything new.
+
+    New is a head that was not there before, or a comment more on the issue or its pull request. A run that ended well
+    and brought neither is fruitless; of one whose evidence cannot be read nothing is said.
+    """
+    session.tokens += tokens
+    session.cost += cost
+    if not evidence:
+        return
+    session.commits = evidence.get("commits", session.commits)
+    session.dirty = evidence.get("dirty", session.dirty)
+    session.pushed = evidence.get("pushed", session.pushed)
+    head, comments = evidence.get("head"), evidence.get("comments")
+    if head is None and comments is None:
+        return
+    known = session.comments
+    brought = (head is not None and head != session.head) or (
+        comments is not None and known is not None and comments > known
+    )
+    session.head = head or session.head
+    session.comments = comments if comments is not None else known
+    if brought:
+        session.fruitless = 0
+    elif succeeded:
+        session.fruitless += 1
+
+
+def take_over(session: Session, carried: dict[str, Any]) -> None:
+    """Give a new session what the issue's earlier ones had counted."""
+    for name in CARRIED:
+        value = carried.get(name)
+        if value is not None:
+            setattr(session, name, value)
+
+
+def carried_by(session: Session) -> dict[str, Any] | None:
+    """What the next session of the issue takes over from this one; None when no agent ever worked in it."""
+    if not session.attempts:
+        return None
+    return {name: getattr(session, name) for name in CARRIED}
+
+
+def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the sessions of an issue had counted, from the events of its history; None when no agent worked on it."""
+    life = Session(key, "issue")
+    for event in events:
+        kind, data = event["type"], event["data"]
+        if kind == "attempt.claimed":
+            life.attempts += 1
+        elif kind == "task.parked":
+            life.parks += 1
+        elif kind == "session.pr":
+            life.pr = data["url"]
+        elif kind == "session.prepared":
+            life.head = life.head or data["base_commit"]
+        elif kind == "issue.read":
+            life.comments = data["comments"] if data["problem"] is None else life.comments
+        elif kind == "hold.lifted" or (kind == "task.resumed" and data["why"] in FORGIVING):
+            life.fruitless = 0
+        elif kind.startswith("attempt.") and "tokens" in data:
+            ended(life, kind == "attempt.succeeded", data["tokens"], data["cost"], data["evidence"])
+    return carried_by(life)
