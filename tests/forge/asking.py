@@ -1,0 +1,18 @@
+"""What tests of forges ask with."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kugetsu.forge.http import Limits
+from kugetsu.forge.protocol import Forge
+
+TOKEN = "s3cret-0123456789abcdef"
+QUICK = Limits(connect=5, read=5, deadline=20, patience=0.5, backoff=0.01)
+"""Limits for servers that answer: long enough for a busy machine, short pauses."""
+
+
+class Asking(Protocol):
+    """Makes a forge object that asks the scripted server; `kind` is gitea or github."""
+
+    def __call__(self, kind: str = "gitea", *, limits: Limits = QUICK, token: str = TOKEN) -> Forge: ...

@@ -1,0 +1,242 @@
+"""What the scripted forge keeps, and how Gitea and GitHub write it as JSON.
+
+Gitea's shapes follow its published description (a test sends them through Prism); GitHub's have the fields of its
+published examples that a client would look at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+START = 1_767_261_600  # 2026-01-01T10:00:00Z: the time of the first thing in a repository
+_GITEA_REVIEWS = {"approved": "APPROVED", "changes_requested": "REQUEST_CHANGES", "commented": "COMMENT"}
+_GITEA_REVIEWS |= {"dismissed": "APPROVED", "pending": "PENDING", "requested": "REQUEST_REVIEW"}
+
+
+def at(seconds: int) -> str:
+    """A time that many seconds after START."""
+    from kugetsu import clock
+
+    return clock.from_epoch(START + seconds)[:19] + "Z"
+
+
+def user(login: str) -> dict[str, Any]:
+    """An account, as both forges write it."""
+    return {"id": 1, "login": login, "avatar_url": "", "html_url": f"https://example.com/{login}"}
+
+
+@dataclass
+class Comment:
+    id: int
+    body: str
+    author: str
+    created_at: str
+    posted: bool = False
+
+
+@dataclass
+class Issue:
+    number: int
+    title: str
+    body: str | None
+    state: str
+    author: str
+    labels: tuple[str, ...]
+
+
+@dataclass
+class Pull:
+    number: int
+    title: str
+    branch: str
+    state: str
+    head_repository: str | None
+    sha: str
+    mergeable: bool | None
+    draft: bool
+    branch_deleted: bool = False
+    reviews: list[tuple[int, str, str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Repository:
+    """One repository's issues, comments (by issue number), pull requests and checks (by commit)."""
+
+    name: str
+    issues: dict[int, Issue] = field(default_factory=dict)
+    comments: dict[int, list[Comment]] = field(default_factory=dict)
+    pulls: dict[int, Pull] = field(default_factory=dict)
+    checks: dict[str, list[tuple[int, str, str, bool]]] = field(default_factory=dict)
+    last_id: int = 0
+
+    def next_id(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    def say(self, number: int, body: str, author: str, when: str, *, posted: bool = False) -> int:
+        ident = self.next_id()
+        self.comments.setdefault(number, []).append(Comment(ident, body, author, when or at(ident), posted))
+        return ident
+
+
+@dataclass(frozen=True)
+class Place:
+    """One repository as one kind of forge shows it."""
+
+    kind: str
+    url: str
+    repo: Repository
+    login: str
+    page: int
+
+    def respond(
+        self, method: str, parts: list[str], query: dict[str, str], body: Any
+    ) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and JSON for a path below the repository."""
+        match method, parts:
+            case "GET", ["issues", number] if int(number) in self.repo.issues:
+                return 200, {}, self._issue(self.repo.issues[int(number)])
+            case "GET", ["issues", number, "comments"] if int(number) in self.repo.issues:
+                return self._comments(int(number), query)
+            case "POST", ["issues", number, "comments"] if int(number) in self.repo.issues:
+                if not isinstance(body, dict) or not isinstance(body.get("body"), str) or not body["body"]:
+                    return 422, {}, {"message": "Validation Failed"}
+                self.repo.say(int(number), body["body"], self.login, "", posted=True)
+                return 201, {}, self._comment(int(number), self.repo.comments[int(number)][-1])
+            case "GET", ["pulls"]:
+                return self._pulls(query)
+            case "GET", ["pulls", number] if int(number) in self.repo.pulls:
+                return 200, {}, self._pull(self.repo.pulls[int(number)], single=True)
+            case "GET", ["pulls", number, "reviews"] if int(number) in self.repo.pulls:
+                found = [self._review(*review) for review in self.repo.pulls[int(number)].reviews]
+                return self._paged(found, query)
+            case "GET", ["commits", sha, "status"]:
+                found = [self._status(*check) for check in self.repo.checks.get(sha, ()) if not check[3]]
+                return self._wrapped("statuses", found, query, {"sha": sha, "state": "pending"})
+            case "GET", ["commits", sha, "check-runs"] if self.kind == "github":
+                found = [self._run(*check) for check in self.repo.checks.get(sha, ()) if check[3]]
+                return self._wrapped("check_runs", found, query, {})
+        return 404, {}, {"message": "Not Found"}
+
+    def _comments(self, number: int, query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        kept = [c for c in self.repo.comments.get(number, []) if c.created_at >= query.get("since", "")]
+        found = [self._comment(number, comment) for comment in kept]
+        if self.kind == "gitea":  # its description knows no pages here
+            return 200, {"X-Total-Count": str(len(found))}, found
+        return self._paged(found, query)
+
+    def _pulls(self, query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        state = query.get("state", "open")
+        pulls = [p for p in self.repo.pulls.values() if state == "all" or (p.state == "open") == (state == "open")]
+        if self.kind == "github" and ":" in query.get("head", ""):
+            owner, _, branch = query["head"].partition(":")
+            pulls = [
+                p
+                for p in pulls
+                if p.branch == branch and (p.head_repository or "").split("/")[0].lower() == owner.lower()
+            ]
+        pulls.sort(key=lambda pull: pull.number, reverse=True)
+        return self._paged([self._pull(pull, single=False) for pull in pulls], query)
+
+    def _paged(self, found: list[Any], query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        size = min(int(query.get("limit") or query.get("per_page") or 30), self.page)
+        page = int(query.get("page", "1"))
+        headers = {"X-Total-Count": str(len(found))} if self.kind == "gitea" else {}
+        if page * size < len(found):
+            # A server behind a proxy names itself wrongly; who follows this URL gets nowhere.
+            headers["Link"] = f'<https://wrong.invalid/x?page={page + 1}>; rel="next"'
+        return 200, headers, found[(page - 1) * size : page * size]
+
+    def _wrapped(
+        self, key: str, found: list[Any], query: dict[str, str], rest: dict[str, Any]
+    ) -> tuple[int, dict[str, str], Any]:
+        _, _, part = self._paged(found, query)
+        return 200, {}, {"total_count": len(found), key: part, **rest}
+
+    def _html(self, kind: str, number: int) -> str:
+        kind = "pull" if kind == "pulls" and self.kind == "github" else kind
+        return f"{self.url}/{self.repo.name}/{kind}/{number}"
+
+    def _issue(self, issue: Issue) -> dict[str, Any]:
+        pull = self.repo.pulls.get(issue.number)
+        value = {
+            "id": issue.number,
+            "number": issue.number,
+            "title": issue.title,
+            "body": issue.body,
+            "state": issue.state,
+            "user": user(issue.author),
+            "labels": [{"id": n, "name": name} for n, name in enumerate(issue.labels, 1)],
+            "comments": len(self.repo.comments.get(issue.number, ())),
+            "html_url": self._html("pulls" if pull else "issues", issue.number),
+            "created_at": at(0),
+            "updated_at": at(0),
+        }
+        if pull is not None:
+            value["pull_request"] = {"html_url": self._html("pulls", issue.number)}
+        return value
+
+    def _comment(self, number: int, comment: Comment) -> dict[str, Any]:
+        return {
+            "id": comment.id,
+            "body": comment.body,
+            "user": user(comment.author),
+            "html_url": f"{self._html('issues', number)}#issuecomment-{comment.id}",
+            "created_at": comment.created_at,
+            "updated_at": comment.created_at,
+        }
+
+    def _pull(self, pull: Pull, *, single: bool) -> dict[str, Any]:
+        repo = None if pull.head_repository is None else {"id": 1, "full_name": pull.head_repository}
+        owner = (pull.head_repository or "gone/x").split("/")[0]
+        gitea, merged = self.kind == "gitea", pull.state == "merged"
+        hidden = gitea and pull.branch_deleted
+        value: dict[str, Any] = {
+            "id": pull.number,
+            "number": pull.number,
+            "title": pull.title,
+            "state": "open" if pull.state == "open" else "closed",
+            "draft": pull.draft,
+            "merged_at": at(60) if merged else None,
+            "user": user("alice"),
+            "html_url": self._html("pulls", pull.number),
+            "head": {
+                "label": pull.branch if gitea else f"{owner}:{pull.branch}",
+                "ref": f"refs/pull/{pull.number}/head" if hidden else pull.branch,
+                "sha": pull.sha,
+                "repo": repo,
+            },
+            "base": {"label": "main", "ref": "main", "sha": "0" * 40, "repo": {"id": 1, "full_name": self.repo.name}},
+            "created_at": at(0),
+            "updated_at": at(pull.number),
+        }
+        if gitea:
+            value |= {"merged": merged, "mergeable": bool(pull.mergeable) and not pull.draft}
+        elif single:
+            value |= {"merged": merged, "mergeable": pull.mergeable}
+        # Gitea leaves out what has no value; its description does not allow null.
+        return {key: item for key, item in value.items() if item is not None or not gitea}
+
+    def _review(self, ident: int, state: str, body: str, author: str) -> dict[str, Any]:
+        value: dict[str, Any] = {"id": ident, "user": user(author), "body": body, "submitted_at": at(ident)}
+        if self.kind == "gitea":
+            return value | {"state": _GITEA_REVIEWS[state], "dismissed": state == "dismissed"}
+        if state == "pending":
+            del value["submitted_at"]
+        return value | {"state": state.upper()}
+
+    def _status(self, ident: int, name: str, state: str, run: bool) -> dict[str, Any]:
+        word = "status" if self.kind == "gitea" else "state"
+        return {"id": ident, "context": name, word: state, "target_url": f"{self.url}/ci/{ident}", "description": name}
+
+    def _run(self, ident: int, name: str, state: str, run: bool) -> dict[str, Any]:
+        ended = state not in ("queued", "in_progress")
+        return {
+            "id": ident,
+            "name": name,
+            "status": "completed" if ended else state,
+            "conclusion": state if ended else None,
+            "html_url": f"{self.url}/runs/{ident}",
+            "output": {"title": name},
+        }

@@ -1,0 +1,162 @@
+"""Pull requests, their reviews and checks, on both kinds of forge."""
+
+from __future__ import annotations
+
+import pytest
+
+from forge.asking import Asking
+from forge.scripted import ScriptedForge
+from kugetsu.forge.failures import ForgeOversized
+from kugetsu.forge.http import Limits
+from kugetsu.forge.protocol import Forge
+
+SHA = "a" * 40
+
+
+def test_pull_request_comes_with_all_its_parts(server: ScriptedForge, forge: Forge, kind: str) -> None:
+    server.pull("acme/web", 15, branch="fix/issue-14", title="Faster", sha=SHA)
+    pull = forge.pull("acme", "web", 15)
+    assert pull.url == f"{server.url}/acme/web/{'pulls' if kind == 'gitea' else 'pull'}/15"
+    assert (pull.number, pull.title, pull.state, pull.draft, pull.mergeable) == (15, "Faster", "open", False, True)
+    assert (pull.head_branch, pull.head_repository, pull.head_sha) == ("fix/issue-14", "acme/web", SHA)
+    assert (pull.base_branch, pull.updated_at) == ("main", "2026-01-01T10:00:15Z")
+
+
+@pytest.mark.parametrize("state", ["open", "closed", "merged"])
+def test_state_tells_merged_from_closed(server: ScriptedForge, forge: Forge, state: str) -> None:
+    server.pull("acme/web", 15, branch="b", state=state)
+    assert forge.pull("acme", "web", 15).state == state
+    assert [pull.state for pull in forge.pulls_of_branch("acme", "web", "b")] == [state]
+    assert (forge.pull("acme", "web", 15).mergeable is None) == (state != "open")
+
+
+def test_conflict_and_draft_are_told_apart(server: ScriptedForge, forge: Forge, kind: str) -> None:
+    server.pull("acme/web", 1, branch="conflict", mergeable=False)
+    server.pull("acme/web", 2, branch="draft", draft=True)
+    assert forge.pull("acme", "web", 1).mergeable is False
+    draft = forge.pull("acme", "web", 2)
+    assert draft.draft
+    assert draft.mergeable is (None if kind == "gitea" else True)
+
+
+def test_github_that_has_not_looked_yet_leaves_mergeable_open(server: ScriptedForge, asking: Asking) -> None:
+    server.pull("acme/web", 1, branch="b", mergeable=None)
+    assert asking("github").pull("acme", "web", 1).mergeable is None
+
+
+def test_pulls_of_a_branch_come_open_first_then_newest(server: ScriptedForge, forge: Forge) -> None:
+    for number, state in ((3, "closed"), (4, "open"), (5, "merged"), (6, "open"), (7, "closed")):
+        server.pull("acme/web", number, branch="b", state=state)
+    server.pull("acme/web", 8, branch="other")
+    server.pull("acme/web", 9, branch="B")
+    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "b")] == [6, 4, 7, 5, 3]
+
+
+def test_pull_of_a_deleted_branch_is_found(server: ScriptedForge, forge: Forge) -> None:
+    server.pull("acme/web", 3, branch="fix/issue-1", state="merged", branch_deleted=True)
+    (pull,) = forge.pulls_of_branch("acme", "web", "fix/issue-1")
+    assert (pull.number, pull.head_branch) == (3, "fix/issue-1")
+
+
+def test_same_branch_of_a_strangers_fork_is_not_ours(server: ScriptedForge, forge: Forge) -> None:
+    server.pull("acme/web", 3, branch="b", head_repository="mallory/web")
+    server.pull("acme/web", 4, branch="b", head_repository=None)
+    assert forge.pulls_of_branch("acme", "web", "b") == ()
+    (pull,) = forge.pulls_of_branch("acme", "web", "b", head_owner="mallory")
+    assert (pull.number, pull.head_repository) == (3, "mallory/web")
+
+
+def test_owner_is_the_same_in_any_case(server: ScriptedForge, forge: Forge) -> None:
+    server.pull("acme/web", 3, branch="b")
+    server.repositories["Acme/Web"] = server.repositories["acme/web"]
+    assert [pull.number for pull in forge.pulls_of_branch("Acme", "Web", "b")] == [3]
+
+
+def test_branch_is_found_on_a_later_page(server: ScriptedForge, forge: Forge) -> None:
+    server.page = 4
+    for number in range(1, 15):
+        server.pull("acme/web", number, branch="b" if number == 1 else f"b{number}")
+    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "b")] == [1]
+
+
+def test_more_open_pulls_than_are_read_is_an_error_and_not_none(server: ScriptedForge, asking: Asking) -> None:
+    server.page = 2
+    for number in range(1, 9):
+        server.pull("acme/web", number, branch="b" if number == 1 else f"b{number}")
+    with pytest.raises(ForgeOversized, match="over 3 pages"):
+        asking("gitea", limits=Limits(pages=3)).pulls_of_branch("acme", "web", "b")
+
+
+def test_server_that_ignores_the_page_asked_for_ends_the_list(server: ScriptedForge, asking: Asking) -> None:
+    review = {"id": 1, "state": "APPROVED", "user": {"login": "bob"}, "submitted_at": "2026-01-01T00:00:00Z"}
+    server.answer("GET", "/reviews", body=[review], headers={"X-Total-Count": "3"}, times=0)
+    assert len(asking("gitea").reviews("acme", "web", 1)) == 1
+    assert len(server.requests) == 2
+
+
+def test_reviews_have_the_same_words_on_both(server: ScriptedForge, forge: Forge, kind: str) -> None:
+    server.pull("acme/web", 15, branch="b")
+    states = ["approved", "changes_requested", "commented", "dismissed", "pending"]
+    for state in states:
+        server.review("acme/web", 15, state, body=f"it is {state}")
+    if kind == "gitea":
+        server.review("acme/web", 15, "requested")
+    reviews = forge.reviews("acme", "web", 15)
+    assert [review.state for review in reviews] == states
+    assert [review.body for review in reviews] == [f"it is {state}" for state in states]
+    assert reviews[0].author == "bob"
+    assert [bool(review.submitted_at) for review in reviews] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("states", "together"),
+    [
+        ([], "none"),
+        (["success", "success"], "success"),
+        (["success", "pending"], "pending"),
+        (["pending", "failure"], "failure"),
+        (["error"], "failure"),
+        (["warning"], "success"),
+        (["success", "a word of the future"], "success"),
+    ],
+)
+def test_checks_together(server: ScriptedForge, forge: Forge, states: list[str], together: str) -> None:
+    server.pull("acme/web", 15, branch="b", sha=SHA)
+    for number, state in enumerate(states):
+        server.check("acme/web", SHA, f"ci/{number}", state)
+    checks = forge.checks("acme", "web", SHA)
+    assert checks.state == together
+    assert [check.name for check in checks.items] == [f"ci/{n}" for n in range(len(states))]
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "state"),
+    [
+        ("success", "success"),
+        ("neutral", "other"),
+        ("skipped", "other"),
+        ("cancelled", "failure"),
+        ("timed_out", "failure"),
+        ("action_required", "failure"),
+        ("in_progress", "pending"),
+    ],
+)
+def test_github_joins_statuses_and_check_runs(
+    server: ScriptedForge, asking: Asking, conclusion: str, state: str
+) -> None:
+    server.pull("acme/web", 15, branch="b", sha=SHA)
+    server.check("acme/web", SHA, "status", "success")
+    server.check("acme/web", SHA, "run", conclusion, run=True)
+    checks = asking("github").checks("acme", "web", SHA)
+    assert [(check.name, check.state) for check in checks.items] == [("status", "success"), ("run", state)]
+    assert checks.state == {"other": "success"}.get(state, state)
+    assert checks.items[1].url.startswith(f"{server.url}/runs/")
+
+
+def test_checks_of_every_page_are_read(server: ScriptedForge, forge: Forge) -> None:
+    server.page = 2
+    server.pull("acme/web", 15, branch="b", sha=SHA)
+    for number in range(5):
+        server.check("acme/web", SHA, f"ci/{number}", "failure" if number == 4 else "success")
+    checks = forge.checks("acme", "web", SHA)
+    assert (len(checks.items), checks.state) == (5, "failure")
