@@ -192,7 +192,7 @@ def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
     about: dict[str, Any] = {"issue": ref, "task": task, "attempt": attempt}
     done = fate == "done"
     reason = {"done": "2 commits, pushed", "retry": "exit 1", "park": "usage limit, resets 12:00"}[fate]
-    evidence = {"ahead": 2, "branch": "fix/issue-14", "commits": 2, "dirty": 0, "exists": True, "pushed": True}
+    evidence = {"ahead": 2, "branch": "fix/issue-14", "commits": 2, "dirty": 0, "exists": True, "head": task, "pushed": True}
     ended = {
         "reason": reason,
         "outcome": {"state": "done", "text": "All tests pass."},
@@ -205,10 +205,11 @@ def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
     }
     kind = "attempt.succeeded" if done else "attempt.failed"
     until = "2026-11-23T12:01:00.000000Z"
+    parked = {"stated": True, "limit": "opencode", "gate": "provider"}
     consequence: dict[str, tuple[str, dict[str, Any]]] = {
         "done": ("task.completed", {"summary": reason}),
         "retry": ("task.retried", {"not_before": until, "used": 1, "max_attempts": 3, "reason": reason}),
-        "park": ("task.parked", {"until": until, "stated": True, "limit": "opencode", "reason": reason}),
+        "park": ("task.parked", {**parked, "until": until, "reason": reason}),
     }
     follow, data = consequence[fate]
     return [
@@ -236,4 +237,10 @@ def _facts() -> dict[str, Any]:
         "max_attempts": 3,
         "agent": "opencode",
         "dispatcher": "daemon",
+        "free_disk_mb": 54_321,
+        "min_free_disk_mb": 200,
+        "issue_max_tokens": 0,
+        "issue_max_cost": 0.0,
+        "max_runs_without_progress": 5,
+        "repository_caps": {},
     }
