@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from kugetsu.agents.protocol import Agent
     from kugetsu.runtime.workspace import Workspace
 
-PM_PROMPT = """# The PM agent
-
-You coordinate work on issues and write no code yourself. Hand every piece of work on:
-
-    kugetsu start HOST/OWNER/REPO#N "what is to be done"      a new task for an issue
-    kugetsu continue HOST/OWNER/REPO#N "what is to be done"   more work in the session of an issue
-    kugetsu status | queue list | history REF | why REF       what runs, what waits, what happened, what holds it
-
-When a request is unclear, ask one short question first.
-"""
-
 
 class InitReport:
     """What `init` did: everything empty means that all was there."""
@@ -67,7 +56,6 @@ def _folders(ws: Workspace, report: InitReport) -> None:
         report.created.append(ws.paths.config)
     for name, text in TEMPLATES.items():
         _write_new(os.path.join(ws.paths.env, name), text, report)
-    _write_new(os.path.join(ws.paths.root, "pm-agent.md"), PM_PROMPT, report)
 
 
 def _write_new(path: str, text: str, report: InitReport) -> None:

@@ -15,7 +15,7 @@ from kugetsu.domain.decide import attempts as decide
 from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.process import identity, supervision
-from kugetsu.runtime.workspace import actor
+from kugetsu.runtime.workspace import ATTEMPT, GIVEN, actor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Seconds without output after which the agent is looked at, and between two looks.
 CHECKUP_SECONDS = 20.0
 SHORTEST_CHECKUP_SECONDS = 1.0
+
+#: Variables without which nothing works: what an env file makes of them, holds for what its agent starts as well.
+BASIC = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR")
 
 
 class StoppedError(Exception):
@@ -64,8 +67,7 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         folder = ws.paths.make(ws.paths.run(attempt_id))
         supervision.detach(ws.paths.leases, lease, os.path.join(folder, "runner.log"))
         os.chdir("/")
-        # The next phases read it anew, and a relative one would mean another folder from here.
-        os.environ["KUGETSU_DIR"] = ws.paths.root
+        _leave_the_caller(ws)
         ws.by = actor(f"runner {attempt_id}", ws.environment)
         ws.close()
         _live(ws, attempt_id, lease, folder)
@@ -74,6 +76,20 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(70)
+
+
+def _leave_the_caller(ws: Workspace) -> None:
+    """Make this process's environment, which its children and the next phases get, that of the workspace.
+
+    An agent may have typed the command: what it was given must not reach this attempt's.
+    """
+    from kugetsu.runtime.process.processes import MARK
+
+    for name in set(os.environ) - set(ws.environment) - {MARK}:
+        del os.environ[name]
+    # The next phases read it anew, and a relative one would mean another folder from here.
+    os.environ["KUGETSU_DIR"] = ws.paths.root
+    ws.environment = os.environ
 
 
 def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn:
@@ -128,7 +144,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
             output=os.path.join(folder, "output.jsonl"),
             errors=os.path.join(folder, "stderr.log"),
             model=ws.config.text("KUGETSU_MODEL") or None,
-            environment=_marks(ws, attempt, task, lease),
+            environment=_marks(ws, attempt, task, session, lease),
         )
     )
     return _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
@@ -173,18 +189,22 @@ def _message(ws: Workspace, task: Task) -> str:
     raise KugetsuError(f"the log has no message for {task.id}", hint="kugetsu log verify")
 
 
-def _marks(ws: Workspace, attempt: Attempt, task: Task, lease: Lease) -> dict[str, str]:
+def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
     """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
+    from kugetsu.runtime import own_command, prompting
     from kugetsu.runtime.process.processes import MARK
 
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
         os.makedirs(temp, exist_ok=True)
+    given = values(ws.paths, task.kind)
     return {
-        **values(ws.paths, task.kind),
+        **given,
+        "PATH": own_command.path(own_command.folder(ws.paths), given.get("PATH") or ws.environment.get("PATH")),
         MARK: lease.nonce,
-        "KUGETSU_ATTEMPT": attempt.id,
-        "KUGETSU_ISSUE": task.issue or "",
+        ATTEMPT: attempt.id,
+        GIVEN: " ".join(name for name in given if name not in BASIC),
+        **prompting.variables(ws, task, session),
         "KUGETSU_DIR": ws.paths.root,
         "KUGETSU_TEMP_DIR": temp,
     }

@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 #: Characters of a command line that an event keeps: enough to recognise it.
 COMMAND_LENGTH = 120
 
+#: The variable by which an agent's environment names its attempt.
+ATTEMPT = "KUGETSU_ATTEMPT"
+#: The variable that lists the names which the agent's environment got from its env file.
+GIVEN = "KUGETSU_ENV_NAMES"
+#: What belongs to one attempt and to nothing that is started from inside it.
+_OF_ATTEMPT = (
+    ATTEMPT,
+    GIVEN,
+    "KUGETSU_LEASE",
+    "KUGETSU_ISSUE",
+    "KUGETSU_NUMBER",
+    "KUGETSU_API",
+    "KUGETSU_BRANCH",
+    "KUGETSU_BASE_BRANCH",
+)
+
 
 class Workspace:
     """Where a command or a process of kugetsu acts. The log is opened at its first use and closed by `close`."""
@@ -62,12 +78,23 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
 
     Raises BadInput for a KUGETSU_DIR or a setting that cannot be understood.
     """
+    by = actor(command, environment)
+    environment = outside(environment)
     paths = Paths.of(environment)
-    return Workspace(paths, config.load(paths.config, environment), environment, actor(command, environment))
+    return Workspace(paths, config.load(paths.config, environment), environment, by)
+
+
+def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment without what an attempt's agent was given: a command that an agent types acts as any other, and
+    what it starts (another agent, the daemon) gets neither its marks nor its secrets."""
+    if ATTEMPT not in environment:
+        return environment
+    given = {*_OF_ATTEMPT, *environment.get(GIVEN, "").split()}
+    return {name: value for name, value in environment.items() if name not in given}
 
 
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The `by` of an event: command, pid, host and user."""
+    """The `by` of an event: command, pid, host and user, and the attempt whose agent typed the command."""
     command = " ".join(command.split())
     if "@" in command or "=" in command:  # a URL with a password, an assignment; else no 6 ms are spent on it
         from kugetsu.redaction import redact
@@ -76,4 +103,8 @@ def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())
-    return {"cmd": command, "pid": os.getpid(), "host": os.uname().nodename, "user": user}
+    by: dict[str, Any] = {"cmd": command, "pid": os.getpid(), "host": os.uname().nodename, "user": user}
+    attempt = environment.get(ATTEMPT)
+    if attempt:
+        by["attempt"] = attempt[:COMMAND_LENGTH]
+    return by

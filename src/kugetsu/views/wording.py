@@ -27,7 +27,9 @@ def words(event: dict[str, Any]) -> str:
 
 
 def who(by: dict[str, Any]) -> str:
-    """``daemon``, ``runner`` or ``cli``: which process of kugetsu wrote an event."""
+    """``daemon``, ``runner`` or ``cli``: which process of kugetsu wrote an event; the attempt whose agent typed it."""
+    if by.get("attempt"):
+        return line(str(by["attempt"]))
     first, _, rest = str(by.get("cmd", "")).partition(" ")
     if first != "kugetsu":
         return line(first) or "cli"
