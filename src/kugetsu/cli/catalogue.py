@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config list": ("settings", "every setting, and where its value comes from"),
     "config get": ("settings", "the value of a setting"),
     "config set": ("settings", "write a setting into the file `config`"),
+    "completion": ("completion", "the script that lets TAB complete, for bash, zsh, fish"),
 }
 
 #: What a group does when no verb follows; a group that is not here needs one.

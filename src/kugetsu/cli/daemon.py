@@ -121,7 +121,7 @@ COMMANDS = {
         _stop_arguments,
         _stop,
         json="stopped  whether one ran\nstate    stopped\nlive[]   attempts that go on",
-        examples="kugetsu queue-daemon stop --drain  # start nothing new, end when the last agent has ended",
+        examples="kugetsu queue-daemon stop --drain  # wait for running agents",
     ),
     "queue-daemon restart": Command(
         "[--json]", "", _arguments, _restart, json=STARTED, examples="kugetsu queue-daemon restart"

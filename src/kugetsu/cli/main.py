@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
-EXIT_CODES = """exit codes: 0 done, 1 error, 2 no slot is free (nothing changed, try later),
-3 bad usage or input, 4 not found, 5 conflict (already running, worktree dirty,
-pull request open), 6 log damaged, 128+N ended by signal N"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
@@ -66,8 +62,7 @@ def _dispatch(arguments: list[str]) -> int:
     while arguments and arguments[0] in ("--debug", "--json"):
         leading.append(arguments.pop(0))
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return 0
+        return _help([])
     if arguments[0] in ("--version", "-V", "version"):
         from kugetsu import __version__
 
@@ -75,11 +70,20 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if arguments[0] == "help":
         return _help(arguments[1:])
+    if arguments[0] == "__complete":
+        from kugetsu.cli.completing import answer
+
+        return answer(arguments[1:], os.environ)
     name, rest = find(arguments)
     if name is None:
-        print(group_help(arguments[0]))
-        return 0
+        return _help(arguments[:1])
     return run(name, [*leading, *rest])
+
+
+def _help(words: Sequence[str]) -> int:
+    from kugetsu.cli import guide
+
+    return guide.tell(words)
 
 
 def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -112,15 +116,20 @@ def _unknown(name: str, known: Sequence[str], hint: str, group: str = "") -> Bad
     return BadInput(f"there is no command {group + name[:64]!r}{meant}", hint)
 
 
+def entry(name: str) -> Command:
+    """What a command's module says of it."""
+    module = __import__(f"kugetsu.cli.{COMMANDS[name][0]}", fromlist=["COMMANDS"])
+    found = module.COMMANDS[name]
+    command: Command = Command(*found) if isinstance(found, tuple) else found
+    return command
+
+
 def load(name: str) -> tuple[Parser, Run]:
     """The parser and the function of a command."""
-    module_name, summary = COMMANDS[name]
-    module = __import__(f"kugetsu.cli.{module_name}", fromlist=["COMMANDS"])
+    command = entry(name)
     from kugetsu.cli.parser import Parser
 
-    entry = module.COMMANDS[name]
-    command = Command(*entry) if isinstance(entry, tuple) else entry
-    parser = Parser(name, summary, command.usage, command.about)
+    parser = Parser(name, COMMANDS[name][1], command)
     command.arguments(parser)
     return parser, command.run
 
@@ -144,39 +153,3 @@ def _as_recorded(name: str, arguments: Sequence[str], words: list[str] | None, r
     if words is None:
         return " ".join(["kugetsu", name, *arguments])
     return " ".join(["kugetsu", name, *words[:recorded]]) + (" …" if len(words) > recorded else "")
-
-
-def _help(words: list[str]) -> int:
-    words = [word for word in words if not word.startswith("-")]
-    if not words:
-        print(overview())
-    elif len(words) == 1 and words[0] in groups():
-        print(group_help(words[0]))
-    else:
-        name, _ = find(words)
-        if name is not None:
-            load(name)[0].print_help()
-    return 0
-
-
-def overview() -> str:
-    """`kugetsu --help`."""
-    width = max(len(name) for name in COMMANDS)
-    rows = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
-    return (
-        "kugetsu runs coding agents on issues: a session and a worktree each, a queue.\n\n"
-        f"usage: kugetsu COMMAND [ARGUMENTS]\n\n{rows}\n\n"
-        "kugetsu help COMMAND tells more; --version; --json where something is shown;\n"
-        "--debug: the traceback\n"
-        "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14,\n"
-        "or #14 inside a clone\n"
-        f"{EXIT_CODES}"
-    )
-
-
-def group_help(group: str) -> str:
-    """`kugetsu queue --help`."""
-    names = members(group)
-    width = max(len(name) for name in names)
-    rows = "\n".join(f"  kugetsu {name:<{width}}  {COMMANDS[name][1]}" for name in names)
-    return f"{rows}\n\nkugetsu help {names[0]} tells more"

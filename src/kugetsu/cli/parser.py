@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from kugetsu.cli.declarations import Kind
+    from kugetsu.cli.declarations import Command, Kind
 
 
 class Parser:
     """Options may stand between the words of a message; what follows `--` are words, whatever they look like."""
 
-    def __init__(self, name: str, summary: str, usage: str, about: str = "") -> None:
+    def __init__(self, name: str, summary: str, command: Command) -> None:
         self.program = f"kugetsu {name}"
-        self.usage = f"{self.program} {usage}".rstrip()
+        self.usage = f"{self.program} {command.usage}".rstrip()
         self.description = summary[:1].upper() + summary[1:] + "."
-        self.about = about
+        self.command = command
         self.words_dest: str | None = None
         self.recorded_words = 0
         self.declared: list[Declared] = []
@@ -103,6 +103,8 @@ class Parser:
                 values[one.dest] = given[at:]
                 at = len(given)
             elif at < len(given):
+                if given[at] not in one.rest.get("choices", (given[at],)):
+                    return False
                 values[one.dest] = given[at]
                 at += 1
             elif many != "?":
@@ -121,7 +123,7 @@ class Parser:
         """The same declarations as an argparse parser."""
         from kugetsu.cli.usage import build
 
-        return build(self.program, self.usage, self.description, self.about, self.declared, self.refuse)
+        return build(self.program, self.usage, self.description, self.command, self.declared, self.refuse)
 
     def refuse(self, message: str) -> BadInput:
         """The error for arguments that cannot be understood, naming the command's own help."""
@@ -135,6 +137,8 @@ def _take(values: dict[str, Any], one: Declared, text: str) -> bool:
     """Give an option its value; False when it cannot have it."""
     kind = one.rest.get("type")
     value: Any = text
+    if text not in one.rest.get("choices", (text,)):
+        return False
     if kind is not None:
         try:
             value = kind(text)

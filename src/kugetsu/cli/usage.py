@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import textwrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
-    from kugetsu.cli.declarations import Declared
+    from kugetsu.cli.declarations import Command, Declared
+
+#: Columns: narrower nothing can be laid out, wider is hard to read.
+NARROWEST = 40
+WIDEST = 100
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     """As wide as the terminal, within what is easily read."""
 
     def __init__(self, prog: str) -> None:
-        given = os.environ.get("COLUMNS", "")
-        width = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else _terminal_width()
-        super().__init__(prog, width=min(max(width, 60), 120) - 2, max_help_position=28)
+        self.columns = _columns()
+        super().__init__(prog, width=self.columns, max_help_position=min(28, self.columns // 3))
+
+    def _format_usage(self, usage: str | None, *_rest: Any) -> str:
+        # One option and its value stay together.
+        joined = re.sub(r"\[[^][]*\]", lambda part: part[0].replace(" ", "\0"), f"usage: {usage}")
+        lines = _wrapped(joined, self.columns, later=" " * 7)
+        return "\n".join(lines).replace("\0", " ") + "\n\n"
+
+    def _fill_text(self, text: str, _width: int, indent: str) -> str:
+        return "\n".join(filled(text, self.columns - len(indent), indent))
+
+
+def _columns() -> int:
+    given = os.environ.get("COLUMNS", "")
+    width = int(given) if given.isascii() and given.isdigit() and len(given) < 6 else _terminal_width()
+    return min(max(width, NARROWEST), WIDEST)
 
 
 def _terminal_width() -> int:
@@ -27,6 +47,26 @@ def _terminal_width() -> int:
         return os.get_terminal_size(1).columns
     except OSError:  # not a terminal
         return 80
+
+
+def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def filled(text: str, width: int, indent: str = "") -> list[str]:
+    """Paragraphs filled up to the width; lines that begin with blanks are left as they are."""
+    lines: list[str] = []
+    paragraph: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        if line and not line.startswith(" "):
+            paragraph.append(line)
+            continue
+        lines += _wrapped(" ".join(paragraph), width, indent, indent)
+        paragraph = []
+        lines.append(indent + line if line else "")
+    return lines[:-1]
 
 
 class _Full(argparse.ArgumentParser):
@@ -42,12 +82,24 @@ def build(
     program: str,
     usage: str,
     description: str,
-    about: str,
+    command: Command,
     declared: Iterable[Declared],
     refuse: Callable[[str], Exception],
 ) -> argparse.ArgumentParser:
     """An argparse parser that raises what ``refuse`` makes of a message, for what it does not understand."""
-    full = _Full(refuse, prog=program, usage=usage, description=description, epilog=about or None)
+    full = _Full(refuse, prog=program, usage=usage, description=description, epilog=epilog(command) or None)
     for one in declared:
         full.add_argument(*one.names, **one.rest)
     return full
+
+
+def epilog(command: Command) -> str:
+    """What stands below the arguments: more about it, what --json prints, examples."""
+    parts = [command.about] if command.about else []
+    keys = list(dict.fromkeys(re.findall(r"^([a-z_]+)\S*  ", command.json, re.M)))
+    if keys:
+        parts.append(f"--json prints {', '.join(keys)} (kugetsu help commands explains each).")
+    if command.examples:
+        parts.append("examples:\n" + "\n".join(f"  {line}" for line in command.examples.split("\n")))
+    # argparse fills in %(prog)s and the like.
+    return "\n\n".join(parts).replace("%", "%%")

@@ -207,7 +207,7 @@ COMMANDS = {
         _start,
         json=f"{JSON}\n\nWith --queue and no free slot first what kugetsu queue enqueue prints.",
         examples="kugetsu start owner/project#14 fix the parser\n"
-        "kugetsu start --wait '#14' --file task.md  # stay until the outcome, and exit with it",
+        "kugetsu start --wait '#14' --file task.md  # exit with the outcome",
         exits=(2, 5),
     ),
     "continue": Command(

@@ -1,0 +1,300 @@
+"""Real values for the shell's completion: tasks, issues, attempts, settings … as the state has them now."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from kugetsu.cli.declarations import Kind
+    from kugetsu.config import Config
+    from kugetsu.domain.state import State, Task
+    from kugetsu.paths import Paths
+
+#: Seconds after which the state is not waited for any more: a prompt must not hang.
+PATIENCE = 0.5
+#: Candidates of one kind that are offered at most; the newest are.
+MOST = 500
+#: Columns of a description.
+WIDTH = 60
+#: A text without any of these, and without a word this long, holds no secret that `redaction` would find.
+_SIGNS = "=:@"
+_LONG = 15
+
+
+class Candidate:
+    """A word that may stand there, and what it is."""
+
+    __slots__ = ("about", "value")
+
+    def __init__(self, value: str, about: str = "") -> None:
+        self.value = value
+        self.about = about
+
+    def joined(self, head: str) -> Candidate:
+        """With what stands before it in the same word."""
+        return Candidate(head + self.value, self.about) if head else self
+
+
+class Place:
+    """The cursor's word: ``current``, of which ``typed`` is to be completed and ``head`` stands before it (`--after=`).
+    ``given`` are the positionals before it, ``of_option`` the words that the same option has already."""
+
+    def __init__(self, current: str, environment: Mapping[str, str]) -> None:
+        self.current = current
+        self.head = ""
+        self.typed = current
+        self.environment = environment
+        self.given: list[str] = []
+        self.of_option: list[str] = []
+
+    def split(self, head: str, typed: str) -> None:
+        """Complete only the end of the word."""
+        self.head = head
+        self.typed = typed
+
+    def paths(self) -> Paths:
+        """The directory. Raises BadInput."""
+        from kugetsu.paths import Paths
+
+        return Paths.of(self.environment)
+
+    def config(self) -> Config:
+        """The settings in force; the defaults when they cannot be understood."""
+        from kugetsu.config import load
+        from kugetsu.errors import BadInput
+
+        try:
+            return load(self.paths().config, self.environment)
+        except (BadInput, OSError):
+            return load(os.devnull, {})
+
+    def state(self) -> State:
+        """The fold of the log, read without a lock, and without the checkpoint that reading may else write."""
+        from kugetsu import clock
+        from kugetsu.log.files import FileLog
+        from kugetsu.log.opening import DomainProjection
+
+        log = FileLog(self.paths().log, DomainProjection(), {}, clock.now, checkpoint_every=1 << 62)
+        try:
+            state: State = log.state()
+            return state
+        finally:
+            log.close()
+
+
+class _TooSlowError(Exception):
+    """Nobody waits longer for a completion."""
+
+
+def of_kinds(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
+    """What is wanted (words, files or folders), and the candidates; fewer when the state is broken, or slow to read."""
+    found: list[Candidate] = []
+    if not kinds:
+        return "words", found
+    import signal
+
+    from kugetsu.errors import KugetsuError
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise _TooSlowError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        for kind in kinds:
+            if kind == "setting-value" and _wants_path(place):
+                return "files", []
+            source = _SOURCES.get(kind)
+            if source is not None:
+                found += source(place)
+    except (KugetsuError, OSError, _TooSlowError):
+        return "words", found  # a broken log or configuration is told by the next command, not in the prompt
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return "words", found
+
+
+def described(text: str) -> str:
+    """A text that a user or an agent wrote, as a description: one harmless line, without secrets."""
+    from kugetsu.views.text import cut, line
+
+    text = text[:4096]
+    if any(sign in text for sign in _SIGNS) or max(map(len, text.split()), default=0) > _LONG:
+        from kugetsu.redaction import redact
+
+        text = redact(text)
+    return cut(line(text), WIDTH)
+
+
+# --- tasks, attempts, issues, sessions --------------------------------------------------------------------------
+
+
+def _tasks(wanted: Callable[[Task], bool]) -> Callable[[Place], list[Candidate]]:
+    def source(place: Place) -> list[Candidate]:
+        if place.typed and not place.typed.startswith("q"):
+            return []
+        tasks = [task for task in place.state().tasks.values() if wanted(task) and task.id.startswith(place.typed)]
+        return [Candidate(task.id, _about(task)) for task in tasks[: -MOST - 1 : -1]]
+
+    return source
+
+
+def _about(task: Task) -> str:
+    return f"{task.state}  {described(task.title)}"
+
+
+def _waits(task: Task) -> bool:
+    return task.state in ("pending", "parked")
+
+
+def _may_retry(task: Task) -> bool:
+    return task.state not in ("pending", "notified") or (task.state == "pending" and task.not_before is not None)
+
+
+def _attempts(place: Place) -> list[Candidate]:
+    """Those that have a folder in runs/: their logs can be read. Only behind `q7.` where tasks are offered too."""
+    if "." not in place.typed and place.typed:
+        return []
+    try:
+        names = os.listdir(place.paths().runs)
+    except FileNotFoundError:
+        return []
+    known = [name for name in names if name.startswith(place.typed) and _numbers(name)]
+    known.sort(key=_numbers, reverse=True)
+    return [Candidate(name) for name in known[: MOST if place.typed else 10]]
+
+
+def _numbers(attempt: str) -> tuple[int, ...]:
+    parts = attempt.removeprefix("q").split(".")
+    return tuple(int(part) for part in parts) if all(part.isascii() and part.isdigit() for part in parts) else ()
+
+
+def _issues(place: Place) -> list[Candidate]:
+    """Issues with a session or a task, as short as the place allows: `#14` behind a #, `owner/repo#14` on the default
+    server, else whole."""
+    state = place.state()
+    about: dict[str, str] = {}
+    for session in state.sessions.values():
+        if session.kind == "issue":
+            about[session.key] = session.state
+    for task in state.tasks.values():
+        if task.issue is not None:
+            about.pop(task.issue, None)
+            about[task.issue] = _about(task)
+    config = place.config()
+    here = _here(config) if place.typed.startswith("#") else None
+    host = config.default_host() + "/"
+    found = []
+    for key in list(about)[::-1]:
+        short = key.removeprefix(host)
+        if here is not None and key.startswith(here + "#"):
+            found.append(Candidate(key.removeprefix(here), about[key]))
+        found.append(Candidate(short if short.startswith(place.typed) else key, about[key]))
+        if len(found) >= 2 * MOST:
+            break
+    return found
+
+
+def _here(config: Config) -> str | None:
+    from kugetsu.runtime.git import checkouts
+
+    found = checkouts.here(os.getcwd(), config.servers())
+    return "/".join(found) if found is not None else None
+
+
+def _sessions(place: Place) -> list[Candidate]:
+    """Those that are not an issue's."""
+    sessions = place.state().sessions.values()
+    return [Candidate(session.key, session.state) for session in sessions if session.kind != "issue"]
+
+
+def _bases(place: Place) -> list[Candidate]:
+    keys = [session.key for session in place.state().sessions.values() if session.kind == "base"]
+    bare = [Candidate(key.removeprefix("base:"), "base session") for key in keys]
+    return [*bare, *(Candidate(key, "base session") for key in keys)] if place.typed.startswith("base:") else bare
+
+
+def _task_states(_place: Place) -> list[Candidate]:
+    from kugetsu.views.queue import STATES
+
+    return [Candidate(state) for state in STATES]
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+#: Settings whose values are a few words: which ones their `read` takes.
+CHOICES = {"KUGETSU_AGENT": ("opencode", "command"), "KUGETSU_VERBOSITY": ("default", "verbose", "quiet")}
+PATHS = ("KUGETSU_OPENCODE", "KUGETSU_TEMP_DIR")
+
+
+def _settings(_place: Place) -> list[Candidate]:
+    from kugetsu.settings import SETTINGS
+
+    return [Candidate(setting.key, setting.help) for setting in SETTINGS.values()]
+
+
+def _wants_path(place: Place) -> bool:
+    return place.given[:1] != [] and place.given[0] in PATHS
+
+
+def _setting_values(place: Place) -> Iterator[Candidate]:
+    from kugetsu.settings import SETTINGS
+
+    setting = SETTINGS.get(place.given[0]) if place.given else None
+    if setting is None:
+        return
+    if isinstance(setting.read(setting.default), bool):
+        yield from (Candidate("true"), Candidate("false"))
+    yield from (Candidate(word) for word in CHOICES.get(setting.key, ()))
+    if setting.key == "DEFAULT_GIT_SERVER":
+        yield from _servers(place)
+    yield Candidate(place.config().as_text(setting.key), "as it is")
+    yield Candidate(setting.default, "the default")
+
+
+def _servers(place: Place) -> list[Candidate]:
+    return [Candidate(name, url) for name, url in place.config().servers().items()]
+
+
+# --- words of kugetsu -------------------------------------------------------------------------------------------
+
+
+def _when(place: Place) -> list[Candidate]:
+    last = place.of_option[-1:]
+    if last and last[0][:-1].isdigit() and last[0][-1:] in "smhdw":
+        return [Candidate("ago")]
+    found = [Candidate("@", "now"), Candidate("@-1", "before the last event"), Candidate("@-10", "ten events ago")]
+    found += [Candidate("10m ago"), Candidate("1h ago"), Candidate("1d ago")]
+    if place.typed[:1].isdigit():
+        import time
+
+        found.append(Candidate(time.strftime("%Y-%m-%d"), "today at midnight"))
+    return found
+
+
+def _shells(_place: Place) -> list[Candidate]:
+    from kugetsu.cli.completion import SHELLS
+
+    return [Candidate(shell) for shell in SHELLS]
+
+
+_SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
+    "task": _tasks(lambda _: True),
+    "task-waiting": _tasks(_waits),
+    "task-open": _tasks(lambda task: _waits(task) or task.state == "notified"),
+    "task-retry": _tasks(_may_retry),
+    "task-state": _task_states,
+    "attempt": _attempts,
+    "issue": _issues,
+    "session": _sessions,
+    "base": _bases,
+    "setting": _settings,
+    "setting-value": _setting_values,
+    "server": _servers,
+    "when": _when,
+    "shell": _shells,
+}
