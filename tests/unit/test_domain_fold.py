@@ -206,6 +206,14 @@ def test_the_daemon_is_known_by_what_it_said_last() -> None:
 
 def test_every_kind_that_commands_make_was_tried_here() -> None:
     untried = HANDLERS.keys() - RECORDED.keys()
-    told = {"notices.read", "sink.enabled", "notice.sending", "notice.sent", "notice.failed", "issue.read"}
+    told = {
+        "notices.read",
+        "sink.enabled",
+        "sink.disabled",
+        "notice.sending",
+        "notice.sent",
+        "notice.failed",
+        "issue.read",
+    }
     assert untried == {"repository.registered"} | told
     assert RECORDED.keys() <= CATALOGUE.keys()

@@ -324,6 +324,13 @@ class SinkEnabled(TypedDict):
     upto: int
 
 
+class SinkDisabled(TypedDict):
+    """A sink was taken out of the settings: its open deliveries are dropped, and what happens until it is enabled
+    again is not sent."""
+
+    sink: str
+
+
 class NoticeSending(TypedDict):
     """Intent: the notifications of these events are about to be delivered, as one message. ``lane`` parts a sink's
     messages (an issue for comments); ``delivery`` is the id by which a receiver knows a repetition."""
@@ -427,6 +434,7 @@ CATALOGUE: dict[str, Kind] = {
     "daemon.lost": Kind(DaemonLost),
     "notices.read": Kind(NoticesRead),
     "sink.enabled": Kind(SinkEnabled),
+    "sink.disabled": Kind(SinkDisabled),
     "notice.sending": Kind(NoticeSending),
     "notice.sent": Kind(NoticeSent),
     "notice.failed": Kind(NoticeFailed),

@@ -128,6 +128,7 @@ HANDLERS: dict[str, Handler] = {
     "daemon.lost": _daemon("lose"),
     "notices.read": notices.notices_read,
     "sink.enabled": notices.sink_enabled,
+    "sink.disabled": notices.sink_disabled,
     "notice.sending": notices.notice_sending,
     "notice.sent": notices.notice_sent,
     "notice.failed": notices.notice_failed,

@@ -1,6 +1,8 @@
 """How notifications are read and delivered: the read mark, and an outbox for each sink.
 
-The notifications themselves are a projection of the log's other events; only what has become of them is kept here.
+The notifications themselves are a projection of the log's other events; only what has become of them is kept here:
+per sink ``upto``, the event up to which they were taken up, the deliveries that are ``open`` by their id, and what
+became of the ``last`` one.
 """
 
 from __future__ import annotations
@@ -22,8 +24,15 @@ def notices_read(state: State, event: Event) -> None:
 def sink_enabled(state: State, event: Event) -> None:
     """Fold of ``sink.enabled``: what happened up to a point is not sent; what is open stays so."""
     sink, upto = event["data"]["sink"], event["data"]["upto"]
-    box = state.outbox.setdefault(sink, {"upto": 0, "open": {}})
+    box = state.outbox.setdefault(sink, {"upto": 0, "open": {}, "last": None})
     box["upto"] = max(box["upto"], upto)
+
+
+def sink_disabled(state: State, event: Event) -> None:
+    """Fold of ``sink.disabled``: its open deliveries go with it."""
+    sink = event["data"]["sink"]
+    if state.outbox.pop(sink, None) is None:
+        state.violate(event["seq"], f"sink.disabled names the sink {sink}, which is not enabled")
 
 
 def notice_sending(state: State, event: Event) -> None:
@@ -34,30 +43,40 @@ def notice_sending(state: State, event: Event) -> None:
     if box is None:
         state.violate(event["seq"], f"notice.sending names the sink {sink}, which is not enabled")
         return
-    tries = box["open"][delivery]["tries"] if delivery in box["open"] else 0
-    box["open"][delivery] = {"lane": lane, "seqs": seqs, "tries": tries, "not_before": None, "sending": event["seq"]}
+    before = box["open"].get(delivery)
+    # One whose outcome nobody recorded counts as a try: a courier that dies of a delivery must not repeat it for ever.
+    tries = before["tries"] + (1 if before["sending"] else 0) if before is not None else 0
+    box["open"][delivery] = {
+        "lane": lane,
+        "seqs": list(seqs),
+        "tries": tries,
+        "not_before": None,
+        "sending": event["seq"],
+    }
     box["upto"] = max(box["upto"], upto)
 
 
 def notice_sent(state: State, event: Event) -> None:
     """Fold of ``notice.sent``."""
-    _close(state, event)
+    _close(state, event, event["data"]["detail"], sent=True)
 
 
 def notice_failed(state: State, event: Event) -> None:
     """Fold of ``notice.failed``: tried again later, or given up."""
     data = event["data"]
-    tries, not_before = data["tries"], data["not_before"]
-    entry = _close(state, event)
+    tries, not_before, reason = data["tries"], data["not_before"], data["reason"]
+    entry = _close(state, event, reason, sent=False)
     if entry is not None and not_before is not None:
         entry.update(tries=tries, not_before=not_before, sending=0)
         state.outbox[data["sink"]]["open"][data["delivery"]] = entry
 
 
-def _close(state: State, event: Event) -> dict[str, Any] | None:
+def _close(state: State, event: Event, text: str, *, sent: bool) -> dict[str, Any] | None:
     sink, delivery = event["data"]["sink"], event["data"]["delivery"]
     box = state.outbox.get(sink)
     entry: dict[str, Any] | None = box["open"].pop(delivery, None) if box is not None else None
-    if entry is None:
+    if box is None or entry is None:
         state.violate(event["seq"], f"{event['type']} names the delivery {delivery}, which is not open")
+        return None
+    box["last"] = {"seq": event["seq"], "at": event["at"], "sent": sent, "text": text}
     return entry
