@@ -33,14 +33,20 @@ def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
     """Set kugetsu up in its directory. ``repo`` (a path or URL) is registered; ``force`` makes the base and PM sessions
     anew and retires the old ones. Raises KugetsuError with the remedy; what was made until then stays and is not
     made twice."""
+    report = set_up(ws)
+    repository = _register(ws, repo, report)
+    _sessions(ws, report, repository, force)
+    return report
+
+
+def set_up(ws: Workspace) -> InitReport:
+    """The directory with its templates, and its log: all but the sessions, for which the agent is needed."""
     report = InitReport()
     _folders(ws, report)
     log_id = os.urandom(16).hex()
     agent_name = ws.config.text("KUGETSU_AGENT")
     if ws.log.transact(lambda state: decide.initialise(state, log_id, __version__, agent_name)):
         report.created.append(ws.paths.log)
-    repository = _register(ws, repo, report)
-    _sessions(ws, report, repository, force)
     return report
 
 

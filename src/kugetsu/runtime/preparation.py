@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.agents.protocol import Agent
     from kugetsu.domain.state import Session, Task
+    from kugetsu.refs import IssueRef
     from kugetsu.runtime.git.repositories import Repository
     from kugetsu.runtime.workspace import Workspace
 
@@ -53,7 +54,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     base = ensure_base(ws, agent, repository)
     tree = worktrees.ensure(
         repository,
-        ws.paths.worktree(folder_name(ref)),
+        _worktree(ws, session, ref),
         branch,
         ws.paths,
         base_branch=ws.config.text("KUGETSU_BASE_BRANCH"),
@@ -72,6 +73,13 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
     }
     ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
+
+
+def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
+    """The worktree's folder: where it is, wherever that is (one that was imported lies elsewhere), else its own name."""
+    if session.worktree is not None and os.path.isdir(session.worktree):
+        return session.worktree
+    return ws.paths.worktree(folder_name(ref))
 
 
 def _missing(session: Session, agent: Agent) -> str:
