@@ -2,8 +2,8 @@
 """`python3 tools/check.py`: every test, also those with the real opencode, from a plain checkout.
 
 Makes a virtual environment in .quickstart/ of the checkout, installs kugetsu with what its tests need, gets opencode
-from npm when it is missing, and runs pytest, whose arguments may follow (`tools/check.py tests/unit -k refs`). Its
-status is pytest's own; its closing line comes last.
+and Prism from npm when they are missing, and runs pytest, whose arguments may follow (`tools/check.py tests/unit -k
+refs`). Its status is pytest's own; its closing line comes last.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import provision
 
@@ -32,18 +33,35 @@ def main() -> int:
             (folder / "opencode").mkdir(exist_ok=True)
             _run(provision.opencode_command(folder / "opencode", package))
             opencode = str(provision.binary_of(folder / "opencode", package))
+        programs = {"KUGETSU_OPENCODE": opencode, **_prism(folder / "prism")}
     except provision.Missing as problem:
         print(f"check: {problem}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as problem:
         print(f"check: {problem.cmd[0]} ended with {problem.returncode}", file=sys.stderr)
         return 1
-    return _pytest([str(provision.python_of(venv)), "-m", "pytest", *(sys.argv[1:] or ["-q"])], opencode)
+    command = [str(provision.python_of(venv)), "-m", "pytest", *(sys.argv[1:] or ["-q"])]
+    return _pytest(command, programs)
 
 
-def _pytest(command: list[str], opencode: str) -> int:
+def _prism(folder: Path) -> dict[str, str]:
+    """The variable that tells tests where Prism is; without it the few that need it are skipped, and say so."""
+    prism = provision.find_prism(folder)
+    if prism is None:
+        try:
+            command = provision.prism_command(folder)
+            folder.mkdir(exist_ok=True)
+            _run(command)
+        except (provision.Missing, subprocess.CalledProcessError) as problem:
+            print(f"check: no Prism, so its tests are skipped: {problem}", file=sys.stderr)
+            return {}
+        prism = str(provision.prism_of(folder))
+    return {"KUGETSU_PRISM": prism}
+
+
+def _pytest(command: list[str], programs: dict[str, str]) -> int:
     print(f"$ {' '.join(command)}", flush=True)
-    environment = {**os.environ, "KUGETSU_OPENCODE": opencode}
+    environment = {**os.environ, **programs}
     status = subprocess.run(command, cwd=provision.CHECKOUT, env=environment, check=False).returncode
     return status if status >= 0 else 128 - status
 

@@ -1,4 +1,4 @@
-"""What the tools need beside a plain Python: a virtual environment with kugetsu in it, and the opencode program.
+"""What the tools need beside a plain Python: a virtual environment with kugetsu in it, the opencode program, and Prism.
 
 Runs with the system's python3 and its standard library only, on a machine where nothing has been installed yet.
 """
@@ -6,6 +6,7 @@ Runs with the system's python3 and its standard library only, on a machine where
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 OPENCODE = "1.18.33"
 """The version of opencode that the adapter was tried with, row by row."""
+
+PRISM = "5.14.2"
+"""The version of Prism that tests of forges use: the last of the line that runs on Node.js 18 and 20."""
 
 NEWEST_TRIED = (3, 14)
 OLDEST = (3, 11)
@@ -117,9 +121,37 @@ def binary_of(folder: Path, package: str) -> Path:
 
 def opencode_command(folder: Path, package: str) -> list[str]:
     """The npm command that gets this platform's opencode into ``folder``; no install script is run."""
-    npm = require("npm", "opencode is got from npm", "Install Node.js, which brings it (https://nodejs.org)")
+    return _npm_command(folder, f"{package}@{OPENCODE}", "opencode is got from npm")
+
+
+def find_prism(folder: Path) -> str | None:
+    """The Prism that is there already: the one that KUGETSU_PRISM names, else ``folder``'s of the version wanted."""
+    named = os.environ.get("KUGETSU_PRISM")
+    if named:
+        return named
+    manifest = folder / "node_modules" / "@stoplight" / "prism-cli" / "package.json"
+    program = prism_of(folder)
+    if not (manifest.is_file() and os.access(program, os.X_OK)):
+        return None
+    return str(program) if json.loads(manifest.read_text()).get("version") == PRISM else None
+
+
+def prism_of(folder: Path) -> Path:
+    """Where npm puts Prism's program."""
+    return folder / "node_modules" / ".bin" / "prism"
+
+
+def prism_command(folder: Path) -> list[str]:
+    """The npm command that gets Prism into ``folder``; no install script is run."""
+    return _npm_command(
+        folder, f"@stoplight/prism-cli@{PRISM}", "Prism, which checks requests to forges, is got from npm"
+    )
+
+
+def _npm_command(folder: Path, package: str, why: str) -> list[str]:
+    npm = require("npm", why, "Install Node.js, which brings it (https://nodejs.org)")
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel=error"]
-    return [npm, "install", *quiet, "--prefix", str(folder), f"{package}@{OPENCODE}"]
+    return [npm, "install", *quiet, "--prefix", str(folder), package]
 
 
 def _version(program: str) -> str:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
-CLOSED_PAGES = 6
-"""Pages of closed pull requests that are looked through for a branch: those 300 that were changed last."""
+CLOSED_PAGES = 4
+"""Pages of closed pull requests that are looked through for a branch: those 200 that were changed last."""
 
 _DELETED_BRANCH = "refs/pull/"
 _REVIEWS: dict[str, ReviewState] = {
