@@ -22,3 +22,37 @@ def test_the_daemon_starts_once_works_and_stops(ready):
     assert restarted["started"] and restarted["pid"] != started["pid"]
     assert "the daemon stopped" in ready("queue-daemon", "stop", "--drain").out
     assert ready("status", "--json").json["daemon"]["state"] == "stopped"
+
+
+def test_in_the_foreground_it_works_until_sigterm_and_ends_in_order(ready):
+    process = ready.popen("queue-daemon", "run")
+    assert process.stderr is not None
+    told = [process.stderr.readline().decode() for _ in range(2)]
+    assert f"pid {process.pid}" in told[0] and "INFO started" in told[1]
+    shown = ready("queue-daemon", "status", "--json").json
+    assert shown["running"] and shown["pid"] == process.pid
+    again = ready("queue-daemon", "start", "--json").json
+    assert again == {"started": False, "pid": process.pid, "state": "running"}
+    second = ready("queue-daemon", "run")
+    assert second.code == 5 and f"a daemon runs already, pid {process.pid}" in second.err
+    assert "runs here" not in second.err
+    assert ready("queue", "enqueue", REF, "x").code == 0
+    assert "task.completed" in ready("history", "q1", "-f").out
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and out == b"" and b"stopped: SIGTERM" in err
+    assert ready("queue-daemon", "status", "--json").json["state"] == "stopped"
+
+
+def test_stop_ends_a_daemon_in_the_foreground(ready):
+    process = ready.popen("queue-daemon", "run")
+    assert process.stderr is not None
+    process.stderr.readline(), process.stderr.readline()
+    assert "the daemon stopped" in ready("queue-daemon", "stop").out
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_foreground_daemon_wants_a_directory_that_is_set_up(kugetsu):
+    shown = kugetsu("queue-daemon", "run")
+    assert shown.code == 1 and "hint: kugetsu init" in shown.err

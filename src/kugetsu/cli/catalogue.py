@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queue-daemon start": ("daemon", "start the daemon that takes tasks from the queue"),
     "queue-daemon stop": ("daemon", "stop the daemon; agents that run go on"),
     "queue-daemon restart": ("daemon", "stop and start it; running agents are adopted again"),
+    "queue-daemon run": ("daemon", "be the daemon in the foreground, for a service manager"),
     "queue-daemon status": ("daemon", "whether the daemon runs, since when"),
     "queue-daemon logs": ("daemon", "the daemon's own log"),
     "logs": ("logs", "the latest agent logs, or one to read or follow"),

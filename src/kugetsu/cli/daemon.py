@@ -1,4 +1,4 @@
-"""`kugetsu queue-daemon …`: start, stop, restart, status, logs."""
+"""`kugetsu queue-daemon …`: start, stop, restart, run, status, logs."""
 
 from __future__ import annotations
 
@@ -41,6 +41,21 @@ def _restart(call: Call) -> int:
     call.ready()
     started, pid = daemon_control.restart(call.workspace)
     _told(call, started, pid, "restarted" if started else "runs already")
+    return 0
+
+
+def _run_arguments(_parser: Parser) -> None:
+    """It takes none."""
+
+
+def _run(call: Call) -> int:
+    import os
+
+    from kugetsu.runtime import daemon
+
+    call.ready()
+    said = f"the daemon runs here, pid {os.getpid()}: Ctrl-C or SIGTERM stops it, agents go on"
+    daemon.run(call.workspace, lambda: call.say(said))
     return 0
 
 
@@ -125,6 +140,16 @@ COMMANDS = {
     ),
     "queue-daemon restart": Command(
         "[--json]", "", _arguments, _restart, json=STARTED, examples="kugetsu queue-daemon restart"
+    ),
+    "queue-daemon run": Command(
+        "",
+        "For a service manager (kugetsu help ssh shows a systemd unit) or a look at what it does: what it logs goes\n"
+        "to standard error too. SIGTERM and Ctrl-C end it in order, with 0; the agents go on. With a daemon there\n"
+        "already: exit 5.",
+        _run_arguments,
+        _run,
+        examples="kugetsu queue-daemon run",
+        exits=(5,),
     ),
     "queue-daemon status": Command(
         "[--json]",

@@ -1,7 +1,8 @@
 """The daemon: one process that dispatches. It wakes on the log's growth, on due times, on a runner's death, on signals.
 
 It owns no agent: killed, it starts again from the fold and finds its runners alive. Run as
-``python -m kugetsu.runtime.daemon``; the first line of its stdout says ``ready PID``, or why it does not start.
+``python -m kugetsu.runtime.daemon`` the first line of its stdout says ``ready PID``, or why it does not start; `run`
+is the same in the foreground.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from kugetsu.runtime.workspace import open_workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kugetsu.domain.draft import Draft
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
@@ -86,13 +89,14 @@ class Daemon:
 
     def listen(self) -> None:
         """Take SIGTERM and SIGINT as the wish to stop; SIGHUP wakes up and reads the settings."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._signalled)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop_on_signal)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
 
-    def _signalled(self, number: int, _frame: object) -> None:
-        if number != signal.SIGHUP:
-            self.stopping = signal.Signals(number).name
+    def stop_on_signal(self, number: int, _frame: object) -> None:
+        """A signal's handler: stop at the end of this turn."""
+        self.stopping = signal.Signals(number).name
 
     def serve(self) -> None:
         """Dispatch until told to stop, or until drained."""
@@ -213,37 +217,70 @@ class Daemon:
 
 
 def main() -> int:
-    """Run the daemon of the environment's KUGETSU_DIR until it is stopped. Returns the exit status."""
-    from loguru import logger
-
+    """Run the daemon of the environment's KUGETSU_DIR, without a terminal, until it is stopped. Returns the status."""
     try:
         ws = open_workspace(os.environ, "kugetsu queue-daemon")
-        leases.close_inherited(ws.paths.leases)
-        logger.remove()
-        logger.add(
-            os.path.join(ws.paths.make(ws.paths.logs), "daemon.log"),
-            format="{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {message}",
-            rotation="8 MB",
-            retention=3,
-        )
-        lease = take_over(ws)
+        daemon = _stand(ws)
     except KugetsuError as problem:
         print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
         return problem.exit_code
+    print(f"ready\t{os.getpid()}", flush=True)
+    _let_go_of_the_terminal()
+    _serve(daemon)
+    return 0
+
+
+def run(ws: Workspace, stands: Callable[[], None]) -> None:
+    """Be the daemon in the foreground, as a service manager wants it, until SIGTERM or Ctrl-C; a terminal that goes
+    away stops it too. Calls ``stands`` when it is the daemon. What it logs goes to stderr as well.
+
+    Raises Conflict when a daemon runs already.
+    """
+    from loguru import logger
+
+    daemon = _stand(ws)
+    stands()
+    if sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, daemon.stop_on_signal)
+    # The journal of systemd writes the time itself.
+    form = "{level} {message}" if "JOURNAL_STREAM" in os.environ else "{time:HH:mm:ss} {level} {message}"
+    logger.add(sys.stderr, format=form, colorize=False)
+    try:
+        _serve(daemon)
+    except SystemExit as end:
+        raise Conflict(str(end.code), hint="kugetsu queue-daemon status") from end
+
+
+def _stand(ws: Workspace) -> Daemon:
+    """Become the daemon: its log file, its lease, its signals. Raises KugetsuError."""
+    from loguru import logger
+
+    leases.close_inherited(ws.paths.leases)
+    logger.remove()
+    logger.add(
+        os.path.join(ws.paths.make(ws.paths.logs), "daemon.log"),
+        format="{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {message}",
+        rotation="8 MB",
+        retention=3,
+    )
+    lease = take_over(ws)
     # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
     os.environ[MARK] = lease.nonce
     _preload()
     daemon = Daemon(ws, lease)
     daemon.listen()
-    print(f"ready\t{os.getpid()}", flush=True)
-    _let_go_of_the_terminal()
+    return daemon
+
+
+def _serve(daemon: Daemon) -> None:
+    from loguru import logger
+
     logger.info("started, pid {}", os.getpid())
     try:
         daemon.serve()
     finally:
-        lease.release()
-        ws.close()
-    return 0
+        daemon.lease.release()
+        daemon.ws.close()
 
 
 def _preload() -> None:
