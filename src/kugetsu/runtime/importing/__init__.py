@@ -1,0 +1,5 @@
+"""`kugetsu import`: take over a state directory of the bash tool that kugetsu follows.
+
+`reading` opens its files, which are never written, moved or deleted; `planning` says what each record becomes, from
+the files, from git and from the processes that run; `taking` does it. A dry run is the plan alone.
+"""

@@ -1,0 +1,69 @@
+"""What git says of a worktree that the bash tool recorded: the clone that it belongs to, and its branch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.git import checkouts, unfinished
+from kugetsu.runtime.git.command import ask, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class NoWorktreeError(Exception):
+    """Why a path is no worktree to go on in. `gone`: there is nothing at the path."""
+
+    def __init__(self, reason: str, *, gone: bool = False) -> None:
+        super().__init__(reason)
+        self.gone = gone
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A worktree of a clone. `branch` is None when its HEAD is detached; `names` are the repositories that the clone is
+    one of by its remotes, the likeliest first."""
+
+    path: str
+    source: str
+    branch: str | None
+    names: tuple[str, ...]
+
+
+def look(path: object, servers: Mapping[str, str]) -> Tree:
+    """The worktree at a recorded path. Raises NoWorktreeError."""
+    if not isinstance(path, str) or not path:
+        raise NoWorktreeError("it names no worktree")
+    if not os.path.isabs(path) or "\0" in path:
+        raise NoWorktreeError(f"its worktree {path[:200]!r} is not an absolute path")
+    path = os.path.normpath(path)
+    if not os.path.isdir(path):
+        raise NoWorktreeError(f"its worktree {path} is gone", gone=True)
+    checkout = checkouts.find(path)
+    if checkout is None or checkout.top != os.path.realpath(path):
+        raise NoWorktreeError(f"{path} is not a git worktree (any more)")
+    if checkout.git_dir == checkout.common_dir:
+        raise NoWorktreeError(f"{path} is a clone of its own, not the worktree of one")
+    admin = unfinished.admin_folder(checkout.common_dir, os.path.realpath(path))
+    if admin is None:
+        raise NoWorktreeError(f"{checkout.home} does not know {path} as its worktree (git worktree repair {path})")
+    if unfinished.is_unfinished(admin, path):
+        raise NoWorktreeError(f"the worktree {path} was never completed")
+    names = tuple(name for _, name in checkouts.repositories(checkout, servers))
+    return Tree(path, checkout.home, _branch(path), names)
+
+
+def _branch(path: str) -> str | None:
+    command = ["symbolic-ref", "-q", "HEAD"]
+    try:
+        answer = ask(command, path)
+    except KugetsuError as error:
+        raise NoWorktreeError(error.message) from error
+    if answer.code == 0:
+        return answer.out.strip().removeprefix("refs/heads/")
+    if answer.code == 1:
+        return None
+    raise NoWorktreeError(failure(command, answer).message)
