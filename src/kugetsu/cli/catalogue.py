@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config list": ("settings", "every setting, and where its value comes from"),
     "config get": ("settings", "the value of a setting"),
     "config set": ("settings", "write a setting into the file `config`"),
+    "import": ("importing", "take over a state directory of the bash tool"),
     "completion": ("completion", "the script that lets TAB complete, for bash, zsh, fish"),
 }
 
