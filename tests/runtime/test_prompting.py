@@ -62,7 +62,7 @@ def test_the_pull_request_is_named_once_it_is_known(stage: Stage) -> None:
     url = "https://git.example.com/a/b/pulls/7"
     stage.start(1)
     stage.finished("q1")
-    stage.ws.log.transact(lambda state: sessions.set_pr(state, str(stage.ref(1)), url))
+    stage.ws.log.transact(lambda state: sessions.set_pr(state, str(stage.ref(1)), url, "said"))
     stage.agent('cat > "$STAGE/prompt"')
     stage.start(1)
     stage.finished("q2")

@@ -71,7 +71,9 @@ def _lines(root: str, report: InitReport) -> list[str]:
 COMMANDS = {
     "init": Command(
         "[--repo PATH|URL] [--force] [--json]",
-        "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).",
+        "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).\n"
+        "What agents are told comes with kugetsu; your own workflow.md or pm-agent.md in that folder takes its place\n"
+        "(kugetsu help skill list).",
         _arguments,
         _init,
         json="""\

@@ -86,11 +86,21 @@ def instructions(paths: Paths, kind: str) -> str:
 
     Raises as `find` does: an agent that is not told what its user wrote for it must not start.
     """
-    file, name = _PROMPTS[kind]
-    text = _text(os.path.join(paths.root, file))
-    if text is not None and _digest(text.encode()) not in _ONCE_WRITTEN:
-        return text
-    return find(paths, name).body
+    own = prompt_file(paths, kind)
+    text = _text(own) if own is not None else None
+    return text if text is not None else find(paths, _PROMPTS[kind][1]).body
+
+
+def prompt_file(paths: Paths, kind: str) -> str | None:
+    """The file of the user's that takes the place of a skill as the prompt for a kind of task; None without one."""
+    path = os.path.join(paths.root, _PROMPTS[kind][0])
+    try:
+        content = _bytes(path)
+    except FileNotFoundError:
+        return None
+    except KugetsuError:
+        return path  # whoever reads it is told what is wrong with it
+    return None if _digest(content) in _ONCE_WRITTEN else path
 
 
 def parse(text: str, path: str) -> tuple[dict[str, str], str]:

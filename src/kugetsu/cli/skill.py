@@ -1,0 +1,189 @@
+"""`kugetsu skill`: list, show, install."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.cli.declarations import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+WORDS = {
+    "current": "up to date",
+    "outdated": "differs (kugetsu skill install updates it)",
+    "changed": "differs (changed by somebody)",
+}
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _list(call: Call) -> int:
+    from kugetsu.runtime import skills
+
+    paths = call.workspace.paths
+    folders = _folders(call)
+    entries = [_entry(call, name, folders) for name in skills.names(paths)]
+    prompts = {kind: skills.prompt_file(paths, kind) for kind in ("dev", "pm")}
+    data = {"skills": entries, "folder": folders[0], "prompts": prompts}
+    call.show(data, [] if call.json else _lines(call, entries, prompts))
+    if not call.json and not any(entry["installed"] for entry in entries):
+        call.say("next: kugetsu skill install puts them where opencode looks")
+    return 0
+
+
+def _folders(call: Call) -> list[str]:
+    from kugetsu.agents.opencode_skills import folders
+
+    return folders(call.environment)
+
+
+def _entry(call: Call, name: str, folders: list[str]) -> dict[str, Any]:
+    """One skill of `list`; one that cannot be read hides none of the others."""
+    from kugetsu.errors import KugetsuError
+    from kugetsu.runtime import installed_skills, skills
+
+    entry: dict[str, Any] = {"name": name, "description": "", "source": None, "folder": None, "problem": None}
+    entry["installed"] = []
+    try:
+        skill = skills.find(call.workspace.paths, name)
+        entry |= {"description": skill.description, "source": skill.source, "folder": skill.folder}
+        for folder in folders:
+            state = installed_skills.state(skill, folder)
+            if state is not None:
+                entry["installed"].append({"path": os.path.join(folder, name), "state": state})
+    except KugetsuError as problem:
+        entry["problem"] = problem.message
+    return entry
+
+
+def _lines(call: Call, entries: list[dict[str, Any]], prompts: dict[str, str | None]) -> list[str]:
+    from kugetsu.views.text import cut, line
+
+    screen = call.screen
+    lines = []
+    for entry in entries:
+        lines.append(f"{screen.bold(entry['name'])}  {entry['source'] or 'cannot be used'}")
+        if entry["problem"]:
+            lines.append(cut(f"  {line(entry['problem'])}", screen.width))
+        else:
+            lines.append(cut(f"  {line(entry['description'])}", screen.width))
+        for copy in entry["installed"]:
+            lines.append(cut(f"  {WORDS[copy['state']]}: {line(copy['path'])}", screen.width))
+    for kind, path in prompts.items():
+        if path is not None:
+            whom = "agents that work on issues" if kind == "dev" else "the PM agent"
+            lines.append(f"{line(path)} is the prompt of {whom}")
+    return lines
+
+
+def _show_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("name", metavar="NAME", completes="skill", help="the skill's name")
+
+
+def _show(call: Call) -> int:
+    import sys
+
+    from kugetsu.runtime import skills
+
+    skill = skills.find(call.workspace.paths, call.args.name)
+    if call.json:
+        call.show(
+            {
+                "name": skill.name,
+                "description": skill.description,
+                "source": skill.source,
+                "folder": skill.folder,
+                "text": skill.text,
+            },
+            [],
+        )
+    else:
+        sys.stdout.write(skill.text)
+    return 0
+
+
+def _install_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("names", metavar="NAME", nargs="*", completes="skill", help="which ones (default: all)")
+    parser.add_argument("--to", metavar="FOLDER", completes="folder", help="the folder that gets NAME/SKILL.md")
+    parser.add_argument("--force", action="store_true", help="overwrite files that somebody changed")
+
+
+def _install(call: Call) -> int:
+    from kugetsu.errors import BadInput
+    from kugetsu.runtime import installed_skills, skills
+    from kugetsu.views.text import line
+
+    if call.args.to is not None and not call.args.to.strip():
+        raise BadInput("--to names no folder", "kugetsu skill install --to FOLDER")
+    paths = call.workspace.paths
+    wanted = list(dict.fromkeys(call.args.names)) or skills.names(paths)
+    folder = os.path.abspath(os.path.expanduser(call.args.to)) if call.args.to else _folders(call)[0]
+    done = installed_skills.install([skills.find(paths, name) for name in wanted], folder, force=call.args.force)
+    data = {"folder": folder, "skills": [{"name": one.name, "path": one.path, "did": one.did} for one in done]}
+    new = [one for one in done if one.did != "unchanged"]
+    lines = [f"{one.did:<11}  {line(one.path)}" for one in new]
+    call.show(data, lines or [f"up to date in {line(folder)}: nothing was changed"])
+    if new and not call.json and call.args.to is None:
+        call.say("opencode finds them at its next start")
+    return 0
+
+
+COMMANDS = {
+    "skill list": Command(
+        "[--json]",
+        "Files of KUGETSU_DIR take the place of those that came with kugetsu: skills/NAME/SKILL.md that of a skill,\n"
+        "workflow.md that of the prompt for work on issues (kugetsu-work), pm-agent.md that of the PM agent's\n"
+        "(kugetsu-pm). To begin with: kugetsu skill show NAME.",
+        _list_arguments,
+        _list,
+        json="""\
+skills[].name  its name
+skills[].description  what it is for
+skills[].source  package, override (in KUGETSU_DIR, of the package's) or own; null when it cannot be used
+skills[].folder  where it lies
+skills[].problem  why it cannot be used, or null
+skills[].installed[].path  a folder with a copy, where opencode looks
+skills[].installed[].state  current, outdated (install updates it) or changed (by somebody)
+folder  where install puts them
+prompts.dev  the file that takes the place of kugetsu-work as a prompt, or null
+prompts.pm  the file that takes the place of kugetsu-pm as a prompt, or null""",
+        examples="kugetsu skill list",
+    ),
+    "skill show": Command(
+        "NAME [--json]",
+        "",
+        _show_arguments,
+        _show,
+        json="""\
+name  its name
+description  what it is for
+source  package, override or own
+folder  where it lies
+text  its SKILL.md""",
+        examples="kugetsu skill show kugetsu-work",
+    ),
+    "skill install": Command(
+        "[NAME…] [--to FOLDER] [--force] [--json]",
+        "They go where opencode looks: OPENCODE_CONFIG_DIR/skills, else skills in opencode's configuration folder\n"
+        "(XDG_CONFIG_HOME/opencode, ~/.config/opencode). Files that somebody changed are not overwritten: exit 5,\n"
+        "or --force.",
+        _install_arguments,
+        _install,
+        json="""\
+folder  the folder that they are in
+skills[].name  its name
+skills[].path  its folder
+skills[].did  installed, updated, overwritten (somebody's change, with --force) or unchanged""",
+        examples="kugetsu skill install\n"
+        "kugetsu skill install kugetsu-delegate --to ~/.claude/skills  # for another agent",
+    ),
+}
