@@ -1,22 +1,17 @@
-"""`kugetsu queue …`: list, stats, enqueue, dequeue, cancel, retry, clear."""
+"""`kugetsu queue …`: list, stats, enqueue."""
 
 from __future__ import annotations
 
-import sys
-
 from kugetsu.cli import messages
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, Conflict
+from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.domain.draft import Draft
-    from kugetsu.domain.state import State
 
     Event = dict[str, Any]
 
@@ -107,11 +102,16 @@ def _enqueue(call: Call) -> int:
     ref = subjects.issue(call.workspace, text)
     message = messages.read(words, args.file, "kugetsu queue enqueue")
     after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
-    if not -1000 <= args.priority <= 1000:
-        raise BadInput(f"--priority {args.priority} is out of range", "a number from -1000 to 1000")
+    require_priority(args.priority)
     events = requests.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
     told_queued(call, events)
     return 0
+
+
+def require_priority(priority: int) -> None:
+    """Raise BadInput for a priority beyond what is taken."""
+    if not -1000 <= priority <= 1000:
+        raise BadInput(f"--priority {priority} is out of range", "a number from -1000 to 1000")
 
 
 def told_queued(call: Call, events: list[Event], **more: object) -> None:
@@ -124,137 +124,6 @@ def told_queued(call: Call, events: list[Event], **more: object) -> None:
         call.say(f"follow: kugetsu history {queued['task']} -f        why it waits: kugetsu why {queued['task']}")
     warn_without_daemon(call)
 
-
-# --- changing ---------------------------------------------------------------------------------------------------
-
-
-def _cancel_arguments(parser: Parser) -> None:
-    parser.json()
-    parser.add_argument("id", metavar="ID", completes="task-open", help="a task, as q7")
-
-
-def _retry_arguments(parser: Parser) -> None:
-    parser.json()
-    parser.add_argument("id", metavar="ID", completes="task-retry", help="a task, as q7")
-
-
-def _dequeue_arguments(parser: Parser) -> None:
-    parser.json()
-    parser.add_argument(
-        "id", metavar="ID", nargs="?", completes="task-waiting", help="a task, as q7 (default: the next one)"
-    )
-
-
-def _transact(call: Call, decide: Callable[[State], list[Draft]]) -> list[Event]:
-    call.ready()
-    return call.workspace.log.transact(decide)
-
-
-def _dequeue(call: Call) -> int:
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.domain.decide import queue
-
-    wanted = task_id(call.args.id) if call.args.id else None
-    events = _transact(call, lambda state: queue.dequeue(state, wanted))
-    task = events[0]["task"]
-    queued = [event for event in call.workspace.log.read_key(task) if event["type"] == "task.queued"]
-    message = queued[-1]["data"]["message"] if queued else ""
-    issue = events[0].get("issue")
-    from kugetsu.views.text import block
-
-    lines = [f"dequeued {task} for {issue or 'the PM agent'}", *(f"  {part}" for part in block(message))]
-    call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
-    if not call.json:
-        call.say(f"back into the queue: kugetsu queue retry {task}")
-    return 0
-
-
-def _cancel(call: Call) -> int:
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.runtime import stopping
-
-    wanted = task_id(call.args.id)
-    call.ready()
-    events = stopping.cancel(call.workspace, wanted)
-    stopped = not events or events[0]["type"] == "attempt.stop_requested"
-    attempt = events[0].get("attempt") if events else call.state().tasks[wanted].attempt
-    seq = events[0]["seq"] if events else None
-    data = {"task": wanted, "state": "stopping" if stopped else "cancelled", "attempt": attempt, "seq": seq}
-    if not stopped:
-        call.show(data, [f"cancelled {wanted}"])
-        return 0
-    said = f"{attempt} is being stopped" if events else f"{attempt} is being stopped already"
-    call.show(data, [said])
-    if not call.json:
-        call.say(f"follow: kugetsu history {wanted} -f")
-    return 0
-
-
-def _retry(call: Call) -> int:
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.domain.decide import queue
-
-    wanted = task_id(call.args.id)
-    events = _transact(call, lambda state: queue.retry(state, wanted))
-    said = {"task.requeued": "is queued again", "task.resumed": "waits no longer"}[events[0]["type"]]
-    call.show({"task": wanted, "state": "pending", "seq": events[0]["seq"]}, [f"{wanted} {said}"])
-    warn_without_daemon(call)
-    return 0
-
-
-def _clear_arguments(parser: Parser) -> None:
-    parser.json()
-    parser.add_argument("--all", action="store_true", help="cancel everything that waits (asks first)")
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-
-
-def _clear(call: Call) -> int:
-    from kugetsu.domain.decide import queue
-
-    if call.args.all:
-        return _clear_all(call)
-    from kugetsu import clock
-
-    days = call.workspace.config.number("QUEUE_CLEANUP_AGE_DAYS")
-    before = clock.add_seconds(clock.now(), -days * 86_400)
-    events = _transact(call, lambda state: queue.clear(state, before))
-    retired = events[0]["data"]["tasks"] if events else []
-    said = f"{len(retired)} finished tasks retired" if retired else f"no finished task is older than {days:g} days"
-    call.show({"retired": retired, "older_than": before}, [said])
-    if not call.json and not retired:
-        call.say("their age is the setting QUEUE_CLEANUP_AGE_DAYS; to cancel what waits: kugetsu queue clear --all")
-    return 0
-
-
-def _clear_all(call: Call) -> int:
-    from kugetsu.domain.decide import queue
-
-    waiting = call.ready().waiting()
-    if not waiting:
-        call.show({"cancelled": []}, ["nothing waits"])
-        return 0
-    if not call.args.yes and not confirmed(f"cancel {len(waiting)} waiting tasks?", "kugetsu queue clear --all --yes"):
-        call.say("nothing was cancelled")
-        return 1
-    events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))
-    cancelled = [event["task"] for event in events]
-    call.show({"cancelled": cancelled}, [f"cancelled {', '.join(cancelled)}" if cancelled else "nothing waits"])
-    return 0
-
-
-def confirmed(question: str, without: str) -> bool:
-    """Ask on the terminal. Raises Conflict, naming the command that does not ask, when there is none."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Conflict(f"not done without a yes: {question}", f"{without}   (there is no terminal to ask on)")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-CHANGED = """\
-task   the task's id
-state  the state it is in now
-seq    the event that says so"""
 
 COMMANDS = {
     "queue list": Command(
@@ -309,38 +178,5 @@ cost            what they cost, as the agent says""",
         json="task   the task's id\nissue  host/owner/repo#N\nseq    the event that queued it\nstate  pending",
         examples="kugetsu queue enqueue owner/project#15 add a test for empty input\n"
         "kugetsu queue enqueue --after q7 '#16' then write the page about it",
-    ),
-    "queue dequeue": Command(
-        "[ID] [--json]",
-        "",
-        _dequeue_arguments,
-        _dequeue,
-        json="task     the task's id\nissue    host/owner/repo#N, or null for the PM agent\n"
-        "message  what the agent was to be told\nstate    cancelled\nseq      the event that says so",
-        examples="kugetsu queue dequeue q7",
-        exits=(4, 5),
-    ),
-    "queue cancel": Command(
-        "ID [--json]",
-        "",
-        _cancel_arguments,
-        _cancel,
-        json="task     the task's id\nstate    cancelled, or stopping while its agent is ended\n"
-        "attempt  the attempt that is stopped, or null\nseq      the event that says so, or null",
-        examples="kugetsu queue cancel q7",
-        exits=(4, 5),
-    ),
-    "queue retry": Command(
-        "ID [--json]", "", _retry_arguments, _retry, json=CHANGED, examples="kugetsu queue retry q7", exits=(4, 5)
-    ),
-    "queue clear": Command(
-        "[--all] [--yes] [--json]",
-        "",
-        _clear_arguments,
-        _clear,
-        json="retired[]    the tasks that left the list\nolder_than   finished before that (UTC)\n"
-        "cancelled[]  with --all, and alone: the tasks that were cancelled",
-        examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel everything that waits",
-        exits=(5,),
     ),
 }

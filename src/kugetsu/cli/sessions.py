@@ -49,7 +49,7 @@ def _destroy(call: Call) -> int:
     state = call.ready()
     find_session(state, key)
     if not call.args.yes and not call.args.force and _asks():
-        from kugetsu.cli.queue import confirmed
+        from kugetsu.cli.asking import confirmed
 
         if not confirmed(f"end the session {key}?", ""):
             call.say("nothing was changed")

@@ -130,7 +130,9 @@ def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         reason = f"{runs} runs in a row ended well and brought no new commit or comment"
         lift = f"kugetsu queue lift {task.issue}"
         return Verdict("progress", False, reason, _life_rests_on(state, task), lift=lift)
-    return Verdict("progress", True, f"{runs} runs in a row brought nothing new" if runs else "runs bring something")
+    return Verdict(
+        "progress", True, f"{runs} runs in a row brought nothing new" if runs else "no runs without progress"
+    )
 
 
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:

@@ -78,7 +78,9 @@ HELD_LONG = 600
 LOOKED_AT = 100
 LISTED = 5
 #: Gates that hold back every task alike: the first closed one answers for all that come behind it.
-_FOR_ALL = ("daemon", "slots", "memory", "stagger")
+_FOR_ALL = ("daemon", "slots", "memory", "disk", "stagger")
+#: Gates that only a person opens when they name no time: worth a look at once.
+_FOR_A_PERSON = ("parked", "budget", "progress", "disk")
 
 
 class Probes:
@@ -237,14 +239,16 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
     """Tasks that wait long for something that does not end by itself; that slots are full is no such thing."""
     found: list[Attention] = []
     for task in waiting[:LOOKED_AT]:
-        if times.since(task.changed_at, facts["now"]) < HELD_LONG:
-            continue
         closed = gates.first_closed(state, task, facts)
         if closed is None or closed.until is not None or closed.gate in ("slots", "daemon"):
             continue
-        waits = times.duration(times.since(task.changed_at, facts["now"]))
-        found.append(_look(task.id, "held", f"for {waits}: {closed.reason}", f"kugetsu why {task.id}"))
-        if len(found) == LISTED:
+        waits = times.since(task.changed_at, facts["now"])
+        if waits < HELD_LONG and closed.gate not in _FOR_A_PERSON:
+            continue
+        how = "parked" if task.state == "parked" else "held"
+        text = f"for {times.duration(waits)}: {closed.reason}"
+        found.append(_look(task.id, how, text, f"kugetsu why {task.id}"))
+        if len(found) == LISTED or closed.gate in _FOR_ALL:
             break
     return found
 

@@ -79,7 +79,7 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["issue"]:
         shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.width))
     if task["state"] in ("pending", "parked"):
-        if task["reason"]:
+        if task["reason"] and task["reason"] not in data["answer"]:
             shown += _paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
         shown += _rescued(data["because"], screen)
         return shown + _gate_lines(data["gates"], screen)

@@ -68,7 +68,13 @@ def _short(session: str | None) -> str:
 
 def _said(reason: str) -> str:
     """The reasons that are words of the program, in people's words."""
-    known = {"time": "its time has come", "retry": "on request", "cancel": "cancelled on request"}
+    known = {
+        "time": "its time has come",
+        "open": "what held it is gone",
+        "retry": "on request",
+        "lift": "what held it was lifted",
+        "cancel": "cancelled on request",
+    }
     return known.get(reason, reason)
 
 
@@ -83,12 +89,36 @@ def _held(data: Data) -> str:
     return f"{data['reason']}{until}"
 
 
+def _moved(data: Data) -> str:
+    said = []
+    if data["priority"] != data["was_priority"]:
+        said.append(f"priority {data['was_priority']} → {data['priority']}")
+    if data["order"] != data["was_order"]:
+        said.append("forward" if data["order"] < data["was_order"] else "back")
+    if "after" in data:
+        said.append(f"after {', '.join(data['after'])}" if data["after"] else "after nothing")
+    return ", ".join(said)
+
+
+def _lifted(data: Data) -> str:
+    what = "the usage limit of" if data["gate"] == "provider" else "the count of fruitless runs on"
+    return f"{what} {data['subject']}"
+
+
+def _read(data: Data) -> str:
+    if data["problem"]:
+        return f"not read: {data['problem']}"
+    return f"{data['state']}, {times.counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
+
+
 def _retried(data: Data) -> str:
     at = times.time_of_day(data["not_before"])
     return f"again from {at}, {data['used']} of {data['max_attempts']} attempts used"
 
 
 def _parked(data: Data) -> str:
+    if data["until"] is None:
+        return f"{data['reason']}; until someone lifts it"
     said = "" if data["stated"] else " (no reset time was given)"
     return f"until {times.time_of_day(data['until'], seconds=False)}{said}, not counted as a failure"
 
@@ -156,6 +186,12 @@ def _orphans(data: Data) -> str:
     return f"ended {count} {'process' if count == 1 else 'processes'}{left}"
 
 
+def _imported(data: Data) -> str:
+    became = f" → {data['became']}" if data.get("became") else ""
+    why = f": {data['reason']}" if data.get("reason") and not became else ""
+    return f"{data['kind']} of the bash tool, {data['source']}{became}{why}"
+
+
 _TELL: dict[str, Callable[[Data], str]] = {
     "log.created": lambda data: f"log {data['log_id'][:12]}, kugetsu {data['kugetsu']}",
     "log.repaired": lambda data: f"cut {data['bytes']} bytes of an unfinished write, kept in {data['kept']}",
@@ -170,6 +206,8 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "session.destroyed": _destroyed,
     "session.pr": lambda data: data["url"],
     "task.queued": _queued,
+    "issue.read": _read,
+    "task.moved": _moved,
     "task.held": _held,
     "task.retried": _retried,
     "task.parked": _parked,
@@ -179,6 +217,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "task.cancelled": lambda data: _said(data["reason"]),
     "task.requeued": lambda data: f"again, was {data['was']}",
     "queue.cleared": lambda data: f"{times.counted(len(data['tasks']), 'finished task')} left the list",
+    "hold.lifted": _lifted,
     "attempt.claimed": _claimed,
     "attempt.starting": lambda data: f"runner pid {data['runner'].get('pid', '?')}",
     "attempt.running": _running,
@@ -189,6 +228,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "attempt.killed": _ended,
     "attempt.lost": _ended,
     "orphans.ended": _orphans,
+    "record.imported": _imported,
     "daemon.started": lambda data: f"pid {data['identity'].get('pid', '?')}",
     "daemon.draining": lambda data: data["reason"],
     "daemon.stopped": lambda data: data["reason"],

@@ -1,0 +1,271 @@
+"""`kugetsu queue …` on single tasks and on all that wait: dequeue, cancel, retry, move, lift, clear."""
+
+from __future__ import annotations
+
+from kugetsu.cli.asking import confirmed
+from kugetsu.cli.declarations import Command
+from kugetsu.cli.queue import warn_without_daemon
+from kugetsu.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+
+def _cancel_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("id", metavar="ID", completes="task-open", help="a task, as q7")
+
+
+def _retry_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("id", metavar="ID", completes="task-retry", help="a task, as q7")
+
+
+def _dequeue_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", completes="task-waiting", help="a task, as q7 (default: the next one)"
+    )
+
+
+def _transact(call: Call, decide: Callable[[State], list[Draft]]) -> list[Event]:
+    call.ready()
+    return call.workspace.log.transact(decide)
+
+
+def _dequeue(call: Call) -> int:
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.domain.decide import queue
+
+    wanted = task_id(call.args.id) if call.args.id else None
+    events = _transact(call, lambda state: queue.dequeue(state, wanted))
+    task = events[0]["task"]
+    queued = [event for event in call.workspace.log.read_key(task) if event["type"] == "task.queued"]
+    message = queued[-1]["data"]["message"] if queued else ""
+    issue = events[0].get("issue")
+    from kugetsu.views.text import block
+
+    lines = [f"dequeued {task} for {issue or 'the PM agent'}", *(f"  {part}" for part in block(message))]
+    call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
+    if not call.json:
+        call.say(f"back into the queue: kugetsu queue retry {task}")
+    return 0
+
+
+def _cancel(call: Call) -> int:
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.runtime import stopping
+
+    wanted = task_id(call.args.id)
+    call.ready()
+    events = stopping.cancel(call.workspace, wanted)
+    stopped = not events or events[0]["type"] == "attempt.stop_requested"
+    attempt = events[0].get("attempt") if events else call.state().tasks[wanted].attempt
+    seq = events[0]["seq"] if events else None
+    data = {"task": wanted, "state": "stopping" if stopped else "cancelled", "attempt": attempt, "seq": seq}
+    if not stopped:
+        call.show(data, [f"cancelled {wanted}"])
+        return 0
+    said = f"{attempt} is being stopped" if events else f"{attempt} is being stopped already"
+    call.show(data, [said])
+    if not call.json:
+        call.say(f"follow: kugetsu history {wanted} -f")
+    return 0
+
+
+def _retry(call: Call) -> int:
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.domain.decide import queue
+
+    wanted = task_id(call.args.id)
+    events = _transact(call, lambda state: queue.retry(state, wanted))
+    said = {"task.requeued": "is queued again", "task.resumed": "waits no longer"}[events[0]["type"]]
+    call.show({"task": wanted, "state": "pending", "seq": events[0]["seq"]}, [f"{wanted} {said}"])
+    warn_without_daemon(call)
+    return 0
+
+
+def _move_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("id", metavar="ID", completes="task-waiting", help="a task that waits, as q7")
+    parser.add_argument("--first", action="store_true", help="before all that wait")
+    parser.add_argument("--last", action="store_true", help="behind all of its priority")
+    parser.add_argument("--priority", type=int, metavar="N", help="higher goes first")
+    parser.add_argument(
+        "--after",
+        action="append",
+        default=[],
+        metavar="ID",
+        completes="task",
+        help="not before that task is completed; none: ''",
+    )
+
+
+def _move(call: Call) -> int:
+    from kugetsu.cli.queue import require_priority
+    from kugetsu.cli.subjects import task_id
+    from kugetsu.domain.decide import queue
+
+    args = call.args
+    wanted = task_id(args.id)
+    if args.first and args.last:
+        raise BadInput("--first and --last at once", "give one of them")
+    if not (args.first or args.last) and args.priority is None and not args.after:
+        raise BadInput("kugetsu queue move: where to?", f"kugetsu queue move {wanted} --first")
+    if args.priority is not None:
+        require_priority(args.priority)
+    after = [task_id(one) for given in args.after for one in given.split(",") if one] if args.after else None
+    events = _transact(
+        call,
+        lambda state: queue.move(state, wanted, first=args.first, last=args.last, priority=args.priority, after=after),
+    )
+    waiting = [task.id for task in call.state().waiting()]
+    task = call.state().tasks[wanted]
+    data = {
+        "task": wanted,
+        "place": waiting.index(wanted) + 1 if wanted in waiting else None,
+        "waiting": len(waiting),
+        "priority": task.priority,
+        "after": task.after,
+        "seq": events[0]["seq"] if events else None,
+    }
+    said = f"{wanted} is number {data['place']} of {len(waiting)} that wait" if data["place"] else f"{wanted} was moved"
+    call.show(data, [said if events else f"{said} already: nothing was changed"])
+    if task.after and not call.json:
+        call.say(f"it comes after {', '.join(task.after)}")
+    return 0
+
+
+def _lift_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("what", metavar="REF|AGENT:MODEL", completes="issue", help="an issue, or agent and model")
+
+
+def _lift(call: Call) -> int:
+    from kugetsu.cli import subjects
+    from kugetsu.domain.decide import queue
+
+    call.ready()
+    what = call.args.what.strip()
+    limited = what in call.state().limits or what.startswith(("opencode:", "command:"))
+    gate, subject = ("provider", what) if limited else ("progress", str(subjects.issue(call.workspace, what)))
+    events = _transact(call, lambda state: queue.lift(state, gate, subject))
+    resumed = [event["task"] for event in events if event["type"] == "task.resumed"]
+    held = f"the usage limit of {subject}" if limited else f"what the earlier runs on {subject} held back"
+    lines = [f"lifted {held}", *([f"{', '.join(resumed)} may go on"] if resumed else [])]
+    call.show({"gate": gate, "subject": subject, "resumed": resumed, "seq": events[0]["seq"]}, lines)
+    warn_without_daemon(call)
+    return 0
+
+
+def _clear_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--all", action="store_true", help="cancel everything that waits (asks first)")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _clear(call: Call) -> int:
+    from kugetsu.domain.decide import queue
+
+    if call.args.all:
+        return _clear_all(call)
+    from kugetsu import clock
+
+    days = call.workspace.config.number("QUEUE_CLEANUP_AGE_DAYS")
+    before = clock.add_seconds(clock.now(), -days * 86_400)
+    events = _transact(call, lambda state: queue.clear(state, before))
+    retired = events[0]["data"]["tasks"] if events else []
+    said = f"{len(retired)} finished tasks retired" if retired else f"no finished task is older than {days:g} days"
+    call.show({"retired": retired, "older_than": before}, [said])
+    if not call.json and not retired:
+        call.say("their age is the setting QUEUE_CLEANUP_AGE_DAYS; to cancel what waits: kugetsu queue clear --all")
+    return 0
+
+
+def _clear_all(call: Call) -> int:
+    from kugetsu.domain.decide import queue
+
+    waiting = call.ready().waiting()
+    if not waiting:
+        call.show({"cancelled": []}, ["nothing waits"])
+        return 0
+    if not call.args.yes and not confirmed(f"cancel {len(waiting)} waiting tasks?", "kugetsu queue clear --all --yes"):
+        call.say("nothing was cancelled")
+        return 1
+    events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))
+    cancelled = [event["task"] for event in events]
+    call.show({"cancelled": cancelled}, [f"cancelled {', '.join(cancelled)}" if cancelled else "nothing waits"])
+    return 0
+
+
+CHANGED = """\
+task   the task's id
+state  the state it is in now
+seq    the event that says so"""
+
+COMMANDS = {
+    "queue dequeue": Command(
+        "[ID] [--json]",
+        "",
+        _dequeue_arguments,
+        _dequeue,
+        json="task     the task's id\nissue    host/owner/repo#N, or null for the PM agent\n"
+        "message  what the agent was to be told\nstate    cancelled\nseq      the event that says so",
+        examples="kugetsu queue dequeue q7",
+        exits=(4, 5),
+    ),
+    "queue cancel": Command(
+        "ID [--json]",
+        "",
+        _cancel_arguments,
+        _cancel,
+        json="task     the task's id\nstate    cancelled, or stopping while its agent is ended\n"
+        "attempt  the attempt that is stopped, or null\nseq      the event that says so, or null",
+        examples="kugetsu queue cancel q7",
+        exits=(4, 5),
+    ),
+    "queue retry": Command(
+        "ID [--json]", "", _retry_arguments, _retry, json=CHANGED, examples="kugetsu queue retry q7", exits=(4, 5)
+    ),
+    "queue move": Command(
+        "ID [--first|--last] [--priority N] [--after ID] [--json]",
+        "Tasks that would come after each other in a circle are refused.",
+        _move_arguments,
+        _move,
+        json="task      the task's id\nplace     its place among those that wait, from 1\n"
+        "waiting   how many wait\npriority  higher goes first\nafter     tasks that must be completed before it\n"
+        "seq       the event that says so, or null when nothing was changed",
+        examples="kugetsu queue move q7 --first\nkugetsu queue move q7 --after q5  # not before q5 is completed",
+        exits=(4, 5),
+    ),
+    "queue lift": Command(
+        "REF|AGENT:MODEL [--json]",
+        "Of an issue: its runs that ended well and brought nothing new are counted from 0 again, and the tasks that\n"
+        "were parked for them go on. Of an agent and model: the usage limit that was met is forgotten.",
+        _lift_arguments,
+        _lift,
+        json="gate       progress or provider\nsubject    the issue, or agent and model\n"
+        "resumed[]  tasks that were parked for it\nseq        the event that says so",
+        examples="kugetsu queue lift owner/project#14\nkugetsu queue lift opencode:default  # try before its time",
+        exits=(4,),
+    ),
+    "queue clear": Command(
+        "[--all] [--yes] [--json]",
+        "",
+        _clear_arguments,
+        _clear,
+        json="retired[]    the tasks that left the list\nolder_than   finished before that (UTC)\n"
+        "cancelled[]  with --all, and alone: the tasks that were cancelled",
+        examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel everything that waits",
+        exits=(5,),
+    ),
+}
