@@ -192,7 +192,15 @@ def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
     about: dict[str, Any] = {"issue": ref, "task": task, "attempt": attempt}
     done = fate == "done"
     reason = {"done": "2 commits, pushed", "retry": "exit 1", "park": "usage limit, resets 12:00"}[fate]
-    evidence = {"ahead": 2, "branch": "fix/issue-14", "commits": 2, "dirty": 0, "exists": True, "head": task, "pushed": True}
+    evidence = {
+        "ahead": 2,
+        "branch": "fix/issue-14",
+        "commits": 2,
+        "dirty": 0,
+        "exists": True,
+        "head": task,
+        "pushed": True,
+    }
     ended = {
         "reason": reason,
         "outcome": {"state": "done", "text": "All tests pass."},
