@@ -74,7 +74,7 @@ def test_it_is_refused_while_tasks_wait_for_the_session_and_forced_it_cancels_th
 
 def test_it_is_refused_while_a_pull_request_may_be_open(stage: Stage) -> None:
     key = worked(stage)
-    stage.ws.log.transact(lambda state: sessions.set_pr(state, key, "https://git.example.com/a/b/pulls/1"))
+    stage.ws.log.transact(lambda state: sessions.set_pr(state, key, "https://git.example.com/a/b/pulls/1", "set-pr"))
     with pytest.raises(Conflict, match="pull request"):
         destruction.destroy(stage.ws, key, force=False)
     stage.configure(WORKTREE_CHECK_PR_STATUS="false")

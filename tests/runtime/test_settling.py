@@ -125,12 +125,12 @@ def test_two_who_destroy_one_session_come_one_after_the_other(stage: Stage, monk
     import subprocess
 
     from kugetsu.runtime import destruction
-    from kugetsu.runtime.git import worktrees
+    from kugetsu.runtime.git import removal
 
     stage.start(1)
     assert stage.finished("q1") == "completed"
     key = str(stage.ref(1))
-    real = worktrees.remove
+    real = removal.remove
     second: list[subprocess.Popen[bytes]] = []
 
     def remove(*arguments: object, **options: object) -> object:
@@ -139,7 +139,7 @@ def test_two_who_destroy_one_session_come_one_after_the_other(stage: Stage, monk
             second[0].wait(1.0)
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(worktrees, "remove", remove)
+    monkeypatch.setattr(removal, "remove", remove)
     destruction.destroy(stage.ws, key, force=True)
     assert b"there is no session" in second[0].communicate()[1]
     assert len(stage.events("session.destroying")) == 1

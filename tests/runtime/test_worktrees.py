@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
-from kugetsu.runtime.git import checkouts, repositories, worktrees
+from kugetsu.runtime.git import checkouts, removal, repositories, worktrees
 from kugetsu.runtime.git.rescue import rescue
 from kugetsu.runtime.git.worktrees import Worktree
 from runtime.repos import Place, commit, place, run, sample
@@ -227,7 +227,7 @@ def test_a_worktree_in_the_middle_of_a_rebase_is_kept_as_it_is(sample: Place) ->
     before = (tree / "README").read_text()
     assert ensure(sample).branch == made.branch
     assert (tree / "README").read_text() == before
-    assert worktrees.operation(run(tree, "rev-parse", "--absolute-git-dir")) == "rebase"
+    assert removal.operation(run(tree, "rev-parse", "--absolute-git-dir")) == "rebase"
 
 
 def test_the_branch_that_the_agent_went_to_is_told(sample: Place) -> None:
@@ -431,7 +431,7 @@ def test_a_checkout_that_still_goes_on_is_waited_for(sample: Place) -> None:
 
 
 def remove(place: Place, force: bool = False) -> bool:
-    return worktrees.remove(source(place), str(path_of(place)), BRANCH, place.paths, force=force)
+    return removal.remove(source(place), str(path_of(place)), BRANCH, place.paths, force=force)
 
 
 def test_a_clean_worktree_goes_and_its_branch_stays(sample: Place) -> None:

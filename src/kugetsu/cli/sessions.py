@@ -106,6 +106,7 @@ sessions[].branch         its branch, or null
 sessions[].base_branch    the branch that it was made from, or null
 sessions[].base_commit    the commit that it was made from, or null
 sessions[].pr             the URL of its pull request, or null
+sessions[].pr_state       open, closed or merged after the last attempt, or null
 sessions[].reason         why it is in that state, or null
 sessions[].created_at     UTC
 sessions[].changed_at     UTC

@@ -362,6 +362,23 @@ class NoticeFailed(TypedDict):
     reason: str
 
 
+class FilesPruning(TypedDict):
+    """Intent of `prune`: these are about to be removed. ``what`` is worktree (a folder that no session names),
+    registration (git's record of a worktree that is gone), run (an attempt's transcript) or lease."""
+
+    what: str
+    paths: list[str]
+    reason: str
+
+
+class FilesPruned(TypedDict):
+    """Outcome: these are gone."""
+
+    what: str
+    paths: list[str]
+    reason: str
+
+
 class RecordImported(TypedDict):
     """One record of a bash tool's directory as it was: ``source`` its file, ``kind`` what it was there."""
 
@@ -439,6 +456,8 @@ CATALOGUE: dict[str, Kind] = {
     "notice.sent": Kind(NoticeSent),
     "notice.failed": Kind(NoticeFailed),
     "record.imported": Kind(RecordImported),
+    "files.pruning": Kind(FilesPruning),
+    "files.pruned": Kind(FilesPruned),
 }
 
 

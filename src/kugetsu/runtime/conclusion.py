@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     attempt = ws.state().attempts.get(attempt_id)
     if attempt is None:
         return 0
-    conclude(ws, attempt_id, ending_of(ws, attempt, ended))
+    conclude(ws, attempt_id, ending_of(ws, attempt, ended, ask_forge=True))
     return 0
 
 
@@ -96,8 +96,12 @@ def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -
         file.write(orjson.dumps(events[0]["data"], option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
-    """How the attempt ended, from the process's end, the agent's files, and git."""
+def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool = False) -> Ending:
+    """How the attempt ended, from the process's end, the agent's files, git, and with ``ask_forge`` its pull request.
+
+    A forge that does not answer holds the attempt's slot for FORGE_TIMEOUT_SECONDS: for a runner that is alright, not
+    for whoever reconciles and has others to look after.
+    """
     from kugetsu.agents import protocol as agents
     from kugetsu.redaction import redact
 
@@ -115,6 +119,8 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended) -> Ending:
     secrets = _secrets(ws, attempt)
     session = ws.state().sessions.get(attempt.session)
     evidence = evidence_of(session)
+    if ask_forge:
+        evidence |= _of_forge(ws, session)
     ending = Ending(
         how,
         verdict,
@@ -228,6 +234,15 @@ def evidence_of(session: Session | None) -> dict[str, Any]:
     return seen.as_data()
 
 
+def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
+    """What the issue's forge shows: the pull request and the number of comments; {} where it may not be asked."""
+    if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
+        return {}
+    from kugetsu.runtime import pulls
+
+    return pulls.evidence(ws, session)
+
+
 def keep_work(session: Session | None, name: str) -> str | None:
     """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch; its name, None for nothing."""
     from kugetsu.runtime.git import rescue
@@ -252,6 +267,9 @@ def _summary(evidence: dict[str, Any]) -> str:
         parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")
     if commits:
         parts.append("pushed" if evidence.get("pushed") else "not pushed")
+    pull = evidence.get("pull")
+    if pull:
+        parts.append(f"pull request #{pull['number']} {pull['state']}")
     return ", ".join(parts)
 
 

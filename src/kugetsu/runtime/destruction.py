@@ -12,33 +12,76 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.state import Session
+    from kugetsu.runtime.git.removal import Care
     from kugetsu.runtime.git.repositories import Repository
+    from kugetsu.runtime.pulls import Seen
     from kugetsu.runtime.workspace import Workspace
 
 
-def destroy(ws: Workspace, key: str, *, force: bool, reason: str = "destroy") -> dict[str, Any]:
+def destroy(
+    ws: Workspace,
+    key: str,
+    *,
+    force: bool,
+    reason: str = "destroy",
+    strict: bool = False,
+    seen: Seen | None = None,
+) -> dict[str, Any]:
     """Destroy the session ``key``; returns its `session.destroyed` event.
 
-    Without ``force`` refused (Conflict, each reason named) while an agent works in it, tasks wait for it, the worktree
-    holds uncommitted work, or commits are in no other place. With ``force`` the work is put on a rescue branch first.
+    Without ``force`` refused (Conflict, each reason named) while an agent works in it, tasks wait for it, its pull
+    request is open (or nobody can say), the worktree holds uncommitted work, or commits are in no other place. With
+    ``force`` the work is put on a rescue branch first. ``strict`` looks more closely (`removal.Care`); ``seen`` is how
+    its pull request stood when the caller asked about it, else it is asked here.
     """
     from kugetsu.runtime.git import repositories
 
-    # One after the other: the worktree that a second one would remove may be that of the issue's next session.
-    with repositories.locked(ws.paths, "destroy " + key):
-        return _destroy(ws, key, force, reason)
-
-
-def _destroy(ws: Workspace, key: str, force: bool, reason: str) -> dict[str, Any]:
     session = decide.find_session(ws.state(), key)
+    if session.kind == "issue" and not force and session.attempt is None:
+        seen = seen or _ask(ws, session)
+        if seen is not None:
+            _require_not_open(key, seen)
+    # One after the other: the worktree that a second one would remove may be that of the issue's next session.
+    # The forge was asked before: no request is made while a lock is held.
+    with repositories.locked(ws.paths, "destroy " + key):
+        return _destroy(ws, key, force, reason, strict, seen)
+
+
+def _ask(ws: Workspace, session: Session) -> Seen | None:
+    if not ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
+        return None
+    from kugetsu.runtime import pulls
+    from kugetsu.runtime.forges import Forges
+
+    return pulls.look(ws, session, Forges(ws))
+
+
+def _require_not_open(key: str, seen: Seen) -> None:
+    over = f"or end the session all the same: kugetsu destroy --force {key}"
+    if seen.state == "open":
+        raise Conflict(f"the pull request of {key} is open: {seen.url}", hint=f"merge or close it, {over}")
+    if seen.may_be_open:
+        what = f"has a pull request, {seen.url}, which may be open" if seen.url else "may have an open pull request"
+        raise Conflict(f"{key} {what}: {seen.why}", hint=f"{seen.hint + '; ' if seen.hint else ''}{over}")
+
+
+def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, seen: Seen | None) -> dict[str, Any]:
+    from kugetsu.runtime.git.removal import Care
+
+    session = decide.find_session(ws.state(), key)
+    care = Care(
+        kept=seen.merged_head if seen is not None else (), strict=strict, resumed=bool(session.destroying) and not force
+    )
     if session.kind == "issue" and not force:
-        _require_kept_elsewhere(ws, session)
+        if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
+            raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
+        _require_kept_elsewhere(ws, session, care)
     if session.state == "working" or session.attempt is not None:
         decide.destroying(ws.state(), key, force, reason)
     ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
     kept: list[str] = []
     try:
-        rescue = _remove_worktree(ws, session, kept, force) if session.kind == "issue" else None
+        rescue = _remove_worktree(ws, session, kept, force, care) if session.kind == "issue" else None
         _delete_agent_session(ws, session, kept)
     except (KugetsuError, OSError) as problem:
         # The intent closes the issue's gate: without an outcome nothing would start on the issue any more.
@@ -54,23 +97,22 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str) -> dict[str, Any
     return ws.log.transact(lambda state: decide.destroyed(state, key, outcome))[-1]
 
 
-def _require_kept_elsewhere(ws: Workspace, session: Session) -> None:
-    from kugetsu.runtime.git import worktrees
-
-    if session.pr is not None and ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
-        # Whether it is open is the forge's to say; not knowing is treated as open.
-        raise Conflict(
-            f"{session.key} has a pull request, {session.pr}, which may be open",
-            hint=f"kugetsu destroy --force {session.key}",
-        )
-    if session.worktree is None or not os.path.isdir(session.worktree):
-        return
-    reasons = worktrees.why_keep(session.worktree, session.branch or "", _repository(ws, session))
+def _require_kept_elsewhere(ws: Workspace, session: Session, care: Care) -> None:
+    reasons = why_keep(ws, session, care)
     if reasons:
         raise Conflict(
             f"the worktree of {session.key} is kept, it has {'; '.join(reasons)}",
             hint=f"commit and push in {session.worktree}, or: kugetsu destroy --force {session.key}",
         )
+
+
+def why_keep(ws: Workspace, session: Session, care: Care) -> list[str]:
+    """The reasons that lie in its worktree against ending an issue's session (`removal.why_keep`)."""
+    from kugetsu.runtime.git import removal
+
+    if session.worktree is None or not os.path.isdir(session.worktree):
+        return []
+    return removal.why_keep(session.worktree, session.branch or "", _repository(ws, session), care)
 
 
 def _repository(ws: Workspace, session: Session) -> Repository:
@@ -81,8 +123,8 @@ def _repository(ws: Workspace, session: Session) -> Repository:
     return repositories.at_path(session.repository, session.source, ws.config.servers())
 
 
-def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bool) -> str | None:
-    from kugetsu.runtime.git import rescue, worktrees
+def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bool, care: Care) -> str | None:
+    from kugetsu.runtime.git import removal, rescue
 
     if session.worktree is None or not os.path.isdir(session.worktree):
         return None
@@ -94,7 +136,7 @@ def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bo
             f"the worktree of {session.key} is kept: {saved.branch} could not take in {', '.join(saved.left_out[:5])}",
             hint=f"move that away by hand from {session.worktree}, then: kugetsu destroy --force {session.key}",
         )
-    worktrees.remove(_repository(ws, session), session.worktree, branch, ws.paths, force=force)
+    removal.remove(_repository(ws, session), session.worktree, branch, ws.paths, force=force, care=care)
     if branch:
         kept.append(f"branch {branch}")
     return saved.branch if saved is not None else None

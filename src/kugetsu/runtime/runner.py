@@ -127,6 +127,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
         preparation.prepare_pm(ws, agent)
     else:
         preparation.prepare_issue(ws, agent, session, task, attempt_id)
+    issue_text = _read_issue(ws, attempt_id)
     attempt, task, session = _records(ws, attempt_id)
     if attempt.stop is not None:
         raise StoppedError
@@ -135,7 +136,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
         raise Conflict(f"the session {session.key} is not ready", hint=f"kugetsu history {session.key}")
     prompt = os.path.join(folder, "prompt.md")
     with open(prompt, "w", encoding="utf-8") as file:
-        file.write(prompting.compose(ws, task, session, _message(ws, task)))
+        file.write(prompting.compose(ws, task, session, _message(ws, task), issue_text))
     launch = agent.launch(
         Turn(
             session=agent_session,
@@ -176,6 +177,16 @@ def _records(ws: Workspace, attempt_id: str) -> tuple[Attempt, Task, Session]:
     state = ws.state()
     attempt = decide.find_attempt(state, attempt_id)
     return attempt, state.tasks[attempt.task], state.sessions[attempt.session]
+
+
+def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
+    """What the forge says of the attempt's issue; None where it is not asked. Takes FORGE_TIMEOUT_SECONDS at most."""
+    attempt, _, session = _records(ws, attempt_id)
+    if session.kind != "issue" or session.key.startswith("local/") or ws.config.text("KUGETSU_FORGE") == "off":
+        return None  # and nothing of what asks is loaded
+    from kugetsu.runtime import briefing
+
+    return briefing.before_run(ws, session, attempt)
 
 
 def _message(ws: Workspace, task: Task) -> str:

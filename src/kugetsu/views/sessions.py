@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         base_branch: str | None
         base_commit: str | None
         pr: str | None
+        pr_state: str | None
         reason: str | None
         created_at: str
         changed_at: str
@@ -63,6 +64,7 @@ def _data(session: Session, state: State, alive: Callable[[Attempt], bool]) -> S
         "base_branch": session.base_branch,
         "base_commit": session.base_commit,
         "pr": session.pr,
+        "pr_state": session.pr_state,
         "reason": session.reason,
         "created_at": session.created_at,
         "changed_at": session.changed_at,
@@ -111,9 +113,19 @@ def _row(session: SessionData, screen: Screen, now: str) -> list[str]:
         line(session["branch"] or "-"),
         _work(session),
         times.duration(times.since(session["changed_at"], now)),
-        line(session["pr"] or "-"),
+        _pull(session),
         line(session["worktree"] or "-"),
     ]
+
+
+def _pull(session: SessionData) -> str:
+    """How the pull request stood, and its URL; only the URL's end is lost on a narrow screen."""
+    if session["pr"] is None:
+        return "-"
+    url = line(session["pr"])
+    number = url.rstrip("/").rpartition("/")[2]
+    state = session["pr_state"] or ""
+    return f"#{number} {state}".rstrip() + f"  {url}" if number.isdigit() else url
 
 
 def _work(session: SessionData) -> str:

@@ -106,9 +106,10 @@ def _lifted(data: Data) -> str:
 
 
 def _read(data: Data) -> str:
-    if data["problem"]:
+    if data["state"] is None:
         return f"not read: {data['problem']}"
-    return f"{data['state']}, {times.counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
+    said = f"{data['state']}, {times.counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
+    return f"{said}; not read in whole: {data['problem']}" if data["problem"] else said
 
 
 def _retried(data: Data) -> str:
@@ -140,6 +141,9 @@ def _ended(data: Data) -> str:
     if evidence.get("commits") and "commit" not in data["reason"]:
         pushed = {True: ", pushed", False: ", not pushed"}.get(evidence.get("pushed"), "")
         said.append(times.counted(evidence["commits"], "commit") + pushed)
+    pull = evidence.get("pull")
+    if pull and "pull request" not in data["reason"]:
+        said.append(f"pull request #{pull['number']} {pull['state']}")
     if evidence.get("dirty"):
         said.append(f"{times.counted(evidence['dirty'], 'file')} not committed")
     if data["tokens"]:
@@ -192,6 +196,12 @@ def _imported(data: Data) -> str:
     return f"{data['kind']} of the bash tool, {data['source']}{became}{why}"
 
 
+def _pruned(data: Data) -> str:
+    paths = data["paths"]
+    which = paths[0] if len(paths) == 1 else times.counted(len(paths), "path")
+    return f"{data['what']} {which}: {data['reason']}"
+
+
 _TELL: dict[str, Callable[[Data], str]] = {
     "log.created": lambda data: f"log {data['log_id'][:12]}, kugetsu {data['kugetsu']}",
     "log.repaired": lambda data: f"cut {data['bytes']} bytes of an unfinished write, kept in {data['kept']}",
@@ -229,6 +239,8 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "attempt.lost": _ended,
     "orphans.ended": _orphans,
     "record.imported": _imported,
+    "files.pruning": _pruned,
+    "files.pruned": _pruned,
     "daemon.started": lambda data: f"pid {data['identity'].get('pid', '?')}",
     "daemon.draining": lambda data: data["reason"],
     "daemon.stopped": lambda data: data["reason"],

@@ -32,6 +32,7 @@ def ended(session: Session, succeeded: bool, tokens: int, cost: float, evidence:
     session.commits = evidence.get("commits", session.commits)
     session.dirty = evidence.get("dirty", session.dirty)
     session.pushed = evidence.get("pushed", session.pushed)
+    session.pr_state = (evidence.get("pull") or {}).get("state", session.pr_state)
     head, comments = evidence.get("head"), evidence.get("comments")
     if head is None and comments is None:
         return

@@ -121,4 +121,7 @@ def session_pr(state: State, event: Event) -> None:
     if session is None:
         state.violate(event["seq"], f"session.pr names the session {event['session']}, which is not there")
         return
-    session.pr = event["data"]["url"]
+    url = event["data"]["url"]
+    if url != session.pr and event["data"].get("source") != "branch":
+        session.pr_state = None  # how another one stood; that of a branch was told with the attempt's end
+    session.pr = url

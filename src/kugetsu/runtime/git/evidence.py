@@ -10,7 +10,7 @@ import os
 from kugetsu.errors import KugetsuError
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import ask, failure, git
-from kugetsu.runtime.git.worktrees import operation
+from kugetsu.runtime.git.removal import operation
 
 NAMES = 5
 """How many names of changed files are kept: enough to recognise the work."""

@@ -13,7 +13,8 @@ import os
 from kugetsu.errors import BadInput, GitFailed
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import ask, failure, git
-from kugetsu.runtime.git.worktrees import RESCUE, commits_only_here
+from kugetsu.runtime.git.removal import commits_only_here
+from kugetsu.runtime.git.worktrees import RESCUE
 
 TIMEOUT = 600.0
 """Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""

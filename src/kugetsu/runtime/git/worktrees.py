@@ -1,4 +1,4 @@
-"""One git worktree per issue: made from the base branch, kept whatever its state, removed only when nothing is lost.
+"""One git worktree per issue: made from the base branch, kept whatever its state (`removal` ends one).
 
 A fresh worktree costs three git processes: one fetch, one look at the refs, one `git worktree add`. The fetch is never
 skipped, so that work starts from what the server has now; when it fails the worktree starts from what is known here,
@@ -103,84 +103,6 @@ def ensure(
         _fetch_base(worktree, base_branch, fetch_timeout)
         _make(worktree, admin)
         return worktree
-
-
-def why_keep(path: str, branch: str, repository: Repository) -> list[str]:
-    """The reasons against removing a worktree, each a sentence's end; empty when nothing would be lost.
-
-    Commits count as kept when another ref than the issue's own branch reaches them: a remote's branch, a rescue
-    branch, a tag, another local branch.
-    """
-    if not os.path.isdir(path):
-        return []
-    reasons: list[str] = []
-    status = git(["status", "--porcelain", "-z", "--untracked-files=normal"], path)
-    changed = [entry for entry in status.split("\0") if entry]
-    if changed:
-        names = ", ".join(entry[3:] for entry in changed[:3])
-        more = ", …" if len(changed) > 3 else ""
-        reasons.append(f"{_counted(len(changed), 'uncommitted change')} ({names}{more})")
-    ahead = commits_only_here(path, branch)
-    if ahead:
-        reasons.append(f"{_counted(ahead, 'commit')} that no other branch has")
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
-    doing = operation(admin) if admin is not None else None
-    if doing is not None:
-        reasons.append(f"a {doing} in progress")
-    if admin is not None and os.path.exists(admin + "/locked"):
-        reasons.append("a lock of git worktree lock")
-    return reasons
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def commits_only_here(path: str, *branches: str) -> int:
-    """How many commits of the worktree's HEAD no other ref reaches than these branches; 0 before the first commit."""
-    others = [*(f"--exclude={branch}" for branch in branches), "--branches", "--remotes", "--tags"]
-    answer = ask(["rev-list", "--count", "HEAD", "--not", *others], path)
-    if answer.code != 0:
-        if ask(["rev-parse", "-q", "--verify", "HEAD"], path).code != 0:
-            return 0
-        raise failure(["rev-list"], answer)
-    return int(answer.out)
-
-
-def operation(git_dir: str) -> str | None:
-    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
-    for name, what in (
-        ("rebase-merge", "rebase"),
-        ("rebase-apply", "rebase"),
-        ("MERGE_HEAD", "merge"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-        ("BISECT_LOG", "bisect"),
-    ):
-        if os.path.exists(f"{git_dir}/{name}"):
-            return what
-    return None
-
-
-def remove(repository: Repository, path: str, branch: str, paths: Paths, *, force: bool = False) -> bool:
-    """Removes a worktree (its branch stays); False when it was not there.
-
-    Raises Conflict with every reason against it. `force` overrides them: the caller has moved the work to a rescue
-    branch before (`rescue.rescue`).
-    """
-    with locked(paths, repository.common_dir):
-        if not os.path.lexists(path):
-            return False
-        reasons = [] if force else why_keep(path, branch, repository)
-        if reasons:
-            raise Conflict(
-                f"the worktree {path} is kept: it has {'; '.join(reasons)}",
-                "commit and push, or use --force, which moves the work to a rescue branch first",
-            )
-        # Twice: also a worktree that git holds locked.
-        options = ["--force", "--force"] if force else []
-        git(["worktree", "remove", *options, path], repository.path, timeout=ADD_TIMEOUT)
-        return True
 
 
 def _is_whole(repository: Repository, path: str) -> bool:

@@ -1,0 +1,169 @@
+"""Which forges may be asked, and asking them: bounded in time, and never in anybody's way.
+
+A forge is asked only when the user told kugetsu of it: its host stands in GIT_SERVERS, or an env file has a token for
+it. So a stranger's host that a reference names is never contacted, and a machine without internet never waits.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from kugetsu.errors import KugetsuError
+from kugetsu.forge.failures import ForgeFailure, ForgeUnreachable, NoForge
+from kugetsu.servers import LOCAL, canonical_host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kugetsu.forge.http import Limits
+    from kugetsu.forge.protocol import Forge
+    from kugetsu.runtime.workspace import Workspace
+
+T = TypeVar("T")
+
+#: Seconds that a connection may take, and a rate limit that is waited out: see `forge.http.Limits`.
+CONNECT_SECONDS = 5.0
+PATIENCE_SECONDS = 3.0
+#: Characters of a failure that an event or a prompt keeps.
+PROBLEM_LENGTH = 300
+
+
+def forge_for(ws: Workspace, host: str) -> Forge | None:
+    """The forge of a host, ready to be asked; None when it may not be asked (`why_none` says why).
+
+    Raises BadInput for an env file or a token in it that cannot be used.
+    """
+    return _choose(ws, host)[0]
+
+
+def why_none(ws: Workspace, host: str) -> str | None:
+    """Why a host's forge is not asked, as a sentence's end; None when it may be asked. Raises as `forge_for` does."""
+    return _choose(ws, host)[1]
+
+
+def limits(ws: Workspace) -> Limits:
+    """FORGE_TIMEOUT_SECONDS as the bounds of one call."""
+    from kugetsu.forge.http import Limits
+
+    seconds = ws.config.number("FORGE_TIMEOUT_SECONDS")
+    return Limits(
+        connect=min(CONNECT_SECONDS, seconds), read=seconds, deadline=seconds, patience=min(PATIENCE_SECONDS, seconds)
+    )
+
+
+def one_line(problem: BaseException) -> str:
+    """A failure as an event keeps it: one line, without secrets, of bounded length."""
+    from kugetsu.redaction import redact
+
+    text = problem.message if isinstance(problem, KugetsuError) else f"{type(problem).__name__}: {problem}"
+    return redact(" ".join(text.split()), limit=PROBLEM_LENGTH)
+
+
+class Forges:
+    """The forges that one command or one phase of a runner asks: each made once, and after no answer not asked again.
+
+    Everything that is asked of one `Forges` within one `ask` takes at most FORGE_TIMEOUT_SECONDS, name look-ups and
+    slow answers included; a dead server costs that once.
+    """
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._known: dict[str, tuple[Forge | None, str | None]] = {}
+        self._dead: dict[str, ForgeFailure] = {}
+
+    def of(self, host: str) -> Forge | None:
+        """As `forge_for`."""
+        return self._look_up(host)[0]
+
+    def why_none(self, host: str) -> str | None:
+        """As the function `why_none`."""
+        return self._look_up(host)[1]
+
+    def ask(self, host: str, question: Callable[[Forge], T]) -> T:
+        """What a question gives that is put to the host's forge. Raises ForgeFailure or BadInput: also NoForge when it
+        may not be asked, and ForgeUnreachable when there is no answer in time."""
+        forge, why = self._look_up(host)
+        if forge is None:
+            raise NoForge(f"{host} cannot be asked: {why}", how_to_let_it(self._ws, host))
+        if forge.host in self._dead:
+            raise self._dead[forge.host]
+        seconds = self._ws.config.number("FORGE_TIMEOUT_SECONDS")
+        try:
+            return within(seconds, forge.host, lambda: question(forge))
+        except ForgeFailure as failure:
+            if failure.passing:
+                self._dead[forge.host] = failure
+            raise
+
+    def _look_up(self, host: str) -> tuple[Forge | None, str | None]:
+        if host not in self._known:
+            self._known[host] = _choose(self._ws, host)
+        return self._known[host]
+
+
+def within(seconds: float, host: str, work: Callable[[], T]) -> T:
+    """What ``work`` gives, or its exception; ForgeUnreachable when it has not ended after so many seconds.
+
+    The client's own limits do not bound the look-up of a name, which can take the resolver minutes. So it is done in a
+    thread that nobody waits for any longer than that; the process's end or exec ends it.
+    """
+    import threading
+
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as problem:  # noqa: BLE001  it is raised below, in the thread that wants the answer
+            failed.append(problem)
+
+    thread = threading.Thread(target=run, daemon=True, name=f"forge {host}")
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise ForgeUnreachable(f"{host} gave no whole answer within {seconds:g} s", "try again later")
+    return done[0]
+
+
+def how_to_let_it(ws: Workspace, host: str) -> str:
+    """The remedy for a host that may not be asked."""
+    host = canonical_host(host, ws.config.servers())
+    if host == LOCAL:
+        return "name the issue by its server: host/owner/repo#14"
+    if ws.config.text("KUGETSU_FORGE") == "off":
+        return "kugetsu config set KUGETSU_FORGE auto"
+    variable = "GITHUB_TOKEN" if _is_github(ws, host) else "GITEA_TOKEN"
+    return f"put {variable}=… into {ws.paths.env}/default.env, or: kugetsu server add {host} https://{host}"
+
+
+def _is_github(ws: Workspace, host: str) -> bool:
+    from kugetsu.forge.choice import GITHUB_HOST
+
+    return host == GITHUB_HOST or ws.config.mapping("FORGE_KINDS").get(host) == "github"
+
+
+def _choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
+    servers = ws.config.servers()
+    host = canonical_host(host, servers)
+    if host == LOCAL:
+        return None, "the repository is a folder of this machine"
+    if ws.config.text("KUGETSU_FORGE") == "off":
+        return None, "forges are not asked (setting KUGETSU_FORGE)"
+    from kugetsu.forge.choice import forge_of
+    from kugetsu.runtime.environments import values
+
+    forge = forge_of(
+        host,
+        servers,
+        ws.config.mapping("FORGE_KINDS"),
+        values(ws.paths, "forge"),
+        default_host=ws.config.default_host(),
+        limits=limits(ws),
+    )
+    if forge.authenticated or host in {canonical_host(name, servers) for name in servers}:
+        return forge, None
+    return None, "it is not in GIT_SERVERS, and no env file has a token for it"

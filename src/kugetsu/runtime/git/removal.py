@@ -1,0 +1,156 @@
+"""What stands against removing a worktree, and its removal: every doubt keeps it.
+
+What only a reflog reaches counts as thrown away by whoever did so, as git sees it; everything else that would go with
+the folder is asked for: uncommitted files, commits that no other place has, operations in the middle.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import Conflict
+from kugetsu.runtime.git import belongings, checkouts, unfinished
+from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.repositories import Repository, locked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kugetsu.paths import Paths
+
+REMOVE_TIMEOUT = 600.0
+"""Seconds for removing a worktree: large ones on slow disks take minutes."""
+
+
+class Care:
+    """How a worktree is looked at before it goes, and what is known of it from elsewhere.
+
+    ``kept`` are commits that are safe elsewhere though no ref here says so: the head of a merged pull request, which a
+    squash left out of the base branch's history. ``strict`` also asks for what git's status leaves out (`belongings`):
+    for removals that nobody asked for one by one. ``resumed``: a removal was interrupted, so that files which are
+    missing are no changes; what is there still counts.
+    """
+
+    __slots__ = ("kept", "resumed", "strict")
+
+    def __init__(self, *, kept: Sequence[str] = (), strict: bool = False, resumed: bool = False) -> None:
+        self.kept = kept
+        self.strict = strict
+        self.resumed = resumed
+
+
+def why_keep(path: str, branch: str, repository: Repository, care: Care | None = None) -> list[str]:
+    """The reasons against removing a worktree, each a sentence's end; empty when nothing would be lost.
+
+    Commits count as kept when another ref than the issue's own branch reaches them: a remote's branch, a rescue
+    branch, a tag, another local branch.
+    """
+    if not os.path.isdir(path):
+        return []
+    care = care or Care()
+    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    if care.resumed:
+        _reattach(admin, path)
+    if checkouts.git_dir_of(path) is None:
+        return ["files, and is no git worktree (any more)"] if os.listdir(path) else []
+    reasons = _changes(path, care)
+    others = [branch] if branch else []
+    ahead = commits_only_here(path, *others, kept=care.kept, tips=belongings.own_refs(path) if care.strict else ())
+    if ahead:
+        reasons.append(f"{_counted(ahead, 'commit')} that no other branch has")
+    doing = operation(admin) if admin is not None else None
+    if doing is not None:
+        reasons.append(f"a {doing} in progress")
+    if admin is not None and os.path.exists(admin + "/locked"):
+        reasons.append("a lock of git worktree lock")
+    if care.strict:
+        reasons += belongings.why_keep(path, admin)
+    return reasons
+
+
+def commits_only_here(path: str, *branches: str, kept: Sequence[str] = (), tips: Sequence[str] = ()) -> int:
+    """How many commits of the worktree's HEAD no other ref reaches than these branches; 0 before the first commit.
+
+    Commits that ``kept`` reaches do not count either; ``tips`` are further commits to start from.
+    """
+    others = [*(f"--exclude={branch}" for branch in branches), "--branches", "--remotes", "--tags"]
+    safe = [commit for commit in kept if ask(["cat-file", "-e", f"{commit}^{{commit}}"], path).code == 0]
+    answer = ask(["rev-list", "--count", "HEAD", *tips, "--not", *safe, *others], path)
+    if answer.code != 0:
+        if ask(["rev-parse", "-q", "--verify", "HEAD"], path).code != 0:
+            return 0
+        raise failure(["rev-list"], answer)
+    return int(answer.out)
+
+
+def operation(git_dir: str) -> str | None:
+    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
+    for name, what in (
+        ("rebase-merge", "rebase"),
+        ("rebase-apply", "rebase"),
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("BISECT_LOG", "bisect"),
+        ("sequencer", "cherry-pick or revert"),
+    ):
+        if os.path.exists(f"{git_dir}/{name}"):
+            return what
+    return None
+
+
+def remove(
+    repository: Repository, path: str, branch: str, paths: Paths, *, force: bool = False, care: Care | None = None
+) -> bool:
+    """Removes a worktree (its branch stays); False when it was not there.
+
+    Raises Conflict with every reason against it. `force` overrides them: the caller has moved the work to a rescue
+    branch before (`rescue.rescue`).
+    """
+    with locked(paths, repository.common_dir):
+        return remove_locked(repository, path, branch, force=force, care=care)
+
+
+def remove_locked(
+    repository: Repository, path: str, branch: str, *, force: bool = False, care: Care | None = None
+) -> bool:
+    """`remove`, for a caller that holds the lock of the repository (`repositories.locked`)."""
+    if not os.path.lexists(path):
+        return False
+    reasons = [] if force else why_keep(path, branch, repository, care)
+    if reasons:
+        raise Conflict(
+            f"the worktree {path} is kept: it has {'; '.join(reasons)}",
+            "commit and push, or use --force, which moves the work to a rescue branch first",
+        )
+    # Twice: also a worktree that git holds locked. Once: one whose files are missing in part.
+    options = ["--force", "--force"] if force else ["--force"] if care is not None and care.resumed else []
+    git(["worktree", "remove", *options, path], repository.path, timeout=REMOVE_TIMEOUT)
+    return True
+
+
+def _changes(path: str, care: Care) -> list[str]:
+    # Neither a monitor nor a cache is asked what changed: they may be wrong, and this is looked at once.
+    exact = ["-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false"]
+    options = ["--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none"]
+    status = git([*exact, "status", *options], path)
+    changed = [entry for entry in status.split("\0") if entry]
+    if care.resumed:
+        changed = [entry for entry in changed if entry[:2] != " D"]
+    if not changed:
+        return []
+    names = ", ".join(entry[3:] for entry in changed[:3])
+    more = ", …" if len(changed) > 3 else ""
+    return [f"{_counted(len(changed), 'uncommitted change')} ({names}{more})"]
+
+
+def _reattach(admin: str | None, path: str) -> None:
+    """Put back the pointer to git's record: a removal that was killed may have taken it before the other files."""
+    if admin is not None and not os.path.lexists(path + "/.git"):
+        with open(path + "/.git", "x", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"gitdir: {admin}\n")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,204 @@
+"""Pull requests of sessions: which one, and how it stands. What is not known counts as open."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.forge.choice import parse_pull_url
+from kugetsu.forge.failures import ForgeFailure
+from kugetsu.refs import parse_ref
+from kugetsu.runtime.forges import Forges, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import Session
+    from kugetsu.forge.protocol import Comment, Forge, PullRequest
+    from kugetsu.refs import IssueRef
+    from kugetsu.runtime.workspace import Workspace
+
+MARK = "<!-- kugetsu:"
+"""What a comment holds that kugetsu itself posted: it is neither read to agents nor counted as progress."""
+FORKS = 2
+"""Other owners' repositories of the same name, among a clone's remotes, whose branches are looked at."""
+
+
+class Seen:
+    """How a pull request stood when it was asked about.
+
+    ``state`` is open, closed or merged; unknown with ``why`` and the ``hint`` that helps; or none, when there is none
+    (``url`` is None then).
+    """
+
+    __slots__ = ("hint", "pull", "state", "url", "why")
+
+    def __init__(self, url: str | None, pull: PullRequest | None, problem: KugetsuError | None = None) -> None:
+        self.url = url
+        self.pull = pull
+        self.state = pull.state if pull is not None else "unknown" if problem is not None else "none"
+        self.why = one_line(problem) if problem is not None else None
+        self.hint = problem.hint if problem is not None else None
+
+    @property
+    def name(self) -> str:
+        """How a sentence calls it: `pull request #15`, else its URL."""
+        return f"pull request #{self.pull.number}" if self.pull is not None else f"pull request {self.url}"
+
+    @property
+    def may_be_open(self) -> bool:
+        """Whether it is open, or nobody can say."""
+        return self.state in ("open", "unknown")
+
+    @property
+    def merged_head(self) -> list[str]:
+        """The commit at the head of a merged one: what it reaches is in the base branch, maybe squashed."""
+        return [self.pull.head_sha] if self.pull is not None and self.state == "merged" and self.pull.head_sha else []
+
+
+def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
+    """How the session's pull request stands: the one that it is tied to, else one from its branch.
+
+    An unpushed branch has none, so nobody is asked; nor where there is no forge to ask and nobody named one.
+    """
+    ref = parse_ref(session.key)
+    if session.pr is not None:
+        return _look_at(ws, session.pr, forges)
+    try:
+        if forges.of(ref.host) is None or not is_pushed(session):
+            return Seen(None, None)
+        branch = session.branch or ""
+        pull = forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, session.source))
+    except (ForgeFailure, BadInput) as problem:
+        return Seen(None, None, problem)
+    return Seen(pull.url if pull is not None else None, pull)
+
+
+def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
+    try:
+        host, owner, repo, number = parse_pull_url(url, ws.config.servers())
+        return Seen(url, forges.ask(host, lambda forge: forge.pull(owner, repo, number)))
+    except (ForgeFailure, BadInput) as problem:
+        return Seen(url, None, problem)
+
+
+def is_pushed(session: Session) -> bool:
+    """Whether a remote has the session's branch, as far as its repository knows; True when that cannot be looked at."""
+    from kugetsu.runtime.git.command import ask
+
+    if not session.branch or session.source is None:
+        return False
+    if not os.path.isdir(session.source):
+        return True
+    answer = ask(["for-each-ref", "--count=1", f"refs/remotes/*/{session.branch}"], session.source)
+    return answer.code != 0 or bool(answer.out.strip())
+
+
+def of_branch(ws: Workspace, forges: Forges, repository: str, branch: str, source: str | None) -> PullRequest | None:
+    """The pull request that matters most of a branch: an open one, else the newest. Raises ForgeFailure, BadInput."""
+    ref = parse_ref(f"{repository}#1")
+    return forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, source))
+
+
+def _of_branch(ws: Workspace, forge: Forge, ref: IssueRef, branch: str, source: str | None) -> PullRequest | None:
+    found = list(forge.pulls_of_branch(ref.owner, ref.repo, branch))
+    if not found:
+        for owner in _fork_owners(ws, ref, source):
+            found += forge.pulls_of_branch(ref.owner, ref.repo, branch, head_owner=owner)
+    return min(found, key=lambda pull: (pull.state != "open", -pull.number), default=None)
+
+
+def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
+    """Whose forks the clone has as remotes: a branch may have been pushed there."""
+    from kugetsu.runtime.git import checkouts
+
+    checkout = checkouts.find(source) if source is not None and os.path.isdir(source) else None
+    if checkout is None:
+        return []
+    named = checkouts.repositories(checkout, ws.config.servers(), own=ws.paths.repositories)
+    parts = [name.split("/") for _, name in named]
+    return [owner for host, owner, _ in parts if host == ref.host and owner != ref.owner][:FORKS]
+
+
+# --- after a run ------------------------------------------------------------------------------------------------------
+
+
+def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
+    """What the forge shows after a run: ``pull``, ``comments`` (`foreign`), or ``forge_problem``; {} where nobody asks.
+
+    Never raises for what a forge does, and takes at most FORGE_TIMEOUT_SECONDS: the attempt's end waits for it.
+    """
+    if session is None or session.kind != "issue":
+        return {}
+    found: dict[str, Any] = {}
+    ref = parse_ref(session.key)
+    try:
+        forges = Forges(ws)
+        if forges.of(ref.host) is None:
+            return {}
+        forges.ask(ref.host, lambda forge: _collect(ws, forge, ref, session, found))
+    except (ForgeFailure, BadInput) as problem:
+        return {**found, "forge_problem": one_line(problem)}
+    except Exception as problem:  # noqa: BLE001  an attempt that has ended must be recorded, whatever a server sends
+        return {**found, "forge_problem": one_line(problem)}
+    return found
+
+
+def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found: dict[str, Any]) -> None:
+    pull, place = _current(ws, forge, ref, session)
+    if pull is not None:
+        told = found["pull"] = {
+            "url": session.pr if session.pr is not None and same(ws, session.pr, pull.url) else pull.url,
+            "number": pull.number,
+            "state": pull.state,
+            "mergeable": pull.mergeable,
+            "checks": None,
+        }
+        if pull.state == "open" and pull.head_sha:
+            told["checks"] = forge.checks(*place, pull.head_sha).state
+    comments = len(foreign(forge.issue(ref.owner, ref.repo, ref.number).comments))
+    if pull is not None and not (place == (ref.owner, ref.repo) and pull.number == ref.number):
+        comments += len(foreign(forge.issue(*place, pull.number).comments))
+    found["comments"] = comments
+
+
+def _current(
+    ws: Workspace, forge: Forge, ref: IssueRef, session: Session
+) -> tuple[PullRequest | None, tuple[str, str]]:
+    """The session's pull request now, and its repository: the known one while it is open, else one of the branch."""
+    known, place = None, (ref.owner, ref.repo)
+    number = number_of(ws, session, ref)
+    if number is not None:
+        place, known = number[:2], forge.pull(*number)
+        if known.state == "open":
+            return known, place
+    newer = _of_branch(ws, forge, ref, session.branch, session.source) if session.branch else None
+    if newer is not None and (known is None or newer.state == "open"):
+        return newer, (ref.owner, ref.repo)
+    return known, place
+
+
+def number_of(ws: Workspace, session: Session, ref: IssueRef) -> tuple[str, str, int] | None:
+    """Owner, repository and number of the session's pull request, when it is known and of the issue's own forge."""
+    if session.pr is None:
+        return None
+    try:
+        host, owner, repo, number = parse_pull_url(session.pr, ws.config.servers())
+    except BadInput:
+        return None
+    return (owner, repo, number) if host == ref.host else None
+
+
+def same(ws: Workspace, one: str, other: str) -> bool:
+    """Whether two URLs are those of one pull request."""
+    servers = ws.config.servers()
+    try:
+        return parse_pull_url(one, servers) == parse_pull_url(other, servers)
+    except BadInput:
+        return one == other
+
+
+def foreign(comments: tuple[Comment, ...]) -> list[Comment]:
+    """The comments that kugetsu did not post."""
+    return [comment for comment in comments if MARK not in comment.body]
