@@ -426,30 +426,48 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture
-def tls_host(certificate: tuple[str, str]) -> Iterator[str]:
+def tls(certificate: tuple[str, str]) -> Iterator[ScriptedForge]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     forge = ScriptedForge()
-    forge.issue("acme/web", 1)
     forge.wrap(context)
+    forge.issue("acme/web", 1)
     with forge:
-        yield f"localhost:{forge.host.partition(':')[2]}"
+        yield forge
 
 
-def test_certificate_that_does_not_verify_ends_it(tls_host: str) -> None:
-    forge = forge_of(tls_host, {tls_host: f"https://{tls_host}"}, {}, {"GITEA_TOKEN": TOKEN})
-    error = failure_of(lambda: forge.issue("acme", "web", 1))
+def by_tls(server: ScriptedForge) -> Forge:
+    """A forge object that asks a server by https, under the name that is in its certificate."""
+    host = server.host.replace("127.0.0.1", "localhost")
+    return forge_of(host, {host: f"https://{host}"}, {}, {"GITEA_TOKEN": TOKEN})
+
+
+def test_certificate_that_does_not_verify_ends_it(tls: ScriptedForge) -> None:
+    error = failure_of(lambda: by_tls(tls).issue("acme", "web", 1))
     assert isinstance(error, ForgeUnreachable)
     assert "TLS" in error.message
     assert "SSL_CERT_FILE" in (error.hint or "")
+    assert tls.requests == []
 
 
 def test_certificate_authority_can_be_named(
-    tls_host: str, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    tls: ScriptedForge, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
-    forge = forge_of(tls_host, {tls_host: f"https://{tls_host}"}, {}, {"GITEA_TOKEN": TOKEN})
+    forge = by_tls(tls)
     assert forge.issue("acme", "web", 1).number == 1
+    forge.close()
+
+
+def test_redirect_from_https_to_http_is_not_followed(
+    tls: ScriptedForge, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+    forge = by_tls(tls)
+    place = f"http://{tls.host.replace('127.0.0.1', 'localhost')}/api/v1/repos/acme/web/issues/1"
+    tls.answer("GET", "/issues/1", status=302, headers={"Location": place})
+    assert "redirects to http://localhost" in failure_of(lambda: forge.issue("acme", "web", 1)).message
+    assert len(tls.requests) == 1
     forge.close()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from forge.asking import Asking
-from forge.scripted import ScriptedForge
+from forge.scripted import Request, ScriptedForge
 from kugetsu.forge.failures import ForgeOversized
 from kugetsu.forge.http import Limits
 from kugetsu.forge.protocol import Forge
 
 SHA = "a" * 40
+ASKED = Request("GET", "", {}, {}, None, 0)
 
 
 def test_pull_request_comes_with_all_its_parts(server: ScriptedForge, forge: Forge, kind: str) -> None:
@@ -64,6 +67,17 @@ def test_same_branch_of_a_strangers_fork_is_not_ours(server: ScriptedForge, forg
     assert forge.pulls_of_branch("acme", "web", "b") == ()
     (pull,) = forge.pulls_of_branch("acme", "web", "b", head_owner="mallory")
     assert (pull.number, pull.head_repository) == (3, "mallory/web")
+
+
+def test_github_that_does_not_filter_is_filtered(server: ScriptedForge, asking: Asking) -> None:
+    # GitHub ignores a `head` that it cannot read, and gives all pull requests.
+    for number, head in ((3, "mallory/web"), (4, "acme/web"), (5, None)):
+        server.pull("acme/web", number, branch="b", head_repository=head)
+    server.pull("acme/web", 6, branch="c")
+    github = asking("github")
+    unfiltered = [server.respond(replace(ASKED, path=f"/repos/acme/web/pulls/{n}"))[2] for n in (3, 4, 5, 6)]
+    server.answer("GET", "/pulls", body=unfiltered)
+    assert [pull.number for pull in github.pulls_of_branch("acme", "web", "b")] == [4]
 
 
 def test_owner_is_the_same_in_any_case(server: ScriptedForge, forge: Forge) -> None:

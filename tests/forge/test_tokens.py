@@ -6,17 +6,20 @@ import copy
 import pickle
 import sys
 from subprocess import run
+from urllib.parse import urlsplit
 
 import pytest
 
 from forge.asking import TOKEN
 from forge.scripted import ScriptedForge
 from kugetsu.errors import BadInput
+from kugetsu.forge.answers import Answer, redirected
 from kugetsu.forge.choice import forge_of, parse_pull_url
-from kugetsu.forge.credentials import credential_of, variable_of
-from kugetsu.forge.failures import ForgeNotFound, ForgeUnauthorised, NoForge
+from kugetsu.forge.credentials import Credential, credential_of, variable_of
+from kugetsu.forge.failures import ForgeBroken, ForgeNotFound, ForgeUnauthorised, NoForge
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
+from kugetsu.forge.http import Client
 
 BOTH = {"GITEA_TOKEN": TOKEN, "GITHUB_TOKEN": TOKEN}
 HOME = {"git.example.com": "https://git.example.com"}
@@ -43,6 +46,7 @@ def test_api_lies_where_the_server_does() -> None:
     assert api("git.example.com", {"git.example.com": "https://git.example.com/forge/"}).endswith("/forge/api/v1")
     assert api("home", {"home": "http://10.0.0.5:3000"}) == "Gitea http://10.0.0.5:3000/api/v1"
     assert api("ghe.example.com", {}, {"ghe.example.com": "github"}) == "GitHub https://ghe.example.com/api/v3"
+    assert api("work", {"work": "https://ghe.example.com"}, {"work": "github"}).startswith("GitHub https://ghe")
     assert api("codeberg.org", {}, {"codeberg.org": "forgejo"}) == "Gitea https://codeberg.org/api/v1"
 
 
@@ -115,6 +119,30 @@ def test_plain_http_gets_a_token_only_where_the_user_wrote_it() -> None:
     assert sent("git.example.com", environment, {}, base="http://git.example.com") == ""
     assert sent("localhost", environment, {}, default="localhost", base="http://localhost") == TOKEN
     assert sent("127.0.0.1.nip.io", environment, {}, default="127.0.0.1.nip.io", base="http://127.0.0.1.nip.io") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "followed"),
+    [
+        ("http://git.example.com/api/v1/x", "https://git.example.com/api/v1/x", True),
+        ("https://git.example.com/api/v1/x", "https://git.example.com:443/y", True),
+        ("https://git.example.com/api/v1/x", "http://git.example.com/y", False),
+        ("http://git.example.com:3000/x", "https://git.example.com/y", False),
+        ("https://git.example.com/x", "https://git.example.com.evil.org/y", False),
+        ("https://git.example.com/x", "https://git.example.com@evil.org/y", False),
+        ("https://git.example.com/x", "//evil.org/y", False),
+        ("https://git.example.com/x", "\\\\evil.org/y", True),  # a path, and sent as one
+    ],
+)
+def test_redirect_keeps_to_its_server(url: str, place: str, followed: bool) -> None:
+    credential = Credential("GITEA_TOKEN", TOKEN)
+    client = Client("https://git.example.com", host="git.example.com", credential=credential, scheme="x", headers={})
+    answer = Answer(302, {"location": place}, b"")
+    if followed:
+        assert urlsplit(redirected(answer, client, "GET", url)).hostname == "git.example.com"
+        return
+    with pytest.raises(ForgeBroken):
+        redirected(answer, client, "GET", url)
 
 
 def test_foreign_host_is_asked_without_a_token_and_says_why(server: ScriptedForge) -> None:

@@ -91,7 +91,8 @@ def message_of(answer: Answer, client: Client) -> str:
     if not isinstance(value, dict):
         return ""
     parts = [value.get("message") or value.get("detail") or value.get("title")]
-    for error in value.get("errors") or () if isinstance(value.get("errors"), list) else ():
+    errors = value.get("errors")
+    for error in errors if isinstance(errors, list) else ():
         parts.append(error if isinstance(error, str) else _github_error(error))
     return client.clean("; ".join(part for part in parts if isinstance(part, str) and part))
 

@@ -33,9 +33,9 @@ def forge_of(
 ) -> Forge:
     """The forge of a host, ready to be asked; nothing is sent yet.
 
-    github.com is GitHub, a host whose kind (in `kinds`, by host) is `github` is GitHub Enterprise, every other one is
-    Gitea or Forgejo. `servers` is GIT_SERVERS, `default_host` the default server: what stands in them is trusted with
-    GITEA_TOKEN. Tokens come from `environment` alone, which holds what env files set, not the process's environment.
+    github.com is GitHub, a host whose kind (in `kinds`, by host or by server's name) is `github` is GitHub Enterprise,
+    every other one is Gitea or Forgejo. `servers` is GIT_SERVERS, `default_host` the default server: what stands in
+    them is trusted with GITEA_TOKEN. Tokens come from `environment` alone: what env files set, not the process's own.
     Raises NoForge for `local`, BadInput for a kind that there is not.
     """
     host = canonical_host(host, servers)
@@ -44,7 +44,7 @@ def forge_of(
             "a repository that is a folder has no issues and pull requests to ask for",
             "name the issue by its server: host/owner/repo#14",
         )
-    kind = _kind(host, kinds)
+    kind = _kind(host, {canonical_host(name, servers): kind for name, kind in kinds.items()})
     base = _base(host, servers)
     credential = credential_of(
         host,

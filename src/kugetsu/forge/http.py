@@ -39,9 +39,9 @@ class Limits:
     """How long and how much. Times are seconds.
 
     `connect` and `read` bound one connection's set-up and one wait for data; `deadline` bounds a whole call with its
-    pages and repetitions, and is looked at between reads: one that is under way may add at most `read`. `patience`
-    is the longest rate limit that is waited out; `backoff` the pause before the first repetition, doubled for the
-    second; `answer` the bytes of one answer; `pages` the pages of one list.
+    pages and repetitions, and is looked at between reads: a read that is under way, and the look-up of a name (the
+    system bounds that), come on top. `patience` is the longest rate limit that is waited out; `backoff` the pause
+    before the first repetition, doubled for the second; `answer` the bytes of one answer; `pages` the pages of a list.
     """
 
     connect: float = 5.0

@@ -111,7 +111,7 @@ def open_first(pulls: list[PullRequest]) -> tuple[PullRequest, ...]:
 
 
 class Forge(Protocol):
-    """One git server's web side. Every method may raise a ForgeFailure, and none takes longer than its deadline.
+    """One git server's web side. Every method may raise a ForgeFailure, and ends by its deadline (see http.Limits).
 
     `host` is what references show; `access` says in a few words whether requests carry a token, and why not.
     """
