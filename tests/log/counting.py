@@ -19,16 +19,20 @@ class Counting:
         self.folded = 0
 
     def empty(self) -> dict[str, Any]:
-        return {"seq": 0, "sum": 0, "types": {}, "issues": {}}
+        return {"seq": 0, "sum": 0, "types": {}, "issues": {}, "latest": ""}
 
     def fold(self, state: dict[str, Any], event: dict[str, Any]) -> None:
         assert event["seq"] == state["seq"] + 1, "events are folded once each, in order"
         self.folded += 1
         state["seq"] = event["seq"]
         state["sum"] = (state["sum"] * 31 + event["seq"]) % 1_000_003
+        state["latest"] = max(state["latest"], event["at"])
         for group, value in (("types", event["type"]), ("issues", event.get("issue"))):
             if value is not None:
                 state[group][value] = state[group].get(value, 0) + 1
+
+    def latest(self, state: dict[str, Any]) -> str:
+        return str(state["latest"])
 
     def dump(self, state: dict[str, Any]) -> dict[str, Any]:
         return state

@@ -15,6 +15,7 @@ _PLAIN = (
     "log_id",
     "initialised",
     "last_destroyed",
+    "latest",
     "repositories",
     "limits",
     "notices_read",

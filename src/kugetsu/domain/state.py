@@ -160,6 +160,7 @@ class Session:
         "kind",
         "parks",
         "pr",
+        "pr_state",
         "pushed",
         "reason",
         "repository",
@@ -183,6 +184,8 @@ class Session:
         self.base_branch: str | None = None
         self.base_commit: str | None = None
         self.pr: str | None = None
+        #: open, closed or merged: how it stood after the latest attempt, when the forge said so.
+        self.pr_state: str | None = None
         self.attempt: str | None = None
         self.created_at = ""
         #: seq of the intent to destroy it that has no outcome yet; 0 when there is none.
@@ -228,6 +231,7 @@ class State:
         "finished",
         "initialised",
         "last_destroyed",
+        "latest",
         "limits",
         "log_id",
         "notices_read",
@@ -247,6 +251,8 @@ class State:
     def __init__(self) -> None:
         self.seq = 0
         self.at = ""
+        #: The latest time of all events: clocks go back, so that it may be later than `at`, the last one's.
+        self.latest = ""
         self.log_id: str | None = None
         self.initialised = 0
         self.tasks: dict[str, Task] = {}

@@ -32,9 +32,9 @@ class Checkpoint:
         self.size = size
 
 
-def read(directory: str, version: str) -> Checkpoint | None:
+def read(directory: str, version: str, name: str = NAME) -> Checkpoint | None:
     """The checkpoint that is there, when it is whole and of this version; whether it fits the log is not looked at."""
-    path = os.path.join(directory, NAME)
+    path = os.path.join(directory, name)
     content = read_sealed(path)
     if content is None or content.get("version") != version:
         return None
@@ -45,13 +45,13 @@ def read(directory: str, version: str) -> Checkpoint | None:
     return Checkpoint(cursor_in(content), content["state"], size)
 
 
-def load(directory: str, version: str) -> Checkpoint | None:
+def load(directory: str, version: str, name: str = NAME) -> Checkpoint | None:
     """The checkpoint, when it can be believed (see the module)."""
-    found = read(directory, version)
+    found = read(directory, version, name)
     return found if found is not None and fits(directory, found.cursor) else None
 
 
-def store(directory: str, version: str, cursor: Cursor, state: Any) -> int:
+def store(directory: str, version: str, cursor: Cursor, state: Any, name: str = NAME) -> int:
     """Write a checkpoint atomically: its size in bytes. Raises OSError when the folder cannot be written."""
     content = {
         "seq": cursor.seq,
@@ -62,7 +62,7 @@ def store(directory: str, version: str, cursor: Cursor, state: Any) -> int:
         "state": state,
     }
     data, _ = seal(GENESIS, orjson.dumps(content)[:-1])
-    path = os.path.join(directory, NAME)
+    path = os.path.join(directory, name)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb", opener=_private) as file:

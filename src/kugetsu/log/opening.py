@@ -24,6 +24,7 @@ class DomainProjection:
         self.VERSION = snapshot.VERSION
         self.empty: Callable[[], State] = empty
         self.fold: Callable[[State, dict[str, Any]], None] = fold
+        self.latest: Callable[[State], str] = lambda state: state.latest
         self.dump: Callable[[State], Any] = snapshot.dump
         self.load: Callable[[Any], State] = snapshot.load
 

@@ -21,6 +21,9 @@ class Projection(Protocol[S]):
     def fold(self, state: S, event: Event) -> None:
         """Apply an event, in place."""
 
+    def latest(self, state: S) -> str:
+        """The latest time of the events folded into it; empty when there are none."""
+
     def dump(self, state: S) -> Any:
         """The state as plain JSON values."""
 

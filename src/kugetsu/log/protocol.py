@@ -33,6 +33,12 @@ class EventLog(Protocol):
     def state(self) -> Any:
         """The fold of everything committed now. Takes no lock. The object is the log's own: never change it."""
 
+    def state_at(self, seq: int | None = None, at: str | None = None) -> Any:
+        """The state after event ``seq``, or before the first event that is later than ``at``: a state of its own.
+
+        Far from the head it costs much less than folding from the start. Raises LogDamaged.
+        """
+
     def transact(self, decide: Callable[[Any], Sequence[Draft]]) -> list[Event]:
         """Under the lock: fold the tail, call ``decide(state)``, append its drafts all or nothing, durably.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.log import checkpoint, index
+from kugetsu.log import checkpoint, index, milestones
 from kugetsu.log.segments import Cursor
 
 TYPE_CHECKING = False
@@ -36,8 +36,11 @@ def mark_start(directory: str, projection: Projection[Any]) -> None:
         return  # a folder that cannot be written is no error: the file only saves time
 
 
-def run(directory: str, projection: Projection[Any], cursor: Cursor, state: Any, due: int) -> tuple[int, int]:
-    """Write a checkpoint of ``state`` at ``cursor`` unless another process just did; extend the index to it.
+def run(
+    directory: str, projection: Projection[Any], cursor: Cursor, state: Any, due: int, every: int
+) -> tuple[int, int]:
+    """Write a checkpoint of ``state`` at ``cursor`` unless another process just did, and every so many events a
+    milestone; extend the index to it.
 
     Returns the seq and the size in bytes of the checkpoint to count from. A folder that cannot be written is no
     error: the files only save time.
@@ -50,6 +53,8 @@ def run(directory: str, projection: Projection[Any], cursor: Cursor, state: Any,
             found = checkpoint.load(directory, projection.VERSION)
             if found is not None and cursor.seq - found.cursor.seq < due:
                 return found.cursor.seq, found.size
+            if found is None or cursor.seq // every > found.cursor.seq // every:
+                milestones.keep(directory, projection, cursor, state, every)
             size = checkpoint.store(directory, projection.VERSION, cursor, projection.dump(state))
             index.extend(directory, at_most=_INDEX_STRIDE)
             return cursor.seq, size

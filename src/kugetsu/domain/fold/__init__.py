@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     Handler = Callable[[State, Event], None]
 
 #: Events that change nothing here, on purpose: they are told by `history` and checked by `log verify`.
-IGNORED = frozenset({"log.repaired", "setting.changed", "orphans.ended", "record.imported"})
+IGNORED = frozenset(
+    {"log.repaired", "setting.changed", "orphans.ended", "record.imported", "files.pruning", "files.pruned"}
+)
 
 #: The present version of every kind, when it is not 1; older events are brought up before they are folded.
 PRESENT: dict[str, int] = {"task.parked": 2}
@@ -44,7 +46,9 @@ def fold(state: State, event: Event) -> None:
     elif kind not in IGNORED:
         state.violate(seq, f"{kind} is not a kind of event that this version knows")
     state.seq = seq
-    state.at = event["at"]
+    state.at = at = event["at"]
+    if at > state.latest:
+        state.latest = at
 
 
 def _in_present_version(state: State, event: Event) -> Event:
