@@ -42,29 +42,30 @@ def _import(call: Call) -> int:
         from kugetsu.runtime.importing.planning import plan as make
 
         plan = make(call.workspace, directory)
-    next_command = _next(plan, os.path.abspath(os.path.expanduser(directory)))
-    call.show(_data(plan, next_command), [] if call.json else _lines(plan))
+    command, said = _next(plan, os.path.abspath(os.path.expanduser(directory)))
+    call.show(_data(plan, command), [] if call.json else _lines(plan))
     if not call.json:
-        call.say(next_command)
+        call.say(said.format(command))
     return 0 if plan.complete else 1
 
 
-def _next(plan: Plan, path: str) -> str:
+def _next(plan: Plan, path: str) -> tuple[str | None, str]:
+    """The command that goes on, and what to say of it."""
     import shlex
 
     from kugetsu.views.text import line
 
     if plan.of("taken", "kept", "unclear") and not plan.done:
-        return f"do it: kugetsu import --yes {line(shlex.quote(path))}"
+        return f"kugetsu import --yes {line(shlex.quote(path))}", "do it: {}"
     if plan.done and any(item.kind == "task" for item in plan.of("taken")):
-        return "next: kugetsu queue list, then: kugetsu queue-daemon start"
-    return "next: kugetsu status" if plan.complete else "mend what is named above, then import again"
+        return "kugetsu queue list", "next: {}, then: kugetsu queue-daemon start"
+    return ("kugetsu status", "next: {}") if plan.complete else (None, "mend what is named above, then import again")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 
-def _data(plan: Plan, next_command: str) -> dict[str, Any]:
+def _data(plan: Plan, command: str | None) -> dict[str, Any]:
     outcomes = ("taken", "kept", "unclear", "left", "known")
     return {
         "directory": plan.directory,
@@ -78,7 +79,7 @@ def _data(plan: Plan, next_command: str) -> dict[str, Any]:
         "warnings": plan.warnings,
         "untouched": [{"path": path, "what": what} for path, what in plan.untouched],
         "unread": plan.unread,
-        "next": next_command.partition(": ")[2] or None,
+        "next": command,
     }
 
 

@@ -42,6 +42,9 @@ def plan(ws: Workspace, directory: str) -> Plan:
     clones = repositories.plan(old, draft, naming, state)
     known = sessions.OldSessions(naming, agents, _locks(old, agents, found), clones)
     sessions.plan(old, draft, known, state)
+    if known.with_message:
+        which = known.with_message[0] if len(known.with_message) == 1 else f"{len(known.with_message)} worktrees"
+        found.warnings.append(f"{which}: {sessions.MESSAGE} is the bash tool's; delete it, or an agent may commit it")
     queue.plan(old, draft, known, _daemon(old, agents, found))
     found.unread = history.plan(old, draft, naming)
     found.items = draft.items

@@ -6,6 +6,7 @@ References come from the index and the files' `issue_ref` alone: the names of fi
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from kugetsu.runtime.importing.plan import Draft
     from kugetsu.runtime.importing.reading import OldDirectory
 
+MESSAGE = ".kugetsu-msg.txt"
+"""The file in which the bash tool left a message in a worktree."""
+
 _INDEX = "index.json"
 _AGENT_SESSION = re.compile(r"ses_[A-Za-z0-9]{1,64}")
 _TYPES = {"base.json": "base", "pm-agent.json": "pm_agent"}
@@ -36,7 +40,7 @@ _WHOLE = {
 class OldSessions:
     """What is known of all sessions together. `owners` are the issues by agent session, `clones` the URLs that
     repos.json has for a repository; `busy` are issues in whose session an agent still works, with its pid; `worktrees`
-    the paths that the files name."""
+    the paths that the files name, `with_message` those of imported sessions that hold an old message."""
 
     naming: Naming
     agents: OldAgents
@@ -47,6 +51,7 @@ class OldSessions:
     files_of: dict[str, set[str]] = field(default_factory=dict)
     busy: dict[str, int] = field(default_factory=dict)
     worktrees: set[str] = field(default_factory=set)
+    with_message: list[str] = field(default_factory=list)
 
 
 class _UnclearError(Exception):
@@ -89,7 +94,7 @@ def _index(old: OldDirectory, draft: Draft) -> dict[str, Any]:
     if not isinstance(value, dict):
         draft.unclear(record, "it is not an object")
         return {}
-    draft.kept(record, "its entries are below, one by one")
+    draft.kept(record, "kept whole; its sessions are told by their files")
     return value
 
 
@@ -227,6 +232,8 @@ def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any]
             raise _GoneError(f"{problem}: kugetsu start {issue} … makes a new one") from problem
         raise _UnclearError(str(problem)) from problem
     _check_repository(sessions, issue, tree, notes)
+    if os.path.lexists(f"{tree.path}/{MESSAGE}"):
+        sessions.with_message.append(tree.path)
     return tree
 
 
