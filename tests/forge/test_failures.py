@@ -72,6 +72,13 @@ def test_server_that_never_answers_a_comment_leaves_it_uncertain(server: Scripte
     assert len(server.requests) == 1
 
 
+def test_deadline_shortens_the_wait_for_an_answer(server: ScriptedForge, asking: Asking) -> None:
+    server.answer("GET", "/issues/1", silent=True)
+    error = failure_of(lambda: asking(limits=Limits(read=30, deadline=0.3)).issue("acme", "web", 1))
+    assert isinstance(error, ForgeUnreachable)
+    assert "within 30 s" not in error.message
+
+
 def test_body_that_trickles_in_ends_at_the_deadline() -> None:
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -111,17 +111,22 @@ def open_first(pulls: list[PullRequest]) -> tuple[PullRequest, ...]:
 
 
 class Forge(Protocol):
-    """One git server's web side. Every method may raise a ForgeFailure, and ends by its deadline (see http.Limits).
-
-    `host` is what references show; `access` says in a few words whether requests carry a token, and why not.
-    """
+    """One git server's web side. Every method may raise a ForgeFailure, and ends by its deadline (see http.Limits)."""
 
     @property
-    def host(self) -> str: ...
+    def host(self) -> str:
+        """The host as references show it."""
+        ...
+
     @property
-    def access(self) -> str: ...
+    def access(self) -> str:
+        """Whether requests carry a token (`with GITEA_TOKEN`), and why not: one line without the token."""
+        ...
+
     @property
-    def authenticated(self) -> bool: ...
+    def authenticated(self) -> bool:
+        """Whether requests carry a token."""
+        ...
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:
         """The issue (or pull request) with all its comments."""
