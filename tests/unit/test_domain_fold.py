@@ -17,6 +17,10 @@ from property.simulation import PROCESS, Event, World, folded, random_commands
 AT = "2026-11-23T12:00:00.000000Z"
 
 
+#: What every event moves, whatever it says.
+PLACE = ("seq", "at", "latest", "violations", "violations_seen")
+
+
 def event(seq: int, type: str, data: dict[str, Any], **about: str) -> Event:
     return {"seq": seq, "at": AT, "type": type, "v": 1, **about, "data": data}
 
@@ -24,7 +28,7 @@ def event(seq: int, type: str, data: dict[str, Any], **about: str) -> Event:
 def frozen(state: State) -> Any:
     """All of a state but the place in the log and the violations."""
     kept = orjson.loads(orjson.dumps(snapshot.dump(state)))
-    return {name: value for name, value in kept.items() if name not in ("seq", "at", "violations", "violations_seen")}
+    return {name: value for name, value in kept.items() if name not in PLACE}
 
 
 def recorded() -> dict[str, tuple[list[Event], Event]]:

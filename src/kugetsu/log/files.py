@@ -28,7 +28,7 @@ CHECKPOINT_EVERY = 1000
 """Events past the checkpoint from which a new one is due: folding them takes about 2 ms."""
 
 MILESTONE_EVERY = 20_000
-"""Events between two kept checkpoints (`milestones`): folding these takes about 70 ms; of a million events some 3 MB."""
+"""Events between two kept checkpoints (`milestones`): folding these takes about 70 ms; a million have some 3 MB."""
 
 _BYTES_PER_EVENT = 1000
 """A checkpoint of this many bytes more must save one more event's fold: it costs as much to write (6 ns a byte)."""
