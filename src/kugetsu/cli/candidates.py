@@ -40,9 +40,11 @@ class Candidate:
 
 class Place:
     """The cursor's word: ``current``, of which ``typed`` is to be completed and ``head`` stands before it (`--after=`).
-    ``given`` are the positionals before it, ``of_option`` the words that the same option has already."""
+    ``given`` are the positionals before it, ``of_option`` the words that the same option has already. ``described``:
+    whether the shell shows what a candidate is."""
 
-    def __init__(self, current: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, current: str, environment: Mapping[str, str], *, described: bool = True) -> None:
+        self.described = described
         self.current = current
         self.head = ""
         self.typed = current
@@ -77,7 +79,7 @@ class Place:
         from kugetsu.log.files import FileLog
         from kugetsu.log.opening import DomainProjection
 
-        log = FileLog(self.paths().log, DomainProjection(), {}, clock.now, checkpoint_every=1 << 62)
+        log = FileLog(self.paths().log, DomainProjection(), {}, clock.now, upkeep=False)
         try:
             state: State = log.state()
             return state
@@ -107,7 +109,7 @@ def of_kinds(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]
         for kind in kinds:
             if kind == "setting-value" and _wants_path(place):
                 return "files", []
-            source = _SOURCES.get(kind)
+            source = SOURCES.get(kind)
             if source is not None:
                 found += source(place)
     except (KugetsuError, OSError, _TooSlowError):
@@ -138,13 +140,13 @@ def _tasks(wanted: Callable[[Task], bool]) -> Callable[[Place], list[Candidate]]
         if place.typed and not place.typed.startswith("q"):
             return []
         tasks = [task for task in place.state().tasks.values() if wanted(task) and task.id.startswith(place.typed)]
-        return [Candidate(task.id, _about(task)) for task in tasks[: -MOST - 1 : -1]]
+        return [Candidate(task.id, _about(task, place)) for task in tasks[: -MOST - 1 : -1]]
 
     return source
 
 
-def _about(task: Task) -> str:
-    return f"{task.state}  {described(task.title)}"
+def _about(task: Task, place: Place) -> str:
+    return f"{task.state}  {described(task.title)}" if place.described else ""
 
 
 def _waits(task: Task) -> bool:
@@ -184,7 +186,7 @@ def _issues(place: Place) -> list[Candidate]:
     for task in state.tasks.values():
         if task.issue is not None:
             about.pop(task.issue, None)
-            about[task.issue] = _about(task)
+            about[task.issue] = _about(task, place)
     config = place.config()
     here = _here(config) if place.typed.startswith("#") else None
     host = config.default_host() + "/"
@@ -260,6 +262,12 @@ def _servers(place: Place) -> list[Candidate]:
     return [Candidate(name, url) for name, url in place.config().servers().items()]
 
 
+def _skills(place: Place) -> list[Candidate]:
+    from kugetsu.runtime import skills
+
+    return [Candidate(name) for name in skills.names(place.paths())]
+
+
 # --- words of kugetsu -------------------------------------------------------------------------------------------
 
 
@@ -282,7 +290,7 @@ def _shells(_place: Place) -> list[Candidate]:
     return [Candidate(shell) for shell in SHELLS]
 
 
-_SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
+SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "task": _tasks(lambda _: True),
     "task-waiting": _tasks(_waits),
     "task-open": _tasks(lambda task: _waits(task) or task.state == "notified"),
@@ -295,6 +303,7 @@ _SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "setting": _settings,
     "setting-value": _setting_values,
     "server": _servers,
+    "skill": _skills,
     "when": _when,
     "shell": _shells,
 }

@@ -37,7 +37,7 @@ def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
         line = bashwords.Line(given[0], given[1] if len(given) > 1 else None)
         if line.redirected:
             return "files"
-        wanted, found = _candidates(line.words, Place(line.current, environment))
+        wanted, found = _candidates(line.words, Place(line.current, environment, described=False))
         return "\n".join([wanted, *(line.insertion(one.value) for one in found)])
     current = given.pop() if given else ""
     if shell == "fish":

@@ -50,7 +50,8 @@ class FileLog:
     """One opened log. May be used from several threads; a forked child goes on with descriptors of its own.
 
     ``projection`` folds events into the state that decisions read. ``by`` is written into every event, ``now``
-    gives the time of an append. Nothing is created on disk before the first append.
+    gives the time of an append. Nothing is created on disk before the first append; without ``upkeep`` reading never
+    writes a checkpoint.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class FileLog:
         segment_bytes: int = SEGMENT_BYTES,
         checkpoint_every: int = CHECKPOINT_EVERY,
         milestone_every: int = MILESTONE_EVERY,
+        upkeep: bool = True,
     ) -> None:
         self.directory = directory
+        self._upkeep = upkeep
         self._projection = projection
         self._by = by
         self._now = now
@@ -160,7 +163,7 @@ class FileLog:
     def _keep_checkpoint(self) -> None:
         """Write a checkpoint (and extend the index) when enough events were folded past the last one."""
         tail = self._tail
-        if tail is None or not tail.cursor.offset:
+        if tail is None or not tail.cursor.offset or not self._upkeep:
             return
         if tail.cursor.seq - self._checkpointed < self._due:
             if self._unmarked:
