@@ -110,7 +110,7 @@ def house(
         made.run("queue", "cancel", task)
     made.ok("queue-daemon", "stop", "--drain")
     made.ok("log", "verify")
-    for issue in {int(event["issue"].rsplit("#")[-1]) for event in made.events("attempt.claimed")}:
+    for issue in {int(event["issue"].rsplit("#")[-1]) for event in made.events("attempt.claimed") if "issue" in event}:
         made.nothing_left_of(issue)
 
 

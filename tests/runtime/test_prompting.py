@@ -158,6 +158,7 @@ def test_init_writes_no_copy_of_the_pm_prompt(stage: Stage) -> None:
     ("ref", "servers", "api"),
     [
         ("github.com/o/r#1", "", "https://api.github.com/repos/o/r"),
+        ("ghe.example.com/o/r#1", "", "https://ghe.example.com/api/v3/repos/o/r"),
         ("git.example.com/o/r#1", "", "https://git.example.com/api/v1/repos/o/r"),
         (
             "git.example.com/o/r#1",
@@ -173,8 +174,7 @@ def test_init_writes_no_copy_of_the_pm_prompt(stage: Stage) -> None:
     ],
 )
 def test_the_address_of_the_forges_api(stage: Stage, ref: str, servers: str, api: str) -> None:
-    if servers:
-        stage.configure(GIT_SERVERS=servers)
+    stage.configure(FORGE_KINDS="ghe.example.com=github", **({"GIT_SERVERS": servers} if servers else {}))
     composed(stage)
     task, session = stage.state.tasks["q1"], stage.state.sessions[str(stage.ref(1))]
     task.issue = ref

@@ -54,14 +54,22 @@ def forge_of(
         default_host=default_host,
         environment=environment,
     )
+    api = api_of(host, servers, kinds)
     if kind == "github":
         from kugetsu.forge.github import GitHub
 
-        api = GITHUB_API if host == GITHUB_HOST else f"{base}/api/v3"
         return GitHub(api, host=host, credential=credential, limits=limits)
     from kugetsu.forge.gitea import Gitea
 
-    return Gitea(f"{base}/api/v1", host=host, credential=credential, limits=limits)
+    return Gitea(api, host=host, credential=credential, limits=limits)
+
+
+def api_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> str:
+    """The address below which the API of a host lies (not `local`). Raises BadInput for a kind that there is not."""
+    if host == GITHUB_HOST:
+        return GITHUB_API
+    version = "v3" if _kind(host, kinds) == "github" else "v1"
+    return f"{_base(host, servers)}/api/{version}"
 
 
 def parse_pull_url(url: str, servers: Mapping[str, str]) -> tuple[str, str, str, int]:

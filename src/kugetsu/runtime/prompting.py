@@ -21,7 +21,6 @@ ANSWERS = {
     "verbose": "Answer at length: what you looked at, what you decided and why, and what comes next.",
     "quiet": "Answer in one sentence at most.",
 }
-GITHUB_API = "https://api.github.com"
 
 
 def compose(ws: Workspace, task: Task, session: Session, message: str, issue_text: str | None = None) -> str:
@@ -72,18 +71,15 @@ def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
 
 def _api(ws: Workspace, issue: str) -> str:
     """The address of the issue's repository in its forge's API; empty for a repository that is a folder."""
+    from kugetsu.forge.choice import api_of
     from kugetsu.refs import parse_ref
-    from kugetsu.servers import LOCAL, base_url
+    from kugetsu.servers import LOCAL
 
     ref = parse_ref(issue)
     if ref.host == LOCAL:
         return ""
-    if ref.host == "github.com":
-        return f"{GITHUB_API}/repos/{ref.owner}/{ref.repo}"
-    base = base_url(ref.host, ws.config.servers())
-    if not base.startswith(("https://", "http://")):
-        base = f"https://{ref.host}"  # what git clones from by ssh has its web side there
-    return f"{base}/api/v1/repos/{ref.owner}/{ref.repo}"
+    api = api_of(ref.host, ws.config.servers(), ws.config.mapping("FORGE_KINDS"))
+    return f"{api}/repos/{ref.owner}/{ref.repo}"
 
 
 def _this_run(ws: Workspace, task: Task, session: Session) -> str:
