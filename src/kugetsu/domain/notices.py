@@ -26,7 +26,7 @@ WORDS = {
     "task_completed": "completed",
     "task_error": "failed",
     "task_parked": "parked",
-    "agent_lost": "lost",
+    "agent_lost": "agent lost",
 }
 #: Characters of a reason or a title that a notification shows; the whole text is in its event.
 TEXT_LENGTH = 300

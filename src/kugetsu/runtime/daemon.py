@@ -19,6 +19,7 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
 from kugetsu.log.watch import Watch
 from kugetsu.runtime import dispatcher, reconciliation
+from kugetsu.runtime.notices.keeping import Keeper
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
@@ -85,6 +86,7 @@ class Daemon:
         self.watch = ws.log.watch()
         self.settings_watch = Watch(ws.paths.root)
         self.complaint: str | None = None
+        self.courier = Keeper(ws)
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
@@ -142,6 +144,9 @@ class Daemon:
             pause = min(pause, ERROR_PAUSE_SECONDS)
         if not watched:
             pause = min(pause, WATCHFUL_SECONDS)
+        courier_look = self.courier.look(state)
+        if courier_look is not None:
+            pause = min(pause, courier_look)
         if next_look is not None:
             pause = min(pause, max(clock.seconds_between(clock.now(), next_look), 0.0) + 0.001)
         return pause
@@ -207,8 +212,9 @@ class Daemon:
                     seconds = min(seconds, WATCHFUL_SECONDS)
                 else:
                     poll.register(watch, select.POLLIN)
-            for pidfd in self.pidfds.values():
-                poll.register(pidfd, select.POLLIN)
+            for pidfd in (*self.pidfds.values(), self.courier.fileno()):
+                if pidfd is not None:
+                    poll.register(pidfd, select.POLLIN)
         poll.poll(max(seconds, 0.0) * 1000)
         self.settings_watch.drain()
         self.watch.drain()

@@ -42,7 +42,7 @@ def verb(by: dict[str, Any]) -> str:
     kept = 0
     while kept < min(len(words), 3) and words[kept].replace("-", "").isalpha() and words[kept][0] != "-":
         kept += 1
-        if kept == 2 and words[1] not in ("queue", "queue-daemon", "config", "log"):
+        if kept == 2 and words[1] not in ("queue", "queue-daemon", "config", "log", "notify"):
             break
     return line(" ".join(words[:kept])) + (" …" if len(words) > kept else "")
 
@@ -202,6 +202,13 @@ def _pruned(data: Data) -> str:
     return f"{data['what']} {which}: {data['reason']}"
 
 
+def _undelivered(data: Data) -> str:
+    tries = times.counted(data["tries"], "try").replace("trys", "tries")
+    if data["not_before"] is None:
+        return f"{data['sink']}: {data['reason']}; given up after {tries}"
+    return f"{data['sink']}: {data['reason']}; again at {times.time_of_day(data['not_before'])}"
+
+
 _TELL: dict[str, Callable[[Data], str]] = {
     "log.created": lambda data: f"log {data['log_id'][:12]}, kugetsu {data['kugetsu']}",
     "log.repaired": lambda data: f"cut {data['bytes']} bytes of an unfinished write, kept in {data['kept']}",
@@ -244,5 +251,11 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "daemon.started": lambda data: f"pid {data['identity'].get('pid', '?')}",
     "daemon.draining": lambda data: data["reason"],
     "daemon.stopped": lambda data: data["reason"],
+    "notices.read": lambda data: f"notifications up to event {data['until']}",
+    "sink.enabled": lambda data: f"{data['sink']}: notified of what comes after event {data['upto']}",
+    "sink.disabled": lambda data: f"{data['sink']}: notified no more",
+    "notice.sending": lambda data: f"{data['sink']}: {times.counted(len(data['seqs']), 'notification')}",
+    "notice.sent": lambda data: f"{data['sink']}: {data['detail']}",
+    "notice.failed": _undelivered,
     "daemon.lost": lambda data: f"pid {(data['identity'] or {}).get('pid', '?')} ended without a word",
 }

@@ -1,0 +1,306 @@
+"""`kugetsu notify …`: list, clear, watch, sinks, test."""
+
+from __future__ import annotations
+
+import sys
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput, KugetsuError, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.notices.reading import Found
+
+#: Notifications that are shown unless asked for more, and the most that may be asked for.
+LIMIT = 50
+MOST = 1000
+
+KINDS = """\
+task_queued     a task waits in the queue
+task_dequeued   the daemon took it from the queue to work on it
+task_started    its agent runs
+task_completed  its agent finished
+task_error      its attempts are used up, or no retry helps
+task_parked     it waits for a usage limit, or for somebody to lift what holds it
+agent_lost      an agent (or the daemon) died without a word"""
+
+SINKS = """\
+NOTIFY_SINKS names the sinks, NOTIFY_EVENTS the kinds that are sent; what happened before a sink was named is not
+sent. The daemon's courier sends them; while none runs they wait. What comes within a second goes together, more than
+NOTIFY_DIGEST_OVER as a digest. A failed delivery is tried again after 30 s, doubling to 30 min, 8 times in all; what a
+receiver refuses for good is given up at once. Nothing of this ever holds up a task.
+
+desktop  notify-send (macOS: osascript), in the desktop session that the daemon was started in. At most once: a delivery
+         that is interrupted is recorded as such and not repeated
+command  NOTIFY_COMMAND, for 30 s at most: the message is its input; KUGETSU_NOTICE_TYPE, _ISSUE, _TASK, _DELIVERY and
+         _JSON and the variables of env/notify.env are in its environment; exit 0 means sent. At most once, as desktop
+webhook  POST of {"delivery", "text", "notices", "more"} to NOTIFY_WEBHOOK_URL of env/notify.env; redirects are not
+         followed. At least once: a repetition has the same Idempotency-Key and X-Kugetsu-Delivery
+comment  a comment on the issue, for task_completed, task_error, task_parked and agent_lost; not for the PM's tasks.
+         Once: a hidden marker is looked for before one is posted again"""
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--all", action="store_true", help="those that were read, too")
+    parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help=f"the latest N (default {LIMIT})")
+
+
+def _clear_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--until", type=int, metavar="SEQ", help="only those up to the event SEQ")
+
+
+def _watch_arguments(parser: Parser) -> None:
+    parser.add_argument("--all", action="store_true", help="begin with those that were read, too")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line; errors too")
+
+
+def _test_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("sinks", nargs="*", metavar="SINK", completes="sink", help="which (default: NOTIFY_SINKS)")
+
+
+def _json_argument(parser: Parser) -> None:
+    parser.json()
+
+
+def _found(call: Call, limit: int) -> tuple[Found, int, int]:
+    """The notifications to show, the read mark, and the seq of the last event that was looked at."""
+    from kugetsu.runtime.notices import reading
+
+    if not 1 <= limit <= MOST:
+        raise BadInput(f"--limit {limit}: it is not between 1 and {MOST}", "kugetsu history --all shows everything")
+    state = call.ready()
+    read, head = state.notices_read, state.seq
+    after = 0 if call.args.all else read
+    return reading.latest(call.workspace, after=after, until=head, limit=limit), read, head
+
+
+def _list(call: Call) -> int:
+    from kugetsu.views import notices as view
+
+    found, read, head = _found(call, call.args.limit)
+    unread = sum(notice.seq > read for notice in found.notices)
+    shown = {
+        "notices": [view.data(notice, read) for notice in found.notices],
+        "unread": unread,
+        "more": found.more,
+        "read_until": read,
+        "head": head,
+    }
+    lines = [] if call.json else view.lines(found.notices, call.screen)
+    call.show(shown, lines if found.notices else [_nothing(call, found)])
+    if not call.json:
+        _say_what_next(call, found, unread)
+    return 0
+
+
+def _nothing(call: Call, found: Found) -> str:
+    if found.looked_from:
+        return f"no notifications since event {found.looked_from}"
+    return "no notifications yet" if call.args.all else "nothing is unread"
+
+
+def _say_what_next(call: Call, found: Found, unread: int) -> None:
+    if found.looked_from:
+        call.say(f"events before {found.looked_from} were not looked at: kugetsu history --all")
+    elif found.more:
+        call.say(f"older ones are left out: --limit N shows the latest N (at most {MOST})")
+    if unread:
+        call.say("mark as read: kugetsu notify clear")
+    elif not call.args.all:
+        call.say("those that were read: kugetsu notify list --all")
+
+
+def _clear(call: Call) -> int:
+    from kugetsu.domain.decide import notices as decide
+    from kugetsu.runtime.notices import reading
+    from kugetsu.views.times import counted
+
+    state = call.ready()
+    until = state.seq if call.args.until is None else call.args.until
+    if not 0 <= until <= state.seq:
+        raise NotFound(f"there is no event {until}: the log has events 1 to {state.seq}", "kugetsu notify list")
+    found = reading.latest(call.workspace, after=state.notices_read, until=until, limit=MOST)
+    marked, more = len(found.notices), found.more
+    if marked or more:
+        last = found.notices[-1].seq if marked else until
+        call.workspace.log.transact(lambda now: decide.mark_read(now, last))
+        until = last
+    count = f"{marked} or more" if more else ""
+    said = f"marked {count + ' notifications' if count else counted(marked, 'notification')} as read"
+    call.show(
+        {"marked": marked, "more": more, "read_until": max(call.state().notices_read, state.notices_read)},
+        [said if marked or more else "nothing to mark: all of them were read"],
+    )
+    return 0
+
+
+def _watch(call: Call) -> int:
+    from kugetsu.cli.call import print_json
+    from kugetsu.runtime.notices import reading
+    from kugetsu.views import notices as view
+
+    found, read, head = _found(call, LIMIT)
+    if call.json:
+        for notice in found.notices:
+            print_json(view.data(notice, read), compact=True)
+    elif found.notices:
+        for line in view.lines(found.notices, call.screen):
+            print(line)
+    else:
+        call.say("nothing is unread; what comes is shown here until Ctrl-C")
+    sys.stdout.flush()
+    for news in reading.following(call.workspace, head):
+        if news is None:
+            continue
+        if call.json:
+            print_json(view.data(news, call.state().notices_read), compact=True)
+        else:
+            call.forget_screen()
+            print(view.coming(news, call.screen))
+        sys.stdout.flush()
+    return 0
+
+
+def _sinks(call: Call) -> int:
+    from kugetsu.runtime import liveness
+    from kugetsu.runtime.notices import presence, sinks
+    from kugetsu.views import notices as view
+
+    state = call.ready()
+    ws = call.workspace
+    configured = ws.config.text("NOTIFY_SINKS").split()
+    shown: list[dict[str, Any]] = []
+    for name in dict.fromkeys([*configured, *state.outbox]):
+        ready, setup = sinks.make(name, ws).describe()
+        shown.append(view.sink_data(name, name in configured, ready, setup, state))
+    courier = presence.alive(ws.paths)
+    events = ws.config.text("NOTIFY_EVENTS").split()
+    data = {"courier": courier, "daemon": liveness.daemon(ws.paths, state), "events": events, "sinks": shown}
+    lines = [] if call.json else [part for sink in shown for part in view.sink_lines(sink, call.screen)]
+    call.show(data, lines or ["no sink is set: notifications are only listed"])
+    if call.json:
+        return 0
+    if not configured:
+        call.say("send them: kugetsu config set NOTIFY_SINKS desktop  (or command, webhook, comment)")
+    elif not data["daemon"]:
+        call.say("nothing is sent while no daemon runs: kugetsu queue-daemon start")
+    elif not courier:
+        call.say(f"the courier does not run; the daemon starts it: see {ws.paths.logs}/daemon.log")
+    else:
+        call.say("try them: kugetsu notify test")
+    return 0
+
+
+def _test(call: Call) -> int:
+    import os
+
+    from kugetsu.runtime.notices import message, sinks
+    from kugetsu.settings import SINKS as KNOWN
+
+    call.ready()
+    names = list(dict.fromkeys(call.args.sinks)) or call.workspace.config.text("NOTIFY_SINKS").split()
+    for name in names:
+        if name not in KNOWN:
+            raise BadInput(f"there is no sink {name[:60]!r}", f"the sinks are: {', '.join(KNOWN)}")
+    if not names:
+        raise KugetsuError("no sink is set: there is nothing to test", "kugetsu config set NOTIFY_SINKS desktop")
+    told = message.test_message(f"test-{os.urandom(4).hex()}")
+    results = []
+    for name in names:
+        outcome = sinks.make(name, call.workspace).test(told)
+        results.append({"sink": name, "sent": outcome.sent, "text": outcome.text})
+        if not call.json:
+            verdict = call.screen.green("ok") if outcome.sent else call.screen.red("failed")
+            print(f"{name:<9}{verdict}: {outcome.text}", flush=True)
+    if call.json:
+        call.show({"delivery": told.delivery, "results": results}, [])
+    return 0 if all(result["sent"] for result in results) else 1
+
+
+NOTICE = """\
+notices[].seq      the event that it is
+notices[].at       when (UTC)
+notices[].type     its kind
+notices[].issue    host/owner/repo#N, or null
+notices[].task     the task's id, or null
+notices[].attempt  the attempt's id, or null
+notices[].text     what happened, in a line
+notices[].url      the pull request's or the issue's page, or null
+notices[].read     whether it was marked as read"""
+
+COMMANDS = {
+    "notify list": Command(
+        "[--all] [--limit N] [--json]",
+        f"The oldest comes first. The kinds:\n\n{KINDS}",
+        _list_arguments,
+        _list,
+        json=f"{NOTICE}\n"
+        "unread             how many of these are unread\n"
+        "more               whether older ones are left out\n"
+        "read_until         the event up to which they were marked as read\n"
+        "head               the last event that was looked at",
+        examples="kugetsu notify list\nkugetsu notify list --all --limit 200",
+    ),
+    "notify clear": Command(
+        "[--until SEQ] [--json]",
+        "When nothing is unread it changes nothing, and exits with 0.",
+        _clear_arguments,
+        _clear,
+        json="marked      how many were marked now\n"
+        "more        whether there were more, so that they were not counted\n"
+        "read_until  the event up to which they are marked as read",
+        examples="kugetsu notify clear\nkugetsu notify clear --until 214  # what came later stays unread",
+        exits=(4,),
+    ),
+    "notify watch": Command(
+        "[--all] [--json]",
+        "Begins with those that are unread, and goes on with new ones as they come, until Ctrl-C (exit 130).",
+        _watch_arguments,
+        _watch,
+        json="One object a line.\n" + NOTICE.replace("notices[].", ""),
+        examples="kugetsu notify watch\nkugetsu notify watch --json | jq -r .text",
+    ),
+    "notify sinks": Command(
+        "[--json]",
+        SINKS,
+        _json_argument,
+        _sinks,
+        json="""\
+courier                    whether the process that sends them lives
+daemon                     whether the daemon lives, which starts it
+events[]                   the kinds that are sent
+sinks[].sink               desktop, command, webhook or comment
+sinks[].configured         whether NOTIFY_SINKS names it
+sinks[].ready              whether it is set up
+sinks[].setup              how, or what is missing
+sinks[].upto               the event up to which it was served, or null
+sinks[].open[].delivery    the id of a delivery that is under way or failed
+sinks[].open[].lane        the issue of a comment, else all
+sinks[].open[].notices     how many notifications it holds
+sinks[].open[].tries       how often it failed
+sinks[].open[].not_before  when it is tried again (UTC), or null
+sinks[].open[].sending     whether it is under way
+sinks[].last.seq           the event of the latest outcome; last is null when there is none
+sinks[].last.at            when (UTC)
+sinks[].last.sent          whether it was delivered
+sinks[].last.text          what became of it""",
+        examples="kugetsu notify sinks",
+    ),
+    "notify test": Command(
+        "[SINK …] [--json]",
+        "Exits with 1 when one of them fails. For comment it asks the default server whose token it has, and posts "
+        "nothing. What each sink needs and promises: kugetsu notify sinks --help",
+        _test_arguments,
+        _test,
+        json="delivery         the id that it was sent with\nresults[].sink   the sink\n"
+        "results[].sent   whether it was delivered\nresults[].text   what became of it",
+        examples="kugetsu notify test\nkugetsu notify test webhook",
+    ),
+}
