@@ -109,6 +109,15 @@ def test_the_message_is_no_part_of_the_command_that_events_show(kugetsu, story):
     assert _queued(story)[0]["by"]["cmd"] == "kugetsu delegate …"
 
 
+def test_what_an_agent_typed_says_so(kugetsu, story):
+    assert kugetsu("delegate", "fix shoko/kugetsu#14", KUGETSU_ATTEMPT="q3.1").code == 0
+    assert _queued(story)[0]["by"]["attempt"] == "q3.1"
+    assert "by q3.1" in kugetsu("history", "shoko/kugetsu#14").out
+    for nonsense in ("q\x1b[31m", "q3.\udce9"):
+        assert kugetsu("delegate", "hello", KUGETSU_ATTEMPT=nonsense).code == 0
+        assert "attempt" not in _queued(story)[-1]["by"]
+
+
 def test_it_imports_no_more_than_queue_enqueue_does(kugetsu, story):
     program = (
         "import sys, json, orjson\nbefore = set(sys.modules)\nfrom kugetsu.cli.main import main\nmain()\n"

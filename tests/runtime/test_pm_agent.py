@@ -63,6 +63,20 @@ def test_a_pm_task_that_fails_is_tried_again_and_told_why(stage: Stage) -> None:
     assert "An earlier attempt" in again and again.endswith("Delegator's message:\n\nwhat is open?")
 
 
+def test_the_answer_of_the_pm_agent_is_the_summary_of_its_task(stage: Stage) -> None:
+    (stage.directory / "env" / "pm-agent.env").write_text("GITEA_TOKEN=s3cret-of-the-pm\n")
+    stage.agent('echo "Two issues are open:"; echo "#1 and #2, with $GITEA_TOKEN"')
+    stage.start_daemon()
+    task = delegate(stage)
+    assert stage.finished(task) == "completed"
+    summary = stage.wait("task.completed", task=task)["data"]["summary"]
+    assert "#1 and #2" in summary and "s3cret" not in summary
+    stage.agent("exit 0")
+    quiet = delegate(stage)
+    assert stage.finished(quiet) == "completed"
+    assert stage.wait("task.completed", task=quiet)["data"]["summary"] == "done"
+
+
 def test_what_the_pm_agent_starts_outlives_it_and_is_completed(stage: Stage) -> None:
     stage.agent(by_kind(f'kugetsu start {stage.ref(7)} - < "$STAGE/wish" > "$STAGE/said" 2>&1', UNTIL_GO + COMMIT))
     (stage.folder / "wish").write_text("do it\nwell\n")

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 WRITE_PATIENCE_SECONDS = 3600.0
 WRITE_PAUSE_SECONDS = 5.0
 
+#: Characters of the PM agent's answer that the summary of its task holds; `kugetsu logs` has all of it.
+ANSWER_LENGTH = 500
+
 _VERDICTS = {
     "succeeded": ("succeed", "done"),
     "incomplete": ("fail", "retry"),
@@ -103,6 +106,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     for whoever reconciles and has others to look after.
     """
     from kugetsu.agents import protocol as agents
+    from kugetsu.agents.outcome import sentence
     from kugetsu.redaction import redact
 
     folder = ws.paths.run(attempt.id)
@@ -134,7 +138,10 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         resets_at=resets_at,
         session_lost=outcome.session_lost,
     )
-    if verdict == "done":
+    if verdict == "done" and session is not None and session.kind == "pm":
+        # It changes no repository, so there is no evidence: its answer is what was asked for.
+        ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
+    elif verdict == "done":
         ending.reason = _summary(evidence)
     else:
         ending.rescue = keep_work(session, attempt.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import clock, config
+from kugetsu import clock, config, redaction
 from kugetsu.paths import Paths
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ _OF_ATTEMPT = (
     ATTEMPT,
     GIVEN,
     "KUGETSU_LEASE",
+    "KUGETSU_SESSION",
     "KUGETSU_ISSUE",
     "KUGETSU_NUMBER",
     "KUGETSU_API",
@@ -53,8 +54,9 @@ class Workspace:
         """The event log of this directory."""
         if self._log is None:
             from kugetsu.log import open_log
+            from kugetsu.runtime.guard import guard
 
-            self._log = open_log(self.paths.log, by=self.by, now=clock.now)
+            self._log = open_log(self.paths.log, by=self.by, now=clock.now, guard=guard)
         return self._log
 
     def state(self) -> State:
@@ -78,9 +80,12 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
 
     Raises BadInput for a KUGETSU_DIR or a setting that cannot be understood.
     """
+    from kugetsu.runtime.environments import Known
+
+    paths = Paths.of(environment)
+    redaction.know(Known(paths, environment))
     by = actor(command, environment)
     environment = outside(environment)
-    paths = Paths.of(environment)
     return Workspace(paths, config.load(paths.config, environment), environment, by)
 
 
@@ -95,16 +100,12 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """The `by` of an event: command, pid, host and user, and the attempt whose agent typed the command."""
-    command = " ".join(command.split())
-    if "@" in command or "=" in command:  # a URL with a password, an assignment; else no 6 ms are spent on it
-        from kugetsu.redaction import redact
-
-        command = redact(command)
+    command = redaction.redact(" ".join(command.split()))
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())
     by: dict[str, Any] = {"cmd": command, "pid": os.getpid(), "host": os.uname().nodename, "user": user}
     attempt = environment.get(ATTEMPT)
-    if attempt:
+    if attempt and attempt.isascii() and attempt.isprintable():
         by["attempt"] = attempt[:COMMAND_LENGTH]
     return by
