@@ -127,10 +127,12 @@ sessions[].event          the event of its latest change""",
         _destroy_arguments,
         _destroy,
         json="""\
-session        the session's key
-seq            the event that says so
-forced         whether --force was needed
-rescue         the branch that keeps its work, or null""",
+session   the session's key
+seq       the event that says so
+worktree  the folder that was removed, or null
+branch    its branch, which stays, or null
+rescue    the branch that keeps unsaved work, or null
+kept[]    what else was kept, in words""",
         examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
         exits=(4, 5),
     ),

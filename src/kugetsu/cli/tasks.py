@@ -263,7 +263,8 @@ COMMANDS = {
         "",
         _clear_arguments,
         _clear,
-        json="retired[]    the tasks that left the list\nolder_than   finished before that (UTC)\n"
+        json="retired[]    without --all: the tasks that left the list\n"
+        "older_than   without --all: finished before that (UTC)\n"
         "cancelled[]  with --all, and alone: the tasks that were cancelled",
         examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel everything that waits",
         exits=(5,),

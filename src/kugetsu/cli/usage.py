@@ -56,7 +56,7 @@ def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[st
 
 
 def filled(text: str, width: int, indent: str = "") -> list[str]:
-    """Paragraphs filled up to the width; lines that begin with blanks are left as they are."""
+    """Paragraphs filled up to the width; lines that begin with blanks keep them, and are broken only when too long."""
     lines: list[str] = []
     paragraph: list[str] = []
     for line in [*text.split("\n"), ""]:
@@ -65,7 +65,11 @@ def filled(text: str, width: int, indent: str = "") -> list[str]:
             continue
         lines += _wrapped(" ".join(paragraph), width, indent, indent)
         paragraph = []
-        lines.append(indent + line if line else "")
+        if line.startswith(" ") and len(line) > width and not line.lstrip().startswith(("kugetsu ", "# ")):
+            blanks = line[: -len(line.lstrip())]
+            lines += _wrapped(line.strip(), width, indent + blanks, indent + blanks)
+        else:
+            lines.append(indent + line if line else "")
     return lines[:-1]
 
 
@@ -93,6 +97,15 @@ def build(
     return full
 
 
+def examples(command: Command, width: int) -> list[str]:
+    """The lines of its examples; a comment that does not fit behind what is typed goes above it."""
+    lines: list[str] = []
+    for line in command.examples.split("\n"):
+        typed, _, comment = line.partition("  # ")
+        lines += [f"# {comment}", typed] if comment and len(line) > width else [line]
+    return lines
+
+
 def epilog(command: Command) -> str:
     """What stands below the arguments: more about it, what --json prints, examples."""
     parts = [command.about] if command.about else []
@@ -100,6 +113,6 @@ def epilog(command: Command) -> str:
     if keys:
         parts.append(f"--json prints {', '.join(keys)} (kugetsu help commands explains each).")
     if command.examples:
-        parts.append("examples:\n" + "\n".join(f"  {line}" for line in command.examples.split("\n")))
+        parts.append("\n".join(["examples:", *(f"  {line}" for line in examples(command, 78))]))
     # argparse fills in %(prog)s and the like.
     return "\n\n".join(parts).replace("%", "%%")

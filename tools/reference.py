@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""`python tools/reference.py`: write src/kugetsu/guide/commands.md from what the commands declare.
+
+`--check` writes nothing: it shows what would change, and exits with 1 when something would. `kugetsu help commands`
+shows the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from kugetsu.cli import main as program  # noqa: E402
+from kugetsu.cli.catalogue import COMMANDS  # noqa: E402
+from kugetsu.cli.declarations import Command, Declared  # noqa: E402
+from kugetsu.cli.guide import EXIT_CODES  # noqa: E402
+from kugetsu.cli.parser import Parser  # noqa: E402
+from kugetsu.cli.usage import examples  # noqa: E402
+
+PAGE = ROOT / "src" / "kugetsu" / "guide" / "commands.md"
+#: Columns of the page; code is shown indented by four.
+WIDTH = 80
+CODE = WIDTH - 4
+#: Exit codes that every command has a use for: done, error, bad usage, log damaged.
+COMMON = (0, 1, 3, 6)
+
+HEAD = """\
+# Every command
+
+Written by `python tools/reference.py` from what the commands declare. `kugetsu
+help COMMAND` shows the same for one of them. Every command takes `--help`, and
+`--debug`, which shows the traceback of an error. Times in JSON are UTC. With
+`--json` an error is an object on standard output too:
+`{"error": {"code", "message", "hint", "exit_code"}}`.
+"""
+
+
+def main() -> int:
+    """Write the page, or compare it; returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the page is not current")
+    check: bool = parser.parse_args().check
+    text = page()
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    if not check:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    sys.stdout.writelines(
+        difflib.unified_diff(old.splitlines(True), text.splitlines(True), "the page", "what the commands say")
+    )
+    return int(text != old)
+
+
+def page() -> str:
+    """The whole page."""
+    meanings = dict(re.findall(r"(\d+(?:\+N)?) ([a-z][a-z ]*[a-zN](?: \([^)]*\))?)", EXIT_CODES.replace("\n", " ")))
+    rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in meanings.items())
+    parts = [HEAD, f"| exit code | meaning |\n|---|---|\n{rows}\n"]
+    parts += [_section(name, meanings) for name in COMMANDS]
+    return "\n".join(parts)
+
+
+def _section(name: str, meanings: dict[str, str]) -> str:
+    command = program.entry(name)
+    parser, _ = program.load(name)
+    takes_json = any("--json" in one.names for one in parser.declared)
+    parts = [f"## {name}", *_filled(parser.description), _fence("text", _usage(parser))]
+    arguments = [_argument(one) for one in parser.declared if not {"--debug", "--json"} & set(one.names)]
+    parts += ["\n".join(arguments)] if arguments else []
+    parts += _filled(command.about)
+    parts += _json(command) if takes_json else []
+    parts += [_fence("sh", "\n".join(examples(command, CODE)))] if command.examples else []
+    parts += _filled(_exits(command, meanings))
+    return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str) -> list[str]:
+    """The paragraphs of a text, filled; lines that begin with blanks are code."""
+    parts = []
+    for part in filter(None, text.split("\n\n")):
+        if part.startswith(" "):
+            parts.append(_fence("text", textwrap.dedent(part)))
+        else:
+            parts.append("\n".join(_wrapped(" ".join(part.split()))))
+    return parts
+
+
+def _wrapped(text: str, width: int = WIDTH, first: str = "", later: str = "") -> list[str]:
+    # A lone dash at the start of a line would begin a list.
+    lines = textwrap.wrap(
+        text.replace(" - ", " -\0"),
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\0", " ") for line in lines]
+
+
+def _fence(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def _usage(parser: Parser) -> str:
+    # An option and its value stay on one line.
+    joined = re.sub(r"\[[^][]*\]", lambda part: part[0].replace(" ", "\0"), parser.usage)
+    return "\n".join(_wrapped(joined, CODE, later="    "))
+
+
+def _argument(one: Declared) -> str:
+    metavar = str(one.rest.get("metavar") or one.dest.upper())
+    if one.option:
+        shown = ", ".join(f"{name} {metavar}" if one.takes_value else name for name in one.names)
+    else:
+        shown = metavar
+    return "\n".join(_wrapped(f"`{shown}`: {one.rest.get('help', '')}", first="- ", later="  "))
+
+
+def _json(command: Command) -> list[str]:
+    """What `--json` prints: keys with their meanings as code, text between them as text."""
+    parts = ["`--json` prints:"]
+    for part in command.json.split("\n\n"):
+        keys = [re.match(r"([a-z_][\w.*[\]]*)  +(.*)", line) for line in part.split("\n")]
+        width = max((len(key[1]) for key in keys if key), default=0)
+        lines: list[str] = []
+        for key, line in zip(keys, part.split("\n"), strict=True):
+            if key is None:
+                parts += _filled(line)
+            else:
+                lines += _wrapped(key[2], CODE, f"{key[1]:<{width}}  ", " " * (width + 2))
+        parts += [_fence("text", "\n".join(lines))] if lines else []
+    return parts
+
+
+def _exits(command: Command, meanings: dict[str, str]) -> str:
+    codes = sorted({*COMMON, *command.exits})
+    shown = [
+        f"{code} ({meanings[str(code)].partition(' (')[0]})" if code in command.exits else str(code) for code in codes
+    ]
+    return f"Exit codes: {', '.join(shown)}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
