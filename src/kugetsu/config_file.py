@@ -1,6 +1,6 @@
-"""The file `config`: KEY=VALUE lines, read without being executed, and rewritten without losing a comment.
+"""Files of KEY=VALUE lines (`config`, the env files): read, never executed; rewritten without losing a comment.
 
-The file was a bash script once, so `export KEY=VALUE`, quotes, comments, `KEY=${KEY:-VALUE}` and an associative
+`config` was a bash script once, so `export KEY=VALUE`, quotes, comments, `KEY=${KEY:-VALUE}` and an associative
 array GIT_SERVERS are understood. Anything else that is no KEY=VALUE is refused with its line.
 """
 
@@ -20,6 +20,18 @@ MAX_BYTES = 1 << 20  # a settings file is some hundred bytes: a larger one is an
 _KEY = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _SAFE = _KEY | frozenset("./:@%+,=-{}~")
 _SERVERS = "GIT_SERVERS"
+
+
+class NonsenseLine(BadInput):
+    """A line that is no assignment: its number, and what is wrong with it, without what it says."""
+
+    def __init__(self, path: str, line: int, text: str, what: str) -> None:
+        super().__init__(
+            f"{path}:{line}: {shown(text.strip())} {what}",
+            f"mend line {line}, or put a # before it: the file holds KEY=VALUE lines and is not executed",
+        )
+        self.line = line
+        self.what = what
 
 
 class Entry:
@@ -176,10 +188,7 @@ def quoted(value: str) -> str:
 
 
 def _nonsense(path: str, number: int, line: str, what: str) -> NoReturn:
-    raise BadInput(
-        f"{path}:{number}: {shown(line.strip())} {what}",
-        f"mend line {number}, or put a # before it: the file holds KEY=VALUE lines and is not executed",
-    )
+    raise NonsenseLine(path, number, line, what)
 
 
 def set_value(path: str, key: str, value: str) -> None:
@@ -200,6 +209,24 @@ def set_value(path: str, key: str, value: str) -> None:
     _rewrite(path, key, f"{key}={quoted(value)}")
 
 
+def put(path: str, key: str, value: str | None) -> None:
+    """Writes a line for any name into a private file (0600), or takes the name's lines out of it (None).
+
+    The file keeps its comments and order. All or nothing, also in a crash. Raises BadInput when the value cannot be
+    written so that it reads the same, KugetsuError when the file cannot be written.
+    """
+    line = None
+    if value is not None:
+        line = f"{key}={quoted(value)}"
+        try:
+            same = "\n" not in value and "\r" not in value and [one.value for one in parse(line, "")] == [value]
+        except BadInput:
+            same = False
+        if not same:
+            raise BadInput(f"the value of {key} cannot be written on one line", "put it into a file, and name that")
+    _rewrite(path, key, line, private=True)
+
+
 def unset_value(path: str, key: str) -> None:
     """Takes every line that sets the key out of the file, so that its default holds. Raises as `set_value` does."""
     known(key)
@@ -214,7 +241,7 @@ def write_template(path: str) -> bool:
     return True
 
 
-def _rewrite(path: str, key: str, line: str | None) -> None:
+def _rewrite(path: str, key: str, line: str | None, *, private: bool = False) -> None:
     import fcntl
 
     path = os.path.realpath(path)  # a link (to a user's dot files) stays one
@@ -225,14 +252,14 @@ def _rewrite(path: str, key: str, line: str | None) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # two commands that set two keys both succeed
         text = read_file(path)
-        _replace(path, _edited(text, key, line))
+        _replace(path, _edited(text, key, line), private=private)
     finally:
         os.close(folder)
 
 
 def _edited(text: str, key: str, line: str | None) -> str:
     lines = text.split("\n")
-    mine = [entry for entry in _parse_leniently(lines) if entry.key == key]
+    mine = [entry for entry in read_leniently(text)[0] if entry.key == key]
     single = [entry for entry in mine if entry.index is None]
     keep = single[-1] if single and line is not None else None
     place = keep.line - 1 if keep else None
@@ -250,33 +277,39 @@ def _edited(text: str, key: str, line: str | None) -> str:
     return out if out.endswith("\n") or not out else out + "\n"
 
 
-def _parse_leniently(lines: list[str]) -> list[Entry]:
-    """The entries that can be read: a nonsense line elsewhere must not keep a setting from being mended."""
+def read_leniently(text: str) -> tuple[list[Entry], list[NonsenseLine]]:
+    """The entries that can be read, and the lines that cannot: one of them must not keep another from being mended."""
     try:
-        return parse("\n".join(lines), "")
+        return parse(text, ""), []
     except BadInput:
-        entries = []
-        for number, line in enumerate(lines, 1):
+        entries: list[Entry] = []
+        nonsense: list[NonsenseLine] = []
+        for number, line in enumerate(text.split("\n"), 1):
             try:
                 found = parse(line, "")
-            except BadInput:
+            except NonsenseLine as problem:
+                nonsense.append(NonsenseLine("", number, "", problem.what))
                 continue  # stays in the file as it is
             for entry in found:
                 entry.line = entry.first = entry.last = number
             entries += found
-        return entries
+        return entries, nonsense
 
 
-def _replace(path: str, text: str) -> None:
-    """Puts a file in the place of another at once: readers see the old or the new one, never a part."""
+def _replace(path: str, text: str, *, private: bool = False) -> None:
+    """Puts a file in the place of another at once: readers see the old or the new one, never a part.
+
+    It has the old one's mode; ``private``: 0600, whatever that was.
+    """
     temporary = f"{path}.{os.getpid()}.new"
     try:
         try:
-            mode = os.stat(path).st_mode & 0o777
+            mode = 0o600 if private else os.stat(path).st_mode & 0o777
         except FileNotFoundError:
             mode = 0o600
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # also when the umask, or what a crash left there, says otherwise
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -1,81 +1,188 @@
 """The one funnel through which texts pass before they are kept or shown: secrets are taken out.
 
-It knows secrets by their place (`user:password@` in URLs, Authorization headers, assignments to names such as
-GITEA_TOKEN) and by their shape (`ghp_…`, `sk-…`, private keys). Values that are known to be secret are given.
-All patterns are bounded, so that the time grows with the length of the text and no faster.
+It knows secrets by their place and their shape (`secret_shapes`), and those that it is told: the values of the env
+files and of this process's environment (`know`), in the forms that programs print them in (as they are, URL-encoded,
+in base64 …). What it cannot know: a secret without a shape that nobody told it, one that was encrypted, compressed or
+spelled otherwise, and halves of one that are not beside each other.
+
+HOT: most texts of every command are only looked at (`suspicious`, 2 µs); patterns are loaded for those that need it.
 """
 
 from __future__ import annotations
 
-import os.path
+from kugetsu import secret_values
+from kugetsu.secret_values import MARK, SHORTEST, know, says_secret, secrets_among, secrets_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from re import Pattern
+    from collections.abc import Iterable
+    from typing import Any
 
-MARK = "[redacted]"
-SHORTEST = 6  # a shorter value (a port, "true") would blank out ordinary words all over a text
+__all__ = [
+    "MARK",
+    "SHORTEST",
+    "Lines",
+    "clean",
+    "know",
+    "redact",
+    "redact_shapes",
+    "secrets_among",
+    "secrets_of",
+    "suspicious",
+]
 
-_NAMES = r"[\w-]{0,64}?(?:token|secret|passwd|password|passphrase|api_?-?key|access_?-?key|private_?-?key|credential)"
-_SHAPES = (
-    r"gh[pousr]_[A-Za-z0-9]{16,255}",  # GitHub
-    r"github_pat_[A-Za-z0-9_]{16,255}",
-    r"glpat-[A-Za-z0-9_-]{16,255}",  # GitLab
-    r"sk-[A-Za-z0-9_-]{16,255}",  # OpenAI, Anthropic, OpenRouter
-    r"xox[abeprs]-[A-Za-z0-9-]{10,255}",  # Slack
-    r"(?:AKIA|ASIA)[0-9A-Z]{16}",  # AWS
-    r"AIza[0-9A-Za-z_-]{35}",  # Google
-    r"(?:npm|hf)_[A-Za-z0-9]{30,255}",
-    r"eyJ[\w-]{8,2000}\.[\w-]{8,4000}\.[\w-]{4,2000}",  # JSON web token
+_SIGNS = ("authorization", "x-api-key", "private-token", "cookie", "-u ", "-u=", "-user")
+"""Beside words and shapes, what a text with a secret in it may hold, in small letters."""
+_BEFORE_VALUE = (
+    "token",
+    "secret",
+    "passwd",
+    "password",
+    "passphrase",
+    "key",
+    "credential",
+    "_pass",
+    "_pat",
+    "_auth",
+    "_pwd",
 )
-_patterns: list[tuple[Pattern[str], str]] = []
+_QUERY = ("?key=", "&key=", "?sig=", "&sig=", "signature=", "?auth=", "&auth=")
+_PREFIXES = (
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "gl", "sk-", "sk_", "rk_", "xox", "xapp-", "AKIA", "ASIA"),
+    *("AIza", "ya29.", "npm_", "hf_", "pypi-", "dckr_pat_", "AGE-SECRET-KEY-", "eyJ"),
+)
+_REMEMBERED = 16
+_done: dict[str, tuple[str, ...]] = {}
+"""The latest texts that patterns have seen, with the forms that were taken out before."""
 
 
 def redact(text: str, secrets: Iterable[str] = (), *, limit: int | None = None) -> str:
     """The text without its secrets, cut to `limit` characters (with a note of how many were left out).
 
-    `secrets` are values known to be secret; those shorter than SHORTEST are not looked for.
+    `secrets` are values known to be secret, beside those of `know`; those shorter than SHORTEST are not looked for.
     """
-    for secret in sorted((s for s in secrets if len(s) >= SHORTEST), key=len, reverse=True):
-        text = text.replace(secret, MARK)
-    for pattern, replacement in _compiled():
-        text = pattern.sub(replacement, text)
+    return _redacted(text, secret_values.forms(secrets), limit)
+
+
+def redact_shapes(text: str) -> str:
+    """The text without what looks like a secret; known values are not looked for (that reads the env files)."""
+    return _redacted(text, (), None)
+
+
+def _redacted(text: str, forms: tuple[str, ...], limit: int | None) -> str:
+    if _done.get(text) != forms:
+        if forms:
+            text = secret_values.take_out(text, forms)
+        if _looks_suspicious(text):
+            from kugetsu.secret_shapes import take_out
+
+            text = take_out(text)
+            _remember(text, forms)
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}… ({len(text) - limit} characters more)"
     return text
 
 
-def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """The values of an environment whose names say that they are secret."""
-    import re
+def _remember(text: str, forms: tuple[str, ...]) -> None:
+    """What was redacted comes again: the log's guard sees it under the lock, where nobody should wait for patterns."""
+    while len(_done) >= _REMEMBERED:
+        del _done[next(iter(_done))]
+    _done[text] = forms
 
-    name = re.compile(_NAMES, re.IGNORECASE)
-    return [value for key, value in environment.items() if name.search(key) and not os.path.isabs(value)]
+
+def clean(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """A JSON value without its secrets, in its texts and its keys; what a key calls a secret goes as a whole."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, dict):
+        return {_clean_key(key, secrets): _clean_member(key, one, secrets) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(one, secrets) for one in value]
+    return value
 
 
-def _compiled() -> list[tuple[Pattern[str], str]]:
-    if not _patterns:
-        import re
+def _clean_key(key: Any, secrets: Iterable[str]) -> Any:
+    return redact(key, secrets) if isinstance(key, str) else key
 
-        def add(pattern: str, replacement: str, flags: int = re.IGNORECASE) -> None:
-            _patterns.append((re.compile(pattern, flags), replacement))
 
-        add(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
-            MARK,
-            re.DOTALL,
-        )
-        add(r"(https?://)[^\s/@\"']{1,500}@", rf"\1{MARK}@")
-        add(r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/@:\"']{0,100}:)[^\s/@\"']{1,500}@", rf"\1{MARK}@")
-        add(
-            r"\b((?:proxy-)?authorization|x-api-key|private-token)([\"']?\s{0,5}[:=]\s{0,5}[\"']?)"
-            r"((?:bearer|basic|token|digest)\s{1,5})?[^\s\"',;]{1,4000}",
-            rf"\1\2\3{MARK}",
-        )
-        add(r"\b(bearer\s{1,5})[A-Za-z0-9._~+/=-]{16,4000}", rf"\1{MARK}")
-        # `=` assigns; a `:` may be prose, so there the value must look made up: 8 characters with a digit among them.
-        add(rf"\b({_NAMES}s?[\"']?=)(\"[^\"\n]{{1,4000}}\"|'[^'\n]{{1,4000}}'|[^\s\"'&;,]{{1,4000}})", rf"\1{MARK}")
-        add(rf"\b({_NAMES}[\"']?:\s{{0,5}}[\"']?)(?=[^\s\"']{{0,200}}\d)[^\s\"',]{{8,4000}}", rf"\1{MARK}")
-        add(rf"(?<![A-Za-z0-9])(?:{'|'.join(_SHAPES)})", MARK, 0)
-    return _patterns
+def _clean_member(key: Any, value: Any, secrets: Iterable[str]) -> Any:
+    if isinstance(value, str) and value and isinstance(key, str) and says_secret(key):
+        return MARK
+    return clean(value, secrets)
+
+
+class Lines:
+    """Redacts a text that comes line by line: a private key goes on over several."""
+
+    __slots__ = ("_in_key",)
+
+    def __init__(self) -> None:
+        self._in_key = False
+
+    def redact(self, line: str) -> str:
+        """The next line without its secrets."""
+        if self._in_key:
+            _, mark, rest = line.partition("-----END ")
+            self._in_key = not mark
+            return MARK + redact(rest.partition("-----")[2]) if mark else MARK
+        shown = redact(line)
+        begun = line.rpartition("-----BEGIN ")[2] if "PRIVATE KEY" in line and "-----BEGIN " in line else ""
+        self._in_key = bool(begun) and "-----END " not in begun
+        return shown
+
+
+def suspicious(text: str) -> bool:
+    """Whether `redact` may change the text: a quick look. False means that it does not."""
+    forms = secret_values.forms(())
+    return _looks_suspicious(text) or (bool(forms) and secret_values.take_out(text, forms) != text)
+
+
+# --- the quick look -------------------------------------------------------------------------------------------------
+
+
+def _looks_suspicious(text: str) -> bool:
+    if len(text) < SHORTEST:
+        return False
+    if "@" in text and "://" in text:
+        return True
+    low = text.lower()
+    if any(sign in low for sign in _SIGNS) or "bearer" in low or "basic" in low or "private key" in low:
+        return True
+    if ("=" in low and any(sign in low for sign in _QUERY)) or ("login" in low and "password" in low):
+        return True
+    if any(word in low and _is_followed_by_value(low, word) for word in _BEFORE_VALUE):
+        return True
+    return any(prefix in text and _begins_shape(text, prefix) for prefix in _PREFIXES) or ":AA" in text
+
+
+def _is_followed_by_value(low: str, word: str) -> bool:
+    """Whether that name is given something: `=` and anything, `:` and what is quoted or long, `--name` and a space."""
+    at = low.find(word)
+    while at >= 0:
+        rest = low[at + len(word) : at + len(word) + 40].removeprefix("s")
+        if rest[:1].isspace() and "-" in low[max(0, at - 42) : at]:
+            return True
+        rest = rest.lstrip("\\\"' \t\n\r\f\v")
+        if rest[:1] == "=":
+            return True
+        if rest[:1] == ":":
+            given = rest[1:].lstrip()
+            if given[:1] in "\"'\\" or len(given.partition(" ")[0].partition(",")[0].partition("\n")[0]) >= 8:
+                return True
+        at = low.find(word, at + len(word))
+    return False
+
+
+def _begins_shape(text: str, prefix: str) -> bool:
+    """Whether such a prefix begins a word that goes on for some characters."""
+    at = text.find(prefix)
+    while at >= 0:
+        begun = text[at + len(prefix) : at + len(prefix) + 4]
+        if (
+            (at == 0 or not (text[at - 1].isascii() and text[at - 1].isalnum()))
+            and len(begun) == 4
+            and not begun.isspace()
+        ):
+            return True
+        at = text.find(prefix, at + 1)
+    return False

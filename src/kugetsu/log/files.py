@@ -50,8 +50,8 @@ class FileLog:
     """One opened log. May be used from several threads; a forked child goes on with descriptors of its own.
 
     ``projection`` folds events into the state that decisions read. ``by`` is written into every event, ``now``
-    gives the time of an append. Nothing is created on disk before the first append; without ``upkeep`` reading never
-    writes a checkpoint.
+    gives the time of an append, ``guard`` says what of the drafts may be written. Nothing is created on disk before the
+    first append; without ``upkeep`` reading never writes a checkpoint.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class FileLog:
         by: dict[str, Any],
         now: Callable[[], str],
         *,
+        guard: Callable[[Sequence[Draft]], Sequence[Draft]] | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         checkpoint_every: int = CHECKPOINT_EVERY,
         milestone_every: int = MILESTONE_EVERY,
@@ -71,6 +72,7 @@ class FileLog:
         self._projection = projection
         self._by = by
         self._now = now
+        self._guard = guard
         self._segment_bytes = segment_bytes
         self._checkpoint_every = checkpoint_every
         self._milestone_every = milestone_every
@@ -238,6 +240,8 @@ class FileLog:
         """Write the drafts at ``cursor``; their lines, and the cursor behind them."""
         from kugetsu.log.codec import encode
 
+        if self._guard is not None:
+            drafts = self._guard(drafts)
         lines, sha = encode(drafts, cursor.seq + 1, cursor.sha, self._now(), self._by)
         data = b"\n".join([*lines, b""])
         appender.write(cursor, inode, data)

@@ -6,9 +6,10 @@ from kugetsu.log.files import FileLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from kugetsu.domain.draft import Draft
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
@@ -29,9 +30,16 @@ class DomainProjection:
         self.load: Callable[[Any], State] = snapshot.load
 
 
-def open_log(directory: str, *, by: dict[str, Any], now: Callable[[], str]) -> EventLog:
+def open_log(
+    directory: str,
+    *,
+    by: dict[str, Any],
+    now: Callable[[], str],
+    guard: Callable[[Sequence[Draft]], Sequence[Draft]] | None = None,
+) -> EventLog:
     """The event log in ``directory`` (KUGETSU_DIR/log). Opening touches nothing on disk.
 
     ``by`` is recorded in every event appended through it; ``now`` gives UTC times with microseconds and ``Z``.
+    ``guard`` sees every draft before it is written, under the lock, and returns what may be written.
     """
-    return FileLog(directory, DomainProjection(), by, now)
+    return FileLog(directory, DomainProjection(), by, now, guard=guard)

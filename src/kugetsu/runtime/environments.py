@@ -1,17 +1,20 @@
-"""The environment files of agents: `env/<agent>.env`, else `env/default.env`; KEY=VALUE lines, never executed.
+"""The environment files: secrets for agents (`<agent>.env`, else `default.env`) and for kugetsu's own requests.
 
-Their values reach the agent's environment and nothing else: no argument list, no log, no history.
+KEY=VALUE lines, never executed. The values reach the agent's environment (or a request to a server) and nothing else:
+no argument list, no log, no history. What reads them here also tells the redaction funnel what to look for.
 """
 
 from __future__ import annotations
 
 import os
 
-from kugetsu.config_file import parse, read_file
+from kugetsu.config_file import NonsenseLine, parse, read_file, read_leniently
 from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kugetsu.agents.protocol import Agent
     from kugetsu.paths import Paths
     from kugetsu.runtime.workspace import Workspace
@@ -22,30 +25,91 @@ TEMPLATES = {
     "pm-agent.env": "# KEY=VALUE lines for the PM agent; if it sets anything, it replaces default.env.\n",
 }
 
+SOURCES = {
+    "dev": ("dev.env", "default.env"),
+    "pm": ("pm-agent.env", "default.env"),
+    "notify": ("notify.env", "default.env"),
+    "forge": ("forge.env", "dev.env", "default.env"),
+}
+"""For each kind of user of secrets the files it looks into: the first that sets anything is all it sees."""
+
+FILES = tuple(dict.fromkeys(name for names in SOURCES.values() for name in names))
+"""Every environment file that kugetsu reads."""
+
 
 def values(paths: Paths, kind: str) -> dict[str, str]:
-    """What the environment file of a kind of agent (``dev`` or ``pm``) sets.
+    """What is set for a kind: the agents ``dev`` and ``pm``, and kugetsu's own ``notify`` (sinks) and ``forge`` (HTTP).
 
     Raises BadInput for a line that is no KEY=VALUE, and for a file that others than its owner can read.
     """
-    for name in (f"{'pm-agent' if kind == 'pm' else kind}.env", "default.env"):
+    name, found = in_force(paths, kind)
+    if name is not None:
         path = os.path.join(paths.env, name)
-        found = _read(path)
+        if os.stat(path).st_mode & 0o077:
+            raise BadInput(f"{path} holds secrets and others can read it", hint=f"chmod 600 {path}")
+    return found
+
+
+def in_force(paths: Paths, kind: str) -> tuple[str | None, dict[str, str]]:
+    """The file that is in force for a kind, and what it sets; None when none sets anything.
+
+    Raises BadInput for a line that is no KEY=VALUE.
+    """
+    for name in SOURCES[kind]:
+        found = read(os.path.join(paths.env, name))
         if found:
-            if os.stat(path).st_mode & 0o077:
-                raise BadInput(f"{path} holds secrets and others can read it", hint=f"chmod 600 {path}")
-            return found
-    return {}
+            return name, found
+    return None, {}
 
 
-def _read(path: str) -> dict[str, str]:
+def read(path: str) -> dict[str, str]:
+    """What one file sets. Raises BadInput, which names the line and never quotes it."""
     text = read_file(path)
     try:
         return {entry.key: entry.value for entry in parse(text, path)}
-    except BadInput as problem:
-        # The parser quotes the line, and this one may hold a secret; neither log nor history may have it.
-        line = problem.message.removeprefix(path + ":").partition(":")[0]
-        raise BadInput(f"{path}:{line}: is not KEY=VALUE", problem.hint) from None
+    except NonsenseLine as problem:
+        raise BadInput(f"{path}:{problem.line}: {problem.what}", problem.hint) from None
+
+
+class Known:
+    """The secrets of a directory's env files and of an environment, for `redaction.know`: read again when they change.
+
+    What it has seen once stays known to the process: an agent that was given it may still print it.
+    """
+
+    __slots__ = ("_environment", "_folder", "_found", "_stamps")
+
+    def __init__(self, paths: Paths, environment: Mapping[str, str]) -> None:
+        self._folder = paths.env
+        self._environment = environment
+        self._stamps: dict[str, tuple[int, int, int]] | None = None
+        self._found: tuple[str, ...] = ()
+
+    def __call__(self) -> tuple[str, ...]:
+        """The values; five `stat` calls when nothing changed."""
+        stamps = {}
+        for name in FILES:
+            try:
+                status = os.stat(f"{self._folder}/{name}")
+            except OSError:  # not there, or not ours to read: then no agent has it from there
+                continue
+            stamps[name] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamps != self._stamps:
+            self._found = tuple(dict.fromkeys((*self._found, *self._read(stamps))))
+            self._stamps = stamps
+        return self._found
+
+    def _read(self, names: Mapping[str, object]) -> list[str]:
+        from kugetsu.redaction import secrets_among, secrets_of
+
+        found = secrets_of(self._environment) if self._stamps is None else []
+        for name in names:
+            try:
+                entries, _ = read_leniently(read_file(f"{self._folder}/{name}"))
+            except BadInput:  # `env check` tells; what cannot be read was given to nobody
+                continue
+            found += secrets_among({entry.key: entry.value for entry in entries})
+        return found
 
 
 def agent_of(ws: Workspace, kind: str = "dev") -> Agent:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import clock, config
+from kugetsu import clock, config, redaction
 from kugetsu.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from kugetsu.config import Config
@@ -54,8 +54,10 @@ class Workspace:
         """The event log of this directory."""
         if self._log is None:
             from kugetsu.log import open_log
+            from kugetsu.runtime.guard import guard
 
-            self._log = open_log(self.paths.log, by=self.by, now=clock.now)
+            by = self.by
+            self._log = open_log(self.paths.log, by=by, now=clock.now, guard=lambda drafts: guard(drafts, by))
         return self._log
 
     def state(self) -> State:
@@ -79,10 +81,25 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
 
     Raises BadInput for a KUGETSU_DIR or a setting that cannot be understood.
     """
+    paths = Paths.of(environment)
+    redaction.know(_known(paths, environment))
     by = actor(command, environment)
     environment = outside(environment)
-    paths = Paths.of(environment)
     return Workspace(paths, config.load(paths.config, environment), environment, by)
+
+
+def _known(paths: Paths, environment: Mapping[str, str]) -> Callable[[], Iterable[str]]:
+    """Where the redaction funnel learns the secrets of this directory, when it first needs them."""
+    known: list[Callable[[], Iterable[str]]] = []
+
+    def ask() -> Iterable[str]:
+        if not known:
+            from kugetsu.runtime.environments import Known
+
+            known.append(Known(paths, environment))
+        return known[0]()
+
+    return ask
 
 
 def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -96,11 +113,7 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """The `by` of an event: command, pid, host and user, and the attempt whose agent typed the command."""
-    command = " ".join(command.split())
-    if "@" in command or "=" in command:  # a URL with a password, an assignment; else no 6 ms are spent on it
-        from kugetsu.redaction import redact
-
-        command = redact(command)
+    command = redaction.redact_shapes(" ".join(command.split()))
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())

@@ -1,0 +1,94 @@
+"""The guard at the log's entrance: no event is appended with a secret in it, whoever wrote the draft.
+
+Every text of an event's data passes the redaction funnel, but what `WHOLE` names: names, paths and ids that
+kugetsu needs again as they are, and the message of a task, which its agent must get whole. A kind that is not listed
+passes with all of its data. The guard works under the log's lock: foreign texts should be redacted before (the
+outcome's are), then looking again costs microseconds.
+"""
+
+from __future__ import annotations
+
+from kugetsu.redaction import clean, redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.domain.draft import Draft
+
+_SESSION = ("agent", "agent_session", "repository", "source", "worktree", "branch", "base_branch", "base_commit")
+_ENDED = ("rescue", "exit", "signal", "tokens", "cost")
+
+WHOLE: dict[str, tuple[str, ...]] = {
+    "repository.registered": ("repository", "path", "url"),  # a URL with a password was refused when it was given
+    "session.requested": ("kind", "repository", "carried"),
+    "session.preparing": _SESSION,
+    "session.prepared": (*_SESSION, "base_session"),
+    "session.destroyed": ("worktree", "branch", "rescue"),
+    "task.held": ("gate",),
+    "task.parked": ("gate", "limit"),
+    "hold.lifted": ("gate", "subject"),
+    "attempt.succeeded": _ENDED,
+    "attempt.failed": _ENDED,
+    "attempt.timed_out": _ENDED,
+    "attempt.killed": _ENDED,
+    "attempt.lost": _ENDED,
+    "files.pruning": ("paths",),
+    "files.pruned": ("paths",),
+    "notice.sending": ("sink", "lane", "delivery"),
+    "notice.sent": ("sink", "lane", "delivery"),
+    "notice.failed": ("sink", "lane", "delivery"),
+}
+"""For a kind of event the fields of its data that are kept as they are."""
+
+UNTOUCHED = frozenset(
+    (
+        "task.queued",
+        "log.created",
+        "log.repaired",
+        "kugetsu.initialised",
+        "attempt.claimed",
+        "attempt.starting",
+        "attempt.running",
+        "daemon.started",
+        "sink.enabled",
+        "sink.disabled",
+        "notices.read",
+        "task.moved",
+        "queue.cleared",
+    )
+)
+"""Kinds that hold kugetsu's own values only; and the task, whose message views redact when they show it."""
+
+
+def guard(drafts: Sequence[Draft], by: dict[str, Any]) -> Sequence[Draft]:
+    """The drafts as they may be appended; those that change are new ones. The command in ``by`` is redacted in place.
+
+    What kugetsu itself says needs no look at the env files: `queue enqueue` does not wait for that.
+    """
+    if all(draft.type in UNTOUCHED for draft in drafts):
+        return drafts
+    by["cmd"] = redact(by.get("cmd", ""))
+    return [_guarded(draft) for draft in drafts]
+
+
+def _guarded(draft: Draft) -> Draft:
+    if draft.type in UNTOUCHED:
+        return draft
+    whole = WHOLE.get(draft.type, ())
+    data = {key: value if key in whole else clean(value) for key, value in draft.data.items()}
+    if data == draft.data:
+        return draft
+    from kugetsu.domain.draft import Draft
+
+    return Draft(
+        draft.type,
+        data,
+        issue=draft.issue,
+        task=draft.task,
+        attempt=draft.attempt,
+        session=draft.session,
+        cause=draft.cause,
+        facts=draft.facts,
+    )
