@@ -96,13 +96,15 @@ def sink_lines(sink: dict[str, Any], screen: Screen) -> list[str]:
     ready = sink["configured"] and sink["ready"]
     state = "ready" if ready else "not ready" if sink["configured"] else "taken out of NOTIFY_SINKS"
     indent = " " * 9
-    shown = [f"{sink['sink']:<9}{screen.green(state) if ready else screen.red(state)}: {line(sink['setup'])}"]
+    shown = [f"{sink['sink']:<9}{state}: {line(sink['setup'])}"]
     if sink["upto"] is None:
         shown.append(f"{indent}nothing was sent yet: it gets what happens from the daemon's next look on")
     else:
         shown.append(f"{indent}handled up to event {sink['upto']}{_last(sink['last'], screen)}")
     shown += [indent + _open(entry, screen) for entry in sink["open"]]
-    return [cut(text, screen.width) if not screen.colour else text for text in shown]
+    first, *rest = [cut(text, screen.width) for text in shown]
+    painted = screen.green(state) if ready else screen.red(state)
+    return [first.replace(state, painted, 1), *rest]
 
 
 def _last(last: dict[str, Any] | None, screen: Screen) -> str:
