@@ -22,7 +22,7 @@ from kugetsu.cli.catalogue import COMMANDS  # noqa: E402
 from kugetsu.cli.declarations import Command, Declared  # noqa: E402
 from kugetsu.cli.guide import EXIT_CODES  # noqa: E402
 from kugetsu.cli.parser import Parser  # noqa: E402
-from kugetsu.cli.usage import examples  # noqa: E402
+from kugetsu.cli.usage import ITEM, examples, filled  # noqa: E402
 
 PAGE = ROOT / "src" / "kugetsu" / "guide" / "commands.md"
 #: Columns of the page; code is shown indented by four.
@@ -87,6 +87,8 @@ def _filled(text: str) -> list[str]:
     for part in filter(None, text.split("\n\n")):
         if part.startswith(" "):
             parts.append(_fence("text", textwrap.dedent(part)))
+        elif any(ITEM.match(line) for line in part.split("\n")):
+            parts.append(_fence("text", "\n".join(filled(part, CODE))))
         else:
             parts.append("\n".join(_wrapped(" ".join(part.split()))))
     return parts

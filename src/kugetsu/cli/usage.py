@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Columns: narrower nothing can be laid out, wider is hard to read.
 NARROWEST = 40
 WIDEST = 100
+#: A line of a list: a name, two blanks or more, and what it is.
+ITEM = re.compile(r"\S+  +(?=\S)")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -56,21 +58,33 @@ def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[st
 
 
 def filled(text: str, width: int, indent: str = "") -> list[str]:
-    """Paragraphs filled up to the width; lines that begin with blanks keep them, and are broken only when too long."""
+    """The lines of a text, filled up to the width.
+
+    A paragraph is one run of lines. A line `name  what it is` begins an item; lines with four blanks or more before
+    them go on with it, below what it is. Other lines that begin with blanks are left as they are.
+    """
     lines: list[str] = []
-    paragraph: list[str] = []
-    for line in [*text.split("\n"), ""]:
-        if line and not line.startswith(" "):
-            paragraph.append(line)
-            continue
-        lines += _wrapped(" ".join(paragraph), width, indent, indent)
-        paragraph = []
-        if line.startswith(" ") and len(line) > width and not line.lstrip().startswith(("kugetsu ", "# ")):
-            blanks = line[: -len(line.lstrip())]
-            lines += _wrapped(line.strip(), width, indent + blanks, indent + blanks)
+    run: list[str] = []
+    for line in text.split("\n"):
+        goes_on = bool(run) and (not line.startswith(" ") or line.startswith("    ")) and line.strip() != ""
+        if not goes_on or ITEM.match(line):
+            lines += _run(run, width, indent)
+            run = []
+        if not line.strip() or (line.startswith(" ") and not run):
+            lines.append(indent + line if line.strip() else "")
         else:
-            lines.append(indent + line if line else "")
-    return lines[:-1]
+            run.append(line)
+    return lines + _run(run, width, indent)
+
+
+def _run(run: list[str], width: int, indent: str) -> list[str]:
+    if not run:
+        return []
+    item = ITEM.match(run[0])
+    if item is None:
+        return _wrapped(" ".join(line.strip() for line in run), width, indent, indent)
+    what = " ".join(line.strip() for line in [run[0][item.end() :], *run[1:]])
+    return _wrapped(what, width, indent + item[0], indent + " " * min(item.end(), width // 3))
 
 
 class _Full(argparse.ArgumentParser):
