@@ -148,9 +148,15 @@ def test_settings_and_their_values_are_offered(kugetsu):
     assert "home" in words(kugetsu, "config", "set", "DEFAULT_GIT_SERVER", "", **servers)
 
 
-@pytest.mark.parametrize("key", candidates.CHOICES)
+@pytest.mark.parametrize("key", candidates.choices())
 def test_choices_of_settings_are_taken_by_them(key):
-    assert [SETTINGS[key].read(word) for word in candidates.CHOICES[key]] == list(candidates.CHOICES[key])
+    words = list(candidates.choices()[key])
+    assert [SETTINGS[key].read(word) for word in words] == words
+
+
+def test_skills_and_sinks_are_offered(kugetsu):
+    assert "kugetsu-work" in words(kugetsu, "skill", "show", "")
+    assert words(kugetsu, "notify", "test", "web") == ["webhook"]
 
 
 def test_points_in_time_are_offered_and_are_understood(kugetsu):

@@ -228,9 +228,20 @@ def _task_states(_place: Place) -> list[Candidate]:
 
 # --- settings ---------------------------------------------------------------------------------------------------
 
-#: Settings whose values are a few words: which ones their `read` takes.
-CHOICES = {"KUGETSU_AGENT": ("opencode", "command"), "KUGETSU_VERBOSITY": ("default", "verbose", "quiet")}
 PATHS = ("KUGETSU_OPENCODE", "KUGETSU_TEMP_DIR")
+
+
+def choices() -> dict[str, tuple[str, ...]]:
+    """Settings whose values are a few words: which ones their `read` takes."""
+    from kugetsu.settings import NOTICES, SINKS
+
+    return {
+        "KUGETSU_AGENT": ("opencode", "command"),
+        "KUGETSU_FORGE": ("auto", "off"),
+        "KUGETSU_VERBOSITY": ("default", "verbose", "quiet"),
+        "NOTIFY_SINKS": tuple(SINKS),
+        "NOTIFY_EVENTS": tuple(NOTICES),
+    }
 
 
 def _settings(_place: Place) -> list[Candidate]:
@@ -251,7 +262,7 @@ def _setting_values(place: Place) -> Iterator[Candidate]:
         return
     if isinstance(setting.read(setting.default), bool):
         yield from (Candidate("true"), Candidate("false"))
-    yield from (Candidate(word) for word in CHOICES.get(setting.key, ()))
+    yield from (Candidate(word) for word in choices().get(setting.key, ()))
     if setting.key == "DEFAULT_GIT_SERVER":
         yield from _servers(place)
     yield Candidate(place.config().as_text(setting.key), "as it is")
@@ -266,6 +277,10 @@ def _skills(place: Place) -> list[Candidate]:
     from kugetsu.runtime import skills
 
     return [Candidate(name) for name in skills.names(place.paths())]
+
+
+def _sinks(_place: Place) -> list[Candidate]:
+    return [Candidate(name) for name in choices()["NOTIFY_SINKS"]]
 
 
 # --- words of kugetsu -------------------------------------------------------------------------------------------
@@ -304,6 +319,7 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "setting-value": _setting_values,
     "server": _servers,
     "skill": _skills,
+    "sink": _sinks,
     "when": _when,
     "shell": _shells,
 }

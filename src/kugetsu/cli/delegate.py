@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.words("words", "the message", metavar="MESSAGE", recorded=0)
-    parser.add_argument("--file", metavar="FILE", help="read the message from a file")
+    parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
 
 
 def _delegate(call: Call) -> int:
