@@ -119,6 +119,18 @@ class Lines:
     def __init__(self) -> None:
         self._in_key = False
 
+    def redact_bytes(self, raw: bytes) -> bytes:
+        """The next line of a file of an agent's, which may be a JSON object and then stays one."""
+        text = raw.decode("utf-8", "surrogateescape")
+        if text.startswith("{") and not self._in_key and suspicious(text):
+            import orjson
+
+            try:
+                return orjson.dumps(clean(orjson.loads(raw)))
+            except orjson.JSONDecodeError:  # a line that only looks like one
+                return self.redact(text).encode("utf-8", "surrogateescape")
+        return self.redact(text).encode("utf-8", "surrogateescape")
+
     def redact(self, line: str) -> str:
         """The next line without its secrets."""
         if self._in_key:

@@ -18,6 +18,8 @@ _WORD = (
     r"(?:token|secret|passwd|password|passphrase|api_?-?key|access_?-?key|private_?-?key|secret_?-?key|credential"
     r"|(?<=_)(?:pass|pat|auth|pwd))"
 )
+#: What stands where a secret would: a variable, `<token>`, dots or stars. Whoever reads a command should see it.
+_REAL = r"(?!(?-i:\$\{?[A-Z_][A-Z0-9_]{2,60}\}?)(?![\w$])|<[\w -]{1,40}>|(?:…|\.{3}|\*{3,})(?![\w*]))"
 _MADE_UP = r"(?=[^\s\"']{0,200}\d)"  # prose follows a colon too: what looks made up has a digit in it
 _SHAPES = (
     r"gh[pousr]_[A-Za-z0-9]{16,}",  # GitHub
@@ -56,26 +58,27 @@ def _patterns() -> Iterator[tuple[re.Pattern[str], str]]:
     yield one(r"([?&](?:key|sig|signature|auth|x-amz-signature)=)[^\s\"'&]++")
     # Headers. A scheme that is not known may have its secret anywhere: the rest of the line goes.
     yield one(
-        r"\b((?:proxy-)?authorization\\{0,8}[\"']?\s{0,5}[:=]\s{0,5}\\{0,8}[\"']?)"
-        r"(?:((?:bearer|basic|token|apikey|negotiate|ntlm)\s{1,5})[^\s\"',;\\]++|[^\r\n\"'\\]++)",
+        r"\b((?:proxy-)?authorization\\{0,8}[\"']?\s{0,5}[:=]\s{0,5}+\\{0,8}+[\"']?+)"
+        r"(?:((?:bearer|basic|token|apikey|negotiate|ntlm)\s{1,5}+)"
+        rf"{_REAL}[^\s\"',;\\]++|(?!(?:bearer|basic|token|apikey|negotiate|ntlm)\s){_REAL}[^\r\n\"'\\]++)",
         rf"\1\2{MARK}",
     )
     yield one(r"\b((?:set-)?cookie\\{0,8}[\"']?\s{0,5}:\s{0,5}\\{0,8}[\"']?)[^\r\n\"'\\]++")
     yield one(
-        r"\b((?:x-api-key|private-token|x-[\w-]{0,30}?token)\\{0,8}[\"']?\s{0,5}[:=]\s{0,5}\\{0,8}[\"']?)"
-        r"[^\s\"',;\\]++"
+        r"\b((?:x-api-key|private-token|x-[\w-]{0,30}?token)\\{0,8}[\"']?\s{0,5}[:=]\s{0,5}+\\{0,8}+[\"']?+)"
+        rf"{_REAL}[^\s\"',;\\]++"
     )
     yield one(r"\b(bearer\s{1,5})[A-Za-z0-9._~+/=-]{16,}")
     # Assignments. `=` assigns whatever follows; a `:` or a spaced `=` may be prose, unless quotes say otherwise.
     for quote in "\"'":
-        yield one(rf"({_WORD}[\"']?\s{{0,5}}=(?!=)\s{{0,5}}{quote})(?:[^{quote}\\\n]|\\.)++")
-        yield one(rf"({_WORD}[\"']\s{{0,5}}:\s{{0,5}}{quote})(?:[^{quote}\\\n]|\\.)++")
-    yield one(rf"({_WORD}\\{{1,8}}[\"']\s{{0,5}}[:=]\s{{0,5}}\\{{1,8}}[\"'])[^\s\"'\\]++")
-    yield one(rf"({_WORD}s?[\"']?=)(?!=)(?!(?<=ns=)\d{{1,9}}\b)[^\s\"'&;,]++")
+        yield one(rf"({_WORD}[\"']?\s{{0,5}}=(?!=)\s{{0,5}}+{quote}){_REAL}(?:[^{quote}\\\n]|\\.)++")
+        yield one(rf"({_WORD}[\"']\s{{0,5}}:\s{{0,5}}+{quote}){_REAL}(?:[^{quote}\\\n]|\\.)++")
+    yield one(rf"({_WORD}\\{{1,8}}[\"']\s{{0,5}}[:=]\s{{0,5}}\\{{1,8}}[\"']){_REAL}[^\s\"'\\]++")
+    yield one(rf"({_WORD}s?[\"']?=)(?!=)(?!(?<=ns=)\d{{1,9}}\b){_REAL}[^\s\"'&;,]++")
     yield one(rf"({_WORD}[\"']?\s{{1,5}}=(?!=)\s{{0,5}}){_MADE_UP}[^\s\"',;&]{{8,}}")
     yield one(rf"({_WORD}[\"']?\s{{0,2}}:\s{{0,5}}[\"']?){_MADE_UP}[^\s\"',]{{8,}}")
     # Arguments of programs, and ~/.netrc.
-    yield one(rf"((?<![\w-])--?[\w-]{{0,40}}?{_WORD}\s{{1,5}}[\"']?)(?![-\"'])[^\s\"']++")
+    yield one(rf"((?<![\w-])--?[\w-]{{0,40}}?{_WORD}\s{{1,5}}+[\"']?+)(?![-\"']){_REAL}[^\s\"']++")
     yield one(r"((?<![\w-])(?:-u|--user|--proxy-user)[\s=]{1,5}[\"']?[^\s:\"'/]{1,200}:)(?!\d{1,6}(?!\w))[^\s\"']++")
     yield one(r"(\blogin\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S++")
     yield one(rf"(?<![A-Za-z0-9])(?:{'|'.join(_SHAPES)})", MARK, 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kugetsu.redaction import redact
+
 TEXT_LIMIT = 4000
 """Characters of the agent's last words, and of an error, that go into an outcome: the files keep all of it."""
 REASON_LIMIT = 200
@@ -72,8 +74,9 @@ class Outcome:
 
 
 def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
-    """A text of at most ``limit`` characters: the beginning and the end are kept, the middle is left out."""
-    text = text.strip()
+    """A text of at most ``limit`` characters: the beginning and the end are kept, the middle is left out. Redacted
+    before it is cut: nobody knows half a secret again."""
+    text = redact(text).strip()
     if len(text) <= limit:
         return text
     head = limit // 2
@@ -82,6 +85,6 @@ def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def sentence(text: str, limit: int = REASON_LIMIT) -> str:
-    """A text as one line, cut at ``limit`` characters."""
-    line = " ".join(text.split())
+    """A text as one line, redacted, cut at ``limit`` characters."""
+    line = " ".join(redact(text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -10,6 +10,7 @@ import os
 import orjson
 
 from kugetsu import clock
+from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def tail_lines(path: str, limit: int = TAIL_BYTES, *, whole: bool = True) -> lis
 
 
 def short(text: str) -> str:
-    """A text as one line of at most 60 characters."""
-    line = " ".join(text.split())
+    """A text as one line of at most 60 characters, redacted before it is cut."""
+    line = " ".join(redact(text).split())
     return line if len(line) <= _TEXT_LIMIT else line[: _TEXT_LIMIT - 1].rstrip() + "…"
 
 

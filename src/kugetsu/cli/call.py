@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from kugetsu.redaction import clean, redact, suspicious
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,7 +84,7 @@ class Call:
             print_json(data)
         else:
             for line in lines:
-                print(line)
+                print(redact(line))
 
     def say(self, *lines: str) -> None:
         """Talk, to stderr; KUGETSU_VERBOSITY=quiet wants none."""
@@ -92,7 +94,7 @@ class Call:
             return
         sys.stdout.flush()
         for line in lines:
-            print(line, file=sys.stderr)
+            print(redact(line), file=sys.stderr)
 
     def close(self) -> None:
         """Give the log's descriptors back."""
@@ -102,13 +104,17 @@ class Call:
 
 
 def print_json(data: Any, *, compact: bool = False) -> None:
-    """One JSON document to stdout; ``compact``: on one line."""
+    """One JSON document to stdout, redacted; ``compact``: on one line."""
+    text = _as_json(data, compact)
+    print(_as_json(clean(data), compact) if suspicious(text) else text)
+
+
+def _as_json(data: Any, compact: bool) -> str:
     import orjson
 
     try:
-        text = orjson.dumps(data, option=0 if compact else orjson.OPT_INDENT_2).decode()
+        return orjson.dumps(data, option=0 if compact else orjson.OPT_INDENT_2).decode()
     except TypeError:  # a path of the machine that is no Unicode text
         import json
 
-        text = json.dumps(data, indent=None if compact else 2)
-    print(text)
+        return json.dumps(data, indent=None if compact else 2)

@@ -6,6 +6,7 @@ import os
 import sys
 
 from kugetsu.errors import KugetsuError
+from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     """Tell ``error``; returns the exit status."""
     own = _before_dashes(arguments)
     if "--debug" in own:
-        import traceback
-
-        traceback.print_exception(error)
+        print(_trace(error), end="", file=sys.stderr)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
     try:
         _flush()
@@ -29,6 +28,12 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     except OSError:  # nobody reads, or the disk that takes the output is full: the status still tells
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return known.exit_code
+
+
+def _trace(error: Exception) -> str:
+    import traceback
+
+    return redact("".join(traceback.format_exception(error)))
 
 
 def _flush() -> None:
@@ -50,8 +55,8 @@ def _print_json(error: KugetsuError) -> None:
         {
             "error": {
                 "code": error.code,
-                "message": error.message,
-                "hint": error.hint,
+                "message": redact(error.message),
+                "hint": redact(error.hint) if error.hint else error.hint,
                 "exit_code": error.exit_code,
             }
         }
@@ -105,7 +110,7 @@ def _keep(error: Exception) -> str | None:
         place = f"{paths.make(paths.logs)}/kugetsu.log"
         logger.remove()
         number = logger.add(place, rotation="1 MB", retention=3, backtrace=False, diagnose=False, catch=False)
-        logger.opt(exception=error).error("{}", " ".join(sys.argv[1:3]))
+        logger.error("{}\n{}", redact(" ".join(sys.argv[1:3])), _trace(error))
         logger.remove(number)
     except (OSError, KugetsuError, ImportError):
         return None

@@ -6,6 +6,7 @@ import os
 
 from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput, NotFound
+from kugetsu.redaction import Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _arguments(parser: Parser) -> None:
         help=f"how many (default {LATEST}), or whose",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the attempt ends")
-    parser.add_argument("--raw", action="store_true", help="the agent's output as it is")
+    parser.add_argument("--raw", action="store_true", help="the agent's output as it is, but for secrets")
 
 
 def _logs(call: Call) -> int:
@@ -192,6 +193,7 @@ def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
 
     from kugetsu.cli import tailing
 
+    lines = [reader.secrets.redact_bytes(raw) for raw in lines]
     if call.args.raw and not sys.stdout.isatty():
         sys.stdout.flush()
         for raw in lines:
@@ -227,7 +229,9 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     from kugetsu.cli import tailing
     from kugetsu.views import agentlog
 
-    errors = tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
+    secrets = Lines()
+    last_lines = tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
+    errors = [secrets.redact_bytes(raw) for raw in last_lines]
     live = attempt in call.state().attempts
     last = None
     for event in call.workspace.log.read_key(attempt.partition(".")[0]):

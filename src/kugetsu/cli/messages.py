@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.errors import BadInput
+from kugetsu.redaction import redact_shapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,15 @@ def read(words: Sequence[str], file: str | None, command: str, example: str = 'R
         raise BadInput("the message has a NUL character in it", "write it as text")
     if not message.strip():
         raise BadInput("the message is empty", f"say what is to be done: {command} {example}, or --file FILE")
+    _warn_of_secrets(message)
     return message
+
+
+def _warn_of_secrets(message: str) -> None:
+    """The agent needs the message whole, so the log keeps it whole: whoever types a secret should know that."""
+    if redact_shapes(message) != message:
+        print("the message seems to hold a secret: the log keeps it, though no command shows it", file=sys.stderr)
+        print("better: kugetsu env set NAME, and write $NAME in the message", file=sys.stderr)
 
 
 def _require_text(message: str) -> None:

@@ -120,7 +120,6 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         )
     )
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
-    secrets = _secrets(ws, attempt)
     session = ws.state().sessions.get(attempt.session)
     evidence = evidence_of(session)
     if ask_forge:
@@ -128,8 +127,8 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     ending = Ending(
         how,
         verdict,
-        redact(reason, secrets),  # it quotes the agent's last words
-        outcome=_said(outcome, secrets),
+        redact(reason),  # it quotes the agent's last words
+        outcome=_said(outcome),
         evidence=evidence,
         exit=ended.exit_code,
         signal=ended.signal,
@@ -174,13 +173,6 @@ def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
         return {}
 
 
-def _secrets(ws: Workspace, attempt: Attempt) -> list[str]:
-    """The secrets that the agent was given: it may have printed one that has no shape to know it by."""
-    from kugetsu.redaction import secrets_of
-
-    return secrets_of({**ws.environment, **_env_file(ws, attempt)})
-
-
 def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
     """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
     stopped = ended.stopped or attempt.stop
@@ -214,15 +206,15 @@ def _checkup(folder: str) -> dict[str, Any]:
     return seen if isinstance(seen, dict) else {}
 
 
-def _said(outcome: Outcome, secrets: list[str]) -> dict[str, Any]:
+def _said(outcome: Outcome) -> dict[str, Any]:
     """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
     from kugetsu.redaction import redact
 
     return {
         "kind": str(outcome.kind),
-        "reason": redact(outcome.reason, secrets),
-        "final_text": redact(outcome.final_text, secrets),
-        "error": redact(outcome.error, secrets),
+        "reason": redact(outcome.reason),
+        "final_text": redact(outcome.final_text),
+        "error": redact(outcome.error),
         "tokens": outcome.tokens.as_dict() if outcome.tokens is not None else None,
         "cost": outcome.cost,
         "details": outcome.details,

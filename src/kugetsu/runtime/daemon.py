@@ -12,12 +12,14 @@ import select
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 
 from kugetsu import clock
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
 from kugetsu.log.watch import Watch
+from kugetsu.redaction import redact
 from kugetsu.runtime import dispatcher, reconciliation
 from kugetsu.runtime.notices.keeping import Keeper
 from kugetsu.runtime.process import identity
@@ -29,6 +31,8 @@ from kugetsu.runtime.workspace import open_workspace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from loguru import Record
 
     from kugetsu.domain.draft import Draft
     from kugetsu.domain.state import State
@@ -113,7 +117,8 @@ class Daemon:
                 logger.error("{} (hint: {})", problem, problem.hint)
                 pause = ERROR_PAUSE_SECONDS
             except Exception as problem:  # noqa: BLE001  a dispatcher that dies at night helps nobody: it says so and goes on
-                logger.opt(exception=problem).error("the dispatcher failed, and tries again")
+                trace = "".join(traceback.format_exception(problem))
+                logger.error("the dispatcher failed, and tries again\n{}", trace)
                 pause = ERROR_PAUSE_SECONDS
             if pause is None:
                 self.stopping = "drained"
@@ -250,7 +255,7 @@ def run(ws: Workspace, stands: Callable[[], None]) -> None:
         signal.signal(signal.SIGHUP, daemon.stop_on_signal)
     # The journal of systemd writes the time itself.
     form = "{level} {message}" if "JOURNAL_STREAM" in os.environ else "{time:HH:mm:ss} {level} {message}"
-    logger.add(sys.stderr, format=form, colorize=False)
+    logger.add(sys.stderr, format=form, colorize=False, diagnose=False)
     try:
         _serve(daemon)
     except SystemExit as end:
@@ -268,7 +273,9 @@ def _stand(ws: Workspace) -> Daemon:
         format="{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level} {message}",
         rotation="8 MB",
         retention=3,
+        diagnose=False,  # a traceback with the values of variables would show secrets
     )
+    logger.configure(patcher=_redacted)
     lease = take_over(ws)
     # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
     os.environ[MARK] = lease.nonce
@@ -276,6 +283,10 @@ def _stand(ws: Workspace) -> Daemon:
     daemon = Daemon(ws, lease)
     daemon.listen()
     return daemon
+
+
+def _redacted(record: Record) -> None:
+    record["message"] = redact(record["message"])
 
 
 def _serve(daemon: Daemon) -> None:

@@ -7,6 +7,7 @@ no argument list, no log, no history. What reads them here also tells the redact
 from __future__ import annotations
 
 import os
+import time
 
 from kugetsu.config_file import NonsenseLine, parse, read_file, read_leniently
 from kugetsu.errors import BadInput
@@ -32,6 +33,9 @@ SOURCES = {
     "forge": ("forge.env", "dev.env", "default.env"),
 }
 """For each kind of user of secrets the files it looks into: the first that sets anything is all it sees."""
+
+FRESH_SECONDS = 0.1
+"""For how long nobody looks again whether an env file was changed: each text that is shown asks."""
 
 FILES = tuple(dict.fromkeys(name for names in SOURCES.values() for name in names))
 """Every environment file that kugetsu reads."""
@@ -77,16 +81,21 @@ class Known:
     What it has seen once stays known to the process: an agent that was given it may still print it.
     """
 
-    __slots__ = ("_environment", "_folder", "_found", "_stamps")
+    __slots__ = ("_environment", "_folder", "_found", "_looked", "_stamps")
 
     def __init__(self, paths: Paths, environment: Mapping[str, str]) -> None:
         self._folder = paths.env
         self._environment = environment
         self._stamps: dict[str, tuple[int, int, int]] | None = None
         self._found: tuple[str, ...] = ()
+        self._looked = -FRESH_SECONDS
 
     def __call__(self) -> tuple[str, ...]:
-        """The values; five `stat` calls when nothing changed."""
+        """The values; five `stat` calls when the last look was FRESH_SECONDS ago, none before that."""
+        now = time.monotonic()
+        if now - self._looked < FRESH_SECONDS:
+            return self._found
+        self._looked = now
         stamps = {}
         for name in FILES:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from kugetsu.redaction import Lines
 from kugetsu.views import times
 from kugetsu.views.text import Column, block, cut, line, table
 
@@ -52,6 +53,7 @@ class Reader:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self.tokens = 0
+        self.secrets = Lines()
 
     def lines(self, raw: bytes) -> list[str]:
         """The lines that one line of output becomes; [] for what only programs need."""

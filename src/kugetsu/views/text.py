@@ -1,11 +1,13 @@
 """Text for a terminal: made harmless, measured in columns, cut, and laid out in tables.
 
 What agents and users wrote may hold control characters that move the cursor, recolour or retitle a terminal; all of
-it passes through `line` or `block` before it is shown. Columns are counted as a terminal does: two for a CJK
-character or an emoji, none for a combining mark.
+it passes through `line` or `block` before it is shown, and so through the redaction funnel. Columns are counted as a
+terminal does: two for a CJK character or an emoji, none for a combining mark.
 """
 
 from __future__ import annotations
+
+from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ _JOINERS = "\u200c\u200d\ufe0e\ufe0f"  # they shape emoji and scripts, and move 
 
 def line(text: str) -> str:
     """``text`` as one harmless line: white space becomes single spaces, other unprintable characters are escaped."""
+    text = redact(text)
     if text.isprintable() and "  " not in text:
         return text.strip(" ")
     return _escaped(" ".join(text.split()))
@@ -31,7 +34,7 @@ def line(text: str) -> str:
 
 def block(text: str) -> list[str]:
     """``text`` as harmless lines, its line breaks and indents kept."""
-    return [_escaped(part.expandtabs(4).rstrip()) for part in text.replace("\r\n", "\n").split("\n")]
+    return [_escaped(part.expandtabs(4).rstrip()) for part in redact(text).replace("\r\n", "\n").split("\n")]
 
 
 def _escaped(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.redaction import redact
 from kugetsu.views import times
 from kugetsu.views.text import line
 
@@ -49,7 +50,7 @@ def verb(by: dict[str, Any]) -> str:
 
 def quoted(message: str) -> str:
     """A message's beginning in quotes."""
-    said = line(message[: 4 * MESSAGE_LENGTH])
+    said = line(redact(message)[: 4 * MESSAGE_LENGTH])
     return f'"{said[:MESSAGE_LENGTH]}…"' if len(said) > MESSAGE_LENGTH or len(message) > len(said) + 60 else f'"{said}"'
 
 

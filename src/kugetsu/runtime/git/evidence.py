@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import KugetsuError
+from kugetsu.redaction import redact
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.removal import operation
@@ -145,6 +146,6 @@ def _name(evidence: Evidence, name: str) -> None:
 
 
 def _clean(text: str, length: int) -> str:
-    """A text of git's that a JSON line can hold: no lone surrogates, bounded."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A text of git's that a JSON line can hold: no lone surrogates, no secrets, bounded."""
+    text = redact(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     return text if len(text) <= length else text[: length - 1] + "…"
