@@ -52,6 +52,7 @@ class OldDirectory:
             commit(folder, "README", "sample\n", "first")
             run(folder, "remote", "add", "origin", remote or f"https://{repository}.git")
             run(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+            run(folder, "remote", "set-head", "origin", "main")
         return folder
 
     def worktree(self, ref: str, branch: str | None = None, clone: Path | None = None) -> Path:

@@ -23,7 +23,7 @@ from kugetsu.runtime.importing import agents, planning, reading, taking
 from kugetsu.runtime.importing.plan import Item, Plan
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime.old_directory import HOST, REPOSITORY, OldDirectory, file_name, realistic
-from runtime.repos import run
+from runtime.repos import commit, run
 
 REF = f"{REPOSITORY}#14"
 OTHER = f"{REPOSITORY}#15"
@@ -84,8 +84,19 @@ def test_a_session_is_what_git_says(importer: Importer) -> None:
     assert importer.take().complete
     taken = done.state().sessions
     assert taken[REF].branch == "by-hand" and taken[OTHER].branch == "fix/issue-15"
-    assert taken[REF].source == str(importer.old.clone()) and taken[REF].base_commit is None
+    first = run(importer.old.clone(), "rev-parse", "main")
+    assert taken[REF].source == str(importer.old.clone())
+    assert (taken[REF].base_branch, taken[REF].base_commit) == ("main", first)
     assert taken[REF].agent == "opencode" and not session(importer.take(), OTHER).notes
+
+
+def test_work_is_counted_from_now_where_no_base_is_known(importer: Importer) -> None:
+    importer.old.session(REF)
+    run(importer.old.clone(), "remote", "set-head", "origin", "--delete")
+    head = commit(importer.old.root / "worktrees" / file_name(REF))
+    importer.take()
+    taken = importer.workspace().state().sessions[REF]
+    assert (taken.base_branch, taken.base_commit) == (None, head)
 
 
 def test_a_detached_head_is_told(importer: Importer) -> None:

@@ -30,9 +30,9 @@ def take_session(
 ) -> list[Draft]:
     """An issue's session whose worktree and agent session are there, as they were found.
 
-    ``found`` has agent_session, worktree, source and branch; ``carried`` the counters of the issue's earlier life.
-    Where the branch left its base is not known, nor is a base session: the bash tool had one for all projects, and
-    nothing is ever forked from that again. Raises Conflict when the issue has a session.
+    ``found`` has agent_session, worktree, source, branch, base_branch and base_commit; ``carried`` the counters of the
+    issue's earlier life. There is no base session: the bash tool had one for all projects, and nothing is ever forked
+    from that again. Raises Conflict when the issue has a session.
     """
     queue.require_initialised(state)
     if key in state.sessions:
@@ -45,8 +45,6 @@ def take_session(
     outcome = {
         **found,
         "agent": AGENT,
-        "base_branch": None,
-        "base_commit": None,
         "base_session": None,
         "created": False,
         "fetched": "no: imported",

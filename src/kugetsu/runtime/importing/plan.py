@@ -54,7 +54,7 @@ class TakeRepository:
 
 @dataclass(frozen=True)
 class TakeSession:
-    """Take an issue's session over; `found` has agent_session, worktree, source and branch."""
+    """Take an issue's session over; `found` is what git and the file say of it."""
 
     issue: str
     found: Mapping[str, Any]

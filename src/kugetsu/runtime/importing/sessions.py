@@ -174,6 +174,8 @@ def _plan_file(draft: Draft, sessions: OldSessions, state: State, name: str, val
             "worktree": tree.path,
             "source": tree.source,
             "branch": _branch(tree, value, notes),
+            "base_branch": tree.base_branch,
+            "base_commit": tree.base_commit,
         }
         pr = _pull_request(draft, value, notes)
     except _UnclearError as problem:

@@ -13,6 +13,8 @@ from kugetsu.runtime.git.command import ask, failure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kugetsu.runtime.git.checkouts import Checkout
+
 
 class NoWorktreeError(Exception):
     """Why a path is no worktree to go on in. `gone`: there is nothing at the path."""
@@ -25,12 +27,18 @@ class NoWorktreeError(Exception):
 @dataclass(frozen=True)
 class Tree:
     """A worktree of a clone. `branch` is None when its HEAD is detached; `names` are the repositories that the clone is
-    one of by its remotes, the likeliest first."""
+    one of by its remotes, the likeliest first.
+
+    `base_branch` is the one that the clone knows as its remote's HEAD, `base_commit` where the worktree's line left it;
+    where no base is known, the commit that it is at now: work is counted from there.
+    """
 
     path: str
     source: str
     branch: str | None
     names: tuple[str, ...]
+    base_branch: str | None
+    base_commit: str | None
 
 
 def look(path: object, servers: Mapping[str, str]) -> Tree:
@@ -52,8 +60,10 @@ def look(path: object, servers: Mapping[str, str]) -> Tree:
         raise NoWorktreeError(f"{checkout.home} does not know {path} as its worktree (git worktree repair {path})")
     if unfinished.is_unfinished(admin, path):
         raise NoWorktreeError(f"the worktree {path} was never completed")
-    names = tuple(name for _, name in checkouts.repositories(checkout, servers))
-    return Tree(path, checkout.home, _branch(path), names)
+    named = checkouts.repositories(checkout, servers)
+    branch = _branch(path)
+    base, commit = _base(path, checkout, named[0][0] if named else None)
+    return Tree(path, checkout.home, branch, tuple(name for _, name in named), base, commit)
 
 
 def _branch(path: str) -> str | None:
@@ -67,3 +77,13 @@ def _branch(path: str) -> str | None:
     if answer.code == 1:
         return None
     raise NoWorktreeError(failure(command, answer).message)
+
+
+def _base(path: str, checkout: Checkout, remote: str | None) -> tuple[str | None, str | None]:
+    base = checkouts.default_branch(checkout.common_dir, remote) if remote is not None else None
+    if base is not None:
+        answer = ask(["merge-base", "HEAD", f"refs/remotes/{remote}/{base}"], path)
+        if answer.code == 0:
+            return base, answer.out.strip()
+    answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path)
+    return base, answer.out.strip() if answer.code == 0 else None
