@@ -27,8 +27,8 @@ def data(notice: Notice, read: int) -> dict[str, Any]:
 
 def lines(notices: Sequence[Notice], screen: Screen) -> list[str]:
     """A table, the oldest first."""
-    heads = [Column("SEQ", right=True), Column("AT"), Column("TYPE"), Column("TASK"), Column("ISSUE"), Column("")]
-    heads[-1].gives = True
+    heads = [Column("SEQ", right=True), Column("AT"), Column("TYPE"), Column("TASK")]
+    heads += [Column("ISSUE", gives=True), Column("", gives=True)]
     rows = [
         [
             str(notice.seq),
