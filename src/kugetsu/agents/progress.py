@@ -1,15 +1,13 @@
 """What an agent did last, read from the tails of its files: `kugetsu status` shows it, so it must stay cheap.
 
-Only the last 64 KiB of each file are read, and no more is imported than `orjson`.
+Only the last 64 KiB of each file are read, and nothing is imported that a short command would feel.
 """
 
 from __future__ import annotations
 
 import os
 
-import orjson
-
-from kugetsu import clock
+from kugetsu import clock, jsontext
 from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
@@ -114,8 +112,8 @@ def describe_tool(tool: str, state: dict[str, Any]) -> str:
 
 def _object(line: bytes | str) -> dict[str, Any] | None:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        value = jsontext.loads(line if isinstance(line, bytes) else line.encode())
+    except jsontext.JSONError:
         return None
     return value if isinstance(value, dict) else None
 

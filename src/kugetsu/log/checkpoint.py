@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 
-import orjson
-
+from kugetsu import jsontext
 from kugetsu.log.codec import GENESIS, seal
 from kugetsu.log.segments import Cursor, cursor_in, fits, read_sealed
 
@@ -61,7 +60,7 @@ def store(directory: str, version: str, cursor: Cursor, state: Any, name: str = 
         "version": version,
         "state": state,
     }
-    data, _ = seal(GENESIS, orjson.dumps(content)[:-1])
+    data, _ = seal(GENESIS, jsontext.dumps(content)[:-1])
     path = os.path.join(directory, name)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:

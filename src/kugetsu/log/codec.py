@@ -6,8 +6,7 @@ A line is the event's JSON with ``sha`` as its last key: the first 32 hex digits
 
 from __future__ import annotations
 
-import orjson
-
+from kugetsu import jsontext
 from kugetsu.domain.fold import PRESENT
 
 try:
@@ -107,7 +106,7 @@ def encode(
 
 def events_of(lines: list[bytes]) -> list[Event]:
     """The events exactly as every reader sees them: read back, since JSON knows no tuples and no number keys."""
-    return [orjson.loads(line) for line in lines]
+    return [jsontext.loads(line) for line in lines]
 
 
 def _envelope(draft: Draft, seq: int, at: str, more: int, by: dict[str, Any]) -> Event:
@@ -138,12 +137,12 @@ def _envelope(draft: Draft, seq: int, at: str, more: int, by: dict[str, Any]) ->
 
 def _dumps(event: Event) -> bytes:
     try:
-        return orjson.dumps(event)
+        return jsontext.dumps(event)
     except TypeError as error:
         if "UTF-8" not in str(error):
             raise
         # Arguments and file names that are no UTF-8 reach Python as lone surrogates, which JSON cannot carry.
-        clean: bytes = orjson.dumps(_printable(event))
+        clean: bytes = jsontext.dumps(_printable(event))
         return clean
 
 
@@ -211,8 +210,8 @@ def decode(block: bytes, seq: int, sha: bytes) -> Block:
 
 def _load(lines: list[bytes]) -> list[Event] | None:
     try:
-        events: list[Event] = orjson.loads(b"[" + b",".join(lines) + b"]")
-    except orjson.JSONDecodeError:
+        events: list[Event] = jsontext.loads(b"[" + b",".join(lines) + b"]")
+    except jsontext.JSONError:
         return None
     return events
 
@@ -248,9 +247,9 @@ def _first_bad(lines: list[bytes], sha: bytes) -> UnverifiedError:
 def blame(line: bytes) -> str:
     """What is wrong with a line that does not verify, in words for people."""
     try:
-        event = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return f"the line is not JSON ({error.msg} at byte {error.pos} of the line)"
+        event = jsontext.loads(line)
+    except jsontext.JSONError as error:
+        return f"the line is not JSON ({error} of the line)"
     if not isinstance(event, dict) or "seq" not in event:
         return "the line is no event"
     return "the line's digest does not fit: it was changed, or lines before it are missing, repeated or swapped"

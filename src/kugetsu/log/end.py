@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-import orjson
-
+from kugetsu import jsontext
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, verified
 from kugetsu.log.segments import Cursor, first_seqs, name, seq_at
 
@@ -82,6 +81,6 @@ class End:
         if sha is None:
             return None
         seq = seq_at(line[:64])
-        if seq is None or (b'"more":' in line and "more" in orjson.loads(line)):
+        if seq is None or (b'"more":' in line and "more" in jsontext.loads(line)):
             return None
         return Cursor(segment, size, seq, sha)

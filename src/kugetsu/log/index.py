@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 from struct import Struct
 
-import orjson
-
+from kugetsu import jsontext
 from kugetsu.log import segments
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, seal, verified
 from kugetsu.log.segments import Cursor
@@ -98,7 +97,7 @@ def _store_head(directory: str, head: IndexHead) -> None:
         "sizes": head.sizes,
         "checks": head.checks,
     }
-    data, _ = seal(GENESIS, orjson.dumps(content)[:-1])
+    data, _ = seal(GENESIS, jsontext.dumps(content)[:-1])
     path = os.path.join(directory, FOLDER, "head")
     with open(path + ".tmp", "wb") as file:
         file.write(data)
@@ -335,7 +334,7 @@ class _EventReader:
         line = data[before:end]
         if verified(previous, line) is None:
             raise _AstrayError
-        event: Event = orjson.loads(line)
+        event: Event = jsontext.loads(line)
         return event
 
     def _digest_before(self, segment: int) -> bytes:

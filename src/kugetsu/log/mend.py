@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 
-import orjson
-
+from kugetsu import jsontext
 from kugetsu.domain.draft import Draft
 from kugetsu.log.append import failed, sync_data, sync_folder
 from kugetsu.log.codec import DIGEST_SIZE, encode, verified
@@ -64,7 +63,7 @@ def completes(pending: bytes, cursor: Cursor) -> bool:
         sha = following
         offset += len(line) + 1
     if verified(sha, last) is not None:
-        return "more" not in orjson.loads(last)
+        return "more" not in jsontext.loads(last)
     if _starts_with_event(sha, last):
         raise _damaged(cursor, "newline", "a byte other than a newline follows the event", len(whole), offset)
     return False

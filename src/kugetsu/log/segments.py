@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-import orjson
-
+from kugetsu import jsontext
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated, verified
 from kugetsu.log.damage import DamagedLine, unreadable
 
@@ -104,7 +103,7 @@ def read_sealed(path: str) -> dict[str, Any] | None:
         return None
     if len(data) <= TAIL_SIZE or verified(GENESIS, data) is None:
         return None
-    content: dict[str, Any] = orjson.loads(data)
+    content: dict[str, Any] = jsontext.loads(data)
     return content
 
 
