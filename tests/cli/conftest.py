@@ -68,6 +68,8 @@ class Command:
             "KUGETSU_AGENT": "command",
             "KUGETSU_AGENT_COMMAND": "true",
             "KUGETSU_TEMP_DIR": str(folder / "handed-on"),
+            "MIN_FREE_MEMORY_MB": "0",
+            "MIN_FREE_DISK_MB": "0",
             "PYTHONPATH": str(SOURCE),
             "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", str(folder.parent / "pyc")),
             "TZ": "UTC",

@@ -36,6 +36,8 @@ class House:
             "KUGETSU_DIR": str(root / "kugetsu"),
             "KUGETSU_OPENCODE": program,
             "KUGETSU_TEMP_DIR": str(root / "temp"),
+            "MIN_FREE_MEMORY_MB": "0",
+            "MIN_FREE_DISK_MB": "0",
             "KILL_GRACE_SECONDS": "1",
             "RETRY_BACKOFF_SECONDS": "0.2",
         }

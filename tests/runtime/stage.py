@@ -40,6 +40,8 @@ SHORT = {
     "KILL_GRACE_SECONDS": "0.3",
     "RETRY_BACKOFF_SECONDS": "0.1",
     "QUEUE_DAEMON_INTERVAL_MINUTES": "0.05",
+    "MIN_FREE_MEMORY_MB": "0",
+    "MIN_FREE_DISK_MB": "0",
 }
 """Settings under which nothing waits for long."""
 

@@ -15,7 +15,7 @@ ROOT = Path(kugetsu.__file__).parent
 LAYERS = ("cli", "views", "runtime", "agents", "forge", "log", "domain")
 #: May be imported by all, and import only each other (`kugetsu` itself is the package with its version).
 FLAT = ("refs", "config", "settings", "servers", "config_file", "paths", "errors", "clock", "redaction")
-FLAT += ("secret_values", "secret_shapes")
+FLAT += ("jsontext", "secret_values", "secret_shapes")
 IMPURE = {
     "os",
     "time",
