@@ -240,10 +240,19 @@ def test_in_place_the_files_are_used_where_they_are(kugetsu, old):
     before = {path: one for path, one in fingerprint(old.root).items() if stat.S_ISREG(one[0])}
     done = kugetsu("import", "../old", "--yes", "--json")
     assert done.code == 0 and done.json["in_place"] and done.json["initialises"]
+    assert any(f"chmod 600 {old.root}/env/default.env" in text for text in done.json["warnings"])
+    assert any("MY_OWN" in text for text in done.json["warnings"])
     after = fingerprint(old.root)
     assert {path: after[path] for path in before} == before
     assert kugetsu("config", "get", "MAX_CONCURRENT_AGENTS").out == "5\n"
     assert {one["session"] for one in kugetsu("list", "--json").json["sessions"]} == {REF, f"{REPOSITORY}#16"}
+    for task in ("q1", "q2", "q3", "q4"):
+        kugetsu("queue", "cancel", task)
+    (old.root / "env" / "default.env").chmod(0o600)
+    kugetsu.agent("git commit -q --allow-empty -m work; echo done")
+    done = kugetsu("continue", "--wait", REF, "go on")
+    assert done.code == 0, done
+    assert run(old.clone(), "log", "-1", "--format=%s", "fix/issue-14") == "work"
     again = kugetsu("import", "../old", "--yes", "--json").json
     assert set(again["counts"]) and {one["outcome"] for one in again["items"]} == {"known"}
 

@@ -36,7 +36,9 @@ def plan(ws: Workspace, directory: str) -> Plan:
     found.funnel = Funnel(settings.secrets(old))
     draft = Draft(Known.read(ws.log), found.funnel)
     naming = settings.plan(ws, old, draft, in_place)
-    if not in_place:
+    if in_place:
+        settings.look_in_place(ws, old, found.warnings)
+    else:
         settings.plan_files(ws, old, draft)
     agents = OldAgents()
     clones = repositories.plan(old, draft, naming, state)

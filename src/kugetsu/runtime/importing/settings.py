@@ -52,6 +52,24 @@ def plan_files(ws: Workspace, old: OldDirectory, draft: Draft) -> None:
         _plan_file(old, draft, "PM prompt", _PM_PROMPT, f"{ws.paths.root}/{_PM_PROMPT}")
 
 
+def look_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None:
+    """What stands in the way of the files that are used where they are: they are the user's to mend."""
+    warnings += ws.config.warnings()
+    try:
+        names = old.names("env", ".env")
+    except UnreadableError as problem:
+        warnings.append(f"env/ {problem}")
+        return
+    for name in names:
+        path = f"{ws.paths.env}/{name}"
+        try:
+            warnings += _faults(old.bytes(f"env/{name}"), f"env/{shown(name)}")
+            if os.stat(path).st_mode & 0o077:
+                warnings.append(f"env/{shown(name)}: others can read it, and no agent starts: chmod 600 {shown(path)}")
+        except UnreadableError as problem:
+            warnings.append(f"env/{shown(name)} {problem}")
+
+
 def secrets(old: OldDirectory) -> list[str]:
     """The secret values of its env files and its config: they are taken out wherever else they stand."""
     try:
