@@ -62,7 +62,10 @@ def test_64_processes_for_a_few_slots_give_exactly_that_many_agents(stage: Stage
     won = sorted(answer for answer in answers if answer.startswith("running"))
     assert won == [f"running q{number}.1" for number in range(1, slots + 1)]
     assert sorted(attempt.slot or 0 for attempt in stage.state.attempts.values()) == list(range(1, slots + 1))
-    assert len(stage.events("task.queued")) == slots, "who was refused has appended nothing"
+    assert len(stage.events("task.queued")) == slots, "who was refused has queued nothing"
+    lost = stage.events("claim.lost")
+    assert len(lost) <= 64 - slots
+    assert {event["data"]["to"] for event in lost} <= {f"q{number}.1" for number in range(1, slots + 1)}
     assert len(stage.events("attempt.claimed")) == slots
     assert len(os.listdir(stage.ws.paths.leases)) == slots
     stage.go()

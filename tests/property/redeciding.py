@@ -27,7 +27,11 @@ def _decide(state: State, group: list[Event], earlier: list[Event]) -> list[Draf
     if types[0] == "task.queued" and "attempt.claimed" in types:
         claimed = group[-1]
         return claims.start(state, _enqueue(state, first)[0], _offer(group), claimed["facts"])
-    if "attempt.claimed" in types or "task.held" in types or types[-1] == "task.parked":
+    if types == ["claim.lost"] and "task" not in first:
+        facts = dict(first["facts"])
+        wanted = queue.enqueue(state, kind="dev", issue=first["issue"], message="-", via="start")[0]
+        return claims.lost_start(state, wanted, facts.pop("planned"), facts)  # type: ignore[arg-type]
+    if not {"attempt.claimed", "task.held", "claim.lost"}.isdisjoint(types) or types[-1] == "task.parked":
         return _dispatch(state, group, earlier)
     if "session.destroying" in types:
         data = group[-1]["data"]
@@ -64,6 +68,8 @@ def _dispatch(state: State, group: list[Event], earlier: list[Event]) -> list[Dr
     facts = dict(group[-1]["facts"])
     chosen_in = folded(earlier[: facts.pop("planned")])
     planned = claims.plan(chosen_in, facts)  # type: ignore[arg-type]
+    if group[-1]["type"] == "claim.lost":
+        return claims.dispatch(state, planned, claims.Offer("", {"boot": "", "pid": 0, "start": 0}), facts)  # type: ignore[arg-type]
     offer = _offer(group) if group[-1]["type"] == "attempt.claimed" else None
     return claims.dispatch(state, planned, offer, facts)  # type: ignore[arg-type]
 

@@ -101,6 +101,7 @@ class World:
         self.warmup = 3.0
         self.claims = 0
         self.planned: tuple[claims.Plan, ClaimFacts] | None = None
+        self.looked: tuple[int, int, ClaimFacts] | None = None
         self.do(lambda state: sessions.initialise(state, "log-1", "0", "opencode"))
 
     @property
@@ -184,8 +185,28 @@ class World:
         return self.do(lambda state: self._request(state, a, b))
 
     def start(self, a: int, b: int) -> list[Event]:
+        """Look and claim; every fourth that sees its way open takes its time, and claims at the next call."""
+        if self.looked is not None:
+            return self._late_start()
         offer, facts = self.offer(), self.claim_facts()
+        wanted = self._request(self.state, a, 1)[0]
+        if b % 4 == 0 and wanted.issue is not None and claims.held_back(self.state, wanted, facts) is None:
+            self.looked = self.state.seq, a, facts
+            return []
         return self.do(lambda state: claims.start(state, self._request(state, a, 1)[0], offer, facts))
+
+    def _late_start(self) -> list[Event]:
+        assert self.looked is not None
+        (seen, a, facts), self.looked = self.looked, None
+        offer = self.offer()
+
+        def decide(state: State) -> list[Draft]:
+            wanted = self._request(state, a, 1)[0]
+            if state.last_destroyed > seen:
+                return []
+            return claims.lost_start(state, wanted, seen, facts) or claims.start(state, wanted, offer, facts)
+
+        return self.do(decide)
 
     def cancel(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: queue.cancel(state, self._task(a), "cancelled by the user"))
@@ -237,7 +258,7 @@ class World:
         if b % 4 == 0:
             return []
         (planned, facts), self.planned = self.planned, None
-        offer = self.offer() if b % 4 != 1 else None
+        offer = self.offer() if planned.candidate is not None else None
         return self.do(lambda state: claims.dispatch(state, planned, offer, facts))
 
     def daemon_start(self, a: int, b: int) -> list[Event]:

@@ -281,8 +281,52 @@ def test_a_candidate_is_decided_again_under_the_lock(world: World) -> None:
     facts = world.claim_facts("daemon")
     planned = claims.plan(world.state, facts)
     assert planned.candidate == "q1"
+    taken = start(world, MANY[1])[-1]["seq"]
+    made = world.do(lambda state: claims.dispatch(state, planned, world.offer(), facts))
+    assert types(made) == ["claim.lost"]
+    assert made[0]["data"] == {
+        "gate": "slots",
+        "reason": "1 of 1 slots used (q2.1)",
+        "to": "q2.1",
+        "behind_seq": taken,
+    }
+    assert (made[0]["task"], made[0]["cause"], made[0]["facts"]["planned"]) == ("q1", taken, planned.seq)
+    assert world.state.tasks["q1"].state == "pending"
+
+
+def test_of_several_who_were_faster_the_one_that_closed_the_gate_is_named(world: World) -> None:
+    world.cap = 2
+    enqueue(world, MANY[0])
+    facts = world.claim_facts("daemon")
+    planned = claims.plan(world.state, facts)
     start(world, MANY[1])
-    assert claims.dispatch(world.state, planned, world.offer(), facts) == []
+    last = start(world, MANY[2])[-1]["seq"]
+    lost = claims.dispatch(world.state, planned, world.offer(), facts)[-1]
+    assert (lost.data["to"], lost.data["behind_seq"]) == ("q3.1", last)
+
+
+def test_a_claim_lost_to_another_dispatcher_names_the_attempt_of_the_task_itself(world: World) -> None:
+    enqueue(world, MANY[0])
+    facts = world.claim_facts("daemon")
+    planned = claims.plan(world.state, facts)
+    dispatch(world)
+    lost = claims.dispatch(world.state, planned, world.offer(), facts)[-1]
+    assert (lost.type, lost.data["gate"], lost.data["to"]) == ("claim.lost", "waiting", "q1.1")
+
+
+def test_a_start_that_saw_its_way_open_records_who_was_faster(world: World) -> None:
+    world.cap = 1
+    facts, seen = world.claim_facts(), world.state.seq
+    taken = start(world, MANY[1])[-1]["seq"]
+    made = world.do(lambda state: claims.lost_start(state, task(state, MANY[0])[0], seen, facts))
+    assert types(made) == ["claim.lost"]
+    assert (made[0]["issue"], made[0].get("task"), made[0]["data"]["to"]) == (MANY[0], None, "q1.1")
+    assert made[0]["cause"] == taken
+    assert world.state.tasks_made == 1, "no task was made"
+
+
+def test_no_claim_is_lost_while_every_gate_is_open(world: World) -> None:
+    assert claims.lost_start(world.state, task(world.state, MANY[0])[0], world.state.seq, world.claim_facts()) == []
 
 
 @pytest.mark.parametrize("gone", ["cancel", "retire"])
@@ -293,7 +337,9 @@ def test_a_candidate_that_is_gone_is_not_claimed(gone: str, world: World) -> Non
     world.do(lambda state: queue.cancel(state, "q1", "x"))
     if gone == "retire":
         world.do(lambda state: queue.clear(state, None))
-    assert claims.dispatch(world.state, planned, world.offer(), facts) == []
+    made = claims.dispatch(world.state, planned, world.offer(), facts)
+    told = [(draft.type, draft.data["gate"], draft.data["to"]) for draft in made]
+    assert told == ([("claim.lost", "waiting", None)] if gone == "cancel" else [])
 
 
 def test_a_dispatched_claim_records_the_state_it_was_chosen_in(world: World) -> None:

@@ -245,6 +245,17 @@ class AttemptClaimed(TypedDict):
     live: list[str]
 
 
+class ClaimLost(TypedDict):
+    """Who wanted a slot and saw every gate open found one closed under the lock: somebody was faster. ``to`` is the
+    attempt that was, when one was; ``behind_seq`` the event that closed the gate. The task is named when it is in the
+    queue; a `start` that lost made none. The seq of the look is ``planned`` in the facts."""
+
+    gate: str
+    reason: str
+    to: str | None
+    behind_seq: int
+
+
 class AttemptStarting(TypedDict):
     """The runner is there and about to prepare and spawn."""
 
@@ -436,6 +447,7 @@ CATALOGUE: dict[str, Kind] = {
     "queue.cleared": Kind(QueueCleared),
     "hold.lifted": Kind(HoldLifted),
     "attempt.claimed": Kind(AttemptClaimed),
+    "claim.lost": Kind(ClaimLost),
     "attempt.starting": Kind(AttemptStarting),
     "attempt.running": Kind(AttemptRunning),
     "attempt.stop_requested": Kind(AttemptStopRequested),

@@ -177,19 +177,34 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     issue = str(ref)
     facts = claim_facts(ws.config, "self", ws.paths.root)
     read_at, carried = earlier_life(ws, issue)
+
+    def wanted(state: State) -> Draft:
+        return queue.enqueue(
+            state, kind="dev", issue=issue, message=message, via=via, repository=here, carried=carried
+        )[0]
+
+    looked = ws.state()
+    planned = looked.seq
+    was_open = claims.held_back(looked, wanted(looked), facts) is None
+    beaten: list[Verdict] = []
     lease, offer = dispatcher.make_offer(ws)
 
     def decide(state: State) -> list[Draft]:
         _require_current(state, issue, read_at)
-        queued = queue.enqueue(
-            state, kind="dev", issue=issue, message=message, via=via, repository=here, carried=carried
-        )[0]
+        queued = wanted(state)
         closed = claims.held_back(state, queued, facts)
-        if closed is not None:
-            raise _StaggeredError(closed) if closed.gate == "stagger" else claims.refusal(closed)
-        return claims.start(state, queued, offer, facts)
+        if closed is None:
+            return claims.start(state, queued, offer, facts)
+        if closed.gate == "stagger":
+            raise _StaggeredError(closed)
+        if not was_open:
+            raise claims.refusal(closed)
+        beaten.append(closed)
+        return claims.lost_start(state, queued, planned, facts)
 
     attempt, events = dispatcher.claim(ws, lease, decide)
+    if beaten:
+        raise claims.refusal(beaten[0])
     if attempt is None:
         raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
     if pr is not None:

@@ -132,6 +132,11 @@ def _claimed(data: Data) -> str:
     return f"slot {data['slot']}, live {live}" if live else f"slot {data['slot']}"
 
 
+def _lost(data: Data) -> str:
+    faster = f"{data['to']} was faster" if data["to"] else "the way was closed meanwhile"
+    return f"not claimed, {faster}: {data['reason']}"
+
+
 def _running(data: Data) -> str:
     return f"{_short(data['agent_session'])}, pid {data['agent'].get('pid', '?')}"
 
@@ -237,6 +242,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "queue.cleared": lambda data: f"{times.counted(len(data['tasks']), 'finished task')} left the list",
     "hold.lifted": _lifted,
     "attempt.claimed": _claimed,
+    "claim.lost": _lost,
     "attempt.starting": lambda data: f"runner pid {data['runner'].get('pid', '?')}",
     "attempt.running": _running,
     "attempt.stop_requested": lambda data: _said(data["reason"]),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.gates import Verdict
-    from kugetsu.domain.state import State
+    from kugetsu.domain.state import Attempt, State
 
 
 class Offer:
@@ -84,6 +84,11 @@ def _as_queued(state: State, enqueued: Draft, facts: ClaimFacts) -> Task:
     return queued({**place, "task": enqueued.task, "issue": enqueued.issue, "data": enqueued.data})
 
 
+def lost_start(state: State, enqueued: Draft, planned: int, facts: ClaimFacts) -> list[Draft]:
+    """One ``claim.lost`` for a `start` that saw its way open in the state ``planned``; see `lost`."""
+    return lost(state, _as_queued(state, enqueued, facts), planned, facts, of_task=False)
+
+
 def held_back(state: State, enqueued: Draft, facts: ClaimFacts) -> Verdict | None:
     """The gate that keeps a task from starting in the transaction that queues it; None when it may."""
     return gates.first_closed(state, _as_queued(state, enqueued, facts), facts)
@@ -107,6 +112,44 @@ def refusal(closed: Verdict) -> CapReached | Conflict:
     if closed.gate in gates.FULL:
         return CapReached(message, hint="wait for one to end (kugetsu status), or queue it: kugetsu start --queue …")
     return Conflict(message, hint=closed.lift)
+
+
+def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: bool = True) -> list[Draft]:
+    """One ``claim.lost`` for a claim of ``task`` whose gates were all open in the state ``planned`` and of which one is
+    closed now; [] when none is. ``of_task`` is False for a `start`, whose task was never queued.
+
+    Only who saw the way open has lost a race: one who finds a full machine full records nothing.
+    """
+    closed = gates.first_closed(state, task, facts)
+    if closed is None:
+        return []
+    winner = _faster(state, task, closed, planned)
+    behind = winner.claimed if winner is not None else closed.rests_on or (task.changed if of_task else 0)
+    data = {
+        "gate": closed.gate,
+        "reason": closed.reason,
+        "to": winner.id if winner is not None else None,
+        "behind_seq": behind,
+    }
+    recorded = {**facts, "planned": planned}
+    named = task.id if of_task else None
+    return [Draft("claim.lost", data, issue=task.issue, task=named, cause=behind or None, facts=recorded)]
+
+
+def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt | None:
+    """The live attempt that was claimed since ``planned`` and closed that gate: the latest, it took the last room."""
+    if closed.gate == "waiting":
+        return state.attempts.get(task.attempt or "")
+    if closed.gate == "issue":
+        rivals = [attempt for attempt in state.attempts.values() if attempt.issue == task.issue]
+    elif closed.gate == "repository" and task.issue is not None:
+        name = task.issue.rpartition("#")[0]
+        rivals = [one for one in state.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == name]
+    elif closed.gate == "pm" or closed.gate in gates.FULL:
+        rivals = state.live(task.kind)
+    else:
+        rivals = []
+    return max((one for one in rivals if one.claimed > planned), key=lambda one: one.claimed, default=None)
 
 
 class Plan:
@@ -174,7 +217,8 @@ def _kept_back(task: Task, closed: Verdict, recorded: dict[str, Any]) -> Draft:
 
 
 def dispatch(state: State, planned: Plan, offer: Offer | None, facts: ClaimFacts) -> list[Draft]:
-    """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be.
+    """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be,
+    else that it was lost, and to whom.
 
     ``facts`` are those that the plan was made with.
     """
@@ -182,5 +226,6 @@ def dispatch(state: State, planned: Plan, offer: Offer | None, facts: ClaimFacts
     if planned.candidate is not None and offer is not None:
         task = state.tasks.get(planned.candidate)
         if task is not None:
-            drafts += claim(state, task, offer, facts, planned.seq)
+            claimed = claim(state, task, offer, facts, planned.seq)
+            drafts += claimed or lost(state, task, planned.seq, facts)
     return drafts

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 #: Events that change nothing here, on purpose: they are told by `history` and checked by `log verify`.
 IGNORED = frozenset(
-    {"log.repaired", "setting.changed", "orphans.ended", "record.imported", "files.pruning", "files.pruned"}
+    {
+        "log.repaired",
+        "setting.changed",
+        "claim.lost",
+        "orphans.ended",
+        "record.imported",
+        "files.pruning",
+        "files.pruned",
+    }
 )
 
 #: The present version of every kind, when it is not 1; older events are brought up before they are folded.
