@@ -20,11 +20,12 @@ from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.fold import fold
 from kugetsu.domain.invariants import broken, cap_kept
+from kugetsu.domain.redecide.several import HOW
+from kugetsu.domain.redecide.verifier import Verifier
 from kugetsu.domain.state import State, empty
 from kugetsu.log import checkpoint
 from kugetsu.log.files import FileLog
 from kugetsu.log.opening import DomainProjection
-from property.redeciding import HOW, redecide
 from property.simulation import (
     COMMANDS,
     START,
@@ -220,13 +221,12 @@ def test_every_transaction_of_a_long_history_is_decided_again_the_same(seed: int
 
 
 def redecided(events: list[Event]) -> None:
-    state = empty()
+    verifier = Verifier(lambda seq: folded(events[:seq]), "0")
     with short_listing(3):
-        for group in transactions(events):
-            again = redecide(state, group, events)
-            assert orjson.loads(orjson.dumps(again)) == group
-            for event in group:
-                fold(state, event)
+        for event in events:
+            found = verifier.add(event)
+            assert found is None, (found.seq, found.category, found.refusal, found.recorded, found.decided)
+    assert verifier.redecided == sum(1 for _ in transactions(events)) and verifier.unfinished == 0
 
 
 @quick

@@ -1,0 +1,105 @@
+"""Decide a recorded transaction again, with the functions that decided it: from the state before it and what its events
+say, and nothing else.
+
+The intent is read off the record: who was to be cancelled, what was enqueued, how an attempt ended. What follows from
+it (slots, retries, causes, refusals) is decided anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.decide import daemon, queue, sessions
+from kugetsu.domain.redecide import several, single
+from kugetsu.domain.redecide.recorded import MissingFactError, UnknownError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.redecide.several import Earlier
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+__all__ = ["OBSERVED", "TOGETHER", "MissingFactError", "UnknownError", "observed", "redecide"]
+
+#: Kinds that only say what somebody saw or did outside of the log: nothing is decided from the state, on purpose.
+OBSERVED = frozenset(
+    {
+        "log.repaired",  # bytes that were cut off
+        "setting.changed",  # what stands in the settings file now
+        "issue.read",  # what a forge answered
+        "orphans.ended",  # what became of processes
+        "record.imported",  # what lay in a directory of the bash tool; what became of it is decided (`importing`)
+        "files.pruning",  # the effect and its outcome: what may go was decided from files, git and forges
+        "files.pruned",
+    }
+)
+
+#: Kinds that stand in transactions of several events, or at the head of them: decided by the functions above.
+TOGETHER = frozenset(
+    {
+        *several.HOW,
+        "log.created",
+        "kugetsu.initialised",
+        "session.destroying",
+        "task.held",
+        "task.retried",
+        "task.parked",
+        "task.completed",
+        "task.failed",
+        "hold.lifted",
+        "attempt.claimed",
+        "claim.lost",
+        "daemon.started",
+        "notice.sending",
+    }
+)
+
+#: Kinds that a dispatcher's look at the queue gives.
+DISPATCHED = frozenset({"attempt.claimed", "claim.lost", "task.held"})
+
+#: The reason with which `queue clear --all` cancels, also when only one task waits.
+CLEARED = "queue clear --all"
+
+
+def observed(group: Sequence[Event]) -> bool:
+    """Whether a transaction holds nothing that was decided."""
+    return all(event["type"] in OBSERVED for event in group)
+
+
+def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[Draft]:
+    """What the decision behind ``group`` (the events of one transaction, in their present versions) gives now.
+
+    ``state`` is the one before it. Raises the decision's own KugetsuError when it refuses now, MissingFactError and
+    UnknownError; and KeyError, TypeError or ValueError where a record does not even name what there is.
+    """
+    types = [event["type"] for event in group]
+    first, last = group[0], group[-1]
+    if types[-1] == "record.imported":
+        return several.take_over(state, group)
+    if types[0] in several.HOW:
+        return several.finish(state, first)
+    if types[0] == "task.queued" and "attempt.claimed" in types:
+        return several.start(state, group)
+    if types == ["claim.lost"] and "task" not in first:
+        return several.lost_start(state, first, earlier)
+    if not DISPATCHED.isdisjoint(types) or (types[-1] == "task.parked" and "facts" in last):
+        return several.dispatch(state, group, earlier)
+    if types[-1] == "session.destroying":
+        return sessions.destroying(state, last["session"], last["data"]["force"], last["data"]["reason"])
+    if types[0] == "hold.lifted":
+        return queue.lift(state, first["data"]["gate"], first["data"]["subject"])
+    if types[0] == "task.cancelled" and (len(group) > 1 or first["data"]["reason"] == CLEARED):
+        return queue.cancel_waiting(state, first["data"]["reason"])
+    if types[0] in ("log.created", "kugetsu.initialised"):
+        return several.initialise(state, group)
+    if types[-1] == "daemon.started":
+        return daemon.started(state, last["data"]["identity"], last["data"]["lease"])
+    if types[0] == "notice.sending":
+        return several.sending(state, group)
+    decide = single.SINGLE.get(types[0])
+    if decide is None:
+        raise UnknownError(f"this version does not know who decides {types[0]}")
+    return decide(state, first)

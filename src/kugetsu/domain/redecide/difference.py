@@ -1,0 +1,201 @@
+"""What a transaction says beside what is decided now: the first event in which they differ, where, and of what sort."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.fold import PRESENT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.redecide.alternatives import Tried
+
+    Event = dict[str, Any]
+    #: How the two sides differ, as one sees it.
+    Found = Literal["missing", "unexpected", "different"]
+    #: Why, as far as can be said: `config` and `code version` explain one of the others.
+    Category = Literal["missing", "unexpected", "different", "config", "code version"]
+
+#: What a draft decides of an event, in the order in which differences are told; the rest is the log's.
+DECIDED = ("type", "task", "attempt", "session", "issue", "data", "facts", "cause")
+#: Places of a difference that are told.
+MOST_PLACES = 20
+#: Stands for what one side does not have.
+ABSENT = "(absent)"
+
+
+class Place:
+    """Where two events differ: a path (``data.slot``), and what stands there on each side."""
+
+    __slots__ = ("decided", "path", "recorded")
+
+    def __init__(self, path: str, recorded: Any, decided: Any) -> None:
+        self.path = path
+        self.recorded = recorded
+        self.decided = decided
+
+
+class Mismatch:
+    """The first event in which two sides differ. ``recorded`` is None when it is missing, ``decided`` when the recorded
+    one is not decided now; ``seq`` is its own, of a missing one the seq that it would have."""
+
+    __slots__ = ("decided", "found", "places", "recorded", "seq")
+
+    def __init__(self, found: Found, seq: int, recorded: Event | None, decided: Event | None) -> None:
+        self.found: Found = found
+        self.seq = seq
+        self.recorded = recorded
+        self.decided = decided
+        self.places = _places(recorded, decided) if recorded is not None and decided is not None else []
+
+
+class Difference(Mismatch):
+    """A mismatch with what there is to say of it.
+
+    ``refusal`` is why the decision refuses now (or cannot be made), ``setting`` the other value of a setting under
+    which it is as recorded, ``missing_fact`` what the transaction does not record, ``written_by`` the version that
+    wrote it (None: it does not say), ``by`` and ``at`` who and when.
+    """
+
+    __slots__ = ("at", "by", "category", "first", "last", "missing_fact", "refusal", "setting", "written_by")
+
+    def __init__(
+        self,
+        mismatch: Mismatch,
+        group: Sequence[Event],
+        *,
+        category: Category,
+        refusal: str | None = None,
+        setting: Tried | None = None,
+        missing_fact: str | None = None,
+    ) -> None:
+        super().__init__(mismatch.found, mismatch.seq, mismatch.recorded, mismatch.decided)
+        self.category: Category = category
+        self.refusal = refusal
+        self.setting = setting
+        self.missing_fact = missing_fact
+        self.first, self.last = group[0]["seq"], group[-1]["seq"]
+        self.at: str = group[0]["at"]
+        self.by: dict[str, Any] = group[0].get("by", {})
+        self.written_by: str | None = version_of(group[0])
+
+
+def version_of(event: Event) -> str | None:
+    """The version of kugetsu that wrote an event; None where it does not say."""
+    version = event.get("by", {}).get("kugetsu")
+    return str(version) if version is not None else None
+
+
+def agree(group: Sequence[Event], drafts: Sequence[Draft]) -> bool:
+    """Whether the drafts are the events, by a quick look: True is certain."""
+    if len(group) != len(drafts):
+        return False
+    for event, draft in zip(group, drafts, strict=True):
+        cause = draft.cause
+        if cause is not None and cause < 0:
+            cause += event["seq"]
+        if (
+            event["type"] != draft.type
+            or event.get("task") != draft.task
+            or event.get("attempt") != draft.attempt
+            or event.get("session") != draft.session
+            or event.get("issue") != draft.issue
+            or event.get("cause") != cause
+            or event["data"] != draft.data
+            or event.get("facts") != draft.facts
+        ):
+            return False
+    return True
+
+
+def mismatch(group: Sequence[Event], drafts: Sequence[Draft]) -> Mismatch | None:
+    """The first event in which a transaction (its events in their present versions) and the drafts differ."""
+    first = group[0]["seq"]
+    decided = [event_of(draft, first + place) for place, draft in enumerate(drafts)]
+    recorded = [told(event) for event in group]
+    for place in range(max(len(recorded), len(decided))):
+        left = recorded[place] if place < len(recorded) else None
+        right = decided[place] if place < len(decided) else None
+        if left == right:
+            continue
+        seq = first + place
+        if right is None or (left is not None and _is_extra(left, right, decided[place:], recorded[place:])):
+            return Mismatch("unexpected", seq, group[place], None)
+        if left is None or _is_extra(right, left, recorded[place:], decided[place:]):
+            return Mismatch("missing", seq, None, right)
+        return Mismatch("different", seq, group[place], right)
+    return None
+
+
+def _subject(event: Event) -> tuple[Any, ...]:
+    return event["type"], event.get("task"), event.get("session")
+
+
+def _is_extra(one: Event, other: Event, others: Sequence[Event], ones: Sequence[Event]) -> bool:
+    """Whether ``one`` stands on its side only, and ``other`` comes behind it there."""
+    return all(_subject(one) != _subject(event) for event in others) and any(
+        _subject(other) == _subject(event) for event in ones
+    )
+
+
+def told(event: Event) -> Event:
+    """What an event says that was decided."""
+    return {name: event[name] for name in DECIDED if name in event}
+
+
+def event_of(draft: Draft, seq: int) -> Event:
+    """The same of the event that a draft would become."""
+    cause = draft.cause + seq if draft.cause is not None and draft.cause < 0 else draft.cause
+    made = {
+        "type": draft.type,
+        "task": draft.task,
+        "attempt": draft.attempt,
+        "session": draft.session,
+        "issue": draft.issue,
+        "data": plain(draft.data),
+        "facts": plain(draft.facts),
+        "cause": cause,
+    }
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def present(group: Sequence[Event]) -> Sequence[Event]:
+    """The events in the present versions of their kinds."""
+    if all(event["v"] == PRESENT.get(event["type"], 1) for event in group):
+        return group
+    from kugetsu.domain.events import upcast
+
+    return [upcast(event) for event in group]
+
+
+def _places(recorded: Event, decided: Event) -> list[Place]:
+    places: list[Place] = []
+    left, right = told(recorded), told(decided)
+    for name in DECIDED:
+        _compare(name, left.get(name, ABSENT), right.get(name, ABSENT), places)
+    return places[:MOST_PLACES]
+
+
+def _compare(path: str, left: Any, right: Any, places: list[Place]) -> None:
+    if left == right:
+        return
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in [*left, *(key for key in right if key not in left)]:
+            _compare(f"{path}.{key}", left.get(key, ABSENT), right.get(key, ABSENT), places)
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for at, (one, other) in enumerate(zip(left, right, strict=True)):
+            _compare(f"{path}[{at}]", one, other, places)
+    else:
+        places.append(Place(path, left, right))
