@@ -310,6 +310,18 @@ def test_what_is_set_here_already_stays(importer: Importer) -> None:
     assert (new / "config").read_text() == "MAX_ATTEMPTS=7\n" and (new / "env" / "dev.env").read_text() == "A=mine\n"
 
 
+def test_what_an_import_had_done_before_it_could_record_it_counts_as_taken(importer: Importer) -> None:
+    new = Path(importer.environment["KUGETSU_DIR"])
+    (new / "env").mkdir(parents=True)
+    (new / "config").write_text("MAX_ATTEMPTS=9\n")
+    (new / "env" / "dev.env").write_text("A=theirs\n")
+    importer.old.write("config", "MAX_ATTEMPTS=9\n")
+    importer.old.write("env/dev.env", "A=theirs\n")
+    plan = importer.take()
+    assert of(plan, "config").becomes == "MAX_ATTEMPTS=9" and of(plan, "env/dev.env").outcome == "taken"
+    assert {item.outcome for item in importer.take().items} == {"known"}
+
+
 # --- records ----------------------------------------------------------------------------------------------------
 
 
@@ -426,6 +438,17 @@ def test_an_import_that_is_killed_again_and_again_comes_to_the_same(tmp_path: Pa
     assert start("killed").wait(60) == 0
     assert kills >= 3
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+
+
+def test_two_imports_at_once_take_everything_once(tmp_path: Path) -> None:
+    old = realistic(tmp_path / "old")
+    command = [sys.executable, "-m", "kugetsu", "import", str(old.root), "--yes"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUGETSU_DIR": str(tmp_path / "new")}
+    environment["PYTHONPATH"] = str(Path(kugetsu.__file__).parent.parent)
+    racing = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [process.wait(60) for process in racing] == [0] * 4
+    kinds = Counter(event[0] for event in outcome(tmp_path / "new")["events"])
+    assert kinds["task.queued"] == 4 and kinds["session.prepared"] == 2 and kinds["record.imported"] == 23
 
 
 def size(root: Path) -> int:

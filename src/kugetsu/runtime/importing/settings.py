@@ -159,13 +159,12 @@ def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
     except ValueError as problem:
         draft.unclear(record, f"{key}: {problem}")
         return
-    if here.source(key) == "default":
-        if here.as_text(key) == value:
-            draft.kept(record, f"{key}: it is the default here")
-        else:
-            draft.taken(record, TakeSetting(key, value), f"{key}={value}")
-    elif here.value(key) == setting.read(value):
-        draft.kept(record, f"{key}: your config says the same")
+    same = here.value(key) == setting.read(value)
+    if same and here.source(key) == "default":
+        draft.kept(record, f"{key}: it is the default here")
+    elif same or here.source(key) == "default":
+        # The same: an import that was killed got as far as this, or the user did it.
+        draft.taken(record, TakeSetting(key, value), f"{key}={value}")
     else:
         draft.kept(record, f"{key}: your config says {here.as_text(key)}, and stays")
 
@@ -211,10 +210,8 @@ def _plan_file(old: OldDirectory, draft: Draft, kind: str, source: str, target: 
     # Its content, digest included, stays out of the log: it may be a short secret.
     record = Record(name, kind, {"file": name})
     notes = _faults(content, name) if kind == "env file" else []
-    if not os.path.lexists(target) or untouched_template(target):
+    if not os.path.lexists(target) or untouched_template(target) or _same(target, content):
         draft.taken(record, TakeFile(f"{old.path}/{source}", target), f"{name}, readable by its owner only", notes)
-    elif _same(target, content):
-        draft.kept(record, f"{name} is here already")
     else:
         draft.kept(record, f"{name} is here already, and differs: yours stays")
 

@@ -1,5 +1,6 @@
 """Does what the plan says: each record in one transaction with what becomes of it, so that a kill loses and doubles
-nothing. Effects outside the log (files, settings) come before their record: made twice they are the same."""
+nothing. Effects outside the log (files, settings) come before their record: made twice they are the same; of a kill
+between the two only `setting.changed` is missing afterwards, as it is when someone edits the file by hand."""
 
 from __future__ import annotations
 
