@@ -257,10 +257,11 @@ def test_a_failed_attempt_is_followed_by_a_pause(world: World) -> None:
 def test_a_task_starts_only_after_the_completion_of_those_it_comes_after(world: World) -> None:
     queued = enqueue(world)
     enqueue(world, ISSUES[1], after=("q1",))
-    wanted = (False, "comes after q1, which is pending", queued["seq"], None, "kugetsu why q1")
+    wanted = (False, "comes after q1, which is pending", queued["seq"], None, "kugetsu queue move q2 --after ''")
     assert told(ask(world, "dependencies", "q2")) == wanted
     end(world, run(world, "q1"), "fail", "give_up")
-    assert ask(world, "dependencies", "q2").reason == "comes after q1, which is error"
+    said = ask(world, "dependencies", "q2")
+    assert (said.reason, said.lift) == ("comes after q1, which is error", "kugetsu queue retry q1")
     world.do(lambda state: queue.retry(state, "q1"))
     end(world, run(world, "q1"), "succeed", "done")
     assert ask(world, "dependencies", "q2").open
@@ -327,7 +328,7 @@ def test_the_tasks_of_an_issue_go_in_their_order(world: World) -> None:
     first = enqueue(world)
     enqueue(world)
     assert ask(world, "issue", "q1").open
-    wanted = (False, "q1 of the same issue comes first", first["seq"], None, "kugetsu queue cancel q1")
+    wanted = (False, "q1 of the same issue comes first", first["seq"], None, "kugetsu queue move q2 --first")
     assert told(ask(world, "issue", "q2")) == wanted
     enqueue(world, priority=1)
     assert not ask(world, "issue", "q1").open
@@ -439,7 +440,7 @@ def test_memory_for_one_more_must_be_free(free: int | None, opens: bool, world: 
             "499 MB of memory free, 500 MB wanted",
             0,
             None,
-            "kugetsu config set MIN_FREE_MEMORY_MB 499",
+            "kugetsu config set MIN_FREE_MEMORY_MB 449",
         )
 
 

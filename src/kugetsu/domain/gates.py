@@ -151,11 +151,18 @@ def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         earlier = state.tasks.get(earlier_id)
         if earlier is None:
             reason = f"comes after {earlier_id}, which left the queue without being completed"
-            return Verdict("dependencies", False, reason, task.queued, lift=f"kugetsu queue cancel {task.id}")
+            return Verdict("dependencies", False, reason, task.queued, lift=_forget_earlier(task))
         if earlier.state != "completed":
             reason = f"comes after {earlier_id}, which is {earlier.state}"
-            return Verdict("dependencies", False, reason, earlier.changed, lift=f"kugetsu why {earlier_id}")
+            over = earlier.state in FINISHED_TASK
+            lift = f"kugetsu queue retry {earlier_id}" if over else _forget_earlier(task)
+            return Verdict("dependencies", False, reason, earlier.changed, lift=lift)
     return Verdict("dependencies", True, "comes after nothing that is open")
+
+
+def _forget_earlier(task: Task) -> str:
+    """The command with which a task comes after nothing any more."""
+    return f"kugetsu queue move {task.id} --after ''"
 
 
 def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -181,7 +188,7 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             and dependencies(state, other, facts).open
         ):
             reason = f"{other.id} of the same issue comes first"
-            return Verdict("issue", False, reason, other.changed, lift=f"kugetsu queue cancel {other.id}")
+            return Verdict("issue", False, reason, other.changed, lift=f"kugetsu queue move {task.id} --first")
     return Verdict("issue", True, "issue has no other live attempt")
 
 
@@ -262,7 +269,8 @@ def memory(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     wanted, free = facts["min_free_memory_mb"], facts["free_memory_mb"]
     if wanted and free is not None and free < wanted:
         reason = f"{free} MB of memory free, {wanted} MB wanted"
-        return Verdict("memory", False, reason, lift=f"kugetsu config set MIN_FREE_MEMORY_MB {free}")
+        # A little below: what is free goes up and down all the time.
+        return Verdict("memory", False, reason, lift=f"kugetsu config set MIN_FREE_MEMORY_MB {free * 9 // 10}")
     return Verdict("memory", True, "enough memory" if wanted else "no memory limit set")
 
 

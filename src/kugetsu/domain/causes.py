@@ -1,0 +1,182 @@
+"""From what an event came, and what it led to: the chain of causes over the events of a log.
+
+Pure: how events are found is the caller's. A cause is recorded in the event (`cause`); beside it an agent that typed a
+command (``by.attempt``) is a cause too, and so the chain goes on into the work of that agent.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.decide.attempts import ENDED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Event = dict[str, Any]
+    #: The event of a seq, None when it cannot be had; the events of an issue, a task or a session.
+    Find = Callable[[int], Event | None]
+    Keyed = Callable[[str], Iterable[Event]]
+
+#: Events that a chain back shows at most; those nearest to its event are kept.
+LONGEST_CHAIN = 30
+#: How deep and how wide a tree of effects goes.
+DEEPEST = 8
+MOST_EFFECTS = 40
+#: Keys (tasks, issues, sessions) whose events are read while effects are looked for.
+MOST_KEYS = 12
+
+_ENDS = frozenset(ENDED.values())
+_KEYS = ("task", "issue", "session")
+
+
+class Reader:
+    """Finds events for chains: those of one key are read at once, because chains mostly stay within a task.
+
+    ``find`` reads one event, ``keyed`` the events of a key: it must cost their number, not the log's.
+    """
+
+    def __init__(self, find: Find, keyed: Keyed) -> None:
+        self._find = find
+        self._keyed = keyed
+        self._known: dict[int, Event] = {}
+        self._read: set[str] = set()
+
+    def event(self, seq: int) -> Event | None:
+        """The event of that seq; None when it cannot be had."""
+        if seq not in self._known:
+            found = self._find(seq)
+            if found is None:
+                return None
+            self._known[seq] = found
+        return self._known[seq]
+
+    def around(self, event: Event) -> None:
+        """Have the events of the same task (else of the same session or issue) at hand."""
+        self._known[event["seq"]] = event
+        key = event.get("task") or event.get("session") or event.get("issue")
+        if key is not None:
+            self.of_key(key)
+
+    def of_key(self, key: str) -> list[Event]:
+        """The events of a key, in order."""
+        if key not in self._read:
+            self._read.add(key)
+            self._known.update((event["seq"], event) for event in self._keyed(key))
+        return [self._known[seq] for seq in sorted(self._known) if key in _keys_of(self._known[seq])]
+
+
+def _keys_of(event: Event) -> list[str]:
+    return [event[name] for name in _KEYS if event.get(name)]
+
+
+# --- back -------------------------------------------------------------------------------------------------------
+
+
+def back(event: Event, reader: Reader) -> list[Event]:
+    """The event and what led to it, oldest first, back to the command that somebody typed.
+
+    Between the claim and the end of an attempt stands when its agent ran; where an agent typed the command, its own
+    attempt and what led to that come before.
+    """
+    chain = [event]
+    seen = {event["seq"]}
+    while len(chain) < LONGEST_CHAIN:
+        now = chain[-1]
+        reader.around(now)
+        before = _cause_of(now, reader)
+        if before is None or before["seq"] in seen:
+            break
+        between = _ran_between(before, now, reader)
+        chain += [between, before] if between is not None else [before]
+        seen.add(before["seq"])
+    return chain[::-1]
+
+
+def _cause_of(event: Event, reader: Reader) -> Event | None:
+    cause = event.get("cause")
+    if isinstance(cause, int) and 0 < cause < event["seq"]:
+        return reader.event(cause)
+    return _typed_in(event, reader)
+
+
+def _typed_in(event: Event, reader: Reader) -> Event | None:
+    """The start of the attempt whose agent typed the command behind ``event``."""
+    attempt = event["by"].get("attempt") if isinstance(event.get("by"), dict) else None
+    if not isinstance(attempt, str):
+        return None
+    wanted = ("attempt.running", "attempt.claimed")
+    steps = [one for one in reader.of_key(attempt.partition(".")[0]) if one.get("attempt") == attempt]
+    found = [one for one in steps if one["type"] in wanted and one["seq"] < event["seq"]]
+    return found[-1] if found else None
+
+
+def _ran_between(claimed: Event, ended: Event, reader: Reader) -> Event | None:
+    """When the agent of an attempt ran, for an end whose recorded cause is the claim or the wish to stop it."""
+    if ended["type"] not in _ENDS or not ended.get("task"):
+        return None
+    for event in reader.of_key(ended["task"]):
+        if event["type"] == "attempt.running" and event.get("attempt") == ended.get("attempt"):
+            return event if event["seq"] > claimed["seq"] else None
+    return None
+
+
+# --- forward ----------------------------------------------------------------------------------------------------
+
+
+class Effects:
+    """What an event led to: ``found`` as (depth, event), each behind its cause; ``more`` were found and left out."""
+
+    __slots__ = ("found", "more")
+
+    def __init__(self, found: list[tuple[int, Event]], more: int) -> None:
+        self.found = found
+        self.more = more
+
+
+def forward(event: Event, reader: Reader, coming: Iterable[Event] = ()) -> Effects:
+    """What ``event`` led to, as a tree: events whose chain of causes contains it.
+
+    Looked for among the events of the same task, session and issue, of those that were found on the way, and among
+    ``coming``, events that came next in the log whatever they are about.
+    """
+    effects: dict[int, list[Event]] = {}
+    taken: set[int] = set()
+
+    def take(events: Iterable[Event]) -> None:
+        for one in events:
+            cause = one.get("cause")
+            if isinstance(cause, int) and one["seq"] not in taken and one["seq"] > event["seq"]:
+                taken.add(one["seq"])
+                effects.setdefault(cause, []).append(one)
+
+    take(coming)
+    keys: list[str] = []
+    waiting = [event]
+    reached = {event["seq"]}
+    while waiting:  # each new key may hold effects of what was found before
+        for key in [key for one in waiting for key in _keys_of(one) if key not in keys]:
+            if len(keys) < MOST_KEYS:
+                keys.append(key)
+                take(reader.of_key(key))
+        waiting = []
+        for seq in list(reached):
+            for one in effects.get(seq, ()):
+                if one["seq"] not in reached:
+                    reached.add(one["seq"])
+                    waiting.append(one)
+    return _tree(event["seq"], effects)
+
+
+def _tree(root: int, effects: dict[int, list[Event]]) -> Effects:
+    found: list[tuple[int, Event]] = []
+    more = 0
+    ways = [(1, one) for one in sorted(effects.get(root, ()), key=lambda one: -one["seq"])]
+    while ways:
+        depth, now = ways.pop()
+        if len(found) < MOST_EFFECTS and depth <= DEEPEST:
+            found.append((depth, now))
+        else:
+            more += 1
+        ways += [(depth + 1, one) for one in sorted(effects.get(now["seq"], ()), key=lambda one: -one["seq"])]
+    return Effects(found, more)
