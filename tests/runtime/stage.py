@@ -20,6 +20,7 @@ import pytest
 import kugetsu
 from kugetsu.domain import invariants, snapshot
 from kugetsu.domain.fold import fold
+from kugetsu.domain.redecide.verifier import Verifier
 from kugetsu.domain.state import State, empty
 from kugetsu.refs import IssueRef, parse_ref
 from kugetsu.runtime import daemon_control, initialisation, requests
@@ -276,13 +277,17 @@ class Stage:
 
 
 def check_log(ws: Workspace) -> None:
-    """The log verifies, no transaction ever broke an invariant, every attempt has one outcome at most."""
+    """The log verifies, every decision is decided again the same, no transaction ever broke an invariant, every attempt
+    has one outcome at most."""
     ws.close()
     problems = ws.log.verify().problems
     assert not problems, problems
     state = empty()
+    verifier = Verifier(lambda seq: ws.log.state_at(seq=seq), kugetsu.__version__)
     outcomes: dict[str, str] = {}
     for event in ws.log.read():
+        differs = verifier.add(event)
+        assert differs is None, (differs.seq, differs.found, differs.refusal, differs.recorded, differs.decided)
         kind = event["type"]
         if kind == "attempt.claimed":
             assert invariants.cap_kept(event["data"], event["facts"]), event

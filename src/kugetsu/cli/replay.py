@@ -1,15 +1,25 @@
-"""`kugetsu replay --until WHEN`: the state at any point, folded from the log's first event."""
+"""`kugetsu replay`: the state at any point, folded from the log's first event; `--verify` decides every recorded
+decision again."""
 
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.domain.redecide.difference import Difference
+    from kugetsu.domain.redecide.verifier import Verifier
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
+
+
+#: Exit status when a recorded decision is not what is decided now.
+DIFFERS = 6
+#: Differences that `--all` lists.
+MOST = 100
 
 
 def _arguments(parser: Parser) -> None:
@@ -17,6 +27,8 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--until", nargs="+", metavar="WHEN", completes="when", default=["@"], help="the point (default: @, now)"
     )
+    parser.add_argument("--verify", action="store_true", help="decide every recorded decision again, up to the point")
+    parser.add_argument("--all", action="store_true", help=f"with --verify: list every difference, {MOST} at most")
 
 
 def _replay(call: Call) -> int:
@@ -24,8 +36,12 @@ def _replay(call: Call) -> int:
     from kugetsu.views import replay
 
     log = call.workspace.log
+    if call.args.all and not call.args.verify:
+        raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
     point = when.parse(" ".join(call.args.until), call.screen.now)
     seq, at = when.resolve(log, point)
+    if call.args.verify:
+        return _verify(call, log, seq, at)
     state = fold_until(log, seq, at)
     data = replay.collect(state)
     call.show(data, [] if call.json else replay.lines(data, call.screen))
@@ -52,11 +68,81 @@ def fold_until(log: EventLog, seq: int | None, at: str | None) -> State:
     return state
 
 
+def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
+    from kugetsu import __version__
+    from kugetsu.views import verify
+
+    everything = call.args.all
+    verifier, found = verified(log, seq, at, most=MOST if everything else 1)
+    data = verify.collect(verifier, found, __version__)
+    call.show(data, [] if call.json else verify.lines(data, call.screen, everything=everything))
+    if not verifier.state.seq and not call.json:
+        call.say("the log has no event before that: kugetsu history --all shows what there is")
+    return 0 if data["ok"] else DIFFERS
+
+
+def verified(log: EventLog, seq: int | None, at: str | None, *, most: int) -> tuple[Verifier, list[Difference]]:
+    """Decide everything up to a point again; the verifier, and the first differences, ``most`` at most."""
+    from kugetsu import __version__
+    from kugetsu.domain.redecide.verifier import Verifier
+    from kugetsu.runtime.guard import guard
+
+    verifier = Verifier(
+        lambda earlier: log.state_at(seq=earlier), __version__, lambda drafts: guard(drafts, {}), explained=most
+    )
+    found: list[Difference] = []
+    for event in log.read(0, seq) if seq != 0 else ():
+        if at is not None and event["at"] > at:
+            break
+        difference = verifier.add(event)
+        if difference is not None and len(found) < most:
+            found.append(difference)
+    return verifier, found
+
+
+VERIFY_JSON = """\
+With --verify:
+
+ok                          whether every decision is the same
+seq                         the last event that was looked at
+at                          its time (UTC), or null
+version                     the kugetsu that decided again
+redecided                   transactions that were decided again
+observed                    transactions that only say what was seen: nothing is decided
+unfinished                  events of a transaction that goes on behind the point
+differences_seen            how many transactions differ
+differences[].seq           the event, or the number that a missing one would have
+differences[].first         the first event of its transaction
+differences[].last          the last event of its transaction
+differences[].at            when it was written (UTC)
+differences[].category      missing, unexpected, different, config or code version
+differences[].found         missing, unexpected or different: what is seen, whatever the reason
+differences[].says          it in one sentence
+differences[].recorded.*    the event as recorded, or null
+differences[].decided.*     what is decided now, or null
+differences[].places[]      path, recorded and decided: where the two differ
+differences[].refusal       why the decision refuses now, or null
+differences[].setting.*     key, fact, recorded and would: the value under which it is as recorded; or null
+differences[].missing_fact  what the transaction does not record, or null
+differences[].written_by    the version that wrote it, or null
+differences[].by.*          who wrote it
+differences[].look[]        commands that show more"""
+
 COMMANDS = {
     "replay": Command(
-        "[--until WHEN] [--json]",
+        "[--until WHEN] [--verify [--all]] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
-        "Events that a state machine refused, and invariants that do not hold at that point, are listed.",
+        "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
+        "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"
+        "the facts that it recorded. The first that is not the same is shown with what was recorded, what is decided\n"
+        "now, where they differ, and a category:\n\n"
+        "  missing       decided now, and not recorded\n"
+        "  unexpected    recorded, and not decided now\n"
+        "  different     recorded with another content than is decided now\n"
+        "  config        as it would be under another value of a setting than the\n"
+        "                one that it recorded\n"
+        "  code version  another version wrote it, or it recorded less than this\n"
+        "                version reads",
         _arguments,
         _replay,
         json="""\
@@ -76,8 +162,12 @@ sessions[]        as sessions[] of kugetsu list; agent_alive means nothing here
 repositories.*    host/owner/repo, and where its clone was
 violations[]      events that a state machine refused
 violations_seen   how many there were in all
-invariants[]      what should hold and did not""",
-        examples="kugetsu replay --until 10m ago\nkugetsu replay --until 214",
+invariants[]      what should hold and did not
+
+"""
+        + VERIFY_JSON,
+        examples="kugetsu replay --until 10m ago\nkugetsu replay --until 214\n"
+        "kugetsu replay --verify  # is every decision what the rules give?",
         exits=(4,),
     )
 }

@@ -1,6 +1,7 @@
-"""The facts that decisions are made from: gathered outside, passed in, and recorded with the decision."""
+"""The facts that decisions are made from: gathered outside, passed in, and recorded with the decision.
 
-from __future__ import annotations
+Annotations are evaluated here: `__required_keys__` does not see NotRequired in postponed ones.
+"""
 
 from typing import NotRequired, TypedDict
 

@@ -31,14 +31,16 @@ class Verifier:
     """What is recorded against what is decided now.
 
     ``earlier`` gives the state after an event of long ago (asked for hardly ever), ``version`` is the one that decides,
-    ``guard`` what a log's writer did to drafts before it wrote them. After a difference the fold goes on with what is
-    recorded.
+    ``guard`` what a log's writer did to drafts before it wrote them. Only for the first ``explained`` differences other
+    settings are tried. After a difference the fold goes on with what is recorded.
     """
 
-    def __init__(self, earlier: Earlier, version: str, guard: Guard | None = None) -> None:
+    def __init__(self, earlier: Earlier, version: str, guard: Guard | None = None, *, explained: int = 1) -> None:
         self.state: State = empty()
         self.redecided = 0
         self.observed = 0
+        self.differences = 0
+        self._explained = explained
         self._version = version
         self._guard = guard
         self._group: list[Event] = []
@@ -95,7 +97,9 @@ class Verifier:
             return None  # the same by JSON's lights, or but for a secret that was taken out
         if refusal is None and found.found == "unexpected":
             refusal = several.closed_gate(self.state, group)
-        setting = alternatives.explain(self.state, group, self._earlier) if missing_fact is None else None
+        self.differences += 1
+        tried = missing_fact is None and self.differences <= self._explained
+        setting = alternatives.explain(self.state, group, self._earlier) if tried else None
         category = self._category(group, found, missing_fact, setting is not None)
         return Difference(found, group, category=category, refusal=refusal, setting=setting, missing_fact=missing_fact)
 

@@ -1,0 +1,230 @@
+"""What `replay --verify` found, as people read it at night: what happened, why it matters, where to look next."""
+
+from __future__ import annotations
+
+from kugetsu.redaction import clean
+from kugetsu.views import times, wording
+from kugetsu.views.text import columns, cut, line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TypedDict
+
+    from kugetsu.domain.redecide.difference import Difference
+    from kugetsu.domain.redecide.verifier import Verifier
+    from kugetsu.views.screen import Screen
+
+    class DifferenceData(TypedDict):
+        """One transaction that is not what is decided now."""
+
+        seq: int
+        first: int
+        last: int
+        at: str
+        category: str
+        found: str
+        says: str
+        recorded: dict[str, Any] | None
+        decided: dict[str, Any] | None
+        places: list[dict[str, Any]]
+        refusal: str | None
+        setting: dict[str, str] | None
+        missing_fact: str | None
+        written_by: str | None
+        by: dict[str, Any]
+        look: list[str]
+
+    class VerifyData(TypedDict):
+        """`kugetsu replay --verify --json`."""
+
+        ok: bool
+        seq: int
+        at: str | None
+        version: str
+        redecided: int
+        observed: int
+        unfinished: int
+        differences_seen: int
+        differences: list[DifferenceData]
+
+
+#: Places of a difference that the text shows.
+PLACES_SHOWN = 6
+
+_SAYS = {
+    "missing": "{kind} is decided now, and was not recorded",
+    "unexpected": "{kind} was recorded, and is not decided now",
+    "different": "{kind} was recorded otherwise than it is decided now",
+}
+_MATTERS = {
+    "missing": "From the same state and the same facts this follows now. Either it was lost, or what decided read "
+    "something that is not recorded, or the rule has changed since.",
+    "unexpected": "From the same state and the same facts this does not follow. Either something else than kugetsu's "
+    "decision wrote it, or the decision read something that is not recorded, or the rule has changed since.",
+    "different": "From the same state and the same facts something else follows. Either the decision read something "
+    "that is not recorded, or the event was changed, or the rule has changed since.",
+    "config": "The decision was made under another value of that setting than its facts say: whoever looks for the "
+    "reason in the facts is misled. The setting may have been changed in that moment.",
+    "code version": "Another version of kugetsu decided it, by its own rules or from fewer facts. That is no damage: "
+    "what was done then stands, and this version would do otherwise today.",
+}
+_GOES_ON = "Everything was folded as it is recorded; the state that kugetsu works with is not changed by this."
+
+
+def collect(verifier: Verifier, differences: Sequence[Difference], version: str) -> VerifyData:
+    """Everything that `replay --verify` shows, as JSON values; texts in it are redacted."""
+    return {
+        "ok": not verifier.differences,
+        "seq": verifier.state.seq,
+        "at": verifier.state.at or None,
+        "version": version,
+        "redecided": verifier.redecided,
+        "observed": verifier.observed,
+        "unfinished": verifier.unfinished,
+        "differences_seen": verifier.differences,
+        "differences": [_difference(one, version) for one in differences],
+    }
+
+
+def _difference(one: Difference, version: str) -> DifferenceData:
+    setting = one.setting
+    return {
+        "seq": one.seq,
+        "first": one.first,
+        "last": one.last,
+        "at": one.at,
+        "category": one.category,
+        "found": one.found,
+        "says": _sentence(one, version),
+        "recorded": clean(one.recorded) if one.recorded is not None else None,
+        "decided": clean(one.decided) if one.decided is not None else None,
+        "places": [
+            {"path": place.path, "recorded": clean(place.recorded), "decided": clean(place.decided)}
+            for place in one.places
+        ],
+        "refusal": one.refusal,
+        "setting": None
+        if setting is None
+        else {"key": setting.key, "fact": setting.fact, "recorded": setting.recorded, "would": setting.would},
+        "missing_fact": one.missing_fact,
+        "written_by": one.written_by,
+        "by": one.by,
+        "look": _look(one),
+    }
+
+
+def _sentence(one: Difference, version: str) -> str:
+    told = one.recorded if one.recorded is not None else one.decided
+    said = _SAYS[one.found].format(kind=told["type"] if told is not None else "an event")
+    if one.missing_fact is not None:
+        return f"{said}: it does not record {one.missing_fact}, which this version's decision reads"
+    if one.category == "code version":
+        writer = f"kugetsu {one.written_by}" if one.written_by is not None else "a later version"
+        said = f"{said}: {writer} wrote it, and this is {version}"
+    if one.setting is not None:
+        setting = one.setting
+        said = f"{said}: as recorded if {setting.key} were {setting.would}, but {setting.recorded} was recorded"
+    return said
+
+
+def _look(one: Difference) -> list[str]:
+    """The commands that show more, the most telling first."""
+    told = one.recorded if one.recorded is not None else one.decided or {}
+    key = told.get("task") or told.get("session") or told.get("issue")
+    # One that is missing has no number of its own: the transaction that it belongs to is looked at.
+    shown = [f"kugetsu why {one.seq if one.recorded is not None else one.first}"]
+    if key:
+        shown.append(f"kugetsu history {key}")
+    return [*shown, f"kugetsu replay --until {one.first - 1}"]
+
+
+def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
+    """The text of `replay --verify`."""
+    counts = (
+        f"{times.counted(data['redecided'], 'transaction')} decided again, "
+        f"{times.counted(data['observed'], 'observation')}, up to event {data['seq']}"
+    )
+    rest = []
+    if data["unfinished"]:
+        rest = [f"not looked at: {times.counted(data['unfinished'], 'event')} of a transaction that goes on behind it"]
+    if data["ok"]:
+        return [f"{screen.green('verified')}: {counts}", *rest]
+    shown = []
+    for one in data["differences"]:
+        shown += [*_told(one, screen), ""]
+    seen, listed = data["differences_seen"], len(data["differences"])
+    differ = "1 of them differs" if seen == 1 else f"{seen} of them differ"
+    shown.append(f"{counts}: {differ}")
+    if seen > listed and not everything:
+        shown.append("all of them: kugetsu replay --verify --all")
+    elif seen > listed:
+        shown.append(f"only the first {listed} are listed")
+    return shown + rest
+
+
+def _told(one: DifferenceData, screen: Screen) -> list[str]:
+    width = screen.width or 100
+    shown = _paragraph(f"event {one['seq']}: {one['says']}", width, screen)
+    shown.append(_side("recorded", one["recorded"], screen))
+    shown.append(_side("now", one["decided"], screen))
+    shown += [cut(f"  {'differs':8}  {_place(place)}", screen.width) for place in one["places"][:PLACES_SHOWN]]
+    if len(one["places"]) > PLACES_SHOWN:
+        shown.append(f"  {'':8}  and {len(one['places']) - PLACES_SHOWN} more places (--json has them)")
+    if one["refusal"] is not None:
+        shown += _filled("why not", line(one["refusal"]), width)
+    shown += _filled("written", _writer(one), width)
+    shown += _wrapped(f"{_MATTERS[one['category']]} {_GOES_ON}", width, "  ")
+    about = ("what it was decided from, and what came of it", "the whole story", "the state that it was decided in")
+    look = one["look"] if len(one["look"]) == 3 else [one["look"][0], "", one["look"][-1]]
+    wide = max(map(columns, look))
+    for command, what in zip(look, about, strict=True):
+        if command:
+            shown.append(f"  {'look':8}  {command}{' ' * (wide - columns(command))}  {screen.dim(what)}".rstrip())
+    return shown
+
+
+def _side(name: str, event: dict[str, Any] | None, screen: Screen) -> str:
+    if event is None:
+        return f"  {name:8}  nothing"
+    subject = event.get("attempt") or event.get("task") or event.get("session") or ""
+    said = "  ".join(part for part in (event["type"], screen.issue(subject), wording.words(event)) if part)
+    return cut(f"  {name:8}  {said}", screen.width)
+
+
+def _place(place: dict[str, Any]) -> str:
+    return line(f"{place['path']}: {_value(place['recorded'])} recorded, {_value(place['decided'])} now")
+
+
+def _value(value: Any) -> str:
+    from kugetsu import jsontext
+
+    return value if isinstance(value, str) else jsontext.dumps(value).decode()
+
+
+def _writer(one: DifferenceData) -> str:
+    by = one["by"]
+    version = f", kugetsu {one['written_by']}" if one["written_by"] is not None else ""
+    where = f"pid {by.get('pid', '?')} on {by.get('host', '?')}{version}"
+    return line(f"{times.day(one['at'])} {times.time_of_day(one['at'])} by {by.get('cmd', '?')} ({where})")
+
+
+def _paragraph(text: str, width: int, screen: Screen) -> list[str]:
+    return [screen.bold(part) for part in _wrapped(line(text), width, "")]
+
+
+def _filled(name: str, text: str, width: int) -> list[str]:
+    first, *more = _wrapped(text, width - 12, "")
+    return [f"  {name:8}  {first}", *(f"  {'':8}  {part}" for part in more)]
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    parts: list[str] = []
+    now = ""
+    for word in text.split():
+        if now and columns(now) + 1 + columns(word) > width - len(indent):
+            parts.append(now)
+            now = word
+        else:
+            now = f"{now} {word}" if now else word
+    return [indent + cut(part, width - len(indent)) for part in (*parts, now)]
