@@ -18,7 +18,7 @@ from runtime.supervised import eventually
 __all__ = ["bare_stage"]
 
 NOTICES = 200
-ROUNDS = 10
+ROUNDS = 20
 #: A delivery that takes a while before and after it is made, so that kills hit all of its moments.
 SLOW = "sh -c 'sleep 0.1; echo $KUGETSU_NOTICE_DELIVERY >> \"$STAGE/got\"; sleep 0.2'"
 
@@ -41,7 +41,7 @@ def stage(bare_stage: Stage) -> Iterator[Stage]:
     assert eventually(lambda: not presence.alive(bare_stage.ws.paths), PATIENCE)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_each_notification_is_delivered_once_or_said_to_be_interrupted(stage: Stage, seed: int) -> None:
     chance = random.Random(seed)
     stage.start_daemon()
@@ -50,11 +50,11 @@ def test_each_notification_is_delivered_once_or_said_to_be_interrupted(stage: St
         for number in range(NOTICES // ROUNDS):
             stage.enqueue(turn * NOTICES + number + 1)
             time.sleep(chance.uniform(0.0, 0.02))
-        time.sleep(chance.uniform(0.3, 1.4))
+        time.sleep(chance.uniform(0.2, 1.9))
         courier = presence.holder(stage.ws.paths)
-        if courier is not None and chance.random() < 0.7:
+        if courier is not None and chance.random() < 0.5:
             identity.signal(courier, signal.SIGKILL)
-        if chance.random() < 0.7:
+        if chance.random() < 0.5:
             stage.kill_daemon()
             stage.start_daemon()
     queued = {event["seq"] for event in stage.events("task.queued")}

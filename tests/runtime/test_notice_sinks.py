@@ -261,6 +261,19 @@ def test_no_error_tells_the_url(stage: Stage, url: str) -> None:
         assert SECRET not in text and "127.0.0.1" not in text and "invalid" not in text
 
 
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://127.0.0.1:1/x", "the connection was refused, or there is no way to its host"),
+        ("http://no-such-host.invalid/x", "its host is not known"),
+        ("ftp://example.org/x", "NOTIFY_WEBHOOK_URL is no http or https URL"),
+    ],
+)
+def test_an_error_says_what_is_wrong(stage: Stage, url: str, text: str) -> None:
+    set_secret(stage, NOTIFY_WEBHOOK_URL=url)
+    assert post(stage).text == text
+
+
 def test_without_a_url_it_is_said_where_to_put_it(stage: Stage) -> None:
     outcome = post(stage)
     assert outcome.text == "NOTIFY_WEBHOOK_URL is not set: put it into env/notify.env" and outcome.again

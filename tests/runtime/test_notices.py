@@ -167,7 +167,8 @@ def test_on_a_full_disk_the_courier_waits_and_says_so(stage: Stage) -> None:
     assert got(stage) == [] and stage.events("notice.sending") == []
     resource.prlimit(courier["pid"], resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     stage.wait("notice.sent")
-    assert len(got(stage)) == 1 and "command: goes on" in courier_log(stage)
+    stage.until(lambda: "command: goes on" in courier_log(stage))
+    assert len(got(stage)) == 1
     assert identity.alive(courier)
 
 

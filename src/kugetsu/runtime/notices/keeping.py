@@ -36,6 +36,7 @@ class Keeper:
         self._ws = ws
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
+        self._who: Identity | None = None
         self._started = 0.0
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
@@ -89,6 +90,7 @@ class Keeper:
         return None if self._pidfd is not None else LOOK_SECONDS
 
     def _watch(self, who: Identity | None) -> None:
+        self._who = who
         self._pidfd = identity.open_pidfd(who) if who is not None else None
 
     def _reap(self) -> None:
@@ -96,7 +98,7 @@ class Keeper:
         from loguru import logger
 
         if self._process is None:
-            if self._pidfd is not None and not presence.alive(self._ws.paths):
+            if self._who is not None and not identity.alive(self._who):
                 self._forget()
             return
         status = self._process.poll()
@@ -122,7 +124,7 @@ class Keeper:
     def _forget(self) -> None:
         if self._pidfd is not None:
             os.close(self._pidfd)
-            self._pidfd = None
+        self._pidfd = self._who = None
 
     def _errors(self) -> str:
         return os.path.join(self._ws.paths.logs, "courier.err")

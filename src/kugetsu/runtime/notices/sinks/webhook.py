@@ -153,10 +153,10 @@ def _in_words(problem: urllib3.exceptions.HTTPError) -> str:
 
     if isinstance(problem, exceptions.NameResolutionError):
         return "its host is not known"
+    if isinstance(problem, exceptions.NewConnectionError):  # before timeouts: the library counts it as one
+        return "the connection was refused, or there is no way to its host"
     if isinstance(problem, exceptions.ConnectTimeoutError):
         return f"no connection within {CONNECT_SECONDS:g} s"
-    if isinstance(problem, exceptions.NewConnectionError):
-        return "the connection was refused or there is no way to its host"
     if isinstance(problem, exceptions.ReadTimeoutError):
         return f"no answer within {ANSWER_SECONDS:g} s"
     if isinstance(problem, exceptions.SSLError):
