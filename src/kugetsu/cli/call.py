@@ -54,14 +54,20 @@ class Call:
     def screen(self) -> Screen:
         """Where `show` shows, as it is now."""
         if self._screen is None:
-            from kugetsu import clock
-            from kugetsu.views.screen import Screen
-
-            terminal = sys.stdout.isatty()
-            colour = terminal and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
-            host = self.workspace.config.default_host()
-            self._screen = Screen(width=self._width(terminal), colour=colour, now=clock.now(), default_host=host)
+            self._screen = self._measured(self.workspace.config.default_host())
         return self._screen
+
+    def plain_screen(self) -> Screen:
+        """The screen for commands that work whatever the settings are: it knows no default host."""
+        return self._measured("")
+
+    def _measured(self, host: str) -> Screen:
+        from kugetsu import clock
+        from kugetsu.views.screen import Screen
+
+        terminal = sys.stdout.isatty()
+        colour = terminal and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
+        return Screen(width=self._width(terminal), colour=colour, now=clock.now(), default_host=host)
 
     def forget_screen(self) -> None:
         """Measure the screen and read the clock again at the next use."""

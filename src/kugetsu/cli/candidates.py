@@ -19,9 +19,6 @@ PATIENCE = 0.5
 MOST = 500
 #: Columns of a description.
 WIDTH = 60
-#: A text without any of these, and without a word this long, holds no secret that `redaction` would find.
-_SIGNS = "=:@"
-_LONG = 15
 
 
 class Candidate:
@@ -122,14 +119,10 @@ def of_kinds(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]
 
 def described(text: str) -> str:
     """A text that a user or an agent wrote, as a description: one harmless line, without secrets."""
+    from kugetsu.redaction import redact
     from kugetsu.views.text import cut, line
 
-    text = text[:4096]
-    if any(sign in text for sign in _SIGNS) or max(map(len, text.split()), default=0) > _LONG:
-        from kugetsu.redaction import redact
-
-        text = redact(text)
-    return cut(line(text), WIDTH)
+    return cut(line(redact(text[:4096])), WIDTH)
 
 
 # --- tasks, attempts, issues, sessions --------------------------------------------------------------------------
@@ -299,6 +292,18 @@ def _when(place: Place) -> list[Candidate]:
     return found
 
 
+def _variables(place: Place) -> list[Candidate]:
+    from kugetsu.runtime.variables import listed
+
+    return [Candidate(one.name, one.file) for one in listed(place.paths())[0]]
+
+
+def _env_agents(_place: Place) -> list[Candidate]:
+    from kugetsu.cli.env import AGENTS
+
+    return [Candidate(agent, file) for agent, file in AGENTS.items()]
+
+
 def _shells(_place: Place) -> list[Candidate]:
     from kugetsu.cli.completion import SHELLS
 
@@ -318,6 +323,8 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "setting": _settings,
     "setting-value": _setting_values,
     "server": _servers,
+    "variable": _variables,
+    "env-agent": _env_agents,
     "skill": _skills,
     "sink": _sinks,
     "when": _when,

@@ -44,12 +44,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config list": ("settings", "every setting, and where its value comes from"),
     "config get": ("settings", "the value of a setting"),
     "config set": ("settings", "write a setting into the file `config`"),
+    "env list": ("env", "the variables for agents: names, never values"),
+    "env get": ("env", "one variable: where it is set; --show prints its value"),
+    "env set": ("env", "set a variable, read without echo or from standard input"),
+    "env unset": ("env", "take a variable out of its file"),
+    "env path": ("env", "where the env files are"),
+    "env check": ("env", "permissions, lines and values of the env files"),
+    "doctor": ("doctor", "check everything it needs; --fix mends, --bundle packs"),
     "import": ("importing", "take over a state directory of the bash tool"),
     "completion": ("completion", "the script that lets TAB complete, for bash, zsh, fish"),
 }
 
 #: What a group does when no verb follows; a group that is not here needs one.
-DEFAULT_VERB = {"config": "config list"}
+DEFAULT_VERB = {"config": "config list", "env": "env list"}
 
 
 def groups() -> list[str]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         "setting",  # a setting's name
         "setting-value",  # a value of the setting that is named before it
         "server",
+        "variable",  # a variable of the env files
+        "env-agent",  # whose env file
         "skill",
         "sink",
         "when",

@@ -42,7 +42,7 @@ def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
 def set_up(ws: Workspace) -> InitReport:
     """The directory with its templates, and its log: all but the sessions, for which the agent is needed."""
     report = InitReport()
-    _folders(ws, report)
+    lay_out(ws, report)
     log_id = os.urandom(16).hex()
     agent_name = ws.config.text("KUGETSU_AGENT")
     if ws.log.transact(lambda state: decide.initialise(state, log_id, __version__, agent_name)):
@@ -50,7 +50,8 @@ def set_up(ws: Workspace) -> InitReport:
     return report
 
 
-def _folders(ws: Workspace, report: InitReport) -> None:
+def lay_out(ws: Workspace, report: InitReport) -> None:
+    """Make the folders and the commented files that are missing; what is there stays as it is. Raises KugetsuError."""
     from kugetsu.config_file import write_template
 
     if not os.path.isdir(ws.paths.root):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import clock, config, redaction
+from kugetsu import __version__, clock, config, redaction
 from kugetsu.paths import Paths
 
 TYPE_CHECKING = False
@@ -82,14 +82,14 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     Raises BadInput for a KUGETSU_DIR or a setting that cannot be understood.
     """
     paths = Paths.of(environment)
-    redaction.know(_known(paths, environment))
+    learn_secrets(paths, environment)
     by = actor(command, environment)
     environment = outside(environment)
     return Workspace(paths, config.load(paths.config, environment), environment, by)
 
 
-def _known(paths: Paths, environment: Mapping[str, str]) -> Callable[[], Iterable[str]]:
-    """Where the redaction funnel learns the secrets of this directory, when it first needs them."""
+def learn_secrets(paths: Paths, environment: Mapping[str, str]) -> None:
+    """Let the redaction funnel know the secrets of this directory and of the environment; read when first needed."""
     known: list[Callable[[], Iterable[str]]] = []
 
     def ask() -> Iterable[str]:
@@ -99,7 +99,7 @@ def _known(paths: Paths, environment: Mapping[str, str]) -> Callable[[], Iterabl
             known.append(Known(paths, environment))
         return known[0]()
 
-    return ask
+    redaction.know(ask)
 
 
 def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -112,12 +112,19 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The `by` of an event: command, pid, host and user, and the attempt whose agent typed the command."""
+    """The `by` of an event: command, pid, host and user, the version that decides, and the attempt whose agent typed
+    the command."""
     command = redaction.redact_shapes(" ".join(command.split()))
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())
-    by: dict[str, Any] = {"cmd": command, "pid": os.getpid(), "host": os.uname().nodename, "user": user}
+    by: dict[str, Any] = {
+        "cmd": command,
+        "pid": os.getpid(),
+        "host": os.uname().nodename,
+        "user": user,
+        "kugetsu": __version__,
+    }
     attempt = environment.get(ATTEMPT)
     if attempt and attempt.isascii() and attempt.isprintable():
         by["attempt"] = attempt[:COMMAND_LENGTH]

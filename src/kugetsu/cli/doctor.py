@@ -1,0 +1,114 @@
+"""`kugetsu doctor`: what stands in the way, each with its remedy; and a bundle of everything, without secrets."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.diagnosis.finding import Finding
+
+ABOUT = """\
+Exits with 1 when something is a problem; warnings are none. Nothing is changed without --fix, which makes missing
+folders and files, takes rights away from others, mends the log's end, settles dead attempts; it deletes nothing of
+yours. --online also asks the servers. A bundle holds the log, the settings, these findings and the latest errors,
+all without secrets, for somebody who is to help; task messages are in it unless --no-messages."""
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--fix", action="store_true", help="mend what can be mended safely, and look again")
+    parser.add_argument("--online", action="store_true", help="ask git servers and forges too")
+    parser.add_argument("--bundle", metavar="FILE", completes="file", help="write a redacted .tar.gz for somebody else")
+    parser.add_argument("--no-messages", action="store_true", help="with --bundle: no texts of tasks and agents")
+    parser.add_argument("--force", action="store_true", help="with --bundle: overwrite the file")
+
+
+def _doctor(call: Call) -> int:
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.diagnosis import bundle, examination
+    from kugetsu.runtime.diagnosis.case import Case
+
+    args = call.args
+    if args.bundle is None and (args.no_messages or args.force):
+        raise BadInput("--no-messages and --force belong to --bundle", "kugetsu doctor --bundle FILE --no-messages")
+    if args.bundle is not None:
+        bundle.require_free(args.bundle, force=args.force)
+    case = Case(Paths.of(call.environment), call.environment, call.command, online=args.online)
+    done: list[tuple[str, str | None]] = []
+    try:
+        found = examination.examine(case)
+        if args.fix:
+            done = examination.mend(found)
+            if done:
+                case.close()
+                case = Case(case.paths, call.environment, call.command, online=args.online)
+                found = examination.examine(case)
+        made = _bundle(call, case, found)
+    finally:
+        case.close()
+    _show(call, found, done, made)
+    return 1 if any(one.level == "problem" for one in found) else 0
+
+
+def _bundle(call: Call, case: Case, found: list[Finding]) -> dict[str, Any] | None:
+    from kugetsu.runtime.diagnosis import bundle
+
+    if call.args.bundle is None:
+        return None
+    return bundle.write(case, found, call.args.bundle, messages=not call.args.no_messages, force=call.args.force)
+
+
+def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], made: dict[str, Any] | None) -> None:
+    from kugetsu.runtime.diagnosis.finding import as_data
+    from kugetsu.views import doctor
+    from kugetsu.views.text import line
+
+    data = {
+        "ok": not any(one.level == "problem" for one in found),
+        "findings": [as_data(one) for one in found],
+        "done": [{"text": text, "failed": failed} for text, failed in done],
+        "bundle": made,
+    }
+    lines: list[str] = []
+    if not call.json:
+        lines = [line(f"fixed   {text}" if failed is None else f"failed  {text}: {failed}") for text, failed in done]
+        lines += doctor.finding_lines(found, call.plain_screen())
+        lines.append(doctor.summary(found))
+    call.show(data, lines)
+    if call.json:
+        return
+    if made is not None:
+        call.say(f"the bundle is {made['path']}, {made['bytes']} bytes: {', '.join(made['files'])}")
+    if not call.args.fix and any(one.mend is not None for one in found):
+        call.say("some of it can be mended: kugetsu doctor --fix")
+
+
+COMMANDS = {
+    "doctor": Command(
+        "[--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--json]",
+        ABOUT,
+        _arguments,
+        _doctor,
+        json="ok                whether nothing is a problem\n"
+        "findings[].group  what it is about\n"
+        "findings[].name   which check\n"
+        "findings[].level  ok, warning or problem\n"
+        "findings[].text   what was found\n"
+        "findings[].fix    the command that helps, or null\n"
+        "findings[].mends  whether --fix does it\n"
+        "done[].text       with --fix: what was done\n"
+        "done[].failed     why it could not be done, or null\n"
+        "bundle.path       with --bundle: the file; else bundle is null\n"
+        "bundle.bytes      how large it is\n"
+        "bundle.files[]    what is in it",
+        examples="kugetsu doctor\nkugetsu doctor --fix\n"
+        "kugetsu doctor --bundle kugetsu.tar.gz --no-messages  # for somebody who is to help",
+    )
+}

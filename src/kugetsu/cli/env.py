@@ -1,0 +1,347 @@
+"""`kugetsu env`: the env files with secrets for agents. Values are never shown but by `env get NAME --show`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput, KugetsuError, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.variables import Variable
+
+#: The word behind --agent, and the file that it names.
+AGENTS = {
+    "default": "default.env",
+    "dev": "dev.env",
+    "pm-agent": "pm-agent.env",
+    "notify": "notify.env",
+    "forge": "forge.env",
+}
+_KINDS = {"dev": "dev", "pm-agent": "pm", "notify": "notify", "forge": "forge"}
+_SHOWN = {kind: agent for agent, kind in _KINDS.items()}
+
+ABOUT = """\
+Files are in KUGETSU_DIR/env, readable by their owner only. Agents get dev.env (on issues) or pm-agent.env (the
+PM), else default.env: a file that sets anything replaces the default one.
+notify.env (else default.env) is for notifications, forge.env (else dev.env, else default.env) for kugetsu's own
+questions to a server."""
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--agent", metavar="AGENT", completes="env-agent", help=f"one of {', '.join(AGENTS)}")
+
+
+def _named(parser: Parser) -> None:
+    _arguments(parser)
+    parser.add_argument("name", metavar="NAME", completes="variable", help="the variable's name")
+
+
+def _get_arguments(parser: Parser) -> None:
+    _named(parser)
+    parser.add_argument("--show", action="store_true", help="print the value itself")
+
+
+def _set_arguments(parser: Parser) -> None:
+    _named(parser)
+    parser.add_argument("value", metavar="VALUE", nargs="?", help="its value; without one it is asked for, or read")
+
+
+def _agent(call: Call) -> str | None:
+    agent: str | None = call.args.agent
+    if agent is None:
+        return None
+    agent = "pm-agent" if agent == "pm" else agent
+    if agent not in AGENTS:
+        raise BadInput(f"there is no env file for {agent[:40]!r}", f"--agent takes one of: {', '.join(AGENTS)}")
+    return agent
+
+
+def _paths(call: Call) -> Paths:
+    """The paths, without the settings: a file `config` that is broken must not keep a secret from being set."""
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.workspace import learn_secrets
+
+    paths = Paths.of(call.environment)
+    learn_secrets(paths, call.environment)
+    return paths
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
+
+
+def _list(call: Call) -> int:
+    from kugetsu.runtime import variables
+
+    agent = _agent(call)
+    paths = _paths(call)
+    found, problems = variables.listed(paths)
+    if agent is not None:
+        kind = _KINDS.get(agent)
+        found = [one for one in found if (kind in one.kinds if kind else one.file == AGENTS[agent])]
+    call.show(
+        {
+            "folder": paths.env,
+            "variables": [_as_data(one) for one in found],
+            "problems": [{"file": name, "text": text} for name, text in problems],
+        },
+        [] if call.json else _table(call, found),
+    )
+    if not call.json:
+        _say_about_list(call, found, problems)
+    return 0
+
+
+def _as_data(one: Variable) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "file": one.file,
+        "characters": len(one.value),
+        "for": [_SHOWN[kind] for kind in one.kinds],
+        "hidden_from": [_SHOWN[kind] for kind in one.hidden],
+    }
+
+
+def masked(value: str) -> str:
+    """What is said of a value that is not shown."""
+    return f"set, {len(value)} character{'' if len(value) == 1 else 's'}" if value else "empty"
+
+
+def _table(call: Call, found: list[Variable]) -> list[str]:
+    from kugetsu.views.text import Column, line, table
+
+    if not found:
+        return ["no variable is set"]
+    rows = []
+    for one in found:
+        kinds = ", ".join(_SHOWN[kind] for kind in one.kinds) or "nobody"
+        hidden = f"hidden from {', '.join(_SHOWN[kind] for kind in one.hidden)}" if one.hidden else ""
+        rows.append([line(one.name), one.file, masked(one.value), kinds, hidden])
+    heads = [Column("NAME", gives=True), Column("FILE"), Column("VALUE"), Column("FOR", gives=True), Column("")]
+    return table(call.plain_screen(), heads, rows)
+
+
+def _say_about_list(call: Call, found: list[Variable], problems: list[tuple[str, str]]) -> None:
+    from kugetsu.views.text import line
+
+    call.say(*(line(f"{name}: {text}") for name, text in problems))
+    if problems:
+        call.say("more: kugetsu env check")
+    if not found and not problems:
+        call.say("next: kugetsu env set GITEA_TOKEN")
+    for file in dict.fromkeys(one.file for one in found if one.hidden):
+        kinds = dict.fromkeys(kind for one in found if one.file == file for kind in one.hidden)
+        agents = ", ".join(_SHOWN[kind] for kind in kinds)
+        call.say(f"a file of its own replaces {file} for {agents}: what is needed there is to be set there")
+
+
+def _get(call: Call) -> int:
+    from kugetsu.runtime import environments
+
+    agent = _agent(call)
+    name = call.args.name
+    paths = _paths(call)
+    if agent in _KINDS:
+        file, values = environments.in_force(paths, _KINDS[agent])
+    else:
+        file = AGENTS[agent] if agent is not None else _file_with(paths, name)
+        values = environments.read(os.path.join(paths.env, file)) if file is not None else {}
+    if name not in values:
+        raise NotFound(f"{name[:80]!r} is not set" + (f" for {agent}" if agent else ""), "kugetsu env list")
+    value = values[name]
+    if call.args.show and not call.json:
+        print(value)  # asked for in so many words: not through the redaction funnel
+        return 0
+    data: dict[str, Any] = {"name": name, "file": file, "characters": len(value)}
+    if call.args.show:
+        import orjson
+
+        print(orjson.dumps({**data, "value": value}, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    call.show(data, [masked(value)])
+    if not call.json:
+        call.say("--show prints it")
+    return 0
+
+
+def _file_with(paths: Paths, name: str) -> str | None:
+    """The only file that sets a name; raises BadInput when there are several."""
+    from kugetsu.runtime import variables
+
+    files = [one.file for one in variables.listed(paths)[0] if one.name == name]
+    if len(files) > 1:
+        agents = [agent for agent, file in AGENTS.items() if file in files]
+        raise BadInput(f"{name} is set in {' and '.join(files)}", f"say which: --agent {'|'.join(agents)}")
+    return files[0] if files else None
+
+
+def _path(call: Call) -> int:
+    agent = _agent(call)
+    paths = _paths(call)
+    path = os.path.join(paths.env, AGENTS[agent]) if agent is not None else paths.env
+    call.show({"path": path, "exists": os.path.exists(path)}, [path])
+    return 0
+
+
+def _check(call: Call) -> int:
+    from kugetsu.runtime.diagnosis import secrets
+    from kugetsu.runtime.diagnosis.finding import as_data
+    from kugetsu.views.doctor import finding_lines
+
+    agent = _agent(call)
+    paths = _paths(call)
+    if not os.path.isdir(paths.root):
+        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+    found = secrets.examine(paths, [AGENTS[agent]] if agent is not None else None)
+    call.show(
+        {"findings": [as_data(one) for one in found], "ok": not any(one.level == "problem" for one in found)},
+        [] if call.json else finding_lines(found, call.plain_screen()),
+    )
+    return 1 if any(one.level == "problem" for one in found) else 0
+
+
+# --- changing -----------------------------------------------------------------------------------------------------
+
+
+def _set(call: Call) -> int:
+    from kugetsu.runtime import variables
+
+    agent = _agent(call) or "default"
+    name = variables.check_name(call.args.name)
+    paths = _paths(call)
+    if not paths.exists():
+        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+    value = call.args.value if call.args.value is not None else _read(name)
+    file = AGENTS[agent]
+    variables.write(paths, file, name, value)
+    call.show({"name": name, "file": file, "characters": len(value)}, [f"{name} is {masked(value)}, in {file}"])
+    if not call.json:
+        _say_after_set(call, paths, file, name, value)
+    return 0
+
+
+def _read(name: str) -> str:
+    """The value, from a terminal without echo, else all of standard input without the line's end."""
+    from kugetsu.runtime.variables import LONGEST
+
+    if sys.stdin.isatty():
+        import getpass
+
+        try:
+            return getpass.getpass(f"{name}: ")
+        except EOFError:
+            return ""
+    data = sys.stdin.buffer.read(LONGEST + 2)
+    try:
+        return data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"standard input: byte {error.start} is not UTF-8 text", "write the value in UTF-8") from None
+
+
+def _say_after_set(call: Call, paths: Paths, file: str, name: str, value: str) -> None:
+    from kugetsu.runtime import variables
+
+    if call.args.value is not None:
+        call.say(f"the shell's history may keep it; without VALUE it is asked for: kugetsu env set {name}")
+    if any(c.isspace() for c in value):
+        call.say("there is white space in the value: look whether it belongs there")
+    for one in variables.listed(paths)[0]:
+        if one.file == file and one.name == name and one.hidden:
+            agents = [_SHOWN[kind] for kind in one.hidden]
+            call.say(
+                f"{', '.join(agents)} will not see it: a file of its own replaces {file}",
+                f"set it there too: kugetsu env set {name} --agent {agents[0]}",
+            )
+
+
+def _unset(call: Call) -> int:
+    from kugetsu.runtime import variables
+
+    name = call.args.name
+    paths = _paths(call)
+    agent = _agent(call)
+    file = AGENTS[agent] if agent is not None else _file_with(paths, name)
+    if file is None:
+        raise NotFound(f"{name[:80]!r} is not set", "kugetsu env list")
+    variables.take_out(paths, file, name)
+    call.show({"name": name, "file": file}, [f"{name} is taken out of {file}"])
+    return 0
+
+
+LISTED = """\
+folder                   where the env files are
+variables[].name         the variable's name
+variables[].file         the file that sets it
+variables[].characters   how long its value is
+variables[].for[]        who gets it: dev, pm-agent, notify, forge
+variables[].hidden_from[]  who would, did a file of its own not replace this one
+problems[].file          a file that cannot be read whole
+problems[].text          why"""
+ONE = "name        the variable's name\nfile        the file that sets it\ncharacters  how long its value is"
+
+COMMANDS = {
+    "env list": Command(
+        "[--agent AGENT] [--json]",
+        ABOUT,
+        _arguments,
+        _list,
+        json=LISTED,
+        examples="kugetsu env\nkugetsu env list --agent dev  # what agents on issues get",
+    ),
+    "env get": Command(
+        "NAME [--agent AGENT] [--show] [--json]",
+        "",
+        _get_arguments,
+        _get,
+        json=f"{ONE}\nvalue       with --show: the value itself",
+        examples="kugetsu env get GITEA_TOKEN\nkugetsu env get GITEA_TOKEN --show  # the value itself",
+        exits=(4,),
+    ),
+    "env set": Command(
+        "NAME [VALUE] [--agent AGENT] [--json]",
+        "Without VALUE it is asked for without echo, or read from standard input: then no shell history has it.",
+        _set_arguments,
+        _set,
+        json=ONE,
+        examples="kugetsu env set GITEA_TOKEN\nkugetsu env set NPM_TOKEN --agent dev < token.txt  # from a file",
+    ),
+    "env unset": Command(
+        "NAME [--agent AGENT] [--json]",
+        "",
+        _named,
+        _unset,
+        json="name  the variable's name\nfile  the file that set it",
+        examples="kugetsu env unset NPM_TOKEN",
+        exits=(4,),
+    ),
+    "env path": Command(
+        "[--agent AGENT] [--json]",
+        "",
+        _arguments,
+        _path,
+        json="path    the folder, or with --agent the file\nexists  whether it is there",
+        examples='$EDITOR "$(kugetsu env path --agent dev)"  # edit it',
+    ),
+    "env check": Command(
+        "[--agent AGENT] [--json]",
+        "Permissions, lines that cannot be read, empty values, names that look wrong. Exits with 1 for a problem.",
+        _arguments,
+        _check,
+        json="ok                 whether nothing is a problem\n"
+        "findings[].group   env files\n"
+        "findings[].name    the file\n"
+        "findings[].level   ok, warning or problem\n"
+        "findings[].text    what was found\n"
+        "findings[].fix     the command that mends it, or null\n"
+        "findings[].mends   whether doctor --fix does it",
+        examples="kugetsu env check",
+    ),
+}

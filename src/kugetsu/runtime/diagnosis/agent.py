@@ -1,0 +1,35 @@
+"""The agent program of the settings: there, of a version that was tried, with a model to ask."""
+
+from __future__ import annotations
+
+from kugetsu.runtime.diagnosis.finding import Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.diagnosis.finding import Finding
+
+found = Found("agent")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """The findings; the agent's own check takes about 2 s with opencode."""
+    from kugetsu.agents import choose
+    from kugetsu.errors import BadInput
+    from kugetsu.runtime.environments import values
+
+    try:
+        variables = values(case.paths, "dev")
+    except BadInput:  # the group "env files" tells
+        variables = {}
+    agent = choose(case.ws.config.texts(), {**case.environment, **variables})
+    problems = agent.check()
+    for problem in problems:
+        make = found.problem if problem.fatal else found.warning
+        yield make("check", problem.text, problem.hint)
+    if not any(problem.fatal for problem in problems):
+        model = case.ws.config.text("KUGETSU_MODEL")
+        name = " ".join(part for part in (agent.name, agent.version()) if part)
+        yield found.ok("check", f"{name} can be started" + (f", model {model}" if model else ""))

@@ -1,0 +1,124 @@
+"""The daemon: does it run, is it as new as this program, and does it outlive the end of the login."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.runtime.diagnosis.finding import Found, Mend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.diagnosis.finding import Finding
+
+PATIENCE_SECONDS = 5.0
+
+found = Found("daemon")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """The findings."""
+    state = case.state()
+    if state is None:
+        return
+    yield from _process(case, state)
+    yield from _login(case)
+
+
+def _process(case: Case, state: State) -> Iterator[Finding]:
+    from kugetsu.runtime import daemon_control, reconciliation
+
+    known = daemon_control.of_state(case.ws, state)
+    waiting = sum(task.state in ("pending", "parked") for task in state.tasks.values())
+    if known.running:
+        yield found.ok("process", f"the daemon is {known.state}, pid {known.pid}")
+        yield from _age(known.since)
+    elif known.state == "lost":
+        mend = Mend("record the lost daemon", lambda: reconciliation.reconcile(case.ws))
+        recorded = state.daemon.state == "lost"
+        said = "the daemon is lost: it ended without a word"
+        yield found.warning("process", said, "kugetsu queue-daemon start", None if recorded else mend)
+    elif waiting:
+        said = f"no daemon runs, and {waiting} task{' waits' if waiting == 1 else 's wait'}"
+        yield found.warning("process", said, "kugetsu queue-daemon start")
+    else:
+        yield found.ok("process", "no daemon runs, and nothing waits for one")
+
+
+def _age(since: str | None) -> Iterator[Finding]:
+    """A daemon that was started before the program was installed anew still runs the old one."""
+    import kugetsu
+    from kugetsu import clock
+
+    folder = os.path.dirname(kugetsu.__file__)
+    newest = 0.0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".py"):
+                newest = max(newest, os.stat(os.path.join(parent, name)).st_mtime)
+    if since is not None and clock.seconds_between(since, clock.from_epoch(newest)) > 0:
+        said = "the daemon was started before this kugetsu was installed: it runs the old program"
+        yield found.warning("version", said, "kugetsu queue-daemon restart")
+
+
+def _login(case: Case) -> Iterator[Finding]:
+    """Whether processes survive the end of the login, which systemd's `KillUserProcesses` and lingering decide."""
+    if not os.path.isdir("/run/systemd/system"):
+        yield found.ok("login", "no systemd here: what runs goes on after logout")
+        return
+    lingers = _lingers()
+    killed = _kills_at_logout()
+    unit = os.path.exists(os.path.expanduser("~/.config/systemd/user/kugetsu.service"))
+    over_ssh = "SSH_CONNECTION" in case.environment
+    if lingers:
+        yield found.ok("login", "your processes may linger: they go on after logout")
+    elif killed or unit:
+        why = "the user's systemd, and its unit kugetsu, end with the last login"
+        if killed:
+            why = "KillUserProcesses=yes: daemon and agents are killed at logout"
+        said = f"lingering is off, and {why}"
+        make = found.problem if killed and over_ssh else found.warning
+        yield make("login", said, "loginctl enable-linger   (kugetsu help ssh tells more)")
+    elif lingers is None:
+        yield found.warning("login", "loginctl does not say whether processes may linger", "loginctl show-user")
+    else:
+        said = "lingering is off, but processes are not killed at logout; nothing starts the daemon after a reboot"
+        yield found.ok("login", said)
+
+
+def _lingers() -> bool | None:
+    said = _said("loginctl", "show-user", str(os.getuid()), "-p", "Linger", "--value")
+    if said is None:
+        # Somebody who is not logged in is unknown to logind, but for the mark that enable-linger leaves.
+        import pwd
+
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return None
+        return os.path.exists(f"/var/lib/systemd/linger/{name}") or None
+    return said == "yes"
+
+
+def _kills_at_logout() -> bool:
+    """The last `KillUserProcesses` of logind.conf and what overrides it; systemd's own default is what was built in."""
+    said = _said("systemd-analyze", "cat-config", "systemd/logind.conf")
+    lines = [line.replace(" ", "") for line in (said or "").splitlines()]
+    values = [line.partition("=")[2].lower() for line in lines if line.startswith("KillUserProcesses=")]
+    return bool(values) and values[-1] in ("yes", "true", "1", "on")
+
+
+def _said(*argv: str) -> str | None:
+    """What a program prints; None when it is not there, fails, or takes too long."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_SECONDS, check=False, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else None

@@ -1,0 +1,64 @@
+"""Forges: which servers are known, whether there is a token for each, and with --online whose it is."""
+
+from __future__ import annotations
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.diagnosis.finding import Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.diagnosis.finding import Finding
+
+found = Found("forge")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """The findings. Names of tokens only."""
+    if case.ws.config.text("KUGETSU_FORGE") == "off":
+        yield found.ok("off", "forges are not asked (KUGETSU_FORGE)")
+        return
+    hosts = _hosts(case)
+    if not hosts:
+        yield found.ok("servers", "no server is known: nothing to ask")
+    for host in hosts:
+        yield from _server(case, host)
+
+
+def _hosts(case: Case) -> list[str]:
+    """The hosts of GIT_SERVERS and of the repositories and sessions that kugetsu knows."""
+    from kugetsu.servers import LOCAL, canonical_host
+
+    servers = case.ws.config.servers()
+    hosts = {canonical_host(name, servers) for name in servers}
+    state = case.state()
+    if state is not None:
+        named = [*state.repositories, *(session.repository or "" for session in state.sessions.values())]
+        hosts |= {canonical_host(name.partition("/")[0], servers) for name in named if name}
+    return sorted(hosts - {LOCAL})
+
+
+def _server(case: Case, host: str) -> Iterator[Finding]:
+    from kugetsu.runtime import forges
+
+    try:
+        why = forges.why_none(case.ws, host)
+    except KugetsuError as problem:
+        yield found.problem(host, problem.message, problem.hint)
+        return
+    if why is not None:
+        said = f"{host} is not asked for issues and pull requests: {why}"
+        yield found.warning(host, said, forges.how_to_let_it(case.ws, host))
+        return
+    if not case.online:
+        yield found.ok(host, f"{host} may be asked (kugetsu doctor --online asks it)")
+        return
+    try:
+        who = forges.Forges(case.ws).ask(host, lambda forge: forge.whoami())
+    except KugetsuError as problem:
+        yield found.problem(host, problem.message, problem.hint)
+        return
+    known = f"and knows you as {who}" if who else "and knows nobody: there is no token for it"
+    yield found.ok(host, f"{host} answers, {known}")

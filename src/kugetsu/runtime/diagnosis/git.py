@@ -1,0 +1,93 @@
+"""git: there, new enough, with a name to commit by; the repositories that kugetsu was told of."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.redaction import redact
+from kugetsu.runtime.diagnosis.finding import Found
+from kugetsu.runtime.git.command import ask, git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.diagnosis.finding import Finding
+
+OLDEST = (2, 29)
+"""`git fetch --no-write-fetch-head` came with it."""
+ONLINE_SECONDS = 15.0
+
+found = Found("git")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """The findings."""
+    try:
+        said = git(["version"], timeout=10.0)
+    except KugetsuError as problem:
+        yield found.problem("program", problem.message, problem.hint)
+        return
+    version = _version(said)
+    if version is not None and version < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        yield found.problem("program", f"{said} is too old: {needed} is needed", "install a newer git")
+    else:
+        yield found.ok("program", said)
+    yield _identity()
+    yield from _repositories(case)
+
+
+def _version(said: str) -> tuple[int, int] | None:
+    """The numbers of `git version 2.39.5 (Apple Git-154)`."""
+    parts = said.removeprefix("git version ").split(".")
+    return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else None
+
+
+def _identity() -> Finding:
+    missing = []
+    for key in ("user.name", "user.email"):
+        variables = [f"GIT_{who}_{key[5:].upper()}" for who in ("AUTHOR", "COMMITTER")]
+        if ask(["config", "--get", key], "/").code != 0 and not all(name in os.environ for name in variables):
+            missing.append(key)
+    if missing:
+        said = f"git has no {' and no '.join(missing)}: agents cannot commit where the repository has none either"
+        return found.warning("identity", said, f'git config --global {missing[0]} "…"')
+    return found.ok("identity", "git knows a name and an address to commit by")
+
+
+def _repositories(case: Case) -> Iterator[Finding]:
+    state = case.state()
+    if state is None:
+        return
+    broken = 0
+    for name, source in sorted(state.repositories.items()):
+        path, url = source.get("path"), source.get("url")
+        if path is not None and ask(["rev-parse", "--git-dir"], path if os.path.isdir(path) else "/").code != 0:
+            broken += 1
+            said = f"{path}, registered for {name}, is not a git repository any more"
+            yield found.problem("repositories", said, "kugetsu init --repo PATH|URL")
+        elif case.online:
+            for one in _remote(name, path, url):
+                broken += 1
+                yield one
+    if state.repositories and not broken:
+        count = len(state.repositories)
+        how = "answer" if case.online else "are there"
+        yield found.ok("repositories", f"{count} registered repositor{'y' if count == 1 else 'ies'} {how}")
+
+
+def _remote(name: str, path: str | None, url: str | None) -> Iterator[Finding]:
+    if path is not None:
+        remotes = git(["remote"], path).split()
+        if not remotes:
+            return
+        target = "origin" if "origin" in remotes else remotes[0]
+    else:
+        target = url or ""
+    try:
+        git(["ls-remote", "--exit-code", target, "HEAD"], path, timeout=ONLINE_SECONDS)
+    except GitFailed as problem:
+        yield found.problem("repositories", f"{name}: {redact(problem.message)}", problem.hint)

@@ -1,0 +1,154 @@
+"""What was left behind: attempts without a process, leases and folders of nobody, processes that nobody owns."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kugetsu.runtime.diagnosis.finding import Found, Mend
+from kugetsu.runtime.process import lease
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.domain.state import State
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.diagnosis.finding import Finding
+
+YOUNG_SECONDS = 60.0
+"""A lease younger than that may be one that is just being claimed."""
+_KEPT = ("courier",)
+
+found = Found("leftovers")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """The findings."""
+    state = case.state()
+    if state is None:
+        return
+    told = [*_attempts(case, state), *_leases(case.paths, state)]
+    told += [*_folders(case.paths, state), *_processes(case, state)]
+    yield from told
+    if not told:
+        yield found.ok("none", "nothing was left behind")
+
+
+def _attempts(case: Case, state: State) -> Iterator[Finding]:
+    from kugetsu.runtime import reconciliation
+
+    dead = reconciliation.dead(case.ws, state)
+    if dead:
+        names = ", ".join(attempt.id for attempt in dead)
+        mend = Mend(f"settle {names}", lambda: reconciliation.reconcile(case.ws))
+        said = f"{names} died, and nobody has recorded it: a slot is held"
+        yield found.warning("attempts", said, "kugetsu queue-daemon start", mend)
+
+
+def _leases(paths: Paths, state: State) -> Iterator[Finding]:
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *_KEPT}
+    old = time.time() - YOUNG_SECONDS
+    loose: list[str] = []
+    held: list[str] = []
+    for name in lease.names(paths.leases):
+        if name in named or _changed(paths.lease(name)) > old:
+            continue
+        (held if lease.alive(paths.leases, name) else loose).append(name)
+    if loose:
+        what = f"{len(loose)} lease file{'' if len(loose) == 1 else 's'} of nobody"
+        mend = Mend(f"delete {what}", lambda: [lease.forget(paths.leases, name) for name in loose])
+        yield found.warning("leases", f"{what} in {paths.leases}", "kugetsu doctor --fix", mend)
+    if held:
+        said = f"{len(held)} lease{' is' if len(held) == 1 else 's are'} held by a process that the log does not know"
+        yield found.warning("leases", said, f"look who it is: fuser -v {paths.leases}/*")
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:  # gone meanwhile
+        return time.time()
+
+
+def _folders(paths: Paths, state: State) -> Iterator[Finding]:
+    known = {os.path.realpath(session.worktree) for session in state.sessions.values() if session.worktree is not None}
+    strangers = [name for name in _names(paths.worktrees) if os.path.realpath(paths.worktree(name)) not in known]
+    if strangers:
+        said = f"{_counted(strangers, 'worktree')} without a session: {_some(strangers)}"
+        yield found.warning("worktrees", said, "kugetsu prune")
+    idle = [session for session in state.sessions.values() if session.state == "idle"]
+    gone = [session.key for session in idle if session.worktree is not None and not os.path.isdir(session.worktree)]
+    if gone:
+        said = f"the worktree of {_some(gone)} is gone; the next attempt makes it anew from its branch"
+        yield found.warning("worktrees", said, f"kugetsu destroy {gone[0]}")
+    runs = [name for name in _names(paths.runs) if not _was_made(name, state)]
+    if runs:
+        said = f"{_counted(runs, 'run')} of which the log knows nothing: {_some(runs)}"
+        yield found.warning("runs", said, "kugetsu prune")
+
+
+def _was_made(name: str, state: State) -> bool:
+    task = name.partition(".")[0]
+    return task[:1] == "q" and task[1:].isdigit() and 0 < int(task[1:]) <= state.tasks_made
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _counted(names: list[str], what: str) -> str:
+    return f"{len(names)} {what}{'' if len(names) == 1 else 's'}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _processes(case: Case, state: State) -> Iterator[Finding]:
+    """Processes with our mark whose attempt is over: they are told, never ended here."""
+    live = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
+    mine = _ancestors()
+    strangers = []
+    for pid, nonce in _marked(case.paths.root):
+        if nonce not in live and pid not in mine and not lease.alive(case.paths.leases, nonce):
+            strangers.append(pid)
+    if strangers:
+        pids = " ".join(map(str, strangers))
+        said = f"{len(strangers)} process{'' if len(strangers) == 1 else 'es'} of an attempt that is over: pid {pids}"
+        yield found.warning("processes", said, f"look what they do, then: kill {pids}")
+
+
+def _marked(root: str) -> Iterator[tuple[int, str]]:
+    """The processes that were started by an attempt or the daemon of this directory, and the lease that marks them."""
+    from kugetsu.runtime.process.processes import MARK
+
+    for name in _names("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                entries = file.read().split(b"\0")
+        except OSError:  # ended meanwhile, or another user's
+            continue
+        values = dict(entry.partition(b"=")[::2] for entry in entries)
+        nonce = values.get(MARK.encode(), b"").decode("ascii", "replace")
+        if nonce.isalnum() and values.get(b"KUGETSU_DIR", b"") == os.fsencode(root):
+            yield int(name), nonce
+
+
+def _ancestors() -> set[int]:
+    """This process and those above it: doctor may be typed by an agent, or below a tool of one."""
+    found, pid = set(), os.getpid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return found

@@ -1,0 +1,94 @@
+"""The variables of the env files, for whoever lists and changes them: which file sets one, and who gets it."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.config_file import put, read_file, read_leniently
+from kugetsu.errors import BadInput, NotFound
+from kugetsu.runtime.environments import FILES, SOURCES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.paths import Paths
+
+LONGEST = 100_000
+"""Bytes of a value: the kernel takes 128 KiB a variable; what is longer is a file, whose path a variable can hold."""
+
+OWN = ("KUGETSU_DIR", "KUGETSU_LEASE", "KUGETSU_ATTEMPT", "KUGETSU_ISSUE", "KUGETSU_SESSION", "KUGETSU_TEMP_DIR")
+"""What kugetsu itself sets for an agent, over whatever an env file says."""
+
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+
+
+class Variable:
+    """One variable of one file. ``kinds`` get it; ``hidden`` would, did not a file of their own replace this one."""
+
+    __slots__ = ("file", "hidden", "kinds", "name", "value")
+
+    def __init__(self, name: str, value: str, file: str, kinds: list[str], hidden: list[str]) -> None:
+        self.name = name
+        self.value = value
+        self.file = file
+        self.kinds = kinds
+        self.hidden = hidden
+
+
+def listed(paths: Paths) -> tuple[list[Variable], list[tuple[str, str]]]:
+    """Every variable, by name and file; and what cannot be read: file and reason, without a word of the line."""
+    problems: list[tuple[str, str]] = []
+    files: dict[str, dict[str, str]] = {}
+    for name in FILES:
+        path = os.path.join(paths.env, name)
+        try:
+            entries, nonsense = read_leniently(read_file(path))
+        except BadInput as problem:
+            problems.append((name, problem.message.removeprefix(path).lstrip(":0123456789 ")))
+            continue
+        problems += [(name, f"line {line.line} {line.what}") for line in nonsense]
+        files[name] = {entry.key: entry.value for entry in entries}
+    found = [_variable(name, file, files) for file, values in files.items() for name in values]
+    return sorted(found, key=lambda one: (one.name, FILES.index(one.file))), problems
+
+
+def _variable(name: str, file: str, files: dict[str, dict[str, str]]) -> Variable:
+    kinds, hidden = [], []
+    for kind, names in SOURCES.items():
+        if file not in names:
+            continue
+        force = next((other for other in names if files.get(other)), None)
+        if force == file:
+            kinds.append(kind)
+        elif force is not None and name not in files[force]:
+            hidden.append(kind)
+    return Variable(name, files[file][name], file, kinds, hidden)
+
+
+def write(paths: Paths, file: str, name: str, value: str) -> None:
+    """Set a variable in a file. Raises BadInput for what no variable can be, KugetsuError when it cannot be written."""
+    check_name(name)
+    if "\n" in value or "\r" in value:
+        raise BadInput(f"the value of {name} has more than one line", "put it into a file, and set its path instead")
+    if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > LONGEST:
+        raise BadInput(f"the value of {name} cannot be an environment variable's", "put it into a file")
+    if not value:
+        raise BadInput(f"the value of {name} is empty", f"to take it out: kugetsu env unset {name}")
+    put(os.path.join(paths.make(paths.env), file), name, value)
+
+
+def take_out(paths: Paths, file: str, name: str) -> None:
+    """Take a variable out of a file. Raises NotFound when it is not there, KugetsuError."""
+    path = os.path.join(paths.env, file)
+    if all(entry.key != name for entry in read_leniently(read_file(path))[0]):
+        raise NotFound(f"{name[:80]!r} is not set in {file}", "kugetsu env list")
+    put(path, name, None)
+
+
+def check_name(name: str) -> str:
+    """The name of a variable. Raises BadInput for what is none, and for those that kugetsu sets itself."""
+    if not name or not _LETTERS.issuperset(name) or name[0].isdigit():
+        # It may be the value, or NAME=VALUE in one word: not quoted.
+        raise BadInput("not a variable's name: letters, digits and _ make one", "kugetsu env set GITEA_TOKEN")
+    if name in OWN:
+        raise BadInput(f"{name} is set by kugetsu for each agent", "what an env file says of it has no effect")
+    return name

@@ -1,0 +1,59 @@
+"""What `kugetsu doctor` and `kugetsu env check` show: a line for each finding, and the command that mends it."""
+
+from __future__ import annotations
+
+from kugetsu.views.text import columns, line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kugetsu.runtime.diagnosis.finding import Finding
+    from kugetsu.views.screen import Screen
+
+_MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
+
+
+def finding_lines(found: Sequence[Finding], screen: Screen) -> list[str]:
+    """The findings by group; of each that is not well, what helps."""
+    lines: list[str] = []
+    group = None
+    for one in found:
+        if one.group != group:
+            group = one.group
+            lines.append(screen.bold(group))
+        lines += _of_one(one, screen)
+    return lines
+
+
+def _of_one(one: Finding, screen: Screen) -> Iterator[str]:
+    paint = {"ok": screen.green, "warning": screen.yellow, "problem": screen.red}[one.level]
+    first, *rest = wrapped(line(one.text), (screen.width or 100) - 4)
+    yield f"  {paint(_MARKS[one.level])} {first}"
+    for more in rest:
+        yield f"    {more}"
+    if one.fix and one.level != "ok":
+        yield screen.dim(f"    → {line(one.fix)}")
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of that many columns, broken at spaces only: commands and paths stay in one piece."""
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and columns(joined) > width:
+            lines.append(word)
+        else:
+            lines[-1] = joined
+    return lines
+
+
+def summary(found: Sequence[Finding]) -> str:
+    """How many of each: `1 problem, 2 warnings, 14 checks are fine`."""
+    counts = {level: sum(one.level == level for one in found) for level in _MARKS}
+    parts = []
+    for level in ("problem", "warning"):
+        if counts[level]:
+            parts.append(f"{counts[level]} {level}{'' if counts[level] == 1 else 's'}")
+    fine = f"{counts['ok']} check{' is' if counts['ok'] == 1 else 's are'} fine"
+    return ", ".join([*parts, fine])
