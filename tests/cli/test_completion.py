@@ -253,6 +253,15 @@ def test_a_description_is_one_harmless_line_without_secrets(kugetsu, story):
     assert "\x1b" not in shown.out and "\x07" not in shown.out
     assert all(line.count("\t") == 1 for line in shown.out.splitlines()[1:])
     assert token not in shown.out and "hunter22" not in shown.out and "12345678" not in shown.out
+    (kugetsu.root / "env").mkdir()
+    (kugetsu.root / "env" / "default.env").write_text("SOME_KEY=plainwordsecret\n")
+    (kugetsu.root / "env" / "default.env").chmod(0o600)
+    story.enqueue("the plainwordsecret is out", issue="github.com/a/b#5")
+    assert "plainwordsecret" not in kugetsu("__complete", "zsh", "why", "q").out
+    # The log takes secrets out as well; one that came into it before that is not shown either.
+    assert (
+        token not in candidates.described(f"use {token}") and len(candidates.described("x" * 9000)) == candidates.WIDTH
+    )
 
 
 def test_it_imports_no_more_than_looking_does(busy):

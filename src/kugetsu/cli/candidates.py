@@ -76,6 +76,10 @@ class Place:
         from kugetsu.log.files import FileLog
         from kugetsu.log.opening import DomainProjection
 
+        if self.described:
+            from kugetsu.runtime.workspace import learn_secrets
+
+            learn_secrets(self.paths(), self.environment)
         log = FileLog(self.paths().log, DomainProjection(), {}, clock.now, upkeep=False)
         try:
             state: State = log.state()
@@ -276,6 +280,19 @@ def _sinks(_place: Place) -> list[Candidate]:
     return [Candidate(name) for name in choices()["NOTIFY_SINKS"]]
 
 
+def _env_agents(_place: Place) -> list[Candidate]:
+    from kugetsu.cli.env import AGENTS
+
+    return [Candidate(agent, file) for agent, file in AGENTS.items()]
+
+
+def _variables(place: Place) -> list[Candidate]:
+    """Names; what they are set to nobody is shown."""
+    from kugetsu.runtime import variables
+
+    return [Candidate(one.name, one.file) for one in variables.listed(place.paths())[0]]
+
+
 # --- words of kugetsu -------------------------------------------------------------------------------------------
 
 
@@ -327,6 +344,8 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "env-agent": _env_agents,
     "skill": _skills,
     "sink": _sinks,
+    "variable": _variables,
+    "env-agent": _env_agents,
     "when": _when,
     "shell": _shells,
 }
