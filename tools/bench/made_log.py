@@ -1,24 +1,32 @@
-"""Makes a log of any length fast: the events of a plausible life, written by the log's own codec.
+"""Makes a log of any length: the events of a plausible life, decided by kugetsu's own decisions on a clock of its own
+and written by the log's codec. So `kugetsu replay --verify` verifies it, and the fold finds nothing to complain of.
 
 Issues come and go: each has a session that is prepared once, a few tasks that are queued, held, claimed and run, of
 which some fail and are retried, some are parked at a usage limit, some are cancelled; then the session is destroyed.
-A few issues live at a time, so that the state stays as small as it does in use.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import orjson
+
 from kugetsu import clock
+from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.draft import Draft
+from kugetsu.domain.events import Identity
+from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State, empty
 from kugetsu.log import open_log
 from kugetsu.log.codec import GENESIS, encode
 from kugetsu.log.segments import SEGMENT_BYTES, name
 
 BY = {"cmd": "kugetsu queue enqueue github.com/shoko/kugetsu#14 …", "pid": 4121, "host": "bench", "user": "bench"}
 REPOSITORY = "github.com/shoko/kugetsu"
+AGENT = "opencode:default"
 FIRST_MICROS = 1_790_000_000_000_000
 STEP_MICROS = 1_700_000
 
@@ -26,7 +34,8 @@ STEP_MICROS = 1_700_000
 FATES = ("done", "done", "done", "retry", "done", "done", "park", "done", "cancel", "done")
 TASKS_OF_AN_ISSUE = 3
 
-Transaction = list[Draft]
+#: What happens next: a decision, taken on the state that all before it led to.
+Decide = Callable[[State], Sequence[Draft]]
 
 
 def issue(number: int) -> str:
@@ -40,7 +49,7 @@ def make(directory: str, events: int) -> None:
     Raises RuntimeError when folding it finds anything that the machines do not allow.
     """
     os.makedirs(directory, mode=0o700)
-    _write(directory, events)
+    _Writer(directory).write(events)
     log = open_log(directory, by=BY, now=clock.now)
     state = log.state()
     if state.violations_seen or state.seq < events:
@@ -50,132 +59,165 @@ def make(directory: str, events: int) -> None:
     log.close()
 
 
-def _write(directory: str, events: int) -> None:
-    sha, seq, size = GENESIS, 0, 0
-    lines: list[bytes] = []
-    file = open(os.path.join(directory, name(1)), "wb")  # noqa: SIM115 - one of many, closed below
-    transactions = _start()
-    more = _life()
-    while seq < events:
-        drafts = next(transactions, None) or next(more)
-        at = clock.from_micros(FIRST_MICROS + seq * STEP_MICROS)
-        encoded, sha = encode(drafts, seq + 1, sha, at, BY)
-        if size >= SEGMENT_BYTES:
-            file.write(b"".join(lines))
-            file.close()
-            file = open(os.path.join(directory, name(seq + 1)), "wb")  # noqa: SIM115
-            lines, size = [], 0
+class _Writer:
+    """Decides, encodes, folds and writes, segment by segment, without a lock and without syncs."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._state = empty()
+        self._sha = GENESIS
+        self._micros = FIRST_MICROS
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._first = 1
+
+    def write(self, events: int) -> None:
+        """So many events, and the rest of the last transaction."""
+        life = _Life(self)
+        steps = life.begin()
+        while self._state.seq < events:
+            decide = next(steps, None)
+            if decide is None:
+                steps = life.issue()
+                continue
+            self._append(decide(self._state))
+        self._close()
+
+    @property
+    def now(self) -> str:
+        """The time of the next event."""
+        return clock.from_micros(self._micros)
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass."""
+        self._micros += round(seconds * 1_000_000)
+
+    def _append(self, drafts: Sequence[Draft]) -> None:
+        if self._size >= SEGMENT_BYTES:
+            self._close()
+        encoded, self._sha = encode(drafts, self._state.seq + 1, self._sha, self.now, BY)
         for line in encoded:
-            lines += (line, b"\n")
-            size += len(line) + 1
-        seq += len(encoded)
-    file.write(b"".join(lines))
-    file.close()
+            self._lines += (line, b"\n")
+            self._size += len(line) + 1
+            fold(self._state, orjson.loads(line))
+        self._micros += STEP_MICROS * len(encoded)
+
+    def _close(self) -> None:
+        with open(os.path.join(self._directory, name(self._first)), "wb") as file:
+            file.write(b"".join(self._lines))
+        self._lines, self._size, self._first = [], 0, self._state.seq + 1
 
 
-def _start() -> Iterator[Transaction]:
-    yield [
-        Draft("log.created", {"log_id": "0" * 32, "kugetsu": "0.1.0"}),
-        Draft("kugetsu.initialised", {"agent": "opencode", "kugetsu": "0.1.0"}),
-    ]
-    yield [Draft("repository.registered", {"repository": REPOSITORY, "url": f"https://{REPOSITORY}.git"})]
-    for session, kind in (("pm", "pm"), (f"base:{REPOSITORY}", "base")):
-        yield [Draft("session.requested", {"kind": kind, "repository": None}, session=session)]
-        yield from _prepare(session, None, None)
-    yield [Draft("daemon.started", {"identity": _identity(3760), "lease": "0" * 24})]
-
-
-def _life() -> Iterator[Transaction]:
+class _Life:
     """Issue after issue; each one's tasks follow each other."""
-    task = 0
-    number = 0
-    while True:
-        ref = issue(number)
+
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
+        self._tasks = 0
+        self._issues = 0
+
+    def begin(self) -> Iterator[Decide]:
+        """`init` and a daemon."""
+        yield lambda state: sessions.initialise(state, "0" * 32, "0.1.0", "opencode")
+        yield lambda state: sessions.register(state, REPOSITORY, {"url": f"https://{REPOSITORY}.git"})
+        for key, kind in (("pm", "pm"), (f"base:{REPOSITORY}", "base")):
+            yield lambda state, key=key, kind=kind: sessions.request(state, key, kind, None)  # type: ignore[misc]
+            yield from _prepare(key, None)
+        yield lambda state: daemon.started(state, _identity(3760), "0" * 24)
+
+    def issue(self) -> Iterator[Decide]:
+        """An issue's whole life."""
+        ref = issue(self._issues)
+        self._issues += 1
         for turn in range(TASKS_OF_AN_ISSUE):
-            task += 1
-            yield from _task(ref, task, first=turn == 0)
-        data: dict[str, Any] = {"worktree": _worktree(ref), "branch": None, "rescue": None, "kept": []}
-        about: dict[str, Any] = {"issue": ref, "session": ref}
-        yield [Draft("session.destroying", {"force": False, "reason": "kugetsu destroy"}, **about)]
-        yield [Draft("session.destroyed", data, **about)]
-        number += 1
+            self._tasks += 1
+            yield from self._task(ref, self._tasks, first=turn == 0)
+        gone: dict[str, Any] = {"worktree": _worktree(ref), "branch": None, "rescue": None, "kept": []}
+        yield lambda state: sessions.destroying(state, ref, False, "destroy")
+        yield lambda state: sessions.destroyed(state, ref, gone)
+
+    def _task(self, ref: str, number: int, *, first: bool) -> Iterator[Decide]:
+        fate = FATES[number % len(FATES)]
+        task = f"q{number}"
+        message = f"implement feature {number}, with tests, as the issue asks; look at what was tried before"
+        yield lambda state: queue.enqueue(state, kind="dev", issue=ref, message=message, via="enqueue")
+        yield self._hold
+        if fate == "cancel" and not first:
+            yield lambda state: queue.cancel(state, task, "cancel")
+            return
+        yield from self._attempt(ref, f"{task}.1", first=first)
+        if fate in ("retry", "park"):
+            yield self._end(f"{task}.1", fate)
+            self._writer.skip(400.0)
+            yield from self._attempt(ref, f"{task}.2", first=False)
+            yield self._end(f"{task}.2", "done")
+        else:
+            yield self._end(f"{task}.1", "done")
+
+    def _hold(self, state: State) -> list[Draft]:
+        facts = _facts(self._writer.now, free_memory_mb=123)
+        return claims.hold(state, claims.plan(state, facts), facts)
+
+    def _attempt(self, ref: str, attempt: str, *, first: bool) -> Iterator[Decide]:
+        yield lambda state: self._claim(state, attempt)
+        yield lambda state: attempts.starting(state, attempt, _identity(4121))
+        if first:
+            yield from _prepare(ref, attempt)
+        program = "/home/user/.local/bin/opencode"
+        session = "ses_df6c0a1b2c3d4e5f6a7b8c9d0e"
+        yield lambda state: attempts.running(state, attempt, _identity(4122), session, _worktree(ref), program)
+
+    def _claim(self, state: State, attempt: str) -> list[Draft]:
+        facts = _facts(self._writer.now, free_memory_mb=12_345)
+        offer = claims.Offer(f"{attempt}-0123456789abcdef", _identity(3760))
+        return claims.dispatch(state, claims.plan(state, facts), offer, facts)
+
+    def _end(self, attempt: str, fate: str) -> Decide:
+        how, verdict, reason = {
+            "done": ("succeed", "done", "2 commits, pushed"),
+            "retry": ("fail", "retry", "exit 1"),
+            "park": ("fail", "limited", "usage limit"),
+        }[fate]
+        evidence = {
+            "ahead": 2,
+            "branch": "fix/issue-14",
+            "commits": 2,
+            "dirty": 0,
+            "exists": True,
+            "head": attempt,
+            "pushed": True,
+        }
+        now = self._writer.now
+        ending = attempts.Ending(
+            how,
+            verdict,
+            reason,
+            outcome={"kind": "succeeded" if fate == "done" else "retryable", "final_text": "All tests pass."},
+            evidence=evidence if fate == "done" else {},
+            exit=0 if fate == "done" else 1,
+            tokens=41_200,
+            cost=0.21,
+            resets_at=clock.add_seconds(now, 120.0) if fate == "park" else None,
+        )
+        facts: OutcomeFacts = {
+            "now": now,
+            "max_attempts": 3,
+            "backoff_seconds": 10.0,
+            "pause_seconds": 3600.0,
+            "agent": AGENT,
+        }
+        return lambda state: attempts.finish(state, attempt, ending, facts)
 
 
-def _task(ref: str, number: int, *, first: bool) -> Iterator[Transaction]:
-    fate = FATES[number % len(FATES)]
-    task = f"q{number}"
-    about: dict[str, Any] = {"issue": ref, "task": task}
-    message = f"implement feature {number}, with tests, as the issue asks; look at what was tried before"
-    queued = {
-        "kind": "dev",
-        "message": message,
-        "title": message[:100],
-        "priority": 0,
-        "after": [],
-        "repository": None,
-        "via": "enqueue",
-    }
-    yield [Draft("task.queued", queued, **about)]
-    held = {"gate": "slots", "reason": "3 of 3 slots used (q1.1, q2.1, q3.1)", "rests_on": 2, "until": None}
-    yield [Draft("task.held", held, facts=_facts(), cause=1, **about)]
-    if fate == "cancel" and not first:
-        yield [Draft("task.cancelled", {"reason": "cancel"}, cause=1, **about)]
-        return
-    yield from _attempt(ref, task, 1, first=first)
-    if fate in ("retry", "park"):
-        yield _end(ref, task, 1, fate)
-        if fate == "park":
-            yield [Draft("task.resumed", {"why": "time"}, cause=1, **about)]
-        yield from _attempt(ref, task, 2, first=False)
-        yield _end(ref, task, 2, "done")
-    else:
-        yield _end(ref, task, 1, "done")
-
-
-def _attempt(ref: str, task: str, number: int, *, first: bool) -> Iterator[Transaction]:
-    attempt = f"{task}.{number}"
-    about: dict[str, Any] = {"issue": ref, "task": task, "attempt": attempt, "session": ref, "cause": 1}
-    claimed = {
-        "number": number,
-        "kind": "dev",
-        "slot": 1,
-        "lease": f"{task}-{number}-0123456789abcdef",
-        "claimer": _identity(3760),
-        "live": [],
-    }
-    wanted: dict[str, Any] = {"kind": "issue", "repository": REPOSITORY}
-    request = [Draft("session.requested", wanted, issue=ref, task=task, session=ref, cause=1)] if first else []
-    yield [*request, Draft("attempt.claimed", claimed, facts=_facts(), **about)]
-    yield [Draft("attempt.starting", {"runner": _identity(4121)}, **about)]
-    if first:
-        yield from _prepare(ref, task, attempt)
-    running = {
-        "agent": _identity(4122),
-        "agent_session": "ses_df6c0a1b2c3d4e5f6a7b8c9d0e",
-        "worktree": _worktree(ref),
-        "program": "/home/user/.local/bin/opencode",
-    }
-    yield [Draft("attempt.running", running, **about)]
-
-
-def _prepare(session: str, task: str | None, attempt: str | None) -> Iterator[Transaction]:
-    about: dict[str, Any] = {
-        "issue": session if task else None,
-        "task": task,
-        "attempt": attempt,
-        "session": session,
-        "cause": 1,
-    }
-    branch = "fix/issue-14" if task else None
+def _prepare(session: str, attempt: str | None) -> Iterator[Decide]:
     wanted: dict[str, Any] = {
         "repository": REPOSITORY,
         "source": "/home/user/kugetsu",
-        "branch": branch,
+        "branch": "fix/issue-14" if attempt else None,
         "agent": "opencode",
     }
-    yield [Draft("session.preparing", wanted, **about)]
     made = {
-        **wanted,
+        **{name: wanted[name] for name in ("source", "branch", "agent")},
         "agent_session": "ses_df6c0a1b2c3d4e5f6a7b8c9d0e",
         "worktree": _worktree(session),
         "base_branch": "main",
@@ -184,49 +226,11 @@ def _prepare(session: str, task: str | None, attempt: str | None) -> Iterator[Tr
         "created": True,
         "fetched": "yes",
     }
-    yield [Draft("session.prepared", made, **about)]
+    yield lambda state: sessions.preparing(state, session, wanted, attempt)
+    yield lambda state: sessions.prepared(state, session, made, attempt)
 
 
-def _end(ref: str, task: str, number: int, fate: str) -> Transaction:
-    attempt = f"{task}.{number}"
-    about: dict[str, Any] = {"issue": ref, "task": task, "attempt": attempt}
-    done = fate == "done"
-    reason = {"done": "2 commits, pushed", "retry": "exit 1", "park": "usage limit, resets 12:00"}[fate]
-    evidence = {
-        "ahead": 2,
-        "branch": "fix/issue-14",
-        "commits": 2,
-        "dirty": 0,
-        "exists": True,
-        "head": task,
-        "pushed": True,
-    }
-    ended = {
-        "reason": reason,
-        "outcome": {"state": "done", "text": "All tests pass."},
-        "evidence": evidence if done else {},
-        "exit": 0 if done else 1,
-        "signal": None,
-        "tokens": 41_200,
-        "cost": 0.21,
-        "rescue": None,
-    }
-    kind = "attempt.succeeded" if done else "attempt.failed"
-    until = "2026-11-23T12:01:00.000000Z"
-    parked = {"stated": True, "limit": "opencode", "gate": "provider"}
-    consequence: dict[str, tuple[str, dict[str, Any]]] = {
-        "done": ("task.completed", {"summary": reason}),
-        "retry": ("task.retried", {"not_before": until, "used": 1, "max_attempts": 3, "reason": reason}),
-        "park": ("task.parked", {**parked, "until": until, "reason": reason}),
-    }
-    follow, data = consequence[fate]
-    return [
-        Draft(kind, ended, session=ref, cause=1, facts={"now": until, "max_attempts": 3}, **about),
-        Draft(follow, data, cause=-1, **about),
-    ]
-
-
-def _identity(pid: int) -> dict[str, Any]:
+def _identity(pid: int) -> Identity:
     return {"boot": "5f2c8e4a-1111-4222-8333-444455556666", "pid": pid, "start": 884_213}
 
 
@@ -234,16 +238,18 @@ def _worktree(session: str) -> str:
     return f"/home/user/.kugetsu/worktrees/{session.replace('/', '+').replace('#', '+')}"
 
 
-def _facts() -> dict[str, Any]:
+def _facts(now: str, *, free_memory_mb: int) -> ClaimFacts:
     return {
-        "now": "2026-11-23T10:00:02.123456Z",
+        "now": now,
         "cap": 3,
         "cap_source": "default",
         "cores": 2,
-        "warmup_seconds": 5.0,
-        "free_memory_mb": 12_345,
+        "warmup_seconds": 3.0,
+        "warm_before": clock.add_seconds(now, -3.0),
+        "free_memory_mb": free_memory_mb,
+        "min_free_memory_mb": 700,
         "max_attempts": 3,
-        "agent": "opencode",
+        "agent": AGENT,
         "dispatcher": "daemon",
         "free_disk_mb": 54_321,
         "min_free_disk_mb": 200,
