@@ -58,6 +58,8 @@ ELSEWHERE = {
     "notify test": "tests/cli/test_notify.py",
     "import": "tests/cli/test_import.py",
     "prune": "tests/cli/test_prune.py",
+    **dict.fromkeys((f"env {verb}" for verb in ("list", "get", "set", "unset", "path", "check")), "tests/cli/test_env.py"),
+    "doctor": "tests/cli/test_doctor.py",
 }
 
 
@@ -113,7 +115,7 @@ def test_a_command_prints_the_keys_that_are_documented(lived, name):
     shown = lived(*CALLS[name], "--json")
     assert shown.code == 0, shown
     if name == "why SEQ":
-        assert set(shown.json) == {"event", "because", "led_to"}
+        assert set(shown.json) == {"event", "because", "led_to", "more"}
     elif name == "history":
         every = [json.loads(line) for line in shown.out.splitlines()]
         assert set().union(*every) <= set(documented(name))
