@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -245,10 +246,15 @@ def test_a_test_shows_each_sinks_result_and_fails_with_one(kugetsu, story):
     assert [event for event in story.log.read() if event["type"].startswith("notice")] == []
 
 
-def test_what_a_sink_did_is_told_in_the_history(told, served, kugetsu, snapshot):
-    shown = kugetsu("history", "--all", at="12:30:00")
-    rows = [row[16:] for row in shown.out.splitlines() if "  notice" in row or "  sink." in row]
-    snapshot("notify-history", "\n".join(rows) + "\n")
+def test_what_a_sink_did_is_told_in_words(served, lived, snapshot, monkeypatch):
+    from kugetsu.views.wording import words
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    kinds = ("sink.", "notice.")
+    told = [f"{event['type']:<16}{words(event)}" for event in lived.log.read() if event["type"].startswith(kinds)]
+    snapshot("notify-words", "\n".join(told) + "\n")
+    assert "notice.failed" in served("history", "--all").out
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -161,3 +161,16 @@ def test_each_issue_gets_its_own_comment(stage: Stage, forge: ScriptedForge) -> 
     assert forge.posted("acme/web", 1)[0].count("cannot") == 2
     told_in = [event["issue"] for event in stage.events("notice.sent")]
     assert told_in == [f"{forge.host}/acme/web#1", f"{forge.host}/acme/web#2"]
+
+
+def test_the_courier_comments_on_the_issue_of_a_task_that_failed(stage: Stage, forge: ScriptedForge) -> None:
+    stage.configure(NOTIFY_SINKS="comment", MAX_ATTEMPTS="1", NOTIFY_EVENTS="task_queued task_error")
+    stage.start_daemon()
+    stage.until(lambda: "comment" in stage.state.outbox)
+    # There is no repository behind the forge's API: the clone fails.
+    requests.enqueue(stage.ws, parse_ref(f"{forge.host}/acme/web#1"), "go", via="enqueue")
+    sent = stage.wait("notice.sent", "notice.failed")
+    assert sent["type"] == "notice.sent", sent["data"]
+    (body,) = forge.posted("acme/web", 1)
+    assert "`q1` failed" in body and "queued" not in body and body.rstrip().endswith("-->")
+    assert SECRET not in body

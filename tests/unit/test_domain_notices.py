@@ -12,7 +12,7 @@ from kugetsu.domain.decide import claims, notices, queue
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.notices import TEXT_LENGTH, WORDS, issue_url, located, notice_of, one_line
-from kugetsu.domain.state import State
+from kugetsu.domain.state import Session, State, empty
 from property.simulation import ISSUES, Event, World, random_commands
 
 AT = "2026-11-23T12:00:00.000000Z"
@@ -119,13 +119,14 @@ def test_a_text_is_one_harmless_line_of_bounded_length_without_secrets() -> None
 
 
 def test_a_notification_leads_to_the_pull_request_or_the_issue() -> None:
-    world = World()
-    world.start(0, 0)
+    state = empty()
     found = notice_of(event("task.completed", {"summary": "done"}, issue=ISSUES[0], task="q1"))
     assert found is not None
-    assert located(found, world.state, {}).url == "https://example.org/o/a/issues/1"
-    world.state.sessions[ISSUES[0]].pr = "https://example.org/o/a/pulls/9"
-    assert located(found, world.state, {}).url == "https://example.org/o/a/pulls/9"
+    assert located(found, state, {}).url == "https://example.org/o/a/issues/1"
+    state.sessions[ISSUES[0]] = Session(ISSUES[0], "issue")
+    assert located(found, state, {}).url == "https://example.org/o/a/issues/1"
+    state.sessions[ISSUES[0]].pr = "https://example.org/o/a/pulls/9"
+    assert located(found, state, {}).url == "https://example.org/o/a/pulls/9"
 
 
 @pytest.mark.parametrize(
