@@ -148,6 +148,14 @@ def test_settings_and_their_values_are_offered(kugetsu):
     assert "home" in words(kugetsu, "config", "set", "DEFAULT_GIT_SERVER", "", **servers)
 
 
+def test_a_value_with_a_secret_in_it_is_not_offered(kugetsu):
+    key = "KUGETSU_AGENT_COMMAND"
+    assert words(kugetsu, "config", "set", key, "", **{key: "run it"}) == ["run it"]
+    assert words(kugetsu, "config", "set", key, "", **{key: "run --token=ghp_" + "a1B2" * 8}) == []
+    servers = {"GIT_SERVERS": "home=https://git.example.com"}
+    assert ask(kugetsu, "config", "set", "DEFAULT_GIT_SERVER", "h", **servers)[1] == {"home": "https://git.example.com"}
+
+
 @pytest.mark.parametrize("key", candidates.choices())
 def test_choices_of_settings_are_taken_by_them(key):
     words = list(candidates.choices()[key])

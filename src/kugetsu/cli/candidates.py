@@ -262,12 +262,16 @@ def _setting_values(place: Place) -> Iterator[Candidate]:
     yield from (Candidate(word) for word in choices().get(setting.key, ()))
     if setting.key == "DEFAULT_GIT_SERVER":
         yield from _servers(place)
-    yield Candidate(place.config().as_text(setting.key), "as it is")
+    now = place.config().as_text(setting.key)
+    from kugetsu.redaction import redact
+
+    if redact(now) == now:  # what is inserted must be whole, and a secret is not shown
+        yield Candidate(now, "as it is")
     yield Candidate(setting.default, "the default")
 
 
 def _servers(place: Place) -> list[Candidate]:
-    return [Candidate(name, url) for name, url in place.config().servers().items()]
+    return [Candidate(name, described(url)) for name, url in place.config().servers().items()]
 
 
 def _skills(place: Place) -> list[Candidate]:
@@ -309,18 +313,6 @@ def _when(place: Place) -> list[Candidate]:
     return found
 
 
-def _variables(place: Place) -> list[Candidate]:
-    from kugetsu.runtime.variables import listed
-
-    return [Candidate(one.name, one.file) for one in listed(place.paths())[0]]
-
-
-def _env_agents(_place: Place) -> list[Candidate]:
-    from kugetsu.cli.env import AGENTS
-
-    return [Candidate(agent, file) for agent, file in AGENTS.items()]
-
-
 def _shells(_place: Place) -> list[Candidate]:
     from kugetsu.cli.completion import SHELLS
 
@@ -344,8 +336,6 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "env-agent": _env_agents,
     "skill": _skills,
     "sink": _sinks,
-    "variable": _variables,
-    "env-agent": _env_agents,
     "when": _when,
     "shell": _shells,
 }
