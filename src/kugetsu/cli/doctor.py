@@ -78,7 +78,7 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
     }
     lines: list[str] = []
     if not call.json:
-        lines = [line(f"fixed   {text}" if failed is None else f"failed  {text}: {failed}") for text, failed in done]
+        lines = [line(f"fixed: {text}" if failed is None else f"not fixed: {text}: {failed}") for text, failed in done]
         lines += doctor.finding_lines(found, call.plain_screen())
         lines.append(doctor.summary(found))
     call.show(data, lines)

@@ -33,7 +33,12 @@ def _of_one(one: Finding, screen: Screen) -> Iterator[str]:
     for more in rest:
         yield f"    {more}"
     if one.fix and one.level != "ok":
-        yield screen.dim(f"    → {line(one.fix)}")
+        fix = line(one.fix)
+        # A command stays in one piece, to be copied; a sentence need not.
+        rows = wrapped(fix, (screen.width or 100) - 6) if "; " in fix or ": " in fix else [fix]
+        yield screen.dim(f"    → {rows[0]}")
+        for more in rows[1:]:
+            yield screen.dim(f"      {more}")
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -53,13 +53,10 @@ def _folder(paths: Paths) -> Iterator[Finding]:
     if mode & 0o077:
         mend = Mend(f"chmod 700 {paths.env}", lambda: os.chmod(paths.env, 0o700))
         yield found.warning("env", f"others can look into {paths.env}", f"chmod 700 {paths.env}", mend)
-    import difflib
-
     for name in names:
         if name not in FILES and name.endswith(".env"):
-            near = difflib.get_close_matches(name, FILES, 1, 0.5)
-            meant = f"; did you mean {near[0]}?" if near else f"; those read are {', '.join(FILES)}"
-            yield found.warning(name, f"nobody reads {name}{meant}", f"mv {paths.env}/{name} {paths.env}/NAME.env")
+            said = f"nobody reads {name}; files that are read: {', '.join(FILES)}"
+            yield found.warning(name, said, f"mv {paths.env}/{name} {paths.env}/NAME.env")
 
 
 def _file(path: str, name: str) -> Iterator[Finding]:
