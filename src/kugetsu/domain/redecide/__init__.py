@@ -60,13 +60,10 @@ TOGETHER = frozenset(
 #: Kinds that a dispatcher's look at the queue gives.
 DISPATCHED = frozenset({"attempt.claimed", "claim.lost", "task.held"})
 
-#: The reason with which `queue clear --all` cancels, also when only one task waits.
-CLEARED = "queue clear --all"
-
 
 def observed(group: Sequence[Event]) -> bool:
     """Whether a transaction holds nothing that was decided."""
-    return all(event["type"] in OBSERVED for event in group)
+    return group[0]["type"] in OBSERVED and all(event["type"] in OBSERVED for event in group)
 
 
 def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[Draft]:
@@ -75,8 +72,10 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[Dra
     ``state`` is the one before it. Raises the decision's own KugetsuError when it refuses now, MissingFactError and
     UnknownError; and KeyError, TypeError or ValueError where a record does not even name what there is.
     """
-    types = [event["type"] for event in group]
     first, last = group[0], group[-1]
+    if first is last and (decide := single.SINGLE.get(first["type"])) is not None:
+        return decide(state, first)
+    types = [event["type"] for event in group]
     if types[-1] == "record.imported":
         return several.take_over(state, group)
     if types[0] in several.HOW:
@@ -91,7 +90,7 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[Dra
         return sessions.destroying(state, last["session"], last["data"]["force"], last["data"]["reason"])
     if types[0] == "hold.lifted":
         return queue.lift(state, first["data"]["gate"], first["data"]["subject"])
-    if types[0] == "task.cancelled" and (len(group) > 1 or first["data"]["reason"] == CLEARED):
+    if types[0] == "task.cancelled":
         return queue.cancel_waiting(state, first["data"]["reason"])
     if types[0] in ("log.created", "kugetsu.initialised"):
         return several.initialise(state, group)
@@ -101,5 +100,5 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[Dra
         return several.sending(state, group)
     decide = single.SINGLE.get(types[0])
     if decide is None:
-        raise UnknownError(f"this version does not know who decides {types[0]}")
+        raise UnknownError(f"nothing decides {', '.join(types)} in one transaction")
     return decide(state, first)

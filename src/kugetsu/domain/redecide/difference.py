@@ -119,14 +119,13 @@ def mismatch(group: Sequence[Event], drafts: Sequence[Draft]) -> Mismatch | None
     for place in range(max(len(recorded), len(decided))):
         left = recorded[place] if place < len(recorded) else None
         right = decided[place] if place < len(decided) else None
-        if left == right:
-            continue
-        seq = first + place
-        if right is None or (left is not None and _is_extra(left, right, decided[place:], recorded[place:])):
-            return Mismatch("unexpected", seq, group[place], None)
-        if left is None or _is_extra(right, left, recorded[place:], decided[place:]):
-            return Mismatch("missing", seq, None, right)
-        return Mismatch("different", seq, group[place], right)
+        if left is None or (right is not None and _comes_later(left, right, decided[place:], recorded[place:])):
+            return Mismatch("missing", first + place, None, right)
+        if right is None or left["type"] != right["type"]:
+            at = _telling(place, recorded, decided)
+            return Mismatch("unexpected", first + at, group[at], None)
+        if left != right:
+            return Mismatch("different", first + place, group[place], right)
     return None
 
 
@@ -134,11 +133,19 @@ def _subject(event: Event) -> tuple[Any, ...]:
     return event["type"], event.get("task"), event.get("session")
 
 
-def _is_extra(one: Event, other: Event, others: Sequence[Event], ones: Sequence[Event]) -> bool:
-    """Whether ``one`` stands on its side only, and ``other`` comes behind it there."""
-    return all(_subject(one) != _subject(event) for event in others) and any(
-        _subject(other) == _subject(event) for event in ones
+def _comes_later(one: Event, other: Event, others: Sequence[Event], ones: Sequence[Event]) -> bool:
+    """Whether ``other`` is an extra event before ``one``: ``one`` comes behind it, and it never comes on one's side."""
+    return any(_subject(one) == _subject(event) for event in others[1:]) and all(
+        _subject(other) != _subject(event) for event in ones
     )
+
+
+def _telling(place: int, recorded: Sequence[Event], decided: Sequence[Event]) -> int:
+    """Of the events from ``place`` on that are not decided, the one that was decided from facts: the others come with
+    it."""
+    known = [_subject(event) for event in decided]
+    extra = [at for at in range(place, len(recorded)) if _subject(recorded[at]) not in known]
+    return next((at for at in extra if "facts" in recorded[at]), place)
 
 
 def told(event: Event) -> Event:
@@ -173,7 +180,10 @@ def plain(value: Any) -> Any:
 
 def present(group: Sequence[Event]) -> Sequence[Event]:
     """The events in the present versions of their kinds."""
-    if all(event["v"] == PRESENT.get(event["type"], 1) for event in group):
+    for event in group:
+        if event["v"] != PRESENT.get(event["type"], 1):
+            break
+    else:
         return group
     from kugetsu.domain.events import upcast
 

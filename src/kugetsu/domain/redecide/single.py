@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
 
+#: The reason with which `queue clear --all` cancels, also when only one task waits.
+CLEARED = "queue clear --all"
+
 
 def enqueue(state: State, event: Event) -> list[Draft]:
     """What queues the task of a ``task.queued`` now."""
@@ -30,9 +33,12 @@ def _move(state: State, event: Event) -> list[Draft]:
 
 
 def _cancel(state: State, event: Event) -> list[Draft]:
-    if event["data"]["reason"] == "dequeued":
+    reason = event["data"]["reason"]
+    if reason == "dequeued":
         return queue.dequeue(state, event["task"])
-    return queue.cancel(state, event["task"], event["data"]["reason"])
+    if reason == CLEARED:
+        return queue.cancel_waiting(state, reason)
+    return queue.cancel(state, event["task"], reason)
 
 
 def _stop(state: State, event: Event) -> list[Draft]:

@@ -1,0 +1,498 @@
+"""Decisions decided again: every kind has somebody who decides it, and a record that was tampered with is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from kugetsu.domain.decide import attempts, claims, importing, notices, queue, sessions
+from kugetsu.domain.events import CATALOGUE
+from kugetsu.domain.redecide import OBSERVED, TOGETHER, observed, verifier
+from kugetsu.domain.redecide.alternatives import SETTINGS
+from kugetsu.domain.redecide.difference import Difference
+from kugetsu.domain.redecide.single import SINGLE
+from kugetsu.domain.redecide.verifier import Verifier
+from kugetsu.domain.state import State
+from kugetsu.settings import SETTINGS as KNOWN
+from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
+
+VERSION = "0.1.0"
+
+
+def test_every_kind_is_decided_again_or_is_an_observation_on_purpose() -> None:
+    assert SINGLE.keys() | TOGETHER | OBSERVED == CATALOGUE.keys()
+    assert not (SINGLE.keys() | TOGETHER) & OBSERVED
+
+
+def test_every_setting_that_is_tried_is_one() -> None:
+    assert {part for key, _, _ in SETTINGS.values() for part in key.split(":")} <= KNOWN.keys()
+
+
+def differences(events: list[Event], version: str = VERSION, **more: Any) -> list[Difference]:
+    seen = Verifier(lambda seq: folded(events[:seq]), version, explained=100, **more)
+    return [found for event in events if (found := seen.add(event)) is not None]
+
+
+@pytest.fixture
+def world() -> World:
+    """Two tasks that run in slots 1 and 2 of 2, one that waits, and a daemon."""
+    made = World()
+    made.daemon_start(0, 0)
+    for number in (0, 1, 2):
+        made.enqueue(number, 1)
+    for _ in range(2):
+        made.dispatch(1, 2)
+    made.run(0, 0)
+    made.run(1, 0)
+    made.pass_time(1, 0)
+    return made
+
+
+@pytest.fixture
+def events(world: World) -> list[Event]:
+    """The same and its ends: one task completed, one to be tried again."""
+    world.finish(0, 0)
+    world.finish(0, 3)
+    copied: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    assert differences(copied) == []
+    return copied
+
+
+def place(events: list[Event], kind: str, number: int = 0) -> int:
+    return [at for at, event in enumerate(events) if event["type"] == kind][number]
+
+
+def only(events: list[Event], **more: Any) -> Difference:
+    found = differences(events, **more)
+    assert found, "nothing was found"
+    return found[0]
+
+
+def renumbered(events: list[Event], at: int, by: int) -> list[Event]:
+    """``events`` with room for ``by`` more (or fewer) at that place: seqs behind it move, and what points to them."""
+
+    def moved(value: int) -> int:
+        return value + by if value > at else value
+
+    for event in events[max(at, 0) :]:
+        event["seq"] += by
+        if "cause" in event:
+            event["cause"] = moved(event["cause"])
+        if "planned" in event.get("facts", {}):
+            event["facts"]["planned"] = moved(event["facts"]["planned"])
+        if event["type"] == "task.held":
+            event["data"]["rests_on"] = moved(event["data"]["rests_on"])
+    return events
+
+
+# --- what was dropped, added, changed -------------------------------------------------------------------------------
+
+
+def test_a_consequence_that_was_dropped_is_missing(events: list[Event]) -> None:
+    at = place(events, "task.retried")
+    del events[at]
+    del events[at - 1]["more"]
+    found = only(events)
+    assert (found.category, found.found, found.seq) == ("missing", "missing", at + 1)
+    assert found.recorded is None and found.decided is not None and found.decided["type"] == "task.retried"
+
+
+def test_an_event_that_was_dropped_from_the_middle_of_a_transaction_is_missing(events: list[Event]) -> None:
+    at = place(events, "session.requested")
+    events[at - 1].pop("more", None)
+    del events[at]
+    found = only(renumbered(events, at, -1))
+    assert (found.category, found.seq) == ("missing", at + 1)
+    assert found.decided is not None and found.decided["type"] == "session.requested"
+
+
+def test_a_claim_that_was_dropped_from_a_dispatch_is_missing(world: World) -> None:
+    world.cap = 3
+    world.enqueue(0, 1)  # behind the attempt that works on the same issue
+    world.move(3, 0)
+    made = world.dispatch(1, 2)
+    assert [event["type"] for event in made][-1] == "attempt.claimed" and made[0]["type"] == "task.held"
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    while events[-1]["type"] != "task.held":
+        events.pop()
+    del events[-1]["more"]
+    found = only(events)
+    assert found.found == "missing" and found.decided is not None
+    assert found.decided["task"] == made[-1]["task"]
+
+
+def test_a_cancel_of_what_has_ended_is_unexpected_and_the_refusal_is_told(events: list[Event]) -> None:
+    done = events[place(events, "task.completed")]
+    extra = {
+        "seq": len(events) + 1,
+        "at": done["at"],
+        "type": "task.cancelled",
+        "v": 1,
+        "task": done["task"],
+        "issue": done["issue"],
+        "cause": done["seq"],
+        "data": {"reason": "cancel"},
+    }
+    found = only([*events, extra])
+    assert (found.category, found.seq) == ("unexpected", extra["seq"])
+    assert found.refusal == f"{done['task']} is completed already"
+    assert found.decided is None
+
+
+def test_an_event_that_was_added_to_a_transaction_is_unexpected(events: list[Event]) -> None:
+    at = place(events, "task.completed")
+    extra = {
+        **events[at],
+        "seq": at + 2,
+        "type": "session.broken",
+        "session": events[at]["issue"],
+        "data": {"reason": "?"},
+    }
+    events[at - 1]["more"], events[at]["more"] = 2, 1
+    renumbered(events[at + 1 :], 0, 0)
+    tail = renumbered(events[at + 1 :], -1, 0)
+    found = only([*events[: at + 1], extra, *tail])
+    assert (found.category, found.seq) == ("unexpected", at + 2)
+
+
+def test_a_slot_that_was_changed_is_different_and_the_place_is_told(events: list[Event]) -> None:
+    claim = events[place(events, "attempt.claimed", 1)]
+    claim["data"]["slot"] = 7
+    found = only(events)
+    assert (found.category, found.seq) == ("different", claim["seq"])
+    assert [(one.path, one.recorded, one.decided) for one in found.places] == [("data.slot", 7, 2)]
+
+
+def test_a_cause_that_was_changed_is_different(events: list[Event]) -> None:
+    event = events[place(events, "attempt.starting")]
+    event["cause"] = 1
+    [place_] = only(events).places
+    assert (place_.path, place_.recorded) == ("cause", 1)
+
+
+def test_a_claim_for_another_task_than_the_plan_chose_is_different(world: World) -> None:
+    world.cap = 4
+    world.enqueue(3, 1)
+    world.dispatch(1, 2)
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    claim = events[-1]
+    claim["task"], claim["attempt"] = "q4", "q4.1"
+    assert "task" in {one.path for one in only(events).places}
+
+
+def test_a_kind_that_stands_where_nothing_decides_it_is_unexpected(events: list[Event]) -> None:
+    alone = {**events[place(events, "task.completed")], "seq": len(events) + 1}
+    found = only([*events, alone])
+    assert found.category == "unexpected" and found.refusal is not None and "nothing decides" in found.refusal
+
+
+def test_an_event_that_names_what_is_not_there_is_found_and_stops_nothing(events: list[Event]) -> None:
+    for kind in sorted(SINGLE.keys() | TOGETHER):
+        for data in ({}, {"reason": "x", "sink": "?", "delivery": "?"}):
+            strange = {"seq": len(events) + 1, "at": events[-1]["at"], "type": kind, "v": CATALOGUE[kind].version}
+            strange |= {"task": "q99", "attempt": "q99.1", "session": "nowhere", "data": data}
+            [found] = differences([*events, strange])
+            assert found.seq == strange["seq"]
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_beyond_the_recorded_cap_names_the_cap_under_which_it_would_be_right(events: list[Event]) -> None:
+    claim = events[place(events, "attempt.claimed", 1)]
+    claim["facts"]["cap"] = 1
+    found = only(events)
+    assert (found.category, found.found) == ("config", "unexpected")
+    assert found.refusal is not None and found.refusal.startswith("gate slots: 1 of 1 slots used")
+    assert found.setting is not None
+    assert (found.setting.key, found.setting.recorded, found.setting.would) == ("MAX_CONCURRENT_AGENTS", "1", "2")
+
+
+def _change(events: list[Event], kind: str, fact: str, value: Any) -> None:
+    events[place(events, kind)]["facts"][fact] = value
+
+
+@pytest.mark.parametrize(
+    ("kind", "fact", "value", "key", "recorded", "would"),
+    [
+        ("attempt.failed", "max_attempts", 1, "MAX_ATTEMPTS", "1", "3"),
+        ("attempt.failed", "backoff_seconds", 60.0, "RETRY_BACKOFF_SECONDS", "60", "10"),
+        ("attempt.claimed", "min_free_memory_mb", 9000, "MIN_FREE_MEMORY_MB", "9000", "700"),
+        ("attempt.claimed", "min_free_disk_mb", 9000, "MIN_FREE_DISK_MB", "9000", "200"),
+    ],
+)
+def test_a_fact_that_was_changed_names_the_setting_that_was_in_force(
+    events: list[Event], kind: str, fact: str, value: Any, key: str, recorded: str, would: str
+) -> None:
+    _change(events, kind, fact, value)
+    found = only(events)
+    assert found.category == "config" and found.setting is not None
+    assert (found.setting.key, found.setting.recorded, found.setting.would) == (key, recorded, would)
+
+
+def test_the_pause_after_an_unstated_limit_names_its_setting(world: World) -> None:
+    limited = attempts.Ending("fail", "limited", "usage limit")
+    facts = world.outcome_facts()
+    attempt = next(iter(world.state.attempts))
+    world.do(lambda state: attempts.finish(state, attempt, limited, facts))
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    _change(events, "attempt.failed", "pause_seconds", 60.0)
+    found = only(events)
+    assert found.setting is not None
+    assert (found.setting.key, found.setting.would) == ("USAGE_LIMIT_PAUSE_MINUTES", "30")
+
+
+def test_a_task_that_was_parked_for_its_runs_names_the_setting_of_runs(world: World) -> None:
+    world.max_fruitless = 1
+    issue = ISSUES[0]
+    same = {"commits": 0, "dirty": 0, "pushed": False, "head": "c0ffee"}
+    ending = attempts.Ending("succeed", "done", "done", evidence=same)
+    attempt = next(one.id for one in world.state.attempts.values() if one.issue == issue)
+    facts = world.outcome_facts()
+    world.do(lambda state: attempts.finish(state, attempt, ending, facts))
+    world.enqueue(0, 1)
+    made = world.dispatch(1, 2)
+    assert "task.parked" in {event["type"] for event in made}
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    for event in events[made[0]["seq"] - 1 :]:
+        if "facts" in event:
+            event["facts"]["max_runs_without_progress"] = 9
+    found = only(events)
+    assert found.category == "config" and found.setting is not None
+    assert (found.setting.key, found.setting.would) == ("MAX_RUNS_WITHOUT_PROGRESS", "1")
+
+
+def test_only_so_many_differences_are_explained(events: list[Event]) -> None:
+    for number in (0, 1):
+        events[place(events, "attempt.claimed", number)]["facts"]["min_free_memory_mb"] = 9000
+    seen = Verifier(lambda seq: folded(events[:seq]), VERSION, explained=1)
+    found = [one for event in events if (one := seen.add(event)) is not None]
+    assert [one.category for one in found] == ["config", "unexpected"] and seen.differences == 2
+
+
+# --- versions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_difference_in_what_another_version_wrote_is_the_versions(events: list[Event]) -> None:
+    claim = events[place(events, "attempt.claimed", 1)]
+    claim["data"]["slot"] = 7
+    claim["by"] = {"cmd": "kugetsu queue-daemon", "kugetsu": "0.0.9"}
+    events[place(events, "session.requested", 1)]["by"] = claim["by"]
+    found = only(events)
+    assert (found.category, found.found, found.written_by) == ("code version", "different", "0.0.9")
+
+
+def test_what_another_version_wrote_and_this_one_would_write_is_no_difference(events: list[Event]) -> None:
+    for event in events:
+        event["by"] = {"cmd": "kugetsu", "kugetsu": "0.0.9"}
+    assert differences(events) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "fact"), [("attempt.claimed", "warm_before"), ("attempt.failed", "verdict"), ("attempt.failed", "agent")]
+)
+def test_a_fact_that_was_not_recorded_is_the_versions(events: list[Event], kind: str, fact: str) -> None:
+    del events[place(events, kind)]["facts"][fact]
+    found = only(events)
+    assert (found.category, found.missing_fact) == ("code version", fact)
+
+
+def test_facts_that_the_first_version_did_not_record_are_not_asked_for(events: list[Event]) -> None:
+    later = ("free_disk_mb", "min_free_disk_mb", "issue_max_tokens", "issue_max_cost", "max_runs_without_progress")
+    for event in events:
+        for name in (*later, "repository_caps"):
+            event.get("facts", {}).pop(name, None)
+    assert differences(events) == []
+
+
+def test_a_hold_without_the_state_that_it_was_planned_in_cannot_be_decided_again(world: World) -> None:
+    world.enqueue(3, 1)
+    [held] = [event for event in world.dispatch(1, 2) if event["type"] == "task.held"][:1]
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    del events[held["seq"] - 1]["facts"]["planned"]
+    for event in events[held["seq"] :]:
+        event.get("facts", {}).pop("planned", None)
+    assert only(events).missing_fact == "planned"
+
+
+def test_a_kind_of_a_later_version_is_the_versions(events: list[Event]) -> None:
+    last = len(events) + 1
+    told = {"seq": last, "at": events[-1]["at"], "v": 1, "data": {}}
+    assert only([*events, {**told, "type": "task.exploded"}]).category == "code version"
+
+
+def test_an_event_of_an_older_version_is_brought_up_before_it_is_compared(world: World) -> None:
+    world.do(lambda state: attempts.finish(state, "q1.1", _limited(), world.outcome_facts()))
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    parked = events[place(events, "task.parked")]
+    parked["v"] = 1
+    del parked["data"]["gate"]
+    assert differences(events) == []
+
+
+def _limited() -> attempts.Ending:
+    return attempts.Ending("fail", "limited", "usage limit")
+
+
+# --- the pass over the log ------------------------------------------------------------------------------------------
+
+
+def test_after_a_difference_it_goes_on_from_what_is_recorded(events: list[Event]) -> None:
+    events[place(events, "attempt.claimed", 1)]["data"]["slot"] = 7
+    found = differences(events)
+    assert [one.recorded["type"] for one in found if one.recorded] == ["attempt.claimed"]
+
+
+def test_the_rest_of_a_transaction_that_is_not_there_yet_is_waited_for(events: list[Event]) -> None:
+    seen = Verifier(lambda seq: folded(events[:seq]), VERSION)
+    for event in events[:-1]:
+        assert seen.add(event) is None
+    assert seen.unfinished == len(events) - 1 - seen.state.seq > 0
+    assert events[seen.state.seq]["more"] == seen.unfinished
+
+
+def test_a_plan_on_any_earlier_state_is_made_again_on_that_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifier, "LAG", 0)
+    asked: list[int] = []
+    world = World()
+    for _ in world.play(random_commands(5, 600)):
+        pass
+    events = world.memory.events
+
+    def far(seq: int) -> State:
+        asked.append(seq)
+        return folded(events[:seq])
+
+    seen = Verifier(far, VERSION)
+    assert [found for event in events if (found := seen.add(event)) is not None] == []
+    assert asked, "no plan was older than what is kept"
+
+
+def test_only_so_many_events_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifier, "LAG", 10)
+    world = World()
+    for _ in world.play(random_commands(6, 500)):
+        pass
+    seen = Verifier(lambda seq: folded(world.memory.events[:seq]), VERSION)
+    for event in world.memory.events:
+        assert seen.add(event) is None
+        assert len(seen._lagging._ahead) <= 10
+
+
+def test_a_secret_that_was_taken_out_is_no_difference(events: list[Event]) -> None:
+    ended = events[place(events, "attempt.failed")]
+    events[ended["seq"]]["data"]["reason"] = "[redacted]"
+
+    def guard(drafts: Any) -> Any:
+        for draft in drafts:
+            if draft.type == "task.retried":
+                draft.data["reason"] = "[redacted]"
+        return drafts
+
+    assert only(events).places[0].path == "data.reason"
+    assert differences(events, guard=guard) == []
+
+
+# --- what no play of the simulation makes ---------------------------------------------------------------------------
+
+
+def _set_up() -> World:
+    world = World()
+    world.do(lambda state: sessions.register(state, "example.org/o/a", {"url": "https://example.org/o/a.git"}))
+    return world
+
+
+def _notices() -> Iterator[Callable[[State], list[Any]]]:
+    yield lambda state: notices.enable(state, "webhook")
+    yield lambda state: notices.enable(state, "comment")
+    yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[0], message="go", via="enqueue")
+    yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[1], message="go", via="enqueue")
+    one, two = notices.Batch(ISSUES[0], [5]), notices.Batch(ISSUES[1], [6])
+    yield lambda state: notices.sending(state, "comment", [one, two], 4, 6)
+    yield lambda state: notices.sending(state, "webhook", [notices.Batch("all", [5, 6])], 4, 6)
+    delivery = "log-1-webhook-5-6"
+    yield lambda state: notices.failed(state, "webhook", delivery, "no answer", now="2026-11-23T10:00:00.000000Z")
+    yield lambda state: notices.sending_again(state, "webhook", delivery, 0)
+    yield lambda state: notices.sent(state, "webhook", delivery, "200")
+    yield lambda state: notices.mark_read(state, 6)
+    yield lambda state: notices.disable(state, "comment")
+
+
+def _imports() -> Iterator[Callable[[State], list[Any]]]:
+    record = {"source": "queue/items/1.json", "kind": "task", "record": {}, "digest": "0", "became": None}
+    found = {
+        "agent_session": "ses_9",
+        "worktree": "/w",
+        "source": "/r",
+        "branch": "fix/issue-1",
+        "base_branch": "main",
+        "base_commit": None,
+    }
+
+    def taken(what: Callable[[State], list[Any]], issue: str | None) -> Callable[[State], list[Any]]:
+        return lambda state: importing.record(what(state), record, issue)
+
+    pull = "https://example.org/o/a/pulls/1"
+    yield taken(lambda _: [], None)
+    yield taken(lambda _: sessions.setting_changed("MAX_ATTEMPTS", "3", "2"), None)
+    yield taken(lambda state: importing.take_repository(state, "example.org/o/b", "https://example.org/o/b.git"), None)
+    yield taken(
+        lambda state: importing.take_session(state, ISSUES[0], found=found, pr=pull, carried={"attempts": 2}), ISSUES[0]
+    )
+    yield taken(lambda state: importing.take_session(state, ISSUES[1], found=found, pr=None, carried=None), ISSUES[1])
+    yield taken(lambda state: importing.take_task(state, ISSUES[0], message="go", priority=3), ISSUES[0])
+
+
+def _others() -> Iterator[Callable[[State], list[Any]]]:
+    yield lambda state: sessions.request(state, "base:example.org/o/a", "base", "example.org/o/a")
+    yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[2], message="go", via="enqueue")
+    yield lambda state: queue.cancel_waiting(state, "queue clear --all")
+    yield lambda state: queue.clear(state, None)
+    yield lambda state: queue.enqueue(state, kind="pm", issue=None, message="see to it", via="delegate")
+    yield lambda state: queue.dequeue(state, None)
+    yield lambda state: sessions.set_pr(state, "base:example.org/o/a", "https://example.org/p/1", "set-pr")
+
+
+@pytest.mark.parametrize("story", [_notices, _imports, _others])
+def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
+    world = _set_up()
+    for decide in story():
+        assert world.do(decide), "nothing was decided"
+    assert differences(world.memory.events) == []
+
+
+def test_notifications_that_two_couriers_took_up_are_unexpected() -> None:
+    world = _set_up()
+    for decide in _notices():
+        world.do(decide)
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    at = place(events, "notice.sent")
+    again = {**events[place(events, "notice.sending", 2)], "seq": at + 2}
+    rest = [{**event, "seq": event["seq"] + 1} for event in events[at + 1 :]]
+    found = only([*events[: at + 1], again, *rest])
+    assert (found.category, found.seq) == ("unexpected", at + 2)
+
+
+def test_a_start_that_lost_its_claim_is_decided_again_from_both_states(world: World) -> None:
+    facts = {**world.claim_facts(), "cap": 3}
+    looked = world.state.seq
+
+    def start(state: State) -> list[Any]:
+        wanted = queue.enqueue(state, kind="dev", issue=ISSUES[3], message="go", via="start")[0]
+        return claims.lost_start(state, wanted, looked, facts)  # type: ignore[arg-type]
+
+    world.cap = 3
+    world.dispatch(1, 2)
+    assert [event["type"] for event in world.do(start)] == ["claim.lost"]
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    assert differences(events) == []
+    events[-1]["facts"]["planned"] += 2
+    assert "1" in (only(events).refusal or "")
+
+
+def test_observations_are_not_decided_again() -> None:
+    assert observed([{"type": "issue.read"}]) and not observed([{"type": "setting.changed"}, {"type": "task.moved"}])
+    assert PROCESS["pid"] == 7
