@@ -123,9 +123,10 @@ def _table(call: Call, found: list[Variable]) -> list[str]:
     rows = []
     for one in found:
         kinds = ", ".join(_SHOWN[kind] for kind in one.kinds) or "nobody"
-        hidden = f"hidden from {', '.join(_SHOWN[kind] for kind in one.hidden)}" if one.hidden else ""
+        hidden = ", ".join(_SHOWN[kind] for kind in one.hidden)
         rows.append([line(one.name), one.file, masked(one.value), kinds, hidden])
-    heads = [Column("NAME", gives=True), Column("FILE"), Column("VALUE"), Column("FOR", gives=True), Column("")]
+    heads = [Column("NAME"), Column("FILE"), Column("VALUE"), Column("FOR", gives=True)]
+    heads.append(Column("NOT FOR" if any(one.hidden for one in found) else ""))
     return table(call.plain_screen(), heads, rows)
 
 

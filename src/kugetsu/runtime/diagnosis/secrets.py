@@ -84,10 +84,10 @@ def _file(path: str, name: str) -> Iterator[Finding]:
 
 def _rights(path: str, name: str, status: os.stat_result, sets: bool) -> Iterator[Finding]:
     if status.st_uid != os.geteuid():
-        yield found.warning(name, f"{path} belongs to user {status.st_uid}", f"sudo chown {os.geteuid()} {path}")
+        yield found.warning(name, f"{name} belongs to user {status.st_uid}", f"sudo chown {os.geteuid()} {path}")
     if status.st_mode & 0o077:
         mend = Mend(f"chmod 600 {path}", lambda: os.chmod(path, 0o600))
-        said = f"others can read {path}" + (": no agent is started with it" if sets else "")
+        said = f"others can read {name}" + (": no agent is started with it" if sets else "")
         make = found.problem if sets else found.warning
         yield make(name, said, f"chmod 600 {path}", mend)
 
