@@ -11,6 +11,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "one screen: daemon, slots, queue, what wants a look"),
     "list": ("sessions", "sessions: state, agent, worktree, branch, pull request"),
     "destroy": ("sessions", "end a session; keeps what is dirty or unpushed"),
+    "set-pr": ("sessions", "tie a pull request to an issue's session"),
+    "context": ("context", "what a session was told, and what it answered"),
+    "prune": ("prune", "remove what nobody needs; keeps what is dirty or unpushed"),
     "queue list": ("queue", "tasks that run, wait or failed"),
     "queue stats": ("queue", "tasks by state, and what they took"),
     "queue enqueue": ("queue", "queue a task for an issue"),
@@ -51,12 +54,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "env path": ("env", "where the env files are"),
     "env check": ("env", "permissions, lines and values of the env files"),
     "doctor": ("doctor", "check everything it needs; --fix mends, --bundle packs"),
+    "server list": ("server", "git servers: URL, kind, token, which is the default"),
+    "server add": ("server", "name a git server"),
+    "server remove": ("server", "forget a git server"),
+    "server default": ("server", "the server of owner/repo#N: show or set it"),
+    "server get": ("server", "the URL of a server, or of the default one"),
     "import": ("importing", "take over a state directory of the bash tool"),
     "completion": ("completion", "the script that lets TAB complete, for bash, zsh, fish"),
 }
 
 #: What a group does when no verb follows; a group that is not here needs one.
-DEFAULT_VERB = {"config": "config list", "env": "env list"}
+DEFAULT_VERB = {"config": "config list", "env": "env list", "server": "server list"}
 
 
 def groups() -> list[str]:

@@ -1,4 +1,4 @@
-"""`kugetsu list` and `kugetsu destroy`."""
+"""`kugetsu list`, `kugetsu destroy` and `kugetsu set-pr`."""
 
 from __future__ import annotations
 
@@ -87,6 +87,30 @@ def _key(call: Call) -> str:
     return str(issue(call.workspace, args.ref))
 
 
+def _set_pr_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("ref", metavar="REF", completes="issue", help="the issue whose session it belongs to")
+    parser.add_argument("url", metavar="URL", help="the pull request: https://host/owner/repo/pulls/15")
+    parser.add_argument("--force", action="store_true", help="also one of another repository")
+
+
+def _set_pr(call: Call) -> int:
+    from kugetsu.cli.subjects import issue
+    from kugetsu.runtime import pulls
+
+    call.ready()
+    key = str(issue(call.workspace, call.args.ref))
+    url, seq, seen = pulls.tie(call.workspace, key, call.args.url, force=call.args.force)
+    known = seen.state if seen.pull is not None else None
+    stands = f", which is {known}" if known else ""
+    said = f"{key} has {url} already{stands}" if seq is None else f"tied {url}{stands}, to {key}"
+    data = {"session": key, "pr": url, "number": seen.pull.number if seen.pull is not None else None}
+    call.show({**data, "state": known, "checked": known is not None, "why_not": seen.why, "seq": seq}, [said])
+    if known is None and not call.json:
+        call.say(f"whether it is there was not checked: {seen.why}")
+    return 0
+
+
 COMMANDS = {
     "list": Command(
         "[--all] [--json]",
@@ -134,6 +158,23 @@ branch    its branch, which stays, or null
 rescue    the branch that keeps unsaved work, or null
 kept[]    what else was kept, in words""",
         examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
+        exits=(4, 5),
+    ),
+    "set-pr": Command(
+        "REF URL [--force] [--json]",
+        "kugetsu finds the pull request of a session's branch by itself after each run; this is for any other. While\n"
+        "it is open, destroy and prune keep the session; the next run's prompt says how it stands.",
+        _set_pr_arguments,
+        _set_pr,
+        json="""\
+session   the session's key
+pr        the URL that it is tied to
+number    its number as the forge says it, or null
+state     open, closed or merged, or null
+checked   whether the forge was asked and knows it
+why_not   why it could not be asked, or null
+seq       the event that says so, or null when it was tied already""",
+        examples="kugetsu set-pr owner/project#14 https://github.com/owner/project/pull/15",
         exits=(4, 5),
     ),
 }

@@ -61,27 +61,48 @@ def _set_arguments(parser: Parser) -> None:
 
 
 def _set(call: Call) -> int:
-    from kugetsu.config_file import set_value
-    from kugetsu.errors import BadInput, KugetsuError
-    from kugetsu.paths import Paths
     from kugetsu.settings import known
 
     key = known(call.args.key).key
-    paths = Paths.of(call.environment)
-    if not paths.exists():
-        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
-    old = _written(paths.config, key)
-    set_value(paths.config, key, call.args.value)
-    new = _written(paths.config, key)
+    old, new, seq = write(call, key, call.args.value)
+    call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key}={new or ''}"])
+    warn_of_environment(call, key)
+    return 0
+
+
+def write(call: Call, key: str, value: str) -> tuple[str | None, str | None, int | None]:
+    """Write a setting into the file and record who did it: the value before, the value now, and the event's seq (None
+    when nothing changed). Raises BadInput for a value that it cannot have."""
+    from kugetsu.config_file import set_value
+    from kugetsu.errors import BadInput
+
+    path = file_of(call)
+    old = _written(path, key)
+    set_value(path, key, value)
+    new = _written(path, key)
     seq = None
     try:
         seq = _record(call, key, old, new or "")
     except BadInput as problem:  # another line of the file: this one is written all the same
         call.say(f"written, but the file cannot be used yet: {problem.message}")
-    call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key}={new or ''}"])
+    return old, new, seq
+
+
+def file_of(call: Call) -> str:
+    """The file `config`. Raises KugetsuError where kugetsu is not set up."""
+    from kugetsu.errors import KugetsuError
+    from kugetsu.paths import Paths
+
+    paths = Paths.of(call.environment)
+    if not paths.exists():
+        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+    return paths.config
+
+
+def warn_of_environment(call: Call, key: str) -> None:
+    """Say that what was written has no effect here, when the environment sets the key too."""
     if call.environment.get(key):
         call.say(f"the environment sets {key} too, and it wins here")
-    return 0
 
 
 def _written(path: str, key: str) -> str | None:

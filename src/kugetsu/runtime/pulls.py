@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.errors import BadInput, Conflict, KugetsuError
 from kugetsu.forge.choice import parse_pull_url
-from kugetsu.forge.failures import ForgeFailure
+from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.refs import parse_ref
 from kugetsu.runtime.forges import Forges, one_line
+from kugetsu.servers import base_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
         pull = forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, session.source))
     except (ForgeFailure, BadInput) as problem:
         return Seen(None, None, problem)
-    return Seen(pull.url if pull is not None else None, pull)
+    return Seen(_url_of(ws, ref.host, (ref.owner, ref.repo), pull) if pull is not None else None, pull)
 
 
 def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
@@ -121,6 +123,52 @@ def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
     return [owner for host, owner, _ in parts if host == ref.host and owner != ref.owner][:FORKS]
 
 
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str, int | None, Seen]:
+    """Tie a pull request to a session: its URL, the event's seq (None when it was tied already), how it stands.
+
+    Raises NotFound without the session, BadInput for what is no pull request's URL, Conflict for another repository's
+    (``force`` takes that too), ForgeNotFound when the forge says that there is none.
+    """
+    session = decide.find_session(ws.state(), key)
+    host, owner, repo, number = parse_pull_url(url, ws.config.servers())
+    repository, own = f"{host}/{owner}/{repo}", parse_ref(key).repository
+    if repository != own and not force:
+        raise Conflict(
+            f"#{number} is a pull request of {repository}, and {key} belongs to {own}",
+            hint=f"if it belongs to the work all the same: kugetsu set-pr --force {key} {url}",
+        )
+    url = url.strip().partition("#")[0].partition("?")[0].rstrip("/")
+    try:
+        pull = Forges(ws).ask(host, lambda forge: forge.pull(owner, repo, number))
+        seen = Seen(url, pull)
+        url = _url_of(ws, host, (owner, repo), pull)
+    except ForgeNotFound:
+        raise
+    except (ForgeFailure, BadInput) as problem:
+        seen = Seen(url, None, problem)
+    if session.pr is not None and same(ws, session.pr, url):
+        return session.pr, None, seen
+    events = ws.log.transact(lambda state: decide.set_pr(state, key, url, "set-pr"))
+    return url, events[0]["seq"] if events else None, seen
+
+
+def _url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) -> str:
+    """The pull request's URL as the forge says it; built from GIT_SERVERS when that names another place (a server that
+    does not know its own address)."""
+    servers = ws.config.servers()
+    try:
+        if parse_pull_url(pull.url, servers) == (host, *place, pull.number):
+            return pull.url
+    except BadInput:
+        pass  # it is built below
+    base = base_url(host, servers)
+    base = base if base.startswith(("https://", "http://")) else f"https://{host}"
+    return f"{base}/{place[0]}/{place[1]}/pulls/{pull.number}"
+
+
 # --- after a run ------------------------------------------------------------------------------------------------------
 
 
@@ -148,8 +196,9 @@ def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
 def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found: dict[str, Any]) -> None:
     pull, place = _current(ws, forge, ref, session)
     if pull is not None:
+        url = _url_of(ws, ref.host, place, pull)
         told = found["pull"] = {
-            "url": session.pr if session.pr is not None and same(ws, session.pr, pull.url) else pull.url,
+            "url": session.pr if session.pr is not None and same(ws, session.pr, url) else url,
             "number": pull.number,
             "state": pull.state,
             "mergeable": pull.mergeable,

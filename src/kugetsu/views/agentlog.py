@@ -102,6 +102,26 @@ class Reader:
         return [self._screen.yellow(f"the answer ended by {line(str(reason))}")]
 
 
+def in_brief(raw: bytes) -> tuple[str, str] | None:
+    """Kind (text, tool or error) and words of one line of output: texts whole, a tool call in one line; None for what
+    only programs need."""
+    from kugetsu.agents.progress import describe_tool
+
+    event = _object(raw)
+    if event is None:
+        return "text", raw.decode("utf-8", "replace")
+    part = event.get("part")
+    part = part if isinstance(part, dict) else {}
+    if event["type"] == "text":
+        return "text", str(part.get("text") or "")
+    if event["type"] == "tool_use":
+        state = part.get("state")
+        state = state if isinstance(state, dict) else {}
+        failed = ": failed" if state.get("status") == "error" else ""
+        return "tool", line(describe_tool(str(part.get("tool")), state)) + _result(state) + failed
+    return ("error", _error(event.get("error"))) if event["type"] == "error" else None
+
+
 def _object(raw: bytes) -> dict[str, Any] | None:
     if not raw.startswith(b"{"):
         return None

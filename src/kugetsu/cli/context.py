@@ -1,0 +1,207 @@
+"""`kugetsu context`: what a session was told, and what it answered."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.cli.subjects import Subject
+    from kugetsu.views.context import Exchange, Said
+
+    Event = dict[str, Any]
+
+#: Bytes of one output that are read, from its end: what an agent says fits, what a tool poured out may not.
+MOST = 16 << 20
+_ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument(
+        "ref", metavar="REF", completes=("issue", "session", "task", "attempt"), help="the issue, or pm, or one task"
+    )
+    parser.add_argument("--attempt", metavar="ID", completes="attempt", help="this attempt only, as q7.1")
+    parser.add_argument("--full", action="store_true", help="the prompts as they were sent, whole")
+
+
+def _context(call: Call) -> int:
+    from kugetsu.cli import subjects
+    from kugetsu.redaction import clean
+    from kugetsu.views import context
+
+    state = call.ready()
+    subject = subjects.subject(call.workspace, call.args.ref)
+    events = list(subject.events(call.workspace))
+    if not events:
+        raise NotFound(f"nothing ever happened to {subject}", "kugetsu list --all")
+    key = next((event["session"] for event in events if event.get("session")), str(subject))
+    session = state.sessions.get(key)
+    found = _attempts(call, subject, events)
+    data = {
+        "session": key,
+        "state": session.state if session is not None else None,
+        "branch": session.branch if session is not None else None,
+        "pr": session.pr if session is not None else None,
+        "created_at": session.created_at if session is not None else None,
+        "updated_at": session.changed_at if session is not None else None,
+        "attempts": found,
+    }
+    lines = [] if call.json else context.header(key, session, call.screen)
+    for exchange in [] if call.json else found:
+        lines += context.lines(exchange, call.screen, full=call.args.full)
+    call.show(clean(data) if call.json else None, lines)
+    if not found and not call.json:
+        call.say(f"no agent has worked in it yet        why: kugetsu why {subject}")
+    return 0
+
+
+def _attempts(call: Call, subject: Subject, events: list[Event]) -> list[Exchange]:
+    """The attempts in their order. Raises NotFound for one that is not among them."""
+    found: dict[str, Exchange] = {}
+    messages: dict[str, str] = {}
+    for event in events:
+        kind, attempt = event["type"], event.get("attempt")
+        if kind == "task.queued":
+            messages[event["task"]] = event["data"]["message"]
+        elif kind == "attempt.claimed":
+            found[event["attempt"]] = _begun(event)
+        elif attempt in found and kind == "attempt.running":
+            found[attempt]["running_at"] = event["at"]
+        elif attempt in found and kind in _ENDS:
+            _end(found[attempt], event)
+    wanted = call.args.attempt
+    if wanted is not None and wanted not in found:
+        raise NotFound(f"{subject} has no attempt {wanted}", f"there are: {', '.join(found) or 'none'}")
+    chosen = [exchange for name, exchange in found.items() if wanted in (None, name)]
+    for exchange in chosen:
+        _read(call, exchange, messages)
+    return chosen
+
+
+def _begun(event: Event) -> Exchange:
+    return {
+        "attempt": event["attempt"],
+        "task": event["task"],
+        "claimed_at": event["at"],
+        "running_at": None,
+        "ended_at": None,
+        "outcome": None,
+        "reason": None,
+        "event": event["seq"],
+        "message": None,
+        "prompt": None,
+        "prompt_bytes": None,
+        "prompt_file": "",
+        "answered": [],
+        "final_text": None,
+        "missing": [],
+    }
+
+
+def _end(exchange: Exchange, event: Event) -> None:
+    data = event["data"]
+    outcome = data.get("outcome")
+    exchange["ended_at"] = event["at"]
+    exchange["outcome"] = event["type"].partition(".")[2]
+    exchange["reason"] = data.get("reason")
+    exchange["event"] = event["seq"]
+    exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
+
+
+def _read(call: Call, exchange: Exchange, messages: dict[str, str]) -> None:
+    """Fill in what the log and the run's files have of an attempt, without secrets."""
+    from kugetsu.redaction import redact
+
+    folder = call.workspace.paths.run(exchange["attempt"])
+    exchange["message"] = redact(_message(call, exchange["task"], messages)) or None
+    exchange["prompt_file"] = f"{folder}/prompt.md"
+    prompt = _file(exchange["prompt_file"], exchange["missing"])
+    if prompt is not None:
+        exchange["prompt_bytes"] = len(prompt)
+        exchange["prompt"] = redact(prompt.decode("utf-8", "replace")) if call.args.full else None
+    exchange["answered"] = _answers(f"{folder}/output.jsonl", exchange["missing"])
+
+
+def _message(call: Call, task: str, messages: dict[str, str]) -> str:
+    if task not in messages:
+        # Asked for one attempt, whose events do not hold its task's.
+        queued = [event for event in call.workspace.log.read_key(task) if event["type"] == "task.queued"]
+        messages[task] = queued[0]["data"]["message"] if queued else ""
+    return messages[task]
+
+
+def _answers(path: str, missing: list[str]) -> list[Said]:
+    from kugetsu.redaction import Lines
+    from kugetsu.views.agentlog import in_brief
+
+    output = _file(path, missing)
+    secrets = Lines()
+    found: list[Said] = []
+    for raw in (output or b"").split(b"\n"):
+        said = in_brief(secrets.redact_bytes(raw)) if raw else None
+        if said is None or not said[1]:
+            continue
+        if found and said[0] == "text" == found[-1]["kind"] and not raw.startswith(b"{"):
+            found[-1]["text"] += "\n" + said[1]  # lines of a plain output are one text
+        else:
+            found.append({"kind": said[0], "text": said[1]})
+    return found
+
+
+def _file(path: str, missing: list[str]) -> bytes | None:
+    """A run's file, at most its last MOST bytes; None when it is not there, which ``missing`` then says."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST:
+                file.seek(size - MOST)
+                file.readline()
+                missing.append(f"only the last {MOST >> 20} MiB of {path} are shown")
+            return file.read(MOST)
+    except OSError as problem:
+        why = "is gone" if isinstance(problem, FileNotFoundError) else f"cannot be read: {problem.strerror}"
+        missing.append(f"{path} {why}")
+        return None
+
+
+COMMANDS = {
+    "context": Command(
+        "REF [--attempt ID] [--full] [--json]",
+        "For each attempt the message that it was given, what it said (tools in one line each), and how it ended.\n"
+        "Everything that the tools printed: kugetsu logs ATTEMPT.",
+        _arguments,
+        _context,
+        json="""\
+session                   the session's key
+state                     its state, or null when it has none now; so are the next four
+branch                    its branch
+pr                        the URL of its pull request
+created_at                UTC
+updated_at                UTC
+attempts[].attempt        its id
+attempts[].task           its task's id
+attempts[].claimed_at     UTC
+attempts[].running_at     UTC, or null
+attempts[].ended_at       UTC, or null while it works
+attempts[].outcome        succeeded, failed, timed_out, killed or lost, or null
+attempts[].reason         how it ended, or null
+attempts[].event          the event that says so
+attempts[].message        the message of whoever asked for it
+attempts[].prompt         with --full the whole prompt as it was sent, else null
+attempts[].prompt_bytes   its length, or null
+attempts[].prompt_file    the file that has it
+attempts[].answered[]     kind (text, tool or error) and text, in their order
+attempts[].final_text     its last words as the log has them, or null
+attempts[].missing[]      what of it is not there any more""",
+        examples="kugetsu context owner/project#14\nkugetsu context owner/project#14 --attempt q7.1 --full",
+        exits=(4,),
+    )
+}

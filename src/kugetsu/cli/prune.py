@@ -1,0 +1,108 @@
+"""`kugetsu prune`: what nobody needs any more goes; everything else stays, with the reason."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.pruning import Item, Kept
+
+    Row = dict[str, Any]
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("--force", action="store_true", help="do not ask; what is dirty or unpushed stays")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would go, and what stays")
+    parser.add_argument(
+        "--runs", action="store_true", help="also the transcripts of old, retired tasks, which are nowhere else"
+    )
+
+
+def _prune(call: Call) -> int:
+    from kugetsu.runtime import pruning
+
+    call.ready()
+    plan = pruning.plan(call.workspace, runs=call.args.runs)
+    if call.args.dry_run or not plan.items:
+        _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
+        return 0
+    if not call.args.force:
+        from kugetsu.cli.asking import confirmed
+
+        if not call.json:
+            _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
+        count = len(plan.items)
+        if not confirmed(f"remove {'this' if count == 1 else f'these {count}'}?", "kugetsu prune --force"):
+            call.say("nothing was removed")
+            return 1
+    outcome = pruning.carry_out(call.workspace, plan)
+    # What was shown before the question need not be shown again.
+    told = plan.kept if call.args.force or call.json else []
+    _show(call, outcome.removed, [*outcome.kept, *told], done=True)
+    return 1 if any(kept.failed for kept in outcome.kept) else 0
+
+
+def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[Kept], *, done: bool) -> None:
+    data = {
+        "dry_run": not done,
+        "removed": [{**item.as_data(), "seq": seq} for item, seq in items],
+        "kept": [one.as_data() for one in kept],
+    }
+    call.show(data, [] if call.json else _lines(call, data, done))
+
+
+def _lines(call: Call, data: dict[str, Any], done: bool) -> list[str]:
+    lines = []
+    if data["removed"]:
+        lines += ["removed" if done else "would go", *_rows(call, data["removed"])]
+    elif not done:
+        lines.append("there is nothing to remove")
+    if data["kept"]:
+        lines += ["stays", *_rows(call, data["kept"])]
+    return lines
+
+
+def _rows(call: Call, rows: list[Row]) -> list[str]:
+    """Two lines a row: what it is, then why; reasons are whole, because they are what one looks for."""
+    from kugetsu.views.text import line
+
+    root = call.workspace.paths.root + "/"
+    shown = []
+    for row in rows:
+        subject = call.screen.issue(row["subject"]).replace(root, "")
+        shown.append(f"  {row['kind']}  {line(subject)}")
+        shown += [call.screen.dim(f"    {line(reason)}") for reason in row.get("reasons") or [row["reason"]]]
+    return shown
+
+
+COMMANDS = {
+    "prune": Command(
+        "[--dry-run] [--force] [--runs] [--json]",
+        "Looks at the sessions of issues (the pull request is merged or closed, the issue is closed, or worktree and\n"
+        "branch are gone), at folders in worktrees/ that no session names, at git's records of worktrees that are\n"
+        "gone, and at leases that nobody holds. What is in use, dirty, not pushed, ignored by git and no cache, or\n"
+        "has an open pull request stays, and so does what nobody can say: --force only leaves out the question.\n"
+        "Branches, base sessions and the PM session are never removed. --json without --force only with --dry-run.",
+        _arguments,
+        _prune,
+        json="""\
+dry_run            whether nothing was done
+removed[].kind     session, worktree (that no session names), registration, lease or run
+removed[].subject  the session's key or the path
+removed[].paths    what was removed from the disk
+removed[].reason   why it could go
+removed[].seq      the event that says so, or null when it was not done
+kept[].kind        session, worktree or registration
+kept[].subject     the session's key or the path
+kept[].reasons     each reason""",
+        examples="kugetsu prune --dry-run  # what would go, and why the rest stays\nkugetsu prune --force  # from cron",
+        exits=(5,),
+    )
+}

@@ -1,0 +1,311 @@
+"""`kugetsu server`: the git servers, as GIT_SERVERS and DEFAULT_GIT_SERVER of the file `config` name them."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput, Conflict, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.config import Config
+
+SERVERS = "GIT_SERVERS"
+DEFAULT = "DEFAULT_GIT_SERVER"
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _list(call: Call) -> int:
+    from kugetsu.views.text import Column, line, table
+
+    call.ready()
+    config = call.workspace.config
+    servers = config.servers()
+    rows = [_described(call, name, url) for name, url in servers.items()]
+    default = config.default_host()
+    if not any(row["host"] == default for row in rows):
+        from kugetsu.servers import base_url
+
+        rows.insert(0, {**_described(call, default, base_url(default, servers)), "named": False})
+    data = {"servers": rows, "default": default, "source": config.source(SERVERS)}
+    heads = [Column("SERVER"), Column("URL", gives=True), Column("KIND"), Column("TOKEN", gives=True), Column("")]
+    shown = [
+        [
+            line(row["name"]),
+            line(row["url"]),
+            row["kind"] or "-",
+            line(_token(row)),
+            "default" if row["default"] else "",
+        ]
+        for row in rows
+    ]
+    call.show(data, [] if call.json else table(call.screen, heads, shown))
+    if not call.json and not servers:
+        call.say("name a server of your own: kugetsu server add NAME URL")
+    from kugetsu.cli.settings import warn_of_environment
+
+    warn_of_environment(call, SERVERS)
+    return 0
+
+
+def _described(call: Call, name: str, url: str) -> dict[str, Any]:
+    """One server: its host in references, its kind, and whether there is a token for it; never the token."""
+    from kugetsu.forge.choice import forge_of
+    from kugetsu.forge.failures import ForgeFailure
+    from kugetsu.servers import canonical_host
+
+    config = call.workspace.config
+    servers = config.servers()
+    host = canonical_host(name, servers)
+    row = {"name": name, "url": url, "host": host, "kind": _kind(config, host, url), "token": False}
+    row |= {"variable": None, "file": None, "problem": None, "default": host == config.default_host(), "named": True}
+    if row["kind"] is None:
+        return row
+    from kugetsu.runtime.environments import in_force, values
+
+    try:
+        row["file"], _ = in_force(call.workspace.paths, "forge")
+        kinds, default = config.mapping("FORGE_KINDS"), config.default_host()
+        forge = forge_of(host, servers, kinds, values(call.workspace.paths, "forge"), default_host=default)
+        row["token"] = forge.authenticated
+        row["variable"] = forge.access.removeprefix("with ") if forge.authenticated else None
+        row["problem"] = forge.access.partition(": ")[2] or None
+    except (BadInput, ForgeFailure) as problem:
+        row["problem"] = problem.message
+    row["file"] = row["file"] if row["token"] else None
+    return row
+
+
+def _kind(config: Config, host: str, url: str) -> str | None:
+    """gitea, forgejo or github; None for what is only a place to clone from."""
+    from kugetsu.forge.choice import GITHUB_HOST
+
+    if host == GITHUB_HOST:
+        return "github"
+    if url.startswith(("/", "file:", "git:")):
+        return None
+    return config.mapping("FORGE_KINDS").get(host, "gitea")
+
+
+def _token(row: dict[str, Any]) -> str:
+    if row["token"]:
+        return f"{row['variable']} in env/{row['file']}"
+    return f"none: {row['problem']}" if row["problem"] else "none" if row["kind"] else "-"
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("name", metavar="NAME", help="the host that references show, or a short name")
+    parser.add_argument("url", metavar="URL", help="what its repositories lie below: https://git.example.com")
+    parser.add_argument("--force", action="store_true", help="give a name that is taken another URL")
+
+
+def _add(call: Call) -> int:
+    name, url = _name(call.args.name), _url(call.args.url)
+    servers = _written(call).servers()
+    old = servers.get(name)
+    if old is not None and old != url and not call.args.force:
+        raise Conflict(f"{name} is {old} already", hint=f"kugetsu server add --force {name} {url}")
+    seq = None if old == url else _write(call, SERVERS, {**servers, name: url})
+    call.show({"name": name, "url": url, "old": old, "seq": seq}, [f"{name} is {url}{'' if seq else ' already'}"])
+    _warn(call, SERVERS)
+    return 0
+
+
+def _remove_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("name", metavar="NAME", completes="server", help="the server's name")
+
+
+def _remove(call: Call) -> int:
+    name = _name(call.args.name)
+    config = _written(call)
+    servers = config.servers()
+    if name not in servers:
+        raise NotFound(f"there is no server {name} in {SERVERS}", hint=_those(servers))
+    rest = {other: url for other, url in servers.items() if other != name}
+    if config.text(DEFAULT).lower() == name or config.default_host() == name:
+        raise Conflict(f"{name} is the default server", hint="name another one first: kugetsu server default NAME")
+    seq = _write(call, SERVERS, rest)
+    call.show({"name": name, "url": servers[name], "seq": seq}, [f"removed {name}"])
+    _warn(call, SERVERS)
+    return 0
+
+
+def _default_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", completes="server", help="a server's name, or a host (without: show it)"
+    )
+
+
+def _default(call: Call) -> int:
+    if call.args.name is None:
+        return _show_one(call, call.workspace.config.text(DEFAULT).lower())
+    from kugetsu.servers import LOCAL, is_host_like
+
+    name = _name(call.args.name)
+    servers = _written(call).servers()
+    if name not in servers and (not is_host_like(name) or name == LOCAL):
+        raise NotFound(f"there is no server {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
+    seq = _write(call, DEFAULT, name)
+    call.show(
+        {"name": name, "seq": seq},
+        [f"the default server is {name}{'' if seq else ' already'}: owner/repo#14 means an issue there"],
+    )
+    _warn(call, DEFAULT)
+    return 0
+
+
+def _get_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        completes="server",
+        help="a server's name, or its host (default: the default)",
+    )
+
+
+def _get(call: Call) -> int:
+    name = _name(call.args.name) if call.args.name is not None else call.workspace.config.text(DEFAULT).lower()
+    return _show_one(call, name)
+
+
+def _show_one(call: Call, name: str) -> int:
+    from kugetsu.servers import base_url, canonical_host, is_host_like
+
+    call.ready()
+    config = call.workspace.config
+    servers = config.servers()
+    host = canonical_host(name, servers)
+    known = name in servers or host in servers or host == config.default_host()
+    if not known and not is_host_like(host):
+        raise NotFound(f"there is no server {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
+    url = servers.get(name) or base_url(host, servers)
+    row = {**_described(call, name, url), "named": name in servers}
+    if call.args.name is None and name == config.text(DEFAULT).lower() and call.command.startswith("kugetsu server d"):
+        call.show(row, [f"{name}  {url}"])
+    else:
+        call.show(row, [url])
+    return 0
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+def _name(text: str) -> str:
+    from kugetsu.servers import check_name
+
+    try:
+        return check_name(text)
+    except ValueError as problem:
+        hint = "letters, digits and . - _ : with a letter or digit first, as git.example.com or home"
+        raise BadInput(str(problem), hint) from problem
+
+
+def _url(text: str) -> str:
+    from kugetsu.redaction import redact
+    from kugetsu.servers import check_url
+
+    form = "write it as https://git.example.com"
+    try:
+        url = check_url(text)
+    except ValueError as problem:
+        raise BadInput(redact(str(problem)), form) from problem
+    if any(c in " ,\"'" or not c.isprintable() for c in url):
+        raise BadInput(f"{redact(url)!r} has characters in it that the file cannot hold in a URL", form)
+    if "@" in url.partition("://")[2].partition("/")[0] and url.startswith("http"):
+        raise BadInput("the URL has a login in it, which the log would keep", f"{form}; tokens go into env/default.env")
+    return url
+
+
+def _written(call: Call) -> Config:
+    """The settings as the file alone says them: what is written must not take over what the environment says."""
+    from kugetsu.cli.settings import file_of
+    from kugetsu.config import load
+
+    return load(file_of(call), {})
+
+
+def _write(call: Call, key: str, value: dict[str, str] | str) -> int | None:
+    from kugetsu.cli.settings import write
+
+    text = value if isinstance(value, str) else " ".join(f"{name}={url}" for name, url in value.items())
+    return write(call, key, text)[2]
+
+
+def _warn(call: Call, key: str) -> None:
+    from kugetsu.cli.settings import warn_of_environment
+
+    warn_of_environment(call, key)
+
+
+def _those(servers: dict[str, str]) -> str:
+    return f"there are: {', '.join(servers)}" if servers else "there are none yet"
+
+
+CHANGED = "seq   the event that says so, or null when nothing changed"
+ONE = """\
+name      as it was named
+url       what its repositories lie below
+host      what references show
+kind      gitea, forgejo, github, or null for what is only a place to clone from
+token     whether there is one for it
+variable  the variable that has it, or null
+file      the file of env/ that has it, or null
+problem   why a token that there is is not used, or null
+default   whether owner/repo#N means it
+named     whether GIT_SERVERS names it"""
+
+COMMANDS = {
+    "server list": Command(
+        "[--json]",
+        "",
+        _list_arguments,
+        _list,
+        json="\n".join(f"servers[].{row}" for row in ONE.splitlines())
+        + "\ndefault             the host of owner/repo#N\nsource              where GIT_SERVERS comes from",
+        examples="kugetsu server list",
+    ),
+    "server add": Command(
+        "NAME URL [--force] [--json]",
+        "A NAME that is a host (git.example.com) is what references show; any other (home) is a short way to type it.\n"
+        "kugetsu asks a server that is named here for issues and pull requests, and sends it the token. What is\n"
+        "GitHub Enterprise also goes into the setting FORGE_KINDS.",
+        _add_arguments,
+        _add,
+        json=f"name  the server's name\nurl   its URL\nold   the URL before, or null\n{CHANGED}",
+        examples="kugetsu server add git.example.com https://git.example.com\n"
+        "kugetsu server add home http://192.168.1.5:3000",
+        exits=(5,),
+    ),
+    "server remove": Command(
+        "NAME [--json]",
+        "",
+        _remove_arguments,
+        _remove,
+        json=f"name  the server's name\nurl   the URL that it had\n{CHANGED}",
+        examples="kugetsu server remove home",
+        exits=(4, 5),
+    ),
+    "server default": Command(
+        "[NAME] [--json]",
+        "",
+        _default_arguments,
+        _default,
+        json=f"name  the server's name\n{CHANGED}\n\nWithout a NAME what kugetsu server get prints.",
+        examples="kugetsu server default\nkugetsu server default git.example.com",
+        exits=(4,),
+    ),
+    "server get": Command(
+        "[NAME] [--json]", "", _get_arguments, _get, json=ONE, examples="kugetsu server get home", exits=(4,)
+    ),
+}

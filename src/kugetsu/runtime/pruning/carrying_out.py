@@ -1,0 +1,110 @@
+"""Removing what a plan says can go: each thing is decided once more, and one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from kugetsu.domain.draft import Draft
+from kugetsu.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed, NotFound
+from kugetsu.runtime import destruction
+from kugetsu.runtime.git import removal, repositories
+from kugetsu.runtime.git.command import git
+from kugetsu.runtime.pruning import folders
+from kugetsu.runtime.pruning.findings import KINDS, Item, Kept, Plan, claimed_folders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.runtime.workspace import Workspace
+
+
+class Outcome:
+    """What went, each with the seq of the event that says so, and what stayed all the same."""
+
+    def __init__(self) -> None:
+        self.removed: list[tuple[Item, int]] = []
+        self.kept: list[Kept] = []
+
+
+def carry_out(ws: Workspace, plan: Plan) -> Outcome:
+    """Remove the plan's items. Raises LogWriteFailed and LogDamaged: what cannot be recorded is not done."""
+    outcome = Outcome()
+    for item in sorted(plan.items, key=lambda item: KINDS.index(item.kind)):
+        try:
+            outcome.removed.append((item, _remove(ws, item)))
+        except (LogWriteFailed, LogDamaged):
+            raise
+        except NotFound:
+            continue  # someone else removed it meanwhile
+        except (KugetsuError, OSError) as problem:
+            changed = isinstance(problem, Conflict)
+            outcome.kept.append(Kept(item.kind, item.subject, [str(problem)], failed=not changed))
+    return outcome
+
+
+def _remove(ws: Workspace, item: Item) -> int:
+    """The seq of the event that says that it is gone. Raises Conflict when it must stay after all."""
+    if item.kind == "session":
+        reason = f"prune: {item.reason}"
+        event = destruction.destroy(ws, item.subject, force=False, reason=reason, strict=True, seen=item.seen)
+        return int(event["seq"])
+    if item.kind == "worktree":
+        return _remove_worktree(ws, item)
+    if item.kind == "registration":
+        return _remove_registration(ws, item)
+    return _recorded(ws, item, lambda: _remove_files(item))
+
+
+def _remove_worktree(ws: Workspace, item: Item) -> int:
+    repository, path = item.repository, item.paths[0]
+    assert repository is not None
+    with repositories.locked(ws.paths, repository.common_dir):
+        _require_unclaimed(ws, path)
+        branch = folders.branch_of(path, repository)
+        reasons = removal.why_keep(path, branch, repository, folders.CARE)
+        if reasons:
+            raise Conflict(f"it has {'; '.join(reasons)}")
+
+        def remove() -> None:
+            removal.remove_locked(repository, path, branch, care=folders.CARE)
+
+        return _recorded(ws, item, remove)
+
+
+def _remove_registration(ws: Workspace, item: Item) -> int:
+    repository, path = item.repository, item.paths[0]
+    assert repository is not None
+    with repositories.locked(ws.paths, repository.common_dir):
+        _require_unclaimed(ws, path)
+        if os.path.lexists(path):
+            raise Conflict("it is there again")
+        return _recorded(ws, item, lambda: _forget(repository.path, path))
+
+
+def _forget(repository: str, path: str) -> None:
+    # Not `git worktree prune`: that forgets every worktree that is away, also the user's on a disk that is not mounted.
+    git(["worktree", "remove", path], repository)
+
+
+def _require_unclaimed(ws: Workspace, path: str) -> None:
+    """Raises Conflict when a session came to the folder since the plan was made: it is recorded before it is made."""
+    if os.path.realpath(path) in claimed_folders(ws, ws.state()):
+        raise Conflict("a session has it now")
+
+
+def _remove_files(item: Item) -> None:
+    for path in item.paths:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+
+
+def _recorded(ws: Workspace, item: Item, effect: Any) -> int:
+    """Intent, effect, outcome; the outcome's seq."""
+    data = {"what": item.kind, "paths": item.paths, "reason": item.reason}
+    intent = ws.log.append([Draft("files.pruning", data)])[0]["seq"]
+    effect()
+    return int(ws.log.append([Draft("files.pruned", data, cause=intent)])[0]["seq"])

@@ -1,0 +1,100 @@
+"""What a session was told and what it answered, attempt by attempt: `kugetsu context`."""
+
+from __future__ import annotations
+
+from kugetsu.views import times
+from kugetsu.views.text import block, cut, line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    from kugetsu.domain.state import Session
+    from kugetsu.views.screen import Screen
+
+    class Said(TypedDict):
+        """One thing that the agent said or did: ``kind`` is text, tool or error."""
+
+        kind: str
+        text: str
+
+    class Exchange(TypedDict):
+        """One attempt: what it was told and what it answered; ``missing`` says what of it is not there any more."""
+
+        attempt: str
+        task: str
+        claimed_at: str
+        running_at: str | None
+        ended_at: str | None
+        outcome: str | None
+        reason: str | None
+        event: int
+        message: str | None
+        prompt: str | None
+        prompt_bytes: int | None
+        prompt_file: str
+        answered: list[Said]
+        final_text: str | None
+        missing: list[str]
+
+
+INDENT = "  "
+
+
+def header(subject: str, session: Session | None, screen: Screen) -> list[str]:
+    """The session as it is now; a destroyed one has only its history."""
+    if session is None:
+        return [f"{screen.bold(screen.issue(subject))} · has no session now; this is its history"]
+    parts = [screen.bold(screen.issue(subject)), screen.state(session.state, session.state)]
+    if session.branch:
+        parts.append(f"branch {line(session.branch)}")
+    made, changed = (times.duration(times.since(at, screen.now)) for at in (session.created_at, session.changed_at))
+    parts.append(f"made {made} ago, changed {changed} ago")
+    shown = [" · ".join(parts)]
+    if session.title:
+        shown.append(line(session.title))
+    if session.pr:
+        shown.append(f"pull request {line(session.pr)}{', ' + session.pr_state if session.pr_state else ''}")
+    return shown
+
+
+def lines(exchange: Exchange, screen: Screen, *, full: bool) -> list[str]:
+    """One attempt, readable."""
+    shown = ["", _head(exchange, screen), screen.dim("told")]
+    shown += _told(exchange, screen, full)
+    shown.append(screen.dim("answered"))
+    for said in exchange["answered"]:
+        shown += _answer(said, screen)
+    if not exchange["answered"] and exchange["final_text"]:
+        shown += [f"{INDENT}{row}" for row in block(exchange["final_text"])]
+    elif not exchange["answered"]:
+        shown.append(f"{INDENT}nothing{'' if exchange['outcome'] else ' yet'}")
+    shown += [f"{INDENT}{screen.yellow(line(missing))}" for missing in exchange["missing"]]
+    if exchange["outcome"] is not None:
+        outcome = exchange["outcome"]
+        shown.append(f"{screen.state(outcome, outcome)}: {line(exchange['reason'] or '')} (event {exchange['event']})")
+    return shown
+
+
+def _head(exchange: Exchange, screen: Screen) -> str:
+    began, ended = exchange["claimed_at"], exchange["ended_at"]
+    span = times.duration(times.since(began, ended or screen.now))
+    when = f"{times.day(began)} {times.time_of_day(began)}"
+    return f"{screen.bold(exchange['attempt'])} · {when} · {span if ended else f'runs for {span}'}"
+
+
+def _told(exchange: Exchange, screen: Screen, full: bool) -> list[str]:
+    if full and exchange["prompt"] is not None:
+        return [f"{INDENT}{row}".rstrip() for row in block(exchange["prompt"])]
+    shown = [f"{INDENT}{row}".rstrip() for row in block(exchange["message"] or "(the message is not in the log)")]
+    if exchange["prompt_bytes"] is not None:
+        size = times.amount(exchange["prompt_bytes"])
+        shown.append(screen.dim(f"{INDENT}(with the standing workflow {size} bytes: --full shows all)"))
+    return shown
+
+
+def _answer(said: dict[str, Any] | Said, screen: Screen) -> list[str]:
+    if said["kind"] == "tool":
+        return [screen.dim(cut(f"{INDENT}▸ {line(said['text'])}", screen.width))]
+    rows = [f"{INDENT}{row}".rstrip() for row in block(said["text"].strip("\n"))]
+    return [screen.red(row) for row in rows] if said["kind"] == "error" else rows
