@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "destroy": ("sessions", "end a session; keeps what is dirty or unpushed"),
     "set-pr": ("sessions", "tie a pull request to an issue's session"),
     "context": ("context", "what a session was told, and what it answered"),
-    "prune": ("prune", "remove what nobody needs; keeps what is dirty or unpushed"),
+    "prune": ("prune", "remove what nobody needs; keeps all unsaved work"),
     "queue list": ("queue", "tasks that run, wait or failed"),
     "queue stats": ("queue", "tasks by state, and what they took"),
     "queue enqueue": ("queue", "queue a task for an issue"),

@@ -43,7 +43,7 @@ class Initialised(TypedDict):
 
 
 class RepositoryRegistered(TypedDict):
-    """Where worktrees of a repository are made from."""
+    """Where worktrees of a repository are made from; with neither, it is registered no more."""
 
     repository: str
     path: NotRequired[str]
@@ -113,10 +113,10 @@ class SessionDestroyed(TypedDict):
 
 
 class SessionPr(TypedDict):
-    """A pull request belongs to the session. ``source``: ``said`` with the request for work, ``set-pr``, or found by
-    the ``branch`` after a run; absent where nobody recorded it."""
+    """A pull request belongs to the session (none, when ``url`` is None). ``source``: ``said`` with the request for
+    work, ``set-pr``, found by the ``branch`` after a run, or ``undo``; absent where nobody recorded it."""
 
-    url: str
+    url: str | None
     source: NotRequired[str]
 
 
@@ -178,13 +178,15 @@ class TaskRetried(TypedDict):
 
 class TaskParked(TypedDict):
     """Waits and uses up no attempt. ``gate`` says for what: ``provider``, a usage ``limit`` until a time, or
-    ``progress``, runs that changed nothing: until someone lifts it (``until`` and ``limit`` are then None)."""
+    ``progress``, runs that changed nothing: until someone lifts it (``until`` and ``limit`` are then None).
+    ``again``: what let it go on was undone; it was counted when it was parked before."""
 
     until: str | None
     stated: bool
     limit: str | None
     reason: str
     gate: str
+    again: NotRequired[bool]
 
 
 class TaskResumed(TypedDict):
@@ -213,10 +215,20 @@ class TaskCancelled(TypedDict):
     reason: str
 
 
+class Kept(TypedDict):
+    """What a cancelled task had: attempts used, its place in the queue, the time that it waits for."""
+
+    used: int
+    order: int
+    not_before: str | None
+
+
 class TaskRequeued(TypedDict):
-    """A finished task is wanted again, with all its attempts."""
+    """A finished task is wanted again, with all its attempts; or, when its cancellation was undone, as it was: ``kept``
+    has the attempts used, its place in the queue, and the time that it waits for."""
 
     was: str
+    kept: NotRequired[Kept]
 
 
 class HoldLifted(TypedDict):
@@ -225,6 +237,17 @@ class HoldLifted(TypedDict):
 
     gate: str
     subject: str
+
+
+class HoldRestored(TypedDict):
+    """A lift was undone: the usage limit of ``subject`` holds again until a time, as ``task`` met it, or the issue
+    ``subject`` counts its ``fruitless`` runs again."""
+
+    gate: str
+    subject: str
+    until: str | None
+    task: str | None
+    fruitless: int
 
 
 class QueueCleared(TypedDict):
@@ -328,6 +351,12 @@ class NoticesRead(TypedDict):
     until: int
 
 
+class NoticesUnread(TypedDict):
+    """A reading was undone: the mark is back at the event ``until``."""
+
+    until: int
+
+
 class SinkEnabled(TypedDict):
     """A sink gets the notifications of events after ``upto``: what happened before is not sent."""
 
@@ -373,17 +402,9 @@ class NoticeFailed(TypedDict):
     reason: str
 
 
-class FilesPruning(TypedDict):
-    """Intent of `prune`: these are about to be removed. ``what`` is worktree (a folder that no session names),
-    registration (git's record of a worktree that is gone), run (an attempt's transcript) or lease."""
-
-    what: str
-    paths: list[str]
-    reason: str
-
-
 class FilesPruned(TypedDict):
-    """Outcome: these are gone."""
+    """Intent and outcome of `prune`. ``what``: worktree (no session names it), registration (git's record of a worktree
+    that is gone), run (an attempt's transcript) or lease."""
 
     what: str
     paths: list[str]
@@ -446,6 +467,7 @@ CATALOGUE: dict[str, Kind] = {
     "task.requeued": Kind(TaskRequeued),
     "queue.cleared": Kind(QueueCleared),
     "hold.lifted": Kind(HoldLifted),
+    "hold.restored": Kind(HoldRestored),
     "attempt.claimed": Kind(AttemptClaimed),
     "claim.lost": Kind(ClaimLost),
     "attempt.starting": Kind(AttemptStarting),
@@ -462,13 +484,14 @@ CATALOGUE: dict[str, Kind] = {
     "daemon.stopped": Kind(DaemonStopped),
     "daemon.lost": Kind(DaemonLost),
     "notices.read": Kind(NoticesRead),
+    "notices.unread": Kind(NoticesUnread),
     "sink.enabled": Kind(SinkEnabled),
     "sink.disabled": Kind(SinkDisabled),
     "notice.sending": Kind(NoticeSending),
     "notice.sent": Kind(NoticeSent),
     "notice.failed": Kind(NoticeFailed),
     "record.imported": Kind(RecordImported),
-    "files.pruning": Kind(FilesPruning),
+    "files.pruning": Kind(FilesPruned),
     "files.pruned": Kind(FilesPruned),
 }
 
