@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+from kugetsu.domain.decide import attempts, claims
+from kugetsu.domain.draft import Draft
 
 
 def test_the_state_at_an_event_is_what_it_was(kugetsu, parked, snapshot, fits):
@@ -61,3 +66,148 @@ def test_what_a_machine_refused_is_listed(kugetsu, story):
 def test_an_empty_log_is_before_the_first_event(kugetsu):
     shown = kugetsu("replay")
     assert shown.code == 0 and "before the first event" in shown.out
+
+
+SECOND = "github.com/a/b#2"
+
+# --- --verify -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lived(parked):
+    """The story of q1, whose time has come; and q2, which waits behind it."""
+    parked.by["kugetsu"] = "0.1.0"
+    parked.at("12:30:00", "kugetsu queue enqueue a/b#2 …").enqueue("later", issue=SECOND)
+    return parked
+
+
+def tampered(story: Any, change: Any) -> int:
+    """Append the claim of q1 that the daemon would make, but for what ``change`` does to it; its seq."""
+    story.at("12:30:01", "kugetsu queue-daemon")
+
+    def decide(state: Any) -> list[Draft]:
+        facts = story.facts()
+        plan = claims.plan(state, facts)
+        drafts = claims.dispatch(state, plan, claims.Offer("lease-x", {"boot": "b", "pid": 1, "start": 1}), facts)
+        change(drafts[-1])
+        return drafts
+
+    return story.do(decide)[-1]["seq"]
+
+
+def test_a_log_that_kugetsu_wrote_verifies(kugetsu, lived):
+    lived.run("q2")
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 0 and shown.err == ""
+    assert shown.out == "verified: 14 transactions decided again, 0 observations, up to event 18\n"
+    data = kugetsu("replay", "--verify", "--json").json
+    assert data["ok"] and data["redecided"] == 14 and data["differences"] == []
+
+
+def test_what_differs_is_told_with_both_sides_and_where_to_look(kugetsu, lived, snapshot, fits):
+    def change(claim: Draft) -> None:
+        claim.data["slot"] = 3
+
+    seq = tampered(lived, change)
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and fits(shown.out)
+    snapshot("replay-verify-different", shown.out)
+    for command in (f"why {seq}", "history q1", f"replay --until {seq - 2}"):
+        assert kugetsu(*command.split()).code == 0, f"the command that is named does not work: {command}"
+    [found] = kugetsu("replay", "--verify", "--json").json["differences"]
+    assert found["category"] == found["found"] == "different" and found["seq"] == seq
+    assert found["places"] == [{"path": "data.slot", "recorded": 3, "decided": 1}]
+    assert found["recorded"]["data"]["slot"] == 3 and found["decided"]["data"]["slot"] == 1
+    assert found["look"][0] == f"kugetsu why {seq}"
+
+
+def test_a_claim_beyond_the_cap_names_the_setting(kugetsu, lived, snapshot, fits):
+    lived.enqueue("third", issue="github.com/a/b#3")
+
+    def change(claim: Draft) -> None:
+        claim.facts["cap"] = 0
+
+    tampered(lived, change)
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and fits(shown.out)
+    snapshot("replay-verify-config", shown.out)
+    [found] = kugetsu("replay", "--verify", "--json").json["differences"]
+    assert found["category"] == "config"
+    assert found["setting"] == {"key": "MAX_CONCURRENT_AGENTS", "fact": "cap", "recorded": "0", "would": "1"}
+
+
+def test_what_is_refused_now_says_why(kugetsu, lived, snapshot, fits):
+    lived.at("12:31:00", "vi 00000000000000000001.jsonl")
+    for _ in range(2):
+        lived.do(lambda _: [Draft("task.cancelled", {"reason": "cancel"}, task="q2", cause=12, issue=SECOND)])
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and fits(shown.out)
+    snapshot("replay-verify-unexpected", shown.out)
+
+
+def test_what_is_missing_is_told(kugetsu, lived, snapshot, fits):
+    attempt = lived.run("q2")
+    ending = attempts.Ending("fail", "retry", "exit 1")
+    facts = {"now": lived.time, "max_attempts": 3, "backoff_seconds": 10.0, "pause_seconds": 60.0, "agent": "x"}
+    lived.do(lambda state: attempts.finish(state, attempt, ending, facts)[:1])
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and fits(shown.out)
+    snapshot("replay-verify-missing", shown.out)
+
+
+def test_another_version_is_the_reason_that_is_named(kugetsu, lived, snapshot, fits):
+    lived.by["kugetsu"] = "0.0.9"
+    tampered(lived, lambda claim: claim.data.update(live=["q9.1"]))
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and fits(shown.out)
+    snapshot("replay-verify-version", shown.out)
+    [found] = kugetsu("replay", "--verify", "--json").json["differences"]
+    assert (found["category"], found["written_by"]) == ("code version", "0.0.9")
+
+
+def test_all_lists_every_difference_and_else_says_how_many_there_are(kugetsu, lived):
+    lived.at("12:31:00", "somebody")
+    for task in ("q5", "q6"):
+        lived.do(lambda _, task=task: [Draft("task.cancelled", {"reason": "?"}, task=task)])
+    one = kugetsu("replay", "--verify")
+    assert one.out.count("why not") == 1 and "2 differ" in one.out
+    assert "kugetsu replay --verify --all" in one.out
+    every = kugetsu("replay", "--verify", "--all")
+    assert every.code == 6 and every.out.count("why not") == 2 and "--all" not in every.out
+    assert len(kugetsu("replay", "--verify", "--all", "--json").json["differences"]) == 2
+
+
+def test_until_looks_no_further(kugetsu, lived):
+    lived.at("12:31:00").do(lambda _: [Draft("task.cancelled", {"reason": "?"}, task="q5")])
+    assert kugetsu("replay", "--verify").code == 6
+    assert kugetsu("replay", "--verify", "--until", "@-1").code == 0
+    assert kugetsu("replay", "--verify", "--until", "2026-11-23T12:30:30Z").code == 0
+    cut = kugetsu("replay", "--verify", "--until", "10")
+    assert cut.code == 0 and "not looked at: 1 event of a transaction" in cut.out
+    assert kugetsu("replay", "--verify", "--until", "99").code == 4
+
+
+def test_all_without_verify_is_bad_usage(kugetsu, lived):
+    shown = kugetsu("replay", "--all")
+    assert shown.code == 3 and "hint: kugetsu replay --verify --all" in shown.err
+
+
+def test_an_empty_log_verifies(kugetsu):
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 0 and "verified: 0 transactions" in shown.out
+
+
+def test_a_damaged_log_is_told_as_one(kugetsu, lived):
+    path = next((kugetsu.root / "log").glob("*.jsonl"))
+    path.write_bytes(path.read_bytes().replace(b'"q1"', b'"q7"', 1))
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and "damaged" in shown.err
+
+
+def test_the_json_of_verify_has_the_documented_keys(kugetsu, lived):
+    from cli.test_json_shapes import compare, tree
+    from kugetsu.cli import main
+
+    tampered(lived, lambda claim: claim.facts.update(cap=0))
+    shape = tree(main.entry("replay").json.split("With --verify:")[1])
+    compare(kugetsu("replay", "--verify", "--json").json, shape)

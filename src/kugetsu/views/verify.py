@@ -154,7 +154,7 @@ def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
     for one in data["differences"]:
         shown += [*_told(one, screen), ""]
     seen, listed = data["differences_seen"], len(data["differences"])
-    differ = "1 of them differs" if seen == 1 else f"{seen} of them differ"
+    differ = "1 differs" if seen == 1 else f"{seen} differ"
     shown.append(f"{counts}: {differ}")
     if seen > listed and not everything:
         shown.append("all of them: kugetsu replay --verify --all")
@@ -175,7 +175,7 @@ def _told(one: DifferenceData, screen: Screen) -> list[str]:
         shown += _filled("why not", line(one["refusal"]), width)
     shown += _filled("written", _writer(one), width)
     shown += _wrapped(f"{_MATTERS[one['category']]} {_GOES_ON}", width, "  ")
-    about = ("what it was decided from, and what came of it", "the whole story", "the state that it was decided in")
+    about = ("its inputs, and what came of it", "the whole story", "the state it was decided in")
     look = one["look"] if len(one["look"]) == 3 else [one["look"][0], "", one["look"][-1]]
     wide = max(map(columns, look))
     for command, what in zip(look, about, strict=True):
