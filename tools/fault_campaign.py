@@ -5,8 +5,8 @@
 
 Works in a directory of its own (``--keep`` leaves it for a look), with scripted agents in real processes. Whatever was
 killed, at the end every task is finished, every attempt has exactly one outcome, no claim ever exceeded the cap, the
-log verifies, no process of an ended attempt is left, and no stranger was touched. Prints a summary; exit status 1 when
-something of that does not hold.
+log and every decision in it verify, no process of an ended attempt is left, and no stranger was touched. Prints a
+summary; exit status 1 when something of that does not hold.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from kugetsu import __version__
 from kugetsu.domain import invariants, snapshot
 from kugetsu.domain.fold import fold
+from kugetsu.domain.redecide.verifier import Verifier
 from kugetsu.domain.state import empty
 from kugetsu.errors import KugetsuError
 from kugetsu.refs import IssueRef, parse_ref
@@ -219,11 +221,15 @@ class Campaign:
     def check(self) -> list[str]:
         """Everything that must hold; the sentences that do not."""
         broken = [f"the log: {problem}" for problem in self.ws.log.verify().problems]
+        verifier = Verifier(lambda seq: self.ws.log.state_at(seq=seq), __version__)
         state = empty()
         claims: dict[str, str] = {}
         outcomes: Counter[str] = Counter()
         for event in self.ws.log.read():
             broken += self._check_event(event, claims, outcomes)
+            differs = verifier.add(event)
+            if differs is not None:
+                broken.append(f"event {differs.seq} is not decided so again: kugetsu replay --verify")
             fold(state, event)
             if not event.get("more"):
                 broken += [f"after event {event['seq']}: {text}" for text in invariants.broken(state)]

@@ -102,7 +102,8 @@ class House:
 def house(
     tmp_path_factory: pytest.TempPathFactory, opencode_home: dict[str, str], opencode_program_path: str
 ) -> Iterator[House]:
-    """kugetsu set up and its daemon running; at the end everything of it is ended, and the log verifies."""
+    """kugetsu set up and its daemon running; at the end everything of it is ended, and the log and every decision in it
+    verify."""
     made = House(tmp_path_factory.mktemp("house"), opencode_home, opencode_program_path)
     made.ok("init", "--repo", str(made.main))
     made.ok("queue-daemon", "start")
@@ -112,6 +113,7 @@ def house(
         made.run("queue", "cancel", task)
     made.ok("queue-daemon", "stop", "--drain")
     made.ok("log", "verify")
+    made.ok("replay", "--verify", "--all")
     for issue in {int(event["issue"].rsplit("#")[-1]) for event in made.events("attempt.claimed") if "issue" in event}:
         made.nothing_left_of(issue)
 

@@ -207,7 +207,8 @@ class Demonstration:
         screen.output(self._kugetsu("history", self._ref(1)))
 
     def _verify(self) -> bool:
-        """Whether each task is completed, and its branch, with commits of its own, is in the remote."""
+        """Whether each task is completed, and its branch, with commits of its own, is in the remote. Raises Failed when
+        a decision in the log is not what kugetsu decides again."""
         screen = self.screen
         screen.title("The branches that came out, in the remote")
         git = ["git", "--git-dir", str(self.remote)]
@@ -227,6 +228,7 @@ class Demonstration:
                 f"{mark} {branch}  {subject or 'nothing was pushed'} {changed}  {'' if fine else state}".rstrip()
             )
         screen.note(f"{good} of {len(sample.ISSUES)} tasks are completed, committed and pushed")
+        screen.note(f"every decision in the log: {self._kugetsu('replay', '--verify', show=False).strip()}")
         return good == len(sample.ISSUES)
 
     # -- after ---------------------------------------------------------------------------------------------------
