@@ -85,8 +85,8 @@ def _redacted(text: str, forms: tuple[str, ...], limit: int | None) -> str:
 
 def _remember(text: str, forms: tuple[str, ...]) -> None:
     """What was redacted comes again: the log's guard sees it under the lock, where nobody should wait for patterns."""
-    while len(_done) >= _REMEMBERED:
-        del _done[next(iter(_done))]
+    if len(_done) >= _REMEMBERED:
+        _done.clear()  # at once: other threads redact too
     _done[text] = forms
 
 
@@ -118,6 +118,20 @@ class Lines:
 
     def __init__(self) -> None:
         self._in_key = False
+
+    def redact_all(self, raw: Iterable[bytes]) -> list[bytes]:
+        """The next lines of an agent's file; of those that come together also what was wrapped over several."""
+        shown: list[bytes] = []
+        plain: list[str] = []
+        for one in (*raw, b"{"):
+            if one.startswith(b"{"):
+                together = redact("\n".join(plain)).split("\n") if plain else []
+                shown += [line.encode("utf-8", "surrogateescape") for line in together]
+                plain.clear()
+                shown.append(self.redact_bytes(one))
+            else:
+                plain.append(self.redact(one.decode("utf-8", "surrogateescape")))
+        return shown[:-1]
 
     def redact_bytes(self, raw: bytes) -> bytes:
         """The next line of a file of an agent's, which may be a JSON object and then stays one."""

@@ -24,19 +24,26 @@ _ORDINARY = frozenset(
 _TELLING = ("_URL", "_MODEL", "_OPTIONS", "_OPTS", "_VERSION", "_HOST", "_NAME", "_EMAIL", "_USER")
 _SAFE_IN_URLS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
-_ask: Callable[[], Iterable[str]] | None = None
+_ask: Callable[[bool], Iterable[str]] | None = None
 _written: dict[str, tuple[str, ...]] = {}
-_known: tuple[str, ...] = ()
-_known_forms: tuple[str, ...] = ()
+_known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+"""The values that were known last, and their forms; one object, because other threads read it too."""
 
 
-def know(ask: Callable[[], Iterable[str]] | None) -> None:
+def know(ask: Callable[[bool], Iterable[str]] | None) -> None:
     """Let the funnel ask for the values that are known to be secret, at each use: they may change. None: it knows none.
 
+    ``ask`` is told whether it must look now (`refresh`), or may answer with what it knew a moment ago.
     One process works in one KUGETSU_DIR: the latest caller is the one that is asked.
     """
     global _ask
     _ask = ask
+
+
+def refresh() -> None:
+    """Let what is redacted next be redacted by what is known now: before something is kept for ever."""
+    if _ask is not None:
+        _ask(True)
 
 
 # --- which values are secret ----------------------------------------------------------------------------------------
@@ -95,12 +102,13 @@ def _looks_made_up(value: str) -> bool:
 
 def forms(secrets: Iterable[str]) -> tuple[str, ...]:
     """Every form of the values that are known (`know`) and of ``secrets``, the longest first."""
-    global _known, _known_forms
-    known = tuple(_ask()) if _ask is not None else ()
-    if known != _known:
-        _known, _known_forms = known, _forms_of(known)
-    more = [secret for secret in secrets if secret not in known]
-    return _forms_of([*known, *more]) if more else _known_forms
+    global _known
+    values = tuple(_ask(False)) if _ask is not None else ()
+    known = _known
+    if values != known[0]:
+        known = _known = (values, _forms_of(values))
+    more = [secret for secret in secrets if secret not in values]
+    return _forms_of([*values, *more]) if more else known[1]
 
 
 def _forms_of(values: Iterable[str]) -> tuple[str, ...]:

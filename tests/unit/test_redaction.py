@@ -165,7 +165,7 @@ def test_a_known_value_is_found_however_it_is_written(said: str) -> None:
 
 def test_what_is_known_is_asked_for_at_each_use() -> None:
     values: list[str] = []
-    redaction.know(lambda: values)
+    redaction.know(lambda _: values)
     assert redact(f"it is {TOKEN}") == f"it is {TOKEN}" and not suspicious(TOKEN)
     values.append(TOKEN)
     assert redact(f"it is {TOKEN}") == f"it is {MARK}" and suspicious(TOKEN)

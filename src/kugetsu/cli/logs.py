@@ -193,7 +193,7 @@ def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
 
     from kugetsu.cli import tailing
 
-    lines = [reader.secrets.redact_bytes(raw) for raw in lines]
+    lines = reader.secrets.redact_all(lines)
     if call.args.raw and not sys.stdout.isatty():
         sys.stdout.flush()
         for raw in lines:
@@ -229,9 +229,7 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     from kugetsu.cli import tailing
     from kugetsu.views import agentlog
 
-    secrets = Lines()
-    last_lines = tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
-    errors = [secrets.redact_bytes(raw) for raw in last_lines]
+    errors = Lines().redact_all(tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or [])
     live = attempt in call.state().attempts
     last = None
     for event in call.workspace.log.read_key(attempt.partition(".")[0]):

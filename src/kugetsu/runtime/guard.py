@@ -9,6 +9,7 @@ outcome's are), then looking again costs microseconds.
 from __future__ import annotations
 
 from kugetsu.redaction import clean, redact
+from kugetsu.secret_values import refresh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.draft import Draft
 
-_SESSION = ("agent", "agent_session", "repository", "source", "worktree", "branch", "base_branch", "base_commit")
+_INTENT = ("agent", "repository", "source", "branch")
+_OUTCOME = ("agent", "agent_session", "worktree", "source", "branch", "base_branch", "base_commit", "base_session")
 _ENDED = ("rescue", "exit", "signal", "tokens", "cost")
 
 WHOLE: dict[str, tuple[str, ...]] = {
     "repository.registered": ("repository", "path", "url"),  # a URL with a password was refused when it was given
     "session.requested": ("kind", "repository", "carried"),
-    "session.preparing": _SESSION,
-    "session.prepared": (*_SESSION, "base_session"),
+    "session.preparing": _INTENT,
+    "session.prepared": _OUTCOME,
     "session.destroyed": ("worktree", "branch", "rescue"),
     "task.held": ("gate",),
     "task.parked": ("gate", "limit"),
     "hold.lifted": ("gate", "subject"),
+    "hold.restored": ("gate", "subject"),
     "attempt.succeeded": _ENDED,
     "attempt.failed": _ENDED,
     "attempt.timed_out": _ENDED,
@@ -55,6 +58,7 @@ UNTOUCHED = frozenset(
         "sink.enabled",
         "sink.disabled",
         "notices.read",
+        "notices.unread",
         "task.moved",
         "queue.cleared",
     )
@@ -69,6 +73,7 @@ def guard(drafts: Sequence[Draft], by: dict[str, Any]) -> Sequence[Draft]:
     """
     if all(draft.type in UNTOUCHED for draft in drafts):
         return drafts
+    refresh()
     by["cmd"] = redact(by.get("cmd", ""))
     return [_guarded(draft) for draft in drafts]
 

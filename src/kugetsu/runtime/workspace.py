@@ -90,14 +90,14 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
 
 def learn_secrets(paths: Paths, environment: Mapping[str, str]) -> None:
     """Let the redaction funnel know the secrets of this directory and of the environment; read when first needed."""
-    known: list[Callable[[], Iterable[str]]] = []
+    known: list[Callable[[bool], Iterable[str]]] = []
 
-    def ask() -> Iterable[str]:
+    def ask(fresh: bool) -> Iterable[str]:
         if not known:
             from kugetsu.runtime.environments import Known
 
             known.append(Known(paths, environment))
-        return known[0]()
+        return known[0](fresh)
 
     redaction.know(ask)
 
