@@ -89,3 +89,29 @@ def test_a_file_that_breaks_while_an_agent_works_does_not_keep_it_from_being_con
     write(stage, "default.env", "nonsense\n")
     stage.go()
     assert stage.finished("q1") == "completed"
+
+
+def test_kugetsus_own_requests_have_files_of_their_own(stage: Stage) -> None:
+    paths = stage.ws.paths
+    write(stage, "default.env", "A=default\n")
+    assert environments.values(paths, "notify") == environments.values(paths, "forge") == {"A": "default"}
+    write(stage, "dev.env", "A=dev\n")
+    assert environments.values(paths, "forge") == {"A": "dev"}
+    assert environments.values(paths, "notify") == {"A": "default"}
+    write(stage, "forge.env", "A=forge\n")
+    write(stage, "notify.env", "A=notify\n")
+    assert environments.values(paths, "forge") == {"A": "forge"}
+    assert environments.values(paths, "notify") == {"A": "notify"}
+
+
+def test_every_file_that_is_looked_into_is_known_to_the_redaction(stage: Stage) -> None:
+    for number, name in enumerate(environments.FILES):
+        write(stage, name, f"SOME_TOKEN={SECRET}-{number}\n")
+    known = environments.Known(stage.ws.paths, {"MY_PASSWORD": "from-outside", "HOME": "/home/me"})
+    assert set(known()) == {"from-outside", *(f"{SECRET}-{number}" for number in range(len(environments.FILES)))}
+
+
+def test_a_file_that_cannot_be_read_hides_no_secret_of_the_others(stage: Stage) -> None:
+    write(stage, "default.env", f"nonsense here\nSOME_TOKEN={SECRET}\n")
+    (stage.directory / "env" / "dev.env").write_bytes(b"\xff")
+    assert set(environments.Known(stage.ws.paths, {})()) == {SECRET}
