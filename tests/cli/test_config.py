@@ -64,3 +64,13 @@ def test_a_nonsense_line_is_named_and_can_be_mended_around(kugetsu, story):
 def test_before_init_nothing_can_be_set(kugetsu):
     shown = kugetsu("config", "set", "MAX_ATTEMPTS", "5")
     assert shown.code == 1 and "kugetsu init" in shown.err
+
+
+def test_a_setting_that_is_taken_out_has_its_default_again(kugetsu, story):
+    kugetsu("config", "set", "MAX_ATTEMPTS", "5")
+    shown = kugetsu("config", "unset", "MAX_ATTEMPTS")
+    assert (shown.code, shown.out) == (0, "MAX_ATTEMPTS is 3, its default\n")
+    assert kugetsu("config", "get", "MAX_ATTEMPTS", "--json").json["source"] == "default"
+    assert [e["data"]["new"] for e in story.log.read() if e["type"] == "setting.changed"] == ["5", "3"]
+    assert kugetsu("config", "unset", "MAX_ATTEMPTS", "--json").json["seq"] is None
+    assert kugetsu("config", "unset", "MAX_ATEMPTS").code == 3

@@ -45,6 +45,7 @@ CALLS = {
     "config list": ["config", "list"],
     "config get": ["config", "get", "MAX_ATTEMPTS"],
     "config set": ["config", "set", "MAX_ATTEMPTS", "2"],
+    "config unset": ["config", "unset", "MAX_ATTEMPTS"],
 }
 #: Those with a test of their own here, and those that need more than a story; each says where its JSON is tested.
 ELSEWHERE = {

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config list": ("settings", "every setting, and where its value comes from"),
     "config get": ("settings", "the value of a setting"),
     "config set": ("settings", "write a setting into the file `config`"),
+    "config unset": ("settings", "take a setting out of the file: its default again"),
     "env list": ("env", "the variables for agents: names, never values"),
     "env get": ("env", "one variable: where it is set; --show prints its value"),
     "env set": ("env", "set a variable, read without echo or from standard input"),

@@ -70,15 +70,33 @@ def _set(call: Call) -> int:
     return 0
 
 
-def write(call: Call, key: str, value: str) -> tuple[str | None, str | None, int | None]:
-    """Write a setting into the file and record who did it: the value before, the value now, and the event's seq (None
-    when nothing changed). Raises BadInput for a value that it cannot have."""
-    from kugetsu.config_file import set_value
+def _unset_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
+
+
+def _unset(call: Call) -> int:
+    from kugetsu.settings import known
+
+    key = known(call.args.key).key
+    old, new, seq = write(call, key, None)
+    call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key} is {new or 'empty'}, its default"])
+    warn_of_environment(call, key)
+    return 0
+
+
+def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | None, int | None]:
+    """Write a setting into the file (None: take it out) and record who did it: the value before, the value now, and the
+    event's seq (None when nothing changed). Raises BadInput for a value that it cannot have."""
+    from kugetsu.config_file import set_value, unset_value
     from kugetsu.errors import BadInput
 
     path = file_of(call)
     old = _written(path, key)
-    set_value(path, key, value)
+    if value is None:
+        unset_value(path, key)
+    else:
+        set_value(path, key, value)
     new = _written(path, key)
     seq = None
     try:
@@ -161,5 +179,14 @@ file               the file `config`""",
         json="key  its name\nold  the value before, or null\nnew  the value now, or null\n"
         "seq  the event that says so, or null when nothing changed",
         examples="kugetsu config set MAX_CONCURRENT_AGENTS 2",
+    ),
+    "config unset": Command(
+        "KEY [--json]",
+        "The setting has its default again.",
+        _unset_arguments,
+        _unset,
+        json="key  its name\nold  the value before, or null\nnew  its default\n"
+        "seq  the event that says so, or null when nothing changed",
+        examples="kugetsu config unset MAX_CONCURRENT_AGENTS",
     ),
 }
