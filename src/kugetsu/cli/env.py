@@ -329,7 +329,7 @@ COMMANDS = {
         _arguments,
         _path,
         json="path    the folder, or with --agent the file\nexists  whether it is there",
-        examples='$EDITOR "$(kugetsu env path --agent dev)"  # edit it',
+        examples="kugetsu env path --agent dev  # for an editor",
     ),
     "env check": Command(
         "[--agent AGENT] [--json]",
