@@ -51,7 +51,7 @@ def _prune(call: Call) -> int:
 
 def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[Kept], *, done: bool) -> None:
     data = {
-        "dry_run": not done,
+        "dry_run": call.args.dry_run,
         "removed": [{**item.as_data(), "seq": seq} for item, seq in items],
         "kept": [one.as_data() for one in kept],
     }
@@ -93,7 +93,7 @@ COMMANDS = {
         _arguments,
         _prune,
         json="""\
-dry_run            whether nothing was done
+dry_run            whether nothing was to be done
 removed[].kind     session, worktree (that no session names), registration, lease or run
 removed[].subject  the session's key or the path
 removed[].paths    what was removed from the disk

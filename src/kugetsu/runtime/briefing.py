@@ -81,9 +81,10 @@ def _fill(found: Briefing, ws: Workspace, forge: Forge, ref: IssueRef, session: 
     number = pulls.number_of(ws, session, ref)
     if number is None and found.issue.is_pull:
         number = (ref.owner, ref.repo, ref.number)
-    if number is None:
-        return
     try:
+        number = number or pulls.from_branch(ws, forge, ref, session)
+        if number is None:
+            return
         found.pull = forge.pull(*number)
         if number != (ref.owner, ref.repo, ref.number):
             found.conversation = pulls.foreign(forge.issue(*number).comments)

@@ -57,12 +57,12 @@ def _ask(ws: Workspace, session: Session) -> Seen | None:
 
 
 def _require_not_open(key: str, seen: Seen) -> None:
-    over = f"or end the session all the same: kugetsu destroy --force {key}"
+    over = f"kugetsu destroy --force {key}"
     if seen.state == "open":
-        raise Conflict(f"the pull request of {key} is open: {seen.url}", hint=f"merge or close it, {over}")
+        raise Conflict(f"the pull request of {key} is open: {seen.url}", hint=f"merge or close it, or: {over}")
     if seen.may_be_open:
         what = f"has a pull request, {seen.url}, which may be open" if seen.url else "may have an open pull request"
-        raise Conflict(f"{key} {what}: {seen.why}", hint=f"{seen.hint + '; ' if seen.hint else ''}{over}")
+        raise Conflict(f"{key} {what}: {seen.why}", hint=f"{seen.hint} (or: {over})" if seen.hint else over)
 
 
 def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, seen: Seen | None) -> dict[str, Any]:

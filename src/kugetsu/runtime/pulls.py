@@ -103,6 +103,14 @@ def of_branch(ws: Workspace, forges: Forges, repository: str, branch: str, sourc
     return forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, source))
 
 
+def from_branch(ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> tuple[str, str, int] | None:
+    """Owner, repository and number of the open pull request of a session's pushed branch. Raises ForgeFailure."""
+    if session.attempts < 2 or not is_pushed(session):
+        return None  # nothing of it can be on the forge before the first run
+    pull = _of_branch(ws, forge, ref, session.branch or "", session.source)
+    return (ref.owner, ref.repo, pull.number) if pull is not None and pull.state == "open" else None
+
+
 def _of_branch(ws: Workspace, forge: Forge, ref: IssueRef, branch: str, source: str | None) -> PullRequest | None:
     found = list(forge.pulls_of_branch(ref.owner, ref.repo, branch))
     if not found:
@@ -133,7 +141,10 @@ def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str,
     (``force`` takes that too), ForgeNotFound when the forge says that there is none.
     """
     session = decide.find_session(ws.state(), key)
-    host, owner, repo, number = parse_pull_url(url, ws.config.servers())
+    try:
+        host, owner, repo, number = parse_pull_url(url, ws.config.servers())
+    except BadInput as problem:
+        raise BadInput(f"not a pull request's URL: {url[:80]!r}", "write https://host/owner/repo/pulls/15") from problem
     repository, own = f"{host}/{owner}/{repo}", parse_ref(key).repository
     if repository != own and not force:
         raise Conflict(
