@@ -46,13 +46,15 @@ class Torn:
 
 @dataclass(slots=True)
 class Verification:
-    """What a check of the whole log found. ``count`` events verify; ``head`` is the last of them."""
+    """What a check of the whole log found. ``count`` events verify; ``head`` is the last of them. ``note`` says why
+    the chain cannot be checked at all: in a file of another place that was redacted."""
 
     count: int = 0
     segments: int = 0
     head: Head = field(default_factory=lambda: Head(0, GENESIS.decode()))
     problems: list[Problem] = field(default_factory=list)
     torn: Torn | None = None
+    note: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -1,0 +1,167 @@
+"""The events of a file of another place, checked, in order, in an unnamed temporary file: read at any place again."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from typing import IO
+
+from kugetsu import clock, jsontext
+from kugetsu.errors import BadInput, KugetsuError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from kugetsu.log.codec import Event
+
+_IN_MEMORY = 8 << 20
+"""Bytes that are held in memory; more go to the disk (TMPDIR)."""
+_STRIDE = 256
+"""Events between two whose place is known."""
+_READ = 256 * 1024
+_LARGEST_SEQ = 1 << 53
+_SORTED_MOST = 2_000_000
+"""Events that are sorted at most: 100 MB of memory."""
+
+
+def event_in(line: bytes) -> Event | None:
+    """The event that a line holds; None when it is no event of kugetsu.
+
+    Only the envelope is looked at: what an event says is judged by the fold, which survives everything.
+    """
+    try:
+        event = jsontext.loads(line)
+    except jsontext.JSONError:
+        return None
+    return event if isinstance(event, dict) and _is_event(event) else None
+
+
+def _is_event(event: dict[str, Any]) -> bool:
+    seq, at = event.get("seq"), event.get("at")
+    if type(seq) is not int or not 0 < seq < _LARGEST_SEQ or type(event.get("v")) is not int:
+        return False
+    if not isinstance(event.get("type"), str) or not isinstance(event.get("data"), dict) or not _is_time(at):
+        return False
+    for key in ("issue", "task", "attempt", "session", "sha"):
+        if not isinstance(event.get(key, ""), str):
+            return False
+    for key in ("by", "facts"):
+        if not isinstance(event.get(key, {}), dict):
+            return False
+    return type(event.get("cause", 0)) is int and type(event.get("more", 0)) is int
+
+
+def _is_time(at: Any) -> bool:
+    if not isinstance(at, str) or len(at) != clock.WIDTH or not at.isascii():
+        return False
+    if at[10] != "T" or at[13] != ":" or at[16] != ":" or at[19] != "." or at[26] != "Z" or not _is_day(at[:10]):
+        return False
+    hour, minute, second = at[11:13], at[14:16], at[17:19]
+    return (hour + minute + second + at[20:26]).isdigit() and hour < "24" and minute < "60" and second < "60"
+
+
+@lru_cache(maxsize=16)
+def _is_day(text: str) -> bool:
+    try:
+        clock.parse(f"{text}T00:00:00Z")
+    except BadInput:
+        return False
+    return True
+
+
+class Spool:
+    """Lines of events in ascending order of their seqs; each seq once."""
+
+    def __init__(self) -> None:
+        from tempfile import SpooledTemporaryFile
+
+        self._file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by close()
+        self._size = 0
+        self._seqs: list[int] = []
+        self._offsets: list[int] = []
+        self.count = 0
+        self.first = 0
+        self.last = 0
+
+    def add(self, seq: int, line: bytes) -> None:
+        """Append the line of an event that comes after all the others. Raises KugetsuError when the disk is full."""
+        if self.count % _STRIDE == 0:
+            self._seqs.append(seq)
+            self._offsets.append(self._size)
+        try:
+            self._file.write(line + b"\n")
+        except OSError as problem:
+            said = (problem.strerror or str(problem)).lower()
+            hint = "set TMPDIR to a folder on a disk with more room"
+            raise KugetsuError(f"the temporary file cannot be written: {said}", hint) from problem
+        self._size += len(line) + 1
+        self.count += 1
+        self.first = self.first or seq
+        self.last = seq
+
+    def lines(self, after: int = 0) -> Iterator[bytes]:
+        """The lines from shortly before the event that follows ``after``, to the end. Several may read at a time."""
+        place = bisect_right(self._seqs, after + 1) - 1 if after else 0
+        offset = self._offsets[max(place, 0)] if self._offsets else 0
+        rest = b""
+        while True:
+            self._file.seek(offset)
+            piece = self._file.read(_READ)
+            if not piece:
+                return
+            offset += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+
+    def events(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
+        """The events with ``after`` < seq <= ``until``."""
+        if self.count == 0 or (until is not None and until <= after):
+            return
+        for line in self.lines(after):
+            event: Event = jsontext.loads(line)
+            seq = event["seq"]
+            if seq <= after:
+                continue
+            if until is not None and seq > until:
+                return
+            event.setdefault("by", {})
+            yield event
+
+    def at(self, offset: int, size: int) -> bytes:
+        """The line that stands at a place."""
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """Give the temporary file back; it is gone then."""
+        self._file.close()
+
+
+def in_order(spool: Spool) -> tuple[Spool, int]:
+    """Another spool with what is in this one, sorted by seq; and how many lines of a seq that is there were left out.
+
+    Raises BadInput for more events than are sorted in memory.
+    """
+    from array import array
+
+    if spool.count > _SORTED_MOST:
+        raise BadInput(
+            f"its {spool.count} events are not in their order", "export the log anew: it is written in order"
+        )
+    seqs, offsets, sizes = array("Q"), array("Q"), array("L")
+    offset = 0
+    for line in spool.lines():
+        seqs.append(jsontext.loads(line)["seq"])
+        offsets.append(offset)
+        sizes.append(len(line))
+        offset += len(line) + 1
+    made = Spool()
+    left_out = 0
+    for place in sorted(range(len(seqs)), key=seqs.__getitem__):
+        if seqs[place] == made.last:
+            left_out += 1
+            continue
+        made.add(seqs[place], spool.at(offsets[place], sizes[place]))
+    return made, left_out
