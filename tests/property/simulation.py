@@ -15,7 +15,8 @@ import orjson
 import pytest
 
 from kugetsu import clock
-from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
+from kugetsu.domain import snapshot
+from kugetsu.domain.decide import attempts, claims, daemon, notices, queue, sessions, undo
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, Identity
 from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
@@ -102,6 +103,7 @@ class World:
         self.claims = 0
         self.planned: tuple[claims.Plan, ClaimFacts] | None = None
         self.looked: tuple[int, int, ClaimFacts] | None = None
+        self.marks: list[tuple[int, Any]] = []
         self.do(lambda state: sessions.initialise(state, "log-1", "0", "opencode"))
 
     @property
@@ -247,6 +249,40 @@ class World:
             return made + self.do(lambda state: sessions.broken(state, key, "the worktree would not go"))
         outcome: dict[str, Any] = {"worktree": "/w", "branch": "fix/issue-1", "rescue": None, "kept": []}
         return made + self.do(lambda state: sessions.destroyed(state, key, outcome))
+
+    def read_notices(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: notices.mark_read(state, state.seq - a % 10))
+
+    def register(self, a: int, b: int) -> list[Event]:
+        source = {"path": f"/clones/{b % 3}"} if b % 2 else {"url": f"https://example.org/{b % 3}"}
+        return self.do(lambda state: sessions.register(state, f"example.org/o/{'ab'[a % 2]}", source))
+
+    def tie(self, a: int, b: int) -> list[Event]:
+        url = f"https://example.org/o/a/pulls/{b % 7}"
+        return self.do(lambda state: sessions.set_pr(state, self._session(a), url, "set-pr"))
+
+    def undo(self, a: int, b: int) -> list[Event]:
+        """Undo one of the latest events: mostly of a kind that can be undone, and often of one that seldom happens."""
+        latest = self.memory.events[-150:]
+        seldom = {"hold.lifted", "hold.restored", "task.resumed", "notices.unread"}
+        kinds = seldom if b % 2 else undo.KINDS - {"task.queued"}
+        likely = [event for event in latest if event["type"] in kinds or b % 6 == 0]
+        if not likely:
+            return []
+        event = likely[-1 - a % len(likely[-8:])]
+        undone = undo.described(event, self.state_after(event["seq"] - 1), self.now)
+        return self.do(lambda state: undo.compensate(state, undone))
+
+    def state_after(self, seq: int) -> State:
+        """The state after an event of the past, a state of its own."""
+        known = next(((at, kept) for at, kept in reversed(self.marks) if at <= seq), (0, None))
+        state = empty() if known[1] is None else snapshot.load(orjson.loads(known[1]))
+        for event in self.memory.events[known[0] : seq]:
+            fold(state, event)
+        if seq - known[0] > 200:
+            self.marks.append((seq, orjson.dumps(snapshot.dump(state))))
+            self.marks.sort(key=lambda mark: mark[0])
+        return state
 
     # --- the daemon ---
 
@@ -408,6 +444,10 @@ COMMANDS = (
     "break_session",
     "change_machine",
     "change_limits",
+    *("undo",) * 3,
+    "read_notices",
+    "register",
+    "tie",
 )
 
 

@@ -83,12 +83,11 @@ def test_no_long_history_breaks_an_invariant(seed: int) -> None:
 
 def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
     seen = {event["type"] for seed in SEEDS for event in played(random_commands(seed, 1000)).memory.events}
-    told = {"issue.read", *(kind for kind in CATALOGUE if kind.startswith(("notice", "sink")))}
+    told = {"issue.read", *(kind for kind in CATALOGUE if kind.startswith(("notice.", "sink.")))}
     elsewhere = told | {
         "log.repaired",
         "setting.changed",
         "orphans.ended",
-        "repository.registered",
         "record.imported",
         "files.pruning",
         "files.pruned",
@@ -116,7 +115,7 @@ def test_no_claim_goes_beyond_the_cap_that_it_recorded(seed: int) -> None:
         fold(state, event)
         if event["type"] == "attempt.claimed" and event["data"]["kind"] == "dev":
             assert len(state.live("dev")) <= event["facts"]["cap"]
-    assert claims > 10
+    assert claims > 5
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -142,8 +141,8 @@ def test_used_counts_the_claims_since_the_last_requeue_less_the_parks(seed: int)
                 used[task] += 1
                 made[task] += 1
             case "task.parked":
-                used[task] -= event["data"]["gate"] == "provider"
-            case "task.requeued":
+                used[task] -= event["data"]["gate"] == "provider" and "again" not in event["data"]
+            case "task.requeued" if "kept" not in event["data"]:
                 used[task] = 0
             case "task.retried":
                 assert event["data"]["used"] == used[task] < 3

@@ -637,7 +637,7 @@ def dispatched(world: World) -> list[Event]:
 def test_no_gate_changes_anything_and_every_closed_one_explains_itself() -> None:
     world = World()
     closed: set[str] = set()
-    for _ in world.play(random_commands(2, 1200)):
+    for _ in world.play(random_commands(1, 1200)):
         for dispatcher in ("daemon", "self", "none"):
             facts = world.claim_facts(dispatcher)
             given = dict(facts)

@@ -10,6 +10,16 @@ Annotations are evaluated here: `__required_keys__` does not see NotRequired in 
 from collections.abc import Callable
 from typing import Any, NotRequired, TypedDict
 
+from kugetsu.domain.notice_shapes import (
+    NoticeFailed,
+    NoticeSending,
+    NoticeSent,
+    NoticesRead,
+    NoticesUnread,
+    SinkDisabled,
+    SinkEnabled,
+)
+
 
 class Identity(TypedDict):
     """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds)."""
@@ -343,63 +353,6 @@ class DaemonLost(TypedDict):
     """The dispatcher's lease is free although it never said that it stopped."""
 
     identity: Identity | None
-
-
-class NoticesRead(TypedDict):
-    """Someone has read the notifications up to the event ``until``."""
-
-    until: int
-
-
-class NoticesUnread(TypedDict):
-    """A reading was undone: the mark is back at the event ``until``."""
-
-    until: int
-
-
-class SinkEnabled(TypedDict):
-    """A sink gets the notifications of events after ``upto``: what happened before is not sent."""
-
-    sink: str
-    upto: int
-
-
-class SinkDisabled(TypedDict):
-    """A sink was taken out of the settings: its open deliveries are dropped, and what happens until it is enabled
-    again is not sent."""
-
-    sink: str
-
-
-class NoticeSending(TypedDict):
-    """Intent: the notifications of these events are about to be delivered, as one message. ``lane`` parts a sink's
-    messages (an issue for comments); ``delivery`` is the id by which a receiver knows a repetition."""
-
-    sink: str
-    lane: str
-    seqs: list[int]
-    delivery: str
-    upto: int
-
-
-class NoticeSent(TypedDict):
-    """Outcome: delivered."""
-
-    sink: str
-    lane: str
-    delivery: str
-    detail: str
-
-
-class NoticeFailed(TypedDict):
-    """Outcome: not delivered; tried again at ``not_before``, given up when that is None."""
-
-    sink: str
-    lane: str
-    delivery: str
-    tries: int
-    not_before: str | None
-    reason: str
 
 
 class FilesPruned(TypedDict):

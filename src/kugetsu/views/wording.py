@@ -75,6 +75,7 @@ def _said(reason: str) -> str:
         "retry": "on request",
         "lift": "what held it was lifted",
         "cancel": "cancelled on request",
+        "undo": "undone",
     }
     return known.get(reason, reason)
 
@@ -106,6 +107,12 @@ def _lifted(data: Data) -> str:
     return f"{what} {data['subject']}"
 
 
+def _restored(data: Data) -> str:
+    if data["gate"] == "provider":
+        return f"the usage limit of {data['subject']}, until {times.time_of_day(data['until'], seconds=False)}"
+    return f"{times.counted(data['fruitless'], 'fruitless run')} on {data['subject']}"
+
+
 def _read(data: Data) -> str:
     if data["state"] is None:
         return f"not read: {data['problem']}"
@@ -121,6 +128,8 @@ def _retried(data: Data) -> str:
 def _parked(data: Data) -> str:
     if data["until"] is None:
         return f"{data['reason']}; until someone lifts it"
+    if data.get("again"):
+        return f"until {times.time_of_day(data['until'], seconds=False)}, as before"
     said = "" if data["stated"] else " (no reset time was given)"
     return f"until {times.time_of_day(data['until'], seconds=False)}{said}, not counted as a failure"
 
@@ -183,7 +192,8 @@ def _destroyed(data: Data) -> str:
 
 
 def _registered(data: Data) -> str:
-    return f"{data['repository']} from {data.get('path') or data.get('url')}"
+    place = data.get("path") or data.get("url")
+    return f"{data['repository']} from {place}" if place else f"{data['repository']} no more"
 
 
 def _setting(data: Data) -> str:
@@ -227,7 +237,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "session.broken": lambda data: data["reason"],
     "session.destroying": lambda data: f"{data['reason']}{', forced' if data['force'] else ''}",
     "session.destroyed": _destroyed,
-    "session.pr": lambda data: data["url"],
+    "session.pr": lambda data: data["url"] or "no pull request",
     "task.queued": _queued,
     "issue.read": _read,
     "task.moved": _moved,
@@ -238,9 +248,10 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "task.completed": lambda data: data["summary"],
     "task.failed": lambda data: data["reason"],
     "task.cancelled": lambda data: _said(data["reason"]),
-    "task.requeued": lambda data: f"again, was {data['was']}",
+    "task.requeued": lambda data: f"again, was {data['was']}{', in its old place' if 'kept' in data else ''}",
     "queue.cleared": lambda data: f"{times.counted(len(data['tasks']), 'finished task')} left the list",
     "hold.lifted": _lifted,
+    "hold.restored": _restored,
     "attempt.claimed": _claimed,
     "claim.lost": _lost,
     "attempt.starting": lambda data: f"runner pid {data['runner'].get('pid', '?')}",
@@ -259,6 +270,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "daemon.draining": lambda data: data["reason"],
     "daemon.stopped": lambda data: data["reason"],
     "notices.read": lambda data: f"notifications up to event {data['until']}",
+    "notices.unread": lambda data: f"notifications after event {data['until']}",
     "sink.enabled": lambda data: f"{data['sink']}: notified of what comes after event {data['upto']}",
     "sink.disabled": lambda data: f"{data['sink']}: notified no more",
     "notice.sending": lambda data: f"{data['sink']}: {times.counted(len(data['seqs']), 'notification')}",

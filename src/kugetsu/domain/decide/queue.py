@@ -73,7 +73,7 @@ def enqueue(
     _require_text(message)
     if (kind == "dev") != (issue is not None):
         raise BadInput(f"a {kind} task {'needs an' if kind == 'dev' else 'has no'} issue")
-    _require_known(state, after)
+    require_known(state, after)
     data: dict[str, Any] = {
         "kind": kind,
         "message": message,
@@ -88,7 +88,8 @@ def enqueue(
     return [Draft("task.queued", data, issue=issue, task=f"q{state.tasks_made + 1}")]
 
 
-def _require_known(state: State, after: Sequence[str]) -> None:
+def require_known(state: State, after: Sequence[str]) -> None:
+    """Raise NotFound when one of the tasks is not in the state: nothing can come after it."""
     for earlier in after:
         if earlier not in state.tasks:
             gone = _was_made(state, earlier)
@@ -178,15 +179,15 @@ def move(
         "was_order": task.order,
     }
     if after is not None and list(dict.fromkeys(after)) != task.after:
-        _require_known(state, after)
-        _require_no_circle(state, task_id, after)
+        require_known(state, after)
+        require_no_circle(state, task_id, after)
         data["after"], data["was_after"] = list(dict.fromkeys(after)), list(task.after)
     if (rank, order) == (task.priority, task.order) and "after" not in data:
         return []
     return [Draft("task.moved", data, issue=task.issue, task=task.id, cause=task.changed)]
 
 
-def _require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
+def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
     """Raise BadInput, showing the circle, when ``task_id`` would come after itself."""
     ways = [[task_id, earlier] for earlier in after]
     seen: set[str] = set()

@@ -79,7 +79,11 @@ def _initialised(state: State, event: Event) -> None:
 
 def _repository_registered(state: State, event: Event) -> None:
     data = event["data"]
-    state.repositories[data["repository"]] = {name: data[name] for name in ("path", "url") if data.get(name)}
+    source = {name: data[name] for name in ("path", "url") if data.get(name)}
+    if source:
+        state.repositories[data["repository"]] = source
+    else:
+        state.repositories.pop(data["repository"], None)
 
 
 def _daemon(trigger: str) -> Handler:
@@ -125,6 +129,7 @@ HANDLERS: dict[str, Handler] = {
     "task.requeued": tasks.task_requeued,
     "queue.cleared": tasks.queue_cleared,
     "hold.lifted": tasks.hold_lifted,
+    "hold.restored": tasks.hold_restored,
     "attempt.claimed": attempts.attempt_claimed,
     "attempt.starting": attempts.attempt_starting,
     "attempt.running": attempts.attempt_running,
@@ -139,6 +144,7 @@ HANDLERS: dict[str, Handler] = {
     "daemon.stopped": _daemon("stop"),
     "daemon.lost": _daemon("lose"),
     "notices.read": notices.notices_read,
+    "notices.unread": notices.notices_unread,
     "sink.enabled": notices.sink_enabled,
     "sink.disabled": notices.sink_disabled,
     "notice.sending": notices.notice_sending,

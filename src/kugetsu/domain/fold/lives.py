@@ -71,7 +71,7 @@ def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | N
         if kind == "attempt.claimed":
             life.attempts += 1
         elif kind == "task.parked":
-            life.parks += 1
+            life.parks += 0 if data.get("again") else 1
         elif kind == "session.pr":
             life.pr = data["url"]
         elif kind == "session.prepared":
@@ -80,6 +80,8 @@ def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | N
             life.comments = data["comments"] if data["problem"] is None else life.comments
         elif kind == "hold.lifted" or (kind == "task.resumed" and data["why"] in FORGIVING):
             life.fruitless = 0
+        elif kind == "hold.restored" and data["gate"] == "progress":
+            life.fruitless = data["fruitless"]
         elif kind.startswith("attempt.") and "tokens" in data:
             ended(life, kind == "attempt.succeeded", data["tokens"], data["cost"], data["evidence"])
     return carried_by(life)

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def notices_read(state: State, event: Event) -> None:
-    """Fold of ``notices.read``: the mark never goes back."""
+    """Fold of ``notices.read``: reading never takes the mark back."""
     state.notices_read = max(state.notices_read, event["data"]["until"])
+
+
+def notices_unread(state: State, event: Event) -> None:
+    """Fold of ``notices.unread``: undoing does, and never takes it forward."""
+    state.notices_read = min(state.notices_read, event["data"]["until"])
 
 
 def sink_enabled(state: State, event: Event) -> None:

@@ -124,10 +124,12 @@ def task_parked(state: State, event: Event) -> None:
     task = move_task(state, event, "park")
     if task is None:
         return
-    task.parks += 1
     task.not_before = until
     task.reason = reason
     task.parked_for = limit or gate
+    if data.get("again"):
+        return
+    task.parks += 1
     if gate == "provider":
         task.used -= 1
     if limit is not None and until is not None:
@@ -162,14 +164,28 @@ def hold_lifted(state: State, event: Event) -> None:
         _forgive(state, subject)
 
 
+def hold_restored(state: State, event: Event) -> None:
+    """Fold of ``hold.restored``."""
+    data = event["data"]
+    gate, subject, until, task, fruitless = (data[name] for name in ("gate", "subject", "until", "task", "fruitless"))
+    if gate == "provider":
+        state.limits[subject] = {"until": until, "seq": event["seq"], "task": task}
+    else:
+        _count_fruitless(state, subject, fruitless)
+
+
 def _forgive(state: State, key: str) -> None:
     """Count the issue's fruitless runs from nothing again: someone wants it to go on."""
+    _count_fruitless(state, key, 0)
+
+
+def _count_fruitless(state: State, key: str, runs: int) -> None:
     session = state.sessions.get(key)
     if session is not None:
-        session.fruitless = 0
+        session.fruitless = runs
     for task in state.tasks.values():
         if task.issue == key and task.carried is not None:
-            task.carried = {**task.carried, "fruitless": 0}
+            task.carried = {**task.carried, "fruitless": runs}
 
 
 def _lift(state: State, task: Task) -> None:
@@ -222,15 +238,18 @@ def _retire(state: State, task_id: str) -> None:
 
 
 def task_requeued(state: State, event: Event) -> None:
-    """Fold of ``task.requeued``."""
+    """Fold of ``task.requeued``: from the beginning, or as it was when its cancellation was undone."""
+    kept = event["data"].get("kept") or {"used": 0, "order": event["seq"], "not_before": None}
+    used, order, not_before = kept["used"], kept["order"], kept["not_before"]
     task = move_task(state, event, "requeue")
     if task is not None:
         state.finished.pop(task.id, None)
         _open(state, task)
-        _lift(state, task)
-        task.order = event["seq"]
-        task.used = 0
-        task.not_before = None
+        if "kept" not in event["data"]:
+            _lift(state, task)
+        task.order = order
+        task.used = used
+        task.not_before = not_before
         task.reason = None
 
 

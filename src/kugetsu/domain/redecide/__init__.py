@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kugetsu.domain.decide import daemon, queue, sessions
+from kugetsu.domain.decide import daemon, queue, sessions, undo
 from kugetsu.domain.redecide import several, single
 from kugetsu.domain.redecide.recorded import MissingFactError, UnknownError
 
@@ -50,6 +50,8 @@ TOGETHER = frozenset(
         "task.completed",
         "task.failed",
         "hold.lifted",
+        "hold.restored",
+        "notices.unread",
         "attempt.claimed",
         "claim.lost",
         "daemon.started",
@@ -72,6 +74,9 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[Dra
     ``state`` is the one before it. Raises the decision's own KugetsuError when it refuses now, MissingFactError and
     UnknownError; and KeyError, TypeError or ValueError where a record does not even name what there is.
     """
+    undone = [event["facts"] for event in group if undo.undoes(event) is not None]
+    if undone:
+        return [draft for facts in undone for draft in undo.compensate(state, facts)]
     first, last = group[0], group[-1]
     if first is last and (decide := single.SINGLE.get(first["type"])) is not None:
         return decide(state, first)

@@ -1,0 +1,366 @@
+"""Decisions on undoing: the events that take back what an earlier one did, or why nothing can.
+
+What is undone is described first (`described`): what its event says, and what was there before it. That is history,
+which nobody changes any more; it is recorded in the facts of what is appended, so that it can be decided again from
+the log alone. Whether things still are as the event left them is then decided under the log's lock (`compensate`):
+what somebody has changed since is never overwritten.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.decide import queue
+from kugetsu.domain.decide.irrevocable import refused
+from kugetsu.domain.draft import Draft
+from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.redaction import MARK as REDACTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kugetsu.domain.state import State, Task
+
+    Event = dict[str, Any]
+    #: What `described` gives: ``undo`` (the event's seq), ``type``, ``now``, and what its kind needs.
+    Undone = dict[str, Any]
+
+#: The name, in the facts of an event that undoes, of the seq that it undoes.
+UNDO = "undo"
+
+
+def described(event: Event, before: State, now: str) -> Undone:
+    """What undoing ``event`` rests on; ``before`` is the state right before it. Raises Conflict for what can never be
+    undone, saying why, with what to do instead as the hint."""
+    describe = _DESCRIBE.get(event["type"])
+    if describe is None:
+        raise refused(event)
+    return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
+
+
+def compensate(state: State, undone: Undone) -> list[Draft]:
+    """The events that undo it. Raises Conflict when things are not as that event left them."""
+    try:
+        drafts = _COMPENSATE[undone["type"]](state, undone)
+    except Conflict:
+        raise
+    except KugetsuError as problem:  # what a queue's own decision finds missing or wrong
+        raise _since(undone, problem.message, problem.hint) from problem
+    drafts[0].facts = undone
+    return drafts
+
+
+def undoes(event: Event) -> int | None:
+    """The seq of the event that ``event`` undoes; None when it undoes none."""
+    seq: int | None = event.get("facts", {}).get(UNDO)
+    return seq
+
+
+def _since(undone: Undone, said: str, hint: str | None = None) -> Conflict:
+    return Conflict(f"event {undone[UNDO]} is not undone: {said}", hint=hint)
+
+
+def _task(state: State, undone: Undone) -> Task:
+    task = state.tasks.get(undone["task"])
+    if task is None:
+        hint = f"its message is in kugetsu history {undone['task']}: queue it again"
+        raise _since(undone, f"{undone['task']} has left the queue's list, and its history stays", hint)
+    return task
+
+
+def _about(task: Task, undone: Undone) -> dict[str, Any]:
+    return {"issue": task.issue, "task": task.id, "cause": undone[UNDO]}
+
+
+# --- tasks ----------------------------------------------------------------------------------------------------------
+
+
+def _name_task(event: Event, _: State) -> Undone:
+    return {"task": event["task"]}
+
+
+def _unqueue(state: State, undone: Undone) -> list[Draft]:
+    task = _task(state, undone)
+    if task.attempt is not None:
+        raise _since(undone, f"{task.attempt} works on {task.id}", f"kugetsu queue cancel {task.id}")
+    if task.id in state.finished:
+        raise _since(undone, f"{task.id} is {task.state} already", f"kugetsu history {task.id}")
+    if task.made:
+        attempts = "an agent has" if task.made == 1 else f"{task.made} agents have"
+        raise _since(undone, f"{attempts} worked on {task.id}", f"kugetsu queue cancel {task.id}")
+    return [Draft("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
+
+
+def _describe_cancelled(event: Event, before: State) -> Undone:
+    task = before.tasks.get(event["task"])
+    if task is None or event.get("attempt"):
+        raise refused(event)
+    return {"task": task.id, "kept": {"used": task.used, "order": task.order, "not_before": task.not_before}}
+
+
+def _uncancel(state: State, undone: Undone) -> list[Draft]:
+    task = _task(state, undone)
+    if task.state != "cancelled" or task.changed != undone[UNDO]:
+        said = f"{task.id} is {task.state} since event {task.changed}"
+        raise _since(undone, said, f"kugetsu history {task.id}")
+    return [Draft("task.requeued", {"was": "cancelled", "kept": undone["kept"]}, **_about(task, undone))]
+
+
+def _describe_requeued(event: Event, _: State) -> Undone:
+    if event["data"]["was"] != "cancelled":
+        raise refused(event)
+    return {"task": event["task"]}
+
+
+def _unrequeue(state: State, undone: Undone) -> list[Draft]:
+    task = _task(state, undone)
+    if task.changed != undone[UNDO] or task.state != "pending":
+        hint = None if task.id in state.finished else f"kugetsu queue cancel {task.id}"
+        raise _since(undone, f"{task.id} is {task.state} since event {task.changed}", hint)
+    return [Draft("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
+
+
+_PLACE = ("priority", "order", "after")
+
+
+def _describe_moved(event: Event, _: State) -> Undone:
+    data = event["data"]
+    places = {name: data[name] for name in _PLACE if name in data}
+    return {"task": event["task"], "place": places, "was": {name: data[f"was_{name}"] for name in places}}
+
+
+def _unmove(state: State, undone: Undone) -> list[Draft]:
+    task = _task(state, undone)
+    if task.state not in ("pending", "parked"):
+        raise _since(undone, f"{task.id} does not wait, it is {task.state}", f"kugetsu history {task.id}")
+    place, was = undone["place"], undone["was"]
+    if (task.priority, task.order) != (place["priority"], place["order"]) or _comes_after_others(state, task, place):
+        raise _since(undone, f"{task.id} was moved again since", f"kugetsu history {task.id}")
+    data: dict[str, Any] = {**was, "was_priority": task.priority, "was_order": task.order}
+    if "after" in was:
+        queue.require_known(state, was["after"])
+        queue.require_no_circle(state, task.id, was["after"])
+        data["was_after"] = list(task.after)
+    return [Draft("task.moved", data, **_about(task, undone))]
+
+
+def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool:
+    """Whether it was said anew what it comes after. Tasks that are completed and have left the state, leave it too."""
+    said = place.get("after")
+    if said is None:
+        return False
+    return task.after != [earlier for earlier in said if earlier in task.after or earlier in state.tasks]
+
+
+# --- what held tasks back -------------------------------------------------------------------------------------------
+
+
+def _parked(task: Task) -> dict[str, Any]:
+    """What parks a task again as it was; ``made`` tells whether it has run since."""
+    names = ("made", "not_before", "reason", "parked_for")
+    return {"task": task.id, **{name: getattr(task, name) for name in names}}
+
+
+def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
+    """What was lifted: a usage limit, or an issue's count of runs that brought nothing; and whom it had parked."""
+    held: dict[str, Any] = {"gate": gate, "subject": subject, "tasks": [_parked(task) for task in tasks]}
+    if gate == "provider":
+        limit = before.limits[subject]
+        return {**held, "until": limit["until"], "met_by": limit["task"], "fruitless": 0, "attempts": 0}
+    session = before.sessions.get(subject)
+    carried = [(t.carried or {}).get("fruitless") or 0 for t in before.tasks.values() if t.issue == subject]
+    fruitless = session.fruitless if session is not None else max(carried, default=0)
+    made = session.attempts if session is not None else 0
+    return {**held, "until": None, "met_by": None, "fruitless": fruitless, "attempts": made}
+
+
+def _describe_lifted(event: Event, before: State) -> Undone:
+    gate, subject = event["data"]["gate"], event["data"]["subject"]
+    parked = [task for task in before.waiting() if task.state == "parked"]
+    if gate == "provider":
+        tasks = [task for task in parked if task.parked_for == subject]
+    else:
+        tasks = [task for task in parked if task.issue == subject and task.not_before is None]
+    return _hold(before, gate, subject, tasks)
+
+
+def _describe_resumed(event: Event, before: State) -> Undone:
+    task = before.tasks.get(event["task"])
+    if event["data"]["why"] != "retry" or task is None or task.state != "parked":
+        raise refused(event)
+    if task.parked_for == "progress":
+        return _hold(before, "progress", task.session, [task])
+    limits = [subject for subject, limit in before.limits.items() if limit["task"] == task.id]
+    if not limits:
+        raise refused(event)
+    return _hold(before, "provider", limits[0], [task])
+
+
+def _restore(state: State, undone: Undone) -> list[Draft]:
+    gate, subject = undone["gate"], undone["subject"]
+    _require_restorable(state, undone)
+    data = {
+        "gate": gate,
+        "subject": subject,
+        "until": undone["until"],
+        "task": undone["met_by"],
+        "fruitless": undone["fruitless"],
+    }
+    issue = subject if gate == "progress" and subject != "pm" else None
+    session = subject if gate == "progress" else None
+    drafts = [Draft("hold.restored", data, issue=issue, session=session, cause=undone[UNDO])]
+    for was in undone["tasks"]:
+        task = state.tasks.get(was["task"])
+        if task is None or task.state != "pending" or task.made != was["made"]:
+            continue  # it has run, or was cancelled: what holds the others is restored all the same
+        again = {
+            "until": was["not_before"],
+            "stated": True,
+            "limit": was["parked_for"] if gate == "provider" else None,
+            "reason": was["reason"] or "what let it go on was undone",
+            "gate": gate,
+            "again": True,
+        }
+        drafts.append(Draft("task.parked", again, issue=task.issue, task=task.id, cause=-len(drafts)))
+    return drafts
+
+
+def _require_restorable(state: State, undone: Undone) -> None:
+    gate, subject = undone["gate"], undone["subject"]
+    if gate == "provider":
+        if undone["until"] <= undone["now"]:
+            at = f"{undone['until'][:10]} {undone['until'][11:16]} UTC"
+            raise _since(undone, f"the usage limit of {subject} has ended by itself, at {at}")
+        if subject in state.limits:
+            raise _since(undone, f"{subject} met a usage limit again", "kugetsu status")
+        return
+    session = state.sessions.get(subject)
+    if session is not None and (session.attempts != undone["attempts"] or session.fruitless):
+        hint = "what its runs bring from now on is counted anew: kugetsu history " + subject
+        raise _since(undone, f"an agent has worked on {subject} since", hint)
+    if session is None and undone["attempts"]:
+        raise _since(undone, f"the session of {subject} was destroyed since", f"kugetsu history {subject}")
+
+
+def _describe_restored(event: Event, _: State) -> Undone:
+    return {name: event["data"][name] for name in ("gate", "subject")}
+
+
+def _lift_again(state: State, undone: Undone) -> list[Draft]:
+    gate, subject = undone["gate"], undone["subject"]
+    if gate == "provider" and state.limits.get(subject, {}).get("seq") != undone[UNDO]:
+        raise _since(undone, f"what held {subject} back is not that any more", "kugetsu status")
+    drafts = queue.lift(state, gate, subject)
+    drafts[0].cause = undone[UNDO]
+    return drafts
+
+
+# --- marks, pull requests, repositories -----------------------------------------------------------------------------
+
+
+def _describe_mark(event: Event, before: State) -> Undone:
+    return {"until": event["data"]["until"], "was": before.notices_read}
+
+
+def _unread(state: State, undone: Undone) -> list[Draft]:
+    _require_mark(state, undone)
+    return [Draft("notices.unread", {"until": undone["was"]}, cause=undone[UNDO])]
+
+
+def _read_again(state: State, undone: Undone) -> list[Draft]:
+    _require_mark(state, undone)
+    return [Draft("notices.read", {"until": undone["was"]}, cause=undone[UNDO])]
+
+
+def _require_mark(state: State, undone: Undone) -> None:
+    if state.notices_read != undone["until"]:
+        said = f"notifications are marked as read up to event {state.notices_read} since"
+        raise _since(undone, said, "undo that first: kugetsu history --all")
+    if undone["was"] == undone["until"]:
+        raise _since(undone, "it changed nothing: the mark was there before")
+
+
+def _describe_pr(event: Event, before: State) -> Undone:
+    session = before.sessions.get(event["session"])
+    if session is None or session.pr == event["data"]["url"]:
+        raise refused(event)
+    return {"session": session.key, "url": event["data"]["url"], "was": session.pr}
+
+
+def _untie(state: State, undone: Undone) -> list[Draft]:
+    session = state.sessions.get(undone["session"])
+    if session is None:
+        raise _since(undone, f"the session {undone['session']} was destroyed since", "kugetsu list --all")
+    if session.pr != undone["url"]:
+        said = f"{session.key} has {session.pr or 'no pull request'} since"
+        raise _since(undone, said, f"kugetsu history {session.key}")
+    issue = session.key if session.kind == "issue" else None
+    data = {"url": undone["was"], "source": "undo"}
+    return [Draft("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
+
+
+def _describe_registered(event: Event, before: State) -> Undone:
+    repository = event["data"]["repository"]
+    source = {name: event["data"][name] for name in ("path", "url") if event["data"].get(name)}
+    return {"repository": repository, "source": source, "was": before.repositories.get(repository, {})}
+
+
+def _unregister(state: State, undone: Undone) -> list[Draft]:
+    repository = undone["repository"]
+    if state.repositories.get(repository, {}) != undone["source"] or undone["source"] == undone["was"]:
+        raise _since(undone, f"{repository} was registered from elsewhere since", "kugetsu history --all")
+    return [Draft("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
+
+
+_DESCRIBE: dict[str, Callable[[Event, State], Undone]] = {
+    "task.queued": _name_task,
+    "task.cancelled": _describe_cancelled,
+    "task.requeued": _describe_requeued,
+    "task.moved": _describe_moved,
+    "task.resumed": _describe_resumed,
+    "hold.lifted": _describe_lifted,
+    "hold.restored": _describe_restored,
+    "notices.read": _describe_mark,
+    "notices.unread": _describe_mark,
+    "session.pr": _describe_pr,
+    "repository.registered": _describe_registered,
+}
+
+_COMPENSATE: dict[str, Callable[[State, Undone], list[Draft]]] = {
+    "task.queued": _unqueue,
+    "task.cancelled": _uncancel,
+    "task.requeued": _unrequeue,
+    "task.moved": _unmove,
+    "task.resumed": _restore,
+    "hold.lifted": _restore,
+    "hold.restored": _lift_again,
+    "notices.read": _unread,
+    "notices.unread": _read_again,
+    "session.pr": _untie,
+    "repository.registered": _unregister,
+}
+
+
+#: The kinds that may be undone; `setting.changed` is undone by what writes the file (`setting`).
+KINDS = frozenset(_DESCRIBE)
+
+
+def setting(event: Event, current: str | None, later: Event | None) -> str:
+    """The value that a setting gets back. ``current`` is its value by the file alone (None when that cannot be
+    understood), redacted as the log's are; ``later`` the latest event that changed it after ``event``.
+
+    Raises Conflict when it was changed since, or when the old value is not known.
+    """
+    data, undone = event["data"], {UNDO: event["seq"]}
+    key, old = data["key"], data["old"]
+    if later is not None:
+        said = f"event {later['seq']} has changed {key} since"
+        raise _since(undone, said, f"kugetsu undo {later['seq']} goes back one step; kugetsu config set {key} VALUE")
+    if current != data["new"]:
+        said = f"the file says {key}={current} now" if current is not None else "the settings cannot be read"
+        raise _since(undone, f"{said}, by another hand", f"kugetsu config set {key} VALUE")
+    if old is None or REDACTED in old:
+        why = "was taken out of the log, as a secret" if old is not None else "could not be read then"
+        raise _since(undone, f"the value of {key} before {why}", f"kugetsu config set {key} VALUE")
+    value: str = old
+    return value
