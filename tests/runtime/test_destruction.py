@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from forge.scripted import Request, ScriptedForge
 from kugetsu.domain.decide import sessions
 from kugetsu.errors import Conflict, NotFound
 from kugetsu.runtime import destruction, stopping
+from kugetsu.runtime.git import repositories
 from runtime import repos
+from runtime.forged import PUSH, forge, forged
+from runtime.forged import worked as forged_work
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
-__all__ = ["bare_stage", "stage"]
+__all__ = ["bare_stage", "forge", "forged", "stage"]
 
 
 def worked(stage: Stage, number: int = 1, script: str = "exit 0") -> str:
@@ -74,11 +78,128 @@ def test_it_is_refused_while_tasks_wait_for_the_session_and_forced_it_cancels_th
 
 def test_it_is_refused_while_a_pull_request_may_be_open(stage: Stage) -> None:
     key = worked(stage)
-    stage.ws.log.transact(lambda state: sessions.set_pr(state, key, "https://git.example.com/a/b/pulls/1", "set-pr"))
-    with pytest.raises(Conflict, match="pull request"):
+    tied(stage, key, "https://git.example.com/a/b/pulls/1")
+    with pytest.raises(Conflict, match=r"may be open: git\.example\.com cannot be asked") as refused:
         destruction.destroy(stage.ws, key, force=False)
+    assert "GITEA_TOKEN" in (refused.value.hint or "") and "--force" in (refused.value.hint or "")
     stage.configure(WORKTREE_CHECK_PR_STATUS="false")
     destruction.destroy(stage.ws, key, force=False)
+
+
+def tied(stage: Stage, key: str, url: str) -> None:
+    stage.ws.log.transact(lambda state: sessions.set_pr(state, key, url, "set-pr"))
+
+
+def test_an_open_pull_request_keeps_the_session_and_force_overrides_after_a_rescue(
+    forged: Stage, forge: ScriptedForge
+) -> None:
+    forge.pull("acme/web", 20, branch="fix/issue-14")
+    key = forged_work(forged, script=COMMIT)
+    with pytest.raises(Conflict, match=f"is open: {forge.url}/acme/web/pulls/20"):
+        destruction.destroy(forged.ws, key, force=False)
+    asked = len(forge.requests)
+    event = destruction.destroy(forged.ws, key, force=True)
+    assert repos.run(forged.repository, "show", f"{event['data']['rescue']}:work") == "q1.1"
+    assert len(forge.requests) == asked
+
+
+@pytest.mark.parametrize("state", ["merged", "closed"])
+def test_a_merged_or_closed_pull_request_goes_on_to_the_other_checks(
+    forged: Stage, forge: ScriptedForge, state: str
+) -> None:
+    forge.pull("acme/web", 20, branch="fix/issue-14", state=state)
+    key = forged_work(forged, script=COMMIT + PUSH + "echo x > untracked")
+    with pytest.raises(Conflict, match="untracked"):
+        destruction.destroy(forged.ws, key, force=False)
+    (forged.worktree(14) / "untracked").unlink()
+    destruction.destroy(forged.ws, key, force=False)
+
+
+@pytest.mark.parametrize(
+    "script", [{"status": 404}, {"status": 401}, {"status": 500, "times": 0}, {"body": {}}, {"silent": True}]
+)
+def test_a_pull_request_that_nobody_can_say_of_counts_as_open(
+    forged: Stage, forge: ScriptedForge, script: dict[str, object]
+) -> None:
+    forge.pull("acme/web", 20, branch="fix/issue-14", state="merged")
+    key = forged_work(forged)
+    tied(forged, key, f"{forge.url}/acme/web/pulls/20")
+    forged.configure(FORGE_TIMEOUT_SECONDS="1.5")
+    forge.answer("GET", "/pulls/20", **script)
+    head = forged.ws.log.head()
+    with pytest.raises(Conflict, match="which may be open: "):
+        destruction.destroy(forged.ws, key, force=False)
+    assert forged.worktree(14).is_dir() and forged.ws.log.head() == head
+
+
+def test_a_pull_request_that_nobody_tied_is_found_by_the_pushed_branch(forged: Stage, forge: ScriptedForge) -> None:
+    key = forged_work(forged, script=COMMIT + PUSH)
+    assert forged.state.sessions[key].pr is None
+    forge.pull("acme/web", 20, branch="fix/issue-14")
+    with pytest.raises(Conflict, match="pulls/20"):
+        destruction.destroy(forged.ws, key, force=False)
+
+
+def test_no_forge_is_asked_for_a_branch_that_was_never_pushed(forged: Stage, forge: ScriptedForge) -> None:
+    key = forged_work(forged)
+    asked = len(forge.requests)
+    destruction.destroy(forged.ws, key, force=False)
+    assert len(forge.requests) == asked
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_commits_of_a_squashed_pull_request_count_as_kept_and_later_ones_do_not(
+    forged: Stage, forge: ScriptedForge, more: bool
+) -> None:
+    key = forged_work(forged, script=COMMIT)
+    tree = forged.worktree(14)
+    head = repos.run(tree, "rev-parse", "HEAD")
+    forge.pull("acme/web", 20, branch="fix/issue-14", state="merged", sha=head, branch_deleted=True)
+    with pytest.raises(Conflict, match="1 commit that no other branch has"):
+        destruction.destroy(forged.ws, key, force=False)
+    tied(forged, key, f"{forge.url}/acme/web/pulls/20")
+    if more:
+        repos.commit(tree, "later")
+        with pytest.raises(Conflict, match="1 commit that no other branch has"):
+            destruction.destroy(forged.ws, key, force=False)
+    else:
+        destruction.destroy(forged.ws, key, force=False)
+
+
+def test_no_lock_is_held_while_a_forge_is_asked(forged: Stage, forge: ScriptedForge) -> None:
+    forge.pull("acme/web", 20, branch="fix/issue-14", state="merged")
+    key = forged_work(forged)
+    tied(forged, key, f"{forge.url}/acme/web/pulls/20")
+    seen: list[bool] = []
+    real = forge.respond
+
+    def respond(request: Request) -> tuple[int, dict[str, str], object]:
+        if request.path.endswith("/pulls/20"):
+            with repositories.locked(forged.ws.paths, "destroy " + key):
+                seen.append(True)
+        return real(request)
+
+    forge.respond = respond  # type: ignore[method-assign]
+    destruction.destroy(forged.ws, key, force=False)
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("gone", [["README"], ["README", ".git"], ["README", ".git", ".gitignore"]])
+def test_a_removal_that_was_killed_among_the_files_is_finished_by_the_next(stage: Stage, gone: list[str]) -> None:
+    key = worked(stage)
+    stage.ws.log.transact(lambda state: sessions.destroying(state, key, False, "destroy"))
+    for name in gone:
+        (stage.worktree(1) / name).unlink()
+    tree = stage.worktree(1)
+    destruction.destroy(stage.ws, key, force=False)
+    assert not tree.exists()
+
+
+def test_files_that_are_missing_without_a_removal_are_changes(stage: Stage) -> None:
+    key = worked(stage)
+    (stage.worktree(1) / "README").unlink()
+    with pytest.raises(Conflict, match="README"):
+        destruction.destroy(stage.ws, key, force=False)
 
 
 def test_forced_it_moves_every_byte_to_a_rescue_branch(stage: Stage) -> None:

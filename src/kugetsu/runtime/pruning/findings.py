@@ -77,18 +77,29 @@ class Plan:
         self.kept.append(Kept(kind, subject, list(reasons)))
 
 
-def known_repositories(ws: Workspace, state: State) -> dict[str, Repository]:
+class Known:
+    """A repository that kugetsu knows, and every `host/owner/repo` that it goes by (a fork and its origin, say)."""
+
+    __slots__ = ("names", "repository")
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.names: list[str] = []
+
+
+def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:
     """The repositories that worktrees were made from, by the real path of their git folder: registered clones, sources
     of sessions, and kugetsu's own bare clones."""
     places = [(name, place["path"]) for name, place in state.repositories.items() if "path" in place]
     places += [(session.repository or "", session.source) for session in state.sessions.values() if session.source]
     places += _own_clones(ws.paths.repositories)
-    found: dict[str, Repository] = {}
+    found: dict[str, Known] = {}
     for name, path in places:
         checkout = checkouts.find(path) if name and os.path.isdir(path) else None
         if checkout is not None:
             common_dir = os.path.realpath(checkout.common_dir)
-            found.setdefault(common_dir, Repository(name, checkout.home, common_dir, None, "registered"))
+            known = found.setdefault(common_dir, Known(Repository(name, checkout.home, common_dir, None, "registered")))
+            known.names += [name] if name not in known.names else []
     return found
 
 

@@ -11,7 +11,7 @@ from kugetsu.runtime import pulls
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.git import checkouts, removal, unfinished
 from kugetsu.runtime.git.command import ask
-from kugetsu.runtime.pruning.findings import Item, Plan, claimed_folders, known_repositories
+from kugetsu.runtime.pruning.findings import Item, Known, Plan, claimed_folders, known_repositories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
             _judge(ws, path, known, forges, found)
 
 
-def _judge(ws: Workspace, path: str, known: Mapping[str, Repository], forges: Forges, found: Plan) -> None:
-    repository = owner_of(path, known)
-    if isinstance(repository, str):
-        found.keep("worktree", path, repository)
+def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges, found: Plan) -> None:
+    owner = owner_of(path, known)
+    if isinstance(owner, str):
+        found.keep("worktree", path, owner)
         return
+    repository = owner.repository
     try:
         branch = branch_of(path, repository)
         reasons = removal.why_keep(path, branch, repository, CARE)
@@ -61,7 +62,7 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Repository], forges: Fo
     if reasons:
         found.keep("worktree", path, f"no session names it, but it has {'; '.join(reasons)}")
         return
-    against = _pull_request(ws, repository, branch, forges)
+    against = next(filter(None, (_pull_request(ws, repository, name, branch, forges) for name in owner.names)), None)
     if against is not None:
         found.keep("worktree", path, against)
         return
@@ -69,7 +70,7 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Repository], forges: Fo
     found.items.append(Item("worktree", path, [path], reason, repository=repository))
 
 
-def owner_of(path: str, known: Mapping[str, Repository]) -> Repository | str:
+def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:
     """The known repository whose worktree the folder is; else why it stays."""
     real = os.path.realpath(path)
     if not os.path.lexists(path + "/.git"):
@@ -94,13 +95,13 @@ def branch_of(path: str, repository: Repository) -> str:
     return head.removeprefix("refs/heads/") if head is not None else ""
 
 
-def _pull_request(ws: Workspace, repository: Repository, branch: str, forges: Forges) -> str | None:
+def _pull_request(ws: Workspace, repository: Repository, name: str, branch: str, forges: Forges) -> str | None:
     """Why a pull request of the branch keeps the folder; None when there is none, or nobody can be asked."""
-    host = parse_repository(repository.repository)[0]
+    host = parse_repository(name)[0]
     try:
         if not branch or forges.of(host) is None or not _is_on_a_remote(repository, branch):
             return None
-        pull = pulls.of_branch(ws, forges, repository.repository, branch, repository.path)
+        pull = pulls.of_branch(ws, forges, name, branch, repository.path)
     except (ForgeFailure, BadInput) as problem:
         return f"its branch {branch} may have an open pull request: {one_line(problem)}"
     if pull is not None and pull.state == "open":
@@ -119,7 +120,8 @@ def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
     """git's records of worktrees that lay directly below `worktrees/` and are gone, into ``found``."""
     claimed = claimed_folders(ws, state)
     top = os.path.realpath(ws.paths.worktrees)
-    for repository in known_repositories(ws, state).values():
+    for known in known_repositories(ws, state).values():
+        repository = known.repository
         folder = repository.common_dir + "/worktrees"
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             admin = f"{folder}/{name}"
