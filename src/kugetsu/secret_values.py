@@ -62,7 +62,10 @@ def _may_be_secret(name: str) -> bool:
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
     """The values of an environment whose names say that they are secret; not those that only say where one is."""
-    found = []
+    found: list[str] = []
+    names = " ".join(environment).lower()
+    if not any(word in names for word in (*_WORDS, *_ENDINGS, "api", "access", "private")):
+        return found  # one look at all names: most environments have none
     for name, value in environment.items():
         counts = value.isdigit() and name.lower().endswith("tokens")
         if _may_be_secret(name) and not os.path.isabs(value) and not counts:
@@ -120,7 +123,9 @@ def _each_form(value: str) -> tuple[str, ...]:
     found = _written.get(value)
     if found is None:
         raw = value.encode("utf-8", "surrogateescape")
-        every = [value, *_in_urls(raw), *_escaped(value), *_in_base64(raw), raw.hex(), raw.hex().upper()]
+        every = [value, *_in_base64(raw), raw.hex(), raw.hex().upper()]
+        if not (value.isascii() and value.isalnum()):  # what tokens are made of is written the same everywhere
+            every += [*_in_urls(raw), *_escaped(value)]
         found = _written[value] = tuple(form for form in dict.fromkeys(every) if form not in MARK)
     return found
 

@@ -114,9 +114,12 @@ class Known:
         found = secrets_of(self._environment) if self._stamps is None else []
         for name in names:
             try:
-                entries, _ = read_leniently(read_file(f"{self._folder}/{name}"))
+                text = read_file(f"{self._folder}/{name}")
             except BadInput:  # `env check` tells; what cannot be read was given to nobody
                 continue
+            if all(not line or line[0] == "#" for line in text.split("\n")):
+                continue  # as `init` made it: not worth a parser at each command
+            entries, _ = read_leniently(text)
             found += secrets_among({entry.key: entry.value for entry in entries})
         return found
 
