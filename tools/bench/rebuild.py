@@ -1,4 +1,5 @@
-"""Folding a whole log anew, as after a lost checkpoint, beside parsing the same lines and doing nothing with them."""
+"""Folding a whole log anew, as after a lost checkpoint, beside parsing the same lines and doing nothing with them; and
+`replay --verify`, which decides every decision in it again, beside that fold."""
 
 from __future__ import annotations
 
@@ -19,6 +20,16 @@ from kugetsu.log import open_log
 began = time.perf_counter()
 log = open_log(sys.argv[1], by={}, now=clock.now)
 assert log.state().seq >= int(sys.argv[2])
+"""
+
+_VERIFY = """
+import sys, time
+from kugetsu import clock
+from kugetsu.cli.replay import verified
+from kugetsu.log import open_log
+began = time.perf_counter()
+verifier, differences = verified(open_log(sys.argv[1], by={}, now=clock.now), None, None, most=1)
+assert not differences and verifier.state.seq >= int(sys.argv[2])
 """
 
 _LOADS = """
@@ -54,6 +65,11 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     report.add("rebuild", what, taken["rebuild"], "s", reference="orjson.loads", against=against, limit=3.0)
     report.add("rebuild", f"{what}, orjson.loads alone", against, "s")
     report.add("rebuild", f"{what}, peak memory", memory, "MB", limit=100.0, absolute=True)
+    report.doing(f"deciding {sizes.large:,} events again")
+    seconds, peak = _run(_VERIFY, place, str(sizes.large))
+    again = f"{what}, every decision again"
+    report.add("rebuild", again, [seconds], "s", reference="rebuild", against=taken["rebuild"], limit=8.0)
+    report.add("rebuild", f"{again}, peak memory", [peak], "MB", limit=100.0, absolute=True)
 
 
 def _rebuild(place: str, events: int, memory: list[float]) -> float:
