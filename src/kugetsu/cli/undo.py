@@ -1,0 +1,149 @@
+"""`kugetsu undo SEQ`: append what takes back what an event did."""
+
+from __future__ import annotations
+
+from kugetsu.cli.asking import confirmed
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput, Conflict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+
+    Event = dict[str, Any]
+
+ABOUT = """\
+The log is never rewritten: undoing appends events whose cause is SEQ. What somebody has changed since is never
+overwritten; then nothing is done, and the way on is told. SEQ is the number that kugetsu history shows, @ for the last
+event, @-1 for the one before. Undone can be:
+
+task.queued            while no agent has worked on it: it is cancelled
+task.cancelled         the task waits again in its old place, with the attempts and the pause that it had
+task.requeued          of a cancelled task: it is cancelled again
+task.moved             priority, place and dependencies as before
+hold.lifted            what held tasks back holds again: a usage limit until its time, an issue's fruitless runs
+task.resumed           of a parked task, by queue retry: the same, and it is parked again
+notices.read           the mark of what was read goes back
+session.pr             the pull request that was tied before, or none
+repository.registered  where the repository's clone was before, or nowhere
+setting.changed        config set and server: the old value goes back into the file
+
+An undo is an event too, and can be undone. Of anything else it is told why not, and what to do instead."""
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("seq", metavar="SEQ", completes="when", help="the event's number, @ or @-1")
+    parser.add_argument(
+        "--transaction", action="store_true", help="and what was appended with it, as by queue clear --all"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _undo(call: Call) -> int:
+    from kugetsu.runtime import undoing
+
+    call.ready()
+    events = undoing.find(call.workspace, _seq(call), whole=call.args.transaction)
+    already = {event["seq"]: undoing.done_by(call.workspace, event) for event in events}
+    left = [event for event in events if already[event["seq"]] is None]
+    if not left:
+        return _nothing(call, events, already[events[0]["seq"]])
+    try:
+        made = _done(call, left)
+    except Conflict:
+        by = undoing.done_by(call.workspace, left[0])
+        if by is None:
+            raise
+        return _nothing(call, left, by)  # somebody else was faster
+    if made is None:
+        return 1
+    from kugetsu.views import undo as view
+
+    data = {"undone": [event["seq"] for event in left], "already": None, "events": view.data(made)}
+    call.show(data, view.done(made))
+    _say_what_follows(call, made)
+    return 0
+
+
+def _seq(call: Call) -> int:
+    from kugetsu import clock
+    from kugetsu.cli import when
+
+    point = when.parse(call.args.seq, clock.now())
+    if point.at is not None:
+        raise BadInput(f"not an event: {call.args.seq[:60]!r}", "write its number, as kugetsu history --all shows it")
+    seq, _ = when.resolve(call.workspace.log, point)
+    return seq or 0
+
+
+def _nothing(call: Call, events: list[Event], by: int | None) -> int:
+    data: dict[str, Any] = {"undone": [], "already": by, "events": []}
+    which = f"event {events[0]['seq']} was" if len(events) == 1 else "these events were"
+    call.show(data, [f"{which} undone already, by event {by}: nothing to do"])
+    return 0
+
+
+def _done(call: Call, events: list[Event]) -> list[Event] | None:
+    """Show, ask, do; None when the answer was no."""
+    from kugetsu import clock
+    from kugetsu.runtime.undoing import Undoing
+    from kugetsu.views import undo as view
+    from kugetsu.views.times import counted
+
+    undoing = Undoing(call.workspace, events, clock.now())
+    planned = undoing.planned()
+    if not call.args.yes:
+        shown = [view.told(event, call.screen) for event in events]
+        call.say(*shown, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *view.plan(planned))
+        which = f"event {events[0]['seq']}" if len(events) == 1 else counted(len(events), "event")
+        whole = " --transaction" if call.args.transaction else ""
+        if not confirmed(f"undo {which}?", f"kugetsu undo {events[0]['seq']}{whole} --yes"):
+            call.say("nothing was undone")
+            return None
+    return undoing.carry_out()
+
+
+def _say_what_follows(call: Call, made: list[Event]) -> None:
+    if call.json:
+        return
+    kinds = {event["type"] for event in made}
+    if "task.requeued" in kinds:
+        from kugetsu.cli.queue import warn_without_daemon
+
+        warn_without_daemon(call)
+    for event in made:
+        if event["type"] == "setting.changed":
+            from kugetsu.cli.settings import warn_of_environment
+
+            warn_of_environment(call, event["data"]["key"])
+    call.say(f"back again: kugetsu undo {made[0]['seq']}{' --transaction' if len(made) > 1 and _alike(made) else ''}")
+
+
+def _alike(made: list[Event]) -> bool:
+    """Whether each of the events undoes one of its own, so that each must be undone."""
+    return all("facts" in event for event in made)
+
+
+COMMANDS = {
+    "undo": Command(
+        "SEQ [--transaction] [--yes] [--json]",
+        ABOUT,
+        _arguments,
+        _undo,
+        json="""\
+undone[]          the events that were undone
+already           the event that had undone it before, or null
+events[].seq      an event that was appended
+events[].type     its kind
+events[].task     the task's id, or null
+events[].session  the session's key, or null
+events[].text     what it says""",
+        examples="kugetsu undo 214\nkugetsu undo @ --yes  # the last event, without a question\n"
+        "kugetsu undo 214 --transaction  # all that one queue clear --all cancelled",
+        exits=(4, 5),
+    )
+}

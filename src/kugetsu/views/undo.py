@@ -1,0 +1,52 @@
+"""What undoing an event does, in lines and as data."""
+
+from __future__ import annotations
+
+from kugetsu.views import times
+from kugetsu.views.text import line
+from kugetsu.views.wording import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.domain.draft import Draft
+    from kugetsu.views.screen import Screen
+
+    Event = dict[str, Any]
+
+
+def told(event: Event, screen: Screen) -> str:
+    """``event 17, 10:41, task.cancelled q1: cancelled on request``."""
+    return f"event {event['seq']}, {times.moment(event['at'], screen.now)}, {_what(event)}"
+
+
+def plan(drafts: Sequence[Draft]) -> list[str]:
+    """What would be appended."""
+    as_events = ({"type": d.type, "task": d.task, "session": d.session, "data": d.data} for d in drafts)
+    return [f"  {_what(event)}" for event in as_events]
+
+
+def done(events: Sequence[Event]) -> list[str]:
+    """What was appended."""
+    return [f"event {event['seq']}: {_what(event)}" for event in events]
+
+
+def data(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """What was appended, for programs."""
+    return [
+        {
+            "seq": event["seq"],
+            "type": event["type"],
+            "task": event.get("task"),
+            "session": event.get("session"),
+            "text": words(event),
+        }
+        for event in events
+    ]
+
+
+def _what(event: dict[str, Any]) -> str:
+    about = event.get("task") or event.get("session")
+    return line(f"{event['type']}{f' {about}' if about else ''}: {words(event)}")
