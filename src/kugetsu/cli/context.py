@@ -145,14 +145,17 @@ def _answers(path: str, missing: list[str]) -> list[Said]:
     output = _file(path, missing)
     secrets = Lines()
     found: list[Said] = []
+    goes_on = False
     for raw in (output or b"").split(b"\n"):
         said = in_brief(secrets.redact_bytes(raw)) if raw else None
         if said is None or not said[1]:
             continue
-        if found and said[0] == "text" == found[-1]["kind"] and not raw.startswith(b"{"):
+        plain = said[0] == "text" and not raw.startswith(b"{")
+        if plain and goes_on:
             found[-1]["text"] += "\n" + said[1]  # lines of a plain output are one text
         else:
             found.append({"kind": said[0], "text": said[1]})
+        goes_on = plain
     return found
 
 

@@ -34,7 +34,7 @@ def _list(call: Call) -> int:
 
         rows.insert(0, {**_described(call, default, base_url(default, servers)), "named": False})
     data = {"servers": rows, "default": default, "source": config.source(SERVERS)}
-    heads = [Column("SERVER"), Column("URL", gives=True), Column("KIND"), Column("TOKEN", gives=True), Column("")]
+    heads = [Column("SERVER"), Column("URL"), Column("KIND"), Column("TOKEN", gives=True), Column("")]
     shown = [
         [
             line(row["name"]),
@@ -46,6 +46,9 @@ def _list(call: Call) -> int:
         for row in rows
     ]
     call.show(data, [] if call.json else table(call.screen, heads, shown))
+    if not call.json:
+        problems = dict.fromkeys(line(f"{row['name']}: {row['problem']}") for row in rows if row["problem"])
+        call.say(*(f"the token is not used for {problem}" for problem in problems))
     if not call.json and not servers:
         call.say("name a server of your own: kugetsu server add NAME URL")
     from kugetsu.cli.settings import warn_of_environment
@@ -95,8 +98,8 @@ def _kind(config: Config, host: str, url: str) -> str | None:
 
 def _token(row: dict[str, Any]) -> str:
     if row["token"]:
-        return f"{row['variable']} in env/{row['file']}"
-    return f"none: {row['problem']}" if row["problem"] else "none" if row["kind"] else "-"
+        return f"{row['variable']} in {row['file']}"
+    return "not used" if row["problem"] else "none" if row["kind"] else "-"
 
 
 def _add_arguments(parser: Parser) -> None:

@@ -1,0 +1,74 @@
+"""`kugetsu prune`."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from forge.scripted import ScriptedForge
+
+
+@pytest.fixture
+def forged(ready):
+    """One session whose pull request is merged, one that is open and one with an untracked file; a stray folder."""
+    with ScriptedForge() as forge:
+        ready.environment["GIT_SERVERS"] = f"example.com={forge.url}"
+        git = ["git", "-C", str(ready.work)]
+        subprocess.run([*git, "remote", "set-url", "origin", f"{forge.url}/o/r.git"], check=True)
+        for number in (1, 2, 3):
+            forge.issue("o/r", number, state="open" if number == 2 else "closed")
+            ready.agent("echo x > loose" if number == 3 else "true")
+            assert ready("start", "--wait", f"example.com/o/r#{number}", "x").code == 0
+        (ready.root / "worktrees" / "stray").mkdir()
+        yield ready
+
+
+def _sessions(kugetsu):
+    return [session["session"] for session in kugetsu("list", "--json").json["sessions"]]
+
+
+def test_the_plan_is_shown_and_nothing_is_done_without_a_yes(forged, snapshot):
+    dry = forged("prune", "--dry-run")
+    assert dry.code == 0
+    snapshot("prune", dry.out)
+    plain = forged("prune")
+    assert plain.code == 5 and plain.out == dry.out and "kugetsu prune --force" in plain.err
+    refused = forged("prune", "--json")
+    assert refused.code == 5 and refused.json["error"]["code"] == "conflict"
+    assert len(_sessions(forged)) == 3
+
+
+def test_forced_it_does_not_ask_and_keeps_what_is_dirty(forged, snapshot):
+    done = forged("prune", "--force")
+    assert done.code == 0
+    snapshot("prune-force", done.out)
+    assert sorted(_sessions(forged)) == ["example.com/o/r#2", "example.com/o/r#3"]
+    again = forged("prune", "--force", "--json").json
+    assert again["removed"] == [] and again["dry_run"] is False
+    assert {one["subject"].rsplit("/", 1)[-1] for one in again["kept"]} == {"r#2", "r#3", "stray"}
+    assert forged("prune").out.startswith("there is nothing to remove\n")
+    assert forged("log", "verify").code == 0
+
+
+def test_json_says_what_went_and_by_which_event(forged):
+    data = forged("prune", "--dry-run", "--json").json
+    assert data["dry_run"] is True and data["removed"][0]["seq"] is None
+    data = forged("prune", "--force", "--json").json
+    (removed,) = data["removed"]
+    assert (removed["kind"], removed["subject"], removed["reason"]) == (
+        "session",
+        "example.com/o/r#1",
+        "its issue is closed",
+    )
+    assert f'"seq":{removed["seq"]},' in forged("history", "example.com/o/r#1", "--json").out
+
+
+def test_a_fresh_directory_has_nothing_to_remove_and_none_is_an_error(kugetsu, ready):
+    assert ready("prune").out == "there is nothing to remove\n"
+
+
+def test_where_kugetsu_is_not_set_up_it_says_so(kugetsu):
+    shown = kugetsu("prune")
+    assert shown.code == 1 and "kugetsu init" in shown.err
+    assert not kugetsu.root.exists()
