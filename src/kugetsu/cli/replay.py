@@ -1,4 +1,4 @@
-"""`kugetsu replay`: the state at any point, folded from the log's first event; `--verify` decides every recorded
+"""`kugetsu replay`: the state at any point of the past; `--verify` decides every recorded
 decision again."""
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ MOST = 100
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument(
-        "--until", nargs="+", metavar="WHEN", completes="when", default=["@"], help="the point (default: @, now)"
-    )
+    parser.add_argument("--until", metavar="WHEN", completes="when", default="@", help="the point (default: @, now)")
     parser.add_argument("--verify", action="store_true", help="decide every recorded decision again, up to the point")
     parser.add_argument("--all", action="store_true", help=f"with --verify: list every difference, {MOST} at most")
+    parser.source()
 
 
 def _replay(call: Call) -> int:
@@ -38,34 +37,16 @@ def _replay(call: Call) -> int:
     log = call.workspace.log
     if call.args.all and not call.args.verify:
         raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
-    point = when.parse(" ".join(call.args.until), call.screen.now)
+    point = when.parse(call.args.until, call.screen.now)
     seq, at = when.resolve(log, point)
     if call.args.verify:
         return _verify(call, log, seq, at)
-    state = fold_until(log, seq, at)
+    state: State = log.state_at(seq=seq, at=at)
     data = replay.collect(state)
     call.show(data, [] if call.json else replay.lines(data, call.screen))
     if not state.seq and not call.json:
         call.say("the log has no event before that: kugetsu history --all shows what there is")
     return 0
-
-
-def fold_until(log: EventLog, seq: int | None, at: str | None) -> State:
-    """The state after the event ``seq``, or after the last event that is not later than ``at``.
-
-    Order is seq: reading ends at the first event that is later, also when a clock went back behind it.
-    """
-    from kugetsu.domain.fold import fold
-    from kugetsu.domain.state import empty
-
-    state = empty()
-    if seq == 0:
-        return state
-    for event in log.read(0, seq):
-        if at is not None and event["at"] > at:
-            break
-        fold(state, event)
-    return state
 
 
 def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
@@ -82,22 +63,31 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
 
 
 def verified(log: EventLog, seq: int | None, at: str | None, *, most: int) -> tuple[Verifier, list[Difference]]:
-    """Decide everything up to a point again; the verifier, and the first differences, ``most`` at most."""
+    """Decide everything up to a point again; the verifier, and the first differences, ``most`` at most.
+
+    Raises BadInput where events are missing, as in a part of a log that somebody sent.
+    """
     from kugetsu import __version__
     from kugetsu.domain.redecide.verifier import Verifier
-    from kugetsu.runtime.guard import guard
 
-    verifier = Verifier(
-        lambda earlier: log.state_at(seq=earlier), __version__, lambda drafts: guard(drafts, {}), explained=most
-    )
+    verifier = Verifier(lambda earlier: log.state_at(seq=earlier), __version__, explained=most)
     found: list[Difference] = []
     for event in log.read(0, seq) if seq != 0 else ():
         if at is not None and event["at"] > at:
             break
+        wanted = verifier.state.seq + verifier.unfinished + 1
+        if event["seq"] != wanted:
+            raise BadInput(f"event {wanted} is missing, and what follows it rests on it", _before(wanted))
         difference = verifier.add(event)
         if difference is not None and len(found) < most:
             found.append(difference)
     return verifier, found
+
+
+def _before(missing: int) -> str:
+    if missing == 1:
+        return "take a bundle or an export that begins with the log: kugetsu doctor --bundle FILE"
+    return f"what was before it: kugetsu replay --verify --until {missing - 1}"
 
 
 VERIFY_JSON = """\
@@ -130,7 +120,7 @@ differences[].look[]        commands that show more"""
 
 COMMANDS = {
     "replay": Command(
-        "[--until WHEN] [--verify [--all]] [--json]",
+        "[--until WHEN] [--verify [--all]] [--from FILE] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
         "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.fold import PRESENT
+from kugetsu.redaction import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 DECIDED = ("type", "task", "attempt", "session", "issue", "data", "facts", "cause")
 #: Places of a difference that are told.
 MOST_PLACES = 20
+#: What a text becomes of which a bundle tells the length only.
+_MEASURED = re.compile(r"\[\d+ characters\]")
 #: Stands for what one side does not have.
 ABSENT = "(absent)"
 
@@ -124,7 +128,7 @@ def mismatch(group: Sequence[Event], drafts: Sequence[Draft]) -> Mismatch | None
         if right is None or left["type"] != right["type"]:
             at = _telling(place, recorded, decided)
             return Mismatch("unexpected", first + at, group[at], None)
-        if left != right:
+        if not _same(left, right):
             return Mismatch("different", first + place, group[place], right)
     return None
 
@@ -198,8 +202,23 @@ def _places(recorded: Event, decided: Event) -> list[Place]:
     return places[:MOST_PLACES]
 
 
+def _same(recorded: Any, decided: Any) -> bool:
+    places: list[Place] = []
+    _compare("", recorded, decided, places)
+    return not places
+
+
+def _is_taken_out(recorded: Any, decided: Any) -> bool:
+    """Whether a text was redacted before it was written, or in a bundle: of it nothing can be said."""
+    return (
+        isinstance(recorded, str)
+        and isinstance(decided, str)
+        and (MARK in recorded or _MEASURED.fullmatch(recorded) is not None)
+    )
+
+
 def _compare(path: str, left: Any, right: Any, places: list[Place]) -> None:
-    if left == right:
+    if left == right or _is_taken_out(left, right):
         return
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*left, *(key for key in right if key not in left)]:

@@ -13,7 +13,7 @@ from kugetsu.domain.state import empty
 from kugetsu.errors import KugetsuError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from kugetsu.domain.draft import Draft
     from kugetsu.domain.redecide.difference import Category
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
 
     Event = dict[str, Any]
-    Guard = Callable[[Sequence[Draft]], Sequence[Draft]]
 
 #: Events by which the state that plans are made from lags behind: a plan is a few milliseconds old when it is used.
 LAG = 1000
@@ -30,19 +29,18 @@ LAG = 1000
 class Verifier:
     """What is recorded against what is decided now.
 
-    ``earlier`` gives the state after an event of long ago (asked for hardly ever), ``version`` is the one that decides,
-    ``guard`` what a log's writer did to drafts before it wrote them. Only for the first ``explained`` differences other
-    settings are tried. After a difference the fold goes on with what is recorded.
+    ``earlier`` gives the state after an event of long ago (asked for hardly ever), ``version`` is the one that decides.
+    Only for the first ``explained`` differences other settings are tried. After a difference the fold goes on with what
+    is recorded.
     """
 
-    def __init__(self, earlier: Earlier, version: str, guard: Guard | None = None, *, explained: int = 1) -> None:
+    def __init__(self, earlier: Earlier, version: str, *, explained: int = 1) -> None:
         self.state: State = empty()
         self.redecided = 0
         self.observed = 0
         self.differences = 0
         self._explained = explained
         self._version = version
-        self._guard = guard
         self._group: list[Event] = []
         self._lagging = _Lagging(earlier)
 
@@ -91,10 +89,8 @@ class Verifier:
         self, group: Sequence[Event], drafts: Sequence[Draft], refusal: str | None, missing_fact: str | None = None
     ) -> Difference | None:
         found = mismatch(group, drafts)
-        if found is not None and self._guard is not None:
-            found = mismatch(group, self._guard(drafts))
         if found is None:
-            return None  # the same by JSON's lights, or but for a secret that was taken out
+            return None  # the same by JSON's lights, or but for texts that were taken out
         if refusal is None and found.found == "unexpected":
             refusal = several.closed_gate(self.state, group)
         self.differences += 1
