@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +71,7 @@ def test_an_empty_log_is_before_the_first_event(kugetsu):
 
 
 SECOND = "github.com/a/b#2"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 
 # --- --verify -------------------------------------------------------------------------------------------------------
 
@@ -211,3 +214,34 @@ def test_the_json_of_verify_has_the_documented_keys(kugetsu, lived):
     tampered(lived, lambda claim: claim.facts.update(cap=0))
     shape = tree(main.entry("replay").json.split("With --verify:")[1])
     compare(kugetsu("replay", "--verify", "--json").json, shape)
+
+
+@pytest.mark.parametrize("more", [[], ["--no-messages"]], ids=["whole", "without messages"])
+@pytest.mark.parametrize("name", ["command", "opencode"])
+def test_a_bundle_of_a_real_run_verifies_elsewhere(kugetsu, tmp_path, name, more):
+    from kugetsu.cli.replay import verified
+    from kugetsu.log.archive import open_archive
+
+    shutil.copytree(FIXTURES / name, kugetsu.root / "log")
+    file = tmp_path / "kugetsu.tar.gz"
+    assert kugetsu("doctor", "--bundle", str(file), *more).code in (0, 1)
+    archive = open_archive(str(file))
+    verifier, found = verified(archive, None, None, most=9)
+    archive.close()
+    assert [(one.seq, one.category, one.refusal) for one in found] == []
+    assert verifier.redecided > 50
+
+
+def test_a_part_of_a_log_cannot_be_verified_and_says_why(tmp_path):
+    from kugetsu.cli.replay import verified
+    from kugetsu.errors import BadInput
+    from kugetsu.log.archive import open_archive
+
+    lines = next((FIXTURES / "opencode").glob("*.jsonl")).read_bytes().splitlines(keepends=True)
+    for part, missing in ((lines[40:], 1), ([*lines[:40], *lines[41:]], 41)):
+        (tmp_path / "part.jsonl").write_bytes(b"".join(part))
+        archive = open_archive(str(tmp_path / "part.jsonl"))
+        with pytest.raises(BadInput, match=f"event {missing} is missing") as problem:
+            verified(archive, None, None, most=1)
+        assert problem.value.hint
+        archive.close()

@@ -39,6 +39,8 @@ _TEXTS = frozenset(
     ("message", "title", "final_text", "error", "subject", "names", "summary", "detail", "record", "text")
 )
 """Keys of events under which tasks and agents speak."""
+_HOLDS = ("hold.lifted", "hold.restored")
+"""Kinds that say nothing but names: without the ``subject`` of a lift the state in the bundle would be another one."""
 
 
 def require_free(path: str, *, force: bool) -> None:
@@ -151,6 +153,8 @@ class _Private:
 
 def _measured(data: Any, kind: str) -> Any:
     """An event's data with its texts replaced by their lengths."""
+    if kind in _HOLDS:
+        return data
     if isinstance(data, dict):
         said = _TEXTS | {"reason"} if kind in _ENDED else _TEXTS
         return {key: _length(one) if key in said else _measured(one, kind) for key, one in data.items()}
