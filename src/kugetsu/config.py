@@ -131,6 +131,20 @@ def load(path: str, environment: Mapping[str, str]) -> Config:
     return config
 
 
+def recorded(values: Mapping[str, object]) -> Config:
+    """The settings as another place had them: `value` and `source` by key; what cannot be understood is left out."""
+    config = Config()
+    for key, setting in SETTINGS.items():
+        said = values.get(key)
+        value, source = (said.get("value"), said.get("source")) if isinstance(said, dict) else (None, None)
+        if isinstance(value, str) and isinstance(source, str) and source != "default":
+            try:
+                config._set(setting, value, source)
+            except BadInput:
+                continue  # of another version, or changed by hand
+    return config
+
+
 def _add_server(config: Config, entry: Entry, source: str) -> None:
     servers = dict(config.servers())
     try:

@@ -19,7 +19,7 @@ def test_sessions_with_their_agent_branch_and_work(kugetsu, story, snapshot):
 def test_no_sessions_say_what_to_do(kugetsu, story):
     shown = kugetsu("list")
     assert shown.code == 0 and "no sessions" in shown.out and "kugetsu start" in shown.err
-    assert kugetsu("list", "--json").json == {"sessions": []}
+    assert kugetsu("list", "--json").json == {"sessions": [], "as_of": None}
 
 
 def test_base_and_pm_sessions_only_on_request(kugetsu, story):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
+    from kugetsu.runtime.elsewhere import Elsewhere
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
 
@@ -27,27 +28,48 @@ class Call:
         self.command = command
         self.json: bool = getattr(args, "json", False)
         self._workspace: Workspace | None = None
+        self._elsewhere: Elsewhere | None = None
         self._screen: Screen | None = None
 
     @property
     def workspace(self) -> Workspace:
-        """The KUGETSU_DIR of the environment; raises BadInput for settings that cannot be understood."""
+        """The KUGETSU_DIR of the environment, or the file of another place that `--from` names.
+
+        Raises BadInput for settings that cannot be understood, and for a file that holds no log.
+        """
+        if self._workspace is None and self.elsewhere is not None:
+            self._workspace = self.elsewhere
         if self._workspace is None:
             from kugetsu.runtime.workspace import open_workspace
 
             self._workspace = open_workspace(self.environment, self.command)
         return self._workspace
 
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """The file of another place that `--from` names; what is odd about it is said when it is opened."""
+        path = getattr(self.args, "from", None)
+        if self._elsewhere is None and path is not None:
+            from kugetsu.runtime.elsewhere import Elsewhere
+
+            self._elsewhere = Elsewhere(path, self.environment, self.command)
+            self.say(*(f"{os.path.basename(path)}: {note}" for note in self._elsewhere.archive.notes()))
+        return self._elsewhere
+
     def state(self) -> State:
         """The fold of the log now."""
         return self.workspace.state()
 
     def ready(self) -> State:
-        """The state, of a directory that is set up; raises KugetsuError with the remedy when it is not."""
+        """The state, of a directory that is set up; raises KugetsuError with the remedy when it is not.
+
+        A file of another place may hold a part of a log, without its beginning.
+        """
         from kugetsu.domain.decide.queue import require_initialised
 
         state = self.state()
-        require_initialised(state)
+        if self.elsewhere is None:
+            require_initialised(state)
         return state
 
     @property
@@ -67,7 +89,8 @@ class Call:
 
         terminal = sys.stdout.isatty()
         colour = terminal and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
-        return Screen(width=self._width(terminal), colour=colour, now=clock.now(), default_host=host)
+        now = clock.now() if self.elsewhere is None else self.elsewhere.now
+        return Screen(width=self._width(terminal), colour=colour, now=now, default_host=host)
 
     def forget_screen(self) -> None:
         """Measure the screen and read the clock again at the next use."""
@@ -104,9 +127,10 @@ class Call:
 
     def close(self) -> None:
         """Give the log's descriptors back."""
-        if self._workspace is not None:
-            self._workspace.close()
-            self._workspace = None
+        opened = self._workspace or self._elsewhere
+        if opened is not None:
+            opened.close()
+            self._workspace = self._elsewhere = None
 
 
 def print_json(data: Any, *, compact: bool = False) -> None:

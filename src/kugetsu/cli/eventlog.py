@@ -21,6 +21,11 @@ def _arguments(parser: Parser) -> None:
     parser.json()
 
 
+def _reading_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.source()
+
+
 def _problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
     return [
         {
@@ -55,17 +60,21 @@ def _verify(call: Call) -> int:
         refused, broken = state.violations, invariants.broken(state)
     torn = found.torn
     data = {
-        "ok": found.ok,
+        "ok": found.ok if found.note is None or found.problems else None,
         "events": found.count,
         "segments": found.segments,
         "head": {"seq": found.head.seq, "sha": found.head.sha},
         "problems": _problems(found.problems),
         "torn": {"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes} if torn else None,
+        "note": found.note,
         "violations": refused,
         "invariants": broken,
     }
     lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
-    if found.problems:
+    if found.note is not None:
+        lines = [f"{counted(found.count, 'event')}, which cannot be verified: {found.note}"]
+        lines += _problem_lines(found.problems)
+    elif found.problems:
         lines = [
             f"the log is damaged in {counted(len(found.problems), 'place')}; {counted(found.count, 'event')} verify"
         ]
@@ -77,7 +86,7 @@ def _verify(call: Call) -> int:
     if not found.count and found.ok:
         lines = ["the log is empty"]
     call.show(data, lines)
-    if not call.json:
+    if not call.json and call.elsewhere is None:
         _say_what_helps(call, bool(found.problems), torn is not None)
     return 0 if found.ok else DAMAGED
 
@@ -149,12 +158,13 @@ def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
 
 COMMANDS = {
     "log verify": Command(
-        "[--json]",
-        "Exits with 6 when the log is damaged; an unfinished write at its end is no damage.",
-        _arguments,
+        "[--from FILE] [--json]",
+        "Exits with 6 when the log is damaged; an unfinished write at its end is no damage. With --from a bundle,\n"
+        "whose lines were redacted, it says that nothing can be verified.",
+        _reading_arguments,
         _verify,
         json="""\
-ok                  whether every line is what was written
+ok                  whether every line is what was written; null when that cannot be told
 events              how many verify
 segments            how many files
 head.seq            the last event's number
@@ -167,6 +177,7 @@ problems[].text     what is wrong, in words
 torn.segment        an unfinished write at the end, or torn is null
 torn.offset         where it begins
 torn.bytes          how long it is
+note                why it cannot be told, or null
 violations[]        events that a state machine refused
 invariants[]        what should hold and does not""",
         examples="kugetsu log verify",
@@ -182,9 +193,9 @@ invariants[]        what should hold and does not""",
         examples="kugetsu log repair",
     ),
     "log stats": Command(
-        "[--json]",
+        "[--from FILE] [--json]",
         "",
-        _arguments,
+        _reading_arguments,
         _stats,
         json="events    how many\nbytes     in all segments\nsegments  how many files\n"
         "first_at  the first event's time (UTC), or null\nlast_at   the last event's time (UTC), or null\n"

@@ -32,11 +32,16 @@ def _arguments(parser: Parser) -> None:
         help=f"how many (default {LATEST}), or whose",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the attempt ends")
+    parser.source()
     parser.add_argument("--raw", action="store_true", help="the agent's output as it is, but for secrets")
 
 
 def _logs(call: Call) -> int:
     count, text = _split(call.args.what)
+    if call.elsewhere is not None:
+        from kugetsu.cli import keptlogs
+
+        return keptlogs.show(call, call.elsewhere, count, text)
     if text is None and (call.args.follow or call.args.raw):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
         if len(live) != 1:
@@ -243,8 +248,9 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
 
 COMMANDS = {
     "logs": Command(
-        "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--json]",
-        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.",
+        "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--from FILE] [--json]",
+        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end. A bundle\n"
+        "(--from) has only what agents that failed wrote to stderr, and how they ended.",
         _arguments,
         _logs,
         json="""\
@@ -255,7 +261,7 @@ logs[].path        the file with the agent's output
 logs[].bytes       its size
 logs[].changed_at  when it was written last (UTC)
 
-With a name: the agent's own events, one a line, as the agent writes them.""",
+With a name: the agent's own events, one a line, as the agent writes them; with --from: attempt and stderr[], lines.""",
         examples="kugetsu logs 10  # the ten latest\nkugetsu logs q7.1 -f  # follow one until it ends",
         exits=(4,),
     )

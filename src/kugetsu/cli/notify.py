@@ -46,6 +46,7 @@ comment  a comment on the issue, for task_completed, task_error, task_parked and
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
+    parser.source()
     parser.add_argument("--all", action="store_true", help="those that were read, too")
     parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help=f"the latest N (default {LIMIT})")
 
@@ -95,7 +96,7 @@ def _list(call: Call) -> int:
     }
     lines = [] if call.json else view.lines(found.notices, call.screen)
     call.show(shown, lines if found.notices else [_nothing(call, found)])
-    if not call.json:
+    if not call.json and call.elsewhere is None:
         _say_what_next(call, found, unread)
     return 0
 
@@ -237,7 +238,7 @@ notices[].read     whether it was marked as read"""
 
 COMMANDS = {
     "notify list": Command(
-        "[--all] [--limit N] [--json]",
+        "[--all] [--limit N] [--from FILE] [--json]",
         f"The oldest comes first. The kinds:\n\n{KINDS}",
         _list_arguments,
         _list,

@@ -40,6 +40,16 @@ class Parser:
         """Declare `--json`."""
         self.add_argument("--json", action="store_true", help="print JSON; errors too")
 
+    def at(self) -> None:
+        """Declare `--at WHEN`, for a command that shows what was so at a point of the past."""
+        self.add_argument("--at", metavar="WHEN", completes="when", help="as it was then: 214, @-3, 10m ago, a time")
+
+    def source(self) -> None:
+        """Declare `--from FILE`, for a command that only reads; `Call.workspace` is then that file."""
+        self.add_argument(
+            "--from", metavar="FILE", completes="file", help="read this bundle, log export or log folder instead"
+        )
+
     def words(
         self,
         dest: str,
@@ -64,6 +74,8 @@ class Parser:
         if self.words_dest is not None and "--" in argv:
             at = argv.index("--")
             argv, literal = argv[:at], argv[at + 1 :]
+        if any("when" in one.completes for one in self.declared):
+            argv = joined(argv)
         values = self.read_plainly(argv)
         if values is None:
             values = self.read_fully(argv)
@@ -131,6 +143,19 @@ class Parser:
         if message.startswith("unrecognized arguments: -") and self.words_dest is not None:
             hint = f"words that begin with a dash go behind a --: {self.program} … -- …; all options: {hint}"
         return BadInput(f"{self.program}: {message}", hint)
+
+
+def joined(argv: Sequence[str]) -> list[str]:
+    """The arguments with those of one WHEN put together that the shell took apart: `10m ago`, `2026-11-23 10:00`."""
+    made: list[str] = []
+    for word in argv:
+        before = made[-1] if made else "-"
+        goes_on = word == "ago" or (word[2:3] == ":" and len(before) == 10 and before[4:5] == before[7:8] == "-")
+        if goes_on and before[:1] != "-":
+            made[-1] = f"{before} {word}"
+        else:
+            made.append(word)
+    return made
 
 
 def _take(values: dict[str, Any], one: Declared, text: str) -> bool:

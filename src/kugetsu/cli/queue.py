@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.domain.state import State
+    from kugetsu.views.point import AsOf
 
     Event = dict[str, Any]
 
@@ -34,6 +36,8 @@ def _list_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("--all", action="store_true", help="completed and cancelled tasks too")
     parser.add_argument("--state", metavar="STATE", completes="task-state", help="only tasks in this state")
+    parser.at()
+    parser.source()
 
 
 def _list(call: Call) -> int:
@@ -42,40 +46,64 @@ def _list(call: Call) -> int:
     wanted = call.args.state
     if wanted is not None and wanted not in queue.STATES:
         raise BadInput(f"not a state of tasks: {wanted[:40]!r}", f"one of: {', '.join(queue.STATES)}")
-    state = call.ready()
+    state, now, as_of = _looked_at(call)
     states = (wanted,) if wanted else tuple(s for s in queue.STATES if call.args.all or s not in queue.QUIET)
     tasks = queue.listed(state, states)
     by_state = queue.counts(state)
-    call.show({"tasks": tasks, "counts": by_state}, queue.list_lines(tasks, call.screen, call.screen.now))
+    lines = queue.list_lines(tasks, call.screen, now)
+    call.show({"tasks": tasks, "counts": by_state, "as_of": as_of}, [*_heading(call, as_of), *lines])
     if not call.json:
-        _say_the_rest(call, tasks, by_state)
+        _say_the_rest(call, tasks, by_state, then=as_of is not None)
     return 0
 
 
-def _say_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int]) -> None:
+def _looked_at(call: Call) -> tuple[State, str, AsOf | None]:
+    """The state to show, its time, and the point it is of when that is not now."""
+    if call.args.at is None and call.elsewhere is None:
+        return call.ready(), call.screen.now, None
+    from kugetsu.cli import past
+
+    return past.then(call, call.args.at)
+
+
+def _heading(call: Call, as_of: AsOf | None) -> list[str]:
+    if as_of is None:
+        return []
+    from kugetsu.views import point
+
+    return point.heading(as_of, call.screen)
+
+
+def _say_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, then: bool) -> None:
     from kugetsu.views import queue
 
     if not tasks:
-        what = f"no task is {call.args.state}" if call.args.state else "nothing runs, waits or failed"
+        verbs = ("was", "ran, waited or had failed") if then else ("is", "runs, waits or failed")
+        what = f"no task {verbs[0]} {call.args.state}" if call.args.state else f"nothing {verbs[1]}"
         print(f"{what} ({queue.count_line(by_state)})")
-    if not any(by_state.values()):
+    if not any(by_state.values()) and not then:
         call.say("next: kugetsu queue enqueue REF MESSAGE")
     elif not call.args.all and not call.args.state:
         quiet = sum(by_state[state] for state in queue.QUIET)
         if quiet:
-            call.say(f"{quiet} more are completed or cancelled: kugetsu queue list --all")
+            verb = "were" if then else "are"
+            call.say(f"{quiet} more {verb} completed or cancelled: kugetsu queue list --all")
 
 
 def _stats_arguments(parser: Parser) -> None:
     parser.json()
+    parser.at()
+    parser.source()
 
 
 def _stats(call: Call) -> int:
     from kugetsu.views import queue
 
-    figures = queue.stats(call.ready())
-    call.show(figures, queue.stats_lines(figures, call.screen, call.screen.now))
-    if not figures["total"] and not call.json:
+    state, now, as_of = _looked_at(call)
+    figures = queue.stats(state)
+    lines = queue.stats_lines(figures, call.screen, now)
+    call.show({**figures, "as_of": as_of}, [*_heading(call, as_of), *lines])
+    if not figures["total"] and not call.json and as_of is None:
         call.say("next: kugetsu queue enqueue REF MESSAGE")
     return 0
 
@@ -127,7 +155,7 @@ def told_queued(call: Call, events: list[Event], **more: object) -> None:
 
 COMMANDS = {
     "queue list": Command(
-        "[--all] [--state STATE] [--json]",
+        "[--all] [--state STATE] [--at WHEN] [--from FILE] [--json]",
         "",
         _list_arguments,
         _list,
@@ -152,11 +180,15 @@ tasks[].parks       how often it was parked
 tasks[].tokens      over all its attempts
 tasks[].cost        over all its attempts
 tasks[].event       the event of its latest change
-counts.*            how many tasks are in each state, those that left the list included""",
-        examples="kugetsu queue list\nkugetsu queue list --state error",
+counts.*            how many tasks are in each state, those that left the list included
+as_of.seq           with --at or --from: the last event that counts; else as_of is null
+as_of.at            the point's time (UTC)""",
+        examples="kugetsu queue list\nkugetsu queue list --state error\n"
+        "kugetsu queue list --at 2026-11-23T22:00  # what waited then",
+        exits=(4,),
     ),
     "queue stats": Command(
-        "[--json]",
+        "[--at WHEN] [--from FILE] [--json]",
         "",
         _stats_arguments,
         _stats,
@@ -167,8 +199,11 @@ listed          how many are still in the list
 oldest_waiting  when the task that waits longest was queued (UTC), or null
 attempts        of the tasks in the list; so are tokens and cost
 tokens          what they took
-cost            what they cost, as the agent says""",
+cost            what they cost, as the agent says
+as_of.seq       with --at or --from: the last event that counts; else as_of is null
+as_of.at        the point's time (UTC)""",
         examples="kugetsu queue stats",
+        exits=(4,),
     ),
     "queue enqueue": Command(
         f"[--priority N] [--after ID] [--file FILE] [--json] {messages.USAGE}",

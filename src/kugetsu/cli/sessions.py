@@ -13,19 +13,36 @@ if TYPE_CHECKING:
 def _list_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("--all", action="store_true", help="base and PM sessions too")
+    parser.at()
+    parser.source()
 
 
 def _list(call: Call) -> int:
-    from kugetsu.runtime import liveness
     from kugetsu.views import sessions
+
+    if call.args.at is not None or call.elsewhere is not None:
+        return _listed_then(call)
+    from kugetsu.runtime import liveness
 
     state = call.ready()
     paths = call.workspace.paths
     found = sessions.listed(state, lambda attempt: liveness.of(paths, attempt), call.args.all)
     lines = sessions.lines(found, call.screen, call.screen.now)
-    call.show({"sessions": found}, lines or ["there are no sessions yet"])
+    call.show({"sessions": found, "as_of": None}, lines or ["there are no sessions yet"])
     if not found and not call.json:
         call.say("next: kugetsu start REF MESSAGE, or: kugetsu queue enqueue REF MESSAGE")
+    return 0
+
+
+def _listed_then(call: Call) -> int:
+    """The sessions at a point of the past, or of another place: nobody can tell which agents lived."""
+    from kugetsu.cli import past
+    from kugetsu.views import point, sessions
+
+    state, now, as_of = past.then(call, call.args.at)
+    found = sessions.listed(state, lambda _: None, call.args.all)
+    lines = sessions.lines(found, call.screen, now) or ["there were no sessions"]
+    call.show({"sessions": found, "as_of": as_of}, [*point.heading(as_of, call.screen), *lines])
     return 0
 
 
@@ -113,7 +130,7 @@ def _set_pr(call: Call) -> int:
 
 COMMANDS = {
     "list": Command(
-        "[--all] [--json]",
+        "[--all] [--at WHEN] [--from FILE] [--json]",
         "",
         _list_arguments,
         _list,
@@ -124,7 +141,7 @@ sessions[].state          requested, preparing, idle, working, broken or destroy
 sessions[].agent          opencode or command, or null
 sessions[].agent_session  the agent's own id, or null
 sessions[].attempt        the attempt that works in it, or null
-sessions[].agent_alive    whether that attempt lives; null while there is none
+sessions[].agent_alive    whether that attempt lives; null while there is none, and with --at and --from
 sessions[].worktree       its folder, or null
 sessions[].branch         its branch, or null
 sessions[].base_branch    the branch that it was made from, or null
@@ -141,8 +158,11 @@ sessions[].cost           what they cost, as the agent says
 sessions[].commits        commits on its branch after the last attempt
 sessions[].dirty          files not committed after the last attempt
 sessions[].pushed         whether its commits were pushed then, or null
-sessions[].event          the event of its latest change""",
-        examples="kugetsu list\nkugetsu list --all  # base and PM sessions too",
+sessions[].event          the event of its latest change
+as_of.seq                 with --at or --from: the last event that counts; else as_of is null
+as_of.at                  the point's time (UTC)""",
+        examples="kugetsu list\nkugetsu list --all  # base and PM sessions too\nkugetsu list --at 2h ago",
+        exits=(4,),
     ),
     "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",

@@ -21,16 +21,42 @@ if TYPE_CHECKING:
 EVERY = 1.0
 
 
+ABOUT = """\
+--at shows the screen as it was at a point of the past: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; when the
+next task would have started is asked with the settings and the machine as the nearest decision recorded them. Whether
+a process lived then nobody can tell: what the log knew is shown. --from shows that of another place."""
+
+
 def _arguments(parser: Parser) -> None:
     parser.json()
+    parser.at()
+    parser.source()
     parser.add_argument("--watch", action="store_true", help="draw it anew every second until Ctrl-C")
 
 
 def _status(call: Call) -> int:
+    if call.args.at is not None or call.elsewhere is not None:
+        return _then(call)
     if call.args.watch and sys.stdout.isatty() and not call.json:
         return _watch(call)
     data = collect(call.workspace)
     call.show(data, view.lines(data, call.screen))
+    return 0
+
+
+def _then(call: Call) -> int:
+    """The screen of a point of the past, or of another place: nothing is probed."""
+    if call.args.watch:
+        from kugetsu.errors import BadInput
+
+        raise BadInput("kugetsu status: what is over does not change", "leave out --watch, or --at and --from")
+    from kugetsu.cli import past
+
+    then = past.point(call, call.args.at)
+    ran = then.state.daemon.state in ("running", "draining")
+    probes = view.Probes(alive=lambda _: None, daemon_alive=ran, progress=lambda _: None, warnings=[])
+    data = view.collect(then.state, call.workspace.paths.root, then.facts, probes, then.past)
+    call.show(data, view.lines(data, call.screen.at(then.now)))
     return 0
 
 
@@ -87,11 +113,11 @@ agents[].attempt     the attempt's id
 agents[].task        the task's id
 agents[].issue       host/owner/repo#N, or null
 agents[].state       claimed, starting or running
-agents[].alive       false when its process is gone and nobody has recorded that yet
+agents[].alive       false when its process is gone and nobody has recorded that yet; null with --at and --from
 agents[].stopping    why it is being stopped, or null
 agents[].since       when it was claimed
-agents[].tokens      what it took so far
-agents[].cost        what it cost so far, as the agent says
+agents[].tokens      what it took so far, as its output says; so are the next three
+agents[].cost        what it cost so far
 agents[].last        what it did last, or null
 agents[].last_at     when, or null
 queue.*              how many tasks are in each state
@@ -102,10 +128,21 @@ next.until           until when, or null
 attention[].subject  what wants a look
 attention[].state    in which state it is
 attention[].text     why
-attention[].command  the command that helps"""
+attention[].command  the command that helps
+as_of.seq            with --at or --from: the last event that counts; else as_of is null
+as_of.at             the point's time (UTC)
+as_of.facts_from     the event whose recorded facts the gates were asked with, or null
+as_of.facts_at       its time (UTC), or null"""
 
 COMMANDS = {
     "status": Command(
-        "[--watch] [--json]", "", _arguments, _status, json=JSON, examples="kugetsu status\nkugetsu status --watch"
+        "[--watch] [--at WHEN] [--from FILE] [--json]",
+        ABOUT,
+        _arguments,
+        _status,
+        json=JSON,
+        examples="kugetsu status\nkugetsu status --watch\nkugetsu status --at 10m ago\n"
+        "kugetsu status --from kugetsu.tar.gz  # what somebody saw who sent this bundle",
+        exits=(4,),
     )
 }

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kugetsu.views.screen import Screen
 
     class SessionData(TypedDict):
-        """One session. ``agent_alive`` is null while no attempt works in it; counters run over the issue's life."""
+        """One session. ``agent_alive`` is null while no attempt works in it, and when nobody can tell; counters run
+        over the issue's life."""
 
         session: str
         kind: str
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
         event: int
 
 
-def listed(state: State, alive: Callable[[Attempt], bool], everything: bool) -> list[SessionData]:
+def listed(state: State, alive: Callable[[Attempt], bool | None], everything: bool) -> list[SessionData]:
     """The issues' sessions, with ``everything`` also base and PM sessions; the latest change last."""
     found = [session for session in state.sessions.values() if everything or session.kind == "issue"]
     found.sort(key=lambda session: session.changed)
     return [_data(session, state, alive) for session in found]
 
 
-def _data(session: Session, state: State, alive: Callable[[Attempt], bool]) -> SessionData:
+def _data(session: Session, state: State, alive: Callable[[Attempt], bool | None]) -> SessionData:
     attempt = state.attempts.get(session.attempt) if session.attempt is not None else None
     return {
         "session": session.key,
@@ -105,7 +106,7 @@ def lines(sessions: list[SessionData], screen: Screen, now: str) -> list[str]:
 
 def _row(session: SessionData, screen: Screen, now: str) -> list[str]:
     alive = session["agent_alive"]
-    agent = "-" if alive is None else f"{session['attempt']} {'alive' if alive else 'dead'}"
+    agent = (session["attempt"] or "-") + {True: " alive", False: " dead", None: ""}[alive]
     return [
         screen.issue(session["session"]),
         session["state"],

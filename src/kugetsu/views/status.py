@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from kugetsu.agents.progress import Progress
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State, Task
+    from kugetsu.views.point import Asked
     from kugetsu.views.screen import Screen
 
     class AgentData(TypedDict):
         """One live attempt. ``slot`` is null for the PM agent; ``alive`` is false when its process is gone and
-        nobody has recorded that yet; ``since`` is the time of its claim."""
+        nobody has recorded that yet, null when that cannot be known; ``since`` is the time of its claim."""
 
         slot: int | None
         attempt: str
         task: str
         issue: str | None
         state: str
-        alive: bool
+        alive: bool | None
         stopping: str | None
         since: str
         tokens: int
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         queue: dict[str, int]
         next: NextData
         attention: list[Attention]
+        as_of: Asked | None
 
 
 #: A task that was held back this long, in seconds, though nothing says until when, wants a look.
@@ -84,13 +86,14 @@ _FOR_A_PERSON = ("parked", "budget", "progress", "disk")
 
 
 class Probes:
-    """What the log cannot know: which processes live, what the agents do, what is odd about the settings."""
+    """What the log cannot know: which processes live (None: nobody can tell), what the agents do, what is odd about the
+    settings."""
 
     __slots__ = ("alive", "daemon_alive", "progress", "warnings")
 
     def __init__(
         self,
-        alive: Callable[[Attempt], bool],
+        alive: Callable[[Attempt], bool | None],
         daemon_alive: bool,
         progress: Callable[[Attempt], Progress | None],
         warnings: list[str],
@@ -101,8 +104,8 @@ class Probes:
         self.warnings = warnings
 
 
-def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes) -> StatusData:
-    """Everything that the screen shows, as JSON values."""
+def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_of: Asked | None = None) -> StatusData:
+    """Everything that the screen shows, as JSON values; ``as_of`` the point that it tells of, when it is not now."""
     live = sorted(state.attempts.values(), key=lambda attempt: (attempt.slot or 1 << 30, attempt.claimed))
     agents = [_agent(attempt, probes) for attempt in live]
     daemon = daemon_data(state, probes.daemon_alive)
@@ -120,6 +123,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes) -> 
         "queue": queue.counts(state),
         "next": next_dispatch(state, waiting, facts),
         "attention": attention + _attention(state, agents, daemon, waiting, facts),
+        "as_of": as_of,
     }
 
 
@@ -192,7 +196,7 @@ def _attention(
         count = times.counted(len(waiting), "task")
         found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
     for agent in agents:
-        if not agent["alive"]:
+        if agent["alive"] is False:
             text = "its process is gone; the daemon records it and tries again"
             found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
     found += _usage_limit(state, waiting, facts)
@@ -258,13 +262,18 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
 
 def lines(data: StatusData, screen: Screen) -> list[str]:
     """The screen of `kugetsu status`."""
-    if not data["initialised"]:
+    if not data["initialised"] and data["as_of"] is None:
         return [f"kugetsu is not set up in {line(data['directory'])}", "next  kugetsu init"]
-    shown = [_headline(data, screen), *_slots(data, screen)]
+    shown = []
+    if data["as_of"] is not None:
+        from kugetsu.views import point
+
+        shown = point.heading(data["as_of"], screen)
+    shown += [_headline(data, screen), *_slots(data, screen)]
     shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.width))
     if data["attention"]:
         shown += [screen.yellow("attention"), *_attention_lines(data["attention"], screen)]
-    elif not any(data["queue"].values()):
+    elif not any(data["queue"].values()) and data["as_of"] is None:
         shown.append("next    kugetsu queue enqueue REF MESSAGE, or: kugetsu start REF MESSAGE")
     return shown
 
@@ -328,7 +337,8 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
 
 
 def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[str]:
-    state = agent["state"] if agent["alive"] else "lost"
+    gone = agent["alive"] is False
+    state = "lost" if gone else agent["state"]
     last = line(agent["last"] or "")
     if agent["last_at"] is not None:
         last += f", {times.duration(times.since(agent['last_at'], now))} ago"
@@ -336,7 +346,7 @@ def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[st
         slot,
         agent["task"],
         screen.issue(agent["issue"]),
-        "stopping" if agent["stopping"] and agent["alive"] else state,
+        "stopping" if agent["stopping"] and not gone else state,
         times.duration(times.since(agent["since"], now)),
         times.amount(agent["tokens"]) if agent["tokens"] else "-",
         last or "-",
