@@ -18,6 +18,7 @@ import pytest
 
 import kugetsu
 from kugetsu.domain.events import missing_keys
+from kugetsu.domain.redecide.verifier import Verifier
 from kugetsu.errors import KugetsuError
 from kugetsu.runtime.importing import agents, planning, reading, taking
 from kugetsu.runtime.importing.plan import Item, Plan
@@ -49,6 +50,16 @@ class Importer:
     def take(self) -> Plan:
         return taking.take_over(self.workspace(), str(self.old.root))
 
+    def verify(self) -> None:
+        """Every decision of what was imported is decided again the same."""
+        if not (self.root / "new" / "log").is_dir():
+            return
+        log = self.workspace().log
+        verifier = Verifier(lambda seq: log.state_at(seq=seq), kugetsu.__version__)
+        for event in log.read():
+            found = verifier.add(event)
+            assert found is None, (found.seq, found.found, found.refusal, found.recorded, found.decided)
+
     def close(self) -> None:
         for ws in self._opened:
             ws.close()
@@ -58,6 +69,7 @@ class Importer:
 def importer(tmp_path: Path) -> Any:
     made = Importer(tmp_path)
     yield made
+    made.verify()
     made.close()
 
 
