@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kugetsu.domain.draft import Draft
 from kugetsu.errors import CapReached
+from kugetsu.log.codec import GENESIS, verified
 from kugetsu.log.protocol import EventLog
 from kugetsu.log.segments import Head
 from log.counting import BY, Counting, fill, note, noted
@@ -171,6 +172,18 @@ def test_reading_a_range_gives_exactly_that_range(log: EventLog, after: int, unt
     fill(log, 103)
     last = 103 if until is None else until
     assert [event["seq"] for event in log.read(after, until)] == list(range(after + 1, last + 1))
+
+
+@pytest.mark.parametrize(("after", "until"), [(0, None), (0, 5), (3, 9), (57, None), (103, None), (200, None), (9, 3)])
+def test_the_lines_of_a_range_are_what_their_digests_are_of(log: EventLog, after: int, until: int | None) -> None:
+    fill(log, 103)
+    previous = GENESIS if not after else next(log.read(after - 1, after), {"sha": ""})["sha"].encode()
+    pairs = list(log.read_lines(after, until))
+    assert [event for event, _ in pairs] == list(log.read(after, until))
+    for event, line in pairs:
+        assert orjson.loads(line) == event
+        previous = verified(previous, line)
+        assert previous == event["sha"].encode()
 
 
 def test_a_range_of_a_long_log_is_read_from_its_place(log: EventLog) -> None:

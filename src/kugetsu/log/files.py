@@ -320,6 +320,12 @@ class FileLog:
 
         return read(self.directory, after, until)
 
+    def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
+        """As `read`, each with its line as it was written, without the newline."""
+        from kugetsu.log.reading import read_lines
+
+        return read_lines(self.directory, after, until)
+
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
         from kugetsu.log.index import read_key

@@ -55,6 +55,9 @@ class EventLog(Protocol):
     def read(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
         """The committed events with ``after`` < seq <= ``until``, in order, verified."""
 
+    def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
+        """As `read`, each with the very bytes over which its digest was taken (and ``,"sha":"…"}`` behind them)."""
+
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
 

@@ -30,6 +30,29 @@ def read(directory: str, after: int, until: int | None) -> Iterator[Event]:
         tail.close()
 
 
+def read_lines(directory: str, after: int, until: int | None) -> Iterator[tuple[Event, bytes]]:
+    """As `read`, each with its line as it was written, without the newline."""
+    cursor = locate(directory, after)
+    if cursor is None or (until is not None and until <= after):
+        return
+    tail = Tail(directory, cursor)
+    try:
+        yield from _lines(tail, after, until)
+    finally:
+        tail.close()
+
+
+def _lines(tail: Tail, after: int, until: int | None) -> Iterator[tuple[Event, bytes]]:
+    while (block := tail.next_block()) is not None:
+        for event, line in zip(block.events, block.lines, strict=False):
+            if event["seq"] <= after:
+                continue
+            if until is not None and event["seq"] > until:
+                return
+            yield event, line
+        tail.advance(block)
+
+
 def _events(tail: Tail, after: int, until: int | None = None) -> Iterator[Event]:
     while (block := tail.next_block()) is not None:
         for event in block.events:

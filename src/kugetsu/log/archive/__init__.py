@@ -221,6 +221,13 @@ class ArchivedLog:
         """The events with ``after`` < seq <= ``until``, in order."""
         return self._spool.events(after, until)
 
+    def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
+        """As `read`, each with the line that the file has."""
+        for line in self._spool.lines(after):
+            event: Event = jsontext.loads(line)
+            if after < event["seq"] and (until is None or event["seq"] <= until):
+                yield event, line
+
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
         from kugetsu.log.index import carries
