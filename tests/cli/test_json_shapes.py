@@ -33,6 +33,7 @@ CALLS = {
     "why": ["why", "q1"],
     "why SEQ": ["why", "3"],
     "replay": ["replay"],
+    "timeline": ["timeline"],
     "log verify": ["log", "verify"],
     "log repair": ["log", "repair"],
     "log stats": ["log", "stats"],
@@ -59,7 +60,10 @@ ELSEWHERE = {
     "notify test": "tests/cli/test_notify.py",
     "import": "tests/cli/test_import.py",
     "prune": "tests/cli/test_prune.py",
-    **dict.fromkeys((f"env {verb}" for verb in ("list", "get", "set", "unset", "path", "check")), "tests/cli/test_env.py"),
+    **{f"env {verb}": "tests/cli/test_env.py" for verb in ("list", "get", "set", "unset", "path", "check")},
+    **{f"server {verb}": "tests/cli/test_server.py" for verb in ("list", "add", "remove", "default", "get")},
+    "set-pr": "tests/cli/test_set_pr.py",
+    "context": "tests/cli/test_context.py",
     "doctor": "tests/cli/test_doctor.py",
 }
 

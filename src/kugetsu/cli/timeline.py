@@ -1,0 +1,138 @@
+"""`kugetsu timeline`: who held which slot when, as text, as a picture, or as a page that zooms."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput, Conflict, KugetsuError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.domain.state import State
+    from kugetsu.domain.timeline import Timeline
+
+#: What is shown without --since, in seconds: a night.
+SPAN = 12 * 3600.0
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.source()
+    parser.add_argument("subject", nargs="?", metavar="REF|TASK", completes=("issue", "task"), help="only that one's")
+    parser.add_argument("--since", metavar="WHEN", completes="when", help="from then on (default: 12h ago)")
+    parser.add_argument("--until", metavar="WHEN", completes="when", help="up to then (default: now)")
+    parser.add_argument("--svg", metavar="FILE", completes="file", help="write a picture into a file")
+    parser.add_argument("--html", metavar="FILE", completes="file", help="write a page that zooms into a file")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+
+
+def _timeline(call: Call) -> int:
+    from kugetsu.views.timeline import shape, text
+
+    args = call.args
+    for path in (args.svg, args.html):
+        _require_new(path, args.force)
+    found = _collected(call)
+    written = [_write(path, kind, found) for path, kind in ((args.svg, "svg"), (args.html, "html")) if path]
+    lines = [] if call.json or written else text.lines(found, call.screen)
+    if written or call.json:
+        lines = [f"wrote {path}" for path in written]
+    elif not lines:
+        lines = ["no agent ran and nothing waited in that time"]
+    call.show({**shape.data(found), "written": written}, lines)
+    if not found.holdings and not call.json:
+        call.say("another time: kugetsu timeline --since 2d ago")
+    return 0
+
+
+def _collected(call: Call) -> Timeline:
+    from kugetsu import clock
+    from kugetsu.cli import subjects, when
+    from kugetsu.domain import timeline
+
+    log, now = call.workspace.log, call.screen.now
+    end = log.state() if call.elsewhere is not None else call.ready()
+    args = call.args
+    key = str(subjects.subject(call.workspace, args.subject)) if args.subject else None
+    last_seq, last_at = when.resolve(log, when.parse(args.until or "@", now))
+    until = last_at or (log.state_at(seq=last_seq).at if args.until else _ending(call, end, now))
+    if args.since:
+        first_seq, first_at = when.resolve(log, when.parse(args.since, now))
+        state = log.state_at(seq=first_seq, at=first_at)
+        since = first_at or state.at or until
+    else:
+        state = log.state_at(at=clock.add_seconds(until, -SPAN))
+        since = clock.add_seconds(until, -SPAN)
+    if since > until:
+        raise BadInput(f"--since ({since[:19]}Z) is later than --until ({until[:19]}Z)", "change them over")
+    events = (event for event in log.read(after=state.seq, until=last_seq) if last_at is None or event["at"] <= last_at)
+    found = timeline.collect(state, events, since, until, key)
+    if not args.since:
+        _begin_with_the_first(found)
+    return found
+
+
+def _ending(call: Call, end: State, now: str) -> str:
+    """The end of what is shown without a wish: now while something runs or waits here, else the last event."""
+    goes_on = call.elsewhere is None and (end.attempts or end.waiting())
+    return now if goes_on or not end.at else end.at
+
+
+def _begin_with_the_first(found: Timeline) -> None:
+    """Without a wish, what is empty at the beginning is left out."""
+    times = [one.since for one in found.holdings] + [one.since for one in found.holds]
+    if times:
+        found.since = max(found.since, min(times))
+
+
+def _require_new(path: str | None, force: bool) -> None:
+    if path is not None and not force and os.path.lexists(path):
+        raise Conflict(f"{path} is there already", "name another file, or add --force")
+
+
+def _write(path: str, kind: str, found: Timeline) -> str:
+    """Write the picture or the page at once, readable by its owner only: issues' names and reasons are in it."""
+    from kugetsu.views.timeline import picture
+
+    content = picture.svg(found) + "\n" if kind == "svg" else picture.page(found)
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError as problem:
+        import contextlib
+
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            os.unlink(temporary)
+        reason = (problem.strerror or str(problem)).lower()
+        raise KugetsuError(f"cannot write {path}: {reason}", "name a file in a folder that is there") from problem
+    return path
+
+
+COMMANDS = {
+    "timeline": Command(
+        "[REF|TASK] [--since WHEN] [--until WHEN] [--svg FILE] [--html FILE] [--force]\n"
+        "                        [--from FILE] [--json]",
+        "A lane for each slot: what prepares, works, and how it ended. Below, a row for each gate\n"
+        "that held tasks back: how many of them at a time. The page zooms by the wheel.\n"
+        "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00) or 10m ago.",
+        _arguments,
+        _timeline,
+        json="""\
+since       the beginning of what is shown (UTC)
+until       its end (UTC)
+seq         the last event that counts
+slots       how many slots there were
+holdings[]  attempt, task, issue, slot (null: the PM session), since, ran, until, end, reason, seq, end_seq
+holds[]     task, issue, gate, reason, since, until, seq: what held a task back
+daemon[]    state, since, until, end, seq: when a daemon was there
+written[]   the files that were written""",
+        examples="kugetsu timeline\nkugetsu timeline --since 2d ago --html night.html\nkugetsu timeline q7 --json",
+        exits=(4, 5),
+    )
+}

@@ -1,0 +1,162 @@
+"""Who held which slot when, what held the others back meanwhile, and when a daemon was there: from the events alone."""
+
+from __future__ import annotations
+
+from kugetsu.domain.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Event = dict[str, Any]
+
+ENDS = {
+    "attempt.succeeded": "succeeded",
+    "attempt.failed": "failed",
+    "attempt.timed_out": "timed_out",
+    "attempt.killed": "killed",
+    "attempt.lost": "lost",
+}
+_DAEMON = {"daemon.started": "running", "daemon.draining": "draining", "daemon.stopped": None, "daemon.lost": None}
+
+
+class Holding:
+    """One attempt's time in a slot (None: the PM session). ``ran`` is when its agent ran, ``until`` when it ended, both
+    None when that is not yet or was never; ``seq`` is the claim, ``end_seq`` the outcome."""
+
+    __slots__ = ("attempt", "end", "end_seq", "issue", "ran", "reason", "seq", "since", "slot", "task", "until")
+
+    def __init__(self, attempt: str, task: str, issue: str | None, slot: int | None, since: str, seq: int) -> None:
+        self.attempt = attempt
+        self.task = task
+        self.issue = issue
+        self.slot = slot
+        self.since = since
+        self.seq = seq
+        self.ran: str | None = None
+        self.until: str | None = None
+        self.end: str | None = None
+        self.end_seq = 0
+        self.reason = ""
+
+
+class Hold:
+    """A time in which a task waited for a gate: one that the dispatcher named, a pause (``backoff``) or ``parked``."""
+
+    __slots__ = ("gate", "issue", "reason", "seq", "since", "task", "until")
+
+    def __init__(self, task: str, issue: str | None, gate: str, reason: str, since: str, seq: int) -> None:
+        self.task = task
+        self.issue = issue
+        self.gate = gate
+        self.reason = reason
+        self.since = since
+        self.seq = seq
+        self.until: str | None = None
+
+
+class Shift:
+    """A time in which a daemon was there: ``running`` or ``draining``; ``end`` says how it ended."""
+
+    __slots__ = ("end", "seq", "since", "state", "until")
+
+    def __init__(self, state: str, since: str, seq: int) -> None:
+        self.state = state
+        self.since = since
+        self.seq = seq
+        self.until: str | None = None
+        self.end: str | None = None
+
+
+class Timeline:
+    """Everything between two times. ``slots`` is the highest number of slots that was allowed or held."""
+
+    __slots__ = ("holdings", "holds", "seq", "shifts", "since", "slots", "until")
+
+    def __init__(self, since: str, until: str) -> None:
+        self.since = since
+        self.until = until
+        self.seq = 0
+        self.slots = 0
+        self.holdings: list[Holding] = []
+        self.holds: list[Hold] = []
+        self.shifts: list[Shift] = []
+
+
+def collect(state: State, events: Iterable[Event], since: str, until: str, key: str | None = None) -> Timeline:
+    """The timeline from ``state`` (the fold at ``since``) and the events after it, to ``until``.
+
+    ``key`` leaves only one issue's or task's.
+    """
+    found = Timeline(since, until)
+    live: dict[str, Holding] = {}
+    waits: dict[str, Hold] = {}
+    _begin(found, state, live, waits)
+    for event in events:
+        found.seq = event["seq"]
+        _take(found, event, live, waits)
+    if key is not None:
+        found.holdings = [one for one in found.holdings if key in (one.issue, one.task, one.attempt)]
+        found.holds = [one for one in found.holds if key in (one.issue, one.task)]
+    return found
+
+
+def _begin(found: Timeline, state: State, live: dict[str, Holding], waits: dict[str, Hold]) -> None:
+    found.seq = state.seq
+    for attempt in state.attempts.values():
+        held = Holding(attempt.id, attempt.task, attempt.issue, attempt.slot, attempt.claimed_at, attempt.claimed)
+        held.ran = attempt.running_at
+        live[attempt.id] = held
+        found.holdings.append(held)
+        found.slots = max(found.slots, attempt.slot or 0)
+    for task in state.waiting():
+        gate = "parked" if task.state == "parked" else "backoff" if task.not_before else task.held
+        if gate is not None:
+            seq = task.held_seq if gate == task.held else task.changed
+            waits[task.id] = Hold(task.id, task.issue, gate, task.reason or "", found.since, seq)
+            found.holds.append(waits[task.id])
+    if state.daemon.state in ("running", "draining"):
+        found.shifts.append(Shift(state.daemon.state, state.daemon.changed_at, state.daemon.changed))
+
+
+def _take(found: Timeline, event: Event, live: dict[str, Holding], waits: dict[str, Hold]) -> None:
+    kind, data, at = event["type"], event["data"], event["at"]
+    if kind in _DAEMON:
+        _turn(found, event)
+    elif kind == "attempt.claimed":
+        held = Holding(event["attempt"], event["task"], event.get("issue"), data["slot"], at, event["seq"])
+        live[held.attempt] = held
+        found.holdings.append(held)
+        cap = event.get("facts", {}).get("cap", 0)
+        found.slots = max(found.slots, cap, data["slot"] or 0)
+        _release(waits, event["task"], at)
+    elif kind == "attempt.running":
+        if event["attempt"] in live:
+            live[event["attempt"]].ran = at
+    elif kind in ENDS:
+        ended = live.pop(event["attempt"], None)
+        if ended is not None:
+            ended.until, ended.end, ended.end_seq, ended.reason = at, ENDS[kind], event["seq"], data["reason"]
+    elif kind.startswith("task.") and kind != "task.moved":
+        _release(waits, event["task"], at)
+        gate = {"task.held": data.get("gate"), "task.retried": "backoff", "task.parked": "parked"}.get(kind)
+        if gate is not None:
+            hold = Hold(event["task"], event.get("issue"), gate, data["reason"], at, event["seq"])
+            waits[hold.task] = hold
+            found.holds.append(hold)
+
+
+def _release(waits: dict[str, Hold], task: str, at: str) -> None:
+    hold = waits.pop(task, None)
+    if hold is not None:
+        hold.until = at
+
+
+def _turn(found: Timeline, event: Event) -> None:
+    if found.shifts and found.shifts[-1].until is None:
+        found.shifts[-1].until = event["at"]
+        found.shifts[-1].end = event["type"].removeprefix("daemon.")
+    state = _DAEMON[event["type"]]
+    if state is not None:
+        found.shifts.append(Shift(state, event["at"], event["seq"]))

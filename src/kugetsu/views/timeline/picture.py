@@ -1,0 +1,158 @@
+"""The timeline as a picture: SVG by itself, or within a page that zooms. Nothing is loaded from anywhere."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+from kugetsu import clock
+from kugetsu.views import times
+from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gates, lane, slots, tried_again
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.timeline import Hold, Timeline
+
+WIDTH, MARGIN, LANE, THIN, TOP = 1200, 96, 30, 7, 44
+#: Rows of waits that a gate's lane shows; the rest is counted.
+DEEPEST = 12
+
+
+class Drawing:
+    """The pieces of a picture, from the top down.
+
+    Places of time are shares of the width; `data-a`, `data-b` keep them, so that a page can lay them out anew.
+    """
+
+    def __init__(self, scale: Scale) -> None:
+        self.scale = scale
+        self.pieces: list[str] = []
+        self.y = TOP
+
+    def x(self, share: float) -> float:
+        """The abscissa of a place of time."""
+        return round(MARGIN + share * (WIDTH - MARGIN - 12), 2)
+
+    def bar(self, kind: str, a: float, b: float, y: float, height: float, title: str, label: str = "") -> None:
+        """A stretch of time, with what the pointer is told over it, and a label where there is room."""
+        x, wide = self.x(a), max(self.x(b) - self.x(a), 1.5)
+        # One that has no room now may have it in a page that zooms.
+        hidden = "" if wide > 8 * len(label) else ' style="display:none"'
+        text = f'<text class="in" x="{x + 4}" y="{y + height - 8}" data-a="{a:.6f}" data-b="{b:.6f}"{hidden}>'
+        self.pieces.append(
+            f'<g><title>{escape(title)}</title><rect class="{kind}" x="{x}" y="{y}" width="{round(wide, 2)}" '
+            f'height="{height}" rx="2" data-a="{a:.6f}" data-b="{b:.6f}"/>'
+            f"{text + escape(label) + '</text>' if label else ''}</g>"
+        )
+
+    def mark(self, a: float) -> None:
+        """A small mark above the lane where a task was tried again, however narrow its stretch is."""
+        self.pieces.append(f'<text class="again" x="{self.x(a)}" y="{self.y + 1}" data-a="{a:.6f}">▾</text>')
+
+    def name(self, text: str) -> None:
+        """The name of the lane that begins here."""
+        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}">{escape(text)}</text>')
+
+    def axis(self, bottom: float) -> None:
+        """The marks of time, from the top to the bottom."""
+        for at in self.scale.ticks(10):
+            place = self.scale.place(at)
+            x = self.x(place)
+            self.pieces.insert(
+                0,
+                f'<line class="tick" x1="{x}" x2="{x}" y1="{TOP - 8}" y2="{bottom}" data-a="{place:.6f}"/>'
+                f'<text class="time" x="{x}" y="{TOP - 14}" data-a="{place:.6f}">{self.scale.label(at)}</text>',
+            )
+
+
+def svg(found: Timeline) -> str:
+    """The picture: a lane for each slot, for each gate that held tasks back, and for the daemon."""
+    drawing = Drawing(Scale(found.since, found.until))
+    _slots(drawing, found)
+    _gates(drawing, found)
+    _daemon(drawing, found)
+    bottom = drawing.y + 6
+    drawing.axis(bottom)
+    title = f"kugetsu, {times.day(found.since)} {times.time_of_day(found.since)} to "
+    title += f"{times.day(found.until)} {times.time_of_day(found.until)} {times.zone(found.until)}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 8}" width="{WIDTH}" role="img" '
+        f'data-since="{clock.parse(found.since) // 1000}" data-until="{clock.parse(found.until) // 1000}" '
+        f'data-offset="{(times.local(found.since).tm_gmtoff or 0) * 1000}" data-bottom="{bottom}" '
+        f'aria-label="{escape(title, quote=True)}"><style>{_asset("timeline.css")}</style>'
+        f'<text class="head" x="10" y="18">{escape(title)}</text>{"".join(drawing.pieces)}</svg>'
+    )
+
+
+def page(found: Timeline) -> str:
+    """A page of its own with the picture: the wheel zooms, dragging moves, a double click shows all again."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width"><title>kugetsu timeline</title></head>'
+        '<body><p class="hint">wheel or + and -: zoom · drag or arrow keys: move · double click or 0: all</p>'
+        f'{svg(found)}<pre id="told"></pre><script>{_asset("timeline.js")}</script></body></html>\n'
+    )
+
+
+def _slots(drawing: Drawing, found: Timeline) -> None:
+    scale = drawing.scale
+    for slot in slots(found):
+        drawing.name(lane(slot))
+        for one in (one for one in found.holdings if one.slot == slot):
+            a, b = scale.place(one.since), scale.place(one.until)
+            title = f"{about_holding(one, scale)} (events {one.seq} to {one.end_seq or 'now'})"
+            ran = scale.place(one.ran) if one.ran is not None else b
+            if ran > a:
+                drawing.bar("prepares", a, ran, drawing.y, LANE - 6, title)
+            label = f"↻ {one.attempt}" if tried_again(one) else one.attempt
+            if one.ran is not None:
+                drawing.bar(one.end or "runs", ran, b, drawing.y, LANE - 6, title, label)
+            elif one.end is not None:
+                drawing.bar(one.end, b, b, drawing.y, LANE - 6, title)
+            if tried_again(one):
+                drawing.mark(a)
+        drawing.y += LANE
+
+
+def _gates(drawing: Drawing, found: Timeline) -> None:
+    for gate in gates(found):
+        drawing.name(gate)
+        rows = _rows([one for one in found.holds if one.gate == gate], drawing.scale.until)
+        for depth, row in enumerate(rows[:DEEPEST]):
+            for one in row:
+                a, b = drawing.scale.place(one.since), drawing.scale.place(one.until)
+                title = f"{about_hold(one, drawing.scale)} (event {one.seq})"
+                drawing.bar("hold", a, b, drawing.y + 4 + depth * THIN, THIN - 2, title)
+        drawing.y += max(LANE, 10 + min(len(rows), DEEPEST) * THIN)
+        if len(rows) > DEEPEST:
+            text = f"and {len(rows) - DEEPEST} more at a time"
+            drawing.pieces.append(f'<text class="more" x="{MARGIN}" y="{drawing.y + 2}">{text}</text>')
+            drawing.y += 12
+
+
+def _rows(holds: list[Hold], until: str) -> list[list[Hold]]:
+    """The waits in as few rows as they fit into without lying over each other."""
+    rows: list[list[Hold]] = []
+    for one in sorted(holds, key=lambda hold: hold.since):
+        row = next((row for row in rows if (row[-1].until or until) <= one.since), None)
+        if row is None:
+            rows.append([one])
+        else:
+            row.append(one)
+    return rows
+
+
+def _daemon(drawing: Drawing, found: Timeline) -> None:
+    drawing.name("daemon")
+    for shift in found.shifts:
+        a, b = drawing.scale.place(shift.since), drawing.scale.place(shift.until)
+        ended = f", {shift.end} {times.time_of_day(shift.until)}" if shift.until and shift.end else ""
+        title = f"daemon {shift.state} from {times.time_of_day(shift.since)}{ended} (event {shift.seq})"
+        drawing.bar("lost" if shift.end == "lost" else shift.state, a, b, drawing.y + 9, 5, title)
+    drawing.y += LANE
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8").strip()

@@ -1,0 +1,134 @@
+"""The timeline in a terminal: a lane for each slot, a row of counts for each gate that held tasks back."""
+
+from __future__ import annotations
+
+from kugetsu.views import times
+from kugetsu.views.text import Column, line, table, wrapped
+from kugetsu.views.timeline.shape import Scale, gates, lane, slots, tried_again
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.timeline import Hold, Holding, Timeline
+    from kugetsu.views.screen import Screen
+
+#: Columns where the screen does not say how wide it is.
+WIDTH = 100
+#: Below so many columns there is no room for a picture: only the list is shown.
+NARROWEST = 44
+#: Holdings that the list below the picture shows.
+LISTED = 20
+
+PREPARING, WORKING, MANY, AGAIN = "░", "█", "▓", "↻"
+MARKS = {"succeeded": "✓", "failed": "✗", "timed_out": "✗", "killed": "✗", "lost": "!", None: "▶"}
+
+
+def lines(found: Timeline, screen: Screen) -> list[str]:
+    """The picture, its legend, and the list of who held what."""
+    scale = Scale(found.since, found.until)
+    if not found.holdings and not found.holds:
+        return []
+    width = screen.width or WIDTH
+    shown = _picture(found, scale, screen, width) if width >= NARROWEST else []
+    return [*shown, *_list(found, scale, screen)]
+
+
+def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[str]:
+    names = [lane(slot) for slot in slots(found)] + [*gates(found), "daemon"]
+    margin = max(map(len, names)) + 2
+    room = width - margin
+    shown = [screen.dim(" " * margin + _axis(scale, room))]
+    for slot in slots(found):
+        held = [one for one in found.holdings if one.slot == slot]
+        shown.append(f"{lane(slot):<{margin}}{_lane(held, scale, room)}".rstrip())
+    for gate in gates(found):
+        waits = [one for one in found.holds if one.gate == gate]
+        shown.append(screen.yellow(f"{gate:<{margin}}{_counts(waits, scale, room)}".rstrip()))
+    shown.append(screen.dim(f"{'daemon':<{margin}}{_daemon(found, scale, room)}".rstrip()))
+    legend = f"{PREPARING} prepares  {WORKING} works  ✓ succeeded  ✗ failed  ! lost  ▶ runs  {AGAIN} tried again"
+    if found.holds:
+        legend += "  digits: how many tasks the gate held back"
+    return [*shown, *(screen.dim(part) for part in wrapped(legend, width)), ""]
+
+
+def _axis(scale: Scale, room: int) -> str:
+    drawn = [" "] * room
+    for at in scale.ticks(max(room // 12, 1)):
+        place = min(int(scale.place(at) * room), room - 1)
+        label = "│" + scale.label(at)
+        if place + len(label) <= room and all(c == " " for c in drawn[max(place - 1, 0) : place + len(label)]):
+            drawn[place : place + len(label)] = label
+    return "".join(drawn).rstrip()
+
+
+def _columns(scale: Scale, room: int, since: str, until: str | None) -> tuple[int, int]:
+    first = min(int(scale.place(since) * room), room - 1)
+    return first, max(min(int(scale.place(until) * room + 0.5), room), first + 1)
+
+
+def _lane(held: list[Holding], scale: Scale, room: int) -> str:
+    drawn = [" "] * room
+    for one in held:
+        first, last = _columns(scale, room, one.since, one.until)
+        if any(c != " " for c in drawn[first:last]):
+            # Several in the width of a column: which ones is told by the list and by --json.
+            for at in range(first, last):
+                drawn[at] = MANY if drawn[at] != " " else WORKING
+            continue
+        runs = _columns(scale, room, one.ran, one.until)[0] if one.ran is not None else last
+        bar = [PREPARING if first + at < runs else WORKING for at in range(last - first)]
+        label = f"{AGAIN}{one.attempt}" if tried_again(one) else one.attempt
+        if len(bar) > len(label) + 1:
+            bar[: len(label)] = label
+        elif tried_again(one):
+            bar[0] = AGAIN
+        bar[-1] = MARKS[one.end]
+        drawn[first:last] = bar
+    return "".join(drawn)
+
+
+def _counts(waits: list[Hold], scale: Scale, room: int) -> str:
+    counts = [0] * room
+    for one in waits:
+        first, last = _columns(scale, room, one.since, one.until)
+        for at in range(first, last):
+            counts[at] += 1
+    return "".join(" " if not count else str(count) if count < 10 else "+" for count in counts)
+
+
+def _daemon(found: Timeline, scale: Scale, room: int) -> str:
+    drawn = [" "] * room
+    for shift in found.shifts:
+        first, last = _columns(scale, room, shift.since, shift.until)
+        drawn[first:last] = ("─" if shift.state == "running" else "┄") * (last - first)
+        if shift.end == "lost":
+            drawn[last - 1] = "!"
+    return "".join(drawn)
+
+
+def _list(found: Timeline, scale: Scale, screen: Screen) -> list[str]:
+    heads = [
+        Column("SLOT"),
+        Column("ATTEMPT"),
+        Column("ISSUE", gives=True),
+        Column("FROM"),
+        Column("FOR", right=True),
+        Column("END", gives=True),
+    ]
+    rows = [
+        [
+            str(one.slot) if one.slot is not None else "pm",
+            one.attempt,
+            screen.issue(one.issue) if one.issue else "-",
+            times.time_of_day(one.since),
+            times.duration(times.since(one.since, one.until or scale.until)),
+            f"{one.end}: {line(one.reason)}" if one.end else "runs",
+        ]
+        for one in found.holdings[-LISTED:]
+    ]
+    shown = table(screen, heads, rows, paint=lambda at, value, cell: _paint(screen, at, value, cell)) if rows else []
+    left = len(found.holdings) - len(rows)
+    return [*shown, *([f"and {left} before these: --since, --json"] if left > 0 else [])]
+
+
+def _paint(screen: Screen, at: int, value: str, cell: str) -> str:
+    return screen.state(value.partition(":")[0], cell) if at == 5 else cell

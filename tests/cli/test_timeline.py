@@ -1,0 +1,112 @@
+"""`kugetsu timeline`: who held which slot when, as text, as a picture, as a page."""
+
+from __future__ import annotations
+
+import re
+import stat
+from xml.etree import ElementTree
+
+import pytest
+
+from kugetsu.domain.decide import queue
+
+
+@pytest.fixture
+def night(story):
+    """Two slots, a failure that is tried again, a task that waits for a slot, a daemon that is lost."""
+    story.at("22:00:00", "kugetsu queue-daemon").daemon(alive=False)
+    first = story.run(story.enqueue("first", issue="github.com/shoko/kugetsu#1"))
+    story.at("22:01:00")
+    second = story.run(story.enqueue("second", issue="github.com/shoko/kugetsu#2"))
+    third = story.enqueue("third", issue="github.com/shoko/kugetsu#3")
+    held = {"gate": "slots", "reason": "2 of 2 slots used", "rests_on": 3, "until": None}
+    from kugetsu.domain.draft import Draft
+
+    story.do(lambda state: [Draft("task.held", held, task=third, issue="github.com/shoko/kugetsu#3")])
+    story.at("22:20:00").finish(first, "fail", "retry", "tests <b>do</b> not pass & so on")
+    story.at("22:30:00").run("q1")
+    story.at("22:40:00").finish(second, "succeed", "done", "2 commits, pushed")
+    story.run(third)
+    story.at("22:50:00").finish("q1.2", "succeed", "done", "1 commit, pushed")
+    story.at("23:00:00").finish("q3.1", "lose", "retry", "its runner was killed")
+    story.do(lambda state: queue.cancel(state, third, "cancel"))
+    return story
+
+
+def test_the_picture_and_the_list(kugetsu, night, snapshot, fits):
+    shown = kugetsu("timeline", at="23:10:00")
+    assert shown.code == 0
+    snapshot("timeline", shown.out)
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "132"])
+def test_it_fits_any_screen(kugetsu, night, columns):
+    shown = kugetsu("timeline", at="23:10:00", COLUMNS=columns)
+    assert shown.code == 0
+    lines = shown.out.splitlines()
+    assert ("slot 1  " in shown.out) == (columns != "40"), "below 44 columns only the list is shown"
+    assert max(map(len, lines)) <= max(int(columns), 62)
+
+
+def test_a_part_of_it_begins_with_what_was_live_then(kugetsu, night):
+    data = kugetsu("timeline", "--since", "2026-11-23T22:25:00Z", "--until", "2026-11-23T22:45:00Z", "--json").json
+    assert [one["attempt"] for one in data["holdings"]] == ["q2.1", "q1.2", "q3.1"]
+    assert {(one["task"], one["gate"]) for one in data["holds"]} == {("q1", "backoff"), ("q3", "slots")}
+    assert data["holdings"][1]["until"] is None, "its end lies behind --until"
+
+
+def test_only_one_issue(kugetsu, night):
+    data = kugetsu("timeline", "shoko/kugetsu#1", "--json", at="23:10:00").json
+    assert {one["task"] for one in data["holdings"]} == {"q1"}
+    assert {one["task"] for one in kugetsu("timeline", "q3", "--json", at="23:10:00").json["holdings"]} == {"q3"}
+
+
+def test_the_svg_is_whole_private_and_says_what_the_pointer_meets(kugetsu, night):
+    path = kugetsu.work / "night.svg"
+    assert kugetsu("timeline", "--svg", str(path), at="23:10:00").out == f"wrote {path}\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    root = ElementTree.fromstring(path.read_text())
+    titles = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert any("q1.1" in text and "tests <b>do</b> not pass & so on" in text for text in titles)
+    assert any("q1.2 (tried again)" in text for text in titles)
+    assert any("q3 waits (slots)" in text for text in titles)
+
+
+def test_the_page_loads_nothing_and_runs_nothing_that_was_written_by_others(kugetsu, night):
+    path = kugetsu.work / "night.html"
+    assert kugetsu("timeline", "--html", str(path), at="23:10:00").code == 0
+    page = path.read_text()
+    assert "<b>do</b>" not in page and "&lt;b&gt;do&lt;/b&gt;" in page
+    assert "default-src 'none'" in page
+    assert not re.search(r"(?:src|href)\s*=|@import|url\(|fetch\(|https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_a_file_that_is_there_is_not_written_over(kugetsu, night):
+    path = kugetsu.work / "night.svg"
+    path.write_text("mine")
+    shown = kugetsu("timeline", "--svg", str(path))
+    assert shown.code == 5 and "--force" in shown.err
+    assert path.read_text() == "mine"
+    assert kugetsu("timeline", "--svg", str(path), "--force").code == 0
+    shown = kugetsu("timeline", "--svg", str(kugetsu.work / "nowhere" / "x.svg"))
+    assert shown.code == 1 and "cannot write" in shown.err and "hint:" in shown.err
+
+
+def test_nothing_to_show_says_so(kugetsu, story):
+    shown = kugetsu("timeline")
+    assert (shown.code, shown.out) == (0, "no agent ran and nothing waited in that time\n")
+    assert "--since" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--since", "soon"), 3),
+        (("--since", "900"), 4),
+        (("--since", "@", "--until", "1"), 3),
+        (("what is this",), 3),
+    ],
+)
+def test_bad_input_is_refused(kugetsu, night, words, code):
+    shown = kugetsu("timeline", *words)
+    assert shown.code == code and "hint:" in shown.err
