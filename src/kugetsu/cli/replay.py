@@ -1,7 +1,9 @@
-"""`kugetsu replay`: the state at any point of the past; `--verify` decides every recorded
-decision again."""
+"""`kugetsu replay`: the state at any point of the past; `--verify` decides every recorded decision again; `--what-if`
+runs the queue's history under other settings."""
 
 from __future__ import annotations
+
+from importlib.util import find_spec
 
 from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
-
+#: Whether this installation has the module that answers `--what-if`.
+WHAT_IF = find_spec("kugetsu.cli.whatif") is not None
 #: Exit status when a recorded decision is not what is decided now.
 DIFFERS = 6
 #: Differences that `--all` lists.
@@ -27,6 +30,15 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--until", metavar="WHEN", completes="when", default="@", help="the point (default: @, now)")
     parser.add_argument("--verify", action="store_true", help="decide every recorded decision again, up to the point")
     parser.add_argument("--all", action="store_true", help=f"with --verify: list every difference, {MOST} at most")
+    if WHAT_IF:
+        parser.add_argument(
+            "--what-if",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            completes="setting",
+            help="run the queue's history under another value of a setting; may be given several times",
+        )
     parser.source()
 
 
@@ -34,6 +46,8 @@ def _replay(call: Call) -> int:
     from kugetsu.cli import when
     from kugetsu.views import replay
 
+    if WHAT_IF and call.args.what_if:
+        return _what_if(call)
     log = call.workspace.log
     if call.args.all and not call.args.verify:
         raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
@@ -47,6 +61,15 @@ def _replay(call: Call) -> int:
     if not state.seq and not call.json:
         call.say("the log has no event before that: kugetsu history --all shows what there is")
     return 0
+
+
+def _what_if(call: Call) -> int:
+    from importlib import import_module
+
+    if call.args.verify:
+        raise BadInput("kugetsu replay: --verify and --what-if at once", "give one of them")
+    status: int = import_module("kugetsu.cli.whatif").run(call, call.args.what_if)
+    return status
 
 
 def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
@@ -120,7 +143,7 @@ differences[].look[]        commands that show more"""
 
 COMMANDS = {
     "replay": Command(
-        "[--until WHEN] [--verify [--all]] [--from FILE] [--json]",
+        f"[--until WHEN] [--verify [--all]]{' [--what-if KEY=VALUE]' if WHAT_IF else ''} [--from FILE] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
         "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"
