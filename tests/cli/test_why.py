@@ -17,7 +17,7 @@ def test_a_parked_task_says_until_when_and_what_lifts_it(kugetsu, parked, snapsh
 def test_without_a_daemon_the_command_that_starts_it_is_named(kugetsu, story, snapshot):
     story.at("10:00:00").enqueue()
     shown = kugetsu("why", "q1", at="10:01:00")
-    assert "✗ no daemon runs" in shown.out and "lift: kugetsu queue-daemon start" in shown.out
+    assert "✗ daemon        no daemon runs" in shown.out and "lift: kugetsu queue-daemon start" in shown.out
     snapshot("why-no-daemon", shown.out)
 
 
@@ -65,7 +65,7 @@ def test_an_event_shows_what_led_to_it_its_facts_and_what_it_led_to(kugetsu, par
     assert shown.code == 0 and fits(shown.out)
     snapshot("why-event", shown.out)
     data = kugetsu("why", "10", "--json").json
-    assert [event["seq"] for event in data["because"]] == [3, 5]
+    assert [event["seq"] for event in data["because"]] == [3, 5, 9]
     assert [event["seq"] for event in data["led_to"]] == [11]
 
 

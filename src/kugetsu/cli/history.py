@@ -27,7 +27,8 @@ SUBJECT: tuple[Kind, ...] = ("task", "issue", "attempt", "session")
 ABOUT = """\
 Each row: the event's number, the time, what kind of event, the attempt, what happened, and the event it follows from
 (because N) or how long after the claim it came (+2.1s). Times are in this machine's zone, which the first row names.
---json prints the events themselves, one JSON object a line, their times in UTC."""
+--json prints the events themselves, one JSON object a line, their times in UTC.
+--at WHEN shows what there was at that point: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
 
 
 def _arguments(parser: Parser) -> None:
@@ -36,6 +37,8 @@ def _arguments(parser: Parser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="every event of the log")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new events as they come, until Ctrl-C")
+    parser.at()
+    parser.source()
     parser.add_argument("--json", action="store_true", help="one event a line, as the log has it; errors too")
 
 
@@ -46,18 +49,34 @@ def _history(call: Call) -> int:
     if (args.subject is None) == (not args.all):
         problem = "whose history?" if args.subject is None else "either a subject or --all"
         raise BadInput(f"kugetsu history: {problem}", f"write {subjects.FORMS}, or --all")
+    if args.follow and (args.at or call.elsewhere is not None):
+        raise BadInput("kugetsu history: what is over does not go on", "leave out -f, or --at and --from")
+    past = _past(call)
+    until = past[0] if past is not None else None
     if args.all:
-        return _everything(call)
+        return _everything(call, until)
     subject = subjects.subject(call.workspace, args.subject)
-    events = list(subject.events(call.workspace))
+    events = [event for event in subject.events(call.workspace) if until is None or event["seq"] <= until]
+    if until is not None and not events and next(iter(subject.events(call.workspace)), None) is not None:
+        raise NotFound(f"nothing had happened to {subject} by event {until}", f"kugetsu history {subject}")
     if not events and not (args.follow and subject.kind in ("issue", "session")):
         raise _unknown(call, subject)
     if call.json:
         _print_events(events)
         _follow_json(call, subject, events)
         return 0
-    _told(call, subject, events)
+    _told(call, subject, events, past)
     return 0
+
+
+def _past(call: Call) -> tuple[int, str] | None:
+    """The last event that counts and the time of the point, with --at."""
+    if not call.args.at:
+        return None
+    from kugetsu.cli import past
+
+    state, now = past.state_at(call, call.args.at)
+    return state.seq, now
 
 
 def _unknown(call: Call, subject: Subject) -> NotFound:
@@ -66,10 +85,10 @@ def _unknown(call: Call, subject: Subject) -> NotFound:
     return NotFound(f"nothing ever happened to {subject}", hint if subject.kind != "session" else "kugetsu list --all")
 
 
-def _told(call: Call, subject: Subject, events: list[Event]) -> None:
+def _told(call: Call, subject: Subject, events: list[Event], past: tuple[int, str] | None) -> None:
     from kugetsu.views import history
 
-    screen = call.screen
+    screen = call.screen if past is None else call.screen.at(past[1])
     summary = history.Summary()
     for event in events:
         summary.add(event)
@@ -85,6 +104,10 @@ def _told(call: Call, subject: Subject, events: list[Event]) -> None:
         for event in _coming(call, subject, last):
             for line in rows.lines(event):
                 print(line, flush=True)
+    if past is not None:
+        for line in history.cut_off(str(subject), past[0], screen):
+            print(line)
+        return
     state = call.state()
     task = _task_of(state, subject, summary.task)
     closed = _closed(call, state, task)
@@ -103,10 +126,10 @@ def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
 def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
     if task is None:
         return []
-    from kugetsu.cli.why import facts_now
+    from kugetsu.cli import past
     from kugetsu.domain import gates
 
-    return [gate for gate in gates.verdicts(state, task, facts_now(call.workspace, state)) if not gate.open]
+    return [gate for gate in gates.verdicts(state, task, past.present(call).facts) if not gate.open]
 
 
 def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:
@@ -145,13 +168,13 @@ def _follow_json(call: Call, subject: Subject | None, events: list[Event]) -> No
         sys.stdout.flush()
 
 
-def _everything(call: Call) -> int:
+def _everything(call: Call, until: int | None) -> int:
     from kugetsu.views import history
 
     log = call.workspace.log
     last: Event | None = None
     if call.json:
-        for last in log.read():
+        for last in log.read(until=until):
             _print_events([last])
         _follow_json(call, None, [last] if last else [])
         return 0
@@ -161,7 +184,7 @@ def _everything(call: Call) -> int:
         call.say("next: kugetsu init")
         return 0
     rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True)
-    for last in log.read():
+    for last in log.read(until=until):
         for line in rows.lines(last):
             print(line)
     if call.args.follow:
@@ -173,7 +196,7 @@ def _everything(call: Call) -> int:
 
 COMMANDS = {
     "history": Command(
-        "REF|TASK|ATTEMPT|SESSION|--all [-f] [--json]",
+        "REF|TASK|ATTEMPT|SESSION|--all [-f] [--at WHEN] [--from FILE] [--json]",
         ABOUT,
         _arguments,
         _history,
@@ -194,6 +217,7 @@ facts    what it was decided from
 by       who did it: cmd, pid, host, user
 sha      the digest of the log up to here""",
         examples="kugetsu history owner/project#14\nkugetsu history q7 -f  # go on with what comes\n"
+        "kugetsu history q7 --at 2h ago  # what there was then\n"
         "kugetsu history --all --json | jq -r .type",
         exits=(4,),
     )

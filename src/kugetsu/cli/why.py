@@ -1,9 +1,9 @@
-"""`kugetsu why`: what holds a task back, gate by gate; or what an event came from."""
+"""`kugetsu why`: what holds a task back, gate by gate, and what changes next; or what an event came from and led to."""
 
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import NotFound
+from kugetsu.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,159 +11,256 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.cli.past import Point
     from kugetsu.cli.subjects import Subject
-    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.causes import Reader
     from kugetsu.domain.state import State, Task
     from kugetsu.runtime.workspace import Workspace
-    from kugetsu.views.why import WhyEvent, WhyTask
+    from kugetsu.views.causes import WhyEvent
+    from kugetsu.views.why import WhyTask
 
     Event = dict[str, Any]
 
-#: Events that a chain of causes shows at most.
-LONGEST_CHAIN = 30
-#: Direct effects of an event that are shown at most.
-MOST_EFFECTS = 20
+#: Tasks of one issue or session that are answered at once.
+MOST_TASKS = 3
+#: Events behind one that are looked through for effects on other issues and tasks: 25 ms.
+COMING = 5000
 
 ABOUT = """\
-A task that waits: every gate that the dispatcher asks, ✓ open, ✗ the reason, · closed behind it, each with the event it
-rests on, until when, and the command that lifts it. A task that runs or has ended: what led there. A number: that
-event, what led to it, what it was decided from, and what it led to."""
-
-
-def facts_now(ws: Workspace, state: State) -> ClaimFacts:
-    """What the gates read now, with the dispatcher that there is."""
-    from kugetsu.runtime import liveness
-    from kugetsu.runtime.facts import claim_facts
-
-    alive = state.daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
-    return claim_facts(ws.config, "daemon" if alive else "none", ws.paths.root)
+A task that waits: the reason, what will change by itself and when, its place in line, and every gate in the
+dispatcher's order: ✓ open, ✗ the reason, · closed behind it, each with the event it rests on and the command that
+lifts it. A task that runs or has ended: what led there, and how to go on. A number: that event, what led to it back
+to who typed the command, what it was decided from, and what it led to.
+--at WHEN asks the same of a point of the past, with the settings and the machine as the nearest decision recorded
+them: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument(
-        "subject", metavar="TASK|REF|SEQ", completes=("task", "issue"), help="a task, an issue, or an event's number"
+        "subject",
+        metavar="TASK|REF|SEQ",
+        completes=("task", "issue", "attempt", "session"),
+        help="a task, an attempt, an issue, pm, or an event's number",
     )
+    parser.at()
+    parser.source()
 
 
 def _why(call: Call) -> int:
-    from kugetsu.cli import subjects
-    from kugetsu.views import why as view
-
     text = call.args.subject
     if text.isascii() and text.isdigit() and len(text) < 16:
-        event = _event(call.workspace, int(text))
-        call.show(event, [] if call.json else view.event_lines(event, call.screen))
-        return 0
+        return _why_event(call, int(text))
+    from kugetsu.cli import past, subjects
+    from kugetsu.views import point
+    from kugetsu.views import why as view
+
     subject = subjects.subject(call.workspace, text)
-    answers = _answers(call, subject)
+    at = past.point(call, call.args.at)
+    answers, more = _answers(call.workspace, subject, at)
     if call.json:
-        call.show({"tasks": answers}, [])
+        call.show({"tasks": answers, "more": more, "as_of": at.past}, [])
         return 0
+    screen = call.screen.at(at.now)
+    call.show(None, point.heading(at.past, screen))
     for number, answer in enumerate(answers):
-        call.show(None, ([""] if number else []) + view.task_lines(answer, call.screen))
+        call.show(None, ([""] if number else []) + view.task_lines(answer, screen))
+    if more:
+        call.show(None, ["", f"and {more} more that wait: kugetsu queue list"])
+    if at.past is not None:
+        call.show(None, view.asked_with(at.past, screen))
     return 0
 
 
-def _answers(call: Call, subject: Subject) -> list[WhyTask]:
-    from kugetsu.domain import gates
+# --- tasks ------------------------------------------------------------------------------------------------------
+
+
+def _answers(ws: Workspace, subject: Subject, at: Point) -> tuple[list[WhyTask], int]:
+    """The answers for a subject's tasks, and how many more of them wait."""
+    from kugetsu.domain.outlook import outlook
     from kugetsu.views import why as view
 
-    state = call.ready()
+    state = at.state
     tasks = _tasks(state, subject)
     if not tasks:
-        return [_from_history(call, subject)]
-    facts = facts_now(call.workspace, state)
+        return [_from_history(ws, subject, at)], 0
+    timeout = ws.config.number("TASK_TIMEOUT_HOURS") * 3600
+    reader = _reader(ws, until=state.seq)
     answers = []
-    for task in tasks:
+    for task in tasks[:MOST_TASKS]:
         attempt = state.attempts.get(task.attempt) if task.attempt is not None else None
-        verdicts = gates.verdicts(state, task, facts)
-        waits_first = task.state in ("pending", "parked") and task.reason is None
-        chain = [] if waits_first else _chain(call.workspace, task.changed)
-        answers.append(view.about_task(task, attempt, verdicts, chain))
-    return answers
+        waits_first = task.state in view.WAITS and task.reason is None
+        because = [] if waits_first else _led_there(reader, task, attempt is not None)
+        answers.append(view.about_task(task, attempt, outlook(state, task, at.facts, timeout), because))
+    return answers, max(len(tasks) - MOST_TASKS, 0)
 
 
 def _tasks(state: State, subject: Subject) -> list[Task]:
-    """Its tasks that are not over; the latest that is over when there are none."""
-    if subject.kind in ("task", "attempt"):
+    """Its tasks that work or wait, those that work first; the latest that is over when there are none."""
+    if subject.kind == "attempt":
+        live = state.attempts.get(str(subject))
+        return [state.tasks[live.task]] if live is not None else []
+    if subject.kind == "task":
         task = state.tasks.get(subject.key)
         return [task] if task is not None else []
     mine = [task for task in state.tasks.values() if task.session == subject.key]
-    open_ones = [task for task in mine if task.state in ("notified", "pending", "parked")]
+    open_ones = [task for task in mine if task.state == "notified"]
+    open_ones += [task for task in state.waiting() if task.session == subject.key]
     return open_ones or mine[-1:]
 
 
-def _from_history(call: Call, subject: Subject) -> WhyTask:
-    """The answer for a task that has left the state, or for a session without tasks."""
-    events = list(subject.events(call.workspace))
+def _led_there(reader: Reader, task: Task, works: bool) -> list[Event]:
+    """What led to where a task is; of one that is worked on also the steps of its attempt."""
+    from kugetsu.domain import causes
+
+    changed = reader.event(task.changed)
+    chain = causes.back(changed, reader) if changed is not None else []
+    if not works:
+        return chain
+    steps = [one for one in reader.of_key(task.id) if one["seq"] > task.changed and one.get("attempt") == task.attempt]
+    return [*chain, *steps]
+
+
+def _from_history(ws: Workspace, subject: Subject, at: Point) -> WhyTask:
+    """The answer for what has left the state: an attempt that ended, a task, a session without tasks."""
+    from kugetsu.domain import causes
+    from kugetsu.views import why as view
+    from kugetsu.views.wording import words
+
+    events = [event for event in subject.events(ws) if event["seq"] <= at.state.seq]
     if not events:
         hint = "kugetsu queue list --all" if subject.kind in ("task", "attempt") else f"kugetsu start {subject} MESSAGE"
         raise NotFound(f"nothing ever happened to {subject}", hint)
-    last = events[-1]
-    ends = [event for event in events if event["type"].startswith("task.")]
-    final = ends[-1] if ends else last
-    from kugetsu.views.wording import words
+    final = _last_word(subject, events)
+    reader = _reader(ws, until=at.state.seq)
+    chain = causes.back(final, reader)
+    name = str(subject) if subject.kind == "attempt" else final.get("task") or str(subject)
+    verb = _SAID.get(final["type"], f"is where {final['type']} left it")
+    left = "; it has left the list" if subject.kind == "task" else ""
+    answer = f"{name} {verb}: {words(final)} (event {final['seq']}{left})"
+    return view.from_history(answer, chain, _way_on(subject, final, at.state))
 
-    said = {"task.completed": "is completed", "task.failed": "ended in error", "task.cancelled": "was cancelled"}
-    name = final.get("task") or str(subject)
-    verb = said.get(final["type"], f"is where {final['type']} left it")
-    answer = f"{name} {verb}: {words(final)} (event {final['seq']}; it has left the list)"
-    return {"task": None, "answer": answer, "gates": [], "because": _chain(call.workspace, final["seq"])}
+
+_SAID = {
+    "task.completed": "is completed",
+    "task.failed": "ended in error",
+    "task.cancelled": "was cancelled",
+    "attempt.succeeded": "succeeded",
+    "attempt.failed": "failed",
+    "attempt.timed_out": "was stopped",
+    "attempt.killed": "was stopped",
+    "attempt.lost": "was lost",
+    "session.broken": "is broken",
+    "session.prepared": "is ready",
+    "session.destroyed": "was destroyed",
+}
+
+
+def _last_word(subject: Subject, events: list[Event]) -> Event:
+    """The event that says best where the subject stands."""
+    wanted = {"attempt": "attempt.", "task": "task.", "session": "session."}.get(subject.kind, "task.")
+    told = [event for event in events if event["type"].startswith(wanted)]
+    return told[-1] if told else events[-1]
+
+
+def _way_on(subject: Subject, final: Event, state: State) -> str:
+    """The command that goes on from there."""
+    history = f"all of it: kugetsu history {subject}"
+    if subject.kind == "attempt":
+        task = state.tasks.get(subject.key)
+        now = f"its task {subject.key} is {task.state} now: " if task is not None else ""
+        return f"{now}kugetsu why {subject.key}        {history}"
+    if final["type"] == "session.broken":
+        return f"it is made anew before the next attempt        {history}"
+    if final.get("issue"):
+        return f"go on: kugetsu continue {final['issue']} MESSAGE        {history}"
+    return history
+
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+
+def _why_event(call: Call, seq: int) -> int:
+    from kugetsu.views import causes as view
+
+    if call.args.at:
+        raise BadInput("--at says nothing about an event: it is what it was", f"kugetsu why {seq}")
+    event = _event(call.workspace, seq)
+    call.show(event, [] if call.json else view.event_lines(event, call.screen))
+    return 0
 
 
 def _event(ws: Workspace, seq: int) -> WhyEvent:
+    from itertools import islice
+
     from kugetsu.cli.subjects import event_at
+    from kugetsu.domain import causes
 
     event = event_at(ws, seq)
-    return {"event": event, "because": _chain(ws, seq)[:-1], "led_to": _effects(ws, event)}
+    reader = _reader(ws)
+    because = causes.back(event, reader)[:-1]
+    effects = causes.forward(event, reader, islice(ws.log.read(after=seq), COMING))
+    return {
+        "event": event,
+        "because": because,
+        "led_to": [effect for _, effect in effects.found],
+        "more": effects.more,
+    }
 
 
-def _chain(ws: Workspace, seq: int) -> list[Event]:
-    """An event and its causes, oldest first."""
-    from kugetsu.cli.subjects import event_at
+def _reader(ws: Workspace, until: int | None = None) -> Reader:
+    """Finds the events of chains; none after ``until``."""
+    from kugetsu.domain.causes import Reader
 
-    chain: list[Event] = []
-    at: int | None = seq
-    while at and len(chain) < LONGEST_CHAIN:
-        event = event_at(ws, at)
-        chain.append(event)
-        cause = event.get("cause")
-        at = cause if isinstance(cause, int) and cause < at else None
-    return chain[::-1]
+    def find(seq: int) -> Event | None:
+        if until is not None and seq > until:
+            return None
+        return next(iter(ws.log.read(after=seq - 1, until=seq)), None)
 
+    def keyed(key: str) -> list[Event]:
+        return [event for event in ws.log.read_key(key) if until is None or event["seq"] <= until]
 
-def _effects(ws: Workspace, event: Event) -> list[Event]:
-    """The events that name this one as their cause: among those of the same task, session or issue."""
-    found: dict[int, Event] = {}
-    keys = dict.fromkeys(event.get(name) for name in ("task", "session", "issue"))
-    for key in filter(None, keys):
-        for other in ws.log.read_key(key):
-            if other.get("cause") == event["seq"]:
-                found[other["seq"]] = other
-    if not any(keys):
-        for other in ws.log.read(after=event["seq"]):
-            if other.get("cause") == event["seq"]:
-                found[other["seq"]] = other
-            if len(found) >= MOST_EFFECTS:
-                break
-    return [found[seq] for seq in sorted(found)][:MOST_EFFECTS]
+    return Reader(find, keyed)
 
 
 COMMANDS = {
     "why": Command(
-        "TASK|REF|SEQ [--json]",
+        "TASK|REF|SEQ [--at WHEN] [--from FILE] [--json]",
         ABOUT,
         _arguments,
         _why,
         json="""\
-tasks[].task       as tasks[] of kugetsu queue list, or null when it has left the list
-tasks[].answer     the answer in one line
-tasks[].gates[]    each gate, in order: the first that is closed is the reason
-tasks[].because[]  the events that led there, the oldest first
+tasks[].task               as tasks[] of kugetsu queue list, or null when it has left the list
+tasks[].answer             the answer in one line
+tasks[].gates[].gate       each gate, in order: the first that is closed is the reason
+tasks[].gates[].open       whether it lets the task through
+tasks[].gates[].reason     what it says
+tasks[].gates[].rests_on   the event behind that; 0 when no single one is
+tasks[].gates[].until      when it opens by itself (UTC), or null
+tasks[].gates[].lift       the command that opens it, or null
+tasks[].next.kind          now, time, event, look (something that only a look tells) or person (nothing by itself)
+tasks[].next.what          what happens then
+tasks[].next.at            when (UTC), or null
+tasks[].next.since         since when that runs which is waited for (UTC), or null
+tasks[].next.latest        when it is ended at the latest (UTC), or null
+tasks[].next.lift          the command that changes it now, or null
+tasks[].next.needs_daemon  whether a daemon must be started by then
+tasks[].line.place         its place among those that only wait for their turn; null when something else holds it
+tasks[].line.total         how many those are
+tasks[].line.before[]      the tasks before it
+tasks[].because[]          the events that led there, the oldest first
+tasks[].then               how to go on, for what has left the list, or null
+more                       how many more tasks of it wait
+as_of.seq                  with --at or --from: the last event that counts, or as_of is null
+as_of.at                   the point's time (UTC)
+as_of.facts_from           the event whose recorded facts the gates were asked with, or null: those of now
+as_of.facts_at             its time (UTC), or null
 
-With a number: event, because[] and led_to[], events as kugetsu history prints them.""",
-        examples="kugetsu why q7\nkugetsu why 214  # what led to that event, and what it led to",
+With a number: event, because[] and led_to[], events as kugetsu history prints them, and more, how many further effects
+were found.""",
+        examples="kugetsu why q7\nkugetsu why 214  # what led to that event, and what it led to\n"
+        "kugetsu why q7 --at 2h ago  # the same question two hours earlier\n"
+        "kugetsu why q7 --from kugetsu.tar.gz  # and to the bundle that somebody sent",
         exits=(4,),
     )
 }

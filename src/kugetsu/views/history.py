@@ -24,8 +24,8 @@ SUBJECT_WIDTH = 6
 #: From this width on, the first row of a task also shows the command that made it.
 _WIDE = 100
 _ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
-#: Kinds that follow from a decision: their row says from which event.
-_DECIDED = ("task.", "attempt.claimed", "attempt.stop", "session.broken")
+#: The steps of an attempt and of the session that it prepares: they come from its claim, their row names the attempt.
+_STEPS = ("attempt.starting", "session.preparing", "session.prepared")
 _AFTER = {
     "task.queued": "pending",
     "task.held": None,
@@ -98,27 +98,38 @@ class Rows:
         self._screen = screen
         self._seq_width = seq_width
         self._subjects = subjects
+        #: Columns that names of kinds are given; more where rows are indented as a tree.
+        self.type_width = TYPE_WIDTH
+        #: Whether rows say from which event they follow.
+        self.causes = True
         self._day = ""
         self._told: set[str] = set()
         self._claimed_at: dict[str, str] = {}
 
-    def lines(self, event: Event) -> list[str]:
-        """The row of ``event``, after the date when that is another than the row before had."""
+    @property
+    def indent(self) -> int:
+        """Columns before the time: what is told of a row below it stands under its time."""
+        return self._seq_width + 4
+
+    def lines(self, event: Event, indent: int = 0) -> list[str]:
+        """The row of ``event``, after the date when that is another than the row before had; ``indent`` its kind by so
+        many columns."""
         shown = []
         day = times.day(event["at"])
         if day != self._day:
             named = f"{day}, times in {times.zone(event['at'])}" if not self._day else day
             shown.append(self._screen.dim(f"  {'':>{self._seq_width}}  {named}"))
             self._day = day
-        shown.append(self._row(event))
+        shown.append(self._row(event, indent))
         return shown
 
-    def _row(self, event: Event) -> str:
+    def _row(self, event: Event, indent: int) -> str:
         screen, kind = self._screen, event["type"]
         seq = f"{event['seq']:>{self._seq_width}}"
         subject = self._subject(event)
         # A long kind takes the room of its subject, so that what happened stays in line.
-        what = pad(f"{pad(kind, TYPE_WIDTH)}  {subject}".rstrip(), TYPE_WIDTH + SUBJECT_WIDTH + 2)
+        shown = f"{'':>{indent}}{kind}"
+        what = pad(f"{pad(shown, self.type_width)}  {subject}".rstrip(), self.type_width + SUBJECT_WIDTH + 2)
         left = f"  {seq}  {times.time_of_day(event['at'])}  {what}  "
         said, tail = self._said(event), self._tail(event)
         if screen.width is None:
@@ -161,7 +172,7 @@ class Rows:
             if claimed_at is not None:
                 return f"+{_span(clock.seconds_between(claimed_at, event['at']))}"
         cause = event.get("cause")
-        return f"because {cause}" if cause and kind.startswith(_DECIDED) else ""
+        return f"because {cause}" if cause and self.causes and kind not in _STEPS else ""
 
 
 def _span(seconds: float) -> str:
@@ -178,6 +189,12 @@ def footer(task: Task | None, closed: Sequence[Verdict], subject: str, screen: S
     if task is None:
         return [f"next: nothing by itself        go on: kugetsu continue {subject} MESSAGE"] if "#" in subject else []
     return [f"next: {_coming(task, closed, screen)}        {_command(task)}"]
+
+
+def cut_off(subject: str, last: int, screen: Screen) -> list[str]:
+    """The way on from a history that ends in the past."""
+    why = f"why: kugetsu why {subject} --at {last}        " if "base:" not in subject else ""
+    return [screen.dim(f"as of event {last}") + f"        {why}up to now: kugetsu history {subject}"]
 
 
 def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:

@@ -17,6 +17,10 @@ class Screen:
         self.now = now
         self.default_host = default_host
 
+    def at(self, now: str) -> Screen:
+        """The same screen at another moment: for what was so in the past."""
+        return Screen(width=self.width, colour=self.colour, now=now, default_host=self.default_host)
+
     def _painted(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
 

@@ -75,6 +75,19 @@ def cut(text: str, width: int | None) -> str:
     return "".join(kept).rstrip() + ELLIPSIS
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` columns, broken at spaces; a longer word is cut."""
+    parts: list[str] = []
+    now = ""
+    for word in text.split(" "):
+        if now and columns(now) + 1 + columns(word) > width:
+            parts.append(now)
+            now = word
+        else:
+            now = f"{now} {word}" if now else word
+    return [cut(part, width) for part in (*parts, now)]
+
+
 def pad(text: str, width: int, right: bool = False) -> str:
     """``text`` filled up with spaces to ``width`` columns, to the left of it when ``right``."""
     fill = " " * (width - columns(text))

@@ -1,53 +1,78 @@
-"""Why a task is not running, gate by gate; or what led to where it is; or what an event came from and led to."""
+"""Why a task is not running: the reason, what changes next, its place in line, every gate; or what led to its end."""
 
 from __future__ import annotations
 
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.views import times
-from kugetsu.views.history import Rows
+from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
-from kugetsu.views.text import Column, columns, cut, line, pad, table
+from kugetsu.views.text import columns, cut, line, pad, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TypedDict
 
-    from kugetsu.domain.gates import Verdict
+    from kugetsu.domain.outlook import Outlook
     from kugetsu.domain.state import Attempt, Task
+    from kugetsu.views.point import Asked
     from kugetsu.views.queue import TaskData
     from kugetsu.views.screen import Screen
 
     Event = dict[str, Any]
 
     class WhyTask(TypedDict):
-        """`kugetsu why TASK --json`. ``answer`` is the headline; ``gates`` as the dispatcher sees them now, the first
-        closed one is the reason; ``because`` the chain of causes, oldest first."""
+        """`kugetsu why TASK --json`. ``answer`` is the headline; ``gates`` as the dispatcher sees them, the first
+        closed one is the reason; ``next`` what changes by itself (`outlook.Change`), ``line`` its place
+        (`outlook.Line`); ``because`` the chain of causes, oldest first. Of what has left the state all but answer and
+        chain is empty; ``then`` is a command that goes on from there."""
 
         task: TaskData | None
         answer: str
         gates: list[dict[str, Any]]
+        next: dict[str, Any] | None
+        line: dict[str, Any] | None
         because: list[Event]
-
-    class WhyEvent(TypedDict):
-        """`kugetsu why SEQ --json`: the event, its chain of causes oldest first, and its direct effects."""
-
-        event: Event
-        because: list[Event]
-        led_to: list[Event]
+        then: str | None
 
 
-def about_task(task: Task, attempt: Attempt | None, verdicts: Sequence[Verdict], because: list[Event]) -> WhyTask:
+WAITS = ("pending", "parked")
+#: Columns that the names of gates are given; `dependencies` is the longest.
+_GATE = 12
+#: Columns before a gate's reason: indent, mark, name.
+_LEFT = 2 + 2 + _GATE + 2
+#: Tasks before one in line that are named.
+_NAMED = 6
+
+
+def about_task(task: Task, attempt: Attempt | None, seen: Outlook, because: list[Event]) -> WhyTask:
     """The answer for a task that is in the state; its times are UTC, `task_lines` says them in local time."""
+    over = task.state in FINISHED_TASK
     return {
         "task": task_data(task),
-        "answer": _answer(task, attempt, verdicts),
-        "gates": [verdict.as_data() for verdict in verdicts] if task.state not in FINISHED_TASK else [],
+        "answer": _answer(task, attempt, seen),
+        "gates": [verdict.as_data() for verdict in seen.verdicts] if not over else [],
+        "next": seen.change.as_data(),
+        "line": seen.line.as_data() if seen.line is not None else None,
         "because": because,
+        "then": None,
     }
 
 
-def _answer(task: Task, attempt: Attempt | None, verdicts: Sequence[Verdict]) -> str:
+def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask:
+    """The answer for what only the log knows; ``then`` is the command that goes on."""
+    return {
+        "task": None,
+        "answer": answer,
+        "gates": [],
+        "next": None,
+        "line": None,
+        "because": because,
+        "then": then,
+    }
+
+
+def _answer(task: Task, attempt: Attempt | None, seen: Outlook) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""
         stopping = " and is being stopped" if attempt is not None and attempt.stop else ""
@@ -56,40 +81,97 @@ def _answer(task: Task, attempt: Attempt | None, verdicts: Sequence[Verdict]) ->
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
         said = {"cancel": "on request"}.get(task.reason or "", task.reason or "")
         return f"{task.id} {verb}{': ' + line(said) if said else ''}"
-    closed = next((verdict for verdict in verdicts if not verdict.open), None)
-    if closed is None:
-        return f"{task.id} may start now: nothing holds it back"
-    return f"{task.id} waits: {line(closed.reason)}"
+    if seen.first is not None:
+        return f"{task.id} waits: {line(seen.first.reason)}"
+    if seen.line is not None and seen.line.place > 1:
+        return f"{task.id} waits for its turn: nothing but the queue holds it back"
+    return f"{task.id} may start now: nothing holds it back"
+
+
+# --- the text ---------------------------------------------------------------------------------------------------
 
 
 def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     """The text of `why` for a task."""
     task = data["task"]
     if task is None:
-        return [*_paragraph(f"{data['answer']}.", screen), *chain_lines(data["because"], screen)]
-    closed = next((gate for gate in data["gates"] if not gate["open"]), None)
-    said = data["answer"]
-    event = task["event"]
-    if task["state"] in ("pending", "parked") and closed is not None:
-        if closed["until"]:
-            said += f" until {times.ahead(closed['until'], screen.now)}"
-        event = closed["rests_on"]
-    said = f"{said}{f' (event {event})' if event else ''}."
-    shown = [screen.bold(part) for part in _paragraph(said, screen)]
+        shown = [screen.bold(part) for part in paragraph(f"{data['answer']}.", screen)]
+        shown += [*chain_lines(data["because"], screen), *_rescued(data["because"], screen)]
+        return [*shown, data["then"]] if data["then"] else shown
+    shown = [screen.bold(part) for part in paragraph(_headline(data, task, screen), screen)]
     if task["issue"]:
         shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.width))
-    if task["state"] in ("pending", "parked"):
-        if task["reason"] and task["reason"] not in data["answer"]:
-            shown += _paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
-        shown += _rescued(data["because"], screen)
-        return shown + _gate_lines(data["gates"], screen)
-    return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), _on(task)]
+    if task["state"] not in WAITS:
+        if task["state"] == "notified":
+            shown += _labelled("next", _next(data["next"] or {}, screen), screen)
+        return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), _on(task)]
+    if task["reason"] and task["reason"] not in data["answer"]:
+        shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
+    shown += _rescued(data["because"], screen)
+    shown += _labelled("next", _next(data["next"] or {}, screen), screen)
+    if data["line"] is not None:
+        shown += _labelled("line", _in_line(data["line"]), screen)
+    return [*shown, *_gate_lines(data["gates"], screen), _evidence(data, task)]
+
+
+def _headline(data: WhyTask, task: TaskData, screen: Screen) -> str:
+    said, event = data["answer"], task["event"]
+    if task["state"] in WAITS:
+        closed = next((gate for gate in data["gates"] if not gate["open"]), None)
+        event = closed["rests_on"] if closed is not None else 0
+        if closed is not None and closed["until"]:
+            said += f" until {times.ahead(closed['until'], screen.now)}"
+    return f"{said}{f' (event {event})' if event else ''}."
+
+
+def _labelled(label: str, text: str, screen: Screen) -> list[str]:
+    """``next  …``, continued below the text."""
+    first, *more = paragraph(text, screen, room=len(label) + 2)
+    return [f"{screen.dim(label)}  {first}", *(" " * (len(label) + 2) + part for part in more)]
+
+
+def _next(change: dict[str, Any], screen: Screen) -> str:
+    """What changes by itself, in words."""
+    what, kind = line(str(change.get("what") or "")), change.get("kind")
+    condition = ", if a daemon runs by then: kugetsu queue-daemon start" if change.get("needs_daemon") else ""
+    if kind == "now":
+        return "now: the daemon takes it at its next look, in its turn"
+    if kind == "time":
+        return f"at {times.ahead(change['at'], screen.now)}: {what}{condition}"
+    if kind == "look":
+        every = times.duration(times.since(screen.now, change["at"]))
+        return f"by itself when there is more: {what} every {every}{condition}"
+    if kind == "event":
+        return f"when {what}{_while(change, screen)}{condition}"
+    return f"nothing by itself, someone must act: {change.get('lift') or 'see below'}"
+
+
+def _while(change: dict[str, Any], screen: Screen) -> str:
+    """For how long that which is waited for runs, and when it is ended at the latest."""
+    said = []
+    if change["since"]:
+        said.append(f"running {times.duration(times.since(change['since'], screen.now))}")
+    if change["latest"]:
+        said.append(f"TASK_TIMEOUT_HOURS ends it at {times.ahead(change['latest'], screen.now)}, at the latest")
+    lift = change["lift"] or ""
+    if lift.startswith("kugetsu why"):
+        said.append(f"more: {lift}")
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _in_line(place: dict[str, Any]) -> str:
+    before = place["before"]
+    if not before:
+        return f"first of {place['total']}"
+    named = ", ".join(before[-_NAMED:])
+    more = f"{len(before) - _NAMED} more and " if len(before) > _NAMED else ""
+    return f"{len(before) + 1} of {place['total']}, behind {more}{named}"
 
 
 def _rescued(because: Sequence[Event], screen: Screen) -> list[str]:
     """The branches that keep what failed attempts left: on a terminal their rows are cut before the name."""
     kept = [line(str(event["data"]["rescue"])) for event in because if event["data"].get("rescue")]
-    return _paragraph(f"its work is kept on {', '.join(kept)}", screen, "  ") if kept else []
+    return paragraph(f"its work is kept on {', '.join(kept)}", screen, "  ") if kept else []
 
 
 def _on(task: TaskData) -> str:
@@ -100,130 +182,69 @@ def _on(task: TaskData) -> str:
     return f"again: kugetsu queue retry {task['task']}        all of it: kugetsu history {task['task']}"
 
 
+def _evidence(data: WhyTask, task: TaskData) -> str:
+    """How one goes on from the event behind the reason."""
+    closed = next((gate for gate in data["gates"] if not gate["open"]), None)
+    more = f"all of it: kugetsu history {task['task']}"
+    if closed is None or not closed["rests_on"]:
+        return more
+    return f"the event behind it: kugetsu why {closed['rests_on']}        {more}"
+
+
 def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
-    """Open gates two in a line, then the reason, then what is closed behind it."""
-    closed = [gate for gate in gates if not gate["open"]]
-    shown = _open_lines([line(gate["reason"]) for gate in gates if gate["open"]], screen)
-    rows = []
-    for number, gate in enumerate(closed):
-        until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
-        event = f"event {gate['rests_on']}" if gate["rests_on"] else ""
-        lift = f"lift: {gate['lift']}" if gate["lift"] else ""
-        reason = line(gate["reason"])
-        if number:
-            lift = "(not the reason yet)"
-        rows.append([f"{'·' if number else '✗'} {reason}", until, event, lift])
-    heads = [Column("", gives=True), Column(""), Column(""), Column("")]
-
-    def paint(at: int, value: str, text: str) -> str:
-        return text.replace("✗", screen.red("✗"), 1) if at == 0 and value.startswith("✗") else text
-
-    if _too_wide(rows, screen):  # the command must stay whole: it goes to a line of its own
-        lifts = [row.pop() for row in rows]
-        if _too_wide(rows, screen):  # and so must the reason
-            for row, lift in zip(rows, lifts, strict=True):
-                shown += _stacked(row, lift, screen)
-            return shown
-        lines = table(screen, heads[:-1], rows, paint=paint, indent="  ", titles=False)
-        for text, lift in zip(lines, lifts, strict=True):
-            shown += [text, f"      {lift}"] if lift else [text]
-        return shown
-    return shown + table(screen, heads, rows, paint=paint, indent="  ", titles=False)
-
-
-def _too_wide(rows: list[list[str]], screen: Screen) -> bool:
-    if screen.width is None:
-        return False
-    widths = [max(map(columns, cells)) for cells in zip(*rows, strict=True)]
-    return 2 + sum(width + 2 for width in widths if width) - 2 > screen.width
-
-
-def _stacked(row: list[str], lift: str, screen: Screen) -> list[str]:
-    """A closed gate whose reason fills a line: when it opens, its event and its command stand below."""
-    mark, _, reason = row[0].partition(" ")
-    mark = screen.red(mark) if mark == "✗" else mark
-    first, *more = _wrapped(reason, (screen.width or 80) - 4)
-    below = "  ".join(part for part in row[1:] if part)
-    return [
-        f"  {mark} {first}",
-        *(f"    {part}" for part in more),
-        *(f"      {part}" for part in (below, lift) if part),
-    ]
-
-
-def _open_lines(reasons: list[str], screen: Screen) -> list[str]:
-    """``✓ reason``, two in a line where they fit."""
-    width = screen.width or 80
-    half = (width - 4) // 2
+    """Every gate in the dispatcher's order: ✓ open, ✗ the reason, · closed behind it; below it what lifts it."""
     shown: list[str] = []
-    waiting: str | None = None
-    for reason in reasons:
-        if columns(reason) + 2 > half - 1:
-            shown.append(f"  {screen.green('✓')} {cut(reason, width - 4)}")
-        elif waiting is None:
-            waiting = reason
+    reason_told = False
+    for gate in gates:
+        if gate["open"]:
+            mark = screen.green("✓")
         else:
-            shown.append(f"  {screen.green('✓')} {pad(waiting, half - 2)}{screen.green('✓')} {reason}")
-            waiting = None
-    if waiting is not None:
-        shown.append(f"  {screen.green('✓')} {waiting}")
+            mark = "·" if reason_told else screen.red("✗")
+        name = pad(gate["gate"], _GATE)
+        evidence = f"event {gate['rests_on']}" if gate["rests_on"] and not gate["open"] else ""
+        first, *more = _told(line(gate["reason"]), evidence, screen)
+        shown.append(f"  {mark} {screen.dim(name) if gate['open'] else name}  {first}".rstrip())
+        shown += [" " * _LEFT + part for part in more]
+        if not gate["open"]:
+            shown += [" " * _LEFT + part for part in _lifted(gate, reason_told, screen)]
+            reason_told = True
     return shown
 
 
-def chain_lines(events: list[Event], screen: Screen) -> list[str]:
-    """Events as rows of a history."""
-    rows = Rows(screen, subjects=True)
-    return [part for event in events for part in rows.lines(event)]
+def _told(reason: str, evidence: str, screen: Screen) -> list[str]:
+    """The reason, and the event behind it at the end of its first line, or below it where there is no room."""
+    if screen.width is None:
+        return [f"{reason}  {evidence}"]
+    room = screen.width - _LEFT
+    if not evidence:
+        return wrapped(reason, room)
+    if columns(reason) + 2 + len(evidence) <= room:
+        return [f"{reason}{evidence:>{room - columns(reason)}}"]
+    return [*wrapped(reason, room), evidence]
 
 
-def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
-    """The text of `why` for an event."""
-    event = data["event"]
-    by = event["by"]
-    shown = [
-        cut(
-            f"event {event['seq']} {event['type']}: by {line(str(by.get('user', '?')))} on "
-            f"{line(str(by.get('host', '?')))}, pid {by.get('pid', '?')}: {line(str(by.get('cmd', '?')))}",
-            screen.width,
-        )
-    ]
-    rows = Rows(screen, subjects=True)  # one for all parts: the date comes once
-
-    def part(title: str, events: list[Event]) -> list[str]:
-        return [screen.bold(title), *(row for told in events for row in rows.lines(told))] if events else []
-
-    shown += part("what led to it", data["because"])
-    shown += part("the event", [event])
-    if event.get("facts"):
-        shown += [screen.bold("decided from"), *_fact_lines(event["facts"], screen)]
-    shown += part("what it led to", data["led_to"])
-    key = event.get("task") or event.get("session") or "--all"
-    shown.append(f"all of it: kugetsu history {key}")
-    return shown
+def _lifted(gate: dict[str, Any], later: bool, screen: Screen) -> list[str]:
+    """Until when the gate is closed, and what opens it; ``later``: once it is the reason."""
+    until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
+    lift = f"{'then ' if later else ''}lift: {gate['lift']}" if gate["lift"] else ""
+    together = "    ".join(part for part in (until, lift) if part)
+    if not together or screen.width is None or columns(together) <= screen.width - _LEFT:
+        return [together] if together else []
+    return [part for part in (until, lift) if part]
 
 
-def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:
-    said = line(", ".join(f"{name} {_fact(value)}" for name, value in facts.items()))
-    return [f"  {part}" for part in ([said] if screen.width is None else _wrapped(said, screen.width - 2))]
+def asked_with(point: Asked, screen: Screen) -> list[str]:
+    """What an answer for a point of the past was made from."""
+    if point["facts_from"] is None:
+        known = "no decision had recorded what it was made from: asked with settings of another time"
+    else:
+        known = f"asked with settings and machine as event {point['facts_from']} recorded them"
+        if point["facts_at"] is not None and point["facts_at"] < point["at"]:
+            known += f", {times.duration(times.since(point['facts_at'], point['at']))} earlier"
+    return [screen.dim(part) for part in paragraph(f"{known}; no process was asked", screen)]
 
 
-def _fact(value: Any) -> str:
-    return str(value) if not isinstance(value, dict) else ", ".join(f"{name} {part}" for name, part in value.items())
-
-
-def _paragraph(text: str, screen: Screen, indent: str = "") -> list[str]:
+def paragraph(text: str, screen: Screen, indent: str = "", room: int = 0) -> list[str]:
     """The whole text: on a terminal in as many lines as it takes, its remedy may stand at its end."""
-    parts = [text] if screen.width is None else _wrapped(text, screen.width - len(indent))
+    parts = [text] if screen.width is None else wrapped(text, screen.width - len(indent) - room)
     return [indent + part for part in parts]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    parts: list[str] = []
-    now = ""
-    for word in text.split(" "):
-        if now and columns(now) + 1 + columns(word) > width:
-            parts.append(now)
-            now = word
-        else:
-            now = f"{now} {word}" if now else word
-    return [cut(part, width) for part in (*parts, now)]

@@ -1,0 +1,109 @@
+"""What led to an event, back to who typed the command; what it was decided from; and what it led to, as a tree."""
+
+from __future__ import annotations
+
+from kugetsu.views.history import TYPE_WIDTH, Rows
+from kugetsu.views.text import cut, line, wrapped
+from kugetsu.views.wording import who
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TypedDict
+
+    from kugetsu.views.screen import Screen
+
+    Event = dict[str, Any]
+
+    class WhyEvent(TypedDict):
+        """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause;
+        and how many more effects were found than are listed."""
+
+        event: Event
+        because: list[Event]
+        led_to: list[Event]
+        more: int
+
+
+#: Levels of a tree that are indented; what is deeper stands below the last.
+_INDENTED = 4
+
+
+def chain_lines(events: Sequence[Event], screen: Screen) -> list[str]:
+    """A chain of causes as rows of a history, with who typed what."""
+    rows = Rows(screen, subjects=True)
+    return _chain(events, rows, screen)
+
+
+def _chain(events: Sequence[Event], rows: Rows, screen: Screen) -> list[str]:
+    shown: list[str] = []
+    before: tuple[Any, Any] | None = None
+    for event in events:
+        shown += rows.lines(event)
+        by = event.get("by") or {}
+        acting = by.get("cmd"), by.get("pid")
+        if acting != before and _typed(by):
+            shown.append(cut(f"{'':>{rows.indent}}typed {_who(by)}: {line(str(by.get('cmd', '?')))}", screen.width))
+        before = acting
+    return shown
+
+
+def _typed(by: dict[str, Any]) -> bool:
+    """Whether a command that somebody typed wrote an event, not the daemon and not a runner."""
+    return bool(by.get("attempt")) or who(by) == "cli"
+
+
+def _who(by: dict[str, Any]) -> str:
+    name = f"by {line(str(by.get('user', '?')))} on {line(str(by.get('host', '?')))}"
+    return f"by the agent of {line(str(by['attempt']))}" if by.get("attempt") else name
+
+
+def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
+    """The text of `why` for an event."""
+    event = data["event"]
+    by = event.get("by") or {}
+    agent = f" (the agent of {line(str(by['attempt']))})" if by.get("attempt") else ""
+    said = (
+        f"event {event['seq']} {event['type']}, by {line(str(by.get('user', '?')))} on {line(str(by.get('host', '?')))}"
+    )
+    said += f"{agent}, pid {by.get('pid', '?')}: {line(str(by.get('cmd', '?')))}"
+    shown = [screen.bold(cut(said, screen.width))]
+    rows = Rows(screen, subjects=True)  # one for all parts: the date comes once
+    shown += [screen.bold("what led to it"), *_chain(data["because"], rows, screen)] if data["because"] else []
+    shown += [screen.bold("the event"), *rows.lines(event)]
+    if not data["because"]:
+        shown.append("  nothing led to it but the command above")
+    if event.get("facts"):
+        shown += [screen.bold("decided from"), *_fact_lines(event["facts"], screen)]
+    if data["led_to"]:
+        shown += [screen.bold("what it led to"), *_tree_lines(event["seq"], data["led_to"], rows)]
+        if data["more"]:
+            shown.append(f"  and {data['more']} more")
+    else:
+        shown.append("it led to nothing yet")
+    key = event.get("task") or event.get("session") or event.get("issue") or "--all"
+    shown.append(f"all of it: kugetsu history {key}")
+    return shown
+
+
+def _tree_lines(root: int, events: Sequence[Event], rows: Rows) -> list[str]:
+    depth = {root: 0}
+    for event in events:
+        depth[event["seq"]] = depth.get(event.get("cause", root), 0) + 1
+    indents = [2 * (min(depth[event["seq"]], _INDENTED) - 1) for event in events]
+    rows.type_width = max(
+        TYPE_WIDTH, *(indent + len(event["type"]) for indent, event in zip(indents, events, strict=True))
+    )
+    rows.causes = False  # a row stands below its cause
+    return [part for indent, event in zip(indents, events, strict=True) for part in rows.lines(event, indent)]
+
+
+def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:
+    said = line(", ".join(f"{name} {_fact(value)}" for name, value in facts.items()))
+    return [f"  {part}" for part in ([said] if screen.width is None else wrapped(said, screen.width - 2))]
+
+
+def _fact(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return str(value) if not isinstance(value, dict) else ", ".join(f"{name} {part}" for name, part in value.items())
