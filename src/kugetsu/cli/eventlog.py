@@ -26,6 +26,13 @@ def _reading_arguments(parser: Parser) -> None:
     parser.source()
 
 
+def _verify_arguments(parser: Parser) -> None:
+    _reading_arguments(parser)
+    parser.add_argument(
+        "--head", metavar="SEAL", completes="file", help="SEQ:SHA, a line of log seal, or a file of them"
+    )
+
+
 def _problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
     return [
         {
@@ -49,46 +56,59 @@ def _problem_lines(found: Sequence[Problem]) -> list[str]:
 
 
 def _verify(call: Call) -> int:
+    from kugetsu.cli import sealing
     from kugetsu.domain import invariants
     from kugetsu.views.times import counted
 
-    found = call.workspace.log.verify()
+    seals = sealing.wanted(call.args.head)
+    latest = sealing.latest(seals)
+    found = call.workspace.log.verify(latest.head if latest is not None else None)
+    damage = [problem for problem in found.problems if not sealing.of_seal(problem)]
+    compared = sealing.compared(call.workspace.log, seals, found)
+    unsealed = any(seal["ok"] is False for seal in compared)
     refused: list[dict[str, Any]] = []
     broken: list[str] = []
-    if found.ok:
+    if not damage:
         state = call.state()
         refused, broken = state.violations, invariants.broken(state)
     torn = found.torn
     data = {
-        "ok": found.ok if found.note is None or found.problems else None,
+        "ok": found.ok and not unsealed if found.note is None or found.problems or unsealed else None,
         "events": found.count,
         "segments": found.segments,
         "head": {"seq": found.head.seq, "sha": found.head.sha},
         "problems": _problems(found.problems),
         "torn": {"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes} if torn else None,
         "note": found.note,
+        "seals": compared,
         "violations": refused,
         "invariants": broken,
     }
     lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
     if found.note is not None:
         lines = [f"{counted(found.count, 'event')}, which cannot be verified: {found.note}"]
-        lines += _problem_lines(found.problems)
-    elif found.problems:
-        lines = [
-            f"the log is damaged in {counted(len(found.problems), 'place')}; {counted(found.count, 'event')} verify"
-        ]
-        lines += _problem_lines(found.problems)
+        lines += _problem_lines(damage)
+    elif damage:
+        lines = [f"the log is damaged in {counted(len(damage), 'place')}; {counted(found.count, 'event')} verify"]
+        lines += _problem_lines(damage)
     if torn is not None:
         lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
     lines += [f"  event {entry['seq']}  refused: {entry['text']}" for entry in refused]
     lines += [f"  invariant broken: {text}" for text in broken]
-    if not found.count and found.ok:
+    if not found.count and not damage:
         lines = ["the log is empty"]
+    lines += sealing.lines(compared, found.head.seq)
     call.show(data, lines)
     if not call.json and call.elsewhere is None:
-        _say_what_helps(call, bool(found.problems), torn is not None)
-    return 0 if found.ok else DAMAGED
+        _say_what_helps(call, bool(damage), torn is not None)
+    if not call.json and (refused or broken):
+        call.say("what that means, and since when: kugetsu audit invariants")
+    if not call.json and unsealed and not damage:
+        call.say(
+            "hint: its digests fit each other, so it was cut off or written anew, or the seal is another log's: hold "
+            "copies of the log folder against the seal, kugetsu log verify --head SEAL --from COPY"
+        )
+    return DAMAGED if damage or unsealed else 0
 
 
 def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
@@ -158,10 +178,11 @@ def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
 
 COMMANDS = {
     "log verify": Command(
-        "[--from FILE] [--json]",
+        "[--head SEAL] [--from FILE] [--json]",
         "Exits with 6 when the log is damaged; an unfinished write at its end is no damage. With --from a bundle,\n"
-        "whose lines were redacted, it says that nothing can be verified.",
-        _reading_arguments,
+        "whose lines were redacted, it says that nothing can be verified. With --head also when the log is not what\n"
+        "was sealed (kugetsu log seal): when its end was cut off, or all of it was written anew.",
+        _verify_arguments,
         _verify,
         json="""\
 ok                  whether every line is what was written; null when that cannot be told
@@ -178,9 +199,15 @@ torn.segment        an unfinished write at the end, or torn is null
 torn.offset         where it begins
 torn.bytes          how long it is
 note                why it cannot be told, or null
+seals[].seq         with --head: the event that was sealed
+seals[].sha         the digest that it had
+seals[].at          its time (UTC), or null when that was not kept
+seals[].log         the id of the log that was sealed, or null
+seals[].ok          whether everything up to it is what was sealed; null: cannot be told
+seals[].text        what is wrong, in words, or null
 violations[]        events that a state machine refused
 invariants[]        what should hold and does not""",
-        examples="kugetsu log verify",
+        examples="kugetsu log verify\nkugetsu log verify --head 214:9b2c6a1e0f4d4c55a3e1c0a7d2b84f10",
     ),
     "log repair": Command(
         "[--json]",

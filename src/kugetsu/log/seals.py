@@ -1,0 +1,40 @@
+"""Seals: the head of a log, written down to be kept elsewhere.
+
+The chain of digests shows every line that was changed by itself, but not that the end was cut off at a line's end, nor
+that somebody wrote the whole chain anew. Who has kept a head can tell both: its digest stands for everything up to it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from kugetsu.log.segments import Head
+
+_LINE = re.compile(
+    r"\b(?P<seq>[1-9][0-9]{0,14}):(?P<sha>[0-9a-fA-F]{32})\b"
+    r"(?:[\s>]+(?P<at>\d{4}-\d\d-\d\dT[\d:.]+Z)(?:[\s>]+log[\s>]+(?P<log>[0-9A-Za-z-]{1,64}))?)?"
+)
+
+
+class Seal:
+    """One head that was written down; ``at`` (the event's time) and ``log`` (the log's id) are None when only the head
+    was kept."""
+
+    __slots__ = ("at", "head", "log")
+
+    def __init__(self, head: Head, at: str | None = None, log: str | None = None) -> None:
+        self.head = head
+        self.at = at
+        self.log = log
+
+    def __str__(self) -> str:
+        """One line, fit for a mail, a notebook or a git tag; `parse` finds it there again."""
+        return f"kugetsu seal {self.head} {self.at} log {self.log}"
+
+
+def parse(text: str) -> list[Seal]:
+    """The seals in a text, in its order: lines as `str` makes them (a mail may have wrapped or quoted them), or heads
+    alone, as ``214:5d…``."""
+    return [
+        Seal(Head(int(found["seq"]), found["sha"].lower()), found["at"], found["log"]) for found in _LINE.finditer(text)
+    ]
