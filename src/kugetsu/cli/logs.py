@@ -249,8 +249,8 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
 COMMANDS = {
     "logs": Command(
         "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--from FILE] [--json]",
-        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end. A bundle\n"
-        "(--from) has only what agents that failed wrote to stderr, and how they ended.",
+        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.\n"
+        "A bundle (--from) has only what agents that failed wrote to stderr, and how they ended.",
         _arguments,
         _logs,
         json="""\

@@ -39,6 +39,11 @@ def parse(text: str, now: str) -> When:
     return When(at=_time(text))
 
 
+def is_point(text: str) -> bool:
+    """Whether ``text`` is written as a point; any other word may be a name."""
+    return text.isdigit() or text.startswith("@") or text.endswith(" ago") or (text[4:5] == text[7:8] == "-")
+
+
 def _span(text: str) -> float:
     number, unit = text[:-5].strip(), text[-5:-4]
     if unit not in _UNITS or not (number.isascii() and number.isdigit() and len(number) < 8):

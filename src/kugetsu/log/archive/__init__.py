@@ -228,6 +228,10 @@ class ArchivedLog:
             if after < event["seq"] and (until is None or event["seq"] <= until):
                 yield event, line
 
+    def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
+        """As `read`, each with its line as it stands in the file."""
+        return self._spool.with_lines(after, until)
+
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
         from kugetsu.log.index import carries

@@ -117,6 +117,11 @@ class Spool:
 
     def events(self, after: int = 0, until: int | None = None) -> Iterator[Event]:
         """The events with ``after`` < seq <= ``until``."""
+        for event, _ in self.with_lines(after, until):
+            yield event
+
+    def with_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
+        """The same, each with its line."""
         if self.count == 0 or (until is not None and until <= after):
             return
         for line in self.lines(after):
@@ -127,7 +132,7 @@ class Spool:
             if until is not None and seq > until:
                 return
             event.setdefault("by", {})
-            yield event
+            yield event, line
 
     def at(self, offset: int, size: int) -> bytes:
         """The line that stands at a place."""

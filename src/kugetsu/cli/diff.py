@@ -1,0 +1,141 @@
+"""`kugetsu diff`: what changed between two points of the log, a line for each record."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.domain.changes import Comparison
+    from kugetsu.domain.state import State
+    from kugetsu.views.diff import DiffData
+    from kugetsu.views.point import AsOf
+
+ABOUT = """\
+WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00; without a zone: this machine's) or 10m ago; one alone is
+compared with now. The second may be before the first. With a name: what changed of it only. Each row: the record,
+from → to (what matters first, counters as +N), and the event that did it; what another event did has its number. Tasks
+and attempts that came and ended on the way are counted below. Exits with 0 also when nothing changed."""
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.source()
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="WHEN [WHEN] [REF|TASK]",
+        completes=("when", "task", "issue"),
+        help="one or two points; then whose changes",
+    )
+
+
+def _diff(call: Call) -> int:
+    from kugetsu.views import diff as view
+
+    points, name = _split(call)
+    first, second = (_at(call, word) for word in points)
+    backwards = second[0].seq < first[0].seq
+    (state, start), (other, end) = (second, first) if backwards else (first, second)
+    subject = _subject(call, name)
+    one: AsOf = {"seq": state.seq, "at": start}
+    two: AsOf = {"seq": other.seq, "at": end}
+    comparison, events = _compared(call, state, other.seq)
+    changes = [change for change in comparison.changes() if subject is None or change.concerns(subject)]
+    if backwards:
+        changes = [change.reversed() for change in changes]
+    found: DiffData = {
+        "from": two if backwards else one,
+        "to": one if backwards else two,
+        "events": events,
+        "reversed": backwards,
+        "changes": view.data(changes),
+        "passed": comparison.passed if subject is None else {},
+        "left": comparison.left if subject is None else 0,
+    }
+    call.show(found, [] if call.json else view.lines(found, changes, call.screen.at(two["at"] or call.screen.now)))
+    return 0
+
+
+def _split(call: Call) -> tuple[list[str], str | None]:
+    """The two points, and whose changes are wanted. Raises BadInput."""
+    from kugetsu.cli import when
+
+    words = call.args.words
+    points: list[str] = []
+    for word in words:
+        if len(points) == 2 or (points and not when.is_point(word)):
+            break
+        points.append(word)
+    rest = words[len(points) :]
+    if not points or len(rest) > 1:
+        problem = "between which points?" if not points else f"what is {rest[1][:40]!r}?"
+        raise BadInput(f"kugetsu diff: {problem}", f"kugetsu diff WHEN [WHEN] [REF|TASK]; WHEN is {when.FORMS}")
+    return ([*points, "@"] if len(points) == 1 else points), (rest[0] if rest else None)
+
+
+def _at(call: Call, text: str) -> tuple[State, str]:
+    """The state at a point, and the point's time: empty before the first event."""
+    from kugetsu.cli import when
+
+    log, now = call.workspace.log, call.screen.now
+    seq, at = when.resolve(log, when.parse(text, now))
+    if at is not None and at > now:
+        raise BadInput(f"{text[:60]!r} is yet to come", "a point of the past, or @ for now")
+    state: State = log.state_at(seq=seq, at=at)
+    return state, (at if at is not None and state.seq else state.at)
+
+
+def _subject(call: Call, name: str | None) -> str | None:
+    if name is None:
+        return None
+    from kugetsu.cli import subjects
+
+    return str(subjects.subject(call.workspace, name))
+
+
+def _compared(call: Call, state: State, until: int) -> tuple[Comparison, int]:
+    """The state held against what it becomes up to an event, and how many events that takes."""
+    from kugetsu.domain.changes import Comparison
+
+    comparison = Comparison(state)
+    count = 0
+    for event in call.workspace.log.read(after=state.seq, until=until):
+        comparison.add(event)
+        count += 1
+    return comparison, count
+
+
+COMMANDS = {
+    "diff": Command(
+        "WHEN [WHEN] [REF|TASK] [--from FILE] [--json]",
+        ABOUT,
+        _arguments,
+        _diff,
+        json="""\
+from.seq                  the last event that counts for the first point; 0 before the first event
+from.at                   the point's time (UTC); empty before the first event
+to.seq                    the same of the second point
+to.at                     its time
+events                    how many events are between them
+reversed                  whether the second point is before the first
+changes[].record          kugetsu, daemon, slot, task, attempt, session, limit, repository, setting, notices,
+                          sink or log
+changes[].key             which one; empty where there is only one
+changes[].change          changed, came, went, or left (a task that changed and has left the list)
+changes[].event           the event that did it
+changes[].issue           the issue or session that it belongs to, or null
+changes[].fields[].field  a part of the record
+changes[].fields[].from   its value at the first point; null when the record was not there
+changes[].fields[].to     its value at the second point
+changes[].fields[].event  the event that changed it last
+passed.*                  how many tasks, attempts and sessions came and went on the way; with a name: nothing
+left                      how many finished tasks left the list; with a name: 0""",
+        examples="kugetsu diff 1h ago\nkugetsu diff 2026-11-23T22:00 2026-11-24T06:00  # what the night brought\n"
+        "kugetsu diff 214 261 q7",
+        exits=(4,),
+    )
+}

@@ -1,0 +1,336 @@
+"""What changed between two points of the log: record by record, field by field, each with the event that did it last.
+
+The state of the first point is folded on to the second, and after each event the records that it can touch are held
+against what was known of them. So memory does not grow with the events between: what came and went on the way is
+forgotten again.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from kugetsu.domain.fold import fold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+    Key = tuple[str, str]
+    Values = tuple[Any, ...]
+
+#: The fields that are compared, by kind of record: what matters first, counters last.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "task": (
+        *("state", "not_before", "reason", "attempt", "priority", "order", "after", "held", "parked_for"),
+        *("made", "used", "retries", "parks", "tokens", "cost"),
+    ),
+    "attempt": ("state", "slot", "stop", "agent_session"),
+    "session": (
+        *("state", "reason", "attempt", "branch", "base_branch", "worktree", "agent_session", "pr", "pr_state"),
+        *("title", "pushed", "commits", "dirty", "comments", "fruitless", "attempts", "parks", "tokens", "cost"),
+    ),
+    "daemon": ("state", "pid"),
+    "slot": ("attempt",),
+    "limit": ("until", "task"),
+    "repository": ("path", "url"),
+    "setting": ("value",),
+    "notices": ("read",),
+    "sink": ("upto", "open", "last"),
+    "kugetsu": ("initialised", "log"),
+    "log": ("refused",),
+}
+_READERS = {kind: attrgetter(*FIELDS[kind]) for kind in ("task", "attempt", "session")}
+_PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}
+_SLOT = FIELDS["attempt"].index("slot")
+#: Events of tasks and attempts that change the session of their issue.
+_OF_SESSIONS = frozenset(
+    ("task.parked", "task.resumed", "attempt.claimed", "attempt.running", "attempt.succeeded", "attempt.failed")
+) | {"attempt.timed_out", "attempt.killed", "attempt.lost"}
+#: Fields that count: a difference says more than two values.
+COUNTERS = frozenset(
+    ("made", "used", "retries", "parks", "tokens", "cost", "attempts", "commits", "dirty", "comments", "fruitless")
+) | {"refused", "upto"}
+#: The kinds of records, in the order in which they are told.
+KINDS = (
+    *("kugetsu", "daemon", "slot", "task", "attempt", "session", "limit", "repository", "setting", "notices", "sink"),
+    "log",
+)
+#: Kinds of which there is always one: it changes, it does not come and go.
+_ALWAYS = frozenset(("kugetsu", "daemon", "slot", "setting", "notices", "log"))
+
+
+class Field:
+    """One field of a record: its value before and after, and the event that changed it last."""
+
+    __slots__ = ("name", "now", "seq", "was")
+
+    def __init__(self, name: str, was: Any, now: Any, seq: int) -> None:
+        self.name = name
+        self.was = was
+        self.now = now
+        self.seq = seq
+
+
+class Change:
+    """One record that is not as it was. ``what`` is changed, came, went, or left (a task that changed, and was over so
+    long that the state no longer has it); ``seq`` the event that did it (of what changed, the one that changed its
+    state, else the last one); ``issue`` the issue or session that it belongs to."""
+
+    __slots__ = ("fields", "issue", "key", "kind", "seq", "what")
+
+    def __init__(self, kind: str, key: str, what: str, seq: int, fields: list[Field], issue: str | None) -> None:
+        self.kind = kind
+        self.key = key
+        self.what = what
+        self.seq = seq
+        self.fields = fields
+        self.issue = issue
+
+    def concerns(self, name: str) -> bool:
+        """Whether it is about this task (its attempts included), issue, session or attempt."""
+        return name in (self.key, self.issue) or (self.kind == "attempt" and self.key.partition(".")[0] == name)
+
+    def reversed(self) -> Change:
+        """The same change, looked at from its end."""
+        what = {"came": "went", "went": "came"}.get(self.what, self.what)
+        fields = [Field(field.name, field.now, field.was, field.seq) for field in self.fields]
+        return Change(self.kind, self.key, what, self.seq, fields, self.issue)
+
+
+class Comparison:
+    """Folds ``state`` on, event by event, and knows how it differs from what it was. The state is changed in place."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._start: dict[Key, Values] = dict(_records(state))
+        self._now: dict[Key, Values] = dict(self._start)
+        self._seqs: dict[Key, dict[str, int]] = {}
+        #: Records that went, each with the event and what was known of them then.
+        self._gone: dict[Key, tuple[int, Values]] = {}
+        self._came: dict[Key, int] = {}
+        self._issues: dict[Key, str] = dict(_issues(state))
+        self._limits = [*state.limits]
+        self._refused = state.violations_seen
+        self._tasks = len(state.tasks)
+        #: How many tasks, attempts and sessions came and went on the way, by kind; how many tasks left the list.
+        self.passed: dict[str, int] = {}
+        self.left = 0
+
+    def add(self, event: Event) -> None:
+        """Fold the next event."""
+        state, seq = self.state, event["seq"]
+        fold(state, event)
+        for key in _touched(event):
+            self._look(key, event)
+        if event["type"].startswith(("task.", "hold.")):
+            for label in {*state.limits, *self._limits}:
+                self._look(("limit", label), event)
+            self._limits = [*state.limits]
+        if len(state.tasks) < self._tasks:
+            self._retired(event)
+        self._tasks = len(state.tasks)
+        if state.violations_seen != self._refused:
+            self._refused = state.violations_seen
+            self._look(("log", ""), event)
+        if event["type"] == "setting.changed":
+            self._set(event["data"], seq)
+
+    def _look(self, key: Key, event: Event) -> None:
+        seq = event["seq"]
+        values = _values(self.state, key)
+        known = self._now.get(key)
+        if known is None:
+            if values is not None:
+                self._begin(key, values, seq)
+        elif values is None:
+            self._end(key, known, event)
+        elif values != known:
+            seqs = self._seqs.setdefault(key, {})
+            for name, value, old in zip(FIELDS[key[0]], values, known, strict=True):
+                if value != old:
+                    seqs[name] = seq
+            self._now[key] = values
+        if key[0] == "attempt" and (values is None) != (known is None):
+            self._slot((values or known or ())[_SLOT], event)
+
+    def _begin(self, key: Key, values: Values, seq: int) -> None:
+        self._now[key] = values
+        if key in self._gone:  # it is back: a session that was destroyed and made anew
+            was = self._gone.pop(key)[1]
+            names = zip(FIELDS[key[0]], values, was, strict=True)
+            self._seqs.setdefault(key, {}).update({name: seq for name, value, old in names if value != old})
+        else:
+            self._came[key] = seq
+        if key[0] in ("task", "attempt"):
+            record: Any = getattr(self.state, _PLACES[key[0]])[key[1]]
+            self._issues[key] = record.session
+
+    def _end(self, key: Key, known: Values, event: Event) -> None:
+        del self._now[key]
+        if self._came.pop(key, None) is not None and key not in self._start:
+            self._seqs.pop(key, None)
+            self._issues.pop(key, None)
+            if key[0] in _PLACES:
+                self.passed[key[0]] = self.passed.get(key[0], 0) + 1
+            return
+        kind = event["type"]
+        if key[0] == "attempt" and kind.startswith("attempt."):
+            known = (kind.partition(".")[2], known[_SLOT], event["data"].get("reason"), *known[3:])
+        elif key[0] == "session":
+            known = ("destroyed", *known[1:])
+        self._gone[key] = (event["seq"], known)
+
+    def _slot(self, slot: int | None, event: Event) -> None:
+        if slot is not None:
+            key = ("slot", str(slot))
+            self._start.setdefault(key, (None,))
+            self._now.setdefault(key, (None,))
+            self._look(key, event)
+
+    def _retired(self, event: Event) -> None:
+        """Finished tasks left the list for the log, which is no change of theirs.
+
+        Nor of those that come after them: the fold takes a completed one out of their very lists, which stand here.
+        """
+        tasks = self.state.tasks
+        for key in [key for key in self._now if key[0] == "task" and key[1] not in tasks]:
+            self.left += 1
+            self._end(key, self._now[key], event)
+
+    def _set(self, data: Any, seq: int) -> None:
+        key = ("setting", str(data.get("key")))
+        self._start.setdefault(key, (data.get("old"),))
+        self._now[key] = (data.get("new"),)
+        self._seqs.setdefault(key, {})["value"] = seq
+
+    def changes(self) -> list[Change]:
+        """The records that differ now, in the order of `KINDS`."""
+        found = [change for key in dict.fromkeys((*self._start, *self._now)) if (change := self._change(key))]
+        found.sort(key=lambda change: (KINDS.index(change.kind), *_natural(change.key)))
+        return found
+
+    def _change(self, key: Key) -> Change | None:
+        was, now = self._start.get(key), self._now.get(key)
+        seqs = self._seqs.get(key, {})
+        what, event = "changed", 0
+        if key in self._gone:
+            event, now = self._gone[key]
+            what = "went" if key[0] != "task" else "left"
+        elif was is None:
+            what, event = "came", self._came.get(key, 0)
+        if now is None or (was is None and key[0] in _ALWAYS):
+            return None
+        names = FIELDS[key[0]]
+        both = zip(names, was if was is not None else (None,) * len(names), now, strict=True)
+        fields = [
+            Field(name, old, value, seqs.get(name, event))
+            for name, old, value in both
+            if (value if was is None else value != old)
+        ]
+        if not fields:
+            return None
+        stated = [field.seq for field in fields if field.name == "state"] or [max(field.seq for field in fields)]
+        main = event if what in ("came", "went") else stated[0]
+        return Change(key[0], key[1], what, main or self.state.seq, fields, self._issues.get(key))
+
+
+def _touched(event: Event) -> Iterator[Key]:
+    """The records that an event may change."""
+    kind: str = event["type"]
+    data = event["data"]
+    head = kind.partition(".")[0]
+    task, attempt = event.get("task"), event.get("attempt")
+    if task is not None:
+        yield "task", task
+    if attempt is not None:
+        yield "attempt", attempt
+    session = event.get("session")
+    if session is not None:
+        yield "session", session
+    if kind in _OF_SESSIONS:
+        issue = event.get("issue") or "pm"
+        if issue != session:
+            yield "session", issue
+    if head == "hold":
+        yield "session", str(data.get("subject"))
+    elif head == "daemon":
+        yield "daemon", ""
+    elif head in ("notices", "notice", "sink"):
+        yield "notices", ""
+        if data.get("sink") is not None:
+            yield "sink", str(data["sink"])
+    elif head == "repository":
+        yield "repository", str(data.get("repository"))
+    elif head in ("kugetsu", "log"):
+        yield "kugetsu", ""
+
+
+def _values(state: State, key: Key) -> Values | None:
+    """What a record says now; None when it is not there."""
+    kind, name = key
+    reader = _READERS.get(kind)
+    if reader is None:
+        return _small(state, kind, name)
+    records: dict[str, Any] = getattr(state, _PLACES[kind])
+    record = records.get(name)
+    if record is None:
+        return None
+    values: Values = reader(record)
+    return values
+
+
+def _small(state: State, kind: str, name: str) -> Values | None:
+    if kind == "daemon":
+        return state.daemon.state, state.daemon.identity.get("pid") if state.daemon.identity is not None else None
+    if kind == "slot":
+        return (next((one.id for one in state.attempts.values() if str(one.slot) == name), None),)
+    if kind == "limit":
+        limit = state.limits.get(name)
+        return (limit["until"], limit["task"]) if limit is not None else None
+    if kind == "repository":
+        found = state.repositories.get(name)
+        return (found.get("path"), found.get("url")) if found is not None else None
+    if kind == "notices":
+        return (state.notices_read,)
+    if kind == "sink":
+        box = state.outbox.get(name)
+        return (box["upto"], len(box["open"]), (box["last"] or {}).get("text")) if box is not None else None
+    return (bool(state.initialised), state.log_id) if kind == "kugetsu" else (state.violations_seen,)
+
+
+def _records(state: State) -> Iterator[tuple[Key, Values]]:
+    names: dict[str, Iterable[str]] = {
+        "task": state.tasks,
+        "attempt": state.attempts,
+        "session": state.sessions,
+        "repository": state.repositories,
+        "sink": state.outbox,
+        "limit": state.limits,
+        "slot": [str(attempt.slot) for attempt in state.attempts.values() if attempt.slot is not None],
+        **dict.fromkeys(("kugetsu", "daemon", "notices", "log"), ("",)),
+    }
+    for kind, keys in names.items():
+        for name in keys:
+            values = _values(state, (kind, name))
+            if values is not None:
+                yield (kind, name), values
+
+
+def _issues(state: State) -> Iterator[tuple[Key, str]]:
+    for task in state.tasks.values():
+        yield ("task", task.id), task.session
+    for attempt in state.attempts.values():
+        yield ("attempt", attempt.id), attempt.session
+
+
+def _natural(key: str) -> tuple[str, list[int], str]:
+    """q9 before q10, q10.1 before q10.2, and all other names as texts."""
+    head, rest = key[:1], key[1:]
+    parts = rest.split(".")
+    if head == "q" and all(part.isdigit() for part in parts):
+        return head, [int(part) for part in parts], ""
+    return ("", [int(key)], "") if key.isdigit() else ("", [], key)

@@ -1,0 +1,279 @@
+"""What changed between two points, as people read it: a line for each record, from → to, and the event that did it."""
+
+from __future__ import annotations
+
+from kugetsu.domain.changes import COUNTERS
+from kugetsu.views import times
+from kugetsu.views.text import columns, line, pad, wrapped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    from kugetsu.domain.changes import Change, Field
+    from kugetsu.views.point import AsOf
+    from kugetsu.views.screen import Screen
+
+    FieldData = TypedDict("FieldData", {"field": str, "from": Any, "to": Any, "event": int})
+
+    class ChangeData(TypedDict):
+        """One record that is not as it was; ``event`` did it, each field has its own."""
+
+        record: str
+        key: str
+        change: str
+        event: int
+        issue: str | None
+        fields: list[FieldData]
+
+    DiffData = TypedDict(
+        "DiffData",
+        {
+            "from": AsOf,
+            "to": AsOf,
+            "events": int,
+            "reversed": bool,
+            "changes": list[ChangeData],
+            "passed": dict[str, int],
+            "left": int,
+        },
+    )
+
+#: Fields that another part of the line says, or that say nothing by themselves.
+_SAID_ELSEWHERE = frozenset(("not_before", "reason", "attempt", "parked_for", "used", "task", "log", "base_branch"))
+_NOUNS = {
+    "made": "attempt",
+    "attempts": "attempt",
+    "retries": "retry",
+    "parks": "park",
+    "commits": "commit",
+    "dirty": "file not committed",
+    "comments": "comment",
+    "fruitless": "run without progress",
+    "refused": "refused event",
+}
+#: Columns that a change gets at least on a narrow screen.
+_NARROWEST = 24
+
+
+def data(changes: list[Change]) -> list[ChangeData]:
+    """The changes as JSON values; times are UTC."""
+    return [
+        {
+            "record": change.kind,
+            "key": change.key,
+            "change": change.what,
+            "event": change.seq,
+            "issue": change.issue,
+            "fields": [
+                {"field": field.name, "from": field.was, "to": field.now, "event": field.seq} for field in change.fields
+            ],
+        }
+        for change in changes
+    ]
+
+
+def lines(found: DiffData, changes: list[Change], screen: Screen) -> list[str]:
+    """The text of `diff`."""
+    shown = [screen.bold(part) for part in _headline(found, screen)]
+    if not changes:
+        shown.append("nothing changed")
+    else:
+        shown += _table(changes, screen)
+    passed = [times.counted(number, kind) for kind, number in found["passed"].items() if kind != "limit"]
+    if passed:
+        shown.append(screen.dim(f"came and ended in between: {', '.join(passed)}"))
+    if found["left"]:
+        count = times.counted(found["left"], "finished task")
+        shown.append(screen.dim(f"{count} left the list: kugetsu history TASK still tells them"))
+    return shown
+
+
+def _headline(found: DiffData, screen: Screen) -> list[str]:
+    one, other = found["from"], found["to"]
+    said = f"from {_point(one)} to {_point(other, one)}: {times.counted(found['events'], 'event')}"
+    if one["at"] and other["at"]:
+        said += f", {times.duration(times.since(one['at'], other['at']) or times.since(other['at'], one['at']))}"
+    if found["reversed"]:
+        said += ", backwards"
+    return [said] if screen.width is None else wrapped(said, screen.width)
+
+
+def _point(point: AsOf, before: AsOf | None = None) -> str:
+    at = point["at"]
+    if not at:
+        return "the beginning"
+    day = (
+        "" if before is not None and before["at"] and times.day(before["at"]) == times.day(at) else f"{times.day(at)} "
+    )
+    return f"event {point['seq']} ({day}{times.time_of_day(at)})"
+
+
+def _table(changes: list[Change], screen: Screen) -> list[str]:
+    rows = [(_name(change, screen), _told(change, screen), f"event {change.seq}") for change in changes]
+    names = max(columns(name) for name, _, _ in rows)
+    events = max(len(event) for _, _, event in rows)
+    if screen.width is None:
+        texts = max(columns(text) for _, text, _ in rows)
+        texts = min(texts, 72)
+        return [f"{pad(name, names)}  {pad(text, texts)}  {event}" for name, text, event in rows]
+    names = min(names, max(screen.width - events - 4 - _NARROWEST, 8))
+    room = screen.width - names - events - 4
+    shown: list[str] = []
+    for name, text, event in rows:
+        parts = wrapped(text, room)
+        labels = wrapped(name, names) + [""] * len(parts)
+        shown.append(f"{pad(labels[0], names)}  {pad(parts[0], room)}  {event:>{events}}")
+        shown += [f"{pad('', names)}  {part}" for part in parts[1:]]
+    return shown
+
+
+def _name(change: Change, screen: Screen) -> str:
+    key = line(screen.issue(change.key))
+    kinds = {"notices": "notifications", "log": "the log"}
+    if change.kind in ("task", "attempt", "session", "setting"):
+        return key
+    return f"{kinds.get(change.kind, change.kind)} {key}".rstrip()
+
+
+def _told(change: Change, screen: Screen) -> str:
+    """From → to: what matters first, counters last; what another event did than the row's says so."""
+    fields = {field.name: field for field in change.fields}
+    parts: list[str] = []
+    first = _first(change, fields, screen)
+    if first:
+        parts.append(first)
+    if first and change.what == "came" and "state" in fields and fields["state"].seq != change.seq:
+        parts[0] += f" (event {fields['state'].seq})"
+    if all(field.now is None for field in change.fields):
+        return line(first or "not there any more")
+    for field in change.fields:
+        if field.name == "state" or (field.name in _SAID_ELSEWHERE and (first or field.name != "attempt")):
+            continue
+        said = _counter(field) if field.name in COUNTERS else _plain(change, field)
+        if said and field.name not in COUNTERS and field.seq != change.seq and change.what == "changed":
+            said += f" (event {field.seq})"
+        if said:
+            parts.append(said)
+    if change.what == "left":
+        parts.append("left the list")
+    return line(" · ".join(parts) or "changed")
+
+
+def _first(change: Change, fields: dict[str, Field], screen: Screen) -> str:
+    """The part that says where the record stands."""
+    if change.kind == "slot":
+        field = fields["attempt"]
+        return f"{field.was or 'free'} → {field.now or 'free'}"
+    if change.kind == "limit":
+        until = fields.get("until")
+        return _limit(change, until, screen) if until is not None else ""
+    state = fields.get("state")
+    if state is None:
+        until = fields.get("not_before")
+        return f"{_until(until.was, screen)} → {_until(until.now, screen)}" if until is not None else ""
+    if state.was is None:
+        return f"new: {state.now}{_details(fields, screen)}"
+    if state.now is None:
+        return f"{state.was} → not there"
+    return f"{state.was} → {state.now}{_details(fields, screen)}"
+
+
+def _details(fields: dict[str, Field], screen: Screen) -> str:
+    """What belongs to a state: until when, who, why."""
+    state = fields["state"].now
+    until, attempt, reason = (
+        fields[name].now if name in fields else None for name in ("not_before", "attempt", "reason")
+    )
+    reason = reason or (fields["stop"].now if "stop" in fields else None)
+    if until:
+        return f" {_until(until, screen)}"
+    if attempt and state in ("notified", "working"):
+        return f" by {attempt}"
+    return f": {reason}" if reason and state not in ("pending", "idle", "completed") else ""
+
+
+def _until(until: str | None, screen: Screen) -> str:
+    return f"until {times.moment(until, screen.now)}" if until else "no pause"
+
+
+def _limit(change: Change, until: Field, screen: Screen) -> str:
+    if change.what in ("came", "went"):
+        known = until.now or until.was
+        said = f"usage limit {_until(known, screen)}"
+        return f"new: {said}" if change.what == "came" else f"{said} → none"
+    return f"{_until(until.was, screen)} → {_until(until.now, screen)}"
+
+
+def _counter(field: Field) -> str:
+    was, now = field.was or 0, field.now or 0
+    if field.name == "upto":
+        return f"served up to event {now}"
+    by = now - was
+    if not by:
+        return ""
+    sign = "+" if by > 0 else "-"
+    if field.name == "cost":
+        return f"cost {sign}{abs(by):.2f}"
+    if field.name == "tokens":
+        return f"{sign}{times.amount(abs(by))} tokens"
+    noun = _NOUNS.get(field.name, field.name)
+    plural = (
+        noun
+        if abs(by) == 1
+        else {"retry": "retries"}.get(noun) or noun.replace("run ", "runs ").replace("file ", "files ")
+    )
+    if plural == noun and abs(by) != 1:
+        plural = f"{noun}s"
+    return f"{sign}{abs(by)} {plural}"
+
+
+def _plain(change: Change, field: Field) -> str:
+    was, now, name = field.was, field.now, field.name
+    if name == "order":
+        alone = change.what == "changed" and not any(other.name in ("priority", "state") for other in change.fields)
+        return ("moved forward" if now < was else "moved back") if alone else ""
+    if name in ("worktree", "agent_session") and change.what != "changed":
+        return ""
+    if name in ("stop", "open", "last"):
+        return _of_process(change, field)
+    if name == "initialised":
+        return "set up" if now else "not set up"
+    if name == "pushed":
+        return {True: "pushed", False: "not pushed", None: ""}[now]
+    if name == "held":
+        return f"held by the gate {now}" if now else ""
+    if name == "after":
+        return f"{_after(was)} → {_after(now)}" if was else (_after(now) if now else "")
+    if name == "slot" or (name == "priority" and was is None):
+        return f"{name} {now}"
+    if was in (None, ""):
+        return f"{_label(name)}{now}" if now is not None else ""
+    return f"{_label(name)}{was} → {_shown(now)}"
+
+
+def _of_process(change: Change, field: Field) -> str:
+    """Of attempts and deliveries: what is worth a word when nothing else was said."""
+    if field.name == "stop" and change.what == "changed":
+        return f"being stopped: {field.now}" if field.now else ""
+    if field.name == "open":
+        return f"{field.was or 0} → {times.counted(field.now or 0, 'delivery').replace('deliverys', 'deliveries')} open"
+    return f"last: {field.now}" if field.name == "last" and field.now else ""
+
+
+def _after(names: Any) -> str:
+    return f"after {', '.join(map(str, names))}" if names else "after nothing"
+
+
+def _label(name: str) -> str:
+    return {
+        "value": "",
+        "pr": "pull request ",
+        "pr_state": "pull request ",
+        "read": "read up to event ",
+        "pid": "pid ",
+    }.get(name, f"{name} ")
+
+
+def _shown(value: Any) -> str:
+    return "none" if value in (None, "") else str(value)
