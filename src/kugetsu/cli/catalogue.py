@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history", "the audit trail: every event, its cause, who did it"),
     "why": ("why", "why a task is not running, or what led to an event"),
     "replay": ("replay", "the state at any point of the past"),
+    "diff": ("diff", "what changed between two points, a line for each record"),
     "undo": ("undo", "append what takes back what an event did"),
     "timeline": ("timeline", "who held which slot when: text, picture, page"),
     "log verify": ("eventlog", "check every line of the event log"),
