@@ -1,0 +1,52 @@
+"""What is to be other than it was: settings by the facts that decisions read them from, and priorities of tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Changes:
+    """Other values; what is not named stays as it was recorded.
+
+    ``claim`` and ``outcome`` are facts (`facts.ClaimFacts`, `facts.OutcomeFacts`) by name. ``timeout_seconds`` is no
+    fact: runs are stopped by who watches them. ``named_caps`` and ``other_cap`` (0: none) are the two parts of the
+    fact ``repository_caps``. ``priorities`` are those of tasks (`q7`) and of all tasks of an issue.
+    """
+
+    __slots__ = ("claim", "named_caps", "other_cap", "outcome", "priorities", "timeout_seconds")
+
+    def __init__(self) -> None:
+        self.claim: dict[str, Any] = {}
+        self.outcome: dict[str, Any] = {}
+        self.timeout_seconds: float | None = None
+        self.named_caps: dict[str, int] | None = None
+        self.other_cap: int | None = None
+        self.priorities: dict[str, int] = {}
+
+    def of_claim(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of a claim, changed; a copy."""
+        facts = {**recorded, **self.claim}
+        if self.named_caps is not None or self.other_cap is not None:
+            facts["repository_caps"] = self._caps(recorded.get("repository_caps") or {})
+        return facts
+
+    def of_outcome(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of an outcome, changed; a copy."""
+        return {**recorded, **self.outcome}
+
+    def priority(self, task: str, issue: str | None) -> int | None:
+        """The priority that a task has throughout; None for what it had."""
+        own = self.priorities.get(task)
+        return own if own is not None or issue is None else self.priorities.get(issue)
+
+    def _caps(self, recorded: Mapping[str, int]) -> dict[str, int]:
+        named = {name: cap for name, cap in recorded.items() if name != "*"}
+        other = recorded.get("*", 0)
+        if self.named_caps is not None:
+            named = dict(self.named_caps)
+        if self.other_cap is not None:
+            other = self.other_cap
+        return {**named, "*": other} if other else named

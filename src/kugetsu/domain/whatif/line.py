@@ -1,0 +1,95 @@
+"""The dispatcher's line: the tasks that wait, kept in the order in which a dispatcher looks at them.
+
+Finds what `claims.plan` finds (a test holds the two against each other), without looking at every task: behind the
+first that may start nobody is asked, and while the machine is full only the PM agent's tasks are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import TYPE_CHECKING
+
+from kugetsu.domain import gates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import State
+
+    Place = tuple[int, int, int, str]
+
+#: Gates that say the same of every task.
+_COMMON = (gates.daemon, gates.stagger, gates.memory, gates.disk)
+
+
+class Look:
+    """What a look found: the task to claim, when a gate opens by itself (UTC text), and the tasks to park."""
+
+    __slots__ = ("candidate", "park", "wake")
+
+    def __init__(self, candidate: str | None, wake: str | None, park: list[str]) -> None:
+        self.candidate = candidate
+        self.wake = wake
+        self.park = park
+
+
+class Line:
+    """The waiting tasks in order; told of every task that changed."""
+
+    def __init__(self) -> None:
+        self._places: list[Place] = []
+        self._of_pm: list[Place] = []
+        self._known: dict[str, tuple[Place, bool]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def refill(self, state: State) -> None:
+        """Take over the waiting tasks of a state."""
+        for task in state.waiting():
+            self.update(state, task.id)
+
+    def update(self, state: State, task_id: str) -> None:
+        """Put a task where it belongs now, or take it out."""
+        task = state.tasks.get(task_id)
+        waits = task is not None and task.state in ("pending", "parked")
+        place = (-task.priority, task.order, task.queued, task_id) if task is not None and waits else None
+        known = self._known.get(task_id)
+        if known is not None:
+            if known[0] == place:
+                return
+            del self._known[task_id]
+            for places in (self._places, self._of_pm) if known[1] else (self._places,):
+                del places[bisect_left(places, known[0])]
+        if place is not None and task is not None:
+            pm = task.kind == "pm"
+            self._known[task_id] = (place, pm)
+            for places in (self._places, self._of_pm) if pm else (self._places,):
+                insort(places, place)
+
+    def look(self, state: State, facts: ClaimFacts) -> Look:
+        """The first task whose gates are all open, as the dispatcher would find it."""
+        if not self._places:
+            return Look(None, None, [])
+        first = state.tasks[self._places[0][-1]]
+        for gate in _COMMON:
+            verdict = gate(state, first, facts)
+            if not verdict.open:
+                return Look(None, verdict.until, [])
+        full = len(state.live("dev")) >= facts["cap"]
+        return self._first_open(state, facts, self._of_pm if full else self._places)
+
+    def _first_open(self, state: State, facts: ClaimFacts, places: Iterable[Place]) -> Look:
+        wake: str | None = None
+        park: list[str] = []
+        for place in places:
+            task = state.tasks[place[-1]]
+            closed = gates.first_closed(state, task, facts)
+            if closed is None:
+                return Look(task.id, wake, park)
+            if closed.until is not None and (wake is None or closed.until < wake):
+                wake = closed.until
+            if closed.gate in gates.PARKING and task.state == "pending":
+                park.append(task.id)
+        return Look(None, wake, park)
