@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.machines import FINISHED_TASK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.domain.state import State
+    from kugetsu.domain.state import Session, State, Task
 
 
 def broken(state: State) -> list[str]:
     """One sentence for each invariant that ``state`` breaks; [] when all hold."""
-    return [*_slots(state), *_attempts(state), *_tasks(state), *_sessions(state)]
+    found = [*of_slots(state), *of_attempts(state)]
+    for task in state.tasks.values():
+        found += of_task(state, task)
+    for session in state.sessions.values():
+        found += of_session(state, session)
+    return found
 
 
-def _slots(state: State) -> list[str]:
+def of_slots(state: State) -> list[str]:
+    """What is wrong with the slots: of all live attempts."""
     found: list[str] = []
     held: dict[int, str] = {}
     for attempt in state.attempts.values():
@@ -20,7 +28,7 @@ def _slots(state: State) -> list[str]:
             if attempt.slot is not None:
                 found.append(f"{attempt.id} holds slot {attempt.slot}, but only dev attempts hold one")
             continue
-        if attempt.slot is None or attempt.slot < 1:
+        if not isinstance(attempt.slot, int) or attempt.slot < 1:  # whatever the log says
             found.append(f"{attempt.id} is live and holds no slot")
         elif attempt.slot in held:
             found.append(f"slot {attempt.slot} is held by {held[attempt.slot]} and {attempt.id}")
@@ -31,7 +39,8 @@ def _slots(state: State) -> list[str]:
     return found
 
 
-def _attempts(state: State) -> list[str]:
+def of_attempts(state: State) -> list[str]:
+    """What is wrong with the live attempts, each beside its task and the others."""
     found: list[str] = []
     by_session: dict[str, str] = {}
     for attempt in state.attempts.values():
@@ -44,28 +53,28 @@ def _attempts(state: State) -> list[str]:
     return found
 
 
-def _tasks(state: State) -> list[str]:
+def of_task(state: State, task: Task) -> list[str]:
+    """What is wrong with one task."""
     found: list[str] = []
-    for task in state.tasks.values():
-        if (task.state == "notified") != (task.attempt is not None):
-            found.append(f"{task.id} is {task.state} with attempt {task.attempt}")
-        if task.attempt is not None and task.attempt not in state.attempts:
-            found.append(f"{task.id} is worked on by {task.attempt}, which is not live")
-        if (task.state in ("completed", "error", "cancelled")) != (task.id in state.finished):
-            found.append(f"{task.id} is {task.state}, but the list of finished tasks says otherwise")
-        if task.used < 0 or task.used > task.made:
-            found.append(f"{task.id} has used {task.used} of {task.made} attempts made")
+    if (task.state == "notified") != (task.attempt is not None):
+        found.append(f"{task.id} is {task.state} with attempt {task.attempt}")
+    if task.attempt is not None and task.attempt not in state.attempts:
+        found.append(f"{task.id} is worked on by {task.attempt}, which is not live")
+    if (task.state in FINISHED_TASK) != (task.id in state.finished):
+        found.append(f"{task.id} is {task.state}, but the list of finished tasks says otherwise")
+    if task.used < 0 or task.used > task.made:
+        found.append(f"{task.id} has used {task.used} of {task.made} attempts made")
     return found
 
 
-def _sessions(state: State) -> list[str]:
+def of_session(state: State, session: Session) -> list[str]:
+    """What is wrong with one session."""
     found: list[str] = []
-    for session in state.sessions.values():
-        live = state.attempts.get(session.attempt) if session.attempt is not None else None
-        if session.attempt is not None and live is None:
-            found.append(f"session {session.key} is used by {session.attempt}, which is not live")
-        if session.state == "working" and (live is None or live.state != "running"):
-            found.append(f"session {session.key} is working without a running attempt")
+    live = state.attempts.get(session.attempt) if session.attempt is not None else None
+    if session.attempt is not None and live is None:
+        found.append(f"session {session.key} is used by {session.attempt}, which is not live")
+    if session.state == "working" and (live is None or live.state != "running"):
+        found.append(f"session {session.key} is working without a running attempt")
     return found
 
 

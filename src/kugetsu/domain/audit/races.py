@@ -1,0 +1,116 @@
+"""Who lost which race to whom, and by how much.
+
+A lost claim is an event of its own (`claim.lost`): somebody saw the way open and found it closed under the lock. A
+daemon that another took over from is told by `daemon.lost` in the transaction that starts the new one. What leaves no
+trace, on purpose: an attempt's end that somebody else had recorded first (the second appends nothing), and a daemon
+that was refused because one runs (it says so where it was typed).
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.audit.spans import MICRO, Clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    Event = dict[str, Any]
+
+    class Race(TypedDict):
+        """One lost race. ``events`` and ``seconds`` lie between what the winner appended and the loser's decision, None
+        when that is not known; ``looked`` is the seq that the loser had seen."""
+
+        seq: int
+        at: str
+        kind: str
+        subject: str
+        by: str
+        gate: str | None
+        reason: str
+        to: str | None
+        behind: int
+        events: int | None
+        seconds: float | None
+        looked: int | None
+
+
+#: Lost races that are kept, the latest; all are counted.
+KEPT = 1000
+#: Events whose times are kept, to tell by how much a race was lost.
+_REMEMBERED = 8192
+
+
+class Races:
+    """The lost races of a log. ``only``: of this issue, task or session, won or lost."""
+
+    def __init__(self, only: str | None = None) -> None:
+        self.found: list[Race] = []
+        self.seen = 0
+        self._only = only
+        self._times: list[tuple[int, str]] = [(0, "")] * _REMEMBERED
+        self._clock = Clock()
+        self._lost_daemon: Event | None = None
+
+    def add(self, event: Event) -> None:
+        """Take the next event in."""
+        kind, seq = event["type"], event["seq"]
+        self._times[seq % _REMEMBERED] = (seq, event["at"])
+        if kind == "claim.lost":
+            self._keep(self._claim(event), event)
+        elif kind == "daemon.lost":
+            self._lost_daemon = event
+        elif kind == "daemon.started" and self._lost_daemon is not None:
+            if self._lost_daemon["seq"] == seq - 1 and self._lost_daemon.get("more"):
+                self._keep(self._taken_over(self._lost_daemon, event), event)
+            self._lost_daemon = None
+
+    def _keep(self, race: Race, event: Event) -> None:
+        winner = (race["to"] or "").partition(".")[0]
+        if self._only not in (None, event.get("issue"), event.get("task"), winner):
+            return
+        self.seen += 1
+        self.found.append(race)
+        if len(self.found) > 2 * KEPT:
+            del self.found[:KEPT]
+
+    def latest(self) -> list[Race]:
+        """The latest of them, oldest first."""
+        return self.found[-KEPT:]
+
+    def _claim(self, event: Event) -> Race:
+        data = event["data"]
+        behind = data["behind_seq"]
+        remembered, at = self._times[behind % _REMEMBERED]
+        known = behind > 0 and remembered == behind
+        micros = self._clock.micros
+        return {
+            "seq": event["seq"],
+            "at": event["at"],
+            "kind": "claim",
+            "subject": event.get("task") or event.get("issue") or "",
+            "by": str(event.get("by", {}).get("cmd", "")),
+            "gate": data["gate"],
+            "reason": data["reason"],
+            "to": data["to"],
+            "behind": behind,
+            "events": event["seq"] - behind if behind else None,
+            "seconds": (micros(event["at"]) - micros(at)) / MICRO if known else None,
+            "looked": event.get("facts", {}).get("planned"),
+        }
+
+    def _taken_over(self, lost: Event, started: Event) -> Race:
+        was = (lost["data"]["identity"] or {}).get("pid")
+        return {
+            "seq": started["seq"],
+            "at": started["at"],
+            "kind": "daemon",
+            "subject": f"daemon pid {was}",
+            "by": str(started.get("by", {}).get("cmd", "")),
+            "gate": None,
+            "reason": "it had ended without a word",
+            "to": f"daemon pid {started['data']['identity'].get('pid')}",
+            "behind": started["seq"],
+            "events": None,
+            "seconds": None,
+            "looked": None,
+        }
