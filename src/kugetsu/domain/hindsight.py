@@ -15,10 +15,23 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 
+#: What the gates cannot be asked without, as the first version recorded it.
+_NEEDED = {
+    "cap": int,
+    "agent": str,
+    "cores": int,
+    "warmup_seconds": int | float,
+    "min_free_memory_mb": int,
+    "max_attempts": int,
+}
+
+
 def decided(event: Event) -> bool:
     """Whether an event records what the gates read (a claim, a hold, a lost claim)."""
     facts = event.get("facts")
-    return isinstance(facts, dict) and "cap" in facts and "agent" in facts
+    if not isinstance(facts, dict) or "free_memory_mb" not in facts:
+        return False
+    return all(isinstance(facts.get(name), kind) for name, kind in _NEEDED.items())
 
 
 def facts_then(recorded: Mapping[str, Any], state: State, now: str) -> ClaimFacts:

@@ -29,6 +29,7 @@ EXTRA_BYTES = 2 << 20
 EXTRAS_BYTES = 32 << 20
 
 _PIECE = 1 << 20
+_STEP = 4096
 _BLOCK = 512
 _PACKED_MOST = 400
 """Unpacked bytes a packed one: events have 5 to 30, nothing but zeros has 1000."""
@@ -84,7 +85,7 @@ def _folder(path: str, take: Take) -> Contents:
         raise BadInput(f"no log is in the folder {path}", f"--from takes {_HINT}")
     contents = Contents("folder")
     contents.sources = len(firsts)
-    flow = _Flow(b"", contents)
+    flow = _Flow(contents)
     for first in firsts:
         with open(os.path.join(place, name(first)), "rb") as file:
             rest = _lines(flow.through(_plain(file.read)), take, contents)
@@ -101,7 +102,7 @@ def _file(path: str, take: Take) -> Contents:
         start = file.read(_PIECE)
         packed = start[:2] == b"\x1f\x8b"
         pieces = _plain(file.read, start)
-        flow = _Flow(start, contents)
+        flow = _Flow(contents)
         stream = _Stream(flow.through(_unpacked(pieces, flow) if packed else pieces))
         if _is_archive(stream.peek(_BLOCK)):
             contents.kind = "bundle"
@@ -118,9 +119,9 @@ class _Flow:
 
     __slots__ = ("_contents", "packed", "unpacked")
 
-    def __init__(self, start: bytes, contents: Contents) -> None:
+    def __init__(self, contents: Contents) -> None:
         self._contents = contents
-        self.packed = len(start)
+        self.packed = 0
         self.unpacked = 0
 
     def through(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -149,26 +150,32 @@ def _plain(read: Callable[[int], bytes], start: bytes = b"") -> Iterator[bytes]:
 def _unpacked(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
     """What gzip packed; up to the place where it is cut off or damaged."""
     unpacker = zlib.decompressobj(31)
-    counted = False
     try:
-        for piece in pieces:
-            flow.packed += len(piece) if counted else 0
-            counted = True
-            while piece:
+        for step in _steps(pieces, flow):
+            while step:
                 if unpacker.eof:  # another one follows, as `cat a.gz b.gz` makes it; zeros fill up a tape's block
-                    piece = piece.lstrip(b"\0")
-                    if not piece:
+                    step = step.lstrip(b"\0")
+                    if not step:
                         break
                     unpacker = zlib.decompressobj(31)
-                yield unpacker.decompress(piece, _PIECE)
+                yield unpacker.decompress(step, _PIECE)
                 flow.check_ratio()
-                piece = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+                step = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
         yield unpacker.flush()
     except zlib.error:
         flow.broken("it is damaged: what is behind a place cannot be unpacked")
         return
     if not unpacker.eof:
         flow.broken("it is cut off")
+
+
+def _steps(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
+    """The same in small steps: unpacking one that is damaged loses all that was unpacked of it."""
+    for piece in pieces:
+        for start in range(0, len(piece), _STEP):
+            step = piece[start : start + _STEP]
+            flow.packed += len(step)
+            yield step
 
 
 class _Stream:

@@ -1,0 +1,379 @@
+"""A log in a file of another place: the same events, the same states; and nothing in such a file is believed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kugetsu.errors import BadInput, KugetsuError, NotFound
+from kugetsu.log.archive import ArchivedLog, container
+from kugetsu.log.files import FileLog
+from kugetsu.log.segments import Head
+from log.counting import Counting, fill, open_files
+
+EVENTS = 200
+
+
+class Patient(Counting):
+    """Counts also the events of a part, which begins in the middle."""
+
+    def fold(self, state: dict[str, Any], event: dict[str, Any]) -> None:
+        state["seq"] = event["seq"] - 1
+        super().fold(state, event)
+
+
+@pytest.fixture
+def original(directory: str) -> FileLog:
+    log = open_files(directory, segment_bytes=4000)
+    fill(log, EVENTS)
+    return log
+
+
+@pytest.fixture
+def lines(original: FileLog) -> list[bytes]:
+    return [line for _, line in original.read_lines()]
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., ArchivedLog]]:
+    logs: list[ArchivedLog] = []
+
+    def open_one(path: Path | str, **more: Any) -> ArchivedLog:
+        logs.append(ArchivedLog(str(path), Patient(), **more))
+        return logs[-1]
+
+    yield open_one
+    for log in logs:
+        log.close()
+
+
+def joined(lines: list[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def bundle(path: Path, lines: list[bytes], **more: bytes) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in {"manifest.json": b"{}", "log.jsonl": joined(lines), **more}.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(data)
+            archive.addfile(about, io.BytesIO(data))
+    return path
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+FORMS: dict[str, Callable[[Path, list[bytes], str], Path]] = {
+    "bundle": lambda place, lines, _: bundle(place / "b.tar.gz", lines),
+    "plain tar": lambda place, lines, _: written(
+        place / "b.tar", gzip.decompress(bundle(place / "b.tar.gz", lines).read_bytes())
+    ),
+    "lines": lambda place, lines, _: written(place / "l.jsonl", joined(lines)),
+    "lines without the last newline": lambda place, lines, _: written(place / "l.jsonl", joined(lines)[:-1]),
+    "packed lines": lambda place, lines, _: written(place / "l.jsonl.gz", gzip.compress(joined(lines))),
+    "lines packed in two parts": lambda place, lines, _: written(
+        place / "l.gz", gzip.compress(joined(lines[:50])) + gzip.compress(joined(lines[50:]))
+    ),
+    "log folder": lambda place, lines, directory: Path(directory),
+    "kugetsu folder": lambda place, lines, directory: Path(directory).parent,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_has_the_same_events_and_states(tmp_path, original, lines, directory, opened, form):
+    log = opened(FORMS[form](tmp_path, lines, directory), every=40)
+    assert list(log.read()) == list(original.read())
+    assert list(log.read(30, 90)) == list(original.read(30, 90))
+    assert list(log.read(90, 30)) == []
+    assert log.state() == original.state()
+    for key in ("q1", "host/o/r#3", "ses_1", "nothing"):
+        assert list(log.read_key(key)) == list(original.read_key(key))
+    for seq in (0, 1, 39, 40, 41, 133, 200, 1000):
+        assert log.state_at(seq=seq) == original.state_at(seq=seq), seq
+    at = next(iter(original.read(120, 121)))["at"]
+    assert log.state_at(at=at) == original.state_at(at=at)
+    assert log.head() == original.head()
+    assert log.notes() == []
+    found, counted = log.stats(), original.stats()
+    assert (found.events, found.types, found.first_at) == (counted.events, counted.types, counted.first_at)
+
+
+def test_a_state_of_the_past_is_its_own(tmp_path, lines, opened):
+    log = opened(written(tmp_path / "l", joined(lines)))
+    log.state_at(seq=100)["types"].clear()
+    assert log.state_at(seq=100)["types"] != {} and log.state()["types"] != {}
+
+
+def test_two_may_read_at_a_time(tmp_path, lines, opened):
+    log = opened(written(tmp_path / "l", joined(lines)))
+    pairs = list(zip(log.read(), log.read(10), strict=False))
+    assert all(one["seq"] + 10 == other["seq"] for one, other in pairs) and len(pairs) == EVENTS - 10
+
+
+def test_what_was_not_changed_verifies(tmp_path, original, lines, opened):
+    log = opened(written(tmp_path / "l", joined(lines)))
+    found = log.verify(original.head())
+    assert found.ok and found.note is None and found.count == EVENTS
+    assert not log.verify(Head(100, "0" * 32)).ok
+    assert not log.verify(Head(EVENTS + 1, "0" * 32)).ok
+
+
+def test_a_line_that_was_changed_is_found(tmp_path, lines, opened):
+    lines[49] = lines[49].replace(b'"text":', b'"word":')
+    found = opened(written(tmp_path / "l", joined(lines))).verify()
+    assert [problem.seq for problem in found.problems] == [50] and found.count == EVENTS - 1
+
+
+def test_of_a_redacted_log_is_said_that_nothing_can_be_verified(tmp_path, lines, opened):
+    redacted = [line.replace(b'"host":"box"', b'"host":"host1"') for line in lines]
+    for path in (written(tmp_path / "l", joined(redacted)), bundle(tmp_path / "b", redacted)):
+        found = opened(path).verify()
+        assert found.note is not None and found.problems == []
+
+
+def test_a_part_says_so_and_verifies_from_its_second_event_on(tmp_path, lines, opened):
+    log = opened(written(tmp_path / "l", joined(lines[99:150])))
+    assert log.verify().ok and log.notes() == [
+        "it is a part of a log, events 100 to 150: what was before them is not known"
+    ]
+    assert log.state()["seq"] == 150 and [event["seq"] for event in log.read(148)] == [149, 150]
+
+
+def test_missing_events_are_told(tmp_path, lines, opened):
+    del lines[20:30], lines[100]
+    log = opened(written(tmp_path / "l", joined(lines)))
+    assert log.notes() == ["events 21 to 30 are missing", "event 111 is missing"]
+    assert [problem.kind for problem in log.verify().problems if problem.kind == "missing"] == ["missing"] * 2
+
+
+def test_what_is_no_event_is_left_out_and_told(tmp_path, original, lines, opened):
+    good = json.loads(lines[0])
+    garbage: list[Any] = [b"", b"garbage", b"[1]", b"7", b'{"seq":1}', b"\xff\xfe", b"{" * 100_000, lines[3][:-9]]
+    garbage += [
+        json.dumps({**good, **bad}).encode()
+        for bad in (
+            {"seq": 0},
+            {"seq": -1},
+            {"seq": "1"},
+            {"seq": True},
+            {"seq": 1 << 60},
+            {"at": "yesterday"},
+            {"at": "2026-13-01T00:00:00.000000Z"},
+            {"at": "2026-11-23T25:00:00.000000Z"},
+            {"at": 5},
+            {"type": None},
+            {"v": "1"},
+            {"data": []},
+            {"by": "me"},
+            {"facts": 1},
+            {"task": 7},
+            {"cause": "1"},
+            {"more": None},
+        )
+    ]
+    mixed = [*garbage[:4], *lines[:100], *garbage[4:], *lines[100:]]
+    log = opened(written(tmp_path / "l", joined(mixed)))
+    assert list(log.read()) == list(original.read())
+    assert log.notes() == [f"{len(garbage) - 1} lines that are no events were left out, the first is line 2"]
+
+
+def test_another_order_and_repetitions_are_mended_and_told(tmp_path, original, lines, opened):
+    shuffled = [*lines, *lines[30:40]]
+    random.Random(3).shuffle(shuffled)
+    log = opened(written(tmp_path / "l", joined(shuffled)), every=40)
+    assert list(log.read()) == list(original.read())
+    assert log.state() == original.state() and log.state_at(seq=77) == original.state_at(seq=77)
+    assert log.verify().ok
+    assert any("not in their order" in note for note in log.notes())
+    assert any(note.startswith("10 more of an event") for note in log.notes())
+
+
+@pytest.mark.parametrize("form", ["bundle", "packed lines"])
+def test_a_file_that_is_cut_off_is_read_up_to_there(tmp_path, original, directory, opened, form):
+    rest = random.Random(1)
+    fill(original, 2000)
+    lines = [line.replace(b"hello", rest.randbytes(8).hex().encode()) for _, line in original.read_lines()]
+    path = FORMS[form](tmp_path, lines, directory)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    log = opened(path)
+    assert "it is cut off" in log.notes()
+    assert 100 < log.head().seq < 2200 and [event["seq"] for event in log.read()] == list(range(1, log.head().seq + 1))
+
+
+def test_a_file_that_is_damaged_in_the_middle_is_read_up_to_there(tmp_path, original, directory, opened):
+    fill(original, 3000)
+    path = FORMS["packed lines"](tmp_path, [line for _, line in original.read_lines()], directory)
+    whole = bytearray(path.read_bytes())
+    for place in range(len(whole) * 2 // 3, len(whole) * 2 // 3 + 40):
+        whole[place] ^= 0x55
+    path.write_bytes(whole)
+    log = opened(path)
+    assert any("damaged" in note for note in log.notes()) and log.head().seq > 100
+
+
+def test_an_unfinished_write_at_a_folders_end_is_left_out(original, directory, opened):
+    last = sorted(Path(directory).glob("*.jsonl"))[-1]
+    last.write_bytes(last.read_bytes() + b'{"seq":201,"at":"20')
+    log = opened(directory)
+    assert log.head().seq == EVENTS and log.notes() == [
+        "an unfinished write of 19 bytes at its end was left out",
+    ]
+
+
+def test_nothing_is_written_where_the_file_is(tmp_path, original, directory, opened):
+    def tree() -> list[tuple[str, int]]:
+        return sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+
+    original.close()
+    before = tree()
+    log = opened(directory)
+    list(log.read_key("q1"))
+    log.state_at(seq=100)
+    log.verify()
+    assert tree() == before
+
+
+def test_nothing_is_appended(tmp_path, lines, opened):
+    log = opened(written(tmp_path / "l", joined(lines)))
+    calls: list[Callable[[], Any]] = [lambda: log.transact(lambda _: []), lambda: log.append([]), log.repair]
+    for call in calls:
+        with pytest.raises(KugetsuError, match="only read"):
+            call()
+    for call in (lambda: log.follow(0), lambda: log.wait(0, 1.0), log.watch):
+        with pytest.raises(BadInput):
+            call()
+
+
+# --- hostile files ------------------------------------------------------------------------------------------------
+
+
+def test_members_with_evil_names_and_links_lead_nowhere(tmp_path, original, lines, opened):
+    secret = written(tmp_path / "secret", joined(lines[:5]))
+    path = tmp_path / "b.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("/etc/passwd", "../../escape", "attempts/../stderr.log", "attempts/../../x/stderr.log"):
+            about = tarfile.TarInfo(name)
+            about.size = 4
+            archive.addfile(about, io.BytesIO(b"evil"))
+        for kind, name in ((tarfile.SYMTYPE, "log.jsonl"), (tarfile.LNKTYPE, "settings.json"), (tarfile.FIFOTYPE, "f")):
+            about = tarfile.TarInfo(name)
+            about.type, about.linkname = kind, str(secret)
+            archive.addfile(about)
+        data = joined(lines)
+        about = tarfile.TarInfo("./log.jsonl")
+        about.size = len(data)
+        archive.addfile(about, io.BytesIO(data))
+    log = opened(path)
+    assert log.head() == original.head() and log.contents.extras == {}
+    assert not (tmp_path.parent / "escape").exists()
+
+
+def test_a_link_in_the_logs_place_is_no_log(tmp_path):
+    path = tmp_path / "b.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        about = tarfile.TarInfo("log.jsonl")
+        about.type, about.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(about)
+    with pytest.raises(BadInput, match="no bundle"):
+        ArchivedLog(str(path), Patient())
+
+
+def test_a_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(container, "_EASY", 1 << 20)
+    path = written(tmp_path / "l.gz", gzip.compress(b"\n" * (8 << 20)))
+    with pytest.raises(BadInput, match="packed as no log is"):
+        ArchivedLog(str(path), Patient())
+
+
+def test_more_than_is_read_is_refused(tmp_path, lines, monkeypatch):
+    monkeypatch.setattr(container, "MOST_BYTES", 10_000)
+    with pytest.raises(BadInput, match="there is more than"):
+        ArchivedLog(str(written(tmp_path / "l", joined(lines))), Patient())
+
+
+def test_an_archive_of_many_members_is_refused(tmp_path, lines):
+    with pytest.raises(BadInput, match="more than 1000 members"):
+        ArchivedLog(str(bundle(tmp_path / "b", lines, **{f"file{n}": b"" for n in range(1000)})), Patient())
+
+
+def test_large_members_beside_the_log_are_left_out(tmp_path, lines, opened):
+    log = opened(bundle(tmp_path / "b", lines, **{"daemon.log": b"x" * (3 << 20), "settings.json": b"{}"}))
+    assert set(log.contents.extras) == {"manifest.json", "settings.json"}
+
+
+def test_an_endless_line_is_left_out(tmp_path, original, lines, opened, monkeypatch):
+    monkeypatch.setattr(container, "LINE_BYTES", 5 << 20)
+    long = b'{"seq":1,' + b"x" * (9 << 20)
+    log = opened(written(tmp_path / "l", joined([*lines[:100], long, *lines[100:]])))
+    assert list(log.read()) == list(original.read())
+    assert any("longer than" in note for note in log.notes())
+
+
+def test_a_header_that_claims_more_than_there_is_does_no_harm(tmp_path, lines, opened):
+    about = tarfile.TarInfo("log.jsonl")
+    about.size = 1 << 32
+    path = written(tmp_path / "b.tar", about.tobuf() + joined(lines))
+    assert opened(path).head().seq == EVENTS
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", BadInput),
+        (b"\n\n", BadInput),
+        (b"no log", BadInput),
+        (os.urandom(5000), BadInput),
+        (b"\x1f\x8b\x08", BadInput),
+    ],
+)
+def test_a_file_without_events_is_no_log(tmp_path, content, error):
+    with pytest.raises(error, match="no event is in"):
+        ArchivedLog(str(written(tmp_path / "x", content)), Patient())
+
+
+def test_what_is_not_there_or_no_file_is_told(tmp_path):
+    with pytest.raises(NotFound):
+        ArchivedLog(str(tmp_path / "nothing"), Patient())
+    with pytest.raises(BadInput, match="no log is in the folder"):
+        ArchivedLog(str(tmp_path), Patient())
+    with pytest.raises(BadInput, match="is no file"):
+        ArchivedLog("/dev/zero", Patient())
+
+
+def test_no_temporary_file_is_left(tmp_path, lines, monkeypatch):
+    monkeypatch.setattr("kugetsu.log.archive.spool._IN_MEMORY", 100)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    log = ArchivedLog(str(written(tmp_path / "l", joined(lines))), Patient())
+    assert os.listdir(tmp_path / "tmp") == [] and len(list(log.read())) == EVENTS
+    log.close()
+
+
+def test_whatever_bits_are_flipped_it_is_read_or_refused(tmp_path, lines, directory):
+    chance = random.Random(11)
+    whole = bundle(tmp_path / "b", lines).read_bytes()
+    plain = gzip.decompress(whole)
+    for number in range(150):
+        data = bytearray(whole if number % 2 else plain)
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        try:
+            log = ArchivedLog(str(written(tmp_path / "f", bytes(data))), Patient())
+        except KugetsuError:
+            continue
+        seqs = [event["seq"] for event in log.read()]
+        assert seqs == sorted(set(seqs))
+        log.close()
