@@ -96,7 +96,8 @@ class Recorder:
         self._live: dict[str, Past] = {}
         self._group: list[Event] = []
         self._candidate: str | None = None
-        self._seq = self._first = 0
+        self._first = 0
+        self._seq: float = 0
         self._open_since: Moment = (0, 0)
         #: Ways that were open and closed again: task, number of the attempt that was not made, since, until.
         self._missed: list[tuple[str, int, Moment, Moment]] = []
@@ -130,8 +131,10 @@ class Recorder:
         for event in group:
             if decided(event):
                 self._known = _settings(event["facts"])
-                self.scenario.steps.append((now, group[0]["seq"], self._known))
+                self._seq = self._first - 0.5
+                self.scenario.steps.append((now, self._seq, self._known))
                 self._look()
+                self._seq = self._first
         self._classify(group)
         for event in group:
             fold(self._state, event)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
 
     Event = dict[str, Any]
-    Moment = tuple[int, int]
+    Moment = tuple[int, float]
 
 #: A way that was open for longer before its task was claimed was no latency: the dispatcher did not look.
 PAUSE_MICROS = 10 * SECOND
@@ -113,7 +113,7 @@ class Latency:
 
 class Pauses:
     """Spans in which no dispatcher looked although a task could have started. A moment is a time and, for what happens
-    at the same time, a seq."""
+    at the same time, a seq (half a seq less: what a transaction tells of the settings, right before it)."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[Moment, Moment]] = []
@@ -154,7 +154,7 @@ class Scenario:
         self.counted = Ledger()
         self.begins = 0
         self.known: dict[str, Any] = {}
-        self.steps: list[tuple[int, int, dict[str, Any]]] = []
+        self.steps: list[tuple[int, float, dict[str, Any]]] = []
         self.deeds: list[tuple[int, int, list[tuple[str, Event]]]] = []
         self.pasts: dict[str, list[Past]] = {}
         self.limits: list[Limit] = []

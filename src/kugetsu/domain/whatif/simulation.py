@@ -86,8 +86,8 @@ class Simulation:
         self._stuck: set[str] = set()
         self._usual = scenario.usual_latency()
         self._seq = scenario.last_seq
-        self._hint = 0
-        self._entries: list[tuple[int, int, int, Callable[[], None]]] = []
+        self._hint: float = 0
+        self._entries: list[tuple[int, float, int, Callable[[], None]]] = []
         self._pushed = 0
         self._made = 0
         self._candidate: str | None = None
@@ -98,7 +98,7 @@ class Simulation:
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    def at(self, micros: int, seq: int, act: Callable[[], None]) -> None:
+    def at(self, micros: int, seq: float, act: Callable[[], None]) -> None:
         """Let something happen at a time; of what happens at the same time the lower seq comes first, as recorded."""
         self._pushed += 1
         heapq.heappush(self._entries, (micros, seq, self._pushed, act))

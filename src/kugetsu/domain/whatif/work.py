@@ -95,8 +95,8 @@ class World:
 
 
 def _unharmed(past: Past, limit: Limit) -> bool:
-    ended = past.ended
-    return ended is not None and past.claimed < limit.until and limit.since < ended
+    begun, ended = past.number > 0, past.ended
+    return begun and past.claimed < limit.until and (ended is None or limit.since < ended)
 
 
 class Work:
@@ -136,7 +136,9 @@ class Work:
         if past.ended is not None and not past.cancelled:
             return Run(past, at + past.startup, 0)
         # Of one that was cancelled, or ran when the record ended, nobody knows for how long it would have run.
-        startup = past.startup if past.running is not None else world.typical.startup
+        startup = past.startup
+        if past.running is None:
+            startup = max(world.typical.startup, (past.ended or world.horizon) + 1 - past.claimed)
         run = Run(past, at + startup, 0)
         if past.cancelled and cancel_comes:
             run.ends = EVER
@@ -196,6 +198,8 @@ class Work:
     def _goes_on(self, run: Run, label: str | None, world: World, cut: int) -> bool:
         """Whether what ended the recorded attempt does not end this one; it then goes on with the next one's work."""
         past = run.past
+        if past.cancelled:
+            return False
         if past.verdict == "limited" and run.verdict == "limited":
             limits = world.limits_at(label, run.ends)
             if limits:
