@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from cli.test_json_shapes import compare, documented
 from kugetsu.log import codec, seals
 
 
@@ -54,7 +55,9 @@ def test_a_tail_that_was_cut_at_a_lines_end_is_only_shown_by_a_seal(kugetsu, par
     checked = kugetsu("log", "verify", "--head", head["line"])
     assert checked.code == 6 and "NOT what was sealed: event 11 was sealed, the log ends at 9" in checked.out
     assert "hint: its digests fit each other" in checked.err
-    (found,) = kugetsu("log", "verify", "--head", head["line"], "--json").json["seals"]
+    shown = kugetsu("log", "verify", "--head", head["line"], "--json").json
+    compare(shown, documented("log verify"))
+    (found,) = shown["seals"]
     assert found["ok"] is False and found["seq"] == 11
 
 

@@ -23,8 +23,9 @@ MOST = 1 << 20
 
 ABOUT = """\
 Checks the whole log and prints its head on one line: the last event's number and its digest, which stands for every
-event up to it. Keep it where whoever could change the log cannot: in a mail, in a git tag, on paper. It shows later
-what the log alone cannot: that its end was cut off, or that all of it was written anew."""
+event up to it. Keep it where whoever could change the log cannot: in a mail, on paper, in a tag of another repository
+(git tag -m "$(kugetsu log seal)" night-42). It shows later what the log alone cannot: that its end was cut off, or that
+all of it was written anew."""
 
 
 # --- seal -----------------------------------------------------------------------------------------------------------
@@ -174,7 +175,6 @@ log    the log's id
 line   all of it, as one line to be kept
 check  the command that checks it later
 file   the file that it was appended to, or null""",
-        examples='kugetsu log seal\ngit tag -m "$(kugetsu log seal)" night-42  # a place of its own\n'
-        "kugetsu log seal --to /mnt/usb/seals",
+        examples="kugetsu log seal\nkugetsu log seal --to /mnt/usb/seals  # a line more, each night",
     ),
 }
