@@ -3,8 +3,7 @@ runs the queue's history under other settings."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
+from kugetsu.cli import whatif
 from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
-#: Whether this installation has the module that answers `--what-if`.
-WHAT_IF = find_spec("kugetsu.cli.whatif") is not None
 #: Exit status when a recorded decision is not what is decided now.
 DIFFERS = 6
 #: Differences that `--all` lists.
@@ -30,15 +27,17 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--until", metavar="WHEN", completes="when", default="@", help="the point (default: @, now)")
     parser.add_argument("--verify", action="store_true", help="decide every recorded decision again, up to the point")
     parser.add_argument("--all", action="store_true", help=f"with --verify: list every difference, {MOST} at most")
-    if WHAT_IF:
-        parser.add_argument(
-            "--what-if",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            completes="setting",
-            help="run the queue's history under another value of a setting; may be given several times",
-        )
+    parser.add_argument(
+        "--what-if",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        completes="setting",
+        help="run the queue's history under another value of a setting; may be given several times",
+    )
+    parser.add_argument(
+        "--since", metavar="WHEN", completes="when", help="with --what-if: tasks queued since then only"
+    )
     parser.source()
 
 
@@ -46,8 +45,10 @@ def _replay(call: Call) -> int:
     from kugetsu.cli import when
     from kugetsu.views import replay
 
-    if WHAT_IF and call.args.what_if:
+    if call.args.what_if:
         return _what_if(call)
+    if call.args.since is not None:
+        raise BadInput("kugetsu replay --since goes with --what-if", whatif.EXAMPLES.partition("  #")[0])
     log = call.workspace.log
     if call.args.all and not call.args.verify:
         raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
@@ -64,12 +65,9 @@ def _replay(call: Call) -> int:
 
 
 def _what_if(call: Call) -> int:
-    from importlib import import_module
-
     if call.args.verify:
         raise BadInput("kugetsu replay: --verify and --what-if at once", "give one of them")
-    status: int = import_module("kugetsu.cli.whatif").run(call, call.args.what_if)
-    return status
+    return whatif.run(call, call.args.what_if)
 
 
 def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
@@ -143,7 +141,7 @@ differences[].look[]        commands that show more"""
 
 COMMANDS = {
     "replay": Command(
-        f"[--until WHEN] [--verify [--all]]{' [--what-if KEY=VALUE]' if WHAT_IF else ''} [--from FILE] [--json]",
+        "[--since WHEN] [--until WHEN] [--verify [--all]] [--what-if KEY=VALUE …] [--from FILE] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
         "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"
@@ -155,7 +153,7 @@ COMMANDS = {
         "  config        as it would be under another value of a setting than the\n"
         "                one that it recorded\n"
         "  code version  another version wrote it, or it recorded less than this\n"
-        "                version reads",
+        "                version reads\n\n" + whatif.about,
         _arguments,
         _replay,
         json="""\
@@ -178,9 +176,11 @@ violations_seen   how many there were in all
 invariants[]      what should hold and did not
 
 """
-        + VERIFY_JSON,
+        + VERIFY_JSON
+        + "\n\n"
+        + whatif.JSON,
         examples="kugetsu replay --until 10m ago\nkugetsu replay --until 214\n"
-        "kugetsu replay --verify  # is every decision what the rules give?",
+        "kugetsu replay --verify  # is every decision what the rules give?\n" + whatif.EXAMPLES,
         exits=(4,),
     )
 }

@@ -122,7 +122,7 @@ class Recorder:
         _shorten(scenario)
         return scenario
 
-    def _take(self, group: list[Event]) -> None:
+    def _take(self, group: Sequence[Event]) -> None:
         now = max(self._now, micros_of(group[0]["at"]))
         self._pass_time(now)
         self._now, self._seq, self._first = now, group[0]["seq"], group[0]["seq"]
