@@ -28,6 +28,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "ref", metavar="REF", completes=("issue", "session", "task", "attempt"), help="the issue, or pm, or one task"
     )
+    parser.source()
     parser.add_argument("--attempt", metavar="ID", completes="attempt", help="this attempt only, as q7.1")
     parser.add_argument("--full", action="store_true", help="the prompts as they were sent, whole")
 
@@ -58,7 +59,9 @@ def _context(call: Call) -> int:
     for exchange in [] if call.json else found:
         lines += context.lines(exchange, call.screen, full=call.args.full)
     call.show(clean(data) if call.json else None, lines)
-    if not found and not call.json:
+    if call.elsewhere is not None and not call.json:
+        call.say("the file has no prompts and no outputs of agents, only what the log says of them")
+    elif not found and not call.json:
         call.say(f"no agent has worked in it yet        why: kugetsu why {subject}")
     return 0
 
@@ -122,6 +125,8 @@ def _read(call: Call, exchange: Exchange, messages: dict[str, str]) -> None:
 
     folder = call.workspace.paths.run(exchange["attempt"])
     exchange["message"] = redact(_message(call, exchange["task"], messages)) or None
+    if call.elsewhere is not None:
+        return  # such a file has neither prompts nor outputs
     exchange["prompt_file"] = f"{folder}/prompt.md"
     prompt = _file(exchange["prompt_file"], exchange["missing"])
     if prompt is not None:
@@ -177,7 +182,7 @@ def _file(path: str, missing: list[str]) -> bytes | None:
 
 COMMANDS = {
     "context": Command(
-        "REF [--attempt ID] [--full] [--json]",
+        "REF [--attempt ID] [--full] [--from FILE] [--json]",
         "For each attempt the message that it was given, what it said (tools in one line each), and how it ended.\n"
         "Everything that the tools printed: kugetsu logs ATTEMPT.",
         _arguments,

@@ -71,7 +71,7 @@ def _history(call: Call) -> int:
 
 def _past(call: Call) -> tuple[int, str] | None:
     """The last event that counts and the time of the point, with --at."""
-    if not call.args.at:
+    if call.args.at is None:
         return None
     from kugetsu.cli import past
 

@@ -183,7 +183,7 @@ def _way_on(subject: Subject, final: Event, state: State) -> str:
 def _why_event(call: Call, seq: int) -> int:
     from kugetsu.views import causes as view
 
-    if call.args.at:
+    if call.args.at is not None:
         raise BadInput("--at says nothing about an event: it is what it was", f"kugetsu why {seq}")
     event = _event(call.workspace, seq)
     call.show(event, [] if call.json else view.event_lines(event, call.screen))

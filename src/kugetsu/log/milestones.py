@@ -68,7 +68,7 @@ def _is_beyond(event: Event, seq: int | None, at: str | None) -> bool:
 
 def _guard(directory: str) -> int | None:
     try:
-        return index.try_guard(directory)
+        return index.try_guard(directory) if os.path.isdir(directory) else None
     except OSError:
         return None
 

@@ -148,7 +148,11 @@ def _told(change: Change, screen: Screen) -> str:
     if all(field.now is None for field in change.fields):
         return line(first or "not there any more")
     for field in change.fields:
-        if field.name == "state" or (field.name in _SAID_ELSEWHERE and (first or field.name != "attempt")):
+        if (
+            field.name == "state"
+            or (field.name == "until" and first)
+            or (field.name in _SAID_ELSEWHERE and (first or field.name != "attempt"))
+        ):
             continue
         said = _counter(field) if field.name in COUNTERS else _plain(change, field)
         if said and field.name not in COUNTERS and field.seq != change.seq and change.what == "changed":
@@ -157,6 +161,8 @@ def _told(change: Change, screen: Screen) -> str:
             parts.append(said)
     if change.what == "left":
         parts.append("left the list")
+    if change.what == "came" and not first:
+        parts[:1] = [f"new: {part}" for part in parts[:1]]
     return line(" · ".join(parts) or "changed")
 
 

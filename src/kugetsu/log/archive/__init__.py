@@ -222,13 +222,6 @@ class ArchivedLog:
         return self._spool.events(after, until)
 
     def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
-        """As `read`, each with the line that the file has."""
-        for line in self._spool.lines(after):
-            event: Event = jsontext.loads(line)
-            if after < event["seq"] and (until is None or event["seq"] <= until):
-                yield event, line
-
-    def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
         """As `read`, each with its line as it stands in the file."""
         return self._spool.with_lines(after, until)
 

@@ -1,0 +1,282 @@
+"""`--from FILE` on every command that reads: somebody else sees what was seen where the file was made."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kugetsu.cli import main
+from kugetsu.cli.catalogue import COMMANDS
+from kugetsu.domain.decide import queue
+
+NOW = "12:10:00"
+#: What shows the same there as where the file was made.
+SAME = [
+    "status --at 9",
+    "status --at @-1",
+    "status --at 1h ago",
+    "list --at 10",
+    "list --all --at 10 --json",
+    "queue list --at 11",
+    "queue list --all --at @-2 --json",
+    "queue stats --at 2026-11-23T10:41",
+    "why q1 --at 11",
+    "why q1 --at 11 --json",
+    "why 11 --json",
+    "history q1",
+    "history q1 --at 9",
+    "history q3",
+    "history shoko/kugetsu#14",
+    "history --all",
+    "diff 2",
+    "diff 9 @ --json",
+    "diff 1h ago q1",
+    "replay",
+    "replay --until 11 --json",
+    "notify list --all",
+    "log stats --json",
+    "timeline",
+]
+#: What reads the log and takes no --from, with the reason.
+WITHOUT = {
+    "queue-daemon status": "asks a process",
+    "queue-daemon logs": "a file of this machine",
+    "notify sinks": "asks what is set up here",
+    "notify watch": "waits for what comes",
+    "log seal": "the head of this log",
+    "log repair": "writes",
+    "doctor": "looks at this machine",
+}
+
+
+@pytest.fixture
+def lived(kugetsu: Any, parked: Any) -> Any:
+    """A day: q1 was parked and runs again, q2 waits, q3 is completed, q4 failed; a daemon runs."""
+    parked.at("11:00:00", "kugetsu queue-daemon").daemon()
+    parked.at("12:02:00").enqueue("later", issue="github.com/a/b#2")
+    parked.enqueue("more", issue="github.com/a/b#3")
+    parked.do(lambda state: queue.retry(state, "q1"))
+    parked.run("q1", alive=True)
+    parked.finish(parked.run("q3"), "succeed", "done", "it is done", tokens=1000)
+    parked.enqueue("break", issue="github.com/a/b#4")
+    parked.finish(parked.run("q4"), "fail", "give_up", "tests do not pass")
+    run = kugetsu.root / "runs" / "q4.1"
+    run.mkdir(parents=True)
+    (run / "stderr.log").write_text("it went wrong\n")
+    return parked
+
+
+def exported(kugetsu: Any, story: Any) -> Path:
+    path = kugetsu.folder / "log.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for _, line in story.log.read_lines()))
+    return path
+
+
+def bundled(kugetsu: Any, story: Any) -> Path:
+    path = kugetsu.folder / "kugetsu.tar.gz"
+    made = kugetsu("doctor", "--bundle", str(path), at=NOW)
+    assert path.is_file(), made
+    return path
+
+
+def folder(kugetsu: Any, story: Any) -> Path:
+    shutil.copytree(kugetsu.root / "log", kugetsu.folder / "copied")
+    return kugetsu.folder / "copied"
+
+
+@pytest.fixture(params=[bundled, exported, folder])
+def file(request: pytest.FixtureRequest, kugetsu: Any, lived: Any) -> Path:
+    path: Path = request.param(kugetsu, lived)
+    return path
+
+
+def elsewhere(kugetsu: Any, line: str, path: Path, at: str = "2027-01-05T08:00:00.000000Z") -> Any:
+    """The command on another machine: later, with another directory and other settings."""
+    more = {"KUGETSU_DIR": str(kugetsu.folder / "other"), "MAX_CONCURRENT_AGENTS": "9"}
+    return kugetsu(*line.split(), "--from", str(path), at=at, **more)
+
+
+def test_the_same_is_seen_there(kugetsu, lived, file):
+    # A bundle knows when it was made; of any other file the last event is the latest moment.
+    then = NOW if file.suffix == ".gz" else lived.time
+    for line in SAME:
+        here = kugetsu(*line.split(), at=then)
+        there = elsewhere(kugetsu, line, file)
+        assert (here.code, there.code) == (0, 0), (line, here, there)
+        assert as_told(line, there.out) == as_told(line, here.out), line
+    assert not (kugetsu.folder / "other").exists()
+
+
+def as_told(line: str, out: str) -> str:
+    """What is shown, without the names that a bundle replaces, and the size of the files."""
+    if line == "log stats --json":
+        return json.dumps({name: value for name, value in json.loads(out).items() if name not in ("bytes", "segments")})
+    return out.replace("host1", "desk").replace("user1", "shoko")
+
+
+def test_a_bundle_tells_of_the_moment_at_which_it_was_made(kugetsu, lived, snapshot, fits):
+    shown = elsewhere(kugetsu, "status", bundled(kugetsu, lived))
+    assert shown.code == 0 and fits(shown.out)
+    snapshot("status-from", shown.out)
+    data = elsewhere(kugetsu, "status --json", kugetsu.folder / "kugetsu.tar.gz").json
+    assert data["now"] == f"2026-11-23T{NOW}.000000Z" == data["as_of"]["at"]
+    assert data["agents"][0]["alive"] is None and data["cap"] == 3
+    assert data["directory"].endswith("kugetsu.tar.gz")
+
+
+def test_a_bundles_settings_are_those_of_its_place(kugetsu, lived):
+    assert kugetsu("config", "set", "MAX_CONCURRENT_AGENTS", "1").code == 0
+    path = bundled(kugetsu, lived)
+    assert elsewhere(kugetsu, "status --json", path).json["cap"] == 1
+    assert "when a slot frees" in elsewhere(kugetsu, "status", path).out
+    assert elsewhere(kugetsu, "status --json --at 11", path).json["cap"] == 3
+
+
+def test_without_settings_those_of_the_nearest_decision_count(kugetsu, lived):
+    data = elsewhere(kugetsu, "status --json", exported(kugetsu, lived)).json
+    assert data["cap"] == 3 and data["as_of"]["facts_from"] is not None
+    assert data["now"] == lived.time
+
+
+def test_a_part_is_shown_with_a_word_on_what_is_missing(kugetsu, lived):
+    path = exported(kugetsu, lived)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[14:]))
+    shown = elsewhere(kugetsu, "queue list", path)
+    assert shown.code == 0 and "it is a part of a log, events 15 to" in shown.err, shown
+    assert elsewhere(kugetsu, "history --all", path).code == 0
+    early = elsewhere(kugetsu, "status --at 3", path)
+    assert early.code == 4 and "begins with event 15" in early.err
+
+
+def test_what_is_odd_about_a_file_is_said_once(kugetsu, lived):
+    path = exported(kugetsu, lived)
+    path.write_bytes(b"garbage\n" + path.read_bytes())
+    shown = elsewhere(kugetsu, "why q2", path)
+    assert shown.err.count("log.jsonl: 1 line that is no event was left out, the first is line 1") == 1
+    assert json.loads(elsewhere(kugetsu, "status --json", path).out)["initialised"] is True
+
+
+def test_events_of_a_newer_kugetsu_are_told_as_violations(kugetsu, lived):
+    path = exported(kugetsu, lived)
+    events = [json.loads(line) for line in path.read_bytes().splitlines()]
+    events[-1]["v"] = 99
+    path.write_text("\n".join(map(json.dumps, [*events, {**events[-1], "seq": 999, "type": "moon.landed"}])))
+    shown = elsewhere(kugetsu, "replay", path)
+    assert shown.code == 0 and "moon.landed is not a kind of event that this version knows" in shown.out
+
+
+def test_log_verify_says_what_can_be_verified(kugetsu, lived):
+    path = exported(kugetsu, lived)
+    whole = elsewhere(kugetsu, "log verify", path)
+    assert whole.code == 0 and "verify, head" in whole.out
+    redacted = elsewhere(kugetsu, "log verify", bundled(kugetsu, lived))
+    assert redacted.code == 0 and "cannot be verified: it was redacted" in redacted.out
+    assert elsewhere(kugetsu, "log verify --json", kugetsu.folder / "kugetsu.tar.gz").json["ok"] is None
+    path.write_bytes(path.read_bytes().replace(b"usage limit", b"usage LIMIT", 1))
+    damaged = elsewhere(kugetsu, "log verify", path)
+    assert damaged.code == 6 and "damaged" in damaged.out
+
+
+def test_logs_of_a_bundle_are_what_failed_agents_wrote_to_stderr(kugetsu, lived):
+    path = bundled(kugetsu, lived)
+    assert "q4.1" in elsewhere(kugetsu, "logs", path).out
+    shown = elsewhere(kugetsu, "logs q4", path)
+    assert shown.code == 0 and "it went wrong" in shown.out and "tests do not pass" in shown.out, shown
+    assert elsewhere(kugetsu, "logs q4 --json", path).json["stderr"] == ["it went wrong"]
+    assert elsewhere(kugetsu, "logs q4 -f", path).code == 3
+
+
+def test_context_is_what_the_log_says(kugetsu, lived):
+    shown = elsewhere(kugetsu, "context a/b#4", bundled(kugetsu, lived))
+    assert shown.code == 0 and "tests do not pass" in shown.out and "no outputs of agents" in shown.err, shown
+    assert "gone" not in shown.out
+
+
+@pytest.mark.parametrize("line", ["status --watch", "history q1 -f"])
+def test_nothing_more_comes(kugetsu, lived, line):
+    shown = elsewhere(kugetsu, line, exported(kugetsu, lived))
+    assert shown.code == 3 and "hint: " in shown.err, shown
+
+
+@pytest.mark.parametrize("line", ["queue enqueue a/b#1 go", "queue cancel q1", "init", "notify clear", "doctor"])
+def test_what_changes_something_has_no_from(kugetsu, lived, line):
+    path = exported(kugetsu, lived)
+    assert kugetsu(*line.split(), "--from", str(path)).code == 3
+
+
+def test_a_file_that_is_no_log_is_told(kugetsu):
+    for name, content, code in (
+        ("nothing", None, 4),
+        ("empty", b"", 3),
+        ("text", b"hello\n", 3),
+        ("zip", b"PK\x03\x04", 3),
+    ):
+        path = kugetsu.folder / name
+        if content is not None:
+            path.write_bytes(content)
+        shown = kugetsu("status", "--from", str(path))
+        assert shown.code == code and "kugetsu: error: " in shown.err and "Traceback" not in shown.err, shown
+    with tarfile.open(kugetsu.folder / "other.tar.gz", "w:gz"):
+        pass
+    assert kugetsu("status", "--from", str(kugetsu.folder / "other.tar.gz")).code == 3
+    (kugetsu.folder / "bomb").write_bytes(gzip.compress(b"\0" * (80 << 20)))
+    shown = kugetsu("status", "--from", str(kugetsu.folder / "bomb"))
+    assert shown.code == 3 and "packed as no log is" in shown.err
+
+
+def test_every_command_that_reads_the_log_takes_from():
+    readers = [name for name in COMMANDS if "--at" in options(name) or name in {line.split(" --")[0] for line in SAME}]
+    assert [name for name in readers if "--from" not in options(name)] == []
+    for name in (
+        "status",
+        "list",
+        "queue list",
+        "queue stats",
+        "history",
+        "why",
+        "replay",
+        "diff",
+        "logs",
+        "log verify",
+    ):
+        assert "--from" in options(name), name
+    assert [name for name in WITHOUT if "--from" in options(name)] == []
+
+
+def options(name: str) -> set[str]:
+    return {option for one in main.load(name)[0].declared for option in one.names}
+
+
+EVIL: list[Any] = [None, 7, -1, 1.5, "", "x" * 5000, "\x1b[2J", [], {}, [1], {"a": 1}, True]
+
+
+def test_whatever_the_events_say_no_command_breaks_down(kugetsu, lived):
+    """Every value of every event replaced, one at a time: told, refused or left out, never a traceback or a hang."""
+    path = exported(kugetsu, lived)
+    events = [json.loads(line) for line in path.read_bytes().splitlines()]
+    lines = []
+    for number, event in enumerate(events):
+        keys = [*event["data"], None]
+        key = keys[number % len(keys)]
+        if key is not None:
+            event["data"][key] = EVIL[number % len(EVIL)]
+        lines.append(json.dumps(event))
+    path.write_text("\n".join(lines))
+    for line in (
+        "status",
+        "list --all",
+        "queue list --all",
+        "history --all",
+        "history q1",
+        "why q1",
+        "replay",
+        "diff 1",
+    ):
+        shown = elsewhere(kugetsu, line, path)
+        assert shown.code in (0, 1, 4) and "Traceback" not in shown.err and "\x1b" not in shown.out, (line, shown)
