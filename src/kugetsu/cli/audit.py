@@ -1,0 +1,239 @@
+"""`kugetsu audit`: the log read for its troubles: lost races, broken invariants, retries, time spent waiting."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.domain.state import State
+    from kugetsu.log.protocol import EventLog
+    from kugetsu.views.audit import AuditData
+
+    Event = dict[str, Any]
+
+PARTS = ("invariants", "races", "retries", "waits")
+#: Exit status when something that must hold did not (as for a damaged log).
+BROKEN = 6
+
+ABOUT = """\
+invariants: what must hold after every transaction, and what the state machines refused, with the event that broke it
+first; exits with 6 when anything did. races: every claim that was lost, to whom and by how much. retries: the issues
+that went wrong most, by time lost. waits: how long tasks waited, by what held them, and how long slots stood empty
+meanwhile. Without a word all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
+--since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
+
+
+class Range:
+    """What is looked at: the events after ``after`` up to ``until``, on from ``state``; times of both ends."""
+
+    __slots__ = ("after", "begins", "ends", "state", "until")
+
+    def __init__(self, state: State, after: int, begins: str, until: int, ends: str) -> None:
+        self.state = state
+        self.after = after
+        self.begins = begins
+        self.until = until
+        self.ends = ends
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.source()
+    parser.add_argument("what", nargs="?", metavar="|".join(PARTS), help="one of them, at length (default: all)")
+    parser.add_argument(
+        "subject", nargs="?", metavar="REF", completes=("issue", "task", "session"), help="only of this one"
+    )
+    parser.add_argument("--since", metavar="WHEN", completes="when", help="from there on (default: the beginning)")
+    parser.add_argument("--until", metavar="WHEN", completes="when", help="up to there (default: now)")
+
+
+def _audit(call: Call) -> int:
+    from kugetsu.views import audit as view
+
+    words = _words(call)
+    subject, key = _subject(call, words[1])
+    parts = PARTS if words[0] is None else (words[0],)
+    data = _collected(call, parts, subject, key)
+    call.show(data, [] if call.json else view.lines(data, call.screen, at_length=words[0] is not None))
+    checked = data["invariants"]
+    return BROKEN if checked is not None and (checked["broken"] or checked["refused"]) else 0
+
+
+def _words(call: Call) -> tuple[str | None, str | None]:
+    """The part that is wanted and the subject; a single word may be either. Raises BadInput."""
+    what, subject = call.args.what, call.args.subject
+    if what is None or what in PARTS:
+        return what, subject
+    if subject is not None:
+        hint = f"kugetsu audit {subject} REF" if subject in PARTS else f"write one of {', '.join(PARTS)} before the REF"
+        raise BadInput(f"there is no audit of {what[:60]!r}", hint)
+    if what.isascii() and what.isalpha() and what not in ("pm",):
+        import difflib
+
+        meant = difflib.get_close_matches(what, PARTS, 1, 0.6)
+        hint = f"did you mean: kugetsu audit {meant[0]}" if meant else f"write {', '.join(PARTS)}, or a REF"
+        raise BadInput(f"there is no audit of {what[:60]!r}", hint)
+    return None, what
+
+
+def _subject(call: Call, text: str | None) -> tuple[str | None, str | None]:
+    """The subject's name and the key that its events have. Raises BadInput, NotFound."""
+    if text is None:
+        return None, None
+    from kugetsu.cli import subjects
+
+    subject = subjects.subject(call.workspace, text)
+    if next(iter(subject.events(call.workspace)), None) is None:
+        raise NotFound(f"nothing ever happened to {subject}", "kugetsu list --all")
+    return subject.key, subject.key
+
+
+def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str | None) -> AuditData:
+    """One pass over the log for all the parts."""
+    from kugetsu.domain.audit.checks import Checks
+    from kugetsu.domain.audit.races import Races
+    from kugetsu.domain.audit.retries import Retries
+    from kugetsu.domain.audit.waits import Waits
+    from kugetsu.views import audit as view
+
+    log = call.workspace.log
+    over = _range(call, log)
+    races = Races(key) if "races" in parts else None
+    retries = Retries(over.state, over.begins, key) if "retries" in parts else None
+    waits = Waits(over.state, over.begins, _cap(log, over.after), key) if "waits" in parts else None
+    whole = next(iter(log.read()))["seq"] == 1  # a part of a log cannot be folded from nothing
+    checks = Checks(over.state) if "invariants" in parts and whole else None
+    adds: list[Callable[[Event], None]] = [part.add for part in (races, retries, waits, checks) if part is not None]
+    count = 0
+    for event in log.read(after=over.after, until=over.until):
+        count += 1
+        for add in adds:
+            add(event)
+    for part in (retries, waits):
+        if part is not None:
+            part.end(over.ends)
+    return {
+        "subject": subject,
+        "events": count,
+        "begins": over.begins,
+        "ends": over.ends,
+        "whole": whole,
+        "invariants": view.invariants_data(checks, key) if checks is not None else None,
+        "races": view.races_data(races) if races is not None else None,
+        "retries": view.retries_data(retries) if retries is not None else None,
+        "waits": view.waits_data(waits) if waits is not None else None,
+    }
+
+
+def _range(call: Call, log: EventLog) -> Range:
+    """What --since and --until leave. Raises BadInput, NotFound."""
+    from kugetsu.cli import when
+    from kugetsu.domain.state import empty
+
+    now, args = call.screen.now, call.args
+    call.ready()
+    first = next(iter(log.read()), None)
+    if first is None:
+        raise NotFound("the log is empty", "kugetsu init")
+    seq, at = when.resolve(log, when.parse(args.until or "@", now))
+    last: State = log.state_at(seq=seq, at=at) if args.until else log.state()
+    until, ends = last.seq, (at or last.at) if args.until else max(now, last.latest)
+    state, begins = empty(), str(first["at"])
+    if args.since:
+        seq, at = when.resolve(log, when.parse(args.since, now))
+        if seq is not None:
+            state = log.state_at(seq=max(seq - 1, 0))  # that event is the first one that counts
+            begins = state.at or begins
+        else:
+            state = log.state_at(at=at)
+            begins = max(str(at), begins)
+    if state.seq > until or begins > ends:
+        raise BadInput("--since is later than --until", "kugetsu audit --since 2h ago --until 1h ago")
+    return Range(state, state.seq, begins, until, ends)
+
+
+def _cap(log: EventLog, seq: int) -> int | None:
+    """How many slots there were by the nearest decision; None when none had been made."""
+    if not seq:
+        return None
+    from kugetsu.cli.past import recorded_facts
+
+    recorded = recorded_facts(log, seq)
+    return int(recorded["facts"]["cap"]) if recorded is not None else None
+
+
+COMMANDS = {
+    "audit": Command(
+        f"[{'|'.join(PARTS)}] [REF] [--since WHEN] [--until WHEN] [--from FILE] [--json]",
+        ABOUT,
+        _arguments,
+        _audit,
+        json="""\
+subject                        the key of the REF, or null
+events                         how many were looked at
+begins                         from when on (UTC)
+ends                           up to when (UTC)
+whole                          false for a part of a log without its beginning: its invariants cannot be checked
+invariants.transactions        how many were checked; null when it was not asked for, so are the next three
+invariants.broken              how many sentences came not to hold
+invariants.refused             how many events the state machines refused, or claims were beyond their cap
+invariants.found[].kind        broken or refused
+invariants.found[].seq         the event that broke it first
+invariants.found[].at          its time (UTC)
+invariants.found[].text        what should hold and did not
+invariants.found[].mended      the event after which it held again, or null
+races.lost                     how many there were
+races.found[].seq              the event that tells it
+races.found[].at               its time (UTC)
+races.found[].kind             claim, or daemon (another took over)
+races.found[].subject          the task, issue or daemon that lost
+races.found[].by               the command that lost
+races.found[].gate             the gate that was closed meanwhile, or null
+races.found[].reason           what it said
+races.found[].to               the attempt that was faster, or null
+races.found[].behind           the event that closed the way; 0 when not known
+races.found[].events           how many events later the loser decided, or null
+races.found[].seconds          how much later, or null
+races.found[].looked           the last event that the loser had seen, or null
+retries.issues                 on how many issues agents worked
+retries.attempts               how many attempts were made
+retries.failed                 how many did not succeed
+retries.retries                how many were tried again
+retries.parks                  how often tasks were parked
+retries.tokens                 what all attempts took
+retries.cost                   what they cost, as the agents said
+retries.seconds                time in attempts
+retries.lost_seconds           time in those that did not succeed
+retries.worst[].issue          host/owner/repo#N, or pm; those that hurt most first
+retries.worst[].attempts       as above, of that issue; so are tokens, cost, seconds and lost_seconds
+retries.worst[].ends.*         how many attempts ended how
+retries.worst[].reasons.*      how many failed for what, by the beginning of the reason
+retries.worst[].retries        how many were tried again
+retries.worst[].parks.*        how often its tasks were parked for what
+retries.worst[].tokens         what its attempts took
+retries.worst[].cost           what they cost
+retries.worst[].seconds        time in attempts
+retries.worst[].lost_seconds   time in those that did not succeed
+waits.gates[].gate             what held tasks: a gate, or turn (nothing did: until a dispatcher took them)
+waits.gates[].waits            how often
+waits.gates[].seconds          how long in all
+waits.gates[].median           half of the waits were shorter, in seconds
+waits.gates[].longest          the longest, in seconds
+waits.gates[].task             whose that was
+waits.gates[].event            the event with which it began
+waits.gates[].idle_seconds     slots that stood empty meanwhile, times how long
+waits.slots.used_seconds       slots that were used, times how long
+waits.slots.empty_seconds      slots that stood empty, times how long
+waits.slots.empty_while_waiting_seconds  those while a task waited""",
+        examples="kugetsu audit\nkugetsu audit waits --since 12h ago  # where the night went\n"
+        "kugetsu audit retries owner/project#14\nkugetsu audit invariants --from kugetsu.tar.gz",
+        exits=(4,),
+    )
+}

@@ -1,0 +1,272 @@
+"""What `kugetsu audit` found, as JSON and as screens: short for all parts, at length for one."""
+
+from __future__ import annotations
+
+from kugetsu.domain.audit.spans import MICRO
+from kugetsu.views import times
+from kugetsu.views.text import Column, cut, line, table, wrapped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypedDict
+
+    from kugetsu.domain.audit.checks import Checks, Finding
+    from kugetsu.domain.audit.races import Race, Races
+    from kugetsu.domain.audit.retries import Retries
+    from kugetsu.domain.audit.waits import Waits
+    from kugetsu.views.screen import Screen
+
+    class AuditData(TypedDict):
+        """`kugetsu audit --json`; parts that were not asked for are null."""
+
+        subject: str | None
+        events: int
+        begins: str
+        ends: str
+        whole: bool
+        invariants: dict[str, Any] | None
+        races: dict[str, Any] | None
+        retries: dict[str, Any] | None
+        waits: dict[str, Any] | None
+
+
+#: Rows of a part on the screen for all parts, and on its own.
+SHORT = 3
+LONG = 20
+#: Columns that the names of parts are given.
+_LABEL = 12
+
+
+# --- data -------------------------------------------------------------------------------------------------------
+
+
+def invariants_data(checks: Checks, key: str | None) -> dict[str, Any]:
+    """What broke and what was refused, in the order of the log; of one subject only where ``key`` is given."""
+    found = [("broken", one) for one in checks.broken] + [("refused", one) for one in checks.refused]
+    found = [(kind, one) for kind, one in found if key is None or key in one.about]
+    found.sort(key=lambda entry: entry[1].seq)
+    broken = sum(kind == "broken" for kind, _ in found)
+    return {
+        "transactions": checks.transactions,
+        "broken": checks.broken_seen if key is None else broken,
+        "refused": checks.refused_seen if key is None else len(found) - broken,
+        "found": [_finding(kind, one) for kind, one in found],
+    }
+
+
+def _finding(kind: str, one: Finding) -> dict[str, Any]:
+    return {"kind": kind, "seq": one.seq, "at": one.at, "text": one.text, "mended": one.mended or None}
+
+
+def races_data(races: Races) -> dict[str, Any]:
+    """The lost races, the latest last."""
+    return {"lost": races.seen, "found": races.latest()}
+
+
+def retries_data(retries: Retries) -> dict[str, Any]:
+    """The sum of all issues, and the issues that hurt most."""
+    whole = retries.total()
+    summed = whole.as_data()
+    return {
+        "issues": whole.issues,
+        "attempts": whole.attempts,
+        "failed": whole.failed,
+        "retries": whole.retries,
+        "parks": sum(whole.parks.values()),
+        **{name: summed[name] for name in ("tokens", "cost", "seconds", "lost_seconds")},
+        "worst": [trouble.as_data() for trouble in retries.worst()[: 10 * LONG]],
+    }
+
+
+def waits_data(waits: Waits) -> dict[str, Any]:
+    """Time waited by gate, the longest first, and what the slots did."""
+    gates = []
+    for gate, spans in sorted(waits.by_gate.items(), key=lambda entry: (-entry[1].total, entry[0])):
+        task, event = spans.worst or ("", 0)
+        gates.append(
+            {
+                "gate": gate,
+                "waits": spans.number,
+                "seconds": spans.total / MICRO,
+                "median": spans.median() / MICRO,
+                "longest": spans.longest / MICRO,
+                "task": task,
+                "event": event,
+                "idle_seconds": waits.idle.get(gate, 0) / MICRO,
+            }
+        )
+    slots = {
+        "used_seconds": waits.used / MICRO,
+        "empty_seconds": waits.empty / MICRO,
+        "empty_while_waiting_seconds": waits.empty_while_waiting / MICRO,
+    }
+    return {"gates": gates, "slots": slots}
+
+
+# --- screens ----------------------------------------------------------------------------------------------------
+
+
+def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
+    """The screen: all parts in short, or one ``at_length``."""
+    now = screen.now
+    about = f" of {screen.issue(data['subject'])}" if data["subject"] else ""
+    span = f"{times.moment(data['begins'], now)} to {times.moment(data['ends'], now)}"
+    of_others = ", the others looked at beside" if data["subject"] and at_length else ""
+    shown = [cut(f"audit{about}: {times.counted(data['events'], 'event')}, {span}{of_others}", screen.width)]
+    rows = LONG if at_length else SHORT
+    if data["invariants"] is not None:
+        shown += _invariant_lines(data["invariants"], screen, rows)
+    elif not data["whole"] and data["races"] is not None:
+        shown += _headed("invariants", "not checked: this is a part of a log, without its beginning", screen)
+    elif not data["whole"]:
+        shown.append("not checked: this is a part of a log, without its beginning")
+    if data["races"] is not None:
+        shown += _race_lines(data["races"], screen, rows)
+    if data["retries"] is not None:
+        shown += _retry_lines(data["retries"], screen, rows)
+    if data["waits"] is not None:
+        shown += _wait_lines(data["waits"], screen, rows)
+    return shown
+
+
+def _headed(label: str, text: str, screen: Screen, colour: Callable[[str], str] = str) -> list[str]:
+    """``label  text``, the text continued below itself."""
+    first, *more = [text] if screen.width is None else wrapped(text, screen.width - _LABEL)
+    shown = [screen.bold(f"{label:<{_LABEL}}") + colour(first)]
+    return [*shown, *(" " * _LABEL + colour(part) for part in more)]
+
+
+def _more(total: int, shown: int, command: str) -> list[str]:
+    return [f"  and {total - shown} more: {command}"] if total > shown else []
+
+
+def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
+    checked = times.counted(found["transactions"], "transaction")
+    if not found["found"]:
+        return _headed("invariants", f"all kept after each of {checked}; no event was refused", screen, screen.green)
+    said = f"{found['broken']} broken, {times.counted(found['refused'], 'event')} refused, in {checked}"
+    shown = _headed("invariants", said, screen, screen.red)
+    for one in found["found"][:rows]:
+        mended = f", until event {one['mended']}" if one["mended"] else ""
+        text = f"event {one['seq']}  {one['kind']}: {line(one['text'])}{mended}"
+        first, *more = [text] if screen.width is None else wrapped(text, screen.width - 4)
+        shown += [f"  {first}", *(f"    {part}" for part in more)]
+    every = found["broken"] + found["refused"]
+    shown += _more(every, min(rows, len(found["found"])), "kugetsu audit invariants --json")
+    return [*shown, f"  what came before: kugetsu why {found['found'][0]['seq']}"]
+
+
+def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
+    if not found["lost"]:
+        said = _headed("races", "no claim was lost, no daemon taken over from", screen)
+    else:
+        said = _headed("races", f"{found['lost']} lost", screen)
+        latest: list[Race] = found["found"][-rows:]
+        heads = [Column("EVENT", right=True), Column("LOST", gives=True), Column("TO"), Column("BY", right=True)]
+        heads += [Column("BECAUSE", gives=True)]
+        said += table(screen, heads, [_race_row(one, screen) for one in latest], indent="  ")
+        said += _more(found["lost"], len(latest), "kugetsu audit races --json")
+    if rows == LONG:
+        said += [
+            "not recorded, for it changes nothing: an attempt's end that somebody else had",
+            "recorded first, and a daemon that was refused because one runs",
+        ]
+    return said
+
+
+def _race_row(race: Race, screen: Screen) -> list[str]:
+    by = "" if race["seconds"] is None else _short(race["seconds"])
+    if race["events"] is not None:
+        by = f"{by}, {times.counted(race['events'], 'event')}".removeprefix(", ")
+    return [str(race["seq"]), line(screen.issue(race["subject"])), line(race["to"] or "-"), by, line(race["reason"])]
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}ms" if seconds < 1 else times.duration(seconds)
+
+
+def _retry_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
+    if not found["attempts"]:
+        return _headed("retries", "no agent worked", screen)
+    parts = [f"{found['failed']} of {times.counted(found['attempts'], 'attempt')} did not succeed"]
+    parts.append(f"{_span(found['lost_seconds'])} of {_span(found['seconds'])} lost")
+    parts += [times.counted(found[name], one) for name, one in (("retries", "retry"), ("parks", "park")) if found[name]]
+    said = ", ".join(parts).replace("retrys", "retries")
+    shown = _headed("retries", said, screen)
+    hurt = [one for one in found["worst"] if one["lost_seconds"] or one["retries"] or one["parks"] or _failed(one)]
+    heads = [Column("ISSUE", gives=True), Column("FAILED", right=True), Column("LOST", right=True)]
+    heads += [Column("TOKENS", right=True), Column("COST", right=True), Column("PARKED"), Column("WHY", gives=True)]
+    if hurt:
+        shown += table(screen, heads, [_retry_row(one, screen) for one in hurt[:rows]], indent="  ")
+    return shown + _more(len(hurt), rows, "kugetsu audit retries" + (" --json" if rows == LONG else ""))
+
+
+def _failed(trouble: dict[str, Any]) -> int:
+    return sum(number for end, number in trouble["ends"].items() if end != "succeeded")
+
+
+def _retry_row(one: dict[str, Any], screen: Screen) -> list[str]:
+    reasons = sorted(one["reasons"].items(), key=lambda entry: (-entry[1], entry[0]))
+    why = ", ".join(f"{line(reason)} ({number})" if number > 1 else line(reason) for reason, number in reasons)
+    parks = ", ".join(f"{gate} {number}" for gate, number in one["parks"].items())
+    return [
+        screen.issue(one["issue"]),
+        f"{_failed(one)} of {one['attempts']}",
+        _span(one["lost_seconds"]),
+        times.amount(one["tokens"]) if one["tokens"] else "-",
+        f"{one['cost']:.2f}" if one["cost"] else "-",
+        parks or "-",
+        why,
+    ]
+
+
+def _wait_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
+    gates, slots = found["gates"], found["slots"]
+    if not gates:
+        return _headed("waits", "nothing waited", screen)
+    whole = sum(gate["seconds"] for gate in gates)
+    said = f"{_span(whole)} in all; slots: {_span(slots['used_seconds'])} used, "
+    said += f"{_span(slots['empty_while_waiting_seconds'])} empty while tasks waited"
+    shown = _headed("waits", said, screen)
+    heads = [Column("HELD BY"), Column("WAITS", right=True), Column("TOTAL", right=True), Column("MEDIAN", right=True)]
+    heads += [
+        Column("LONGEST", right=True),
+        Column("OF"),
+        Column("EVENT", right=True),
+        Column("EMPTY SLOTS", right=True),
+    ]
+    shown += table(screen, heads, [_wait_row(gate) for gate in gates[:rows]], indent="  ")
+    shown += _more(len(gates), rows, "kugetsu audit waits")
+    if rows == LONG:
+        shown += _legend(gates)
+    return shown
+
+
+def _wait_row(gate: dict[str, Any]) -> list[str]:
+    return [
+        gate["gate"],
+        str(gate["waits"]),
+        _span(gate["seconds"]),
+        _span(gate["median"]),
+        _span(gate["longest"]),
+        gate["task"],
+        str(gate["event"]),
+        _span(gate["idle_seconds"]) if gate["idle_seconds"] >= 1 else "-",
+    ]
+
+
+def _legend(gates: list[dict[str, Any]]) -> list[str]:
+    """What the reasons are that are no gates, and the way on to the longest wait."""
+    names = {gate["gate"] for gate in gates}
+    said = []
+    if "turn" in names:
+        said.append("turn: nothing held it, until a dispatcher took it")
+    if "daemon" in names:
+        said.append("daemon: none ran that starts anything")
+    said.append("EMPTY SLOTS: slots that nobody used while tasks waited for that, times how long")
+    return [*said, f"the longest: kugetsu why {max(gates, key=lambda gate: gate['longest'])['event']}"]
+
+
+def _span(seconds: float) -> str:
+    return times.duration(seconds) if seconds >= 0.05 else "0s"

@@ -1,0 +1,114 @@
+"""A night that went wrong, as a log: prepared for the worked case of the guide and for what is audited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kugetsu.domain.decide import attempts, claims, queue
+
+REPOSITORY = "github.com/shoko/kugetsu"
+WATCHER = "kugetsu queue-daemon"
+
+
+class Night:
+    """Lets the daemon, agents and Shoko act in a `Story`'s log, one after the other."""
+
+    def __init__(self, story: Any) -> None:
+        self.story = story
+
+    def typed(self, clock: str, command: str, *, inside: str | None = None) -> None:
+        """From now on someone who types that command acts; ``inside`` an attempt it is that attempt's agent."""
+        self.story.at(clock, command)
+        self.story.by.pop("attempt", None)
+        if inside is not None:
+            self.story.by["attempt"] = inside
+
+    def enqueue(self, clock: str, number: int, message: str, *, inside: str | None = None, **more: Any) -> str:
+        after = "".join(f" --after {task}" for task in more.get("after", ()))
+        self.typed(clock, f"kugetsu queue enqueue shoko/kugetsu#{number} {message}{after}", inside=inside)
+        return str(self.story.enqueue(message, f"{REPOSITORY}#{number}", **more))
+
+    def turn(self, clock: str, *, cap: int = 3) -> list[str]:
+        """The daemon's turn: it claims what may start (and its agents run), and says what holds back the others."""
+        self.typed(clock, WATCHER)
+        story, started = self.story, []
+        while True:
+            state, facts = story.log.state(), story.facts(cap)
+            planned = claims.plan(state, facts)
+            if planned.candidate is None:
+                story.do(lambda state, planned=planned, facts=facts: claims.hold(state, planned, facts))
+                return started
+            offer = claims.Offer(f"lease-{planned.candidate}-{state.seq}", {"boot": "b", "pid": 4120, "start": 1})
+            made = story.do(lambda state, p=planned, o=offer, f=facts: claims.dispatch(state, p, o, f))
+            started.append(self.runs(str(made[-1]["attempt"])))
+
+    def runs(self, attempt: str) -> str:
+        story = self.story
+        story.by["cmd"] = f"runner {attempt}"
+        story.do(lambda state: attempts.starting(state, attempt, {"boot": "b", "pid": 4120, "start": 1}))
+        key = story.log.state().attempts[attempt].session
+        if story.log.state().sessions[key].state == "requested":
+            story.prepare(key, attempt)
+        agent = {"boot": "b", "pid": 4121, "start": 2}
+        story.do(lambda state: attempts.running(state, attempt, agent, "ses_9f3bc0ffee1234", "/w", "opencode"))
+        story.by["cmd"] = WATCHER
+        return attempt
+
+    def ends(self, clock: str, attempt: str, how: str, verdict: str, reason: str, **more: Any) -> None:
+        self.typed(clock, f"runner {attempt}")
+        self.story.finish(attempt, how, verdict, reason, **more)
+
+
+def stuck(story: Any) -> None:
+    """q7 comes after q3, which an agent queued, and which failed three times: nobody was there to see it."""
+    night = Night(story)
+    night.typed("22:00:00", WATCHER)
+    story.daemon()
+    night.enqueue("22:00:05", 11, "write the release notes")
+    night.enqueue("22:00:20", 12, "split the parser")
+    night.turn("22:00:21")
+    night.enqueue("22:11:40", 13, "the parser needs a newer lexer", inside="q2.1")
+    looked = story.log.state().seq
+    night.turn("2026-11-23T22:11:40.020000Z")
+    _too_late(night, looked)
+    for number, message in ((14, "document the parser"), (15, "speed up the tests"), (16, "tidy the imports")):
+        night.enqueue("22:15:00", number, message)
+    night.enqueue("22:20:00", 17, "release 2.0", after=["q3"])
+    night.turn("22:20:00")
+    done: dict[str, Any] = {"tokens": 88_000, "evidence": {"commits": 1, "pushed": True}}
+    night.ends("22:31:10", "q1.1", "succeed", "done", "1 commit, pushed", **done)
+    night.turn("22:31:10")
+    night.ends("22:40:02", "q2.1", "succeed", "done", "2 commits, pushed", **done)
+    night.turn("22:40:02")
+    night.ends(
+        "23:12:00", "q3.1", "time_out", "retry", "stopped at its time limit (TASK_TIMEOUT_HOURS)", tokens=200_000
+    )
+    night.turn("23:12:11")
+    night.ends("23:20:00", "q4.1", "fail", "limited", "usage limit, resets 23:59", tokens=40_000, resets_at=AT_MIDNIGHT)
+    night.ends("23:25:00", "q5.1", "succeed", "done", "1 commit, pushed", **done)
+    night.turn("23:25:01")
+    failed = {"exit": 1, "tokens": 61_000, "rescue": "kugetsu/rescue/q3.2"}
+    night.ends("23:30:30", "q3.2", "fail", "retry", "make: lexer.h: no such file", **failed)
+    night.turn("23:30:51")
+    night.turn("2026-11-24T00:00:05.000000Z")
+    for attempt in list(story.log.state().attempts):
+        if attempt.startswith("q3"):
+            failed["rescue"] = "kugetsu/rescue/q3.3"
+            night.ends("2026-11-24T00:09:00.000000Z", attempt, "fail", "retry", "make: lexer.h: no such file", **failed)
+    night.turn("2026-11-24T00:09:01.000000Z")
+    for attempt in list(story.log.state().attempts):
+        night.ends("2026-11-24T00:40:00.000000Z", attempt, "succeed", "done", "1 commit, pushed", **done)
+    night.turn("2026-11-24T00:40:01.000000Z")
+    assert story.log.state().tasks["q7"].held == "dependencies", story.log.state().tasks["q7"].held
+
+
+AT_MIDNIGHT = "2026-11-23T23:59:00.000000Z"
+
+
+def _too_late(night: Night, looked: int) -> None:
+    """A `start` that saw the last slot free, and was a few milliseconds behind the daemon."""
+    story = night.story
+    night.typed("2026-11-23T22:11:40.024100Z", "kugetsu start shoko/kugetsu#18 look at the logs")
+    state = story.log.state()
+    wanted = queue.enqueue(state, kind="dev", issue=f"{REPOSITORY}#18", message="look", via="start")[0]
+    story.do(lambda state: claims.lost_start(state, wanted, looked, {**story.facts(), "dispatcher": "self"}))
