@@ -14,6 +14,7 @@ import pytest
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.domain.decide import queue
+from kugetsu.domain.draft import Draft
 
 NOW = "12:10:00"
 #: What shows the same there as where the file was made.
@@ -74,7 +75,7 @@ def lived(kugetsu: Any, parked: Any) -> Any:
 
 def exported(kugetsu: Any, story: Any) -> Path:
     path = kugetsu.folder / "log.jsonl"
-    path.write_bytes(b"".join(line + b"\n" for _, line in story.log.read_lines()))
+    assert kugetsu("log", "export", "--jsonl", "--to", str(path)).code == 0
     return path
 
 
@@ -176,11 +177,28 @@ def test_log_verify_says_what_can_be_verified(kugetsu, lived):
     whole = elsewhere(kugetsu, "log verify", path)
     assert whole.code == 0 and "verify, head" in whole.out
     redacted = elsewhere(kugetsu, "log verify", bundled(kugetsu, lived))
-    assert redacted.code == 0 and "cannot be verified: it was redacted" in redacted.out
+    assert redacted.code == 0 and "nothing can be verified: it was redacted" in redacted.out
     assert elsewhere(kugetsu, "log verify --json", kugetsu.folder / "kugetsu.tar.gz").json["ok"] is None
     path.write_bytes(path.read_bytes().replace(b"usage limit", b"usage LIMIT", 1))
     damaged = elsewhere(kugetsu, "log verify", path)
     assert damaged.code == 6 and "damaged" in damaged.out
+
+
+def test_what_an_export_took_out_or_left_out_is_told(kugetsu, lived):
+    token = "ghp_" + "a1B2" * 9
+    lived.do(lambda _: [Draft("setting.changed", {"key": "KUGETSU_MODEL", "old": "", "new": f"x {token}"})])
+    path = exported(kugetsu, lived)
+    shown = elsewhere(kugetsu, "log verify", path)
+    assert shown.code == 0 and "not all can be verified: something was taken out of 1 event" in shown.out, shown
+    assert token not in elsewhere(kugetsu, "history --all", path).out
+    part = kugetsu.folder / "q1.jsonl"
+    assert kugetsu("log", "export", "q1", "--to", str(part)).code == 0
+    shown = elsewhere(kugetsu, "log verify", part)
+    assert shown.code == 0 and "events are missing before" in shown.out and "are missing" in shown.err, shown
+    rows = [
+        out.splitlines()[2:10] for out in (elsewhere(kugetsu, "history q1", part).out, kugetsu("history", "q1").out)
+    ]
+    assert rows[0] == rows[1]
 
 
 def test_logs_of_a_bundle_are_what_failed_agents_wrote_to_stderr(kugetsu, lived):

@@ -154,7 +154,21 @@ def test_missing_events_are_told(tmp_path, lines, opened):
     del lines[20:30], lines[100]
     log = opened(written(tmp_path / "l", joined(lines)))
     assert log.notes() == ["events 21 to 30 are missing", "event 111 is missing"]
-    assert [problem.kind for problem in log.verify().problems if problem.kind == "missing"] == ["missing"] * 2
+    found = log.verify()
+    assert found.ok and found.note == "not all can be verified: events are missing before 2 events of it"
+
+
+def test_missing_segments_of_a_folder_are_damage(original, directory, opened):
+    sorted(Path(directory).glob("*.jsonl"))[2].unlink()
+    assert [problem.kind for problem in opened(directory).verify().problems] == ["missing"]
+
+
+def test_lines_that_say_that_something_was_taken_out_are_no_damage(tmp_path, lines, opened):
+    event = json.loads(lines[49])
+    lines[49] = json.dumps({**event, "data": {"text": "[redacted]"}, "redacted": True}).encode()
+    found = opened(written(tmp_path / "l", joined(lines))).verify()
+    assert found.ok and found.count == EVENTS - 1
+    assert found.note == "not all can be verified: something was taken out of 1 event"
 
 
 def test_what_is_no_event_is_left_out_and_told(tmp_path, original, lines, opened):

@@ -86,7 +86,7 @@ def _verify(call: Call) -> int:
     }
     lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
     if found.note is not None:
-        lines = [f"{counted(found.count, 'event')}, which cannot be verified: {found.note}"]
+        lines = [f"{counted(found.count, 'event')}; {found.note}"]
         lines += _problem_lines(damage)
     elif damage:
         lines = [f"the log is damaged in {counted(len(damage), 'place')}; {counted(found.count, 'event')} verify"]

@@ -58,7 +58,7 @@ def _collected(call: Call) -> Timeline:
     args = call.args
     key = str(subjects.subject(call.workspace, args.subject)) if args.subject else None
     last_seq, last_at = when.resolve(log, when.parse(args.until or "@", now))
-    until = last_at or (log.state_at(seq=last_seq).at if args.until else _ending(call, end, now))
+    until = last_at or (log.state_at(seq=last_seq).at if args.until else _ending(end, now))
     if args.since:
         first_seq, first_at = when.resolve(log, when.parse(args.since, now))
         state = log.state_at(seq=first_seq, at=first_at)
@@ -75,9 +75,10 @@ def _collected(call: Call) -> Timeline:
     return found
 
 
-def _ending(call: Call, end: State, now: str) -> str:
-    """The end of what is shown without a wish: now while something runs or waits here, else the last event."""
-    goes_on = call.elsewhere is None and (end.attempts or end.waiting())
+def _ending(end: State, now: str) -> str:
+    """The end of what is shown without a wish: now while something runs or waits, else the last event. Of a file of
+    another place now is when it was made."""
+    goes_on = end.attempts or end.waiting()
     return now if goes_on or not end.at else end.at
 
 

@@ -47,8 +47,10 @@ class _Seen:
         "holes",
         "last_at",
         "lines",
+        "redacted",
         "repeated",
         "types",
+        "unchecked",
         "unsealed",
         "unsealed_seen",
     )
@@ -65,6 +67,9 @@ class _Seen:
         #: Events whose digest does not fit their line and the digest before it.
         self.unsealed: list[int] = []
         self.unsealed_seen = 0
+        #: Those that follow one that is not there, and those that say that something was taken out.
+        self.unchecked = 0
+        self.redacted = 0
         self.types: dict[str, int] = {}
         self.first_at: str | None = None
         self.last_at: str | None = None
@@ -116,20 +121,26 @@ class ArchivedLog:
         if seq == last:
             seen.repeated += 1
             return
-        self._check(seq, line, first=not self._spool.count)
+        self._check(event, line, last)
         seen.disorder = seen.disorder or seq < last
         self._spool.add(seq, line)
         if not seen.disorder:
             self._add(event, last)
 
-    def _check(self, seq: int, line: bytes, *, first: bool) -> None:
-        """Hold the digest against the line; a part's first event follows one that is not there."""
+    def _check(self, event: Event, line: bytes, last: int) -> None:
+        """Hold the digest against the line, where that can be done: the event before it is there, and `log export`
+        took nothing out of it."""
+        seen, seq = self._seen, event["seq"]
         sha = verified(self._sha, line)
-        if sha is None and not (first and seq > 1 and stated(line) is not None):
-            self._seen.unsealed_seen += 1
-            if len(self._seen.unsealed) < _TOLD:
-                self._seen.unsealed.append(seq)
-        self._sha = sha or stated(line) or GENESIS
+        if event.get("redacted") is True:
+            seen.redacted += 1
+        elif sha is None and seq != last + 1 and stated(line) is not None:
+            seen.unchecked += 1
+        elif sha is None:
+            seen.unsealed_seen += 1
+            if len(seen.unsealed) < _TOLD:
+                seen.unsealed.append(seq)
+        self._sha = sha or str(event.get("sha") or "").encode()
 
     def _add(self, event: Event, last: int) -> None:
         """Fold the next event, in order."""
@@ -161,12 +172,13 @@ class ArchivedLog:
         self._spool = sorted_spool
         seen = self._seen
         seen.repeated += left_out
-        seen.types, seen.first_at, seen.holes, seen.unsealed, seen.unsealed_seen = {}, None, [], [], 0
+        seen.types, seen.first_at, seen.holes, seen.unsealed = {}, None, [], []
+        seen.unsealed_seen = seen.unchecked = seen.redacted = 0
         self._state, self._landmarks, self._sha = self._projection.empty(), [], GENESIS
         last = 0
         for line in self._spool.lines():
             event: Event = jsontext.loads(line)
-            self._check(event["seq"], line, first=not last)
+            self._check(event, line, last)
             self._add(event, last)
             last = event["seq"]
 
@@ -195,7 +207,8 @@ class ArchivedLog:
     def redacted(self) -> bool:
         """Whether its lines were changed all through, so that no digest can be checked."""
         seen = self._seen
-        return self.contents.kind == "bundle" or seen.unsealed_seen >= max(self._spool.count - 1, 1)
+        checkable = self._spool.count - seen.unchecked - seen.redacted
+        return self.contents.kind == "bundle" or (checkable > 1 and seen.unsealed_seen == checkable)
 
     # -- the protocol ------------------------------------------------------------------------------------------
 
@@ -247,18 +260,32 @@ class ArchivedLog:
         """What can be said of its chain: all of it when no line was changed, nothing when it was redacted."""
         found = Verification(count=self._spool.count, segments=self.contents.sources, head=self.head())
         name = os.path.basename(self.path)
+        seen = self._seen
         if self.redacted:
-            found.note = "it was redacted: its events do not have the bytes that their digests are of"
+            found.note = (
+                "nothing can be verified: it was redacted, its events do not have the bytes that their digests are of"
+            )
         else:
-            found.count -= self._seen.unsealed_seen
+            found.count -= seen.unsealed_seen + seen.redacted
+            found.note = self._not_checked()
             text = "the line's digest does not fit: it was changed, or lines before it are missing or swapped"
-            found.problems += [Problem(seq, name, 0, "digest", text) for seq in self._seen.unsealed]
+            found.problems += [Problem(seq, name, 0, "digest", text) for seq in seen.unsealed]
         if self.contents.kind == "folder":
-            found.problems += [Problem(0, name, 0, "json", f"line {line} is no event") for line in self._seen.garbage]
-        for first, last in self._seen.holes:
-            found.problems.append(Problem(first, name, 0, "missing", f"events {first} to {last} are missing"))
+            found.problems += [Problem(0, name, 0, "json", f"line {line} is no event") for line in seen.garbage]
+            for first, last in seen.holes:
+                found.problems.append(Problem(first, name, 0, "missing", f"events {first} to {last} are missing"))
         self._check_head(found, expected_head)
         return found
+
+    def _not_checked(self) -> str | None:
+        """Why not all of its events could be checked; None when they could (but for the first one of a part)."""
+        seen = self._seen
+        said = []
+        if seen.redacted:
+            said.append(f"something was taken out of {_counted(seen.redacted)}")
+        if seen.holes:
+            said.append(f"events are missing before {_counted(seen.unchecked)} of it")
+        return f"not all can be verified: {', '.join(said)}" if said else None
 
     def _check_head(self, found: Verification, expected: Head | None) -> None:
         if expected is None or not expected.seq:
@@ -312,6 +339,11 @@ class ArchivedLog:
     def close(self) -> None:
         """Give the temporary file back."""
         self._spool.close()
+
+
+def _counted(events: int) -> str:
+    """``1 event``, ``2 events``."""
+    return "1 event" if events == 1 else f"{events} events"
 
 
 def open_archive(path: str) -> ArchivedLog:
