@@ -57,6 +57,39 @@ def test_what_was_undone_already_is_said_and_nothing_is_appended(kugetsu, three)
     assert _last(kugetsu) == last
 
 
+def test_what_was_undone_and_done_again_is_undone_by_its_last_event(kugetsu, three):
+    kugetsu("queue", "cancel", "q2")
+    for _ in range(2):
+        kugetsu("undo", "@", "--yes")
+    refused = kugetsu("undo", "6", "--yes")
+    assert refused.code == 5 and "event 6 was undone by event 7 and that by event 8" in refused.err
+    assert "hint: kugetsu undo 8" in refused.err and kugetsu("undo", "8", "--yes").code == 0
+    assert "by event 9: nothing to do" in kugetsu("undo", "6", "--yes").out
+
+
+@pytest.mark.parametrize("words", [("queue", "retry", "q1"), ("queue", "lift", "command:default")])
+def test_what_let_a_parked_task_go_on_is_undone_until_its_time_has_come(kugetsu, parked, words):
+    assert kugetsu(*words, at="11:00:00").code == 0
+    refused = kugetsu("undo", "12", "--yes", at="12:30:00")
+    assert refused.code == 5 and "has ended by itself, at 2026-11-23 12:01 UTC" in refused.err
+    assert kugetsu("undo", "12", "--yes", at="11:10:00").code == 0
+    (task,) = kugetsu("queue", "list", "--json", at="11:11:00").json["tasks"]
+    assert task["state"] == "parked"
+    assert "undone already" in kugetsu("undo", "12", "--yes", at="11:12:00").out
+    assert kugetsu("replay", "--verify").code == 0
+
+
+def test_of_two_who_undo_the_same_one_does(kugetsu, three):
+    kugetsu("queue", "cancel", "q2")
+    both = [kugetsu.popen("undo", "6", "--yes", "--json") for _ in range(4)]
+    said = [one.communicate(timeout=60)[0] for one in both]
+    assert [one.returncode for one in both] == [0] * 4
+    assert sorted(len(_loads(text)["events"]) for text in said) == [0, 0, 0, 1]
+    assert [_loads(line)["type"] for line in kugetsu("history", "q2", "--json").out.splitlines()].count(
+        "task.requeued"
+    ) == 1
+
+
 def test_without_a_terminal_it_needs_a_yes_and_shows_what_it_would_do(kugetsu, three, snapshot, fits):
     three.at("10:30:00", "kugetsu queue cancel q2").do(lambda state: queue.cancel(state, "q2", "cancel"))
     last = _last(kugetsu)

@@ -48,14 +48,26 @@ def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
 
 
 def done_by(ws: Workspace, event: Event) -> int | None:
-    """The seq of the event that has undone this one already; None when none has."""
-    return next((one["seq"] for one in _later(ws, event) if undo.undoes(one) == event["seq"]), None)
+    """The seq of the event that has undone this one already; None when none has.
+
+    Raises Conflict when that was undone as well: then the last of them is the one to undo.
+    """
+    chain: list[int] = [event["seq"]]
+    for one in _later(ws, event):
+        if undo.undoes(one) == chain[-1]:
+            chain.append(one["seq"])
+    if len(chain) % 2:
+        if len(chain) > 1:
+            by = " and that by event ".join(map(str, chain[1:]))
+            raise Conflict(f"event {chain[0]} was undone by event {by}", f"kugetsu undo {chain[-1]}")
+        return None
+    return chain[-1]
 
 
 def _later(ws: Workspace, event: Event) -> Iterable[Event]:
     """The events after it that may be about the same."""
     key = event.get("task") or event.get("session")
-    if key is None:
+    if key is None or event["type"] == "task.resumed":  # what undoes that is about the limit, not about the task
         return ws.log.read(after=event["seq"])
     return (one for one in ws.log.read_key(key) if one["seq"] > event["seq"])
 
