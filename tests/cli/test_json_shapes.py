@@ -33,6 +33,7 @@ CALLS = {
     "why": ["why", "q1"],
     "why SEQ": ["why", "3"],
     "replay": ["replay"],
+    "diff": ["diff", "1"],
     "timeline": ["timeline"],
     "log verify": ["log", "verify"],
     "log repair": ["log", "repair"],

@@ -182,6 +182,8 @@ class Comparison:
             known = (kind.partition(".")[2], known[_SLOT], event["data"].get("reason"), *known[3:])
         elif key[0] == "session":
             known = ("destroyed", *known[1:])
+        elif key[0] != "task":
+            known = (None,) * len(known)
         self._gone[key] = (event["seq"], known)
 
     def _slot(self, slot: int | None, event: Event) -> None:
