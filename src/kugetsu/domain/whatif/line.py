@@ -78,7 +78,16 @@ class Line:
             if not verdict.open:
                 return Look(None, verdict.until, [])
         full = len(state.live("dev")) >= facts["cap"]
-        return self._first_open(state, facts, self._of_pm if full else self._places)
+        places = self._of_pm if full else self._places
+        limit = state.limits.get(facts["agent"])
+        if limit is None or limit["until"] <= facts["now"]:
+            return self._first_open(state, facts, places)
+        # Only the task that met the usage limit may begin while it lasts.
+        known = self._known.get(limit["task"])
+        found = self._first_open(state, facts, [known[0]] if known is not None and (known[1] or not full) else [])
+        if found.wake is None or limit["until"] < found.wake:
+            found.wake = limit["until"]
+        return found
 
     def _first_open(self, state: State, facts: ClaimFacts, places: Iterable[Place]) -> Look:
         wake: str | None = None

@@ -12,7 +12,7 @@ from kugetsu.domain.decide import attempts, claims
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.fold import PRESENT, fold
 from kugetsu.domain.hindsight import facts_then
-from kugetsu.domain.whatif.instants import SECOND, later, micros_of, text_of
+from kugetsu.domain.whatif.instants import SECOND, micros_of, text_of
 from kugetsu.domain.whatif.ledger import ENDS
 from kugetsu.domain.whatif.line import Line
 from kugetsu.domain.whatif.scenario import Past, Scenario, state_of
@@ -335,7 +335,7 @@ class Simulation:
         past = run.past
         recorded = past.facts or self._last_outcome()
         facts = self.changes.of_outcome(recorded)
-        facts["now"] = later(text_of(self.now), past.lag)
+        facts["now"] = text_of(self.now + past.lag)
         ending = attempts.Ending(
             run.how,
             run.verdict,
