@@ -16,7 +16,7 @@ import time
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from bench import appends, dispatch, logs, rebuild, startup  # noqa: E402 - found through the line above
+from bench import appends, dispatch, logs, rebuild, startup, travel  # noqa: E402 - found through the line above
 from bench.report import Report, Sizes  # noqa: E402
 
 PARTS = {
@@ -24,6 +24,7 @@ PARTS = {
     "appends": appends.measure,
     "flat": logs.measure,
     "rebuild": rebuild.measure,
+    "travel": travel.measure,
     "dispatch": dispatch.measure,
 }
 

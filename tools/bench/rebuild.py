@@ -57,7 +57,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     memory: list[float] = []
     kinds: dict[str, Callable[[], float]] = {
         "rebuild": functools.partial(_rebuild, place, sizes.large, memory),
-        "loads": lambda: _run(_LOADS, place)[0],
+        "loads": lambda: run_program(_LOADS, place)[0],
     }
     taken = runs.in_turns(kinds, sizes.slow_rounds)
     what = f"{sizes.large:,} events"
@@ -66,7 +66,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     report.add("rebuild", f"{what}, orjson.loads alone", against, "s")
     report.add("rebuild", f"{what}, peak memory", memory, "MB", limit=100.0, absolute=True)
     report.doing(f"deciding {sizes.large:,} events again")
-    seconds, peak = _run(_VERIFY, place, str(sizes.large))
+    seconds, peak = run_program(_VERIFY, place, str(sizes.large))
     again = f"{what}, every decision again"
     report.add("rebuild", again, [seconds], "s", reference="rebuild", against=taken["rebuild"], limit=8.0)
     report.add("rebuild", f"{again}, peak memory", [peak], "MB", limit=100.0, absolute=True)
@@ -77,12 +77,12 @@ def _rebuild(place: str, events: int, memory: list[float]) -> float:
     if os.path.exists(checkpoint):
         os.unlink(checkpoint)
     shutil.rmtree(os.path.join(place, "index"), ignore_errors=True)
-    took, peak = _run(_REBUILD, place, str(events))
+    took, peak = run_program(_REBUILD, place, str(events))
     memory.append(peak)
     return took
 
 
-def _run(program: str, *arguments: str) -> tuple[float, float]:
+def run_program(program: str, *arguments: str) -> tuple[float, float]:
     """Seconds, and the peak of the process's memory in MB."""
     began = time.perf_counter()
     env = runs.environment("/nonexistent")

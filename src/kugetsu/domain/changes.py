@@ -257,9 +257,7 @@ def _touched(event: Event) -> Iterator[Key]:
         issue = event.get("issue") or "pm"
         if issue != session:
             yield "session", issue
-    if head == "hold":
-        yield "session", str(data.get("subject"))
-    elif head == "daemon":
+    if head == "daemon":
         yield "daemon", ""
     elif head in ("notices", "notice", "sink"):
         yield "notices", ""
