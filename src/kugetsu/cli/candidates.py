@@ -300,9 +300,13 @@ def _variables(place: Place) -> list[Candidate]:
 # --- words of kugetsu -------------------------------------------------------------------------------------------
 
 
+def is_span(word: str) -> bool:
+    """Whether it is the first half of `10m ago`."""
+    return word[:-1].isdigit() and word[-1:] in "smhdw"
+
+
 def _when(place: Place) -> list[Candidate]:
-    last = place.of_option[-1:]
-    if last and last[0][:-1].isdigit() and last[0][-1:] in "smhdw":
+    if place.of_option and is_span(place.of_option[-1]):
         return [Candidate("ago")]
     found = [Candidate("@", "now"), Candidate("@-1", "before the last event"), Candidate("@-10", "ten events ago")]
     found += [Candidate("10m ago"), Candidate("1h ago"), Candidate("1d ago")]

@@ -8,7 +8,7 @@ and fish with a tab and what it is. For bash the candidates are quoted as they g
 from __future__ import annotations
 
 from kugetsu.cli import main
-from kugetsu.cli.candidates import Candidate, Place, of_kinds
+from kugetsu.cli.candidates import Candidate, Place, is_span, of_kinds
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
 
 TYPE_CHECKING = False
@@ -143,7 +143,7 @@ class _Reading:
             self.given.append(word)
         elif self.open is not None and not (many and word.startswith("-")):
             self.of_open.append(word)
-            if not many:
+            if not many and not ("when" in self.open.completes and is_span(word)):
                 self.open = None
         elif word == "--":
             self.literal, self.open = True, None
