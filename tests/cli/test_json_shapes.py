@@ -32,6 +32,7 @@ CALLS = {
     "history": ["history", "--all"],
     "why": ["why", "q1"],
     "why SEQ": ["why", "3"],
+    "audit": ["audit"],
     "replay": ["replay"],
     "diff": ["diff", "1"],
     "timeline": ["timeline"],
@@ -124,7 +125,7 @@ def test_a_command_prints_the_keys_that_are_documented(lived, name):
     shown = lived(*CALLS[name], "--json")
     assert shown.code == 0, shown
     if name == "why SEQ":
-        assert set(shown.json) == {"event", "because", "led_to", "more"}
+        assert set(shown.json) == {"event", "because", "led_to", "depths", "more"}
     elif name == "history":
         every = [json.loads(line) for line in shown.out.splitlines()]
         assert set().union(*every) <= set(documented(name))

@@ -664,3 +664,14 @@ def test_limits_are_known_by_agent_and_model(world: World) -> None:
     enqueue(world)
     limited(world, "q1", 100.0)
     assert list(world.state.limits) == [AGENT]
+
+
+def test_what_waits_does_not_keep_a_begun_destruction_from_its_end(world: World) -> None:
+    enqueue(world)
+    end(world, run(world, "q1"), "succeed", "done")
+    world.do(lambda state: sessions.destroying(state, ISSUES[0], False, "destroy"))
+    enqueue(world)
+    assert ask(world, "issue", "q2").lift == f"kugetsu destroy {ISSUES[0]}"
+    destroy(world, ISSUES[0])
+    assert ask(world, "issue", "q2").open
+    assert world.state.tasks["q2"].state == "pending"

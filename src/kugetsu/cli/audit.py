@@ -203,6 +203,7 @@ races.found[].events           how many events later the loser decided, or null
 races.found[].seconds          how much later, or null
 races.found[].looked           the last event that the loser had seen, or null
 retries.issues                 on how many issues agents worked
+retries.wrong                  on how many anything went wrong
 retries.attempts               how many attempts were made
 retries.failed                 how many did not succeed
 retries.retries                how many were tried again

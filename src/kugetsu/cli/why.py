@@ -129,6 +129,8 @@ def _from_history(ws: Workspace, subject: Subject, at: Point) -> WhyTask:
 
     events = [event for event in subject.events(ws) if event["seq"] <= at.state.seq]
     if not events:
+        if at.past is not None and next(iter(subject.events(ws)), None) is not None:
+            raise NotFound(f"nothing had happened to {subject} by event {at.state.seq}", f"kugetsu why {subject}")
         hint = "kugetsu queue list --all" if subject.kind in ("task", "attempt") else f"kugetsu start {subject} MESSAGE"
         raise NotFound(f"nothing ever happened to {subject}", hint)
     final = _last_word(subject, events)
@@ -204,6 +206,7 @@ def _event(ws: Workspace, seq: int) -> WhyEvent:
         "event": event,
         "because": because,
         "led_to": [effect for _, effect in effects.found],
+        "depths": [depth for depth, _ in effects.found],
         "more": effects.more,
     }
 
@@ -256,8 +259,8 @@ as_of.at                   the point's time (UTC)
 as_of.facts_from           the event whose recorded facts the gates were asked with, or null: those of now
 as_of.facts_at             its time (UTC), or null
 
-With a number: event, because[] and led_to[], events as kugetsu history prints them, and more, how many further effects
-were found.""",
+With a number: event, because[] and led_to[], events as kugetsu history prints them; depths[], how many steps each of
+led_to[] lies behind the event; and more, how many further effects were found.""",
         examples="kugetsu why q7\nkugetsu why 214  # what led to that event, and what it led to\n"
         "kugetsu why q7 --at 2h ago  # the same question two hours earlier\n"
         "kugetsu why q7 --from kugetsu.tar.gz  # and to the bundle that somebody sent",

@@ -138,17 +138,27 @@ def forward(event: Event, reader: Reader, coming: Iterable[Event] = ()) -> Effec
     """What ``event`` led to, as a tree: events whose chain of causes contains it.
 
     Looked for among the events of the same task, session and issue, of those that were found on the way, and among
-    ``coming``, events that came next in the log whatever they are about.
+    ``coming``, events that came next in the log whatever they are about. As in `back`, the end of an attempt comes from
+    its run.
     """
     effects: dict[int, list[Event]] = {}
     taken: set[int] = set()
+    ran: dict[str, tuple[int, int]] = {}
 
     def take(events: Iterable[Event]) -> None:
         for one in events:
             cause = one.get("cause")
-            if isinstance(cause, int) and one["seq"] not in taken and one["seq"] > event["seq"]:
-                taken.add(one["seq"])
+            if not isinstance(cause, int) or one["seq"] in taken or one["seq"] < event["seq"]:
+                continue
+            taken.add(one["seq"])
+            if one["type"] == "attempt.running":
+                ran[one["attempt"]] = cause, one["seq"]
+            claimed, running = ran.get(one.get("attempt") or "", (0, 0))
+            cause = running if one["type"] in _ENDS and cause == claimed else cause
+            if one is not event and one["seq"] > event["seq"]:
                 effects.setdefault(cause, []).append(one)
+
+    take([event])
 
     take(coming)
     keys: list[str] = []

@@ -70,6 +70,7 @@ def retries_data(retries: Retries) -> dict[str, Any]:
     summed = whole.as_data()
     return {
         "issues": whole.issues,
+        "wrong": retries.wrong(),
         "attempts": whole.attempts,
         "failed": whole.failed,
         "retries": whole.retries,
@@ -194,12 +195,12 @@ def _retry_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     parts += [times.counted(found[name], one) for name, one in (("retries", "retry"), ("parks", "park")) if found[name]]
     said = ", ".join(parts).replace("retrys", "retries")
     shown = _headed("retries", said, screen)
-    hurt = [one for one in found["worst"] if one["lost_seconds"] or one["retries"] or one["parks"] or _failed(one)]
+    hurt = found["worst"][: found["wrong"]]
     heads = [Column("ISSUE", gives=True), Column("FAILED", right=True), Column("LOST", right=True)]
     heads += [Column("TOKENS", right=True), Column("COST", right=True), Column("PARKED"), Column("WHY", gives=True)]
     if hurt:
         shown += table(screen, heads, [_retry_row(one, screen) for one in hurt[:rows]], indent="  ")
-    return shown + _more(len(hurt), rows, "kugetsu audit retries" + (" --json" if rows == LONG else ""))
+    return shown + _more(found["wrong"], rows, "kugetsu audit retries" + (" --json" if rows == LONG else ""))
 
 
 def _failed(trouble: dict[str, Any]) -> int:

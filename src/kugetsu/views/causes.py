@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
     class WhyEvent(TypedDict):
-        """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause;
-        and how many more effects were found than are listed."""
+        """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause, and
+        how deep below the event each stands; how many more effects were found than are listed."""
 
         event: Event
         because: list[Event]
         led_to: list[Event]
+        depths: list[int]
         more: int
 
 
@@ -76,7 +77,7 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
     if event.get("facts"):
         shown += [screen.bold("decided from"), *_fact_lines(event["facts"], screen)]
     if data["led_to"]:
-        shown += [screen.bold("what it led to"), *_tree_lines(event["seq"], data["led_to"], rows)]
+        shown += [screen.bold("what it led to"), *_tree_lines(data, rows)]
         if data["more"]:
             shown.append(f"  and {data['more']} more")
     else:
@@ -86,16 +87,12 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
     return shown
 
 
-def _tree_lines(root: int, events: Sequence[Event], rows: Rows) -> list[str]:
-    depth = {root: 0}
-    for event in events:
-        depth[event["seq"]] = depth.get(event.get("cause", root), 0) + 1
-    indents = [2 * (min(depth[event["seq"]], _INDENTED) - 1) for event in events]
-    rows.type_width = max(
-        TYPE_WIDTH, *(indent + len(event["type"]) for indent, event in zip(indents, events, strict=True))
-    )
+def _tree_lines(data: WhyEvent, rows: Rows) -> list[str]:
+    indents = [2 * (min(depth, _INDENTED) - 1) for depth in data["depths"]]
+    placed = list(zip(indents, data["led_to"], strict=True))
+    rows.type_width = max(TYPE_WIDTH, *(indent + len(event["type"]) for indent, event in placed))
     rows.causes = False  # a row stands below its cause
-    return [part for indent, event in zip(indents, events, strict=True) for part in rows.lines(event, indent)]
+    return [part for indent, event in placed for part in rows.lines(event, indent)]
 
 
 def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:

@@ -59,6 +59,11 @@ class Trouble:
         """Attempts that ended otherwise than well."""
         return sum(number for end, number in self.ends.items() if end != "succeeded")
 
+    @property
+    def went_wrong(self) -> bool:
+        """Whether anything did: a failed attempt, a retry, a park."""
+        return bool(self.failed or self.retries or self.parks)
+
     def hurt(self) -> tuple[int, int, int, int]:
         """By what troubles are ordered: time lost, failures, parks, tokens."""
         return self.wasted, self.failed + self.retries, sum(self.parks.values()), self.tokens
@@ -98,6 +103,7 @@ class Retries:
         self._rest = Trouble("")
         self._rest.issues = 0
         self._live: dict[str, tuple[str, int]] = {}
+        self._rest_wrong = 0
         for attempt in state.attempts.values():
             if only in (None, attempt.task, attempt.session):
                 self._live[attempt.id] = (attempt.session, self._clock.micros(begins))
@@ -114,6 +120,7 @@ class Retries:
         ordered = sorted(self._of.values(), key=Trouble.hurt, reverse=True)
         for trouble in ordered[KEPT:]:
             self._rest.take(trouble)
+            self._rest_wrong += trouble.went_wrong
             del self._of[trouble.key]
 
     def add(self, event: Event) -> None:
@@ -167,6 +174,10 @@ class Retries:
     def worst(self) -> list[Trouble]:
         """All that are kept and had an attempt, those that hurt most first."""
         return sorted(self._of.values(), key=lambda one: (*(-part for part in one.hurt()), one.key))
+
+    def wrong(self) -> int:
+        """On how many issues anything went wrong."""
+        return self._rest_wrong + sum(trouble.went_wrong for trouble in self._of.values())
 
     def total(self) -> Trouble:
         """The sum of all issues; ``issues`` is how many they are."""

@@ -111,13 +111,16 @@ def broken(state: State, key: str, reason: str) -> list[Draft]:
 def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
     """Intent to remove a session; refused while an agent works in it or tasks wait for it.
 
-    From here on nothing starts in it until `destroyed`, or `broken` when it could not be removed.
+    From here on nothing starts in it until `destroyed`, or `broken` when it could not be removed. One that was begun
+    and not finished goes on whatever waits: that is held back by it, and has a session of its own afterwards.
     """
     session = find_session(state, key)
     if session.attempt is not None:
         task = state.attempts[session.attempt].task
         raise Conflict(f"{session.attempt} works in {key}", hint=f"kugetsu queue cancel {task}")
     waiting = [task.id for task in state.waiting() if task.session == key]
+    if session.destroying and not force:
+        waiting = []
     if waiting and not force:
         raise Conflict(f"{', '.join(waiting)} still wait for {key}", hint=f"kugetsu queue cancel {waiting[0]}")
     about: dict[str, Any] = {"issue": issue_of(session), "session": key}
