@@ -152,3 +152,13 @@ def test_replay_reaches_a_point_without_folding_from_the_start(kugetsu, lived):
     assert kugetsu("replay", "--until", "9", at=NOW).out.startswith("after event 9")
     source = (Path(main.__file__).parent / "replay.py").read_text()
     assert "state_at(" in source and "fold(" not in source
+
+
+@pytest.mark.parametrize("name", [name for name in TRAVELLERS if name != "history"])
+def test_the_keys_of_a_point_are_documented(kugetsu, lived, name):
+    from cli.test_json_shapes import compare, documented
+
+    subject = ("q1",) if name == "why" else ()
+    data = kugetsu(*name.split(), *subject, "--at", "11", "--json", at=NOW).json
+    assert data["as_of"]["seq"] == 11
+    compare(data, documented(name))
