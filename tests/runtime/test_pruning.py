@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import sessions
 from kugetsu.runtime import pruning
+from kugetsu.runtime.notices import presence
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.pruning import Plan
 from runtime import repos
@@ -316,7 +318,8 @@ def test_leases_of_nobody_go_and_held_new_and_named_ones_stay(stage: Stage) -> N
     stage.start(1)
     stage.at_work("q1.1")
     held = Lease.create(str(folder), "held")
-    for name in ("free", "held", "fresh"):
+    stay = {"held", "fresh", ".nfs0001", presence.NAME}
+    for name in ("free", *stay):
         (folder / name).touch()
     for path in folder.iterdir():
         if path.name != "fresh":
@@ -324,10 +327,63 @@ def test_leases_of_nobody_go_and_held_new_and_named_ones_stay(stage: Stage) -> N
     plan = pruning.plan(stage.ws)
     assert [item.paths for item in plan.items] == [[str(folder / "free")]]
     pruning.carry_out(stage.ws, plan)
-    assert {path.name for path in folder.iterdir()} == {"held", "fresh", stage.nonces()["q1.1"]}
+    assert {path.name for path in folder.iterdir()} == {*stay, stage.nonces()["q1.1"]}
     held.release()
     stage.go()
     stage.finished("q1")
+
+
+def test_a_lease_that_was_taken_since_the_plan_stays(stage: Stage) -> None:
+    path = stage.directory / "leases" / "free"
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.utime(path, (0, 0))
+    plan = pruning.plan(stage.ws)
+    with open(path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        pruning.carry_out(stage.ws, plan)
+        assert path.exists()
+
+
+def prune_in_a_process(stage: Stage) -> subprocess.Popen[bytes]:
+    """A process that plans, waits for a line, carries out, and says what went."""
+    return stage.python(
+        "import os, sys\n"
+        "from kugetsu.runtime import pruning\n"
+        "from kugetsu.runtime.workspace import open_workspace\n"
+        "ws = open_workspace(os.environ, 'prune')\n"
+        "plan = pruning.plan(ws, runs=True)\n"
+        "print(len(plan.items), flush=True)\n"
+        "sys.stdin.readline()\n"
+        "outcome = pruning.carry_out(ws, plan)\n"
+        "print(len(outcome.removed), [one.reasons for one in outcome.kept], flush=True)\n",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def test_of_two_prunes_at_once_each_thing_is_removed_and_recorded_by_one(stage: Stage) -> None:
+    for number in (1, 2, 3):
+        stray_of(stage, f"stray-{number}", f"own/idea-{number}")
+    shutil.rmtree(stray_of(stage, "gone", "own/gone"))
+    old = [stage.directory / "leases" / "free", stage.directory / "runs" / "q0.1" / "prompt.md"]
+    for path in old:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    os.utime(old[1].parent, (0, 0))
+    both = [prune_in_a_process(stage) for _ in range(2)]
+    assert [process.stdout.readline() for process in both if process.stdout] == [b"6\n"] * 2
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    told = [process.stdout.readline().decode().split(maxsplit=1) for process in both if process.stdout]
+    assert sum(int(count) for count, _ in told) == 6
+    assert [kept.strip() for _, kept in told] == ["[]", "[]"]
+    for kind in ("files.pruning", "files.pruned"):
+        recorded = [path for event in stage.events(kind) for path in event["data"]["paths"]]
+        assert len(recorded) == len(set(recorded)) == 6
 
 
 def test_transcripts_go_only_when_asked_for_when_old_and_when_their_task_is_retired(stage: Stage) -> None:

@@ -8,11 +8,15 @@ with a CACHEDIR.TAG (https://bford.info/cachedir/), Python's virtual environment
 from __future__ import annotations
 
 import os
+import time
 
 from kugetsu.runtime.git.command import git
 
 NAMES = 3
 """Names that a reason shows."""
+
+PASSING_SECONDS = 0.3
+"""A process that is gone after so long only looked at the worktree, as another `prune` does: git, a few ms."""
 
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 _MADE_AGAIN = ("node_modules", "__pycache__")
@@ -78,7 +82,16 @@ def _holds_repository(folder: str) -> bool:
 
 
 def _at_work(path: str) -> list[str]:
-    """The processes that have the worktree, or a folder in it, as their current one. Without /proc (macOS): none."""
+    """The processes that stay in the worktree, or in a folder in it. Without /proc (macOS): none."""
+    found = _in(path)
+    if found:
+        time.sleep(PASSING_SECONDS)
+        still = _in(path)
+        found = [pid for pid in found if pid in still]
+    return found
+
+
+def _in(path: str) -> list[str]:
     found = []
     try:
         pids = [name for name in os.listdir("/proc") if name.isdigit()]

@@ -127,9 +127,10 @@ def forget(directory: str, nonce: str) -> bool:
 
 
 def names(directory: str) -> list[str]:
-    """The nonces of all lease files, held or not, in no order; without those that a crash left half made."""
+    """The nonces of all lease files, held or not, in no order; without those that a crash left half made, and without
+    what is hidden (`.nfs…`): that is no lease's name."""
     try:
-        return [name for name in os.listdir(directory) if not name.endswith(_NEW)]
+        return [name for name in os.listdir(directory) if not name.endswith(_NEW) and name[0] != "."]
     except FileNotFoundError:
         return []
 

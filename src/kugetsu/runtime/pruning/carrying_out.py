@@ -8,8 +8,9 @@ import shutil
 from kugetsu.domain.draft import Draft
 from kugetsu.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed, NotFound
 from kugetsu.runtime import destruction
-from kugetsu.runtime.git import removal, repositories
+from kugetsu.runtime.git import removal, repositories, unfinished
 from kugetsu.runtime.git.command import git
+from kugetsu.runtime.process import lease
 from kugetsu.runtime.pruning import folders
 from kugetsu.runtime.pruning.findings import KINDS, Item, Kept, Plan, claimed_folders
 
@@ -31,21 +32,26 @@ class Outcome:
 def carry_out(ws: Workspace, plan: Plan) -> Outcome:
     """Remove the plan's items. Raises LogWriteFailed and LogDamaged: what cannot be recorded is not done."""
     outcome = Outcome()
-    for item in sorted(plan.items, key=lambda item: KINDS.index(item.kind)):
-        try:
-            outcome.removed.append((item, _remove(ws, item)))
-        except (LogWriteFailed, LogDamaged):
-            raise
-        except NotFound:
-            continue  # someone else removed it meanwhile
-        except (KugetsuError, OSError) as problem:
-            changed = isinstance(problem, Conflict)
-            outcome.kept.append(Kept(item.kind, item.subject, [str(problem)], failed=not changed))
+    # One after the other: of two at once each would say of the same thing that it removed it.
+    with repositories.locked(ws.paths, "prune"):
+        for item in sorted(plan.items, key=lambda item: KINDS.index(item.kind)):
+            try:
+                outcome.removed.append((item, _remove(ws, item)))
+            except (LogWriteFailed, LogDamaged):
+                raise
+            except NotFound:
+                continue  # someone else removed it meanwhile
+            except (KugetsuError, OSError) as problem:
+                changed = isinstance(problem, Conflict)
+                outcome.kept.append(Kept(item.kind, item.subject, [str(problem)], failed=not changed))
     return outcome
 
 
 def _remove(ws: Workspace, item: Item) -> int:
-    """The seq of the event that says that it is gone. Raises Conflict when it must stay after all."""
+    """The seq of the event that says that it is gone.
+
+    Raises Conflict when it must stay after all, NotFound when it went meanwhile: then nothing is recorded.
+    """
     if item.kind == "session":
         reason = f"prune: {item.reason}"
         event = destruction.destroy(ws, item.subject, force=False, reason=reason, strict=True, seen=item.seen)
@@ -54,7 +60,14 @@ def _remove(ws: Workspace, item: Item) -> int:
         return _remove_worktree(ws, item)
     if item.kind == "registration":
         return _remove_registration(ws, item)
-    return _recorded(ws, item, lambda: _remove_files(item))
+    item.paths = [path for path in item.paths if os.path.lexists(path)]
+    _require_there(item)
+    return _recorded(ws, item, lambda: _remove_files(ws, item))
+
+
+def _require_there(item: Item) -> None:
+    if not any(os.path.lexists(path) for path in item.paths):
+        raise NotFound(f"{item.subject} is gone already")
 
 
 def _remove_worktree(ws: Workspace, item: Item) -> int:
@@ -62,6 +75,7 @@ def _remove_worktree(ws: Workspace, item: Item) -> int:
     assert repository is not None
     with repositories.locked(ws.paths, repository.common_dir):
         _require_unclaimed(ws, path)
+        _require_there(item)
         branch = folders.branch_of(path, repository)
         reasons = removal.why_keep(path, branch, repository, folders.CARE)
         if reasons:
@@ -80,6 +94,8 @@ def _remove_registration(ws: Workspace, item: Item) -> int:
         _require_unclaimed(ws, path)
         if os.path.lexists(path):
             raise Conflict("it is there again")
+        if unfinished.admin_folder(repository.common_dir, os.path.realpath(path)) is None:
+            raise NotFound(f"git has no record of {path} any more")
         return _recorded(ws, item, lambda: _forget(repository.path, path))
 
 
@@ -94,9 +110,11 @@ def _require_unclaimed(ws: Workspace, path: str) -> None:
         raise Conflict("a session has it now")
 
 
-def _remove_files(item: Item) -> None:
+def _remove_files(ws: Workspace, item: Item) -> None:
     for path in item.paths:
-        if os.path.isdir(path) and not os.path.islink(path):
+        if item.kind == "lease":
+            lease.forget(ws.paths.leases, os.path.basename(path))  # which stays when somebody took it since the plan
+        elif os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         elif os.path.lexists(path):
             os.unlink(path)

@@ -37,15 +37,17 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
 
 
 def _leases(ws: Workspace, state: State, found: Plan) -> None:
-    """Files that nobody holds locked and no live attempt names; the daemon's last one is asked for by its name."""
+    """Files that nobody holds locked and no live attempt names; the daemon's last one is asked for by its name, and the
+    courier's is the same for ever."""
+    from kugetsu.runtime.notices import presence
     from kugetsu.runtime.process import lease
 
-    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, presence.NAME}
     free = []
     for name in _names(ws.paths.leases):
         path = ws.paths.lease(name)
         old = _age(path) > LEASE_SECONDS and os.path.isfile(path) and not os.path.islink(path)
-        if name not in named and old and not lease.alive(ws.paths.leases, name):
+        if name[0] != "." and name not in named and old and not lease.alive(ws.paths.leases, name):
             free.append(path)
     if free:
         found.items.append(Item("lease", f"{len(free)} in {ws.paths.leases}", free, "nobody holds them"))
