@@ -19,27 +19,43 @@ if TYPE_CHECKING:
 
 YOUNG_SECONDS = 60.0
 """A lease younger than that may be one that is just being claimed."""
+ENDING_SECONDS = 0.5
+"""A process whose attempt is over may be the runner that has just recorded so: it ends at once."""
 _KEPT = ("courier",)
 
 found = Found("leftovers")
 
 
+class _Seen:
+    """What is there. It is looked at before the log is: what agents and the daemon make and end meanwhile would else
+    pass for left behind, because the log names everything before it is made."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.leases = lease.names(paths.leases)
+        self.worktrees = _names(paths.worktrees)
+        self.runs = _names(paths.runs)
+        self.marked = list(_marked(paths.root))
+
+
 def check(case: Case) -> Iterator[Finding]:
     """The findings."""
-    state = case.state()
-    if state is None:
+    if case.state() is None:
         return
-    told = [*_attempts(case, state), *_leases(case.paths, state)]
-    told += [*_folders(case.paths, state), *_processes(case, state)]
+    seen = _Seen(case.paths)
+    told = list(_attempts(case))
+    state = case.ws.state()
+    told += [*_leases(case.paths, state, seen), *_folders(case, state, seen), *_processes(case, state, seen)]
     yield from told
     if not told:
         yield found.ok("none", "nothing was left behind")
 
 
-def _attempts(case: Case, state: State) -> Iterator[Finding]:
+def _attempts(case: Case) -> Iterator[Finding]:
     from kugetsu.runtime import reconciliation
 
-    dead = reconciliation.dead(case.ws, state)
+    suspects = {attempt.id for attempt in reconciliation.dead(case.ws, case.ws.state())}
+    # One that ends is recorded before its lease goes: it is dead only when the log, read again, still calls it live.
+    dead = [attempt for attempt in reconciliation.dead(case.ws, case.ws.state()) if attempt.id in suspects]
     if dead:
         names = ", ".join(attempt.id for attempt in dead)
         mend = Mend(f"settle {names}", lambda: reconciliation.reconcile(case.ws))
@@ -47,12 +63,12 @@ def _attempts(case: Case, state: State) -> Iterator[Finding]:
         yield found.warning("attempts", said, "kugetsu queue-daemon start", mend)
 
 
-def _leases(paths: Paths, state: State) -> Iterator[Finding]:
+def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
     named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *_KEPT}
     old = time.time() - YOUNG_SECONDS
     loose: list[str] = []
     held: list[str] = []
-    for name in lease.names(paths.leases):
+    for name in seen.leases:
         if name in named or _changed(paths.lease(name)) > old:
             continue
         (held if lease.alive(paths.leases, name) else loose).append(name)
@@ -72,9 +88,11 @@ def _changed(path: str) -> float:
         return time.time()
 
 
-def _folders(paths: Paths, state: State) -> Iterator[Finding]:
-    known = {os.path.realpath(session.worktree) for session in state.sessions.values() if session.worktree is not None}
-    strangers = [name for name in _names(paths.worktrees) if os.path.realpath(paths.worktree(name)) not in known]
+def _folders(case: Case, state: State, seen: _Seen) -> Iterator[Finding]:
+    from kugetsu.runtime.pruning.findings import claimed_folders
+
+    claimed = claimed_folders(case.ws, state)
+    strangers = [name for name in seen.worktrees if os.path.realpath(case.paths.worktree(name)) not in claimed]
     if strangers:
         said = f"{_counted(strangers, 'worktree')} without a session: {_some(strangers)}"
         yield found.warning("worktrees", said, "kugetsu prune")
@@ -83,7 +101,7 @@ def _folders(paths: Paths, state: State) -> Iterator[Finding]:
     if gone:
         said = f"the worktree of {_some(gone)} is gone; the next attempt makes it anew from its branch"
         yield found.warning("worktrees", said, f"kugetsu destroy {gone[0]}")
-    runs = [name for name in _names(paths.runs) if not _was_made(name, state)]
+    runs = [name for name in seen.runs if not _was_made(name, state)]
     if runs:
         said = f"{_counted(runs, 'run')} of which the log knows nothing: {_some(runs)}"
         yield found.warning("runs", said, "kugetsu prune")
@@ -109,14 +127,18 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _processes(case: Case, state: State) -> Iterator[Finding]:
+def _processes(case: Case, state: State, seen: _Seen) -> Iterator[Finding]:
     """Processes with our mark whose attempt is over: they are told, never ended here."""
     live = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
     mine = _ancestors()
     strangers = []
-    for pid, nonce in _marked(case.paths.root):
+    for pid, nonce in seen.marked:
         if nonce not in live and pid not in mine and not lease.alive(case.paths.leases, nonce):
             strangers.append(pid)
+    if strangers:
+        time.sleep(ENDING_SECONDS)
+        still = {pid for pid, _ in _marked(case.paths.root)}
+        strangers = [pid for pid in strangers if pid in still]
     if strangers:
         pids = " ".join(map(str, strangers))
         said = f"{len(strangers)} process{'' if len(strangers) == 1 else 'es'} of an attempt that is over: pid {pids}"
