@@ -190,14 +190,15 @@ def _short(seconds: float) -> str:
 def _retry_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     if not found["attempts"]:
         return _headed("retries", "no agent worked", screen)
-    parts = [f"{found['failed']} of {times.counted(found['attempts'], 'attempt')} did not succeed"]
+    parts = [f"{found['failed']} of {times.counted(found['attempts'], 'attempt')} failed"]
     parts.append(f"{_span(found['lost_seconds'])} of {_span(found['seconds'])} lost")
     parts += [times.counted(found[name], one) for name, one in (("retries", "retry"), ("parks", "park")) if found[name]]
     said = ", ".join(parts).replace("retrys", "retries")
     shown = _headed("retries", said, screen)
     hurt = found["worst"][: found["wrong"]]
     heads = [Column("ISSUE", gives=True), Column("FAILED", right=True), Column("LOST", right=True)]
-    heads += [Column("TOKENS", right=True), Column("COST", right=True), Column("PARKED"), Column("WHY", gives=True)]
+    heads += [Column("TOKENS", right=True), Column("COST" if found["cost"] else "", right=True)]
+    heads += [Column("PARKED" if found["parks"] else ""), Column("WHY", gives=True)]
     if hurt:
         shown += table(screen, heads, [_retry_row(one, screen) for one in hurt[:rows]], indent="  ")
     return shown + _more(found["wrong"], rows, "kugetsu audit retries" + (" --json" if rows == LONG else ""))
@@ -216,8 +217,8 @@ def _retry_row(one: dict[str, Any], screen: Screen) -> list[str]:
         f"{_failed(one)} of {one['attempts']}",
         _span(one["lost_seconds"]),
         times.amount(one["tokens"]) if one["tokens"] else "-",
-        f"{one['cost']:.2f}" if one["cost"] else "-",
-        parks or "-",
+        f"{one['cost']:.2f}" if one["cost"] else "",
+        parks,
         why,
     ]
 
