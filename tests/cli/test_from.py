@@ -43,6 +43,8 @@ SAME = [
     "notify list --all",
     "log stats --json",
     "timeline",
+    "audit",
+    "replay --verify",
 ]
 #: What reads the log and takes no --from, with the reason.
 WITHOUT = {
