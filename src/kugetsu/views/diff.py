@@ -41,16 +41,17 @@ if TYPE_CHECKING:
 
 #: Fields that another part of the line says, or that say nothing by themselves.
 _SAID_ELSEWHERE = frozenset(("not_before", "reason", "attempt", "parked_for", "used", "task", "log", "base_branch"))
+#: One of what is counted, and several.
 _NOUNS = {
-    "made": "attempt",
-    "attempts": "attempt",
-    "retries": "retry",
-    "parks": "park",
-    "commits": "commit",
-    "dirty": "file not committed",
-    "comments": "comment",
-    "fruitless": "run without progress",
-    "refused": "refused event",
+    "made": ("attempt", "attempts"),
+    "attempts": ("attempt", "attempts"),
+    "retries": ("retry", "retries"),
+    "parks": ("park", "parks"),
+    "commits": ("commit", "commits"),
+    "dirty": ("file not committed", "files not committed"),
+    "comments": ("comment", "comments"),
+    "fruitless": ("run without progress", "runs without progress"),
+    "refused": ("refused event", "refused events"),
 }
 #: Columns that a change gets at least on a narrow screen.
 _NARROWEST = 24
@@ -223,15 +224,8 @@ def _counter(field: Field) -> str:
         return f"cost {sign}{abs(by):.2f}"
     if field.name == "tokens":
         return f"{sign}{times.amount(abs(by))} tokens"
-    noun = _NOUNS.get(field.name, field.name)
-    plural = (
-        noun
-        if abs(by) == 1
-        else {"retry": "retries"}.get(noun) or noun.replace("run ", "runs ").replace("file ", "files ")
-    )
-    if plural == noun and abs(by) != 1:
-        plural = f"{noun}s"
-    return f"{sign}{abs(by)} {plural}"
+    one, several = _NOUNS[field.name]
+    return f"{sign}{abs(by)} {one if abs(by) == 1 else several}"
 
 
 def _plain(change: Change, field: Field) -> str:
@@ -263,7 +257,7 @@ def _of_process(change: Change, field: Field) -> str:
     if field.name == "stop" and change.what == "changed":
         return f"being stopped: {field.now}" if field.now else ""
     if field.name == "open":
-        return f"{field.was or 0} → {times.counted(field.now or 0, 'delivery').replace('deliverys', 'deliveries')} open"
+        return f"{field.was or 0} → {field.now or 0} deliveries open"
     return f"last: {field.now}" if field.name == "last" and field.now else ""
 
 
