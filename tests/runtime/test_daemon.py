@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide import sessions
 from kugetsu.errors import KugetsuError
 from kugetsu.runtime import daemon_control, requests
@@ -262,6 +264,28 @@ def test_a_daemon_started_inside_of_an_agent_outlives_it_and_dispatches(stage: S
     assert daemon_control.status(stage.ws).running
     assert os.listdir(stage.ws.paths.leases) == [stage.state.daemon.lease]
     assert stage.finished(stage.enqueue(2)) == "completed"
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_daemon_whose_lease_was_deleted_takes_another_one_and_goes_on(stage: Stage, draining: bool) -> None:
+    stage.agent(UNTIL_GO)
+    pid = stage.start_daemon()
+    stage.enqueue(1)
+    stage.at_work("q1.1")
+    if draining:
+        stage.ws.log.transact(lambda state: decide_daemon.drain(state, "test"))
+    before = stage.state.daemon.lease
+    shutil.rmtree(stage.ws.paths.leases)
+    stage.enqueue(2)  # which wakes it
+    stage.until(lambda: daemon_control.status(stage.ws).state == ("draining" if draining else "running"))
+    assert daemon_control.status(stage.ws).pid == pid and stage.state.daemon.lease != before
+    if not draining:
+        stage.at_work("q2.1")
+    stage.go()
+    assert stage.finished("q1") == "completed"
+    if draining:
+        stage.until(lambda: stage.state.daemon.state == "stopped")
+    assert not stage.events("attempt.lost")
 
 
 def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:

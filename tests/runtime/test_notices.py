@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from kugetsu.runtime import daemon_control
 from kugetsu.runtime.notices import keeping, presence
@@ -135,6 +136,33 @@ def test_a_courier_that_died_is_started_again_and_goes_on(stage: Stage) -> None:
     stage.enqueue(1)
     stage.wait("notice.sent")
     assert "the courier ended with signal 9" in (stage.directory / "logs" / "daemon.log").read_text()
+
+
+def test_a_courier_whose_lease_was_deleted_makes_room_for_another_one(stage: Stage) -> None:
+    stage.configure(
+        NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE, NOTIFY_EVENTS="task_queued", MIN_FREE_MEMORY_MB="1000000"
+    )
+    stage.start_daemon()
+    enabled(stage, "command")
+    first = presence.holder(stage.ws.paths)
+    assert first is not None
+    (stage.directory / "leases" / presence.NAME).unlink()
+    stage.enqueue(1)
+    stage.until(lambda: presence.holder(stage.ws.paths) not in (None, first))
+    assert not identity.alive(first)
+    stage.wait("notice.sent")
+    assert len(got(stage)) == 1
+
+
+def test_a_courier_has_a_mark_of_its_own_from_its_first_moment(stage: Stage) -> None:
+    stage.configure(NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE)
+    stage.start_daemon()
+    enabled(stage, "command")
+    courier, daemon = presence.holder(stage.ws.paths), stage.state.daemon
+    assert courier is not None and daemon.lease is not None and daemon.identity is not None
+    started_with = Path(f"/proc/{courier['pid']}/environ").read_bytes().split(b"\0")
+    marks = [one for one in started_with if one.startswith(b"KUGETSU_LEASE=")]
+    assert marks == [f"KUGETSU_LEASE=courier-of-{daemon.identity['pid']}".encode()]
 
 
 def test_there_is_one_courier_and_a_new_daemon_finds_the_old_ones(stage: Stage) -> None:

@@ -134,6 +134,7 @@ class Daemon:
         from loguru import logger
 
         self._reload()
+        self._keep_lease()
         trouble = self._reconcile()
         started, next_look = dispatcher.dispatch(self.ws)
         for attempt in started:
@@ -155,6 +156,24 @@ class Daemon:
         if next_look is not None:
             pause = min(pause, max(clock.seconds_between(clock.now(), next_look), 0.0) + 0.001)
         return pause
+
+    def _keep_lease(self) -> None:
+        """Take another lease when somebody deleted the file of ours: for all others no daemon would live any more."""
+        from loguru import logger
+
+        if leases.alive(self.ws.paths.leases, self.lease.nonce):
+            return
+        drains = self.ws.state().daemon.state == "draining"
+        try:
+            lease = take_over(self.ws)
+        except Conflict as problem:
+            raise SystemExit("another daemon has taken over") from problem
+        logger.error("somebody deleted the daemon's lease: it has another one now")
+        self.lease.close()
+        self.lease = lease
+        os.environ[MARK] = lease.nonce
+        if drains:
+            self.ws.log.transact(lambda state: decide.drain(state, "goes on"))
 
     def _reload(self) -> None:
         """Read the settings; while they cannot be read, the last good ones hold, and the log file says why."""

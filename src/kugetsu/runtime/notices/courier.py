@@ -49,8 +49,9 @@ class Courier:
     """Has a worker for each sink of the settings, until no daemon lives or no sink is left. What happened until then is
     delivered, when that takes no longer than `FINISH_SECONDS`."""
 
-    def __init__(self, ws: Workspace) -> None:
+    def __init__(self, ws: Workspace, lease: int) -> None:
         self._ws = ws
+        self._lease = lease
         self._log_path = os.path.join(ws.paths.make(ws.paths.logs), "courier.log")
         self._workers: dict[str, Worker] = {}
         self._ending: list[Worker] = []
@@ -107,6 +108,8 @@ class Courier:
     def _look(self) -> None:
         """One look at everything: the daemon, the settings, the sinks; whoever serves one is woken."""
         self._mind_the_daemon()
+        if not presence.is_held(self._ws.paths, self._lease):
+            self._stopping = "somebody deleted its lease"  # else another one would be started beside it
         if self._stopping is not None:
             return
         self._reload()
@@ -198,9 +201,10 @@ def main() -> int:
     try:
         ws = open_workspace(os.environ, "courier")
         leases.close_inherited(ws.paths.leases)
-        if presence.take(ws.paths) is None:
+        lease = presence.take(ws.paths)
+        if lease is None:
             return 0
-        courier = Courier(ws)
+        courier = Courier(ws, lease)
     except (KugetsuError, OSError) as problem:
         print(f"kugetsu courier: {problem}", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from kugetsu.runtime.notices import presence
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.processes import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,12 @@ class Keeper:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 cwd="/",
-                env={**self._ws.environment, "KUGETSU_DIR": self._ws.paths.root},
+                # Its own mark from the first moment on: it outlives this daemon, and is no tool of an agent's.
+                env={
+                    **self._ws.environment,
+                    "KUGETSU_DIR": self._ws.paths.root,
+                    MARK: f"{presence.NAME}-of-{os.getpid()}",
+                },
                 start_new_session=True,
             )
         self._started = time.monotonic()

@@ -43,6 +43,14 @@ def take(paths: Paths) -> int | None:
     return fd
 
 
+def is_held(paths: Paths, fd: int) -> bool:
+    """Whether the descriptor that `take` gave still makes the only courier: its file may have been deleted by hand."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(paths.lease(NAME)))
+    except FileNotFoundError:
+        return False
+
+
 def alive(paths: Paths) -> bool:
     """Whether a courier lives."""
     return lease.alive(paths.leases, NAME)
