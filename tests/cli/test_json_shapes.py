@@ -125,7 +125,7 @@ def test_a_command_prints_the_keys_that_are_documented(lived, name):
     shown = lived(*CALLS[name], "--json")
     assert shown.code == 0, shown
     if name == "why SEQ":
-        assert set(shown.json) == {"event", "because", "led_to", "depths", "more"}
+        assert set(shown.json) == {"event", "because", "led_to", "depths", "more", "holds"}
     elif name == "history":
         every = [json.loads(line) for line in shown.out.splitlines()]
         assert set().union(*every) <= set(documented(name))

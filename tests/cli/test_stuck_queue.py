@@ -1,4 +1,4 @@
-"""The worked case of the guide: its commands run, and print what the page shows (KUGETSU_SNAPSHOTS=write rewrites it)."""
+"""The worked case of the guide: its commands run, and print what it shows (KUGETSU_SNAPSHOTS=write rewrites it)."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def test_the_page_shows_what_its_commands_print(kugetsu, story, fits):
     now = BLOCK.sub(lambda block: f"```{block[1]}\n{played(kugetsu, block[1], block[2])}```", page)
     if os.environ.get("KUGETSU_SNAPSHOTS") == "write":
         PAGE.write_text(now, encoding="utf-8")
+        page = now
     assert fits(now)
     assert now == page, f"compare with KUGETSU_SNAPSHOTS=write and git diff {PAGE.name}"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Tasks of one issue or session that are answered at once.
 MOST_TASKS = 3
+#: Tasks that are asked whether an event holds them back.
+MOST_ASKED = 200
 #: Events behind one that are looked through for effects on other issues and tasks: 25 ms.
 COMING = 5000
 
@@ -188,6 +190,7 @@ def _why_event(call: Call, seq: int) -> int:
     if call.args.at is not None:
         raise BadInput("--at says nothing about an event: it is what it was", f"kugetsu why {seq}")
     event = _event(call.workspace, seq)
+    event["holds"] = _held_by(call, seq)
     call.show(event, [] if call.json else view.event_lines(event, call.screen))
     return 0
 
@@ -208,7 +211,21 @@ def _event(ws: Workspace, seq: int) -> WhyEvent:
         "led_to": [effect for _, effect in effects.found],
         "depths": [depth for depth, _ in effects.found],
         "more": effects.more,
+        "holds": [],
     }
+
+
+def _held_by(call: Call, seq: int) -> list[dict[str, str]]:
+    """The tasks that wait now because of that event, and by which gate."""
+    from kugetsu.cli import past
+    from kugetsu.domain import gates
+
+    waiting = call.state().waiting()[:MOST_ASKED]
+    if not waiting:
+        return []
+    at = past.present(call)
+    asked = [(task.id, gates.first_closed(at.state, task, at.facts)) for task in waiting]
+    return [{"task": task, "gate": closed.gate} for task, closed in asked if closed and closed.rests_on == seq]
 
 
 def _reader(ws: Workspace, until: int | None = None) -> Reader:
@@ -260,7 +277,8 @@ as_of.facts_from           the event whose recorded facts the gates were asked w
 as_of.facts_at             its time (UTC), or null
 
 With a number: event, because[] and led_to[], events as kugetsu history prints them; depths[], how many steps each of
-led_to[] lies behind the event; and more, how many further effects were found.""",
+led_to[] lies behind the event; more, how many further effects were found; and holds[], each task that waits now because
+of that event, and the gate.""",
         examples="kugetsu why q7\nkugetsu why 214  # what led to that event, and what it led to\n"
         "kugetsu why q7 --at 2h ago  # the same question two hours earlier\n"
         "kugetsu why q7 --from kugetsu.tar.gz  # and to the bundle that somebody sent",

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 
     class WhyEvent(TypedDict):
         """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause, and
-        how deep below the event each stands; how many more effects were found than are listed."""
+        how deep below the event each stands; how many more effects were found than are listed; which tasks wait now
+        because of it."""
 
         event: Event
         because: list[Event]
         led_to: list[Event]
         depths: list[int]
         more: int
+        holds: list[dict[str, str]]
 
 
 #: Levels of a tree that are indented; what is deeper stands below the last.
 _INDENTED = 4
+#: Tasks that an event holds back and that are named.
+_NAMED = 6
 
 
 def chain_lines(events: Sequence[Event], screen: Screen) -> list[str]:
@@ -80,8 +84,12 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
         shown += [screen.bold("what it led to"), *_tree_lines(data, rows)]
         if data["more"]:
             shown.append(f"  and {data['more']} more")
-    else:
+    elif not data["holds"]:
         shown.append("it led to nothing yet")
+    if data["holds"]:
+        named = ", ".join(f"{one['task']} ({one['gate']})" for one in data["holds"][:_NAMED])
+        more = f" and {len(data['holds']) - _NAMED} more" if len(data["holds"]) > _NAMED else ""
+        shown += [screen.bold("it holds back now"), f"  {named}{more}"]
     key = event.get("task") or event.get("session") or event.get("issue") or "--all"
     shown.append(f"all of it: kugetsu history {key}")
     return shown

@@ -47,6 +47,8 @@ class Races:
         self.found: list[Race] = []
         self.seen = 0
         self._only = only
+        #: The tasks of the issue that is asked about: a winner is known by its task.
+        self._mine: set[str] = set()
         self._times: list[tuple[int, str]] = [(0, "")] * _REMEMBERED
         self._clock = Clock()
         self._lost_daemon: Event | None = None
@@ -55,6 +57,8 @@ class Races:
         """Take the next event in."""
         kind, seq = event["type"], event["seq"]
         self._times[seq % _REMEMBERED] = (seq, event["at"])
+        if self._only is not None and event.get("task") and self._only in (event.get("issue"), event.get("session")):
+            self._mine.add(event["task"])
         if kind == "claim.lost":
             self._keep(self._claim(event), event)
         elif kind == "daemon.lost":
@@ -66,7 +70,7 @@ class Races:
 
     def _keep(self, race: Race, event: Event) -> None:
         winner = (race["to"] or "").partition(".")[0]
-        if self._only not in (None, event.get("issue"), event.get("task"), winner):
+        if self._only not in (None, event.get("issue"), event.get("task"), winner) and winner not in self._mine:
             return
         self.seen += 1
         self.found.append(race)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu import clock
+from kugetsu.clock import parse
 
 MICRO = 1_000_000
 #: Spans of which a median is exact; of more, every second, fourth … is looked at.
@@ -19,10 +19,10 @@ class Clock:
         self._base = 0
 
     def micros(self, at: str) -> int:
-        """Microseconds since 1970 of a time as the log writes it (`clock.WIDTH` characters)."""
+        """Microseconds since 1970 of a time as the log writes it (27 characters)."""
         minute = at[:17]
         if minute != self._minute:
-            self._base = clock.parse(minute + "00.000000Z")
+            self._base = parse(minute + "00.000000Z")
             self._minute = minute
         return self._base + int(at[17:19]) * MICRO + int(at[20:26])
 

@@ -1,0 +1,322 @@
+"""What an audit counts: time by gate, slots that stood empty, troubles by issue, lost races; in bounded memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kugetsu import clock
+from kugetsu.domain.audit import retries, spans
+from kugetsu.domain.audit.races import Races
+from kugetsu.domain.audit.retries import Retries
+from kugetsu.domain.audit.spans import MICRO, Clock, Spans
+from kugetsu.domain.audit.waits import Waits
+from kugetsu.domain.decide import attempts, claims, queue
+from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State, empty
+from property.simulation import ISSUES, START, Event, World
+
+SECOND = MICRO
+
+
+def enqueue(world: World, issue: str | None, **more: Any) -> str:
+    kind = "dev" if issue else "pm"
+    made = world.do(lambda state: queue.enqueue(state, kind=kind, issue=issue, message="m", via="test", **more))
+    return str(made[0]["task"])
+
+
+def turn(world: World) -> None:
+    """The daemon's: everything that may start starts, and what holds back the others is recorded."""
+    while True:
+        facts = world.claim_facts("daemon")
+        planned = claims.plan(world.state, facts)
+        if planned.candidate is None:
+            world.do(lambda state, planned=planned, facts=facts: claims.hold(state, planned, facts))  # type: ignore[misc]
+            return
+        world.do(lambda state, p=planned, f=facts: claims.dispatch(state, p, world.offer(), f))  # type: ignore[misc]
+        for place in range(len(world.state.attempts)):
+            world.run(place, 0)
+
+
+def later(world: World, seconds: float) -> None:
+    world.now = clock.add_seconds(world.now, seconds)
+
+
+def end(world: World, attempt: str, how: str = "succeed", verdict: str = "done", **told: Any) -> None:
+    ending = attempts.Ending(how, verdict, told.pop("reason", "it ended"), **told)
+    facts = world.outcome_facts()
+    world.do(lambda state: attempts.finish(state, attempt, ending, facts))
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.warmup, made.cap, made.cores = 0.0, 1, 9
+    made.daemon_start(1, 1)
+    return made
+
+
+def waits_of(world: World, only: str | None = None, start: State | None = None, after: int = 0) -> Waits:
+    begins = start.at if start is not None else world.memory.events[0]["at"]
+    found = Waits(start or empty(), begins, world.cap, only)
+    for event in world.memory.events[after:]:
+        found.add(event)
+    found.end(world.now)
+    return found
+
+
+def seconds(found: Waits) -> dict[str, float]:
+    return {gate: one.total / SECOND for gate, one in found.by_gate.items()}
+
+
+# --- waits
+
+
+def test_a_wait_lasts_from_what_closed_the_way_to_the_claim(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    later(world, 5)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 60)
+    end(world, "q1.1")
+    later(world, 2)
+    turn(world)
+    found = waits_of(world)
+    assert seconds(found) == {"slots": 62.0}
+    assert found.by_gate["slots"].worst == ("q2", world_event(world, "task.held")["seq"])
+    assert found.idle["slots"] == 2 * SECOND, "the slot was free for two seconds until the daemon's turn"
+
+
+def world_event(world: World, kind: str) -> Event:
+    return next(event for event in world.memory.events if event["type"] == kind)
+
+
+def test_a_pause_lasts_until_its_time_and_what_comes_after_is_the_dispatchers(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    end(world, "q1.1", "fail", "retry")
+    turn(world)
+    later(world, 14)
+    turn(world)
+    assert seconds(waits_of(world)) == {"backoff": 10.0, "turn": 4.0}
+
+
+def test_a_park_counts_once_though_the_dispatcher_says_that_it_holds(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    end(world, "q1.1", "fail", "limited", resets_at=clock.add_seconds(world.now, 40))
+    later(world, 1)
+    turn(world)
+    assert world.memory.events[-1]["type"] == "task.held"
+    later(world, 200)
+    turn(world)
+    found = waits_of(world)
+    assert seconds(found) == {"provider": 100.0, "turn": 101.0}
+    assert found.by_gate["provider"].number == 1
+
+
+def test_while_no_daemon_runs_it_is_the_daemon_that_is_waited_for(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 10)
+    world.daemon_end(1, 0)
+    later(world, 100)
+    world.daemon_start(1, 1)
+    later(world, 20)
+    end(world, "q1.1")
+    turn(world)
+    assert seconds(waits_of(world)) == {"slots": 30.0, "daemon": 100.0}
+
+
+def test_slots_that_stand_empty_while_a_task_waits_for_another_reason_are_seen(world: World) -> None:
+    world.cap = 3
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1], after=["q1"])
+    turn(world)
+    later(world, 50)
+    found = waits_of(world)
+    assert seconds(found) == {"dependencies": 50.0}
+    assert found.idle == {"dependencies": 50 * SECOND}
+    assert (found.used, found.empty, found.empty_while_waiting) == (50 * SECOND, 100 * SECOND, 50 * SECOND)
+
+
+def test_pm_tasks_wait_and_want_no_slot(world: World) -> None:
+    enqueue(world, None)
+    enqueue(world, None)
+    turn(world)
+    later(world, 9)
+    found = waits_of(world)
+    assert seconds(found) == {"pm": 9.0}
+    assert found.idle == {}
+
+
+def test_from_a_later_point_on_only_what_is_waited_from_there_counts(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 30)
+    enqueue(world, ISSUES[2])
+    cut = len(world.memory.events)
+    state = empty()
+    for event in world.memory.events:
+        fold(state, event)
+    later(world, 10)
+    end(world, "q1.1")
+    turn(world)
+    found = waits_of(world, start=state, after=cut)
+    assert seconds(found) == {"slots": 10.0, "turn": 10.0}
+
+
+def test_only_the_waits_of_one_issue_or_task_are_counted(world: World) -> None:
+    for issue in ISSUES[:3]:
+        enqueue(world, issue)
+    turn(world)
+    later(world, 7)
+    assert seconds(waits_of(world)) == {"slots": 7.0, "turn": 7.0}
+    assert seconds(waits_of(world, "q2")) == {"slots": 7.0}
+    assert seconds(waits_of(world, ISSUES[2])) == {"turn": 7.0}
+
+
+def test_all_waits_together_are_the_time_between_queued_and_claimed(world: World) -> None:
+    """Whatever happens to a task, no second of its waiting is lost or counted twice."""
+    from property.simulation import random_commands
+
+    for seed in range(5):
+        played = World()
+        for _ in played.play(random_commands(seed, 400)):
+            pass
+        whole, waiting = 0, {}
+        micros = Clock().micros
+        begins = {"task.queued", "task.requeued", "task.retried", "task.parked"}
+        ends = {"attempt.claimed", "task.cancelled", "task.completed", "task.failed"}
+        for event in played.memory.events:
+            if event["type"] in begins and event["task"] not in waiting:
+                waiting[event["task"]] = micros(event["at"])
+            elif event["type"] in ends and event["task"] in waiting:
+                whole += micros(event["at"]) - waiting.pop(event["task"])
+        whole += sum(micros(played.now) - since for since in waiting.values())
+        found = waits_of(played)
+        assert sum(one.total for one in found.by_gate.values()) == whole
+
+
+# --- retries
+
+
+def test_troubles_are_counted_by_issue_the_worst_first(world: World) -> None:
+    world.cap = 3
+    for issue in ISSUES[:3]:
+        enqueue(world, issue)
+    turn(world)
+    later(world, 30)
+    end(world, "q1.1", tokens=10, cost=0.5)
+    end(world, "q2.1", "fail", "retry", reason="tests do not pass", tokens=7)
+    later(world, 30)
+    end(world, "q3.1", "fail", "limited", reason="usage limit")
+    later(world, 5000)
+    turn(world)
+    later(world, 5)
+    end(world, "q2.2", "time_out", "give_up", reason="too long")
+    found = Retries(empty(), START)
+    for event in world.memory.events:
+        found.add(event)
+    found.end(world.now)
+    worst = [one.as_data() for one in found.worst()]
+    assert [one["issue"] for one in worst] == [ISSUES[2], ISSUES[1], ISSUES[0]]
+    assert worst[1] == {
+        "issue": ISSUES[1],
+        "attempts": 2,
+        "ends": {"failed": 1, "timed_out": 1},
+        "reasons": {"tests do not pass": 1, "too long": 1},
+        "retries": 1,
+        "parks": {},
+        "tokens": 7,
+        "cost": 0.0,
+        "seconds": 35.0,
+        "lost_seconds": 35.0,
+    }
+    assert worst[0]["parks"] == {"provider": 1}
+    whole = found.total()
+    assert (whole.issues, whole.attempts, whole.failed, found.wrong()) == (3, 5, 3, 2)
+    assert whole.spent == (30 + 35 + 60 + 5) * SECOND, "the attempt that still lives counts up to now"
+
+
+def test_of_many_issues_those_that_hurt_least_become_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "KEPT", 10)
+    found = Retries(empty(), START)
+    for number in range(100):
+        about = {
+            "issue": f"h/o/r#{number}",
+            "session": f"h/o/r#{number}",
+            "task": f"q{number}",
+            "attempt": f"q{number}.1",
+        }
+        found.add({"seq": 1, "at": START, "type": "attempt.claimed", "data": {"slot": 1}, **about})
+        data = {"reason": "x", "tokens": 1, "cost": 0.0}
+        kind = "attempt.failed" if number % 10 == 0 else "attempt.succeeded"
+        found.add({"seq": 2, "at": clock.add_seconds(START, 1 + number), "type": kind, "data": data, **about})
+    assert len(found.worst()) <= 20
+    assert [one.key for one in found.worst()[:3]] == ["h/o/r#90", "h/o/r#80", "h/o/r#70"]
+    whole = found.total()
+    assert (whole.issues, whole.attempts, whole.failed, whole.tokens, found.wrong()) == (100, 100, 10, 100, 10)
+
+
+# --- races
+
+
+def test_a_lost_claim_is_told_with_its_winner_and_by_how_much(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    facts, seen = world.claim_facts(), world.state.seq
+    turn(world)
+    later(world, 0.004)
+    wanted = queue.enqueue(world.state, kind="dev", issue=ISSUES[1], message="m", via="start")[0]
+    world.do(lambda state: claims.lost_start(state, wanted, seen, facts))
+    won = world_event(world, "attempt.claimed")["seq"]
+    for only, count in ((None, 1), (ISSUES[1], 1), ("q1", 1), (ISSUES[2], 0)):
+        found = Races(only)
+        for event in world.memory.events:
+            found.add(event)
+        assert found.seen == count
+    races = Races()
+    for event in world.memory.events:
+        races.add(event)
+    (race,) = races.latest()
+    assert (race["subject"], race["to"], race["behind"], race["looked"]) == (ISSUES[1], "q1.1", won, seen)
+    assert (race["events"], race["seconds"], race["gate"]) == (world.state.seq - won, 0.004, "slots")
+
+
+def test_a_daemon_that_another_took_over_from_is_told(world: World) -> None:
+    world.daemon_start(2, 2)
+    races = Races()
+    for event in world.memory.events:
+        races.add(event)
+    assert [(race["kind"], race["subject"], race["to"]) for race in races.latest()] == [
+        ("daemon", "daemon pid 7", "daemon pid 7")
+    ]
+
+
+# --- numbers
+
+
+def test_times_are_read_to_the_microsecond() -> None:
+    read = Clock()
+    for at in ("2026-11-23T10:00:02.123456Z", "2026-11-23T10:00:59.999999Z", "2026-02-28T23:59:00.000000Z"):
+        assert read.micros(at) == clock.parse(at)
+
+
+def test_a_median_is_exact_while_spans_are_few_and_near_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Spans()
+    for span in (5, 1, 9):
+        few.add(span, ("q1", 1))
+    assert (few.number, few.total, few.longest, few.median()) == (3, 15, 9, 5)
+    monkeypatch.setattr(spans, "SAMPLED", 64)
+    many = Spans()
+    for span in range(10_000):
+        many.add(span, ("q1", span))
+    assert abs(many.median() - 5000) < 400
+    assert many.worst == ("q1", 9999)
