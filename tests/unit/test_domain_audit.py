@@ -178,9 +178,11 @@ def test_only_the_waits_of_one_issue_or_task_are_counted(world: World) -> None:
         enqueue(world, issue)
     turn(world)
     later(world, 7)
-    assert seconds(waits_of(world)) == {"slots": 7.0, "turn": 7.0}
-    assert seconds(waits_of(world, "q2")) == {"slots": 7.0}
-    assert seconds(waits_of(world, ISSUES[2])) == {"turn": 7.0}
+    enqueue(world, ISSUES[2])
+    later(world, 1)
+    assert seconds(waits_of(world)) == {"slots": 16.0, "turn": 1.0}
+    assert seconds(waits_of(world, "q2")) == {"slots": 8.0}
+    assert seconds(waits_of(world, ISSUES[2])) == {"slots": 8.0, "turn": 1.0}
 
 
 def test_all_waits_together_are_the_time_between_queued_and_claimed(world: World) -> None:
@@ -277,7 +279,7 @@ def test_a_lost_claim_is_told_with_its_winner_and_by_how_much(world: World) -> N
     wanted = queue.enqueue(world.state, kind="dev", issue=ISSUES[1], message="m", via="start")[0]
     world.do(lambda state: claims.lost_start(state, wanted, seen, facts))
     won = world_event(world, "attempt.claimed")["seq"]
-    for only, count in ((None, 1), (ISSUES[1], 1), ("q1", 1), (ISSUES[2], 0)):
+    for only, count in ((None, 1), (ISSUES[1], 1), (ISSUES[0], 1), ("q1", 1), (ISSUES[2], 0)):
         found = Races(only)
         for event in world.memory.events:
             found.add(event)
