@@ -6,6 +6,7 @@ A forge that fails never fails the run: the prompt then says that the text could
 from __future__ import annotations
 
 import hashlib
+from copy import copy
 
 from kugetsu.domain.draft import Draft
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
@@ -60,13 +61,15 @@ def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
 def read(ws: Workspace, session: Session) -> Briefing | None:
     """What the forge says of the session's issue, in at most FORGE_TIMEOUT_SECONDS; None where it is not asked."""
     ref = parse_ref(session.key)
-    found = Briefing()
+    found = filled = Briefing()
     try:
         forges = Forges(ws)
         if forges.of(ref.host) is None:
             return None
-        forges.ask(ref.host, lambda forge: _fill(found, ws, forge, ref, session))
+        forges.ask(ref.host, lambda forge: _fill(filled, ws, forge, ref, session))
     except Exception as problem:  # noqa: BLE001  a run never fails for what a server or an env file holds
+        # Whoever asks goes on beside us when the time is over: what the log and the prompt say must be the same.
+        found = copy(filled)
         if found.issue is None:
             found.problem = one_line(problem)
             if isinstance(problem, ForgeNotFound):
