@@ -29,6 +29,19 @@ def test_all_tells_every_event(kugetsu, parked):
     assert len(rows) == parked.log.head().seq
 
 
+def test_a_point_of_the_past_shows_what_there_was_then(kugetsu, parked):
+    rows = _rows(kugetsu("history", "q1").out)
+    then = kugetsu("history", "q1", "--at", "9", at="10:43:00")
+    assert _rows(then.out) == [row for row in rows if int(row.split()[0]) <= 9]
+    assert "as of event 9" in then.out and "kugetsu why q1 --at 9" in then.out
+    assert "· running · 1 attempt ·" in then.out, "the summary is that of then"
+    ago = kugetsu("history", "--all", "--at", "2m", "ago", "--json", at="10:43:00")
+    assert [json.loads(line)["seq"] for line in ago.out.splitlines()] == list(range(1, 10))
+    early = kugetsu("history", "q1", "--at", "2")
+    assert early.code == 4 and "nothing had happened to q1 by event 2" in early.err
+    assert kugetsu("history", "q1", "-f", "--at", "9").code == 3
+
+
 def test_json_prints_the_events_themselves(kugetsu, parked):
     lines = kugetsu("history", "q1", "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == list(parked.log.read_key("q1"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import queue, sessions
 from kugetsu.domain.gates import GATES
 
 
@@ -95,3 +95,77 @@ def test_a_long_reason_and_its_remedy_are_never_cut(kugetsu, story, fits):
     shown = kugetsu("why", "q1")
     assert fits(shown.out)
     assert f"q1 ended in error: {reason}" in " ".join(shown.out.split())
+
+
+def test_a_task_behind_others_says_its_place_and_what_must_end(kugetsu, story, snapshot, fits):
+    story.at("10:00:00").daemon()
+    for number in range(1, 6):
+        story.enqueue(issue=f"github.com/a/b#{number}", message=f"number {number}")
+    story.run("q1", alive=True)
+    shown = kugetsu("why", "q4", at="10:12:00", MAX_CONCURRENT_AGENTS="1", TASK_TIMEOUT_HOURS="2")
+    assert shown.code == 0 and fits(shown.out)
+    assert "line  3 of 4, behind q2, q3" in shown.out
+    assert "when q1.1 ends (running 12m00s; TASK_TIMEOUT_HOURS ends it at 12:00" in shown.out
+    snapshot("why-slots", shown.out)
+    turn = kugetsu("why", "q3", at="10:12:00", MAX_CONCURRENT_AGENTS="9").out
+    assert turn.startswith("q3 waits for its turn: nothing but the queue holds it back.")
+
+
+def test_an_attempt_that_ended_is_answered_with_its_end(kugetsu, story):
+    story.at("10:00:00").enqueue()
+    story.finish(story.run("q1"), "fail", "retry", "tests do not pass", exit=1, rescue="kugetsu/rescue/q1.1")
+    shown = kugetsu("why", "q1.1", at="10:00:01")
+    assert shown.out.startswith("q1.1 failed: tests do not pass"), shown
+    assert "its work is kept on kugetsu/rescue/q1.1" in shown.out
+    assert "its task q1 is pending now: kugetsu why q1" in shown.out
+    assert kugetsu("why", "q1.2").code == 4
+
+
+def test_a_session_without_tasks_is_answered_from_its_history(kugetsu, story):
+    story.do(lambda state: sessions.request(state, "base:github.com/a/b", "base", "github.com/a/b"))
+    story.prepare("base:github.com/a/b")
+    shown = kugetsu("why", "base:github.com/a/b")
+    assert shown.out.startswith("base:github.com/a/b is ready"), shown
+    story.do(lambda state: sessions.broken(state, "base:github.com/a/b", "its clone is gone"))
+    shown = kugetsu("why", "base:github.com/a/b")
+    assert "is broken: its clone is gone" in shown.out and "made anew" in shown.out
+
+
+def test_of_many_tasks_of_one_issue_the_first_are_answered(kugetsu, story):
+    story.daemon()
+    for _ in range(6):
+        story.enqueue()
+    story.run("q1", alive=True)
+    shown = kugetsu("why", "shoko/kugetsu#14")
+    assert shown.out.startswith("q1 runs") and "q2 waits" in shown.out and "q4 waits" not in shown.out
+    assert "and 3 more that wait: kugetsu queue list" in shown.out
+    assert kugetsu("why", "shoko/kugetsu#14", "--json").json["more"] == 3
+
+
+def test_the_same_question_is_answered_for_a_point_of_the_past(kugetsu, parked, snapshot, fits):
+    parked.at("10:50:00", "kugetsu queue retry q1").do(lambda state: queue.retry(state, "q1"))
+    parked.do(lambda state: queue.cancel(state, "q1", "cancel"))
+    assert kugetsu("why", "q1", at="11:00:00").out.startswith("q1 was cancelled")
+    then = kugetsu("why", "q1", "--at", "11", at="11:00:00")
+    assert then.code == 0 and fits(then.out)
+    snapshot("why-at", then.out)
+    for words in (["--at", "15m", "ago"], ["--at", "2026-11-23T10:45"], ["--at", "@-2"]):
+        shown = kugetsu("why", "q1", *words, at="11:00:00")
+        assert "q1 waits: parked by the provider's usage limit until 12:01" in shown.out, shown
+    data = kugetsu("why", "q1", "--at", "11", "--json", at="11:00:00").json
+    assert data["as_of"] == {
+        "seq": 11,
+        "at": "2026-11-23T10:41:10.000000Z",
+        "facts_from": 5,
+        "facts_at": "2026-11-23T10:00:03.000000Z",
+    }
+
+
+def test_the_past_before_anything_was_decided_says_so(kugetsu, story):
+    story.at("10:00:00").enqueue()
+    shown = kugetsu("why", "q1", "--at", "3", at="10:01:00")
+    assert shown.code == 0 and "no decision had recorded what it was made from" in shown.out
+    early = kugetsu("why", "q1", "--at", "2", at="10:01:00")
+    assert early.code == 4 and "nothing had happened to q1 by event 2" in early.err
+    assert kugetsu("why", "3", "--at", "3").code == 3, "an event is the same at any time"
+    assert kugetsu("why", "q1", "--at", "some day").code == 3
