@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable
 
 import pytest
 
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime import requests
+from kugetsu.refs import parse_ref
+from kugetsu.runtime import initialisation, requests
 from kugetsu.runtime.workspace import open_workspace
-from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+from runtime import repos
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
 
 
-def race(stage: Stage, numbers: list[int]) -> list[str]:
+def race(stage: Stage, numbers: list[int], name: Callable[[int], str] | None = None) -> list[str]:
     """Fork a process for each number, release all at once, each starts on its issue: what each of them met."""
     barrier_read, barrier_write = os.pipe()
     answers_read, answers_write = os.pipe()
@@ -27,7 +30,7 @@ def race(stage: Stage, numbers: list[int]) -> list[str]:
             try:
                 os.close(barrier_write)
                 os.read(barrier_read, 1)  # end of file: the parent has let go
-                os.write(answers_write, f"{attempt_of(stage, number)}\n".encode())
+                os.write(answers_write, f"{attempt_of(name(number) if name else str(stage.ref(number)))}\n".encode())
             finally:
                 os._exit(0)
         children.append(child)
@@ -41,9 +44,9 @@ def race(stage: Stage, numbers: list[int]) -> list[str]:
         return answers.read().split("\n")[:-1]
 
 
-def attempt_of(stage: Stage, number: int) -> str:
+def attempt_of(issue: str) -> str:
     try:
-        started = requests.start(open_workspace(os.environ, "racer"), stage.ref(number), "race")
+        started = requests.start(open_workspace(os.environ, "racer"), parse_ref(issue), "race")
     except KugetsuError as problem:
         return problem.code
     except BaseException:  # noqa: BLE001  whatever it is, the test must hear of it
@@ -70,6 +73,45 @@ def test_64_processes_for_a_few_slots_give_exactly_that_many_agents(stage: Stage
     assert len(os.listdir(stage.ws.paths.leases)) == slots
     stage.go()
     stage.until(lambda: not stage.state.attempts)
+
+
+def second_repository(stage: Stage) -> str:
+    """Another registered repository; its name."""
+    folder = stage.root / "work" / "other"
+    repos.make_plain(folder)
+    return initialisation.initialise(stage.ws, repo=str(folder), force=False).registered or ""
+
+
+@pytest.mark.parametrize(("slots", "each", "expected"), [(3, 2, 3), (8, 2, 4)])
+def test_64_processes_for_two_repositories_keep_their_caps_and_the_slots(
+    stage: Stage, slots: int, each: int, expected: int
+) -> None:
+    other = second_repository(stage)
+    stage.configure(MAX_CONCURRENT_AGENTS=str(slots), MAX_AGENTS_PER_REPOSITORY=str(each))
+    stage.agent(UNTIL_GO)
+    first = stage.name
+    answers = race(stage, list(range(1, 65)), lambda number: f"{first if number % 2 else other}#{number}")
+    assert answers.count("cap_reached") == 64 - expected, answers
+    live = list(stage.state.attempts.values())
+    assert len([answer for answer in answers if answer.startswith("running")]) == len(live) == expected
+    assert sorted(attempt.slot or 0 for attempt in live) == list(range(1, expected + 1))
+    of_each = [sum((attempt.issue or "").startswith(name + "#") for attempt in live) for name in (first, other)]
+    assert max(of_each) == each
+    assert len(stage.events("task.queued")) == expected
+    stage.go()
+    stage.until(lambda: not stage.state.attempts)
+
+
+def test_16_processes_for_an_issue_whose_budget_one_run_uses_up_start_none_after_it(stage: Stage) -> None:
+    stage.configure(MAX_CONCURRENT_AGENTS="8", ISSUE_MAX_TOKENS="100")
+    stage.agent(COMMIT + "echo '{\"tokens\": 100}'\n")
+    first = race(stage, [1] * 16)
+    ran = [answer for answer in first if answer[:2] in ("ru", "su")]
+    assert len(ran) == 1 and first.count("conflict") == 15, first
+    stage.until(lambda: not stage.state.attempts)
+    assert stage.state.sessions[str(stage.ref(1))].tokens == 100
+    assert race(stage, [1] * 16) == ["conflict"] * 16
+    assert len(stage.events("attempt.claimed")) == 1
 
 
 def test_16_processes_for_one_issue_give_exactly_one_agent(stage: Stage) -> None:
