@@ -151,6 +151,7 @@ class Recorder:
         scenario = self.scenario
         scenario.begins = self._now
         scenario.known = self._known
+        scenario.open = (self._candidate, self._open_since) if self._candidate is not None else None
         scenario.steps.clear()
         scenario.deeds.clear()
         scenario.live = list(self._live.values())

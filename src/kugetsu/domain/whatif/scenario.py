@@ -153,6 +153,8 @@ class Scenario:
         #: What was counted before it begins.
         self.counted = Ledger()
         self.begins = 0
+        #: The task whose way is open when it begins, and since when.
+        self.open: tuple[str, Moment] | None = None
         self.known: dict[str, Any] = {}
         self.steps: list[tuple[int, float, dict[str, Any]]] = []
         self.deeds: list[tuple[int, int, list[tuple[str, Event]]]] = []

@@ -133,6 +133,10 @@ class Simulation:
             attempt = self.state.attempts.get(f"{past.task}.{past.number}")
             if attempt is not None:
                 self._set_out(attempt.id, past.claimed, attempt.label, begun=attempt.state == "running")
+        if scenario.open is not None:
+            self._candidate, since = scenario.open
+            self._offer(self.state.tasks[self._candidate], self._chosen, since)
+        self.at(self.now, -1, lambda: None)  # a first look
 
     def _step(self, facts: dict[str, Any]) -> Callable[[], None]:
         def act() -> None:
@@ -206,8 +210,8 @@ class Simulation:
             self._candidate = None
             self.settle()
             return
-        facts = self.facts()
-        if facts["dispatcher"] == "daemon" and self._looked_at() == (self.now, self._hint):
+        facts, moment = self.facts(), (self.now, self._hint)
+        if facts["dispatcher"] == "daemon" and self.scenario.pauses.over(moment) == moment:
             self._park(self._stuck_tasks(), facts)
         look = self.line.look(self.state, facts)
         self._park(look.park, facts)
@@ -218,9 +222,10 @@ class Simulation:
         self._candidate = look.candidate
         self._chosen += 1
         if look.candidate is not None:
-            self._offer(self.state.tasks[look.candidate], self._chosen)
+            self._offer(self.state.tasks[look.candidate], self._chosen, moment)
 
-    def _offer(self, task: Task, chosen: int) -> None:
+    def _offer(self, task: Task, chosen: int, since: Moment) -> None:
+        """Claim the task as long after its way is open as it took, unless the way closes before."""
         latency = self.scenario.latencies.get((task.id, task.made + 1))
         micros, seq = (latency.micros, latency.seq) if latency is not None else (self._usual, self.scenario.last_seq)
 
@@ -229,11 +234,7 @@ class Simulation:
                 self.claim(self._candidate, "daemon")
                 self._candidate = None
 
-        self.at(self._looked_at()[0] + micros, seq, act)
-
-    def _looked_at(self) -> Moment:
-        """When a dispatcher looks at what there is now."""
-        return self.scenario.pauses.over((self.now, self._hint))
+        self.at(self.scenario.pauses.over(since)[0] + micros, seq, act)
 
     def _wake_at(self, wake: str | None) -> None:
         at = micros_of(wake) if wake is not None else None
