@@ -212,15 +212,16 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
 
 
 def _told(reason: str, evidence: str, screen: Screen) -> list[str]:
-    """The reason, and the event behind it at the end of its first line, or below it where there is no room."""
+    """The reason, and the event behind it at the end of its last line, or below it where there is no room."""
     if screen.width is None:
         return [f"{reason}  {evidence}"]
     room = screen.width - _LEFT
+    *before, last = wrapped(reason, room)
     if not evidence:
-        return wrapped(reason, room)
-    if columns(reason) + 2 + len(evidence) <= room:
-        return [f"{reason}{evidence:>{room - columns(reason)}}"]
-    return [*wrapped(reason, room), evidence]
+        return [*before, last]
+    if columns(last) + 2 + len(evidence) <= room:
+        return [*before, f"{last}{evidence:>{room - columns(last)}}"]
+    return [*before, last, evidence]
 
 
 def _lifted(gate: dict[str, Any], later: bool, screen: Screen) -> list[str]:
