@@ -149,7 +149,18 @@ def night(seed: int, tasks: int, *, commands: int = 0, over: float = 20_000.0, *
     chance = random.Random(seed + 1)
     for _ in range(tasks):
         made.arrive(chance.uniform(0.0, over))
-    typed = ("cancel", "retry", "move", "lift", "dequeue", "start", "change_machine", "change_limits", "undo", "enqueue")
+    typed = (
+        "cancel",
+        "retry",
+        "move",
+        "lift",
+        "dequeue",
+        "start",
+        "change_machine",
+        "change_limits",
+        "undo",
+        "enqueue",
+    )
     for _ in range(commands):
         made.after(chance.uniform(0.0, over), "command", chance.choice(typed))
     return made

@@ -113,7 +113,7 @@ class Work:
     def begin(self, at: int, label: str | None, world: World, *, cancel_comes: bool) -> Run:
         """The attempt that is claimed at a time; ``cancel_comes``: somebody will cancel the task later."""
         past, assumed = self._current(world)
-        run = self._planned(past, at, world, cancel_comes)
+        run = self._planned(past, at, label, world, cancel_comes)
         run.assumed[:0] = assumed
         if run.running is not None:
             self._live_through(run, label, world)
@@ -126,10 +126,12 @@ class Work:
             return self._pasts[self._next], []
         return self._pasts[-1], ["repeated"]
 
-    def _planned(self, past: Past, at: int, world: World, cancel_comes: bool) -> Run:
+    def _planned(self, past: Past, at: int, label: str | None, world: World, cancel_comes: bool) -> Run:
         """The attempt as recorded."""
         if past.ended is not None and past.running is None and not (past.cancelled and not cancel_comes):
             self._next += 1
+            if past.verdict == "limited" and not past.cancelled and not world.limits_at(label, at + past.startup):
+                return self._unlimited(at + past.startup, world)
             run = Run(past, None, EVER if past.cancelled else at + past.startup)
             run.tokens, run.cost = past.tokens, past.cost
             return run
@@ -144,6 +146,15 @@ class Work:
             run.ends = EVER
         else:
             run.assumed.append("open")
+        return run
+
+    def _unlimited(self, at: int, world: World) -> Run:
+        """An attempt that a usage limit ended before its agent ran, and that meets none: it runs as the next one did."""
+        following = self._pasts[self._next] if self._next < len(self._pasts) else None
+        run = Run(following if following is not None and following.work is not None else world.typical, at, 0)
+        run.assumed.append("unlimited")
+        if run.past is world.typical:
+            run.assumed.append("rest")
         return run
 
     def _live_through(self, run: Run, label: str | None, world: World) -> None:
