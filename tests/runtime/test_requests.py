@@ -9,6 +9,7 @@ import pytest
 from kugetsu.domain.decide import queue
 from kugetsu.errors import BadInput, CapReached, Conflict, KugetsuError, NotFound
 from kugetsu.runtime import requests
+from kugetsu.runtime.workspace import Workspace
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -144,3 +145,27 @@ def test_a_relative_directory_means_the_same_to_the_runner(stage: Stage, monkeyp
     monkeypatch.setenv("KUGETSU_DIR", os.path.relpath(stage.directory))
     stage.start(1)
     assert stage.finished("q1") == "completed"
+
+
+def test_a_start_that_loses_the_last_slot_between_look_and_lock_records_to_whom(stage: Stage) -> None:
+    from kugetsu.runtime import dispatcher
+
+    stage.configure(MAX_CONCURRENT_AGENTS="1")
+    stage.agent(UNTIL_GO)
+    offer = dispatcher.make_offer
+
+    def too_late(ws: Workspace) -> object:
+        stage.monkeypatch.setattr(dispatcher, "make_offer", offer)
+        stage.start(2)
+        return offer(ws)
+
+    stage.monkeypatch.setattr(dispatcher, "make_offer", too_late)
+    with pytest.raises(CapReached):
+        stage.start(1)
+    (lost,) = stage.events("claim.lost")
+    assert (lost["issue"], lost["data"]["gate"], lost["data"]["to"]) == (str(stage.ref(1)), "slots", "q1.1")
+    assert [event["issue"] for event in stage.events("task.queued")] == [str(stage.ref(2))]
+    with pytest.raises(CapReached):
+        stage.start(1)
+    assert len(stage.events("claim.lost")) == 1, "a machine that was full already is no race"
+    assert len(os.listdir(stage.ws.paths.leases)) == 1
