@@ -23,6 +23,7 @@ HOLDS = {
     "command": {"task.failed", "task.parked", "hold.lifted", "attempt.lost", "attempt.killed", "setting.changed"}
     | {"task.moved", "task.requeued", "notice.sent", "notices.read", "queue.cleared", "session.destroyed"},
     "campaign": {"attempt.lost", "daemon.lost", "daemon.stopped", "orphans.ended", "task.cancelled", "task.parked"},
+    "upgrade": {"task.parked", "task.moved", "hold.lifted", "notices.read", "attempt.lost", "session.destroyed"},
 }
 
 
@@ -53,6 +54,11 @@ def test_a_fixture_is_whole_and_holds_what_it_was_made_for(name: str) -> None:
     assert HOLDS[name] <= kinds.keys()
     assert {event["by"]["host"] for event in log.read()} == {"desk"}
     assert {event["by"]["user"] for event in log.read()} == {"shoko"}
+
+
+def test_an_upgraded_log_has_events_of_the_first_version_and_of_this_one() -> None:
+    parked = {event["v"] for event in opened("upgrade").read() if event["type"] == "task.parked"}
+    assert parked == {1, 2}
 
 
 def test_every_fixture_is_explained() -> None:

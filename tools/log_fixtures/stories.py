@@ -13,6 +13,7 @@ from pathlib import Path
 from kugetsu.agents.scripted_model.isolation import isolate
 from kugetsu.agents.scripted_model.server import ScriptedModel
 from log_fixtures.place import CHECKOUT, ROOT, Place
+from log_fixtures.upgrade import upgrade
 
 LIMIT = 'status 429 forever retry-after=5400 {"error":{"message":"usage limit reached","type":"rate_limit"}}'
 
@@ -200,7 +201,7 @@ def campaign(_: str) -> Place:
     return place
 
 
-STORIES = {"opencode": opencode, "command": command, "campaign": campaign}
+STORIES = {"opencode": opencode, "command": command, "campaign": campaign, "upgrade": upgrade}
 
 
 def log_of(place: Place) -> Path:
