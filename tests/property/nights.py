@@ -6,12 +6,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from property.simulation import ISSUES, PROCESS, Event, World
-
 from kugetsu import clock
 from kugetsu.domain.decide import attempts, claims, daemon, queue
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.whatif.line import Line
+from property.simulation import ISSUES, PROCESS, Event, World
 
 #: How attempts end, the likely more often.
 ENDS = (*(("succeed", "done"),) * 6, ("fail", "retry"), ("fail", "limited"), ("lose", "retry"), ("fail", "give_up"))

@@ -1,4 +1,4 @@
-"""A recorded queue that is lived again with nothing changed is what was recorded: every claim in its order, at its time."""
+"""A recorded queue that is lived again with nothing changed is what was recorded: every claim in order, at its time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import orjson
 import pytest
-from property.nights import night
-from property.simulation import Event, World, random_commands
 
 from kugetsu.domain.decide import claims
 from kugetsu.domain.whatif import comparison
@@ -17,6 +15,8 @@ from kugetsu.domain.whatif.figures import Measured, figures
 from kugetsu.domain.whatif.line import Line
 from kugetsu.domain.whatif.scenario import Scenario
 from kugetsu.domain.whatif.simulation import Simulation
+from property.nights import night
+from property.simulation import Event, World, random_commands
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 

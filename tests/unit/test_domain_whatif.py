@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from property.nights import Night
-from property.simulation import AGENT, ISSUES
 
 from kugetsu import clock
 from kugetsu.domain.decide import attempts, queue
@@ -16,6 +14,8 @@ from kugetsu.domain.whatif.comparison import Comparison
 from kugetsu.domain.whatif.figures import nearest_rank
 from kugetsu.domain.whatif.scenario import Pauses
 from kugetsu.views import assumptions
+from property.nights import Night
+from property.simulation import AGENT, ISSUES
 
 DONE = ("succeed", "done")
 FAILED = ("fail", "retry")
@@ -220,7 +220,7 @@ def test_a_task_that_is_cancelled_while_it_waits_may_run_by_then() -> None:
 
 
 def test_what_is_cancelled_too_late_is_left_out() -> None:
-    """q3 never ran: with three slots it does, for 130 s as the median of the others, and is done before it is cancelled."""
+    """q3 never ran: with three slots it does, for 130 s, the median of the others, and is done before the cancel."""
     script = Script([*tasks(60, 200), (0.0, [])], cap=1)
     script.after(250.0, "cancel_q", "q3")
     found = what_if(script, under(cap=3))

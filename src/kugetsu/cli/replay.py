@@ -176,9 +176,9 @@ violations_seen   how many there were in all
 invariants[]      what should hold and did not
 
 """
-        + VERIFY_JSON
+        + whatif.JSON
         + "\n\n"
-        + whatif.JSON,
+        + VERIFY_JSON,
         examples="kugetsu replay --until 10m ago\nkugetsu replay --until 214\n"
         "kugetsu replay --verify  # is every decision what the rules give?\n" + whatif.EXAMPLES,
         exits=(4,),

@@ -1,4 +1,4 @@
-"""`kugetsu replay --what-if KEY=VALUE …`: the queue's history lived again under other settings."""
+"""`kugetsu replay --what-if KEY=VALUE …`: the queue's history simulated under other settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kugetsu.views.whatif import ChangeData
 
 about = """\
---what-if KEY=VALUE lives the queue's history again under another value: tasks come when they came, attempts do what
+--what-if KEY=VALUE simulates the queue's history under another value: tasks come when they came, attempts do what
 they did, and every decision is made anew by the rules of this version. It prints waits, makespan and use of the slots
 beside the real ones, and what had to be assumed. KEY is one of
 
@@ -40,10 +40,23 @@ since                     the time (UTC) that --since names, or null
 until                     the time (UTC) that --until names, or null
 tasks                     how many tasks are measured
 open                      how many of them were not finished when the record ends
-real.*                    waits (how many first claims), wait_p50, wait_p95, wait_max, waiting_total and makespan in
-                          seconds, slot_use from 0 to 1, attempts, retries, parks, completed, error, cancelled,
-                          unfinished, tokens, cost
-simulated.*               the same
+real.waits                how many first claims were waited for
+real.wait_p50             seconds from queued to first claim: the median
+real.wait_p95             the 95th percentile (nearest rank)
+real.wait_max             the longest
+real.waiting_total        seconds of all waits, also between attempts
+real.makespan             seconds from the first arrival to the last end
+real.slot_use             busy slot-time of all there was, from 0 to 1
+real.attempts             how many were made
+real.retries              how often one was tried again
+real.parks                how often one was parked
+real.completed            tasks
+real.error                tasks
+real.cancelled            tasks
+real.unfinished           tasks
+real.tokens               used by all attempts
+real.cost                 of all attempts
+simulated.*               the same as in real
 moved[].task              the five tasks whose wait changed most
 moved[].issue             host/owner/repo#N, or null
 moved[].real              seconds, or null when it never began
@@ -226,14 +239,14 @@ def _scenario(log: EventLog, since: str | None) -> Scenario:
                 "the log's beginning is missing, and what follows rests on it",
                 "take a bundle or an export that begins with the log: kugetsu doctor --bundle FILE",
             )
-        raise NotFound("the log is empty: there is nothing to live again", "kugetsu init")
+        raise NotFound("the log is empty: there is nothing to simulate", "kugetsu init")
 
     def read() -> Iterable[dict[str, Any]]:
         return log.read(0)
 
     scenario = record(read, since)
     if scenario is None:
-        raise NotFound("no agent was ever started: there is nothing to live again", "kugetsu queue list")
+        raise NotFound("no agent was ever started: there is nothing to simulate", "kugetsu queue list")
     if not any(past.ended is not None for past in scenario.attempts()):
         raise NotFound("no attempt has ended yet: nobody knows how long one takes", "kugetsu status")
     return scenario

@@ -98,7 +98,7 @@ def _title(data: WhatIfData) -> str:
         for one in data["changes"]
     )
     still = f", {data['open']} of them still open" if data["open"] else ""
-    return f"{times.counted(data['tasks'], 'task')}{still}, lived again with {changed}"
+    return f"{times.counted(data['tasks'], 'task')}{still}, simulated with {changed}"
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -212,9 +212,9 @@ def _check(data: WhatIfData) -> str:
     check = data["check"]
     off = check["off"]
     if check["same_order"] and off < SLIGHT:
-        return "checked: lived again with nothing changed, every claim comes in its order and every wait is as recorded"
+        return "checked: simulated with nothing changed, every claim comes in its order and every wait is as recorded"
     order = "the claims come in their order" if check["same_order"] else "the claims come in another order"
     return (
-        f"checked: lived again with nothing changed, {order}, and waits are off by up to {times.duration(off)}: "
+        f"checked: simulated with nothing changed, {order}, and waits are off by up to {times.duration(off)}: "
         "take differences of that size for none"
     )

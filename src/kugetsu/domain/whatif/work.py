@@ -149,7 +149,7 @@ class Work:
         return run
 
     def _unlimited(self, at: int, world: World) -> Run:
-        """An attempt that a usage limit ended before its agent ran, and that meets none: it runs as the next one did."""
+        """An attempt that a limit ended before its agent ran, and that meets none: it runs as the next one did."""
         following = self._pasts[self._next] if self._next < len(self._pasts) else None
         run = Run(following if following is not None and following.work is not None else world.typical, at, 0)
         run.assumed.append("unlimited")
