@@ -66,11 +66,13 @@ def carried_by(session: Session) -> dict[str, Any] | None:
 def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     """What the sessions of an issue had counted, from the events of its history; None when no agent worked on it."""
     life = Session(key, "issue")
+    parked_for: dict[str, str | None] = {}
     for event in events:
         kind, data = event["type"], event["data"]
         if kind == "attempt.claimed":
             life.attempts += 1
         elif kind == "task.parked":
+            parked_for[event["task"]] = data.get("gate")  # version 1 has none: a usage limit's
             life.parks += 0 if data.get("again") else 1
         elif kind == "session.pr":
             life.pr = data["url"]
@@ -78,7 +80,10 @@ def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | N
             life.head = life.head or data["base_commit"]
         elif kind == "issue.read":
             life.comments = data["comments"] if data["problem"] is None else life.comments
-        elif kind == "hold.lifted" or (kind == "task.resumed" and data["why"] in FORGIVING):
+        elif kind == "task.resumed":
+            if parked_for.get(event["task"]) == "progress" and data["why"] in FORGIVING:
+                life.fruitless = 0
+        elif kind == "hold.lifted":
             life.fruitless = 0
         elif kind == "hold.restored" and data["gate"] == "progress":
             life.fruitless = data["fruitless"]
