@@ -429,6 +429,16 @@ def test_at_most_one_agent_a_core_starts_at_a_time(world: World) -> None:
     assert ask(world, "stagger", "q2").open
 
 
+@pytest.mark.parametrize(("back", "starts"), [(0.001, True), (3600.0, False)])
+def test_a_clock_that_went_back_makes_no_running_agent_a_starting_one(world: World, back: float, starts: bool) -> None:
+    world.warmup, world.cores, world.cap = 3.0, 1, 9
+    enqueue(world)
+    enqueue(world, ISSUES[1])
+    run(world, "q1")
+    world.now = later(world, -back)
+    assert ask(world, "stagger", "q2").open is not starts
+
+
 @pytest.mark.parametrize(("free", "opens"), [(499, False), (500, True), (None, True)])
 def test_memory_for_one_more_must_be_free(free: int | None, opens: bool, world: World) -> None:
     enqueue(world)

@@ -253,7 +253,15 @@ def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
-    return attempt.running_at is None or attempt.running_at > facts["warm_before"]
+    at = attempt.running_at
+    if at is None:
+        return True
+    if at > facts["now"]:
+        from kugetsu.clock import seconds_between
+
+        # Another claim's event came between, or the clock went back: then nothing says that it began just now.
+        return seconds_between(facts["now"], at) <= facts["warmup_seconds"]
+    return at > facts["warm_before"]
 
 
 def _warm(starting: list[Attempt], facts: ClaimFacts) -> str | None:
