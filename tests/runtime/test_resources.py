@@ -38,6 +38,20 @@ def test_the_breaker_is_not_undone_by_destroying_the_session(stage: Stage) -> No
         stage.start(1)
 
 
+def test_a_start_beside_a_parked_task_names_a_remedy_that_is_one(stage: Stage) -> None:
+    stage.configure(MAX_RUNS_WITHOUT_PROGRESS="1")
+    stage.agent("exit 0\n")
+    assert stage.finished(stage.start(1).task) == "completed"
+    stage.start_daemon()
+    parked = stage.enqueue(1)
+    stage.wait("task.parked", task=parked)
+    with pytest.raises(Conflict, match=f"{parked} of the same issue comes first") as refused:
+        stage.start(1)
+    assert refused.value.hint == f"kugetsu why {parked}"
+    stage.ws.log.transact(lambda state: queue.lift(state, "progress", str(stage.ref(1))))
+    assert stage.finished(parked) == "completed"
+
+
 def test_commits_are_progress_however_many_runs_there_are(stage: Stage) -> None:
     stage.configure(MAX_RUNS_WITHOUT_PROGRESS="1")
     stage.agent(COMMIT)

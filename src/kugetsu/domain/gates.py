@@ -188,7 +188,9 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             and dependencies(state, other, facts).open
         ):
             reason = f"{other.id} of the same issue comes first"
-            return Verdict("issue", False, reason, other.changed, lift=f"kugetsu queue move {task.id} --first")
+            # What `start` would queue is no task yet: there is nothing to move.
+            lift = f"kugetsu queue move {task.id} --first" if task.id in state.tasks else f"kugetsu why {other.id}"
+            return Verdict("issue", False, reason, other.changed, lift=lift)
     return Verdict("issue", True, "issue has no other live attempt")
 
 
