@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -105,6 +107,21 @@ def test_output_to_a_full_disk_is_an_error(kugetsu, story):
         )
     assert done.returncode == 1
     assert b"no space left" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_closed_standard_streams_hurt_nothing(kugetsu, story):
+    head = kugetsu("log", "seal", "--json").json
+    for closed in ("1", "2", "0,1,2"):
+        again = "os.execv(sys.executable, [sys.executable, '-m', 'kugetsu', *sys.argv[1:]])"
+        script = f"import os, sys\nfor n in ({closed},): os.close(n)\n{again}"
+        for words, code in ((["status"], 0), (["queue", "enqueue", "a/b#1", "x"], 0), (["nosuch"], 3)):
+            done = subprocess.run(
+                [sys.executable, "-c", script, *words], env=kugetsu.environment, capture_output=True, check=False
+            )
+            assert done.returncode == code, (closed, words, done)
+            assert b"Traceback" not in done.stderr
+    assert kugetsu("log", "verify").code == 0
+    assert kugetsu("log", "seal", "--json").json != head, "the tasks were queued"
 
 
 def test_no_colour_is_written_where_there_is_no_terminal(kugetsu, parked):

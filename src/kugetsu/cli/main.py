@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            _open_what_is_closed()
         _mind_the_encoding()
         status = _dispatch(list(arguments))
         sys.stdout.flush()
@@ -47,6 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kugetsu.cli.failure import report
 
         return report(error, arguments)
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that the caller closed (`>&-`) lead to nowhere; else the log's own file would take their number
+    and get what is written to them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  lives as long as we
 
 
 def _mind_the_encoding() -> None:
