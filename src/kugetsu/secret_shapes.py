@@ -18,8 +18,8 @@ _WORD = (
     r"(?:token|secret|passwd|password|passphrase|api_?-?key|access_?-?key|private_?-?key|secret_?-?key|credential"
     r"|(?<=_)(?:pass|pat|auth|pwd))"
 )
-#: What stands where a secret would: a variable, `<token>`, dots or stars. Whoever reads a command should see it.
-_REAL = r"(?!(?-i:\$\{?[A-Z_][A-Z0-9_]{2,60}\}?)(?![\w$])|<[\w -]{1,40}>|(?:…|\.{3}|\*{3,})(?![\w*]))"
+#: What stands where a secret would: a variable, `%s`, `<token>`, dots or stars. Whoever reads a command should see it.
+_REAL = r"(?!(?-i:\$\{?[A-Z_][A-Z0-9_]{2,60}\}?)(?![\w$])|%s(?![\w%])|<[\w -]{1,40}>|(?:…|\.{3}|\*{3,})(?![\w*]))"
 _MADE_UP = r"(?=[^\s\"']{0,200}\d)"  # prose follows a colon too: what looks made up has a digit in it
 _SHAPES = (
     r"gh[pousr]_[A-Za-z0-9]{16,}",  # GitHub

@@ -65,6 +65,11 @@ def test_show_prints_the_raw_text(kugetsu):
     assert (own["text"], own["source"], own["description"]) == (text, "override", "Ours: short")
 
 
+def test_show_as_json_has_the_same_text_of_every_skill(kugetsu):
+    for name in sorted(path.name for path in SHIPPED.iterdir() if (path / "SKILL.md").is_file()):
+        assert kugetsu("skill", "show", name, "--json").json["text"] == kugetsu("skill", "show", name).out, name
+
+
 @pytest.mark.parametrize("name", ["nope", "../skills/kugetsu-pm", "", "kugetsu-pm/", "Kugetsu-PM", "."])
 def test_a_skill_that_there_is_not_is_not_found(kugetsu, name):
     for verb in ("show", "install"):

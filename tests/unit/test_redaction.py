@@ -93,6 +93,8 @@ def test_a_secret_is_taken_out(text: str) -> None:
         "write to me@example.org about task-sk-1",
         "max_tokens=4096 and n_tokens=12",
         'curl -H "Authorization: token $GITEA_TOKEN" https://host/api',
+        """printf 'header = "Authorization: token %s"\\n' "$GITEA_TOKEN" | curl -K -""",
+        "Authorization: Bearer %s",
         "export GITEA_TOKEN=$GITEA_TOKEN; TOKEN=${OTHER_TOKEN}",
         "Authorization: Bearer <your token>, Authorization: token …",
         "docker run -u 1000:1000 image",
