@@ -70,6 +70,47 @@ def test_before_init_it_says_so_and_examines_the_rest(kugetsu):
     assert not kugetsu.root.exists()
 
 
+def test_before_init_an_agent_that_makes_folders_makes_none_there(kugetsu):
+    program = kugetsu.folder / "opencode"
+    program.write_text("#!/bin/sh\necho 1.18.33\n")
+    program.chmod(0o755)
+    seen = found(kugetsu, KUGETSU_AGENT="opencode", KUGETSU_OPENCODE=str(program))
+    assert seen["agent", "check"]["level"] == "ok", seen
+    assert not kugetsu.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("sink", "fix"),
+    [
+        ("command", "kugetsu config set NOTIFY_COMMAND '…'"),
+        ("webhook", "kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"),
+        ("desktop", "mend that, or leave it out: kugetsu config set NOTIFY_SINKS 'comment'"),
+    ],
+)
+def test_a_sink_that_is_not_set_up_is_told_with_what_sets_it_up(made, sink, fix):
+    made("config", "set", "NOTIFY_SINKS", f"{sink} comment")
+    assert found(made)["notifications", sink]["fix"] == fix
+
+
+def test_an_env_file_that_is_broken_is_told_once_for_all_servers(made):
+    made("config", "set", "GIT_SERVERS", "a=https://git.a.example b=https://git.b.example")
+    made("env", "set", "GITEA_TOKEN", TOKEN)
+    (made.root / "env" / "default.env").chmod(0o604)
+    shown = made("doctor", "--json").json["findings"]
+    assert len([one for one in shown if one["group"] == "forge" and one["level"] == "problem"]) == 1
+
+
+def test_a_server_that_is_not_asked_is_told_with_what_lets_it_be_asked(made):
+    for host in ("git.a.example", "github.com"):
+        clone = made.work / host
+        subprocess.run(["git", "init", "-q", str(clone)], check=True)
+        subprocess.run(["git", "-C", str(clone), "remote", "add", "origin", f"https://{host}/o/r.git"], check=True)
+        assert made("init", "--repo", str(clone)).code == 0
+    seen = found(made)
+    assert seen["forge", "git.a.example"]["fix"] == "kugetsu server add git.a.example https://git.a.example"
+    assert seen["forge", "github.com"]["fix"].startswith("kugetsu env set GITHUB_TOKEN, or: kugetsu server add ")
+
+
 def test_it_changes_nothing_unless_asked(made):
     (made.root / "env" / "default.env").chmod(0o644)
     before = {path: (path.stat().st_mode, path.stat().st_mtime_ns) for path in made.root.rglob("*") if path.is_file()}
@@ -179,6 +220,19 @@ def a_sink_that_is_not_set_up(kugetsu):
     kugetsu("config", "set", "NOTIFY_SINKS", "command")
 
 
+def an_override_that_is_no_skill(kugetsu):
+    (kugetsu.root / "skills" / "kugetsu-pm").mkdir(parents=True)
+    (kugetsu.root / "skills" / "kugetsu-pm" / "SKILL.md").write_text("hand everything on\n")
+
+
+def a_prompt_that_is_no_text(kugetsu):
+    (kugetsu.root / "workflow.md").write_bytes(b"caf\xe9\n")
+
+
+def an_empty_prompt(kugetsu):
+    (kugetsu.root / "pm-agent.md").write_text("\n")
+
+
 BROKEN = {
     a_file_in_its_place: ("directory", "exists", "problem", False),
     others_may_look: ("directory", "mode", "problem", True),
@@ -197,6 +251,9 @@ BROKEN = {
     an_open_env_file: ("env files", "default.env", "problem", True),
     a_repository_gone: ("git", "repositories", "problem", False),
     no_program: ("agent", "check", "problem", False),
+    an_override_that_is_no_skill: ("skills", "kugetsu-pm", "problem", False),
+    a_prompt_that_is_no_text: ("skills", "dev", "problem", False),
+    an_empty_prompt: ("skills", "pm", "warning", False),
     a_waiting_task: ("daemon", "process", "warning", False),
     a_sink_that_is_not_set_up: ("notifications", "command", "problem", False),
     a_lease_of_nobody: ("leftovers", "leases", "warning", True),

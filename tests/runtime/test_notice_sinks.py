@@ -276,7 +276,10 @@ def test_an_error_says_what_is_wrong(stage: Stage, url: str, text: str) -> None:
 
 def test_without_a_url_it_is_said_where_to_put_it(stage: Stage) -> None:
     outcome = post(stage)
-    assert outcome.text == "NOTIFY_WEBHOOK_URL is not set: put it into env/notify.env" and outcome.again
+    assert (
+        outcome.text == "NOTIFY_WEBHOOK_URL is not set: kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"
+        and outcome.again
+    )
 
 
 def test_a_login_in_the_url_is_sent_as_one(stage: Stage, receiver: Receiver) -> None:

@@ -136,8 +136,11 @@ def how_to_let_it(ws: Workspace, host: str) -> str:
         return "name the issue by its server: host/owner/repo#14"
     if ws.config.text("KUGETSU_FORGE") == "off":
         return "kugetsu config set KUGETSU_FORGE auto"
-    variable = "GITHUB_TOKEN" if _is_github(ws, host) else "GITEA_TOKEN"
-    return f"put {variable}=… into {ws.paths.env}/default.env, or: kugetsu server add {host} https://{host}"
+    add = f"kugetsu server add {host} https://{host}"
+    if _is_github(ws, host) or host == ws.config.default_host():
+        variable = "GITHUB_TOKEN" if _is_github(ws, host) else "GITEA_TOKEN"
+        return f"kugetsu env set {variable}, or: {add}"
+    return add  # GITEA_TOKEN alone is for servers that were named
 
 
 def _is_github(ws: Workspace, host: str) -> bool:

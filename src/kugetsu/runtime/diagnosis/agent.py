@@ -6,7 +6,7 @@ from kugetsu.runtime.diagnosis.finding import Found
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
@@ -16,7 +16,8 @@ found = Found("agent")
 
 def check(case: Case) -> Iterator[Finding]:
     """The findings; the agent's own check takes about 2 s with opencode."""
-    from kugetsu.agents import choose
+    import tempfile
+
     from kugetsu.errors import BadInput
     from kugetsu.runtime.environments import values
 
@@ -24,7 +25,18 @@ def check(case: Case) -> Iterator[Finding]:
         variables = values(case.paths, "dev")
     except BadInput:  # the group "env files" tells
         variables = {}
-    agent = choose(case.ws.config.texts(), {**case.environment, **variables})
+    environment = {**case.environment, **variables}
+    if case.has_log:
+        yield from _checked(case, environment)
+        return
+    with tempfile.TemporaryDirectory(prefix="kugetsu-") as room:  # an adapter makes a folder: only init makes ours
+        yield from _checked(case, {**environment, "KUGETSU_DIR": room})
+
+
+def _checked(case: Case, environment: Mapping[str, str]) -> Iterator[Finding]:
+    from kugetsu.agents import choose
+
+    agent = choose(case.ws.config.texts(), environment)
     problems = agent.check()
     for problem in problems:
         make = found.problem if problem.fatal else found.warning

@@ -20,6 +20,7 @@ GROUPS = (
     ("env files", "secrets"),
     ("git", "git"),
     ("agent", "agent"),
+    ("skills", "prompts"),
     ("daemon", "daemon"),
     ("machine", "machine"),
     ("forge", "forge"),

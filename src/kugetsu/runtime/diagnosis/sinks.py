@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.errors import KugetsuError
 from kugetsu.runtime.diagnosis.finding import Found
 
 TYPE_CHECKING = False
@@ -26,4 +27,23 @@ def check(case: Case) -> Iterator[Finding]:
         if ready:
             yield found.ok(name, f"{name}: {said}")
         else:
-            yield found.problem(name, f"{name}: {said}", "kugetsu config set NOTIFY_SINKS '…'")
+            yield found.problem(name, f"{name}: {said}", _remedy(case, name, names))
+
+
+def _remedy(case: Case, name: str, names: list[str]) -> str:
+    """The command that sets a sink up, or else the one that takes it out."""
+    from kugetsu.runtime.environments import values
+
+    if name == "command":
+        return "kugetsu config set NOTIFY_COMMAND '…'"
+    if name == "webhook":
+        try:
+            values(case.paths, "notify")
+        except KugetsuError as problem:
+            return problem.hint or "kugetsu env check"
+        return "kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"
+    if name == "comment" and case.ws.config.text("KUGETSU_FORGE") == "off":
+        return "kugetsu config set KUGETSU_FORGE auto"
+    others = " ".join(one for one in names if one != name)
+    without = f"kugetsu config set NOTIFY_SINKS '{others}'" if others else "kugetsu config unset NOTIFY_SINKS"
+    return f"mend that, or leave it out: {without}"
