@@ -102,9 +102,11 @@ class Config:
         try:
             self._values[setting.key] = setting.read(text)
         except ValueError as error:
+            # What the file says has no effect on a variable that is wrong: the environment wins.
+            mend = f"unset {setting.key}" if source == "environment" else f"kugetsu config set {setting.key} VALUE"
             raise BadInput(
                 f"{source}: {setting.key}={shown(text)}: {error}",
-                f"{setting.help}; default: {setting.default or '(empty)'}; kugetsu config set {setting.key} VALUE",
+                f"{setting.help}; default: {setting.default or '(empty)'}; {mend}",
             ) from error
         self._sources[setting.key] = source
 

@@ -248,6 +248,14 @@ ELSEWHERE = {
 }
 """Known names that the file `config` does not decide, and where they belong."""
 
+_COMMANDS = {
+    "KUGETSU_DIR": "export KUGETSU_DIR=FOLDER",
+    "GITEA_TOKEN": "kugetsu env set GITEA_TOKEN",
+    "GITHUB_TOKEN": "kugetsu env set GITHUB_TOKEN",
+    "NOTIFY_WEBHOOK_URL": "kugetsu env set --agent notify NOTIFY_WEBHOOK_URL",
+}
+"""The command that puts each of them there."""
+
 
 def template() -> str:
     """The commented file that `init` writes: every setting with its default."""
@@ -265,7 +273,7 @@ def known(key: str) -> Setting:
     """The setting of that name. Raises BadInput with the nearest known name."""
     setting = SETTINGS.get(key)
     if setting is None:
-        raise BadInput(about_unknown(key), "kugetsu config list shows all settings")
+        raise BadInput(about_unknown(key), _COMMANDS.get(key, "kugetsu config list shows all settings"))
     return setting
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_every_setting_is_listed_with_its_source(kugetsu, story):
     (kugetsu.root / "config").write_text("MAX_ATTEMPTS=5\nMAX_CONCURENT_AGENTS=9\n")
@@ -24,6 +26,23 @@ def test_an_unknown_key_names_the_nearest(kugetsu, story):
     for verb in (("get", "MAX_CONCURENT_AGENTS"), ("set", "max_concurrent_agents", "3")):
         shown = kugetsu("config", *verb)
         assert shown.code == 3 and "MAX_CONCURRENT_AGENTS" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("GITEA_TOKEN", "hint: kugetsu env set GITEA_TOKEN\n"),
+        ("NOTIFY_WEBHOOK_URL", "hint: kugetsu env set --agent notify NOTIFY_WEBHOOK_URL\n"),
+    ],
+)
+def test_what_belongs_elsewhere_is_refused_with_the_command_that_puts_it_there(kugetsu, story, key, hint):
+    refused = kugetsu("config", "set", key, "abc")
+    assert refused.code == 3 and refused.err.endswith(hint)
+
+
+def test_of_a_wrong_variable_the_remedy_is_to_unset_it(kugetsu, story):
+    refused = kugetsu("status", MAX_ATTEMPTS="many")
+    assert refused.code == 3 and refused.err.endswith("; unset MAX_ATTEMPTS\n")
 
 
 def test_set_writes_the_file_and_records_who_changed_it(kugetsu, story):

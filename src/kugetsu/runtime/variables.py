@@ -88,7 +88,8 @@ def check_name(name: str) -> str:
     """The name of a variable. Raises BadInput for what is none, and for those that kugetsu sets itself."""
     if not name or not _LETTERS.issuperset(name) or name[0].isdigit():
         # It may be the value, or NAME=VALUE in one word: not quoted.
-        raise BadInput("not a variable's name: letters, digits and _ make one", "kugetsu env set GITEA_TOKEN")
+        said = "not a variable's name: letters, digits and _ make one, and no digit begins it"
+        raise BadInput(said, "kugetsu env set NAME (the value is asked for)")
     if name in OWN:
         raise BadInput(f"{name} is set by kugetsu for each agent", "what an env file says of it has no effect")
     return name
