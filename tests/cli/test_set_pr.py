@@ -23,7 +23,7 @@ def _ties(kugetsu):
 
 def test_without_a_forge_it_is_taken_and_said_and_the_same_twice_changes_nothing(worked):
     first = worked("set-pr", REF, URL)
-    assert first.code == 0 and first.out == f"tied {URL}, to {REF}\n"
+    assert first.code == 0 and first.out == f"tied to {REF}: {URL}\n"
     assert "was not checked: example.com cannot be asked" in first.err
     for same in (URL, f"{URL}/files", f"{URL}#issuecomment-3", "HTTPS://Example.com/O/R/pulls/15"):
         again = worked("set-pr", REF, same, "--json")

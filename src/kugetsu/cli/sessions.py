@@ -120,7 +120,7 @@ def _set_pr(call: Call) -> int:
     url, seq, seen = pulls.tie(call.workspace, key, call.args.url, force=call.args.force)
     known = seen.state if seen.pull is not None else None
     stands = f", which is {known}" if known else ""
-    said = f"{key} has {url} already{stands}" if seq is None else f"tied {url}{stands}, to {key}"
+    said = f"{key} has {url} already{stands}" if seq is None else f"tied to {key}: {url}{stands}"
     data = {"session": key, "pr": url, "number": seen.pull.number if seen.pull is not None else None}
     call.show({**data, "state": known, "checked": known is not None, "why_not": seen.why, "seq": seq}, [said])
     if known is None and not call.json:
