@@ -121,7 +121,7 @@ def test_a_closed_issue_is_said_to_be_closed(forged: Stage, forge: ScriptedForge
         ({"status": 429, "headers": {"Retry-After": "3600"}}, "takes no more requests until"),
         ({"body": "<html>log in</html>", "content": "text/html"}, "a web page instead of JSON"),
         ({"body": {"number": 14}}, "lacks title"),
-        ({"silent": True, "times": 0}, "no whole answer"),
+        ({"silent": True, "times": 0}, "answer within 0.3 s"),
     ],
 )
 def test_a_forge_that_fails_fails_no_run_and_the_prompt_says_why(
