@@ -16,7 +16,7 @@ from kugetsu.domain.whatif.line import Line
 from kugetsu.domain.whatif.scenario import Scenario
 from kugetsu.domain.whatif.simulation import Simulation
 from property.nights import night
-from property.simulation import Event, World, random_commands
+from property.simulation import Event, World, random_commands, short_listing
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "logs"
 
@@ -134,3 +134,9 @@ CHANGED = (
     changed(issue_max_tokens=100_000),
     changed(other_cap=1),
 )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_line_finds_the_task_that_a_plan_finds_also_when_finished_tasks_leave_the_list(seed: int) -> None:
+    with short_listing(3):
+        test_the_line_finds_the_task_that_a_plan_finds(seed)

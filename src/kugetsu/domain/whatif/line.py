@@ -41,6 +41,8 @@ class Line:
         self._places: list[Place] = []
         self._of_pm: list[Place] = []
         self._known: dict[str, tuple[Place, bool]] = {}
+        #: Tasks that come after one that was not completed when they were looked at, and that one.
+        self._behind: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -52,6 +54,7 @@ class Line:
 
     def update(self, state: State, task_id: str) -> None:
         """Put a task where it belongs now, or take it out."""
+        self._behind.pop(task_id, None)
         task = state.tasks.get(task_id)
         waits = task is not None and task.state in ("pending", "parked")
         place = (-task.priority, task.order, task.queued, task_id) if task is not None and waits else None
@@ -94,11 +97,22 @@ class Line:
         park: list[str] = []
         for place in places:
             task = state.tasks[place[-1]]
+            behind = self._behind.get(task.id)
+            # Hundreds may wait for what failed for good. One that was completed leaves ``after`` with the state.
+            if behind is not None and behind in task.after and not _completed(state, behind):
+                continue
             closed = gates.first_closed(state, task, facts)
             if closed is None:
                 return Look(task.id, wake, park)
+            if closed.gate == "dependencies":
+                self._behind[task.id] = next(earlier for earlier in task.after if not _completed(state, earlier))
             if closed.until is not None and (wake is None or closed.until < wake):
                 wake = closed.until
             if closed.gate in gates.PARKING and task.state == "pending":
                 park.append(task.id)
         return Look(None, wake, park)
+
+
+def _completed(state: State, task_id: str) -> bool:
+    task = state.tasks.get(task_id)
+    return task is not None and task.state == "completed"
