@@ -237,7 +237,7 @@ def test_a_test_shows_each_sinks_result_and_fails_with_one(kugetsu, story):
     assert shown.code == 1
     assert shown.out.splitlines() == [
         "command  ok: exit 0",
-        "webhook  failed: NOTIFY_WEBHOOK_URL is not set: kugetsu env set --agent notify NOTIFY_WEBHOOK_URL",
+        "webhook  failed: no URL: kugetsu env set --agent notify NOTIFY_WEBHOOK_URL",
         "comment  failed: KUGETSU_FORGE is off",
     ]
     shown = kugetsu("notify", "test", "webhook", "--json")

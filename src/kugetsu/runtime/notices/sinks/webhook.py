@@ -28,7 +28,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 #: Answers of the 4xx kind after which another try may help: timeout, too early, too many requests.
 _PASSING = (408, 425, 429)
-_MISSING = f"{KEY} is not set: kugetsu env set --agent notify {KEY}"
+_MISSING = f"no URL: kugetsu env set --agent notify {KEY}"
 
 
 class Webhook:
