@@ -117,6 +117,14 @@ def test_values_are_found_by_their_names() -> None:
     assert secrets_of(env) == ["one", "two"]
 
 
+def test_a_cut_value_is_found_among_hundreds_of_signs_of_a_cut() -> None:
+    noise = "compiling it... done\n" * 200
+    for cut in (f"{TOKEN[:12]}...", f"{TOKEN[:12]} …", f"…{TOKEN[-12:]}"):
+        shown = redact(f"{noise}said {cut}\n{noise}", [TOKEN])
+        assert TOKEN[:12] not in shown and TOKEN[-12:] not in shown and MARK in shown
+        assert shown.count("compiling it... done\n") == 400
+
+
 def test_a_text_is_cut_to_its_limit_and_says_so() -> None:
     assert redact("a" * 30, limit=10) == "a" * 10 + "… (20 characters more)"
 
