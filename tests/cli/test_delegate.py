@@ -49,6 +49,13 @@ def test_several_issues_go_to_the_pm_agent_and_it_says_so(kugetsu, story):
     assert _queued(story)[0]["data"]["kind"] == "pm"
 
 
+def test_a_number_alone_goes_to_the_pm_agent_and_it_says_how_to_name_the_issue(kugetsu, story):
+    shown = kugetsu("delegate", "please fix #14.")
+    assert shown.out == "queued q1 for the PM agent\n" and "write owner/repo#14\n" in shown.err
+    assert "names no issue" not in kugetsu("delegate", "# 14 colours, #abc and shoko/kugetsu#14").err
+    assert "names no issue" not in kugetsu("delegate", "--json", "please fix #14").err
+
+
 def test_the_default_server_completes_a_reference(kugetsu, story):
     shown = kugetsu("delegate", "fix shoko/kugetsu#14", "--json", DEFAULT_GIT_SERVER="git.example.com")
     assert shown.json["issue"] == "git.example.com/shoko/kugetsu#14"

@@ -26,9 +26,19 @@ def _delegate(call: Call) -> int:
     if len(done.named) > 1 and not call.json:
         shown = ", ".join(str(ref) for ref in done.named[:3]) + (" …" if len(done.named) > 3 else "")
         call.say(f"the message names {len(done.named)} issues ({shown}): the PM agent decides")
+    if not done.named and not call.json:
+        _say_of_bare_numbers(call, message)
     kind = "dev" if done.ref is not None else "pm"
     told_queued(call, done.events, kind=kind, named=[str(ref) for ref in done.named])
     return 0
+
+
+def _say_of_bare_numbers(call: Call, message: str) -> None:
+    """Elsewhere `#14` is an issue of the clone that one stands in; in a message it may be any number sign."""
+    words = (word.strip(".,:;!?()\"'") for word in message.split())
+    bare = next((word for word in words if word[:1] == "#" and word[1:].isdecimal() and word.isascii()), None)
+    if bare is not None:
+        call.say(f"{bare} alone names no issue in a message, so the PM agent gets it: write owner/repo{bare}")
 
 
 COMMANDS = {
