@@ -32,6 +32,7 @@ def test_the_plan_is_shown_and_nothing_is_done_without_a_yes(forged, snapshot):
     dry = forged("prune", "--dry-run")
     assert dry.code == 0
     snapshot("prune", dry.out)
+    assert dry.err == "do it: kugetsu prune\n"
     plain = forged("prune")
     assert plain.code == 5 and plain.out == dry.out and "kugetsu prune --force" in plain.err
     refused = forged("prune", "--json")
@@ -49,6 +50,15 @@ def test_forced_it_does_not_ask_and_keeps_what_is_dirty(forged, snapshot):
     assert {one["subject"].rsplit("/", 1)[-1] for one in again["kept"]} == {"r#2", "r#3", "stray"}
     assert forged("prune").out.startswith("there is nothing to remove\n")
     assert forged("log", "verify").code == 0
+
+
+def test_a_server_that_cannot_be_asked_is_named_once_with_what_lets_it_be(ready):
+    for number in (1, 2):
+        assert ready("start", "--wait", f"example.com/o/r#{number}", "x").code == 0
+    helps = "to have example.com asked: kugetsu server add example.com https://example.com\n"
+    assert ready("prune", "--dry-run").err == helps
+    assert ready("prune", "--force").err == helps
+    assert ready("prune", "--dry-run", "--json").err == ""
 
 
 def test_json_says_what_went_and_by_which_event(forged):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from kugetsu.cli.declarations import Command
 
 TYPE_CHECKING = False
@@ -32,6 +34,9 @@ def _prune(call: Call) -> int:
     plan = pruning.plan(call.workspace, runs=call.args.runs)
     if call.args.dry_run or not plan.items:
         _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
+        _say_what_helps(call, plan.kept)
+        if plan.items and not call.json:
+            call.say("do it: kugetsu prune")
         return 0
     if not call.args.force:
         from kugetsu.cli.asking import confirmed
@@ -46,7 +51,26 @@ def _prune(call: Call) -> int:
     # What was shown before the question need not be shown again.
     told = plan.kept if call.args.force or call.json else []
     _show(call, outcome.removed, [*outcome.kept, *told], done=True)
+    _say_what_helps(call, told)
     return 1 if any(kept.failed for kept in outcome.kept) else 0
+
+
+def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
+    """For each server that cannot be asked, so that its sessions stay, the command that lets it be asked: once."""
+    if call.json:
+        return
+    from kugetsu.errors import BadInput
+    from kugetsu.refs import parse_ref
+    from kugetsu.runtime import forges
+    from kugetsu.servers import LOCAL
+
+    hosts = set()
+    for one in kept:
+        if one.kind == "session" and any(" cannot be asked" in reason for reason in one.reasons):
+            with contextlib.suppress(BadInput):  # an old spelling: its reason stands above all the same
+                hosts.add(parse_ref(one.subject).host)
+    for host in sorted(hosts - {LOCAL}):
+        call.say(f"to have {host} asked: {forges.how_to_let_it(call.workspace, host)}")
 
 
 def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[Kept], *, done: bool) -> None:
