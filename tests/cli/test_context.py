@@ -49,6 +49,13 @@ def test_each_attempt_is_shown_with_what_it_was_told_and_answered(told, snapshot
     snapshot("context", shown.out.replace(str(told.root), "DIR"))
 
 
+def test_of_a_run_that_never_began_nothing_is_called_gone(kugetsu, ready):
+    (kugetsu.root / "workflow.md").write_bytes(b"caf\xe9\n")
+    kugetsu("start", "example.com/o/r#1", "x", "--wait")
+    shown = kugetsu("context", "example.com/o/r#1")
+    assert shown.code == 0 and "not started: " in shown.out and "is gone" not in shown.out, shown
+
+
 def test_full_shows_the_prompt_and_one_attempt_can_be_asked_for(told):
     shown = told("context", "shoko/kugetsu#14", "--attempt", "q1.2", "--full", at="11:00:00")
     assert "The standing workflow." in shown.out and "q1.1" not in shown.out

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Bytes of one output that are read, from its end: what an agent says fits, what a tool poured out may not.
 MOST = 16 << 20
+_GONE = "is gone"
 _ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
 
 
@@ -133,6 +134,8 @@ def _read(call: Call, exchange: Exchange, messages: dict[str, str]) -> None:
         exchange["prompt_bytes"] = len(prompt)
         exchange["prompt"] = redact(prompt.decode("utf-8", "replace")) if call.args.full else None
     exchange["answered"] = _answers(f"{folder}/output.jsonl", exchange["missing"])
+    if exchange["running_at"] is None:  # it never ran: there was nothing to lose
+        exchange["missing"] = [said for said in exchange["missing"] if not said.endswith(_GONE)]
 
 
 def _message(call: Call, task: str, messages: dict[str, str]) -> str:
@@ -175,7 +178,7 @@ def _file(path: str, missing: list[str]) -> bytes | None:
                 missing.append(f"only the last {MOST >> 20} MiB of {path} are shown")
             return file.read(MOST)
     except OSError as problem:
-        why = "is gone" if isinstance(problem, FileNotFoundError) else f"cannot be read: {problem.strerror}"
+        why = _GONE if isinstance(problem, FileNotFoundError) else f"cannot be read: {problem.strerror}"
         missing.append(f"{path} {why}")
         return None
 
