@@ -11,8 +11,9 @@ import pytest
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide import sessions
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime import daemon_control, requests
+from kugetsu.runtime import daemon_control, initialisation, requests
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import eventually
 
@@ -286,6 +287,21 @@ def test_a_daemon_whose_lease_was_deleted_takes_another_one_and_goes_on(stage: S
     if draining:
         stage.until(lambda: stage.state.daemon.state == "stopped")
     assert not stage.events("attempt.lost")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_daemon_whose_directory_was_deleted_ends(bare_stage: Stage, again: bool) -> None:
+    bare_stage.set_up()
+    bare_stage.start_daemon()
+    daemon = bare_stage.state.daemon.identity
+    assert daemon is not None
+    bare_stage.ws.close()
+    shutil.rmtree(bare_stage.directory)
+    if again:
+        bare_stage.configure()
+        initialisation.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
+    assert eventually(lambda: not identity.alive(daemon), 30.0)
+    assert bare_stage.directory.exists() is again
 
 
 def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from kugetsu import clock
 from kugetsu.domain.decide import daemon as decide
-from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
+from kugetsu.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.log.watch import Watch
 from kugetsu.redaction import redact
 from kugetsu.runtime import dispatcher, reconciliation
@@ -158,14 +158,19 @@ class Daemon:
         return pause
 
     def _keep_lease(self) -> None:
-        """Take another lease when somebody deleted the file of ours: for all others no daemon would live any more."""
+        """Take another lease when somebody deleted the file of ours: for all others no daemon would live any more.
+
+        Ends the daemon when the whole directory went (or is another one now): nobody could find it to stop it.
+        """
         from loguru import logger
 
         if leases.alive(self.ws.paths.leases, self.lease.nonce):
             return
-        drains = self.ws.state().daemon.state == "draining"
         try:
+            drains = self.ws.state().daemon.state == "draining"
             lease = take_over(self.ws)
+        except LogDamaged as problem:
+            raise SystemExit(f"{self.ws.paths.root} was deleted") from problem
         except Conflict as problem:
             raise SystemExit("another daemon has taken over") from problem
         logger.error("somebody deleted the daemon's lease: it has another one now")
