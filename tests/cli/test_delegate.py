@@ -106,6 +106,11 @@ def test_bad_input_is_refused_with_the_remedy_and_changes_nothing(kugetsu, story
     assert not _queued(story)
 
 
+def test_a_pipe_that_nobody_reads_is_told_of_the_dash(kugetsu, story):
+    shown = kugetsu("delegate", input=b"fix shoko/kugetsu#14")
+    assert shown.code == 3 and "- for standard input" in shown.err
+
+
 def test_before_init_it_says_so(kugetsu):
     shown = kugetsu("delegate", "hello")
     assert shown.code == 1 and "hint: kugetsu init" in shown.err
