@@ -48,7 +48,9 @@ def read(words: Sequence[str], file: str | None, command: str, example: str = 'R
     if "\0" in message:
         raise BadInput("the message has a NUL character in it", "write it as text")
     if not message.strip():
-        raise BadInput("the message is empty", f"say what is to be done: {command} {example}, - for standard input, or --file FILE")
+        raise BadInput(
+            "the message is empty", f"say what is to be done: {command} {example}, - for standard input, or --file FILE"
+        )
     _warn_of_secrets(message)
     return message
 
