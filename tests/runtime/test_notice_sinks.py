@@ -276,10 +276,7 @@ def test_an_error_says_what_is_wrong(stage: Stage, url: str, text: str) -> None:
 
 def test_without_a_url_it_is_said_where_to_put_it(stage: Stage) -> None:
     outcome = post(stage)
-    assert (
-        outcome.text == "no URL: kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"
-        and outcome.again
-    )
+    assert outcome.text == "no URL: kugetsu env set --agent notify NOTIFY_WEBHOOK_URL" and outcome.again
 
 
 def test_a_login_in_the_url_is_sent_as_one(stage: Stage, receiver: Receiver) -> None:
