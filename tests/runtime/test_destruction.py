@@ -81,7 +81,8 @@ def test_it_is_refused_while_a_pull_request_may_be_open(stage: Stage) -> None:
     tied(stage, key, "https://git.example.com/a/b/pulls/1")
     with pytest.raises(Conflict, match=r"may be open: git\.example\.com cannot be asked") as refused:
         destruction.destroy(stage.ws, key, force=False)
-    assert "GITEA_TOKEN" in (refused.value.hint or "") and "--force" in (refused.value.hint or "")
+    hint = refused.value.hint or ""
+    assert "kugetsu server add git.example.com" in hint and "--force" in hint
     stage.configure(WORKTREE_CHECK_PR_STATUS="false")
     destruction.destroy(stage.ws, key, force=False)
 

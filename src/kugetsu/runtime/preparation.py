@@ -76,7 +76,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
 
 
 def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
-    """The worktree's folder: where it is, wherever that is (one that was imported lies elsewhere), else its own name."""
+    """The worktree's folder: where it is (one that was imported lies elsewhere), else its own name."""
     if session.worktree is not None and os.path.isdir(session.worktree):
         return session.worktree
     return ws.paths.worktree(folder_name(ref))
