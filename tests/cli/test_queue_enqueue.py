@@ -124,7 +124,8 @@ def test_a_number_alone_is_the_issue_of_the_clone_one_stands_in(kugetsu, story):
 def test_a_full_disk_is_an_error_and_nothing_is_lost(kugetsu, story):
     story.enqueue("kept")
     before = story.log.head()
-    limited = [sys.executable, "-c", LIMITED, "queue", "enqueue", REF, "-"]
+    # -B: Python would cut its compiled modules at the limit too, and keep them so for every later command.
+    limited = [sys.executable, "-B", "-c", LIMITED, "queue", "enqueue", REF, "-"]
     done = subprocess.run(limited, input=b"x" * 9000, capture_output=True, env=kugetsu.environment, check=False)
     assert done.returncode == 1 and b"hint: " in done.stderr and b"Traceback" not in done.stderr
     assert kugetsu("log", "verify", "--json").json["head"]["seq"] == before.seq
