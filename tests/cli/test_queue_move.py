@@ -128,4 +128,6 @@ def test_an_issue_over_its_budget_is_not_started_and_the_setting_is_named(kugets
 def test_a_machine_that_is_full_refuses_with_exit_2(kugetsu, story, setting):
     shown = kugetsu("start", "github.com/shoko/kugetsu#14", "more", **{setting: "999999"})
     assert shown.code == 2 and "wanted" in shown.err
+    remedy = "kugetsu prune" if "DISK" in setting else f"kugetsu config set {setting}"
+    assert f"hint: {remedy}" in shown.err
     assert kugetsu("queue", "list", "--json").json["tasks"] == []

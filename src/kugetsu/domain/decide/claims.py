@@ -109,6 +109,8 @@ def refusal(closed: Verdict) -> CapReached | Conflict:
     """The error that a closed gate is to someone who wanted to start now."""
     until = f" until {closed.until[:10]} {closed.until[11:16]} UTC" if closed.until else ""
     message = f"not started: {closed.reason}{until}"
+    if closed.gate in gates.MACHINE:
+        return CapReached(message, hint=closed.lift)
     if closed.gate in gates.FULL:
         return CapReached(message, hint="wait for one to end (kugetsu status), or queue it: kugetsu start --queue …")
     return Conflict(message, hint=closed.lift)
