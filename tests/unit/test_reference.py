@@ -58,7 +58,8 @@ def test_every_command_has_a_summary_an_example_and_a_documented_json(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_a_command_are_of_it_and_are_understood(name):
     for line in typed_examples(name):
-        words = shlex.split(line.partition(" | ")[0].partition(" < ")[0])
+        inner = re.search(r"\$\((kugetsu [^)]*)\)", line)
+        words = shlex.split(inner[1] if inner else line.partition(" | ")[0].partition(" < ")[0])
         assert words.pop(0) == "kugetsu", line
         found, rest = main.find(words)
         assert found == name, line
