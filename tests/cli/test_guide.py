@@ -34,7 +34,7 @@ def kugetsu_lines(path: Path) -> list[str]:
     """What the page's shell blocks run of kugetsu, here or through ssh."""
     found = []
     for line in "".join(fenced(path, "sh")).splitlines():
-        line = re.split(r"\s{2,}# ", line)[0].partition(" | ")[0].partition(" < ")[0].strip()
+        line = re.split(r"\s{2,}# ", line)[0].partition(" | ")[0].partition(" < ")[0].partition(" > ")[0].strip()
         if line.startswith("ssh "):
             words = shlex.split(line)[1:]
             while words and words[0].startswith("-"):
