@@ -73,7 +73,11 @@ def _login(case: Case) -> Iterator[Finding]:
     killed = _kills_at_logout()
     unit = os.path.exists(os.path.expanduser("~/.config/systemd/user/kugetsu.service"))
     over_ssh = "SSH_CONNECTION" in case.environment
-    if lingers:
+    if lingers and killed and not unit:
+        # Lingering keeps the user's systemd and its units; the session's own processes are killed all the same.
+        said = "your processes may linger, but KillUserProcesses=yes kills what a login started: only a unit goes on"
+        yield found.warning("login", said, "run the daemon as a unit of your systemd: kugetsu help ssh")
+    elif lingers:
         yield found.ok("login", "your processes may linger: they go on after logout")
     elif killed or unit:
         why = "the user's systemd, and its unit kugetsu, end with the last login"
