@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu import clock
+from kugetsu.forge.adapter import Adapter, repository_path
 from kugetsu.forge.http import Client, segment
 from kugetsu.forge.protocol import (
     GHOST,
@@ -45,35 +46,18 @@ _CHECKS: dict[str, CheckState] = {
 _DRAFTS = ("WIP:", "[WIP]")  # Gitea's default prefixes, for servers that do not give `draft`
 
 
-class Gitea:
+class Gitea(Adapter):
     """A Gitea or Forgejo server. Its API lies at `api`, `https://host/api/v1`."""
 
     def __init__(self, api: str, *, host: str, credential: Credential, limits: Limits | None = None) -> None:
         headers = {"Accept": "application/json"}
-        self._client = Client(api, host=host, credential=credential, scheme="token", headers=headers, limits=limits)
-
-    def __repr__(self) -> str:
-        return f"Gitea({self._client!r})"
-
-    @property
-    def host(self) -> str:
-        """The host as references show it."""
-        return self._client.host
-
-    @property
-    def access(self) -> str:
-        """Whether requests carry a token, and why not."""
-        return self._client.credential.summary
-
-    @property
-    def authenticated(self) -> bool:
-        """Whether requests carry a token."""
-        return bool(self._client.credential.reveal())
+        client = Client(api, host=host, credential=credential, scheme="token", headers=headers, limits=limits)
+        super().__init__(client)
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:
         """The issue (or pull request) with all its comments. Raises ForgeFailure."""
         call = self._client.call(f"issue {owner}/{repo}#{number}")
-        path = f"{_repository(owner, repo)}/issues/{number:d}"
+        path = f"{repository_path(owner, repo)}/issues/{number:d}"
         found = call.get(path)
         comments = tuple(_comment(item) for item in call.pages(f"{path}/comments", {}))
         return Issue(
@@ -91,20 +75,20 @@ class Gitea:
     def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
         """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
         call = self._client.call(f"issue {owner}/{repo}#{number}")
-        return _comment(call.post(f"{_repository(owner, repo)}/issues/{number:d}/comments", {"body": body}))
+        return _comment(call.post(f"{repository_path(owner, repo)}/issues/{number:d}/comments", {"body": body}))
 
     def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
         """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
         call = self._client.call(f"issue {owner}/{repo}#{number}")
         start = "" if since is None else clock.from_micros(clock.parse(since))[:19] + "Z"
         query = {"since": start} if start else {}  # of the server's: what was changed since, also older comments
-        found = call.pages(f"{_repository(owner, repo)}/issues/{number:d}/comments", query)
+        found = call.pages(f"{repository_path(owner, repo)}/issues/{number:d}/comments", query)
         return tuple(comment for comment in map(_comment, found) if comment.created_at >= start)
 
     def pull(self, owner: str, repo: str, number: int) -> PullRequest:
         """One pull request. Raises ForgeFailure."""
         call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        return _pull(call.get(f"{_repository(owner, repo)}/pulls/{number:d}"))
+        return _pull(call.get(f"{repository_path(owner, repo)}/pulls/{number:d}"))
 
     def pulls_of_branch(
         self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
@@ -115,7 +99,7 @@ class Gitea:
         and of the closed ones the CLOSED_PAGES * PAGE that were changed last. Raises ForgeFailure.
         """
         call = self._client.call(f"pull requests of {owner}/{repo}")
-        path, own = f"{_repository(owner, repo)}/pulls", (head_owner or owner).lower()
+        path, own = f"{repository_path(owner, repo)}/pulls", (head_owner or owner).lower()
         found = []
         for state in ("open", "closed"):
             query = {"state": state, "sort": "recentupdate", "limit": PAGE}
@@ -129,28 +113,14 @@ class Gitea:
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
         call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        found = call.pages(f"{_repository(owner, repo)}/pulls/{number:d}/reviews", {"limit": PAGE})
+        found = call.pages(f"{repository_path(owner, repo)}/pulls/{number:d}/reviews", {"limit": PAGE})
         return tuple(_review(item) for item in found if item.text("state", "") != "REQUEST_REVIEW")
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
         """The latest status of each context at a commit. Raises ForgeFailure."""
         call = self._client.call(f"commit {sha} in {owner}/{repo}")
-        path = f"{_repository(owner, repo)}/commits/{segment(sha)}/status"
+        path = f"{repository_path(owner, repo)}/commits/{segment(sha)}/status"
         return checks_of(tuple(_check(item) for item in call.pages(path, {"limit": PAGE}, key="statuses")))
-
-    def whoami(self) -> str | None:
-        """The account of the token; None without one. Raises ForgeFailure."""
-        if not self.authenticated:
-            return None
-        return self._client.call("account of the token").get("/user").text("login")
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._client.close()
-
-
-def _repository(owner: str, repo: str) -> str:
-    return f"/repos/{segment(owner)}/{segment(repo)}"
 
 
 def _author(item: Fields) -> str:

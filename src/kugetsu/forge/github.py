@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu import clock
+from kugetsu.forge.adapter import Adapter, repository_path
 from kugetsu.forge.http import Client, segment
 from kugetsu.forge.protocol import (
     GHOST,
@@ -52,35 +53,18 @@ _CONCLUSIONS: dict[str, CheckState] = {
 }
 
 
-class GitHub:
+class GitHub(Adapter):
     """github.com (`api` is https://api.github.com) or a GitHub Enterprise server (`https://host/api/v3`)."""
 
     def __init__(self, api: str, *, host: str, credential: Credential, limits: Limits | None = None) -> None:
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
-        self._client = Client(api, host=host, credential=credential, scheme="Bearer", headers=headers, limits=limits)
-
-    def __repr__(self) -> str:
-        return f"GitHub({self._client!r})"
-
-    @property
-    def host(self) -> str:
-        """The host as references show it."""
-        return self._client.host
-
-    @property
-    def access(self) -> str:
-        """Whether requests carry a token, and why not."""
-        return self._client.credential.summary
-
-    @property
-    def authenticated(self) -> bool:
-        """Whether requests carry a token."""
-        return bool(self._client.credential.reveal())
+        client = Client(api, host=host, credential=credential, scheme="Bearer", headers=headers, limits=limits)
+        super().__init__(client)
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:
         """The issue (or pull request) with all its comments. Raises ForgeFailure."""
         call = self._client.call(f"issue {owner}/{repo}#{number}")
-        path = f"{_repository(owner, repo)}/issues/{number:d}"
+        path = f"{repository_path(owner, repo)}/issues/{number:d}"
         found = call.get(path)
         comments: tuple[Comment, ...] = ()
         if found.number("comments", 1):
@@ -100,7 +84,7 @@ class GitHub:
     def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
         """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
         call = self._client.call(f"issue {owner}/{repo}#{number}")
-        return _comment(call.post(f"{_repository(owner, repo)}/issues/{number:d}/comments", {"body": body}))
+        return _comment(call.post(f"{repository_path(owner, repo)}/issues/{number:d}/comments", {"body": body}))
 
     def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
         """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
@@ -109,13 +93,13 @@ class GitHub:
         query: dict[str, str | int] = {"per_page": PAGE}
         if start:
             query["since"] = start  # of the server's: what was changed since, also older comments
-        found = call.pages(f"{_repository(owner, repo)}/issues/{number:d}/comments", query)
+        found = call.pages(f"{repository_path(owner, repo)}/issues/{number:d}/comments", query)
         return tuple(comment for comment in map(_comment, found) if comment.created_at >= start)
 
     def pull(self, owner: str, repo: str, number: int) -> PullRequest:
         """One pull request. Raises ForgeFailure."""
         call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        return _pull(call.get(f"{_repository(owner, repo)}/pulls/{number:d}"))
+        return _pull(call.get(f"{repository_path(owner, repo)}/pulls/{number:d}"))
 
     def pulls_of_branch(
         self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
@@ -128,7 +112,7 @@ class GitHub:
         own = head_owner or owner
         query: dict[str, str | int] = {"head": f"{own}:{branch}", "state": "all", "per_page": PAGE}
         found = []
-        for item in call.pages(f"{_repository(owner, repo)}/pulls", query):
+        for item in call.pages(f"{repository_path(owner, repo)}/pulls", query):
             pull = _pull(item)
             # A repository that is gone leaves the label `owner:branch`.
             label = item.child("head").text("label", "").rpartition(":")[0]
@@ -140,30 +124,16 @@ class GitHub:
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
         call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        found = call.pages(f"{_repository(owner, repo)}/pulls/{number:d}/reviews", {"per_page": PAGE})
+        found = call.pages(f"{repository_path(owner, repo)}/pulls/{number:d}/reviews", {"per_page": PAGE})
         return tuple(_review(item) for item in found)
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
         """The latest status of each context and the latest run of each check at a commit. Raises ForgeFailure."""
         call = self._client.call(f"commit {sha} in {owner}/{repo}")
-        path, query = f"{_repository(owner, repo)}/commits/{segment(sha)}", {"per_page": PAGE}
+        path, query = f"{repository_path(owner, repo)}/commits/{segment(sha)}", {"per_page": PAGE}
         statuses = [_status(item) for item in call.pages(f"{path}/status", query, key="statuses")]
         runs = [_run(item) for item in call.pages(f"{path}/check-runs", query, key="check_runs")]
         return checks_of((*statuses, *runs))
-
-    def whoami(self) -> str | None:
-        """The account of the token; None without one. Raises ForgeFailure."""
-        if not self.authenticated:
-            return None
-        return self._client.call("account of the token").get("/user").text("login")
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._client.close()
-
-
-def _repository(owner: str, repo: str) -> str:
-    return f"/repos/{segment(owner)}/{segment(repo)}"
 
 
 def _author(item: Fields) -> str:

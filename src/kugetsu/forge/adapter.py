@@ -1,0 +1,45 @@
+"""What every adapter of a forge has in common: its client, whom its requests speak for, the path of a repository."""
+
+from __future__ import annotations
+
+from kugetsu.forge.http import Client, segment
+
+
+class Adapter:
+    """A forge behind a kept client; the adapters add what differs between them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._client!r})"
+
+    @property
+    def host(self) -> str:
+        """The host as references show it."""
+        return self._client.host
+
+    @property
+    def access(self) -> str:
+        """Whether requests carry a token, and why not."""
+        return self._client.credential.summary
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether requests carry a token."""
+        return bool(self._client.credential.reveal())
+
+    def whoami(self) -> str | None:
+        """The account of the token; None without one. Raises ForgeFailure."""
+        if not self.authenticated:
+            return None
+        return self._client.call("account of the token").get("/user").text("login")
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._client.close()
+
+
+def repository_path(owner: str, repo: str) -> str:
+    """Where a repository lies below the API; both forges say it alike."""
+    return f"/repos/{segment(owner)}/{segment(repo)}"
