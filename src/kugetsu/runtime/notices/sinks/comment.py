@@ -12,6 +12,7 @@ from kugetsu.errors import KugetsuError
 from kugetsu.refs import parse_ref
 from kugetsu.runtime import forges
 from kugetsu.runtime.notices.sinks import Outcome
+from kugetsu.runtime.pulls import MARK
 from kugetsu.servers import LOCAL
 
 TYPE_CHECKING = False
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Kinds that are worth a comment: the rest is of no use on the issue.
 KINDS = ("task_completed", "task_error", "task_parked", "agent_lost")
-#: What every comment of kugetsu has in it.
-MARK = "<!-- kugetsu:"
 #: Lines of notifications in one comment; the newest.
 _MOST = 20
 #: Seconds before the first notification from which on the marker is looked for: the forge's clock may be behind.
