@@ -301,6 +301,9 @@ class World:
         return self.do(lambda state: daemon.started(state, PROCESS, f"daemon-{a}"))
 
     def daemon_end(self, a: int, b: int) -> list[Event]:
+        lease = self.state.daemon.lease
+        if b % 4 == 3 and lease is not None and self.state.daemon.state in ("running", "draining"):
+            return self.do(lambda state: daemon.lease_replaced(state, lease, f"daemon-{a}-{self.state.seq}"))
         if a % 3 == 0:
             return self.do(lambda state: daemon.drain(state, "asked"))
         if a % 3 == 1:

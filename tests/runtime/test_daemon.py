@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide import sessions
-from kugetsu.errors import KugetsuError
-from kugetsu.runtime import daemon_control, initialisation, requests
+from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.runtime import daemon_control, initialisation, reconciliation, requests
+from kugetsu.runtime.daemon import take_over
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
@@ -278,15 +280,39 @@ def test_a_daemon_whose_lease_was_deleted_takes_another_one_and_goes_on(stage: S
     before = stage.state.daemon.lease
     shutil.rmtree(stage.ws.paths.leases)
     stage.enqueue(2)  # which wakes it
-    stage.until(lambda: daemon_control.status(stage.ws).state == ("draining" if draining else "running"))
-    assert daemon_control.status(stage.ws).pid == pid and stage.state.daemon.lease != before
+    stage.until(lambda: stage.state.daemon.lease != before)
+    now = daemon_control.status(stage.ws)
+    assert (now.state, now.pid) == ("draining" if draining else "running", pid)
     if not draining:
         stage.at_work("q2.1")
     stage.go()
     assert stage.finished("q1") == "completed"
     if draining:
         stage.until(lambda: stage.state.daemon.state == "stopped")
-    assert not stage.events("attempt.lost")
+        assert not stage.events("attempt.claimed", task="q2"), "a daemon that drains starts nothing new"
+    assert not stage.events("attempt.lost") and not stage.events("daemon.lost")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_daemon_whose_lease_was_deleted_is_lost_only_when_it_is_dead(stage: Stage, killed: bool) -> None:
+    stage.agent("exit 0")
+    pid = stage.start_daemon()
+    daemon = stage.state.daemon.identity
+    assert daemon is not None
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot notice yet
+    shutil.rmtree(stage.ws.paths.leases)
+    if killed:
+        stage.kill(daemon)
+    reconciliation.reconcile(stage.ws)
+    assert bool(stage.events("daemon.lost")) is killed
+    known = daemon_control.status(stage.ws)
+    assert (known.state, known.running) == (("lost", False) if killed else ("running", True))
+    if not killed:
+        assert daemon_control.start(stage.ws) == (False, pid)
+        with pytest.raises(Conflict, match=f"runs already, pid {pid}"):
+            take_over(stage.ws)
+        os.kill(pid, signal.SIGCONT)
+        assert stage.finished(stage.enqueue(1)) == "completed"
 
 
 @pytest.mark.parametrize("again", [False, True])

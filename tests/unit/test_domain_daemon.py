@@ -67,3 +67,26 @@ def test_only_a_running_daemon_drains(lost: bool) -> None:
     with pytest.raises(Conflict) as refused:
         daemon.drain(world.state, "asked")
     assert refused.value.hint == "kugetsu queue-daemon start"
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_daemon_whose_lease_is_replaced_is_the_same_daemon(draining: bool) -> None:
+    world = World()
+    start(world)
+    if draining:
+        world.do(lambda state: daemon.drain(state, "asked"))
+    before = (world.state.daemon.state, world.state.daemon.changed, world.state.daemon.changed_at)
+    assert types(world.do(lambda state: daemon.lease_replaced(state, "d1", "d2"))) == ["daemon.lease_replaced"]
+    after = world.state.daemon
+    assert (after.state, after.changed, after.changed_at) == before
+    assert (after.lease, after.identity) == ("d2", PROCESS)
+
+
+def test_the_lease_of_another_daemon_is_not_replaced() -> None:
+    world = World()
+    start(world)
+    with pytest.raises(Conflict, match="another daemon"):
+        daemon.lease_replaced(world.state, "d0", "d2")
+    world.do(lambda state: daemon.stopped(state, "asked"))
+    with pytest.raises(Conflict, match="another daemon"):
+        daemon.lease_replaced(world.state, "d1", "d2")

@@ -89,6 +89,9 @@ def test_beyond_the_picture_only_what_is_listed_here_is_allowed() -> None:
         *(("session", state, "destroy") for state in ("requested", "preparing", "broken")),
         # a destruction that did not come off leaves a broken session
         ("session", "broken", "break"),
+        # its lease was deleted, and it holds another one
+        ("daemon", "running", "renew"),
+        ("daemon", "draining", "renew"),
         ("daemon", "running", "stop"),
         ("daemon", "draining", "lose"),
         ("daemon", "lost", "start"),

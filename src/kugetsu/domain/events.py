@@ -337,6 +337,13 @@ class DaemonStarted(TypedDict):
     lease: str
 
 
+class DaemonLeaseReplaced(TypedDict):
+    """Somebody deleted the file of the dispatcher's lease ``replaced``: it lives on, and holds ``lease`` instead."""
+
+    replaced: str
+    lease: str
+
+
 class DaemonDraining(TypedDict):
     """No new attempts; it stops when the last one has ended."""
 
@@ -433,6 +440,7 @@ CATALOGUE: dict[str, Kind] = {
     "attempt.lost": Kind(AttemptEnded),
     "orphans.ended": Kind(OrphansEnded),
     "daemon.started": Kind(DaemonStarted),
+    "daemon.lease_replaced": Kind(DaemonLeaseReplaced),
     "daemon.draining": Kind(DaemonDraining),
     "daemon.stopped": Kind(DaemonStopped),
     "daemon.lost": Kind(DaemonLost),

@@ -59,6 +59,7 @@ DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], 
         ("stopped", "running", "draining", "lost"),
         (
             ("start", ("stopped", "lost"), "running"),
+            ("renew", ("running", "draining"), "="),  # reflexive: it stays what it is
             ("drain", ("running",), "draining"),
             ("stop", ("running", "draining"), "stopped"),
             ("lose", ("running", "draining"), "lost"),

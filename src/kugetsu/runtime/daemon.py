@@ -20,7 +20,7 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.log.watch import Watch
 from kugetsu.redaction import redact
-from kugetsu.runtime import dispatcher, reconciliation
+from kugetsu.runtime import dispatcher, liveness, reconciliation
 from kugetsu.runtime.notices.keeping import Keeper
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
@@ -56,8 +56,9 @@ def take_over(ws: Workspace) -> Lease:
     lease = Lease.create(ws.paths.leases)
     me = identity.own()
     while True:
-        named = ws.state().daemon.lease
-        lives = named is not None and leases.alive(ws.paths.leases, named)
+        known = ws.state()
+        named = known.daemon.lease
+        lives = liveness.daemon(ws.paths, known)
 
         def start(state: State, named: str | None = named, lives: bool = lives) -> list[Draft]:
             if state.daemon.lease != named:
@@ -166,19 +167,23 @@ class Daemon:
 
         if leases.alive(self.ws.paths.leases, self.lease.nonce):
             return
+        mine = self.lease.nonce
         try:
-            drains = self.ws.state().daemon.state == "draining"
-            lease = take_over(self.ws)
+            self.ws.state()
+            lease = Lease.create(self.ws.paths.leases)
+            try:
+                self.ws.log.transact(lambda state: decide.lease_replaced(state, mine, lease.nonce))
+            except BaseException:
+                lease.release()
+                raise
         except LogDamaged as problem:
             raise SystemExit(f"{self.ws.paths.root} was deleted") from problem
         except Conflict as problem:
-            raise SystemExit("another daemon has taken over") from problem
+            raise SystemExit(problem.message) from problem
         logger.error("somebody deleted the daemon's lease: it has another one now")
         self.lease.close()
         self.lease = lease
         os.environ[MARK] = lease.nonce
-        if drains:
-            self.ws.log.transact(lambda state: decide.drain(state, "goes on"))
 
     def _reload(self) -> None:
         """Read the settings; while they cannot be read, the last good ones hold, and the log file says why."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kugetsu.runtime.process import lease
+import os
+
+from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +18,13 @@ def of(paths: Paths, attempt: Attempt) -> bool:
 
 
 def daemon(paths: Paths, state: State) -> bool:
-    """Whether the daemon that the log names lives."""
-    held = state.daemon.lease
-    return held is not None and lease.alive(paths.leases, held)
+    """Whether the daemon that the log names lives.
+
+    A file that somebody deleted says nothing of its lock: then the process itself is asked for.
+    """
+    held, who = state.daemon.lease, state.daemon.identity
+    if held is None:
+        return False
+    if lease.alive(paths.leases, held):
+        return True
+    return who is not None and not os.path.lexists(paths.lease(held)) and identity.alive(who)

@@ -1,4 +1,4 @@
-"""Decisions on the daemon: start, drain, stop, lost."""
+"""Decisions on the daemon: start, another lease, drain, stop, lost."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ def started(state: State, identity: Identity, lease: str) -> list[Draft]:
     if state.daemon.state in ("running", "draining"):
         drafts += lost(state)
     return [*drafts, Draft("daemon.started", {"identity": identity, "lease": lease})]
+
+
+def lease_replaced(state: State, replaced: str, lease: str) -> list[Draft]:
+    """The dispatcher holds another lease, because the file of the one that it held was deleted.
+
+    Raises Conflict when the log names another dispatcher, or none, by now.
+    """
+    if state.daemon.lease != replaced or state.daemon.state not in ("running", "draining"):
+        raise Conflict("another daemon has taken over", hint="kugetsu queue-daemon status")
+    data = {"replaced": replaced, "lease": lease}
+    return [Draft("daemon.lease_replaced", data, cause=state.daemon.changed)]
 
 
 def lost(state: State) -> list[Draft]:

@@ -64,6 +64,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "attempt.lost": _AGENT,
     "orphans.ended": ("processes that were ended do not come back", None),
     "daemon.started": ("a process was started", "kugetsu queue-daemon stop"),
+    "daemon.lease_replaced": ("the lease before it was deleted", None),
     "daemon.draining": ("the daemon ends when its agents have", "then: kugetsu queue-daemon start"),
     "daemon.stopped": ("a process has ended", "kugetsu queue-daemon start"),
     "daemon.lost": ("a process has ended", "kugetsu queue-daemon start"),

@@ -105,6 +105,18 @@ def _daemon(trigger: str) -> Handler:
     return handler
 
 
+def _daemon_lease_replaced(state: State, event: Event) -> None:
+    """It is the daemon that it was: since when it runs or drains, and which event says so, stay."""
+    daemon = state.daemon
+    replaced, lease = event["data"]["replaced"], event["data"]["lease"]
+    if step("daemon", daemon.state, "renew") is None:
+        state.violate(event["seq"], f"{event['type']}: a daemon that is {daemon.state} cannot renew")
+    elif daemon.lease != replaced:
+        state.violate(event["seq"], f"{event['type']}: the daemon holds another lease than that one")
+    else:
+        daemon.lease = lease
+
+
 HANDLERS: dict[str, Handler] = {
     "log.created": _log_created,
     "kugetsu.initialised": _initialised,
@@ -140,6 +152,7 @@ HANDLERS: dict[str, Handler] = {
     "attempt.killed": attempts.attempt_ended("kill"),
     "attempt.lost": attempts.attempt_ended("lose"),
     "daemon.started": _daemon("start"),
+    "daemon.lease_replaced": _daemon_lease_replaced,
     "daemon.draining": _daemon("drain"),
     "daemon.stopped": _daemon("stop"),
     "daemon.lost": _daemon("lose"),

@@ -101,6 +101,9 @@ SINGLE: dict[str, Callable[[State, Event], list[Draft]]] = {
     "attempt.starting": lambda state, event: attempts.starting(state, event["attempt"], event["data"]["runner"]),
     "attempt.running": lambda state, event: attempts.running(state, event["attempt"], **event["data"]),
     "attempt.stop_requested": _stop,
+    "daemon.lease_replaced": lambda state, event: daemon.lease_replaced(
+        state, event["data"]["replaced"], event["data"]["lease"]
+    ),
     "daemon.draining": lambda state, event: daemon.drain(state, event["data"]["reason"]),
     "daemon.stopped": lambda state, event: daemon.stopped(state, event["data"]["reason"]),
     "daemon.lost": lambda state, _: daemon.lost(state),

@@ -46,6 +46,7 @@ _AS_THEY_ARE = frozenset(
         "kugetsu.initialised",
         "repository.registered",
         "daemon.started",
+        "daemon.lease_replaced",
         "daemon.draining",
         "daemon.stopped",
         "daemon.lost",

@@ -18,6 +18,7 @@ from kugetsu import clock
 from kugetsu.domain.decide import notices as decide
 from kugetsu.errors import KugetsuError
 from kugetsu.log.watch import Watch
+from kugetsu.runtime import liveness
 from kugetsu.runtime.notices import presence
 from kugetsu.runtime.notices.trouble import Trouble
 from kugetsu.runtime.notices.worker import Worker, join_all
@@ -127,19 +128,19 @@ class Courier:
 
     def _mind_the_daemon(self) -> None:
         """Stop when no daemon lives; another one may have taken over."""
-        folder, known = self._ws.paths.leases, self._daemon_lease
-        if known is not None and leases.alive(folder, known):
+        known = self._daemon_lease
+        if known is not None and leases.alive(self._ws.paths.leases, known):
             return
         try:
-            daemon = self._ws.state().daemon
+            state = self._ws.state()
         except KugetsuError:
             if known is None:
                 raise
             self._stopping = "the daemon has ended, and the log cannot be read"
             return
-        if daemon.lease is None or not leases.alive(folder, daemon.lease):
+        if not liveness.daemon(self._ws.paths, state):
             self._stopping = "no daemon lives"
-        self._daemon_lease, self._daemon = daemon.lease, daemon.identity
+        self._daemon_lease, self._daemon = state.daemon.lease, state.daemon.identity
 
     def _disable(self, names: list[str]) -> None:
         for name in dict.fromkeys(names):
