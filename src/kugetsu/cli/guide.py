@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.cli.catalogue import COMMANDS, groups, members
+from kugetsu.cli.catalogue import COMMANDS, SECTIONS, groups, members
 from kugetsu.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
@@ -45,12 +45,14 @@ def overview() -> str:
 
     width = max(len(name) for name in COMMANDS)
     rows = []
-    for name, (_, summary) in COMMANDS.items():
-        first, *more = textwrap.wrap(summary, 80 - width - 4)
-        rows += [f"  {name:<{width}}  {first}", *(" " * (width + 4) + part for part in more)]
+    for heading, commands in SECTIONS.items():
+        rows.append(f"\n{heading}")
+        for name, (_, summary) in commands.items():
+            first, *more = textwrap.wrap(summary, 80 - width - 4)
+            rows += [f"  {name:<{width}}  {first}", *(" " * (width + 4) + part for part in more)]
     return (
         "kugetsu runs coding agents on issues: a session and a worktree each, a queue.\n\n"
-        "usage: kugetsu COMMAND [ARGUMENTS]\n\n" + "\n".join(rows) + "\n\n"
+        "usage: kugetsu COMMAND [ARGUMENTS]\n" + "\n".join(rows) + "\n\n"
         "kugetsu help COMMAND tells more, kugetsu help pages lists the guide;\n"
         "--version; --json where something is shown; --debug: the traceback\n"
         "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14,\n"
