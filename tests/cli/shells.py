@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from cli.conftest import PATIENT
+
 #: Where each shell reads what `kugetsu completion` printed, and a key (Ctrl-T) that writes the line into a file.
 SETUP = {
     "bash": """\
@@ -54,7 +56,12 @@ def program(folder: Path, source: Path) -> Path:
     path = folder / "bin"
     path.mkdir(exist_ok=True)
     command = path / "kugetsu"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{source}" exec "{sys.executable}" -m kugetsu "$@"\n')
+    patient = folder / "patient.py"
+    patient.write_text(PATIENT)
+    command.write_text(
+        f'#!/bin/sh\nif [ "$1" = __complete ]; then set -- "{patient}" "$@"; else set -- -m kugetsu "$@"; fi\n'
+        f'PYTHONPATH="{source}" exec "{sys.executable}" "$@"\n'
+    )
     command.chmod(0o755)
     return path
 

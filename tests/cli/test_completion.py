@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,13 +243,46 @@ def test_a_held_lock_does_not_keep_it_waiting(busy):
         assert words(busy, "why", "q2") == ["q2"]
 
 
-def test_a_state_that_takes_too_long_is_left_out(busy, monkeypatch):
-    import time
+@pytest.mark.parametrize("shell", ["zsh", "bash"])
+def test_a_state_that_takes_too_long_is_left_out(busy, shell):
+    slow = "import time\nfrom kugetsu.cli import candidates\ncandidates.Place.state = lambda place: time.sleep(60)\n"
+    typed = {"zsh": ["queue", "list", ""], "bash": ["kugetsu queue list ", ""]}[shell]
+    before = ask_with(busy, "", shell, *typed)
+    assert ask_with(busy, slow, shell, *typed) == before  # needs no state
+    typed = {"zsh": ["why", ""], "bash": ["kugetsu why ", ""]}[shell]
+    assert "q1" in ask_with(busy, "from kugetsu.cli import candidates\ncandidates.PATIENCE = 60.0\n", shell, *typed)
+    assert ask_with(busy, slow, shell, *typed) == "words\n"
 
-    monkeypatch.setattr(candidates, "PATIENCE", 0.01)
-    monkeypatch.setattr(candidates.Place, "state", lambda place: time.sleep(60))
-    place = candidates.Place("q", {"KUGETSU_DIR": str(busy.root)})
-    assert candidates.of_kinds(("task",), place) == ("words", [])
+
+@pytest.mark.parametrize("patience", [0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32])
+def test_whenever_patience_ends_the_answer_is_whole(busy, tmp_path, patience):
+    """Also with nothing compiled yet, when it ends in the middle of an import."""
+    told = ask_with(
+        busy,
+        f"from kugetsu.cli import candidates\ncandidates.PATIENCE = {patience}\n",
+        "zsh",
+        "why",
+        "q",
+        PYTHONPYCACHEPREFIX=str(tmp_path / "nothing-yet"),
+    )
+    first, *rest = told.splitlines()
+    assert first == "words" and [line.partition("\t")[0] for line in rest] in ([], ["q3", "q2", "q1"])
+
+
+def ask_with(kugetsu, first, *words, **more):
+    """What completion prints after these lines of Python."""
+    program = f"import sys\n{first}sys.argv[0] = 'kugetsu'\nfrom kugetsu.cli.main import main\nsys.exit(main())\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "__complete", *words],
+        env={**kugetsu.environment, **more},
+        cwd=kugetsu.work,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def test_a_description_is_one_harmless_line_without_secrets(kugetsu, story):
@@ -280,8 +314,6 @@ def test_it_imports_no_more_than_looking_does(busy):
         "main(['__complete', 'bash', 'kugetsu why q', 'q'])\n"
         "print(*sorted(set(sys.modules) - before), file=sys.stderr)"
     )
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-c", script], env=busy.environment, capture_output=True, text=True, check=True
     )

@@ -38,7 +38,7 @@ class Candidate:
 class Place:
     """The cursor's word: ``current``, of which ``typed`` is to be completed and ``head`` stands before it (`--after=`).
     ``given`` are the positionals before it, ``of_option`` the words that the same option has already. ``described``:
-    whether the shell shows what a candidate is."""
+    whether the shell shows what a candidate is. ``over``: whether all candidates for it were found in time."""
 
     def __init__(self, current: str, environment: Mapping[str, str], *, described: bool = True) -> None:
         self.described = described
@@ -48,6 +48,7 @@ class Place:
         self.environment = environment
         self.given: list[str] = []
         self.of_option: list[str] = []
+        self.over = True
 
     def split(self, head: str, typed: str) -> None:
         """Complete only the end of the word."""
@@ -88,37 +89,36 @@ class Place:
             log.close()
 
 
-class _TooSlowError(Exception):
-    """Nobody waits longer for a completion."""
+def look_up(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
+    """What is wanted (words, files or folders), and the candidates; fewer when the state is broken, or slow to read:
+    then ``place.over`` is false, a thread still looks, and the process has to end by `os._exit`.
 
-
-def of_kinds(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
-    """What is wanted (words, files or folders), and the candidates; fewer when the state is broken, or slow to read."""
+    An alarm whose handler raises would do without a thread, but it strikes in the middle of an import, and some
+    modules do not survive that.
+    """
     found: list[Candidate] = []
+    wanted = ["words"]
     if not kinds:
-        return "words", found
-    import signal
+        return wanted[-1], found
+    import threading
+    from contextlib import suppress
 
-    from kugetsu.errors import KugetsuError
+    def look() -> None:
+        # A broken log or configuration is told by the next command, not in the prompt; nor is what went wrong here.
+        with suppress(Exception):
+            for kind in kinds:
+                if kind == "setting-value" and _wants_path(place):
+                    wanted.append("files")
+                    break
+                source = SOURCES.get(kind)
+                if source is not None:
+                    found.extend(source(place))
 
-    def give_up(_number: int, _frame: object) -> None:
-        raise _TooSlowError
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-    try:
-        for kind in kinds:
-            if kind == "setting-value" and _wants_path(place):
-                return "files", []
-            source = SOURCES.get(kind)
-            if source is not None:
-                found += source(place)
-    except (KugetsuError, OSError, _TooSlowError):
-        return "words", found  # a broken log or configuration is told by the next command, not in the prompt
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    return "words", found
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    place.over = not thread.is_alive()
+    return wanted[-1], list(found)
 
 
 def described(text: str) -> str:

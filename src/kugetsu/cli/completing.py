@@ -7,8 +7,10 @@ and fish with a tab and what it is. For bash the candidates are quoted as they g
 
 from __future__ import annotations
 
+import os
+
 from kugetsu.cli import main
-from kugetsu.cli.candidates import Candidate, Place, is_span, of_kinds
+from kugetsu.cli.candidates import Candidate, Place, is_span, look_up
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
 
 TYPE_CHECKING = False
@@ -20,32 +22,38 @@ if TYPE_CHECKING:
 
 
 def answer(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Print the candidates; returns the exit status, which is 0 whatever happens."""
+    """Print the candidates; returns the exit status, which is 0 whatever happens. Ends the process itself when the
+    state was not waited for: its reader would disturb the interpreter's own end."""
     try:
-        text = _text(arguments, environment)
+        text, over = _text(arguments, environment)
     except Exception:  # noqa: BLE001 - an error printed here would land in the middle of what is being typed
         return 0
-    print(text)
+    print(text, flush=not over)
+    if not over:
+        os._exit(0)
     return 0
 
 
-def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, bool]:
+    """What is printed, and whether everything that was looked for is in it."""
     shell, given = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if shell == "bash" and given:
         from kugetsu.cli import bashwords
 
         line = bashwords.Line(given[0], given[1] if len(given) > 1 else None)
         if line.redirected:
-            return "files"
-        wanted, found = _candidates(line.words, Place(line.current, environment, described=False))
-        return "\n".join([wanted, *(line.insertion(one.value) for one in found)])
+            return "files", True
+        place = Place(line.current, environment, described=False)
+        wanted, found = _candidates(line.words, place)
+        return "\n".join([wanted, *(line.insertion(one.value) for one in found)]), place.over
     current = given.pop() if given else ""
     if shell == "fish":
         from kugetsu.cli import bashwords
 
         current = bashwords.unquoted(current)
-    wanted, found = _candidates(given, Place(current, environment))
-    return "\n".join([wanted, *(f"{one.value}\t{one.about}" for one in found)])
+    place = Place(current, environment)
+    wanted, found = _candidates(given, place)
+    return "\n".join([wanted, *(f"{one.value}\t{one.about}" for one in found)]), place.over
 
 
 def _candidates(before: Sequence[str], place: Place) -> tuple[str, list[Candidate]]:
@@ -218,5 +226,5 @@ def _values(one: Declared, place: Place) -> tuple[str, Iterable[Candidate]]:
     if "folder" in one.completes:
         return "folders", []
     choices = [Candidate(str(choice)) for choice in one.rest.get("choices") or ()]
-    wanted, found = of_kinds(one.completes, place)
+    wanted, found = look_up(one.completes, place)
     return wanted, [*choices, *found]

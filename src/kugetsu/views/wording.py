@@ -267,7 +267,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "files.pruning": _pruned,
     "files.pruned": _pruned,
     "daemon.started": lambda data: f"pid {data['identity'].get('pid', '?')}",
-    "daemon.lease_replaced": lambda _: "somebody deleted its lease: it has another one",
+    "daemon.lease_replaced": lambda data: f"somebody deleted {data['replaced'][:8]}…: it holds {data['lease'][:8]}…",
     "daemon.draining": lambda data: data["reason"],
     "daemon.stopped": lambda data: data["reason"],
     "notices.read": lambda data: f"notifications up to event {data['until']}",
