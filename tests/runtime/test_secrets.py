@@ -17,7 +17,10 @@ import pytest
 
 from kugetsu import redaction, secret_values
 from kugetsu.domain.draft import Draft
+from kugetsu.log.append import Appender
+from kugetsu.runtime import environments
 from kugetsu.runtime.guard import UNTOUCHED, WHOLE
+from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -255,6 +258,43 @@ def test_the_command_of_an_event_is_guarded_too(stage: Stage) -> None:
     kugetsu(stage, "config", "set", "KUGETSU_AGENT_COMMAND", f"my-agent {TOKEN}")
     event = stage.events("setting.changed")[-1]
     assert "my-agent [redacted]" in event["by"]["cmd"] and event["data"]["new"] == "my-agent [redacted]"
+
+
+def test_the_command_that_mends_a_torn_tail_is_guarded_too(stage: Stage) -> None:
+    plant(stage)
+    segment = max((stage.directory / "log").glob("*.jsonl"))
+    segment.write_bytes(segment.read_bytes() + b'{"seq":99,"at":"2026')
+    kugetsu(stage, "config", "set", "KUGETSU_AGENT_COMMAND", f"my-agent {TOKEN}")
+    event = stage.events("log.repaired")[-1]
+    assert event["by"]["cmd"].endswith("my-agent [redacted]")
+    assert below(stage.directory / "log") == {}
+
+
+def test_the_env_files_are_read_before_the_logs_lock_is_taken(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(stage)
+    held: list[bool] = []
+    looked: list[bool] = []
+    acquire, release, read = Appender.acquire, Appender.release, environments.read_file
+
+    def acquired(appender: Appender) -> None:
+        acquire(appender)
+        held.append(True)
+
+    def released(appender: Appender) -> None:
+        held.clear()
+        release(appender)
+
+    def noted(path: str) -> str:
+        looked.append(bool(held))
+        return read(path)
+
+    monkeypatch.setattr(Appender, "acquire", acquired)
+    monkeypatch.setattr(Appender, "release", released)
+    monkeypatch.setattr(environments, "read_file", noted)
+    ws = open_workspace(os.environ, "test")
+    ws.log.transact(lambda _: [Draft("orphans.ended", {"signalled": 1, "killed": 0})])
+    ws.close()
+    assert looked and not any(looked)
 
 
 def test_what_kugetsu_needs_again_is_kept_as_it_is(stage: Stage) -> None:

@@ -50,8 +50,9 @@ class FileLog:
     """One opened log. May be used from several threads; a forked child goes on with descriptors of its own.
 
     ``projection`` folds events into the state that decisions read. ``by`` is written into every event, ``now``
-    gives the time of an append, ``guard`` says what of the drafts may be written. Nothing is created on disk before the
-    first append; without ``upkeep`` reading never writes a checkpoint.
+    gives the time of an append, ``guard`` says what of the drafts may be written; it is called with none before the
+    lock is first taken. Nothing is created on disk before the first append; without ``upkeep`` reading never writes a
+    checkpoint.
     """
 
     def __init__(
@@ -307,6 +308,8 @@ class FileLog:
     def _open_appender(self) -> Appender:
         from kugetsu.log.append import Appender
 
+        if self._guard is not None:
+            self._guard(())  # what it needs at its first use is loaded now: nobody waits for us yet
         key = id(self)
         _writing[key] = ref(self, lambda _: _writing.pop(key, None))
         self._appender = Appender(self.directory, self._segment_bytes)
