@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kugetsu.errors import BadInput
-from kugetsu.runtime import environments
+from kugetsu.runtime import environments, variables
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -61,6 +61,18 @@ def test_it_cannot_override_kugetsus_own_marks(stage: Stage) -> None:
     stage.start(1)
     assert stage.finished("q1") == "completed"
     assert stage.file("got").split() == ["q1.1", str(stage.directory)]
+
+
+def test_no_name_that_an_agent_gets_from_kugetsu_can_be_set(stage: Stage) -> None:
+    stage.agent('env > "$STAGE/got"')
+    stage.start(1)
+    stage.finished("q1")
+    names = {line.partition("=")[0] for line in stage.file("got").splitlines()}
+    given = {name for name in names if name.startswith("KUGETSU_")}
+    assert {"KUGETSU_LEASE", "KUGETSU_NUMBER", "KUGETSU_API", "KUGETSU_BRANCH"} <= given
+    for name in given:
+        with pytest.raises(BadInput):
+            variables.check_name(name)
 
 
 def test_one_that_others_can_read_is_refused_with_the_remedy_and_the_task_says_so(stage: Stage) -> None:

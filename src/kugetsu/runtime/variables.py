@@ -7,6 +7,7 @@ import os
 from kugetsu.config_file import put, read_file, read_leniently
 from kugetsu.errors import BadInput, NotFound
 from kugetsu.runtime.environments import FILES, SOURCES
+from kugetsu.runtime.workspace import OF_ATTEMPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 LONGEST = 100_000
 """Bytes of a value: the kernel takes 128 KiB a variable; what is longer is a file, whose path a variable can hold."""
 
-OWN = ("KUGETSU_DIR", "KUGETSU_LEASE", "KUGETSU_ATTEMPT", "KUGETSU_ISSUE", "KUGETSU_SESSION", "KUGETSU_TEMP_DIR")
+OWN = ("KUGETSU_DIR", "KUGETSU_TEMP_DIR", *OF_ATTEMPT)
 """What kugetsu itself sets for an agent, over whatever an env file says."""
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")

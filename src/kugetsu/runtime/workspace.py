@@ -25,7 +25,7 @@ ATTEMPT = "KUGETSU_ATTEMPT"
 #: The variable that lists the names which the agent's environment got from its env file.
 GIVEN = "KUGETSU_ENV_NAMES"
 #: What belongs to one attempt and to nothing that is started from inside it.
-_OF_ATTEMPT = (
+OF_ATTEMPT = (
     ATTEMPT,
     GIVEN,
     "KUGETSU_LEASE",
@@ -118,7 +118,7 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
     what it starts (another agent, the daemon) gets neither its marks nor its secrets."""
     if ATTEMPT not in environment:
         return environment
-    given = {*_OF_ATTEMPT, *environment.get(GIVEN, "").split()}
+    given = {*OF_ATTEMPT, *environment.get(GIVEN, "").split()}
     return {name: value for name, value in environment.items() if name not in given}
 
 
