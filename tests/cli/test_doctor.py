@@ -342,6 +342,16 @@ def test_what_a_newer_kugetsu_wrote_is_told(kugetsu, story):
     assert "task.dreamt" in found(kugetsu)["log", "version"]["text"]
 
 
+def test_all_events_that_were_refused_are_counted(kugetsu, story):
+    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.state import VIOLATIONS_KEPT
+
+    story.log.append([Draft("task.completed", {"summary": ""}, task="q9")] * (VIOLATIONS_KEPT + 2))
+    assert found(kugetsu)["log", "refused"]["text"].startswith(f"{VIOLATIONS_KEPT + 2} events were refused")
+    assert "  and 2 more events refused" in kugetsu("log", "verify").out
+    assert "  and 2 more events" in kugetsu("replay").out
+
+
 def test_a_setting_from_the_environment_is_told(made):
     one = found(made, MAX_CONCURRENT_AGENTS="1")["settings", "environment"]
     assert "MAX_CONCURRENT_AGENTS" in one["text"]

@@ -68,9 +68,11 @@ def _verify(call: Call) -> int:
     unsealed = any(seal["ok"] is False for seal in compared)
     refused: list[dict[str, Any]] = []
     broken: list[str] = []
+    more = 0
     if not damage:
         state = call.state()
         refused, broken = state.violations, invariants.broken(state)
+        more = state.violations_seen - len(refused)
     torn = found.torn
     data = {
         "ok": found.ok and not unsealed if found.note is None or found.problems or unsealed else None,
@@ -94,6 +96,8 @@ def _verify(call: Call) -> int:
     if torn is not None:
         lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
     lines += [f"  event {entry['seq']}  refused: {entry['text']}" for entry in refused]
+    if more:
+        lines.append(f"  and {counted(more, 'more event')} refused")
     lines += [f"  invariant broken: {text}" for text in broken]
     if not found.count and not damage:
         lines = ["the log is empty"]

@@ -84,6 +84,8 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     shown += _part("tasks", queue.list_lines(data["tasks"], screen, then), screen)
     shown += _part("sessions", _sessions(data["sessions"], screen, then), screen)
     refused = [f"  event {entry['seq']}: {line(entry['text'])}" for entry in data["violations"]]
+    if data["violations_seen"] > len(refused):
+        refused.append(f"  and {times.counted(data['violations_seen'] - len(refused), 'more event')}")
     shown += _part("refused by a machine", refused, screen)
     shown += _part("invariants that do not hold", [f"  {text}" for text in data["invariants"]], screen)
     if not refused and not data["invariants"]:

@@ -81,5 +81,5 @@ def _meaning(case: Case) -> Iterator[Finding]:
         yield found.problem("invariants", f"what must always hold does not: {text}", "kugetsu log verify")
     if state.violations:
         first = state.violations[0]
-        said = f"{len(state.violations)} events were refused, the first is event {first['seq']}: {first['text']}"
+        said = f"{state.violations_seen} events were refused, the first is event {first['seq']}: {first['text']}"
         yield found.warning("refused", said, "kugetsu log verify")
