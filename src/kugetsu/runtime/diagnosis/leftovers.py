@@ -6,6 +6,7 @@ import os
 import time
 
 from kugetsu.runtime.diagnosis.finding import Found, Mend
+from kugetsu.runtime.notices import presence
 from kugetsu.runtime.process import lease
 
 TYPE_CHECKING = False
@@ -21,8 +22,6 @@ YOUNG_SECONDS = 60.0
 """A lease younger than that may be one that is just being claimed."""
 ENDING_SECONDS = 0.5
 """A process whose attempt is over may be the runner that has just recorded so: it ends at once."""
-_KEPT = ("courier",)
-
 found = Found("leftovers")
 
 
@@ -64,7 +63,7 @@ def _attempts(case: Case) -> Iterator[Finding]:
 
 
 def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
-    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *_KEPT}
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, presence.NAME}
     old = time.time() - YOUNG_SECONDS
     loose: list[str] = []
     held: list[str] = []
