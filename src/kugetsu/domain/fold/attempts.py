@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def move_attempt(state: State, event: Event, trigger: str) -> Attempt | None:
-    """Fold of ``move.attempt``."""
+    """The live attempt of ``event`` after ``trigger``; None (and a violation) when it is not live, or refuses."""
     attempt = state.attempts.get(event["attempt"])
     if attempt is None:
         state.violate(event["seq"], f"{event['type']} names the attempt {event['attempt']}, which is not live")
@@ -89,7 +89,7 @@ def attempt_stop_requested(state: State, event: Event) -> None:
 
 
 def attempt_ended(trigger: str) -> Handler:
-    """Fold of ``attempt.ended``."""
+    """Fold of the ends of attempts (`events.AttemptEnded`); ``trigger`` is the machine's."""
 
     def handler(state: State, event: Event) -> None:
         data = event["data"]

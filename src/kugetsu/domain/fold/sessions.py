@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def move_session(state: State, event: Event, key: str, trigger: str) -> Session | None:
-    """Fold of ``move.session``."""
+    """The session ``key`` after ``trigger``; None (and a violation) when there is none or its machine refuses."""
     session = state.sessions.get(key)
     if session is None:
         state.violate(event["seq"], f"{event['type']} names the session {key}, which is not there")
