@@ -230,14 +230,20 @@ def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return Verdict("slots", True, used)
 
 
+def repository_cap(name: str, facts: ClaimFacts) -> int:
+    """How many agents may work in a repository at a time; 0 for any number."""
+    caps = facts.get("repository_caps", {})
+    return caps.get(name, caps.get("*", 0))
+
+
 def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Fewer agents than allowed work in the task's repository."""
     caps = facts.get("repository_caps", {})
     if task.issue is None or not caps:
         return Verdict("repository", True, "no limit for its repository")
     name = task.issue.rpartition("#")[0]
-    cap = caps.get(name, caps.get("*", 0))
-    live = [a for a in state.live("dev") if a.issue is not None and a.issue.rpartition("#")[0] == name]
+    cap = repository_cap(name, facts)
+    live = state.live_in(name)
     used = f"{len(live)} of {cap} agents allowed work in {name}" if cap else "no limit for its repository"
     if cap and len(live) >= cap:
         lift = f"kugetsu queue cancel {live[0].task}"

@@ -174,9 +174,9 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
         live = state.live("dev")
         return (live, len(live) - facts["cap"] + 1) if facts["cap"] > 0 else ([], 0)
     if first.gate == "repository" and task.issue is not None:
-        caps, name = facts.get("repository_caps", {}), task.issue.rpartition("#")[0]
-        live = [one for one in state.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == name]
-        return live, len(live) - caps.get(name, caps.get("*", 0)) + 1
+        name = task.issue.rpartition("#")[0]
+        live = state.live_in(name)
+        return live, len(live) - gates.repository_cap(name, facts) + 1
     return [], 0
 
 

@@ -300,6 +300,10 @@ class State:
         """The live attempts of a kind, in the order in which they were claimed."""
         return [attempt for attempt in self.attempts.values() if attempt.kind == kind]
 
+    def live_in(self, repository: str) -> list[Attempt]:
+        """The live attempts that work on issues of a repository (`host/owner/repo`), in the order of their claims."""
+        return [one for one in self.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == repository]
+
 
 def empty() -> State:
     """The state before the first event."""

@@ -145,8 +145,7 @@ def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt 
     if closed.gate == "issue":
         rivals = [attempt for attempt in state.attempts.values() if attempt.issue == task.issue]
     elif closed.gate == "repository" and task.issue is not None:
-        name = task.issue.rpartition("#")[0]
-        rivals = [one for one in state.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == name]
+        rivals = state.live_in(task.issue.rpartition("#")[0])
     elif closed.gate == "pm" or closed.gate in gates.FULL:
         rivals = state.live(task.kind)
     else:
