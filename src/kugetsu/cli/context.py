@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.declarations import Command
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.errors import NotFound
 
 TYPE_CHECKING = False
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 #: Bytes of one output that are read, from its end: what an agent says fits, what a tool poured out may not.
 MOST = 16 << 20
 _GONE = "is gone"
-_ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
 
 
 def _arguments(parser: Parser) -> None:
@@ -79,7 +79,7 @@ def _attempts(call: Call, subject: Subject, events: list[Event]) -> list[Exchang
             found[event["attempt"]] = _begun(event)
         elif attempt in found and kind == "attempt.running":
             found[attempt]["running_at"] = event["at"]
-        elif attempt in found and kind in _ENDS:
+        elif attempt in found and kind in ENDS:
             _end(found[attempt], event)
     wanted = call.args.attempt
     if wanted is not None and wanted not in found:

@@ -6,7 +6,7 @@ command (``by.attempt``) is a cause too, and so the chain goes on into the work 
 
 from __future__ import annotations
 
-from kugetsu.domain.decide.attempts import ENDED
+from kugetsu.domain.decide.attempts import ENDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ MOST_EFFECTS = 40
 #: Keys (tasks, issues, sessions) whose events are read while effects are looked for.
 MOST_KEYS = 12
 
-_ENDS = frozenset(ENDED.values())
 _KEYS = ("task", "issue", "session")
 
 
@@ -113,7 +112,7 @@ def _typed_in(event: Event, reader: Reader) -> Event | None:
 
 def _ran_between(claimed: Event, ended: Event, reader: Reader) -> Event | None:
     """When the agent of an attempt ran, for an end whose recorded cause is the claim or the wish to stop it."""
-    if ended["type"] not in _ENDS or not ended.get("task"):
+    if ended["type"] not in ENDS or not ended.get("task"):
         return None
     for event in reader.of_key(ended["task"]):
         if event["type"] == "attempt.running" and event.get("attempt") == ended.get("attempt"):
@@ -154,7 +153,7 @@ def forward(event: Event, reader: Reader, coming: Iterable[Event] = ()) -> Effec
             if one["type"] == "attempt.running":
                 ran[one["attempt"]] = cause, one["seq"]
             claimed, running = ran.get(one.get("attempt") or "", (0, 0))
-            cause = running if one["type"] in _ENDS and cause == claimed else cause
+            cause = running if one["type"] in ENDS and cause == claimed else cause
             if one is not event and one["seq"] > event["seq"]:
                 effects.setdefault(cause, []).append(one)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.fold import fold
 
 TYPE_CHECKING = False
@@ -47,9 +48,7 @@ _READERS = {kind: attrgetter(*FIELDS[kind]) for kind in ("task", "attempt", "ses
 _PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}
 _SLOT = FIELDS["attempt"].index("slot")
 #: Events of tasks and attempts that change the session of their issue.
-_OF_SESSIONS = frozenset(
-    ("task.parked", "task.resumed", "attempt.claimed", "attempt.running", "attempt.succeeded", "attempt.failed")
-) | {"attempt.timed_out", "attempt.killed", "attempt.lost"}
+_OF_SESSIONS = frozenset(("task.parked", "task.resumed", "attempt.claimed", "attempt.running", *ENDS))
 #: Fields that count: a difference says more than two values.
 COUNTERS = frozenset(
     ("made", "used", "retries", "parks", "tokens", "cost", "attempts", "commits", "dirty", "comments", "fruitless")

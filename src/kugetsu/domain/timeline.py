@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
@@ -11,13 +12,6 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
 
-ENDS = {
-    "attempt.succeeded": "succeeded",
-    "attempt.failed": "failed",
-    "attempt.timed_out": "timed_out",
-    "attempt.killed": "killed",
-    "attempt.lost": "lost",
-}
 _DAEMON = {"daemon.started": "running", "daemon.draining": "draining", "daemon.stopped": None, "daemon.lost": None}
 
 
@@ -137,7 +131,8 @@ def _take(found: Timeline, event: Event, live: dict[str, Holding], waits: dict[s
     elif kind in ENDS:
         ended = live.pop(event["attempt"], None)
         if ended is not None:
-            ended.until, ended.end, ended.end_seq, ended.reason = at, ENDS[kind], event["seq"], data["reason"]
+            ended.until, ended.end = at, kind.removeprefix("attempt.")
+            ended.end_seq, ended.reason = event["seq"], data["reason"]
     elif kind.startswith("task.") and kind != "task.moved":
         _release(waits, event["task"], at)
         gate = {"task.held": data.get("gate"), "task.retried": "backoff", "task.parked": "parked"}.get(kind)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 
 from kugetsu.clock import parse
-from kugetsu.domain.decide.attempts import ENDED
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 #: Events of one span that are kept (OpenTelemetry's own limit); what is beyond is counted.
 MOST_EVENTS = 128
 
-_ENDS = frozenset(ENDED.values())
 _WAIT_ENDS = frozenset({"task.completed", "task.failed", "task.cancelled"})
 _WAIT_BEGINS = frozenset({"task.queued", "task.requeued", "task.retried", "task.parked"})
 #: What happens to a task that waits, with what of its data is told.
@@ -167,7 +166,7 @@ class Traces:
             self._log_id = event["data"]["log_id"]
         elif kind == "attempt.claimed":
             self._claim(event)
-        elif kind in _ENDS:
+        elif kind in ENDS:
             live = self._live.pop(event["attempt"], None)
             return self._trace(live, event) if live is not None else None
         elif attempt in self._live and not kind.startswith("task."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu import clock
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.views import times
 from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
@@ -23,7 +24,6 @@ TYPE_WIDTH = 18
 SUBJECT_WIDTH = 6
 #: From this width on, the first row of a task also shows the command that made it.
 _WIDE = 100
-_ENDS = ("attempt.succeeded", "attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
 #: The steps of an attempt and of the session that it prepares: they come from its claim, their row names the attempt.
 _STEPS = ("attempt.starting", "session.preparing", "session.prepared")
 _AFTER = {
@@ -66,7 +66,7 @@ class Summary:
         if kind == "attempt.claimed":
             self.attempts += 1
             self._claims[event["attempt"]] = event["at"]
-        elif kind in _ENDS:
+        elif kind in ENDS:
             self.tokens += event["data"].get("tokens", 0)
             claimed_at = self._claims.pop(event["attempt"], event["at"])
             self.worked += times.since(claimed_at, event["at"])
@@ -167,7 +167,7 @@ class Rows:
         kind, attempt = event["type"], event.get("attempt")
         if kind == "attempt.claimed":
             self._claimed_at[attempt or ""] = event["at"]
-        elif kind == "attempt.running" or kind in _ENDS:
+        elif kind == "attempt.running" or kind in ENDS:
             claimed_at = self._claimed_at.get(attempt or "")
             if claimed_at is not None:
                 return f"+{_span(clock.seconds_between(claimed_at, event['at']))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.audit.spans import MICRO, Clock
-from kugetsu.domain.decide.attempts import ENDED
+from kugetsu.domain.decide.attempts import ENDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ KEPT = 5000
 REASONS = 5
 REASON_LENGTH = 60
 OTHER = "other reasons"
-
-_ENDS = frozenset(ENDED.values())
 
 
 class Trouble:
@@ -131,7 +129,7 @@ class Retries:
             if self._only in (None, event.get("task"), event.get("issue"), key):
                 self._trouble(key).attempts += 1
                 self._live[event["attempt"]] = (key, self._clock.micros(event["at"]))
-        elif kind in _ENDS:
+        elif kind in ENDS:
             self._end(event)
         elif kind in ("task.retried", "task.parked"):
             key = event.get("issue") or "pm"

@@ -80,6 +80,8 @@ ENDED = {
     "kill": "attempt.killed",
     "lose": "attempt.lost",
 }
+#: The kinds of events that end an attempt.
+ENDS = frozenset(ENDED.values())
 
 
 def find_attempt(state: State, attempt_id: str) -> Attempt:

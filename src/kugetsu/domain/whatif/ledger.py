@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kugetsu.domain.decide.attempts import ENDED
+from kugetsu.domain.decide.attempts import ENDS
 
 if TYPE_CHECKING:
     Event = dict[str, Any]
 
-ENDS = frozenset(ENDED.values())
 _FINISHED = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 
 

@@ -10,13 +10,13 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain import snapshot
-from kugetsu.domain.decide.attempts import ENDED
+from kugetsu.domain.decide.attempts import ENDED, ENDS
 from kugetsu.domain.fold import fold, lives
 from kugetsu.domain.hindsight import decided, facts_then
 from kugetsu.domain.redecide.difference import present
 from kugetsu.domain.state import Session, empty
 from kugetsu.domain.whatif.instants import micros_of, text_of
-from kugetsu.domain.whatif.ledger import ENDS, Ledger
+from kugetsu.domain.whatif.ledger import Ledger
 from kugetsu.domain.whatif.line import Line
 from kugetsu.domain.whatif.scenario import PAUSE_MICROS, Latency, Limit, Past, Scenario
 from kugetsu.errors import BadInput

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.fold import PRESENT, fold
 from kugetsu.domain.hindsight import facts_then
 from kugetsu.domain.whatif.instants import SECOND, micros_of, text_of
-from kugetsu.domain.whatif.ledger import ENDS
 from kugetsu.domain.whatif.line import Line
 from kugetsu.domain.whatif.scenario import Past, Scenario, state_of
 from kugetsu.domain.whatif.work import EVER, Run, Work, World
