@@ -74,6 +74,12 @@ def test_last_line_may_report_tokens_and_cost(tmp_path: Path) -> None:
     assert (silent.tokens, silent.cost) == (None, None)
 
 
+@pytest.mark.parametrize("tokens", ["-5", '{"total": -5}', '{"input": 18446744073709551615}', "true", '"9"', "0.5"])
+def test_a_report_that_no_issue_can_have_used_is_none(tmp_path: Path, tokens: str) -> None:
+    outcome = run(tmp_path, f"""echo '{{"tokens": {tokens}, "cost": -3}}'""")
+    assert (outcome.tokens.total if outcome.tokens is not None else 0, outcome.cost) == (0, None)
+
+
 @pytest.mark.parametrize(
     ("line", "shell"),
     [

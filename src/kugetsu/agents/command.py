@@ -24,7 +24,7 @@ import orjson
 
 from kugetsu.agents import limits, process_load, progress
 from kugetsu.agents.opencode_environment import QUIET
-from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, sentence
+from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, cost_told, sentence, tokens_told
 from kugetsu.agents.progress import Progress, tail_lines
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
 from kugetsu.errors import AgentUnavailable, NotFound
@@ -143,7 +143,7 @@ class Command:
             reason=sentence(reason),
             resets_at=resets_at,
             tokens=_tokens(report.get("tokens")),
-            cost=_cost(report.get("cost")),
+            cost=cost_told(report.get("cost")),
             final_text=bounded("\n".join(output[:-1] if report else output)),
             error="" if kind is Kind.SUCCEEDED else bounded(said),
             details=details,
@@ -211,15 +211,10 @@ def _report(output: list[str]) -> dict[str, Any]:
 
 def _tokens(value: object) -> Tokens | None:
     """Tokens as a plain number, or as an object with the names of `Tokens`."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return Tokens(total=value)
     if not isinstance(value, dict):
-        return None
+        plain = tokens_told(value)
+        return Tokens(total=plain) if plain is not None else None
     names = ("input", "output", "reasoning", "cache_read", "cache_write")
-    counts = {name: value[name] for name in names if isinstance(value.get(name), int)}
-    total = value.get("total")
-    return Tokens(**counts, total=total if isinstance(total, int) else sum(counts.values()))
-
-
-def _cost(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    counts = {name: told for name in names if (told := tokens_told(value.get(name))) is not None}
+    total = tokens_told(value.get("total"))
+    return Tokens(**counts, total=total if total is not None else sum(counts.values()))

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from kugetsu.agents.opencode_program import plain
-from kugetsu.agents.outcome import Tokens
+from kugetsu.agents.outcome import Tokens, cost_told, tokens_told
 from kugetsu.agents.progress import SIGN, tail_lines
 
 _STREAM_ERROR = re.compile(
@@ -71,14 +71,10 @@ def _fold(seen: Output, event: dict[str, Any]) -> None:
         seen.open_step = False
         seen.reason = str(part.get("reason"))
         seen.tokens = _add(seen.tokens, part.get("tokens"))
-        seen.cost += _number(part.get("cost"))
+        seen.cost += cost_told(part.get("cost")) or 0.0
     elif kind == "error":
         error = event.get("error")
         seen.error = error if isinstance(error, dict) else {"name": "UnknownError", "data": {"message": str(error)}}
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _add(sum_: Tokens, step: object) -> Tokens:
@@ -87,12 +83,12 @@ def _add(sum_: Tokens, step: object) -> Tokens:
     cache = step.get("cache")
     cache = cache if isinstance(cache, dict) else {}
     return Tokens(
-        input=sum_.input + int(_number(step.get("input"))),
-        output=sum_.output + int(_number(step.get("output"))),
-        reasoning=sum_.reasoning + int(_number(step.get("reasoning"))),
-        cache_read=sum_.cache_read + int(_number(cache.get("read"))),
-        cache_write=sum_.cache_write + int(_number(cache.get("write"))),
-        total=sum_.total + int(_number(step.get("total"))),
+        input=sum_.input + (tokens_told(step.get("input")) or 0),
+        output=sum_.output + (tokens_told(step.get("output")) or 0),
+        reasoning=sum_.reasoning + (tokens_told(step.get("reasoning")) or 0),
+        cache_read=sum_.cache_read + (tokens_told(cache.get("read")) or 0),
+        cache_write=sum_.cache_write + (tokens_told(cache.get("write")) or 0),
+        total=sum_.total + (tokens_told(step.get("total")) or 0),
     )
 
 

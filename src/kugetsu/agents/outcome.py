@@ -10,6 +10,8 @@ from kugetsu.redaction import redact
 TEXT_LIMIT = 4000
 """Characters of the agent's last words, and of an error, that go into an outcome: the files keep all of it."""
 REASON_LIMIT = 200
+MOST_TOLD = 10**15
+"""Tokens, or money, in one report: what is beyond is none. The sum of many of them stays within 64 bits."""
 
 
 class Kind(StrEnum):
@@ -71,6 +73,18 @@ class Outcome:
     """The error as the program or the provider put it."""
     details: dict[str, str | int] = field(default_factory=dict)
     """What the kind was decided from: exit code, signal, status code, the last step's reason."""
+
+
+def tokens_told(value: object) -> int | None:
+    """A number of tokens that an agent reports; None for what cannot be one: an issue's sums must never go down."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return whole if isinstance(whole, int) and not isinstance(whole, bool) and 0 <= whole <= MOST_TOLD else None
+
+
+def cost_told(value: object) -> float | None:
+    """A cost that an agent reports; None for what cannot be one."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOLD
+    return float(value) if known else None  # type: ignore[arg-type]
 
 
 def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
