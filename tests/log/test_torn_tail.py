@@ -8,6 +8,7 @@ import pytest
 
 from kugetsu.errors import LogDamaged
 from kugetsu.log import codec, segments
+from kugetsu.log.verification import Verification
 from log.counting import fill, note, noted, open_files
 
 
@@ -25,6 +26,23 @@ def block(directory: str) -> bytes:
     content = segment(directory).read_bytes()
     segment(directory).write_bytes(content[:cut])
     return content[cut:]
+
+
+def test_a_tail_that_another_mends_first_is_mended(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(open_files(directory), 3)
+    with segment(directory).open("ab") as file:
+        file.write(b'{"seq":4,')
+    log = open_files(directory)
+    look = log.verify
+
+    def verify() -> Verification:
+        found = look()
+        assert open_files(directory).repair().mended
+        return found
+
+    monkeypatch.setattr(log, "verify", verify)
+    assert log.repair().mended
+    assert [event["type"] for event in log.read(after=3)] == ["log.repaired"]
 
 
 @pytest.mark.parametrize("appending", ["transact", "append"])
