@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
+from kugetsu.secret_values import MARK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MARK = "[redacted]"
 
 _WORD = (
     r"(?:token|secret|passwd|password|passphrase|api_?-?key|access_?-?key|private_?-?key|secret_?-?key|credential"
