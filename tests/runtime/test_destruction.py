@@ -133,8 +133,13 @@ def test_a_pull_request_that_nobody_can_say_of_counts_as_open(
     assert forged.worktree(14).is_dir() and forged.ws.log.head() == head
 
 
-def test_a_pull_request_that_nobody_tied_is_found_by_the_pushed_branch(forged: Stage, forge: ScriptedForge) -> None:
+@pytest.mark.parametrize("remote", ["origin", "team/fork"])
+def test_a_pull_request_that_nobody_tied_is_found_by_the_pushed_branch(
+    forged: Stage, forge: ScriptedForge, remote: str
+) -> None:
     key = forged_work(forged, script=COMMIT + PUSH)
+    if remote != "origin":
+        repos.run(forged.repository, "remote", "rename", "origin", remote)
     assert forged.state.sessions[key].pr is None
     forge.pull("acme/web", 20, branch="fix/issue-14")
     with pytest.raises(Conflict, match="pulls/20"):

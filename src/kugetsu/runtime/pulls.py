@@ -87,13 +87,17 @@ def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
 
 def is_pushed(session: Session) -> bool:
     """Whether a remote has the session's branch, as far as its repository knows; True when that cannot be looked at."""
-    from kugetsu.runtime.git.command import ask
-
     if not session.branch or session.source is None:
         return False
-    if not os.path.isdir(session.source):
-        return True
-    answer = ask(["for-each-ref", "--count=1", f"refs/remotes/*/{session.branch}"], session.source)
+    return not os.path.isdir(session.source) or is_on_a_remote(session.branch, session.source)
+
+
+def is_on_a_remote(branch: str, repository: str) -> bool:
+    """Whether a remote has the branch, as far as the repository in that folder knows; True when git cannot tell."""
+    from kugetsu.runtime.git.command import ask
+
+    # Two stars: a remote may be called `team/fork`.
+    answer = ask(["for-each-ref", "--count=1", f"refs/remotes/**/{branch}"], repository)
     return answer.code != 0 or bool(answer.out.strip())
 
 

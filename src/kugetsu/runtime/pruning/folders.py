@@ -99,7 +99,7 @@ def _pull_request(ws: Workspace, repository: Repository, name: str, branch: str,
     """Why a pull request of the branch keeps the folder; None when there is none, or nobody can be asked."""
     host = parse_repository(name)[0]
     try:
-        if not branch or forges.of(host) is None or not _is_on_a_remote(repository, branch):
+        if not branch or forges.of(host) is None or not pulls.is_on_a_remote(branch, repository.path):
             return None
         pull = pulls.of_branch(ws, forges, name, branch, repository.path)
     except (ForgeFailure, BadInput) as problem:
@@ -107,10 +107,6 @@ def _pull_request(ws: Workspace, repository: Repository, name: str, branch: str,
     if pull is not None and pull.state == "open":
         return f"pull request #{pull.number} of its branch {branch} is open"
     return None
-
-
-def _is_on_a_remote(repository: Repository, branch: str) -> bool:
-    return bool(ask(["for-each-ref", "--count=1", f"refs/remotes/*/{branch}"], repository.path).out.strip())
 
 
 # --- git's records ----------------------------------------------------------------------------------------------------

@@ -97,6 +97,6 @@ def _is_nowhere(session: Session) -> bool:
     """Whether its repository, which is there, knows the branch neither as its own nor as a remote's."""
     if session.source is None or not os.path.isdir(session.source):
         return False
-    own, theirs = f"refs/heads/{session.branch}", f"refs/remotes/*/{session.branch}"
-    answer = ask(["for-each-ref", "--count=1", own, theirs], session.source)
-    return answer.code == 0 and not answer.out.strip()
+    answer = ask(["for-each-ref", "--count=1", f"refs/heads/{session.branch}"], session.source)
+    here = answer.code != 0 or bool(answer.out.strip())
+    return not here and not pulls.is_on_a_remote(session.branch or "", session.source)
