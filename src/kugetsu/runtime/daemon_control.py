@@ -10,7 +10,7 @@ import time
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime import liveness
+from kugetsu.runtime import last_words, liveness
 from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
@@ -80,22 +80,8 @@ def start(ws: Workspace) -> tuple[bool, int]:
         if now.running and now.pid is not None:
             return False, now.pid
         raise KugetsuError(said[1], hint=said[2] or None)
-    why = _last_line(os.path.join(ws.paths.logs, "daemon.err"), before)
+    why = last_words.of(os.path.join(ws.paths.logs, "daemon.err"), before)
     raise KugetsuError(f"the daemon did not start{why}", hint=f"see {ws.paths.logs}/daemon.err")
-
-
-def _last_line(path: str, before: int) -> str:
-    """What a file says last after its first ``before`` bytes, to be put behind a sentence; empty for nothing."""
-    from kugetsu.redaction import redact
-
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(before, os.fstat(file.fileno()).st_size - 4096))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-    except OSError:
-        return ""
-    said = [line.strip() for line in lines if line.strip()]
-    return f": {redact(said[-1], limit=300)}" if said else ""
 
 
 def _first_line(process: object) -> list[str]:

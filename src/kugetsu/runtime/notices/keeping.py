@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 
+from kugetsu.runtime import last_words
 from kugetsu.runtime.notices import presence
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.processes import MARK
@@ -120,7 +120,7 @@ class Keeper:
             self._pause = FIRST_PAUSE / 2
         self._put_off()
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        last = _last_line(self._errors())
+        last = last_words.of(self._errors())
         logger.error("the courier ended with {}{}; it is started again in {:g} s", how, last, self._pause)
 
     def _put_off(self) -> None:
@@ -134,14 +134,3 @@ class Keeper:
 
     def _errors(self) -> str:
         return os.path.join(self._ws.paths.logs, "courier.err")
-
-
-def _last_line(path: str) -> str:
-    """What a file says last, to be put behind a sentence; empty for nothing."""
-    from kugetsu.redaction import redact
-
-    with suppress(OSError), open(path, "rb") as file:
-        file.seek(max(os.fstat(file.fileno()).st_size - 4096, 0))
-        said = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        return f": {redact(said[-1], limit=300)}" if said else ""
-    return ""
