@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import sys
-import time
 import traceback
 from contextlib import suppress
 
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
 WATCHFUL_SECONDS = 1.0
 #: Sleep after an error, in seconds: one bad moment (a full disk) must not become a busy loop.
 ERROR_PAUSE_SECONDS = 5.0
-#: How old the settings file must be to be read, in seconds: one that an editor has just cut to write it anew is empty,
-#: and empty means the defaults, another cap and another agent.
-SETTLE_SECONDS = 0.05
 
 
 class _RetakenError(Exception):
@@ -189,12 +185,8 @@ class Daemon:
         """Read the settings; while they cannot be read, the last good ones hold, and the log file says why."""
         from loguru import logger
 
-        with suppress(OSError):  # no file, no settings
-            age = time.time() - os.stat(self.ws.paths.config).st_mtime
-            if 0 <= age < SETTLE_SECONDS:
-                time.sleep(SETTLE_SECONDS - age)
         try:
-            self.ws.reload()
+            self.ws.reload_settled()
         except (KugetsuError, OSError) as problem:
             if str(problem) != self.complaint:
                 logger.error("the settings cannot be read, the last good ones hold: {}", problem)

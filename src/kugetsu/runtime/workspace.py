@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 #: Characters of a command line that an event keeps: enough to recognise it.
 COMMAND_LENGTH = 120
 
+#: How old the settings file must be to be read, in seconds: one that an editor has just cut to write it anew is empty,
+#: and empty means the defaults, another cap and another agent.
+SETTLE_SECONDS = 0.05
+
 #: The variable by which an agent's environment names its attempt.
 ATTEMPT = "KUGETSU_ATTEMPT"
 #: The variable that lists the names which the agent's environment got from its env file.
@@ -70,6 +74,17 @@ class Workspace:
     def reload(self) -> None:
         """Read the settings again: a change acts at the daemon's next decision."""
         self.config = config.load(self.paths.config, self.environment)
+
+    def reload_settled(self) -> None:
+        """As `reload`, after waiting `SETTLE_SECONDS` at most for an editor that is just writing the file."""
+        import time
+        from contextlib import suppress
+
+        with suppress(OSError):  # no file, no settings
+            age = time.time() - os.stat(self.paths.config).st_mtime
+            if 0 <= age < SETTLE_SECONDS:
+                time.sleep(SETTLE_SECONDS - age)
+        self.reload()
 
     def close(self) -> None:
         """Close the log, if it was opened."""

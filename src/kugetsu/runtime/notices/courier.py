@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import sys
-import time
 from contextlib import suppress
 
 from kugetsu import clock
@@ -40,8 +39,6 @@ WATCHFUL_SECONDS = 1.0
 LONGEST_PAUSE = 30.0
 #: Seconds for the delivery at hand at the end: a command may take 30, and a little to be ended.
 FINISH_SECONDS = 40.0
-#: How old the settings file must be to be read: one that an editor is just writing is empty.
-SETTLE_SECONDS = 0.05
 #: Bytes from which the log file is moved to `courier.log.1`.
 LOG_BYTES = 1_000_000
 
@@ -161,12 +158,8 @@ class Courier:
 
     def _reload(self) -> None:
         """Read the settings; while they cannot be read, the last good ones hold."""
-        with suppress(OSError):  # no file, no settings
-            age = time.time() - os.stat(self._ws.paths.config).st_mtime
-            if 0 <= age < SETTLE_SECONDS:
-                time.sleep(SETTLE_SECONDS - age)
         try:
-            self._ws.reload()
+            self._ws.reload_settled()
         except (KugetsuError, OSError) as problem:
             self._settings_trouble.tell(f"the settings cannot be read, the last good ones hold: {problem}")
         else:
