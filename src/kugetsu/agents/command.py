@@ -46,7 +46,6 @@ class Command:
     """Any command line as an agent. ``settings``: KUGETSU_AGENT_COMMAND, KUGETSU_MODEL, KUGETSU_TEMP_DIR are read."""
 
     name = "command"
-    warmup_seconds = 0.0
 
     def __init__(self, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> None:
         self._settings = settings

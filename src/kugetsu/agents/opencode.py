@@ -38,7 +38,6 @@ class OpenCode:
     """
 
     name = "opencode"
-    warmup_seconds = 3.0  # 2.4 s of wall time, 3.2 s of processor time until the model is asked (1.18.33, 2 cores)
 
     def __init__(self, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> None:
         self._settings = settings

@@ -118,8 +118,6 @@ class Agent(Protocol):
     """An agent program. Its methods raise AgentUnavailable when the program is missing or refuses to work at all."""
 
     name: str
-    warmup_seconds: float
-    """For how long a start keeps a core busy: starts are staggered by it."""
 
     def version(self) -> str:
         """The version of the program; empty when it has none."""

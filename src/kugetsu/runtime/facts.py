@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from kugetsu.config import Config
     from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
 
-#: Seconds for which an agent's start keeps a core busy (opencode 1.18: 2.4 s of wall, 3.2 s of CPU; a command: none).
+#: Seconds for which an agent's start keeps a core busy: starts are staggered by it. A command: none; opencode: 2.4 s of
+#: wall time, 3.2 s of processor time until the model is asked (1.18.33, 2 cores).
 WARMUP_SECONDS = {"opencode": 3.0, "command": 0.0}
 
 
