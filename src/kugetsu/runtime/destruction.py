@@ -76,8 +76,6 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
         if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
             raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
         _require_kept_elsewhere(ws, session, care)
-    if session.state == "working" or session.attempt is not None:
-        decide.destroying(ws.state(), key, force, reason)
     ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
     kept: list[str] = []
     try:
