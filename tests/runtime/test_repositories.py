@@ -24,37 +24,9 @@ def server(place: Place) -> dict[str, str]:
     return {"git.test": f"file://{place.root}/srv"}
 
 
-def test_the_clone_in_which_one_types_comes_first(sample: Place) -> None:
-    (sample.clone / "deep" / "er").mkdir(parents=True)
-    found = repositories.resolve(
-        sample.name,
-        sample.paths,
-        cwd=str(sample.clone / "deep" / "er"),
-        registered={sample.name: {"path": "/elsewhere"}},
-    )
-    assert (found.path, found.remote, found.origin) == (str(sample.clone), "origin", "here")
-
-
-def test_a_clone_of_something_else_does_not_count(sample: Place) -> None:
-    other = sample.root / "other"
-    other.mkdir()
-    run(other, "init", "-q")
-    found = repositories.resolve(
-        sample.name, sample.paths, cwd=str(other), registered={sample.name: {"path": str(sample.clone)}}
-    )
-    assert (found.path, found.origin) == (str(sample.clone), "registered")
-
-
-def test_the_worktree_that_is_there_says_which_clone_it_is(sample: Place) -> None:
-    tree = sample.root / "tree"
-    run(sample.clone, "worktree", "add", "-q", str(tree))
-    found = repositories.resolve(sample.name, sample.paths, cwd="/", worktree=str(tree))
-    assert (found.path, found.origin) == (str(sample.clone), "worktree")
-
-
 def test_any_remote_may_match(sample: Place) -> None:
     run(sample.clone, "remote", "add", "up", "git@github.com:Shoko/Kugetsu.git")
-    found = repositories.resolve("github.com/shoko/kugetsu", sample.paths, cwd=str(sample.clone))
+    found = repositories.at_path("github.com/shoko/kugetsu", str(sample.clone))
     assert found.remote == "up"
 
 
@@ -68,7 +40,7 @@ def test_a_clone_without_remotes_goes_by_its_folder(place: Place) -> None:
     place.clone.mkdir(parents=True)
     run(place.clone, "init", "-q")
     assert checkouts.here(str(place.clone)) == ("local", "work", "sample")
-    found = repositories.resolve("local/work/sample", place.paths, cwd=str(place.clone))
+    found = repositories.at_path("local/work/sample", str(place.clone))
     assert (found.path, found.remote) == (str(place.clone), None)
 
 
@@ -103,7 +75,7 @@ def test_git_and_the_files_agree_on_every_url(sample: Place) -> None:
 def test_our_own_clone_is_made_once_and_has_the_remotes_branches(sample: Place) -> None:
     found = repositories.resolve("git.test/shoko/sample", sample.paths, servers=server(sample))
     assert found.path == f"{sample.paths.repositories}/git.test/shoko/sample.git"
-    assert (found.remote, found.origin) == ("origin", "cloned")
+    assert found.remote == "origin"
     assert run(Path(found.path), "for-each-ref", "--format=%(refname)") == (
         "refs/remotes/origin/HEAD\nrefs/remotes/origin/main"
     )

@@ -1,4 +1,4 @@
-"""Where a worktree comes from: the clone in which the command was typed, a registered one, or a bare clone of our own.
+"""Where a worktree comes from: a clone that somebody named, or a bare clone of our own.
 
 Bare clones lie under `repositories/<host>/<owner>/<repo>.git`. They are made under another name and renamed when they
 are whole: what lies under the right name is complete.
@@ -36,47 +36,31 @@ _MISSING = (
 class Repository:
     """A repository on this machine from which worktrees are made.
 
-    `path` is the folder to run git in, `remote` the remote that is `repository` (None: it has no remote), `origin` how
-    it was found: `worktree`, `here`, `registered` or `cloned`.
+    `path` is the folder to run git in, `remote` the remote that is `repository` (None: it has no remote).
     """
 
-    __slots__ = ("common_dir", "origin", "path", "remote", "repository")
+    __slots__ = ("common_dir", "path", "remote", "repository")
 
-    def __init__(self, repository: str, path: str, common_dir: str, remote: str | None, origin: str) -> None:
+    def __init__(self, repository: str, path: str, common_dir: str, remote: str | None) -> None:
         self.repository = repository
         self.path = path
         self.common_dir = common_dir
         self.remote = remote
-        self.origin = origin
-
-    def as_data(self) -> dict[str, str | None]:
-        """What an event keeps of it."""
-        return {"repository": self.repository, "path": self.path, "remote": self.remote, "origin": self.origin}
 
 
 def resolve(
     repository: str,
     paths: Paths,
     *,
-    cwd: str | None = None,
-    worktree: str | None = None,
     registered: Mapping[str, Mapping[str, str]] | None = None,
     servers: Mapping[str, str] | None = None,
     timeout: float = CLONE_TIMEOUT,
 ) -> Repository:
     """The repository `host/owner/repo` on this machine; cloned when there is none yet.
 
-    `worktree` is the issue's worktree: when it is there, its own clone is the repository, wherever one types.
-    `cwd` is the folder in which the command was typed (None for what no one typed), `registered` maps a repository to
-    `{"path": …}` or `{"url": …}`. Raises NotFound, GitFailed or KugetsuError, each with the remedy.
+    `registered` maps a repository to `{"path": …}` or `{"url": …}`.
+    Raises NotFound, GitFailed or KugetsuError, each with the remedy.
     """
-    if worktree is not None and not os.path.lexists(worktree + "/.git"):
-        worktree = None  # not made yet: the clone around it, if any, means nothing
-    for folder, origin in ((worktree, "worktree"), (cwd, "here")):
-        if folder is not None:
-            found = _as_clone(repository, folder, servers, origin, paths.repositories)
-            if found is not None:
-                return found
     place = (registered or {}).get(repository) or {}
     if "path" in place:
         return at_path(repository, place["path"], servers)
@@ -106,7 +90,7 @@ def at_path(repository: str, path: str, servers: Mapping[str, str] | None = None
         # Registered by hand under a name of its own: its first remote is what it follows.
         named = checkouts.repositories(checkout, servers)
         remote = named[0][0] if named else None
-    return Repository(repository, checkout.home, checkout.common_dir, remote, "registered")
+    return Repository(repository, checkout.home, checkout.common_dir, remote)
 
 
 def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> tuple[str, dict[str, str]]:
@@ -166,18 +150,6 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
         yield
 
 
-def _as_clone(
-    repository: str, folder: str, servers: Mapping[str, str] | None, origin: str, own: str
-) -> Repository | None:
-    checkout = checkouts.find(folder)
-    if checkout is None:
-        return None
-    matches, remote = checkouts.matching_remote(checkout, repository, servers, own=own)
-    if not matches:
-        return None
-    return Repository(repository, checkout.home, checkout.common_dir, remote, origin)
-
-
 def _bare_clone(repository: str, url: str, paths: Paths, timeout: float) -> Repository:
     path = f"{paths.repositories}/{repository}.git"
     if not os.path.isdir(path):
@@ -187,7 +159,7 @@ def _bare_clone(repository: str, url: str, paths: Paths, timeout: float) -> Repo
     elif checkouts.remotes(path).get("origin") != url:
         # Registered anew, or GIT_SERVERS changed: what was fetched stays, the next fetch goes to the new place.
         git(["config", "remote.origin.url", url], path)
-    return Repository(repository, path, os.path.realpath(path), "origin", "cloned")
+    return Repository(repository, path, os.path.realpath(path), "origin")
 
 
 def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -> None:

@@ -53,10 +53,6 @@ class Rescue:
         self.commit = commit
         self.left_out = left_out
 
-    def as_data(self) -> dict[str, object]:
-        """What an event keeps of it."""
-        return {"branch": self.branch, "commit": self.commit, "left_out": self.left_out[:20]}
-
 
 def rescue(path: str, name: str, *, branch: str = "") -> Rescue | None:
     """Keeps all uncommitted and unpushed work of the worktree at `path`; None when there is nothing to keep.

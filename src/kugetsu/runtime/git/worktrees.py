@@ -47,19 +47,6 @@ class Worktree:
         self.fetched = False
         self.why_not_fetched: str | None = None
 
-    def as_data(self) -> dict[str, object]:
-        """What an event keeps of it."""
-        return {
-            "path": self.path,
-            "branch": self.branch,
-            "base_branch": self.base_branch,
-            "base_commit": self.base_commit,
-            "created": self.created,
-            "fetched": self.fetched,
-            "why_not_fetched": self.why_not_fetched,
-            "repository": self.repository.path,
-        }
-
 
 class _Ref:
     """A ref's commit, and the worktree in which it is checked out (empty: in none)."""

@@ -98,7 +98,7 @@ def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:
         checkout = checkouts.find(path) if name and os.path.isdir(path) else None
         if checkout is not None:
             common_dir = os.path.realpath(checkout.common_dir)
-            known = found.setdefault(common_dir, Known(Repository(name, checkout.home, common_dir, None, "registered")))
+            known = found.setdefault(common_dir, Known(Repository(name, checkout.home, common_dir, None)))
             known.names += [name] if name not in known.names else []
     return found
 
