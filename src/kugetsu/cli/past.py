@@ -48,7 +48,7 @@ def present(call: Call) -> Point:
 
     ws = call.workspace
     state = call.ready()
-    alive = state.daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
+    alive = liveness.daemon(ws.paths, state)
     return Point(state, call.screen.now, claim_facts(ws.config, "daemon" if alive else "none", ws.paths.root), None)
 
 

@@ -24,8 +24,7 @@ def warn_without_daemon(call: Call) -> None:
     """Say on stderr that nothing will take the task, when no daemon runs."""
     from kugetsu.runtime import liveness
 
-    state = call.state()
-    if state.daemon.state not in ("running", "draining") or not liveness.daemon(call.workspace.paths, state):
+    if not liveness.daemon(call.workspace.paths, call.state()):
         call.say(NO_DAEMON)
 
 

@@ -53,7 +53,7 @@ def _then(call: Call) -> int:
     from kugetsu.cli import past
 
     then = past.point(call, call.args.at)
-    ran = then.state.daemon.state in ("running", "draining")
+    ran = then.state.daemon.runs
     probes = view.Probes(alive=lambda _: None, daemon_alive=ran, progress=lambda _: None, warnings=[])
     data = view.collect(then.state, call.workspace.paths.root, then.facts, probes, then.past)
     call.show(data, view.lines(data, call.screen.at(then.now)))
@@ -76,7 +76,7 @@ def _watch(call: Call) -> int:
 def collect(ws: Workspace) -> StatusData:
     """What `status` shows now."""
     state = ws.state()
-    daemon_alive = state.daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
+    daemon_alive = liveness.daemon(ws.paths, state)
     now = facts.claim_facts(ws.config, "daemon" if daemon_alive else "none", ws.paths.root)
     probes = view.Probes(
         alive=lambda attempt: liveness.of(ws.paths, attempt),

@@ -40,6 +40,6 @@ def facts_then(recorded: Mapping[str, Any], state: State, now: str) -> ClaimFact
     facts: Any = {name: value for name, value in recorded.items() if name != "planned"}
     facts["now"] = now
     facts["warm_before"] = add_seconds(now, -facts["warmup_seconds"])
-    facts["dispatcher"] = "daemon" if state.daemon.state in ("running", "draining") else "none"
+    facts["dispatcher"] = "daemon" if state.daemon.runs else "none"
     known: ClaimFacts = facts
     return known

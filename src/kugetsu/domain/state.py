@@ -220,6 +220,11 @@ class Daemon:
         self.changed = 0
         self.changed_at = ""
 
+    @property
+    def runs(self) -> bool:
+        """Whether it runs or drains, as far as the log knows."""
+        return self.state in ("running", "draining")
+
 
 class State:
     """The fold of the log up to ``seq``."""

@@ -110,7 +110,7 @@ def _begin(found: Timeline, state: State, live: dict[str, Holding], waits: dict[
             seq = task.held_seq if gate == task.held else task.changed
             waits[task.id] = Hold(task.id, task.issue, gate, task.reason or "", found.since, seq)
             found.holds.append(waits[task.id])
-    if state.daemon.state in ("running", "draining"):
+    if state.daemon.runs:
         found.shifts.append(Shift(state.daemon.state, state.daemon.changed_at, state.daemon.changed))
 
 

@@ -59,7 +59,7 @@ def take_over(ws: Workspace) -> Lease:
         def start(state: State, named: str | None = named, lives: bool = lives) -> list[Draft]:
             if state.daemon.lease != named:
                 raise _RetakenError
-            if lives and state.daemon.state in ("running", "draining"):
+            if lives and state.daemon.runs:
                 pid = state.daemon.identity["pid"] if state.daemon.identity is not None else "unknown"
                 raise Conflict(f"a daemon runs already, pid {pid}", hint="kugetsu queue-daemon status")
             return decide.started(state, me, lease.nonce)

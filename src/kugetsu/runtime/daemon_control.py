@@ -43,7 +43,7 @@ def status(ws: Workspace) -> DaemonStatus:
 def of_state(ws: Workspace, state: State) -> DaemonStatus:
     """The daemon of an already read state."""
     daemon = state.daemon
-    running = daemon.state in ("running", "draining") and liveness.daemon(ws.paths, state)
+    running = liveness.daemon(ws.paths, state)
     shown = daemon.state if running or daemon.state in ("stopped", "lost") else "lost"
     pid = daemon.identity["pid"] if running and daemon.identity is not None else None
     return DaemonStatus(running, pid, daemon.changed_at or None, shown)

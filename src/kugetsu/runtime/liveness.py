@@ -18,12 +18,12 @@ def of(paths: Paths, attempt: Attempt) -> bool:
 
 
 def daemon(paths: Paths, state: State) -> bool:
-    """Whether the daemon that the log names lives.
+    """Whether a daemon runs or drains: one that the log names, and that lives.
 
     A file that somebody deleted says nothing of its lock: then the process itself is asked for.
     """
     held, who = state.daemon.lease, state.daemon.identity
-    if held is None:
+    if held is None or not state.daemon.runs:
         return False
     if lease.alive(paths.leases, held):
         return True

@@ -57,7 +57,7 @@ def reconcile(ws: Workspace) -> list[str]:
             raise
         except Exception as problem:  # noqa: BLE001  one that cannot be settled must not keep the others from it
             failure = failure or KugetsuError(f"{attempt.id} has ended, and cannot be recorded: {problem}")
-    if state.daemon.state in ("running", "draining") and not liveness.daemon(ws.paths, state):
+    if state.daemon.runs and not liveness.daemon(ws.paths, state):
         held = state.daemon.lease
 
         def lost(now: State) -> list[Draft]:

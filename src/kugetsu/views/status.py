@@ -148,10 +148,9 @@ def _agent(attempt: Attempt, probes: Probes) -> AgentData:
 def daemon_data(state: State, alive: bool) -> DaemonData:
     """The daemon as the log and its lease show it."""
     daemon = state.daemon
-    runs = daemon.state in ("running", "draining")
     return {
-        "state": daemon.state if alive or not runs else "lost",
-        "pid": daemon.identity.get("pid") if runs and daemon.identity is not None else None,
+        "state": daemon.state if alive or not daemon.runs else "lost",
+        "pid": daemon.identity.get("pid") if daemon.runs and daemon.identity is not None else None,
         "since": daemon.changed_at or None,
     }
 

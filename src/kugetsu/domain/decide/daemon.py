@@ -16,7 +16,7 @@ def started(state: State, identity: Identity, lease: str) -> list[Draft]:
     """A dispatcher takes over. The caller holds the daemon's lease, so one that the log still calls running is lost."""
     require_initialised(state)
     drafts: list[Draft] = []
-    if state.daemon.state in ("running", "draining"):
+    if state.daemon.runs:
         drafts += lost(state)
     return [*drafts, Draft("daemon.started", {"identity": identity, "lease": lease})]
 
@@ -26,7 +26,7 @@ def lease_replaced(state: State, replaced: str, lease: str) -> list[Draft]:
 
     Raises Conflict when the log names another dispatcher, or none, by now.
     """
-    if state.daemon.lease != replaced or state.daemon.state not in ("running", "draining"):
+    if state.daemon.lease != replaced or not state.daemon.runs:
         raise Conflict("another daemon has taken over", hint="kugetsu queue-daemon status")
     data = {"replaced": replaced, "lease": lease}
     return [Draft("daemon.lease_replaced", data, cause=state.daemon.changed)]
@@ -34,7 +34,7 @@ def lease_replaced(state: State, replaced: str, lease: str) -> list[Draft]:
 
 def lost(state: State) -> list[Draft]:
     """The daemon's lease is free although it never stopped in order; [] when the log does not call it running."""
-    if state.daemon.state not in ("running", "draining"):
+    if not state.daemon.runs:
         return []
     return [Draft("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
 
@@ -50,6 +50,6 @@ def drain(state: State, reason: str) -> list[Draft]:
 
 def stopped(state: State, reason: str) -> list[Draft]:
     """The dispatcher ends in order; [] when the log does not call it running."""
-    if state.daemon.state not in ("running", "draining"):
+    if not state.daemon.runs:
         return []
     return [Draft("daemon.stopped", {"reason": reason}, cause=state.daemon.changed)]
