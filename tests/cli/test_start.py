@@ -44,6 +44,18 @@ def test_the_cap_is_exit_2_and_nothing_changed_or_queued_on_request(ready):
     assert queued.code == 0 and "queued q2" in queued.out
 
 
+def test_a_pull_request_said_with_what_is_queued_is_tied_or_told_to_be_not(ready):
+    url = "https://example.com/o/r/pulls/3"
+    ready.agent("exit 0")
+    assert ready("start", "--wait", "example.com/o/r#2", "x").code == 0
+    ready.agent("sleep 60")
+    assert ready("start", REF, "x", MAX_CONCURRENT_AGENTS="1").code == 0
+    tied = ready("start", "--queue", "--pr", url, "example.com/o/r#2", "y", MAX_CONCURRENT_AGENTS="1")
+    assert "set-pr" not in tied.err and url in ready("history", "example.com/o/r#2", "--json").out
+    told = ready("start", "--queue", "--pr", url, "example.com/o/r#3", "y", MAX_CONCURRENT_AGENTS="1")
+    assert told.code == 0 and f"kugetsu set-pr example.com/o/r#3 {url}" in told.err
+
+
 def test_cancel_stops_the_agent_and_wait_says_so(ready):
     ready.agent("sleep 60")
     assert ready("start", REF, "x").code == 0

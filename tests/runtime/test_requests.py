@@ -24,6 +24,18 @@ def test_a_started_task_runs_in_a_worktree_and_is_completed_with_its_evidence(st
     assert stage.wait("attempt.succeeded")["data"]["evidence"]["commits"] == 1
 
 
+def test_a_pull_request_that_is_said_comes_with_the_claim_and_its_agent_is_told(stage: Stage) -> None:
+    url = "https://git.example.com/a/b/pulls/3"
+    stage.agent('cat > "$STAGE/prompt"')
+    requests.start(stage.ws, stage.ref(1), "do it", pr=url)
+    stage.finished("q1")
+    (claimed,), (tied,) = stage.events("attempt.claimed"), stage.events("session.pr")
+    assert (claimed["more"], tied["seq"], tied["cause"]) == (1, claimed["seq"] + 1, claimed["seq"])
+    assert tied["data"] == {"url": url, "source": "said"} and url in stage.file("prompt")
+    requests.start(stage.ws, stage.ref(1), "go on", pr=url)
+    assert len(stage.events("session.pr")) == 1
+
+
 def test_a_start_beyond_the_cap_is_refused_and_changes_nothing(stage: Stage) -> None:
     stage.configure(MAX_CONCURRENT_AGENTS="1")
     stage.agent(UNTIL_GO)

@@ -70,11 +70,11 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
     except CapReached as full:
         if not queue:
             raise
-        return _queued(call, ref, message, via, full)
+        return _queued(call, ref, message, via, pr, full)
     return _follow(call, started)
 
 
-def _queued(call: Call, ref: IssueRef, message: str, via: str, full: Exception) -> int:
+def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, full: Exception) -> int:
     from kugetsu.cli.queue import told_queued
     from kugetsu.runtime import requests
 
@@ -82,10 +82,23 @@ def _queued(call: Call, ref: IssueRef, message: str, via: str, full: Exception) 
         call.say(str(full))
     events = requests.enqueue(call.workspace, ref, message, via=via)
     told_queued(call, events)
+    if pr is not None:
+        _tie_or_say(call, ref, pr)
     if not call.args.wait:
         return 0
     final = requests.wait_for(call.workspace, events[0]["task"])
     return _outcome(call, final, {"task": events[0]["task"], "issue": str(ref)})
+
+
+def _tie_or_say(call: Call, ref: IssueRef, pr: str) -> None:
+    """Tie the pull request to the issue's session; an issue that has none yet has nothing to tie it to."""
+    from kugetsu.domain.decide import sessions
+    from kugetsu.errors import NotFound
+
+    try:
+        call.workspace.log.transact(lambda state: sessions.set_pr(state, str(ref), pr, "said"))
+    except NotFound:
+        call.say(f"the pull request is not noted, there is no session yet; when it runs: kugetsu set-pr {ref} {pr}")
 
 
 def _follow(call: Call, started: Started) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-from kugetsu.domain.decide import claims, queue, sessions
+from kugetsu.domain.decide import claims, queue
 from kugetsu.domain.fold import lives
 from kugetsu.errors import KugetsuError, LogDamaged, LogWriteFailed
 
@@ -197,7 +197,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
         queued = wanted(state)
         closed = claims.held_back(state, queued, facts)
         if closed is None:
-            return claims.start(state, queued, offer, facts)
+            return claims.start(state, queued, offer, facts, pr)
         if closed.gate == "stagger":
             raise _StaggeredError(closed)
         if not was_open:
@@ -210,8 +210,6 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
         raise claims.refusal(beaten[0])
     if attempt is None:
         raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
-    if pr is not None:
-        ws.log.transact(lambda state: sessions.set_pr(state, issue, pr, "said"))
     started = Started(events[0]["task"], attempt, issue, events)
     _await_running(ws, started)
     return started

@@ -94,15 +94,23 @@ def held_back(state: State, enqueued: Draft, facts: ClaimFacts) -> Verdict | Non
     return gates.first_closed(state, _as_queued(state, enqueued, facts), facts)
 
 
-def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts) -> list[Draft]:
-    """Queue a task and claim its slot in one transaction, or refuse and change nothing.
+def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts, pr: str | None = None) -> list[Draft]:
+    """Queue a task and claim its slot in one transaction, or refuse and change nothing; ``pr`` is the pull request that
+    was said to belong to the work: the agent is told of it, so that it is tied before one is started.
 
     Raises CapReached when the machine is full, Conflict when another gate is closed.
     """
     closed = held_back(state, enqueued, facts)
     if closed is not None:
         raise refusal(closed)
-    return [enqueued, *claim(state, _as_queued(state, enqueued, facts), offer, facts)]
+    task = _as_queued(state, enqueued, facts)
+    drafts = [enqueued, *claim(state, task, offer, facts)]
+    session = state.sessions.get(task.session)
+    known = session.pr if session is not None else (task.carried or {}).get("pr")
+    if pr is not None and pr != known:
+        said = {"url": pr, "source": "said"}
+        drafts.append(Draft("session.pr", said, issue=task.issue, session=task.session, cause=-1))
+    return drafts
 
 
 def refusal(closed: Verdict) -> CapReached | Conflict:

@@ -47,7 +47,8 @@ def start(state: State, group: Sequence[Event]) -> list[Draft]:
     claimed = claimed_in(group)
     assert claimed is not None
     queued = enqueue(state, group[0])[0]
-    return claims.start(state, queued, offer_of(claimed), claim_facts(claimed))
+    said = next((event["data"]["url"] for event in group if event["type"] == "session.pr"), None)
+    return claims.start(state, queued, offer_of(claimed), claim_facts(claimed), said)
 
 
 def dispatch(state: State, group: Sequence[Event], earlier: Earlier) -> list[Draft]:
