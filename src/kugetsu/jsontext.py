@@ -3,8 +3,9 @@ scanner and encoder where there is little.
 
 orjson reads five times as fast, but its import (it looks up dataclasses, uuid, enum, zoneinfo …) takes 11 ms, a third
 of what `kugetsu status` takes: as long as reading 2 MB with the interpreter's. What that cannot do is left to orjson,
-so that the same values are taken and refused either way (but for numbers as keys, which are written as texts). Where
-the interpreter has no such parts, orjson does it all.
+so that the same values are taken and refused either way, but for two: numbers as keys, which are written as texts, and
+whole numbers beyond 64 bits, which orjson refuses to write and reads as floats (so what comes from outside is bounded
+before it gets here). Where the interpreter has no such parts, orjson does it all.
 """
 
 from __future__ import annotations
