@@ -93,3 +93,13 @@ def test_a_setting_that_is_taken_out_has_its_default_again(kugetsu, story):
     assert [e["data"]["new"] for e in story.log.read() if e["type"] == "setting.changed"] == ["5", "3"]
     assert kugetsu("config", "unset", "MAX_ATTEMPTS", "--json").json["seq"] is None
     assert kugetsu("config", "unset", "MAX_ATEMPTS").code == 3
+
+
+def test_with_a_damaged_log_nothing_is_set_that_nobody_could_record(kugetsu, story):
+    kugetsu("config", "set", "MAX_ATTEMPTS", "4")
+    segment = next((kugetsu.root / "log").glob("*.jsonl"))
+    segment.write_bytes(b"nonsense\n" + segment.read_bytes())
+    before = (kugetsu.root / "config").read_text()
+    for words in (("set", "MAX_ATTEMPTS", "5"), ("unset", "MAX_ATTEMPTS")):
+        assert kugetsu("config", *words).code == 6
+    assert (kugetsu.root / "config").read_text() == before

@@ -87,11 +87,13 @@ def _unset(call: Call) -> int:
 
 def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | None, int | None]:
     """Write a setting into the file (None: take it out) and record who did it: the value before, the value now, and the
-    event's seq (None when nothing changed). Raises BadInput for a value that it cannot have."""
+    event's seq (None when nothing changed). Raises BadInput for a value that it cannot have, LogDamaged before anything
+    is written."""
     from kugetsu.config_file import set_value, unset_value
     from kugetsu.errors import BadInput
 
     path = file_of(call)
+    _require_log(call)
     old = _written(path, key)
     if value is None:
         unset_value(path, key)
@@ -104,6 +106,16 @@ def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | No
     except BadInput as problem:  # another line of the file: this one is written all the same
         call.say(f"written, but the file cannot be used yet: {problem.message}")
     return old, new, seq
+
+
+def _require_log(call: Call) -> None:
+    """Raise LogDamaged when nothing could be recorded."""
+    from contextlib import suppress
+
+    from kugetsu.errors import BadInput
+
+    with suppress(BadInput):  # the file cannot be understood, which is perhaps what this mends
+        call.state()
 
 
 def file_of(call: Call) -> str:
