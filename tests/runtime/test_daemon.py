@@ -167,9 +167,12 @@ def test_a_lowered_cap_ends_nobody_and_holds_the_next(stage: Stage) -> None:
         stage.at_work(f"{task}.1")
     stage.configure(MAX_CONCURRENT_AGENTS="1")
     third = stage.enqueue(3)
-    assert stage.wait("task.held", task=third)["facts"]["cap"] == 1
+    # By the cap of before, when the daemon had read its settings and was about to look.
+    assert stage.wait("task.held", task=third)["data"]["gate"] == "slots"
     stage.go()
     assert [stage.finished(task) for task in [*tasks, third]] == ["completed"] * 3
+    claimed = stage.wait("attempt.claimed", task=third)
+    assert (claimed["facts"]["cap"], claimed["data"]["live"]) == (1, [])
 
 
 def replace(path: Path, text: str) -> None:
