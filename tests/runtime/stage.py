@@ -212,10 +212,14 @@ class Stage:
         self.until(path.exists)
         return path.read_text()
 
+    def written_pid(self, name: str) -> int:
+        """Wait for a file with a pid; that process may have ended since."""
+        self.until(lambda: self.file(name).strip())
+        return int(self.file(name))
+
     def pid(self, name: str) -> identity.Identity:
         """Wait for a file with a pid; the identity of that process."""
-        self.until(lambda: self.file(name).strip())
-        found = identity.of(int(self.file(name)))
+        found = identity.of(self.written_pid(name))
         assert found is not None, f"{name} ended already"
         return found
 
