@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,6 @@ def test_it_runs_once_however_often_it_is_started(stage: Stage) -> None:
 
 
 def test_starts_at_the_same_moment_give_one_daemon(stage: Stage) -> None:
-    import subprocess
-
     starters = [stage.python(START, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(6)]
     for starter in starters:
         assert starter.stdin is not None
@@ -117,6 +116,22 @@ def test_a_stop_leaves_agents_running(stage: Stage) -> None:
     assert not daemon_control.stop(stage.ws, drain=False), "there is none to stop now"
     stage.go()
     assert stage.finished(task) == "completed"
+
+
+def test_a_daemon_that_is_stopped_as_soon_as_it_stands_ends_in_order(stage: Stage) -> None:
+    # What it imports once it stands takes until the test has seen it in the log and asked it to stop.
+    waits = 'while not os.path.exists(os.environ["STAGE"] + "/go"): time.sleep(0.01)'
+    code = (
+        "import os, time\nfrom kugetsu.runtime import daemon\n"
+        f"def preload():\n    {waits}\n"
+        "daemon._preload = preload\ndaemon.main()\n"
+    )
+    daemon = stage.python(code, stdout=subprocess.DEVNULL)
+    stage.wait("daemon.started")
+    daemon.terminate()
+    stage.go()
+    assert daemon.wait() == 0
+    assert stage.wait("daemon.stopped")["data"]["reason"] == "SIGTERM"
 
 
 def test_a_drain_starts_nothing_new_and_waits_for_what_runs(stage: Stage) -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
 
+#: What asks the daemon to stop.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Sleep in seconds while a claimed attempt has no runner in the log yet, and where no pidfd tells of a runner's death.
 WATCHFUL_SECONDS = 1.0
 #: Sleep after an error, in seconds: one bad moment (a full disk) must not become a busy loop.
@@ -92,7 +94,7 @@ class Daemon:
 
     def listen(self) -> None:
         """Take SIGTERM and SIGINT as the wish to stop; SIGHUP wakes up and reads the settings."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, self.stop_on_signal)
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
@@ -297,12 +299,17 @@ def _stand(ws: Workspace) -> Daemon:
         diagnose=False,  # a traceback with the values of variables would show secrets
     )
     logger.configure(patcher=_redacted)
-    lease = take_over(ws)
-    # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
-    os.environ[MARK] = lease.nonce
-    _preload()
-    daemon = Daemon(ws, lease)
-    daemon.listen()
+    # From the moment on that the log names it, somebody may ask it to stop: that waits until it listens.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        lease = take_over(ws)
+        # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
+        os.environ[MARK] = lease.nonce
+        _preload()
+        daemon = Daemon(ws, lease)
+        daemon.listen()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     return daemon
 
 
