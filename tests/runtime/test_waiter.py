@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -268,6 +269,7 @@ def test_a_system_without_sigtimedwait_waits_with_an_alarm(attempt: Attempt) -> 
 
 @pytest.mark.parametrize(("code", "reason"), [(10, "limit"), (11, "stall")])
 def test_a_checkup_stops_the_agent(attempt: Attempt, code: int, reason: str) -> None:
+    began = time.monotonic()
     attempt.start(
         FOREVER,
         checkup=["/bin/sh", "-c", f"echo quiet for $KUGETSU_QUIET_SECONDS; exit {code}"],
@@ -275,7 +277,8 @@ def test_a_checkup_stops_the_agent(attempt: Attempt, code: int, reason: str) -> 
         checkup_output=str(attempt.run / "checkup"),
     )
     assert attempt.wait().stopped == reason
-    assert (attempt.run / "checkup").read_text() == "quiet for 0\n"
+    told = re.fullmatch(r"quiet for (\d+)\n", (attempt.run / "checkup").read_text())
+    assert told is not None and int(told[1]) <= time.monotonic() - began
 
 
 @pytest.mark.parametrize("code", [0, 1, 255])
@@ -318,7 +321,7 @@ def test_a_hanging_checkup_delays_neither_the_deadline_nor_the_end(attempt: Atte
         checkup=["/bin/sh", "-c", checkup],
         checkup_every=0.1,
         checkup_limit=600.0,
-        deadline=time.monotonic() + 0.8,
+        deadline=time.monotonic() + 3.0,
     )
     told = attempt.wait()
     assert (told.stopped, told.signal) == ("timeout", signal.SIGTERM)
