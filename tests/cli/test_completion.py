@@ -310,7 +310,9 @@ def test_it_imports_no_more_than_looking_does(busy):
     heavy = {"typing", "pathlib", "subprocess", "loguru", "portalocker", "transitions", "argparse", "re", "tempfile"}
     script = (
         "import sys, orjson; before = set(sys.modules)\n"
+        "from kugetsu.cli import candidates\n"
         "from kugetsu.cli.main import main\n"
+        "candidates.PATIENCE = 60.0\n"
         "main(['__complete', 'bash', 'kugetsu why q', 'q'])\n"
         "print(*sorted(set(sys.modules) - before), file=sys.stderr)"
     )
