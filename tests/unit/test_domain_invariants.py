@@ -100,7 +100,7 @@ BREAKS: list[tuple[Callable[[State], None], str]] = [
     (second_pm, "more than one pm attempt"),
     (attempt_without_task, "its task q1 does not know it"),
     (two_in_one_session, "q1.1 and q2.1 work in one session"),
-    (notified_without_attempt, "q4 is notified with attempt None"),
+    (notified_without_attempt, "q4 is notified with no attempt"),
     (pending_with_attempt, "q1 is pending with attempt q1.1"),
     (attempt_gone, "q1 is worked on by q1.1, which is not live"),
     (finished_not_listed, "q5 is cancelled, but the list"),

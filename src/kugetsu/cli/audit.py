@@ -111,9 +111,10 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     whole = next(iter(log.read()))["seq"] == 1  # a part of a log cannot be folded from nothing
     checks = Checks(over.state) if "invariants" in parts and whole else None
     adds: list[Callable[[Event], None]] = [part.add for part in (races, retries, waits, checks) if part is not None]
-    count = 0
+    count, first = 0, None
     for event in log.read(after=over.after, until=over.until):
         count += 1
+        first = first or event["seq"]
         for add in adds:
             add(event)
     for part in (retries, waits):
@@ -122,6 +123,8 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     return {
         "subject": subject,
         "events": count,
+        "first": first,
+        "last": over.until,
         "begins": over.begins,
         "ends": over.ends,
         "whole": whole,
@@ -136,20 +139,22 @@ def _range(call: Call, log: EventLog) -> Range:
     """What --since and --until leave. Raises BadInput, NotFound."""
     from kugetsu.cli import when
     from kugetsu.domain.state import empty
+    from kugetsu.log import transactions
 
     now, args = call.screen.now, call.args
     call.ready()
     first = next(iter(log.read()), None)
     if first is None:
         raise NotFound("the log is empty", "kugetsu init")
-    seq, at = when.resolve(log, when.parse(args.until or "@", now))
+    seq, at = when.state_of(log, when.parse(args.until or "@", now))
     last: State = log.state_at(seq=seq, at=at) if args.until else log.state()
     until, ends = last.seq, (at or last.at) if args.until else max(now, last.latest)
     state, begins = empty(), str(first["at"])
     if args.since:
         seq, at = when.resolve(log, when.parse(args.since, now))
         if seq is not None:
-            state = log.state_at(seq=max(seq - 1, 0))  # that event is the first one that counts
+            # That event is among the first that count, with all that came in its transaction.
+            state = log.state_at(seq=max(transactions.first_of(log, seq) - 1, 0))
             begins = state.at or begins
         else:
             state = log.state_at(at=at)
@@ -178,6 +183,8 @@ COMMANDS = {
         json="""\
 subject                        the key of the REF, or null
 events                         how many were looked at
+first                          the first of them, or null: a transaction is looked at as a whole
+last                           the event as of which things are told
 begins                         from when on (UTC)
 ends                           up to when (UTC)
 whole                          false for a part of a log without its beginning: its invariants cannot be checked

@@ -82,7 +82,7 @@ def _at(call: Call, text: str) -> tuple[State, str]:
     from kugetsu.cli import when
 
     log, now = call.workspace.log, call.screen.now
-    seq, at = when.resolve(log, when.parse(text, now))
+    seq, at = when.state_of(log, when.parse(text, now))
     if at is not None and at > now:
         raise BadInput(f"{text[:60]!r} is yet to come", "a point of the past, or @ for now")
     state: State = log.state_at(seq=seq, at=at)

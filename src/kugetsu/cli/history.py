@@ -187,6 +187,9 @@ def _everything(call: Call, until: int | None) -> int:
     for last in log.read(until=until):
         for line in rows.lines(last):
             print(line)
+    if until is not None:
+        for line in history.cut_off(None, until, call.screen):
+            print(line)
     if call.args.follow:
         for event in _coming(call, None, last["seq"] if last else 0):
             for line in rows.lines(event):

@@ -69,7 +69,7 @@ def state_at(call: Call, when: str) -> tuple[State, str]:
     from kugetsu.cli import when as points
 
     log, now = call.workspace.log, call.screen.now
-    seq, at = points.resolve(log, points.parse(when, now))
+    seq, at = points.state_of(log, points.parse(when, now))
     if at is not None and at > now:
         raise BadInput(f"{when[:60]!r} is yet to come", "leave out --at to see what is so now")
     first = next(iter(log.read()), None)

@@ -53,9 +53,9 @@ def _replay(call: Call) -> int:
     if call.args.all and not call.args.verify:
         raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
     point = when.parse(call.args.until, call.screen.now)
-    seq, at = when.resolve(log, point)
-    if call.args.verify:
-        return _verify(call, log, seq, at)
+    if call.args.verify:  # it tells which events of a transaction it leaves out
+        return _verify(call, log, *when.resolve(log, point))
+    seq, at = when.state_of(log, point)
     state: State = log.state_at(seq=seq, at=at)
     data = replay.collect(state)
     call.show(data, [] if call.json else replay.lines(data, call.screen))

@@ -57,10 +57,10 @@ def _collected(call: Call) -> Timeline:
     end = log.state() if call.elsewhere is not None else call.ready()
     args = call.args
     key = str(subjects.subject(call.workspace, args.subject)) if args.subject else None
-    last_seq, last_at = when.resolve(log, when.parse(args.until or "@", now))
+    last_seq, last_at = when.state_of(log, when.parse(args.until or "@", now))
     until = last_at or (log.state_at(seq=last_seq).at if args.until else _ending(end, now))
     if args.since:
-        first_seq, first_at = when.resolve(log, when.parse(args.since, now))
+        first_seq, first_at = when.state_of(log, when.parse(args.since, now))
         state = log.state_at(seq=first_seq, at=first_at)
         since = first_at or state.at or until
     else:

@@ -74,8 +74,19 @@ def _unknown(text: str) -> BadInput:
     return BadInput(f"not a point in time: {text[:60]!r}", f"write {FORMS}")
 
 
+def state_of(log: EventLog, when: When) -> tuple[int | None, str | None]:
+    """The seq after which there was a state, or (None, time): a seq in a transaction means the state after all of it,
+    because before that nothing was so yet. Raises NotFound for an event that is not there."""
+    seq, at = resolve(log, when)
+    if seq is None:
+        return None, at
+    from kugetsu.log import transactions
+
+    return transactions.last_of(log, seq), None
+
+
 def resolve(log: EventLog, when: When) -> tuple[int | None, str | None]:
-    """The seq that is meant, or (None, time). Raises NotFound for an event that is not there."""
+    """The very event that is meant, its seq, or (None, time). Raises NotFound for an event that is not there."""
     if when.at is not None:
         return None, when.at
     head = log.head().seq

@@ -57,7 +57,9 @@ def of_task(state: State, task: Task) -> list[str]:
     """What is wrong with one task."""
     found: list[str] = []
     if (task.state == "notified") != (task.attempt is not None):
-        found.append(f"{task.id} is {task.state} with attempt {task.attempt}")
+        found.append(
+            f"{task.id} is {task.state} with {f'attempt {task.attempt}' if task.attempt is not None else 'no attempt'}"
+        )
     if task.attempt is not None and task.attempt not in state.attempts:
         found.append(f"{task.id} is worked on by {task.attempt}, which is not live")
     if (task.state in FINISHED_TASK) != (task.id in state.finished):

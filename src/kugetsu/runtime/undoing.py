@@ -37,13 +37,9 @@ def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
         raise NotFound(f"there is no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
     if not whole:
         return [found]
-    last = seq + found.get("more", 0)
-    first = seq
-    while first > 1:
-        (before,) = ws.log.read(after=first - 2, until=first - 1)
-        if before.get("more", 0) != last - before["seq"]:
-            break
-        first -= 1
+    from kugetsu.log import transactions
+
+    first, last = transactions.first_of(ws.log, seq), transactions.last_of(ws.log, seq)
     return sorted(ws.log.read(after=first - 1, until=last), key=lambda event: -event["seq"])
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
         subject: str | None
         events: int
+        first: int | None
+        last: int
         begins: str
         ends: str
         whole: bool
@@ -114,7 +116,9 @@ def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
     about = f" of {screen.issue(data['subject'])}" if data["subject"] else ""
     span = f"{times.moment(data['begins'], now)} to {times.moment(data['ends'], now)}"
     of_others = ", the others looked at beside" if data["subject"] and at_length else ""
-    shown = [cut(f"audit{about}: {times.counted(data['events'], 'event')}, {span}{of_others}", screen.width)]
+    events = times.counted(data["events"], "event")
+    which = f"{events} ({data['first']} to {data['last']})" if data["first"] else f"{events} up to {data['last']}"
+    shown = [cut(f"audit{about}: {which}, {span}{of_others}", screen.width)]
     rows = LONG if at_length else SHORT
     if data["invariants"] is not None:
         shown += _invariant_lines(data["invariants"], screen, rows)

@@ -191,10 +191,11 @@ def footer(task: Task | None, closed: Sequence[Verdict], subject: str, screen: S
     return [f"next: {_coming(task, closed, screen)}        {_command(task)}"]
 
 
-def cut_off(subject: str, last: int, screen: Screen) -> list[str]:
-    """The way on from a history that ends in the past."""
-    why = f"why: kugetsu why {subject} --at {last}        " if "base:" not in subject else ""
-    return [screen.dim(f"as of event {last}") + f"        {why}up to now: kugetsu history {subject}"]
+def cut_off(subject: str | None, last: int, screen: Screen) -> list[str]:
+    """The way on from a history that ends in the past; None: from that of everything."""
+    asked = subject is not None and "base:" not in subject
+    why = f"why: kugetsu why {subject} --at {last}        " if asked else ""
+    return [screen.dim(f"as of event {last}") + f"        {why}up to now: kugetsu history {subject or '--all'}"]
 
 
 def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:

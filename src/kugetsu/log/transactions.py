@@ -1,0 +1,40 @@
+"""Where a transaction begins and ends: nothing was ever so between two of its events, whatever their numbers say."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.log.protocol import EventLog
+
+    Event = dict[str, Any]
+
+_LOOK = 64
+"""Events before one that are read at first for the beginning of its transaction; hardly any has more than a few."""
+
+
+def last_of(log: EventLog, seq: int) -> int:
+    """The last event of the transaction that event ``seq`` is part of; ``seq`` itself where there is no such event."""
+    found = next(iter(log.read(after=seq - 1, until=seq)), None) if seq > 0 else None
+    return _end(found) if found is not None else seq
+
+
+def first_of(log: EventLog, seq: int) -> int:
+    """The first event of the transaction that event ``seq`` is part of; ``seq`` itself where there is no such event."""
+    last, first, look = last_of(log, seq), seq, _LOOK
+    while first > 1:
+        before = list(log.read(after=max(first - 1 - look, 0), until=first - 1))
+        for event in reversed(before):
+            if _end(event) != last:
+                return first
+            first = int(event["seq"])
+        if not before:
+            break
+        look *= 8
+    return first
+
+
+def _end(event: Event) -> int:
+    """Its transaction's last seq: each event says how many more follow it."""
+    return int(event["seq"]) + int(event.get("more", 0))
