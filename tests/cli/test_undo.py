@@ -169,6 +169,30 @@ def test_a_setting_that_was_changed_since_is_not_undone(kugetsu):
     assert refused.code == 5 and "the file says MAX_ATTEMPTS=6 now, by another hand" in refused.err
 
 
+def test_a_setting_goes_back_as_many_steps_as_it_was_changed(kugetsu):
+    kugetsu("init")
+    for value in ("4", "5", "6"):
+        kugetsu("config", "set", "MAX_ATTEMPTS", value)
+    last = _loads(_last(kugetsu))["seq"]
+    for step, value in ((0, "5"), (1, "4"), (2, "3")):
+        assert kugetsu("undo", str(last - step), "--yes").code == 0
+        assert kugetsu("config", "get", "MAX_ATTEMPTS").out.strip() == value
+    assert "undone already" in kugetsu("undo", str(last), "--yes").out
+
+
+def test_a_setting_that_was_put_back_is_undone_by_the_command_that_is_named(kugetsu):
+    kugetsu("init")
+    for value in ("4", "5"):
+        kugetsu("config", "set", "MAX_ATTEMPTS", value)
+    first = _loads(_last(kugetsu))["seq"] - 1
+    for _ in range(2):  # back to 4, and to 5 again
+        kugetsu("undo", "@", "--yes")
+    refused = kugetsu("undo", str(first), "--yes")
+    assert refused.code == 5 and f"event {first + 3} has changed MAX_ATTEMPTS since" in refused.err
+    assert kugetsu("undo", str(first + 3), "--yes").code == kugetsu("undo", str(first), "--yes").code == 0
+    assert kugetsu("config", "get", "MAX_ATTEMPTS").out.strip() == "3"
+
+
 def test_servers_come_back(kugetsu):
     kugetsu("init")
     kugetsu("server", "add", "home", "http://192.168.1.5:3000")

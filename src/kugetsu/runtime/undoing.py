@@ -113,10 +113,8 @@ class Undoing:
             current: str | None = redact(load(self._ws.paths.config, {}).as_text(key))
         except BadInput:  # the decision tells that the file cannot be read
             current = None
-        later = None
-        for one in self._ws.log.read(after=event["seq"]):
-            if one["type"] == SETTING and one["data"].get("key") == key:
-                later = one
+        changes = self._ws.log.read(after=event["seq"])
+        later = undo.standing(one for one in changes if one["type"] == SETTING and one["data"].get("key") == key)
         return undo.setting(event, current, later)
 
     def _setting_draft(self, event: Event, value: str) -> Draft:

@@ -16,7 +16,7 @@ from kugetsu.redaction import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from kugetsu.domain.state import State, Task
@@ -345,9 +345,19 @@ _COMPENSATE: dict[str, Callable[[State, Undone], list[Draft]]] = {
 KINDS = frozenset(_DESCRIBE)
 
 
+def standing(changes: Iterable[Event]) -> Event | None:
+    """The latest of some changes of one thing that still stands: one that was undone and what undid it count as
+    neither. None when all of them were taken back."""
+    left: dict[int, Event] = {}
+    for change in changes:
+        if left.pop(undoes(change) or 0, None) is None:
+            left[change["seq"]] = change
+    return next(reversed(left.values()), None)
+
+
 def setting(event: Event, current: str | None, later: Event | None) -> str:
     """The value that a setting gets back. ``current`` is its value by the file alone (None when that cannot be
-    understood), redacted as the log's are; ``later`` the latest event that changed it after ``event``.
+    understood), redacted as the log's are; ``later`` the latest event that changed it after ``event`` and still stands.
 
     Raises Conflict when it was changed since, or when the old value is not known.
     """
