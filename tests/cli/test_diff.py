@@ -86,7 +86,7 @@ def test_a_name_leaves_only_what_is_its(kugetsu, lived):
     assert {key for _, key in changes(kugetsu, "9", "@", "q1")} == {"q1", "q1.1", "q1.2"}
     assert {key for _, key in changes(kugetsu, "2", "a/b#3")} == {"q3", "github.com/a/b#3"}
     assert set(changes(kugetsu, "2", "q1.2")) == {("attempt", "q1.2")}
-    assert changes(kugetsu, "2", "q99") == {}
+    assert changes(kugetsu, "2", "11", "q2") == {}, "it came later"
 
 
 def test_nothing_changed_says_so(kugetsu, lived):
@@ -116,6 +116,7 @@ def test_what_came_and_ended_in_between_is_counted(kugetsu, lived):
         ("q1", 3, "not a point in time"),
         ("9 11 q1 q2", 3, "what is 'q2'?"),
         ("9 nonsense", 3, "not known"),
+        ("2 9 q99", 4, "nothing ever happened to q99"),
         ("999", 4, "there is no event 999"),
         ("9 2026-12-01", 3, "is yet to come"),
         ("9 --at 3", 3, "unrecognized arguments"),

@@ -49,7 +49,7 @@ def test_it_fits_any_screen(kugetsu, night, columns):
 
 
 def test_a_part_of_it_begins_with_what_was_live_then(kugetsu, night):
-    data = kugetsu("timeline", "--since", "2026-11-23T22:25:00Z", "--until", "2026-11-23T22:45:00Z", "--json").json
+    data = kugetsu("timeline", "--since", "2026-11-23T22:20:05Z", "--until", "2026-11-23T22:45:00Z", "--json").json
     assert [one["attempt"] for one in data["holdings"]] == ["q2.1", "q1.2", "q3.1"]
     assert {(one["task"], one["gate"]) for one in data["holds"]} == {("q1", "backoff"), ("q3", "slots")}
     assert data["holdings"][1]["until"] is None, "its end lies behind --until"
@@ -59,6 +59,21 @@ def test_only_one_issue(kugetsu, night):
     data = kugetsu("timeline", "shoko/kugetsu#1", "--json", at="23:10:00").json
     assert {one["task"] for one in data["holdings"]} == {"q1"}
     assert {one["task"] for one in kugetsu("timeline", "q3", "--json", at="23:10:00").json["holdings"]} == {"q3"}
+
+
+def test_the_pm_session_is_asked_for_by_its_name(kugetsu, night):
+    night.at("23:02:00")
+    task = night.enqueue("look at what failed", issue=None)
+    night.run(task)
+    data = kugetsu("timeline", "pm", "--json", at="23:10:00").json
+    assert [(one["task"], one["slot"]) for one in data["holdings"]] == [(task, None)]
+    assert kugetsu("timeline", "pm", at="23:10:00").code == 0
+
+
+@pytest.mark.parametrize("name", ["q99", "q1.9", "shoko/kugetsu#99", "pm"])
+def test_of_what_never_was_is_not_said_that_it_did_nothing(kugetsu, night, name):
+    shown = kugetsu("timeline", name, at="23:10:00")
+    assert shown.code == 4 and "nothing ever happened to" in shown.err and "hint: kugetsu" in shown.err, shown
 
 
 def test_the_svg_is_whole_private_and_says_what_the_pointer_meets(kugetsu, night):
@@ -96,6 +111,58 @@ def test_nothing_to_show_says_so(kugetsu, story):
     shown = kugetsu("timeline")
     assert (shown.code, shown.out) == (0, "no agent ran and nothing waited in that time\n")
     assert "--since" in shown.err
+
+
+def test_a_task_that_is_parked_and_said_to_be_so_is_one_and_its_wait_ends_at_its_time(kugetsu, parked):
+    """The daemon says of what is parked that it is; nobody looks when its time comes."""
+    from kugetsu.domain.draft import Draft
+
+    held = {"gate": "parked", "reason": "parked by a limit", "rests_on": 11, "until": "2026-11-23T12:01:00.000000Z"}
+    parked.do(lambda _: [Draft("task.held", held, task="q1", issue="github.com/shoko/kugetsu#14")])
+    data = kugetsu("timeline", "--json", at="13:00:00").json
+    [hold] = [one for one in data["holds"] if one["gate"] == "parked"]
+    assert (hold["since"][11:16], hold["until"][11:16], hold["seq"]) == ("10:41", "12:01", 11)
+    [row] = [line for line in kugetsu("timeline", at="13:00:00").out.splitlines() if line.startswith("parked")]
+    assert set(row.removeprefix("parked").strip()) == {"1"} and len(row) < 80 - 20, "empty from 12:01 on"
+    begun = kugetsu("timeline", "--since", "2026-11-23T11:00", "--until", "2026-11-23T12:30", "--json").json["holds"]
+    assert [(one["since"][11:16], one["until"][11:16]) for one in begun] == [("11:00", "12:01")]
+    assert kugetsu("timeline", "--since", "2026-11-23T12:10", "--json", at="13:00:00").json["holds"] == []
+
+
+def test_a_digit_counts_tasks_and_not_how_often_each_was_held(kugetsu, night):
+    from kugetsu.domain.draft import Draft
+
+    night.at("23:01:00")
+    task = night.enqueue("fourth", issue="github.com/shoko/kugetsu#4")
+    for number in range(3):
+        held = {"gate": "slots", "reason": f"2 of 2 slots used, {number}", "rests_on": 3, "until": None}
+        night.do(lambda _, held=held: [Draft("task.held", held, task=task, issue="github.com/shoko/kugetsu#4")])
+    shown = kugetsu("timeline", "--since", "2026-11-23T22:55", at="23:10:00")
+    [row] = [line for line in shown.out.splitlines() if line.startswith("slots")]
+    assert set(row.removeprefix("slots").strip()) == {"1"}
+
+
+def test_from_zero_on_is_from_the_first_event_on(kugetsu, night):
+    data = kugetsu("timeline", "--since", "0", "--json", at="23:10:00").json
+    assert data == kugetsu("timeline", "--since", "1", "--json", at="23:10:00").json
+    assert data["since"] == "2026-11-23T09:00:00.000000Z" and len(data["holdings"]) == 4
+
+
+@pytest.mark.parametrize("command", ["timeline", "audit"])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--until", "0"), 4, "there was nothing yet: the log begins with event 1"),
+        (("--until", "2026-11-22"), 4, "there was nothing yet"),
+        (("--until", "2030-01-01"), 3, "'2030-01-01' is yet to come"),
+        (("--since", "2030-01-01"), 3, "'2030-01-01' is yet to come"),
+    ],
+)
+def test_a_point_without_a_state_is_told_as_everywhere(kugetsu, night, command, words, code, said):
+    shown = kugetsu(command, *words, at="23:10:00")
+    assert shown.code == code and said in shown.err and shown.out == "", shown
+    if code == 3:
+        assert f"hint: leave out {words[0]}" in shown.err
 
 
 @pytest.mark.parametrize(

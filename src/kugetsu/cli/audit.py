@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def _subject(call: Call, text: str | None) -> tuple[str | None, str | None]:
         return None, None
     from kugetsu.cli import subjects
 
-    subject = subjects.subject(call.workspace, text)
-    if next(iter(subject.events(call.workspace)), None) is None:
-        raise NotFound(f"nothing ever happened to {subject}", "kugetsu list --all")
+    subject = subjects.known(call.workspace, text)
     return subject.key, subject.key
 
 
@@ -137,21 +135,21 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
 
 def _range(call: Call, log: EventLog) -> Range:
     """What --since and --until leave. Raises BadInput, NotFound."""
-    from kugetsu.cli import when
+    from kugetsu.cli import past
     from kugetsu.domain.state import empty
     from kugetsu.log import transactions
 
-    now, args = call.screen.now, call.args
+    args = call.args
     call.ready()
-    first = next(iter(log.read()), None)
-    if first is None:
-        raise NotFound("the log is empty", "kugetsu init")
-    seq, at = when.state_of(log, when.parse(args.until or "@", now))
-    last: State = log.state_at(seq=seq, at=at) if args.until else log.state()
-    until, ends = last.seq, (at or last.at) if args.until else max(now, last.latest)
-    state, begins = empty(), str(first["at"])
+    state, begins = empty(), str(past.first_event(log)["at"])
+    if args.until:
+        last, ends = past.state_at(call, args.until, "--until")
+    else:
+        last = log.state()
+        ends = max(call.screen.now, last.latest)
+    until = last.seq
     if args.since:
-        seq, at = when.resolve(log, when.parse(args.since, now))
+        seq, at = past.moment(call, args.since, "--since")
         if seq is not None:
             # That event is among the first that count, with all that came in its transaction.
             state = log.state_at(seq=max(transactions.first_of(log, seq) - 1, 0))

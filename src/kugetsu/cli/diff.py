@@ -94,7 +94,7 @@ def _subject(call: Call, name: str | None) -> str | None:
         return None
     from kugetsu.cli import subjects
 
-    return str(subjects.subject(call.workspace, name))
+    return str(subjects.known(call.workspace, name))
 
 
 def _compared(call: Call, state: State, until: int) -> tuple[Comparison, int]:

@@ -60,21 +60,36 @@ def point(call: Call, when: str | None) -> Point:
     return _with_facts(call, state, now, None)
 
 
-def state_at(call: Call, when: str) -> tuple[State, str]:
-    """The state at the point that `--at` names, and the point's time.
+def moment(call: Call, when: str, option: str) -> tuple[int | None, str | None]:
+    """The point that an option names: a seq after which there was a state, or a time.
 
-    Raises BadInput for a text that is no point and for a time to come, NotFound for a point before the first event and
-    for an event that is not there.
+    Raises BadInput for a text that is no point and for a time to come, NotFound for an event that is not there.
     """
     from kugetsu.cli import when as points
 
-    log, now = call.workspace.log, call.screen.now
-    seq, at = points.state_of(log, points.parse(when, now))
+    now = call.screen.now
+    seq, at = points.state_of(call.workspace.log, points.parse(when, now))
     if at is not None and at > now:
-        raise BadInput(f"{when[:60]!r} is yet to come", "leave out --at to see what is so now")
+        raise BadInput(f"{when[:60]!r} is yet to come", f"leave out {option} to see what is so now")
+    return seq, at
+
+
+def first_event(log: EventLog) -> Event:
+    """The log's first event. Raises NotFound for an empty log."""
     first = next(iter(log.read()), None)
     if first is None:
         raise NotFound("the log is empty", "kugetsu init")
+    return first
+
+
+def state_at(call: Call, when: str, option: str = "--at") -> tuple[State, str]:
+    """The state at the point that `--at` (or another option) names, and the point's time.
+
+    Raises as `moment` does, and NotFound for a point before the first event.
+    """
+    log = call.workspace.log
+    seq, at = moment(call, when, option)
+    first = first_event(log)
     if (seq is not None and seq < first["seq"]) or (at is not None and at < first["at"]):
         from kugetsu.views import times
 

@@ -59,6 +59,15 @@ def subject(ws: Workspace, text: str) -> Subject:
         raise BadInput(problem.message.replace("not an issue reference", "not known", 1), f"write {FORMS}") from problem
 
 
+def known(ws: Workspace, text: str) -> Subject:
+    """The subject that ``text`` names, of which the log knows something. Raises BadInput, NotFound."""
+    found = subject(ws, text)
+    if next(iter(found.events(ws)), None) is None:
+        hint = "kugetsu queue list --all" if found.kind in ("task", "attempt") else "kugetsu list --all"
+        raise NotFound(f"nothing ever happened to {found}", hint)
+    return found
+
+
 def is_task(text: str) -> bool:
     """Whether it is written as a task's id: `q7`."""
     return text[:1] == "q" and text[1:].isascii() and text[1:].isdigit()

@@ -50,25 +50,27 @@ def _timeline(call: Call) -> int:
 
 def _collected(call: Call) -> Timeline:
     from kugetsu import clock
-    from kugetsu.cli import subjects, when
+    from kugetsu.cli import past, subjects
     from kugetsu.domain import timeline
 
-    log, now = call.workspace.log, call.screen.now
+    log = call.workspace.log
     end = log.state() if call.elsewhere is not None else call.ready()
     args = call.args
-    key = str(subjects.subject(call.workspace, args.subject)) if args.subject else None
-    last_seq, last_at = when.state_of(log, when.parse(args.until or "@", now))
-    until = last_at or (log.state_at(seq=last_seq).at if args.until else _ending(end, now))
+    key = str(subjects.known(call.workspace, args.subject)) if args.subject else None
+    if args.until:
+        last, until = past.state_at(call, args.until, "--until")
+    else:
+        last, until = end, _ending(end, call.screen.now)
     if args.since:
-        first_seq, first_at = when.state_of(log, when.parse(args.since, now))
+        first_seq, first_at = past.moment(call, args.since, "--since")
         state = log.state_at(seq=first_seq, at=first_at)
-        since = first_at or state.at or until
+        since = first_at or state.at or past.first_event(log)["at"]
     else:
         state = log.state_at(at=clock.add_seconds(until, -SPAN))
         since = clock.add_seconds(until, -SPAN)
     if since > until:
         raise BadInput(f"--since ({since[:19]}Z) is later than --until ({until[:19]}Z)", "change them over")
-    events = (event for event in log.read(after=state.seq, until=last_seq) if last_at is None or event["at"] <= last_at)
+    events = log.read(after=state.seq, until=last.seq)
     found = timeline.collect(state, events, since, until, key)
     if not args.since:
         _begin_with_the_first(found)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
 
+#: What a task has of its own until a time; and the gates that open by themselves at the time that their event says.
+_PAUSES = ("parked", "backoff")
+_TIMED = (*_PAUSES, "provider")
 _DAEMON = {"daemon.started": "running", "daemon.draining": "draining", "daemon.stopped": None, "daemon.lost": None}
 
 
@@ -36,7 +39,8 @@ class Holding:
 
 
 class Hold:
-    """A time in which a task waited for a gate: one that the dispatcher named, a pause (``backoff``) or ``parked``."""
+    """A time in which a task waited for a gate: one that the dispatcher named, a pause (``backoff``) or ``parked``.
+    ``until`` is when it ended, None while it has not."""
 
     __slots__ = ("gate", "issue", "reason", "seq", "since", "task", "until")
 
@@ -81,22 +85,23 @@ class Timeline:
 def collect(state: State, events: Iterable[Event], since: str, until: str, key: str | None = None) -> Timeline:
     """The timeline from ``state`` (the fold at ``since``) and the events after it, to ``until``.
 
-    ``key`` leaves only one issue's or task's.
+    ``key`` leaves only what is an issue's, a task's, an attempt's or the PM session's (``pm``).
     """
     found = Timeline(since, until)
     live: dict[str, Holding] = {}
-    waits: dict[str, Hold] = {}
+    waits = _Waits(found)
     _begin(found, state, live, waits)
     for event in events:
         found.seq = event["seq"]
         _take(found, event, live, waits)
-    if key is not None:
-        found.holdings = [one for one in found.holdings if key in (one.issue, one.task, one.attempt)]
-        found.holds = [one for one in found.holds if key in (one.issue, one.task)]
+    waits.end()
+    if key is not None:  # what belongs to no issue is the PM session's
+        found.holdings = [one for one in found.holdings if key in (one.issue or "pm", one.task, one.attempt)]
+        found.holds = [one for one in found.holds if key in (one.issue or "pm", one.task)]
     return found
 
 
-def _begin(found: Timeline, state: State, live: dict[str, Holding], waits: dict[str, Hold]) -> None:
+def _begin(found: Timeline, state: State, live: dict[str, Holding], waits: _Waits) -> None:
     found.seq = state.seq
     for attempt in state.attempts.values():
         held = Holding(attempt.id, attempt.task, attempt.issue, attempt.slot, attempt.claimed_at, attempt.claimed)
@@ -105,16 +110,19 @@ def _begin(found: Timeline, state: State, live: dict[str, Holding], waits: dict[
         found.holdings.append(held)
         found.slots = max(found.slots, attempt.slot or 0)
     for task in state.waiting():
-        gate = "parked" if task.state == "parked" else "backoff" if task.not_before else task.held
-        if gate is not None:
-            seq = task.held_seq if gate == task.held else task.changed
-            waits[task.id] = Hold(task.id, task.issue, gate, task.reason or "", found.since, seq)
-            found.holds.append(waits[task.id])
+        pauses = "parked" if task.state == "parked" else "backoff" if task.not_before else None
+        if pauses is not None and (task.not_before is None or task.not_before > found.since):
+            hold = Hold(task.id, task.issue, pauses, task.reason or "", found.since, task.changed)
+            waits.begin(hold, task.not_before)
+        elif task.held is not None and task.held not in _PAUSES:
+            limits = [limit["until"] for limit in state.limits.values()] if task.held == "provider" else []
+            hold = Hold(task.id, task.issue, task.held, task.reason or "", found.since, task.held_seq)
+            waits.begin(hold, max(limits, default=None))
     if state.daemon.runs:
         found.shifts.append(Shift(state.daemon.state, state.daemon.changed_at, state.daemon.changed))
 
 
-def _take(found: Timeline, event: Event, live: dict[str, Holding], waits: dict[str, Hold]) -> None:
+def _take(found: Timeline, event: Event, live: dict[str, Holding], waits: _Waits) -> None:
     kind, data, at = event["type"], event["data"], event["at"]
     if kind in _DAEMON:
         _turn(found, event)
@@ -124,7 +132,7 @@ def _take(found: Timeline, event: Event, live: dict[str, Holding], waits: dict[s
         found.holdings.append(held)
         cap = event.get("facts", {}).get("cap", 0)
         found.slots = max(found.slots, cap, data["slot"] or 0)
-        _release(waits, event["task"], at)
+        waits.release(event["task"], at)
     elif kind == "attempt.running":
         if event["attempt"] in live:
             live[event["attempt"]].ran = at
@@ -134,18 +142,40 @@ def _take(found: Timeline, event: Event, live: dict[str, Holding], waits: dict[s
             ended.until, ended.end = at, kind.removeprefix("attempt.")
             ended.end_seq, ended.reason = event["seq"], data["reason"]
     elif kind.startswith("task.") and kind != "task.moved":
-        _release(waits, event["task"], at)
         gate = {"task.held": data.get("gate"), "task.retried": "backoff", "task.parked": "parked"}.get(kind)
+        if kind == "task.held" and waits.pauses(event["task"], gate):
+            return
+        waits.release(event["task"], at)
         if gate is not None:
-            hold = Hold(event["task"], event.get("issue"), gate, data["reason"], at, event["seq"])
-            waits[hold.task] = hold
-            found.holds.append(hold)
+            due = data.get("not_before" if kind == "task.retried" else "until") if gate in _TIMED else None
+            waits.begin(Hold(event["task"], event.get("issue"), gate, data["reason"], at, event["seq"]), due)
 
 
-def _release(waits: dict[str, Hold], task: str, at: str) -> None:
-    hold = waits.pop(task, None)
-    if hold is not None:
-        hold.until = at
+class _Waits:
+    """The holds that have not ended yet, and when those that end by themselves do."""
+
+    def __init__(self, found: Timeline) -> None:
+        self._found = found
+        self._open: dict[str, tuple[Hold, str | None]] = {}
+
+    def begin(self, hold: Hold, due: str | None) -> None:
+        self._open[hold.task] = hold, due
+        self._found.holds.append(hold)
+
+    def pauses(self, task: str, gate: str | None) -> bool:
+        """Whether it is parked or pauses already, and a dispatcher only says so too: the wait goes on."""
+        return gate in _PAUSES and task in self._open and self._open[task][0].gate == gate
+
+    def release(self, task: str, at: str) -> None:
+        hold, due = self._open.pop(task, (None, None))
+        if hold is not None:
+            hold.until = at if due is None else min(at, max(due, hold.since))
+
+    def end(self) -> None:
+        """What is due by the end of the timeline is over by then."""
+        for task, (_, due) in list(self._open.items()):
+            if due is not None and due <= self._found.until:
+                self.release(task, self._found.until)
 
 
 def _turn(found: Timeline, event: Event) -> None:

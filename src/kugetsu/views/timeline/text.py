@@ -87,11 +87,13 @@ def _lane(held: list[Holding], scale: Scale, room: int) -> str:
 
 
 def _counts(waits: list[Hold], scale: Scale, room: int) -> str:
-    counts = [0] * room
+    """How many tasks waited in each column, however often each of them did within it."""
+    tasks: list[set[str]] = [set() for _ in range(room)]
     for one in waits:
         first, last = _columns(scale, room, one.since, one.until)
         for at in range(first, last):
-            counts[at] += 1
+            tasks[at].add(one.task)
+    counts = map(len, tasks)
     return "".join(" " if not count else str(count) if count < 10 else "+" for count in counts)
 
 
