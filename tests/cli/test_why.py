@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kugetsu.domain.decide import queue, sessions
 from kugetsu.domain.gates import GATES
 
@@ -169,3 +171,25 @@ def test_the_past_before_anything_was_decided_says_so(kugetsu, story):
     assert early.code == 4 and "nothing had happened to q1 by event 2" in early.err
     assert kugetsu("why", "3", "--at", "3").code == 3, "an event is the same at any time"
     assert kugetsu("why", "q1", "--at", "some day").code == 3
+
+
+def test_facts_are_told_in_words_and_not_as_values_of_python(kugetsu, story):
+    story.enqueue("first", issue="github.com/a/b#1")
+    assert kugetsu("queue", "cancel", "q1").code == 0
+    assert kugetsu("undo", "@", "--yes").code == 0
+    shown = kugetsu("why", "5", COLUMNS="")
+    assert "kept (used 0, order 3, not_before none)" in shown.out
+
+
+def test_no_event_of_a_real_run_shows_a_value_of_python():
+    from log.test_fixtures import NAMES, opened
+
+    from kugetsu.views import causes
+    from kugetsu.views.screen import Screen
+
+    screen = Screen(width=None, colour=False, now="2026-11-24T12:00:00.000000Z", default_host="")
+    for name in NAMES:
+        for event in opened(name).read():
+            data = {"event": event, "because": [], "led_to": [], "depths": [], "more": 0, "holds": []}
+            shown = "\n".join(causes.event_lines(data, screen))
+            assert not re.search(r"\b(None|True|False)\b|\{'|\['", shown), shown

@@ -104,11 +104,22 @@ def _tree_lines(data: WhyEvent, rows: Rows) -> list[str]:
 
 
 def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:
-    said = line(", ".join(f"{name} {_fact(value)}" for name, value in facts.items()))
+    said = line(", ".join(_named(facts)))
     return [f"  {part}" for part in ([said] if screen.width is None else wrapped(said, screen.width - 2))]
 
 
-def _fact(value: Any) -> str:
+def _named(facts: dict[str, Any]) -> list[str]:
+    return [f"{name} {_fact(name, value)}" for name, value in facts.items()]
+
+
+def _fact(name: str, value: Any) -> str:
+    """A fact as people write it; what is not known of the machine is something else than nothing."""
     if value is None:
-        return "unknown"
-    return str(value) if not isinstance(value, dict) else ", ".join(f"{name} {part}" for name, part in value.items())
+        return "unknown" if name.startswith("free_") else "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return f"({', '.join(_named(value))})" if value else "none"
+    if isinstance(value, list):
+        return ", ".join(_fact(name, part) for part in value) if value else "none"
+    return str(value) if value != "" else "none"
