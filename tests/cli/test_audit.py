@@ -52,6 +52,30 @@ def test_since_and_until_cut_the_night(kugetsu, night):
     assert (one["events"], one["retries"]["failed"]) == (2, 1), "its transaction as a whole"
 
 
+def waited(shown) -> dict[str, float]:
+    return {gate["gate"]: gate["seconds"] for gate in shown.json["waits"]["gates"]}
+
+
+def test_a_daemon_that_died_is_told_before_and_after_somebody_recorded_it(kugetsu, story):
+    story.at("22:00:00", "kugetsu queue-daemon").daemon(alive=False)
+    story.at("22:10:00", "kugetsu queue enqueue").enqueue()
+    assert waited(kugetsu("audit", "waits", "--json", at="22:12:00")) == {"daemon": 120.0}
+    story.at("22:30:00", "kugetsu queue-daemon").daemon(alive=True)
+    story.run("q1")
+    assert waited(kugetsu("audit", "waits", "--json", at="22:40:00")) == {"daemon": 1200.0}
+    part = ["--since", "2026-11-23T22:11", "--until", "2026-11-23T22:12"]
+    assert waited(kugetsu("audit", "waits", *part, "--json", at="22:40:00")) == {"daemon": 60.0}
+
+
+def test_a_daemon_that_lives_is_not_called_dead(kugetsu, story):
+    story.at("22:00:00", "kugetsu queue-daemon").daemon(alive=True)
+    story.at("22:10:00", "kugetsu queue enqueue").enqueue()
+    assert waited(kugetsu("audit", "waits", "--json", at="22:12:00")) == {"turn": 120.0}
+    story.at("22:30:00", "kugetsu queue-daemon").run("q1")
+    part = ["--until", "2026-11-23T22:12"]
+    assert waited(kugetsu("audit", "waits", *part, "--json", at="22:40:00")) == {"turn": 120.0}
+
+
 def test_a_broken_invariant_is_found_with_the_event_that_broke_it(kugetsu, night, snapshot, fits):
     """No decision makes such an event: somebody who writes past them does."""
     data = {

@@ -12,10 +12,10 @@ from kugetsu.domain.audit.races import Races
 from kugetsu.domain.audit.retries import Retries
 from kugetsu.domain.audit.spans import MICRO, Clock, Spans
 from kugetsu.domain.audit.waits import Waits
-from kugetsu.domain.decide import attempts, claims, queue
+from kugetsu.domain.decide import attempts, claims, daemon, queue
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State, empty
-from property.simulation import ISSUES, START, Event, World
+from property.simulation import ISSUES, START, Event, World, folded
 
 SECOND = MICRO
 
@@ -57,12 +57,14 @@ def world() -> World:
     return made
 
 
-def waits_of(world: World, only: str | None = None, start: State | None = None, after: int = 0) -> Waits:
+def waits_of(
+    world: World, only: str | None = None, start: State | None = None, after: int = 0, *, dead: bool = False
+) -> Waits:
     begins = start.at if start is not None else world.memory.events[0]["at"]
     found = Waits(start or empty(), begins, world.cap, only)
     for event in world.memory.events[after:]:
         found.add(event)
-    found.end(world.now)
+    found.end(world.now, dead=dead)
     return found
 
 
@@ -89,8 +91,9 @@ def test_a_wait_lasts_from_what_closed_the_way_to_the_claim(world: World) -> Non
     assert found.idle["slots"] == 2 * SECOND, "the slot was free for two seconds until the daemon's turn"
 
 
-def world_event(world: World, kind: str) -> Event:
-    return next(event for event in world.memory.events if event["type"] == kind)
+def world_event(world: World, kind: str, task: str | None = None) -> Event:
+    events = (event for event in world.memory.events if task in (None, event.get("task")))
+    return next(event for event in events if event["type"] == kind)
 
 
 def test_a_pause_lasts_until_its_time_and_what_comes_after_is_the_dispatchers(world: World) -> None:
@@ -130,6 +133,150 @@ def test_while_no_daemon_runs_it_is_the_daemon_that_is_waited_for(world: World) 
     end(world, "q1.1")
     turn(world)
     assert seconds(waits_of(world)) == {"slots": 30.0, "daemon": 100.0}
+
+
+def lost(world: World) -> None:
+    """Somebody notices that the daemon died, and starts another."""
+    world.do(daemon.lost)
+    world.daemon_start(1, 1)
+
+
+def test_what_a_dead_daemon_owed_an_answer_waited_for_the_daemon(world: World) -> None:
+    world.cap = 2
+    enqueue(world, ISSUES[0])
+    turn(world)
+    later(world, 500)
+    enqueue(world, ISSUES[1])
+    later(world, 20)
+    lost(world)
+    turn(world)
+    found = waits_of(world)
+    assert seconds(found) == {"daemon": 20.0}
+    assert found.by_gate["daemon"].worst == ("q2", world_event(world, "attempt.claimed", "q2")["cause"])
+    assert found.idle == {"turn": 0, "daemon": 20 * SECOND}
+    micros = Clock().micros(world.now)
+    assert found.deaths == [(micros - 20 * SECOND, micros)]
+
+
+def test_a_daemon_is_not_missed_while_it_has_nothing_to_do(world: World) -> None:
+    """It may have died a second ago or hours ago: with all slots used nothing came of it."""
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 5000)
+    lost(world)
+    end(world, "q1.1")
+    turn(world)
+    assert seconds(waits_of(world)) == {"slots": 5000.0}
+
+
+def test_a_slot_that_nobody_gave_away_shows_since_when_the_daemon_was_dead(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 5000)
+    end(world, "q1.1")
+    later(world, 70)
+    lost(world)
+    turn(world)
+    found = waits_of(world)
+    assert seconds(found) == {"slots": 5000.0, "daemon": 70.0}
+    assert found.by_gate["daemon"].worst == ("q2", world_event(world, "task.completed")["seq"])
+    assert (found.idle["slots"], found.idle["daemon"]) == (0, 70 * SECOND)
+
+
+def test_a_daemon_that_died_and_that_nobody_recorded_counts_the_same(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    later(world, 30)
+    assert seconds(waits_of(world, dead=True)) == {"daemon": 30.0}
+    assert seconds(waits_of(world)) == {"turn": 30.0}, "nobody knows yet whether it is slow"
+
+
+def test_a_wait_that_ended_while_the_daemon_was_dead_was_for_it_too(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    later(world, 30)
+    enqueue(world, ISSUES[1])
+    later(world, 5)
+    world.do(lambda state: queue.cancel(state, "q1", "cancel"))
+    later(world, 5)
+    lost(world)
+    turn(world)
+    found = waits_of(world)
+    assert seconds(found) == {"daemon": 45.0}
+    assert found.by_gate["daemon"].worst == ("q1", world_event(world, "task.queued")["seq"])
+
+
+def test_a_task_that_was_cancelled_before_the_daemon_looked_says_nothing_of_it(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    enqueue(world, ISSUES[2])
+    later(world, 0.01)
+    world.do(lambda state: queue.cancel(state, "q3", "cancel"))
+    later(world, 5000)
+    lost(world)
+    turn(world)
+    assert seconds(waits_of(world)) == {"slots": 5000.01, "turn": 0.01}
+
+
+def test_who_starts_by_hand_what_a_dead_daemon_should_have_started_does_not_hide_that_it_is_dead(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 10)
+    end(world, "q1.1")
+    later(world, 200)
+    world.start(2, 1)
+    assert world.memory.events[-1]["type"] == "attempt.claimed"
+    later(world, 90)
+    lost(world)
+    assert seconds(waits_of(world)) == {"slots": 10.0, "daemon": 290.0}
+
+
+def test_what_a_daemon_says_shows_that_it_lives_though_it_seems_to_owe_an_answer(world: World) -> None:
+    """Fewer slots are allowed than the log knows: one that seems free is not."""
+    world.cap = 2
+    for issue in ISSUES[:3]:
+        enqueue(world, issue)
+    turn(world)
+    later(world, 100)
+    world.cap = 1
+    end(world, "q1.1")
+    later(world, 400)
+    enqueue(world, ISSUES[3])
+    turn(world)
+    later(world, 1000)
+    lost(world)
+    assert seconds(waits_of(world)) == {"slots": 2500.0}
+
+
+def test_a_dead_daemon_is_seen_by_all_tasks_also_when_one_is_asked_for(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+    later(world, 9)
+    enqueue(world, None)
+    later(world, 40)
+    lost(world)
+    assert seconds(waits_of(world, "q2")) == {"slots": 9.0, "daemon": 40.0}
+    assert seconds(waits_of(world, "pm")) == {"daemon": 40.0}
+
+
+def test_a_pause_that_was_over_before_the_beginning_holds_nobody_back(world: World) -> None:
+    enqueue(world, ISSUES[0])
+    turn(world)
+    end(world, "q1.1", "fail", "retry")
+    turn(world)
+    later(world, 30)
+    world.read_notices(1, 1)
+    cut, state = len(world.memory.events), folded(world.memory.events)
+    later(world, 7)
+    assert seconds(waits_of(world, start=state, after=cut, dead=True)) == {"daemon": 7.0}
 
 
 def test_slots_that_stand_empty_while_a_task_waits_for_another_reason_are_seen(world: World) -> None:

@@ -26,7 +26,8 @@ ABOUT = """\
 invariants: what must hold after every transaction, and what the state machines refused, with the event that broke it
 first; exits with 6 when anything did. races: every claim that was lost, to whom and by how much. retries: the issues
 that went wrong most, by time lost. waits: how long tasks waited, by what held them, and how long slots stood empty
-meanwhile. Without a word all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
+meanwhile; a daemon that ended without a word counts as gone from when it first owed an answer. Without a word all of
+them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
 --since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
 
 
@@ -115,9 +116,12 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
         first = first or event["seq"]
         for add in adds:
             add(event)
-    for part in (retries, waits):
-        if part is not None:
-            part.end(over.ends)
+    if retries is not None:
+        retries.end(over.ends)
+    if waits is not None:
+        from kugetsu.cli.dispatching import found_dead
+
+        waits.end(over.ends, dead=found_dead(call, over.until))
     return {
         "subject": subject,
         "events": count,
@@ -227,7 +231,7 @@ retries.worst[].tokens         what its attempts took
 retries.worst[].cost           what they cost
 retries.worst[].seconds        time in attempts
 retries.worst[].lost_seconds   time in those that did not succeed
-waits.gates[].gate             what held tasks: a gate, or turn (nothing did: until a dispatcher took them)
+waits.gates[].gate             what held tasks: a gate, daemon (none ran), or turn (nothing did: until it took them)
 waits.gates[].waits            how often
 waits.gates[].seconds          how long in all
 waits.gates[].median           half of the waits were shorter, in seconds
