@@ -125,14 +125,18 @@ def test_a_task_that_is_parked_and_said_to_be_so_is_one_and_its_wait_ends_at_its
     [row] = [line for line in kugetsu("timeline", at="13:00:00").out.splitlines() if line.startswith("parked")]
     assert set(row.removeprefix("parked").strip()) == {"1"} and len(row) < 80 - 20, "empty from 12:01 on"
     begun = kugetsu("timeline", "--since", "2026-11-23T11:00", "--until", "2026-11-23T12:30", "--json").json["holds"]
-    assert [(one["since"][11:16], one["until"][11:16]) for one in begun] == [("11:00", "12:01")]
-    assert kugetsu("timeline", "--since", "2026-11-23T12:10", "--json", at="13:00:00").json["holds"] == []
+    assert [(one["since"][11:16], one["until"][11:16]) for one in begun if one["gate"] == "parked"] == [
+        ("11:00", "12:01")
+    ]
+    after = kugetsu("timeline", "--since", "2026-11-23T12:10", "--json", at="13:00:00").json["holds"]
+    assert {one["gate"] for one in after} <= {"daemon"}
 
 
 def test_a_digit_counts_tasks_and_not_how_often_each_was_held(kugetsu, night):
     from kugetsu.domain.draft import Draft
 
-    night.at("23:01:00")
+    night.at("23:01:00", "kugetsu queue-daemon")
+    night.daemon()
     task = night.enqueue("fourth", issue="github.com/shoko/kugetsu#4")
     for number in range(3):
         held = {"gate": "slots", "reason": f"2 of 2 slots used, {number}", "rests_on": 3, "until": None}
@@ -177,3 +181,30 @@ def test_a_point_without_a_state_is_told_as_everywhere(kugetsu, night, command, 
 def test_bad_input_is_refused(kugetsu, night, words, code):
     shown = kugetsu("timeline", *words)
     assert shown.code == code and "hint:" in shown.err
+
+
+def test_what_waits_for_a_daemon_that_died_is_drawn_before_and_after_somebody_recorded_it(kugetsu, story, fits):
+    story.at("22:00:00", "kugetsu queue-daemon").daemon(alive=False)
+    story.at("22:10:00", "kugetsu queue enqueue").enqueue()
+    shown = kugetsu("timeline", "--since", "2026-11-23T22:00", at="22:20:00")
+    assert shown.code == 0 and fits(shown.out)
+    rows = {line[:9].strip(): line[11:].rstrip() for line in shown.out.splitlines()}
+    assert set(rows["no daemon"].strip()) == {"1"}
+    assert rows["daemon"].endswith("!")
+    assert rows["no daemon"].index("1") - len(rows["daemon"]) in (-1, 0), "where the one ends the other begins"
+    story.at("22:30:00", "kugetsu queue-daemon").daemon(alive=True)
+    story.run("q1")
+    data = kugetsu("timeline", "q1", "--json", at="22:40:00").json
+    assert [(one["gate"], one["since"][11:16], one["until"][11:16]) for one in data["holds"]] == [
+        ("daemon", "22:10", "22:30")
+    ]
+    assert [(one["end"], (one["until"] or "")[11:16]) for one in data["daemon"]] == [("lost", "22:10"), (None, "")]
+
+
+def test_a_task_that_waits_for_nothing_known_is_not_nothing(kugetsu, story):
+    story.at("22:00:00", "kugetsu queue-daemon").daemon(alive=True)
+    story.at("22:10:00", "kugetsu queue enqueue").enqueue()
+    shown = kugetsu("timeline", at="22:20:00")
+    assert "1 task waited, for what is not recorded: kugetsu why q1" in shown.out
+    assert "nothing waited" not in shown.out
+    assert "nothing waited" in kugetsu("timeline", "--until", "2026-11-23T22:05", at="22:20:00").out

@@ -182,10 +182,9 @@ def test_facts_are_told_in_words_and_not_as_values_of_python(kugetsu, story):
 
 
 def test_no_event_of_a_real_run_shows_a_value_of_python():
-    from log.test_fixtures import NAMES, opened
-
     from kugetsu.views import causes
     from kugetsu.views.screen import Screen
+    from log.test_fixtures import NAMES, opened
 
     screen = Screen(width=None, colour=False, now="2026-11-24T12:00:00.000000Z", default_host="")
     for name in NAMES:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kugetsu.domain import timeline
+from kugetsu import clock
+from kugetsu.domain import gates, timeline
+from kugetsu.domain.audit.waits import Waits
+from kugetsu.domain.decide import daemon
 from kugetsu.domain.state import empty
 from property.simulation import Event, World, folded, random_commands
 
@@ -87,3 +90,45 @@ def test_a_daemon_that_was_lost_has_a_shift_that_says_so() -> None:
     (shift,) = whole(world.memory.events).shifts
     assert (shift.state, shift.end) == ("running", "lost")
     assert shift.until is not None and shift.until > shift.since
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_waited_for_the_daemon_is_what_an_audit_counts(seed: int) -> None:
+    events = history(seed)
+    now = clock.add_seconds(events[-1]["at"], 60.0)
+    audited = Waits(empty(), events[0]["at"], None)
+    for event in events:
+        audited.add(event)
+    audited.end(now, dead=True)
+    found = timeline.collect(empty(), events, events[0]["at"], now, dead=True)
+    for gate in ("daemon", *gates.FULL):
+        told = sum(clock.parse(one.until or now) - clock.parse(one.since) for one in found.holds if one.gate == gate)
+        assert told == (audited.by_gate[gate].total if gate in audited.by_gate else 0), gate
+
+
+def test_a_daemon_is_there_until_it_first_owed_an_answer() -> None:
+    world = World()
+    world.daemon_start(1, 1)
+    world.pass_time(3, 0)
+    queued = world.enqueue(0, 1)[0]["at"]
+    world.pass_time(2, 0)
+    for noticed in (False, True):
+        if noticed:
+            world.do(daemon.lost)
+            world.daemon_start(2, 1)
+        events = world.memory.events
+        found = timeline.collect(empty(), events, events[0]["at"], world.now, dead=not noticed)
+        assert (found.shifts[0].until, found.shifts[0].end) == (queued, "lost")
+        assert [(one.task, one.gate, one.since) for one in found.holds] == [("q1", "daemon", queued)]
+        assert found.holds[0].until == (world.now if noticed else None)
+
+
+def test_a_task_that_nothing_is_known_to_hold_is_named_apart() -> None:
+    world = World()
+    world.daemon_start(1, 1)
+    world.enqueue(0, 1)
+    world.pass_time(2, 0)
+    events = world.memory.events
+    found = timeline.collect(empty(), events, events[0]["at"], world.now)
+    assert ([one.task for one in found.unheld], found.holds) == (["q1"], [])
+    assert not timeline.collect(empty(), events, events[0]["at"], world.now, "q2").unheld

@@ -96,6 +96,7 @@ def _subject(call: Call, text: str | None) -> tuple[str | None, str | None]:
 
 def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str | None) -> AuditData:
     """One pass over the log for all the parts."""
+    from kugetsu.cli import dispatching
     from kugetsu.domain.audit.checks import Checks
     from kugetsu.domain.audit.races import Races
     from kugetsu.domain.audit.retries import Retries
@@ -106,7 +107,7 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     over = _range(call, log)
     races = Races(key) if "races" in parts else None
     retries = Retries(over.state, over.begins, key) if "retries" in parts else None
-    waits = Waits(over.state, over.begins, _cap(log, over.after), key) if "waits" in parts else None
+    waits = Waits(over.state, over.begins, dispatching.slots_then(log, over.after), key) if "waits" in parts else None
     whole = next(iter(log.read()))["seq"] == 1  # a part of a log cannot be folded from nothing
     checks = Checks(over.state) if "invariants" in parts and whole else None
     adds: list[Callable[[Event], None]] = [part.add for part in (races, retries, waits, checks) if part is not None]
@@ -119,9 +120,7 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     if retries is not None:
         retries.end(over.ends)
     if waits is not None:
-        from kugetsu.cli.dispatching import found_dead
-
-        waits.end(over.ends, dead=found_dead(call, over.until))
+        waits.end(over.ends, dead=dispatching.found_dead(call, over.until))
     return {
         "subject": subject,
         "events": count,
@@ -164,16 +163,6 @@ def _range(call: Call, log: EventLog) -> Range:
     if state.seq > until or begins > ends:
         raise BadInput("--since is later than --until", "kugetsu audit --since 2h ago --until 1h ago")
     return Range(state, state.seq, begins, until, ends)
-
-
-def _cap(log: EventLog, seq: int) -> int | None:
-    """How many slots there were by the nearest decision; None when none had been made."""
-    if not seq:
-        return None
-    from kugetsu.cli.past import recorded_facts
-
-    recorded = recorded_facts(log, seq)
-    return int(recorded["facts"]["cap"]) if recorded is not None else None
 
 
 COMMANDS = {

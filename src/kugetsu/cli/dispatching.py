@@ -1,10 +1,11 @@
-"""Whether the daemon that the log calls running at some event lived then: by what came later, else by its lease."""
+"""What dispatched at a point of the log: with how many slots, and whether the daemon that it calls running lived."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
+    from kugetsu.log.protocol import EventLog
 
 
 def found_dead(call: Call, seq: int) -> bool:
@@ -25,3 +26,13 @@ def found_dead(call: Call, seq: int) -> bool:
 
     state = call.state()
     return state.daemon.state in ("running", "draining") and not liveness.daemon(call.workspace.paths, state)
+
+
+def slots_then(log: EventLog, seq: int) -> int | None:
+    """How many slots there were at the event ``seq`` by the nearest decision; None when none had been made."""
+    if not seq:
+        return None
+    from kugetsu.cli.past import recorded_facts
+
+    recorded = recorded_facts(log, seq)
+    return int(recorded["facts"]["cap"]) if recorded is not None else None

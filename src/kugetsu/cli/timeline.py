@@ -42,15 +42,23 @@ def _timeline(call: Call) -> int:
         lines = [f"wrote {path}" for path in written]
     elif not lines:
         lines = ["no agent ran and nothing waited in that time"]
+        if found.unheld:
+            lines = [f"no agent ran in that time; {_waiting(found)}: kugetsu why {found.unheld[0].task}"]
     call.show({**shape.data(found), "written": written}, lines)
     if not found.holdings and not call.json:
         call.say("another time: kugetsu timeline --since 2d ago")
     return 0
 
 
+def _waiting(found: Timeline) -> str:
+    from kugetsu.views import times
+
+    return f"{times.counted(len(found.unheld), 'task')} waited, for what is not recorded"
+
+
 def _collected(call: Call) -> Timeline:
     from kugetsu import clock
-    from kugetsu.cli import past, subjects
+    from kugetsu.cli import dispatching, past, subjects
     from kugetsu.domain import timeline
 
     log = call.workspace.log
@@ -71,7 +79,8 @@ def _collected(call: Call) -> Timeline:
     if since > until:
         raise BadInput(f"--since ({since[:19]}Z) is later than --until ({until[:19]}Z)", "change them over")
     events = log.read(after=state.seq, until=last.seq)
-    found = timeline.collect(state, events, since, until, key)
+    cap, dead = dispatching.slots_then(log, state.seq), dispatching.found_dead(call, last.seq)
+    found = timeline.collect(state, events, since, until, key, cap=cap, dead=dead)
     if not args.since:
         _begin_with_the_first(found)
     return found
@@ -122,7 +131,7 @@ COMMANDS = {
         "[REF|TASK] [--since WHEN] [--until WHEN] [--svg FILE] [--html FILE] [--force]\n"
         "                        [--from FILE] [--json]",
         "A lane for each slot: what prepares, works, and how it ended. Below, a row for each gate\n"
-        "that held tasks back: how many of them at a time. The page zooms by the wheel.\n"
+        "that held tasks back, and for no daemon: how many of them at a time. The page zooms by the wheel.\n"
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00) or 10m ago.",
         _arguments,
         _timeline,

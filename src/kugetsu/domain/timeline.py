@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.audit.waits import OF_DAEMON, TURN, Waits
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.state import State
+from kugetsu.domain.whatif.instants import micros_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ class Holding:
 
 
 class Hold:
-    """A time in which a task waited for a gate: one that the dispatcher named, a pause (``backoff``) or ``parked``.
-    ``until`` is when it ended, None while it has not."""
+    """A time in which a task waited for a gate: one that the dispatcher named, a pause (``backoff``), ``parked``, or
+    ``daemon`` while none was there."""
 
     __slots__ = ("gate", "issue", "reason", "seq", "since", "task", "until")
 
@@ -68,9 +70,10 @@ class Shift:
 
 
 class Timeline:
-    """Everything between two times. ``slots`` is the highest number of slots that was allowed or held."""
+    """Everything between two times. ``slots`` is the highest number of slots that was allowed or held; ``unheld``
+    are the waits that go on at its end although nothing is known to hold the task."""
 
-    __slots__ = ("holdings", "holds", "seq", "shifts", "since", "slots", "until")
+    __slots__ = ("holdings", "holds", "seq", "shifts", "since", "slots", "unheld", "until")
 
     def __init__(self, since: str, until: str) -> None:
         self.since = since
@@ -80,24 +83,40 @@ class Timeline:
         self.holdings: list[Holding] = []
         self.holds: list[Hold] = []
         self.shifts: list[Shift] = []
+        self.unheld: list[Hold] = []
 
 
-def collect(state: State, events: Iterable[Event], since: str, until: str, key: str | None = None) -> Timeline:
+def collect(
+    state: State,
+    events: Iterable[Event],
+    since: str,
+    until: str,
+    key: str | None = None,
+    *,
+    cap: int | None = None,
+    dead: bool = False,
+) -> Timeline:
     """The timeline from ``state`` (the fold at ``since``) and the events after it, to ``until``.
 
-    ``key`` leaves only what is an issue's, a task's, an attempt's or the PM session's (``pm``).
+    ``key`` leaves only what is an issue's, a task's, an attempt's or the PM session's (``pm``). ``cap``: how many slots
+    there were at ``since``, when known. ``dead``: the daemon that the log calls running at ``until`` was found dead,
+    then or later.
     """
     found = Timeline(since, until)
     live: dict[str, Holding] = {}
     waits = _Waits(found)
     _begin(found, state, live, waits)
+    absence = _Absence(state, since, cap)
     for event in events:
+        absence.add(event)
         found.seq = event["seq"]
         _take(found, event, live, waits)
     waits.end()
+    absence.end(found, dead)
     if key is not None:  # what belongs to no issue is the PM session's
         found.holdings = [one for one in found.holdings if key in (one.issue or "pm", one.task, one.attempt)]
         found.holds = [one for one in found.holds if key in (one.issue or "pm", one.task)]
+        found.unheld = [one for one in found.unheld if key in (one.issue or "pm", one.task)]
     return found
 
 
@@ -185,3 +204,41 @@ def _turn(found: Timeline, event: Event) -> None:
     state = _DAEMON[event["type"]]
     if state is not None:
         found.shifts.append(Shift(state, event["at"], event["seq"]))
+
+
+class _Absence:
+    """Tells what was waited for while no daemon was there, as `Waits` counts it: nobody records that at the time."""
+
+    def __init__(self, state: State, since: str, cap: int | None) -> None:
+        self._heard: list[Hold] = []
+        self._unheld: list[Hold] = []
+        self._end: int | None = None
+        self._waits = Waits(state, since, cap, told=self._hear)
+        self.add = self._waits.add
+
+    def _hear(self, gate: str, task: str, issue: str | None, since: int, until: int, seq: int) -> None:
+        if gate not in OF_DAEMON:
+            return
+        hold = Hold(task, issue, gate, "", text_of(since), seq)
+        hold.until = text_of(until) if self._end is None or until < self._end else None
+        if gate != TURN:
+            self._heard.append(hold)
+        elif hold.until is None:
+            self._unheld.append(hold)
+
+    def end(self, found: Timeline, dead: bool) -> None:
+        """Let the holds and the shifts of ``found``, which are as recorded, be those that there were."""
+        self._end = micros_of(found.until)
+        self._waits.end(found.until, dead=dead)
+        said: dict[tuple[str, str], list[Hold]] = {}
+        for hold in found.holds:
+            said.setdefault((hold.task, hold.gate), []).append(hold)
+        for hold in self._heard:
+            recorded = [one for one in said.get((hold.task, hold.gate), ()) if one.seq <= hold.seq]
+            hold.reason = recorded[-1].reason if recorded else "no daemon was there" if hold.gate == "daemon" else ""
+        found.holds = [hold for hold in found.holds if hold.gate not in OF_DAEMON] + self._heard
+        found.holds.sort(key=lambda hold: (hold.since, hold.seq))
+        found.unheld = self._unheld
+        ran = [one for one in found.shifts if one.state == "running" and (one.end == "lost" or one.until is None)]
+        for shift, (since, _) in zip(ran, self._waits.deaths, strict=False):
+            shift.until, shift.end = max(text_of(since), shift.since), "lost"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: The reason of a wait that no gate is recorded for.
 TURN = "turn"
 #: What holds a task is the missing daemon, when it is only one of these that stands recorded.
-_OF_DAEMON = frozenset((TURN, "daemon", *gates.FULL))
+OF_DAEMON = frozenset((TURN, "daemon", *gates.FULL))
 #: What tasks are parked for.
 _PARKED = ("provider", "progress")
 
@@ -201,7 +201,7 @@ class Waits:
     def _dispatcher(self, runs: bool, since: int, seq: int) -> None:
         if runs == self._daemon:
             return
-        concerned = [(task_id, wait) for task_id, wait in self._open.items() if wait.held in _OF_DAEMON]
+        concerned = [(task_id, wait) for task_id, wait in self._open.items() if wait.held in OF_DAEMON]
         for task_id, wait in concerned:
             self._close(task_id, max(since, wait.since))
         self._daemon = runs
@@ -245,7 +245,7 @@ class Waits:
     # --- waits ------------------------------------------------------------------------------------------------
 
     def _reason(self, wait: _Wait) -> str:
-        return "daemon" if not self._daemon and wait.held in _OF_DAEMON else wait.held
+        return "daemon" if not self._daemon and wait.held in OF_DAEMON else wait.held
 
     def _begin(
         self, task_id: str, held: str, now: int, seq: int, until: int | None, issue: str | None, owed: bool = True
@@ -279,7 +279,7 @@ class Waits:
             return
         self._count(wait, -1)
         if now > wait.since:
-            if self._silent is not None and wait.held in _OF_DAEMON:
+            if self._silent is not None and wait.held in OF_DAEMON:
                 self._silent.ended.append((task_id, wait, now))
             else:
                 self._tell(self._reason(wait), task_id, wait, wait.since, now, wait.seq)
@@ -328,7 +328,7 @@ class Waits:
                 waiting += number
                 empty = min(free, number) * span
                 self.idle[gate] = self.idle.get(gate, 0) + empty
-                if silent is not None and gate in _OF_DAEMON:
+                if silent is not None and gate in OF_DAEMON:
                     silent.idle[gate] = silent.idle.get(gate, 0) + empty
                     of_daemon += number
         if silent is not None:

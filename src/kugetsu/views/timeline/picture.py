@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from kugetsu import clock
 from kugetsu.views import times
-from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gates, lane, slots, tried_again
+from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gate_row, gates, lane, slots, tried_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _slots(drawing: Drawing, found: Timeline) -> None:
 
 def _gates(drawing: Drawing, found: Timeline) -> None:
     for gate in gates(found):
-        drawing.name(gate)
+        drawing.name(gate_row(gate))
         rows = _rows([one for one in found.holds if one.gate == gate], drawing.scale.until)
         for depth, row in enumerate(rows[:DEEPEST]):
             for one in row:

@@ -65,6 +65,11 @@ def gates(found: Timeline) -> list[str]:
     return list(dict.fromkeys(one.gate for one in found.holds))
 
 
+def gate_row(gate: str) -> str:
+    """The name of a gate's row: the daemon has one of its own, of when it was there."""
+    return "no daemon" if gate == "daemon" else gate
+
+
 def lane(slot: int | None) -> str:
     """The name of a slot's lane."""
     return f"slot {slot}" if slot is not None else "pm"

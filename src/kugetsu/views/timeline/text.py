@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.views import times
 from kugetsu.views.text import Column, line, table, wrapped
-from kugetsu.views.timeline.shape import Scale, gates, lane, slots, tried_again
+from kugetsu.views.timeline.shape import Scale, gate_row, gates, lane, slots, tried_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def lines(found: Timeline, screen: Screen) -> list[str]:
 
 
 def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[str]:
-    names = [lane(slot) for slot in slots(found)] + [*gates(found), "daemon"]
+    names = [lane(slot) for slot in slots(found)] + [*map(gate_row, gates(found)), "daemon"]
     margin = max(map(len, names)) + 2
     room = width - margin
     shown = [screen.dim(" " * margin + _axis(scale, room))]
@@ -42,7 +42,7 @@ def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[
         shown.append(f"{lane(slot):<{margin}}{_lane(held, scale, room)}".rstrip())
     for gate in gates(found):
         waits = [one for one in found.holds if one.gate == gate]
-        shown.append(screen.yellow(f"{gate:<{margin}}{_counts(waits, scale, room)}".rstrip()))
+        shown.append(screen.yellow(f"{gate_row(gate):<{margin}}{_counts(waits, scale, room)}".rstrip()))
     shown.append(screen.dim(f"{'daemon':<{margin}}{_daemon(found, scale, room)}".rstrip()))
     legend = f"{PREPARING} prepares  {WORKING} works  ✓ succeeded  ✗ failed  ! lost  ▶ runs  {AGAIN} tried again"
     if found.holds:
