@@ -11,7 +11,9 @@ from kugetsu.domain.decide import attempts, queue
 from kugetsu.domain.whatif import comparison
 from kugetsu.domain.whatif.changes import Changes
 from kugetsu.domain.whatif.comparison import Comparison
-from kugetsu.domain.whatif.figures import nearest_rank
+from kugetsu.domain.whatif.figures import Measured, figures, nearest_rank
+from kugetsu.domain.whatif.instants import SECOND
+from kugetsu.domain.whatif.ledger import Ledger
 from kugetsu.domain.whatif.scenario import Pauses
 from kugetsu.views import assumptions
 from property.nights import Night
@@ -113,6 +115,35 @@ def test_more_slots_let_tasks_begin_at_once() -> None:
 def test_fewer_slots_let_tasks_wait() -> None:
     found = what_if(Script(tasks(100, 100, 100), cap=3), under(cap=1))
     assert found.after["waiting_total"] == 300.0 and found.after["makespan"] == 300.0
+
+
+@pytest.mark.parametrize("cut", [150, 1000])
+def test_a_task_that_never_begins_does_not_wait_less_than_one_that_does(cut: int) -> None:
+    script = Script(tasks(100, 100, 100), cap=1)
+    events = [event for event in script.live() if event["at"] <= clock.add_seconds(script.memory.events[0]["at"], cut)]
+    scenario = comparison.record(lambda: events)
+    assert scenario is not None
+    found = comparison.compare(scenario, under(cap=0), comparison.queued_between(scenario, None, None))
+    assert found.check.same_order and found.check.off == 0
+    assert found.before["waits"] == found.after["waits"] == 3
+    end = 100.0 if cut == 150 else 300.0
+    assert (found.before["wait_p50"], found.after["wait_p50"], found.after["wait_max"]) == (100.0, end, end)
+    assert found.after["waiting_total"] == 3 * end
+    assert {one.after for one in found.moved if one.before == 0.0} == {None}, "that it never begins is told as such"
+    assert "would never begin" in said(found)
+
+
+def test_a_task_that_never_begins_waits_for_as_long_as_another_goes_on() -> None:
+    """Both were done at 100 s in the record. Simulated the first ends at 500 s: the second has waited until then."""
+    real, simulated = Ledger(), Ledger()
+    for ledger, end, claimed in ((real, 100, ("q1", "q2")), (simulated, 500, ("q1",))):
+        for task in ("q1", "q2"):
+            ledger.see({"task": task, "type": "task.queued", "data": {}}, 0)
+        for task in claimed:
+            ledger.see({"task": task, "type": "attempt.claimed", "data": {"number": 1}}, 0)
+            ledger.see({"task": task, "type": "task.completed", "data": {}}, end * SECOND)
+    found = figures(simulated, Measured(real, ["q1", "q2"], 100 * SECOND))
+    assert (found["waits"], found["wait_max"], found["waiting_total"]) == (2, 500.0, 500.0)
 
 
 def test_a_cap_for_repositories_holds_the_rest_back() -> None:

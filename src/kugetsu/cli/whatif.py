@@ -40,7 +40,7 @@ since                     the time (UTC) that --since names, or null
 until                     the time (UTC) that --until names, or null
 tasks                     how many tasks are measured
 open                      how many of them were not finished when the record ends
-real.waits                how many first claims were waited for
+real.waits                how many waits for a first claim are measured; what never begins waits until the end
 real.wait_p50             seconds from queued to first claim: the median
 real.wait_p95             the 95th percentile (nearest rank)
 real.wait_max             the longest

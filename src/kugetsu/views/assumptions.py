@@ -59,6 +59,11 @@ def _always(found: Comparison) -> Iterator[str]:
     if found.measured.open:
         n = times.counted(len(found.measured.open), "task")
         yield f"{n} not finished when the record ends: both sides show them as they stand at that time."
+    lives = found.simulation.ledger.lives
+    never = sum(one.after is None and one.task in lives and lives[one.task].state is None for one in found.moved)
+    if never:
+        n = times.counted(never, "task")
+        yield f"{n} would never begin: that counts as a wait until everything else has ended."
 
 
 def _world(scenario: Scenario) -> Iterator[str]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kugetsu.domain.whatif.ledger import Ledger, Life
 
     class FigureData(TypedDict):
-        """Durations in seconds; None where there is nothing to measure. ``waits`` is how many waits were measured."""
+        """Durations in seconds; None where there is nothing to measure. ``waits`` is how many waits for a first claim
+        were measured: also of a task that never begins, whose wait lasts until the end, that it may not look short."""
 
         waits: int
         wait_p50: float | None
@@ -62,21 +63,35 @@ def first_wait(task: str, life: Life, measured: Measured) -> int | None:
     return until - life.queued if until is not None else None
 
 
+def _first_waits(lives: dict[str, Life], measured: Measured, end: int) -> list[int]:
+    """What `first_wait` gives, and of an open task that is never claimed the time until ``end`` (or until the record's
+    end, when nobody knows what became of it)."""
+    waits = []
+    for task, life in lives.items():
+        wait = first_wait(task, life, measured)
+        if wait is None and life.state is None:
+            wait = max((measured.horizon if task in measured.open else end) - life.queued, 0)
+        if wait is not None:
+            waits.append(wait)
+    return waits
+
+
 def figures(ledger: Ledger, measured: Measured) -> FigureData:
     """The figures of the measured tasks; slots are those of all tasks, while measured ones were there."""
     lives = {task: ledger.lives[task] for task in measured.tasks if task in ledger.lives}
-    found = [first_wait(task, life, measured) for task, life in lives.items()]
-    waits = [wait for wait in found if wait is not None]
     begin = min((life.queued for life in lives.values()), default=None)
     end = max((life.last_end or 0 for task, life in lives.items() if task not in measured.open), default=0)
     until = max(end, measured.horizon if measured.open else 0)
+    last = max(end, measured.horizon)
+    waits = _first_waits(lives, measured, last)
+    waited = sum(_waited(life, measured.horizon if task in measured.open else last) for task, life in lives.items())
     states = [life.state or "unfinished" for life in lives.values()]
     return {
         "waits": len(waits),
         "wait_p50": _seconds(nearest_rank(waits, 50)),
         "wait_p95": _seconds(nearest_rank(waits, 95)),
         "wait_max": _seconds(max(waits, default=None)),
-        "waiting_total": _seconds(sum(_waited(life, measured.horizon) for life in lives.values())) or 0.0,
+        "waiting_total": _seconds(waited) or 0.0,
         "makespan": _seconds(end - begin) if begin is not None and end else None,
         "slot_use": _slot_use(ledger, begin, until) if begin is not None else None,
         "attempts": sum(life.attempts for life in lives.values()),
@@ -95,9 +110,9 @@ def _seconds(micros: int | None) -> float | None:
     return micros / SECOND if micros is not None else None
 
 
-def _waited(life: Life, horizon: int) -> int:
-    """Microseconds of all its waits; one that has not ended counts until the record's end."""
-    return sum((until if until is not None else max(horizon, since)) - since for since, until in life.waits)
+def _waited(life: Life, end: int) -> int:
+    """Microseconds of all its waits; one that has not ended counts until ``end``."""
+    return sum((until if until is not None else max(end, since)) - since for since, until in life.waits)
 
 
 def _slot_use(ledger: Ledger, begin: int, end: int) -> float | None:
