@@ -88,3 +88,9 @@ def test_the_page_has_a_section_for_every_command_in_the_order_of_the_help():
     page = (ROOT / "src/kugetsu/guide/commands.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.+)$", page, re.M) == list(COMMANDS)
     assert all(f"## {group} " in page for group in groups())
+
+
+def test_a_key_and_what_it_means_stand_on_one_line_of_what_json_prints():
+    """The page takes a line that begins with no key for a text between two blocks."""
+    for name in COMMANDS:
+        assert [line for line in main.entry(name).json.split("\n") if line.startswith(" ")] == [], name

@@ -122,8 +122,7 @@ to.seq                    the same of the second point
 to.at                     its time
 events                    how many events are between them
 reversed                  whether the second point is before the first
-changes[].record          kugetsu, daemon, slot, task, attempt, session, limit, repository, setting, notices,
-                          sink or log
+changes[].record          kugetsu, daemon, slot, task, attempt, session, limit, repository, setting, notices, sink, log
 changes[].key             which one; empty where there is only one
 changes[].change          changed, came, went, or left (a task that changed and has left the list)
 changes[].event           the event that did it

@@ -174,8 +174,9 @@ def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
         said += _more(found["lost"], len(latest), "kugetsu audit races --json")
     if rows == LONG:
         said += [
-            "not recorded, for it changes nothing: an attempt's end that somebody else had",
-            "recorded first, and a daemon that was refused because one runs",
+            "lost has who saw the way open and found it closed; not recorded, for it changes",
+            "nothing: who first looked when it was taken already, an attempt's end that",
+            "somebody else had recorded first, a daemon that was refused because one runs",
         ]
     return said
 

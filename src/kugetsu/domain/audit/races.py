@@ -2,8 +2,9 @@
 
 A lost claim is an event of its own (`claim.lost`): somebody saw the way open and found it closed under the lock. A
 daemon that another took over from is told by `daemon.lost` in the transaction that starts the new one. What leaves no
-trace, on purpose: an attempt's end that somebody else had recorded first (the second appends nothing), and a daemon
-that was refused because one runs (it says so where it was typed).
+trace, on purpose: who first looked when the way was closed already (that is a refusal, no race), an attempt's end that
+somebody else had recorded first (the second appends nothing), and a daemon that was refused because one runs (it says
+so where it was typed).
 """
 
 from __future__ import annotations
