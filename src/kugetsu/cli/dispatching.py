@@ -25,7 +25,7 @@ def found_dead(call: Call, seq: int) -> bool:
     from kugetsu.runtime import liveness
 
     state = call.state()
-    return state.daemon.state in ("running", "draining") and not liveness.daemon(call.workspace.paths, state)
+    return state.daemon.runs and not liveness.daemon(call.workspace.paths, state)
 
 
 def slots_then(log: EventLog, seq: int) -> int | None:
