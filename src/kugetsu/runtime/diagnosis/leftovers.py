@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 YOUNG_SECONDS = 60.0
 """A lease younger than that may be one that is just being claimed."""
-ENDING_SECONDS = 0.5
-"""A process whose attempt is over may be the runner that has just recorded so: it ends at once."""
+ENDING_SECONDS = 3.0
+"""A process whose attempt is over may be the runner that has just recorded so: it ends at once, but on a machine that
+is busy."""
+LOOK_SECONDS = 0.1
+"""Between two looks whether it has."""
+
 found = Found("leftovers")
 
 
@@ -134,8 +138,9 @@ def _processes(case: Case, state: State, seen: _Seen) -> Iterator[Finding]:
     for pid, nonce in seen.marked:
         if nonce not in live and pid not in mine and not lease.alive(case.paths.leases, nonce):
             strangers.append(pid)
-    if strangers:
-        time.sleep(ENDING_SECONDS)
+    give_up = time.monotonic() + ENDING_SECONDS
+    while strangers and time.monotonic() < give_up:
+        time.sleep(LOOK_SECONDS)
         still = {pid for pid, _ in _marked(case.paths.root)}
         strangers = [pid for pid in strangers if pid in still]
     if strangers:
