@@ -78,7 +78,7 @@ def test_what_takes_too_long_ends_in_time_and_what_fails_fails_as_it_did() -> No
 
 
 def test_a_forge_that_did_not_answer_is_not_asked_again(forged: Stage, forge: ScriptedForge) -> None:
-    forged.configure(FORGE_TIMEOUT_SECONDS="0.2")
+    forged.configure(FORGE_TIMEOUT_SECONDS="1")
     forge.answer("GET", "/issues/14", silent=True, times=0)
     asked = Forges(forged.ws)
     for _ in range(3):
