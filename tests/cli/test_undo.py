@@ -235,6 +235,20 @@ def test_what_cannot_be_undone_says_why_and_what_to_do(kugetsu, parked, snapshot
     assert kugetsu("undo", "2", "--json").json["error"]["code"] == "conflict"
 
 
+def test_of_an_agent_that_works_it_is_told_what_stops_it_and_of_one_that_ended_what_came_of_it(kugetsu, story):
+    story.enqueue()
+    attempt = story.run("q1")
+    starts = [one["seq"] for one in map(_loads, kugetsu("history", "q1.1", "--json").out.splitlines())]
+    starts = [seq for seq in starts if "queue cancel q1" in kugetsu("undo", str(seq), "--yes").err]
+    assert len(starts) == 3, "claimed, starting, running"
+    assert kugetsu("queue", "cancel", "q1").code == 0
+    story.finish(attempt, "kill", "cancelled", "cancel")
+    for seq in starts:
+        refused = kugetsu("undo", str(seq), "--yes")
+        assert refused.code == 5 and "kugetsu history q1.1" in refused.err and "cancel" not in refused.err, refused
+    assert kugetsu("history", "q1.1").code == 0
+
+
 @pytest.mark.parametrize(
     ("seq", "code"), [("99", 4), ("0", 4), ("-1", 3), ("q1", 3), ("10m ago", 3), ("@-99", 4), ("", 3)]
 )

@@ -79,7 +79,7 @@ class Undoing:
             return
         for event in events:
             before = ws.log.state_at(seq=event["seq"] - 1)
-            self._undone.append(undo.described(event, before, now))
+            self._undone.append(undo.described(event, before, now, ws.state().attempts))
 
     def planned(self) -> list[Draft]:
         """What would be appended now. Raises Conflict when things are not as the events left them."""

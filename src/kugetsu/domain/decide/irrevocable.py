@@ -6,6 +6,7 @@ from kugetsu.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
 
     Event = dict[str, Any]
@@ -15,6 +16,7 @@ _AGENT = (
     "its work is in git: kugetsu history {attempt}; again: kugetsu queue retry {task}",
 )
 _LIVE = "an agent was started for it", "kugetsu queue cancel {task} stops it"
+_OVER = "an agent was started for it, and has ended", "what came of it: kugetsu history {attempt}"
 _WAITS = "it only says why the task waited", "kugetsu why {task}"
 _SENT = "what was sent cannot be taken back", "kugetsu notify sinks"
 _GONE = "what was removed from the disk is gone", None
@@ -79,9 +81,11 @@ REASONS: dict[str, tuple[str, str | None]] = {
 }
 
 
-def refused(event: Event) -> Conflict:
-    """The error that tells why ``event`` cannot be undone."""
+def refused(event: Event, live: Container[str] = ()) -> Conflict:
+    """The error that tells why ``event`` cannot be undone; ``live``: the attempts that are live now."""
     why, instead = REASONS.get(event["type"], _RECORD)
+    if (why, instead) == _LIVE and event.get("attempt") not in live:
+        why, instead = _OVER
     names = {name: event.get(name) or "" for name in ("task", "attempt", "session")}
     hint = instead.format(**names) if instead is not None else None
     if event["type"] == "task.resumed" and event["data"].get("why") == "lift" and event.get("cause"):

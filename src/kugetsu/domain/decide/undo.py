@@ -16,7 +16,7 @@ from kugetsu.redaction import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
     from typing import Any
 
     from kugetsu.domain.state import State, Task
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 UNDO = "undo"
 
 
-def described(event: Event, before: State, now: str) -> Undone:
-    """What undoing ``event`` rests on; ``before`` is the state right before it. Raises Conflict for what can never be
-    undone, saying why, with what to do instead as the hint."""
+def described(event: Event, before: State, now: str, live: Container[str] = ()) -> Undone:
+    """What undoing ``event`` rests on; ``before`` is the state right before it, ``live`` the attempts that are so now.
+    Raises Conflict for what can never be undone, saying why, with what to do instead as the hint."""
     describe = _DESCRIBE.get(event["type"])
     if describe is None:
-        raise refused(event)
+        raise refused(event, live)
     return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
 
 
