@@ -244,6 +244,19 @@ def test_too_little_disk(kugetsu, story):
     lifted(kugetsu, "q1", "disk", MIN_FREE_DISK_MB="1000000")
 
 
+def test_too_little_disk_where_nothing_can_be_removed(kugetsu, story):
+    del kugetsu.environment["MIN_FREE_DISK_MB"]
+    (kugetsu.root / "config").write_text("MIN_FREE_DISK_MB=1000000\n")
+    story.daemon()
+    story.enqueue()
+    refused = kugetsu("start", B, "more")
+    assert refused.code == 2 and "hint: kugetsu prune, or: kugetsu config set MIN_FREE_DISK_MB" in refused.err
+    other = gate_of(kugetsu, "q1", "disk")["otherwise"]
+    assert "or: kugetsu config set MIN_FREE_DISK_MB" in kugetsu("why", "q1").out
+    assert kugetsu(*shlex.split(other)[1:]).code == 0
+    assert gate_of(kugetsu, "q1", "disk")["open"]
+
+
 def test_a_daemon_that_does_not_run(kugetsu, story):
     story.enqueue()
     try:

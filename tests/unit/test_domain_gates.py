@@ -115,13 +115,14 @@ def test_the_first_closed_gate_is_the_reason(world: World) -> None:
 
 
 def test_a_verdict_as_data_holds_all_of_it() -> None:
-    assert Verdict("slots", False, "full", 3, "T", "wait").as_data() == {
+    assert Verdict("slots", False, "full", 3, "T", "wait", "or that").as_data() == {
         "gate": "slots",
         "open": False,
         "reason": "full",
         "rests_on": 3,
         "until": "T",
         "lift": "wait",
+        "otherwise": "or that",
     }
 
 
@@ -468,6 +469,7 @@ def test_a_full_disk_holds_everything_back(world: World) -> None:
     enqueue(world)
     world.free_disk_mb = 199
     assert told(ask(world, "disk", "q1")) == (False, "199 MB of disk free, 200 MB wanted", 0, None, "kugetsu prune")
+    assert ask(world, "disk", "q1").otherwise == "kugetsu config set MIN_FREE_DISK_MB 179"
     world.free_disk_mb = 200
     assert ask(world, "disk", "q1").open
     world.free_disk_mb = None

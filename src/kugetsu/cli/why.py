@@ -258,6 +258,7 @@ tasks[].gates[].reason     what it says
 tasks[].gates[].rests_on   the event behind that; 0 when no single one is
 tasks[].gates[].until      when it opens by itself (UTC), or null
 tasks[].gates[].lift       the command that opens it, or null
+tasks[].gates[].otherwise  one that opens it when that finds nothing to do, or null
 tasks[].next.kind          now, time, event, look (something that only a look tells) or person (nothing by itself)
 tasks[].next.what          what happens then
 tasks[].next.at            when (UTC), or null

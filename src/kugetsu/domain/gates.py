@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 class Verdict:
     """What one gate says. ``rests_on`` is the seq of the event behind it (0: no single event); ``until`` the time at
-    which it opens by itself, when there is one; ``lift`` the command that opens it now."""
+    which it opens by itself, when there is one; ``lift`` the command that opens it now; ``otherwise`` one that opens it
+    when that has nothing to do."""
 
-    __slots__ = ("gate", "lift", "open", "reason", "rests_on", "until")
+    __slots__ = ("gate", "lift", "open", "otherwise", "reason", "rests_on", "until")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Verdict:
         rests_on: int = 0,
         until: str | None = None,
         lift: str | None = None,
+        otherwise: str | None = None,
     ) -> None:
         self.gate = gate
         self.open = open
@@ -39,10 +41,13 @@ class Verdict:
         self.rests_on = rests_on
         self.until = until
         self.lift = lift
+        self.otherwise = otherwise
 
     def as_data(self) -> dict[str, object]:
         """The verdict as JSON values."""
-        return {name: getattr(self, name) for name in ("gate", "open", "reason", "rests_on", "until", "lift")}
+        return {
+            name: getattr(self, name) for name in ("gate", "open", "reason", "rests_on", "until", "lift", "otherwise")
+        }
 
 
 def daemon(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -295,7 +300,8 @@ def disk(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     wanted, free = facts.get("min_free_disk_mb", 0), facts.get("free_disk_mb")
     if wanted and free is not None and free < wanted:
         reason = f"{free} MB of disk free, {wanted} MB wanted"
-        return Verdict("disk", False, reason, lift="kugetsu prune")
+        lower = f"kugetsu config set MIN_FREE_DISK_MB {free * 9 // 10}"
+        return Verdict("disk", False, reason, lift="kugetsu prune", otherwise=lower)
     return Verdict("disk", True, "enough disk" if wanted else "no disk limit set")
 
 

@@ -228,10 +228,12 @@ def _lifted(gate: dict[str, Any], later: bool, screen: Screen) -> list[str]:
     """Until when the gate is closed, and what opens it; ``later``: once it is the reason."""
     until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
     lift = f"{'then ' if later else ''}lift: {gate['lift']}" if gate["lift"] else ""
-    together = "    ".join(part for part in (until, lift) if part)
+    other = f"or: {gate['otherwise']}" if gate["otherwise"] else ""
+    parts = [part for part in (until, lift, other) if part]
+    together = "    ".join(parts)
     if not together or screen.width is None or columns(together) <= screen.width - _LEFT:
         return [together] if together else []
-    return [part for part in (until, lift) if part]
+    return parts
 
 
 def asked_with(point: Asked, screen: Screen) -> list[str]:

@@ -118,7 +118,7 @@ def refusal(closed: Verdict) -> CapReached | Conflict:
     until = f" until {closed.until[:10]} {closed.until[11:16]} UTC" if closed.until else ""
     message = f"not started: {closed.reason}{until}"
     if closed.gate in gates.MACHINE:
-        return CapReached(message, hint=closed.lift)
+        return CapReached(message, hint=", or: ".join(filter(None, (closed.lift, closed.otherwise))) or None)
     if closed.gate in gates.FULL:
         return CapReached(message, hint="wait for one to end (kugetsu status), or queue it: kugetsu start --queue …")
     return Conflict(message, hint=closed.lift)
