@@ -124,6 +124,26 @@ def test_a_file_of_another_place_is_asked_at_whole_transactions_too(kugetsu, par
         assert "None" not in there.out
 
 
+def test_a_file_that_ends_in_a_transaction_shows_the_state_before_it(kugetsu, parked, tmp_path):
+    path = tmp_path / "log.jsonl"
+    assert kugetsu("log", "export", "--jsonl", "--until", "10", "--to", str(path)).code == 0
+    for words in ("status", "why q1", "replay", "audit", "status --at 10", "replay --until @"):
+        shown = kugetsu(*words.split(), "--from", str(path))
+        assert shown.code == 0 and "None" not in shown.out and "not hold" not in shown.out, shown
+        assert "it ends in the middle of a transaction: the state is that after event 9" in shown.err
+    assert kugetsu("status", "--json", "--from", str(path)).json["as_of"]["seq"] == 9
+    assert kugetsu("history", "--all", "--from", str(path)).out.count("attempt.failed") == 1, "what there is, is shown"
+
+
+def test_events_that_were_picked_out_are_all_folded(kugetsu, story, tmp_path):
+    for number in (1, 2):
+        story.enqueue(f"do {number}", issue=f"github.com/a/b#{number}")
+    assert kugetsu("queue", "clear", "--all", "--yes").code == 0
+    path = tmp_path / "q1.jsonl"
+    assert kugetsu("log", "export", "--jsonl", "q1", "--to", str(path)).code == 0
+    assert "was cancelled" in kugetsu("why", "q1", "--from", str(path)).out
+
+
 def test_an_event_is_undone_as_the_very_event_it_is(kugetsu, story):
     for number in (1, 2):
         story.enqueue(f"do {number}", issue=f"github.com/a/b#{number}")

@@ -90,10 +90,13 @@ class ArchivedLog:
         self._landmarks: list[tuple[int, str, bytes]] = []
         self._seen = _Seen()
         self._sha = GENESIS
+        #: The last event that is folded, where the file ends in a transaction.
+        self._whole: int | None = None
         try:
             with CollectionPaused():
                 self.contents: Contents = read(path, self._take)
                 self._settle()
+                self._leave_out_unfinished()
         except BaseException:
             self._spool.close()
             raise
@@ -182,6 +185,17 @@ class ArchivedLog:
             self._add(event, last)
             last = event["seq"]
 
+    def _leave_out_unfinished(self) -> None:
+        """Where the file ends in a transaction, the state is that before it, as in a log whose end is torn. (Of events
+        that were picked out nobody knows which belong together.)"""
+        from kugetsu.log import transactions
+
+        last = self._spool.last
+        first = transactions.first_of(self, last)
+        if not self._seen.holes and self._spool.first < first and transactions.last_of(self, last) > last:
+            self._whole = first - 1
+            self._state = self.state_at()
+
     def notes(self) -> list[str]:
         """What to know of the file before one believes what it shows, a line each."""
         seen, spool = self._seen, self._spool
@@ -201,6 +215,8 @@ class ArchivedLog:
             found.append(f"{seen.repeated} more of an event that was there already: the first one counts")
         if seen.disorder:
             found.append("its events were not in their order: they were sorted")
+        if self._whole is not None:
+            found.append(f"it ends in the middle of a transaction: the state is that after event {self._whole}")
         return found
 
     @property
@@ -218,6 +234,8 @@ class ArchivedLog:
 
     def state_at(self, seq: int | None = None, at: str | None = None) -> Any:
         """The state after event ``seq``, or before the first event later than ``at``; a state of its own."""
+        if self._whole is not None:
+            seq = self._whole if seq is None else min(seq, self._whole)
         state, after = self._projection.empty(), 0
         for landmark, latest, kept in reversed(self._landmarks):
             if (seq is None or landmark <= seq) and (at is None or latest <= at):
