@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from kugetsu.domain.decide import sessions
+from kugetsu.domain.decide import daemon, sessions
 
 
 def test_a_directory_that_is_not_set_up_says_so_and_what_to_type(kugetsu):
@@ -168,3 +168,12 @@ def test_a_time_without_a_daemon_is_a_condition(kugetsu, parked):
     assert "at 12:01, in 1h18m, if the daemon runs" in shown.out
     assert "usage limit  parked  until 12:01" in shown.out and "kugetsu why q1" in shown.out
     assert "resumes at 12:01, in 1h18m, if the daemon runs" in kugetsu("history", "q1", at="10:43:00").out
+
+
+def test_since_when_a_daemon_is_lost_is_said_only_when_it_is_known(kugetsu, story):
+    story.at("10:00:00", "kugetsu queue-daemon").daemon(alive=False)
+    shown = kugetsu("status", at="12:00:00")
+    assert shown.out.startswith("daemon  lost   "), shown
+    assert kugetsu("status", "--json", at="12:00:00").json["daemon"]["since"] is None
+    story.at("11:30:00", "kugetsu start").do(daemon.lost)
+    assert kugetsu("status", at="12:00:00").out.startswith("daemon  lost, 30m00s")

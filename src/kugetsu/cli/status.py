@@ -105,7 +105,7 @@ now                  when this was answered; times are UTC
 seq                  the last event's number
 daemon.state         running, draining, stopped or lost (it ended without a word)
 daemon.pid           its process, or null
-daemon.since         when it came into that state, or null
+daemon.since         when it came into that state, or null; null when it is lost and nobody has recorded it yet
 cap                  MAX_CONCURRENT_AGENTS
 live                 how many slots are used
 agents[].slot        1 to cap, or null for the PM agent

@@ -151,7 +151,8 @@ def daemon_data(state: State, alive: bool) -> DaemonData:
     return {
         "state": daemon.state if alive or not daemon.runs else "lost",
         "pid": daemon.identity.get("pid") if daemon.runs and daemon.identity is not None else None,
-        "since": daemon.changed_at or None,
+        # When one that nobody has recorded yet was lost is not known.
+        "since": (daemon.changed_at or None) if alive or not daemon.runs else None,
     }
 
 
