@@ -102,6 +102,21 @@ def stuck(story: Any) -> None:
     assert story.log.state().tasks["q7"].held == "dependencies", story.log.state().tasks["q7"].held
 
 
+def deserted(story: Any) -> None:
+    """The daemon dies while two agents work; who queues tasks later does not look whether it is there."""
+    night = Night(story)
+    night.typed("21:00:00", WATCHER)
+    story.daemon(alive=False)
+    for clock, number, message in (("21:00:05", 11, "write the release notes"), ("21:00:20", 12, "split the parser")):
+        night.enqueue(clock, number, message)
+        night.turn(clock)
+    done: dict[str, Any] = {"tokens": 88_000, "evidence": {"commits": 1, "pushed": True}}
+    night.ends("21:31:10", "q1.1", "succeed", "done", "1 commit, pushed", **done)
+    night.ends("21:40:02", "q2.1", "succeed", "done", "2 commits, pushed", **done)
+    night.enqueue("22:15:00", 13, "document the parser")
+    night.enqueue("22:20:00", 14, "speed up the tests")
+
+
 AT_MIDNIGHT = "2026-11-23T23:59:00.000000Z"
 
 

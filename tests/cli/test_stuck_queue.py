@@ -11,9 +11,12 @@ import pytest
 
 import kugetsu as package
 from cli import nights
+from cli.conftest import Command, Story
 
 PAGE = Path(package.__file__).parent / "guide" / "stuck-queue.md"
 MORNING = "2026-11-24T07:12:00.000000Z"
+#: Where the case of a daemon that died ends, and the worked one of q7 begins.
+WORKED = "## The daemon runs, and q7 waits"
 BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```$", re.M | re.S)
 
 
@@ -32,11 +35,31 @@ def played(kugetsu, kind, text):
     return re.sub(r"on \d+ cores", "on 2 cores", "\n".join(shown) + "\n")
 
 
-def test_the_page_shows_what_its_commands_print(kugetsu, story, fits):
+def replayed(kugetsu, text):
+    """A part of the page with its blocks as their commands print them now."""
+    return BLOCK.sub(lambda block: f"```{block[1]}\n{played(kugetsu, block[1], block[2])}```", text)
+
+
+@pytest.fixture
+def deserted(tmp_path):
+    """Another directory, whose daemon died in the evening. No agent starts there: no memory is large enough."""
+    folder = tmp_path / "deserted"
+    folder.mkdir()
+    there = Command(folder)
+    there.environment |= {"MAX_CONCURRENT_AGENTS": "3", "MIN_FREE_MEMORY_MB": "1000000"}
+    story = Story(there.root)
+    nights.deserted(story)
+    story.close()
+    yield there
+    there("queue-daemon", "stop")
+
+
+def test_the_page_shows_what_its_commands_print(kugetsu, story, deserted, fits):
     kugetsu.environment["MAX_CONCURRENT_AGENTS"] = "3"
     nights.stuck(story)
     page = PAGE.read_text(encoding="utf-8")
-    now = BLOCK.sub(lambda block: f"```{block[1]}\n{played(kugetsu, block[1], block[2])}```", page)
+    lost, heading, worked = page.partition(WORKED)
+    now = replayed(deserted, lost) + heading + replayed(kugetsu, worked)
     if os.environ.get("KUGETSU_SNAPSHOTS") == "write":
         PAGE.write_text(now, encoding="utf-8")
         page = now
