@@ -60,6 +60,14 @@ def parse(text: str) -> int:
         raise BadInput(f"not a time: {text[:40]!r}", "write it as 2026-11-23T10:00:02Z") from None
 
 
+def is_time(text: str) -> bool:
+    """Whether a text is a time as `now` writes it."""
+    try:
+        return from_micros(parse(text)) == text
+    except BadInput:
+        return False
+
+
 def add_seconds(iso: str, seconds: float) -> str:
     """The time that many seconds later (earlier when negative), at most the end of the year 9999."""
     micros = parse(iso) + round(seconds * _MICRO)

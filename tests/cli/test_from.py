@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -129,7 +131,7 @@ def test_a_bundle_tells_of_the_moment_at_which_it_was_made(kugetsu, lived, snaps
     snapshot("status-from", shown.out)
     data = elsewhere(kugetsu, "status --json", kugetsu.folder / "kugetsu.tar.gz").json
     assert data["now"] == f"2026-11-23T{NOW}.000000Z" == data["as_of"]["at"]
-    assert data["agents"][0]["alive"] is None and data["cap"] == 3
+    assert data["agents"][0]["alive"] is True and data["cap"] == 3
     assert data["directory"].endswith("kugetsu.tar.gz")
 
 
@@ -139,6 +141,175 @@ def test_a_bundles_settings_are_those_of_its_place(kugetsu, lived):
     assert elsewhere(kugetsu, "status --json", path).json["cap"] == 1
     assert "when a slot frees" in elsewhere(kugetsu, "status", path).out
     assert elsewhere(kugetsu, "status --json --at 11", path).json["cap"] == 3
+
+
+def killed(kugetsu: Any, story: Any) -> None:
+    """The daemon is gone without a word."""
+    story.held.pop().release()
+
+
+def short_of_memory(kugetsu: Any, story: Any) -> None:
+    kugetsu.environment["MIN_FREE_MEMORY_MB"] = "1000000"
+
+
+def short_of_disk(kugetsu: Any, story: Any) -> None:
+    kugetsu.environment["MIN_FREE_DISK_MB"] = "1000000"
+
+
+def dead_agent(kugetsu: Any, story: Any) -> None:
+    """q2's agent died, and nobody has recorded that."""
+    story.run("q2")
+    story.enqueue("after it", issue="github.com/a/b#2")
+
+
+def working_agent(kugetsu: Any, story: Any) -> None:
+    """q2's agent says what it does."""
+    attempt = story.run("q2", alive=True)
+    run = kugetsu.root / "runs" / attempt
+    run.mkdir(parents=True)
+    said = "I look at ghp_" + "a1B2" * 9
+    (run / "output.jsonl").write_text(
+        json.dumps({"type": "text", "timestamp": 1795435500000, "part": {"text": said}}) + "\n"
+    )
+
+
+def spent_budget(kugetsu: Any, story: Any) -> None:
+    kugetsu.environment["ISSUE_MAX_TOKENS"] = "100"
+    story.enqueue("once more", issue="github.com/a/b#3")
+
+
+def spent_money(kugetsu: Any, story: Any) -> None:
+    """More money than six digits hold."""
+    kugetsu.environment["ISSUE_MAX_COST"] = "12345.67"
+    story.finish(story.run("q2"), "succeed", "done", "it is done", cost=12345.675)
+    story.enqueue("once more", issue="github.com/a/b#2")
+
+
+def unknown_setting(kugetsu: Any, story: Any) -> None:
+    (kugetsu.root / "config").write_text("MAX_CONCURENT_AGENTS=9\nMAX_CONCURRENT_AGENTS=1\n")
+
+
+WORSE = [
+    killed,
+    short_of_memory,
+    short_of_disk,
+    dead_agent,
+    working_agent,
+    spent_budget,
+    spent_money,
+    unknown_setting,
+]
+
+
+@pytest.fixture
+def ending(kugetsu: Any, parked: Any) -> Any:
+    """A day as `lived`, whose daemon's lease is the last that is held."""
+    parked.at("12:02:00").enqueue("later", issue="github.com/a/b#2")
+    parked.enqueue("more", issue="github.com/a/b#3")
+    parked.do(lambda state: queue.retry(state, "q1"))
+    parked.run("q1", alive=True)
+    parked.finish(parked.run("q3"), "succeed", "done", "it is done", tokens=1000)
+    parked.at("12:03:00", "kugetsu queue-daemon").daemon()
+    return parked
+
+
+@pytest.mark.parametrize("happened", WORSE)
+def test_what_no_event_tells_is_seen_there_too(kugetsu, ending, happened):
+    """Each screen as where the bundle was made, but for its first line and the last of `why`."""
+    kugetsu.environment["COLUMNS"] = ""  # names have other lengths there: nothing may be cut
+    happened(kugetsu, ending)
+    path = bundled(kugetsu, ending)
+    open_ones = [task.id for task in ending.log.state().waiting()]
+    for line in ("status", *(f"why {task}" for task in [*open_ones, "q1"])):
+        here, there = kugetsu(*line.split(), at=NOW), elsewhere(kugetsu, line, path)
+        assert (here.code, there.code) == (0, 0), (line, here, there)
+        heading, *shown = as_told(line, there.out).splitlines()
+        assert heading.startswith("as of event ")
+        if line != "status":
+            assert shown.pop() == "asked with settings and machine as they were when the file was made"
+        assert measured(shown) == measured(here.out.replace(str(kugetsu.folder), "~").splitlines()), line
+        pair = elsewhere(kugetsu, f"{line} --json", path), kugetsu(*line.split(), "--json", at=NOW)
+        told_there, told_here = (without_place(one.json, kugetsu.folder) for one in pair)
+        assert measured(told_there) == measured(told_here), line
+
+
+def without_place(data: Any, folder: Path) -> list[str]:
+    """What `--json` says but for the point that it is of, its names as those where it was made."""
+    kept = {name: value for name, value in data.items() if name not in ("as_of", "directory")}
+    return as_told("", json.dumps(kept, indent=1)).replace(str(folder), "~").splitlines()
+
+
+def measured(lines: list[str]) -> list[str]:
+    """Without what changes from one look at the machine to the next."""
+    text = re.sub(r"(MIN_FREE_MEMORY_MB )\d+", r"\1N", "\n".join(lines))
+    return re.sub(r"\d+ MB of (memory|disk) free", r"N MB of \1 free", text).splitlines()
+
+
+def test_without_messages_nothing_is_told_of_what_agents_did(kugetsu, ending):
+    working_agent(kugetsu, ending)
+    path = kugetsu.folder / "quiet.tar.gz"
+    assert kugetsu("doctor", "--bundle", str(path), "--no-messages", at=NOW).code in (0, 1)
+    agents = elsewhere(kugetsu, "status --json", path).json["agents"]
+    assert [(agent["alive"], agent["last"]) for agent in agents] == [(True, None), (True, None)]
+    assert "I look at" in kugetsu("status", at=NOW).out
+
+
+def remade(path: Path, change: Any) -> Path:
+    """A bundle like that one, with another manifest."""
+    other = path.with_name("remade.tar.gz")
+    with tarfile.open(path) as old, tarfile.open(other, "w:gz") as new:
+        for member in old.getmembers():
+            data = old.extractfile(member).read()
+            if member.name == "manifest.json":
+                manifest = json.loads(data)
+                change(manifest)
+                data = json.dumps(manifest).encode()
+                member.size = len(data)
+            new.addfile(member, io.BytesIO(data))
+    return other
+
+
+def test_a_bundle_without_a_look_tells_what_the_log_and_the_settings_say(kugetsu, ending):
+    killed(kugetsu, ending)
+    path = remade(bundled(kugetsu, ending), lambda manifest: manifest.pop("look"))
+    data = elsewhere(kugetsu, "status --json", path).json
+    assert data["daemon"]["state"] == "running" and data["agents"][0]["alive"] is None
+    assert data["now"] == f"2026-11-23T{NOW}.000000Z"
+    assert (
+        "asked with the settings that the file has, and the machine as event" in elsewhere(kugetsu, "why q2", path).out
+    )
+
+
+def test_a_look_that_is_not_one_is_left_out(kugetsu, ending):
+    path = bundled(kugetsu, ending)
+    spoilt = [
+        lambda look: look["facts"].update(warmup_seconds=1e300),
+        lambda look: look["facts"].update(repository_caps={"*": "many"}),
+        lambda look: look["facts"].pop("free_disk_mb"),
+        lambda look: look["agents"].update({"q1.2": {"alive": "yes"}}),
+        lambda look: look["agents"]["q1.2"].update(at="yesterday"),
+        lambda look: look.update(agents=7),
+        lambda look: look.update(seq=3),
+        lambda look: look.clear(),
+    ]
+    for spoil in spoilt:
+        data = elsewhere(kugetsu, "status --json", remade(path, lambda manifest, spoil=spoil: spoil(manifest["look"])))
+        assert data.code == 0 and data.json["agents"][0]["alive"] is None, data
+    assert elsewhere(kugetsu, "status --json", remade(path, lambda _: None)).json["agents"][0]["alive"] is True
+
+
+def test_a_bundle_that_is_cut_off_is_of_the_time_of_its_last_event(kugetsu, ending):
+    path = bundled(kugetsu, ending)
+    with tarfile.open(path) as archive:
+        log = archive.getmember("log.jsonl")
+    unpacked = gzip.decompress(path.read_bytes())
+    lines = unpacked[log.offset_data : log.offset_data + log.size].splitlines(keepends=True)
+    kept = lines[:20]
+    path.write_bytes(gzip.compress(unpacked[: log.offset_data + sum(map(len, kept))]))
+    shown = elsewhere(kugetsu, "status --json", path)
+    assert shown.err.count("it is cut off") == 1, shown
+    last = json.loads(kept[-1])
+    assert (shown.json["now"], shown.json["seq"]) == (last["at"], 20) and shown.json["agents"][0]["alive"] is None
 
 
 def test_without_settings_those_of_the_nearest_decision_count(kugetsu, lived):

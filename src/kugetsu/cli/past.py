@@ -1,6 +1,7 @@
 """A point of the past (`--at WHEN`), or a file of another place (`--from FILE`): the state there, and what was known.
 
-No process is probed for either: what one did then nobody can tell any more, and what one does there not from here.
+No process is probed for either: what one did then nobody can tell any more, and what one does there not from here. A
+bundle tells what was seen of them when it was made.
 """
 
 from __future__ import annotations
@@ -112,8 +113,16 @@ def then(call: Call, when: str | None) -> tuple[State, str, AsOf | None]:
 
 
 def _elsewhere(call: Call) -> Point:
-    """The end of a file of another place, with the settings that are in it."""
+    """The end of a file of another place, with the look at its machine or at least the settings that are in it."""
+    from kugetsu.domain.hindsight import facts_then
+    from kugetsu.views.point import as_of
+
     assert call.elsewhere is not None
+    look = call.elsewhere.look
+    if look is not None:
+        state, now = call.state(), call.screen.now
+        seen: Asked = {**as_of(state, now), "facts_from": None, "facts_at": now}
+        return Point(state, now, facts_then(look.facts, state, now, daemon=look.daemon), seen)
     settings: Any = None
     if call.elsewhere.settings:
         from kugetsu.runtime.facts import claim_facts

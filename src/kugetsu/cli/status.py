@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.runtime import facts, liveness
+from kugetsu.runtime import facts, liveness, look
 from kugetsu.views import status as view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.agents.progress import Progress
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.domain.state import Attempt, State
+    from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
-    from kugetsu.views.status import StatusData
+    from kugetsu.views.status import Probes, StatusData
 
 #: Seconds between two screens of --watch.
 EVERY = 1.0
@@ -24,7 +23,8 @@ EVERY = 1.0
 ABOUT = """\
 --at shows the screen as it was at a point of the past: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; when the
 next task would have started is asked with the settings and the machine as the nearest decision recorded them. Whether
-a process lived then nobody can tell: what the log knew is shown. --from shows that of another place."""
+a process lived then nobody can tell: what the log knew is shown. --from shows that of another place; a bundle knows
+what lived when it was made."""
 
 
 def _arguments(parser: Parser) -> None:
@@ -53,11 +53,17 @@ def _then(call: Call) -> int:
     from kugetsu.cli import past
 
     then = past.point(call, call.args.at)
-    ran = then.state.daemon.runs
-    probes = view.Probes(alive=lambda _: None, daemon_alive=ran, progress=lambda _: None, warnings=[])
-    data = view.collect(then.state, call.workspace.paths.root, then.facts, probes, then.past)
+    data = view.collect(then.state, call.workspace.paths.root, then.facts, _seen(call, then.state), then.past)
     call.show(data, view.lines(data, call.screen.at(then.now)))
     return 0
+
+
+def _seen(call: Call, state: State) -> Probes:
+    """What somebody saw who looked at that point: nobody, but for the end of a bundle."""
+    seen = call.elsewhere.look if call.elsewhere is not None and call.args.at is None else None
+    if seen is None:
+        return view.Probes(alive=lambda _: None, daemon_alive=state.daemon.runs, progress=lambda _: None, warnings=[])
+    return view.Probes(seen.alive, seen.daemon, seen.progress, call.workspace.config.warnings())
 
 
 def _watch(call: Call) -> int:
@@ -81,21 +87,10 @@ def collect(ws: Workspace) -> StatusData:
     probes = view.Probes(
         alive=lambda attempt: liveness.of(ws.paths, attempt),
         daemon_alive=daemon_alive,
-        progress=lambda attempt: progress(ws, state, attempt),
+        progress=lambda attempt: look.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
     )
     return view.collect(state, ws.paths.root, now, probes)
-
-
-def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
-    """What an attempt's agent did last, from its output; None before it has an output."""
-    from kugetsu.agents import progress
-
-    session = state.sessions.get(attempt.session)
-    folder = ws.paths.run(attempt.id)
-    if session is not None and session.agent == "command":
-        return progress.of_text(f"{folder}/output.jsonl")
-    return progress.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")
 
 
 JSON = """\
@@ -113,7 +108,7 @@ agents[].attempt     the attempt's id
 agents[].task        the task's id
 agents[].issue       host/owner/repo#N, or null
 agents[].state       claimed, starting or running
-agents[].alive       false when its process is gone and nobody has recorded that yet; null with --at and --from
+agents[].alive       false when its process is gone and nobody has recorded that yet; null where nobody looked
 agents[].stopping    why it is being stopped, or null
 agents[].since       when it was claimed
 agents[].tokens      what it took so far, as its output says; so are the next three
@@ -132,7 +127,7 @@ attention[].command  the command that helps
 as_of.seq            with --at or --from: the last event that counts; else as_of is null
 as_of.at             the point's time (UTC)
 as_of.facts_from     the event whose recorded facts the gates were asked with, or null
-as_of.facts_at       its time (UTC), or null"""
+as_of.facts_at       its time (UTC); without one, when the bundle that has them was made; or null"""
 
 COMMANDS = {
     "status": Command(

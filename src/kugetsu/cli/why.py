@@ -70,7 +70,8 @@ def _why(call: Call) -> int:
     if more:
         call.show(None, ["", f"and {more} more that wait: kugetsu queue list"])
     if at.past is not None:
-        call.show(None, view.asked_with(at.past, screen))
+        settings = call.elsewhere is not None and call.elsewhere.settings and call.args.at is None
+        call.show(None, view.asked_with(at.past, screen, settings=settings))
     return 0
 
 
@@ -274,8 +275,8 @@ tasks[].then               how to go on, for what has left the list, or null
 more                       how many more tasks of it wait
 as_of.seq                  with --at or --from: the last event that counts, or as_of is null
 as_of.at                   the point's time (UTC)
-as_of.facts_from           the event whose recorded facts the gates were asked with, or null: those of now
-as_of.facts_at             its time (UTC), or null
+as_of.facts_from           the event whose recorded facts the gates were asked with, or null
+as_of.facts_at             its time (UTC); without one, when the bundle that has them was made; null: those of now
 
 With a number: event, because[] and led_to[], events as kugetsu history prints them; depths[], how many steps each of
 led_to[] lies behind the event; more, how many further effects were found; and holds[], each task that waits now because

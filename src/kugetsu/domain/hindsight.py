@@ -24,6 +24,17 @@ _NEEDED = {
     "min_free_memory_mb": int,
     "max_attempts": int,
 }
+#: What else they read.
+_READ = {
+    "free_memory_mb": int | None,
+    "free_disk_mb": int | None,
+    "min_free_disk_mb": int,
+    "issue_max_tokens": int,
+    "issue_max_cost": int | float,
+    "max_runs_without_progress": int,
+    "repository_caps": dict,
+}
+_WARMUP_MOST = 86_400.0
 
 
 def decided(event: Event) -> bool:
@@ -34,12 +45,24 @@ def decided(event: Event) -> bool:
     return all(isinstance(facts.get(name), kind) for name, kind in _NEEDED.items())
 
 
-def facts_then(recorded: Mapping[str, Any], state: State, now: str) -> ClaimFacts:
+def complete(facts: Mapping[str, Any]) -> bool:
+    """Whether what somebody else calls facts is all that the gates read, each of its kind."""
+    kinds: dict[str, Any] = {**_NEEDED, **_READ}
+    if not all(name in facts and isinstance(facts[name], kind) for name, kind in kinds.items()):
+        return False
+    if not all(isinstance(cap, int) for cap in facts["repository_caps"].values()):
+        return False
+    warmup: float = facts["warmup_seconds"]
+    return 0 <= warmup <= _WARMUP_MOST
+
+
+def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: bool | None = None) -> ClaimFacts:
     """What the gates read at ``now``, the time of ``state``: the recorded settings and machine, that time, and whether
-    a daemon ran as far as the log knew."""
+    a daemon ran: ``daemon`` where somebody looked, else as far as the log knew."""
     facts: Any = {name: value for name, value in recorded.items() if name != "planned"}
     facts["now"] = now
     facts["warm_before"] = add_seconds(now, -facts["warmup_seconds"])
-    facts["dispatcher"] = "daemon" if state.daemon.runs else "none"
+    ran = state.daemon.runs if daemon is None else daemon
+    facts["dispatcher"] = "daemon" if ran else "none"
     known: ClaimFacts = facts
     return known

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import config, jsontext
+from kugetsu import clock, config, jsontext
 from kugetsu.log.archive import ArchivedLog, open_archive
 from kugetsu.paths import Paths
+from kugetsu.runtime.look import kept
 from kugetsu.runtime.workspace import Workspace, actor
 
 TYPE_CHECKING = False
@@ -20,20 +21,25 @@ _NOWHERE = "/nonexistent/kugetsu"
 
 
 class Elsewhere(Workspace):
-    """``now`` is the moment at which the file was made; ``settings`` whether it has the settings that were in force.
-    ``paths.root`` is the file; its other paths lead nowhere."""
+    """``now`` is the moment at which the file was made; ``settings`` whether it has the settings that were in force;
+    ``look`` what a look at its machine told at the end of its log, None when it has none. ``paths.root`` is the file;
+    its other paths lead nowhere."""
 
-    __slots__ = ("archive", "now", "settings")
+    __slots__ = ("archive", "look", "now", "settings")
 
     def __init__(self, path: str, environment: Mapping[str, str], command: str) -> None:
         self.archive: ArchivedLog = open_archive(path)
-        settings = _json(self.archive, "settings.json").get("settings")
+        in_force, manifest = _json(self.archive, "settings.json"), _json(self.archive, "manifest.json")
+        settings = in_force.get("settings")
         known = settings if isinstance(settings, dict) else {}
         self.settings = bool(known)
-        self.now = _made_at(self.archive)
+        self.now = _made_at(self.archive, manifest)
+        look = kept(manifest.get("look"))
+        self.look = look if look is not None and look.seq == self.archive.state().seq else None
         paths = Paths(_NOWHERE)
         paths.root = os.path.abspath(path)
         super().__init__(paths, config.recorded(known), environment, actor(command, environment))
+        self.config.unknown += _unknown(in_force.get("unknown"))
         self._log = self.archive
 
     def reload(self) -> None:
@@ -45,21 +51,21 @@ class Elsewhere(Workspace):
         self._log = None
 
 
-def _made_at(archive: ArchivedLog) -> str:
-    """When a bundle was made; of all other files the latest time that they know."""
-    latest: str = archive.state().latest
-    made = _json(archive, "manifest.json").get("made_at")
-    return made if isinstance(made, str) and len(made) == len(latest) and made > latest and _is_time(made) else latest
+def _made_at(archive: ArchivedLog, manifest: dict[str, Any]) -> str:
+    """When a bundle was made; of all other files, and of a bundle that is cut off, the latest time that they know."""
+    state, log = archive.state(), manifest.get("log")
+    latest: str = state.latest
+    made = manifest.get("made_at")
+    if not isinstance(log, dict) or log.get("seq") != state.seq or not isinstance(made, str):
+        return latest
+    return made if made > latest and clock.is_time(made) else latest
 
 
-def _is_time(text: str) -> bool:
-    from kugetsu import clock
-    from kugetsu.errors import BadInput
-
-    try:
-        return clock.from_micros(clock.parse(text)) == text
-    except BadInput:
-        return False
+def _unknown(found: Any) -> list[tuple[str, str]]:
+    """The keys of its file `config` that are no settings, each with its place."""
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    listed = [(entry.get("key"), entry.get("place")) for entry in entries]
+    return [(key, place) for key, place in listed if isinstance(key, str) and isinstance(place, str)]
 
 
 def _json(archive: ArchivedLog, name: str) -> dict[str, Any]:

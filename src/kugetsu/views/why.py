@@ -236,14 +236,21 @@ def _lifted(gate: dict[str, Any], later: bool, screen: Screen) -> list[str]:
     return parts
 
 
-def asked_with(point: Asked, screen: Screen) -> list[str]:
-    """What an answer for a point of the past was made from."""
-    if point["facts_from"] is None:
-        known = "no decision had recorded what it was made from: asked with settings of another time"
+def asked_with(point: Asked, screen: Screen, *, settings: bool = False) -> list[str]:
+    """What an answer for a point of the past was made from; ``settings``: those of the point itself are known."""
+    made_from, at = point["facts_from"], point["facts_at"]
+    if made_from is None and at is not None:
+        known = "asked with settings and machine as they were when the file was made"
+        return [screen.dim(part) for part in paragraph(known, screen)]
+    if made_from is None:
+        of = "that the file has" if settings else "of another time"
+        known = f"no decision had recorded what it was made from: asked with settings {of}"
+    elif settings:
+        known = f"asked with the settings that the file has, and the machine as event {made_from} recorded it"
     else:
-        known = f"asked with settings and machine as event {point['facts_from']} recorded them"
-        if point["facts_at"] is not None and point["facts_at"] < point["at"]:
-            known += f", {times.duration(times.since(point['facts_at'], point['at']))} earlier"
+        known = f"asked with settings and machine as event {made_from} recorded them"
+    if made_from is not None and at is not None and at < point["at"]:
+        known += f", {times.duration(times.since(at, point['at']))} earlier"
     return [screen.dim(part) for part in paragraph(f"{known}; no process was asked", screen)]
 
 

@@ -38,6 +38,7 @@ _EASY = 64 << 20
 
 LOG = "log.jsonl"
 _EXTRAS = ("manifest.json", "settings.json", "findings.json", "daemon.log")
+_CUT = "it is cut off"
 _HINT = "a bundle (kugetsu doctor --bundle), a log export (kugetsu log export --jsonl), a log folder or a segment"
 
 
@@ -166,7 +167,7 @@ def _unpacked(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
         flow.broken("it is damaged: what is behind a place cannot be unpacked")
         return
     if not unpacker.eof:
-        flow.broken("it is cut off")
+        flow.broken(_CUT)
 
 
 def _steps(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
@@ -179,13 +180,14 @@ def _steps(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
 
 
 class _Stream:
-    """Pieces of bytes, read in any portions."""
+    """Pieces of bytes, read in any portions; ``short``: fewer were there than somebody wanted."""
 
-    __slots__ = ("_pieces", "_rest")
+    __slots__ = ("_pieces", "_rest", "short")
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = b""
+        self.short = False
 
     def peek(self, size: int) -> bytes:
         while len(self._rest) < size and (piece := next(self._pieces, None)) is not None:
@@ -201,6 +203,7 @@ class _Stream:
         while size > 0:
             piece = self._rest or next(self._pieces, None)
             if piece is None:
+                self.short = True
                 return
             self._rest = piece[size:]
             piece = piece[:size]
@@ -267,6 +270,8 @@ def _members(stream: _Stream, take: Take, contents: Contents) -> None:
             contents.extras[known] = stream.take(member.size)
         else:
             _skip(stream, member.size)
+        if stream.short and _CUT not in contents.problems:
+            contents.problems.append(_CUT)
         _skip(stream, -member.size % _BLOCK)
     else:
         raise BadInput(f"the archive has more than {MOST_MEMBERS} members", f"--from takes {_HINT}")

@@ -1,7 +1,8 @@
 """The bundle of `kugetsu doctor --bundle`: what somebody else needs to see what happened here, without secrets.
 
 A .tar.gz with, in this order: `manifest.json`, `log.jsonl`, `settings.json`, `findings.json`, `daemon.log` and, of the
-latest attempts that failed, `attempts/<attempt>/stderr.log` and `runner.log`. Every text passed the redaction funnel
+latest attempts that failed, `attempts/<attempt>/stderr.log` and `runner.log`. The manifest has what a look at the
+machine told when the log ended where it ends in the bundle (`runtime.look`). Every text passed the redaction funnel
 again; the home folder is `~`, hosts and users have numbers. So the log's chain of digests does not verify there: each
 event keeps the digest that it had, and the manifest the head's.
 """
@@ -91,13 +92,15 @@ def _fill(archive: TarFile, case: Case, found: list[Finding], messages: bool) ->
     files: list[str] = []
     private = _Private(case.environment.get("HOME", ""), messages=messages)
     with tempfile.TemporaryFile() as log:
-        story = _copy_log(case, log, private)
+        look = _look(case, messages)
+        story = _copy_log(case, log, private, look["seq"] if look is not None else None)
         manifest = {
             "format": FORMAT,
             **_program(),
-            "made_at": clock.now(),
+            "made_at": look["facts"]["now"] if look is not None else clock.now(),
             "messages": messages,
             "log": {"events": story.events, "seq": story.seq, "sha": story.sha, "problem": private.text(story.problem)},
+            "look": private.value(look),
         }
         _add_json(archive, files, "manifest.json", manifest)
         _add_file(archive, files, "log.jsonl", log, log.tell())
@@ -180,14 +183,26 @@ class _Story:
         self.failed: list[str] = []
 
 
-def _copy_log(case: Case, file: IO[bytes], private: _Private) -> _Story:
-    """Every event that can be read; what cannot is told in the manifest."""
+def _look(case: Case, messages: bool) -> dict[str, Any] | None:
+    """What the machine says now, with the last event that it knows of; None when the log cannot be read."""
+    from kugetsu.runtime import look
+
+    if not case.has_log:
+        return None
+    try:
+        return look.taken(case.ws, case.ws.state(), texts=messages)
+    except (KugetsuError, OSError):
+        return None
+
+
+def _copy_log(case: Case, file: IO[bytes], private: _Private, until: int | None) -> _Story:
+    """Every event that can be read, none after ``until``; what cannot is told in the manifest."""
     story = _Story()
     if not case.has_log:
         story.problem = "there is no log"
         return story
     try:
-        for event in case.ws.log.read():
+        for event in case.ws.log.read(until=until):
             file.write(private.line(event))
             story.events += 1
             story.seq, story.sha = event["seq"], event.get("sha", "")
