@@ -60,8 +60,10 @@ def loads(data: bytes) -> Any:
             value, end = (_scan or _make_scan())(text, 0)
             if end == len(text) or not text[end:].strip(" \t\r\n"):
                 return value
-        except (ValueError, StopIteration, RecursionError):
-            pass  # orjson says what is wrong with it
+        except (ValueError, StopIteration, RecursionError, SystemError):
+            # orjson says what is wrong with it. SystemError: the scanner has no error to raise while nobody has
+            # imported `json.decoder`, whose own it takes.
+            pass
     import orjson
 
     try:

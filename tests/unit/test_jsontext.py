@@ -95,3 +95,20 @@ def test_orjson_is_imported_only_where_there_is_much(size: int, imported: str) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == imported
+
+
+def test_what_is_no_json_is_refused_where_the_module_json_was_not_imported() -> None:
+    code = """
+import sys
+from kugetsu import jsontext
+for text in (b'{"a":"b"x}', b'{"a":"b,"c":1}', b'"\\x01"', b'[1 2]', b''):
+    try:
+        jsontext.loads(text)
+    except jsontext.JSONError as refused:
+        assert "at byte" in str(refused)
+    assert sys.modules.pop("orjson", None)  # the next one finds the process as the first did
+    sys.modules.pop("json", None), sys.modules.pop("json.decoder", None)
+    jsontext._seen = 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
