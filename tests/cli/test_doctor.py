@@ -478,6 +478,36 @@ def test_of_a_damaged_log_the_bundle_has_what_can_be_read(made):
     assert "damaged" in manifest["log"]["problem"]
 
 
+@pytest.mark.parametrize("removed", [False, True], ids=["flipped", "removed"])
+def test_behind_a_damaged_line_the_bundle_goes_on(lived, removed):
+    (segment,) = (lived.root / "log").glob("0*.jsonl")
+    (lived.root / "log" / "checkpoint").unlink(missing_ok=True)
+    lines = segment.read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if b"push with" in line)
+    lines[at] = b"" if removed else b"%" + lines[at][1:]
+    segment.write_bytes(b"".join(lines))
+    shown = lived("doctor", "--bundle", "it.tar.gz")
+    lines_left = len(lines) - removed
+    assert f"the log is damaged, the bundle has {len(lines) - 1} of {lines_left} lines: " in shown.err, shown
+    files = contents(lived.work / "it.tar.gz")
+    events = [json.loads(line)["seq"] for line in files["log.jsonl"].splitlines()]
+    assert events == [seq for seq in range(1, len(lines) + 1) if seq != at + 1]
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["log"]["events"] == len(events) and manifest["look"] is None
+    assert f"damaged at event {at + 1}" in manifest["log"]["problem"]
+    there = lived("history", "--all", "--from", "it.tar.gz")
+    assert there.code == 0 and f"where it was made: the event log is damaged at event {at + 1}" in there.err, there
+
+
+def test_a_bundle_without_an_event_says_what_was_the_matter(made):
+    (segment,) = (made.root / "log").glob("0*.jsonl")
+    segment.write_bytes(b"\x1b[2Jnothing\n")
+    assert made("doctor", "--bundle", "it.tar.gz").code == 1
+    shown = made("status", "--from", "it.tar.gz")
+    assert shown.code == 3 and "no event is in it.tar.gz" in shown.err, shown
+    assert "hint: where it was made: the event log is damaged at" in shown.err
+
+
 def test_there_is_a_bundle_also_where_kugetsu_was_never_set_up(kugetsu):
     assert kugetsu("doctor", "--bundle", "it.tar.gz").code == 1
     assert json.loads(contents(kugetsu.work / "it.tar.gz")["manifest.json"])["log"]["problem"] == "there is no log"

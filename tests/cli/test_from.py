@@ -357,6 +357,18 @@ def test_log_verify_says_what_can_be_verified(kugetsu, lived):
     assert damaged.code == 6 and "damaged" in damaged.out
 
 
+@pytest.mark.parametrize("line", ["status", "why q2", "history --all", "queue list", "replay", "log export --jsonl"])
+def test_of_a_damaged_log_one_is_told_how_to_see_the_rest(kugetsu, lived, line):
+    for segment in (kugetsu.root / "log").glob("0*.jsonl"):
+        segment.write_bytes(segment.read_bytes().replace(b'"message":"more"', b'"message":"more', 1))
+    (kugetsu.root / "log" / "checkpoint").unlink(missing_ok=True)
+    refused = kugetsu(*line.split())
+    assert refused.code == 6 and f"--from {kugetsu.root}/log" in refused.err, refused
+    shown = elsewhere(kugetsu, line, kugetsu.root / "log")
+    assert shown.code == 0 and "1 line that is no event was left out" in shown.err, shown
+    assert "--from" not in kugetsu("queue", "enqueue", "a/b#9", "go").err
+
+
 def test_what_an_export_took_out_or_left_out_is_told(kugetsu, lived):
     token = "ghp_" + "a1B2" * 9
     lived.do(lambda _: [Draft("setting.changed", {"key": "KUGETSU_MODEL", "old": "", "new": f"x {token}"})])

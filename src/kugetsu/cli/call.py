@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
+    from kugetsu.errors import LogDamaged
     from kugetsu.runtime.elsewhere import Elsewhere
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
@@ -53,7 +54,11 @@ class Call:
             from kugetsu.runtime.elsewhere import Elsewhere
 
             self._elsewhere = Elsewhere(path, self.environment, self.command)
-            self.say(*(f"{os.path.basename(path)}: {note}" for note in self._elsewhere.archive.notes()))
+            notes = self._elsewhere.archive.notes()
+            if notes:
+                from kugetsu.views.text import line
+
+                self.say(*(line(f"{os.path.basename(path)}: {note}") for note in notes))
         return self._elsewhere
 
     def state(self) -> State:
@@ -125,12 +130,24 @@ class Call:
         for line in lines:
             print(redact(line), file=sys.stderr)
 
+    def look_past(self, damage: LogDamaged) -> None:
+        """Let the hint of a log that does not verify say how this command shows what can be read of it all the same."""
+        if hasattr(self.args, "from") and self.elsewhere is None and damage.hint is not None:
+            damage.hint += f"; what can be read of it is shown with --from {quoted(self.workspace.paths.log)}"
+
     def close(self) -> None:
         """Give the log's descriptors back."""
         opened = self._workspace or self._elsewhere
         if opened is not None:
             opened.close()
             self._workspace = self._elsewhere = None
+
+
+def quoted(path: str) -> str:
+    """A path as one word of a command."""
+    if path and all(letter.isalnum() or letter in "/._-+=:,@%" for letter in path):
+        return path
+    return "'" + path.replace("'", "'\\''") + "'"
 
 
 def print_json(data: Any, *, compact: bool = False) -> None:

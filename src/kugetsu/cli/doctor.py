@@ -86,6 +86,9 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
         return
     if made is not None:
         call.say(f"the bundle is {made['path']}, {made['bytes']} bytes: {', '.join(made['files'])}")
+        if made["log"]["lines"]:
+            of = f"{made['log']['events']} of {made['log']['lines']} lines"
+            call.say(f"the log is damaged, the bundle has {of}: {line(made['log']['problem'])}")
     if not call.args.fix and any(one.mend is not None for one in found):
         call.say("some of it can be mended: kugetsu doctor --fix")
 
@@ -96,18 +99,21 @@ COMMANDS = {
         ABOUT,
         _arguments,
         _doctor,
-        json="ok                whether nothing is a problem\n"
-        "findings[].group  what it is about\n"
-        "findings[].name   which check\n"
-        "findings[].level  ok, warning or problem\n"
-        "findings[].text   what was found\n"
-        "findings[].fix    the command that helps, or null\n"
-        "findings[].mends  whether --fix does it\n"
-        "done[].text       with --fix: what was done\n"
-        "done[].failed     why it could not be done, or null\n"
-        "bundle.path       with --bundle: the file; else bundle is null\n"
-        "bundle.bytes      how large it is\n"
-        "bundle.files[]    what is in it",
+        json="ok                  whether nothing is a problem\n"
+        "findings[].group    what it is about\n"
+        "findings[].name     which check\n"
+        "findings[].level    ok, warning or problem\n"
+        "findings[].text     what was found\n"
+        "findings[].fix      the command that helps, or null\n"
+        "findings[].mends    whether --fix does it\n"
+        "done[].text         with --fix: what was done\n"
+        "done[].failed       why it could not be done, or null\n"
+        "bundle.path         with --bundle: the file; else bundle is null\n"
+        "bundle.bytes        how large it is\n"
+        "bundle.files[]      what is in it\n"
+        "bundle.log.events   how many events of the log\n"
+        "bundle.log.lines    of a log that is damaged: how many lines it has; else 0\n"
+        "bundle.log.problem  why not all of the log could be read, or null",
         examples="kugetsu doctor\nkugetsu doctor --fix\n"
         "kugetsu doctor --bundle kugetsu.tar.gz --no-messages  # for somebody who is to help",
     )

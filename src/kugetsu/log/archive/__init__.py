@@ -102,7 +102,9 @@ class ArchivedLog:
             raise
         if not self._spool.count:
             self._spool.close()
-            raise BadInput(f"no event is in {path}", "is it a bundle, a log export, a log folder or a segment?")
+            said = self._told()
+            hint = f"where it was made: {said}" if said else "is it a bundle, a log export, a log folder or a segment?"
+            raise BadInput(f"no event is in {path}", hint)
 
     # -- reading the file --------------------------------------------------------------------------------------
 
@@ -196,10 +198,28 @@ class ArchivedLog:
             self._whole = first - 1
             self._state = self.state_at()
 
+    def _told(self) -> str | None:
+        """What of its log the one who made a bundle could not read."""
+        try:
+            manifest = jsontext.loads(self.contents.extras.get("manifest.json", b"{}"))
+        except jsontext.JSONError:
+            return None
+        log = manifest.get("log") if isinstance(manifest, dict) else None
+        said = log.get("problem") if isinstance(log, dict) else None
+        return said if isinstance(said, str) and said else None
+
+    @property
+    def lines(self) -> int:
+        """How many lines were there, with those that are no events."""
+        return self._seen.lines
+
     def notes(self) -> list[str]:
         """What to know of the file before one believes what it shows, a line each."""
         seen, spool = self._seen, self._spool
         found = list(self.contents.problems)
+        told = self._told()
+        if told is not None:
+            found.append(f"where it was made: {told}")
         if spool.first > 1:
             found.append(
                 f"it is a part of a log, events {spool.first} to {spool.last}: what was before them is not known"

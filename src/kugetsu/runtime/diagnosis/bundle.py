@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tarfile import TarFile
     from typing import IO, Any
 
+    from kugetsu.log.protocol import EventLog
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
 
@@ -56,8 +57,9 @@ def require_free(path: str, *, force: bool) -> None:
 
 
 def write(case: Case, found: list[Finding], path: str, *, messages: bool, force: bool) -> dict[str, Any]:
-    """Write the bundle, 0600 and all or nothing; its path, size and files. Raises as `require_free`, and KugetsuError
-    when it cannot be written."""
+    """Write the bundle, 0600 and all or nothing; its path, size, files and what it has of the log.
+
+    Raises as `require_free`, and KugetsuError when it cannot be written."""
     import gzip
     import tarfile
 
@@ -70,7 +72,7 @@ def write(case: Case, found: list[Finding], path: str, *, messages: bool, force:
             gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
             tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
         ):
-            files = _fill(archive, case, found, messages)
+            files, story = _fill(archive, case, found, messages)
         if force:
             os.replace(temporary, path)
         else:
@@ -83,10 +85,12 @@ def write(case: Case, found: list[Finding], path: str, *, messages: bool, force:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-    return {"path": os.path.abspath(path), "bytes": os.stat(path).st_size, "files": files}
+    size = os.stat(path).st_size
+    log = {"events": story.events, "lines": story.lines, "problem": story.problem}
+    return {"path": os.path.abspath(path), "bytes": size, "files": files, "log": log}
 
 
-def _fill(archive: TarFile, case: Case, found: list[Finding], messages: bool) -> list[str]:
+def _fill(archive: TarFile, case: Case, found: list[Finding], messages: bool) -> tuple[list[str], _Story]:
     import tempfile
 
     files: list[str] = []
@@ -112,7 +116,7 @@ def _fill(archive: TarFile, case: Case, found: list[Finding], messages: bool) ->
             for name in ("stderr.log", "runner.log"):
                 source = f"{case.paths.run(attempt)}/{name}"
                 _add_tail(archive, files, f"attempts/{attempt}/{name}", source, ATTEMPT_BYTES, private)
-    return files
+    return files, story
 
 
 class _Private:
@@ -173,10 +177,11 @@ def _length(value: Any) -> Any:
 
 
 class _Story:
-    """What was seen of the log while it was copied."""
+    """What was seen of the log while it was copied; ``lines`` are those of a damaged one, with what is no event."""
 
     def __init__(self) -> None:
         self.events = 0
+        self.lines = 0
         self.seq = 0
         self.sha = ""
         self.problem: str | None = None
@@ -202,15 +207,40 @@ def _copy_log(case: Case, file: IO[bytes], private: _Private, until: int | None)
         story.problem = "there is no log"
         return story
     try:
-        for event in case.ws.log.read(until=until):
-            file.write(private.line(event))
-            story.events += 1
-            story.seq, story.sha = event["seq"], event.get("sha", "")
-            if event["type"] in _FAILED and event.get("attempt"):
-                story.failed = [*story.failed, str(event["attempt"])][-ATTEMPTS:]
+        _copy(case.ws.log, file, private, until, story)
     except KugetsuError as problem:
+        story = _copy_damaged(case, file, private, until, story)
         story.problem = problem.message
     return story
+
+
+def _copy_damaged(case: Case, file: IO[bytes], private: _Private, until: int | None, story: _Story) -> _Story:
+    """What one who reads the folder as that of another place sees: the lines behind a damaged one too; ``story``, what
+    was copied up to there, when there is not even that."""
+    from kugetsu.log.archive import open_archive
+
+    try:
+        archive = open_archive(case.paths.log)
+    except KugetsuError:
+        return story
+    try:
+        file.seek(0)
+        file.truncate()
+        found = _Story()
+        _copy(archive, file, private, until, found)
+        found.lines = archive.lines
+    finally:
+        archive.close()
+    return found
+
+
+def _copy(log: EventLog, file: IO[bytes], private: _Private, until: int | None, story: _Story) -> None:
+    for event in log.read(until=until):
+        file.write(private.line(event))
+        story.events += 1
+        story.seq, story.sha = event["seq"], event.get("sha", "")
+        if event["type"] in _FAILED and event.get("attempt"):
+            story.failed = [*story.failed, str(event["attempt"])][-ATTEMPTS:]
 
 
 def _program() -> dict[str, Any]:
