@@ -110,11 +110,12 @@ def elsewhere(kugetsu: Any, line: str, path: Path, at: str = "2027-01-05T08:00:0
 def test_the_same_is_seen_there(kugetsu, lived, file):
     # A bundle knows when it was made; of any other file the last event is the latest moment.
     then = NOW if file.suffix == ".gz" else lived.time
+    kugetsu.environment["COLUMNS"] = ""  # commands that ask name the file there: nothing may be cut
     for line in SAME:
         here = kugetsu(*line.split(), at=then)
         there = elsewhere(kugetsu, line, file)
         assert (here.code, there.code) == (0, 0), (line, here, there)
-        assert as_told(line, there.out) == as_told(line, here.out), line
+        assert without_file(as_told(line, there.out), file) == as_told(line, here.out), line
     assert not (kugetsu.folder / "other").exists()
 
 
@@ -125,8 +126,14 @@ def as_told(line: str, out: str) -> str:
     return out.replace("host1", "desk").replace("user1", "shoko")
 
 
+def without_file(out: str, path: Path) -> str:
+    """What is shown, without the words with which one goes on asking that file."""
+    return out.replace(f"        to ask on: add --from {path}", "").replace(f" --from {path}", "")
+
+
 def test_a_bundle_tells_of_the_moment_at_which_it_was_made(kugetsu, lived, snapshot, fits):
-    shown = elsewhere(kugetsu, "status", bundled(kugetsu, lived))
+    bundled(kugetsu, lived)
+    shown = elsewhere(kugetsu, "status", Path("../kugetsu.tar.gz"))
     assert shown.code == 0 and fits(shown.out)
     snapshot("status-from", shown.out)
     data = elsewhere(kugetsu, "status --json", kugetsu.folder / "kugetsu.tar.gz").json
@@ -223,10 +230,10 @@ def test_what_no_event_tells_is_seen_there_too(kugetsu, ending, happened):
     for line in ("status", *(f"why {task}" for task in [*open_ones, "q1"])):
         here, there = kugetsu(*line.split(), at=NOW), elsewhere(kugetsu, line, path)
         assert (here.code, there.code) == (0, 0), (line, here, there)
-        heading, *shown = as_told(line, there.out).splitlines()
+        heading, *shown = without_file(as_told(line, there.out), path).splitlines()
         assert heading.startswith("as of event ")
         if line != "status":
-            assert shown.pop() == "asked with settings and machine as they were when the file was made"
+            assert shown.pop().startswith("asked with settings and machine as they were when the file was made;")
         assert measured(shown) == measured(here.out.replace(str(kugetsu.folder), "~").splitlines()), line
         pair = elsewhere(kugetsu, f"{line} --json", path), kugetsu(*line.split(), "--json", at=NOW)
         told_there, told_here = (without_place(one.json, kugetsu.folder) for one in pair)
@@ -367,6 +374,59 @@ def test_of_a_damaged_log_one_is_told_how_to_see_the_rest(kugetsu, lived, line):
     shown = elsewhere(kugetsu, line, kugetsu.root / "log")
     assert shown.code == 0 and "1 line that is no event was left out" in shown.err, shown
     assert "--from" not in kugetsu("queue", "enqueue", "a/b#9", "go").err
+
+
+@pytest.mark.parametrize("made", [exported, folder])
+def test_what_was_edited_is_not_shown_without_a_word(kugetsu, lived, made):
+    path = made(kugetsu, lived)
+    assert "written" not in elsewhere(kugetsu, "why q4", path).err
+    for part in [path] if path.is_file() else path.glob("0*.jsonl"):
+        part.write_bytes(part.read_bytes().replace(b"tests do not pass", b"tests do all pass", 1))
+    shown = elsewhere(kugetsu, "why q4", path)
+    edited = next(event["seq"] for event in lived.log.read() if "tests do not pass" in json.dumps(event))
+    said = f"1 event is not what was written, it is event {edited}: kugetsu log verify --from"
+    assert shown.code == 0 and said in shown.err, shown
+    assert elsewhere(kugetsu, "log verify", path).code == 6
+
+
+COMMAND = re.compile(r"kugetsu (?:[^\s'\"]|'[^']*'| (?=[^ ]))*")
+
+
+def test_commands_that_ask_go_on_asking_the_file(kugetsu, ending):
+    kugetsu.environment["COLUMNS"] = ""
+    killed(kugetsu, ending)
+    path = bundled(kugetsu, ending).rename(kugetsu.folder / "a bundle.gz")
+    source = f" --from '{path}'"
+    seen = set()
+    status = kugetsu("status", "--from", str(path))
+    assert f"attention        to ask on: add{source}\n" in status.out, status
+    for line in ("why q1", "why q2", "why q2 --at 20", "why q3", "why 12", "history q1 --at 9", "history q2"):
+        shown = kugetsu(*line.split(), "--from", str(path), KUGETSU_DIR=str(kugetsu.folder / "other"))
+        assert shown.code == 0, shown
+        for command in COMMAND.findall("\n".join(part for part in shown.out.splitlines() if " typed by " not in part)):
+            words = command.split()
+            name = " ".join(words[1:3]) if f"{words[1]} {words[2]}" in COMMANDS else words[1]
+            asks = "--from" in options(name) and words[-1] != "-f" and name != "logs"
+            assert (source in command) == asks, (line, command)
+            seen.add(name)
+    assert {"why", "history", "queue retry", "logs"} <= seen
+    refused = kugetsu("why", "q99", "--from", str(path))
+    assert refused.code == 4 and f"hint: kugetsu queue list --all{source}" in refused.err
+
+
+def test_a_command_at_a_point_goes_on_asking_there(kugetsu, ending):
+    ending.at("12:04:00").enqueue("release", issue="github.com/a/b#7", after=["q2"])
+    shown = kugetsu("why", "q4", "--at", "1h", "ago", at="13:04:30")
+    assert "more: kugetsu why q2 --at 1h ago" in shown.out, shown
+    assert "all of it: kugetsu history q4\n" in shown.out
+    assert "more: kugetsu why q2)" in kugetsu("why", "q4", at=NOW).out
+
+
+def test_each_command_that_goes_on_asking_takes_from():
+    from kugetsu.views import screen
+
+    assert all("--from" in options(name) for name in screen.READING)
+    assert all("--at" in options(name) for name in screen.POINTED)
 
 
 def test_what_an_export_took_out_or_left_out_is_told(kugetsu, lived):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
-    from kugetsu.errors import LogDamaged
+    from kugetsu.errors import KugetsuError
     from kugetsu.runtime.elsewhere import Elsewhere
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
@@ -95,7 +95,15 @@ class Call:
         terminal = sys.stdout.isatty()
         colour = terminal and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
         now = clock.now() if self.elsewhere is None else self.elsewhere.now
-        return Screen(width=self._width(terminal), colour=colour, now=now, default_host=host)
+        place, when = getattr(self.args, "from", None), getattr(self.args, "at", None)
+        return Screen(
+            width=self._width(terminal),
+            colour=colour,
+            now=now,
+            default_host=host,
+            source=quoted(place) if place is not None else None,
+            when=" ".join(map(quoted, when.split())) if when is not None else None,
+        )
 
     def forget_screen(self) -> None:
         """Measure the screen and read the clock again at the next use."""
@@ -130,10 +138,18 @@ class Call:
         for line in lines:
             print(redact(line), file=sys.stderr)
 
-    def look_past(self, damage: LogDamaged) -> None:
-        """Let the hint of a log that does not verify say how this command shows what can be read of it all the same."""
-        if hasattr(self.args, "from") and self.elsewhere is None and damage.hint is not None:
-            damage.hint += f"; what can be read of it is shown with --from {quoted(self.workspace.paths.log)}"
+    def hint(self, error: KugetsuError) -> str | None:
+        """The remedy of an error of this command: a command that it names asks the same place; and of a log that does
+        not verify `--from` shows what can be read all the same."""
+        hint = error.hint
+        if hint is None or not hasattr(self.args, "from"):
+            return hint
+        if getattr(self.args, "from") is None:
+            damaged = error.code == "log_damaged"
+            folder = self.workspace.paths.log if damaged else ""
+            return f"{hint}; what can be read of it is shown with --from {quoted(folder)}" if damaged else hint
+        known = self._elsewhere is not None and hint.startswith("kugetsu ") and not set(hint) & set("(;:,")
+        return self.screen.command(hint) if known else hint
 
     def close(self) -> None:
         """Give the log's descriptors back."""

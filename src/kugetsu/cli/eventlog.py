@@ -106,7 +106,7 @@ def _verify(call: Call) -> int:
     if not call.json and call.elsewhere is None:
         _say_what_helps(call, bool(damage), torn is not None)
     if not call.json and (refused or broken):
-        call.say("what that means, and since when: kugetsu audit invariants")
+        call.say("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
     if not call.json and unsealed and not damage:
         call.say(
             "hint: its digests fit each other, so it was cut off or written anew, or the seal is another log's: hold "

@@ -10,7 +10,7 @@ import sys
 
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, LogDamaged
+from kugetsu.errors import BadInput, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
     call = Call(args, os.environ, _as_recorded(name, arguments, words, parser.recorded_words))
     try:
         return function(call)
-    except LogDamaged as damage:
-        call.look_past(damage)
+    except KugetsuError as error:
+        error.hint = call.hint(error)
         raise
     finally:
         call.close()

@@ -60,7 +60,9 @@ def _replay(call: Call) -> int:
     data = replay.collect(state)
     call.show(data, [] if call.json else replay.lines(data, call.screen))
     if not state.seq and not call.json:
-        call.say("the log has no event before that: kugetsu history --all shows what there is")
+        call.say(
+            f"the log has no event before that: {call.screen.command('kugetsu history --all')} shows what there is"
+        )
     return 0
 
 
@@ -79,7 +81,9 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
     data = verify.collect(verifier, found, __version__)
     call.show(data, [] if call.json else verify.lines(data, call.screen, everything=everything))
     if not verifier.state.seq and not call.json:
-        call.say("the log has no event before that: kugetsu history --all shows what there is")
+        call.say(
+            f"the log has no event before that: {call.screen.command('kugetsu history --all')} shows what there is"
+        )
     return 0 if data["ok"] else DIFFERS
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State, Task
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.causes import WhyEvent
+    from kugetsu.views.screen import Screen
     from kugetsu.views.why import WhyTask
 
     Event = dict[str, Any]
@@ -59,7 +60,7 @@ def _why(call: Call) -> int:
 
     subject = subjects.subject(call.workspace, text)
     at = past.point(call, call.args.at)
-    answers, more = _answers(call.workspace, subject, at)
+    answers, more = _answers(call, subject, at)
     if call.json:
         call.show({"tasks": answers, "more": more, "as_of": at.past}, [])
         return 0
@@ -68,7 +69,7 @@ def _why(call: Call) -> int:
     for number, answer in enumerate(answers):
         call.show(None, ([""] if number else []) + view.task_lines(answer, screen))
     if more:
-        call.show(None, ["", f"and {more} more that wait: kugetsu queue list"])
+        call.show(None, ["", f"and {more} more that wait: {screen.command('kugetsu queue list')}"])
     if at.past is not None:
         settings = call.elsewhere is not None and call.elsewhere.settings and call.args.at is None
         call.show(None, view.asked_with(at.past, screen, settings=settings))
@@ -78,15 +79,15 @@ def _why(call: Call) -> int:
 # --- tasks ------------------------------------------------------------------------------------------------------
 
 
-def _answers(ws: Workspace, subject: Subject, at: Point) -> tuple[list[WhyTask], int]:
+def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], int]:
     """The answers for a subject's tasks, and how many more of them wait."""
     from kugetsu.domain.outlook import outlook
     from kugetsu.views import why as view
 
-    state = at.state
+    ws, state = call.workspace, at.state
     tasks = _tasks(state, subject)
     if not tasks:
-        return [_from_history(ws, subject, at)], 0
+        return [_from_history(call, subject, at)], 0
     timeout = ws.config.number("TASK_TIMEOUT_HOURS") * 3600
     reader = _reader(ws, until=state.seq)
     answers = []
@@ -124,12 +125,13 @@ def _led_there(reader: Reader, task: Task, works: bool) -> list[Event]:
     return [*chain, *steps]
 
 
-def _from_history(ws: Workspace, subject: Subject, at: Point) -> WhyTask:
+def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
     """The answer for what has left the state: an attempt that ended, a task, a session without tasks."""
     from kugetsu.domain import causes
     from kugetsu.views import why as view
     from kugetsu.views.wording import words
 
+    ws = call.workspace
     events = [event for event in subject.events(ws) if event["seq"] <= at.state.seq]
     if not events:
         if at.past is not None and next(iter(subject.events(ws)), None) is not None:
@@ -143,7 +145,7 @@ def _from_history(ws: Workspace, subject: Subject, at: Point) -> WhyTask:
     verb = _SAID.get(final["type"], f"is where {final['type']} left it")
     left = "; it has left the list" if subject.kind == "task" else ""
     answer = f"{name} {verb}: {words(final)} (event {final['seq']}{left})"
-    return view.from_history(answer, chain, _way_on(subject, final, at.state))
+    return view.from_history(answer, chain, _way_on(subject, final, at.state, call.screen))
 
 
 _SAID = {
@@ -168,13 +170,13 @@ def _last_word(subject: Subject, events: list[Event]) -> Event:
     return told[-1] if told else events[-1]
 
 
-def _way_on(subject: Subject, final: Event, state: State) -> str:
+def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str:
     """The command that goes on from there."""
-    history = f"all of it: kugetsu history {subject}"
+    history = "all of it: " + screen.command(f"kugetsu history {subject}")
     if subject.kind == "attempt":
         task = state.tasks.get(subject.key)
         now = f"its task {subject.key} is {task.state} now: " if task is not None else ""
-        return f"{now}kugetsu why {subject.key}        {history}"
+        return f"{now}{screen.command(f'kugetsu why {subject.key}')}        {history}"
     if final["type"] == "session.broken":
         return f"it is made anew before the next attempt        {history}"
     if final.get("issue"):

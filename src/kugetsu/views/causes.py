@@ -91,7 +91,7 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
         more = f" and {len(data['holds']) - _NAMED} more" if len(data["holds"]) > _NAMED else ""
         shown += [screen.bold("it holds back now"), f"  {named}{more}"]
     key = event.get("task") or event.get("session") or event.get("issue") or "--all"
-    shown.append(f"all of it: kugetsu history {key}")
+    shown.append("all of it: " + screen.command(f"kugetsu history {key}"))
     return shown
 
 

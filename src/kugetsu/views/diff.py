@@ -86,7 +86,7 @@ def lines(found: DiffData, changes: list[Change], screen: Screen) -> list[str]:
         shown.append(screen.dim(f"came and ended in between: {', '.join(passed)}"))
     if found["left"]:
         count = times.counted(found["left"], "finished task")
-        shown.append(screen.dim(f"{count} left the list: kugetsu history TASK still tells them"))
+        shown.append(screen.dim(f"{count} left the list: {screen.command('kugetsu history TASK')} still tells them"))
     return shown
 
 

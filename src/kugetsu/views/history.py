@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu import clock
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.views import times
-from kugetsu.views.text import columns, cut, pad
+from kugetsu.views.text import columns, cut, pad, side_by_side
 from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
@@ -188,14 +188,15 @@ def footer(task: Task | None, closed: Sequence[Verdict], subject: str, screen: S
     """``next: …        why: …``: what happens next to the latest task, and the command that explains it."""
     if task is None:
         return [f"next: nothing by itself        go on: kugetsu continue {subject} MESSAGE"] if "#" in subject else []
-    return [f"next: {_coming(task, closed, screen)}        {_command(task)}"]
+    return [f"next: {_coming(task, closed, screen)}        {_command(task, screen)}"]
 
 
 def cut_off(subject: str | None, last: int, screen: Screen) -> list[str]:
     """The way on from a history that ends in the past; None: from that of everything."""
-    asked = subject is not None and "base:" not in subject
-    why = f"why: kugetsu why {subject} --at {last}        " if asked else ""
-    return [screen.dim(f"as of event {last}") + f"        {why}up to now: kugetsu history {subject or '--all'}"]
+    parts = [screen.dim(f"as of event {last}")]
+    if subject is not None and "base:" not in subject:
+        parts.append("why: " + screen.command(f"kugetsu why {subject} --at {last}"))
+    return side_by_side([*parts, "up to now: " + screen.command(f"kugetsu history {subject or '--all'}")], screen)
 
 
 def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:
@@ -213,9 +214,9 @@ def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:
     return "nothing by itself"
 
 
-def _command(task: Task) -> str:
+def _command(task: Task, screen: Screen) -> str:
     if task.state == "notified":
         return f"follow: kugetsu logs {task.attempt or task.id} -f"
     if task.state == "completed" and task.issue:
         return f"go on: kugetsu continue {task.issue} MESSAGE"
-    return f"why: kugetsu why {task.id}"
+    return "why: " + screen.command(f"kugetsu why {task.id}")

@@ -5,21 +5,50 @@ from __future__ import annotations
 
 class Screen:
     """``width`` in columns (None: not a terminal, nothing is cut); ``now`` as UTC text, for spans of time;
-    ``default_host`` is left out of references."""
+    ``default_host`` is left out of references. ``source`` and ``when`` are the words of `--from` and `--at` that it was
+    asked with, as one types them."""
 
-    __slots__ = ("colour", "default_host", "now", "width")
+    __slots__ = ("colour", "default_host", "now", "source", "when", "width")
 
     def __init__(
-        self, *, width: int | None = None, colour: bool = False, now: str = "", default_host: str = "github.com"
+        self,
+        *,
+        width: int | None = None,
+        colour: bool = False,
+        now: str = "",
+        default_host: str = "github.com",
+        source: str | None = None,
+        when: str | None = None,
     ) -> None:
         self.width = width
         self.colour = colour
         self.now = now
         self.default_host = default_host
+        self.source = source
+        self.when = when
 
     def at(self, now: str) -> Screen:
         """The same screen at another moment: for what was so in the past."""
-        return Screen(width=self.width, colour=self.colour, now=now, default_host=self.default_host)
+        return Screen(
+            width=self.width,
+            colour=self.colour,
+            now=now,
+            default_host=self.default_host,
+            source=self.source,
+            when=self.when,
+        )
+
+    def command(self, text: str) -> str:
+        """A command that goes on from here, such that it asks the same place and the same point. One that changes
+        something, or waits for what comes, is for whoever is there: it stays as it is."""
+        words = text.split()[1:]
+        name = " ".join(words[:2]) if words[0] in _GROUPS else words[0]
+        if name not in READING or words[-1] == "-f":
+            return text
+        # What is said of an event, and the whole of a history, belongs to no point.
+        if self.when is not None and name in POINTED and "--at" not in words and not words[-1].isdigit():
+            text += f" --at {self.when}"
+        return f"{text} --from {self.source}" if self.source is not None else text
 
     def _painted(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
@@ -58,6 +87,13 @@ class Screen:
             return ""
         return key.removeprefix(self.default_host + "/")
 
+
+#: The commands that ask a log and change nothing: each takes `--from`.
+READING = frozenset(["audit", "context", "diff", "history", "list", "replay", "status", "timeline", "why"])
+READING |= {"log export", "log stats", "log verify", "notify list", "queue list", "queue stats"}
+#: Those that are asked of the same point again.
+POINTED = frozenset(("list", "queue list", "queue stats", "status", "why"))
+_GROUPS = frozenset(name.partition(" ")[0] for name in READING if " " in name)
 
 _BAD = frozenset(("error", "failed", "timed_out", "killed", "lost", "broken"))
 _GOOD = frozenset(("completed", "succeeded", "running", "working", "notified"))

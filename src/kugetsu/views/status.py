@@ -272,7 +272,7 @@ def lines(data: StatusData, screen: Screen) -> list[str]:
     shown += [_headline(data, screen), *_slots(data, screen)]
     shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.width))
     if data["attention"]:
-        shown += [screen.yellow("attention"), *_attention_lines(data["attention"], screen)]
+        shown += [_attention_head(screen), *_attention_lines(data["attention"], screen)]
     elif not any(data["queue"].values()) and data["as_of"] is None:
         shown.append("next    kugetsu queue enqueue REF MESSAGE, or: kugetsu start REF MESSAGE")
     return shown
@@ -351,6 +351,12 @@ def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[st
         times.amount(agent["tokens"]) if agent["tokens"] else "-",
         last or "-",
     ]
+
+
+def _attention_head(screen: Screen) -> str:
+    """The title; of another place or point also what commands that ask need, once: in each it would leave no room."""
+    more = screen.command("kugetsu status").removeprefix("kugetsu status")
+    return screen.yellow("attention") + (f"        to ask on: add{more}" if more else "")
 
 
 def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:

@@ -88,6 +88,14 @@ def wrapped(text: str, width: int) -> list[str]:
     return [cut(part, width) for part in (*parts, now)]
 
 
+def side_by_side(parts: Sequence[str], screen: Screen) -> list[str]:
+    """Ways to go on in one line; a line each where there is no room, so that nothing of a command is cut."""
+    together = (" " * 8).join(parts)
+    if screen.source is None or screen.width is None or columns(together) <= screen.width:
+        return [together]
+    return list(parts)
+
+
 def pad(text: str, width: int, right: bool = False) -> str:
     """``text`` filled up with spaces to ``width`` columns, to the left of it when ``right``."""
     fill = " " * (width - columns(text))

@@ -157,7 +157,7 @@ def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
     differ = "1 differs" if seen == 1 else f"{seen} differ"
     shown.append(f"{counts}: {differ}")
     if seen > listed and not everything:
-        shown.append("all of them: kugetsu replay --verify --all")
+        shown.append("all of them: " + screen.command("kugetsu replay --verify --all"))
     elif seen > listed:
         shown.append(f"only the first {listed} are listed")
     return shown + rest
@@ -176,7 +176,8 @@ def _told(one: DifferenceData, screen: Screen) -> list[str]:
     shown += _filled("written", _writer(one), width)
     shown += _wrapped(f"{_MATTERS[one['category']]} {_GOES_ON}", width, "  ")
     about = ("its inputs, and what came of it", "the whole story", "the state it was decided in")
-    look = one["look"] if len(one["look"]) == 3 else [one["look"][0], "", one["look"][-1]]
+    look = [screen.command(command) for command in one["look"]]
+    look = look if len(look) == 3 else [look[0], "", look[-1]]
     wide = max(map(columns, look))
     for command, what in zip(look, about, strict=True):
         if command:

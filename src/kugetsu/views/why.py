@@ -6,7 +6,7 @@ from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.views import times
 from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
-from kugetsu.views.text import columns, cut, line, pad, wrapped
+from kugetsu.views.text import columns, cut, line, pad, side_by_side, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,14 +104,15 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["state"] not in WAITS:
         if task["state"] == "notified":
             shown += _labelled("next", _next(data["next"] or {}, screen), screen)
-        return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), _on(task)]
+        on = side_by_side(_on(task, screen), screen)
+        return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), *on]
     if task["reason"] and task["reason"] not in data["answer"]:
         shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
     shown += _rescued(data["because"], screen)
     shown += _labelled("next", _next(data["next"] or {}, screen), screen)
     if data["line"] is not None:
         shown += _labelled("line", _in_line(data["line"]), screen)
-    return [*shown, *_gate_lines(data["gates"], screen), _evidence(data, task)]
+    return [*shown, *_gate_lines(data["gates"], screen), *side_by_side(_evidence(data, task, screen), screen)]
 
 
 def _headline(data: WhyTask, task: TaskData, screen: Screen) -> str:
@@ -155,7 +156,7 @@ def _while(change: dict[str, Any], screen: Screen) -> str:
         said.append(f"TASK_TIMEOUT_HOURS ends it at {times.ahead(change['latest'], screen.now)}, at the latest")
     lift = change["lift"] or ""
     if lift.startswith("kugetsu why"):
-        said.append(f"more: {lift}")
+        said.append(f"more: {screen.command(lift)}")
     return f" ({'; '.join(said)})" if said else ""
 
 
@@ -174,21 +175,26 @@ def _rescued(because: Sequence[Event], screen: Screen) -> list[str]:
     return paragraph(f"its work is kept on {', '.join(kept)}", screen, "  ") if kept else []
 
 
-def _on(task: TaskData) -> str:
+def _on(task: TaskData, screen: Screen) -> list[str]:
+    again = f"again: kugetsu queue retry {task['task']}"
     if task["state"] == "notified":
-        return f"follow: kugetsu logs {task['attempt']} -f        stop: kugetsu queue cancel {task['task']}"
+        return [f"follow: kugetsu logs {task['attempt']} -f", f"stop: kugetsu queue cancel {task['task']}"]
     if task["state"] == "completed" and task["issue"]:
-        return f"go on: kugetsu continue {task['issue']} MESSAGE        again: kugetsu queue retry {task['task']}"
-    return f"again: kugetsu queue retry {task['task']}        all of it: kugetsu history {task['task']}"
+        return [f"go on: kugetsu continue {task['issue']} MESSAGE", again]
+    return [again, _all_of_it(task["task"], screen)]
 
 
-def _evidence(data: WhyTask, task: TaskData) -> str:
+def _all_of_it(key: str, screen: Screen) -> str:
+    return "all of it: " + screen.command(f"kugetsu history {key}")
+
+
+def _evidence(data: WhyTask, task: TaskData, screen: Screen) -> list[str]:
     """How one goes on from the event behind the reason."""
     closed = next((gate for gate in data["gates"] if not gate["open"]), None)
-    more = f"all of it: kugetsu history {task['task']}"
+    more = _all_of_it(task["task"], screen)
     if closed is None or not closed["rests_on"]:
-        return more
-    return f"the event behind it: kugetsu why {closed['rests_on']}        {more}"
+        return [more]
+    return ["the event behind it: " + screen.command(f"kugetsu why {closed['rests_on']}"), more]
 
 
 def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
@@ -227,8 +233,8 @@ def _told(reason: str, evidence: str, screen: Screen) -> list[str]:
 def _lifted(gate: dict[str, Any], later: bool, screen: Screen) -> list[str]:
     """Until when the gate is closed, and what opens it; ``later``: once it is the reason."""
     until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
-    lift = f"{'then ' if later else ''}lift: {gate['lift']}" if gate["lift"] else ""
-    other = f"or: {gate['otherwise']}" if gate["otherwise"] else ""
+    lift = f"{'then ' if later else ''}lift: {screen.command(gate['lift'])}" if gate["lift"] else ""
+    other = f"or: {screen.command(gate['otherwise'])}" if gate["otherwise"] else ""
     parts = [part for part in (until, lift, other) if part]
     together = "    ".join(parts)
     if not together or screen.width is None or columns(together) <= screen.width - _LEFT:
@@ -240,7 +246,7 @@ def asked_with(point: Asked, screen: Screen, *, settings: bool = False) -> list[
     """What an answer for a point of the past was made from; ``settings``: those of the point itself are known."""
     made_from, at = point["facts_from"], point["facts_at"]
     if made_from is None and at is not None:
-        known = "asked with settings and machine as they were when the file was made"
+        known = "asked with settings and machine as they were when the file was made; a lift is typed where it was made"
         return [screen.dim(part) for part in paragraph(known, screen)]
     if made_from is None:
         of = "that the file has" if settings else "of another time"

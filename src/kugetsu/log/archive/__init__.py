@@ -233,6 +233,11 @@ class ArchivedLog:
             found.append(f"{seen.garbage_seen} {lines} left out, the first is line {seen.garbage[0]}")
         if seen.repeated:
             found.append(f"{seen.repeated} more of an event that was there already: the first one counts")
+        if seen.unsealed_seen and not self.redacted:
+            are = "event is not what was written, it is" if seen.unsealed_seen == 1 else "events are not, the first is"
+            found.append(
+                f"{seen.unsealed_seen} {are} event {seen.unsealed[0]}: kugetsu log verify --from FILE tells more"
+            )
         if seen.disorder:
             found.append("its events were not in their order: they were sorted")
         if self._whole is not None:
