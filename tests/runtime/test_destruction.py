@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
 from forge.scripted import Request, ScriptedForge
 from kugetsu.domain.decide import sessions
-from kugetsu.errors import Conflict, NotFound
+from kugetsu.errors import Conflict, GitFailed, NotFound
 from kugetsu.runtime import destruction, stopping
-from kugetsu.runtime.git import repositories
+from kugetsu.runtime.git import removal, repositories
+from kugetsu.views.wording import words
 from runtime import repos
 from runtime.forged import PUSH, forge, forged
 from runtime.forged import worked as forged_work
@@ -201,6 +205,53 @@ def test_a_removal_that_was_killed_among_the_files_is_finished_by_the_next(stage
     assert not tree.exists()
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("left", ["all", "work", "a part", "a part without .git", "nothing"])
+def test_a_forced_removal_that_was_killed_after_the_rescue_still_names_the_branch(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, left: str, force: bool
+) -> None:
+    key = worked(stage, script="echo x > untracked; echo y > other")
+    tree = stage.worktree(1)
+
+    def killed(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(removal, "remove", killed)
+        destruction.destroy(stage.ws, key, force=True)
+    gone = {"all": [], "work": ["untracked", "other"], "a part": ["untracked", "README"]}
+    for name in gone.get(left, ["untracked", "README", ".git"]):
+        (tree / name).unlink()
+    if left == "nothing":
+        shutil.rmtree(tree)
+    if not force and left not in ("work", "nothing"):
+        with pytest.raises(Conflict, match="other"):
+            destruction.destroy(stage.ws, key, force=False)
+        force = True
+    data = destruction.destroy(stage.ws, key, force=force)["data"]
+    assert not tree.exists()
+    assert data["worktree"] == str(tree)
+    assert repos.run(stage.repository, "show", f"{data['rescue']}:untracked") == "x"
+    made = repos.run(stage.repository, "branch", "--list", "--format=%(refname:short)", "kugetsu/rescue/*").split()
+    said = [what.removeprefix("branch ") for what in data["kept"]]
+    assert sorted([data["rescue"], *said]) == sorted(["fix/issue-1", *made])
+
+
+def test_one_that_could_not_be_removed_after_the_rescue_says_where_its_work_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = worked(stage, script="echo x > untracked")
+
+    def refused(*_: object, **__: object) -> bool:
+        raise GitFailed("git says no")
+
+    with monkeypatch.context() as patch, pytest.raises(GitFailed):
+        patch.setattr(removal, "remove", refused)
+        destruction.destroy(stage.ws, key, force=True)
+    branch = repos.run(stage.repository, "branch", "--list", "--format=%(refname:short)", "kugetsu/rescue/*")
+    assert stage.state.sessions[key].reason == f"could not be destroyed: git says no; its work is kept on {branch}"
+
+
 def test_files_that_are_missing_without_a_removal_are_changes(stage: Stage) -> None:
     key = worked(stage)
     (stage.worktree(1) / "README").unlink()
@@ -239,12 +290,43 @@ def test_after_it_a_new_start_works_and_the_counters_go_on(stage: Stage) -> None
 
 
 def test_a_worktree_that_is_gone_already_does_not_stand_in_the_way(stage: Stage) -> None:
-    import shutil
-
     key = worked(stage)
     shutil.rmtree(stage.worktree(1))
-    assert destruction.destroy(stage.ws, key, force=False)["type"] == "session.destroyed"
+    data = destruction.destroy(stage.ws, key, force=False)["data"]
+    assert data == {"worktree": None, "branch": "fix/issue-1", "rescue": None, "kept": ["branch fix/issue-1"]}
     worked(stage)
+
+
+def test_a_branch_that_is_gone_with_its_worktree_is_not_said_to_be_kept(stage: Stage) -> None:
+    key = worked(stage)
+    repos.run(stage.repository, "worktree", "remove", str(stage.worktree(1)))
+    repos.run(stage.repository, "branch", "-D", "fix/issue-1")
+    data = destruction.destroy(stage.ws, key, force=False)["data"]
+    assert (data["worktree"], data["kept"]) == (None, [])
+
+
+def test_one_whose_clone_is_gone_can_be_destroyed(stage: Stage) -> None:
+    key = worked(stage)
+    shutil.rmtree(stage.worktree(1))
+    hidden = stage.root / "hidden"
+    stage.repository.rename(hidden)
+    stage.ws.log.transact(lambda state: sessions.destroying(state, key, True, "destroy"))
+    data = destruction.destroy(stage.ws, key, force=True)["data"]
+    assert (data["rescue"], data["kept"]) == (None, [])
+    hidden.rename(stage.repository)
+
+
+@pytest.mark.parametrize("kind", ["base", "pm"])
+def test_the_folders_of_base_and_pm_sessions_are_the_users_and_not_said_to_be_removed(stage: Stage, kind: str) -> None:
+    key = "pm" if kind == "pm" else f"base:{stage.name}"
+    folder = stage.state.sessions[key].worktree
+    assert folder is not None
+    event = destruction.destroy(stage.ws, key, force=False)
+    assert os.path.isdir(folder)
+    assert event["data"]["worktree"] is None
+    assert words(event) == "there was no worktree to remove"
+    of_an_older_log = {**event, "data": {**event["data"], "worktree": folder}}
+    assert words(of_an_older_log) == "there was no worktree to remove"
 
 
 def test_one_that_could_not_be_removed_stays_usable(stage: Stage) -> None:

@@ -173,10 +173,10 @@ as_of.at                  the point's time (UTC)""",
         json="""\
 session   the session's key
 seq       the event that says so
-worktree  the folder that was removed, or null
-branch    its branch, which stays, or null
+worktree  the folder that was removed, or null when there was none to remove
+branch    the name of its branch, or null
 rescue    the branch that keeps unsaved work, or null
-kept[]    what else was kept, in words""",
+kept[]    what stays, in words: its branch where that is there, further rescue branches""",
         examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
         exits=(4, 5),
     ),

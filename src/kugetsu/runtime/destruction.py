@@ -69,30 +69,49 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
     from kugetsu.runtime.git.removal import Care
 
     session = decide.find_session(ws.state(), key)
-    care = Care(
-        kept=seen.merged_head if seen is not None else (), strict=strict, resumed=bool(session.destroying) and not force
-    )
+    resumed = bool(session.destroying)  # asked now: from the intent on it says so of this one too
+    care = Care(kept=seen.merged_head if seen is not None else (), strict=strict, resumed=resumed)
     if session.kind == "issue" and not force:
         if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
             raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
         _require_kept_elsewhere(ws, session, care)
     ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
-    kept: list[str] = []
+    gone = _Gone()
     try:
-        rescue = _remove_worktree(ws, session, kept, force, care) if session.kind == "issue" else None
-        _delete_agent_session(ws, session, kept)
+        if session.kind == "issue":
+            _remove_worktree(ws, session, gone, force, care)
+            _note_branch(ws, session, gone)
+        _delete_agent_session(ws, session, gone.kept)
     except (KugetsuError, OSError) as problem:
         # The intent closes the issue's gate: without an outcome nothing would start on the issue any more.
         why = f"could not be destroyed: {problem}"
+        if gone.rescue is not None and gone.rescue not in why:
+            why += f"; its work is kept on {gone.rescue}"
         ws.log.transact(lambda state: decide.broken(state, key, why))
         raise
     outcome = {
-        "worktree": session.worktree,
+        "worktree": gone.worktree,
         "branch": session.branch,
-        "rescue": rescue,
-        "kept": kept,
+        "rescue": gone.rescue,
+        "kept": gone.kept,
     }
     return ws.log.transact(lambda state: decide.destroyed(state, key, outcome))[-1]
+
+
+class _Gone:
+    """What became of a session: the worktree that was removed, the branch that has its work, what else was kept."""
+
+    def __init__(self) -> None:
+        self.worktree: str | None = None
+        self.rescue: str | None = None
+        self.kept: list[str] = []
+
+    def name_rescue(self, branch: str) -> None:
+        """The first one has the most: one that is made later may be of a worktree that was removed in part."""
+        if self.rescue is None:
+            self.rescue = branch
+        elif branch != self.rescue and f"branch {branch}" not in self.kept:
+            self.kept.append(f"branch {branch}")
 
 
 def _require_kept_elsewhere(ws: Workspace, session: Session, care: Care) -> None:
@@ -121,23 +140,58 @@ def _repository(ws: Workspace, session: Session) -> Repository:
     return repositories.at_path(session.repository, session.source, ws.config.servers())
 
 
-def _remove_worktree(ws: Workspace, session: Session, kept: list[str], force: bool, care: Care) -> str | None:
+def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, care: Care) -> None:
     from kugetsu.runtime.git import removal, rescue
 
-    if session.worktree is None or not os.path.isdir(session.worktree):
-        return None
-    branch = session.branch or ""
+    path, branch = session.worktree, session.branch or ""
+    if path is None:
+        return
     name = f"{session.key.rsplit('#', 1)[-1]}-{session.changed}"
-    saved = rescue.rescue(session.worktree, name, branch=branch) if force else None
+    if care.resumed:
+        _take_over(ws, session, gone, name)
+    if not os.path.isdir(path):
+        return
+    repository = _repository(ws, session)
+    if force and care.resumed:
+        removal.reattach(repository, path)
+    saved = rescue.rescue(path, name, branch=branch) if force else None
+    if saved is not None:
+        gone.name_rescue(saved.branch)
     if saved is not None and saved.left_out:
         raise Conflict(
             f"the worktree of {session.key} is kept: {saved.branch} could not take in {', '.join(saved.left_out[:5])}",
-            hint=f"move that away by hand from {session.worktree}, then: kugetsu destroy --force {session.key}",
+            hint=f"move that away by hand from {path}, then: kugetsu destroy --force {session.key}",
         )
-    removal.remove(_repository(ws, session), session.worktree, branch, ws.paths, force=force, care=care)
-    if branch:
-        kept.append(f"branch {branch}")
-    return saved.branch if saved is not None else None
+    if removal.remove(repository, path, branch, ws.paths, force=force, care=care):
+        gone.worktree = path
+
+
+def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
+    """What a removal that was interrupted had done before nobody could record it."""
+    from kugetsu.runtime.git import rescue
+
+    if session.worktree is not None and not os.path.isdir(session.worktree):
+        gone.worktree = session.worktree
+    repository = _clone(ws, session)
+    for branch in rescue.made(repository.path, name) if repository is not None else []:
+        gone.name_rescue(branch)
+
+
+def _note_branch(ws: Workspace, session: Session, gone: _Gone) -> None:
+    """Say of the issue's branch that it is kept, where it is there: also when its worktree went another way."""
+    from kugetsu.runtime.git import removal
+
+    repository = _clone(ws, session) if session.branch is not None else None
+    if repository is not None and removal.has_branch(repository, session.branch or ""):
+        gone.kept.append(f"branch {session.branch}")
+
+
+def _clone(ws: Workspace, session: Session) -> Repository | None:
+    """Where the session's branches are; None when that is gone, and its branches with it."""
+    try:
+        return _repository(ws, session)
+    except KugetsuError:
+        return None
 
 
 def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> None:

@@ -21,10 +21,18 @@ def words(event: dict[str, Any]) -> str:
     """One harmless line that says what ``event`` says, without its envelope."""
     tell = _TELL.get(event["type"])
     try:
-        said = tell(event["data"]) if tell is not None else _raw(event["data"])
+        said = tell(_meant(event)) if tell is not None else _raw(event["data"])
     except (KeyError, TypeError, AttributeError):  # an event of another version, or one that was damaged
         said = _raw(event["data"])
     return line(said)
+
+
+def _meant(event: dict[str, Any]) -> Data:
+    """The data of an event. Only an issue's session has a worktree to lose: older logs name the user's clone too."""
+    data: Data = event["data"]
+    if event["type"] == "session.destroyed" and event.get("issue") is None:
+        return {**data, "worktree": None}
+    return data
 
 
 def who(by: dict[str, Any]) -> str:
@@ -181,10 +189,7 @@ def _preparing(data: Data) -> str:
 
 
 def _destroyed(data: Data) -> str:
-    gone = ["worktree"] if data["worktree"] else []
-    if data["branch"] and f"branch {data['branch']}" not in data["kept"]:
-        gone.append(f"branch {data['branch']}")
-    said = [f"removed {' and '.join(gone)}" if gone else "nothing was removed"]
+    said = ["removed worktree" if data["worktree"] else "there was no worktree to remove"]
     if data["rescue"]:
         said.append(f"work kept on {data['rescue']}")
     said += [f"kept {what}" for what in data["kept"]]

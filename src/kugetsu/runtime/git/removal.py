@@ -84,6 +84,11 @@ def commits_only_here(path: str, *branches: str, kept: Sequence[str] = (), tips:
     return int(answer.out)
 
 
+def has_branch(repository: Repository, branch: str) -> bool:
+    """Whether the repository has a local branch of that name."""
+    return ask(["show-ref", "--verify", "-q", f"refs/heads/{branch}"], repository.path).code == 0
+
+
 def operation(git_dir: str) -> str | None:
     """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
     for name, what in (
@@ -143,6 +148,11 @@ def _changes(path: str, care: Care) -> list[str]:
     names = ", ".join(entry[3:] for entry in changed[:3])
     more = ", …" if len(changed) > 3 else ""
     return [f"{_counted(len(changed), 'uncommitted change')} ({names}{more})"]
+
+
+def reattach(repository: Repository, path: str) -> None:
+    """Make a worktree of which a removal was interrupted one that git knows, so that what is left can be looked at."""
+    _reattach(unfinished.admin_folder(repository.common_dir, os.path.realpath(path)), path)
 
 
 def _reattach(admin: str | None, path: str) -> None:

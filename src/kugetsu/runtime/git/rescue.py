@@ -79,6 +79,15 @@ def rescue(path: str, name: str, *, branch: str = "") -> Rescue | None:
     return _keep(path, name, tip, tree, left_out)
 
 
+def made(path: str, name: str) -> list[str]:
+    """The rescue branches of that name in the repository at ``path``, the first one first."""
+    base = RESCUE + name
+    refs = [f"refs/heads/{base}", f"refs/heads/{base}-*"]
+    found = git(["for-each-ref", "--format=%(refname:lstrip=2)", *refs], path).split()
+    numbered = [branch for branch in found if branch != base and branch[len(base) + 1 :].isdigit()]
+    return [base] * (base in found) + sorted(numbered, key=lambda branch: int(branch[len(base) + 1 :]))
+
+
 class _Changes:
     """What `git status` says of a worktree."""
 
