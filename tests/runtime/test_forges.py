@@ -167,6 +167,11 @@ def test_a_pull_request_is_summed_up_on_the_second_run(forged: Stage, forge: Scr
         assert part in told, told
     assert "reviews (review" not in told
     assert forged.events("issue.read")[1]["data"]["comments"] == 1
+    url = f"{forge.url}/acme/web/pulls/20"
+    assert f"- pull request: {url}\n" in told, "the whole prompt speaks of the same one"
+    (tied,) = forged.events("session.pr")
+    assert tied["data"] == {"url": url, "source": "branch"}
+    assert tied["seq"] < forged.events("attempt.running", attempt="q2.1")[0]["seq"]
 
 
 def test_a_pull_request_that_cannot_be_read_leaves_the_issue_readable(forged: Stage, forge: ScriptedForge) -> None:

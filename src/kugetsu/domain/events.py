@@ -124,7 +124,7 @@ class SessionDestroyed(TypedDict):
 
 class SessionPr(TypedDict):
     """A pull request belongs to the session (none, when ``url`` is None). ``source``: ``said`` with the request for
-    work, ``set-pr``, found by the ``branch`` after a run, or ``undo``; absent where nobody recorded it."""
+    work, ``set-pr``, found by the ``branch`` before or after a run, or ``undo``; absent where nobody recorded it."""
 
     url: str | None
     source: NotRequired[str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from copy import copy
 
+from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.draft import Draft
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.refs import parse_ref
@@ -18,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kugetsu.domain.state import Attempt, Session
+    from kugetsu.domain.state import Attempt, Session, State
     from kugetsu.forge.protocol import Checks, Comment, Forge, Issue, PullRequest, Review
     from kugetsu.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
@@ -47,7 +48,10 @@ class Briefing:
 
 
 def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
-    """The text for the prompt, after `issue.read` was appended; None where the forge is not asked."""
+    """The text for the prompt, after `issue.read` was appended; None where the forge is not asked.
+
+    A pull request that was found by the session's branch is tied to it, so that all of the prompt names the same one.
+    """
     if session.kind != "issue":
         return None
     found = read(ws, session)
@@ -55,7 +59,16 @@ def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
         return None
     about: dict[str, Any] = {"issue": session.key, "session": session.key, "task": attempt.task}
     ws.log.append([Draft("issue.read", event_data(found), attempt=attempt.id, cause=attempt.claimed, **about)])
+    if session.pr is None and found.pull is not None and found.issue is not None and not found.issue.is_pull:
+        ref = parse_ref(session.key)
+        url = pulls.url_of(ws, ref.host, (ref.owner, ref.repo), found.pull)
+        ws.log.transact(lambda state: _tied(state, session.key, url))
     return text(found)
+
+
+def _tied(state: State, key: str, url: str) -> list[Draft]:
+    """One that somebody named meanwhile stays."""
+    return decide.set_pr(state, key, url, "branch") if decide.find_session(state, key).pr is None else []
 
 
 def read(ws: Workspace, session: Session) -> Briefing | None:

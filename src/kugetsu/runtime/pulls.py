@@ -74,7 +74,7 @@ def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
         pull = forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, session.source))
     except (ForgeFailure, BadInput) as problem:
         return Seen(None, None, problem)
-    return Seen(_url_of(ws, ref.host, (ref.owner, ref.repo), pull) if pull is not None else None, pull)
+    return Seen(url_of(ws, ref.host, (ref.owner, ref.repo), pull) if pull is not None else None, pull)
 
 
 def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
@@ -159,7 +159,7 @@ def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str,
     try:
         pull = Forges(ws).ask(host, lambda forge: forge.pull(owner, repo, number))
         seen = Seen(url, pull)
-        url = _url_of(ws, host, (owner, repo), pull)
+        url = url_of(ws, host, (owner, repo), pull)
     except ForgeNotFound:
         raise
     except (ForgeFailure, BadInput) as problem:
@@ -170,7 +170,7 @@ def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str,
     return url, events[0]["seq"] if events else None, seen
 
 
-def _url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) -> str:
+def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) -> str:
     """The pull request's URL as the forge says it; built from GIT_SERVERS when that names another place (a server that
     does not know its own address)."""
     servers = ws.config.servers()
@@ -211,7 +211,7 @@ def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
 def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found: dict[str, Any]) -> None:
     pull, place = _current(ws, forge, ref, session)
     if pull is not None:
-        url = _url_of(ws, ref.host, place, pull)
+        url = url_of(ws, ref.host, place, pull)
         told = found["pull"] = {
             "url": session.pr if session.pr is not None and same(ws, session.pr, url) else url,
             "number": pull.number,
