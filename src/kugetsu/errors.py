@@ -64,6 +64,12 @@ class LogWriteFailed(KugetsuError):
     code = "log_write_failed"
 
 
+class OutputFailed(KugetsuError):
+    """What the command had to print could not be written (disk full, terminal gone): what it did stands."""
+
+    code = "output_failed"
+
+
 class AgentUnavailable(KugetsuError):
     """The agent program is missing, too old or not configured."""
 

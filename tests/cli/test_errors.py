@@ -93,20 +93,26 @@ def test_every_exception_becomes_a_line_with_a_remedy(error, words, capsys, monk
     assert all(word in told for word in words) and "hint: " in told
 
 
-def test_output_to_a_full_disk_is_an_error(kugetsu, story):
-    import subprocess
-    import sys
-
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("words", [("log", "stats"), ("queue", "enqueue", "a/b#1", "x"), ("help", "commands")])
+def test_output_to_a_full_disk_is_an_error_of_the_output(kugetsu, story, words, more, buffered):
+    environment = {**kugetsu.environment, "PYTHONUNBUFFERED": buffered, "PAGER": "cat"}
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "kugetsu", "log", "stats"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=kugetsu.environment,
-            check=False,
-        )
+        command = [sys.executable, "-m", "kugetsu", *words, *more]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
     assert done.returncode == 1
-    assert b"no space left" in done.stderr and b"Traceback" not in done.stderr
+    told = done.stderr.decode()
+    assert "error: the output could not be written: no space left" in told and "Traceback" not in told
+    assert "hint: what the command did stands" in told and "history --all" in told
+
+
+def test_an_error_that_no_output_takes_as_json_is_told_in_words(kugetsu, story):
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "kugetsu", "why", "q99", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=kugetsu.environment, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"kugetsu: error: ")
 
 
 def test_closed_standard_streams_hurt_nothing(kugetsu, story):

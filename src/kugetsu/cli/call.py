@@ -168,8 +168,13 @@ def quoted(path: str) -> str:
 
 def print_json(data: Any, *, compact: bool = False) -> None:
     """One JSON document to stdout, redacted; ``compact``: on one line."""
+    print(json_text(data, compact=compact))
+
+
+def json_text(data: Any, *, compact: bool = False) -> str:
+    """One JSON document, redacted; ``compact``: on one line."""
     text = _as_json(data, compact)
-    print(_as_json(clean(data), compact) if suspicious(text) else text)
+    return _as_json(clean(data), compact) if suspicious(text) else text
 
 
 def _as_json(data: Any, compact: bool) -> str:

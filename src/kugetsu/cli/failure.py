@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import KugetsuError, OutputFailed
 from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
@@ -19,14 +20,10 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     if "--debug" in own:
         print(_trace(error), end="", file=sys.stderr)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
-    try:
-        _flush()
-        if "--json" in own:
-            _print_json(known)
-        else:
+    taken = _flush() and not isinstance(known, OutputFailed)
+    if not ("--json" in own and taken and _print_json(known)):
+        with contextlib.suppress(OSError):  # nobody reads that either: the status still tells
             _print_lines(known)
-    except OSError:  # nobody reads, or the disk that takes the output is full: the status still tells
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return known.exit_code
 
 
@@ -36,32 +33,31 @@ def _trace(error: Exception) -> str:
     return redact("".join(traceback.format_exception(error)))
 
 
-def _flush() -> None:
-    """What a command has printed comes before its error; where nothing takes it, the error still does."""
+def _flush(text: str = "") -> bool:
+    """Whether what was printed, and this, is taken by whoever reads it; where it is not, it goes nowhere."""
     try:
-        sys.stdout.flush()
+        print(text, end="", flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return False
+    return True
 
 
 def _before_dashes(arguments: Sequence[str]) -> Sequence[str]:
     return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
-def _print_json(error: KugetsuError) -> None:
-    from kugetsu.cli.call import print_json
+def _print_json(error: KugetsuError) -> bool:
+    """Whether somebody takes it."""
+    from kugetsu.cli.call import json_text
 
-    print_json(
-        {
-            "error": {
-                "code": error.code,
-                "message": redact(error.message),
-                "hint": redact(error.hint) if error.hint else error.hint,
-                "exit_code": error.exit_code,
-            }
-        }
-    )
-    sys.stdout.flush()
+    told = {
+        "code": error.code,
+        "message": redact(error.message),
+        "hint": redact(error.hint) if error.hint else error.hint,
+        "exit_code": error.exit_code,
+    }
+    return _flush(json_text({"error": told}) + "\n")
 
 
 def _print_lines(error: KugetsuError) -> None:

@@ -10,11 +10,12 @@ import sys
 
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.errors import BadInput, KugetsuError, OutputFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any, TextIO
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
@@ -34,9 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if None in (sys.stdin, sys.stdout, sys.stderr):
             _open_what_is_closed()
         _mind_the_encoding()
-        status = _dispatch(list(arguments))
-        sys.stdout.flush()
-        return status
+        return _with_output(list(arguments))
     except SystemExit as end:  # argparse's --help
         return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
@@ -49,6 +48,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         from kugetsu.cli.failure import report
 
         return report(error, arguments)
+
+
+class _Output:
+    """Standard output, whose failures are told apart from those of the files that a command writes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as problem:
+            raise _failed(problem) from problem
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as problem:
+            raise _failed(problem) from problem
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _failed(problem: OSError) -> Exception:
+    if isinstance(problem, BrokenPipeError):
+        return problem
+    said = (problem.strerror or str(problem)).lower()
+    return OutputFailed(
+        f"the output could not be written: {said}",
+        "what the command did stands: before it is repeated, look at kugetsu history --all",
+    )
+
+
+def _with_output(arguments: list[str]) -> int:
+    stream = sys.stdout
+    sys.stdout = _Output(stream)
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+        return status
+    finally:
+        sys.stdout = stream
 
 
 def _open_what_is_closed() -> None:
