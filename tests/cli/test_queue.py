@@ -83,6 +83,27 @@ def test_cancel_of_a_running_task_asks_its_agent_to_stop(kugetsu, story):
     assert (kugetsu.root / "runs" / "q1.1" / "stop").read_text() == "cancel\n"
 
 
+@pytest.mark.parametrize("verb", ["cancel", "dequeue"])
+def test_tasks_that_wait_behind_a_cancelled_one_are_named(kugetsu, story, verb):
+    story.enqueue(issue="github.com/a/b#1")
+    assert "after it" not in kugetsu("queue", verb, "q1").err, "nothing comes after it"
+    kugetsu("queue", "retry", "q1")
+    story.enqueue(issue="github.com/a/b#2", after=["q1"])
+    story.enqueue(issue="github.com/a/b#3", after=["q1"])
+    story.enqueue(issue="github.com/a/b#4", after=["q3"])
+    shown = kugetsu("queue", verb, "q1")
+    ways = "kugetsu queue retry q1, or kugetsu queue move q2 --after ''"
+    assert f"q2, q3 come after it and wait; to let them go on: {ways}\n" in shown.err
+    assert "q4 comes after it and waits; to let it go on:" in kugetsu("queue", verb, "q3", "--json").err
+
+
+def test_tasks_that_wait_behind_one_that_is_stopped_are_named(kugetsu, story):
+    story.enqueue()
+    story.run("q1", alive=True)
+    story.enqueue(issue="github.com/a/b#2", after=["q1"])
+    assert "q2 comes after it and waits" in kugetsu("queue", "cancel", "q1").err
+
+
 def test_dequeue_of_a_running_task_is_a_conflict(kugetsu, story):
     story.enqueue()
     story.run("q1", alive=True)

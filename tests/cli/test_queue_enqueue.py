@@ -108,6 +108,15 @@ def test_before_init_it_says_so(kugetsu):
     assert shown.code == 1 and "hint: kugetsu init" in shown.err
 
 
+def test_a_task_after_one_that_is_over_and_not_completed_says_so(kugetsu, story):
+    kugetsu("queue", "enqueue", "a/b#1", "first")
+    assert "q1" not in kugetsu("queue", "enqueue", REF, "--after", "q1", "then").err, "it waits, as one that may"
+    kugetsu("queue", "cancel", "q1")
+    shown = kugetsu("queue", "enqueue", REF, "--after", "q2,q1", "then")
+    assert shown.code == 0
+    assert "q3 comes after q1, which is cancelled; to let it go on: kugetsu queue retry q1\n" in shown.err
+
+
 def test_quiet_means_no_talk(kugetsu, story):
     assert kugetsu("queue", "enqueue", REF, "x", KUGETSU_VERBOSITY="quiet").err == ""
 

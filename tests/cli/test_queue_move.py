@@ -41,6 +41,14 @@ def test_what_a_task_comes_after_can_be_said_later_and_taken_back(kugetsu, three
     assert kugetsu("queue", "move", "q1", "--after", "", "--json").json["after"] == []
 
 
+def test_to_come_after_one_that_is_over_and_not_completed_is_said_to_be_for_good(kugetsu, three):
+    assert "go on" not in kugetsu("queue", "move", "q1", "--after", "q2").err
+    kugetsu("queue", "cancel", "q3")
+    shown = kugetsu("queue", "move", "q1", "--after", "q2,q3")
+    assert shown.code == 0
+    assert "q1 comes after q3, which is cancelled; to let it go on: kugetsu queue retry q3\n" in shown.err
+
+
 def test_a_circle_is_refused_and_shown(kugetsu, three):
     kugetsu("queue", "move", "q2", "--after", "q1")
     shown = kugetsu("queue", "move", "q1", "--after", "q2")

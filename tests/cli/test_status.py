@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from kugetsu.domain.decide import daemon, sessions
+from kugetsu.domain.decide import daemon, queue, sessions
 
 
 def test_a_directory_that_is_not_set_up_says_so_and_what_to_type(kugetsu):
@@ -96,6 +96,23 @@ def test_a_task_that_was_held_long_wants_a_look(kugetsu, story):
     held = [entry for entry in data["attention"] if entry["state"] == "held"]
     assert [entry["subject"] for entry in held] == ["q2"]
     assert "same issue" in held[0]["text"]
+
+
+def test_a_task_behind_one_that_is_over_and_not_completed_wants_a_look_at_once(kugetsu, story):
+    story.daemon()
+    for number in (1, 2, 3):
+        story.enqueue("one", issue=f"github.com/a/b#{number}")
+    story.enqueue("then", issue="github.com/a/b#4", after=["q1"])
+    story.enqueue("then", issue="github.com/a/b#5", after=["q1", "q2"])
+    story.enqueue("then", issue="github.com/a/b#6", after=["q3"])
+    assert kugetsu("status", "--json", at="09:00:09").json["attention"] == []
+    story.do(lambda state: queue.cancel(state, "q2", "cancel"))
+    story.finish(story.run("q3"), "fail", "give_up", "it is broken")
+    held = [entry for entry in kugetsu("status", "--json", at="09:00:09").json["attention"] if entry["state"] == "held"]
+    assert [(entry["subject"], entry["text"], entry["command"]) for entry in held] == [
+        ("q5", "for 9s: comes after q2, which is cancelled", "kugetsu why q5"),
+        ("q6", "for 9s: comes after q3, which is error", "kugetsu why q6"),
+    ]
 
 
 def test_what_an_agent_wrote_cannot_steer_the_terminal(kugetsu, story):

@@ -132,7 +132,29 @@ def _enqueue(call: Call) -> int:
     require_priority(args.priority)
     events = requests.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
     told_queued(call, events)
+    if after:
+        warn_of_stranded(call, next(event["task"] for event in events if event["type"] == "task.queued"))
     return 0
+
+
+def warn_of_stranded(call: Call, task_id: str) -> None:
+    """Say that a task comes after one that is over and not completed, and what lets it go on."""
+    from kugetsu.domain import gates
+
+    state = call.state()
+    closed = gates.stranded(state, state.tasks[task_id])
+    if closed is not None:
+        call.say(f"{task_id} {closed.reason}; to let it go on: {closed.lift}")
+
+
+def warn_of_waiting_behind(call: Call, task_id: str) -> None:
+    """Name the tasks that come after one that is not to be completed, and what lets them go on."""
+    state = call.state()
+    behind = [one.id for one in state.waiting() if task_id in one.after]
+    if behind:
+        verb = "comes after it and waits" if len(behind) == 1 else "come after it and wait"
+        way_out = f"kugetsu queue retry {task_id}, or kugetsu queue move {behind[0]} --after ''"
+        call.say(f"{', '.join(behind)} {verb}; to let {'it' if len(behind) == 1 else 'them'} go on: {way_out}")
 
 
 def require_priority(priority: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.cli.asking import confirmed
 from kugetsu.cli.declarations import Command
-from kugetsu.cli.queue import warn_without_daemon
+from kugetsu.cli.queue import warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
 from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
@@ -58,6 +58,7 @@ def _dequeue(call: Call) -> int:
     call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
     if not call.json:
         call.say(f"back into the queue: kugetsu queue retry {task}")
+    warn_of_waiting_behind(call, task)
     return 0
 
 
@@ -74,11 +75,13 @@ def _cancel(call: Call) -> int:
     data = {"task": wanted, "state": "stopping" if stopped else "cancelled", "attempt": attempt, "seq": seq}
     if not stopped:
         call.show(data, [f"cancelled {wanted}"])
+        warn_of_waiting_behind(call, wanted)
         return 0
     said = f"{attempt} is being stopped" if events else f"{attempt} is being stopped already"
     call.show(data, [said])
     if not call.json:
         call.say(f"follow: kugetsu history {wanted} -f")
+    warn_of_waiting_behind(call, wanted)
     return 0
 
 
@@ -142,6 +145,7 @@ def _move(call: Call) -> int:
     call.show(data, [said if events else f"{said} already: nothing was changed"])
     if task.after and not call.json:
         call.say(f"it comes after {', '.join(task.after)}")
+    warn_of_stranded(call, wanted)
     return 0
 
 

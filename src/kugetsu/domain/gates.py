@@ -153,16 +153,36 @@ def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Every task that it comes after is completed. One that has left the state uncompleted never will be; one that
     left it completed is no longer in ``after``."""
     for earlier_id in task.after:
-        earlier = state.tasks.get(earlier_id)
-        if earlier is None:
-            reason = f"comes after {earlier_id}, which left the queue without being completed"
-            return Verdict("dependencies", False, reason, task.queued, lift=_forget_earlier(task))
-        if earlier.state != "completed":
-            reason = f"comes after {earlier_id}, which is {earlier.state}"
-            over = earlier.state in FINISHED_TASK
-            lift = f"kugetsu queue retry {earlier_id}" if over else _forget_earlier(task)
-            return Verdict("dependencies", False, reason, earlier.changed, lift=lift)
+        closed = _closed_by(state, task, earlier_id)
+        if closed is not None:
+            return closed
     return Verdict("dependencies", True, "comes after nothing that is open")
+
+
+def _closed_by(state: State, task: Task, earlier_id: str) -> Verdict | None:
+    """What the gate says of one task that ``task`` comes after; None when that one does not hold it back."""
+    earlier = state.tasks.get(earlier_id)
+    if earlier is None:
+        reason = f"comes after {earlier_id}, which left the queue without being completed"
+        return Verdict("dependencies", False, reason, task.queued, lift=_forget_earlier(task))
+    if earlier.state == "completed":
+        return None
+    reason = f"comes after {earlier_id}, which is {earlier.state}"
+    over = earlier.state in FINISHED_TASK
+    lift = f"kugetsu queue retry {earlier_id}" if over else _forget_earlier(task)
+    return Verdict("dependencies", False, reason, earlier.changed, lift=lift)
+
+
+def stranded(state: State, task: Task) -> Verdict | None:
+    """What the gate of dependencies says of a task that is over and not completed: nothing but a person lets ``task``
+    go on. None when there is no such one among those that it comes after."""
+    for earlier_id in task.after:
+        earlier = state.tasks.get(earlier_id)
+        if earlier is None or earlier.state in FINISHED_TASK:
+            closed = _closed_by(state, task, earlier_id)
+            if closed is not None:
+                return closed
+    return None
 
 
 def _forget_earlier(task: Task) -> str:

@@ -246,8 +246,10 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
         closed = gates.first_closed(state, task, facts)
         if closed is None or closed.until is not None or closed.gate in ("slots", "daemon"):
             continue
+        stranded = gates.stranded(state, task) if closed.gate == "dependencies" else None
+        closed = stranded or closed
         waits = times.since(task.changed_at, facts["now"])
-        if waits < HELD_LONG and closed.gate not in _FOR_A_PERSON:
+        if waits < HELD_LONG and closed.gate not in _FOR_A_PERSON and stranded is None:
             continue
         how = "parked" if task.state == "parked" else "held"
         text = f"for {times.duration(waits)}: {closed.reason}"
