@@ -47,5 +47,21 @@ def test_an_unknown_command_names_the_nearest(kugetsu):
     assert kugetsu("help", "stats").code == 3
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("enqueue", "queue enqueue"),
+        ("dequeue", "queue dequeue"),
+        ("queue-list", "queue list"),
+        ("stop", "queue-daemon stop or queue cancel"),
+        ("cancel", "queue cancel"),
+        ("set", "set-pr"),
+    ],
+)
+def test_a_verb_alone_is_told_with_its_group(word, meant, capsys):
+    assert main.main([word, "x"]) == 3
+    assert f"there is no command '{word}'; did you mean {meant}?\n" in capsys.readouterr().err
+
+
 def test_the_overview_fits_a_terminal(kugetsu, fits):
     assert fits(kugetsu("help").out)

@@ -148,7 +148,8 @@ def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if first in COMMANDS:
         return first, list(arguments[1:])
     if first not in groups():
-        raise _unknown(first, [*COMMANDS, *groups(), "help"], "kugetsu --help")
+        known = [*COMMANDS, *groups(), "help"]
+        raise _unknown(first, known, "kugetsu --help", near=_with_their_group(first))
     verb = next((word for word in arguments[1:2] if not word.startswith("-")), None)
     if verb is None:
         if any(word in ("-h", "--help") for word in arguments[1:]):
@@ -164,11 +165,21 @@ def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return name, list(arguments[2:])
 
 
-def _unknown(name: str, known: Sequence[str], hint: str, group: str = "") -> BadInput:
-    import difflib
+def _with_their_group(verb: str) -> list[str]:
+    """The command that a verb alone, as users of the bash tool's scripts type it, stands for; [] when it is not one."""
+    found = [name for name in COMMANDS if name.partition(" ")[2] == verb]
+    if len(found) != 1:
+        return []
+    return [*found, "queue cancel"] if verb == "stop" else found  # the daemon, or an agent
 
-    near = difflib.get_close_matches(name[:64], known, 1, 0.6)
-    meant = f"; did you mean {group}{near[0]}?" if near else ""
+
+def _unknown(name: str, known: Sequence[str], hint: str, group: str = "", near: Sequence[str] = ()) -> BadInput:
+    """What to say of a word that is no command; ``near`` are those meant, else it is the nearest ``known`` one."""
+    if not near:
+        import difflib
+
+        near = difflib.get_close_matches(name[:64], known, 1, 0.6)
+    meant = f"; did you mean {group}{f' or {group}'.join(near)}?" if near else ""
     return BadInput(f"there is no command {group + name[:64]!r}{meant}", hint)
 
 
