@@ -167,7 +167,8 @@ as_of.at                  the point's time (UTC)""",
     "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
         "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
-        "not pushed or its pull request may be open. Its branch and its history stay.",
+        "not pushed or its pull request may be open. Its branch and its history stay. On a terminal it asks\n"
+        "first, without --yes and --force.",
         _destroy_arguments,
         _destroy,
         json="""\
