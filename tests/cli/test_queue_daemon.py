@@ -53,6 +53,19 @@ def test_stop_ends_a_daemon_in_the_foreground(ready):
     assert process.returncode == 0
 
 
+def test_stop_says_who_goes_on_and_init_only_what_is_still_to_do(ready):
+    ready.agent(f"while ! test -e {ready.folder}/go; do sleep 0.05; done")
+    assert ready("init").err.endswith("next: kugetsu queue-daemon start, then: kugetsu queue enqueue REF MESSAGE\n")
+    assert ready("queue-daemon", "start").code == 0
+    assert ready("init").err.endswith("next: kugetsu queue enqueue REF MESSAGE\n")
+    assert ready("start", REF, "x").code == 0
+    one = ready("queue-daemon", "stop").out
+    assert one.endswith("; q1.1 goes on, its runner owns it\n")
+    assert ready("start", "example.com/o/r#2", "x").code == 0
+    assert ready("queue-daemon", "stop").out.endswith("; q1.1, q2.1 go on, their runners own them\n")
+    (ready.folder / "go").touch()
+
+
 def test_a_foreground_daemon_wants_a_directory_that_is_set_up(kugetsu):
     shown = kugetsu("queue-daemon", "run")
     assert shown.code == 1 and "hint: kugetsu init" in shown.err

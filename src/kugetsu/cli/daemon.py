@@ -74,7 +74,8 @@ def _stop(call: Call) -> int:
     left = sorted(call.state().attempts)
     said = "the daemon stopped" if stopped else "no daemon runs"
     if left:
-        said += f"; {', '.join(left)} {'goes' if len(left) == 1 else 'go'} on, their runners own them"
+        goes_on = "goes on, its runner owns it" if len(left) == 1 else "go on, their runners own them"
+        said += f"; {', '.join(left)} {goes_on}"
     call.show({"stopped": stopped, "state": "stopped", "live": left}, [said])
     return 0
 

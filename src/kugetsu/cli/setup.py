@@ -39,10 +39,12 @@ def _init(call: Call) -> int:
     }
     call.show(data, _lines(ws.paths.root, report))
     if not call.json:
+        from kugetsu.runtime import liveness
         from kugetsu.views.text import line
 
         call.say(*(f"note: {line(note)}" for note in report.notes), *(line(text) for text in ws.config.warnings()))
-        call.say("next: kugetsu queue-daemon start, then: kugetsu queue enqueue REF MESSAGE")
+        runs = liveness.daemon(ws.paths, call.state())
+        call.say(f"next: {'' if runs else 'kugetsu queue-daemon start, then: '}kugetsu queue enqueue REF MESSAGE")
     return 0
 
 
