@@ -48,6 +48,18 @@ def test_what_a_file_of_its_own_hides_is_told(made):
     assert "dev, forge will not see it" in shown.err and "--agent dev" in shown.err
 
 
+def test_the_first_variable_of_a_file_tells_what_it_takes_away_and_the_next_does_not(kugetsu, snapshot):
+    assert kugetsu("init").code == 0
+    for name in ("GITEA_TOKEN", "NPM_TOKEN"):
+        kugetsu("env", "set", name, input=TOKEN.encode())
+    shown = kugetsu("env", "set", "CARGO_TOKEN", "--agent", "dev", input=b"cargo-7c1d")
+    snapshot("env-set-hides", shown.out + shown.err)
+    assert "any more" not in kugetsu("env", "set", "PIP_TOKEN", "--agent", "dev", input=b"pip-7c1d").err
+    shown = kugetsu("env", "set", "GITEA_TOKEN", "--agent", "pm-agent", "--json", input=TOKEN.encode())
+    compare(shown.json, documented("env set"))
+    assert shown.json["hides"] == [{"name": "NPM_TOKEN", "file": "default.env", "from": ["pm-agent"]}]
+
+
 def test_a_value_is_read_from_standard_input_and_stands_in_a_private_file(made):
     text = path(made, "default.env").read_text()
     assert text.endswith(f"GITEA_TOKEN={TOKEN}\n") and text.startswith("# KEY=VALUE lines")

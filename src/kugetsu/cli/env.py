@@ -222,10 +222,22 @@ def _set(call: Call) -> int:
         raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
     value = call.args.value if call.args.value is not None else _read(name)
     file = AGENTS[agent]
+    before = variables.listed(paths)[0]
     variables.write(paths, file, name, value)
-    call.show({"name": name, "file": file, "characters": len(value)}, [f"{name} is {masked(value)}, in {file}"])
+    after = variables.listed(paths)[0]
+    hides = variables.newly_hidden(before, after)
+    data = {
+        "name": name,
+        "file": file,
+        "characters": len(value),
+        "hides": [
+            {"name": one.name, "file": one.file, "from": [_SHOWN[kind] for kind in kinds]} for one, kinds in hides
+        ],
+    }
+    call.show(data, [f"{name} is {masked(value)}, in {file}"])
     if not call.json:
-        _say_after_set(call, paths, file, name, value)
+        _say_after_set(call, after, file, name, value)
+        _say_what_is_hidden(call, agent, hides)
     return 0
 
 
@@ -247,20 +259,31 @@ def _read(name: str) -> str:
         raise BadInput(f"standard input: byte {error.start} is not UTF-8 text", "write the value in UTF-8") from None
 
 
-def _say_after_set(call: Call, paths: Paths, file: str, name: str, value: str) -> None:
-    from kugetsu.runtime import variables
-
+def _say_after_set(call: Call, found: list[Variable], file: str, name: str, value: str) -> None:
     if call.args.value is not None:
         call.say(f"the shell's history may keep it; without VALUE it is asked for: kugetsu env set {name}")
     if any(c.isspace() for c in value):
         call.say("there is white space in the value: look whether it belongs there")
-    for one in variables.listed(paths)[0]:
+    for one in found:
         if one.file == file and one.name == name and one.hidden:
             agents = [_SHOWN[kind] for kind in one.hidden]
             call.say(
                 f"{', '.join(agents)} will not see it: a file of its own replaces {file}",
                 f"set it there too: kugetsu env set {name} --agent {agents[0]}",
             )
+
+
+def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list[str]]]) -> None:
+    """What the first variable of a file takes away from those whose file it now is."""
+    for file in dict.fromkeys(one.file for one, _ in hides):
+        names = [one.name for one, _ in hides if one.file == file]
+        kinds = dict.fromkeys(kind for one, kinds in hides if one.file == file for kind in kinds)
+        agents = ", ".join(_SHOWN[kind] for kind in kinds)
+        are = "is" if len(names) == 1 else "are"
+        call.say(
+            f"{AGENTS[agent]} now replaces {file} for {agents}: {', '.join(names)} {are} not seen there any more",
+            *(f"set it there too: kugetsu env set {name} --agent {agent}" for name in names),
+        )
 
 
 def _unset(call: Call) -> int:
@@ -287,6 +310,10 @@ variables[].hidden_from[]  who would, did a file of its own not replace this one
 problems[].file          a file that cannot be read whole
 problems[].text          why"""
 ONE = "name        the variable's name\nfile        the file that sets it\ncharacters  how long its value is"
+HIDES = """\
+hides[].name    a variable that the file, which set nothing before, now takes away
+hides[].file    the file that sets that one
+hides[].from[]  from whom: dev, pm-agent, notify, forge"""
 
 COMMANDS = {
     "env list": Command(
@@ -311,8 +338,8 @@ COMMANDS = {
         "Without VALUE it is asked for without echo, or read from standard input: then no shell history has it.",
         _set_arguments,
         _set,
-        json=ONE,
-        examples="kugetsu env set GITEA_TOKEN\nkugetsu env set NPM_TOKEN --agent dev < token.txt  # from a file",
+        json=f"{ONE}\n{HIDES}",
+        examples="kugetsu env set GITEA_TOKEN\nkugetsu env set NPM_TOKEN < token.txt  # from a file",
     ),
     "env unset": Command(
         "NAME [--agent AGENT] [--json]",

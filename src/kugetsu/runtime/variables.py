@@ -65,6 +65,17 @@ def _variable(name: str, file: str, files: dict[str, dict[str, str]]) -> Variabl
     return Variable(name, files[file][name], file, kinds, hidden)
 
 
+def newly_hidden(before: list[Variable], after: list[Variable]) -> list[tuple[Variable, list[str]]]:
+    """The variables that somebody no longer sees, and who: a file of their own has begun to replace theirs."""
+    known = {(one.file, one.name): one.hidden for one in before}
+    found = []
+    for one in after:
+        kinds = [kind for kind in one.hidden if kind not in known.get((one.file, one.name), one.hidden)]
+        if kinds:
+            found.append((one, kinds))
+    return found
+
+
 def write(paths: Paths, file: str, name: str, value: str) -> None:
     """Set a variable in a file. Raises BadInput for what no variable can be, KugetsuError when it cannot be written."""
     check_name(name)
