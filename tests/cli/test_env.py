@@ -60,6 +60,32 @@ def test_the_first_variable_of_a_file_tells_what_it_takes_away_and_the_next_does
     assert shown.json["hides"] == [{"name": "NPM_TOKEN", "file": "default.env", "from": ["pm-agent"]}]
 
 
+def test_what_one_alone_needs_is_not_advised_to_others(kugetsu):
+    assert kugetsu("init").code == 0
+    for name in ("NOTIFY_WEBHOOK_URL", "NPM_TOKEN"):
+        kugetsu("env", "set", name, input=b"https://hooks.example/x")
+    assert "any more" not in kugetsu("env", "set", "--agent", "forge", "GITEA_TOKEN", input=TOKEN.encode()).err
+    shown = kugetsu("env", "set", "--agent", "pm-agent", "OTHER", input=b"x")
+    assert "for pm-agent: NPM_TOKEN is not seen there any more" in shown.err
+
+
+def test_nobody_is_told_to_give_a_servers_token_to_the_sinks(kugetsu):
+    assert kugetsu("init").code == 0
+    kugetsu("env", "set", "NOTIFY_WEBHOOK_URL", input=b"https://hooks.example/x")
+    shown = kugetsu("env", "set", "--agent", "notify", "OF_THE_COMMAND", input=b"x")
+    assert "for notify: NOTIFY_WEBHOOK_URL is not seen there any more" in shown.err
+    assert kugetsu("env", "unset", "OF_THE_COMMAND").code == 0
+    for name in ("GITEA_TOKEN", "GITEA_TOKEN_GIT_EXAMPLE_COM"):
+        kugetsu("env", "set", name, input=TOKEN.encode())
+    shown = kugetsu("env", "set", "--agent", "notify", "NOTIFY_WEBHOOK_URL", input=b"https://hooks.example/x")
+    assert "any more" not in shown.err
+    assert "will not see it" not in kugetsu("env", "set", "GITEA_TOKEN", input=TOKEN.encode()).err
+    checked = kugetsu("env", "check")
+    assert checked.code == 0 and "!" not in checked.out
+    hidden = {one["name"]: one["hidden_from"] for one in kugetsu("env", "list", "--json").json["variables"]}
+    assert hidden["GITEA_TOKEN"] == ["notify"]
+
+
 def test_a_value_is_read_from_standard_input_and_stands_in_a_private_file(made):
     text = path(made, "default.env").read_text()
     assert text.endswith(f"GITEA_TOKEN={TOKEN}\n") and text.startswith("# KEY=VALUE lines")

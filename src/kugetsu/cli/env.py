@@ -260,13 +260,16 @@ def _read(name: str) -> str:
 
 
 def _say_after_set(call: Call, found: list[Variable], file: str, name: str, value: str) -> None:
+    from kugetsu.runtime.variables import missed_by
+
     if call.args.value is not None:
         call.say(f"the shell's history may keep it; without VALUE it is asked for: kugetsu env set {name}")
     if any(c.isspace() for c in value):
         call.say("there is white space in the value: look whether it belongs there")
     for one in found:
-        if one.file == file and one.name == name and one.hidden:
-            agents = [_SHOWN[kind] for kind in one.hidden]
+        missed = missed_by(name, one.hidden) if (one.file, one.name) == (file, name) else []
+        if missed:
+            agents = [_SHOWN[kind] for kind in missed]
             call.say(
                 f"{', '.join(agents)} will not see it: a file of its own replaces {file}",
                 f"set it there too: kugetsu env set {name} --agent {agents[0]}",
@@ -275,10 +278,14 @@ def _say_after_set(call: Call, found: list[Variable], file: str, name: str, valu
 
 def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list[str]]]) -> None:
     """What the first variable of a file takes away from those whose file it now is."""
+    from kugetsu.runtime.variables import missed_by
+
     for file in dict.fromkeys(one.file for one, _ in hides):
-        names = [one.name for one, _ in hides if one.file == file]
-        kinds = dict.fromkeys(kind for one, kinds in hides if one.file == file for kind in kinds)
-        agents = ", ".join(_SHOWN[kind] for kind in kinds)
+        missed = {one.name: missed_by(one.name, kinds) for one, kinds in hides if one.file == file}
+        names = [name for name, kinds in missed.items() if kinds]
+        if not names:
+            continue
+        agents = ", ".join(dict.fromkeys(_SHOWN[kind] for kinds in missed.values() for kind in kinds))
         are = "is" if len(names) == 1 else "are"
         call.say(
             f"{AGENTS[agent]} now replaces {file} for {agents}: {', '.join(names)} {are} not seen there any more",

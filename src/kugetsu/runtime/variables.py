@@ -19,6 +19,11 @@ LONGEST = 100_000
 OWN = ("KUGETSU_DIR", "KUGETSU_TEMP_DIR", *OF_ATTEMPT)
 """What kugetsu itself sets for an agent, over whatever an env file says."""
 
+TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
+"""What a server is asked with; one server's own begins so."""
+
+WEBHOOK = "NOTIFY_WEBHOOK_URL"
+
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
@@ -63,6 +68,18 @@ def _variable(name: str, file: str, files: dict[str, dict[str, str]]) -> Variabl
         elif force is not None and name not in files[force]:
             hidden.append(kind)
     return Variable(name, files[file][name], file, kinds, hidden)
+
+
+def missed_by(name: str, kinds: list[str]) -> list[str]:
+    """Of those that do not see a variable the ones that need it: to nobody else should it go on anyone's advice.
+
+    ``forge`` looks for servers' tokens only, and ``notify`` for the webhook's URL: comments are posted with the token
+    of ``forge``, and NOTIFY_COMMAND gets nothing of default.env.
+    """
+    if name == WEBHOOK:
+        return [kind for kind in kinds if kind == "notify"]
+    needed = ("dev", "pm", "forge") if name.startswith(TOKENS) else ("dev", "pm")
+    return [kind for kind in kinds if kind in needed]
 
 
 def newly_hidden(before: list[Variable], after: list[Variable]) -> list[tuple[Variable, list[str]]]:

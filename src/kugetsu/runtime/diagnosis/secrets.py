@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
 
-_TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
-
 found = Found("env files")
 
 
@@ -93,7 +91,7 @@ def _rights(path: str, name: str, status: os.stat_result, sets: bool) -> Iterato
 
 
 def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
-    from kugetsu.runtime.variables import OWN
+    from kugetsu.runtime.variables import OWN, TOKENS
 
     seen: dict[str, int] = {}
     for entry in entries:
@@ -108,21 +106,22 @@ def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
             yield found.warning(name, f"{entry.key} ({where}) has no effect: kugetsu sets it", "take it out")
         elif not entry.value:
             yield found.warning(name, f"{entry.key} is empty ({where})", f"kugetsu env set {entry.key}")
-        elif entry.key in _TOKENS and any(c.isspace() or c in "\"'" for c in entry.value):
+        elif entry.key in TOKENS and any(c.isspace() or c in "\"'" for c in entry.value):
             said = f"{entry.key} has white space or quotes in it ({where}): a server will refuse it"
             yield found.problem(name, said, f"kugetsu env set {entry.key}")
-        elif not entry.key.isupper() and entry.key.upper() in _TOKENS:
+        elif not entry.key.isupper() and entry.key.upper() in TOKENS:
             said = f"{entry.key} ({where}) is not {entry.key.upper()}: names are told apart by case"
             yield found.warning(name, said, f"kugetsu env set {entry.key.upper()}")
 
 
 def _hidden(paths: Paths) -> Iterator[Finding]:
     """A token of default.env that a file of its own keeps from somebody: the most common surprise of that rule."""
-    from kugetsu.runtime.variables import listed
+    from kugetsu.runtime.variables import TOKENS, listed, missed_by
 
     for one in listed(paths)[0]:
-        if one.hidden and one.name in _TOKENS:
-            who = ", ".join("pm-agent" if kind == "pm" else kind for kind in one.hidden)
+        missed = missed_by(one.name, one.hidden)
+        if missed and one.name in TOKENS:
+            who = ", ".join("pm-agent" if kind == "pm" else kind for kind in missed)
             said = f"{one.name} of {one.file} is not seen by {who}: a file of its own replaces {one.file}"
-            agent = "pm-agent" if one.hidden[0] == "pm" else one.hidden[0]
+            agent = "pm-agent" if missed[0] == "pm" else missed[0]
             yield found.warning(one.file, said, f"kugetsu env set {one.name} --agent {agent}")
