@@ -176,6 +176,11 @@ def _base64(raw: bytes) -> str:
 # --- taking them out ------------------------------------------------------------------------------------------------
 
 
+def holds(text: str, value: str) -> bool:
+    """Whether a text holds this value, in any form that would be taken out."""
+    return take_out(text, _forms_of([value])) != text
+
+
 def take_out(text: str, forms: tuple[str, ...]) -> str:
     """The text without those forms (the longest first): as they are, wrapped over lines, and cut by whoever cut it."""
     for form in forms:

@@ -196,6 +196,25 @@ def test_a_secret_in_the_message_reaches_the_agent_whole_and_no_screen(stage: St
         assert held(kugetsu(stage, *words)) == [], words
 
 
+@pytest.mark.parametrize(
+    ("file", "better"),
+    [("default.env", "write $FOO_TOKEN in the message"), ("notify.env", "kugetsu env set NAME")],
+)
+def test_a_value_of_an_env_file_in_the_message_is_warned_of_by_its_name(stage: Stage, file: str, better: str) -> None:
+    """No shape tells that one: only who knows the env files can warn."""
+    path = stage.directory / "env" / file
+    path.write_text(f"FOO_TOKEN={TOKEN}\nHOST=example\n")
+    path.chmod(0o600)
+    for words in (("queue", "enqueue", f"{stage.name}#1"), ("delegate",)):
+        shown = kugetsu(stage, *words, f"push with {TOKEN} to example")
+        assert f"holds the value of FOO_TOKEN ({file})".encode() in shown and better.encode() in shown
+        assert held(shown) == []
+    stage.agent('cat > "$STAGE/prompt"\n')
+    stage.start_daemon()
+    assert stage.finished("q1") == "completed"
+    assert TOKEN in stage.file("prompt")
+
+
 def test_an_ordinary_message_is_not_warned_of(stage: Stage) -> None:
     shown = kugetsu(stage, "queue", "enqueue", f"{stage.name}#1", "fix the tokenizer: it takes 3 tokens too many")
     assert b"secret" not in shown

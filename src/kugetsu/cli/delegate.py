@@ -21,7 +21,7 @@ def _delegate(call: Call) -> int:
     from kugetsu.cli.queue import told_queued
     from kugetsu.runtime import requests
 
-    message = messages.read(call.args.words, call.args.file, "kugetsu delegate", '"…"')
+    message = messages.read(call.args.words, call.args.file, "kugetsu delegate", call.workspace.paths, '"…"')
     done = requests.delegate(call.workspace, message)
     if len(done.named) > 1 and not call.json:
         shown = ", ".join(str(ref) for ref in done.named[:3]) + (" …" if len(done.named) > 3 else "")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 
 from kugetsu.errors import BadInput
-from kugetsu.redaction import redact_shapes
+from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.variables import Variable
 
 #: Bytes; a prompt beyond this fits no model, and the log must stay small.
 LONGEST = 1 << 20
@@ -28,10 +31,11 @@ def split(words: Sequence[str], command: str) -> tuple[str, list[str]]:
     return words[0], list(words[1:])
 
 
-def read(words: Sequence[str], file: str | None, command: str, example: str = 'REF "…"') -> str:
+def read(words: Sequence[str], file: str | None, command: str, paths: Paths, example: str = 'REF "…"') -> str:
     """The message. Raises BadInput when it is empty, too long, no Unicode text, or cannot be read.
 
-    ``example`` is what an error shows behind the command.
+    ``paths`` lead to the env files, whose values it should not hold; ``example`` is what an error shows behind the
+    command.
     """
     if file is not None:
         if words:
@@ -51,15 +55,29 @@ def read(words: Sequence[str], file: str | None, command: str, example: str = 'R
         raise BadInput(
             "the message is empty", f"say what is to be done: {command} {example}, - for standard input, or --file FILE"
         )
-    _warn_of_secrets(message)
+    _warn_of_secrets(message, paths)
     return message
 
 
-def _warn_of_secrets(message: str) -> None:
+def _warn_of_secrets(message: str, paths: Paths) -> None:
     """The agent needs the message whole, so the log keeps it whole: whoever types a secret should know that."""
-    if redact_shapes(message) != message:
-        print("the message seems to hold a secret: the log keeps it, though no command shows it", file=sys.stderr)
-        print("better: kugetsu env set NAME, and write $NAME in the message", file=sys.stderr)
+    if redact(message) == message:
+        return
+    from kugetsu.runtime import variables
+
+    said, better = "seems to hold a secret", "kugetsu env set NAME, and write $NAME in the message"
+    # Of several files that set one name the last counts: one that an agent gets.
+    held = {one.name: one for one in sorted(variables.held_in(message, paths), key=_reaches_agents)}
+    if held:
+        said = "holds the value of " + ", ".join(f"{one.name} ({one.file})" for one in held.values())
+    if held and all(map(_reaches_agents, held.values())):
+        better = f"write {', '.join(f'${name}' for name in held)} in the message"
+    print(redact(f"the message {said}: the log keeps it, though no command shows it"), file=sys.stderr)
+    print(redact(f"better: {better}"), file=sys.stderr)
+
+
+def _reaches_agents(one: Variable) -> bool:
+    return "dev" in one.kinds or "pm" in one.kinds
 
 
 def _require_text(message: str) -> None:

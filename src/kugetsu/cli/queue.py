@@ -127,7 +127,7 @@ def _enqueue(call: Call) -> int:
     args = call.args
     text, words = messages.split(args.words, "kugetsu queue enqueue")
     ref = subjects.issue(call.workspace, text)
-    message = messages.read(words, args.file, "kugetsu queue enqueue")
+    message = messages.read(words, args.file, "kugetsu queue enqueue", call.workspace.paths)
     after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
     require_priority(args.priority)
     events = requests.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)

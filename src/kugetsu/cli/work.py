@@ -63,7 +63,7 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
     if default is not None and not words and call.args.file is None:
         message = default
     else:
-        message = messages.read(words, call.args.file, f"kugetsu {via}")
+        message = messages.read(words, call.args.file, f"kugetsu {via}", ws.paths)
     call.ready()
     try:
         started = requests.start(ws, ref, message, via=via, pr=pr)

@@ -8,6 +8,7 @@ from kugetsu.config_file import put, read_file, read_leniently
 from kugetsu.errors import BadInput, NotFound
 from kugetsu.runtime.environments import FILES, SOURCES
 from kugetsu.runtime.workspace import OF_ATTEMPT
+from kugetsu.secret_values import holds, secrets_among
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def _variable(name: str, file: str, files: dict[str, dict[str, str]]) -> Variabl
         elif force is not None and name not in files[force]:
             hidden.append(kind)
     return Variable(name, files[file][name], file, kinds, hidden)
+
+
+def held_in(text: str, paths: Paths) -> list[Variable]:
+    """The variables whose secrets a text holds, in whatever form the redaction knows."""
+    return [
+        one for one in listed(paths)[0] if any(holds(text, value) for value in secrets_among({one.name: one.value}))
+    ]
 
 
 def missed_by(name: str, kinds: list[str]) -> list[str]:
