@@ -12,6 +12,7 @@ import tarfile
 import pytest
 
 from cli.test_json_shapes import compare, documented
+from kugetsu.domain.decide import notices
 from kugetsu.runtime.diagnosis.examination import GROUPS
 from kugetsu.runtime.process.lease import Lease
 
@@ -90,6 +91,21 @@ def test_before_init_an_agent_that_makes_folders_makes_none_there(kugetsu):
 def test_a_sink_that_is_not_set_up_is_told_with_what_sets_it_up(made, sink, fix):
     made("config", "set", "NOTIFY_SINKS", f"{sink} comment")
     assert found(made)["notifications", sink]["fix"] == fix
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_sink_whose_last_delivery_failed_is_told_with_its_answer(kugetsu, story, again):
+    kugetsu.environment |= {"NOTIFY_SINKS": "command", "NOTIFY_COMMAND": "false"}
+    story.do(lambda state: notices.enable(state, "command"))
+    story.enqueue()
+    upto = story.log.head().seq
+    batch = notices.Batch("all", [upto])
+    sending = story.do(lambda state: notices.sending(state, "command", [batch], upto - 1, upto))[0]
+    delivery = sending["data"]["delivery"]
+    story.do(lambda state: notices.failed(state, "command", delivery, "exit 1", now=story.time, again=again))
+    told = found(kugetsu)["notifications", "command"]
+    assert told["level"] == "warning" and told["fix"] == "kugetsu notify test command"
+    assert "failed: exit 1" in told["text"]
 
 
 def test_an_env_file_that_is_broken_is_told_once_for_all_servers(made):

@@ -220,6 +220,22 @@ def test_the_sinks_and_how_their_deliveries_go(told, served, snapshot, fits):
     compare(told("sinks", "--json").json, documented("notify sinks"))
 
 
+def test_what_was_given_up_wants_a_look_until_it_was_read_or_the_next_arrives(told, served, lived):
+    """Nobody hears by a sink that this sink is broken."""
+    lived.do(lambda state: notices.sending_again(state, "webhook", opened(state), 0))
+    lived.do(lambda state: notices.failed(state, "webhook", opened(state), "answered 404", now=lived.time, again=False))
+    one = next(one for one in served("status", "--json").json["attention"] if one["subject"] == "webhook")
+    assert one["command"] == "kugetsu notify test webhook" and "answered 404" in one["text"]
+    assert "1 given up since" in told("sinks").out
+    compare(told("sinks", "--json").json, documented("notify sinks"))
+    told("clear")
+    assert "webhook" not in served("status").out
+
+
+def opened(state):
+    return next(iter(state.outbox["webhook"]["open"]))
+
+
 def test_without_sinks_it_is_said_how_to_have_one(kugetsu, story):
     shown = kugetsu("notify", "sinks")
     assert shown.out == "no sink is set: notifications are only listed\n"

@@ -261,6 +261,18 @@ def test_what_a_receiver_refuses_for_good_is_given_up_at_once() -> None:
     assert box.entry["open"] == {}
 
 
+def test_what_was_given_up_is_known_until_one_arrives() -> None:
+    box = Box()
+    box.fail(box.send(20))
+    assert "given_up" not in box.entry  # it is tried again
+    box.fail(box.send(21, 23), again=False)
+    box.fail(box.send(24), again=False)
+    assert box.entry["given_up"] == {"deliveries": 2, "notice": 24, "text": "no"}
+    delivery = box.send(25)
+    box.world.do(lambda state: notices.sent(state, "command", delivery, "exit 0"))
+    assert "given_up" not in box.entry
+
+
 def test_a_delivery_is_taken_up_again_by_one_only() -> None:
     box = Box()
     delivery = box.send(20)

@@ -288,6 +288,7 @@ sinks[].open[].notices     how many notifications it holds
 sinks[].open[].tries       how often it failed
 sinks[].open[].not_before  when it is tried again (UTC), or null
 sinks[].open[].sending     whether it is under way
+sinks[].given_up           how many deliveries were given up since the last that arrived
 sinks[].last.seq           the event of the latest outcome; last is null when there is none
 sinks[].last.at            when (UTC)
 sinks[].last.sent          whether it was delivered

@@ -88,6 +88,7 @@ def sink_data(name: str, configured: bool, ready: bool, setup: str, state: State
             for delivery, entry in opened.items()
         ],
         "last": box["last"] if box is not None else None,
+        "given_up": box["given_up"]["deliveries"] if box is not None and "given_up" in box else 0,
     }
 
 
@@ -101,6 +102,8 @@ def sink_lines(sink: dict[str, Any], screen: Screen) -> list[str]:
         shown.append(f"{indent}nothing was sent yet: it gets what happens from the daemon's next look on")
     else:
         shown.append(f"{indent}handled up to event {sink['upto']}{_last(sink['last'], screen)}")
+        if sink["given_up"]:
+            shown.append(f"{indent}{sink['given_up']} given up since the last delivery that arrived")
     shown += [indent + _open(entry, screen) for entry in sink["open"]]
     first, *rest = [cut(text, screen.width) for text in shown]
     painted = screen.green(state) if ready else screen.red(state)

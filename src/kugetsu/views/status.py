@@ -199,6 +199,7 @@ def _attention(
         if agent["alive"] is False:
             text = "its process is gone; the daemon records it and tries again"
             found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
+    found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
     found += _errors(state)
@@ -219,6 +220,17 @@ def _broken_sessions(state: State) -> list[Attention]:
         _look(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
         for session in broken[-LISTED:]
     ]
+
+
+def _undelivered(state: State) -> list[Attention]:
+    """Sinks whose notifications were given up, until one arrives again or somebody has read those in the list."""
+    found = []
+    for sink, box in state.outbox.items():
+        lost = box.get("given_up")
+        if lost is not None and lost["notice"] > state.notices_read:
+            text = f"notifications were given up: {lost['text']}"
+            found.append(_look(sink, "failed", text, f"kugetsu notify test {sink}"))
+    return found
 
 
 def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:

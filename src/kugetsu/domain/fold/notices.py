@@ -1,8 +1,8 @@
 """How notifications are read and delivered: the read mark, and an outbox for each sink.
 
 The notifications themselves are a projection of the log's other events; only what has become of them is kept here:
-per sink ``upto``, the event up to which they were taken up, the deliveries that are ``open`` by their id, and what
-became of the ``last`` one.
+per sink ``upto``, the event up to which they were taken up, the deliveries that are ``open`` by their id, what became
+of the ``last`` one, and, while none has arrived since, what was ``given_up``.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def notice_sending(state: State, event: Event) -> None:
 def notice_sent(state: State, event: Event) -> None:
     """Fold of ``notice.sent``."""
     _close(state, event, event["data"]["detail"], sent=True)
+    state.outbox.get(event["data"]["sink"], {}).pop("given_up", None)
 
 
 def notice_failed(state: State, event: Event) -> None:
@@ -71,9 +72,19 @@ def notice_failed(state: State, event: Event) -> None:
     data = event["data"]
     tries, not_before, reason = data["tries"], data["not_before"], data["reason"]
     entry = _close(state, event, reason, sent=False)
-    if entry is not None and not_before is not None:
+    if entry is None:
+        return
+    box = state.outbox[data["sink"]]
+    if not_before is not None:
         entry.update(tries=tries, not_before=not_before, sending=0)
-        state.outbox[data["sink"]]["open"][data["delivery"]] = entry
+        box["open"][data["delivery"]] = entry
+        return
+    before = box.get("given_up", {"deliveries": 0, "notice": 0})
+    box["given_up"] = {
+        "deliveries": before["deliveries"] + 1,
+        "notice": max(before["notice"], *entry["seqs"]),
+        "text": reason,
+    }
 
 
 def _close(state: State, event: Event, text: str, *, sent: bool) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from kugetsu.runtime.diagnosis.finding import Found
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
@@ -24,10 +25,23 @@ def check(case: Case) -> Iterator[Finding]:
         yield found.ok("sinks", "none are sent: kugetsu notify list shows them (NOTIFY_SINKS sends them)")
     for name in names:
         ready, said = make(name, case.ws).describe()
-        if ready:
+        last = _failure(case, name) if ready else None
+        if last is not None:
+            when = f"{last['at'][:10]} {last['at'][11:16]} UTC"
+            told = f"{name}: {said}, but the last delivery failed: {last['text']}, {when} (event {last['seq']})"
+            yield found.warning(name, told, f"kugetsu notify test {name}")
+        elif ready:
             yield found.ok(name, f"{name}: {said}")
         else:
             yield found.problem(name, f"{name}: {said}", _remedy(case, name, names))
+
+
+def _failure(case: Case, name: str) -> dict[str, Any] | None:
+    """The outcome of the last delivery, when that failed."""
+    state = case.state()
+    box = state.outbox.get(name) if state is not None else None
+    last: dict[str, Any] | None = box["last"] if box is not None else None
+    return last if last is not None and not last["sent"] else None
 
 
 def _remedy(case: Case, name: str, names: list[str]) -> str:
