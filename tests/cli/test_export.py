@@ -345,6 +345,15 @@ def test_nobody_listening_is_told_at_once(kugetsu, worked):
     assert refused.code == 1 and "the connection was refused" in refused.err and "Traceback" not in refused.err
 
 
+def test_a_web_server_that_says_yes_to_everything_is_told_of(kugetsu, worked, receiver):
+    receiver.answers = [(200, {"Content-Type": "text/plain"}, b"hello")] * 2
+    sent = kugetsu("log", "export", "--otlp", "--to", receiver.url)
+    assert sent.code == 0 and "not that of an OTLP receiver" in sent.err
+    assert kugetsu("log", "export", "--otlp", "--to", receiver.url, "--json").json["understood"] is False
+    taken = kugetsu("log", "export", "--otlp", "--to", receiver.url, "--json")
+    assert (taken.json["understood"], taken.err) == (True, "")
+
+
 def test_headers_come_from_the_env_file_and_are_never_shown(kugetsu, worked, receiver):
     (kugetsu.root / "env").mkdir(exist_ok=True)
     env = kugetsu.root / "env" / "notify.env"

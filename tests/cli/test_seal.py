@@ -107,6 +107,19 @@ def test_seals_gather_in_a_file_and_each_of_them_is_checked(kugetsu, parked, tmp
     assert checked.code == 6 and "event 10 is not the one that was sealed" in checked.out
 
 
+def test_lines_of_the_file_that_are_no_seals_are_told(kugetsu, parked, tmp_path):
+    kept = tmp_path / "seals"
+    kugetsu("log", "seal", "--to", str(kept))
+    line = kept.read_text()
+    assert kugetsu("log", "verify", "--head", str(kept)).err == ""
+    kept.write_text(f"{line}\n{line[:40]}\nmy notes\n> {line.replace(' log', chr(10) + '> log')}")
+    checked = kugetsu("log", "verify", "--head", str(kept))
+    assert checked.code == 0 and checked.out.count("are what was sealed") == 2
+    assert checked.err == "seals: 2 lines are no seals and were left out: the first is line 3\n"
+    kept.write_text(f"{line}oops")
+    assert "1 line is no seal and was left out: line 2" in kugetsu("log", "verify", "--head", str(kept)).err
+
+
 def test_a_file_beside_the_log_is_no_place_for_a_seal(kugetsu, parked):
     assert "lies beside the log" in kugetsu("log", "seal", "--to", str(kugetsu.root / "seals")).err
     refused = kugetsu("log", "seal", "--to", str(kugetsu.root / "nowhere" / "seals"))

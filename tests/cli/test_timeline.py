@@ -208,3 +208,10 @@ def test_a_task_that_waits_for_nothing_known_is_not_nothing(kugetsu, story):
     assert "1 task waited, for what is not recorded: kugetsu why q1" in shown.out
     assert "nothing waited" not in shown.out
     assert "nothing waited" in kugetsu("timeline", "--until", "2026-11-23T22:05", at="22:20:00").out
+
+
+def test_picture_and_page_are_not_written_over_each_other(kugetsu, night):
+    path = kugetsu.work / "night"
+    shown = kugetsu("timeline", "--svg", str(path), "--html", "./night", "--force")
+    assert shown.code == 3 and "the same file" in shown.err
+    assert not path.exists()

@@ -105,6 +105,9 @@ def _verify(call: Call) -> int:
     call.show(data, lines)
     if not call.json and call.elsewhere is None:
         _say_what_helps(call, bool(damage), torn is not None)
+    ignored = sealing.ignored(call.args.head)
+    if ignored is not None:
+        call.say(ignored)
     if not call.json and (refused or broken):
         call.say("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
     if not call.json and unsealed and not damage:

@@ -203,7 +203,13 @@ def _send(call: Call) -> int:
                 attempts += 1
         receiver.flush(log_id)
     data = {"what": "traces", "attempts": attempts, "spans": receiver.sent, "live": live, "to": url}
-    _tell(call, {**data, "requests": receiver.requests, "rejected": receiver.rejected})
+    counts = {"requests": receiver.requests, "rejected": receiver.rejected, "understood": receiver.understood}
+    _tell(call, {**data, **counts})
+    if not receiver.understood and not call.json:
+        call.say(
+            f"its answer is not that of an OTLP receiver: whether it took them nobody knows. Is {url} the right URL? "
+            f"Most have {sending.PATH}"
+        )
     if receiver.rejected and not call.json:
         call.say(f"the receiver rejected {receiver.rejected} spans: {receiver.why or 'it did not say why'}")
     return 1 if receiver.rejected else 0
@@ -241,17 +247,18 @@ COMMANDS = {
         _export,
         json="""\
 With --to; else stdout has the export itself.
-what      events or traces
-to        the file or the receiver
-events    how many lines there are -- of events
-first     the first one's number, or null -- of events
-last      the last one's number, or null -- of events
-redacted  how many lines have something taken out -- of events
-attempts  how many attempts there are -- of traces
-spans     how many spans -- of traces
-live[]    attempts that have not ended, and are left out -- of traces
-requests  how many requests were made -- to a receiver
-rejected  how many spans it did not take -- to a receiver""",
+what        events or traces
+to          the file or the receiver
+events      how many lines there are -- of events
+first       the first one's number, or null -- of events
+last        the last one's number, or null -- of events
+redacted    how many lines have something taken out -- of events
+attempts    how many attempts there are -- of traces
+spans       how many spans -- of traces
+live[]      attempts that have not ended, and are left out -- of traces
+requests    how many requests were made -- to a receiver
+rejected    how many spans it did not take -- to a receiver
+understood  whether its answers were those of an OTLP receiver -- to a receiver""",
         examples="kugetsu log export --to night.jsonl\n"
         'kugetsu log export owner/project#14 --since "2d ago" | jq -r .type\n'
         "kugetsu log export --otlp --to http://localhost:4318",

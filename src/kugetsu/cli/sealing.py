@@ -99,6 +99,21 @@ def wanted(text: str | None) -> list[Seal]:
     return found
 
 
+def ignored(text: str | None) -> str | None:
+    """What of the file that `--head` names is no seal, in words: a seal of which a part is lost looks like that too."""
+    from kugetsu.log.seals import left_out, parse
+    from kugetsu.views.times import counted
+
+    if text is None or parse(text):
+        return None
+    lines = left_out(_content(text))
+    if not lines:
+        return None
+    is_none = "is no seal and was" if len(lines) == 1 else "are no seals and were"
+    first = f"line {lines[0]}" if len(lines) == 1 else f"the first is line {lines[0]}"
+    return f"{os.path.basename(text)}: {counted(len(lines), 'line')} {is_none} left out: {first}"
+
+
 def _content(path: str) -> str:
     try:
         with open(path, "rb") as file:

@@ -33,6 +33,8 @@ def _timeline(call: Call) -> int:
     from kugetsu.views.timeline import shape, text
 
     args = call.args
+    if args.svg is not None and args.html is not None and os.path.realpath(args.svg) == os.path.realpath(args.html):
+        raise BadInput("--svg and --html name the same file", "kugetsu timeline --svg night.svg --html night.html")
     for path in (args.svg, args.html):
         _require_new(path, args.force)
     found = _collected(call)

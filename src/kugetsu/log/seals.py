@@ -32,6 +32,15 @@ class Seal:
         return f"kugetsu seal {self.head} {self.at} log {self.log}"
 
 
+def left_out(text: str) -> list[int]:
+    """The numbers of the lines of a text, from 1, that `parse` makes nothing of; empty ones are nothing anyway."""
+    taken: set[int] = set()
+    for found in _LINE.finditer(text):
+        taken.update(range(text.count("\n", 0, found.start()), text.count("\n", 0, found.end()) + 1))
+    lines = text.split("\n")
+    return [at + 1 for at, line in enumerate(lines) if at not in taken and line.strip(" \t\r>")]
+
+
 def parse(text: str) -> list[Seal]:
     """The seals in a text, in its order: lines as `str` makes them (a mail may have wrapped or quoted them), or heads
     alone, as ``214:5d…``."""

@@ -49,16 +49,18 @@ def request(traces: Sequence[Trace], log_id: str) -> bytes:
     return bytes(made.SerializeToString(deterministic=True))
 
 
-def rejected(answer: bytes) -> tuple[int, str]:
-    """How many spans a receiver has not taken, and why, from its answer; (0, "") for one that says nothing."""
+def rejected(answer: bytes) -> tuple[int, str] | None:
+    """How many spans a receiver has not taken, and why, from its answer; (0, "") for one that says nothing.
+
+    None for one in words of its own: its status says that it is content, but not with what."""
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
     said = ExportTraceServiceResponse()
     try:
         said.ParseFromString(answer)
-    except DecodeError:  # a receiver that answers with a text of its own has said with its status what counts
-        return 0, ""
+    except DecodeError:
+        return None
     return said.partial_success.rejected_spans, said.partial_success.error_message
 
 

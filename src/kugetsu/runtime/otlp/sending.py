@@ -79,6 +79,8 @@ class Receiver:
         self.requests = 0
         self.rejected = 0
         self.why = ""
+        #: Whether every answer was one of the protocol's; a web server that takes any request gives another.
+        self.understood = True
         self._headers = {
             **headers,
             "Content-Type": "application/x-protobuf",
@@ -109,7 +111,9 @@ class Receiver:
         if not self._waiting:
             return
         answer = self._deliver(messages.request(self._waiting, log_id))
-        refused, why = messages.rejected(answer)
+        said = messages.rejected(answer)
+        self.understood = self.understood and said is not None
+        refused, why = said or (0, "")
         self.rejected += refused
         self.why = why or self.why
         self.requests += 1
