@@ -135,6 +135,18 @@ def test_a_file_that_ends_in_a_transaction_shows_the_state_before_it(kugetsu, pa
     assert kugetsu("history", "--all", "--from", str(path)).out.count("attempt.failed") == 1, "what there is, is shown"
 
 
+def test_where_the_event_that_says_what_came_of_an_attempt_is_missing_nothing_is_made_up(kugetsu, parked, tmp_path):
+    parked.at("11:00:00", "kugetsu queue-daemon").daemon()
+    path = tmp_path / "log.jsonl"
+    assert kugetsu("log", "export", "--jsonl", "--to", str(path)).code == 0
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:10] + lines[11:]))
+    for words in ("status", "why q1", "replay", "queue list", "history q1", "list"):
+        shown = kugetsu(*words.split(), "--from", str(path))
+        assert shown.code == 0 and "None" not in shown.out, shown
+    assert "q1 is notified with no attempt" in kugetsu("replay", "--from", str(path)).out
+
+
 def test_events_that_were_picked_out_are_all_folded(kugetsu, story, tmp_path):
     for number in (1, 2):
         story.enqueue(f"do {number}", issue=f"github.com/a/b#{number}")

@@ -28,7 +28,7 @@ first; exits with 6 when anything did. races: every claim that was lost by someo
 and by how much. retries: the issues that went wrong most, by time lost. waits: how long tasks waited, by what held
 them, and how long slots stood empty meanwhile; a daemon that ended without a word counts as gone from when it first
 owed an answer. Without a word all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
---since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
+--since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; transactions are taken as a whole."""
 
 
 class Range:

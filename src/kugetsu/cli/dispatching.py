@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def found_dead(call: Call, seq: int) -> bool:
     """Whether the daemon of the event ``seq`` gave no sign of life after it, and was found dead later or is dead now.
 
-    Of a file of another place only what is in it counts: no process is asked.
+    Of a file of another place only what is in it counts, with the look at its machine: no process is asked.
     """
     from kugetsu.domain.audit.waits import sign_of_life
 
@@ -20,11 +20,12 @@ def found_dead(call: Call, seq: int) -> bool:
             return True
         if sign_of_life(event):
             return False
+    state = call.state()
     if call.elsewhere is not None:
-        return False
+        look = call.elsewhere.look
+        return look is not None and state.daemon.runs and not look.daemon
     from kugetsu.runtime import liveness
 
-    state = call.state()
     return state.daemon.runs and not liveness.daemon(call.workspace.paths, state)
 
 

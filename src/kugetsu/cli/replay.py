@@ -147,6 +147,7 @@ COMMANDS = {
     "replay": Command(
         "[--since WHEN] [--until WHEN] [--verify [--all]] [--what-if KEY=VALUE …] [--from FILE] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
+        "A seq in a transaction of several events means the state after all of them.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
         "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"
         "the facts that it recorded. The first that is not the same is shown with what was recorded, what is decided\n"

@@ -67,7 +67,7 @@ def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
         return Verdict("waiting", False, f"it {verb}", task.changed, lift=f"kugetsu queue retry {task.id}")
     if task.state == "notified":
-        reason = f"attempt {task.attempt} works on it"
+        reason = f"attempt {task.attempt} works on it" if task.attempt is not None else "an attempt works on it"
         return Verdict("waiting", False, reason, task.changed, lift=f"kugetsu queue cancel {task.id}")
     return Verdict("waiting", True, "not cancelled, not finished")
 

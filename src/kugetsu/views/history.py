@@ -201,7 +201,7 @@ def cut_off(subject: str | None, last: int, screen: Screen) -> list[str]:
 
 def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:
     if task.state == "notified":
-        return f"when {task.attempt} ends"
+        return f"when {task.attempt or 'its attempt'} ends"
     if task.state in ("pending", "parked"):
         if not closed:
             return "starts now"

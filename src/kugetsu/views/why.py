@@ -76,7 +76,7 @@ def _answer(task: Task, attempt: Attempt | None, seen: Outlook) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""
         stopping = " and is being stopped" if attempt is not None and attempt.stop else ""
-        return f"{task.id} runs: {task.attempt}{slot} works on it{stopping}"
+        return f"{task.id} runs: {task.attempt or 'an attempt that is not known'}{slot} works on it{stopping}"
     if task.state in FINISHED_TASK:
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
         said = {"cancel": "on request"}.get(task.reason or "", task.reason or "")
@@ -178,7 +178,8 @@ def _rescued(because: Sequence[Event], screen: Screen) -> list[str]:
 def _on(task: TaskData, screen: Screen) -> list[str]:
     again = f"again: kugetsu queue retry {task['task']}"
     if task["state"] == "notified":
-        return [f"follow: kugetsu logs {task['attempt']} -f", f"stop: kugetsu queue cancel {task['task']}"]
+        works = task["attempt"] or task["task"]
+        return [f"follow: kugetsu logs {works} -f", f"stop: kugetsu queue cancel {task['task']}"]
     if task["state"] == "completed" and task["issue"]:
         return [f"go on: kugetsu continue {task['issue']} MESSAGE", again]
     return [again, _all_of_it(task["task"], screen)]
