@@ -8,7 +8,7 @@ tell them apart, `init --repo URL` registers the exact spelling.
 from __future__ import annotations
 
 from kugetsu.errors import BadInput
-from kugetsu.servers import LOCAL, canonical_host, split_url, strip_prefix, web_host_of_ssh
+from kugetsu.servers import LOCAL, canonical_host, names_a_server, split_url, strip_prefix, web_host_of_ssh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ _KINDS = ("issues", "issue", "pulls", "pull")
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+class UnknownDefaultServer(BadInput):
+    """A reference is to be completed by a default server that nobody knows."""
 
 
 class IssueRef:
@@ -109,6 +113,10 @@ def parse_ref(
             return _from_here(got, number, here)
         segments = path.split("/")
         host = _first_host(got, segments, default_host)
+        if len(segments) == 2 and not names_a_server(host, known):
+            said = f"the default server is {_shown(host)}, which is neither a host nor a name of GIT_SERVERS"
+            hint = f"kugetsu server default HOST (or first: kugetsu server add {host} URL)"
+            raise UnknownDefaultServer(f"not an issue reference: {_shown(got)}: {said}", hint)
     owner, repo = segments[-2:]
     return _build(got, canonical_host(host, known), owner, repo, number)
 
@@ -141,7 +149,7 @@ def find_refs(
     """The references that a free text names, each once, the likeliest first.
 
     The order is that of the first kugetsu: URLs of issues, then `owner/repo#N`, then `host/owner/repo#N`; last URLs of
-    pull requests, which often only illustrate. Within a kind, the order of the text.
+    pull requests, which often only illustrate. Within a kind, the order of the text. Raises UnknownDefaultServer.
     """
     if "#" not in message and "://" not in message:
         return []
@@ -156,6 +164,8 @@ def find_refs(
             continue
         try:
             ref = parse_ref(word, default_host=default_host, servers=servers)
+        except UnknownDefaultServer:
+            raise
         except BadInput:
             continue  # prose: a path, a date, some other URL
         found.append((_rank(word), match.start(), ref))

@@ -41,6 +41,12 @@ def is_host_like(name: str) -> bool:
     return "." in name or ":" in name or name in ("localhost", LOCAL)
 
 
+def names_a_server(name: str, servers: Mapping[str, str]) -> bool:
+    """Whether a name means a server: it looks like a host, or GIT_SERVERS has it, as a name or as a URL's host."""
+    name = name.lower()
+    return is_host_like(name) or name in servers or any(split_url(url)[1] == name for url in servers.values())
+
+
 def canonical_host(name: str, servers: Mapping[str, str]) -> str:
     """The host that references show for a server's name or host: one server has one spelling."""
     name = name.lower()
@@ -115,3 +121,16 @@ def check_url(url: str) -> str:
     if (scheme == "file" and path) or url.startswith("/"):
         return url
     raise ValueError(f"{url!r} is not a URL like https://git.example.com")
+
+
+def check_new_url(url: str) -> str:
+    """`check_url`, and what else is asked of a URL that is written now: the file can hold it, and it has no password.
+
+    Raises ValueError; what it says may quote the URL.
+    """
+    url = check_url(url)
+    if any(c in " ,\"'" or not c.isprintable() for c in url):
+        raise ValueError(f"{url!r} has characters in it that the file cannot hold in a URL")
+    if "@" in url.partition("://")[2].partition("/")[0] and url.lower().startswith("http"):
+        raise ValueError("the URL has a login in it, which the log would keep: tokens go into env/default.env")
+    return url

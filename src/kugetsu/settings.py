@@ -6,11 +6,11 @@ A kind's `read` turns a text into its value and raises ValueError with the reaso
 from __future__ import annotations
 
 from kugetsu.errors import BadInput
-from kugetsu.servers import parse_servers
+from kugetsu.servers import check_name, check_new_url, names_a_server, parse_servers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Value = str | int | float | bool | dict[str, str]
 
@@ -275,6 +275,32 @@ def known(key: str) -> Setting:
     if setting is None:
         raise BadInput(about_unknown(key), _COMMANDS.get(key, "kugetsu config list shows all settings"))
     return setting
+
+
+def require_servers(key: str, value: str, servers: Mapping[str, str], default: str) -> None:
+    """What is asked of the git servers when they are written, as `kugetsu server` asks it: URLs without a password, and
+    a default server that is one. ``servers`` and ``default`` are those of before. Raises BadInput.
+
+    A file that says otherwise is still read: a setting that somebody wrote must not keep every command from working.
+    """
+    if key == "DEFAULT_GIT_SERVER" and value:
+        try:
+            name = check_name(value)
+        except ValueError as error:
+            raise BadInput(str(error), "name a host, or a name of GIT_SERVERS: kugetsu server list") from error
+        if not names_a_server(name, servers):
+            said = f"{name} is neither a host nor a name of GIT_SERVERS"
+            raise BadInput(said, f"kugetsu server add {name} URL, then: kugetsu server default {name}")
+    elif key == "GIT_SERVERS":
+        try:
+            new = parse_servers(value)
+            for url in new.values():
+                check_new_url(url)
+        except ValueError as error:
+            raise BadInput(f"GIT_SERVERS: {error}", "write it as NAME=https://git.example.com") from error
+        if names_a_server(default, servers) and not names_a_server(default, new):
+            said = f"GIT_SERVERS without {default}: that is the default server"
+            raise BadInput(said, "name another one first: kugetsu server default NAME")
 
 
 def about_unknown(key: str) -> str:

@@ -103,3 +103,39 @@ def test_with_a_damaged_log_nothing_is_set_that_nobody_could_record(kugetsu, sto
     for words in (("set", "MAX_ATTEMPTS", "5"), ("unset", "MAX_ATTEMPTS")):
         assert kugetsu("config", *words).code == 6
     assert (kugetsu.root / "config").read_text() == before
+
+
+def test_a_login_in_a_servers_url_is_refused_here_too_and_nobody_sees_it(kugetsu, story):
+    for url in ("http://joe:hunter22@git.example.com", "HTTPS://joe:hunter22@git.example.com"):
+        refused = kugetsu("config", "set", "GIT_SERVERS", f"x={url}")
+        assert refused.code == 3 and "has a login in it" in refused.err and "hint: " in refused.err, refused
+        assert "hunter22" not in refused.err
+    assert not (kugetsu.root / "config").exists()
+    assert kugetsu("config", "set", "GIT_SERVERS", "x=ssh://git@git.example.com").code == 0
+
+
+def test_a_default_server_that_nobody_knows_is_refused_whichever_setting_would_make_it_so(kugetsu, story):
+    refused = kugetsu("config", "set", "DEFAULT_GIT_SERVER", "home")
+    assert refused.code == 3 and "hint: kugetsu server add home URL" in refused.err
+    kugetsu("config", "set", "GIT_SERVERS", "home=http://192.168.1.5:3000")
+    assert kugetsu("config", "set", "DEFAULT_GIT_SERVER", "Home").code == 0
+    for words in (("set", "GIT_SERVERS", "work=https://git.example.com"), ("unset", "GIT_SERVERS")):
+        refused = kugetsu("config", *words)
+        assert refused.code == 3 and "kugetsu server default NAME" in refused.err, refused
+    assert kugetsu("config", "set", "GIT_SERVERS", "work=https://git.example.com home=http://192.168.1.6").code == 0
+    assert kugetsu("config", "unset", "DEFAULT_GIT_SERVER").code == 0
+    assert kugetsu("config", "unset", "GIT_SERVERS").code == 0
+    for host in ("git.example.com", "localhost:3000"):
+        assert kugetsu("config", "set", "DEFAULT_GIT_SERVER", host).code == 0
+    servers = "home=http://192.168.1.5:3000"
+    assert kugetsu("config", "set", "DEFAULT_GIT_SERVER", "home", GIT_SERVERS=servers).code == 0
+
+
+def test_with_a_default_server_that_nobody_knows_no_short_reference_is_taken(kugetsu, story):
+    """A file that was written by hand: https://home/ is no guess to make."""
+    (kugetsu.root / "config").write_text("DEFAULT_GIT_SERVER=home\n")
+    for words in (("queue", "enqueue", "o/r#1", "x"), ("delegate", "see to o/r#1"), ("start", "o/r#1", "x")):
+        refused = kugetsu(*words)
+        assert refused.code == 3 and "kugetsu server default HOST" in refused.err, refused
+    assert kugetsu("queue", "enqueue", "git.example.com/o/r#1", "x").code == 0
+    assert kugetsu("delegate", "look around").code == 0

@@ -229,7 +229,8 @@ def a_waiting_task(kugetsu):
 
 
 def an_unknown_server(kugetsu):
-    kugetsu("config", "set", "DEFAULT_GIT_SERVER", "home")
+    with (kugetsu.root / "config").open("a") as file:
+        file.write("DEFAULT_GIT_SERVER=home\n")
 
 
 def a_sink_that_is_not_set_up(kugetsu):

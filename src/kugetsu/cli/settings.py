@@ -64,6 +64,7 @@ def _set(call: Call) -> int:
     from kugetsu.settings import known
 
     key = known(call.args.key).key
+    _require_servers(call, key, call.args.value)
     old, new, seq = write(call, key, call.args.value)
     call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key}={new or ''}"])
     warn_of_environment(call, key)
@@ -78,11 +79,32 @@ def _unset_arguments(parser: Parser) -> None:
 def _unset(call: Call) -> int:
     from kugetsu.settings import known
 
-    key = known(call.args.key).key
+    setting = known(call.args.key)
+    key = setting.key
+    _require_servers(call, key, setting.default)
     old, new, seq = write(call, key, None)
     call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key} is {new or 'empty'}, its default"])
     warn_of_environment(call, key)
     return 0
+
+
+def _require_servers(call: Call, key: str, value: str) -> None:
+    """Raise BadInput for git servers that `kugetsu server` would refuse too."""
+    from kugetsu.config import load
+    from kugetsu.errors import BadInput
+    from kugetsu.settings import require_servers
+
+    path = file_of(call)
+    servers: dict[str, str] = {}
+    default = ""
+    for environment in (call.environment, {}):
+        try:
+            config = load(path, environment)
+        except BadInput:  # the file cannot be understood, which is perhaps what this mends
+            continue
+        servers |= config.servers()
+        default = config.text("DEFAULT_GIT_SERVER")
+    require_servers(key, value, servers, default)
 
 
 def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | None, int | None]:

@@ -75,13 +75,13 @@ def _contradictions(config: Config) -> Iterator[Finding]:
 
 
 def _servers(config: Config) -> Iterator[Finding]:
-    from kugetsu.servers import canonical_host, is_host_like
+    from kugetsu.servers import canonical_host, names_a_server
 
     servers = config.servers()
     default = config.text("DEFAULT_GIT_SERVER")
-    if default not in servers and not is_host_like(default):
+    if not names_a_server(default, servers):
         said = f"DEFAULT_GIT_SERVER is {default}, which is neither a host nor a name of GIT_SERVERS"
-        yield found.problem("servers", said, "kugetsu server list")
+        yield found.problem("servers", said, "kugetsu server default HOST")
     known = {canonical_host(name, servers) for name in servers} | {config.default_host()}
     for host in config.mapping("FORGE_KINDS"):
         if canonical_host(host, servers) not in known:
