@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 
 import pytest
 
 from forge.scripted import ScriptedForge
+from kugetsu.domain.decide import sessions
 from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.forge.failures import ForgeUnreachable, NoForge
 from kugetsu.runtime import briefing, forges
@@ -58,6 +60,22 @@ def test_off_means_that_none_is_asked_and_local_repositories_have_none(forged: S
     assert refused.value.hint == "kugetsu config set KUGETSU_FORGE auto"
     worked(forged)
     assert forge.requests == [] and forged.events("issue.read") == []
+
+
+def test_the_remedy_for_a_host_has_the_scheme_that_its_pull_request_or_clone_has(stage: Stage) -> None:
+    """`https` on a server that speaks http only would be a remedy that does not help."""
+    clone = stage.folder / "clone"
+    clone.mkdir()
+    subprocess.run(["git", "init", "-q", str(clone)], check=True)
+    subprocess.run(["git", "-C", str(clone), "remote", "add", "origin", "http://git.lan:3000/o/r.git"], check=True)
+    for name, source in {"git.lan:3000/o/r": {"path": str(clone)}, "git.lan:4000/o/r": {"url": "http://x/o/r"}}.items():
+        stage.ws.log.transact(lambda state, name=name, source=source: sessions.register(state, name, source))
+    stage.ws.log.transact(lambda state: sessions.request(state, "git.lan:5000/o/r#1", "issue", "git.lan:5000/o/r"))
+    stage.ws.log.transact(
+        lambda state: sessions.set_pr(state, "git.lan:5000/o/r#1", "http://git.lan:5000/o/r/pulls/1", "said")
+    )
+    for host, scheme in {"git.lan:3000": "http", "git.lan:4000": "https", "git.lan:5000": "http"}.items():
+        assert forges.how_to_let_it(stage.ws, host) == f"kugetsu server add {host} {scheme}://{host}"
 
 
 def test_an_env_file_that_others_can_read_is_an_error_and_not_no_token(stage: Stage) -> None:

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from kugetsu.errors import KugetsuError
 from kugetsu.forge.failures import ForgeFailure, ForgeUnreachable, NoForge
-from kugetsu.servers import LOCAL, canonical_host
+from kugetsu.servers import LOCAL, canonical_host, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kugetsu.forge.http import Limits
     from kugetsu.forge.protocol import Forge
@@ -136,11 +136,40 @@ def how_to_let_it(ws: Workspace, host: str) -> str:
         return "name the issue by its server: host/owner/repo#14"
     if ws.config.text("KUGETSU_FORGE") == "off":
         return "kugetsu config set KUGETSU_FORGE auto"
-    add = f"kugetsu server add {host} https://{host}"
+    add = f"kugetsu server add {host} {_base_of(ws, host)}"
     if _is_github(ws, host) or host == ws.config.default_host():
         variable = "GITHUB_TOKEN" if _is_github(ws, host) else "GITEA_TOKEN"
         return f"kugetsu env set {variable}, or: {add}"
     return add  # GITEA_TOKEN alone is for servers that were named
+
+
+def _base_of(ws: Workspace, host: str) -> str:
+    """A host's URL with the scheme that a pull request's or a clone's URL has, else https: a server of one's own
+    network may speak http only."""
+    for url in _urls(ws, host):
+        scheme, other, _ = split_url(url)
+        if other == host and scheme in ("http", "https"):
+            return f"{scheme}://{host}"
+    return f"https://{host}"
+
+
+def _urls(ws: Workspace, host: str) -> Iterator[str]:
+    """The URLs that sessions and clones name, of which some may be of that host."""
+    from kugetsu.runtime.git import checkouts
+
+    try:
+        state = ws.state()
+    except (KugetsuError, OSError):  # a hint is all that they are for
+        return
+    yield from (session.pr for session in state.sessions.values() if session.pr is not None)
+    for name, source in state.repositories.items():
+        if not name.startswith(f"{host}/"):
+            continue
+        if "url" in source:
+            yield source["url"]
+        checkout = checkouts.find(source["path"]) if "path" in source else None
+        if checkout is not None:
+            yield from checkouts.remotes(checkout.common_dir).values()
 
 
 def _is_github(ws: Workspace, host: str) -> bool:
