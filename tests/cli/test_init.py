@@ -50,6 +50,11 @@ def test_what_is_no_repository_is_bad_input(kugetsu, place):
     assert shown.code == 3 and "hint: " in shown.err, shown
 
 
+def test_a_repository_without_a_name_is_said_to_be_that(kugetsu):
+    shown = kugetsu("init", "--repo", "")
+    assert shown.code == 3 and "--repo names nothing" in shown.err and "hint: " in shown.err
+
+
 def test_a_missing_agent_is_a_note_and_its_remedy(kugetsu):
     shown = kugetsu("init", KUGETSU_AGENT="opencode", KUGETSU_OPENCODE="/not/there/opencode")
     assert shown.code == 0 and "note: " in shown.err and "later" in shown.err

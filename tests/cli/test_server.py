@@ -140,3 +140,15 @@ def test_where_kugetsu_is_not_set_up_it_says_so(kugetsu):
         shown = kugetsu("server", *words)
         assert shown.code == 1 and "kugetsu init" in shown.err, words
     assert not kugetsu.root.exists()
+
+
+def test_the_folders_of_this_machine_may_be_the_default_and_are_no_server(kugetsu, story):
+    assert kugetsu("server", "default", "local").code == 0
+    assert kugetsu("server", "default").out == "local  folders of this machine\n"
+    assert kugetsu("server", "get", "local").out == "folders of this machine\n"
+    row = kugetsu("server", "list", "--json").json["servers"][0]
+    assert (row["name"], row["url"], row["kind"], row["problem"], row["default"]) == ("local", None, None, None, True)
+    assert "https://local" not in kugetsu("server", "list").out
+    assert kugetsu("queue", "enqueue", "src/proj#1", "x", "--json").json["issue"] == "local/src/proj#1"
+    refused = kugetsu("server", "add", "local", "https://git.example.com")
+    assert refused.code == 3 and "another name" in refused.err

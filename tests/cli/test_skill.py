@@ -201,6 +201,18 @@ def test_an_override_that_is_no_skill_is_refused_by_name_and_hides_no_other(kuge
     assert [skill["name"] for skill in listed if not skill["problem"]] == [n for n in NAMES if n != "kugetsu-pm"]
 
 
+def test_one_that_is_no_skill_stops_none_of_the_others_and_its_hint_promises_no_other(kugetsu, folder):
+    path = _own(kugetsu, "bad", "nothing in front\n")
+    shown = kugetsu("skill", "show", "bad")
+    assert shown.code == 3 and "hint: mend it, or move it away: none of that name came with kugetsu" in shown.err
+    shown = kugetsu("skill", "install")
+    assert shown.code == 1 and f"left out bad: {path}" in shown.err and "hint: " in shown.err, shown
+    assert sorted(one.name for one in folder.iterdir() if one.is_dir()) == sorted(NAMES)
+    shown = kugetsu("skill", "install", "--json")
+    assert shown.code == 1 and [one["name"] for one in shown.json["left_out"]] == ["bad"]
+    assert kugetsu("skill", "install", "bad").code == 3
+
+
 def test_an_override_that_cannot_be_read_is_an_error_and_not_passed_over(kugetsu):
     (kugetsu.root / "skills" / "kugetsu-pm" / "SKILL.md").mkdir(parents=True)
     shown = kugetsu("skill", "show", "kugetsu-pm")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SERVERS = "GIT_SERVERS"
 DEFAULT = "DEFAULT_GIT_SERVER"
+#: What stands where a server's URL would.
+FOLDERS = "folders of this machine"
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -30,15 +32,13 @@ def _list(call: Call) -> int:
     rows = [_described(call, name, url) for name, url in servers.items()]
     default = config.default_host()
     if not any(row["host"] == default for row in rows):
-        from kugetsu.servers import base_url
-
-        rows.insert(0, {**_described(call, default, base_url(default, servers)), "named": False})
+        rows.insert(0, {**_described(call, default, _below(default, servers)), "named": False})
     data = {"servers": rows, "default": default, "source": config.source(SERVERS)}
     heads = [Column("SERVER"), Column("URL"), Column("KIND"), Column("TOKEN", gives=True), Column("")]
     shown = [
         [
             line(row["name"]),
-            line(row["url"]),
+            line(row["url"] or FOLDERS),
             row["kind"] or "-",
             line(_token(row)),
             "default" if row["default"] else "",
@@ -57,7 +57,14 @@ def _list(call: Call) -> int:
     return 0
 
 
-def _described(call: Call, name: str, url: str) -> dict[str, Any]:
+def _below(host: str, servers: dict[str, str]) -> str | None:
+    """What a host's repositories lie below; None for the folders of this machine."""
+    from kugetsu.servers import LOCAL, base_url
+
+    return None if host == LOCAL and LOCAL not in servers else base_url(host, servers)
+
+
+def _described(call: Call, name: str, url: str | None) -> dict[str, Any]:
     """One server: its host in references, its kind, and whether there is a token for it; never the token."""
     from kugetsu.forge.choice import forge_of
     from kugetsu.forge.failures import ForgeFailure
@@ -85,13 +92,13 @@ def _described(call: Call, name: str, url: str) -> dict[str, Any]:
     return row
 
 
-def _kind(config: Config, host: str, url: str) -> str | None:
+def _kind(config: Config, host: str, url: str | None) -> str | None:
     """gitea, forgejo or github; None for what is only a place to clone from."""
     from kugetsu.forge.choice import GITHUB_HOST
 
     if host == GITHUB_HOST:
         return "github"
-    if url.startswith(("/", "file:", "git:")):
+    if url is None or url.startswith(("/", "file:", "git:")):
         return None
     return config.mapping("FORGE_KINDS").get(host, "gitea")
 
@@ -110,7 +117,11 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _add(call: Call) -> int:
+    from kugetsu.servers import LOCAL
+
     name, url = _name(call.args.name), _url(call.args.url)
+    if name == LOCAL:
+        raise BadInput(f"{LOCAL} means the folders of this machine", "give the server another name")
     servers = _written(call).servers()
     old = servers.get(name)
     if old is not None and old != url and not call.args.force:
@@ -151,11 +162,11 @@ def _default_arguments(parser: Parser) -> None:
 def _default(call: Call) -> int:
     if call.args.name is None:
         return _show_one(call, call.workspace.config.text(DEFAULT).lower())
-    from kugetsu.servers import LOCAL, is_host_like
+    from kugetsu.servers import is_host_like
 
     name = _name(call.args.name)
     servers = _written(call).servers()
-    if name not in servers and (not is_host_like(name) or name == LOCAL):
+    if name not in servers and not is_host_like(name):
         raise NotFound(f"there is no server {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
     seq = _write(call, DEFAULT, name)
     call.show(
@@ -183,7 +194,7 @@ def _get(call: Call) -> int:
 
 
 def _show_one(call: Call, name: str) -> int:
-    from kugetsu.servers import base_url, canonical_host, is_host_like
+    from kugetsu.servers import canonical_host, is_host_like
 
     call.ready()
     config = call.workspace.config
@@ -192,12 +203,12 @@ def _show_one(call: Call, name: str) -> int:
     known = name in servers or host in servers or host == config.default_host()
     if not known and not is_host_like(host):
         raise NotFound(f"there is no server {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
-    url = servers.get(name) or base_url(host, servers)
+    url = servers.get(name) or _below(host, servers)
     row = {**_described(call, name, url), "named": name in servers}
     if call.args.name is None and name == config.text(DEFAULT).lower() and call.command.startswith("kugetsu server d"):
-        call.show(row, [f"{name}  {url}"])
+        call.show(row, [f"{name}  {url or FOLDERS}"])
     else:
-        call.show(row, [url])
+        call.show(row, [url or FOLDERS])
     return 0
 
 
@@ -252,7 +263,7 @@ def _those(servers: dict[str, str]) -> str:
 CHANGED = "seq   the event that says so, or null when nothing changed"
 ONE = """\
 name      as it was named
-url       what its repositories lie below
+url       what its repositories lie below, or null for local, the folders of this machine
 host      what references show
 kind      gitea, forgejo, github, or null for what is only a place to clone from
 token     whether there is one for it

@@ -118,23 +118,36 @@ def _install_arguments(parser: Parser) -> None:
 
 
 def _install(call: Call) -> int:
-    from kugetsu.errors import BadInput
+    from kugetsu.errors import BadInput, KugetsuError
     from kugetsu.runtime import installed_skills, skills
     from kugetsu.views.text import line
 
     if call.args.to is not None and not call.args.to.strip():
         raise BadInput("--to names no folder", "kugetsu skill install --to FOLDER")
     paths = call.workspace.paths
-    wanted = list(dict.fromkeys(call.args.names)) or skills.names(paths)
+    wanted, left_out = [], []
+    for name in dict.fromkeys(call.args.names) or skills.names(paths):
+        try:
+            wanted.append(skills.find(paths, name))
+        except KugetsuError as problem:
+            if call.args.names:
+                raise
+            left_out.append((name, problem))
     folder = os.path.abspath(os.path.expanduser(call.args.to)) if call.args.to else _folders(call)[0]
-    done = installed_skills.install([skills.find(paths, name) for name in wanted], folder, force=call.args.force)
-    data = {"folder": folder, "skills": [{"name": one.name, "path": one.path, "did": one.did} for one in done]}
+    done = installed_skills.install(wanted, folder, force=call.args.force)
+    data = {
+        "folder": folder,
+        "skills": [{"name": one.name, "path": one.path, "did": one.did} for one in done],
+        "left_out": [{"name": name, "problem": problem.message} for name, problem in left_out],
+    }
     new = [one for one in done if one.did != "unchanged"]
     lines = [f"{one.did:<11}  {line(one.path)}" for one in new]
     call.show(data, lines or [f"up to date in {line(folder)}: nothing was changed"])
     if new and not call.json and call.args.to is None:
         call.say("opencode finds them at its next start")
-    return 0
+    for name, why in [] if call.json else left_out:
+        call.say(f"left out {name}: {line(why.message)}", f"hint: {why.hint}")
+    return 1 if left_out else 0
 
 
 COMMANDS = {
@@ -175,14 +188,16 @@ text  its SKILL.md""",
         "[NAME…] [--to FOLDER] [--force] [--json]",
         "They go where opencode looks: OPENCODE_CONFIG_DIR/skills, else skills in opencode's configuration folder\n"
         "(XDG_CONFIG_HOME/opencode, ~/.config/opencode). Files that somebody changed are not overwritten: exit 5,\n"
-        "or --force.",
+        "or --force. Of all, one of KUGETSU_DIR that cannot be used is left out: exit 1.",
         _install_arguments,
         _install,
         json="""\
 folder  the folder that they are in
 skills[].name  its name
 skills[].path  its folder
-skills[].did  installed, updated, overwritten (somebody's change, with --force) or unchanged""",
+skills[].did  installed, updated, overwritten (somebody's change, with --force) or unchanged
+left_out[].name  one that cannot be used
+left_out[].problem  why""",
         examples="kugetsu skill install\n"
         "kugetsu skill install kugetsu-delegate --to ~/.claude/skills  # for another agent",
     ),

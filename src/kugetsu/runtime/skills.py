@@ -28,6 +28,7 @@ _PROMPTS = {"dev": ("workflow.md", WORK), "pm": ("pm-agent.md", PM)}
 #: What earlier versions of `init` wrote into pm-agent.md (SHA-256): nobody's own words, so the skill holds.
 _ONCE_WRITTEN = ("9dc1325030df006a09fd6a72dc97a44dbbd49faa916bcb77166e317e819d935b",)
 _REMEDY = "mend it, or move it away: then the one that came with kugetsu holds"
+_REMEDY_OF_OWN = "mend it, or move it away: none of that name came with kugetsu"
 
 
 class Skill:
@@ -72,9 +73,15 @@ def find(paths: Paths, name: str) -> Skill:
     """
     shipped, own = os.path.join(SHIPPED, name), os.path.join(_own(paths), name)
     if _is_name(name):
-        text = _text(os.path.join(own, FILE))
-        if text is not None:
-            return Skill(name, "override" if os.path.isdir(shipped) else "own", own, text)
+        replaces = os.path.isdir(shipped)
+        try:
+            text = _text(os.path.join(own, FILE))
+            if text is not None:
+                return Skill(name, "override" if replaces else "own", own, text)
+        except KugetsuError as problem:
+            if not replaces:  # moved away, none holds
+                problem.hint = _REMEDY_OF_OWN
+            raise
         text = _text(os.path.join(shipped, FILE))
         if text is not None:
             return Skill(name, "package", shipped, text)

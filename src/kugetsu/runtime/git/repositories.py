@@ -98,6 +98,8 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
 
     Raises BadInput when it is neither a folder of a clone nor a URL that names a repository.
     """
+    if not place.strip():
+        raise BadInput("--repo names nothing", "write a clone's path, . for this folder, or a repository's URL")
     path = os.path.join(cwd, os.path.expanduser(place))
     if os.path.isdir(path):
         checkout = checkouts.find(path)
