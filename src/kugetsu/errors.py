@@ -23,6 +23,13 @@ class KugetsuError(Exception):
         self.hint = hint
 
 
+class NotSetUp(KugetsuError):
+    """`kugetsu init` was never run in this directory."""
+
+    def __init__(self) -> None:
+        super().__init__("kugetsu is not set up here yet", "kugetsu init")
+
+
 class CapReached(KugetsuError):
     """No slot is free (or no memory for another agent): nothing was changed, try again later."""
 

@@ -61,6 +61,18 @@ class Paths:
         """Whether there is a KUGETSU_DIR with a log in it: whether `init` ran here."""
         return os.path.isdir(self.log)
 
+    def how_to_set_up(self) -> str:
+        """The command for a directory without a log: where the bash tool's state lies, one that takes that over."""
+        if not self.hold_old_state():
+            return "kugetsu init"
+        import shlex
+
+        return f"kugetsu import {shlex.quote(self.root)}"
+
+    def hold_old_state(self) -> bool:
+        """Whether the bash tool kept its sessions or its queue here."""
+        return any(os.path.exists(f"{self.root}/{name}") for name in ("index.json", "sessions", "queue/items"))
+
     def ensure(self) -> None:
         """Makes the root folder (0700, also when it was more open) and the log's and leases' folders.
 

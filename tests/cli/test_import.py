@@ -349,3 +349,17 @@ def test_no_task_is_taken_while_the_old_daemon_runs(importing, bare, opencode, t
     plan = importing("--yes", code=1)
     assert "daemon still runs" in item(plan, "queue/items/q_01.json")["reason"]
     assert any("daemon runs" in text for text in plan["warnings"])
+
+
+def test_in_a_folder_of_the_bash_tool_the_import_is_the_hint_until_it_is_done(kugetsu):
+    realistic(kugetsu.root)
+    (kugetsu.root / "env" / "default.env").chmod(0o600)
+    command = f"kugetsu import {kugetsu.root}"
+    assert f"next  {command}\n" in kugetsu("status").out
+    for words in (("env", "set", "A", "x"), ("list",), ("queue", "enqueue", "a/b#1", "x"), ("queue-daemon", "start")):
+        assert f"hint: {command}\n" in kugetsu(*words).err, words
+    assert kugetsu("list", "--json").json["error"]["hint"] == command
+    assert f"is taken over by: {command}\n" in kugetsu("init").err
+    assert f"is taken over by: {command}\n" in kugetsu("queue", "list").err
+    assert kugetsu("import", "--yes", str(kugetsu.root)).code == 0
+    assert "taken over by" not in kugetsu("queue", "list").err + kugetsu("init").err

@@ -6,7 +6,7 @@ import os
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, KugetsuError, NotFound
+from kugetsu.errors import BadInput, NotFound, NotSetUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _check(call: Call) -> int:
     agent = _agent(call)
     paths = _paths(call)
     if not os.path.isdir(paths.root):
-        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+        raise NotSetUp
     found = secrets.examine(paths, [AGENTS[agent]] if agent is not None else None)
     call.show(
         {"findings": [as_data(one) for one in found], "ok": not any(one.level == "problem" for one in found)},
@@ -219,7 +219,7 @@ def _set(call: Call) -> int:
     name = variables.check_name(call.args.name)
     paths = _paths(call)
     if not paths.exists():
-        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+        raise NotSetUp
     value = call.args.value if call.args.value is not None else _read(name)
     file = AGENTS[agent]
     before = variables.listed(paths)[0]

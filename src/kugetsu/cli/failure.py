@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 
-from kugetsu.errors import KugetsuError, OutputFailed
+from kugetsu.errors import KugetsuError, NotSetUp, OutputFailed
 from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
@@ -20,6 +20,10 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     if "--debug" in own:
         print(_trace(error), end="", file=sys.stderr)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
+    if isinstance(known, NotSetUp):
+        from kugetsu.paths import Paths
+
+        known.hint = Paths.of(os.environ).how_to_set_up()
     taken = _flush() and not isinstance(known, OutputFailed)
     if not ("--json" in own and taken and _print_json(known)):
         with contextlib.suppress(OSError):  # nobody reads that either: the status still tells

@@ -81,6 +81,10 @@ def _say_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, the
         what = f"no task {verbs[0]} {call.args.state}" if call.args.state else f"nothing {verbs[1]}"
         print(f"{what} ({queue.count_line(by_state)})")
     if not any(by_state.values()) and not then:
+        if call.workspace.paths.hold_old_state():
+            from kugetsu.cli.setup import say_of_old_state
+
+            say_of_old_state(call)
         call.say("next: kugetsu queue enqueue REF MESSAGE")
     elif not call.args.all and not call.args.state:
         quiet = sum(by_state[state] for state in queue.QUIET)

@@ -141,13 +141,13 @@ def _require_log(call: Call) -> None:
 
 
 def file_of(call: Call) -> str:
-    """The file `config`. Raises KugetsuError where kugetsu is not set up."""
-    from kugetsu.errors import KugetsuError
+    """The file `config`. Raises NotSetUp where kugetsu is not set up."""
+    from kugetsu.errors import NotSetUp
     from kugetsu.paths import Paths
 
     paths = Paths.of(call.environment)
     if not paths.exists():
-        raise KugetsuError("kugetsu is not set up here yet", "kugetsu init")
+        raise NotSetUp
     return paths.config
 
 

@@ -40,7 +40,7 @@ def _status(call: Call) -> int:
     if call.args.watch and sys.stdout.isatty() and not call.json:
         return _watch(call)
     data = collect(call.workspace)
-    call.show(data, view.lines(data, call.screen))
+    call.show(data, view.lines(data, call.screen, call.workspace.paths.how_to_set_up()))
     return 0
 
 

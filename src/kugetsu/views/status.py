@@ -274,10 +274,10 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
 # --- the screen -------------------------------------------------------------------------------------------------
 
 
-def lines(data: StatusData, screen: Screen) -> list[str]:
-    """The screen of `kugetsu status`."""
+def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> list[str]:
+    """The screen of `kugetsu status`; ``set_up`` is the command for a directory that is not set up yet."""
     if not data["initialised"] and data["as_of"] is None:
-        return [f"kugetsu is not set up in {line(data['directory'])}", "next  kugetsu init"]
+        return [f"kugetsu is not set up in {line(data['directory'])}", f"next  {line(set_up)}"]
     shown = []
     if data["as_of"] is not None:
         from kugetsu.views import point

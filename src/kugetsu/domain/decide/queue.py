@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.errors import BadInput, Conflict, KugetsuError, NotFound
+from kugetsu.errors import BadInput, Conflict, NotFound, NotSetUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def title_of(message: str) -> str:
 def require_initialised(state: State) -> None:
     """Raise unless `kugetsu init` has been run in this directory."""
     if not state.initialised:
-        raise KugetsuError("kugetsu is not set up here yet", hint="kugetsu init")
+        raise NotSetUp
 
 
 def find_task(state: State, task_id: str) -> Task:
