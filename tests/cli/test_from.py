@@ -15,7 +15,7 @@ import pytest
 
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import claims, queue
 from kugetsu.domain.draft import Draft
 
 NOW = "12:10:00"
@@ -387,6 +387,47 @@ def test_what_was_edited_is_not_shown_without_a_word(kugetsu, lived, made):
     said = f"1 event is not what was written, it is event {edited}: kugetsu log verify --from"
     assert shown.code == 0 and said in shown.err, shown
     assert elsewhere(kugetsu, "log verify", path).code == 6
+
+
+def part(kugetsu: Any, ending: Any) -> Path:
+    """An export without its beginning, in which nothing of q2, which waits, is left but that it was held."""
+    ending.at("12:04:00").enqueue("release", issue="github.com/a/b#7", after=["q2"])
+    state, facts = ending.log.state(), ending.facts(cap=0)
+    ending.do(lambda state: claims.hold(state, claims.plan(state, facts), facts))
+    path = exported(kugetsu, ending)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[state.seq - 2 :]))
+    return path
+
+
+def test_of_a_part_nothing_is_said_that_only_its_beginning_tells(kugetsu, ending):
+    kugetsu.environment["COLUMNS"] = ""
+    path = part(kugetsu, ending)
+    shown = elsewhere(kugetsu, "why q2", path)
+    assert shown.code == 0 and "left the list" not in shown.out and "how it was queued is not in the file" in shown.out
+    checked = elsewhere(kugetsu, "log verify", path)
+    assert checked.code == 0 and "refused" not in checked.out, checked
+    assert "what its events mean was not checked: it is a part of a log" in checked.out
+    assert elsewhere(kugetsu, "status", path).out.count("machines refuse") == 0
+
+
+@pytest.mark.parametrize("made", [bundled, exported, folder])
+def test_a_seal_of_later_events_cannot_be_told_but_of_a_log_folder(kugetsu, ending, made):
+    first = kugetsu("log", "seal").out.strip()
+    path = made(kugetsu, ending)
+    ending.enqueue("more", issue="github.com/a/b#8")
+    seal = kugetsu("log", "seal").out.strip()
+    shown = kugetsu("log", "verify", "--head", seal, "--from", str(path))
+    seq = ending.log.state().seq
+    if made is folder:
+        assert shown.code == 6 and f"NOT what was sealed: event {seq} was sealed, the events here are 1 to" in shown.out
+    else:
+        assert shown.code == 0 and "damaged" not in shown.out + shown.err, shown
+        assert f"whether it is what was sealed at event {seq} cannot be told: it ends with event" in shown.out
+    data = kugetsu("log", "verify", "--head", seal, "--from", str(path), "--json").json
+    assert data["ok"] is {bundled: None, exported: True, folder: False}[made]
+    assert data["seals"][0]["ok"] is (False if made is folder else None)
+    wrong = kugetsu("log", "verify", "--head", f"{first.split()[2].split(':')[0]}:{'0' * 32}", "--from", str(path))
+    assert wrong.code == 6 and "NOT what was sealed: event" in wrong.out and "another digest" in wrong.out, wrong
 
 
 COMMAND = re.compile(r"kugetsu (?:[^\s'\"]|'[^']*'| (?=[^ ]))*")

@@ -64,22 +64,25 @@ def _verify(call: Call) -> int:
     latest = sealing.latest(seals)
     found = call.workspace.log.verify(latest.head if latest is not None else None)
     damage = [problem for problem in found.problems if not sealing.of_seal(problem)]
-    compared = sealing.compared(call.workspace.log, seals, found)
+    place = call.elsewhere.archive if call.elsewhere is not None else None
+    copied = place is not None and place.contents.kind != "folder"
+    compared = sealing.compared(call.workspace.log, seals, found, copied=copied)
     unsealed = any(seal["ok"] is False for seal in compared)
     refused: list[dict[str, Any]] = []
     broken: list[str] = []
     more = 0
-    if not damage:
+    part = place is not None and place.part  # it cannot be folded from nothing
+    if not damage and not part:
         state = call.state()
         refused, broken = state.violations, invariants.broken(state)
         more = state.violations_seen - len(refused)
     torn = found.torn
     data = {
-        "ok": found.ok and not unsealed if found.note is None or found.problems or unsealed else None,
+        "ok": not damage and not unsealed if found.note is None or damage or unsealed else None,
         "events": found.count,
         "segments": found.segments,
         "head": {"seq": found.head.seq, "sha": found.head.sha},
-        "problems": _problems(found.problems),
+        "problems": _problems(found.problems if unsealed else damage),
         "torn": {"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes} if torn else None,
         "note": found.note,
         "seals": compared,
@@ -95,6 +98,8 @@ def _verify(call: Call) -> int:
         lines += _problem_lines(damage)
     if torn is not None:
         lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
+    if part:
+        lines.append("what its events mean was not checked: it is a part of a log, without its beginning")
     lines += [f"  event {entry['seq']}  refused: {entry['text']}" for entry in refused]
     if more:
         lines.append(f"  and {counted(more, 'more event')} refused")
@@ -212,7 +217,7 @@ seals[].at          its time (UTC), or null when that was not kept
 seals[].log         the id of the log that was sealed, or null
 seals[].ok          whether everything up to it is what was sealed; null: cannot be told
 seals[].text        what is wrong, in words, or null
-violations[]        events that a state machine refused
+violations[]        events that a state machine refused; of a part of a log [], so is invariants
 invariants[]        what should hold and does not""",
         examples="kugetsu log verify\nkugetsu log verify --head 214:9b2c6a1e0f4d4c55a3e1c0a7d2b84f10",
     ),

@@ -132,22 +132,28 @@ def of_seal(problem: Problem) -> bool:
     return problem.kind == "head" or (problem.kind == "missing" and not problem.segment)
 
 
-def compared(log: EventLog, seals: Sequence[Seal], found: Verification) -> list[dict[str, Any]]:
-    """Each seal with whether the log is what was sealed (None: it cannot be told), and in words what is wrong."""
-    return [_compared(log, seal, found, seal is latest(seals)) for seal in seals]
+def compared(log: EventLog, seals: Sequence[Seal], found: Verification, *, copied: bool) -> list[dict[str, Any]]:
+    """Each seal with whether the log is what was sealed (None: it cannot be told), and in words what is wrong.
+
+    ``copied``: it is what somebody took out of a log, which may rightly lack the event that was sealed.
+    """
+    return [_compared(log, seal, found, seal is latest(seals), copied) for seal in seals]
 
 
-def _compared(log: EventLog, seal: Seal, found: Verification, checked: bool) -> dict[str, Any]:
+def _compared(log: EventLog, seal: Seal, found: Verification, checked: bool, copied: bool) -> dict[str, Any]:
     text: str | None = None
+    lacks = copied and next(iter(log.read(seal.head.seq - 1, seal.head.seq)), None) is None
     own = log.state().log_id if found.note is not None or all(of_seal(one) for one in found.problems) else None
     if own is not None and seal.log is not None and seal.log != own:
         text = f"it is the seal of another log: of {seal.log}, this one is {own}"
+    elif lacks:
+        text = None
     elif checked:
         text = next((problem.text for problem in found.problems if of_seal(problem)), None)
     elif own is not None:
         text = _unlike(log, seal)
     damaged = not all(of_seal(problem) for problem in found.problems)
-    ok = False if text is not None else (None if damaged or found.note is not None else True)
+    ok = False if text is not None else (None if damaged or lacks or found.note is not None else True)
     return {"seq": seal.head.seq, "sha": seal.head.sha, "at": seal.at, "log": seal.log, "ok": ok, "text": text}
 
 
@@ -170,7 +176,8 @@ def lines(seals: Sequence[dict[str, Any]], head: int) -> list[str]:
             after = f"; {since} {'event was' if since == 1 else 'events were'} appended since" if since else ""
             shown.append(f"sealed: events 1 to {seal['seq']} are what was sealed{after}")
         elif seal["ok"] is None:
-            shown.append(f"whether it is what was sealed at event {seal['seq']} cannot be told")
+            why = f": it ends with event {head}" if seal["seq"] > head else ""
+            shown.append(f"whether it is what was sealed at event {seal['seq']} cannot be told{why}")
         else:
             shown.append(f"NOT what was sealed: {seal['text']}")
     return shown

@@ -54,6 +54,9 @@ def _then(call: Call) -> int:
 
     then = past.point(call, call.args.at)
     data = view.collect(then.state, call.workspace.paths.root, then.facts, _seen(call, then.state), then.past)
+    if call.elsewhere is not None and call.elsewhere.archive.part:
+        # What its events follow is not known: that the machines refuse some says nothing.
+        data["attention"] = [entry for entry in data["attention"] if entry["state"] != "violated"]
     call.show(data, view.lines(data, call.screen.at(then.now)))
     return 0
 

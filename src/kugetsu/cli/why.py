@@ -144,6 +144,8 @@ def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
     name = str(subject) if subject.kind == "attempt" else final.get("task") or str(subject)
     verb = _SAID.get(final["type"], f"is where {final['type']} left it")
     left = "; it has left the list" if subject.kind == "task" else ""
+    if left and call.elsewhere is not None and events[0]["type"] != "task.queued":
+        left = "; how it was queued is not in the file, so where it stands is not known"
     answer = f"{name} {verb}: {words(final)} (event {final['seq']}{left})"
     return view.from_history(answer, chain, _way_on(subject, final, at.state, call.screen))
 

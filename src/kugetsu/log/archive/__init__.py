@@ -209,6 +209,11 @@ class ArchivedLog:
         return said if isinstance(said, str) and said else None
 
     @property
+    def part(self) -> bool:
+        """Whether the log's beginning is missing: what its events mean cannot be told then."""
+        return self._spool.first > 1
+
+    @property
     def lines(self) -> int:
         """How many lines were there, with those that are no events."""
         return self._seen.lines
@@ -334,10 +339,12 @@ class ArchivedLog:
         if expected is None or not expected.seq:
             return
         event = next(iter(self._spool.events(expected.seq - 1, expected.seq)), None)
-        if event is None or event.get("sha") != expected.sha:
-            said = "it has another digest" if event is not None else f"it has events up to {self._spool.last}"
-            text = f"event {expected.seq} was sealed, {said}"
-            found.problems.append(Problem(expected.seq, os.path.basename(self.path), 0, "missing", text))
+        if event is None:
+            text = f"event {expected.seq} was sealed, the events here are {self._spool.first} to {self._spool.last}"
+            found.problems.append(Problem(expected.seq, "", 0, "missing", text))
+        elif event.get("sha") != expected.sha:
+            text = f"event {expected.seq} was sealed, it has another digest"
+            found.problems.append(Problem(expected.seq, "", 0, "head", text))
 
     def stats(self) -> Stats:
         """Counts and sizes."""
