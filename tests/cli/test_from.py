@@ -50,13 +50,10 @@ SAME = [
 ]
 #: What reads the log and takes no --from, with the reason.
 WITHOUT = {
-    "queue-daemon status": "asks a process",
-    "queue-daemon logs": "a file of this machine",
     "notify sinks": "asks what is set up here",
     "notify watch": "waits for what comes",
     "log seal": "the head of this log",
     "log repair": "writes",
-    "doctor": "looks at this machine",
 }
 
 
@@ -261,16 +258,16 @@ def test_without_messages_nothing_is_told_of_what_agents_did(kugetsu, ending):
     assert "I look at" in kugetsu("status", at=NOW).out
 
 
-def remade(path: Path, change: Any) -> Path:
-    """A bundle like that one, with another manifest."""
+def remade(path: Path, name: str, change: Any) -> Path:
+    """A bundle like that one, with another content of one of its JSON files."""
     other = path.with_name("remade.tar.gz")
     with tarfile.open(path) as old, tarfile.open(other, "w:gz") as new:
         for member in old.getmembers():
             data = old.extractfile(member).read()
-            if member.name == "manifest.json":
-                manifest = json.loads(data)
-                change(manifest)
-                data = json.dumps(manifest).encode()
+            if member.name == name:
+                value = json.loads(data)
+                change(value)
+                data = json.dumps(value).encode()
                 member.size = len(data)
             new.addfile(member, io.BytesIO(data))
     return other
@@ -278,7 +275,7 @@ def remade(path: Path, change: Any) -> Path:
 
 def test_a_bundle_without_a_look_tells_what_the_log_and_the_settings_say(kugetsu, ending):
     killed(kugetsu, ending)
-    path = remade(bundled(kugetsu, ending), lambda manifest: manifest.pop("look"))
+    path = remade(bundled(kugetsu, ending), "manifest.json", lambda manifest: manifest.pop("look"))
     data = elsewhere(kugetsu, "status --json", path).json
     assert data["daemon"]["state"] == "running" and data["agents"][0]["alive"] is None
     assert data["now"] == f"2026-11-23T{NOW}.000000Z"
@@ -300,9 +297,13 @@ def test_a_look_that_is_not_one_is_left_out(kugetsu, ending):
         lambda look: look.clear(),
     ]
     for spoil in spoilt:
-        data = elsewhere(kugetsu, "status --json", remade(path, lambda manifest, spoil=spoil: spoil(manifest["look"])))
+        other = remade(path, "manifest.json", lambda manifest, spoil=spoil: spoil(manifest["look"]))
+        data = elsewhere(kugetsu, "status --json", other)
         assert data.code == 0 and data.json["agents"][0]["alive"] is None, data
-    assert elsewhere(kugetsu, "status --json", remade(path, lambda _: None)).json["agents"][0]["alive"] is True
+    assert (
+        elsewhere(kugetsu, "status --json", remade(path, "manifest.json", lambda _: None)).json["agents"][0]["alive"]
+        is True
+    )
 
 
 def test_a_bundle_that_is_cut_off_is_of_the_time_of_its_last_event(kugetsu, ending):
@@ -430,6 +431,48 @@ def test_a_seal_of_later_events_cannot_be_told_but_of_a_log_folder(kugetsu, endi
     assert wrong.code == 6 and "NOT what was sealed: event" in wrong.out and "another digest" in wrong.out, wrong
 
 
+@pytest.mark.parametrize("happened", [killed, unknown_setting])
+def test_what_a_bundle_has_beside_the_log_is_shown_by_the_commands_that_show_it(kugetsu, ending, happened):
+    kugetsu.environment["COLUMNS"] = ""
+    kugetsu.environment["MAX_ATTEMPTS"] = "7"
+    happened(kugetsu, ending)
+    (kugetsu.root / "logs").mkdir(exist_ok=True)
+    (kugetsu.root / "logs" / "daemon.log").write_text("one\ntwo\nthree\n")
+    doctor = kugetsu("doctor", "--json", at=NOW)
+    path = bundled(kugetsu, ending)
+    for line in ("config list", "config get MAX_ATTEMPTS", "queue-daemon status", "queue-daemon logs -n 2"):
+        here, there = kugetsu(*line.split(), at=NOW), elsewhere(kugetsu, line, path)
+        assert there.code == 0, there
+        told = [
+            out.replace(str(kugetsu.folder), "~").replace("~/kugetsu/config:", "config:")
+            for out in (here.out, there.out)
+        ]
+        assert told[0].split() == told[1].split(), line  # the columns are as wide as the paths in them
+    there = elsewhere(kugetsu, "doctor --json", path)
+    assert there.code == doctor.code, there
+    assert [(one["name"], one["level"]) for one in there.json["findings"]] == [
+        (one["name"], one["level"]) for one in doctor.json["findings"]
+    ]
+
+
+def test_findings_of_somebody_else_cannot_steer_the_terminal(kugetsu, ending):
+    evil: list[Any] = [{"group": "\x1b[2Ja", "name": "n", "level": "problem", "text": "\x1b[2Jb", "fix": "\x1b[2Jc"}]
+    evil += [{"group": 7, "level": []}, 7, {"group": "g", "name": "n", "level": "fine", "text": "left out"}]
+    path = remade(bundled(kugetsu, ending), "findings.json", lambda found: found.extend(evil))
+    shown = elsewhere(kugetsu, "doctor", path)
+    assert shown.code == 1 and "\x1b" not in shown.out + shown.err and "left out" not in shown.out, shown
+
+
+def test_what_a_file_does_not_have_is_said(kugetsu, lived):
+    path = exported(kugetsu, lived)
+    for line in ("config list", "config get MAX_ATTEMPTS", "queue-daemon logs", "doctor"):
+        shown = elsewhere(kugetsu, line, path)
+        assert shown.code == 4 and "is not in" in shown.err and "hint: a bundle has it" in shown.err, (line, shown)
+    assert elsewhere(kugetsu, "queue-daemon status --json", path).json["running"] is True
+    assert elsewhere(kugetsu, "queue-daemon logs -f", path).code == 3
+    assert elsewhere(kugetsu, "doctor --online", path).code == 3
+
+
 COMMAND = re.compile(r"kugetsu (?:[^\s'\"]|'[^']*'| (?=[^ ]))*")
 
 
@@ -508,7 +551,7 @@ def test_nothing_more_comes(kugetsu, lived, line):
     assert shown.code == 3 and "hint: " in shown.err, shown
 
 
-@pytest.mark.parametrize("line", ["queue enqueue a/b#1 go", "queue cancel q1", "init", "notify clear", "doctor"])
+@pytest.mark.parametrize("line", ["queue enqueue a/b#1 go", "queue cancel q1", "init", "notify clear", "doctor --fix"])
 def test_what_changes_something_has_no_from(kugetsu, lived, line):
     path = exported(kugetsu, lived)
     assert kugetsu(*line.split(), "--from", str(path)).code == 3

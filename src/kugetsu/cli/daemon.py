@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
+from kugetsu.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.daemon_control import DaemonStatus
+    from kugetsu.runtime.elsewhere import Elsewhere
 
 #: Lines of the daemon's log that are shown unless asked for more.
 LINES = 40
@@ -15,6 +18,11 @@ LINES = 40
 
 def _arguments(parser: Parser) -> None:
     parser.json()
+
+
+def _status_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.source()
 
 
 def _stop_arguments(parser: Parser) -> None:
@@ -25,6 +33,7 @@ def _stop_arguments(parser: Parser) -> None:
 def _logs_arguments(parser: Parser) -> None:
     parser.add_argument("-n", "--lines", type=int, default=LINES, metavar="N", help=f"how many (default {LINES})")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines until Ctrl-C")
+    parser.source()
 
 
 def _start(call: Call) -> int:
@@ -84,7 +93,9 @@ def _status(call: Call) -> int:
     from kugetsu.runtime import daemon_control
     from kugetsu.views import times
 
-    known = daemon_control.of_state(call.workspace, call.ready())
+    known = (
+        _kept(call.elsewhere) if call.elsewhere is not None else daemon_control.of_state(call.workspace, call.ready())
+    )
     data = {"running": known.running, "state": known.state, "pid": known.pid, "since": known.since}
     since = f"since {times.moment(known.since, call.screen.now)}" if known.since is not None else ""
     if known.state == "lost":  # when it died nobody wrote down
@@ -93,16 +104,30 @@ def _status(call: Call) -> int:
         pid = f"pid {known.pid}" if known.running else ""
         said = ", ".join(part for part in (f"the daemon is {known.state}", pid, since) if part)
     call.show(data, [said])
-    if not known.running and not call.json:
+    if not known.running and not call.json and call.elsewhere is None:
         call.say("start it: kugetsu queue-daemon start")
     return 0
+
+
+def _kept(place: Elsewhere) -> DaemonStatus:
+    """The daemon as the look of a bundle tells, else as far as the log knows."""
+    from kugetsu.runtime.daemon_control import DaemonStatus
+    from kugetsu.views.status import daemon_data
+
+    state = place.state()
+    runs = state.daemon.state in ("running", "draining")
+    alive = runs if place.look is None else place.look.daemon
+    data = daemon_data(state, alive)
+    return DaemonStatus(runs and alive, data["pid"] if alive else None, data["since"], data["state"])
 
 
 def _logs(call: Call) -> int:
     from kugetsu.cli import tailing
 
-    path = f"{call.workspace.paths.logs}/daemon.log"
     count = max(call.args.lines, 0)
+    if call.elsewhere is not None:
+        return _kept_logs(call, call.elsewhere, count)
+    path = f"{call.workspace.paths.logs}/daemon.log"
     lines = tailing.last_lines(path, count)
     if lines is None and not call.args.follow:
         call.ready()
@@ -114,6 +139,16 @@ def _logs(call: Call) -> int:
         for part in tailing.follow(path):
             if part is not None:
                 tailing.print_lines(part)
+    return 0
+
+
+def _kept_logs(call: Call, place: Elsewhere, count: int) -> int:
+    from kugetsu.cli import tailing
+
+    if call.args.follow:
+        raise BadInput("kugetsu queue-daemon logs: a file of another place does not go on", "leave out -f")
+    lines = place.require("daemon.log").splitlines()
+    tailing.print_lines(lines[-count:] if count else [])
     return 0
 
 
@@ -153,9 +188,9 @@ COMMANDS = {
         exits=(5,),
     ),
     "queue-daemon status": Command(
-        "[--json]",
+        "[--from FILE] [--json]",
         "",
-        _arguments,
+        _status_arguments,
         _status,
         json="running  whether it lives\n"
         "state    running, draining, stopped or lost (it ended without a word)\n"
@@ -164,7 +199,7 @@ COMMANDS = {
         examples="kugetsu queue-daemon status",
     ),
     "queue-daemon logs": Command(
-        "[-n N] [-f]",
+        "[-n N] [-f] [--from FILE]",
         "",
         _logs_arguments,
         _logs,

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from kugetsu.cli.parser import Parser
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
+    from kugetsu.runtime.elsewhere import Elsewhere
 
 ABOUT = """\
 Exits with 1 when something is a problem; warnings are none. Nothing is changed without --fix, which makes missing
 folders and files, takes rights away from others, mends the log's end, settles dead attempts; it deletes nothing of
 yours. --online also asks the servers. A bundle holds the log, the settings, these findings and the latest errors,
-all without secrets, for somebody who is to help; task messages are in it unless --no-messages."""
+all without secrets, for somebody who is to help; task messages are in it unless --no-messages. --from shows what was
+found where a bundle was made; every command that reads log, settings or daemon takes it, but not log seal, notify sinks
+and notify watch."""
 
 
 def _arguments(parser: Parser) -> None:
@@ -28,6 +31,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument("--bundle", metavar="FILE", completes="file", help="write a redacted .tar.gz for somebody else")
     parser.add_argument("--no-messages", action="store_true", help="with --bundle: no texts of tasks and agents")
     parser.add_argument("--force", action="store_true", help="with --bundle: overwrite the file")
+    parser.source()
 
 
 def _doctor(call: Call) -> int:
@@ -38,6 +42,8 @@ def _doctor(call: Call) -> int:
     args = call.args
     if args.bundle is None and (args.no_messages or args.force):
         raise BadInput("--no-messages and --force belong to --bundle", "kugetsu doctor --bundle FILE --no-messages")
+    if call.elsewhere is not None:
+        return _kept(call, call.elsewhere)
     if args.bundle is not None:
         bundle.require_free(args.bundle, force=args.force)
     case = Case(Paths.of(call.environment), call.environment, call.command, online=args.online)
@@ -54,6 +60,15 @@ def _doctor(call: Call) -> int:
     finally:
         case.close()
     _show(call, found, done, made)
+    return 1 if any(one.level == "problem" for one in found) else 0
+
+
+def _kept(call: Call, place: Elsewhere) -> int:
+    """What it found where a bundle was made. Raises NotFound for a file that does not say so."""
+    if call.args.fix or call.args.online or call.args.bundle is not None:
+        raise BadInput("kugetsu doctor: in a file nothing is looked at or mended", "leave out --from, or all but it")
+    found = place.findings()
+    _show(call, found, [], None)
     return 1 if any(one.level == "problem" for one in found) else 0
 
 
@@ -95,7 +110,7 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
 
 COMMANDS = {
     "doctor": Command(
-        "[--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--json]",
+        "[--fix] [--online] [--bundle FILE [--no-messages] [--force]] [--from FILE] [--json]",
         ABOUT,
         _arguments,
         _doctor,

@@ -8,22 +8,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.config import Config
 
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
+    parser.source()
+
+
+def _in_force(call: Call) -> Config:
+    """The settings here, or those that a bundle has. Raises NotFound for a file that has none."""
+    if call.elsewhere is not None:
+        call.elsewhere.require("settings.json")
+    return call.workspace.config
 
 
 def _list(call: Call) -> int:
     from kugetsu.settings import SETTINGS
     from kugetsu.views.text import Column, line, table
 
-    config = call.workspace.config
+    config = _in_force(call)
     rows = [(key, config.as_text(key), config.source(key), SETTINGS[key].help) for key in SETTINGS]
     data = {
         "settings": [{"key": key, "value": value, "source": source, "help": help} for key, value, source, help in rows],
         "unknown": [{"key": key, "place": place} for key, place in config.unknown],
-        "file": call.workspace.paths.config,
+        "file": call.workspace.paths.config if call.elsewhere is None else call.workspace.paths.root,
     }
     heads = [Column("SETTING"), Column("VALUE", gives=True), Column("FROM", gives=True), Column("", gives=True)]
     root = call.workspace.paths.root + "/"
@@ -40,13 +49,14 @@ def _list(call: Call) -> int:
 def _get_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
+    parser.source()
 
 
 def _get(call: Call) -> int:
     from kugetsu.settings import known
     from kugetsu.views.text import line
 
-    config = call.workspace.config
+    config = _in_force(call)
     setting = known(call.args.key)
     value = config.as_text(setting.key)
     source = config.source(setting.key)
@@ -183,7 +193,7 @@ def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
 
 COMMANDS = {
     "config list": Command(
-        "[--json]",
+        "[--from FILE] [--json]",
         "",
         _list_arguments,
         _list,
@@ -194,11 +204,11 @@ settings[].source  where that comes from: default, environment, or the file and 
 settings[].help    what it is
 unknown[].key      a name that is no setting
 unknown[].place    where it stands
-file               the file `config`""",
-        examples="kugetsu config list",
+file               the file `config`, or that of --from""",
+        examples="kugetsu config list\nkugetsu config list --from kugetsu.tar.gz  # those that were in force there",
     ),
     "config get": Command(
-        "KEY [--json]",
+        "KEY [--from FILE] [--json]",
         "",
         _get_arguments,
         _get,

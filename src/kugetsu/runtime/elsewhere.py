@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu import clock, config, jsontext
+from kugetsu.errors import NotFound
 from kugetsu.log.archive import ArchivedLog, open_archive
 from kugetsu.paths import Paths
 from kugetsu.runtime.look import kept
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from kugetsu.runtime.diagnosis.finding import Finding
 
 #: No lease, no worktree and no output of an agent is found there.
 _NOWHERE = "/nonexistent/kugetsu"
@@ -41,6 +43,31 @@ class Elsewhere(Workspace):
         super().__init__(paths, config.recorded(known), environment, actor(command, environment))
         self.config.unknown += _unknown(in_force.get("unknown"))
         self._log = self.archive
+
+    def require(self, name: str) -> bytes:
+        """What a bundle has beside the log, by its name there. Raises NotFound where it is not."""
+        try:
+            return self.archive.contents.extras[name]
+        except KeyError:
+            said = f"{name} is not in {self.paths.root}"
+            raise NotFound(said, "a bundle has it, when it was there: kugetsu doctor --bundle FILE") from None
+
+    def findings(self) -> list[Finding]:
+        """What `doctor` found where the bundle was made; what is no finding is left out. Raises NotFound."""
+        from kugetsu.runtime.diagnosis.finding import Finding
+
+        try:
+            listed = jsontext.loads(self.require("findings.json"))
+        except jsontext.JSONError:
+            listed = []
+        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+        found = []
+        for entry in entries:
+            texts = [str(entry.get(key) or "") for key in ("group", "name", "text")]
+            level, fix = entry.get("level"), entry.get("fix")
+            if all(texts) and level in ("ok", "warning", "problem"):
+                found.append(Finding(texts[0], texts[1], level, texts[2], fix=fix if isinstance(fix, str) else None))
+        return found
 
     def reload(self) -> None:
         """Its settings do not change."""

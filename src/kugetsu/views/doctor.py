@@ -21,7 +21,7 @@ def finding_lines(found: Sequence[Finding], screen: Screen) -> list[str]:
     for one in found:
         if one.group != group:
             group = one.group
-            lines.append(screen.bold(group))
+            lines.append(screen.bold(line(group)))
         lines += _of_one(one, screen)
     return lines
 
