@@ -484,7 +484,7 @@ def test_commands_that_ask_go_on_asking_the_file(kugetsu, ending):
     seen = set()
     status = kugetsu("status", "--from", str(path))
     assert f"attention        to ask on: add{source}\n" in status.out, status
-    for line in ("why q1", "why q2", "why q2 --at 20", "why q3", "why 12", "history q1 --at 9", "history q2"):
+    for line in ("why q1", "why q2", "why q2 --at 20", "why q3", "why 12", "history q2", "audit waits"):
         shown = kugetsu(*line.split(), "--from", str(path), KUGETSU_DIR=str(kugetsu.folder / "other"))
         assert shown.code == 0, shown
         for command in COMMAND.findall("\n".join(part for part in shown.out.splitlines() if " typed by " not in part)):
@@ -494,6 +494,8 @@ def test_commands_that_ask_go_on_asking_the_file(kugetsu, ending):
             assert (source in command) == asks, (line, command)
             seen.add(name)
     assert {"why", "history", "queue retry", "logs"} <= seen
+    cut = kugetsu("history", "q1", "--at", "9", "--from", str(path))
+    assert f"why: kugetsu why q1 --at 9{source}        up to now: kugetsu history q1{source}\n" in cut.out, cut
     refused = kugetsu("why", "q99", "--from", str(path))
     assert refused.code == 4 and f"hint: kugetsu queue list --all{source}" in refused.err
 

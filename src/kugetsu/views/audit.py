@@ -158,8 +158,8 @@ def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[s
         first, *more = [text] if screen.width is None else wrapped(text, screen.width - 4)
         shown += [f"  {first}", *(f"    {part}" for part in more)]
     every = found["broken"] + found["refused"]
-    shown += _more(every, min(rows, len(found["found"])), "kugetsu audit invariants --json")
-    return [*shown, f"  what came before: kugetsu why {found['found'][0]['seq']}"]
+    shown += _more(every, min(rows, len(found["found"])), screen.command("kugetsu audit invariants --json"))
+    return [*shown, "  what came before: " + screen.command(f"kugetsu why {found['found'][0]['seq']}")]
 
 
 def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
@@ -171,7 +171,7 @@ def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
         heads = [Column("EVENT", right=True), Column("LOST", gives=True), Column("TO"), Column("BY", right=True)]
         heads += [Column("BECAUSE", gives=True)]
         said += table(screen, heads, [_race_row(one, screen) for one in latest], indent="  ")
-        said += _more(found["lost"], len(latest), "kugetsu audit races --json")
+        said += _more(found["lost"], len(latest), screen.command("kugetsu audit races --json"))
     if rows == LONG:
         said += [
             "lost has who saw the way open and found it closed; not recorded, for it changes",
@@ -206,7 +206,8 @@ def _retry_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     heads += [Column("PARKED" if found["parks"] else ""), Column("WHY", gives=True)]
     if hurt:
         shown += table(screen, heads, [_retry_row(one, screen) for one in hurt[:rows]], indent="  ")
-    return shown + _more(found["wrong"], rows, "kugetsu audit retries" + (" --json" if rows == LONG else ""))
+    every = screen.command("kugetsu audit retries" + (" --json" if rows == LONG else ""))
+    return shown + _more(found["wrong"], rows, every)
 
 
 def _failed(trouble: dict[str, Any]) -> int:
@@ -244,9 +245,9 @@ def _wait_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
         Column("EMPTY SLOTS", right=True),
     ]
     shown += table(screen, heads, [_wait_row(gate) for gate in gates[:rows]], indent="  ")
-    shown += _more(len(gates), rows, "kugetsu audit waits")
+    shown += _more(len(gates), rows, screen.command("kugetsu audit waits"))
     if rows == LONG:
-        shown += _legend(gates)
+        shown += _legend(gates, screen)
     return shown
 
 
@@ -263,7 +264,7 @@ def _wait_row(gate: dict[str, Any]) -> list[str]:
     ]
 
 
-def _legend(gates: list[dict[str, Any]]) -> list[str]:
+def _legend(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
     """What the reasons are that are no gates, and the way on to the longest wait."""
     names = {gate["gate"] for gate in gates}
     said = []
@@ -272,7 +273,8 @@ def _legend(gates: list[dict[str, Any]]) -> list[str]:
     if "daemon" in names:
         said.append("daemon: none ran that starts anything")
     said.append("EMPTY SLOTS: slots that nobody used while tasks waited for that, times how long")
-    return [*said, f"the longest: kugetsu why {max(gates, key=lambda gate: gate['longest'])['event']}"]
+    longest = max(gates, key=lambda gate: gate["longest"])
+    return [*said, "the longest: " + screen.command(f"kugetsu why {longest['event']}")]
 
 
 def _span(seconds: float) -> str:
