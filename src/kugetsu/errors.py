@@ -78,9 +78,13 @@ class OutputFailed(KugetsuError):
 
 
 class AgentUnavailable(KugetsuError):
-    """The agent program is missing, too old or not configured."""
+    """The agent program is missing, too old or not configured. ``command``: of the remedy only what one types."""
 
     code = "agent_unavailable"
+
+    def __init__(self, message: str, hint: str | None = None, command: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.command = command
 
 
 class GitFailed(KugetsuError):

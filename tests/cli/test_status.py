@@ -194,3 +194,40 @@ def test_since_when_a_daemon_is_lost_is_said_only_when_it_is_known(kugetsu, stor
     assert kugetsu("status", "--json", at="12:00:00").json["daemon"]["since"] is None
     story.at("11:30:00", "kugetsu start").do(daemon.lost)
     assert kugetsu("status", at="12:00:00").out.startswith("daemon  lost, 30m00s")
+
+
+def test_what_keeps_every_agent_from_starting_is_told_once_with_its_remedy(kugetsu, story):
+    story.daemon()
+    for number in (1, 2, 3):
+        story.enqueue(issue=f"github.com/a/b#{number}")
+    story.enqueue(issue=None)
+    for name in ("dev.env", "pm-agent.env"):
+        path = kugetsu.root / "env" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("A=1\n")
+        path.chmod(0o644)
+    told = kugetsu("status", "--json").json["attention"]
+    assert [(one["subject"], one["state"], one["command"]) for one in told] == [
+        ("agent", "held", f"chmod 600 {kugetsu.root}/env/dev.env"),
+        ("pm agent", "held", f"chmod 600 {kugetsu.root}/env/pm-agent.env"),
+    ]
+    assert told[0]["text"] == f"3 tasks wait: {kugetsu.root}/env/dev.env holds secrets and others can read it"
+    (kugetsu.root / "env" / "dev.env").chmod(0o600)
+    said = kugetsu("status", "--json").json
+    assert [one["subject"] for one in said["attention"]] == ["pm agent"]
+    assert (said["next"]["task"], said["next"]["gate"]) == ("q1", None)
+
+
+def test_one_cause_for_all_agents_is_one_line(kugetsu, story):
+    story.daemon()
+    story.enqueue()
+    story.enqueue(issue=None)
+    told = kugetsu("status", "--json", KUGETSU_AGENT_COMMAND="/nope/agent").json["attention"]
+    assert len(told) == 1
+    assert told[0]["text"] == "2 tasks wait: the program of KUGETSU_AGENT_COMMAND is not found: /nope/agent"
+    assert told[0]["command"].startswith("kugetsu config set KUGETSU_AGENT_COMMAND ")
+
+
+def test_what_keeps_an_agent_from_starting_is_no_matter_while_nothing_waits(kugetsu, story):
+    story.daemon()
+    assert kugetsu("status", "--json", KUGETSU_AGENT_COMMAND="/nope/agent").json["attention"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import time
 
 import pytest
@@ -227,6 +228,54 @@ def test_too_many_that_start_lift_themselves(kugetsu, story):
         story.prepare(f"github.com/a/b#{number + 1}", attempt)
         story.do(lambda state, attempt=attempt: attempts.running(state, attempt, AGENT, "s", "/w", "p"))
     assert gate_of(kugetsu, last, "stagger", **more)["open"]
+
+
+def without_agent(kugetsu, line=""):
+    """An agent's program that only the settings file names."""
+    del kugetsu.environment["KUGETSU_AGENT_COMMAND"]
+    (kugetsu.root / "config").write_text(f"KUGETSU_AGENT_COMMAND={line}\n")
+
+
+def typed(kugetsu, task, name):
+    """Type what lifts the gate where that is no command of kugetsu's."""
+    assert first_closed(kugetsu, task) == name
+    lift = gate_of(kugetsu, task, name)["lift"]
+    assert f"lift: {lift}" in kugetsu("why", task, COLUMNS="400").out
+    subprocess.run(shlex.split(lift), check=True)
+    assert gate_of(kugetsu, task, name)["open"]
+
+
+def test_an_agent_whose_program_is_not_there(kugetsu, story):
+    story.daemon()
+    story.enqueue()
+    without_agent(kugetsu, "/nope/agent")
+    program = kugetsu.folder / "bin" / "my-agent"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    kugetsu.environment["PATH"] += f":{program.parent}"
+    opened(kugetsu, "q1", "agent")
+
+
+@pytest.mark.parametrize("kind", ["dev", "pm"])
+def test_an_env_file_that_others_can_read(kugetsu, story, kind):
+    story.daemon()
+    story.enqueue(issue=A if kind == "dev" else None)
+    path = kugetsu.root / "env" / {"dev": "dev.env", "pm": "pm-agent.env"}[kind]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("A=1\n")
+    path.chmod(0o644)
+    typed(kugetsu, "q1", "agent")
+
+
+@pytest.mark.parametrize("name", ["workflow.md", "skills/kugetsu-work/SKILL.md"])
+def test_instructions_that_cannot_be_read(kugetsu, story, name):
+    story.daemon()
+    story.enqueue()
+    path = kugetsu.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\xff")
+    typed(kugetsu, "q1", "agent")
 
 
 def test_too_little_memory(kugetsu, story):

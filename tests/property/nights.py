@@ -46,6 +46,7 @@ class Night(World):
             if not self.agenda:
                 # Nobody is left who would make room: a machine that stays full would be looked at for ever.
                 self.cap, self.free_memory_mb, self.free_disk_mb = max(self.cap, 1), 4000, 5000
+                self.agent_problems = {}
             self.agenda.sort()
             if self.wake is not None and (not self.agenda or self.wake <= self.agenda[0][0]):
                 self.now, self.wake = max(self.now, self.wake), None

@@ -19,7 +19,7 @@ from kugetsu.domain import snapshot
 from kugetsu.domain.decide import attempts, claims, daemon, notices, queue, sessions, undo
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, Identity
-from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+from kugetsu.domain.facts import AgentProblem, ClaimFacts, OutcomeFacts
 from kugetsu.domain.fold import fold, lives
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.state import State, empty
@@ -95,6 +95,7 @@ class World:
         self.cores = 2
         self.free_memory_mb: int | None = 4000
         self.free_disk_mb: int | None = 5000
+        self.agent_problems: dict[str, AgentProblem] = {}
         self.max_tokens = 0
         self.max_cost = 0.0
         self.max_fruitless = 0
@@ -136,6 +137,7 @@ class World:
             "issue_max_cost": self.max_cost,
             "max_runs_without_progress": self.max_fruitless,
             "repository_caps": self.repository_caps,
+            "agent_problems": self.agent_problems,
         }
 
     def outcome_facts(self) -> OutcomeFacts:
@@ -382,6 +384,9 @@ class World:
         self.cap = a % 4
         self.free_memory_mb = (None, 100, 4000)[b % 3]
         self.free_disk_mb = (None, 100, 5000, 5000)[b % 4]
+        broken: AgentProblem = {"cause": "opencode is not installed", "remedy": "npm install -g opencode-ai"}
+        kinds = {3: ("dev",), 7: ("pm",)}.get((a + b) % 11, ())
+        self.agent_problems = dict.fromkeys(kinds, broken)
         return []
 
     def change_limits(self, a: int, b: int) -> list[Event]:

@@ -186,7 +186,7 @@ def test_a_task_that_comes_after_others_starts_only_when_all_are_completed(seed:
 def test_nothing_waits_for_ever(seed: int) -> None:
     """Once nobody interferes and every agent succeeds, only what rests on something that failed is left waiting."""
     world = played(random_commands(seed, 300), kept=200)
-    world.cap, world.free_memory_mb, world.free_disk_mb = 2, 4000, 5000
+    world.cap, world.free_memory_mb, world.free_disk_mb, world.agent_problems = 2, 4000, 5000, {}
     world.lift_limits()
     for key in [session.key for session in world.state.sessions.values() if session.destroying]:
         world.do(partial(sessions.broken, key=key, reason="could not be removed"))

@@ -23,7 +23,7 @@ from kugetsu.domain.fold import fold
 from kugetsu.domain.redecide.verifier import Verifier
 from kugetsu.domain.state import State, empty
 from kugetsu.refs import IssueRef, parse_ref
-from kugetsu.runtime import daemon_control, initialisation, requests
+from kugetsu.runtime import daemon_control, initialisation, requests, startable
 from kugetsu.runtime.process import identity, lease, processes
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from kugetsu.settings import SETTINGS
@@ -279,6 +279,11 @@ class Stage:
         with_log.close()
         for ws in self._opened:
             ws.close()
+
+
+def broken_after_the_look(stage: Stage) -> None:
+    """As if what keeps the agent from being started came up between the test's own look at it and the start."""
+    stage.monkeypatch.setattr(startable, "problems", lambda ws, environment=None: {})
 
 
 def check_log(ws: Workspace) -> None:

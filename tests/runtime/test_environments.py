@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kugetsu.errors import BadInput
+from kugetsu.errors import AgentUnavailable, BadInput
 from kugetsu.runtime import environments, variables
-from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+from runtime.stage import UNTIL_GO, Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
 
@@ -75,20 +75,23 @@ def test_no_name_that_an_agent_gets_from_kugetsu_can_be_set(stage: Stage) -> Non
             variables.check_name(name)
 
 
-def test_one_that_others_can_read_is_refused_with_the_remedy_and_the_task_says_so(stage: Stage) -> None:
+def test_one_that_others_can_read_is_refused_with_the_remedy_and_nothing_is_started(stage: Stage) -> None:
     write(stage, "default.env", f"GITEA_TOKEN={SECRET}\n", mode=0o644)
     with pytest.raises(BadInput) as refused:
         environments.values(stage.ws.paths, "dev")
     assert "chmod 600" in (refused.value.hint or "")
-    assert stage.start(1).state == "failed"
-    assert stage.finished("q1") == "error"
-    assert "chmod 600" in (stage.state.tasks["q1"].reason or "")
+    told = len(stage.events())
+    with pytest.raises(AgentUnavailable, match="others can read it") as kept:
+        stage.start(1)
+    assert kept.value.hint == f"chmod 600 {stage.directory}/env/default.env"
+    assert len(stage.events()) == told, "nothing was changed"
 
 
 def test_a_line_that_is_nonsense_is_refused_with_its_place_and_without_its_value(stage: Stage) -> None:
     write(stage, "default.env", f"GOOD=1\nexport export {SECRET}\n")
     with pytest.raises(BadInput, match=r"default\.env:2"):
         environments.values(stage.ws.paths, "dev")
+    broken_after_the_look(stage)
     assert stage.start(1).state == "failed"
     assert SECRET.encode() not in (stage.directory / "runs" / "q1.1" / "runner.log").read_bytes()
     assert all(SECRET not in str(event) for event in stage.events())

@@ -136,7 +136,7 @@ def test_a_test_of_comments_posts_none(stage: Stage, forge: ScriptedForge) -> No
 def fail(stage: Stage, task: str) -> None:
     """As if a runner had tried it and found that no retry helps."""
     ws = stage.ws
-    facts = claim_facts(ws.config, "daemon", ws.paths.root)
+    facts = claim_facts(ws, "daemon")
     offer = claims.Offer(f"lease-{ws.state().seq}", identity.own())
     attempt = ws.log.transact(lambda state: claims.claim(state, state.tasks[task], offer, facts))[-1]["attempt"]
     ending = attempts.Ending("fail", "give_up", f"{attempt} cannot")

@@ -134,7 +134,7 @@ def test_a_machine_that_was_restarted_is_told_as_the_reason(stage: Stage) -> Non
     from kugetsu.domain.decide.claims import Offer
     from kugetsu.runtime.facts import claim_facts
 
-    facts = claim_facts(stage.ws.config, "self", stage.ws.paths.root)
+    facts = claim_facts(stage.ws, "self")
     elsewhere: identity.Identity = {"boot": "00000000-0000-0000-0000-000000000000", "pid": os.getpid(), "start": 1}
 
     def claimed(state):  # type: ignore[no-untyped-def]

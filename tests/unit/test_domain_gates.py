@@ -10,10 +10,12 @@ import pytest
 from kugetsu import clock
 from kugetsu.domain import gates, snapshot
 from kugetsu.domain.decide import attempts, claims, queue, sessions
+from kugetsu.domain.facts import AgentProblem
 from kugetsu.domain.fold import lives
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State
+from kugetsu.errors import AgentUnavailable
 from property.simulation import AGENT, ISSUES, Event, World, random_commands
 
 
@@ -84,6 +86,7 @@ def test_the_gates_stand_in_this_order() -> None:
         "progress",
         "provider",
         "daemon",
+        "agent",
         "slots",
         "repository",
         "stagger",
@@ -481,6 +484,51 @@ def test_memory_and_disk_are_looked_at_again_by_themselves(world: World) -> None
     world.daemon_start(1, 1)
     for world.free_disk_mb, world.free_memory_mb in ((1, 4000), (5000, 1)):
         assert claims.plan(world.state, world.claim_facts("daemon")).next_look == later(world, 15.0)
+
+
+# --- the agent
+
+OTHERS_READ: AgentProblem = {
+    "cause": "/k/env/dev.env holds secrets and others can read it",
+    "remedy": "chmod 600 /k/env/dev.env",
+}
+
+
+@pytest.mark.parametrize(("broken", "held"), [("dev", "q1"), ("pm", "q2")])
+def test_what_keeps_the_agent_of_one_kind_from_starting_holds_that_kind_only(
+    broken: str, held: str, world: World
+) -> None:
+    enqueue(world)
+    enqueue(world, None)
+    world.agent_problems = {broken: OTHERS_READ}
+    for task in ("q1", "q2"):
+        wanted = (False, OTHERS_READ["cause"], 0, None, OTHERS_READ["remedy"])
+        opened = (True, "nothing known that keeps the agent from starting", 0, None, None)
+        assert told(ask(world, "agent", task)) == (wanted if task == held else opened)
+
+
+def test_an_agent_that_cannot_be_started_is_looked_at_again_by_itself(world: World) -> None:
+    enqueue(world)
+    world.daemon_start(1, 1)
+    world.agent_problems = {"dev": OTHERS_READ}
+    plan = claims.plan(world.state, world.claim_facts("daemon"))
+    assert (plan.candidate, plan.next_look) == (None, later(world, 15.0))
+
+
+def test_a_decision_that_did_not_look_at_the_agent_finds_its_gate_open(world: World) -> None:
+    enqueue(world)
+    facts = world.claim_facts()
+    del facts["agent_problems"]
+    assert gates.agent(world.state, world.state.tasks["q1"], facts).open
+
+
+def test_a_start_that_the_agent_keeps_back_is_refused_as_one_that_fails(world: World) -> None:
+    enqueue(world)
+    world.agent_problems = {"dev": OTHERS_READ}
+    refused = claims.refusal(ask(world, "agent", "q1"))
+    assert isinstance(refused, AgentUnavailable)
+    assert (refused.exit_code, refused.hint) == (1, OTHERS_READ["remedy"])
+    assert refused.message == f"not started: {OTHERS_READ['cause']}"
 
 
 # --- repository

@@ -122,6 +122,15 @@ def test_memory_and_disk_are_looked_at_again(world: World) -> None:
     assert change(world, "q1")[:3] == ("look", "the free disk is looked at again", later(world, 15))
 
 
+def test_an_agent_that_cannot_be_started_is_looked_at_again(world: World) -> None:
+    enqueue(world, MANY[0])
+    world.agent_problems = {"dev": {"cause": "opencode is not installed", "remedy": "npm install -g opencode-ai"}}
+    told = look(world, "q1")
+    assert (told.change.kind, told.change.what) == ("look", "the agent is looked at again")
+    assert (told.change.at, told.change.lift) == (later(world, 15), "npm install -g opencode-ai")
+    assert told.line is None, "who is held by more than the queue stands in no line"
+
+
 def test_used_up_budgets_need_somebody(world: World) -> None:
     end(world, run(world, enqueue(world, MANY[0])), tokens=500)
     enqueue(world, MANY[0])

@@ -303,7 +303,7 @@ def test_a_fact_that_was_not_recorded_is_the_versions(events: list[Event], kind:
 def test_facts_that_the_first_version_did_not_record_are_not_asked_for(events: list[Event]) -> None:
     later = ("free_disk_mb", "min_free_disk_mb", "issue_max_tokens", "issue_max_cost", "max_runs_without_progress")
     for event in events:
-        for name in (*later, "repository_caps"):
+        for name in (*later, "repository_caps", "agent_problems"):
             event.get("facts", {}).pop(name, None)
     assert differences(events) == []
 

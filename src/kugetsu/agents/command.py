@@ -29,7 +29,8 @@ from kugetsu.agents.progress import Progress, tail_lines
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
 from kugetsu.errors import AgentUnavailable, NotFound
 
-_HINT = "set it to the command line of your agent: kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
+_SET = "kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
+_HINT = f"set it to the command line of your agent: {_SET}"
 _TEMPFAIL = 75  # EX_TEMPFAIL of <sysexits.h>
 _LAST_LINES = 20
 _BUSY = 0.05
@@ -55,13 +56,13 @@ class Command:
         """The words of the command, or a shell with it. Raises AgentUnavailable when there is none or it is broken."""
         line = (self._settings.get("KUGETSU_AGENT_COMMAND") or "").strip()
         if not line:
-            raise AgentUnavailable("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", _HINT)
+            raise AgentUnavailable("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", _HINT, _SET)
         if needs_shell(line):
             return ("/bin/sh", "-c", line)
         try:
             return tuple(shlex.split(line))
         except ValueError as error:
-            raise AgentUnavailable(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}", _HINT) from error
+            raise AgentUnavailable(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}", _HINT, _SET) from error
 
     def version(self) -> str:
         """A command has none."""
@@ -80,7 +81,7 @@ class Command:
         program = self.argv()[0]
         # A relative path is looked for in the worktree, which is not known yet.
         if ("/" not in program or program.startswith("/")) and shutil.which(program, path=self._path()) is None:
-            raise AgentUnavailable(f"the program of KUGETSU_AGENT_COMMAND is not found: {program}", _HINT)
+            raise AgentUnavailable(f"the program of KUGETSU_AGENT_COMMAND is not found: {program}", _HINT, _SET)
 
     def prepare_home(self) -> None:
         """Nothing to prepare."""

@@ -17,9 +17,9 @@ from kugetsu.errors import AgentUnavailable
 TESTED = (1, 18)
 """The release line that the adapter was tried with, row by row (1.18.33)."""
 
-INSTALL_HINT = (
-    "install it with: npm install -g opencode-ai@1.18.33, or name the program: kugetsu config set KUGETSU_OPENCODE PATH"
-)
+INSTALL = "npm install -g opencode-ai@1.18.33"
+NAME_IT = "kugetsu config set KUGETSU_OPENCODE PATH"
+INSTALL_HINT = f"install it with: {INSTALL}, or name the program: {NAME_IT}"
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_SECONDS = 60.0
@@ -45,8 +45,8 @@ def find(settings: Mapping[str, str], environment: Mapping[str, str]) -> str:
     path = shutil.which(str(Path(named).expanduser()) if named else "opencode", path=environment.get("PATH"))
     if path is None:
         if named:
-            raise AgentUnavailable(f"KUGETSU_OPENCODE is no program: {named}", INSTALL_HINT)
-        raise AgentUnavailable("opencode is not installed", INSTALL_HINT)
+            raise AgentUnavailable(f"KUGETSU_OPENCODE is no program: {named}", INSTALL_HINT, NAME_IT)
+        raise AgentUnavailable("opencode is not installed", INSTALL_HINT, INSTALL)
     return _binary_behind(Path(path).absolute())
 
 

@@ -44,13 +44,10 @@ def present(call: Call) -> Point:
     """
     if call.elsewhere is not None:
         return _elsewhere(call)
-    from kugetsu.runtime import liveness
-    from kugetsu.runtime.facts import claim_facts
+    from kugetsu.runtime.look import facts_now
 
-    ws = call.workspace
     state = call.ready()
-    alive = liveness.daemon(ws.paths, state)
-    return Point(state, call.screen.now, claim_facts(ws.config, "daemon" if alive else "none", ws.paths.root), None)
+    return Point(state, call.screen.now, facts_now(call.workspace, state), None)
 
 
 def point(call: Call, when: str | None) -> Point:
@@ -127,7 +124,7 @@ def _elsewhere(call: Call) -> Point:
     if call.elsewhere.settings:
         from kugetsu.runtime.facts import claim_facts
 
-        settings = claim_facts(call.workspace.config, "none", "/")
+        settings = claim_facts(call.workspace, "none")
     return _with_facts(call, call.state(), call.screen.now, settings)
 
 
@@ -141,14 +138,17 @@ def _with_facts(call: Call, state: State, now: str, settings: Any) -> Point:
     if settings is None and recorded is None:
         from kugetsu.runtime.facts import claim_facts
 
-        known = claim_facts(call.workspace.config, "none", call.workspace.paths.root)
+        known = claim_facts(call.workspace, "none")
     if recorded is None:
         known["free_memory_mb"] = known["free_disk_mb"] = None
+        known["agent_problems"] = {}
     elif settings is None:
         known = recorded["facts"]
     else:
         machine = ("cores", "warmup_seconds", "free_memory_mb", "free_disk_mb")
         known.update({name: recorded["facts"].get(name, known[name]) for name in machine})
+        # Which programs and files are there only the other place knew.
+        known["agent_problems"] = recorded["facts"].get("agent_problems", {})
     past: Asked = {
         **as_of(state, now),
         "facts_from": recorded["seq"] if recorded is not None else None,

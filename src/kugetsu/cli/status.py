@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.runtime import facts, liveness, look
+from kugetsu.runtime import liveness, look
 from kugetsu.views import status as view
 
 TYPE_CHECKING = False
@@ -85,11 +85,10 @@ def _watch(call: Call) -> int:
 def collect(ws: Workspace) -> StatusData:
     """What `status` shows now."""
     state = ws.state()
-    daemon_alive = liveness.daemon(ws.paths, state)
-    now = facts.claim_facts(ws.config, "daemon" if daemon_alive else "none", ws.paths.root)
+    now = look.facts_now(ws, state)
     probes = view.Probes(
         alive=lambda attempt: liveness.of(ws.paths, attempt),
-        daemon_alive=daemon_alive,
+        daemon_alive=now["dispatcher"] == "daemon",
         progress=lambda attempt: look.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
     )

@@ -6,6 +6,13 @@ Annotations are evaluated here: `__required_keys__` does not see NotRequired in 
 from typing import NotRequired, TypedDict
 
 
+class AgentProblem(TypedDict):
+    """Why the agent cannot be started, in one line, and the command that helps."""
+
+    cause: str
+    remedy: str
+
+
 class ClaimFacts(TypedDict):
     """What the gates read beside the state.
 
@@ -13,8 +20,9 @@ class ClaimFacts(TypedDict):
     does; only `why` asks so). ``agent`` is the agent and model that usage limits are known by. ``warm_before``: an
     agent that runs since before that time has done the costly part of its start. Memory and disk in MB, None when
     unknown. ``issue_max_tokens``, ``issue_max_cost`` and ``max_runs_without_progress`` are limits of an issue's whole
-    life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others. What is not
-    required was not recorded by the first version.
+    life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others.
+    ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own) what keeps its agent from
+    being started, as far as a look tells. What is not required was not recorded by the first version.
     """
 
     now: str
@@ -34,6 +42,7 @@ class ClaimFacts(TypedDict):
     issue_max_cost: NotRequired[float]
     max_runs_without_progress: NotRequired[int]
     repository_caps: NotRequired[dict[str, int]]
+    agent_problems: NotRequired[dict[str, AgentProblem]]
 
 
 class OutcomeFacts(TypedDict):

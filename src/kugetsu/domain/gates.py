@@ -242,6 +242,17 @@ def pm(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return Verdict("pm", True, "the PM session is free" if task.kind == "pm" else "needs no PM session")
 
 
+def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """The agent can be started: its program is there, its env file and its instructions can be read.
+
+    What is wrong there would end every task alike within seconds: they wait until somebody has mended it.
+    """
+    problem = facts.get("agent_problems", {}).get(task.kind)
+    if problem is not None:
+        return Verdict("agent", False, problem["cause"], lift=problem["remedy"])
+    return Verdict("agent", True, "nothing known that keeps the agent from starting")
+
+
 def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """A slot is free; only dev attempts hold one."""
     if task.kind == "pm":
@@ -337,6 +348,7 @@ GATES: tuple[Gate, ...] = (
     progress,
     provider,
     daemon,
+    agent,
     slots,
     repository,
     stagger,
@@ -351,7 +363,7 @@ FULL = ("slots", "repository", "stagger", "memory", "disk")
 PARKING = ("progress",)
 
 #: Gates that no event and no known time opens: looked at again every so many seconds.
-MACHINE = ("memory", "disk")
+MACHINE = ("memory", "disk", "agent")
 MACHINE_LOOK_SECONDS = 15.0
 
 

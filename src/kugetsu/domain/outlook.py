@@ -121,7 +121,7 @@ def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, 
         return Change("time", _OVER[first.gate], at=first.until, lift=first.lift)
     if first.gate in gates.MACHINE:
         at = add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS)
-        return Change("look", f"the free {first.gate} is looked at again", at=at, lift=first.lift)
+        return Change("look", _LOOKED_AT[first.gate], at=at, lift=first.lift)
     if first.gate == "dependencies":
         return _of_earlier(state, task, first, timeout)
     waited_for, needed = _attempts_behind(state, task, facts, first)
@@ -136,6 +136,13 @@ def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, 
         return Change("event", "one of those that start runs")
     return Change("person", "", lift=first.lift)
 
+
+#: What is looked at again behind a gate that only a look opens.
+_LOOKED_AT = {
+    "memory": "the free memory is looked at again",
+    "disk": "the free disk is looked at again",
+    "agent": "the agent is looked at again",
+}
 
 #: What is over at the time at which a gate opens by itself.
 _OVER = {

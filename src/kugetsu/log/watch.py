@@ -7,8 +7,10 @@ import select
 import time
 
 _MODIFY = 0x2
+_ATTRIB = 0x4
 _MOVED_TO = 0x80
 _CREATE = 0x100
+_DELETE = 0x200
 _ONLY_DIRECTORY = 0x01000000
 
 POLL = 0.05
@@ -16,11 +18,15 @@ POLL = 0.05
 
 
 class Watch:
-    """Wakes whoever waits for the log. ``fileno()`` is for `select`; None means: look every `POLL` seconds."""
+    """Wakes whoever waits for the log. ``fileno()`` is for `select`; None means: look every `POLL` seconds.
 
-    def __init__(self, directory: str) -> None:
+    ``rights``: a file's mode that changes, and a file that goes, wake as well.
+    """
+
+    def __init__(self, directory: str, *, rights: bool = False) -> None:
         self._directory = directory
-        self._fd = _inotify(directory)
+        self._events = _MODIFY | _CREATE | _MOVED_TO | _ONLY_DIRECTORY | (_ATTRIB | _DELETE if rights else 0)
+        self._fd = _inotify(directory, self._events)
 
     def fileno(self) -> int | None:
         """A descriptor that becomes readable when the log may have grown, or None when polling is needed."""
@@ -29,7 +35,7 @@ class Watch:
     def drain(self) -> None:
         """Forget what woke us; to be called before looking at the log."""
         if self._fd < 0:
-            self._fd = _inotify(self._directory)  # the folder may exist by now
+            self._fd = _inotify(self._directory, self._events)  # the folder may exist by now
             return
         try:
             while os.read(self._fd, 65536):
@@ -59,7 +65,7 @@ class Watch:
         self.close()
 
 
-def _inotify(directory: str) -> int:
+def _inotify(directory: str, events: int) -> int:
     """An inotify descriptor on the folder; -1 when there is none to be had."""
     try:
         import ctypes
@@ -72,7 +78,7 @@ def _inotify(directory: str) -> int:
     if fd < 0:
         return -1
     add.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
-    if add(fd, os.fsencode(directory), _MODIFY | _CREATE | _MOVED_TO | _ONLY_DIRECTORY) < 0:
+    if add(fd, os.fsencode(directory), events) < 0:
         os.close(fd)
         return -1
     return fd

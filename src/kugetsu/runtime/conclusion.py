@@ -14,7 +14,7 @@ from functools import partial
 
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.decide.attempts import Ending
-from kugetsu.errors import GitFailed, KugetsuError, LogWriteFailed
+from kugetsu.errors import AgentUnavailable, GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.runtime.facts import outcome_facts
 
 TYPE_CHECKING = False
@@ -282,8 +282,11 @@ def ending_of_failed_start(problem: Exception) -> Ending:
 
 
 def is_passing(problem: Exception) -> bool:
-    """Whether a failed start may succeed another time (git, network, disk), or only after someone mends something."""
-    return isinstance(problem, GitFailed | LogWriteFailed | OSError)
+    """Whether a failed start may succeed another time, or only after someone mends something of the task's own.
+
+    An agent that cannot be started is none of the task's doing: the gate of that name holds it until it is mended.
+    """
+    return isinstance(problem, AgentUnavailable | GitFailed | LogWriteFailed | OSError)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ class Daemon:
         self.pidfds: dict[str, int] = {}
         self.watch = ws.log.watch()
         self.settings_watch = Watch(ws.paths.root)
+        self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
         self.courier = Keeper(ws)
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -240,11 +241,13 @@ class Daemon:
                     seconds = min(seconds, WATCHFUL_SECONDS)
                 else:
                     poll.register(watch, select.POLLIN)
-            for pidfd in (*self.pidfds.values(), self.courier.fileno()):
+            # Without the folder of env files there is nothing to see; the agent's gate is looked at by itself too.
+            for pidfd in (*self.pidfds.values(), self.courier.fileno(), self.secrets_watch.fileno()):
                 if pidfd is not None:
                     poll.register(pidfd, select.POLLIN)
         poll.poll(max(seconds, 0.0) * 1000)
         self.settings_watch.drain()
+        self.secrets_watch.drain()
         self.watch.drain()
         with suppress(BlockingIOError):
             os.read(self.wake_read, 4096)

@@ -30,7 +30,7 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
     started: list[str] = []
     while True:
         state = ws.state()
-        facts = claim_facts(ws.config, dispatcher, ws.paths.root)
+        facts = claim_facts(ws, dispatcher)
         plan = claims.plan(state, facts)
         if plan.candidate is None:
             if plan.held:

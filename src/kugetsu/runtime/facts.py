@@ -1,15 +1,19 @@
-"""Gather the facts that decisions are made from: settings, cores, memory, the time."""
+"""Gather the facts that decisions are made from: settings, cores, memory, the agent's program, the time."""
 
 from __future__ import annotations
 
 import os
 
 from kugetsu import clock
+from kugetsu.runtime import startable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kugetsu.config import Config
     from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+    from kugetsu.runtime.workspace import Workspace
 
 #: Seconds for which an agent's start keeps a core busy: starts are staggered by it. A command: none; opencode: 2.4 s of
 #: wall time, 3.2 s of processor time until the model is asked (1.18.33, 2 cores).
@@ -58,12 +62,13 @@ def repository_caps(config: Config) -> dict[str, int]:
     return {**caps, "*": most} if most else caps
 
 
-def claim_facts(config: Config, dispatcher: str, folder: str) -> ClaimFacts:
+def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] | None = None) -> ClaimFacts:
     """What the gates read now.
 
-    ``dispatcher`` is ``daemon``, ``self`` or ``none``; ``folder`` is on the disk that agents fill.
+    ``dispatcher`` is ``daemon``, ``self`` or ``none``; ``environment`` is that in which it starts agents, when it is
+    another process.
     """
-    now = clock.now()
+    config, now = ws.config, clock.now()
     warmup = WARMUP_SECONDS[config.text("KUGETSU_AGENT")]
     return {
         "now": now,
@@ -77,12 +82,13 @@ def claim_facts(config: Config, dispatcher: str, folder: str) -> ClaimFacts:
         "max_attempts": config.integer("MAX_ATTEMPTS"),
         "agent": agent_label(config),
         "dispatcher": dispatcher,
-        "free_disk_mb": free_disk_mb(folder),
+        "free_disk_mb": free_disk_mb(ws.paths.root),
         "min_free_disk_mb": config.integer("MIN_FREE_DISK_MB"),
         "issue_max_tokens": config.integer("ISSUE_MAX_TOKENS"),
         "issue_max_cost": config.number("ISSUE_MAX_COST"),
         "max_runs_without_progress": config.integer("MAX_RUNS_WITHOUT_PROGRESS"),
         "repository_caps": repository_caps(config),
+        "agent_problems": startable.problems(ws, environment),
     }
 
 

@@ -8,6 +8,8 @@ from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kugetsu.domain.state import Attempt, State
     from kugetsu.paths import Paths
 
@@ -28,3 +30,21 @@ def daemon(paths: Paths, state: State) -> bool:
     if lease.alive(paths.leases, held):
         return True
     return who is not None and not os.path.lexists(paths.lease(held)) and identity.alive(who)
+
+
+def daemon_environment(state: State) -> Mapping[str, str] | None:
+    """The environment that the living daemon was started in; None where the system does not show it.
+
+    Its agents start from there: what is found in PATH here need not be found there.
+    """
+    who = state.daemon.identity
+    if who is None or not identity.alive(who):
+        return None
+    try:
+        with open(f"/proc/{who['pid']}/environ", "rb") as file:
+            pairs = os.fsdecode(file.read()).split("\0")
+    except OSError:
+        return None
+    from kugetsu.runtime.workspace import outside
+
+    return outside(dict(pair.split("=", 1) for pair in pairs if "=" in pair))

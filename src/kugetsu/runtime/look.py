@@ -12,11 +12,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.agents.progress import Progress
+    from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State
     from kugetsu.runtime.workspace import Workspace
 
 _AGENT: dict[str, Any] = {"alive": bool, "last": str | None, "at": str | None}
 _AGENT |= {"tokens": int | None, "cost": int | float | None}
+
+
+def facts_now(ws: Workspace, state: State) -> ClaimFacts:
+    """What the gates would read now, with the dispatcher that there is."""
+    if liveness.daemon(ws.paths, state):
+        return facts.claim_facts(ws, "daemon", liveness.daemon_environment(state))
+    return facts.claim_facts(ws, "none")
 
 
 def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
@@ -55,7 +63,7 @@ class Look:
 
 def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
     """A look as JSON values, for `kept`; without ``texts`` it does not say what the agents did last."""
-    alive = liveness.daemon(ws.paths, state)
+    known = facts_now(ws, state)
     agents = {}
     for attempt in state.attempts.values():
         seen = progress(ws, state, attempt)
@@ -66,8 +74,7 @@ def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
             "tokens": seen.tokens if seen is not None else None,
             "cost": seen.cost if seen is not None else None,
         }
-    known = facts.claim_facts(ws.config, "daemon" if alive else "none", ws.paths.root)
-    return {"seq": state.seq, "daemon": alive, "facts": known, "agents": agents}
+    return {"seq": state.seq, "daemon": known["dispatcher"] == "daemon", "facts": known, "agents": agents}
 
 
 def kept(value: Any) -> Look | None:

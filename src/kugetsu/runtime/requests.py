@@ -154,7 +154,8 @@ def _named(ws: Workspace, message: str) -> list[IssueRef]:
 def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr: str | None = None) -> Started:
     """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
 
-    Raises CapReached when the machine is full and Conflict when another gate is closed; then nothing was changed.
+    Raises CapReached when the machine is full, AgentUnavailable when the agent cannot be started, and Conflict when
+    another gate is closed; then nothing was changed.
     """
     import time
 
@@ -178,7 +179,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
 
     here = clone_here(ws, ref)
     issue = str(ref)
-    facts = claim_facts(ws.config, "self", ws.paths.root)
+    facts = claim_facts(ws, "self")
     read_at, carried = earlier_life(ws, issue)
 
     def wanted(state: State) -> Draft:

@@ -12,13 +12,14 @@ import sys
 import traceback
 
 from kugetsu.domain.decide import attempts as decide
-from kugetsu.errors import Conflict, KugetsuError, LogWriteFailed
+from kugetsu.errors import AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.process import identity, supervision
 from kugetsu.runtime.workspace import ATTEMPT, GIVEN, actor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn
 
     from kugetsu.agents.protocol import Launch
@@ -120,9 +121,10 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
     from kugetsu.runtime.environments import agent_of
 
     attempt, task, session = _records(ws, attempt_id)
-    agent = agent_of(ws, task.kind)
-    agent.require()
-    agent.prepare_home()
+    with _of_the_agent():
+        agent = agent_of(ws, task.kind)
+        agent.require()
+        agent.prepare_home()
     if task.kind == "pm":
         preparation.prepare_pm(ws, agent)
     else:
@@ -134,9 +136,12 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
     worktree, agent_session = session.worktree, session.agent_session
     if worktree is None or agent_session is None:
         raise Conflict(f"the session {session.key} is not ready", hint=f"kugetsu history {session.key}")
-    prompt = os.path.join(folder, "prompt.md")
+    prompt, message = os.path.join(folder, "prompt.md"), _message(ws, task)
+    with _of_the_agent():
+        text = prompting.compose(ws, task, session, message, issue_text)
+        marks = _marks(ws, attempt, task, session, lease)
     with open(prompt, "w", encoding="utf-8") as file:
-        file.write(prompting.compose(ws, task, session, _message(ws, task), issue_text))
+        file.write(text)
     launch = agent.launch(
         Turn(
             session=agent_session,
@@ -145,10 +150,19 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
             output=os.path.join(folder, "output.jsonl"),
             errors=os.path.join(folder, "stderr.log"),
             model=ws.config.text("KUGETSU_MODEL") or None,
-            environment=_marks(ws, attempt, task, session, lease),
+            environment=marks,
         )
     )
     return _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
+
+
+@contextlib.contextmanager
+def _of_the_agent() -> Iterator[None]:
+    """What fails in here keeps any task's agent from being started: this one is tried again, and the gate holds it."""
+    try:
+        yield
+    except KugetsuError as problem:
+        raise AgentUnavailable(problem.message, problem.hint) from problem
 
 
 def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_session: str, worktree: str) -> int:

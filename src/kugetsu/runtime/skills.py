@@ -98,6 +98,14 @@ def instructions(paths: Paths, kind: str) -> str:
     return text if text is not None else find(paths, _PROMPTS[kind][1]).body
 
 
+def require_instructions(paths: Paths, kind: str) -> None:
+    """Raise what `instructions` would raise. Where there is only a file of the user's its content is not compared."""
+    file, skill = _PROMPTS[kind]
+    own = _text(os.path.join(paths.root, file))
+    if own is None or os.path.lexists(os.path.join(_own(paths), skill)):
+        instructions(paths, kind)
+
+
 def prompt_file(paths: Paths, kind: str) -> str | None:
     """The file of the user's that takes the place of a skill as the prompt for a kind of task; None without one."""
     path = os.path.join(paths.root, _PROMPTS[kind][0])

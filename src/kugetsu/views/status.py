@@ -199,6 +199,7 @@ def _attention(
         if agent["alive"] is False:
             text = "its process is gone; the daemon records it and tries again"
             found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
+    found += _agent_problems(waiting, facts)
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
@@ -233,6 +234,21 @@ def _undelivered(state: State) -> list[Attention]:
     return found
 
 
+def _agent_problems(waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
+    """What keeps agents from being started, once for all the tasks that wait for it."""
+    by_cause: dict[tuple[str, str], list[str]] = {}
+    for kind, problem in facts.get("agent_problems", {}).items():
+        if any(task.kind == kind for task in waiting):
+            by_cause.setdefault((problem["cause"], problem["remedy"]), []).append(kind)
+    found = []
+    for (cause, remedy), kinds in by_cause.items():
+        count = sum(task.kind in kinds for task in waiting)
+        subject = "pm agent" if kinds == ["pm"] else "agent"
+        text = f"{times.counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}"
+        found.append(_look(subject, "held", text, remedy))
+    return found
+
+
 def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
     """A limit that keeps back every task of the agent, though only one of them ran into it."""
     limit = state.limits.get(facts["agent"])
@@ -252,11 +268,12 @@ def _errors(state: State) -> list[Attention]:
 
 
 def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
-    """Tasks that wait long for something that does not end by itself; that slots are full is no such thing."""
+    """Tasks that wait long for something that does not end by itself; that slots are full is no such thing, and what
+    holds all of them has a line of its own."""
     found: list[Attention] = []
     for task in waiting[:LOOKED_AT]:
         closed = gates.first_closed(state, task, facts)
-        if closed is None or closed.until is not None or closed.gate in ("slots", "daemon"):
+        if closed is None or closed.until is not None or closed.gate in ("slots", "daemon", "agent"):
             continue
         stranded = gates.stranded(state, task) if closed.gate == "dependencies" else None
         closed = stranded or closed

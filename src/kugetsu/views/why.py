@@ -103,13 +103,13 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
         shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.width))
     if task["state"] not in WAITS:
         if task["state"] == "notified":
-            shown += _labelled("next", _next(data["next"] or {}, screen), screen)
+            shown += _labelled("next", _next(data, screen), screen)
         on = side_by_side(_on(task, screen), screen)
         return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), *on]
     if task["reason"] and task["reason"] not in data["answer"]:
         shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
     shown += _rescued(data["because"], screen)
-    shown += _labelled("next", _next(data["next"] or {}, screen), screen)
+    shown += _labelled("next", _next(data, screen), screen)
     if data["line"] is not None:
         shown += _labelled("line", _in_line(data["line"]), screen)
     return [*shown, *_gate_lines(data["gates"], screen), *side_by_side(_evidence(data, task, screen), screen)]
@@ -131,8 +131,9 @@ def _labelled(label: str, text: str, screen: Screen) -> list[str]:
     return [f"{screen.dim(label)}  {first}", *(" " * (len(label) + 2) + part for part in more)]
 
 
-def _next(change: dict[str, Any], screen: Screen) -> str:
+def _next(data: WhyTask, screen: Screen) -> str:
     """What changes by itself, in words."""
+    change = data["next"] or {}
     what, kind = line(str(change.get("what") or "")), change.get("kind")
     condition = ", if a daemon runs by then: kugetsu queue-daemon start" if change.get("needs_daemon") else ""
     if kind == "now":
@@ -141,7 +142,9 @@ def _next(change: dict[str, Any], screen: Screen) -> str:
         return f"at {times.ahead(change['at'], screen.now)}: {what}{condition}"
     if kind == "look":
         every = times.duration(times.since(screen.now, change["at"]))
-        return f"by itself when there is more: {what} every {every}{condition}"
+        closed = next((gate["gate"] for gate in data["gates"] if not gate["open"]), None)
+        when = "once that is mended" if closed == "agent" else "when there is more"
+        return f"by itself {when}: {what} every {every}{condition}"
     if kind == "event":
         return f"when {what}{_while(change, screen)}{condition}"
     return f"nothing by itself, someone must act: {change.get('lift') or 'see below'}"

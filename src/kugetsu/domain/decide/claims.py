@@ -7,7 +7,7 @@ from kugetsu.domain import gates
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.fold.tasks import queued
 from kugetsu.domain.state import Task
-from kugetsu.errors import CapReached, Conflict
+from kugetsu.errors import AgentUnavailable, CapReached, Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts, pr: st
     """Queue a task and claim its slot in one transaction, or refuse and change nothing; ``pr`` is the pull request that
     was said to belong to the work: the agent is told of it, so that it is tied before one is started.
 
-    Raises CapReached when the machine is full, Conflict when another gate is closed.
+    Raises CapReached when the machine is full, AgentUnavailable when the agent cannot be started, Conflict when another
+    gate is closed.
     """
     closed = held_back(state, enqueued, facts)
     if closed is not None:
@@ -113,10 +114,12 @@ def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts, pr: st
     return drafts
 
 
-def refusal(closed: Verdict) -> CapReached | Conflict:
+def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
     """The error that a closed gate is to someone who wanted to start now."""
     until = f" until {closed.until[:10]} {closed.until[11:16]} UTC" if closed.until else ""
     message = f"not started: {closed.reason}{until}"
+    if closed.gate == "agent":
+        return AgentUnavailable(message, hint=closed.lift)
     if closed.gate in gates.MACHINE:
         return CapReached(message, hint=", or: ".join(filter(None, (closed.lift, closed.otherwise))) or None)
     if closed.gate in gates.FULL:

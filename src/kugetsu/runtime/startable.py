@@ -1,0 +1,148 @@
+"""What keeps the agent of the settings from being started, as far as a look tells: no program is run.
+
+Asked before each dispatch and by every screen that names gates, so that nothing is imported while all is well. What
+the look is not sure of, the adapter is asked: the words for what is wrong are its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import AgentUnavailable, BadInput, KugetsuError
+from kugetsu.runtime.environments import values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kugetsu.config import Config
+    from kugetsu.domain.facts import AgentProblem
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.workspace import Workspace
+
+#: The kinds of tasks: each has an env file and instructions of its own.
+KINDS = ("dev", "pm")
+#: The settings that name the agent's program.
+_NAMING = ("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_OPENCODE")
+#: A word of these means to a shell what it says.
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./+:@%,")
+#: Files and folders of the user's that take the place of instructions that came with kugetsu, by kind.
+_INSTRUCTIONS = {"dev": ("workflow.md", "skills/kugetsu-work"), "pm": ("pm-agent.md", "skills/kugetsu-pm")}
+
+
+def problems(ws: Workspace, environment: Mapping[str, str] | None = None) -> dict[str, AgentProblem]:
+    """By kind of task why its agent cannot be started; {} when nothing is known to be wrong.
+
+    ``environment`` is that of the process which starts agents, where that is another one.
+    """
+    settings = ws.config
+    if environment is None or environment is ws.environment:
+        environment = ws.environment
+    elif any(environment.get(key) != ws.environment.get(key) for key in _NAMING):
+        settings = _settings(ws, environment)
+    found: dict[str, AgentProblem] = {}
+    for kind in KINDS:
+        problem = _problem(ws.paths, settings, environment, kind)
+        if problem is not None:
+            from kugetsu.redaction import redact
+
+            cause, remedy = problem
+            found[kind] = {"cause": " ".join(redact(cause).split()), "remedy": redact(remedy)}
+    if found and environment is not ws.environment:
+        here = problems(ws)
+        for kind, told in found.items():
+            if kind not in here:
+                told["cause"] += " (asked as the daemon, which was started in another environment)"
+                told["remedy"] = "kugetsu queue-daemon restart"
+    return found
+
+
+def _settings(ws: Workspace, environment: Mapping[str, str]) -> Config:
+    from kugetsu import config
+
+    try:
+        return config.load(ws.paths.config, environment)
+    except BadInput:  # the last good ones hold there, and nobody here knows them
+        return ws.config
+
+
+def _problem(paths: Paths, settings: Config, environment: Mapping[str, str], kind: str) -> tuple[str, str] | None:
+    """The cause, and the command that helps."""
+    try:
+        given = values(paths, kind)
+    except BadInput as problem:
+        hint = problem.hint or ""
+        return problem.message, hint if hint.startswith("chmod 600 ") else "kugetsu env check"
+    except OSError:  # it went while it was looked at
+        given = {}
+    if not _surely_there(settings, environment, given):
+        missing = _asked(settings, {**environment, **given})
+        if missing is not None:
+            return missing
+    if any(os.path.lexists(f"{paths.root}/{name}") for name in _INSTRUCTIONS[kind]):
+        return _instructions(paths, kind)
+    return None
+
+
+def _surely_there(settings: Config, environment: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    """Whether the agent's program is found without a doubt; False says nothing."""
+    if settings.text("KUGETSU_AGENT") == "opencode":
+        # Its adapter takes it from the environment as well, an env file among it.
+        named = (
+            settings.text("KUGETSU_OPENCODE") or given.get("KUGETSU_OPENCODE") or environment.get("KUGETSU_OPENCODE")
+        )
+        return _is_found(os.path.expanduser(named) if named else "opencode", environment, given)
+    line = settings.text("KUGETSU_AGENT_COMMAND").strip()
+    program = line.split(None, 1)[0] if line else ""
+    if not program or not _PLAIN.issuperset(program) or not _quotes_end(line):
+        return False
+    if "/" in program and not program.startswith("/"):
+        return True  # looked for in the worktree, which is not known yet
+    return _is_found(program, environment, given)
+
+
+def _quotes_end(line: str) -> bool:
+    """Whether it is plain to see that every quotation of a command line ends."""
+    single, double = line.count("'"), line.count('"')
+    return single % 2 == 0 and double % 2 == 0 and not (single and double) and "\\" not in line
+
+
+def _is_found(program: str, environment: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    """As `shutil.which` finds it, which takes a millisecond to import."""
+    if "/" in program:
+        return _is_program(program)
+    folders = given.get("PATH", environment.get("PATH", ""))
+    return any(_is_program(f"{folder}/{program}") for folder in folders.split(os.pathsep) if folder)
+
+
+def _is_program(path: str) -> bool:
+    return os.access(path, os.X_OK) and os.path.isfile(path)
+
+
+def _asked(settings: Config, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """What the adapter says."""
+    from kugetsu.agents import choose
+
+    try:
+        choose(settings.texts(), environment).require()
+    except KugetsuError as problem:
+        command = problem.command if isinstance(problem, AgentUnavailable) else None
+        return problem.message, command or "kugetsu doctor"
+    except OSError as problem:
+        return f"the agent's program cannot be read: {(problem.strerror or str(problem)).lower()}", "kugetsu doctor"
+    return None
+
+
+def _instructions(paths: Paths, kind: str) -> tuple[str, str] | None:
+    """What is wrong with the user's own instructions: whoever wrote them does not want those that came with kugetsu."""
+    from kugetsu.runtime import skills
+
+    try:
+        skills.require_instructions(paths, kind)
+    except KugetsuError as problem:
+        from kugetsu.config_file import quoted
+
+        file, skill = (f"{paths.root}/{name}" for name in _INSTRUCTIONS[kind])
+        path = file if file in problem.message else f"{skill}/SKILL.md"
+        return problem.message, f"mv {quoted(path)} {quoted(f'{path}.off')}"
+    return None

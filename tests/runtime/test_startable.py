@@ -1,0 +1,200 @@
+"""What keeps every agent from being started holds the tasks until it is mended; none of them ends for it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kugetsu import secret_values
+from kugetsu.agents import choose
+from kugetsu.domain.decide import queue
+from kugetsu.errors import AgentUnavailable
+from kugetsu.runtime import startable
+from kugetsu.runtime.facts import claim_facts
+from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
+
+__all__ = ["bare_stage", "stage"]
+
+
+def env_file(stage: Stage, name: str, mode: int = 0o600, text: str = "A=1\n") -> Path:
+    path = stage.directory / "env" / name
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def program(stage: Stage, text: str = "exit 0\n") -> Path:
+    """An agent's program that is not there yet, and what puts it there."""
+    path = stage.root / "bin" / "my-agent"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return path
+
+
+def others_read(stage: Stage) -> tuple[str, Callable[[], None]]:
+    path = env_file(stage, "default.env", 0o644)
+    return f"{path} holds secrets and others can read it", lambda: path.chmod(0o600)
+
+
+def nonsense(stage: Stage) -> tuple[str, Callable[[], None]]:
+    path = env_file(stage, "default.env", text="GOOD=1\nnonsense\n")
+    return f"{path}:2: is not KEY=VALUE", lambda: path.write_text("GOOD=1\n") and None
+
+
+def not_text(stage: Stage) -> tuple[str, Callable[[], None]]:
+    path = env_file(stage, "default.env")
+    path.write_bytes(b"A=\xff\n")
+    return f"{path}:1: is not UTF-8 text", lambda: path.write_text("GOOD=1\n") and None
+
+
+def no_program(stage: Stage) -> tuple[str, Callable[[], None]]:
+    stage.configure(KUGETSU_AGENT_COMMAND=f"{stage.root}/bin/my-agent")
+    cause = f"the program of KUGETSU_AGENT_COMMAND is not found: {stage.root}/bin/my-agent"
+    return cause, lambda: program(stage) and None
+
+
+def no_instructions(stage: Stage) -> tuple[str, Callable[[], None]]:
+    path = stage.directory / "workflow.md"
+    path.write_bytes(b"\xff")
+    return f"{path}: byte 0 is not UTF-8 text", path.unlink
+
+
+@pytest.mark.parametrize("broken", [others_read, nonsense, not_text, no_program, no_instructions])
+def test_tasks_wait_until_the_agent_can_be_started_and_all_are_completed(
+    broken: Callable[[Stage], tuple[str, Callable[[], None]]], stage: Stage
+) -> None:
+    cause, mend = broken(stage)
+    stage.start_daemon()
+    tasks = [stage.enqueue(number) for number in (1, 2, 3)]
+    stage.until(lambda: all(stage.state.tasks[task].held == "agent" for task in tasks))
+    assert {event["data"]["reason"] for event in stage.events("task.held")} == {cause}
+    with pytest.raises(AgentUnavailable, match="not started: "):
+        stage.start(4)
+    assert stage.events("attempt.claimed") == []
+    mend()
+    assert [stage.finished(task) for task in tasks] == ["completed"] * 3
+    assert len(stage.events("task.held", task=tasks[0])) == 1
+
+
+@pytest.mark.parametrize(("name", "held", "goes_on"), [("pm-agent.env", 1, 0), ("dev.env", 0, 1)])
+def test_the_env_file_of_one_kind_of_agent_holds_its_tasks_only(
+    name: str, held: int, goes_on: int, stage: Stage
+) -> None:
+    path = env_file(stage, name, 0o644)
+    stage.start_daemon()
+    made = stage.ws.log.transact(lambda state: queue.enqueue(state, kind="pm", issue=None, message="m", via="delegate"))
+    tasks = [stage.enqueue(1), made[0]["task"]]
+    assert stage.finished(tasks[goes_on]) == "completed"
+    stage.until(lambda: stage.state.tasks[tasks[held]].held == "agent")
+    path.chmod(0o600)
+    assert stage.finished(tasks[held]) == "completed"
+
+
+def test_what_breaks_between_the_look_and_the_start_is_tried_again(stage: Stage) -> None:
+    path = env_file(stage, "default.env", 0o644)
+    stage.configure(RETRY_BACKOFF_SECONDS="1")
+    broken_after_the_look(stage)
+    assert stage.start(1).state == "failed"
+    stage.monkeypatch.undo()
+    retried = stage.wait("task.retried")
+    assert "others can read it" in retried["data"]["reason"]
+    stage.start_daemon()
+    stage.wait("task.held", task="q1")
+    stage.until(lambda: stage.state.tasks["q1"].held == "agent")
+    path.chmod(0o600)
+    assert stage.finished("q1") == "completed"
+
+
+def test_a_problem_of_the_task_itself_ends_it_as_before(stage: Stage) -> None:
+    from kugetsu.refs import parse_ref
+    from kugetsu.runtime import requests
+
+    started = requests.start(stage.ws, parse_ref("local/work/nowhere#1"), "do it")
+    assert started.state == "failed"
+    assert stage.finished(started.task) == "error"
+
+
+COMMANDS = {
+    "": False,
+    "my-agent": True,
+    "my-agent -p 'do it' --flag=1": True,
+    '"my-agent" --quoted': True,
+    "my-agent 'open": False,
+    "my-agent \"'\" '": False,
+    "my-agent \\": False,
+    "other-agent": False,
+    "other-agent 'x y'": False,
+    "other-agent | tee log": True,
+    "A=1 other-agent": True,
+    "./other-agent": True,
+    "/bin/sh script": True,
+    "/nope/agent": False,
+    "cd /tmp && other-agent": True,
+}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_look_says_what_the_adapter_says(line: str, stage: Stage) -> None:
+    program(stage)
+    stage.monkeypatch.setenv("PATH", f"{stage.root}/bin{os.pathsep}{os.environ['PATH']}")
+    stage.monkeypatch.setenv("KUGETSU_AGENT_COMMAND", line)
+    stage.configure(KUGETSU_AGENT_COMMAND="")
+    found = startable.problems(stage.ws)
+    try:
+        choose(stage.ws.config.texts(), stage.ws.environment).require()
+        said = None
+    except AgentUnavailable as problem:
+        said = problem.message
+    assert (said is None) == COMMANDS[line]
+    assert {problem["cause"] for problem in found.values()} == ({said} if said is not None else set())
+
+
+def test_opencode_is_looked_for_where_its_adapter_looks(stage: Stage) -> None:
+    stage.configure(KUGETSU_AGENT="opencode", KUGETSU_OPENCODE="my-agent")
+    found = startable.problems(stage.ws)
+    assert found["dev"] == found["pm"]
+    assert found["dev"]["cause"] == "KUGETSU_OPENCODE is no program: my-agent"
+    assert found["dev"]["remedy"] == "kugetsu config set KUGETSU_OPENCODE PATH"
+    program(stage)
+    env_file(stage, "dev.env", text=f"PATH={stage.root}/bin:/usr/bin:/bin\n")
+    assert set(startable.problems(stage.ws)) == {"pm"}, "a PATH of an env file is that of its agent"
+    stage.monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    stage.configure(KUGETSU_OPENCODE="")
+    assert startable.problems(stage.ws)["pm"]["remedy"] == "npm install -g opencode-ai@1.18.33"
+
+
+def test_a_value_of_an_env_file_is_not_told_with_the_cause(stage: Stage) -> None:
+    env_file(stage, "dev.env", text="AGENT_TOKEN=s3cret-7f2a9c\n")
+    stage.configure(KUGETSU_AGENT_COMMAND="/nope/s3cret-7f2a9c")
+    secret_values.refresh()  # the file is younger than what counts as fresh
+    assert "s3cret" not in str(claim_facts(stage.ws, "self")["agent_problems"])
+
+
+def test_what_is_looked_for_is_what_the_daemon_would_start(stage: Stage) -> None:
+    """The PATH of a daemon is that of where it was started."""
+    from kugetsu.runtime import liveness
+
+    there = stage.monkeypatch
+    program(stage)
+    stage.configure(KUGETSU_AGENT_COMMAND="my-agent")
+    stage.start_daemon()
+    task = stage.enqueue(1)
+    stage.until(lambda: stage.state.tasks[task].held == "agent")
+    there.setenv("PATH", f"{stage.root}/bin{os.pathsep}{os.environ['PATH']}")
+    assert startable.problems(stage.ws) == {}
+    environment = liveness.daemon_environment(stage.state)
+    found = claim_facts(stage.ws, "daemon", environment)["agent_problems"]
+    assert set(found) == {"dev", "pm"}
+    assert found["dev"]["remedy"] == "kugetsu queue-daemon restart"
+
+
+def test_a_file_that_is_no_program_is_none(stage: Stage) -> None:
+    path = program(stage)
+    path.chmod(stat.S_IRUSR)
+    stage.configure(KUGETSU_AGENT_COMMAND=str(path))
+    assert "is not found" in startable.problems(stage.ws)["dev"]["cause"]
