@@ -169,6 +169,16 @@ def test_an_issue_that_has_used_up_its_budget(kugetsu, story, setting, value):
     opened(kugetsu, "q2", "budget")
 
 
+def test_a_budget_of_less_than_a_cent(kugetsu, story):
+    story.daemon()
+    story.enqueue()
+    story.finish(story.run("q1"), "succeed", "done", "done", tokens=412, cost=0.0012)
+    story.enqueue()
+    (kugetsu.root / "config").write_text("ISSUE_MAX_COST=0.001\n")
+    opened(kugetsu, "q2", "budget")
+    assert "ISSUE_MAX_COST=0.0024" in (kugetsu.root / "config").read_text()
+
+
 def test_runs_without_progress_that_did_not_park_it_yet(kugetsu, story):
     story.daemon()
     fruitless(story, 2)

@@ -582,6 +582,41 @@ def test_an_issue_that_has_cost_too_much_gets_no_agent(world: World) -> None:
     assert ask(world, "budget", "q3").open, "another issue has its own budget"
 
 
+@pytest.mark.parametrize(
+    ("cost", "most", "said", "lift"),
+    [
+        (0.0237, 0.005, "0.0237 of 0.005", "0.0474"),
+        (0.001, 0.001, "0.001 of 0.001", "0.002"),
+        (0.0000012, 0.000001, "0.0000012 of 0.000001", "0.0000024"),
+        (0.5, 0.5, "0.50 of 0.50", "1.00"),
+        (1234.5, 1000.0, "1234.50 of 1000.00", "2469.00"),
+    ],
+)
+def test_small_amounts_are_told_so_that_they_mean_something(
+    cost: float, most: float, said: str, lift: str, world: World
+) -> None:
+    enqueue(world)
+    worked(world, "q1", cost=cost)
+    enqueue(world)
+    world.max_cost = most
+    told = ask(world, "budget", "q2")
+    assert (told.reason, told.lift) == (f"the issue has cost {said}", f"kugetsu config set ISSUE_MAX_COST {lift}")
+    world.max_cost = float(lift)
+    assert ask(world, "budget", "q2").open, "what lifts it does"
+
+
+def test_a_decision_of_an_earlier_version_tells_amounts_as_it_did(world: World) -> None:
+    """Reasons are recorded: decided again they must be the same."""
+    enqueue(world)
+    worked(world, "q1", cost=0.0237)
+    enqueue(world)
+    world.max_cost = 0.005
+    facts = world.claim_facts()
+    del facts["agent_problems"]
+    said = gates.budget(world.state, world.state.tasks["q2"], facts)
+    assert said.reason == "the issue has cost 0.02 of 0.01"
+
+
 def test_what_was_used_is_known_to_tasks_that_wait_while_the_session_goes(world: World) -> None:
     enqueue(world)
     worked(world, "q1", tokens=600)

@@ -110,6 +110,19 @@ def _life_rests_on(state: State, task: Task) -> int:
     return session.changed if session is not None else task.queued
 
 
+def _cents(amount: float) -> str:
+    return f"{amount:.2f}"
+
+
+def _money(amount: float) -> str:
+    """An amount with two decimals, a small one with as many as three of its digits need: 0.00 would mean any."""
+    decimals = 2
+    while 0 < amount < 10.0 ** (2 - decimals) and decimals < 15:
+        decimals += 1
+    whole, _, part = f"{amount:.{decimals}f}".partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"
+
+
 def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The issue has not used up its tokens or its money: counted over its whole life, whatever was restarted."""
     if task.issue is None:
@@ -121,8 +134,10 @@ def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         lift = f"kugetsu config set ISSUE_MAX_TOKENS {2 * tokens}"
         return Verdict("budget", False, reason, _life_rests_on(state, task), lift=lift)
     if dearest and cost >= dearest:
-        reason = f"the issue has cost {cost:.2f} of {dearest:.2f}"
-        lift = f"kugetsu config set ISSUE_MAX_COST {2 * cost:.2f}"
+        # A reason is recorded and decided again: those who did not look at the agent yet told two decimals.
+        told = _money if "agent_problems" in facts else _cents
+        reason = f"the issue has cost {told(cost)} of {told(dearest)}"
+        lift = f"kugetsu config set ISSUE_MAX_COST {_money(2 * cost)}"
         return Verdict("budget", False, reason, _life_rests_on(state, task), lift=lift)
     return Verdict("budget", True, "within the issue's budget" if most or dearest else "no budget set")
 
