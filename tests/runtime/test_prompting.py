@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kugetsu.domain.decide import sessions
-from kugetsu.runtime import prompting, requests, skills
-from runtime.stage import Stage, bare_stage, stage
+from kugetsu.runtime import dispatcher, prompting, requests, skills
+from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
 
@@ -103,21 +103,29 @@ def test_the_skill_of_ones_own_is_the_prompt_and_workflow_md_comes_before_it(sta
 
 
 @pytest.mark.parametrize("kind", ["dev", "pm"])
-def test_instructions_that_cannot_be_read_fail_the_attempt_for_good_and_are_named(stage: Stage, kind: str) -> None:
+def test_instructions_that_cannot_be_read_hold_the_task_and_are_named(stage: Stage, kind: str) -> None:
     own = stage.directory / {"dev": "workflow.md", "pm": "pm-agent.md"}[kind]
     own.write_bytes(b"caf\xe9")
     stage.start_daemon()
     message = f"do {stage.ref(1)}" if kind == "dev" else "hello"
     task = requests.delegate(stage.ws, message).events[0]["task"]
-    assert stage.finished(task) == "error"
-    assert len(stage.events("attempt.claimed", task=task)) == 1, "trying again would not help"
-    reason = stage.state.tasks[task].reason or ""
-    assert f"{own}: byte 3 is not UTF-8" in reason and "hint: mend it" in reason
+    held = stage.wait("task.held", task=task)["data"]
+    assert held["gate"] == "agent" and f"{own}: byte 3 is not UTF-8" in held["reason"]
+    assert stage.events("attempt.claimed", task=task) == [], "trying would not help"
     own.unlink()
-    from kugetsu.domain.decide import queue
-
-    stage.ws.log.transact(lambda state: queue.retry(state, task))
     assert stage.finished(task) == "completed"
+
+
+@pytest.mark.parametrize("kind", ["dev", "pm"])
+def test_instructions_that_become_unreadable_at_the_last_moment_are_named(stage: Stage, kind: str) -> None:
+    own = stage.directory / {"dev": "workflow.md", "pm": "pm-agent.md"}[kind]
+    own.write_bytes(b"caf\xe9")
+    broken_after_the_look(stage)
+    message = f"do {stage.ref(1)}" if kind == "dev" else "hello"
+    task = requests.delegate(stage.ws, message).events[0]["task"]
+    assert dispatcher.dispatch(stage.ws)[0] == [f"{task}.1"]
+    reason = stage.wait("task.retried", task=task)["data"]["reason"]
+    assert f"{own}: byte 3 is not UTF-8" in reason and "hint: mend it" in reason
 
 
 def test_the_issue_is_quoted_as_data_that_nothing_in_it_can_end(stage: Stage) -> None:

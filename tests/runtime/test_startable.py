@@ -15,6 +15,7 @@ from kugetsu.domain.decide import queue
 from kugetsu.errors import AgentUnavailable
 from kugetsu.runtime import startable
 from kugetsu.runtime.facts import claim_facts
+from kugetsu.runtime.startable import RESTART
 from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -191,6 +192,11 @@ def test_what_is_looked_for_is_what_the_daemon_would_start(stage: Stage) -> None
     found = claim_facts(stage.ws, "daemon", environment)["agent_problems"]
     assert set(found) == {"dev", "pm"}
     assert found["dev"]["remedy"] == "kugetsu queue-daemon restart"
+    from kugetsu.runtime.diagnosis import daemon as diagnosis
+    from kugetsu.runtime.diagnosis.case import Case
+
+    told = [one for one in diagnosis.check(Case(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
+    assert [(one.name, one.text, one.fix) for one in told] == [("agent", found["dev"]["cause"], RESTART)]
 
 
 def test_a_file_that_is_no_program_is_none(stage: Stage) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The kinds of tasks: each has an env file and instructions of its own.
 KINDS = ("dev", "pm")
+#: What helps when only the process that starts agents does not find what it needs.
+RESTART = "kugetsu queue-daemon restart"
 #: The settings that name the agent's program.
 _NAMING = ("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_OPENCODE")
 #: A word of these means to a shell what it says.
@@ -53,7 +55,7 @@ def problems(ws: Workspace, environment: Mapping[str, str] | None = None) -> dic
         for kind, told in found.items():
             if kind not in here:
                 told["cause"] += " (asked as the daemon, which was started in another environment)"
-                told["remedy"] = "kugetsu queue-daemon restart"
+                told["remedy"] = RESTART
     return found
 
 

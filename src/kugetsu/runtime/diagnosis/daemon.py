@@ -36,6 +36,7 @@ def _process(case: Case, state: State) -> Iterator[Finding]:
     if known.running:
         yield found.ok("process", f"the daemon is {known.state}, pid {known.pid}")
         yield from _age(known.since)
+        yield from _agents(case, state)
     elif known.state == "lost":
         mend = Mend("record the lost daemon", lambda: reconciliation.reconcile(case.ws))
         recorded = state.daemon.state == "lost"
@@ -46,6 +47,15 @@ def _process(case: Case, state: State) -> Iterator[Finding]:
         yield found.warning("process", said, "kugetsu queue-daemon start")
     else:
         yield found.ok("process", "no daemon runs, and nothing waits for one")
+
+
+def _agents(case: Case, state: State) -> Iterator[Finding]:
+    """What keeps the daemon from starting agents, and is not so where this is typed: other groups do not see it."""
+    from kugetsu.runtime import liveness, startable
+
+    found_there = startable.problems(case.ws, liveness.daemon_environment(state))
+    for cause in {one["cause"] for one in found_there.values() if one["remedy"] == startable.RESTART}:
+        yield found.problem("agent", cause, startable.RESTART)
 
 
 def _age(since: str | None) -> Iterator[Finding]:
