@@ -7,10 +7,10 @@ import os
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.errors import BadInput, CapReached, Conflict, KugetsuError, NotFound
+from kugetsu.errors import AgentUnavailable, BadInput, CapReached, Conflict, KugetsuError, NotFound
 from kugetsu.runtime import requests
 from kugetsu.runtime.workspace import Workspace
-from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
 
@@ -65,13 +65,23 @@ def test_a_start_before_init_says_what_to_do(bare_stage: Stage) -> None:
     assert refused.value.hint == "kugetsu init"
 
 
-def test_a_start_whose_agent_is_missing_says_so_and_frees_the_slot(stage: Stage) -> None:
+def test_a_start_whose_agent_is_missing_is_refused_and_changes_nothing(stage: Stage) -> None:
     stage.configure(KUGETSU_AGENT_COMMAND="/nowhere/agent")
+    told = len(stage.events())
+    with pytest.raises(AgentUnavailable, match="/nowhere/agent") as refused:
+        stage.start(1)
+    assert "kugetsu config set KUGETSU_AGENT_COMMAND" in (refused.value.hint or "")
+    assert len(stage.events()) == told
+
+
+def test_a_start_whose_agent_goes_missing_says_so_and_frees_the_slot(stage: Stage) -> None:
+    stage.configure(KUGETSU_AGENT_COMMAND="/nowhere/agent")
+    broken_after_the_look(stage)
     started = stage.start(1)
     assert started.state == "failed"
     assert "/nowhere/agent" in (started.reason or "")
-    assert stage.finished("q1") == "error"
-    assert not stage.state.attempts
+    stage.until(lambda: not stage.state.attempts)
+    assert stage.state.tasks["q1"].state == "pending", "it is tried again when the agent is there"
 
 
 def test_a_start_in_a_repository_that_is_not_there_ends_in_error_with_the_reason(stage: Stage) -> None:

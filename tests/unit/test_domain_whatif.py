@@ -304,6 +304,27 @@ def test_a_daemon_that_hangs_hangs_all_the_same() -> None:
     assert "Once, for 5m00s in all, nothing was started although it could have been" in said(found)
 
 
+def test_an_agent_that_could_not_be_started_cannot_be_there_either() -> None:
+    script = Script([(float(number), [(50.0, DONE)]) for number in range(0, 80, 20)], cap=1)
+    script.after(10.0, "break")
+    script.after(300.0, "mend")
+    found = what_if(script, under(cap=4))
+    assert waits(found) == pytest.approx({"q3": 260.0, "q4": 240.0}, abs=1.0), "with q2, when it is mended"
+    assert "Whether the agent could be started is what was recorded" in said(found)
+
+
+def _break(self: Script, subject: str) -> None:
+    self.agent_problems = {"dev": {"cause": "opencode is not installed", "remedy": "npm install -g opencode-ai"}}
+
+
+def _mend(self: Script, subject: str) -> None:
+    self.agent_problems = {}
+
+
+Script.do_break = _break  # type: ignore[attr-defined]
+Script.do_mend = _mend  # type: ignore[attr-defined]
+
+
 def what_if_now(script: Script, change: Changes) -> Comparison:
     script.dispatch_all()
     return what_if(script, change)

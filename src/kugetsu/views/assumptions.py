@@ -86,6 +86,8 @@ def _world(scenario: Scenario) -> Iterator[str]:
     looked = [name for name in ("memory", "disk") if known.get(f"min_free_{name}_mb") and known.get(f"free_{name}_mb")]
     if looked:
         yield f"Free {' and '.join(looked)} is what was recorded at that time, however many agents run."
+    if any(facts.get("agent_problems") for facts in (known, *(facts for _, _, facts in scenario.steps))):
+        yield "Whether the agent could be started is what was recorded at that time."
 
 
 def _seen(found: Comparison) -> Iterator[str]:
