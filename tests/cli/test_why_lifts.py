@@ -203,13 +203,17 @@ def test_no_free_slot(kugetsu, story):
     opened(kugetsu, "q2", "slots")
 
 
-def test_as_many_agents_in_the_repository_as_may_be(kugetsu, story):
+@pytest.mark.parametrize(
+    "setting", ["MAX_AGENTS_PER_REPOSITORY=1", "REPOSITORY_CAPS=example.org/o/r=3,github.com/shoko/kugetsu=1"]
+)
+def test_as_many_agents_in_the_repository_as_may_be(kugetsu, story, setting):
     story.daemon()
     story.enqueue()
     story.enqueue(issue=B)
     story.run("q1", alive=True)
-    lifted(kugetsu, "q2", "repository", MAX_AGENTS_PER_REPOSITORY="1")
-    assert story.log.state().attempts["q1.1"].stop == "cancel"
+    (kugetsu.root / "config").write_text(f"{setting}\n")
+    opened(kugetsu, "q2", "repository")
+    assert story.log.state().attempts["q1.1"].stop is None, "nobody's work is ended for it"
 
 
 def test_too_many_that_start_lift_themselves(kugetsu, story):

@@ -535,14 +535,17 @@ def test_a_start_that_the_agent_keeps_back_is_refused_as_one_that_fails(world: W
 
 
 def test_a_repository_has_no_more_agents_than_it_may(world: World) -> None:
-    world.repository_caps = {"example.org/o/a": 1, "*": 2}
+    world.repository_caps = {"example.org/o/b": 3, "example.org/o/a": 1, "*": 2}
     for issue in ("example.org/o/a#1", "example.org/o/a#2", "example.org/o/c#1", "example.org/o/c#2"):
         enqueue(world, issue)
     claimed = claim(world, "q1")
     reason = "1 of 1 agents allowed work in example.org/o/a"
-    assert told(ask(world, "repository", "q2")) == (False, reason, claimed["seq"], None, "kugetsu queue cancel q1")
+    lift = "kugetsu config set REPOSITORY_CAPS example.org/o/b=3,example.org/o/a=2"
+    assert told(ask(world, "repository", "q2")) == (False, reason, claimed["seq"], None, lift)
     claim(world, "q3")
     assert ask(world, "repository", "q4").open, "any other repository may have two"
+    world.repository_caps["*"] = 1
+    assert ask(world, "repository", "q4").lift == "kugetsu config set MAX_AGENTS_PER_REPOSITORY 2"
     world.repository_caps = {}
     assert ask(world, "repository", "q2").open
 

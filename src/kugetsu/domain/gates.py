@@ -297,9 +297,18 @@ def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     live = state.live_in(name)
     used = f"{len(live)} of {cap} agents allowed work in {name}" if cap else "no limit for its repository"
     if cap and len(live) >= cap:
-        lift = f"kugetsu queue cancel {live[0].task}"
-        return Verdict("repository", False, used, live[0].claimed, lift=lift)
+        return Verdict("repository", False, used, live[0].claimed, lift=_raise_cap(name, len(live) + 1, caps))
     return Verdict("repository", True, used)
+
+
+def _raise_cap(name: str, cap: int, caps: dict[str, int]) -> str:
+    """The command that lets one more agent work in a repository, by the setting that keeps it back: as for slots, it
+    ends nobody's work."""
+    if name not in caps:
+        return f"kugetsu config set MAX_AGENTS_PER_REPOSITORY {cap}"
+    named = {**caps, name: cap}
+    pairs = ",".join(f"{repository}={most}" for repository, most in named.items() if repository != "*")
+    return f"kugetsu config set REPOSITORY_CAPS {pairs}"
 
 
 def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
