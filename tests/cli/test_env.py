@@ -193,6 +193,24 @@ def test_what_no_variable_can_be_is_refused_without_a_word_of_it(made, words, in
     assert path(made, "default.env").read_bytes() == before
 
 
+def test_a_path_without_git_and_a_home_that_is_no_folder_stop_every_agent_and_are_refused(made):
+    for name, value in (
+        ("PATH", "x"),
+        ("PATH", "$PATH:/opt/tool/bin"),
+        ("HOME", "~"),
+        ("HOME", str(made.folder / "no")),
+    ):
+        shown = made("env", "set", name, value)
+        assert shown.code == 3 and f"no agent could work with this {name}" in shown.err and "hint: " in shown.err
+    for name, value in (("PATH", f"/opt/tool/bin:{os.environ['PATH']}"), ("HOME", str(made.folder))):
+        assert made("env", "set", name, value).code == 0
+    assert made("env", "check").code == 0
+    with path(made, "dev.env").open("a") as file:
+        file.write("PATH=/opt/tool/bin\n")
+    shown = made("env", "check")
+    assert shown.code == 1 and "no agent can work with PATH" in shown.out and "/opt/tool" not in shown.out
+
+
 def test_a_broken_config_does_not_keep_a_secret_from_being_set(made):
     (made.root / "config").write_text("what is this\n")
     assert made("env", "set", "A", "value-1").code == 0

@@ -25,6 +25,11 @@ TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
 
 WEBHOOK = "NOTIFY_WEBHOOK_URL"
 
+_WHOLE = {
+    "PATH": "name all folders, as /opt/tool/bin:/usr/local/bin:/usr/bin:/bin ($PATH in it is not expanded)",
+    "HOME": "name a folder of this machine by its whole path",
+}
+
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
@@ -110,7 +115,26 @@ def write(paths: Paths, file: str, name: str, value: str) -> None:
         raise BadInput(f"the value of {name} cannot be an environment variable's", "put it into a file")
     if not value:
         raise BadInput(f"the value of {name} is empty", f"to take it out: kugetsu env unset {name}")
+    trouble = trouble_of(name, value)
+    if trouble is not None:
+        raise BadInput(f"no agent could work with this {name}: {trouble}", _WHOLE.get(name))
     put(os.path.join(paths.make(paths.env), file), name, value)
+
+
+def trouble_of(name: str, value: str) -> str | None:
+    """Why no agent could work with such a value; None for all that may be meant.
+
+    Looked at are the two whose slip stops every agent in a way that is hard to see: they take the place of what the
+    daemon has, and whoever types them thinks of a shell. A toolchain's PATH and a HOME of the agent's own are fine.
+    """
+    if name == "PATH":
+        import shutil
+
+        if shutil.which("git", path=value) is None:
+            return "there is no git in its folders, and it takes the place of the whole PATH"
+    if name == "HOME" and not (os.path.isabs(value) and os.path.isdir(value)):
+        return "it is no folder"
+    return None
 
 
 def take_out(paths: Paths, file: str, name: str) -> None:

@@ -91,7 +91,7 @@ def _rights(path: str, name: str, status: os.stat_result, sets: bool) -> Iterato
 
 
 def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
-    from kugetsu.runtime.variables import OWN, TOKENS
+    from kugetsu.runtime.variables import OWN, TOKENS, trouble_of
 
     seen: dict[str, int] = {}
     for entry in entries:
@@ -109,6 +109,9 @@ def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
         elif entry.key in TOKENS and any(c.isspace() or c in "\"'" for c in entry.value):
             said = f"{entry.key} has white space or quotes in it ({where}): a server will refuse it"
             yield found.problem(name, said, f"kugetsu env set {entry.key}")
+        elif (trouble := trouble_of(entry.key, entry.value)) is not None:
+            said = f"no agent can work with {entry.key} ({where}): {trouble}"
+            yield found.problem(name, said, f"mend line {entry.line} of {path}")
         elif not entry.key.isupper() and entry.key.upper() in TOKENS:
             said = f"{entry.key} ({where}) is not {entry.key.upper()}: names are told apart by case"
             yield found.warning(name, said, f"kugetsu env set {entry.key.upper()}")
