@@ -133,10 +133,10 @@ def _json(command: Command) -> list[str]:
         keys = [re.match(r"([a-z_][\w.*[\]]*)  +(.*)", line) for line in part.split("\n")]
         width = max((len(key[1]) for key in keys if key), default=0)
         lines: list[str] = []
-        for key, line in zip(keys, part.split("\n"), strict=True):
-            if key is None:
-                parts += _filled(line)
-            else:
+        # Lines without a key are a paragraph, parted where they are typed and filled here.
+        parts += _filled("\n".join(line for key, line in zip(keys, part.split("\n"), strict=True) if key is None))
+        for key in keys:
+            if key is not None:
                 lines += _wrapped(key[2], CODE, f"{key[1]:<{width}}  ", " " * (width + 2))
         parts += [_fence("text", "\n".join(lines))] if lines else []
     return parts

@@ -78,6 +78,20 @@ def test_help_fits_80_columns_and_a_phone(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_a_usage_line_has_no_gaps(name):
+    assert "  " not in main.load(name)[0].usage and "\n" not in main.load(name)[0].usage
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_is_told_of_json_stays_one_paragraph(name):
+    page = (ROOT / "src/kugetsu/guide/commands.md").read_text(encoding="utf-8")
+    paragraphs = {" ".join(part.split()) for part in page.partition(f"\n## {name}\n")[2].split("\n\n")}
+    for part in main.entry(name).json.split("\n\n"):
+        prose = part if "  " not in part else ""
+        assert " ".join(prose.split()) in paragraphs | {""}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_tells_what_json_prints_and_shows_the_examples(name):
     text = main.load(name)[0].build().format_help()
     assert all(line in text for line in typed_examples(name))

@@ -130,8 +130,7 @@ def _write(path: str, kind: str, found: Timeline) -> str:
 
 COMMANDS = {
     "timeline": Command(
-        "[REF|TASK] [--since WHEN] [--until WHEN] [--svg FILE] [--html FILE] [--force]\n"
-        "                        [--from FILE] [--json]",
+        "[REF|TASK] [--since WHEN] [--until WHEN] [--svg FILE] [--html FILE] [--force] [--from FILE] [--json]",
         "A lane for each slot: what prepares, works, and how it ended. Below, a row for each gate\n"
         "that held tasks back, and for no daemon: how many of them at a time. The page zooms by the wheel.\n"
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00) or 10m ago.",
