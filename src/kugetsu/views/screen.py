@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+#: Below so many columns (a telephone) nothing is cut: rows of tables go on below themselves, long lines are folded.
+NARROW = 60
+#: From so many columns on (a desk) errors, long words and what agents wrote are left to the terminal, which lets them
+#: be copied in one piece.
+DESK = 80
+
 
 class Screen:
     """``width`` in columns (None: not a terminal, nothing is cut); ``now`` as UTC text, for spans of time;
@@ -49,6 +59,44 @@ class Screen:
         if self.when is not None and name in POINTED and "--at" not in words and not words[-1].isdigit():
             text += f" --at {self.when}"
         return f"{text} --from {self.source}" if self.source is not None else text
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it is too narrow for lines that are cut and for tables that stand side by side."""
+        return self.width is not None and self.width < NARROW
+
+    @property
+    def small(self) -> bool:
+        """Whether it is less than a terminal on a desk: nothing may be wider."""
+        return self.width is not None and self.width < DESK
+
+    @property
+    def cuts_at(self) -> int | None:
+        """How wide a line may be before its end is cut; None where it is folded instead."""
+        return None if self.narrow else self.width
+
+    def folded(self, lines: Iterable[str], *, words: bool | None = None) -> Iterator[str]:
+        """The lines, those that are too wide in several: at a desk parted between their statements only, so that paths
+        and commands can be copied; between ``words`` on a small screen, and where that is said."""
+        for line in lines:
+            if self.width is None or (len(line) <= self.width and line.isascii()):
+                yield line
+            else:
+                from kugetsu.views.folding import folded
+
+                yield from folded(line, self.width, words=self.small if words is None else words)
+
+    def wrapped(self, text: str, margin: int = 0) -> list[str]:
+        """``text`` in lines that leave ``margin`` columns of the screen free."""
+        if self.width is None:
+            return [text]
+        if self.narrow:
+            from kugetsu.views.folding import folded
+
+            return folded(text, self.width - margin, 0)
+        from kugetsu.views.text import wrapped
+
+        return wrapped(text, self.width - margin)
 
     def _painted(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text

@@ -103,14 +103,16 @@ def pad(text: str, width: int, right: bool = False) -> str:
 
 
 class Column:
-    """A column of a table: its title, whether it is flushed right, and whether it gives way when space is short."""
+    """A column of a table: its title, whether it is flushed right, whether it gives way when space is short, and
+    whether it is never cut, for it is to be typed."""
 
-    __slots__ = ("gives", "right", "title")
+    __slots__ = ("gives", "right", "title", "whole")
 
-    def __init__(self, title: str, *, right: bool = False, gives: bool = False) -> None:
+    def __init__(self, title: str, *, right: bool = False, gives: bool = False, whole: bool = False) -> None:
         self.title = title
         self.right = right
         self.gives = gives
+        self.whole = whole
 
 
 def table(
@@ -122,7 +124,7 @@ def table(
     indent: str = "",
     titles: bool = True,
 ) -> list[str]:
-    """The lines of a table, one a row, no wider than the screen.
+    """The lines of a table, no wider than the screen: one a row, or several where the screen is too narrow.
 
     ``paint`` is given column, value and padded value, and returns the latter coloured. Columns that are empty in
     every row and have no title are left out.
@@ -130,7 +132,10 @@ def table(
     shown = [list(row) for row in rows]
     all_rows = [[head.title for head in heads], *shown] if titles else shown
     widths = [max((columns(row[at]) for row in all_rows), default=0) for at in range(len(heads))]
-    _narrow(screen, heads, widths, len(indent))
+    if not _narrow(screen, heads, widths, len(indent)):
+        from kugetsu.views.stacking import stacked
+
+        return stacked(screen, heads, shown, paint=paint, indent=indent, titles=titles)
     lines: list[str] = []
     for number, row in enumerate(all_rows):
         cells = []
@@ -148,13 +153,16 @@ def table(
     return lines
 
 
-def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], indent: int) -> None:
-    """Take columns from those that give way, the widest first, until the table fits."""
+def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], indent: int) -> bool:
+    """Take columns from those that give way, the widest first, until the table fits; whether it does, with nothing cut
+    that must not be."""
     if screen.width is None:
-        return
-    giving = [at for at, head in enumerate(heads) if head.gives]
-    others = [at for at in range(len(heads)) if at not in giving]
+        return True
     excess = indent + sum(width + len(GAP) for width in widths if width) - len(GAP) - screen.width
+    if excess > 0 and screen.narrow:
+        return False
+    giving = [at for at, head in enumerate(heads) if head.gives]
+    others = [at for at, head in enumerate(heads) if not head.gives and not head.whole]
     for group in (giving, others):
         while excess > 0 and group:
             widest = max(group, key=lambda at: widths[at])
@@ -166,3 +174,4 @@ def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], indent: 
             step = min(excess, max(widths[widest] - floor, 1))
             widths[widest] -= step
             excess -= step
+    return excess <= 0
