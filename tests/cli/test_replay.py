@@ -115,6 +115,7 @@ def test_what_differs_is_told_with_both_sides_and_where_to_look(kugetsu, lived, 
     shown = kugetsu("replay", "--verify")
     assert shown.code == 6 and fits(shown.out)
     snapshot("replay-verify-different", shown.out)
+    assert fits(kugetsu("replay", "--verify", COLUMNS="40").out, 40)
     for command in (f"why {seq}", "history q1", f"replay --until {seq - 2}"):
         assert kugetsu(*command.split()).code == 0, f"the command that is named does not work: {command}"
     [found] = kugetsu("replay", "--verify", "--json").json["differences"]

@@ -9,8 +9,8 @@ from kugetsu.redaction import clean, redact, suspicious
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import Any
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any, TextIO
 
     from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
@@ -92,12 +92,11 @@ class Call:
         from kugetsu import clock
         from kugetsu.views.screen import Screen
 
-        terminal = sys.stdout.isatty()
-        colour = terminal and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
+        colour = sys.stdout.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
         now = clock.now() if self.elsewhere is None else self.elsewhere.now
         place, when = getattr(self.args, "from", None), getattr(self.args, "at", None)
         return Screen(
-            width=self._width(terminal),
+            width=width_of(sys.stdout, self.environment),
             colour=colour,
             now=now,
             default_host=host,
@@ -109,34 +108,43 @@ class Call:
         """Measure the screen and read the clock again at the next use."""
         self._screen = None
 
-    def _width(self, terminal: bool) -> int | None:
-        given = self.environment.get("COLUMNS", "")
-        if given.isascii() and given.isdigit() and int(given[:6]) > 0:
-            return max(int(given[:6]), 40)
-        if not terminal:
-            return None
-        try:
-            return max(os.get_terminal_size(sys.stdout.fileno()).columns, 40)
-        except OSError:
-            return 80
-
-    def show(self, data: Any, lines: Iterable[str]) -> None:
-        """Print ``data`` when `--json` was given, else the ``lines``."""
+    def show(self, data: Any, lines: Iterable[str], *, value: bool = False) -> None:
+        """Print ``data`` when `--json` was given, else the ``lines``; ``value``: they are what a script takes or what
+        is kept, and stay as they are however wide the screen is."""
         if self.json:
             print_json(data)
-        else:
+        elif value:
             for line in lines:
                 print(redact(line))
+        else:
+            self.tell(lines)
 
-    def say(self, *lines: str) -> None:
-        """Talk, to stderr; KUGETSU_VERBOSITY=quiet wants none."""
+    def tell(self, lines: Iterable[str], *, flush: bool = False) -> None:
+        """Print lines of a screen; those that are too wide for it are folded."""
+        for line in self._fitting(lines, sys.stdout):
+            print(line, flush=flush)
+
+    def quote(self, lines: Iterable[str]) -> None:
+        """Print what an agent wrote, which has passed the redaction funnel: folded only where the screen is small."""
+        for line in self.screen.folded(lines) if self.screen.small else lines:
+            print(line)
+
+    def say(self, *lines: str, words: bool | None = None) -> None:
+        """Talk, to stderr; KUGETSU_VERBOSITY=quiet wants none. ``words``: it is prose without a long path, to be folded
+        on any screen."""
         if self.environment.get("KUGETSU_VERBOSITY", "").lower() == "quiet":
             return
         if self._workspace is not None and self._workspace.config.text("KUGETSU_VERBOSITY") == "quiet":
             return
         sys.stdout.flush()
-        for line in lines:
-            print(redact(line), file=sys.stderr)
+        for line in self._fitting(lines, sys.stderr, words=words):
+            print(line, file=sys.stderr)
+
+    def _fitting(self, lines: Iterable[str], stream: TextIO, *, words: bool | None = None) -> Iterator[str]:
+        # Redacted as a whole: no part of a line shows what the line would not.
+        from kugetsu.views.screen import Screen
+
+        return Screen(width=width_of(stream, self.environment)).folded(map(redact, lines), words=words)
 
     def hint(self, error: KugetsuError) -> str | None:
         """The remedy of an error of this command: a command that it names asks the same place; and of a log that does
@@ -164,6 +172,19 @@ def quoted(path: str) -> str:
     if path and all(letter.isalnum() or letter in "/._-+=:,@%" for letter in path):
         return path
     return "'" + path.replace("'", "'\\''") + "'"
+
+
+def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
+    """How many columns a stream has, by COLUMNS or its terminal, at least 40; None: it has no width."""
+    given = environment.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given[:6]) > 0:
+        return max(int(given[:6]), 40)
+    if not stream.isatty():
+        return None
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns, 40)
+    except OSError:
+        return 80
 
 
 def print_json(data: Any, *, compact: bool = False) -> None:

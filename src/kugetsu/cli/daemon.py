@@ -134,11 +134,11 @@ def _logs(call: Call) -> int:
         print("the daemon has written no log yet")
         call.say("start it: kugetsu queue-daemon start")
         return 0
-    tailing.print_lines(lines or [])
+    tailing.print_lines(lines or [], call.screen)
     if call.args.follow:
         for part in tailing.follow(path):
             if part is not None:
-                tailing.print_lines(part)
+                tailing.print_lines(part, call.screen)
     return 0
 
 

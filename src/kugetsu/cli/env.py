@@ -141,7 +141,7 @@ def _say_about_list(call: Call, found: list[Variable], problems: list[tuple[str,
     for file in dict.fromkeys(one.file for one in found if one.hidden):
         kinds = dict.fromkeys(kind for one in found if one.file == file for kind in one.hidden)
         agents = ", ".join(_SHOWN[kind] for kind in kinds)
-        call.say(f"a file of its own replaces {file} for {agents}: what is needed there is to be set there")
+        call.say(f"a file of its own replaces {file} for {agents}: what is needed there is to be set there", words=True)
 
 
 def _get(call: Call) -> int:
@@ -188,7 +188,7 @@ def _path(call: Call) -> int:
     agent = _agent(call)
     paths = _paths(call)
     path = os.path.join(paths.env, AGENTS[agent]) if agent is not None else paths.env
-    call.show({"path": path, "exists": os.path.exists(path)}, [path])
+    call.show({"path": path, "exists": os.path.exists(path)}, [path], value=True)
     return 0
 
 

@@ -11,7 +11,7 @@ from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def report(error: Exception, arguments: Sequence[str]) -> int:
@@ -69,9 +69,20 @@ def _print_lines(error: KugetsuError) -> None:
 
     red = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     start, end = ("\x1b[31m", "\x1b[0m") if red else ("", "")
-    print(f"kugetsu: {start}error:{end} {line(error.message)}", file=sys.stderr)
+    told = [f"kugetsu: {start}error:{end} {line(error.message)}"]
     if error.hint:
-        print(f"hint: {line(error.hint)}", file=sys.stderr)
+        told.append(f"hint: {line(error.hint)}")
+    for row in _fitting(told):
+        print(row, file=sys.stderr)
+
+
+def _fitting(lines: list[str]) -> Iterable[str]:
+    """An error is one line; only where the screen is small, several."""
+    from kugetsu.cli.call import width_of
+    from kugetsu.views.screen import Screen
+
+    screen = Screen(width=width_of(sys.stderr, os.environ))
+    return screen.folded(lines) if screen.small else lines
 
 
 def _as_known(error: Exception) -> KugetsuError:

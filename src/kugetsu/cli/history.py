@@ -95,24 +95,19 @@ def _told(call: Call, subject: Subject, events: list[Event], past: tuple[int, st
     subjects = len({event["task"] for event in events if event.get("task")}) > 1
     last = events[-1]["seq"] if events else 0
     rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects)
-    for line in history.header(str(subject), summary, screen):
-        print(line)
+    call.tell(history.header(str(subject), summary, screen))
     for event in events:
-        for line in rows.lines(event):
-            print(line)
+        call.tell(rows.lines(event))
     if call.args.follow:
         for event in _coming(call, subject, last):
-            for line in rows.lines(event):
-                print(line, flush=True)
+            call.tell(rows.lines(event), flush=True)
     if past is not None:
-        for line in history.cut_off(str(subject), past[0], screen):
-            print(line)
+        call.tell(history.cut_off(str(subject), past[0], screen))
         return
     state = call.state()
     task = _task_of(state, subject, summary.task)
     closed = _closed(call, state, task)
-    for line in history.footer(task, closed, str(subject), screen):
-        print(line)
+    call.tell(history.footer(task, closed, str(subject), screen))
 
 
 def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
@@ -185,15 +180,12 @@ def _everything(call: Call, until: int | None) -> int:
         return 0
     rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True)
     for last in log.read(until=until):
-        for line in rows.lines(last):
-            print(line)
+        call.tell(rows.lines(last))
     if until is not None:
-        for line in history.cut_off(None, until, call.screen):
-            print(line)
+        call.tell(history.cut_off(None, until, call.screen))
     if call.args.follow:
         for event in _coming(call, None, last["seq"] if last else 0):
-            for line in rows.lines(event):
-                print(line, flush=True)
+            call.tell(rows.lines(event), flush=True)
     return 0
 
 

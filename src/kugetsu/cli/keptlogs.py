@@ -66,7 +66,6 @@ def _one(call: Call, place: Elsewhere, name: str) -> int:
             last = event
     live = attempt in place.state().attempts
     latest = lines[-agentlog.ERROR_LINES :]
-    for line in agentlog.end_lines(attempt, latest, None if live else last, call.screen):
-        print(line)
+    call.quote(agentlog.end_lines(attempt, latest, None if live else last, call.screen))
     call.say("the file has no output of agents, only what those that failed wrote to stderr")
     return 0

@@ -164,7 +164,7 @@ def _read(call: Call, attempt: str) -> int:
         lines, offset = _whole(path)
         _print(call, reader, lines)
         if not lines and not call.json:
-            print(f"{attempt} has written nothing yet")
+            call.tell([f"{attempt} has written nothing yet"])
         _tell_end(call, attempt, folder)
         return 0
     for lines_or_none in tailing.follow(path, 0):
@@ -211,8 +211,7 @@ def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
             _print_json(raw)
     else:
         for raw in lines:
-            for line in reader.lines(raw):
-                print(line)
+            call.quote(reader.lines(raw))
     sys.stdout.flush()
 
 
@@ -240,8 +239,7 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     for event in call.workspace.log.read_key(attempt.partition(".")[0]):
         if event.get("attempt") == attempt and event["type"].startswith("attempt."):
             last = event
-    for line in agentlog.end_lines(attempt, errors, None if live else last, call.screen):
-        print(line)
+    call.quote(agentlog.end_lines(attempt, errors, None if live else last, call.screen))
     if live and not call.args.follow:
         call.say(f"it still runs: kugetsu logs {attempt} -f")
 

@@ -152,8 +152,7 @@ def _watch(call: Call) -> int:
         for notice in found.notices:
             print_json(view.data(notice, read), compact=True)
     elif found.notices:
-        for line in view.lines(found.notices, call.screen):
-            print(line)
+        call.tell(view.lines(found.notices, call.screen))
     else:
         call.say("nothing is unread; what comes is shown here until Ctrl-C")
     sys.stdout.flush()
@@ -164,7 +163,7 @@ def _watch(call: Call) -> int:
             print_json(view.data(news, call.state().notices_read), compact=True)
         else:
             call.forget_screen()
-            print(view.coming(news, call.screen))
+            call.tell([view.coming(news, call.screen)])
         sys.stdout.flush()
     return 0
 
@@ -189,7 +188,7 @@ def _sinks(call: Call) -> int:
     if call.json:
         return 0
     if not configured:
-        call.say("send them: kugetsu config set NOTIFY_SINKS desktop  (or command, webhook, comment)")
+        call.say("send them: kugetsu config set NOTIFY_SINKS desktop  (or command, webhook, comment)", words=True)
     elif not data["daemon"]:
         call.say("nothing is sent while no daemon runs: kugetsu queue-daemon start")
     elif not courier:
@@ -219,7 +218,7 @@ def _test(call: Call) -> int:
         results.append({"sink": name, "sent": outcome.sent, "text": outcome.text})
         if not call.json:
             verdict = call.screen.green("ok") if outcome.sent else call.screen.red("failed")
-            print(f"{name:<9}{verdict}: {outcome.text}", flush=True)
+            call.tell([f"{name:<9}{verdict}: {outcome.text}"], flush=True)
     if call.json:
         call.show({"delivery": told.delivery, "results": results}, [])
     return 0 if all(result["sent"] for result in results) else 1

@@ -94,7 +94,7 @@ def _lines(call: Call, data: dict[str, Any], done: bool) -> list[str]:
 
 
 def _rows(call: Call, rows: list[Row]) -> list[str]:
-    """Two lines a row: what it is, then why; reasons are whole, because they are what one looks for."""
+    """What it is, and below it why; reasons are whole, because they are what one looks for."""
     from kugetsu.views.text import line
 
     root = call.workspace.paths.root + "/"
@@ -103,7 +103,7 @@ def _rows(call: Call, rows: list[Row]) -> list[str]:
         subject = call.screen.issue(row["subject"]).replace(root, "")
         shown.append(f"  {row['kind']}  {line(subject)}")
         shown += [call.screen.dim(f"    {line(reason)}") for reason in row.get("reasons") or [row["reason"]]]
-    return shown
+    return list(call.screen.folded(shown, words=True))
 
 
 COMMANDS = {

@@ -79,7 +79,7 @@ def _say_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, the
     if not tasks:
         verbs = ("was", "ran, waited or had failed") if then else ("is", "runs, waits or failed")
         what = f"no task {verbs[0]} {call.args.state}" if call.args.state else f"nothing {verbs[1]}"
-        print(f"{what} ({queue.count_line(by_state)})")
+        call.tell([f"{what} ({queue.count_line(by_state)})"])
     if not any(by_state.values()) and not then:
         if call.workspace.paths.hold_old_state():
             from kugetsu.cli.setup import say_of_old_state

@@ -51,7 +51,7 @@ def _seal(call: Call) -> int:
     if call.args.to is not None:
         _append(call.args.to, str(seal))
     data = {"seq": seal.head.seq, "sha": seal.head.sha, "at": seal.at, "log": seal.log, "line": str(seal)}
-    call.show({**data, "check": check, "file": call.args.to}, [str(seal)])
+    call.show({**data, "check": check, "file": call.args.to}, [str(seal)], value=True)
     if not call.json:
         _say_where(call, check)
     return 0

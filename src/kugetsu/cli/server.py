@@ -48,7 +48,7 @@ def _list(call: Call) -> int:
     call.show(data, [] if call.json else table(call.screen, heads, shown))
     if not call.json:
         problems = dict.fromkeys(line(f"{row['name']}: {row['problem']}") for row in rows if row["problem"])
-        call.say(*(f"the token is not used for {problem}" for problem in problems))
+        call.say(*(f"the token is not used for {problem}" for problem in problems), words=True)
     if not call.json and not servers:
         call.say("name a server of your own: kugetsu server add NAME URL")
     from kugetsu.cli.settings import warn_of_environment
@@ -206,9 +206,9 @@ def _show_one(call: Call, name: str) -> int:
     url = servers.get(name) or _below(host, servers)
     row = {**_described(call, name, url), "named": name in servers}
     if call.args.name is None and name == config.text(DEFAULT).lower() and call.command.startswith("kugetsu server d"):
-        call.show(row, [f"{name}  {url or FOLDERS}"])
+        call.show(row, [f"{name}  {url or FOLDERS}"], value=True)
     else:
-        call.show(row, [url or FOLDERS])
+        call.show(row, [url or FOLDERS], value=True)
     return 0
 
 

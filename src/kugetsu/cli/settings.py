@@ -60,7 +60,7 @@ def _get(call: Call) -> int:
     setting = known(call.args.key)
     value = config.as_text(setting.key)
     source = config.source(setting.key)
-    call.show({"key": setting.key, "value": value, "source": source, "help": setting.help}, [line(value)])
+    call.show({"key": setting.key, "value": value, "source": source, "help": setting.help}, [line(value)], value=True)
     return 0
 
 

@@ -71,11 +71,11 @@ def _lines(call: Call, entries: list[dict[str, Any]], prompts: dict[str, str | N
     for entry in entries:
         lines.append(f"{screen.bold(entry['name'])}  {entry['source'] or 'cannot be used'}")
         if entry["problem"]:
-            lines.append(cut(f"  {line(entry['problem'])}", screen.width))
+            lines.append(cut(f"  {line(entry['problem'])}", screen.cuts_at))
         else:
-            lines.append(cut(f"  {line(entry['description'])}", screen.width))
+            lines.append(cut(f"  {line(entry['description'])}", screen.cuts_at))
         for copy in entry["installed"]:
-            lines.append(cut(f"  {WORDS[copy['state']]}: {line(copy['path'])}", screen.width))
+            lines.append(cut(f"  {WORDS[copy['state']]}: {line(copy['path'])}", screen.cuts_at))
     for kind, path in prompts.items():
         if path is not None:
             whom = "agents that work on issues" if kind == "dev" else "the PM agent"

@@ -76,7 +76,8 @@ def _watch(call: Call) -> int:
         data = collect(call.workspace)
         lines = view.lines(data, call.screen)
         # Home, each line cleared to its end, then everything below: nothing flickers.
-        print("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="", flush=True)
+        drawn = "".join(f"{line}\x1b[K\n" for line in call.screen.folded(lines))
+        print(f"\x1b[H{drawn}\x1b[J", end="", flush=True)
         time.sleep(EVERY)
         call.forget_screen()
         call.workspace.reload()

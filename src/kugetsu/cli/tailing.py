@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from kugetsu.views.screen import Screen
+
 #: Seconds between two looks at a file that does not grow.
 PAUSE = 0.2
 _BLOCK = 1 << 16
@@ -84,12 +86,13 @@ def _inode(path: str) -> int:
         return 0
 
 
-def print_lines(lines: Iterable[bytes]) -> None:
-    """Print lines of a file, made harmless for the terminal, and flush."""
+def print_lines(lines: Iterable[bytes], screen: Screen | None = None) -> None:
+    """Print lines of a file, made harmless for the terminal, and flush; folded where ``screen`` is small."""
     from kugetsu.views.text import block
 
     for raw in lines:
-        for line in block(raw.decode("utf-8", "replace")):
+        shown = block(raw.decode("utf-8", "replace"))
+        for line in shown if screen is None or not screen.small else screen.folded(shown):
             print(line)
     import sys
 

@@ -104,8 +104,7 @@ def _tie_or_say(call: Call, ref: IssueRef, pr: str) -> None:
 def _follow(call: Call, started: Started) -> int:
     data = _data(call, started)
     if not call.json:
-        for line in _lines(data):
-            print(line)
+        call.tell(_lines(data))
         _say_how_to_follow(call, data)
     if started.state == "running" and not call.args.wait:
         if call.json:
@@ -179,7 +178,7 @@ def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
     if call.json:
         call.show({**data, "state": state, "reason": reason, "event": final["seq"], "exit_code": status}, [])
         return status
-    print(f"{final['task']} {_verb(kind)}: {line(reason)}")
+    call.tell([f"{final['task']} {_verb(kind)}: {line(reason)}"])
     if status:
         call.say(f"why: kugetsu why {final['task']}        story: kugetsu history {final['task']}")
     if kind == "task.retried":

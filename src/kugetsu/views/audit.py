@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain.audit.spans import MICRO
 from kugetsu.views import times
-from kugetsu.views.text import Column, cut, line, table, wrapped
+from kugetsu.views.text import Column, cut, line, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
     of_others = ", the others looked at beside" if data["subject"] and at_length else ""
     events = times.counted(data["events"], "event")
     which = f"{events} ({data['first']} to {data['last']})" if data["first"] else f"{events} up to {data['last']}"
-    shown = [cut(f"audit{about}: {which}, {span}{of_others}", screen.width)]
+    shown = [cut(f"audit{about}: {which}, {span}{of_others}", screen.cuts_at)]
     rows = LONG if at_length else SHORT
     if data["invariants"] is not None:
         shown += _invariant_lines(data["invariants"], screen, rows)
@@ -137,7 +137,7 @@ def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
 
 def _headed(label: str, text: str, screen: Screen, colour: Callable[[str], str] = str) -> list[str]:
     """``label  text``, the text continued below itself."""
-    first, *more = [text] if screen.width is None else wrapped(text, screen.width - _LABEL)
+    first, *more = screen.wrapped(text, _LABEL)
     shown = [screen.bold(f"{label:<{_LABEL}}") + colour(first)]
     return [*shown, *(" " * _LABEL + colour(part) for part in more)]
 
@@ -155,7 +155,7 @@ def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[s
     for one in found["found"][:rows]:
         mended = f", until event {one['mended']}" if one["mended"] else ""
         text = f"event {one['seq']}  {one['kind']}: {line(one['text'])}{mended}"
-        first, *more = [text] if screen.width is None else wrapped(text, screen.width - 4)
+        first, *more = screen.wrapped(text, 4)
         shown += [f"  {first}", *(f"    {part}" for part in more)]
     every = found["broken"] + found["refused"]
     shown += _more(every, min(rows, len(found["found"])), screen.command("kugetsu audit invariants --json"))
@@ -173,11 +173,11 @@ def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
         said += table(screen, heads, [_race_row(one, screen) for one in latest], indent="  ")
         said += _more(found["lost"], len(latest), screen.command("kugetsu audit races --json"))
     if rows == LONG:
-        said += [
-            "lost has who saw the way open and found it closed; not recorded, for it changes",
-            "nothing: who first looked when it was taken already, an attempt's end that",
-            "somebody else had recorded first, a daemon that was refused because one runs",
-        ]
+        said += screen.wrapped(
+            "lost has who saw the way open and found it closed; not recorded, for it changes nothing: who first looked "
+            "when it was taken already, an attempt's end that somebody else had recorded first, a daemon that was "
+            "refused because one runs"
+        )
     return said
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.views.history import TYPE_WIDTH, Rows
-from kugetsu.views.text import cut, line, wrapped
+from kugetsu.views.text import cut, line
 from kugetsu.views.wording import who
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def _chain(events: Sequence[Event], rows: Rows, screen: Screen) -> list[str]:
         by = event.get("by") or {}
         acting = by.get("cmd"), by.get("pid")
         if acting != before and _typed(by):
-            shown.append(cut(f"{'':>{rows.indent}}typed {_who(by)}: {line(str(by.get('cmd', '?')))}", screen.width))
+            shown.append(cut(f"{'':>{rows.indent}}typed {_who(by)}: {line(str(by.get('cmd', '?')))}", screen.cuts_at))
         before = acting
     return shown
 
@@ -72,7 +72,7 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
         f"event {event['seq']} {event['type']}, by {line(str(by.get('user', '?')))} on {line(str(by.get('host', '?')))}"
     )
     said += f"{agent}, pid {by.get('pid', '?')}: {line(str(by.get('cmd', '?')))}"
-    shown = [screen.bold(cut(said, screen.width))]
+    shown = [screen.bold(cut(said, screen.cuts_at))]
     rows = Rows(screen, subjects=True)  # one for all parts: the date comes once
     shown += [screen.bold("what led to it"), *_chain(data["because"], rows, screen)] if data["because"] else []
     shown += [screen.bold("the event"), *rows.lines(event)]
@@ -105,7 +105,7 @@ def _tree_lines(data: WhyEvent, rows: Rows) -> list[str]:
 
 def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:
     said = line(", ".join(_named(facts)))
-    return [f"  {part}" for part in ([said] if screen.width is None else wrapped(said, screen.width - 2))]
+    return [f"  {part}" for part in screen.wrapped(said, 2)]
 
 
 def _named(facts: dict[str, Any]) -> list[str]:

@@ -50,7 +50,7 @@ def header(subject: str, session: Session | None, screen: Screen) -> list[str]:
         parts.append(f"branch {line(session.branch)}")
     made, changed = (times.duration(times.since(at, screen.now)) for at in (session.created_at, session.changed_at))
     parts.append(f"made {made} ago, changed {changed} ago")
-    shown = [" · ".join(parts)]
+    shown = list(screen.folded([" · ".join(parts)], words=True))
     if session.title:
         shown.append(line(session.title))
     if session.pr:
@@ -95,6 +95,6 @@ def _told(exchange: Exchange, screen: Screen, full: bool) -> list[str]:
 
 def _answer(said: dict[str, Any] | Said, screen: Screen) -> list[str]:
     if said["kind"] == "tool":
-        return [screen.dim(cut(f"{INDENT}▸ {line(said['text'])}", screen.width))]
+        return [screen.dim(cut(f"{INDENT}▸ {line(said['text'])}", screen.cuts_at))]
     rows = [f"{INDENT}{row}".rstrip() for row in block(said["text"].strip("\n"))]
     return [screen.red(row) for row in rows] if said["kind"] == "error" else rows

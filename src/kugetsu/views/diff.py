@@ -97,7 +97,7 @@ def _headline(found: DiffData, screen: Screen) -> list[str]:
         said += f", {times.duration(times.since(one['at'], other['at']) or times.since(other['at'], one['at']))}"
     if found["reversed"]:
         said += ", backwards"
-    return [said] if screen.width is None else wrapped(said, screen.width)
+    return screen.wrapped(said)
 
 
 def _point(point: AsOf, before: AsOf | None = None) -> str:
@@ -112,6 +112,8 @@ def _point(point: AsOf, before: AsOf | None = None) -> str:
 
 def _table(changes: list[Change], screen: Screen) -> list[str]:
     rows = [(_name(change, screen), _told(change, screen), f"event {change.seq}") for change in changes]
+    if screen.narrow:
+        return [part for name, text, event in rows for part in (f"{name}  {event}", *_below(text, screen))]
     names = max(columns(name) for name, _, _ in rows)
     events = max(len(event) for _, _, event in rows)
     if screen.width is None:
@@ -127,6 +129,10 @@ def _table(changes: list[Change], screen: Screen) -> list[str]:
         shown.append(f"{pad(labels[0], names)}  {pad(parts[0], room)}  {event:>{events}}")
         shown += [f"{pad('', names)}  {part}" for part in parts[1:]]
     return shown
+
+
+def _below(text: str, screen: Screen) -> list[str]:
+    return [f"  {part}" for part in screen.wrapped(text, 2)]
 
 
 def _name(change: Change, screen: Screen) -> str:

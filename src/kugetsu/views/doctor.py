@@ -28,21 +28,25 @@ def finding_lines(found: Sequence[Finding], screen: Screen) -> list[str]:
 
 def _of_one(one: Finding, screen: Screen) -> Iterator[str]:
     paint = {"ok": screen.green, "warning": screen.yellow, "problem": screen.red}[one.level]
-    first, *rest = wrapped(line(one.text), (screen.width or 100) - 4)
+    first, *rest = _wrapped(line(one.text), screen, 4)
     yield f"  {paint(_MARKS[one.level])} {first}"
     for more in rest:
         yield f"    {more}"
     if one.fix and one.level != "ok":
         fix = line(one.fix)
         # A command stays in one piece, to be copied; a sentence need not.
-        rows = wrapped(fix, (screen.width or 100) - 6) if "; " in fix or ": " in fix else [fix]
+        rows = _wrapped(fix, screen, 6) if screen.narrow or "; " in fix or ": " in fix else [fix]
         yield screen.dim(f"    → {rows[0]}")
         for more in rows[1:]:
             yield screen.dim(f"      {more}")
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of that many columns, broken at spaces only: commands and paths stay in one piece."""
+def _wrapped(text: str, screen: Screen, margin: int) -> list[str]:
+    """A text in lines that leave ``margin`` columns free, broken at spaces only: paths stay in one piece, but on a
+    screen that is too narrow for them."""
+    if screen.narrow:
+        return screen.wrapped(text, margin)
+    width = (screen.width or 100) - margin
     lines = [""]
     for word in text.split(" "):
         joined = f"{lines[-1]} {word}" if lines[-1] else word

@@ -120,7 +120,7 @@ class Rows:
             named = f"{day}, times in {times.zone(event['at'])}" if not self._day else day
             shown.append(self._screen.dim(f"  {'':>{self._seq_width}}  {named}"))
             self._day = day
-        shown.append(self._row(event, indent))
+        shown += self._narrow(event, indent) if self._screen.narrow else [self._row(event, indent)]
         return shown
 
     def _row(self, event: Event, indent: int) -> str:
@@ -142,6 +142,25 @@ class Rows:
         gap = " " * (room - columns(said) - columns(tail)) if tail else ""
         coloured = f"  {screen.dim(seq)}{left[2 + len(seq) :]}".replace(kind, _painted(screen, kind), 1)
         return f"{coloured}{said}{gap}{screen.dim(tail)}".rstrip()
+
+    def _narrow(self, event: Event, indent: int) -> list[str]:
+        """The row of an event in several lines: what happened stands whole below its kind."""
+        screen, kind = self._screen, event["type"]
+        seq = f"{event['seq']:>{self._seq_width}}"
+        at = f"  {seq}  {times.time_of_day(event['at'])}  "
+        width = screen.width or 0
+        shown = f"{'':>{max(min(indent, width - len(at) - len(kind)), 0)}}{kind}"
+        subject, said, tail = self._subject(event), self._said(event), self._tail(event)
+        if subject and len(at) + len(shown) + 2 + columns(subject) <= width:
+            shown, subject = f"{shown}  {subject}", ""
+        first = f"{at}{shown}".replace(seq, screen.dim(seq), 1).replace(kind, _painted(screen, kind), 1)
+        told = f"{subject}: {said}" if subject and said else subject or said
+        *before, last = screen.wrapped(told.replace("  ", " "), self.indent)
+        fits = self.indent + columns(last) + 2 + columns(tail) <= width
+        if tail and last and fits:
+            last = f"{last}  {screen.dim(tail)}"
+        rest = [*before, last, *([screen.dim(tail)] if tail and not fits else [])]
+        return [first, *(" " * self.indent + part for part in rest if part)]
 
     def _subject(self, event: Event) -> str:
         if event.get("attempt"):

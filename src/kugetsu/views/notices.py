@@ -53,7 +53,7 @@ def coming(notice: Notice, screen: Screen) -> str:
     start = f"{notice.seq:>5}  {times.moment(notice.at, screen.now)}  "
     task = pad(notice.task or "", _TASK_WIDTH)
     rest = "  ".join(part for part in (task, screen.issue(notice.issue), line(notice.text)) if part)
-    room = None if screen.width is None else max(screen.width - len(start) - _TYPE_WIDTH - 2, 6)
+    room = None if screen.cuts_at is None else max(screen.cuts_at - len(start) - _TYPE_WIDTH - 2, 6)
     return f"{start}{kind}  {cut(rest, room)}".rstrip()
 
 
@@ -105,7 +105,7 @@ def sink_lines(sink: dict[str, Any], screen: Screen) -> list[str]:
         if sink["given_up"]:
             shown.append(f"{indent}{sink['given_up']} given up since the last delivery that arrived")
     shown += [indent + _open(entry, screen) for entry in sink["open"]]
-    first, *rest = [cut(text, screen.width) for text in shown]
+    first, *rest = shown[0], *(cut(text, screen.cuts_at) for text in shown[1:])  # the set-up names what is typed
     painted = screen.green(state) if ready else screen.red(state)
     return [first.replace(state, painted, 1), *rest]
 

@@ -37,4 +37,4 @@ def heading(point: AsOf | None, screen: Screen) -> list[str]:
         return []
     at = point["at"]
     said = f"as of event {point['seq']}, {times.day(at)} {times.time_of_day(at)} {times.zone(at)}"
-    return [screen.bold(cut(said, screen.width))]
+    return [screen.bold(cut(said, screen.cuts_at))]

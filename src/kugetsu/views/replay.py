@@ -79,7 +79,7 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     when = f"{times.day(then)} {times.time_of_day(then)} {times.zone(then)}"
     shown = [screen.bold(f"after event {data['seq']}, {when}")]
     shown.append(f"daemon  {data['daemon']}        agents  {len(data['agents'])} live")
-    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.width))
+    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.cuts_at))
     shown += _part("agents", _agents(data, screen, then), screen)
     shown += _part("tasks", queue.list_lines(data["tasks"], screen, then), screen)
     shown += _part("sessions", _sessions(data["sessions"], screen, then), screen)

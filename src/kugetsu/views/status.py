@@ -300,8 +300,8 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         from kugetsu.views import point
 
         shown = point.heading(data["as_of"], screen)
-    shown += [_headline(data, screen), *_slots(data, screen)]
-    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.width))
+    shown += [*_headline(data, screen), *_slots(data, screen)]
+    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.cuts_at))
     if data["attention"]:
         shown += [_attention_head(screen), *_attention_lines(data["attention"], screen)]
     elif not any(data["queue"].values()) and data["as_of"] is None:
@@ -309,7 +309,7 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
     return shown
 
 
-def _headline(data: StatusData, screen: Screen) -> str:
+def _headline(data: StatusData, screen: Screen) -> list[str]:
     daemon = data["daemon"]
     said = daemon["state"]
     if daemon["pid"] is not None and daemon["state"] != "lost":
@@ -319,11 +319,15 @@ def _headline(data: StatusData, screen: Screen) -> str:
     state = screen.state(daemon["state"], said)
     agents = f"{data['live']} of {data['cap']}"
     when = _when(data)
+    if screen.narrow:
+        return [f"daemon  {state}", f"agents  {agents}", f"next    {when}"]
     fixed = len("daemon  ") + len(said) + len("agents  ") + len(agents) + len("next  ")
     spare = 80 if screen.width is None else screen.width - fixed - columns(when)
     gap = " " * max(2, min(30 - len(said), spare - 3))
+    if screen.small and spare < 5:
+        return [f"daemon  {state}{gap}agents  {agents}", f"next    {when}"]
     room = None if screen.width is None else screen.width - fixed - len(gap) - 3
-    return f"daemon  {state}{gap}agents  {agents}   next  {cut(when, room)}"
+    return [f"daemon  {state}{gap}agents  {agents}   next  {cut(when, room)}"]
 
 
 def _when(data: StatusData) -> str:
@@ -392,7 +396,7 @@ def _attention_head(screen: Screen) -> str:
 
 def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:
     rows = [[screen.issue(entry["subject"]), entry["state"], entry["text"], entry["command"]] for entry in found]
-    heads = [Column("", gives=True), Column(""), Column("", gives=True), Column("")]
+    heads = [Column("", gives=True), Column(""), Column("", gives=True), Column("", whole=True)]
 
     def paint(at: int, value: str, text: str) -> str:
         return screen.state(value, text) if at == 1 else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.redaction import clean
 from kugetsu.views import times, wording
+from kugetsu.views.screen import NARROW
 from kugetsu.views.text import columns, cut, line
 
 TYPE_CHECKING = False
@@ -168,7 +169,7 @@ def _told(one: DifferenceData, screen: Screen) -> list[str]:
     shown = _paragraph(f"event {one['seq']}: {one['says']}", width, screen)
     shown.append(_side("recorded", one["recorded"], screen))
     shown.append(_side("now", one["decided"], screen))
-    shown += [cut(f"  {'differs':8}  {_place(place)}", screen.width) for place in one["places"][:PLACES_SHOWN]]
+    shown += [cut(f"  {'differs':8}  {_place(place)}", screen.cuts_at) for place in one["places"][:PLACES_SHOWN]]
     if len(one["places"]) > PLACES_SHOWN:
         shown.append(f"  {'':8}  and {len(one['places']) - PLACES_SHOWN} more places (--json has them)")
     if one["refusal"] is not None:
@@ -190,7 +191,7 @@ def _side(name: str, event: dict[str, Any] | None, screen: Screen) -> str:
         return f"  {name:8}  nothing"
     subject = event.get("attempt") or event.get("task") or event.get("session") or ""
     said = "  ".join(part for part in (event["type"], screen.issue(subject), wording.words(event)) if part)
-    return cut(f"  {name:8}  {said}", screen.width)
+    return cut(f"  {name:8}  {said}", screen.cuts_at)
 
 
 def _place(place: dict[str, Any]) -> str:
@@ -220,6 +221,10 @@ def _filled(name: str, text: str, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    if width < NARROW:
+        from kugetsu.views.folding import folded
+
+        return [indent + part for part in folded(text, width - len(indent), 0)]
     parts: list[str] = []
     now = ""
     for word in text.split():

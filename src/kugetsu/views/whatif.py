@@ -82,14 +82,13 @@ def collect(found: Comparison, changes: list[ChangeData], since: str | None, unt
 
 def lines(data: WhatIfData, screen: Screen) -> list[str]:
     """The text of `replay --what-if`."""
-    width = screen.width or PROSE
-    shown = wrapped(_title(data), width)
+    shown = _prose(_title(data), screen)
     shown += ["", *_figures(data, screen)]
     shown += ["", *_moved(data, screen)]
     shown += ["", screen.bold("assumed")]
     for number, sentence in enumerate(data["assumptions"], 1):
-        shown += _hanging(f"{number}.", sentence, width)
-    return [*shown, "", *wrapped(_check(data), width)]
+        shown += _hanging(f"{number}.", sentence, screen)
+    return [*shown, "", *_prose(_check(data), screen)]
 
 
 def _title(data: WhatIfData) -> str:
@@ -203,8 +202,12 @@ def _wait(seconds: float | None) -> str:
     return "never begins" if seconds is None else times.duration(seconds)
 
 
-def _hanging(mark: str, text: str, width: int) -> list[str]:
-    first, *rest = wrapped(text, width - len(mark) - 1)
+def _prose(text: str, screen: Screen, margin: int = 0) -> list[str]:
+    return wrapped(text, PROSE - margin) if screen.width is None else screen.wrapped(text, margin)
+
+
+def _hanging(mark: str, text: str, screen: Screen) -> list[str]:
+    first, *rest = _prose(text, screen, len(mark) + 1)
     return [f"{mark} {first}", *(" " * (len(mark) + 1) + part for part in rest)]
 
 

@@ -6,7 +6,7 @@ from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.views import times
 from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
-from kugetsu.views.text import columns, cut, line, pad, side_by_side, wrapped
+from kugetsu.views.text import columns, cut, line, pad, side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
         return [*shown, data["then"]] if data["then"] else shown
     shown = [screen.bold(part) for part in paragraph(_headline(data, task, screen), screen)]
     if task["issue"]:
-        shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.width))
+        shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.cuts_at))
     if task["state"] not in WAITS:
         if task["state"] == "notified":
             shown += _labelled("next", _next(data, screen), screen)
@@ -205,6 +205,7 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
     """Every gate in the dispatcher's order: ✓ open, ✗ the reason, · closed behind it; below it what lifts it."""
     shown: list[str] = []
     reason_told = False
+    left = 4 if screen.narrow else _LEFT
     for gate in gates:
         if gate["open"]:
             mark = screen.green("✓")
@@ -212,21 +213,25 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
             mark = "·" if reason_told else screen.red("✗")
         name = pad(gate["gate"], _GATE)
         evidence = f"event {gate['rests_on']}" if gate["rests_on"] and not gate["open"] else ""
-        first, *more = _told(line(gate["reason"]), evidence, screen)
+        if screen.narrow and not gate["open"]:
+            first, *more = "", *_told(line(gate["reason"]), evidence, screen, left)
+        else:
+            first, *more = _told(line(gate["reason"]), evidence, screen, _LEFT)
+            more = [" " * (_LEFT - left) + part for part in more]
         shown.append(f"  {mark} {screen.dim(name) if gate['open'] else name}  {first}".rstrip())
-        shown += [" " * _LEFT + part for part in more]
+        shown += [" " * left + part for part in more]
         if not gate["open"]:
-            shown += [" " * _LEFT + part for part in _lifted(gate, reason_told, screen)]
+            shown += [" " * left + part for part in _lifted(gate, reason_told, screen, left)]
             reason_told = True
     return shown
 
 
-def _told(reason: str, evidence: str, screen: Screen) -> list[str]:
+def _told(reason: str, evidence: str, screen: Screen, left: int) -> list[str]:
     """The reason, and the event behind it at the end of its last line, or below it where there is no room."""
     if screen.width is None:
         return [f"{reason}  {evidence}"]
-    room = screen.width - _LEFT
-    *before, last = wrapped(reason, room)
+    room = screen.width - left
+    *before, last = screen.wrapped(reason, left)
     if not evidence:
         return [*before, last]
     if columns(last) + 2 + len(evidence) <= room:
@@ -234,14 +239,14 @@ def _told(reason: str, evidence: str, screen: Screen) -> list[str]:
     return [*before, last, evidence]
 
 
-def _lifted(gate: dict[str, Any], later: bool, screen: Screen) -> list[str]:
+def _lifted(gate: dict[str, Any], later: bool, screen: Screen, left: int) -> list[str]:
     """Until when the gate is closed, and what opens it; ``later``: once it is the reason."""
     until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
     lift = f"{'then ' if later else ''}lift: {screen.command(gate['lift'])}" if gate["lift"] else ""
     other = f"or: {screen.command(gate['otherwise'])}" if gate["otherwise"] else ""
     parts = [part for part in (until, lift, other) if part]
     together = "    ".join(parts)
-    if not together or screen.width is None or columns(together) <= screen.width - _LEFT:
+    if not together or screen.width is None or columns(together) <= screen.width - left:
         return [together] if together else []
     return parts
 
@@ -266,5 +271,4 @@ def asked_with(point: Asked, screen: Screen, *, settings: bool = False) -> list[
 
 def paragraph(text: str, screen: Screen, indent: str = "", room: int = 0) -> list[str]:
     """The whole text: on a terminal in as many lines as it takes, its remedy may stand at its end."""
-    parts = [text] if screen.width is None else wrapped(text, screen.width - len(indent) - room)
-    return [indent + part for part in parts]
+    return [indent + part for part in screen.wrapped(text, len(indent) + room)]
