@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import AgentUnavailable, KugetsuError
 from kugetsu.runtime import initialisation
 from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import SOURCE, Stage, bare_stage, stage
@@ -79,7 +79,8 @@ def test_a_missing_agent_is_a_note_and_the_first_start_says_the_same(bare_stage:
     report = initialisation.initialise(bare_stage.ws, repo=str(bare_stage.repository), force=False)
     assert any("/nowhere/agent" in note for note in report.notes)
     assert bare_stage.state.initialised
-    assert "/nowhere/agent" in (bare_stage.start(1).reason or "")
+    with pytest.raises(AgentUnavailable, match="/nowhere/agent"):
+        bare_stage.start(1)
 
 
 def test_a_repository_that_is_not_there_is_refused_with_its_name(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from kugetsu import secret_values
 from kugetsu.agents import choose
 from kugetsu.domain.decide import queue
 from kugetsu.errors import AgentUnavailable
+from kugetsu.log.watch import Watch
 from kugetsu.runtime import startable
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.startable import RESTART
@@ -204,3 +206,12 @@ def test_a_file_that_is_no_program_is_none(stage: Stage) -> None:
     path.chmod(stat.S_IRUSR)
     stage.configure(KUGETSU_AGENT_COMMAND=str(path))
     assert "is not found" in startable.problems(stage.ws)["dev"]["cause"]
+
+
+def test_the_daemon_is_woken_by_what_mends_an_env_file(stage: Stage) -> None:
+    path = env_file(stage, "dev.env", 0o644)
+    for mend in (lambda: path.chmod(0o600), lambda: path.write_text("B=1\n"), path.unlink):
+        with Watch(stage.ws.paths.env, rights=True) as watch:
+            watch.drain()
+            mend()
+            assert select.select([watch], [], [], 30.0)[0] == [watch]

@@ -279,6 +279,20 @@ def test_a_pause_that_was_over_before_the_beginning_holds_nobody_back(world: Wor
     assert seconds(waits_of(world, start=state, after=cut, dead=True)) == {"daemon": 7.0}
 
 
+def test_without_a_daemon_nobody_waits_for_an_agent_to_be_mended(world: World) -> None:
+    world.agent_problems = {"dev": {"cause": "opencode is not installed", "remedy": "npm install -g opencode-ai"}}
+    enqueue(world, ISSUES[0])
+    turn(world)
+    later(world, 10)
+    world.daemon_end(1, 0)
+    later(world, 100)
+    world.daemon_start(1, 1)
+    later(world, 20)
+    world.agent_problems = {}
+    turn(world)
+    assert seconds(waits_of(world)) == {"agent": 30.0, "daemon": 100.0}
+
+
 def test_slots_that_stand_empty_while_a_task_waits_for_another_reason_are_seen(world: World) -> None:
     world.cap = 3
     enqueue(world, ISSUES[0])

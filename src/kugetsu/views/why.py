@@ -141,7 +141,8 @@ def _next(data: WhyTask, screen: Screen) -> str:
     if kind == "time":
         return f"at {times.ahead(change['at'], screen.now)}: {what}{condition}"
     if kind == "look":
-        every = times.duration(times.since(screen.now, change["at"]))
+        # The look and the screen are some milliseconds apart.
+        every = times.duration(round(times.since(screen.now, change["at"])))
         closed = next((gate["gate"] for gate in data["gates"] if not gate["open"]), None)
         when = "once that is mended" if closed == "agent" else "when there is more"
         return f"by itself {when}: {what} every {every}{condition}"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: The reason of a wait that no gate is recorded for.
 TURN = "turn"
 #: What holds a task is the missing daemon, when it is only one of these that stands recorded.
-OF_DAEMON = frozenset((TURN, "daemon", *gates.FULL))
+OF_DAEMON = frozenset((TURN, "daemon", "agent", *gates.FULL))
 #: What tasks are parked for.
 _PARKED = ("provider", "progress")
 
