@@ -94,15 +94,31 @@ class Call:
 
         colour = sys.stdout.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
         now = clock.now() if self.elsewhere is None else self.elsewhere.now
-        place, when = getattr(self.args, "from", None), getattr(self.args, "at", None)
+        place = getattr(self.args, "from", None)
         return Screen(
             width=width_of(sys.stdout, self.environment),
             colour=colour,
             now=now,
             default_host=host,
             source=quoted(place) if place is not None else None,
-            when=" ".join(map(quoted, when.split())) if when is not None else None,
+            when=self._point(now),
         )
+
+    def _point(self, now: str) -> str | None:
+        """The point of `--at`, such that it still means the same later: not so many events or minutes ago."""
+        from kugetsu.cli import when
+        from kugetsu.errors import KugetsuError
+
+        text: str | None = getattr(self.args, "at", None)
+        if text is None:
+            return None
+        try:
+            point = when.parse(text, now)
+            if point.at is None:
+                return str(when.state_of(self.workspace.log, point)[0])
+        except KugetsuError:  # told by the command itself
+            return quoted(text)
+        return point.at.replace(".000000Z", "Z") if text.endswith(" ago") else " ".join(map(quoted, text.split()))
 
     def forget_screen(self) -> None:
         """Measure the screen and read the clock again at the next use."""

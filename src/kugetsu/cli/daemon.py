@@ -115,10 +115,10 @@ def _kept(place: Elsewhere) -> DaemonStatus:
     from kugetsu.views.status import daemon_data
 
     state = place.state()
-    runs = state.daemon.state in ("running", "draining")
-    alive = runs if place.look is None else place.look.daemon
+    alive = state.daemon.runs if place.look is None else place.look.daemon
     data = daemon_data(state, alive)
-    return DaemonStatus(runs and alive, data["pid"] if alive else None, data["since"], data["state"])
+    pid = data["pid"] if alive else None
+    return DaemonStatus(state.daemon.runs and alive, pid, state.daemon.changed_at or None, data["state"])
 
 
 def _logs(call: Call) -> int:
