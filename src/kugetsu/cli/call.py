@@ -106,12 +106,12 @@ class Call:
 
     def _point(self, now: str) -> str | None:
         """The point of `--at`, such that it still means the same later: not so many events or minutes ago."""
-        from kugetsu.cli import when
-        from kugetsu.errors import KugetsuError
-
         text: str | None = getattr(self.args, "at", None)
         if text is None:
             return None
+        from kugetsu.cli import when
+        from kugetsu.errors import KugetsuError
+
         try:
             point = when.parse(text, now)
             if point.at is None:
