@@ -16,6 +16,7 @@ from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 __all__ = ["bare_stage", "stage"]
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
+#: What an agent reports although nobody can have used so much: more than 64 bits hold.
 OVERFLOWING = """echo '{"tokens": {"input": 9223372036854775807, "output": 9223372036854775807, "reasoning": 2}}'\n"""
 
 
@@ -31,11 +32,23 @@ def test_secrets_in_an_agents_last_words_reach_no_event(stage: Stage) -> None:
     assert TOKEN not in log
 
 
-def test_an_end_that_the_log_cannot_hold_is_recorded_as_a_loss_and_frees_the_slot(stage: Stage) -> None:
-    stage.configure(MAX_ATTEMPTS="1")
+def test_a_report_that_the_log_could_not_hold_is_left_out_of_the_end(stage: Stage) -> None:
     stage.agent(OVERFLOWING)
     stage.start(1)
-    stage.until(lambda: reconciliation.dead(stage.ws, stage.state))
+    assert stage.finished("q1") == "completed"
+    assert stage.wait("attempt.succeeded")["data"]["tokens"] == 2
+
+
+def test_an_end_that_the_log_cannot_hold_is_recorded_as_a_loss_and_frees_the_slot(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.configure(MAX_ATTEMPTS="1")
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    seen = conclusion.evidence_of
+    monkeypatch.setattr(conclusion, "evidence_of", lambda session: {**seen(session), "commits": 2**70})
     assert reconciliation.reconcile(stage.ws) == ["q1.1"]
     assert "cannot be recorded" in stage.wait("attempt.lost")["data"]["reason"]
     assert stage.finished("q1") == "error"
