@@ -22,15 +22,13 @@ from typing import Any
 
 import orjson
 
-from kugetsu.agents import limits, process_load, progress
+from kugetsu.agents import limits, missing, process_load, progress
 from kugetsu.agents.opencode_environment import QUIET
 from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, cost_told, sentence, tokens_told
 from kugetsu.agents.progress import Progress, tail_lines
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
 from kugetsu.errors import AgentUnavailable, NotFound
 
-_SET = "kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
-_HINT = f"set it to the command line of your agent: {_SET}"
 _TEMPFAIL = 75  # EX_TEMPFAIL of <sysexits.h>
 _LAST_LINES = 20
 _BUSY = 0.05
@@ -56,13 +54,13 @@ class Command:
         """The words of the command, or a shell with it. Raises AgentUnavailable when there is none or it is broken."""
         line = (self._settings.get("KUGETSU_AGENT_COMMAND") or "").strip()
         if not line:
-            raise AgentUnavailable("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", _HINT, _SET)
+            raise missing.command_line("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty")
         if needs_shell(line):
             return ("/bin/sh", "-c", line)
         try:
             return tuple(shlex.split(line))
         except ValueError as error:
-            raise AgentUnavailable(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}", _HINT, _SET) from error
+            raise missing.command_line(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}") from error
 
     def version(self) -> str:
         """A command has none."""
@@ -73,7 +71,7 @@ class Command:
         try:
             self.require()
         except AgentUnavailable as error:
-            return [Problem(error.message, error.hint or _HINT)]
+            return [Problem(error.message, error.hint or missing.COMMAND_HINT)]
         return []
 
     def require(self) -> None:
@@ -81,7 +79,7 @@ class Command:
         program = self.argv()[0]
         # A relative path is looked for in the worktree, which is not known yet.
         if ("/" not in program or program.startswith("/")) and shutil.which(program, path=self._path()) is None:
-            raise AgentUnavailable(f"the program of KUGETSU_AGENT_COMMAND is not found: {program}", _HINT, _SET)
+            raise missing.command(program)
 
     def prepare_home(self) -> None:
         """Nothing to prepare."""

@@ -18,6 +18,7 @@ from kugetsu.agents import (
     opencode_store,
     progress,
 )
+from kugetsu.agents.missing import INSTALL_HINT
 from kugetsu.agents.opencode_checkup import look
 from kugetsu.agents.opencode_events import read_errors, read_output
 from kugetsu.agents.opencode_verdict import judge
@@ -61,7 +62,7 @@ class OpenCode:
             if done.exit_code != 0 or opencode_program.parse_version(self._version) is None:
                 said = (done.errors.strip() or self._version).splitlines()
                 reason = said[-1] if said else f"exit code {done.exit_code}"
-                raise AgentUnavailable(f"{self.program()} does not work: {reason}", opencode_program.INSTALL_HINT)
+                raise AgentUnavailable(f"{self.program()} does not work: {reason}", INSTALL_HINT)
         return self._version
 
     def check(self) -> list[Problem]:
@@ -69,12 +70,12 @@ class OpenCode:
         try:
             version = opencode_program.parse_version(self.version()) or ()
         except AgentUnavailable as error:
-            return [Problem(error.message, error.hint or opencode_program.INSTALL_HINT)]
+            return [Problem(error.message, error.hint or INSTALL_HINT)]
         problems = []
         tested = ".".join(map(str, opencode_program.TESTED))
         if version[:2] < opencode_program.TESTED:
             said = f"opencode {self.version()} is older than {tested}: forks may not work"
-            problems.append(Problem(said, opencode_program.INSTALL_HINT, fatal=version < (1, 0)))
+            problems.append(Problem(said, INSTALL_HINT, fatal=version < (1, 0)))
         elif version[:2] > opencode_program.TESTED:
             said = f"opencode {self.version()} is newer than {tested}, with which kugetsu was tested"
             problems.append(Problem(said, "should something fail, try 1.18.33", fatal=False))

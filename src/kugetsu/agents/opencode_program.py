@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kugetsu.agents import missing
+from kugetsu.agents.missing import INSTALL_HINT
 from kugetsu.errors import AgentUnavailable
 
 TESTED = (1, 18)
 """The release line that the adapter was tried with, row by row (1.18.33)."""
-
-INSTALL = "npm install -g opencode-ai@1.18.33"
-NAME_IT = "kugetsu config set KUGETSU_OPENCODE PATH"
-INSTALL_HINT = f"install it with: {INSTALL}, or name the program: {NAME_IT}"
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMEOUT_SECONDS = 60.0
@@ -44,9 +42,7 @@ def find(settings: Mapping[str, str], environment: Mapping[str, str]) -> str:
     named = settings.get("KUGETSU_OPENCODE") or environment.get("KUGETSU_OPENCODE") or ""
     path = shutil.which(str(Path(named).expanduser()) if named else "opencode", path=environment.get("PATH"))
     if path is None:
-        if named:
-            raise AgentUnavailable(f"KUGETSU_OPENCODE is no program: {named}", INSTALL_HINT, NAME_IT)
-        raise AgentUnavailable("opencode is not installed", INSTALL_HINT, INSTALL)
+        raise missing.opencode(named)
     return _binary_behind(Path(path).absolute())
 
 

@@ -77,30 +77,41 @@ def _problem(paths: Paths, settings: Config, environment: Mapping[str, str], kin
         return problem.message, hint if hint.startswith("chmod 600 ") else "kugetsu env check"
     except OSError:  # it went while it was looked at
         given = {}
-    if not _surely_there(settings, environment, given):
-        missing = _asked(settings, {**environment, **given})
-        if missing is not None:
-            return missing
+    absent = _absent(settings, environment, given)
+    if absent is not None:
+        return absent
     if any(os.path.lexists(f"{paths.root}/{name}") for name in _INSTRUCTIONS[kind]):
         return _instructions(paths, kind)
     return None
 
 
-def _surely_there(settings: Config, environment: Mapping[str, str], given: Mapping[str, str]) -> bool:
-    """Whether the agent's program is found without a doubt; False says nothing."""
+def _absent(settings: Config, environment: Mapping[str, str], given: Mapping[str, str]) -> tuple[str, str] | None:
+    """What is said of the agent's program when it is not there; None when it is."""
+    from kugetsu.agents import missing
+
     if settings.text("KUGETSU_AGENT") == "opencode":
         # Its adapter takes it from the environment as well, an env file among it.
         named = (
             settings.text("KUGETSU_OPENCODE") or given.get("KUGETSU_OPENCODE") or environment.get("KUGETSU_OPENCODE")
         )
-        return _is_found(os.path.expanduser(named) if named else "opencode", environment, given)
+        found = _is_found(os.path.expanduser(named) if named else "opencode", environment, given)
+        return None if found else _told(missing.opencode(named or ""))
     line = settings.text("KUGETSU_AGENT_COMMAND").strip()
     program = line.split(None, 1)[0] if line else ""
     if not program or not _PLAIN.issuperset(program) or not _quotes_end(line):
-        return False
+        return _asked(settings, {**environment, **given})
     if "/" in program and not program.startswith("/"):
-        return True  # looked for in the worktree, which is not known yet
-    return _is_found(program, environment, given)
+        return None  # looked for in the worktree, which is not known yet
+    if _is_found(program, environment, given):
+        return None
+    if all(map(_PLAIN.issuperset, line.split())):
+        return _told(missing.command(program))
+    return _asked(settings, {**environment, **given})  # perhaps a line for a shell, which is there
+
+
+def _told(problem: KugetsuError) -> tuple[str, str]:
+    command = problem.command if isinstance(problem, AgentUnavailable) else None
+    return problem.message, command or "kugetsu doctor"
 
 
 def _quotes_end(line: str) -> bool:
@@ -113,7 +124,7 @@ def _is_found(program: str, environment: Mapping[str, str], given: Mapping[str, 
     """As `shutil.which` finds it, which takes a millisecond to import."""
     if "/" in program:
         return _is_program(program)
-    folders = given.get("PATH", environment.get("PATH", ""))
+    folders = given.get("PATH", environment.get("PATH", os.defpath))
     return any(_is_program(f"{folder}/{program}") for folder in folders.split(os.pathsep) if folder)
 
 
@@ -128,8 +139,7 @@ def _asked(settings: Config, environment: Mapping[str, str]) -> tuple[str, str] 
     try:
         choose(settings.texts(), environment).require()
     except KugetsuError as problem:
-        command = problem.command if isinstance(problem, AgentUnavailable) else None
-        return problem.message, command or "kugetsu doctor"
+        return _told(problem)
     except OSError as problem:
         return f"the agent's program cannot be read: {(problem.strerror or str(problem)).lower()}", "kugetsu doctor"
     return None
