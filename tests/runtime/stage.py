@@ -264,7 +264,8 @@ class Stage:
         if not (self.directory / "log").is_dir():
             return
         self.configure()  # whatever the test made of the settings
-        with_log = open_workspace(os.environ, "clean up")
+        # Of this test and of nothing else, whatever became of the environment.
+        with_log = open_workspace({**os.environ, "KUGETSU_DIR": str(self.directory)}, "clean up")
         state = with_log.state()
         if state.daemon.identity is not None and state.daemon.state in ("running", "draining"):
             identity.signal(state.daemon.identity, signal.SIGKILL)
