@@ -39,6 +39,14 @@ def turn(world: World) -> None:
             world.run(place, 0)
 
 
+def two_in_turn(world: World) -> None:
+    """Two tasks, each looked at as it comes: where there is one slot the first has it, and the second waits."""
+    enqueue(world, ISSUES[0])
+    turn(world)
+    enqueue(world, ISSUES[1])
+    turn(world)
+
+
 def later(world: World, seconds: float) -> None:
     world.now = clock.add_seconds(world.now, seconds)
 
@@ -121,10 +129,7 @@ def test_a_park_counts_once_though_the_dispatcher_says_that_it_holds(world: Worl
 
 
 def test_while_no_daemon_runs_it_is_the_daemon_that_is_waited_for(world: World) -> None:
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     later(world, 10)
     world.daemon_end(1, 0)
     later(world, 100)
@@ -160,10 +165,7 @@ def test_what_a_dead_daemon_owed_an_answer_waited_for_the_daemon(world: World) -
 
 def test_a_daemon_is_not_missed_while_it_has_nothing_to_do(world: World) -> None:
     """It may have died a second ago or hours ago: with all slots used nothing came of it."""
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     later(world, 5000)
     lost(world)
     end(world, "q1.1")
@@ -172,10 +174,7 @@ def test_a_daemon_is_not_missed_while_it_has_nothing_to_do(world: World) -> None
 
 
 def test_a_slot_that_nobody_gave_away_shows_since_when_the_daemon_was_dead(world: World) -> None:
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     later(world, 5000)
     end(world, "q1.1")
     later(world, 70)
@@ -209,10 +208,7 @@ def test_a_wait_that_ended_while_the_daemon_was_dead_was_for_it_too(world: World
 
 
 def test_a_task_that_was_cancelled_before_the_daemon_looked_says_nothing_of_it(world: World) -> None:
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     enqueue(world, ISSUES[2])
     later(world, 0.01)
     world.do(lambda state: queue.cancel(state, "q3", "cancel"))
@@ -223,10 +219,7 @@ def test_a_task_that_was_cancelled_before_the_daemon_looked_says_nothing_of_it(w
 
 
 def test_who_starts_by_hand_what_a_dead_daemon_should_have_started_does_not_hide_that_it_is_dead(world: World) -> None:
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     later(world, 10)
     end(world, "q1.1")
     later(world, 200)
@@ -255,10 +248,7 @@ def test_what_a_daemon_says_shows_that_it_lives_though_it_seems_to_owe_an_answer
 
 
 def test_a_dead_daemon_is_seen_by_all_tasks_also_when_one_is_asked_for(world: World) -> None:
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     later(world, 9)
     enqueue(world, None)
     later(world, 40)
@@ -317,10 +307,7 @@ def test_pm_tasks_wait_and_want_no_slot(world: World) -> None:
 
 
 def test_from_a_later_point_on_only_what_is_waited_from_there_counts(world: World) -> None:
-    enqueue(world, ISSUES[0])
-    turn(world)
-    enqueue(world, ISSUES[1])
-    turn(world)
+    two_in_turn(world)
     later(world, 30)
     enqueue(world, ISSUES[2])
     cut = len(world.memory.events)
