@@ -185,9 +185,9 @@ class Call:
 
 def quoted(path: str) -> str:
     """A path as one word of a command."""
-    if path and all(letter.isalnum() or letter in "/._-+=:,@%" for letter in path):
-        return path
-    return "'" + path.replace("'", "'\\''") + "'"
+    from shlex import quote  # few commands name one
+
+    return quote(path)
 
 
 def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:

@@ -152,9 +152,9 @@ def _instructions(paths: Paths, kind: str) -> tuple[str, str] | None:
     try:
         skills.require_instructions(paths, kind)
     except KugetsuError as problem:
-        from kugetsu.config_file import quoted
+        from shlex import quote
 
         file, skill = (f"{paths.root}/{name}" for name in _INSTRUCTIONS[kind])
         path = file if file in problem.message else f"{skill}/SKILL.md"
-        return problem.message, f"mv {quoted(path)} {quoted(f'{path}.off')}"
+        return problem.message, f"mv {quote(path)} {quote(f'{path}.off')}"
     return None
