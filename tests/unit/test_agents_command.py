@@ -63,7 +63,34 @@ def test_ends_are_told_apart(tmp_path: Path, line: str, kind: str, reason: str) 
 
 
 def test_stated_reset_is_passed_on(tmp_path: Path) -> None:
-    assert run(tmp_path, "echo 'quota: try again in 2h' >&2; exit 1").resets_at is not None
+    assert run(tmp_path, "echo 'Usage limit reached, try again in 2h' >&2; exit 1").resets_at is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "echo 'cc: Disk quota exceeded' >&2; exit 1",
+        "printf 'usage limit reached|4102444800\\nmake: *** [all] Error 2\\n'; exit 2",
+        "echo 'FAILED tests/test_quota.py::test_quota_exceeded' && exit 1",
+        "echo 'billing.QuotaExceededError: quota exceeded' >&2; exit 1",
+        "echo 'ERROR: HTTP error 429 while getting https://pypi.example/simple/x' >&2; exit 1",
+    ],
+)
+def test_a_failure_that_prints_of_quotas_is_no_usage_limit(tmp_path: Path, line: str) -> None:
+    assert run(tmp_path, line).kind == "retryable"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'echo \'{"type":"result","is_error":true,"result":"Claude AI usage limit reached|4102444800"}\'; exit 1',
+        "echo \"You've hit your weekly limit · resets Mon 9am\"; echo 'done' >&2; exit 1",
+        "echo 'Usage limit reached'; echo '{\"tokens\": 5}'; exit 1",
+        "echo 'the budget of the team renews in 2 hours' >&2; exit 75",
+    ],
+)
+def test_the_last_line_of_either_stream_tells_of_a_usage_limit(tmp_path: Path, line: str) -> None:
+    assert run(tmp_path, line).kind == "limited"
 
 
 def test_last_line_may_report_tokens_and_cost(tmp_path: Path) -> None:

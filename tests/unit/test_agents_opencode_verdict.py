@@ -127,6 +127,18 @@ def test_error_event_is_no_success_even_with_exit_code_0(verdict: Any) -> None:
     assert verdict([START, text("x"), finish("stop"), failure(message="boom", statusCode=500)]).kind == "retryable"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        failure("UnknownError", message="EDQUOT: disk quota exceeded, write"),
+        failure("UnknownError", message="Error: test_quota.py::test_usage_limit failed with 429"),
+        failure(message="prompt is too long: you exceeded the token limit", statusCode=400),
+    ],
+)
+def test_an_error_of_opencodes_own_or_of_one_request_is_no_usage_limit(verdict: Any, error: dict[str, Any]) -> None:
+    assert verdict([START, error], exit_code=1).kind != "limited"
+
+
 def test_limit_carries_the_reset_of_the_header(verdict: Any) -> None:
     outcome = verdict([failure(message="usage limit", statusCode=429, responseHeaders={"retry-after": "60"})], "", 1)
     assert (outcome.kind, outcome.resets_at) == ("limited", "2026-11-23T09:01:00.000000Z")

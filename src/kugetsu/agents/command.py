@@ -1,8 +1,12 @@
 """The adapter for any command line: KUGETSU_AGENT=command and KUGETSU_AGENT_COMMAND.
 
 The command gets the prompt on its stdin and works in the worktree. Exit code 0 means done; anything else is a failure
-that is tried again, but for 126 and 127 (the program cannot be started). What it says last tells of a usage limit. A
-last line of stdout that is a JSON object may report ``tokens`` and ``cost``.
+that is tried again, but for 126 and 127 (the program cannot be started). A last line of stdout that is a JSON object
+may report ``tokens`` and ``cost``.
+
+A command that fails has met a usage limit when the last line of its stdout or its stderr begins with a sentence known
+for that (`limits.find_sentence`), or when it ends with exit code 75 and its last line names when to try again. Words
+further up count for nothing: they are of compilers, tests and package indexes.
 
 The command line is split like a shell's words. One that holds shell syntax outside of quotes (pipes, redirections,
 variables, `;`, globs, a built-in like `exit` …) is given to ``sh -c`` as it is.
@@ -130,12 +134,13 @@ class Command:
         output, errors = _last_lines(ended.output), _last_lines(ended.errors)
         report = _report(output)
         said = "\n".join(errors or output)
+        last_lines = _texts([errors[-1:], (output[:-1] if report else output)[-1:]])
         details: dict[str, str | int] = {}
         if ended.exit_code is not None:
             details["exit_code"] = ended.exit_code
         if ended.signal is not None:
             details["signal"] = ended.signal
-        kind, reason, resets_at = _verdict(ended, "\n".join(output + errors), said)
+        kind, reason, resets_at = _verdict(ended, last_lines, said)
         return Outcome(
             kind=kind,
             reason=sentence(reason),
@@ -173,13 +178,17 @@ def needs_shell(line: str) -> bool:
     return _SHELL_SYNTAX.search(_IN_DOUBLE.sub("", bare)) is not None
 
 
-def _verdict(ended: Ended, everything: str, said: str) -> tuple[Kind, str, str | None]:
+def _verdict(ended: Ended, last_lines: list[str], said: str) -> tuple[Kind, str, str | None]:
     last = said.splitlines()[-1] if said else "it said nothing"
     if ended.exit_code == 0:
         return Kind.SUCCEEDED, "the command ended with exit code 0", None
-    limit = limits.find(everything, datetime.now(UTC))
-    if limit is not None and limit.usage:
-        return Kind.LIMITED, f"usage limit: {last}", limit.resets_at
+    now = datetime.now(UTC)
+    for line in last_lines:
+        limit = limits.find_sentence(line, now)
+        if limit is not None and limit.usage:
+            return Kind.LIMITED, f"usage limit: {line}", limit.resets_at
+        if ended.exit_code == _TEMPFAIL and (until := limits.far_reset(line, now)) is not None:
+            return Kind.LIMITED, f"the command asks to be tried again (exit code 75): {line}", until
     if ended.signal is not None:
         return Kind.RETRYABLE, f"the command was ended by signal {ended.signal}", None
     if ended.exit_code is None:
@@ -194,6 +203,23 @@ def _verdict(ended: Ended, everything: str, said: str) -> tuple[Kind, str, str |
 def _last_lines(path: str) -> list[str]:
     lines = [raw.decode("utf-8", "replace").rstrip() for raw in tail_lines(path, whole=False)]
     return [line for line in lines if line][-_LAST_LINES:]
+
+
+def _texts(lasts: list[list[str]]) -> list[str]:
+    """The last lines as texts; of a JSON object (Claude Code's result) those of its fields that tell how it ended."""
+    found: list[str] = []
+    for line in (line for lines in lasts for line in lines):
+        try:
+            value = orjson.loads(line) if line.startswith("{") else None
+        except orjson.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict):
+            found.append(line)
+            continue
+        error = value.get("error")
+        told = (value.get("result"), error.get("message") if isinstance(error, dict) else error, value.get("message"))
+        found += [text.strip() for text in told if isinstance(text, str) and text.strip()]
+    return found
 
 
 def _report(output: list[str]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
         return {"kind": Kind.RETRYABLE, "reason": "the turn was aborted", **rest}
     if name == "MessageOutputLengthError":
         return {"kind": Kind.INCOMPLETE, "reason": "the answer was cut at its length limit", **rest}
-    limit = limits.find(f"{message}\n{body}", now, headers, status=status) if name != "ContextOverflowError" else None
+    limit = _limit_of_error(name, status, message, body, headers, now)
     if limit is not None and (limit.usage or status in (None, 429)):
         return _limited(message, limit) | rest
     if name == "UnknownError" and status is None:
@@ -110,6 +110,18 @@ def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
         remedy = " (check the network and the setting KUGETSU_MODEL)" if _UNREACHED.search(message) else ""
         return {"kind": Kind.RETRYABLE, "reason": f"the model failed{_with(status)}: {message}{remedy}", **rest}
     return {"kind": Kind.FAILED, "reason": f"the model refused{_with(status)}: {message}", **rest}
+
+
+def _limit_of_error(
+    name: str, status: int | None, message: str, body: str, headers: dict[str, str], now: datetime
+) -> limits.Limit | None:
+    """The limit of which an error event tells. Only errors of the model's provider can: an UnknownError is opencode's
+    own, of its files and tools, and tells of a limit in a known sentence only."""
+    if name == "ContextOverflowError":
+        return None
+    if name == "UnknownError" and status is None:
+        return limits.find_sentence(message, now)
+    return limits.find(f"{message}\n{body}", now, headers, status=status)
 
 
 def _with(status: int | None) -> str:

@@ -180,19 +180,26 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
     # by itself, while a stop was only requested, may have been done.
     if stopped is None or (ended.stopped is None and outcome.kind == "succeeded"):
         how, verdict = _VERDICTS[str(outcome.kind)]
-        return how, verdict, outcome.reason, outcome.resets_at
+        reason = _with_reset(outcome.reason, outcome.resets_at) if verdict == "limited" else outcome.reason
+        return how, verdict, reason, outcome.resets_at
     if stopped == "cancel":
         return "kill", "cancelled", "cancelled", None
     seen = _checkup(folder)
     if stopped == "timeout":
         return "time_out", "retry", "stopped at its time limit (TASK_TIMEOUT_HOURS)", None
     if stopped == "limit":
-        return "fail", "limited", str(seen.get("message") or "usage limit"), seen.get("resets_at")
+        resets_at = seen.get("resets_at")
+        return "fail", "limited", _with_reset(str(seen.get("message") or "usage limit"), resets_at), resets_at
     if stopped == "stall":
         minutes = float(seen.get("quiet_seconds") or 0) / 60
         text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'nothing shows that it works'})"
         return "fail", "retry", text, None
     return "kill", "retry", f"stopped from outside ({stopped})", None
+
+
+def _with_reset(reason: str, resets_at: str | None) -> str:
+    """The reason of a park, which says so when the pause is kugetsu's own."""
+    return reason if resets_at is not None else f"{reason} (no reset time known: USAGE_LIMIT_PAUSE_MINUTES)"
 
 
 def _checkup(folder: str) -> dict[str, Any]:
