@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forkserver import ForkServer
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.log import open_log
@@ -21,6 +23,15 @@ from kugetsu.runtime.process.lease import Lease
 SOURCE = Path(__file__).parents[2] / "src"
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 ISSUE = "github.com/shoko/kugetsu#14"
+#: Seconds after which a command counts as hanging.
+TIMEOUT = 60
+#: What the interpreter of a command reads at its start. PYTHONPYCACHEPREFIX is set for the whole run in tests/conftest.
+START = {
+    "PYTHONPATH": str(SOURCE),
+    "PYTHONPYCACHEPREFIX": os.environ["PYTHONPYCACHEPREFIX"],
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
+}
 RUNNER = {"boot": "b", "pid": 4120, "start": 1}
 AGENT = {"boot": "b", "pid": 4121, "start": 2}
 
@@ -63,11 +74,24 @@ class Result:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
-class Command:
-    """The real `kugetsu`, run as a process with KUGETSU_DIR below the test's folder and no settings of the user."""
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """The warm interpreter from which commands are forked."""
+    server = ForkServer(START)
+    yield server
+    server.close()
 
-    def __init__(self, folder: Path) -> None:
+
+class Command:
+    """`kugetsu`, run as a process with KUGETSU_DIR below the test's folder and no settings of the user.
+
+    A call is a fork of a warm interpreter; ``real=True`` makes it an interpreter of its own, for tests of start-up and
+    of an interpreter's end.
+    """
+
+    def __init__(self, folder: Path, server: ForkServer) -> None:
         self.folder = folder
+        self.server = server
         self.root = folder / "kugetsu"
         self.work = folder / "work"
         self.work.mkdir()
@@ -80,29 +104,33 @@ class Command:
             "KUGETSU_TEMP_DIR": str(folder / "handed-on"),
             "MIN_FREE_MEMORY_MB": "0",
             "MIN_FREE_DISK_MB": "0",
-            "PYTHONPATH": str(SOURCE),
-            "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", str(folder.parent / "pyc")),
-            "TZ": "UTC",
-            "LC_ALL": "C.UTF-8",
+            **START,
             "COLUMNS": "80",
             "USER": "shoko",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
 
-    def __call__(self, *words: str | bytes, at: str | None = None, input: bytes = b"", **more: str) -> Result:
+    def __call__(
+        self, *words: str | bytes, at: str | None = None, input: bytes = b"", real: bool = False, **more: str
+    ) -> Result:
+        environment = {name: value for name, value in {**self.environment, **more}.items() if value}
+        moment = f"2026-11-23T{at}.000000Z" if at is not None and len(at) == 8 else at
+        if not real and self.server.fits(environment):
+            return Result(
+                self.server.run(words, input=input, cwd=self.work, env=environment, at=moment, timeout=TIMEOUT)
+            )
         program = [sys.executable, "-m", "kugetsu"]
-        if at is not None:
-            program = [sys.executable, "-c", _AT, f"2026-11-23T{at}.000000Z" if len(at) == 8 else at]
+        if moment is not None:
+            program = [sys.executable, "-c", _AT, moment]
         elif words[:1] == ("__complete",):
             program = [sys.executable, "-c", PATIENT]
-        environment = {**self.environment, **more}
         done = subprocess.run(
             [*program, *words],
             input=input,
             capture_output=True,
             cwd=self.work,
-            env={name: value for name, value in environment.items() if value},
-            timeout=60,
+            env=environment,
+            timeout=TIMEOUT,
             check=False,
         )
         return Result(done)
@@ -126,8 +154,8 @@ class Command:
 
 
 @pytest.fixture
-def kugetsu(tmp_path: Path) -> Command:
-    return Command(tmp_path)
+def kugetsu(tmp_path: Path, fork_server: ForkServer) -> Command:
+    return Command(tmp_path, fork_server)
 
 
 class Story:

@@ -146,6 +146,6 @@ def test_it_imports_no_more_than_queue_enqueue_does(kugetsu, story):
         )
         return set(json.loads(done.stderr.splitlines()[-1]))
 
-    kugetsu("delegate", "warm up the compiled files")
+    kugetsu("delegate", "warm up the compiled files", real=True)
     more = loaded("delegate", "fix a/b#1") - loaded("queue", "enqueue", "a/b#1", "fix")
     assert more == {"kugetsu.cli.delegate"}

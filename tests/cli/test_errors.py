@@ -12,13 +12,13 @@ from kugetsu.cli import failure, main
 
 
 def test_an_error_is_two_lines_on_stderr_and_nothing_on_stdout(kugetsu, story):
-    shown = kugetsu("why", "q9")
+    shown = kugetsu("why", "q9", real=True)
     assert shown.out == ""
     assert [line.partition(":")[0] for line in shown.err.splitlines()] == ["kugetsu", "hint"]
 
 
 def test_with_json_an_error_is_an_object_on_stdout(kugetsu, story):
-    shown = kugetsu("why", "q9", "--json")
+    shown = kugetsu("why", "q9", "--json", real=True)
     assert shown.code == 4 and shown.err == ""
     assert shown.json["error"]["code"] == "not_found" and shown.json["error"]["exit_code"] == 4
     assert shown.json["error"]["hint"]
@@ -33,7 +33,7 @@ def test_json_inside_a_message_is_no_option(kugetsu, story):
 
 def test_debug_adds_the_traceback(kugetsu, story):
     assert "Traceback" not in kugetsu("why", "q9").err
-    shown = kugetsu("why", "q9", "--debug")
+    shown = kugetsu("why", "q9", "--debug", real=True)
     assert shown.code == 4 and "Traceback" in shown.err and "kugetsu: error: " in shown.err
     assert "Traceback" in kugetsu("--debug", "why", "q9").err
 

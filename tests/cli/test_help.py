@@ -9,7 +9,7 @@ from kugetsu.cli.catalogue import COMMANDS
 
 
 def test_the_overview_names_every_command_and_the_exit_codes(kugetsu, snapshot):
-    shown = kugetsu("--help")
+    shown = kugetsu("--help", real=True)
     assert shown.code == 0 and all(name in shown.out for name in COMMANDS)
     assert "6 log damaged" in shown.out
     snapshot("help", shown.out)
@@ -37,7 +37,7 @@ def test_help_of_a_command_and_of_a_group(kugetsu):
 
 def test_version(kugetsu):
     for words in (("--version",), ("-V",), ("version",)):
-        shown = kugetsu(*words)
+        shown = kugetsu(*words, real=True)
         assert shown.code == 0 and shown.out == "kugetsu 0.1.0\n"
 
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.errors import BadInput
+from profiles import examples
 
 WORDS = ["q1", "a/b#1", "fix", "--json", "--all", "--follow", "-f", "--priority", "3", "-3", "--after", "--state", "-"]
 WORDS += ["--until", "@", "--yes", "-y", "--force", "--", "--help-me", "--state=error", "", "two words", "--pr", "-n"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(argv=st.lists(st.sampled_from(WORDS), max_size=5))
 def test_plain_reading_never_differs_from_argparse(name, argv):
     parser, _ = main.load(name)

@@ -9,7 +9,7 @@ def test_the_daemon_starts_once_works_and_stops(ready):
     assert "the daemon is stopped" in ready("queue-daemon", "status").out
     assert "no log yet" in ready("queue-daemon", "logs").out
     assert ready("queue-daemon", "stop", "--json").json["stopped"] is False
-    started = ready("queue-daemon", "start", "--json").json
+    started = ready("queue-daemon", "start", "--json", real=True).json
     assert started["started"] is True
     again = ready("queue-daemon", "start")
     assert again.code == 0 and f"runs already, pid {started['pid']}" in again.out
@@ -33,7 +33,7 @@ def test_in_the_foreground_it_works_until_sigterm_and_ends_in_order(ready):
     assert shown["running"] and shown["pid"] == process.pid
     again = ready("queue-daemon", "start", "--json").json
     assert again == {"started": False, "pid": process.pid, "state": "running"}
-    second = ready("queue-daemon", "run")
+    second = ready("queue-daemon", "run", real=True)
     assert second.code == 5 and f"a daemon runs already, pid {process.pid}" in second.err
     assert "runs here" not in second.err
     assert ready("queue", "enqueue", REF, "x").code == 0

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from kugetsu.cli.catalogue import COMMANDS
+
 _LOADED = """
 import sys, os
 before = set(sys.modules)
@@ -84,6 +86,15 @@ def test_a_command_imports_its_own_module_only(long):
         "kugetsu.cli.call",
         "kugetsu.cli.status",
     }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_starts_in_an_interpreter_of_its_own(kugetsu, name):
+    """Most tests fork an interpreter that has imported everything: here each command imports what it needs."""
+    words = name.split()
+    assert f"usage: kugetsu {name}" in kugetsu(*words, "--help", real=True).out
+    refused = kugetsu(*words, "--nonsense", real=True)
+    assert refused.code == 3 and "Traceback" not in refused.err, refused
 
 
 def test_version_and_help_open_nothing(kugetsu):

@@ -41,11 +41,11 @@ def replayed(kugetsu, text):
 
 
 @pytest.fixture
-def deserted(tmp_path):
+def deserted(tmp_path, fork_server):
     """Another directory, whose daemon died in the evening. No agent starts there: no memory is large enough."""
     folder = tmp_path / "deserted"
     folder.mkdir()
-    there = Command(folder)
+    there = Command(folder, fork_server)
     there.environment |= {"MAX_CONCURRENT_AGENTS": "3", "MIN_FREE_MEMORY_MB": "1000000"}
     story = Story(there.root)
     nights.deserted(story)

@@ -20,6 +20,7 @@ from kugetsu.log.codec import GENESIS, verified
 from kugetsu.log.protocol import EventLog
 from kugetsu.log.segments import Head
 from log.counting import BY, Counting, fill, note, noted
+from profiles import examples
 
 Reopen = Callable[[], EventLog]
 
@@ -312,7 +313,7 @@ transactions = st.lists(st.lists(st.tuples(values, names), max_size=4), max_size
 
 
 @given(script=transactions, reopened=st.sets(st.integers(0, 12)), appended=st.sets(st.integers(0, 12)))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_transactions_are_read_back_whatever_was_reopened(
     reopen: Reopen, script: list[Any], reopened: set[int], appended: set[int]
 ) -> None:

@@ -26,6 +26,7 @@ from kugetsu.domain.state import State, empty
 from kugetsu.log import checkpoint
 from kugetsu.log.files import FileLog
 from kugetsu.log.opening import DomainProjection
+from profiles import examples
 from property.simulation import (
     COMMANDS,
     START,
@@ -41,7 +42,7 @@ from property.simulation import (
 quick = settings(
     deadline=None,
     derandomize="CI" in os.environ,
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 numbers = st.integers(min_value=0, max_value=59)
@@ -265,7 +266,7 @@ def test_the_state_stays_small_however_long_the_history(seed: int) -> None:
 # --- the same through the log of a directory -------------------------------------------------------------------
 
 
-@settings(parent=quick, max_examples=25)
+@settings(parent=quick, max_examples=examples(25))
 @given(commands=histories)
 def test_the_fold_of_the_log_is_the_live_state(
     commands: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory

@@ -21,6 +21,7 @@ from kugetsu.domain.invariants import broken
 from kugetsu.domain.redecide.verifier import Verifier
 from kugetsu.domain.state import State
 from kugetsu.errors import Conflict
+from profiles import examples
 from property.simulation import COMMANDS, Event, Memory, World, folded, random_commands, short_listing
 
 numbers = st.integers(min_value=0, max_value=59)
@@ -106,7 +107,7 @@ def check(memory: Memory, event: Event) -> list[Event]:
 @settings(
     deadline=None,
     derandomize="CI" in os.environ,
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @example([*[("enqueue", 0, 0)] * 6, ("move", 0, 1), ("daemon_start", 0, 0), ("dispatch", 0, 1), ("finish", 0, 0)])

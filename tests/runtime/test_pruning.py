@@ -22,6 +22,7 @@ from kugetsu.runtime import pruning
 from kugetsu.runtime.notices import presence
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.pruning import Plan
+from profiles import examples
 from runtime import repos
 from runtime.forged import PUSH, forge, forged, worked
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -504,7 +505,7 @@ def reachable(repository: Path) -> tuple[set[bytes], set[str]]:
     return blobs, commits
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.sampled_from(sorted(ACTIONS)), max_size=4))
 def test_prune_never_loses_a_commit_or_a_byte(stage: Stage, steps: list[str]) -> None:
     remote = stage.root / "srv.git"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kugetsu import config, config_file
 from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.settings import SETTINGS
+from profiles import examples
 
 
 @pytest.fixture
@@ -261,7 +262,7 @@ def test_settings_set_at_once_by_many_are_all_there(file: Path) -> None:
 TEXTS = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs", "Cc", "Zl", "Zp"]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(TEXTS)
 def test_any_text_that_is_set_reads_back(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("c") / "config"
