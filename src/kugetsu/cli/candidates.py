@@ -201,7 +201,8 @@ def _issues(place: Place) -> list[Candidate]:
 def _here(config: Config) -> str | None:
     from kugetsu.runtime.git import checkouts
 
-    found = checkouts.here(os.getcwd(), config.servers())
+    folder = checkouts.typed_in(os.environ)
+    found = checkouts.here(folder, config.servers()) if folder is not None else None
     return "/".join(found) if found is not None else None
 
 

@@ -94,10 +94,8 @@ def issue(ws: Workspace, text: str) -> IssueRef:
     def here() -> tuple[str, str, str] | None:
         from kugetsu.runtime.git import checkouts
 
-        try:
-            return checkouts.here(os.getcwd(), servers)
-        except FileNotFoundError:  # the folder in which this is typed was deleted
-            return None
+        folder = checkouts.typed_in(os.environ)
+        return checkouts.here(folder, servers) if folder is not None else None
 
     return parse_ref(text, default_host=ws.config.default_host(), servers=servers, here=here)
 

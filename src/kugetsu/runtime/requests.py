@@ -68,11 +68,8 @@ def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
     """The clone in which the command is typed, when one of its remotes is the ref's repository."""
     from kugetsu.runtime.git import checkouts
 
-    try:
-        folder = os.getcwd()
-    except FileNotFoundError:
-        return None
-    checkout = checkouts.find(folder)
+    folder = checkouts.typed_in(os.environ)
+    checkout = checkouts.find(folder) if folder is not None else None
     if checkout is None:
         return None
     matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)

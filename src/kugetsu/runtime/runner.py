@@ -35,6 +35,8 @@ SHORTEST_CHECKUP_SECONDS = 1.0
 #: Variables without which nothing works: what an env file makes of them, holds for what its agent starts as well.
 BASIC = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR")
 
+_CEILING = "GIT_CEILING_DIRECTORIES"
+
 
 class StoppedError(Exception):
     """The attempt was asked to stop while it was being prepared."""
@@ -139,7 +141,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
     prompt, message = os.path.join(folder, "prompt.md"), _message(ws, task)
     with _of_the_agent():
         text = prompting.compose(ws, task, session, message, issue_text)
-        marks = _marks(ws, attempt, task, session, lease)
+        marks = _marks(ws, attempt, task, session, lease) | _bounds(ws, task, worktree)
     with open(prompt, "w", encoding="utf-8") as file:
         file.write(text)
     launch = agent.launch(
@@ -233,6 +235,16 @@ def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease:
         "KUGETSU_DIR": ws.paths.root,
         "KUGETSU_TEMP_DIR": temp,
     }
+
+
+def _bounds(ws: Workspace, task: Task, worktree: str) -> dict[str, str]:
+    """What keeps the agent's git from a repository above its folder, should that be none (any more).
+
+    Worktrees and submodules in it, and repositories elsewhere, are found as ever: the limit is the folder around it.
+    """
+    given = values(ws.paths, task.kind).get(_CEILING)
+    around = os.path.dirname(os.path.realpath(worktree))
+    return {_CEILING: around if not given else f"{around}:{given}"}
 
 
 def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:

@@ -6,6 +6,7 @@ import os
 
 from kugetsu import __version__, clock, config, redaction
 from kugetsu.paths import Paths
+from kugetsu.runtime import surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,8 +130,12 @@ def learn_secrets(paths: Paths, environment: Mapping[str, str]) -> None:
 
 
 def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment without what an attempt's agent was given: a command that an agent types acts as any other, and
-    what it starts (another agent, the daemon) gets neither its marks nor its secrets."""
+    """The environment for everything that is started, made from that of whoever typed the command.
+
+    A surrounding git command (a hook, an alias) leaves no repository, index or author in it (`surroundings`); an agent
+    neither its marks nor its secrets: a command that an agent types acts as any other.
+    """
+    environment = surroundings.without(environment)
     if ATTEMPT not in environment:
         return environment
     given = {*OF_ATTEMPT, *environment.get(GIVEN, "").split()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from kugetsu.errors import GitFailed, KugetsuError
@@ -36,7 +37,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield found.problem("program", f"{said} is too old: {needed} is needed", "install a newer git")
     else:
         yield found.ok("program", said)
-    yield _identity()
+    yield _identity(case)
     yield from _repositories(case)
 
 
@@ -46,11 +47,17 @@ def _version(said: str) -> tuple[int, int] | None:
     return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else None
 
 
-def _identity() -> Finding:
+def _identity(case: Case) -> Finding:
+    """A name in this command's environment does not count: agents get none from there, but from an env file."""
+    from kugetsu.runtime.environments import in_force
+
+    given: dict[str, str] = {}
+    with contextlib.suppress(KugetsuError):  # the check of env files says so
+        given = in_force(case.paths, "dev")[1]
     missing = []
     for key in ("user.name", "user.email"):
         variables = [f"GIT_{who}_{key[5:].upper()}" for who in ("AUTHOR", "COMMITTER")]
-        if ask(["config", "--get", key], "/").code != 0 and not all(name in os.environ for name in variables):
+        if ask(["config", "--get", key], "/").code != 0 and not all(name in given for name in variables):
             missing.append(key)
     if missing:
         said = f"git has no {' and no '.join(missing)}: agents cannot commit where the repository has none either"

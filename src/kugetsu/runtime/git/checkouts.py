@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MAX_CONFIG = 1 << 20
+MAX_CONFIG = 1 << 20
 # Where a fork and its origin are both remotes, issues live with the origin: the order in which GitHub's `gh` asks.
 _ORDER = ("upstream", "github", "origin")
 
@@ -46,13 +46,29 @@ def find(folder: str) -> Checkout | None:
     except OSError:
         return None
     while True:
-        checkout = _at(folder)
+        checkout = at(folder)
         if checkout is not None:
             return checkout
         parent = os.path.dirname(folder)
         if parent == folder:
             return None
         folder = parent
+
+
+def typed_in(environment: Mapping[str, str]) -> str | None:
+    """The folder of the clone in which a command is typed; None outside of any.
+
+    In a hook, or an alias with `--git-dir`, the working directory may lie outside of the clone that GIT_DIR names.
+    """
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:  # it was deleted
+        return None
+    if find(folder) is not None:
+        return folder
+    git_dir = environment.get("GIT_DIR")
+    named = find(os.path.join(folder, git_dir)) if git_dir else None
+    return named.top if named is not None else None
 
 
 def here(
@@ -122,7 +138,7 @@ def remotes(common_dir: str) -> dict[str, str]:
 
 def git_dir_of(folder: str) -> str | None:
     """The git folder of a worktree's top folder; None when it is none."""
-    checkout = _at(folder)
+    checkout = at(folder)
     return checkout.git_dir if checkout is not None else None
 
 
@@ -145,7 +161,25 @@ def read_line(path: str) -> str | None:
     return lines[0].strip() if lines else None
 
 
-def _at(folder: str) -> Checkout | None:
+def is_bare(folder: str) -> bool:
+    """Whether a folder is a bare repository itself (and no clone's `.git`)."""
+    if not os.path.isfile(folder + "/HEAD"):
+        return False
+    checkout = at(folder)
+    return checkout is not None and checkout.bare
+
+
+def of_git_dir(git_dir: str) -> Checkout | None:
+    """The clone, or linked worktree, to which a git folder belongs; None when it is none."""
+    if not os.path.isfile(git_dir + "/HEAD"):
+        return None
+    common = read_line(git_dir + "/commondir")
+    common_dir = os.path.normpath(os.path.join(git_dir, common)) if common else git_dir
+    return Checkout(git_dir, git_dir, common_dir, bare=False)
+
+
+def at(folder: str) -> Checkout | None:
+    """The clone whose top folder this is; None when it is none, also inside of one."""
     dot_git = folder + "/.git"
     git_dir = dot_git
     if os.path.isfile(dot_git):  # a linked worktree or a submodule
@@ -159,7 +193,7 @@ def _at(folder: str) -> Checkout | None:
         return Checkout(folder, git_dir, common_dir, bare=False)
     if os.path.isfile(folder + "/HEAD") and os.path.isdir(folder + "/objects") and os.path.isdir(folder + "/refs"):
         if os.path.basename(folder) == ".git":  # inside of a clone's git folder: the clone is what is meant
-            return _at(os.path.dirname(folder))
+            return at(os.path.dirname(folder))
         return Checkout(folder, folder, folder, bare=True)
     return None
 
@@ -194,7 +228,7 @@ def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
 def _lines(path: str) -> list[str]:
     try:
         with open(path, "rb") as file:
-            return file.read(_MAX_CONFIG).decode("utf-8", "surrogateescape").splitlines()
+            return file.read(MAX_CONFIG).decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
 

@@ -5,48 +5,21 @@ Each process costs 3 to 5 ms: callers ask one question that answers several.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 
 from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.redaction import redact
+from kugetsu.runtime import surroundings
+from kugetsu.runtime.git import checkouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from subprocess import Popen
 
 LOCAL_TIMEOUT = 60.0
 """Seconds for a command that only touches this machine's disks."""
 
-_GRACE = 2.0  # seconds between SIGTERM, at which git removes its lock files, and SIGKILL
 _SAID = 600  # characters of git's own words that an error shows
-
-# What a surrounding git command (a hook, an alias) sets to point at its own repository:
-# `git rev-parse --local-env-vars`, but for GIT_CONFIG_COUNT, with which users pass real settings.
-_LEAKING = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_DIR",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_NAMESPACE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-    "SSH_ASKPASS",
-)
 
 # An empty GIT_ASKPASS also switches core.askPass and SSH_ASKPASS off. ssh reads passwords and confirmations from the
 # terminal only, and a session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
@@ -104,13 +77,14 @@ def git(
     timeout: float = LOCAL_TIMEOUT,
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
+    checkout: bool = False,
 ) -> str:
     """The output of a git command, without the line ends behind it.
 
     Raises GitFailed with git's own words (secrets taken out) and a hint when it fails or takes over `timeout` seconds,
     KugetsuError when git or the folder is not there.
     """
-    answer = ask(args, cwd, timeout=timeout, env=env, stdin=stdin)
+    answer = ask(args, cwd, timeout=timeout, env=env, stdin=stdin, checkout=checkout)
     if answer.code != 0:
         raise failure(args, answer)
     return answer.out.rstrip("\n")
@@ -123,43 +97,84 @@ def ask(
     timeout: float = LOCAL_TIMEOUT,
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
+    checkout: bool = False,
 ) -> Answer:
-    """Runs a git command whose failure is an answer too. Raises as `git` does, but not for exit codes."""
-    import subprocess
+    """Runs a git command whose failure is an answer too. Raises as `git` does, but not for exit codes.
+
+    Works on the repository at `cwd`, never on one above it. Nothing that the repository's own configuration names is
+    run, but for ``checkout``: then its hooks and filters are (`pins` has the rule).
+    """
+    from kugetsu.runtime.git import pins
+
+    settings = pins.for_checkout() if checkout else pins.of(_checkout(cwd, env))
+    return raw(args, cwd, timeout=timeout, env=env, stdin=stdin, settings=settings)
+
+
+def raw(
+    args: Sequence[str],
+    cwd: str | None = None,
+    *,
+    timeout: float = LOCAL_TIMEOUT,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    settings: Sequence[tuple[str, str]] = (),
+) -> Answer:
+    """`ask`, with these settings and no others on top of the configuration."""
+    from kugetsu.runtime.process import children
 
     try:
-        process = subprocess.Popen(
-            ["git", *args],
-            cwd=cwd,
-            env=environment(env),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise _cannot_start(cwd, error) from error
-    try:
-        out, err = process.communicate(stdin, timeout)
-    except subprocess.TimeoutExpired:
-        _end(process)
+        ran = children.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
+    except TimeoutError:
         raise GitFailed(
             f"git {_named(args)} took over {timeout:g} seconds and was stopped",
             "check the network and the disk, then try again",
         ) from None
-    except BaseException:
-        _end(process)
-        raise
-    return Answer(process.returncode, out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise _cannot_start(cwd, error) from error
+    return Answer(ran.code, ran.out.decode("utf-8", "surrogateescape"), ran.err.decode("utf-8", "backslashreplace"))
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment, made safe for git that nobody watches, with `extra` on top."""
-    env = {key: value for key, value in os.environ.items() if key not in _LEAKING}
+    env = {key: value for key, value in surroundings.without(os.environ).items() if not _speaks(key, value)}
     env.update(_QUIET)
     if extra:
         env.update(extra)
     return env
+
+
+def _speaks(key: str, value: str) -> bool:
+    """Whether a variable makes git ask by a window, or trace into the error output, in which failures are told apart.
+
+    A trace into a file (an absolute path) is the user's.
+    """
+    return key == "SSH_ASKPASS" or (key.startswith(("GIT_TRACE", "GIT_CURL_VERBOSE")) and not value.startswith("/"))
+
+
+def _at(cwd: str | None, extra: Mapping[str, str] | None, settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The environment of a git that works on the repository at `cwd` under these settings."""
+    env = environment(extra)
+    if cwd is not None:
+        folder = os.path.realpath(cwd)
+        env.setdefault("GIT_CEILING_DIRECTORIES", os.path.dirname(folder))
+        if "GIT_DIR" not in env and checkouts.is_bare(folder):
+            env["GIT_DIR"] = folder  # safe.bareRepository=explicit takes none that is only found
+    if settings:
+        given = env.get("GIT_CONFIG_COUNT", "")
+        count = int(given) if given.isascii() and given.isdigit() else 0
+        for number, (key, value) in enumerate(settings, count):
+            env[f"GIT_CONFIG_KEY_{number}"] = key
+            env[f"GIT_CONFIG_VALUE_{number}"] = value
+        env["GIT_CONFIG_COUNT"] = str(count + len(settings))
+    return env
+
+
+def _checkout(cwd: str | None, env: Mapping[str, str] | None) -> checkouts.Checkout | None:
+    """The repository that a command works on."""
+    git_dir = env.get("GIT_DIR") if env is not None else None
+    if git_dir:
+        return checkouts.of_git_dir(os.path.join(cwd or "", git_dir))
+    return checkouts.at(os.path.realpath(cwd)) if cwd is not None else None
 
 
 def failure(args: Sequence[str], answer: Answer) -> GitFailed:
@@ -185,15 +200,3 @@ def _cannot_start(cwd: str | None, error: OSError) -> KugetsuError:
     if isinstance(error, FileNotFoundError):
         return KugetsuError("git is not installed, or not in PATH", "install it (apt install git, brew install git)")
     return KugetsuError(f"git cannot be started: {error.strerror or error}", "check PATH and the rights of git")
-
-
-def _end(process: Popen[bytes]) -> None:
-    """Ends git and what it started (ssh, hooks): its session holds nothing else."""
-    import subprocess
-
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended by itself
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_GRACE)
-            return

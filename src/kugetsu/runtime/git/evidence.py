@@ -93,7 +93,8 @@ def _look_at_files(evidence: Evidence, path: str) -> None:
     if git_dir is not None:
         evidence.operation = operation(git_dir)
     # One line a changed file; submodules count when their commit or their content changed.
-    answer = git(["status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=normal"], path)
+    shape = ["--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=normal"]
+    answer = git(["status", *shape, "--ignore-submodules=none"], path)
     evidence.dirty = evidence.untracked = 0
     for entry in answer.split("\0"):
         kind = entry[:2]

@@ -64,7 +64,7 @@ def finish(admin: str, path: str) -> bool:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(admin + "/index")  # as it was, so that the next try looks again
         raise _not_ours(path, strange)
-    git(["checkout-index", "-q", "-f", "-a", "-u"], path, timeout=_FINISH_TIMEOUT)
+    git(["checkout-index", "-q", "-f", "-a", "-u"], path, timeout=_FINISH_TIMEOUT, checkout=True)
     git(["worktree", "unlock", path], path)
     return True
 
@@ -83,25 +83,14 @@ def _strange_files(path: str) -> list[str]:
 
 def _is_beginning(path: str, name: str) -> bool:
     """Whether a file holds the beginning of the commit's: a checkout that was killed while it wrote it."""
-    import subprocess
-
-    from kugetsu.runtime.git.command import environment
-
     file = os.path.join(path, name)
     if os.path.islink(file) or not os.path.isfile(file):
         return False
     # --filters gives the bytes that a checkout writes (line ends, large file storage).
-    wanted = subprocess.run(
-        ["git", "cat-file", "--filters", f"HEAD:{name}"],
-        cwd=path,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_FINISH_TIMEOUT,
-        check=False,
-    )
+    command = ["cat-file", "--filters", f"HEAD:{name}"]
+    wanted = ask(command, path, timeout=_FINISH_TIMEOUT, checkout=True)
     with open(file, "rb") as opened:
-        return wanted.returncode == 0 and wanted.stdout.startswith(opened.read())
+        return wanted.code == 0 and wanted.out.encode("utf-8", "surrogateescape").startswith(opened.read())
 
 
 def _wait_for_git(path: str) -> None:

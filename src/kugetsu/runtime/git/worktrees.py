@@ -203,12 +203,12 @@ def _make(worktree: Worktree, admin: str | None) -> None:
 
 def _add(args: list[str], worktree: Worktree) -> None:
     command = ["worktree", "add", *args]
-    answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT)
+    answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, checkout=True)
     if answer.code != 0 and _is_contention(answer.err) and not os.path.lexists(worktree.path):
         time.sleep(0.2)
         if "-b" in args and _refs(worktree, [f"refs/heads/{worktree.branch}"]):
             command = ["worktree", "add", worktree.path, worktree.branch]  # the first try got as far as the branch
-        answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT)
+        answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, checkout=True)
     if answer.code == 0:
         return
     error = failure(command, answer)

@@ -1,0 +1,170 @@
+"""The settings that kugetsu's own git is given, whatever the user's or the repository's configuration says.
+
+Two kinds. What changes the output of a command that is read is set to one value. And what a repository's own
+configuration would run is switched off, because an agent may have written it: kugetsu looks at a worktree, saves and
+removes it without running anything that the repository names.
+
+The rule for what runs:
+
+- Every call: no hooks, no file system monitor, no signature check, no external diff. A filter (`filter.NAME.clean` …)
+  runs when the user's own configuration (system, global, GIT_CONFIG_COUNT) defines it, or when it is one of the known
+  programs (git-lfs, git-crypt) where PATH has them; any other that only the repository defines is passed over. A file
+  that such a filter would have changed is saved as it lies there: nothing is lost.
+- Checking out a worktree (``checkout=True``): hooks and filters run as configured, also in the clone, just as for a
+  `git worktree add` that the user types. Husky, git-lfs and the like need that.
+- Fetching: the clone's own way to its remote is used (core.sshCommand, credential helpers, url.….insteadOf, proxies),
+  because a key for each clone is set up so. A protocol is allowed by the user's configuration only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from kugetsu.runtime.git import checkouts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OUTPUT = (
+    ("color.ui", "false"),
+    ("column.ui", "never"),
+    ("core.quotePath", "false"),
+    ("i18n.commitEncoding", "UTF-8"),
+    ("i18n.logOutputEncoding", "UTF-8"),
+    ("log.showSignature", "false"),  # gpg's words would stand before the commit's, and gpg.program would run
+    ("status.relativePaths", "false"),
+    ("status.showStash", "false"),
+    ("diff.noprefix", "false"),
+)
+"""What changes the words of a command that is read. Options that the command line gives (formats, `-z`,
+`--untracked-files`, `--no-renames`) need none."""
+
+NO_BACKGROUND = (
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+)
+"""What would begin work that goes on after the command has ended."""
+
+STILL = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.untrackedCache", "false"),
+    ("core.alternateRefsCommand", ":"),
+    ("diff.external", ""),
+    ("submodule.recurse", "false"),
+)
+"""What would run programs, or answer from a cache."""
+
+_COMMANDS = ("clean", "smudge", "process")
+_EXT = "protocol.ext.allow"  # its "URL" is a command line
+_KNOWN_FILTERS = ("git-lfs", "git-crypt")
+_PLAIN = re.compile(r"[\w./%= \"'-]*\Z")  # nothing that a shell would take for more than words
+_NAMES_MORE = re.compile(rb"^\s*\[\s*(filter|include|includeif|protocol)\b", re.IGNORECASE | re.MULTILINE)
+_INCLUDES = re.compile(rb"^\s*\[\s*include", re.IGNORECASE | re.MULTILINE)
+_ASKED = r"^(filter\..*|protocol(\..*)?\.allow)$"
+
+_cache: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+
+
+def for_checkout() -> list[tuple[str, str]]:
+    """The settings for a command that checks out files as the user's git does."""
+    return [*OUTPUT, *NO_BACKGROUND]
+
+
+def of(checkout: checkouts.Checkout | None) -> list[tuple[str, str]]:
+    """The settings for a command that runs nothing of the repository's own configuration."""
+    found = [*OUTPUT, *NO_BACKGROUND, *STILL]
+    if checkout is not None:
+        found += _against_own(checkout)
+    return found
+
+
+def _against_own(checkout: checkouts.Checkout) -> list[tuple[str, str]]:
+    """What undoes the filters and protocols that only the repository's own configuration defines."""
+    files = [
+        checkout.common_dir + "/config",
+        checkout.git_dir + "/config.worktree",
+        *_of_submodules(checkout.git_dir),
+        *(_of_submodules(checkout.common_dir) if checkout.git_dir != checkout.common_dir else ()),
+    ]
+    texts = {path: text for path in files if _NAMES_MORE.search(text := _read(path))}
+    if not texts:
+        return []
+    # A process makes many calls on one repository; a setting that an included file has is asked for each time.
+    key = tuple(f"{path}\0{text!r}" for path, text in texts.items())
+    if any(_INCLUDES.search(text) for text in texts.values()):
+        return list(_asked(checkout, texts))
+    if key not in _cache:
+        _cache.clear()
+        _cache[key] = list(_asked(checkout, texts))
+    return _cache[key]
+
+
+def _asked(checkout: checkouts.Checkout, texts: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+    for path in texts:
+        of_submodule = path not in (checkout.common_dir + "/config", checkout.git_dir + "/config.worktree")
+        users: dict[str, str] = {}
+        own: dict[str, str] = {}
+        for scope, name, value in _settings(os.path.dirname(path) if of_submodule else checkout.git_dir):
+            (own if scope in ("local", "worktree") else users)[name] = value
+        for section in {name.rpartition(".")[0] for name in own if name.startswith("filter.")}:
+            commands = [own[name] for name in (f"{section}.{key}" for key in _COMMANDS) if name in own]
+            if not all(map(_is_known, commands)):
+                for key, neutral in (*((key, "") for key in _COMMANDS), ("required", "false")):
+                    yield f"{section}.{key}", users.get(f"{section}.{key}", neutral)
+        if any(name.startswith("protocol.") for name in own):
+            yield _EXT, users.get(_EXT, users.get("protocol.allow", "never"))
+
+
+def _settings(git_dir: str) -> Iterator[tuple[str, str, str]]:
+    """(scope, name, value) of the settings in question, the one in force last."""
+    from kugetsu.runtime.git.command import raw
+
+    answer = raw(["config", "-z", "--show-scope", "--get-regexp", _ASKED], git_dir, env={"GIT_DIR": git_dir})
+    fields = answer.out.split("\0")
+    for scope, setting in zip(fields[::2], fields[1::2], strict=False):
+        name, _, value = setting.partition("\n")
+        yield scope, name, value
+
+
+def _is_known(command: str) -> bool:
+    """Whether a filter's command is one of the known programs, and nothing else."""
+    import shlex
+    import shutil
+
+    if not _PLAIN.match(command):
+        return False
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return False
+    if words[:2] == ["git", "lfs"]:
+        words = ["git-lfs", *words[2:]]
+    program = os.path.basename(words[0]) if words else ""
+    installed = shutil.which(program) if program in _KNOWN_FILTERS else None
+    return installed is not None and words[0] in (program, installed)
+
+
+def _of_submodules(git_dir: str) -> Iterator[str]:
+    """The configuration files of the submodules whose repositories lie in a git folder."""
+    folders = [git_dir + "/modules"]
+    while folders:
+        folder = folders.pop()
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        if "HEAD" in names:
+            yield folder + "/config"
+            names = ["modules"]
+        folders += [f"{folder}/{name}" for name in names]
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(checkouts.MAX_CONFIG)
+    except OSError:
+        return b""
