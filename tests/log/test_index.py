@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from kugetsu import jsontext
 from kugetsu.errors import LogDamaged
-from kugetsu.log import index, segments
-from log.counting import fill, note, open_files
+from kugetsu.log import codec, index, segments
+from log.counting import fill, note, noted, open_files
 
 KEYS = ("host/o/r#1", "host/o/r#6", "q0", "q2", "ses_0", "host/o/r#99")
 
@@ -139,3 +144,67 @@ def test_digests_reach_over_segments(directory: str) -> None:
     build(directory)
     assert len(segments.first_seqs(directory)) == 12
     assert_complete(directory)
+
+
+#: An issue's events name it twice, as their issue and as their session. The last two have the same CRC-32.
+SHARED = st.sampled_from([None, "host/o/r#1", "host/o/r#2", "q1", "q2", "plumless", "buckeroo"])
+WRITES = st.lists(st.tuples(SHARED, SHARED, SHARED, SHARED), min_size=1, max_size=5)
+
+
+def test_keys_of_the_property_test_share_a_tag() -> None:
+    assert crc32(b"plumless") == crc32(b"buckeroo")
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(WRITES, st.just("index")), max_size=25))
+def test_reading_a_key_by_the_index_gives_what_a_scan_of_the_log_gives(steps: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        directory = os.path.join(place, "log")
+        log = open_files(directory, segment_bytes=1500, checkpoint_every=9)
+        for step in steps:
+            if step != "index":
+                named = [dict(zip(("issue", "task", "attempt", "session"), keys, strict=True)) for keys in step]
+                log.transact(lambda state, named=named: [noted(**where) for where in named])
+            elif os.path.isdir(directory):
+                build(directory)
+        log.close()
+        for built in (False, True):
+            if built and os.path.isdir(directory):
+                build(directory)
+            reader = open_files(directory, upkeep=False)
+            every = list(reader.read())
+            for key in ("host/o/r#1", "host/o/r#2", "q1", "q2", "plumless", "buckeroo"):
+                assert list(reader.read_key(key)) == [event for event in every if index.carries(event, key)]
+            reader.close()
+
+
+def doubled(directory: Path, version: int) -> None:
+    """An index as format 2 wrote it: two records of an event that names one key as its issue and its session."""
+    folder = directory / "index"
+    content = segments.read_sealed(str(folder / "head"))
+    assert content is not None
+    for bucket in range(len(content["sizes"])):
+        path = folder / str(content["generation"]) / f"{bucket:02x}"
+        if path.exists():
+            records = path.read_bytes()
+            size = index._RECORD.size
+            twice = b"".join(2 * records[at : at + size] for at in range(0, len(records), size))
+            path.write_bytes(twice)
+            content["sizes"][bucket], content["checks"][bucket] = len(twice), crc32(twice)
+    del content["sha"]
+    content["format"] = version
+    (folder / "head").write_bytes(codec.seal(codec.GENESIS, jsontext.dumps(content)[:-1])[0])
+
+
+@pytest.mark.parametrize("version", [2, index._FORMAT])
+def test_an_index_with_two_records_of_an_event_gives_it_once(
+    indexed: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubled(indexed, version)
+    assert_complete(str(indexed))
+    monkeypatch.setattr(index, "_NEAR", 1000)
+    assert_complete(str(indexed))
+    head = index.load_head(str(indexed))
+    assert head is not None and head.cursor.seq == 320
+    build(str(indexed))
+    assert_complete(str(indexed))

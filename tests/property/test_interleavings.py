@@ -92,6 +92,7 @@ def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
         "record.imported",
         "files.pruning",
         "files.pruned",
+        "counters.corrected",
     }
     assert seen == CATALOGUE.keys() - elsewhere
 

@@ -221,6 +221,7 @@ def test_every_kind_that_commands_make_was_tried_here() -> None:
         "notice.sent",
         "notice.failed",
         "issue.read",
+        "counters.corrected",
     }
     assert untried == told
     assert RECORDED.keys() <= CATALOGUE.keys()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.fold import fold, lives
 from kugetsu.domain.state import empty
 from kugetsu.log.files import FileLog
@@ -75,3 +76,46 @@ def test_the_history_of_a_real_issue_counts_what_the_fold_counts(name: str) -> N
             assert lives.of_history(session.key, own) == lives.carried_by(session), session.key
             compared += session.attempts > 0
     assert compared
+
+
+NEW = {"attempts": 1, "parks": 0, "tokens": 5, "cost": 0.5, "fruitless": 0}
+
+
+def waiting(tokens: int, attempts: int = 2) -> Any:
+    """A state in which a task waits that carries counters for its issue's next session."""
+    state = empty()
+    queued = {"kind": "dev", "title": "t", "message": "m", "priority": 0, "after": [], "repository": None, "via": "x"}
+    carried = {**NEW, "attempts": attempts, "tokens": tokens, "pr": "https://example.org/1", "head": "h"}
+    fold(state, event(1, "task.queued", {**queued, "carried": carried}, task="q1"))
+    return state
+
+
+def test_a_correction_counts_from_its_values_on_and_keeps_what_is_no_sum() -> None:
+    state = waiting(10)
+    (draft,) = decide.correct_counters(state, ISSUE, NEW, 1)
+    assert draft.data["old"] == {**NEW, "attempts": 2, "tokens": 10}
+    corrected = event(2, "counters.corrected", draft.data)
+    fold(state, corrected)
+    assert state.tasks["q1"].carried == {**NEW, "pr": "https://example.org/1", "head": "h"}
+    requested = {"kind": "issue", "repository": "git.example.org/o/r", "carried": state.tasks["q1"].carried}
+    fold(state, event(3, "session.requested", requested, task="q1"))
+    state.sessions[ISSUE].tokens += 7
+    fold(state, {**corrected, "seq": 4})
+    assert lives.counted(state, ISSUE) == NEW and state.violations == []
+    assert decide.correct_counters(state, ISSUE, NEW, 1) == []
+
+
+@pytest.mark.parametrize("data", [{}, {"old": NEW}, {"new": NEW}, {"old": NEW, "new": {"tokens": 1}}, {"new": None}])
+def test_a_correction_that_lacks_something_changes_nothing(data: dict[str, Any]) -> None:
+    state = waiting(10)
+    before = lives.counted(state, ISSUE)
+    fold(state, event(2, "counters.corrected", data))
+    assert lives.counted(state, ISSUE) == before
+    assert [one["seq"] for one in state.violations] == [2]
+
+
+def test_a_correction_of_an_issue_of_which_nothing_is_counted_is_a_violation() -> None:
+    state = empty()
+    fold(state, event(1, "counters.corrected", {"old": NEW, "new": NEW}))
+    assert [one["seq"] for one in state.violations] == [1]
+    assert decide.correct_counters(state, ISSUE, NEW, 1) == []

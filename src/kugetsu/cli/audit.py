@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.domain.audit.counters import Miscount
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
     from kugetsu.views.audit import AuditData
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 PARTS = ("invariants", "races", "retries", "waits")
 #: Exit status when something that must hold did not (as for a damaged log).
 BROKEN = 6
+_FAULTS = ("broken", "refused", "miscounted")
 
 ABOUT = """\
-invariants: what must hold after every transaction, and what the state machines refused, with the event that broke it
-first; exits with 6 when anything did. races: every claim that was lost by someone who had seen the way open, to whom
+invariants: what must hold after every transaction, what the state machines refused, and counters carried into a new
+session that are not those of the issue's history, with the event that broke it first; exits with 6 when anything did.
+races: every claim that was lost by someone who had seen the way open, to whom
 and by how much. retries: the issues that went wrong most, by time lost. waits: how long tasks waited, by what held
 them, and how long slots stood empty meanwhile; a daemon that ended without a word counts as gone from when it first
 owed an answer. Without a word all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
@@ -64,7 +67,7 @@ def _audit(call: Call) -> int:
     data = _collected(call, parts, subject, key)
     call.show(data, [] if call.json else view.lines(data, call.screen, at_length=words[0] is not None))
     checked = data["invariants"]
-    return BROKEN if checked is not None and (checked["broken"] or checked["refused"]) else 0
+    return BROKEN if checked is not None and any(checked[kind] for kind in _FAULTS) else 0
 
 
 def _words(call: Call) -> tuple[str | None, str | None]:
@@ -129,11 +132,19 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
         "begins": over.begins,
         "ends": over.ends,
         "whole": whole,
-        "invariants": view.invariants_data(checks, key) if checks is not None else None,
+        "invariants": view.invariants_data(checks, _miscounts(log, over), key) if checks is not None else None,
         "races": view.races_data(races) if races is not None else None,
         "retries": view.retries_data(retries) if retries is not None else None,
         "waits": view.waits_data(waits) if waits is not None else None,
     }
+
+
+def _miscounts(log: EventLog, over: Range) -> list[Miscount]:
+    """The issues that were counted wrong at some point of the range."""
+    from kugetsu.domain.audit.counters import recount
+
+    found = recount(lambda: log.read(until=over.until))
+    return [one for one in found if one.seq > over.after or not one.mended or one.mended > over.after]
 
 
 def _range(call: Call, log: EventLog) -> Range:
@@ -179,10 +190,11 @@ last                           the event as of which things are told
 begins                         from when on (UTC)
 ends                           up to when (UTC)
 whole                          false for a part of a log without its beginning: its invariants cannot be checked
-invariants.transactions        how many were checked; null when it was not asked for, so are the next three
+invariants.transactions        how many were checked; null when it was not asked for, so are the next four
 invariants.broken              how many sentences came not to hold
 invariants.refused             how many events the state machines refused, or claims were beyond their cap
-invariants.found[].kind        broken or refused
+invariants.miscounted          how many issues carried counters that are not those of their history
+invariants.found[].kind        broken, refused or miscounted
 invariants.found[].seq         the event that broke it first
 invariants.found[].at          its time (UTC)
 invariants.found[].text        what should hold and did not

@@ -260,6 +260,15 @@ class HoldRestored(TypedDict):
     fruitless: int
 
 
+class CountersCorrected(TypedDict):
+    """The counters that the issue took over from its earlier sessions were not those of its history: ``old`` is what
+    was counted until now, ``new`` what its history counts; each has the names in `lives.COUNTED`. The event's cause is
+    the one that carried the wrong counters."""
+
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+
 class QueueCleared(TypedDict):
     """Finished tasks left the queue's listing; their history stays."""
 
@@ -425,6 +434,7 @@ CATALOGUE: dict[str, Kind] = {
     "task.failed": Kind(TaskFailed),
     "task.cancelled": Kind(TaskCancelled),
     "task.requeued": Kind(TaskRequeued),
+    "counters.corrected": Kind(CountersCorrected),
     "queue.cleared": Kind(QueueCleared),
     "hold.lifted": Kind(HoldLifted),
     "hold.restored": Kind(HoldRestored),

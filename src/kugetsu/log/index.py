@@ -1,10 +1,11 @@
 """The index: where the events of an issue, a task or a session are, so that a history costs its own length.
 
-Disposable. `log/index/<generation>/<bucket>` holds fixed records (tag of the key, offset, segment) in log order;
-`log/index/head` says up to which event the index is complete, and each bucket's size and checksum: what a crash or
-a power cut left beyond them is overwritten, what they lack makes the index be built anew. Events after the head are
-found by reading the log's tail. An event found through the index is verified against the digest that the line before
-it states, and must carry the key; a record that leads elsewhere discards the index.
+Disposable. `log/index/<generation>/<bucket>` holds fixed records (tag of the key, offset, segment) in log order, at
+most one with the same tag for an event; `log/index/head` says up to which event the index is complete, and each
+bucket's size and checksum: what a crash or a power cut left beyond them is overwritten, what they lack makes the index
+be built anew. Events after the head are found by reading the log's tail. An event found through the index is verified
+against the digest that the line before it states, and must carry the key; a record that leads elsewhere, or not past
+the one before it, discards the index.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ KEYS = ("issue", "task", "session")
 
 _BUCKETS = 256
 _RECORD = Struct("<4sIQ")
-_FORMAT = 2
+_FORMAT = 3
+"""Version of the index's files; an index of another one is built anew. Version 2 had two records for an event that
+names one key twice, as its issue and as its session."""
 
 _NEAR = 512 * 1024
 """Bytes of log behind the index's head that are sooner read than indexed: some 1,200 events, 3 ms."""
@@ -158,12 +161,16 @@ class _Writer:
         segment, offset = cursor.segment, cursor.offset
         places, pack = self._places, _RECORD.pack
         for line, event in zip(block.lines, block.events, strict=True):
+            # By tag and not by key: two keys that share a tag would find the event twice as well.
+            tags: list[bytes] = []
             for field in KEYS:
                 key = event.get(field)
                 if key is None:
                     continue
-                place = places.get(key) or self._place(key)
-                place[0].extend(pack(place[1], offset, segment))
+                records, tag = places.get(key) or self._place(key)
+                if tag not in tags:
+                    tags.append(tag)
+                    records.extend(pack(tag, offset, segment))
             offset += len(line) + 1
         self.count += len(block.events)
 
@@ -275,11 +282,15 @@ def _indexed(directory: str, head: IndexHead, key: str) -> Iterator[Event]:
     bucket, tag = _place_of(key)
     records = _bucket(directory, head, bucket)
     reader = _EventReader(directory)
+    before = (0, 0)
     try:
         at = records.find(tag)
         while at >= 0:
             if at % _RECORD.size == 0:
                 _, offset, segment = _RECORD.unpack_from(records, at)
+                if (segment, offset) <= before:
+                    raise _AstrayError
+                before = (segment, offset)
                 event = reader.event(segment, offset)
                 if carries(event, key):
                     yield event

@@ -62,6 +62,7 @@ UNTOUCHED = frozenset(
         "notices.unread",
         "task.moved",
         "queue.cleared",
+        "counters.corrected",
     )
 )
 """Kinds that hold kugetsu's own values only; and the task, whose message views redact when they show it."""

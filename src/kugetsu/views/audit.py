@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from kugetsu.domain.audit.checks import Checks, Finding
+    from kugetsu.domain.audit.counters import Miscount
     from kugetsu.domain.audit.races import Race, Races
     from kugetsu.domain.audit.retries import Retries
     from kugetsu.domain.audit.waits import Waits
@@ -43,18 +44,31 @@ _LABEL = 12
 # --- data -------------------------------------------------------------------------------------------------------
 
 
-def invariants_data(checks: Checks, key: str | None) -> dict[str, Any]:
-    """What broke and what was refused, in the order of the log; of one subject only where ``key`` is given."""
+def invariants_data(checks: Checks, miscounts: list[Miscount], key: str | None) -> dict[str, Any]:
+    """What broke, what was refused and what was counted wrong, in the order of the log; of one subject only where
+    ``key`` is given."""
     found = [("broken", one) for one in checks.broken] + [("refused", one) for one in checks.refused]
+    found += [("miscounted", _as_finding(one)) for one in miscounts]
     found = [(kind, one) for kind, one in found if key is None or key in one.about]
     found.sort(key=lambda entry: entry[1].seq)
-    broken = sum(kind == "broken" for kind, _ in found)
+    broken, refused, miscounted = (
+        sum(kind == wanted for kind, _ in found) for wanted in ("broken", "refused", "miscounted")
+    )
     return {
         "transactions": checks.transactions,
         "broken": checks.broken_seen if key is None else broken,
-        "refused": checks.refused_seen if key is None else len(found) - broken,
+        "refused": checks.refused_seen if key is None else refused,
+        "miscounted": miscounted,
         "found": [_finding(kind, one) for kind, one in found],
     }
+
+
+def _as_finding(one: Miscount) -> Finding:
+    from kugetsu.domain.audit.checks import Finding
+
+    found = Finding(one.seq, one.at, one.text(), frozenset((one.issue,)))
+    found.mended = one.mended
+    return found
 
 
 def _finding(kind: str, one: Finding) -> dict[str, Any]:
@@ -150,15 +164,18 @@ def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[s
     checked = times.counted(found["transactions"], "transaction")
     if not found["found"]:
         return _headed("invariants", f"all kept after each of {checked}; no event was refused", screen, screen.green)
-    said = f"{found['broken']} broken, {times.counted(found['refused'], 'event')} refused, in {checked}"
+    miscounted = f"{times.counted(found['miscounted'], 'issue')} miscounted, " if found["miscounted"] else ""
+    said = f"{found['broken']} broken, {times.counted(found['refused'], 'event')} refused, {miscounted}in {checked}"
     shown = _headed("invariants", said, screen, screen.red)
     for one in found["found"][:rows]:
         mended = f", until event {one['mended']}" if one["mended"] else ""
         text = f"event {one['seq']}  {one['kind']}: {line(one['text'])}{mended}"
         first, *more = screen.wrapped(text, 4)
         shown += [f"  {first}", *(f"    {part}" for part in more)]
-    every = found["broken"] + found["refused"]
+    every = found["broken"] + found["refused"] + found["miscounted"]
     shown += _more(every, min(rows, len(found["found"])), screen.command("kugetsu audit invariants --json"))
+    if screen.source is None and any(one["kind"] == "miscounted" and not one["mended"] for one in found["found"]):
+        shown.append("  to correct the counters: kugetsu doctor --fix")
     return [*shown, "  what came before: " + screen.command(f"kugetsu why {found['found'][0]['seq']}")]
 
 

@@ -121,6 +121,12 @@ def _restored(data: Data) -> str:
     return f"{times.counted(data['fruitless'], 'fruitless run')} on {data['subject']}"
 
 
+def _corrected(data: Data) -> str:
+    old, new = data["old"], data["new"]
+    changed = [f"{name} {old.get(name, 0)} → {value}" for name, value in new.items() if old.get(name, 0) != value]
+    return f"what its runs used: {', '.join(changed)}"
+
+
 def _read(data: Data) -> str:
     if data["state"] is None:
         return f"not read: {data['problem']}"
@@ -257,6 +263,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "queue.cleared": lambda data: f"{times.counted(len(data['tasks']), 'finished task')} left the list",
     "hold.lifted": _lifted,
     "hold.restored": _restored,
+    "counters.corrected": _corrected,
     "attempt.claimed": _claimed,
     "claim.lost": _lost,
     "attempt.starting": lambda data: f"runner pid {data['runner'].get('pid', '?')}",

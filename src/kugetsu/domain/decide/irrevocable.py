@@ -50,6 +50,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
         "it was finished, and what it was then is history",
         "to take it out of the queue again: kugetsu queue cancel {task}",
     ),
+    "counters.corrected": ("it says what the history of the issue counts", None),
     "queue.cleared": (
         "the tasks have left the list for good, their history stays",
         "one that is wanted again: kugetsu history ID has its message, kugetsu queue enqueue takes it",

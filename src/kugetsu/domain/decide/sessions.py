@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.draft import Draft
+from kugetsu.domain.fold import lives
 from kugetsu.domain.machines import step
 from kugetsu.errors import Conflict, NotFound
 
@@ -159,3 +160,13 @@ def set_pr(state: State, key: str, url: str, source: str) -> list[Draft]:
 def setting_changed(key: str, old: str | None, new: str) -> list[Draft]:
     """Someone wrote a setting."""
     return [Draft("setting.changed", {"key": key, "old": old, "new": new})]
+
+
+def correct_counters(state: State, issue: str, new: dict[str, Any], wrong: int) -> list[Draft]:
+    """Count the issue's life from ``new`` on (`lives.COUNTED`), what its history counts; ``wrong`` is the event that
+    carried other counters. [] when nothing is counted, or just that."""
+    old = lives.counted(state, issue)
+    if old is None or old == new:
+        return []
+    session = issue if issue in state.sessions else None
+    return [Draft("counters.corrected", {"old": old, "new": new}, issue=issue, session=session, cause=wrong)]

@@ -129,6 +129,7 @@ HANDLERS: dict[str, Handler] = {
     "session.destroyed": sessions.session_destroyed,
     "session.pr": sessions.session_pr,
     "issue.read": sessions.issue_read,
+    "counters.corrected": sessions.counters_corrected,
     "task.queued": tasks.task_queued,
     "task.moved": tasks.task_moved,
     "task.held": tasks.task_held,

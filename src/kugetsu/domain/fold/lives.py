@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from kugetsu.domain.state import State
+
 #: Why a task goes on when someone wants it to, whatever its issue's runs brought until now.
 FORGIVING = ("retry", "lift")
+#: The counters of an issue's whole life: what budgets and the limit of runs without progress are held against.
+COUNTED = ("attempts", "parks", "tokens", "cost", "fruitless")
 #: What a new session takes over from the issue's earlier ones.
 CARRIED = ("attempts", "parks", "tokens", "cost", "pr", "fruitless", "head", "comments")
 
@@ -63,16 +67,20 @@ def carried_by(session: Session) -> dict[str, Any] | None:
     return {name: getattr(session, name) for name in CARRIED}
 
 
-def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """What the sessions of an issue had counted, from the events of its history; None when no agent worked on it."""
-    life = Session(key, "issue")
-    parked_for: dict[str, str | None] = {}
-    for event in events:
-        kind, data = event["type"], event["data"]
+class Life:
+    """What the sessions of an issue have counted, from the events of its history, one after the other."""
+
+    def __init__(self, issue: str) -> None:
+        self._counted = Session(issue, "issue")
+        self._parked_for: dict[str, str | None] = {}
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Count the issue's next event."""
+        life, kind, data = self._counted, event["type"], event["data"]
         if kind == "attempt.claimed":
             life.attempts += 1
         elif kind == "task.parked":
-            parked_for[event["task"]] = data.get("gate")  # version 1 has none: a usage limit's
+            self._parked_for[event["task"]] = data.get("gate")  # version 1 has none: a usage limit's
             life.parks += 0 if data.get("again") else 1
         elif kind == "session.pr":
             life.pr = data["url"]
@@ -81,7 +89,7 @@ def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | N
         elif kind == "issue.read":
             life.comments = data["comments"] if data["problem"] is None else life.comments
         elif kind == "task.resumed":
-            if parked_for.get(event["task"]) == "progress" and data["why"] in FORGIVING:
+            if self._parked_for.get(event["task"]) == "progress" and data["why"] in FORGIVING:
                 life.fruitless = 0
         elif kind == "hold.lifted":
             life.fruitless = 0
@@ -89,4 +97,40 @@ def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | N
             life.fruitless = data["fruitless"]
         elif kind.startswith("attempt.") and "tokens" in data:
             ended(life, kind == "attempt.succeeded", data["tokens"], data["cost"], data["evidence"])
-    return carried_by(life)
+
+    def carried(self) -> dict[str, Any] | None:
+        """What the next session of the issue takes over; None when no agent worked on it."""
+        return carried_by(self._counted)
+
+
+def of_history(key: str, events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the sessions of an issue had counted, from the events of its history; None when no agent worked on it."""
+    life = Life(key)
+    for event in events:
+        life.add(event)
+    return life.carried()
+
+
+def counted(state: State, issue: str) -> dict[str, Any] | None:
+    """What is counted of an issue's life now: by its session, else by the open task that carries most; None where
+    nothing is."""
+    session = state.sessions.get(issue)
+    if session is not None:
+        return {name: getattr(session, name) for name in COUNTED}
+    carried = [carried for task_id in state.of_issue.get(issue, ()) if (carried := state.tasks[task_id].carried)]
+    if not carried:
+        return None
+    most = max(carried, key=lambda life: life.get("attempts") or 0)
+    return {name: most.get(name) or 0 for name in COUNTED}
+
+
+def correct(state: State, issue: str, new: dict[str, Any]) -> None:
+    """Count an issue's life from other values on: in its session, and in what its tasks carry for the next one."""
+    values = {name: new[name] for name in COUNTED}
+    session = state.sessions.get(issue)
+    if session is not None:
+        for name, value in values.items():
+            setattr(session, name, value)
+    for task in state.tasks.values():
+        if task.issue == issue and task.carried is not None:
+            task.carried = {**task.carried, **values}

@@ -125,3 +125,12 @@ def session_pr(state: State, event: Event) -> None:
     if url != session.pr and event["data"].get("source") != "branch":
         session.pr_state = None  # how another one stood; that of a branch was told with the attempt's end
     session.pr = url
+
+
+def counters_corrected(state: State, event: Event) -> None:
+    """Fold of ``counters.corrected``."""
+    issue, new, _ = event["issue"], event["data"]["new"], event["data"]["old"]
+    if lives.counted(state, issue) is None:
+        state.violate(event["seq"], f"counters.corrected names {issue}, of which nothing is counted")
+        return
+    lives.correct(state, issue, new)

@@ -92,6 +92,9 @@ SINGLE: dict[str, Callable[[State, Event], list[Draft]]] = {
     "session.broken": lambda state, event: sessions.broken(state, event["session"], event["data"]["reason"]),
     "session.destroyed": lambda state, event: sessions.destroyed(state, event["session"], event["data"]),
     "session.pr": _tie,
+    "counters.corrected": lambda state, event: sessions.correct_counters(
+        state, event["issue"], event["data"]["new"], event["cause"]
+    ),
     "task.queued": enqueue,
     "task.moved": _move,
     "task.cancelled": _cancel,

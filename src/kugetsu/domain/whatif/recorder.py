@@ -51,6 +51,7 @@ _AS_THEY_ARE = frozenset(
         "daemon.stopped",
         "daemon.lost",
         "hold.restored",
+        "counters.corrected",
     }
 )
 

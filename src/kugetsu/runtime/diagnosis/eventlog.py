@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kugetsu.runtime.diagnosis.finding import Found, Mend
 
 TYPE_CHECKING = False
@@ -34,6 +36,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield found.problem("exists", "the log is there, but kugetsu init was not run", "kugetsu init")
     yield from _lines(case)
     yield from _meaning(case)
+    yield from _counters(case)
 
 
 def _lines(case: Case) -> Iterator[Finding]:
@@ -83,3 +86,12 @@ def _meaning(case: Case) -> Iterator[Finding]:
         first = state.violations[0]
         said = f"{state.violations_seen} events were refused, the first is event {first['seq']}: {first['text']}"
         yield found.warning("refused", said, "kugetsu log verify")
+
+
+def _counters(case: Case) -> Iterator[Finding]:
+    """Issues whose budgets are held against counters that are not those of their history."""
+    from kugetsu.runtime import recounting
+
+    for one in recounting.miscounted(case.ws):
+        mend = Mend(f"count what was used on {one.issue} from its history", partial(recounting.correct, case.ws, one))
+        yield found.problem("counters", one.text(), "kugetsu doctor --fix", mend)
