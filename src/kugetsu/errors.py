@@ -88,6 +88,7 @@ class AgentUnavailable(KugetsuError):
 
 
 class GitFailed(KugetsuError):
-    """A git command failed; the message carries what git said."""
+    """A git command failed; the message carries what git said. `missing`: a remote has no such repository."""
 
     code = "git_failed"
+    missing = False

@@ -1,6 +1,7 @@
 """Issue references: one parser, one canonical text, one folder name.
 
-The canonical text is `host/owner/repo#N`. Host, owner and repository are lowered: GitHub, Gitea and Forgejo tell
+The canonical text is `host/owner/repo#N`. An owner may be a path (`group/subgroup`, as GitLab has it); an IPv6 host
+stands in brackets. Host, owner and repository are lowered: GitHub, Gitea and Forgejo tell
 no names apart by case, and two spellings of one issue must never become two sessions. Where a plain git server does
 tell them apart, `init --repo URL` registers the exact spelling.
 """
@@ -8,7 +9,18 @@ tell them apart, `init --repo URL` registers the exact spelling.
 from __future__ import annotations
 
 from kugetsu.errors import BadInput
-from kugetsu.servers import LOCAL, canonical_host, names_a_server, split_url, strip_prefix, web_host_of_ssh
+from kugetsu.servers import (
+    AZURE_GIT,
+    AZURE_HOST,
+    LOCAL,
+    canonical_host,
+    names_a_server,
+    split_port,
+    split_scp,
+    split_url,
+    strip_prefix,
+    web_host_of_ssh,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,16 +28,19 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     Here = Callable[[], tuple[str, str, str] | None]
+    SshName = Callable[[str], str]
 
 FORMS = "host/owner/repo#14, https://host/owner/repo/issues/14 (or /pulls/14), owner/repo#14, or #14 inside a clone"
 """The accepted forms, as every error shows them."""
 
 MAX_HOST = 253  # RFC 1035
 MAX_NAME = 100  # GitHub's limit for a repository; Gitea's is the same, its owners have 40
+MAX_LEVELS = 20  # of an owner that is a path: GitLab's limit for subgroups
 MAX_DIGITS = 18  # keeps every number within 63 bits
 MAX_FOLDER = 200  # bytes; file systems take 255, and git adds suffixes to a worktree's name
 
 _KINDS = ("issues", "issue", "pulls", "pull")
+_GITLAB_KINDS = ("issues", "work_items")
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -50,7 +65,8 @@ class IssueRef:
 
     def __init__(self, host: str, owner: str, repo: str, number: int) -> None:
         host, owner, repo = host.lower(), owner.lower(), repo.lower()
-        wrong = _host_fault(host) or _name_fault("owner", owner) or _name_fault("repository", repo)
+        host = _plain_address(host) if host.startswith("[") else host
+        wrong = _host_fault(host) or _owner_fault(owner) or _name_fault("repository", repo)
         if wrong is None and not 1 <= number < 10**MAX_DIGITS:
             wrong = "an issue's number is at least 1" if number < 1 else f"the number has over {MAX_DIGITS} digits"
         if wrong is not None:
@@ -117,16 +133,20 @@ def parse_ref(
             said = f"the default server is {_shown(host)}, which is neither a host nor a name of GIT_SERVERS"
             hint = f"kugetsu server default HOST (or first: kugetsu server add {host} URL)"
             raise UnknownDefaultServer(f"not an issue reference: {_shown(got)}: {said}", hint)
-    owner, repo = segments[-2:]
-    return _build(got, canonical_host(host, known), owner, repo, number)
+        if len(segments) > 2:
+            del segments[0]
+        if len(segments) > 2 and not names_a_server(host, known):
+            _refuse(got, f"{_shown(host)} is neither a host nor a name of GIT_SERVERS, and owner/repo has one slash")
+    *owner, repo = segments
+    return _build(got, canonical_host(host, known), "/".join(owner), repo, number)
 
 
 def parse_repository(text: str) -> tuple[str, str, str]:
-    """Host, owner and repository of the canonical text `host/owner/repo`. Raises BadInput."""
-    parts = text.split("/")
-    if len(parts) != 3:
+    """Host, owner (which may be a path) and repository of the canonical text `host/owner/repo`. Raises BadInput."""
+    host, *owner, repo = text.split("/") if "/" in text else (text, "")
+    if not owner:
         raise BadInput(f"not a repository: {_shown(text)}", "write it as host/owner/repo")
-    ref = IssueRef(parts[0], parts[1], parts[2], 1)
+    ref = IssueRef(host, "/".join(owner), repo, 1)
     return ref.host, ref.owner, ref.repo
 
 
@@ -173,26 +193,32 @@ def find_refs(
     return list(dict.fromkeys(ref for _, _, ref in found))
 
 
-def repository_of_url(url: str, *, servers: Mapping[str, str] | None = None, base: str | None = None) -> str | None:
-    """`host/owner/repo` of a git remote's URL, None when it has no such name (deeper paths, other protocols).
+def repository_of_url(
+    url: str,
+    *,
+    servers: Mapping[str, str] | None = None,
+    base: str | None = None,
+    ssh_name: SshName | None = None,
+) -> str | None:
+    """`host/owner/repo` of a git remote's URL, None when it has no such name (other protocols and characters).
 
     Takes https, http, git and ssh URLs, `git@host:owner/repo.git`, and paths (also file URLs), which become
-    `local/<parent folder>/<folder>`. Relative paths are relative to `base`.
+    `local/<parent folder>/<folder>`. Relative paths are relative to `base`. All of the path but its last segment is the
+    owner. `ssh_name` gives the host that a host of an ssh URL stands for.
     """
     known = servers or {}
     url = url.strip()
     scheme, host, path = split_url(url)
     if scheme == "file":
         return local_repository("/" + path)
-    if scheme in ("ssh", "git+ssh", "ssh+git"):
-        host = web_host_of_ssh(host, known)
+    scp = split_scp(url) if not scheme and "::" not in url.partition("/")[0].partition("[")[0] else None
+    if scheme in ("ssh", "git+ssh", "ssh+git") or scp is not None:
+        name, path = scp if scp is not None else (split_port(host)[0], path)
+        host = web_host_of_ssh(ssh_name(name) if ssh_name is not None else name, known)
     elif scheme in ("http", "https", "git"):
         host = canonical_host(host, known)
     elif scheme or "::" in url:
         return None
-    elif ":" in url.partition("/")[0]:  # git takes host:path for ssh unless a slash comes before the colon
-        host, _, path = url.partition(":")
-        host = web_host_of_ssh(host.rpartition("@")[2].lower(), known)
     elif url.startswith("/"):
         return local_repository(url)
     elif base is not None and url:
@@ -201,10 +227,12 @@ def repository_of_url(url: str, *, servers: Mapping[str, str] | None = None, bas
         return None
     segments = [part for part in path.split("/") if part]
     segments = strip_prefix(split_url(known.get(host, ""))[1] or host, segments, known)
-    if len(segments) != 2:
+    if host == AZURE_HOST and segments[:1] == ["v3"] and len(segments) == 4:
+        segments = [*segments[1:3], AZURE_GIT, segments[3]]
+    if len(segments) < 2:
         return None
     try:
-        return _build(url, host, segments[0], segments[1], "1").repository
+        return _build(url, host, "/".join(segments[:-1]), segments[-1], "1").repository
     except BadInput:
         return None
 
@@ -231,17 +259,22 @@ def _from_url(got: str, text: str, servers: Mapping[str, str]) -> tuple[str, lis
     if scheme not in ("http", "https"):
         _refuse(got, "only http and https URLs name issues")
     segments = strip_prefix(host, [part for part in path.split("/") if part], servers)
-    if "-" in segments or "merge_requests" in segments:
-        _refuse(got, "GitLab's URLs and groups are not supported")
-    if len(segments) < 4 or segments[2] not in _KINDS:
-        if any(kind in segments[3:] for kind in _KINDS):
-            _refuse(
-                got,
-                f"it has more than owner/repo before the issue; if {host} lives at a sub-path, put its URL "
-                "into the setting GIT_SERVERS; GitLab's groups are not supported",
-            )
+    if "-" in segments:  # GitLab: group/subgroup/repository/-/issues/14
+        mark = segments.index("-")
+        if "merge_requests" in segments[mark:]:
+            _refuse(got, "GitLab numbers merge requests apart from issues: name the issue")
+        found = mark if len(segments) > mark + 2 and segments[mark + 1] in _GITLAB_KINDS else 0
+        number = segments[mark + 2] if found else ""
+    else:
+        # The kind of page is where a number follows: owners and repositories may be called `issues` too.
+        places = range(2, len(segments) - 1)
+        found = next((at for at in places if segments[at] in _KINDS and segments[at + 1].isdigit()), 0)
+        if not found and len(segments) > 3 and segments[2] in _KINDS:
+            found = 2
+        number = segments[found + 1] if found else ""
+    if found < 2:
         _refuse(got, "the URL is not that of an issue or pull request")
-    return host, segments[:2], segments[3]
+    return host, segments[:found], number
 
 
 def _first_host(got: str, segments: list[str], default_host: str | None) -> str:
@@ -249,11 +282,9 @@ def _first_host(got: str, segments: list[str], default_host: str | None) -> str:
         if default_host is None:
             _refuse(got, "there is no default server (setting DEFAULT_GIT_SERVER)")
         return default_host
-    if len(segments) == 3:
+    if len(segments) > 2:
         return segments[0]
-    if len(segments) == 1:
-        _refuse(got, "the owner is missing")
-    return _refuse(got, "there are more parts than host/owner/repo (GitLab's groups are not supported)")
+    return _refuse(got, "the owner is missing")
 
 
 def _from_here(got: str, number: str, here: Here | None) -> IssueRef:
@@ -277,15 +308,51 @@ def _build(got: str, host: str, owner: str, repo: str, number: str) -> IssueRef:
         _refuse(got, error.message.rpartition(": ")[2])
 
 
+def _plain_address(host: str) -> str:
+    """An IPv6 address in brackets (and a port behind it) in its one short form; what is none as it is."""
+    name, _ = split_port(host)
+    address = _address(name)
+    return host if address is None else f"[{address}]{host[len(name) :]}"
+
+
+def _address(name: str) -> str | None:
+    """The IPv6 address that a name in brackets holds, in its short form; None for any other name."""
+    from ipaddress import IPv6Address
+
+    try:
+        address = IPv6Address(name[1:-1])
+    except ValueError:
+        return None
+    return address.compressed if name.endswith("]") and address.scope_id is None else None
+
+
 def _host_fault(host: str) -> str | None:
-    name, colon, port = host.partition(":")
+    name, port = split_port(host)
+    colon = len(host) > len(name)
     if not name or len(host) > MAX_HOST:
         return "the host is missing" if not name else "the host is too long"
     labels = name.split(".")
-    if not all(label and label[0] in _ALNUM and label[-1] in _ALNUM and _NAME.issuperset(label) for label in labels):
+    if name.startswith("["):
+        if _address(name) is None:
+            return f"{_shown(host)} is not a host"
+    elif not all(label and label[0] in _ALNUM and label[-1] in _ALNUM and _NAME.issuperset(label) for label in labels):
         return f"{_shown(host)} is not a host"
     if colon and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         return f"{_shown(port)} is not a port"
+    return None
+
+
+def _owner_fault(owner: str) -> str | None:
+    """An owner is one name, or a path of them; `~` begins those of accounts at sr.ht and Bitbucket."""
+    levels = owner.split("/")
+    if len(levels) > MAX_LEVELS:
+        return f"the owner has over {MAX_LEVELS} levels"
+    for at, name in enumerate(levels):
+        fault = _name_fault("owner", name.removeprefix("~") if len(name) > 1 else name)
+        if fault is None and at and name.endswith(".git"):
+            fault = f"{_shown(name)} cannot be within the owner"  # our clone of the repository of that name lies there
+        if fault is not None:
+            return fault
     return None
 
 

@@ -14,7 +14,19 @@ LOCAL = "local"
 """The host of repositories that are only folders of this machine: `local/<parent folder>/<folder>`."""
 
 DEFAULT_PORTS = {"http": "80", "https": "443", "ssh": "22", "git": "9418"}
-_SSH_HOSTS = {"ssh.github.com": "github.com"}  # GitHub's ssh on port 443 has a host name of its own
+# Hosts that serve ssh under a name of their own: GitHub and GitLab on port 443, Azure DevOps always.
+_SSH_HOSTS = {
+    "altssh.gitlab.com": "gitlab.com",
+    "ssh.dev.azure.com": "dev.azure.com",
+    "ssh.github.com": "github.com",
+}
+AZURE_HOST = "dev.azure.com"
+AZURE_GIT = "_git"
+"""Azure DevOps names a repository `organisation/project/_git/repository`, and by ssh `v3/organisation/project/…`."""
+PUBLIC_HOSTS = frozenset(
+    ("bitbucket.org", "codeberg.org", "gitea.com", "git.sr.ht", "github.com", "gitlab.com", *_SSH_HOSTS, AZURE_HOST)
+)
+"""Servers that everybody knows: their names are not aliases of anybody's ssh configuration."""
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -29,16 +41,61 @@ def split_url(url: str) -> tuple[str, str, str]:
     for cut in "?#":
         rest = rest.partition(cut)[0]
     netloc, _, path = rest.partition("/")
-    host, _, port = netloc.rpartition("@")[2].lower().partition(":")
+    host, port = split_port(netloc.rpartition("@")[2].lower())
     host = host.rstrip(".")
     if port and port != DEFAULT_PORTS.get(scheme):
         host = f"{host}:{port}"
     return scheme, host, path
 
 
+def split_port(host: str) -> tuple[str, str]:
+    """Name and port (empty without) of `host[:port]`; an IPv6 address stands in brackets, which stay."""
+    if host.startswith("["):
+        address, bracket, rest = host.partition("]")
+        return address + bracket, rest.removeprefix(":")
+    name, _, port = host.partition(":")
+    return name, port
+
+
+def split_scp(url: str) -> tuple[str, str] | None:
+    """Host (lowered, without user and port) and path of git's short ssh form `[user@]host:path`; None for any other.
+
+    An IPv6 address stands in brackets there, and so may a host with its port: `[host:2222]:path` (git's urls(7)).
+    """
+    user, at, rest = url.rpartition("@") if "@" in url.partition("/")[0] else ("", "", url)
+    if "/" in user:
+        return None
+    if rest.startswith("["):
+        inner, bracket, path = rest[1:].partition("]")
+        if not bracket or not path.startswith(":"):
+            return None
+        inner = inner.lower()
+        return (f"[{inner}]" if inner.count(":") > 1 else split_port(inner)[0]), path[1:]
+    if at and user.startswith("["):  # [user@host:port]:path
+        inner, bracket, path = rest.partition("]")
+        if bracket and path.startswith(":"):
+            return split_port(inner.lower())[0], path[1:]
+        return None
+    host, colon, path = rest.partition(":")
+    if not colon or "/" in host or not host:
+        return None  # git takes host:path for ssh unless a slash comes before the colon
+    return host.lower(), path
+
+
 def is_host_like(name: str) -> bool:
     """Whether a server's name is itself the host that references show."""
     return "." in name or ":" in name or name in ("localhost", LOCAL)
+
+
+def is_known_host(host: str, servers: Mapping[str, str]) -> bool:
+    """Whether a host is a server by itself, not a word of the user's ssh configuration."""
+    name = split_port(host)[0]
+    return (
+        name in PUBLIC_HOSTS
+        or name in ("localhost", LOCAL)
+        or name.startswith("[")
+        or any(name == split_port(other)[0] for key, url in servers.items() for other in (key, split_url(url)[1]))
+    )
 
 
 def names_a_server(name: str, servers: Mapping[str, str]) -> bool:
@@ -70,7 +127,8 @@ def base_url(host: str, servers: Mapping[str, str]) -> str:
 
 def clone_url(host: str, owner: str, repo: str, servers: Mapping[str, str]) -> str:
     """Where to clone a repository from when it is neither here nor registered."""
-    return f"{base_url(host, servers)}/{owner}/{repo}.git"
+    end = "" if owner.endswith(f"/{AZURE_GIT}") else ".git"  # Azure DevOps takes the suffix for a part of the name
+    return f"{base_url(host, servers)}/{owner}/{repo}{end}"
 
 
 def strip_prefix(host: str, segments: list[str], servers: Mapping[str, str]) -> list[str]:
@@ -86,8 +144,9 @@ def strip_prefix(host: str, segments: list[str], servers: Mapping[str, str]) -> 
 
 def web_host_of_ssh(host: str, servers: Mapping[str, str]) -> str:
     """The host of the references for a host spoken to by ssh, whose port says nothing about the web's port."""
-    name = _SSH_HOSTS.get(host.partition(":")[0], host.partition(":")[0])
-    same = {canonical_host(key, servers) for key, url in servers.items() if split_url(url)[1].partition(":")[0] == name}
+    name = split_port(host)[0]
+    name = _SSH_HOSTS.get(name, name)
+    same = {canonical_host(key, servers) for key, url in servers.items() if split_port(split_url(url)[1])[0] == name}
     if len(same) == 1:
         return same.pop()
     return canonical_host(name, servers)

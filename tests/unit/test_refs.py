@@ -24,11 +24,20 @@ HOST = st.one_of(
     st.just("localhost"),
     st.just("local"),
     st.builds("{}:{}".format, LABEL, st.integers(1, 65535)),
+    st.builds("[{}]".format, st.ip_addresses(v=6)),
+    st.builds("[{}]:{}".format, st.ip_addresses(v=6), st.integers(1, 65535)),
 )
 NAME = st.from_regex(r"[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}", fullmatch=True).filter(
     lambda name: name not in (".", "..") and not name.lower().endswith(".git")
 )
-REFS = st.builds(IssueRef, HOST, NAME, NAME, st.integers(1, 10**18 - 1))
+LEVEL = NAME.filter(lambda name: name.lower() not in ("issues", "issue", "pulls", "pull"))
+OWNER = st.one_of(
+    NAME,
+    st.builds("~{}".format, NAME),
+    st.builds("{}/{}".format, NAME, LEVEL),
+    st.lists(LEVEL, min_size=3, max_size=5).map("/".join),
+)
+REFS = st.builds(IssueRef, HOST, OWNER, NAME, st.integers(1, 10**18 - 1))
 
 
 @given(REFS)
@@ -47,6 +56,25 @@ def test_the_url_reads_as_the_canonical_text(ref: IssueRef, kind: str, tail: str
     assert parse_ref(f"https://{ref.host}/{ref.owner}/{ref.repo}/{kind}/{ref.number}{tail}") == ref
 
 
+@given(REFS, st.sampled_from(["issues", "work_items"]), st.sampled_from(["", "/", "#note_7", "/designs"]))
+def test_gitlabs_url_reads_as_the_canonical_text(ref: IssueRef, kind: str, tail: str) -> None:
+    if ref.host.endswith((":80", ":443")):
+        return
+    assert parse_ref(f"https://{ref.host}/{ref.owner}/{ref.repo}/-/{kind}/{ref.number}{tail}") == ref
+
+
+@given(REFS, st.sampled_from(["https://{}/{}/{}.git", "ssh://git@{}/{}/{}", "git://{}/{}/{}.git", "scp"]))
+def test_a_remotes_url_and_the_issues_name_one_repository(ref: IssueRef, form: str) -> None:
+    name = ref.host.rpartition(":")[0] if ":" in ref.host and not ref.host.endswith("]") else ref.host
+    web = IssueRef(name, ref.owner, ref.repo, 1).repository
+    if form == "scp":
+        assert repository_of_url(f"git@{name}:{ref.owner}/{ref.repo}.git") == web
+    elif form.startswith("ssh"):
+        assert repository_of_url(form.format(ref.host, ref.owner, ref.repo)) == web
+    elif not ref.host.endswith((":80", ":443", ":9418")):
+        assert repository_of_url(form.format(ref.host, ref.owner, ref.repo)) == ref.repository
+
+
 @given(REFS)
 def test_case_and_leading_zeros_make_no_second_issue(ref: IssueRef) -> None:
     number = str(ref.number).zfill(min(18, len(str(ref.number)) + 2))
@@ -58,6 +86,9 @@ def test_case_and_leading_zeros_make_no_second_issue(ref: IssueRef) -> None:
 @example(IssueRef("h.c", "a_b", "c", 1), IssueRef("h.c", "a", "b_c", 1))
 @example(IssueRef("h.c", "a__b", "c", 1), IssueRef("h.c", "a_", "b_c", 1))
 @example(IssueRef("h:1", "a", "c", 1), IssueRef("h_3a1", "a", "c", 1))
+@example(IssueRef("h.c", "a/b", "c", 1), IssueRef("h.c", "a", "b_2fc", 1))
+@example(IssueRef("h.c", "a/b", "c", 1), IssueRef("h.c", "a_2fb", "c", 1))
+@example(IssueRef("h.c", "~a", "c", 1), IssueRef("h.c", "_7ea", "c", 1))
 def test_two_issues_have_two_folders(one: IssueRef, other: IssueRef) -> None:
     assert (folder_name(one).lower() == folder_name(other).lower()) == (one == other)
 
@@ -75,7 +106,7 @@ def test_two_long_names_have_two_folders(one: IssueRef, other: IssueRef) -> None
 @given(REFS | LONG)
 def test_a_folder_name_is_one_short_portable_component(ref: IssueRef) -> None:
     name = folder_name(ref)
-    assert re.fullmatch(r"[a-z0-9][a-z0-9._+-]*[a-z0-9]", name)
+    assert re.fullmatch(r"[a-z0-9_][a-z0-9._+-]*[a-z0-9]", name)
     assert len(name.encode()) <= MAX_FOLDER
 
 
@@ -112,6 +143,14 @@ def test_any_text_gives_a_valid_reference_or_bad_input(text: str) -> None:
         ("http://localhost:3000/a/b/issues/1", "localhost:3000/a/b#1"),
         ("http://10.0.0.1:3000/a/b/pulls/4", "alias.net/a/b#4"),
         ("local/tmp/sample#1", "local/tmp/sample#1"),
+        ("gitlab.com/Group/Sub/repo#3", "gitlab.com/group/sub/repo#3"),
+        ("home/g/s/r#3", "localhost:3000/g/s/r#3"),
+        ("https://gitlab.com/g/r/-/issues/3", "gitlab.com/g/r#3"),
+        ("https://gitlab.com/g/s/r/-/work_items/3", "gitlab.com/g/s/r#3"),
+        ("https://h.com/x/g/r/issues/3", "h.com/x/g/r#3"),
+        ("git.sr.ht/~user/repo#3", "git.sr.ht/~user/repo#3"),
+        ("[2001:DB8:0::1]:3000/a/b#3", "[2001:db8::1]:3000/a/b#3"),
+        ("http://[::1]/a/b/issues/3", "[::1]/a/b#3"),
     ],
 )
 def test_every_accepted_form(text: str, canonical: str) -> None:
@@ -139,9 +178,14 @@ def test_every_accepted_form(text: str, canonical: str) -> None:
         ("a b/c#1", "spaces or control"),
         ("a/b\x07#1", "spaces or control"),
         ("a/b\u2028c#1", "spaces or control"),
-        ("h/g/s/r#3", "GitLab"),
-        ("https://gitlab.com/g/r/-/issues/3", "GitLab"),
-        ("https://h.com/x/g/r/issues/3", "GIT_SERVERS"),
+        ("h/g/s/r#3", "neither a host nor a name of GIT_SERVERS"),
+        ("https://gitlab.com/g/r/-/merge_requests/3", "GitLab numbers merge requests apart"),
+        ("https://gitlab.com/g/r/-/tree/3", "not that of an issue"),
+        ("h.org/a/b.git/c#3", "cannot be within the owner"),
+        ("h.org/" + "a/" * 21 + "b#3", "over 20 levels"),
+        ("[::1]x/a/b#3", "not a port"),
+        ("[fe80::1%eth0]/a/b#3", "not a host"),
+        ("[1.2.3.4]/a/b#3", "not a host"),
         ("https://github.com/a/b", "not that of an issue"),
         ("ssh://h/a/b/issues/1", "only http"),
         ("a/" + "b" * 101 + "#1", "over 100"),
@@ -215,7 +259,21 @@ def test_a_long_text_without_references_has_none() -> None:
         ("../o.git", "local/w/o"),
         ("/ж/р", None),
         ("ext::sh -c x", None),
-        ("https://gitlab.com/g/s/r.git", None),
+        ("https://gitlab.com/g/s/r.git", "gitlab.com/g/s/r"),
+        ("git@gitlab.com:g/s/r.git", "gitlab.com/g/s/r"),
+        ("ssh://git@altssh.gitlab.com:443/g/s/r.git", "gitlab.com/g/s/r"),
+        ("ssh://me@gerrit.org:29418/platform/tools/x", "gerrit.org/platform/tools/x"),
+        ("ssh://me@gerrit.org:29418/project", None),
+        ("git@git.sr.ht:~user/repo", "git.sr.ht/~user/repo"),
+        ("https://dev.azure.com/org/project/_git/repo", "dev.azure.com/org/project/_git/repo"),
+        ("git@ssh.dev.azure.com:v3/org/project/repo", "dev.azure.com/org/project/_git/repo"),
+        ("https://dev.azure.com/org/My%20Project/_git/repo", None),
+        ("https://host.org/git/owner/repo", "host.org/git/owner/repo"),
+        ("ssh://git@[2001:db8::1]:2222/a/b.git", "[2001:db8::1]/a/b"),
+        ("git@[::1]:a/b.git", "[::1]/a/b"),
+        ("[git@host.org:2222]:a/b.git", "host.org/a/b"),
+        ("https://h.org/a/b.git/c", None),
+        ("a/b:c/d", "local/b-c/d"),
         ("https://github.com/a", None),
         ("", None),
         ("/", None),
@@ -227,6 +285,13 @@ def test_a_remote_url_names_its_repository(url: str, repository: str | None) -> 
         assert found is not None and parse_ref(found + "#1").repository == found
     else:
         assert found == repository
+
+
+def test_an_alias_of_ssh_names_the_server_that_it_stands_for() -> None:
+    names = {"github-work": "github.com"}
+    for url in ("git@github-work:a/b.git", "github-work:a/b", "ssh://github-work/a/b"):
+        assert repository_of_url(url, ssh_name=names.__getitem__) == "github.com/a/b"
+    assert repository_of_url("https://github-work/a/b", ssh_name=names.__getitem__) == "github-work/a/b"
 
 
 @given(st.text(max_size=40))

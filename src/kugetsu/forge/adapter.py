@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.forge.failures import NoForge
 from kugetsu.forge.http import Client, segment
 
 
@@ -41,5 +42,10 @@ class Adapter:
 
 
 def repository_path(owner: str, repo: str) -> str:
-    """Where a repository lies below the API; both forges say it alike."""
+    """Where a repository lies below the API; both forges say it alike. Raises NoForge for a group within a group."""
+    if "/" in owner:
+        raise NoForge(
+            f"{owner}/{repo} is not a repository of a forge that kugetsu can ask: its owner is a path",
+            "where the server lives at a sub-path, name its whole URL: kugetsu server add HOST URL",
+        )
     return f"/repos/{segment(owner)}/{segment(repo)}"

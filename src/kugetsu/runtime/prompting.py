@@ -70,16 +70,25 @@ def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
 
 
 def _api(ws: Workspace, issue: str) -> str:
-    """The address of the issue's repository in its forge's API; empty for a repository that is a folder."""
+    """The address of the issue's repository in its forge's API; empty for a repository that is a folder, and for one of
+    a group within a group, which no forge has that kugetsu speaks to."""
     from kugetsu.forge.choice import api_of
     from kugetsu.refs import parse_ref
     from kugetsu.servers import LOCAL
 
     ref = parse_ref(issue)
-    if ref.host == LOCAL:
+    if ref.host == LOCAL or "/" in ref.owner:
         return ""
     api = api_of(ref.host, ws.config.servers(), ws.config.mapping("FORGE_KINDS"))
     return f"{api}/repos/{ref.owner}/{ref.repo}"
+
+
+def _no_api(issue: str) -> str:
+    from kugetsu.servers import LOCAL
+
+    if issue.startswith(f"{LOCAL}/"):
+        return "none: the repository is a folder, there is nothing to read or to open there"
+    return "none that kugetsu knows: read the issue and open the pull request with the tools of its server"
 
 
 def _this_run(ws: Workspace, task: Task, session: Session) -> str:
@@ -89,7 +98,7 @@ def _this_run(ws: Workspace, task: Task, session: Session) -> str:
         ("worktree", session.worktree or ""),
         ("branch", f"{session.branch}, made from {_base(session)}"),
         ("pull request", session.pr or "none is known"),
-        ("forge's API", api or "none: the repository is a folder, there is nothing to read or to open there"),
+        ("forge's API", api or _no_api(task.issue or "")),
         ("to hand on", ws.config.text("KUGETSU_TEMP_DIR")),
     ]
     return "## This run\n\n" + "".join(f"- {name}: {value}\n" for name, value in rows)

@@ -8,7 +8,7 @@ from kugetsu.domain.decide import sessions as decide
 from kugetsu.errors import BadInput, Conflict, KugetsuError
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
-from kugetsu.refs import parse_ref
+from kugetsu.refs import parse_ref, parse_repository
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.servers import base_url
 
@@ -131,7 +131,7 @@ def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
     if checkout is None:
         return []
     named = checkouts.repositories(checkout, ws.config.servers(), own=ws.paths.repositories)
-    parts = [name.split("/") for _, name in named]
+    parts = [parse_repository(name) for _, name in named]
     return [owner for host, owner, _ in parts if host == ref.host and owner != ref.owner][:FORKS]
 
 

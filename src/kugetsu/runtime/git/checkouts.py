@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.refs import local_repository, parse_repository, repository_of_url
-from kugetsu.servers import is_host_like
+from kugetsu.servers import is_host_like, split_scp, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,20 +91,22 @@ def repositories(
 ) -> list[tuple[str | None, str]]:
     """What a clone is a clone of: (remote, `host/owner/repo`) pairs, the one that `#N` means first.
 
-    A clone below `own` is what its path says, whatever URL it comes from. A clone without any remote that has a name
-    goes by its own folder, with None for the remote.
+    A clone below `own` is what its path says, whatever URL it comes from. Where no remote has a URL that names a
+    repository, the clone goes by its own folder; its remote (None: it has none) is there to fetch from all the same.
     """
     inside = os.path.realpath(own) + "/" if own is not None else None
     if inside is not None and checkout.common_dir.startswith(inside):
         return [("origin", checkout.common_dir.removeprefix(inside).removesuffix(".git"))]
-    found = _named(remotes(checkout.common_dir), checkout, servers)
+    urls = remotes(checkout.common_dir)
+    found = _named(urls, checkout, servers)
     if not found or not all(is_host_like(repository.partition("/")[0]) for _, repository in found):
         # No remote, or one like `work:owner/repo`, which git may know how to rewrite.
-        found = _named(_remotes_by_git(checkout), checkout, servers) or found
+        urls = _remotes_by_git(checkout) or urls
+        found = _named(urls, checkout, servers) or found
     if found:
         return found
-    own = local_repository(checkout.home)
-    return [(None, own)] if own is not None else []
+    name = local_repository(checkout.home)
+    return [(next(iter(_in_order(urls)), None), name)] if name is not None else []
 
 
 def matching_remote(
@@ -201,12 +203,28 @@ def at(folder: str) -> Checkout | None:
 def _named(
     urls: Mapping[str, str], checkout: Checkout, servers: Mapping[str, str] | None
 ) -> list[tuple[str | None, str]]:
+    from kugetsu.runtime.git.ssh_hosts import resolver
+
     found: list[tuple[str | None, str]] = []
-    for remote in sorted(urls, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)):
-        repository = repository_of_url(urls[remote], servers=servers, base=checkout.home)
-        if repository is not None:
-            found.append((remote, repository))
+    name_of = resolver(servers or {})
+    for remote in _in_order(urls):
+        url = urls[remote]
+        # The name by the URL's own host comes second: sessions may be known by it.
+        for ssh_name in (name_of, None) if _may_be_alias(url) else (None,):
+            repository = repository_of_url(url, servers=servers, base=checkout.home, ssh_name=ssh_name)
+            if repository is not None and (remote, repository) not in found:
+                found.append((remote, repository))
     return found
+
+
+def _may_be_alias(url: str) -> bool:
+    """True for ssh URLs, whose host the user's ssh configuration may rename."""
+    return split_url(url)[0] in ("ssh", "git+ssh", "ssh+git") or split_scp(url) is not None
+
+
+def _in_order(urls: Mapping[str, str]) -> list[str]:
+    """The remotes, the one with the issues first."""
+    return sorted(urls, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
 
 def _remotes_by_git(checkout: Checkout) -> dict[str, str]:

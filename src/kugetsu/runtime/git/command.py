@@ -10,7 +10,7 @@ import os
 from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.redaction import redact
 from kugetsu.runtime import surroundings
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, remedies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,28 +35,6 @@ _QUIET = {
     "LC_ALL": "C",  # errors are told apart by git's English words
     "SSH_ASKPASS_REQUIRE": "never",
 }
-
-_HINTS = (
-    ("dubious ownership", "the folder belongs to another user: git config --global --add safe.directory FOLDER"),
-    ("Host key verification failed", "connect once by hand to accept the host's key: ssh -T git@HOST"),
-    ("Permission denied (publickey", "add your ssh key to the server, or to ssh-agent: ssh-add"),
-    ("could not read Username", "git needs credentials: set up a credential helper, or use an ssh URL"),
-    ("Authentication failed", "the credentials were refused: renew the token or the key"),
-    ("returned error: 403", "the credentials do not allow this: check the token's rights"),
-    ("Repository not found", "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"),
-    ("does not appear to be a git repository", "check the path, or register another: kugetsu init --repo PATH|URL"),
-    ("not found", "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"),
-    ("Could not resolve host", "check the network and the server's name (setting GIT_SERVERS)"),
-    ("Could not resolve hostname", "check the network and the server's name (setting GIT_SERVERS)"),
-    ("Connection refused", "check that the server runs, and its URL (setting GIT_SERVERS)"),
-    ("timed out", "check the network and try again"),
-    ("unable to access", "check the network and the URL (setting GIT_SERVERS)"),
-    ("No space left on device", "free some disk space and try again"),
-    ("Read-only file system", "make the folder writable, or set KUGETSU_DIR to another one"),
-    (".lock': File exists", "another git command is at work there; when none is, remove the .lock file that it names"),
-    ("index.lock", "another git command is at work there; when none is, remove the .lock file that it names"),
-    ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"),
-)
 
 
 class Answer:
@@ -182,8 +160,9 @@ def failure(args: Sequence[str], answer: Answer) -> GitFailed:
     said = redact(" ".join(answer.err.split()) or " ".join(answer.out.split()), limit=_SAID)
     if answer.code < 0 and not said:
         said = f"ended by signal {-answer.code}"
-    hint = next((hint for words, hint in _HINTS if words in answer.err), None)
-    return GitFailed(f"git {_named(args)} failed: {said or f'exit code {answer.code}'}", hint)
+    error = GitFailed(f"git {_named(args)} failed: {said or f'exit code {answer.code}'}", remedies.hint(args, answer))
+    error.missing = remedies.is_missing(args, answer)
+    return error
 
 
 def _named(args: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Where a worktree comes from: a clone that somebody named, or a bare clone of our own.
 
-Bare clones lie under `repositories/<host>/<owner>/<repo>.git`. They are made under another name and renamed when they
-are whole: what lies under the right name is complete.
+Bare clones lie under `repositories/<host>/<owner>/<repo>.git`, where an owner may be a path. They are made under
+another name and renamed when they are whole: what lies under the right name is complete.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from kugetsu.errors import BadInput, GitFailed, KugetsuError, NotFound
 from kugetsu.refs import parse_repository, repository_of_url
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import git
-from kugetsu.servers import LOCAL, clone_url
+from kugetsu.runtime.git.ssh_hosts import resolver
+from kugetsu.servers import LOCAL, clone_url, split_scp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
 
 CLONE_TIMEOUT = 1800.0
 """Seconds for a first clone: a repository of some gigabytes over a slow line."""
-
-_MISSING = (
-    "not found",
-    "does not exist",
-    "does not appear to be a git repository",
-    "not a git repository",
-    "No such file",
-)
 
 
 class Repository:
@@ -63,7 +56,7 @@ def resolve(
     """
     place = (registered or {}).get(repository) or {}
     if "path" in place:
-        return at_path(repository, place["path"], servers)
+        return at_path(repository, place["path"], servers, own=paths.repositories)
     host, owner, repo = parse_repository(repository)
     if "url" in place:
         url = place["url"]
@@ -77,18 +70,24 @@ def resolve(
     return _bare_clone(repository, url, paths, timeout)
 
 
-def at_path(repository: str, path: str, servers: Mapping[str, str] | None = None) -> Repository:
-    """The registered clone at a path. Raises NotFound when there is no repository any more."""
+def at_path(
+    repository: str, path: str, servers: Mapping[str, str] | None = None, *, own: str | None = None
+) -> Repository:
+    """The registered clone at a path; `own` is the folder of kugetsu's own clones.
+
+    Whatever the repository is called, a clone with a remote is fetched from it. Raises NotFound when there is no
+    repository any more.
+    """
     checkout = checkouts.find(path) if os.path.isdir(path) else None
     if checkout is None:
         raise NotFound(
             f"{path}, registered for {repository}, is not a git repository (any more)",
             "put it back, or register the right place: kugetsu init --repo PATH|URL",
         )
-    matches, remote = checkouts.matching_remote(checkout, repository, servers)
+    matches, remote = checkouts.matching_remote(checkout, repository, servers, own=own)
     if not matches:
         # Registered by hand under a name of its own: its first remote is what it follows.
-        named = checkouts.repositories(checkout, servers)
+        named = checkouts.repositories(checkout, servers, own=own)
         remote = named[0][0] if named else None
     return Repository(repository, checkout.home, checkout.common_dir, remote)
 
@@ -113,8 +112,8 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
         raise BadInput(
             f"{place!r} is neither a folder nor a URL", "write a clone's path or https://host/owner/repo.git"
         )
-    is_url = "://" in place or (":" in place.partition("/")[0] and not place.startswith((".", "/")))
-    name = repository_of_url(place, servers=servers) if is_url else None
+    is_url = "://" in place or split_scp(place) is not None
+    name = repository_of_url(place, servers=servers, ssh_name=resolver(servers or {})) if is_url else None
     if name is None:
         raise BadInput(
             f"{place!r} is neither a folder of this machine nor the URL of a repository (owner/repo)",
@@ -194,6 +193,6 @@ def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -
 
 def _cannot_clone(repository: str, error: GitFailed) -> KugetsuError:
     message = f"cannot clone {repository}: {error.message}"
-    if any(words in error.message for words in _MISSING):
+    if error.missing:
         return NotFound(message, error.hint)
     return GitFailed(message, error.hint)

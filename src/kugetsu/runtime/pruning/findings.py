@@ -108,9 +108,20 @@ def _own_clones(folder: str) -> list[tuple[str, str]]:
     found = []
     for host in _folders(folder):
         for owner in _folders(f"{folder}/{host}"):
-            for name in _folders(f"{folder}/{host}/{owner}"):
-                if name.endswith(".git") and not name.startswith("."):
-                    found.append((f"{host}/{owner}/{name.removesuffix('.git')}", f"{folder}/{host}/{owner}/{name}"))
+            found += _clones_below(f"{folder}/{host}/{owner}", f"{host}/{owner}")
+    return found
+
+
+def _clones_below(folder: str, owner: str) -> list[tuple[str, str]]:
+    """The bare clones of an owner, and of the groups below it: a folder `….git` is a clone, any other a group."""
+    found = []
+    for name in _folders(folder):
+        if name.startswith("."):
+            continue
+        if name.endswith(".git"):
+            found.append((f"{owner}/{name.removesuffix('.git')}", f"{folder}/{name}"))
+        else:
+            found += _clones_below(f"{folder}/{name}", f"{owner}/{name}")
     return found
 
 

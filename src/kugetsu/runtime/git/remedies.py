@@ -1,0 +1,105 @@
+"""What helps against a failure of git, from git's own words.
+
+What hooks, filters and other programs print while git runs says nothing about git: only lines of git itself are read
+(`fatal: …`, `error: …`), and what a server answered (`remote: …`, `ERROR: …`) or ssh said only where git spoke to one.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kugetsu.runtime.git.command import Answer
+
+_REMOTE_COMMANDS = ("clone", "fetch", "ls-remote", "pull", "push", "remote", "submodule")
+_OF_GIT = ("fatal: ", "error: ")
+_OF_SERVERS = ("remote: ", "ERROR: ")  # the second: what a server prints over ssh before it hangs up
+
+_NO_REPOSITORY = "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"
+
+# Read in lines of git and of servers.
+_MISSING = (
+    ("Repository not found", _NO_REPOSITORY),
+    ("does not appear to be a git repository", "check the path, or register another: kugetsu init --repo PATH|URL"),
+    ("could not be found", _NO_REPOSITORY),
+    ("not found", _NO_REPOSITORY),
+    ("does not exist", _NO_REPOSITORY),
+    ("No such file", _NO_REPOSITORY),
+    ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"),
+)
+_REMOTE = (
+    ("could not read Username", "git needs credentials: set up a credential helper, or use an ssh URL"),
+    ("could not read Password", "git needs credentials: set up a credential helper, or use an ssh URL"),
+    ("Authentication failed", "the credentials were refused: renew the token or the key"),
+    ("returned error: 403", "the credentials do not allow this: check the token's rights"),
+    *_MISSING,
+    ("Could not resolve host", "check the network and the server's name (setting GIT_SERVERS)"),
+    ("certificate", "name the file of the authority that signed it: kugetsu server add NAME URL --ca FILE"),
+    ("Connection refused", "check that the server runs, and its URL (setting GIT_SERVERS)"),
+    ("timed out", "check the network and try again"),
+    ("unable to access", "check the network and the URL (setting GIT_SERVERS)"),
+)
+# Read in every line of a command that talks to a server: ssh has no mark of its own.
+_SSH = (
+    ("Host key verification failed", "connect once by hand to accept the host's key: ssh -T git@HOST"),
+    ("Permission denied (", "add your ssh key to the server, or to ssh-agent: ssh-add"),
+    ("ssh: Could not resolve hostname", "check the network and the server's name (setting GIT_SERVERS)"),
+    ("ssh: connect to host", "check that the server runs, and its URL (setting GIT_SERVERS)"),
+    ("Connection timed out", "check the network and try again"),
+)
+_MACHINE = (
+    ("dubious ownership", "the folder belongs to another user: git config --global --add safe.directory FOLDER"),
+    ("No space left on device", "free some disk space and try again"),
+    ("Read-only file system", "make the folder writable, or set KUGETSU_DIR to another one"),
+    (".lock': File exists", "another git command is at work there; when none is, remove the .lock file that it names"),
+    ("index.lock", "another git command is at work there; when none is, remove the .lock file that it names"),
+)
+_LOCAL = (*_MACHINE, ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"))
+
+
+def hint(args: Sequence[str], answer: Answer) -> str | None:
+    """What helps against the failure of `git ARGS`; None when its words are unknown."""
+    said = _lines(answer.err, _OF_GIT)
+    if _subcommand(args) not in _REMOTE_COMMANDS:
+        return _first(_LOCAL, said)
+    theirs = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
+    return _first(_MACHINE, said) or _first(_SSH, answer.err) or _first(_REMOTE, theirs)
+
+
+def is_missing(args: Sequence[str], answer: Answer) -> bool:
+    """True if the server (or the path) has no such repository, as far as it tells."""
+    said = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
+    return _subcommand(args) in _REMOTE_COMMANDS and _first(_MISSING, said) is not None
+
+
+def refs_in_the_way(answer: Answer) -> list[str]:
+    """The refs because of which git could not create others: `fix` and `fix/issue-1` exclude each other."""
+    said = _lines(answer.err, _OF_GIT)
+    return list(dict.fromkeys(re.findall(r"'([^'\n]+)' exists; cannot create ", said)))
+
+
+def last_line(said: str, most: int = 200) -> str:
+    """The last line that says anything, redacted and bounded."""
+    from kugetsu.redaction import redact
+
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return redact(" ".join(lines[-1].split()), limit=most) if lines else ""
+
+
+def _first(hints: Sequence[tuple[str, str]], said: str) -> str | None:
+    return next((hint for words, hint in hints if words in said), None)
+
+
+def _lines(said: str, marks: tuple[str, ...]) -> str:
+    return "\n".join(line for line in said.splitlines() if line.lstrip().startswith(marks))
+
+
+def _subcommand(args: Sequence[str]) -> str:
+    """The first word behind the options `-c KEY=VALUE` of git itself."""
+    rest = list(args)
+    while len(rest) > 2 and rest[0] == "-c":
+        rest = rest[2:]
+    return rest[0] if rest else ""

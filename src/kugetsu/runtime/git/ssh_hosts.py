@@ -1,0 +1,74 @@
+"""What a host of an ssh URL stands for: `github-work` may be `github.com` by the user's ssh configuration.
+
+Only ssh can say (`ssh -G`, which connects to nothing). It costs a process of about 5 ms, so it is asked once for each
+host and process, and not for hosts that are servers by themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from kugetsu.servers import LOCAL, is_host_like, is_known_host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SECONDS = 5.0
+"""For `ssh -G`: a `Match exec` of the configuration may run a program."""
+
+_ALIASING = ("hostname", "include", "match")  # the keywords without which no host stands for another one
+
+
+def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
+    """The function that gives the server for a host of an ssh URL (lowered, without a port)."""
+
+    def name_of(host: str) -> str:
+        if is_known_host(host, servers):
+            return host
+        dotted = is_host_like(host)
+        if dotted and not _has_aliases():
+            return host
+        target = target_of(host)
+        # A host name with a dot is a server's own name as well: `git.example.com` may be reached by way of another
+        # address. It is an alias (`github.com-work`) only where it leads to a server that is known.
+        return target if target != LOCAL and (not dotted or is_known_host(target, servers)) else host
+
+    return name_of
+
+
+@functools.cache
+def target_of(host: str) -> str:
+    """The host name that ssh would connect to; the host itself where ssh does not say."""
+    import subprocess
+
+    if host.startswith("-"):
+        return host
+    try:
+        done = subprocess.run(
+            ["ssh", "-G", host],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            start_new_session=True,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return host
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        key, _, value = line.partition(" ")
+        if key == "hostname" and value.strip():
+            name = value.strip().lower().rstrip(".")
+            return f"[{name}]" if ":" in name else name
+    return host
+
+
+def _has_aliases() -> bool:
+    """True if the user's ssh configuration may rename hosts."""
+    try:
+        with open(os.path.expanduser("~/.ssh/config"), encoding="utf-8", errors="replace") as file:
+            text = file.read(1 << 20).lower()
+    except OSError:
+        return False
+    return any(word in text for word in _ALIASING)
