@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 
 from kugetsu.refs import parse_ref
 from kugetsu.runtime import requests
 from runtime import repos
-from runtime.stage import COMMIT, Stage, bare_stage, stage
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
 
@@ -88,10 +92,52 @@ def test_a_branch_that_somebody_has_checked_out_is_not_taken_away(stage: Stage) 
 
 
 def test_a_git_that_fails_once_is_tried_again(stage: Stage) -> None:
-    stage.hook("post-checkout", 'test -e "$STAGE/second" || { touch "$STAGE/second"; exit 1; }\n')
+    once = 'test -e "$STAGE/second" && exec cat; touch "$STAGE/second"; exit 1'
+    repos.run(stage.repository, "config", "filter.once.smudge", once)
+    repos.run(stage.repository, "config", "filter.once.required", "true")
+    (stage.repository / ".git" / "info" / "attributes").write_text("README filter=once\n")
     stage.start_daemon()
     task = stage.enqueue(1)
     assert stage.finished(task) == "completed"
+    assert stage.events("task.retried")
+
+
+def test_a_failing_hook_is_told_once_where_people_look_and_the_work_goes_on(stage: Stage) -> None:
+    stage.hook("post-checkout", "echo 'husky: not found' >&2; exit 1\n")
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    key = str(stage.ref(1))
+    said = "the post-checkout hook failed (exit 1): husky: not found"
+    assert stage.state.sessions[key].notes == [said]
+    assert [event["data"]["notes"] for event in stage.events("session.prepared", session=key)] == [[said]]
+    stage.monkeypatch.setenv("COLUMNS", "200")
+    shown = subprocess.run([sys.executable, "-m", "kugetsu", "status"], capture_output=True, text=True, check=True)
+    assert "the post-checkout hook failed" in " ".join(shown.stdout.split())
+    told = subprocess.run([sys.executable, "-m", "kugetsu", "history", key], capture_output=True, text=True, check=True)
+    assert "the post-checkout hook failed" in told.stdout
+    stage.go()
+    assert stage.finished("q1") == "completed"
+    stage.agent("exit 0\n")
+    stage.start(1)
+    assert stage.finished("q2") == "completed"
+    assert stage.state.sessions[key].notes == []
+    assert len(stage.events("session.prepared", session=key)) == 1
+
+
+def test_the_command_that_a_branch_in_the_way_names_lifts_it_for_the_task_at_hand(stage: Stage) -> None:
+    repos.run(stage.repository, "branch", "fix")
+    assert stage.start(1).state == "failed"
+    assert stage.finished("q1") == "error"
+    reason = stage.events("task.failed")[0]["data"]["reason"]
+    command = re.search(r"kugetsu (config set KUGETSU_BRANCH_PATTERN \S+)", reason)
+    assert command, reason
+    typed = [sys.executable, "-m", "kugetsu", *shlex.split(command[1].rstrip(";"))]
+    subprocess.run(typed, check=True, capture_output=True)
+    stage.ws.reload()
+    subprocess.run([sys.executable, "-m", "kugetsu", "queue", "retry", "q1"], check=True, capture_output=True)
+    stage.start_daemon()
+    stage.until(lambda: stage.state.tasks["q1"].state == "completed")
+    assert stage.state.sessions[str(stage.ref(1))].branch == "issue-1"
 
 
 def test_a_setting_names_branch_and_base(stage: Stage) -> None:

@@ -86,7 +86,7 @@ class SessionPreparing(TypedDict):
 
 
 class SessionPrepared(TypedDict):
-    """Outcome: worktree and agent session are there."""
+    """Outcome: worktree and agent session are there. ``notes`` are sentences on what is not as one would expect."""
 
     agent: str
     agent_session: str
@@ -98,6 +98,7 @@ class SessionPrepared(TypedDict):
     base_session: str | None
     created: bool
     fetched: str
+    notes: NotRequired[list[str]]
 
 
 class SessionBroken(TypedDict):

@@ -158,6 +158,7 @@ class Session:
         "head",
         "key",
         "kind",
+        "notes",
         "parks",
         "pr",
         "pr_state",
@@ -193,6 +194,8 @@ class Session:
         self.changed = 0
         self.changed_at = ""
         self.reason: str | None = None
+        #: What its preparation for the present attempt found that is not as one would expect.
+        self.notes: list[str] = []
         self.attempts = 0
         self.parks = 0
         self.tokens = 0

@@ -10,6 +10,7 @@ import os
 
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.errors import KugetsuError
+from kugetsu.redaction import redact
 from kugetsu.refs import folder_name, parse_ref
 from kugetsu.runtime.git import repositories, worktrees
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from kugetsu.refs import IssueRef
     from kugetsu.runtime.git.repositories import Repository
     from kugetsu.runtime.workspace import Workspace
+
+
+NOTE_LENGTH = 300
+"""Characters of a note on a preparation that its event keeps."""
 
 
 def ready(agent: Agent, session: Session) -> bool:
@@ -41,7 +46,9 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     repository = _repository(ws, session, task)
     ref = parse_ref(session.key)
     pattern = ws.config.text("KUGETSU_BRANCH_PATTERN")
-    branch = session.branch or worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
+    branch = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
+    if session.branch is not None and session.worktree is not None:
+        branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
     if session.state == "idle":
         ws.log.transact(lambda state: decide.broken(state, session.key, _missing(session, agent)))
     intent = {
@@ -66,11 +73,12 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         "worktree": tree.path,
         "source": repository.path,
         "branch": tree.branch,
-        "base_branch": tree.base_branch,
+        "base_branch": tree.base_branch if tree.created else session.base_branch or tree.base_branch,
         "base_commit": session.base_commit or tree.base_commit,
         "base_session": base,
         "created": tree.created,
         "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
+        "notes": [redact(note, limit=NOTE_LENGTH) for note in tree.notes],
     }
     ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
 

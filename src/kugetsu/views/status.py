@@ -203,6 +203,7 @@ def _attention(
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
+    found += _preparations(state)
     found += _errors(state)
     return found + _held(state, waiting, facts)
 
@@ -220,6 +221,15 @@ def _broken_sessions(state: State) -> list[Attention]:
     return [
         _look(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
         for session in broken[-LISTED:]
+    ]
+
+
+def _preparations(state: State) -> list[Attention]:
+    """What the preparation of a session's latest attempt found: a hook that failed, a server that was not reached."""
+    noted = [session for session in state.sessions.values() if session.notes]
+    return [
+        _look(session.key, "prepared", "; ".join(session.notes), f"kugetsu history {session.key}")
+        for session in noted[-LISTED:]
     ]
 
 

@@ -186,7 +186,8 @@ def _prepared(data: Data) -> str:
     made = "made" if data["created"] else "found"
     branch = f", branch {data['branch']}" if data["branch"] else ""
     base = f" from {data['base_branch']}" if data["base_branch"] else ""
-    return f"{made} {_short(data['agent_session'])}{branch}{base}"
+    notes = "".join(f"; {note}" for note in data.get("notes") or [])
+    return f"{made} {_short(data['agent_session'])}{branch}{base}{notes}"
 
 
 def _preparing(data: Data) -> str:

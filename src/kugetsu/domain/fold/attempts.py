@@ -56,6 +56,7 @@ def attempt_claimed(state: State, event: Event) -> None:
     if session is not None:
         session.attempt = attempt.id
         session.attempts += 1
+        session.notes = []
 
 
 def attempt_starting(state: State, event: Event) -> None:

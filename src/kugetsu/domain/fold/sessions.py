@@ -66,12 +66,14 @@ def session_prepared(state: State, event: Event) -> None:
     """Fold of ``session.prepared``."""
     data = event["data"]
     known = [data[name] for name in _PREPARED]
+    notes = data.get("notes") or []
     session = move_session(state, event, event["session"], "ready")
     if session is None:
         return
     for name, value in zip(_PREPARED, known, strict=True):
         setattr(session, name, value)
     session.reason = None
+    session.notes = notes
     session.head = session.head or session.base_commit
 
 

@@ -1,8 +1,8 @@
 """One git worktree per issue: made from the base branch, kept whatever its state (`removal` ends one).
 
-A fresh worktree costs three git processes: one fetch, one look at the refs, one `git worktree add`. The fetch is never
-skipped, so that work starts from what the server has now; when it fails the worktree starts from what is known here,
-and the result says so.
+A fresh worktree costs four git processes: the fetch with the question for the default branch beside it (`fetching`),
+one look at the refs, one `git worktree add`. The fetch is never skipped, so that work starts from what the server has
+now; when it fails the worktree starts from what is known here, and the result says so.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from __future__ import annotations
 import os
 import time
 
-from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
-from kugetsu.runtime.git import checkouts, unfinished
+from kugetsu.errors import Conflict, NotFound
+from kugetsu.runtime.git import checkouts, fetching, remedies, unfinished
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.paths import Paths
-
-FETCH_TIMEOUT = 60.0
-"""Seconds for fetching the base branch before work starts from what is known here."""
 
 ADD_TIMEOUT = 600.0
 """Seconds for checking a worktree out: large repositories, filters and hooks take minutes."""
@@ -32,10 +29,21 @@ RESCUE = "kugetsu/rescue/"
 class Worktree:
     """An issue's worktree. `base_commit` is where its branch left the base branch; `created`: it was not there before.
 
-    `fetched` says whether the base branch was asked for anew; when not, `why_not_fetched` says why.
+    `fetched` says whether the base branch was asked for anew; when not, `why_not_fetched` says why. `notes` are
+    sentences for people on what is not as they would expect.
     """
 
-    __slots__ = ("base_branch", "base_commit", "branch", "created", "fetched", "path", "repository", "why_not_fetched")
+    __slots__ = (
+        "base_branch",
+        "base_commit",
+        "branch",
+        "created",
+        "fetched",
+        "notes",
+        "path",
+        "repository",
+        "why_not_fetched",
+    )
 
     def __init__(self, path: str, branch: str, repository: Repository) -> None:
         self.path = path
@@ -46,6 +54,7 @@ class Worktree:
         self.created = False
         self.fetched = False
         self.why_not_fetched: str | None = None
+        self.notes: list[str] = []
 
 
 class _Ref:
@@ -60,6 +69,7 @@ class _Ref:
 
 def branch_name(pattern: str, owner: str, repo: str, number: int) -> str:
     """The issue's branch by KUGETSU_BRANCH_PATTERN, whose rules the settings checked."""
+    owner = owner.replace("~", "")  # it begins accounts of some servers, and git takes it in no branch's name
     return pattern.replace("{number}", str(number)).replace("{owner}", owner).replace("{repo}", repo)
 
 
@@ -70,7 +80,7 @@ def ensure(
     paths: Paths,
     *,
     base_branch: str = "",
-    fetch_timeout: float = FETCH_TIMEOUT,
+    fetch_timeout: float = fetching.FETCH_TIMEOUT,
 ) -> Worktree:
     """The issue's worktree at `path` on `branch`, made when it is not there. Never deletes and never resets anything.
 
@@ -87,7 +97,8 @@ def ensure(
             worktree.created = unfinished.finish(admin, path)
         if _is_whole(repository, path):
             return _describe(worktree, base_branch)
-        _fetch_base(worktree, base_branch, fetch_timeout)
+        own = fetching.is_own(repository, paths.repositories)
+        _fetch_base(worktree, base_branch, fetch_timeout, own)
         _make(worktree, admin)
         return worktree
 
@@ -117,7 +128,7 @@ def _describe(worktree: Worktree, base_branch: str) -> Worktree:
     repository = worktree.repository
     worktree.why_not_fetched = "the worktree was there"
     remote = repository.remote
-    known = checkouts.default_branch(repository.common_dir, remote) if remote else _own_branch(repository)
+    known = checkouts.default_branch(repository.common_dir, remote) if remote else fetching.own_branch(repository)
     worktree.base_branch = base_branch or known or ""
     current = checkouts.symbolic_ref(f"{checkouts.git_dir_of(worktree.path)}/HEAD")
     if current is not None:
@@ -129,55 +140,13 @@ def _describe(worktree: Worktree, base_branch: str) -> Worktree:
     return worktree
 
 
-def _fetch_base(worktree: Worktree, base_branch: str, timeout: float) -> None:
-    """Settles the base branch and fetches it, together with the issue's branch, in one process."""
-    remote = worktree.repository.remote
-    if remote is None:
-        worktree.base_branch = base_branch or _own_branch(worktree.repository) or "HEAD"
-        worktree.why_not_fetched = "the clone has no remote"
-        return
-    name = base_branch or checkouts.default_branch(worktree.repository.common_dir, remote)
-    asked = not name
-    try:
-        name = name or _ask_default(worktree.repository, remote, timeout)
-        worktree.base_branch = name
-        try:
-            _fetch(worktree, remote, timeout)
-        except GitFailed as error:
-            if "find remote ref" not in error.message or base_branch or asked:
-                raise
-            # The remote's HEAD moved to another branch since it was learnt.
-            worktree.base_branch = _ask_default(worktree.repository, remote, timeout)
-            _fetch(worktree, remote, timeout)
-        worktree.fetched = True
-    except KugetsuError as error:
-        worktree.why_not_fetched = error.message
-        worktree.base_branch = worktree.base_branch or _own_branch(worktree.repository) or "HEAD"
-
-
-def _fetch(worktree: Worktree, remote: str, timeout: float) -> None:
-    base, branch = worktree.base_branch, worktree.branch
-    specs = [f"+refs/heads/{base}:refs/remotes/{remote}/{base}"]
-    if not base.startswith(branch):
-        # A pattern, because a plain name would fail the fetch when the remote has no such branch yet.
-        specs.append(f"+refs/heads/{branch}*:refs/remotes/{remote}/{branch}*")
-    quiet = ["-q", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head"]
-    args = ["fetch", *quiet, remote, *specs]
-    answer = ask(args, worktree.repository.path, timeout=timeout)
-    if answer.code != 0 and _is_contention(answer.err):
-        time.sleep(0.2)
-        answer = ask(args, worktree.repository.path, timeout=timeout)
-    if answer.code != 0:
-        raise failure(args, answer)
-
-
-def _ask_default(repository: Repository, remote: str, timeout: float) -> str:
-    """The remote's HEAD, asked of the remote. Raises GitFailed when it cannot be reached or has none."""
-    out = git(["ls-remote", "--symref", remote, "HEAD"], repository.path, timeout=timeout)
-    for line in out.splitlines():
-        if line.startswith("ref: refs/heads/"):
-            return line[len("ref: refs/heads/") :].partition("\t")[0]
-    raise GitFailed(f"the remote {remote} has no HEAD: it is empty", "push a first commit to it")
+def _fetch_base(worktree: Worktree, base_branch: str, timeout: float, own: bool) -> None:
+    """Settles the base branch and fetches it, together with the issue's branch."""
+    fetched = fetching.fetch_base(worktree.repository, worktree.branch, base_branch, timeout=timeout, own=own)
+    worktree.base_branch = fetched.base_branch
+    worktree.fetched = fetched.problem is None
+    worktree.why_not_fetched = fetched.problem
+    worktree.notes += fetched.notes
 
 
 def _make(worktree: Worktree, admin: str | None) -> None:
@@ -204,20 +173,40 @@ def _make(worktree: Worktree, admin: str | None) -> None:
 def _add(args: list[str], worktree: Worktree) -> None:
     command = ["worktree", "add", *args]
     answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, checkout=True)
-    if answer.code != 0 and _is_contention(answer.err) and not os.path.lexists(worktree.path):
+    if answer.code != 0 and fetching.is_contention(answer.err) and not os.path.lexists(worktree.path):
         time.sleep(0.2)
         if "-b" in args and _refs(worktree, [f"refs/heads/{worktree.branch}"]):
             command = ["worktree", "add", worktree.path, worktree.branch]  # the first try got as far as the branch
         answer = ask(command, worktree.repository.path, timeout=ADD_TIMEOUT, checkout=True)
     if answer.code == 0:
         return
+    if _is_complete(worktree):
+        said = remedies.last_line(answer.err)
+        worktree.notes.append(f"the post-checkout hook failed (exit {answer.code}){f': {said}' if said else ''}")
+        return
     error = failure(command, answer)
     if "already checked out" in answer.err or "already used by worktree" in answer.err:
         raise Conflict(error.message, "switch that worktree to another branch") from None
-    if "cannot create" in answer.err and "exists" in answer.err:
-        hint = "rename the branch in the way, or set KUGETSU_BRANCH_PATTERN to another name"
-        raise Conflict(error.message, hint) from None
+    blocking = remedies.refs_in_the_way(answer)
+    if blocking:
+        raise _blocked(worktree.branch, blocking[0].removeprefix("refs/heads/")) from None
     raise error
+
+
+def _is_complete(worktree: Worktree) -> bool:
+    """True if git made the whole worktree: then only its post-checkout hook failed, whose exit code git hands on."""
+    admin = unfinished.admin_folder(worktree.repository.common_dir, worktree.path)
+    if admin is None or not os.path.lexists(worktree.path + "/.git") or unfinished.is_unfinished(admin, worktree.path):
+        return False
+    return ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], worktree.path).code == 0
+
+
+def _blocked(branch: str, other: str) -> Conflict:
+    return Conflict(
+        f"the branch {branch} cannot be made: the branch {other} is in the way",
+        "give issues' branches another name: kugetsu config set KUGETSU_BRANCH_PATTERN 'issue-{number}'; "
+        f"or rename that one: git branch -m {other} NAME",
+    )
 
 
 def _force(worktree: Worktree, admin: str | None) -> list[str]:
@@ -282,11 +271,6 @@ def _fork_point(folder: str, one: str, other: str) -> str:
     return answer.out.strip() if answer.code == 0 else ""
 
 
-def _own_branch(repository: Repository) -> str | None:
-    head = checkouts.symbolic_ref(repository.common_dir + "/HEAD")
-    return head.removeprefix("refs/heads/") if head is not None else None
-
-
 def _taken(branch: str, elsewhere: str) -> Conflict:
     if not os.path.isdir(elsewhere):
         return Conflict(
@@ -297,8 +281,3 @@ def _taken(branch: str, elsewhere: str) -> Conflict:
         f"the branch {branch} is checked out in {elsewhere}",
         f"switch that one to another branch: git -C {elsewhere} switch BRANCH",
     )
-
-
-def _is_contention(said: str) -> bool:
-    """Whether git lost a race for one of its lock files to another git, which holds them for moments only."""
-    return "File exists" in said or "could not lock config file" in said or "but expected" in said
