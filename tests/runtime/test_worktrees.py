@@ -16,6 +16,7 @@ import pytest
 
 from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
 from kugetsu.runtime.git import checkouts, removal, repositories, worktrees
+from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.rescue import rescue
 from kugetsu.runtime.git.worktrees import Worktree
 from runtime.repos import Place, commit, place, run, sample
@@ -220,7 +221,7 @@ def test_a_worktree_in_the_middle_of_a_rebase_is_kept_as_it_is(sample: Place) ->
     before = (tree / "README").read_text()
     assert ensure(sample).branch == made.branch
     assert (tree / "README").read_text() == before
-    assert removal.operation(run(tree, "rev-parse", "--absolute-git-dir")) == "rebase"
+    assert operation(run(tree, "rev-parse", "--absolute-git-dir")) == "rebase"
 
 
 def test_the_branch_that_the_agent_went_to_is_told(sample: Place) -> None:

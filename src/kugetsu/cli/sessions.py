@@ -167,8 +167,9 @@ as_of.at                  the point's time (UTC)""",
     "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
         "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
-        "not pushed or its pull request may be open. Its branch and its history stay. On a terminal it asks\n"
-        "first, without --yes and --force.",
+        "not pushed or its pull request may be open. Submodules and clones inside the worktree count as well.\n"
+        "Its branch and its history stay. On a terminal it asks first, without --yes and --force. --force moves\n"
+        "unsaved work to rescue branches of the clone, one for the worktree and one for each repository in it.",
         _destroy_arguments,
         _destroy,
         json="""\

@@ -141,7 +141,7 @@ def _repository(ws: Workspace, session: Session) -> Repository:
 
 
 def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, care: Care) -> None:
-    from kugetsu.runtime.git import removal, rescue
+    from kugetsu.runtime.git import removal
 
     path, branch = session.worktree, session.branch or ""
     if path is None:
@@ -154,16 +154,28 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
     repository = _repository(ws, session)
     if force and care.resumed:
         removal.reattach(repository, path)
-    saved = rescue.rescue(path, name, branch=branch) if force else None
-    if saved is not None:
-        gone.name_rescue(saved.branch)
-    if saved is not None and saved.left_out:
-        raise Conflict(
-            f"the worktree of {session.key} is kept: {saved.branch} could not take in {', '.join(saved.left_out[:5])}",
-            hint=f"move that away by hand from {path}, then: kugetsu destroy --force {session.key}",
-        )
+    if force:
+        _rescue(session, repository, gone, name, resumed=care.resumed)
     if removal.remove(repository, path, branch, ws.paths, force=force, care=care):
         gone.worktree = path
+
+
+def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *, resumed: bool) -> None:
+    """Put all work of the session's worktree on rescue branches. Raises Conflict when some cannot be moved."""
+    from kugetsu.runtime.git import inner_rescue
+
+    path = session.worktree or ""
+    saved = inner_rescue.rescue_all(repository, path, session.branch or "", name)
+    for branch in saved.branches:
+        gone.name_rescue(branch)
+    # A removal that began earlier was preceded by a rescue, and may have taken a part of a repository.
+    left_out = saved.left_out if resumed else saved.left_out + saved.refused
+    if left_out:
+        where = f"{', '.join(saved.branches)} could not take in" if saved.branches else "it has"
+        raise Conflict(
+            f"the worktree of {session.key} is kept: {where} {'; '.join(left_out[:5])}",
+            hint=f"push that, or move it away by hand from {path}, then: kugetsu destroy --force {session.key}",
+        )
 
 
 def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:

@@ -1,5 +1,5 @@
 """What lies in a worktree beside what `git status` shows, and would go with it: ignored files, files that git was told
-to overlook, submodules, refs of its own, and processes at work in it.
+to overlook, refs of its own, and processes at work in it.
 
 Ignored files count, because nobody knows that they can be made again, but for what tools say of themselves: folders
 with a CACHEDIR.TAG (https://bford.info/cachedir/), Python's virtual environments and compiled files, node_modules.
@@ -23,8 +23,8 @@ _MADE_AGAIN = ("node_modules", "__pycache__")
 _COMPILED = (".pyc", ".pyo")
 
 
-def why_keep(path: str, admin: str | None) -> list[str]:
-    """The reasons that these give against removing the worktree; ``admin`` is git's record of it."""
+def why_keep(path: str) -> list[str]:
+    """The reasons that these give against removing the worktree."""
     reasons = []
     ignored = [name for name in _ignored(path) if not _can_be_made_again(os.path.join(path, name))]
     if ignored:
@@ -32,8 +32,6 @@ def why_keep(path: str, admin: str | None) -> list[str]:
     overlooked = _overlooked(path)
     if overlooked:
         reasons.append(f"{_counted(len(overlooked), 'file')} that git was told to overlook ({_shown(overlooked)})")
-    if admin is not None and os.path.isdir(admin + "/modules") and os.listdir(admin + "/modules"):
-        reasons.append("submodules with a history of their own")
     pids = _at_work(os.path.realpath(path))
     if pids:
         reasons.append(f"a process at work in it (pid {_shown(pids)})")

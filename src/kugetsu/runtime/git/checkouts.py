@@ -123,7 +123,7 @@ def remotes(common_dir: str) -> dict[str, str]:
     """URL by remote, as the repository's own config file says it."""
     found: dict[str, str] = {}
     section = ""
-    for line in _lines(common_dir + "/config"):
+    for line in read_lines(common_dir + "/config"):
         text = line.strip()
         if text.startswith("["):
             head, _, text = text.partition("]")
@@ -159,7 +159,7 @@ def symbolic_ref(path: str) -> str | None:
 
 def read_line(path: str) -> str | None:
     """The first line of one of git's small files; None when it cannot be read."""
-    lines = _lines(path)
+    lines = read_lines(path)
     return lines[0].strip() if lines else None
 
 
@@ -243,7 +243,8 @@ def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
     return found
 
 
-def _lines(path: str) -> list[str]:
+def read_lines(path: str) -> list[str]:
+    """The lines of one of git's files, the first MiB of them; none when it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(MAX_CONFIG).decode("utf-8", "surrogateescape").splitlines()

@@ -10,8 +10,8 @@ import os
 from kugetsu.errors import KugetsuError
 from kugetsu.redaction import redact
 from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask, failure, git
-from kugetsu.runtime.git.removal import operation
 
 NAMES = 5
 """How many names of changed files are kept: enough to recognise the work."""

@@ -1,7 +1,8 @@
 """What stands against removing a worktree, and its removal: every doubt keeps it.
 
 What only a reflog reaches counts as thrown away by whoever did so, as git sees it; everything else that would go with
-the folder is asked for: uncommitted files, commits that no other place has, operations in the middle.
+the folder is asked for: uncommitted files, commits that no other place has, operations in the middle, and the same of
+the repositories within it (`inner`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import Conflict
-from kugetsu.runtime.git import belongings, checkouts, unfinished
+from kugetsu.runtime.git import belongings, checkouts, inner, unfinished
+from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
@@ -58,14 +60,15 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
     others = [branch] if branch else []
     ahead = commits_only_here(path, *others, kept=care.kept, tips=belongings.own_refs(path) if care.strict else ())
     if ahead:
-        reasons.append(f"{_counted(ahead, 'commit')} that no other branch has")
+        reasons.append(f"{counted(ahead, 'commit')} that no other branch has")
     doing = operation(admin) if admin is not None else None
     if doing is not None:
         reasons.append(f"a {doing} in progress")
     if admin is not None and os.path.exists(admin + "/locked"):
         reasons.append("a lock of git worktree lock")
+    reasons += inner.why_keep(path, admin, missing=not care.resumed)
     if care.strict:
-        reasons += belongings.why_keep(path, admin)
+        reasons += belongings.why_keep(path)
     return reasons
 
 
@@ -89,20 +92,12 @@ def has_branch(repository: Repository, branch: str) -> bool:
     return ask(["show-ref", "--verify", "-q", f"refs/heads/{branch}"], repository.path).code == 0
 
 
-def operation(git_dir: str) -> str | None:
-    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
-    for name, what in (
-        ("rebase-merge", "rebase"),
-        ("rebase-apply", "rebase"),
-        ("MERGE_HEAD", "merge"),
-        ("CHERRY_PICK_HEAD", "cherry-pick"),
-        ("REVERT_HEAD", "revert"),
-        ("BISECT_LOG", "bisect"),
-        ("sequencer", "cherry-pick or revert"),
-    ):
-        if os.path.exists(f"{git_dir}/{name}"):
-            return what
-    return None
+def has_submodules(repository: Repository, path: str) -> bool:
+    """Whether git refuses to remove the worktree because submodules are checked out in it."""
+    if inner.has_submodules(unfinished.admin_folder(repository.common_dir, os.path.realpath(path))):
+        return True
+    links = submodules(path) if checkouts.git_dir_of(path) is not None else []
+    return any(os.path.lexists(f"{path}/{link}/.git") for link in links)
 
 
 def remove(
@@ -129,25 +124,21 @@ def remove_locked(
             f"the worktree {path} is kept: it has {'; '.join(reasons)}",
             "commit and push, or use --force, which moves the work to a rescue branch first",
         )
-    # Twice: also a worktree that git holds locked. Once: one whose files are missing in part.
-    options = ["--force", "--force"] if force else ["--force"] if care is not None and care.resumed else []
+    # Twice: also a worktree that git holds locked. Once: one whose files are missing in part, or that has submodules,
+    # which were examined above.
+    partly = (care is not None and care.resumed) or has_submodules(repository, path)
+    options = ["--force", "--force"] if force else ["--force"] if partly else []
     git(["worktree", "remove", *options, path], repository.path, timeout=REMOVE_TIMEOUT)
     return True
 
 
 def _changes(path: str, care: Care) -> list[str]:
-    # Neither a monitor nor a cache is asked what changed: they may be wrong, and this is looked at once.
-    exact = ["-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false"]
-    options = ["--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none"]
-    status = git([*exact, "status", *options], path)
-    changed = [entry for entry in status.split("\0") if entry]
-    if care.resumed:
-        changed = [entry for entry in changed if entry[:2] != " D"]
+    changed = changed_files(path, missing=not care.resumed)
     if not changed:
         return []
-    names = ", ".join(entry[3:] for entry in changed[:3])
+    names = ", ".join(changed[:3])
     more = ", …" if len(changed) > 3 else ""
-    return [f"{_counted(len(changed), 'uncommitted change')} ({names}{more})"]
+    return [f"{counted(len(changed), 'uncommitted change')} ({names}{more})"]
 
 
 def reattach(repository: Repository, path: str) -> None:
@@ -160,7 +151,3 @@ def _reattach(admin: str | None, path: str) -> None:
     if admin is not None and not os.path.lexists(path + "/.git"):
         with open(path + "/.git", "x", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"gitdir: {admin}\n")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -12,25 +12,19 @@ import os
 
 from kugetsu.errors import BadInput, GitFailed
 from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.changes import HELD, occupied
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.removal import commits_only_here
 from kugetsu.runtime.git.worktrees import RESCUE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT = 600.0
 """Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""
 
 _TRIES = 100  # names tried when branches of that name hold other work: more rescues of one attempt do not happen
-
-# What only a file in the git folder may reach while a merge, rebase or cherry-pick is under way.
-_HELD = (
-    "MERGE_HEAD",
-    "CHERRY_PICK_HEAD",
-    "MERGE_AUTOSTASH",
-    "rebase-merge/orig-head",
-    "rebase-merge/autostash",
-    "rebase-apply/orig-head",
-    "rebase-apply/autostash",
-)
 
 # The bytes as they are: no line ends changed. Attributes of the project itself (text, filter) still hold.
 _EXACT = ("-c", "core.autocrlf=false", "-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false")
@@ -54,50 +48,75 @@ class Rescue:
         self.left_out = left_out
 
 
-def rescue(path: str, name: str, *, branch: str = "") -> Rescue | None:
+def rescue(path: str, name: str, *, branch: str = "", within: Sequence[str] = ()) -> Rescue | None:
     """Keeps all uncommitted and unpushed work of the worktree at `path`; None when there is nothing to keep.
 
     `branch` is the issue's branch: commits that only it has count as unpushed. A rescue branch is never overwritten:
     the same work gives the same branch again, other work a new name (`<name>-2` …). Ignored files are not kept. What
     git cannot take in is in `left_out`: files that cannot be read, changes within submodules, the history (not the
-    files) of repositories within the worktree. Raises GitFailed when git fails, for want of space for example.
+    files) of repositories within the worktree, but for those `within`, whose work the caller keeps
+    (`inner_rescue`).
+    Raises GitFailed when git fails, for want of space for example.
     """
     if not name or any(c <= " " or c in "~^:?*[\\" for c in name) or ".." in name or name[0] in "-/.":
         raise BadInput(f"{name!r} cannot name a rescue branch", "use the attempt's name, such as q7.1")
     git_dir = checkouts.git_dir_of(path)
     if git_dir is None:
         return None
-    changes = _Changes(path)
+    changes = _Changes(path, within)
     head = _commit_of(path, "HEAD")
     held = _held_commits(git_dir, path, head)
     if not changes.any and not held and (head is None or not commits_only_here(path, branch, RESCUE + name)):
         return None
     left_out = list(changes.left_out)
     if not changes.any and not held and head is not None:
-        return _keep(path, name, head, None, left_out)
+        return keep(path, name, head, None, left_out)
     tip, tree = _commit_everything(path, git_dir, name, head, held, changes, left_out)
-    return _keep(path, name, tip, tree, left_out)
+    return keep(path, name, tip, tree, left_out)
+
+
+def commit_everything(path: str, name: str, reached: Sequence[str]) -> tuple[str, str]:
+    """A commit of everything that lies in the worktree at `path`, and its tree; it also reaches these commits.
+
+    No branch is made. Raises GitFailed, also for files that git cannot take in.
+    """
+    git_dir = checkouts.git_dir_of(path)
+    if git_dir is None:
+        raise GitFailed(f"{path} is not a git repository")
+    head, left_out = _commit_of(path, "HEAD"), list[str]()
+    further = [*_held_commits(git_dir, path, head), *(commit for commit in reached if commit != head)]
+    # What lies in repositories within this one is not left out: each is rescued by itself.
+    made = _commit_everything(path, git_dir, name, head, further, _Changes(path, None), left_out)
+    if left_out:
+        raise GitFailed(f"git cannot take in {', '.join(left_out[:5])}", "move that away by hand")
+    return made
 
 
 def made(path: str, name: str) -> list[str]:
-    """The rescue branches of that name in the repository at ``path``, the first one first."""
+    """The rescue branches of that name in the repository at ``path``, the first one first; then those of repositories
+    within its worktree."""
     base = RESCUE + name
-    refs = [f"refs/heads/{base}", f"refs/heads/{base}-*"]
+    refs = [f"refs/heads/{base}", f"refs/heads/{base}-*", f"refs/heads/{base}.*"]
     found = git(["for-each-ref", "--format=%(refname:lstrip=2)", *refs], path).split()
     numbered = [branch for branch in found if branch != base and branch[len(base) + 1 :].isdigit()]
-    return [base] * (base in found) + sorted(numbered, key=lambda branch: int(branch[len(base) + 1 :]))
+    within = [branch for branch in found if branch.startswith(base + ".")]
+    return [base] * (base in found) + sorted(numbered, key=lambda branch: int(branch[len(base) + 1 :])) + within
 
 
 class _Changes:
     """What `git status` says of a worktree."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, within: Sequence[str] | None = ()) -> None:
+        """`within` are repositories in it whose work is kept apart; None: that of all."""
         self.any = False
         self.staged_apart = False
         self.unmerged = False
         self.nested: list[str] = []
+        self.apart: set[str] = set()
+        self.occupied = occupied(path)
         self.left_out: list[str] = []
-        out = git(["status", "--porcelain=v2", "-z", "--no-renames", "--untracked-files=all"], path, timeout=TIMEOUT)
+        options = ["--porcelain=v2", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"]
+        out = git(["status", *options], path, timeout=TIMEOUT)
         for entry in out.split("\0"):
             if not entry:
                 continue
@@ -108,10 +127,16 @@ class _Changes:
                 fields = entry.split(" ", 8)
                 # Staged and then changed again: the staged content is in neither HEAD nor the worktree.
                 self.staged_apart = self.staged_apart or "." not in fields[1]
-                if fields[2][0] == "S" and fields[2][2:] != "..":
+                if fields[2][0] == "S" and fields[2][2:] != ".." and not _is_apart(fields[8], within):
                     self.left_out.append(f"changes within the submodule {fields[8]}")
             elif entry.startswith("? ") and entry.endswith("/"):
+                self.apart |= {entry[2:-1]} if _is_apart(entry[2:-1], within) else set()
                 self.nested.append(entry[2:-1])  # with all files listed, only repositories remain folders
+        self.any = self.any or bool(self.occupied)
+
+
+def _is_apart(nested: str, within: Sequence[str] | None) -> bool:
+    return within is None or nested in within
 
 
 def _commit_everything(
@@ -132,8 +157,10 @@ def _commit_everything(
             staged = git(["write-tree"], path, env=env)
             # Dated like HEAD, so that rescuing the same work twice gives the same commit.
             dated = git(["log", "-1", "--format=%ct +0000", *parents], path) if parents else "1 +0000"
-            parents = [_commit(path, staged, parents, f"kugetsu rescue {name}: what was staged", "@" + dated)]
-        exclude = [f":(exclude,top,literal){nested}" for nested in changes.nested]
+            parents = [commit(path, staged, parents, f"kugetsu rescue {name}: what was staged", "@" + dated)]
+        for link in changes.occupied:
+            git(["update-index", "--force-remove", "--", link], path, env=env)  # its folder holds files instead
+        exclude = [f":(exclude,top,literal){nested}" for nested in (*changes.nested, *changes.occupied)]
         command = [*_EXACT, "add", "--all", "--ignore-errors", "--", ".", *exclude]
         answer = ask(command, path, env=env, timeout=TIMEOUT)
         if answer.code != 0:
@@ -143,14 +170,17 @@ def _commit_everything(
             left_out += [f"unreadable: {line.partition('open(')[2].partition(')')[0]}" for line in unread]
         for nested in changes.nested:
             _take_in(path, nested, index, env)
-            left_out.append(f"the history of the repository {nested}")
+            if nested not in changes.apart:
+                left_out.append(f"the history of the repository {nested}")
+        for link in changes.occupied:
+            _take_in(path, link, index, env)
         tree = git(["write-tree"], path, env=env, timeout=TIMEOUT)
     finally:
         for leftover in (index, index + ".lock"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(leftover)
     message = f"kugetsu rescue {name}\n\nEverything that lay in {os.path.basename(path)} uncommitted or unpushed."
-    return _commit(path, tree, [*parents, *held], message), tree
+    return commit(path, tree, [*parents, *held], message), tree
 
 
 def _take_in(path: str, nested: str, index: str, env: dict[str, str]) -> None:
@@ -167,7 +197,7 @@ def _take_in(path: str, nested: str, index: str, env: dict[str, str]) -> None:
     git(["read-tree", f"--prefix={nested}/", tree], path, env=env)
 
 
-def _keep(path: str, name: str, commit: str, tree: str | None, left_out: list[str]) -> Rescue:
+def keep(path: str, name: str, commit: str, tree: str | None, left_out: Sequence[str] = ()) -> Rescue:
     """Names the commit; when a branch of that name holds the same work already, that one is the answer."""
     base = RESCUE + name
     for number in range(1, _TRIES):
@@ -182,9 +212,9 @@ def _keep(path: str, name: str, commit: str, tree: str | None, left_out: list[st
                     raise
                 # Two found the same attempt dead: the other one was faster.
             else:
-                return Rescue(branch, commit, left_out)
+                return Rescue(branch, commit, list(left_out))
         if old == commit or (tree is not None and _same_work(path, old, commit)):
-            return Rescue(branch, old, left_out)
+            return Rescue(branch, old, list(left_out))
     raise GitFailed(f"over {_TRIES} branches are named {base}", "look at them and delete some: git branch --list")
 
 
@@ -194,14 +224,17 @@ def _same_work(path: str, old: str, new: str) -> bool:
     return len(shown) == 2 and shown[0] == shown[1]
 
 
-def _commit(path: str, tree: str, parents: list[str], message: str, date: str | None = None) -> str:
+def commit(
+    path: str, tree: str, parents: Sequence[str], message: str, date: str | None = None, *, env: Mapping[str, str] = {}
+) -> str:
+    """A commit of that tree; by kugetsu where git knows no name of the user's. Raises GitFailed."""
     command = ["commit-tree", tree, "-m", message]
     for parent in dict.fromkeys(parents):
         command += ["-p", parent]
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date is not None else {}
-    answer = ask(command, path, env=dates)
+    answer = ask(command, path, env={**env, **dates})
     if answer.code != 0 and any(words in answer.err for words in ("ident", "tell me who you are", "email")):
-        answer = ask(command, path, env=_IDENTITY | dates)
+        answer = ask(command, path, env={**env, **_IDENTITY, **dates})
     if answer.code != 0:
         raise failure(command, answer)
     return answer.out.strip()
@@ -209,7 +242,7 @@ def _commit(path: str, tree: str, parents: list[str], message: str, date: str | 
 
 def _held_commits(git_dir: str, path: str, head: str | None) -> list[str]:
     found = []
-    for name in _HELD:
+    for name in HELD:
         line = checkouts.read_line(f"{git_dir}/{name}")
         commit = _commit_of(path, line) if line else None
         if commit is not None and commit != head:

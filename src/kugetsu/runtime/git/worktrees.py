@@ -223,7 +223,21 @@ def _force(worktree: Worktree, admin: str | None) -> list[str]:
     if not head.startswith("ref:") and head.strip("0"):
         # Its record is the only thing that reaches a detached HEAD's commits.
         git(["update-ref", f"refs/heads/{RESCUE}lost-{head[:12]}", head], worktree.repository.path)
+    _keep_record(worktree, admin)
     return ["--force", "--force"]
+
+
+def _keep_record(worktree: Worktree, admin: str) -> None:
+    """Rescue what only git's record of a worktree holds, which is about to be replaced; Conflict when it cannot be."""
+    from kugetsu.runtime.git.inner_rescue import rescue_record
+
+    path = worktree.path
+    kept = rescue_record(worktree.repository.path, path, admin, f"lost-{os.path.basename(path)}")
+    if kept.refused:
+        raise Conflict(
+            f"the folder {path} is gone, and git's record of it, {admin}, still holds {'; '.join(kept.refused)}",
+            "push that, or move it away by hand, then try again",
+        )
 
 
 def _base_refs(worktree: Worktree) -> list[str]:

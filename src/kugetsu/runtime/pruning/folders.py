@@ -9,7 +9,8 @@ from kugetsu.forge.failures import ForgeFailure
 from kugetsu.refs import parse_repository
 from kugetsu.runtime import pulls
 from kugetsu.runtime.forges import one_line
-from kugetsu.runtime.git import checkouts, removal, unfinished
+from kugetsu.runtime.git import checkouts, inner, removal, unfinished
+from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask
 from kugetsu.runtime.pruning.findings import Item, Known, Plan, claimed_folders, known_repositories
 
@@ -125,7 +126,7 @@ def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
             ours = path and os.path.realpath(os.path.dirname(path)) == top
             if not ours or os.path.lexists(path) or os.path.realpath(path) in claimed:
                 continue
-            against = why_keep_record(admin, repository)
+            against = why_keep_record(path, admin, repository)
             if against is not None:
                 found.keep("registration", path, against)
                 continue
@@ -133,15 +134,16 @@ def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
             found.items.append(Item("registration", path, [path], reason, repository=repository))
 
 
-def why_keep_record(admin: str, repository: Repository) -> str | None:
+def why_keep_record(path: str, admin: str, repository: Repository) -> str | None:
     """Why git's record of a worktree that is gone stays: it may be the only thing that holds some work."""
     if os.path.exists(admin + "/locked"):
         return "the worktree is gone, and git's record of it is locked"
-    doing = removal.operation(admin)
+    doing = operation(admin)
     if doing is not None:
         return f"the worktree is gone in the middle of a {doing}, and git's record of it holds that"
-    if os.path.isdir(admin + "/modules") and os.listdir(admin + "/modules"):
-        return "the worktree is gone, and git's record of it holds the history of its submodules"
+    within = inner.why_keep(path, admin)
+    if within:
+        return f"the worktree is gone, and git's record of it holds {'; '.join(within)}"
     here = {"GIT_DIR": admin}
     only = ask(["rev-list", "--count", "HEAD", "--not", "--branches", "--remotes", "--tags"], repository.path, env=here)
     if only.code != 0 or only.out.strip() != "0":

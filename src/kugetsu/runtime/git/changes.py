@@ -1,0 +1,80 @@
+"""What git is in the middle of in a worktree, and which of its files are not committed."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.runtime.git.command import git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# What only a file in the git folder may reach while a merge, rebase or cherry-pick is under way.
+HELD = (
+    "MERGE_HEAD",
+    "CHERRY_PICK_HEAD",
+    "MERGE_AUTOSTASH",
+    "rebase-merge/orig-head",
+    "rebase-merge/autostash",
+    "rebase-apply/orig-head",
+    "rebase-apply/autostash",
+)
+
+# Neither a monitor nor a cache is asked what changed: they may be wrong, and this is looked at once.
+_EXACT = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
+_STATUS = ("--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none")
+
+
+def changed_files(path: str, *, missing: bool = True, env: Mapping[str, str] | None = None) -> list[str]:
+    """The files of a worktree that differ from its commit, an untracked folder once.
+
+    A submodule counts whatever its settings say, and so do files in one that is not initialised. `missing`: so do files
+    that are only deleted. Raises GitFailed.
+    """
+    status = git([*_EXACT, "status", *_STATUS], path, env=env)
+    changed = [entry[3:] for entry in status.split("\0") if entry and (missing or entry[:2] != " D")]
+    return changed + [f"{link}/" for link in occupied(path, env=env)]
+
+
+def submodules(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:
+    """The paths of a worktree's submodules, initialised or not. Raises GitFailed."""
+    entries = git(["ls-files", "--stage", "-z"], path, env=env).split("\0")
+    return [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
+
+
+def occupied(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:
+    """Submodules that are not initialised and in whose folders somebody put files: `git status` shows none of these."""
+    return [
+        link
+        for link in submodules(path, env=env)
+        if not os.path.lexists(f"{path}/{link}/.git") and any(_files(f"{path}/{link}"))
+    ]
+
+
+def _files(folder: str) -> Iterator[str]:
+    """The files below a folder; none when it is a file itself, or not there."""
+    for below, folders, files in os.walk(folder):
+        yield from (os.path.join(below, name) for name in files)
+        yield from (os.path.join(below, name) for name in folders if os.path.islink(os.path.join(below, name)))
+
+
+def operation(git_dir: str) -> str | None:
+    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
+    for name, what in (
+        ("rebase-merge", "rebase"),
+        ("rebase-apply", "rebase"),
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("BISECT_LOG", "bisect"),
+        ("sequencer", "cherry-pick or revert"),
+    ):
+        if os.path.exists(f"{git_dir}/{name}"):
+            return what
+    return None
+
+
+def counted(number: int, what: str, many: str = "") -> str:
+    """`1 commit`, `2 commits`; `many` is a plural of its own: `2 stashes`."""
+    return f"{number} {what if number == 1 else many or what + 's'}"

@@ -1,0 +1,319 @@
+"""Repositories that go with a worktree: submodules, clones inside its folder, and what git's record of it keeps.
+
+A worktree's submodules have their git folders in `worktrees/<id>/modules`, which `git worktree remove --force` deletes
+together with the folder. A clone in an ignored folder goes with the folder. Each is examined like the worktree itself:
+uncommitted files, operations in progress, and commits that no remote of it has.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.changes import HELD, changed_files, counted, operation
+from kugetsu.runtime.git.command import ask, failure, git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES = 3
+"""Names of changed files that a reason shows."""
+
+# What the messages begin with by which HEAD's reflog records commits that were made here, not fetched.
+_MADE = ("commit", "merge", "rebase", "cherry-pick", "revert", "am")
+
+
+class Inner:
+    """One repository that goes with a worktree.
+
+    `name` is its path within the worktree (of a submodule that is not checked out: its name), `top` the folder of its
+    files, None without any. `owned`: its refs and objects go too, as they do not for a worktree of a repository
+    elsewhere.
+    """
+
+    __slots__ = ("common_dir", "git_dir", "name", "owned", "top")
+
+    def __init__(self, name: str, top: str | None, git_dir: str, common_dir: str, owned: bool) -> None:
+        self.name = name
+        self.top = top
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.owned = owned
+
+    @property
+    def folder(self) -> str:
+        """Where git runs for it."""
+        return self.top or self.git_dir
+
+    @property
+    def env(self) -> dict[str, str]:
+        """With this git finds it, and not another one around it."""
+        # Without files too: `core.worktree` of a submodule that is not checked out names a folder that is missing.
+        return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.folder}
+
+
+class Work:
+    """What would be lost with a repository.
+
+    `tips` are the commits that only it has and that all others of these (`commits` in number) lie before. `problem`
+    says why it can be neither examined nor rescued.
+    """
+
+    __slots__ = ("changes", "commits", "operation", "problem", "stashes", "tips")
+
+    def __init__(self) -> None:
+        self.changes: list[str] = []
+        self.commits = 0
+        self.stashes = 0
+        self.tips: list[str] = []
+        self.operation: str | None = None
+        self.problem: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.commits or self.operation or self.problem)
+
+    def __str__(self) -> str:
+        if self.problem is not None:
+            return self.problem
+        parts = []
+        if self.changes:
+            names = ", ".join(self.changes[:NAMES]) + (", …" if len(self.changes) > NAMES else "")
+            parts.append(f"{counted(len(self.changes), 'uncommitted change')} ({names})")
+        if self.stashes:
+            parts.append(counted(self.stashes, "stash", "stashes"))
+        elif self.commits:
+            parts.append(f"{counted(self.commits, 'commit')} that no remote has")
+        if self.operation is not None:
+            parts.append(f"a {self.operation} in progress")
+        return ", ".join(parts)
+
+
+def why_keep(path: str, admin: str | None, *, missing: bool = True) -> list[str]:
+    """The reasons that they give against removing the worktree at `path`; `admin` is git's record of it.
+
+    `missing`: files that are only deleted count as changes.
+    """
+    found = [(inner, examine(inner, missing=missing)) for inner in find(path, admin)]
+    return [f"{work} in the repository {inner.name}" for inner, work in found if work]
+
+
+def find(path: str, admin: str | None) -> list[Inner]:
+    """The repositories that go with the worktree at `path` and with `admin`, git's record of it; each once."""
+    inside = tuple(os.path.realpath(folder) + "/" for folder in (path, admin) if folder is not None)
+    found: dict[str, Inner] = {}
+    for top, git_dir in _checkouts(path) if os.path.isdir(path) else ():
+        _add(found, os.path.relpath(top or git_dir, path), top, git_dir, inside)
+    stores = [admin] if admin is not None else []
+    stores += [inner.common_dir for inner in found.values() if inner.owned]
+    for store in stores:
+        for git_dir in _modules(store):
+            _add(found, git_dir.rpartition("/modules/")[2], None, git_dir, inside)
+    return list(found.values())
+
+
+def has_submodules(admin: str | None) -> bool:
+    """Whether git's record of a worktree keeps repositories of submodules, for which git refuses to remove it."""
+    return admin is not None and os.path.isdir(admin + "/modules") and bool(os.listdir(admin + "/modules"))
+
+
+def _add(found: dict[str, Inner], name: str, top: str | None, git_dir: str, inside: tuple[str, ...]) -> None:
+    git_dir = os.path.realpath(git_dir)
+    common = checkouts.read_line(git_dir + "/commondir")
+    common_dir = os.path.realpath(os.path.join(git_dir, common)) if common else git_dir
+    owned = (common_dir + "/").startswith(inside)
+    found.setdefault(git_dir, Inner(name, top, git_dir, common_dir, owned))
+
+
+def _checkouts(path: str) -> Iterator[tuple[str | None, str]]:
+    """Folder of files (None: a bare repository) and git folder of each repository below the worktree's own folder."""
+    for folder, folders, files in os.walk(path):
+        if folder != path and (".git" in folders or ".git" in files):
+            yield folder, _pointed_at(folder)
+        elif {"objects", "refs"}.issubset(folders) and "HEAD" in files:
+            yield None, folder
+            folders.clear()
+        if ".git" in folders:
+            folders.remove(".git")
+
+
+def _pointed_at(folder: str) -> str:
+    """The git folder of a checkout, also when nothing is there."""
+    line = checkouts.read_line(folder + "/.git") if os.path.isfile(folder + "/.git") else None
+    pointer = line.removeprefix("gitdir:").strip() if line is not None else ".git"
+    return os.path.normpath(os.path.join(folder, pointer))
+
+
+def _modules(git_dir: str) -> Iterator[str]:
+    """The git folders of submodules that a git folder keeps, also of submodules in them and of its other worktrees."""
+    for place in (git_dir, *_subfolders(git_dir + "/worktrees")):
+        for folder, folders, files in os.walk(place + "/modules"):
+            if "HEAD" in files and "objects" in folders:
+                yield folder
+                folders.clear()
+                yield from _modules(folder)
+
+
+def _subfolders(folder: str) -> list[str]:
+    try:
+        return [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError:
+        return []
+
+
+# --- one of them ------------------------------------------------------------------------------------------------------
+
+
+def examine(inner: Inner, *, missing: bool = True) -> Work:
+    """What would be lost with a repository; `missing`: files that are only deleted count as changes."""
+    work = Work()
+    try:
+        if not os.path.exists(inner.git_dir + "/HEAD"):
+            work.problem = _of_a_ruin(inner)
+            return work
+        work.problem = _why_unreadable(inner) or _why_bound(inner)
+        if work.problem is None:
+            _examine(inner, work, missing)
+    except (KugetsuError, OSError) as error:
+        work.problem = f"what git cannot read ({error})"
+    return work
+
+
+def _of_a_ruin(inner: Inner) -> str | None:
+    """What is left where a git folder lacks its HEAD: a pointer to nowhere holds nothing, objects may be someone's."""
+    for _, _, files in os.walk(inner.git_dir + "/objects"):
+        if files:
+            return "objects without a HEAD"
+    return None
+
+
+def _why_unreadable(inner: Inner) -> str | None:
+    if inner.top is None:
+        return None
+    # Asked without GIT_DIR: what is run by its folder alone must not end up in a repository around it.
+    answer = ask(["rev-parse", "--absolute-git-dir"], inner.top)
+    if answer.code != 0:
+        return f"what git cannot read ({failure(['rev-parse'], answer).message})"
+    if os.path.realpath(answer.out.rstrip("\n")) != inner.git_dir:
+        return "what git takes for no repository"
+    return None
+
+
+def _why_bound(inner: Inner) -> str | None:
+    """Why it must not go although its work is safe: other worktrees, which lie elsewhere, live on it."""
+    if not inner.owned or inner.git_dir != inner.common_dir:
+        return None
+    for admin in _subfolders(inner.common_dir + "/worktrees"):
+        pointer = checkouts.read_line(admin + "/gitdir") or ""
+        away = os.path.realpath(os.path.dirname(pointer))
+        home = os.path.realpath(inner.folder)
+        if os.path.exists(pointer) and not (away + "/").startswith(home + "/"):
+            return f"the history of the worktree {away}"
+    return None
+
+
+def _examine(inner: Inner, work: Work, missing: bool) -> None:
+    if inner.top is not None:
+        work.changes = changed_files(inner.top, missing=missing, env=inner.env)
+    elif os.path.exists(inner.git_dir + "/index") and _commit_of(inner, "HEAD"):
+        staged = git(["diff-index", "--cached", "--name-only", "-z", "HEAD"], inner.folder, env=inner.env)
+        work.changes = [name for name in staged.split("\0") if name]
+    work.operation = operation(inner.git_dir)
+    stashes = _stashes(inner) if inner.owned else []
+    tips = list(dict.fromkeys([*_tips(inner), *stashes]))
+    only_here = set(_only_here(inner, tips))
+    work.commits = len(only_here)
+    work.stashes = len(only_here.intersection(stashes))
+    work.tips = _outermost(inner, [tip for tip in tips if tip in only_here])
+
+
+def _tips(inner: Inner) -> list[str]:
+    """The commits from which everything is reached that would go with the repository."""
+    whole = inner.owned and inner.git_dir == inner.common_dir
+    command = [
+        "for-each-ref",
+        "--format=%(objectname) %(refname)",
+        *([] if whole else ["refs/worktree", "refs/bisect"]),
+    ]
+    out = git(command, inner.folder, env=inner.env)
+    refs = [line.partition(" ") for line in out.splitlines()]
+    fetched = _fetched_tags(inner) if whole else set()
+    tips = [commit for commit, _, name in refs if not name.startswith("refs/remotes/") and name not in fetched]
+    head = _commit_of(inner, "HEAD")
+    tips += [head] if head is not None else []
+    for name in HELD:
+        line = checkouts.read_line(f"{inner.git_dir}/{name}")
+        tips += [line] if line else []
+    made, left = _reflog(inner)
+    tips += left
+    tags = [commit for commit, _, name in refs if name in fetched]
+    if tags and (made is None or made.intersection(_only_here(inner, tags))):
+        tips += tags
+    return tips
+
+
+def _fetched_tags(inner: Inner) -> set[str]:
+    """Tags that came with a clone, which git writes into one file; those that somebody makes are files of their own."""
+    packed = checkouts.read_lines(inner.common_dir + "/packed-refs")
+    names = {line.partition(" ")[2] for line in packed if " refs/tags/" in line}
+    return {name for name in names if not os.path.exists(f"{inner.common_dir}/{name}")}
+
+
+def _reflog(inner: Inner) -> tuple[set[str] | None, list[str]]:
+    """The commits that HEAD's reflog says were made here (None without a reflog), and those that a checkout left which
+    were on no branch: `git submodule update` does so without a word."""
+    lines = checkouts.read_lines(inner.git_dir + "/logs/HEAD")
+    made, left = set(), []
+    for line in lines:
+        head, _, message = line.partition("\t")
+        before_after = head.split(" ", 2)
+        if message.startswith(_MADE) and len(before_after) > 1:
+            made.add(before_after[1])
+        words = message.split()
+        if message.startswith("checkout: moving from ") and len(words) > 3 and words[3] == before_after[0]:
+            left.append(words[3])
+    return (made if lines else None), left
+
+
+def _stashes(inner: Inner) -> list[str]:
+    """All entries of the stash: only the last one is a ref."""
+    if ask(["rev-parse", "-q", "--verify", "refs/stash"], inner.folder, env=inner.env).code != 0:
+        return []
+    return git(["rev-list", "-g", "refs/stash"], inner.folder, env=inner.env).split()
+
+
+def _only_here(inner: Inner, tips: list[str]) -> list[str]:
+    """The commits that these reach and that are in no other place: on no remote's branch as far as it is known."""
+    if not tips:
+        return []
+    elsewhere = ["--remotes"] if inner.owned else ["--branches", "--remotes", "--tags"]
+    lines = [*tips, *(f"^{commit}" for commit in _fetched(inner))]
+    # Missing objects: of what a shallow or a damaged repository names and lacks.
+    args = ["rev-list", "--ignore-missing", "--stdin", "--not", *elsewhere]
+    return git(args, inner.folder, env=inner.env, stdin="\n".join(lines).encode() + b"\n").split()
+
+
+def _fetched(inner: Inner) -> list[str]:
+    """Commits that came from a server though no remote-tracking branch says so: where a shallow history begins, and
+    what was fetched by its id, as `git submodule update` does."""
+    shallow = checkouts.read_lines(inner.common_dir + "/shallow")
+    fetched = []
+    for line in checkouts.read_lines(inner.git_dir + "/FETCH_HEAD"):
+        commit, _, rest = line.partition("\t")
+        url = rest.rpartition(" of ")[2] or rest.rpartition("\t")[2]
+        if ":" in url:  # not from a folder of this machine
+            fetched.append(commit)
+    return [commit for commit in (*shallow, *fetched) if commit]
+
+
+def _outermost(inner: Inner, tips: list[str]) -> list[str]:
+    """Those of the commits that no other of them reaches."""
+    if len(tips) < 2:
+        return tips
+    return git(["merge-base", "--independent", *tips], inner.folder, env=inner.env).split()
+
+
+def _commit_of(inner: Inner, what: str) -> str | None:
+    answer = ask(["rev-parse", "-q", "--verify", f"{what}^{{commit}}"], inner.folder, env=inner.env)
+    return answer.out.strip() if answer.code == 0 else None

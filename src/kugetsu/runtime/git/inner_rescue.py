@@ -1,0 +1,120 @@
+"""Moves the work of repositories within a worktree into its clone: one rescue branch for each of them.
+
+The branch `kugetsu/rescue/<name>.<path>` reaches everything that only that repository has: its files that are not
+committed, its branches, its stash. Nothing in the repository changes; objects are added to it at most.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+
+from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.runtime.git import checkouts, rescue, unfinished
+from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.inner import Inner, Work, examine, find
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.runtime.git.repositories import Repository
+
+FETCH_TIMEOUT = 600.0
+"""Seconds for copying a repository's objects: it may be as large as the project."""
+
+_LONGEST = 100  # characters of the path that a branch's name keeps
+
+
+class Kept:
+    """The branches with the work of a worktree and of repositories within it, its own first.
+
+    `left_out` names what of the worktree itself git could not take in (`rescue.Rescue`), `refused` the repositories
+    whose work cannot be moved, with the reasons.
+    """
+
+    __slots__ = ("branches", "left_out", "refused")
+
+    def __init__(self) -> None:
+        self.branches: list[str] = []
+        self.left_out: list[str] = []
+        self.refused: list[str] = []
+
+
+def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kept:
+    """Keep the work of the worktree at `path` (`rescue.rescue`) and of every repository within it, each on a branch.
+
+    What can be moved is, whatever stands in the way of the rest. Raises as `rescue.rescue`.
+    """
+    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    within = find(path, admin)
+    kept = _rescue(repository.path, within, name)
+    own = rescue.rescue(path, name, branch=branch, within=[inner.name for inner in within])
+    if own is not None:
+        kept.branches.insert(0, own.branch)
+        kept.left_out = own.left_out
+    return kept
+
+
+def rescue_record(clone: str, path: str, admin: str, name: str) -> Kept:
+    """Keep what `admin`, git's record of a worktree at `path` that is gone, alone holds: what was staged, a detached
+    HEAD, repositories of submodules."""
+    folder = os.path.realpath(admin)
+    record = Inner("", None, folder, os.path.dirname(os.path.dirname(folder)), owned=False)
+    return _rescue(clone, [record, *find(path, admin)], name)
+
+
+def _rescue(clone: str, repositories: list[Inner], name: str) -> Kept:
+    kept = Kept()
+    for inner in repositories:
+        work = examine(inner)
+        if work.problem is not None:
+            kept.refused.append(f"{inner.name}: {work.problem}")
+        elif work:
+            try:
+                kept.branches.append(_move(clone, inner, work, name))
+            except (KugetsuError, OSError) as problem:
+                kept.refused.append(f"{inner.name}: {work}, which cannot be moved ({problem})")
+    return kept
+
+
+def _move(clone: str, inner: Inner, work: Work, name: str) -> str:
+    """Make the work one commit, bring it into the clone, and name it there; the branch."""
+    _require_whole_history(clone, inner, work)
+    name = f"{name}.{_slug(inner.name)}" if inner.name else name
+    commit, tree = _commit(inner, work, name)
+    quiet = ["-q", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head"]
+    # Version 2 gives any commit by its id; settings may have chosen an older one.
+    pinned = ["-c", "protocol.version=2", "-c", "protocol.file.allow=always"]
+    # `core.worktree` of a submodule that is not checked out names a folder that is missing, which ends git.
+    serve = f"--upload-pack=GIT_WORK_TREE={shlex.quote(inner.folder)} git upload-pack"
+    git([*pinned, "fetch", *quiet, serve, inner.git_dir, commit], clone, timeout=FETCH_TIMEOUT)
+    return rescue.keep(clone, name, commit, tree).branch
+
+
+def _require_whole_history(clone: str, inner: Inner, work: Work) -> None:
+    """Raise GitFailed for a shallow history that the clone cannot complete: its own would be shallow from then on."""
+    beginnings = set(checkouts.read_lines(inner.common_dir + "/shallow"))
+    if not beginnings:
+        return
+    reached = git(["rev-list", *(work.tips or ["HEAD"])], inner.folder, env=inner.env).split()
+    for commit in beginnings.intersection(reached):
+        if ask(["cat-file", "-e", f"{commit}^{{commit}}"], clone).code != 0:
+            raise GitFailed(f"its history is shallow: git -C {inner.folder} fetch --unshallow")
+
+
+def _commit(inner: Inner, work: Work, name: str) -> tuple[str, str | None]:
+    """A commit that reaches all of the work, and its tree; without a tree when it is one that was there."""
+    if not work.changes and work.operation is None and len(work.tips) == 1:
+        return work.tips[0], None
+    if inner.top is not None:
+        return rescue.commit_everything(inner.top, name, work.tips)
+    head = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], inner.folder, env=inner.env).out.split()
+    parents = [*head, *(tip for tip in work.tips if tip not in head)]
+    command = ["write-tree"] if work.changes else ["rev-parse", f"{parents[0]}^{{tree}}"]
+    tree = git(command, inner.folder, env=inner.env)
+    return rescue.commit(inner.folder, tree, parents, f"kugetsu rescue {name}", env=inner.env), tree
+
+
+def _slug(path: str) -> str:
+    """A path as the last part of a branch's name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", path).strip("-")[:_LONGEST] or "repository"
