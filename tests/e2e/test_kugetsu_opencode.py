@@ -233,6 +233,26 @@ def test_a_daemon_that_was_killed_adopts_the_running_agent_again(house: House) -
     assert house.events("daemon.lost")
 
 
+def test_tokens_of_sub_agents_count_when_runner_and_agent_were_killed(house: House) -> None:
+    inner = script("usage input=100000 output=43", "run echo inner", "run sleep 986", "say Never.")
+    call = json.dumps({"description": "sub", "prompt": inner, "subagent_type": "general"})
+    text = f"~~~script\nusage input=24000 output=1\nrun echo outer\ntool task {call}\n~~~\n"
+    house.ok("start", ref(10), text, MAX_ATTEMPTS="1")
+    lease = house.events("attempt.claimed", issue=10)[0]["data"]["lease"]
+    end = time.monotonic() + PATIENCE
+    while not any(_runs(who["pid"], "sleep 986") for who in processes.marked(lease)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    for event, who in (("attempt.starting", "runner"), ("attempt.running", "agent")):
+        assert identity.signal(house.events(event, issue=10)[0]["data"][who], signal.SIGKILL)
+    lost = house.await_event("attempt.lost", issue=10)["data"]
+    assert lost["tokens"] == 24_001 + 100_043
+    # Both calls whose tools had not ended: that of the session and that of its sub-agent.
+    assert lost["outcome"]["details"]["unfinished_tokens"] == 2 * 200_000
+    assert "2 model calls cut off: at most 400k tokens more" in house.ok("history", ref(10))
+    house.nothing_left_of(10)
+
+
 def test_the_error_500_was_told(house: House) -> None:
     ended = house.await_event("attempt.failed", issue=500)
     assert ended["data"]["outcome"]["kind"] == "retryable" and "500" in json.dumps(ended["data"]["outcome"])

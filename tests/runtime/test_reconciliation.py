@@ -82,6 +82,20 @@ def test_an_orphan_without_the_mark_that_holds_the_lease_does_not_keep_the_slot_
     assert not identity.alive(hidden)
 
 
+def test_tokens_that_a_lost_attempt_reported_count(stage: Stage) -> None:
+    stage.agent("""echo '{"tokens": 18689, "cost": 0.5}'\n""" + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    attempt = stage.state.attempts["q1.1"]
+    stage.kill(attempt.runner)
+    stage.kill(attempt.agent)
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    lost = stage.wait("attempt.lost", attempt="q1.1")["data"]
+    assert (lost["tokens"], lost["cost"]) == (18689, 0.5)
+    [session] = [one for one in stage.state.sessions.values() if one.kind == "issue"]
+    assert session.tokens == 18689, "ISSUE_MAX_TOKENS counts them"
+
+
 def test_whoever_only_asks_for_the_lease_is_no_part_of_the_attempt(stage: Stage) -> None:
     # The orphan keeps the lease, so that its holders are looked for.
     stage.agent("(env -i setsid sleep 60 &)\n" + UNTIL_GO)

@@ -16,6 +16,7 @@ from kugetsu.agents import (
     opencode_program,
     opencode_session,
     opencode_store,
+    opencode_usage,
     progress,
 )
 from kugetsu.agents.missing import INSTALL_HINT
@@ -225,6 +226,7 @@ class OpenCode:
             temp_dir = str(Path(temp_dir).expanduser())
             given.setdefault("KUGETSU_TEMP_DIR", temp_dir)
         chosen = opencode_environment.for_turn(self._environment | given, turn.directory, temp_dir)
+        self._note_before(turn)
         return Launch(
             argv=tuple(argv),
             set=given | chosen,
@@ -238,7 +240,17 @@ class OpenCode:
     def outcome(self, ended: Ended) -> Outcome:
         """The verdict on a run's end and files."""
         output, errors = read_output(ended.output), read_errors(ended.errors, ended.session)
-        return judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC))
+        judged = judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC))
+        before = opencode_usage.read_before(os.path.dirname(ended.output)).get("usage")
+        gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
+        used = opencode_usage.of_turn(output, errors, gained, ended_well=ended.exit_code == 0)
+        return judged.using(used)
+
+    def _note_before(self, turn: Turn) -> None:
+        """Write down what the session had used before the turn, for `outcome`."""
+        used = opencode_usage.as_data(opencode_usage.stored(self._database(), turn.session))
+        with suppress(OSError):  # a full disk must not keep the agent from working: the turn's own files tell of it too
+            opencode_usage.write_before(os.path.dirname(turn.output), {"usage": used})
 
     def progress(self, output: str, errors: str | None = None) -> Progress:
         """What the agent did last."""

@@ -70,25 +70,26 @@ def _fold(seen: Output, event: dict[str, Any]) -> None:
         seen.steps += 1
         seen.open_step = False
         seen.reason = str(part.get("reason"))
-        seen.tokens = _add(seen.tokens, part.get("tokens"))
+        seen.tokens += as_tokens(part.get("tokens"))
         seen.cost += cost_told(part.get("cost")) or 0.0
     elif kind == "error":
         error = event.get("error")
         seen.error = error if isinstance(error, dict) else {"name": "UnknownError", "data": {"message": str(error)}}
 
 
-def _add(sum_: Tokens, step: object) -> Tokens:
+def as_tokens(step: object) -> Tokens:
+    """The tokens of one step as opencode writes them; what cannot be a number of tokens counts as 0."""
     if not isinstance(step, dict):
-        return sum_
+        return Tokens()
     cache = step.get("cache")
     cache = cache if isinstance(cache, dict) else {}
     return Tokens(
-        input=sum_.input + (tokens_told(step.get("input")) or 0),
-        output=sum_.output + (tokens_told(step.get("output")) or 0),
-        reasoning=sum_.reasoning + (tokens_told(step.get("reasoning")) or 0),
-        cache_read=sum_.cache_read + (tokens_told(cache.get("read")) or 0),
-        cache_write=sum_.cache_write + (tokens_told(cache.get("write")) or 0),
-        total=sum_.total + (tokens_told(step.get("total")) or 0),
+        input=tokens_told(step.get("input")) or 0,
+        output=tokens_told(step.get("output")) or 0,
+        reasoning=tokens_told(step.get("reasoning")) or 0,
+        cache_read=tokens_told(cache.get("read")) or 0,
+        cache_write=tokens_told(cache.get("write")) or 0,
+        total=tokens_told(step.get("total")) or 0,
     )
 
 
@@ -123,6 +124,11 @@ class Errors:
     """Lines of kugetsu's plugin: 0 tells that it was not loaded (yet)."""
     asked: bool = False
     """The model was asked at least once."""
+    asking: dict[str, int | None] = field(default_factory=dict)
+    """The sessions whose model call is under way, and the most tokens that the call can use (None: not known)."""
+    tokens: Tokens | None = None
+    """What all sessions of the process used so far, those of sub-agents too; None when no sign told."""
+    cost: float = 0.0
     last_sign: tuple[str, int] | None = None
     """(type, time in ms) of the newest of them."""
     stream_error: tuple[str, str] | None = None
@@ -162,6 +168,7 @@ def _fold_sign(seen: Errors, text: bytes) -> None:
         return
     seen.signs += 1
     kind, identifier = sign.get("type"), str(sign.get("id"))
+    _fold_usage(seen, str(kind), sign)
     if isinstance(sign.get("at"), int):
         seen.last_sign = (str(kind), sign["at"])
     seen.asked = seen.asked or kind != "hello"
@@ -178,6 +185,19 @@ def _fold_sign(seen: Errors, text: bytes) -> None:
         seen.running[identifier] = sign
     elif kind == "tool-end":
         seen.running.pop(identifier, None)
+
+
+def _fold_usage(seen: Errors, kind: str, sign: dict[str, Any]) -> None:
+    session = str(sign.get("session"))
+    if kind == "asked":
+        seen.asking[session] = _whole(sign.get("most"))
+    elif kind in ("usage", "retry"):
+        seen.asking.pop(session, None)
+    if kind == "usage":
+        # A sum, so the tail holds it whole. Signs before the breakdown told the total only.
+        told = sign.get("tokens")
+        seen.tokens = as_tokens(told) if told is not None else Tokens(total=tokens_told(sign.get("total")) or 0)
+        seen.cost = cost_told(sign.get("cost")) or 0.0
 
 
 def _whole(value: object) -> int | None:

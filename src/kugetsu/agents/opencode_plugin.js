@@ -21,9 +21,16 @@ const title = (input, directory) => {
 export const Kugetsu = async ({ directory }) => {
   const told = new Set();
   const retrying = new Set();
+  const counted = new Set();
+  const tokens = { total: 0, input: 0, output: 0, reasoning: 0, cache: { read: 0, write: 0 } };
   let answering = 0;
-  let total = 0;
   let cost = 0;
+
+  // Of all sessions of this process, those of sub-agents too.
+  const count = (used) => {
+    for (const name of ["total", "input", "output", "reasoning"]) tokens[name] += used?.[name] ?? 0;
+    for (const name of ["read", "write"]) tokens.cache[name] += used?.cache?.[name] ?? 0;
+  };
 
   const status = (session, now) => {
     if (now?.type === "retry") {
@@ -43,10 +50,11 @@ export const Kugetsu = async ({ directory }) => {
       } else if ((state === "completed" || state === "error") && told.delete(it.id)) {
         tell({ type: "tool-end", session, id: it.id });
       }
-    } else if (it?.type === "step-finish") {
-      total += it.tokens?.total ?? 0;
+    } else if (it?.type === "step-finish" && !counted.has(it.id)) {
+      counted.add(it.id);
+      count(it.tokens);
       cost += it.cost ?? 0;
-      tell({ type: "usage", session, total, cost, reason: it.reason });
+      tell({ type: "usage", session, total: tokens.total, cost, tokens, reason: it.reason });
     }
   };
 
@@ -59,7 +67,9 @@ export const Kugetsu = async ({ directory }) => {
 
   tell({ type: "hello", directory });
   return {
-    "chat.params": async (about) => tell({ type: "asked", session: about?.sessionID }),
+    // A call takes at most what the model's context holds: that bounds what a call that is cut off may have used.
+    "chat.params": async (about) =>
+      tell({ type: "asked", session: about?.sessionID, most: about?.model?.limit?.context || undefined }),
     event: async ({ event }) => {
       const about = event.properties ?? {};
       if (event.type === "session.status") status(about.sessionID, about.status);

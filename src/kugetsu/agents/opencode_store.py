@@ -13,6 +13,16 @@ from pathlib import Path
 
 import orjson
 
+_STEPS = """
+with recursive tree(id) as (
+    select id from session where id = ?
+    union
+    select session.id from session join tree on session.parent_id = tree.id
+)
+select part.data from part join tree on part.session_id = tree.id
+where json_extract(part.data, '$.type') = 'step-finish'
+"""
+
 
 class UnreadableError(Exception):
     """The database is there, but is not of the known form."""
@@ -31,14 +41,36 @@ def find(database: Path, session: str) -> Row | None:
     """A session's row; None when it, or the whole database, is not there. Raises UnreadableError."""
     if not database.exists():
         return None
-    uri = f"{database.absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
+        with closing(_open(database)) as connection:
             query = "select directory, time_updated from session where id = ?"
             found = connection.execute(query, (session,)).fetchone()
     except sqlite3.Error as error:
         raise UnreadableError(str(error)) from error
     return None if found is None else Row(str(found[0]), int(found[1]))
+
+
+def steps(database: Path, session: str) -> list[tuple[object, object]]:
+    """(tokens, cost) of every finished model call of a session and of its sub-agents' sessions, as opencode wrote them.
+
+    Raises UnreadableError. A fork holds copies of its base's calls: whoever counts takes off what was there before.
+    """
+    if not database.exists():
+        return []
+    try:
+        with closing(_open(database)) as connection:
+            rows = connection.execute(_STEPS, (session,)).fetchall()
+    except sqlite3.Error as error:
+        raise UnreadableError(str(error)) from error
+    try:
+        parts = [orjson.loads(row[0]) for row in rows]
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise UnreadableError("opencode's record of a model call is not understood") from error
+    return [(part.get("tokens"), part.get("cost")) for part in parts if isinstance(part, dict)]
+
+
+def _open(database: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
 def from_list(listed: bytes, session: str) -> Row | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from kugetsu.redaction import redact
@@ -40,6 +40,13 @@ class Tokens:
     cache_write: int = 0
     total: int = 0
 
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    def beyond(self, before: Tokens) -> Tokens:
+        """What came on top of ``before``; never less than 0."""
+        return Tokens(*(max(getattr(self, name) - getattr(before, name), 0) for name in self.__slots__))
+
     def as_dict(self) -> dict[str, int]:
         """For events and JSON."""
         return {
@@ -50,6 +57,19 @@ class Tokens:
             "cache_write": self.cache_write,
             "total": self.total,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What model calls used, as far as it is known: a lower bound while ``unfinished_calls`` is not 0."""
+
+    tokens: Tokens
+    cost: float
+    """In the currency of the provider's price list (US dollars)."""
+    unfinished_calls: int = 0
+    """Calls that were under way at the end: no provider reports what they used."""
+    unfinished_tokens: int | None = None
+    """The most tokens that the unfinished calls can have used; None when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +92,19 @@ class Outcome:
     error: str = ""
     """The error as the program or the provider put it."""
     details: dict[str, str | int] = field(default_factory=dict)
-    """What the kind was decided from: exit code, signal, status code, the last step's reason."""
+    """What the kind was decided from: exit code, signal, status code, the last step's reason. ``unfinished_calls`` and
+    ``unfinished_tokens``: of `Usage`, where a call was cut off."""
+
+    def using(self, usage: Usage | None) -> Outcome:
+        """The same outcome with this usage."""
+        if usage is None:
+            return replace(self, tokens=None, cost=None)
+        details = dict(self.details)
+        if usage.unfinished_calls:
+            details["unfinished_calls"] = usage.unfinished_calls
+        if usage.unfinished_tokens is not None:
+            details["unfinished_tokens"] = usage.unfinished_tokens
+        return replace(self, tokens=usage.tokens, cost=usage.cost, details=details)
 
 
 def tokens_told(value: object) -> int | None:

@@ -105,20 +105,11 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     A forge that does not answer holds the attempt's slot for FORGE_TIMEOUT_SECONDS: for a runner that is alright, not
     for whoever reconciles and has others to look after.
     """
-    from kugetsu.agents import protocol as agents
     from kugetsu.agents.outcome import sentence
     from kugetsu.redaction import redact
 
     folder = ws.paths.run(attempt.id)
-    outcome = _agent(ws, attempt).outcome(
-        agents.Ended(
-            session=attempt.agent_session or "",
-            output=os.path.join(folder, "output.jsonl"),
-            errors=os.path.join(folder, "stderr.log"),
-            exit_code=ended.exit_code,
-            signal=ended.signal,
-        )
-    )
+    outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal)
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
     evidence = evidence_of(session)
@@ -128,7 +119,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         how,
         verdict,
         redact(reason),  # it quotes the agent's last words
-        outcome=_said(outcome),
+        outcome=said_of(outcome),
         evidence=evidence,
         exit=ended.exit_code,
         signal=ended.signal,
@@ -148,6 +139,23 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         left = "an unknown number" if ended.leftover < 0 else str(ended.leftover)
         ending.reason += f"; {left} of its processes could not be ended"
     return ending
+
+
+def outcome_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None, signal: int | None = None) -> Outcome:
+    """What the agent's own files and store tell of the attempt, however it ended."""
+    from kugetsu.agents import protocol as agents
+
+    folder = ws.paths.run(attempt.id)
+    session = ws.state().sessions.get(attempt.session)
+    return _agent(ws, attempt).outcome(
+        agents.Ended(
+            session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
+            output=os.path.join(folder, "output.jsonl"),
+            errors=os.path.join(folder, "stderr.log"),
+            exit_code=exit_code,
+            signal=signal,
+        )
+    )
 
 
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
@@ -213,7 +221,7 @@ def _checkup(folder: str) -> dict[str, Any]:
     return seen if isinstance(seen, dict) else {}
 
 
-def _said(outcome: Outcome) -> dict[str, Any]:
+def said_of(outcome: Outcome) -> dict[str, Any]:
     """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
     from kugetsu.redaction import redact
 

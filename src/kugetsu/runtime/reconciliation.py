@@ -117,10 +117,14 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
         if ended is not None:
             return conclusion.ending_of(ws, attempt, ended)
     session = ws.state().sessions.get(attempt.session)
+    left = conclusion.outcome_of(ws, attempt)
     return Ending(
         "lose",
         _verdict_of_lost(attempt),
         _what_died(attempt),
+        outcome=conclusion.said_of(left),
+        tokens=left.tokens.total if left.tokens is not None else 0,
+        cost=left.cost or 0.0,
         evidence=conclusion.evidence_of(session),
         rescue=conclusion.keep_work(session, attempt.id),
     )

@@ -177,9 +177,20 @@ def _ended(data: Data) -> str:
         said.append(f"{times.counted(evidence['dirty'], 'file')} not committed")
     if data["tokens"]:
         said.append(f"{times.amount(data['tokens'])} tokens")
+    said.append(_unfinished(data["outcome"]))
     if data["rescue"]:
         said.append(f"kept on {data['rescue']}")
     return " · ".join(part for part in said if part)
+
+
+def _unfinished(outcome: Data) -> str:
+    """What nobody can know of the tokens: calls that were cut off."""
+    details = outcome.get("details") or {}
+    calls, most = details.get("unfinished_calls"), details.get("unfinished_tokens")
+    if not calls:
+        return ""
+    bound = f"at most {times.amount(most)} tokens more" if most is not None else "its tokens are not known"
+    return f"{times.counted(calls, 'model call')} cut off: {bound}"
 
 
 def _prepared(data: Data) -> str:
