@@ -14,6 +14,7 @@ import pytest
 from kugetsu.agents import (
     choose,
     opencode_environment,
+    opencode_files,
     opencode_program,
     opencode_session,
     opencode_store,
@@ -206,3 +207,35 @@ def test_store_finds_sessions_and_tells_a_foreign_database(tmp_path: Path) -> No
 def test_unknown_agent_is_bad_input() -> None:
     with pytest.raises(BadInput):
         choose({"KUGETSU_AGENT": "emacs"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "put_back"),
+    [
+        ('{"a": 1}', '{\n  "$schema": "https://opencode.ai/config.json","a": 1}', True),
+        ('\n  { "a": 1 }\n', '{\n  "$schema": "https://opencode.ai/config.json", "a": 1 }\n', True),
+        ('{"a": 1}', '{\n  "$schema": "https://opencode.ai/config.json","a": 2}', False),
+        ('{"a": 1}', '{"a": 1}', False),
+        ('{"a": 1}', None, False),
+    ],
+)
+def test_only_what_opencode_inserted_is_put_back(
+    tmp_path: Path, before: str, after: str | None, put_back: bool
+) -> None:
+    file = tmp_path / "opencode.json"
+    file.write_text(before)
+    file.chmod(0o640)
+    noted = opencode_files.contents(str(tmp_path))
+    file.unlink() if after is None else file.write_text(after)
+    assert opencode_files.put_back(str(tmp_path), noted) == (["opencode.json"] if put_back else [])
+    if after is not None:
+        assert file.read_text() == (before if put_back else after)
+        assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_configuration_behind_a_link_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("{}")
+    (tmp_path / "opencode.json").symlink_to("users")
+    assert opencode_files.contents(str(tmp_path)) == {}
+    (tmp_path / "users").write_text(opencode_files.as_opencode_writes("{}"))
+    assert opencode_files.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}) == []

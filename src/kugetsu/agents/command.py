@@ -152,6 +152,10 @@ class Command:
             details=details,
         )
 
+    def put_back(self, directory: str, output: str) -> list[str]:  # noqa: ARG002
+        """Nothing: what a command changes is its work."""
+        return []
+
     def progress(self, output: str, errors: str | None = None) -> Progress:  # noqa: ARG002
         """The last line of its output."""
         return progress.of_text(output)

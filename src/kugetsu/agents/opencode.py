@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kugetsu.agents import (
+    opencode_before,
     opencode_environment,
+    opencode_files,
     opencode_locks,
     opencode_program,
     opencode_session,
@@ -227,6 +229,7 @@ class OpenCode:
             given.setdefault("KUGETSU_TEMP_DIR", temp_dir)
         chosen = opencode_environment.for_turn(self._environment | given, turn.directory, temp_dir)
         self._note_before(turn)
+        chosen[opencode_before.VARIABLE] = opencode_before.path(turn.output)
         return Launch(
             argv=tuple(argv),
             set=given | chosen,
@@ -241,16 +244,22 @@ class OpenCode:
         """The verdict on a run's end and files."""
         output, errors = read_output(ended.output), read_errors(ended.errors, ended.session)
         judged = judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC))
-        before = opencode_usage.read_before(os.path.dirname(ended.output)).get("usage")
+        before = opencode_before.read(ended.output).get("usage")
         gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
         used = opencode_usage.of_turn(output, errors, gained, ended_well=ended.exit_code == 0)
         return judged.using(used)
 
+    def put_back(self, directory: str, output: str) -> list[str]:
+        """Undoes what opencode wrote into the project's configuration files at its start."""
+        files = opencode_before.read(output).get("files")
+        return opencode_files.put_back(directory, files) if isinstance(files, dict) else []
+
     def _note_before(self, turn: Turn) -> None:
-        """Write down what the session had used before the turn, for `outcome`."""
+        """Write down, for `outcome` and `put_back`, what the session had used and how the project is configured."""
         used = opencode_usage.as_data(opencode_usage.stored(self._database(), turn.session))
-        with suppress(OSError):  # a full disk must not keep the agent from working: the turn's own files tell of it too
-            opencode_usage.write_before(os.path.dirname(turn.output), {"usage": used})
+        before = {"usage": used, "files": opencode_files.contents(turn.directory)}
+        with suppress(OSError):  # a full disk must not keep the agent from working
+            opencode_before.write(turn.output, before)
 
     def progress(self, output: str, errors: str | None = None) -> Progress:
         """What the agent did last."""

@@ -1,7 +1,7 @@
 // Tells kugetsu what `opencode run` keeps to itself: that the model is being retried (and until when), which tool runs,
 // when the model is asked, that its answer is arriving, how many tokens were used so far. One line each on stderr:
-// `kugetsu-agent {json}`. It changes nothing.
-import { writeSync } from "node:fs";
+// `kugetsu-agent {json}`. It changes nothing, but for the configuration files that opencode has just rewritten.
+import { readFileSync, writeFileSync, writeSync } from "node:fs";
 
 const tell = (fields) => {
   try {
@@ -12,6 +12,21 @@ const tell = (fields) => {
 };
 
 const ANSWERING_EVERY = 15000; // ms between two signs that an answer is arriving
+
+// Puts back the configuration of the project, to which opencode adds a schema (see `opencode_files.py`): before the agent
+// works, so that it commits no change that nobody made.
+const putBack = (directory) => {
+  try {
+    const before = JSON.parse(readFileSync(process.env.KUGETSU_BEFORE, "utf8")).files ?? {};
+    for (const [name, text] of Object.entries(before)) {
+      const path = directory + "/" + name;
+      const written = text.replace(/^\s*\{/, () => '{\n  "$schema": "https://opencode.ai/config.json",');
+      if (readFileSync(path, "utf8") === written) writeFileSync(path, text);
+    }
+  } catch {
+    // kugetsu tries again after the run.
+  }
+};
 
 const title = (input, directory) => {
   const text = String(input?.filePath ?? input?.command ?? input?.pattern ?? input?.url ?? input?.description ?? "");
@@ -65,6 +80,7 @@ export const Kugetsu = async ({ directory }) => {
     }
   };
 
+  putBack(directory);
   tell({ type: "hello", directory });
   return {
     // A call takes at most what the model's context holds: that bounds what a call that is cut off may have used.

@@ -8,12 +8,9 @@ counts. What the database held before the turn is written down beside the turn's
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from kugetsu.agents import opencode_store
 from kugetsu.agents.opencode_events import Errors, Output, as_tokens
@@ -61,26 +58,5 @@ def gained(now: Usage | None, before: dict[str, Any] | None) -> Usage | None:
 
 
 def as_data(usage: Usage | None) -> dict[str, Any] | None:
-    """For the file that `gained` is read from."""
+    """For `opencode_before`, from which `gained` gets it."""
     return None if usage is None else {"tokens": usage.tokens.as_dict(), "cost": usage.cost}
-
-
-def write_before(folder: str, before: dict[str, Any]) -> None:
-    """Write down what was so before a turn, beside its files. 0600: it may hold a configuration with secrets."""
-    path = os.path.join(folder, _BEFORE)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(orjson.dumps(before))
-
-
-def read_before(folder: str) -> dict[str, Any]:
-    """What `write_before` wrote; empty when there is none or an agent broke it."""
-    try:
-        with open(os.path.join(folder, _BEFORE), "rb") as file:
-            found = orjson.loads(file.read())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-_BEFORE = "before.json"

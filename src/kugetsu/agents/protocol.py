@@ -170,6 +170,14 @@ class Agent(Protocol):
         """What became of a turn, from its end and its files."""
         ...
 
+    def put_back(self, directory: str, output: str) -> list[str]:
+        """Undoes what the program itself, not the agent, changed in the worktree in the turn with this output file.
+
+        Only after nothing of the turn runs any more. Returns the names of the files; never raises for a file that it
+        cannot put back.
+        """
+        ...
+
     def progress(self, output: str, errors: str | None = None) -> Progress:
         """What the agent did last, from the tails of its files. Cheap."""
         ...

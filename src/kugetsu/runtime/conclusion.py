@@ -112,6 +112,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal)
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
+    put_back(ws, attempt)
     evidence = evidence_of(session)
     if ask_forge:
         evidence |= _of_forge(ws, session)
@@ -156,6 +157,13 @@ def outcome_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None, si
             signal=signal,
         )
     )
+
+
+def put_back(ws: Workspace, attempt: Attempt) -> None:
+    """Undo what the agent's program itself wrote into the worktree: it is nobody's work."""
+    session = ws.state().sessions.get(attempt.session)
+    if session is not None and session.kind == "issue" and session.worktree is not None:
+        _agent(ws, attempt).put_back(session.worktree, os.path.join(ws.paths.run(attempt.id), "output.jsonl"))
 
 
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:

@@ -118,6 +118,7 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
             return conclusion.ending_of(ws, attempt, ended)
     session = ws.state().sessions.get(attempt.session)
     left = conclusion.outcome_of(ws, attempt)
+    conclusion.put_back(ws, attempt)
     return Ending(
         "lose",
         _verdict_of_lost(attempt),

@@ -1,0 +1,35 @@
+"""What was so before a turn of opencode, in a file beside the turn's own: what the turn changed is told from it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import orjson
+
+VARIABLE = "KUGETSU_BEFORE"
+"""The variable that names the file to kugetsu's plugin."""
+
+_NAME = "before.json"
+
+
+def path(output: str) -> str:
+    """The file for the turn with this output file."""
+    return os.path.join(os.path.dirname(output), _NAME)
+
+
+def write(output: str, before: dict[str, Any]) -> None:
+    """Write it down. Mode 0600: a configuration may hold secrets. Raises OSError."""
+    fd = os.open(path(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(orjson.dumps(before))
+
+
+def read(output: str) -> dict[str, Any]:
+    """What `write` wrote; empty when there is none, or an agent broke it."""
+    try:
+        with open(path(output), "rb") as file:
+            found = orjson.loads(file.read())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,67 @@
+"""Puts back what opencode itself writes into a worktree at its start, which is nobody's work.
+
+opencode inserts a ``$schema`` line into each configuration file of the project that lacks one (1.18.33). The plugin
+puts the file back before the agent can commit it; this module does it after a turn whose plugin did not come so far.
+Only a file that is exactly what opencode makes of the one before the turn is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+_NAMES = ("opencode.json", "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc")
+_BEGINNING = re.compile(r"\A[\s\ufeff]*\{")
+_INSERTED = '{\n  "$schema": "https://opencode.ai/config.json",'
+_LARGEST = 1 << 20
+"""Bytes: a larger file is no configuration."""
+
+
+def as_opencode_writes(text: str) -> str:
+    """A configuration as opencode rewrites it when it names no schema."""
+    return _BEGINNING.sub(lambda _: _INSERTED, text, count=1)
+
+
+def contents(directory: str) -> dict[str, str]:
+    """The project's configuration files that opencode may rewrite, by name, each with its text."""
+    found = {}
+    for name in _NAMES:
+        text = _read(os.path.join(directory, name))
+        if text is not None and as_opencode_writes(text) != text:
+            found[name] = text
+    return found
+
+
+def put_back(directory: str, before: Mapping[str, object]) -> list[str]:
+    """Put back the files that are what opencode made of those ``before`` (`contents`); returns their names."""
+    done = []
+    for name, text in before.items():
+        path = os.path.join(directory, name)
+        if name not in _NAMES or not isinstance(text, str) or _read(path) != as_opencode_writes(text):
+            continue
+        try:
+            # In place: the file's mode stays, and a kill leaves no file of ours in the worktree.
+            with open(path, "r+b") as file:
+                file.write(text.encode())
+                file.truncate()
+        except OSError:
+            continue  # not ours to write: it stays an uncommitted change
+        done.append(name)
+    return done
+
+
+def _read(path: str) -> str | None:
+    """The text of a plain file; None for a link (opencode then changed a file elsewhere), and for what is no text."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if status.st_mode & 0o170000 != 0o100000 or status.st_size > _LARGEST:
+            return None
+        try:
+            return file.read().decode()
+        except (OSError, UnicodeDecodeError):
+            return None
