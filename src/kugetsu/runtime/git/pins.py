@@ -109,13 +109,23 @@ def _asked(checkout: checkouts.Checkout, texts: dict[str, bytes]) -> Iterator[tu
         own: dict[str, str] = {}
         for scope, name, value in _settings(os.path.dirname(path) if of_submodule else checkout.git_dir):
             (own if scope in ("local", "worktree") else users)[name] = value
-        for section in {name.rpartition(".")[0] for name in own if name.startswith("filter.")}:
-            commands = [own[name] for name in (f"{section}.{key}" for key in _COMMANDS) if name in own]
-            if not all(map(_is_known, commands)):
-                for key, neutral in (*((key, "") for key in _COMMANDS), ("required", "false")):
-                    yield f"{section}.{key}", users.get(f"{section}.{key}", neutral)
+        for section in sorted({name.rpartition(".")[0] for name in own if name.startswith("filter.")}):
+            yield from _filter(section, own, users)
         if any(name.startswith("protocol.") for name in own):
             yield _EXT, users.get(_EXT, users.get("protocol.allow", "never"))
+
+
+def _filter(section: str, own: dict[str, str], users: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """What makes one filter that the repository defines the user's own, or nothing."""
+    names = {key: f"{section}.{key}" for key in _COMMANDS}
+    if all(_is_known(own[name]) for name in names.values() if name in own):
+        return
+    for name in names.values():
+        if name in users or name in own:
+            yield name, users.get(name, "")
+    # With a `process`, even an empty one, git uses no `clean`: then there is no filter, and none is required.
+    overridden = names["process"] in own and names["process"] not in users
+    yield f"{section}.required", "false" if overridden else users.get(f"{section}.required", "false")
 
 
 def _settings(git_dir: str) -> Iterator[tuple[str, str, str]]:

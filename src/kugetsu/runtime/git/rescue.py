@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kugetsu.runtime.git.command import Answer
+
 TIMEOUT = 600.0
 """Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""
 
@@ -161,12 +163,12 @@ def _commit_everything(
         for link in changes.occupied:
             git(["update-index", "--force-remove", "--", link], path, env=env)  # its folder holds files instead
         exclude = [f":(exclude,top,literal){nested}" for nested in (*changes.nested, *changes.occupied)]
-        command = [*_EXACT, "add", "--all", "--ignore-errors", "--", ".", *exclude]
-        answer = ask(command, path, env=env, timeout=TIMEOUT)
+        command = ["--all", "--ignore-errors", "--", ".", *exclude]
+        answer = _add(command, path, env)
         if answer.code != 0:
             unread = [line for line in answer.err.splitlines() if "Permission denied" in line and "open(" in line]
             if not unread:
-                raise failure(command, answer)
+                raise failure(["add", *command], answer)
             left_out += [f"unreadable: {line.partition('open(')[2].partition(')')[0]}" for line in unread]
         for nested in changes.nested:
             _take_in(path, nested, index, env)
@@ -183,13 +185,23 @@ def _commit_everything(
     return commit(path, tree, [*parents, *held], message), tree
 
 
+def _add(args: list[str], path: str, env: dict[str, str]) -> Answer:
+    """Adds files as they lie there, also those outside of a sparse checkout's cone."""
+    answer = ask([*_EXACT, "add", "--sparse", *args], path, env=env, timeout=TIMEOUT)
+    if answer.code != 0 and "unknown option" in answer.err:  # before git 2.34, which knew no refusal either
+        answer = ask([*_EXACT, "add", *args], path, env=env, timeout=TIMEOUT)
+    return answer
+
+
 def _take_in(path: str, nested: str, index: str, env: dict[str, str]) -> None:
     """Adds the files of a repository within the worktree, which git itself would take for a submodule."""
     inner = index + ".nested"
     git_dir = checkouts.git_dir_of(path) or ""
     here = {**env, "GIT_INDEX_FILE": inner, "GIT_DIR": git_dir, "GIT_WORK_TREE": f"{path}/{nested}"}
     try:
-        git([*_EXACT, "add", "--all", "."], f"{path}/{nested}", env=here, timeout=TIMEOUT)
+        answer = _add(["--all", "."], f"{path}/{nested}", here)
+        if answer.code != 0:
+            raise failure(["add"], answer)
         tree = git(["write-tree"], f"{path}/{nested}", env=here, timeout=TIMEOUT)
     finally:
         with contextlib.suppress(FileNotFoundError):
