@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "CUT",
     "MARK",
     "SHORTEST",
     "Lines",
     "clean",
     "know",
     "redact",
+    "redact_head",
     "redact_shapes",
+    "redact_unfinished",
     "secrets_among",
     "secrets_of",
     "suspicious",
@@ -51,6 +54,16 @@ _PREFIXES = (
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "gl", "sk-", "sk_", "rk_", "xox", "xapp-", "AKIA", "ASIA"),
     *("AIza", "ya29.", "npm_", "hf_", "pypi-", "dckr_pat_", "AGE-SECRET-KEY-", "eyJ"),
 )
+_GLUED = (
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-"),
+    *("glimt-", "gloas-", "glsoat-", "glagent-", "glrtr-", "sk-ant-", "sk-proj-", "sk-or-", "sk-svcacct-", "sk-admin-"),
+    *("sk_live_", "sk_test_", "rk_live_", "rk_test_", "xox", "xapp-", "AKIA", "ASIA", "AIza", "ya29.", "npm_", "hf_"),
+    *("pypi-", "dckr_pat_", "AGE-SECRET-KEY-", ".eyJ"),
+)
+"""What begins a secret wherever it is, also behind letters."""
+CUT = "…"
+"""The sign of a cut. Whoever cuts a text that is not redacted yet leaves it there: beside it halves of known values are
+looked for."""
 _REMEMBERED = 16
 _done: dict[str, tuple[str, ...]] = {}
 """The latest texts that patterns have seen, with the forms that were taken out before."""
@@ -62,6 +75,16 @@ def redact(text: str, secrets: Iterable[str] = (), *, limit: int | None = None) 
     `secrets` are values known to be secret, beside those of `know`; those shorter than SHORTEST are not looked for.
     """
     return _redacted(text, secret_values.forms(secrets), limit)
+
+
+def redact_unfinished(text: str) -> str:
+    """A text that is still being written without its secrets: it may end in the middle of one."""
+    return redact(text + CUT).removesuffix(CUT)
+
+
+def redact_head(text: str, most: int) -> str:
+    """The first ``most`` characters without their secrets, for a text that is too long to be redacted as a whole."""
+    return redact(text if len(text) <= most else text[:most] + CUT)
 
 
 def redact_shapes(text: str) -> str:
@@ -178,7 +201,9 @@ def _looks_suspicious(text: str) -> bool:
         return True
     if any(word in low and _is_followed_by_value(low, word) for word in _BEFORE_VALUE):
         return True
-    return any(prefix in text and _begins_shape(text, prefix) for prefix in _PREFIXES) or ":AA" in text
+    if any(prefix in text and _begins_shape(text, prefix) for prefix in _PREFIXES) or ":AA" in text:
+        return True
+    return any(prefix in text for prefix in _GLUED)
 
 
 def _is_followed_by_value(low: str, word: str) -> bool:

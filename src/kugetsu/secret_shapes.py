@@ -39,6 +39,23 @@ _SHAPES = (
     r"\d{8,12}:AA[\w-]{30,}",  # Telegram's bots
     r"(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]{4,}+",  # JSON web token
 )
+#: Shapes that are known wherever they begin, also behind letters (`tokenghp_…`): no word has such a piece in it.
+_GLUED = (
+    r"gh[pousr]_(?=[A-Za-z]{0,200}\d)[A-Za-z0-9]{16,}",
+    r"github_pat_[A-Za-z0-9_]{16,}",
+    r"gl(?:pat|dt|rt|cbt|ptt|ft|imt|oas|soat|agent|rtr)-[A-Za-z0-9_-]{16,}",
+    r"sk-(?:ant|proj|or|svcacct|admin)-[A-Za-z0-9_-]{16,}",
+    r"(?:sk|rk)_(?:live|test)_(?=[A-Za-z]{0,200}\d)[A-Za-z0-9]{24,}",
+    r"xox[abeprs]-\d[A-Za-z0-9-]{10,}",
+    r"xapp-\d[A-Za-z0-9-]{10,}",
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}",
+    r"AIza[0-9A-Za-z_-]{35}",
+    r"ya29\.[\w-]{20,}",
+    r"(?:npm|hf)_[A-Za-z0-9]{30,}",
+    r"pypi-[A-Za-z0-9_-]{40,}",
+    r"dckr_pat_[A-Za-z0-9_-]{16,}",
+    r"AGE-SECRET-KEY-[A-Z0-9]{20,}",
+)
 #: A shape that somebody cut: too short to be known by its length, known by the sign of the cut.
 _CUT_SHAPES = r"(?:gh[pousr]_|github_pat_|glpat-|sk-|xox[abeprs]-|AKIA|ASIA|AIza|npm_|hf_|eyJ)[\w-]{4,}+(?:…|\.{3})"
 
@@ -82,6 +99,9 @@ def _patterns() -> Iterator[tuple[re.Pattern[str], str]]:
     yield one(r"((?<![\w-])(?:-u|--user|--proxy-user)[\s=]{1,5}[\"']?[^\s:\"'/]{1,200}:)(?!\d{1,6}(?!\w))[^\s\"']++")
     yield one(r"(\blogin\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S++")
     yield one(rf"(?<![A-Za-z0-9])(?:{'|'.join(_SHAPES)})", MARK, 0)
+    yield one("|".join(_GLUED), MARK, 0)
+    # A JSON web token: each of its first two parts is an object, which begins with `{"`.
+    yield one(r"(?<![\w.-])([\w-]{1,40}?)eyJ[\w-]{8,}+\.eyJ[\w-]{4,}+\.[\w-]{4,}+", flags=0)
     yield one(rf"(?<![\w-]){_CUT_SHAPES}", f"{MARK}…", 0)
 
 

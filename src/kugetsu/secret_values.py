@@ -25,6 +25,12 @@ _ORDINARY = frozenset(
 _TELLING = ("_URL", "_MODEL", "_OPTIONS", "_OPTS", "_VERSION", "_HOST", "_NAME", "_EMAIL", "_USER")
 _SAFE_IN_URLS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
+_JSON = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+_DOUBLE_QUOTED = '\\"$`'
+"""What a shell takes between double quotes only behind a backslash."""
+_BARE = "-_./:=@%+,"
+"""What a shell's printf %q leaves as it is, beside letters and digits."""
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 _ask: Callable[[bool], Iterable[str]] | None = None
@@ -140,18 +146,41 @@ def _in_urls(raw: bytes) -> list[str]:
 
 
 def _escaped(value: str) -> list[str]:
-    """As JSON, HTML, a shell and Python's repr write it."""
-    json = value.replace("\\", "\\\\").replace('"', '\\"')
+    """As JSON (once, and once more inside of JSON), HTML, shells and Python's repr write it."""
+    json = _in_json(value)
     html = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return [
         json,
         json.replace("/", "\\/"),
-        "".join(c if c < "\x7f" else f"\\u{ord(c):04x}" for c in json),
+        _in_ascii(json),
+        _in_json(json),
         html,
         html.replace('"', "&quot;"),
-        value.replace("'", "'\\''"),
-        value.replace("\\", "\\\\").replace("'", "\\'"),
+        html.replace('"', "&quot;").replace("'", "&#x27;"),
+        html.replace('"', "&#34;").replace("'", "&#39;"),
+        value.replace("'", "'\\''"),  # quoted for a shell, as people do
+        value.replace("'", "'\"'\"'"),  # and as shlex does
+        "".join(f"\\{c}" if c in _DOUBLE_QUOTED else c for c in value),
+        "".join(c if c.isalnum() or c in _BARE or c > "~" else f"\\{c}" for c in value),  # printf %q
+        *(written(value)[1:-1] for written in (repr, ascii)),
+        *(written('"' + value)[2:-1] for written in (repr, ascii)),  # as before, but surely between single quotes
+        repr(value.encode("utf-8", "surrogateescape"))[2:-1],
     ]
+
+
+def _in_json(value: str) -> str:
+    """By hand: importing what does it would take longer than all the rest of a short command."""
+    return "".join(_JSON.get(c) or (f"\\u{ord(c):04x}" if c < " " else c) for c in value)
+
+
+def _in_ascii(json: str) -> str:
+    """What is not ASCII in escapes, two of them for what lies beyond 16 bits."""
+    return "".join(
+        c
+        if c < "\x7f"
+        else "".join(f"\\u{unit:04x}" for unit in memoryview(c.encode("utf-16-le", "surrogatepass")).cast("H"))
+        for c in json
+    )
 
 
 def _in_base64(raw: bytes) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kugetsu import redaction, secret_values
+from kugetsu.domain.decide.queue import title_of
 from kugetsu.domain.draft import Draft
 from kugetsu.log.append import Appender
 from kugetsu.runtime import environments
@@ -314,6 +315,35 @@ def test_the_env_files_are_read_before_the_logs_lock_is_taken(stage: Stage, monk
     ws.log.transact(lambda _: [Draft("orphans.ended", {"signalled": 1, "killed": 0})])
     ws.close()
     assert looked and not any(looked)
+
+
+TITLES = {
+    "known": f"use {TOKEN} for it",
+    "shape": f"use {SHAPED} for it",
+    "cut": "x" * 90 + f" {SHAPED} for it",
+    "url": "y" * 70 + " https://me:hunter22-and-more@example.com/o/r.git",
+    "mark cut": "z" * 93 + f" {SHAPED} " + "w" * 50,
+    "padded": " " * 3000 + f"use {TOKEN}",
+    "harmless": "a message that is longer than a title may be, and says nothing that is secret: " + "why " * 20,
+}
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_the_title_of_a_task_is_kept_without_the_secrets_of_its_message(stage: Stage, name: str) -> None:
+    plant(stage)
+    message = TITLES[name]
+    task = stage.enqueue(1, message)
+    (queued,) = stage.events("task.queued")
+    data = queued["data"]
+    assert data["message"] == message, "its agent gets it whole"
+    assert not held(data["title"]) and "ghp_" not in data["title"] and "hunter22" not in data["title"]
+    assert len(data["title"]) <= 100
+    assert ("[redacted]" in data["title"] or title_of(message) == data["title"]) and stage.state.tasks[task].title
+    # Every decision on it is decided again the same: when it is undone, and when it comes back.
+    assert b"differ" not in kugetsu(stage, "replay", "--verify")
+    kugetsu(stage, "queue", "cancel", task)
+    kugetsu(stage, "undo", "--yes", str(stage.events("task.cancelled")[0]["seq"]))
+    assert stage.state.tasks[task].state == "pending" and stage.state.tasks[task].title == data["title"]
 
 
 def test_what_kugetsu_needs_again_is_kept_as_it_is(stage: Stage) -> None:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
+import shlex
+import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kugetsu import redaction
-from kugetsu.redaction import MARK, Lines, clean, redact, secrets_among, secrets_of, suspicious
+from kugetsu.agents import progress
+from kugetsu.redaction import (
+    MARK,
+    SHORTEST,
+    Lines,
+    clean,
+    redact,
+    redact_head,
+    secrets_among,
+    secrets_of,
+    suspicious,
+)
+from kugetsu.runtime import last_words
 
 SECRET = "s3cr3tV4lue9"
 #: A token as Gitea makes them: nothing in its shape tells it from a commit.
@@ -123,6 +140,78 @@ def test_a_cut_value_is_found_among_hundreds_of_signs_of_a_cut() -> None:
         shown = redact(f"{noise}said {cut}\n{noise}", [TOKEN])
         assert TOKEN[:12] not in shown and TOKEN[-12:] not in shown and MARK in shown
         assert shown.count("compiling it... done\n") == 400
+
+
+QUOTED = ["pa\"ss\\wo'rd", "it's `so` $9", "two\nlines\tand a tab", "é😀 pass", "<a&b>'c'", 'say "9" & go']
+
+
+@pytest.mark.parametrize("value", QUOTED)
+def test_a_known_value_is_taken_out_as_programs_escape_it(value: str) -> None:
+    told = json.dumps(value, ensure_ascii=False)
+    written = [
+        repr(value)[1:-1],
+        ascii(value)[1:-1],
+        repr(value.encode())[2:-1],
+        told[1:-1],
+        json.dumps(value)[1:-1],
+        json.dumps(told, ensure_ascii=False)[3:-3],
+        html.escape(value),
+        shlex.quote(value),
+        subprocess.run(["bash", "-c", 'printf %q "$1"', "x", value], capture_output=True, text=True, check=True).stdout,
+    ]
+    for text in written:
+        assert redact(f"x {text} y", [value]).strip("'$ xy") == MARK, text
+
+
+GLUED = [
+    "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
+    "github_pat_11ABCDEFG0abcdefghijkl_mnop",
+    "glpat-a1B2c3D4e5F6g7H8i9J0",
+    "sk-ant-api03-a1B2c3D4e5F6g7H8",
+    "sk_live_a1B2c3D4e5F6g7H8i9J0k1L2",
+    "xoxb-123456789012-a1B2c3D4e5F6",
+    "AKIAIOSFODNN7EXAMPLE",
+    "npm_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP",
+]
+
+
+@pytest.mark.parametrize("token", GLUED)
+def test_a_token_glued_to_letters_before_it_is_taken_out(token: str) -> None:
+    for before in ("x", "token", "TOKEN9", "Bearer"):
+        assert token not in redact(f"said {before}{token} here") and suspicious(f"{before}{token}")
+
+
+def test_words_that_have_the_beginning_of_a_token_in_them_stay() -> None:
+    text = "task-implement-the-whole-thing2 risk_test_of_everything laughs_aloudforever shelf_life single-page12345678"
+    assert redact(text) == text
+
+
+def test_what_a_window_leaves_of_a_known_value_is_taken_out(tmp_path: Path) -> None:
+    file = tmp_path / "output"
+    redaction.know(lambda fresh: [TOKEN])
+    for half in (TOKEN[8:], TOKEN[-SHORTEST:]):
+        # The window begins in the middle of a line, and of the value in it.
+        file.write_text(TOKEN[: -len(half)] + half + " x" * ((progress.TAIL_BYTES - len(half)) // 2))
+        shown = progress.of_text(str(file)).last
+        assert shown is not None and half not in shown and MARK in shown
+        file.write_text(TOKEN + " x" * ((4096 - len(half)) // 2))
+        assert half not in last_words.of(str(file)) and MARK in last_words.of(str(file))
+
+
+def test_what_is_written_of_a_known_value_so_far_is_taken_out(tmp_path: Path) -> None:
+    file = tmp_path / "output"
+    redaction.know(lambda fresh: [TOKEN])
+    file.write_text(f"first\nthe token is {TOKEN[:15]}")
+    assert progress.of_text(str(file)).last == f"the token is {MARK}"
+    file.write_text("first\nworking")
+    assert progress.of_text(str(file)).last == "working"
+
+
+def test_the_head_of_a_long_text_ends_in_no_half_of_a_known_value() -> None:
+    redaction.know(lambda fresh: [TOKEN])
+    for size in range(90, 140):
+        assert TOKEN[:8] not in redact_head("x" * 90 + TOKEN + "y" * 90, size)
 
 
 def test_a_text_is_cut_to_its_limit_and_says_so() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from kugetsu import clock, jsontext
-from kugetsu.redaction import redact
+from kugetsu.redaction import CUT, redact, redact_unfinished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,14 +66,19 @@ def of_opencode(output: str, errors: str | None = None) -> Progress:
 
 def of_text(output: str) -> Progress:
     """The progress of a program that prints plain text: its last line, at the time of its last write."""
-    lines = [line for line in tail_lines(output, whole=False) if line.strip()]
+    found = tail_lines(output, whole=False)
+    lines = [line for line in found if line.strip()]
     if not lines:
         return Progress()
-    return Progress(last=short(lines[-1].decode("utf-8", "replace")), at=clock.from_epoch(os.stat(output).st_mtime))
+    text = lines[-1].decode("utf-8", "replace")
+    unfinished = bool(found[-1])
+    last = short(redact_unfinished(text) if unfinished else text)
+    return Progress(last=last, at=clock.from_epoch(os.stat(output).st_mtime))
 
 
 def tail_lines(path: str, limit: int = TAIL_BYTES, *, whole: bool = True) -> list[bytes]:
-    """The lines in the last ``limit`` bytes of a file, oldest first; with ``whole`` only those that are all there."""
+    """The lines in the last ``limit`` bytes of a file, oldest first; with ``whole`` only those that are all there, else
+    the first begins with `redaction.CUT` where it is the end of a longer one."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -86,6 +91,8 @@ def tail_lines(path: str, limit: int = TAIL_BYTES, *, whole: bool = True) -> lis
     lines = data.split(b"\n")
     if start and whole:
         del lines[0]
+    elif start:
+        lines[0] = CUT.encode() + lines[0]
     if whole and lines:
         del lines[-1]  # after the last newline: nothing, or a line that is still being written
     return lines

@@ -123,10 +123,10 @@ def look_up(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
 
 def described(text: str) -> str:
     """A text that a user or an agent wrote, as a description: one harmless line, without secrets."""
-    from kugetsu.redaction import redact
+    from kugetsu.redaction import redact_head
     from kugetsu.views.text import cut, line
 
-    return cut(line(redact(text[:4096])), WIDTH)
+    return cut(line(redact_head(text, 4096)), WIDTH)
 
 
 # --- tasks, attempts, issues, sessions --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Nothing is kept of them but how far they were read and what has become of their 
 
 from __future__ import annotations
 
-from kugetsu.redaction import redact
+from kugetsu.redaction import redact_head
 from kugetsu.servers import LOCAL, base_url, split_url
 
 TYPE_CHECKING = False
@@ -69,8 +69,8 @@ def notice_of(event: Event) -> Notice | None:
 
 def one_line(text: object) -> str:
     """A text that somebody wrote, as one harmless line without secrets, of bounded length."""
-    # Far more than is shown, far less than an agent can write: a secret that is cut in two would not be known.
-    kept = redact(str(text or "")[: 20 * TEXT_LENGTH])
+    # Far more than is shown, far less than an agent can write.
+    kept = redact_head(str(text or ""), 20 * TEXT_LENGTH)
     words = "".join(c if c.isprintable() else " " for c in kept).split()
     line = " ".join(words)
     return line if len(line) <= TEXT_LENGTH else line[: TEXT_LENGTH - 1].rstrip() + "…"

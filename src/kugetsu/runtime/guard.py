@@ -1,7 +1,8 @@
 """The guard at the log's entrance: no event is appended with a secret in it, whoever wrote the draft.
 
 Every text of an event's data passes the redaction funnel, but what `WHOLE` names: names, paths and ids that
-kugetsu needs again as they are, and the message of a task, which its agent must get whole. A kind that is not listed
+kugetsu needs again as they are, and the message of a task, which its agent must get whole; the title, which lists
+show, is made again from the redacted message. A kind that is not listed
 passes with all of its data. The guard works under the log's lock: foreign texts should be redacted before (the
 outcome's are), then looking again costs microseconds. What it loads and reads at its first use (itself, the env files:
 3 to 10 ms) it loads before: the log asks it once with no drafts, when nobody waits for the lock.
@@ -9,7 +10,7 @@ outcome's are), then looking again costs microseconds. What it loads and reads a
 
 from __future__ import annotations
 
-from kugetsu.redaction import clean, redact
+from kugetsu.redaction import MARK, clean, redact, redact_head
 from kugetsu.secret_values import refresh
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ _ENDED = ("rescue", "exit", "signal", "tokens", "cost")
 
 WHOLE: dict[str, tuple[str, ...]] = {
     "repository.registered": ("repository", "path", "url"),  # a URL with a password was refused when it was given
+    "task.queued": ("kind", "message", "after", "repository", "via"),
     "session.requested": ("kind", "repository", "carried"),
     "session.preparing": _INTENT,
     "session.prepared": _OUTCOME,
@@ -48,7 +50,6 @@ WHOLE: dict[str, tuple[str, ...]] = {
 
 UNTOUCHED = frozenset(
     (
-        "task.queued",
         "log.created",
         "log.repaired",
         "kugetsu.initialised",
@@ -65,7 +66,10 @@ UNTOUCHED = frozenset(
         "counters.corrected",
     )
 )
-"""Kinds that hold kugetsu's own values only; and the task, whose message views redact when they show it."""
+"""Kinds that hold kugetsu's own values only."""
+
+_TITLE_SOURCE = 2000
+"""Characters of a message's first line that its title is made of: more would be redacted under the log's lock."""
 
 
 def guard(drafts: Sequence[Draft], by: dict[str, Any]) -> Sequence[Draft]:
@@ -85,6 +89,8 @@ def _guarded(draft: Draft) -> Draft:
         return draft
     whole = WHOLE.get(draft.type, ())
     data = {key: value if key in whole else clean(value) for key, value in draft.data.items()}
+    if draft.type == "task.queued":
+        data["title"] = _title(draft.data["message"])
     if data == draft.data:
         return draft
     from kugetsu.domain.draft import Draft
@@ -99,3 +105,22 @@ def _guarded(draft: Draft) -> Draft:
         cause=draft.cause,
         facts=draft.facts,
     )
+
+
+def _title(message: str) -> str:
+    """The title of a message without the secrets in it.
+
+    They are taken out before the title is cut: half of a token or URL has no shape any more.
+    """
+    from kugetsu.domain.decide.queue import TITLE_LENGTH, title_of
+
+    title = title_of(message)
+    if not title.endswith("…"):
+        return redact(title)
+    first = next(line for line in message.splitlines() if line.strip())
+    shown = " ".join(redact_head(first, _TITLE_SOURCE).split())
+    most = TITLE_LENGTH - 1
+    at = shown.rfind(MARK, 0, most + len(MARK))
+    if len(shown) > TITLE_LENGTH and at < most < at + len(MARK):
+        shown = shown[: most - len(MARK)] + MARK + shown[most:]  # a mark that is cut is no mark: replay looks for it
+    return title_of(shown)

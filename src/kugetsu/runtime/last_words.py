@@ -11,12 +11,14 @@ _LENGTH = 300
 
 def of(path: str, after: int = 0) -> str:
     """A file's last line behind its first ``after`` bytes, redacted, to be put behind a sentence; empty for none."""
-    from kugetsu.redaction import redact
+    from kugetsu.redaction import CUT, redact
 
     try:
         with open(path, "rb") as file:
-            file.seek(max(after, os.fstat(file.fileno()).st_size - _LOOKED_AT))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            start = os.fstat(file.fileno()).st_size - _LOOKED_AT
+            file.seek(max(after, start))
+            text = CUT * (start > after) + file.read().decode("utf-8", "replace")
+            lines = text.splitlines()
     except OSError:  # then it said nothing that could be told
         return ""
     said = [line.strip() for line in lines if line.strip()]

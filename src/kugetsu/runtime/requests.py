@@ -80,7 +80,6 @@ def enqueue(
     ws: Workspace, ref: IssueRef, message: str, *, via: str, priority: int = 0, after: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Put a message for an issue at the end of the queue. Returns the events."""
-    ws.quick = True
     here = clone_here(ws, ref)
     issue = str(ref)
     while True:
@@ -125,8 +124,6 @@ def delegate(ws: Workspace, message: str) -> Delegated:
     named = _named(ws, message)
     if len(named) == 1:
         return Delegated(enqueue(ws, named[0], message, via="delegate"), named[0], named)
-
-    ws.quick = True
 
     def decide(state: State) -> list[Draft]:
         return queue.enqueue(state, kind="pm", issue=None, message=message, via="delegate")

@@ -46,15 +46,13 @@ OF_ATTEMPT = (
 class Workspace:
     """Where a command or a process of kugetsu acts. The log is opened at its first use and closed by `close`."""
 
-    __slots__ = ("_log", "by", "config", "environment", "paths", "quick")
+    __slots__ = ("_log", "by", "config", "environment", "paths")
 
     def __init__(self, paths: Paths, settings: Config, environment: Mapping[str, str], by: dict[str, Any]) -> None:
         self.paths = paths
         self.config = settings
         self.environment = environment
         self.by = by
-        #: Set before the log is opened by who appends nothing but a task: nothing is loaded for the guard then.
-        self.quick = False
         self._log: EventLog | None = None
 
     @property
@@ -63,8 +61,8 @@ class Workspace:
         if self._log is None:
             from kugetsu.log import open_log
 
-            by, quick = self.by, self.quick
-            self._log = open_log(self.paths.log, by=by, now=clock.now, guard=lambda drafts: _guarded(drafts, by, quick))
+            by = self.by
+            self._log = open_log(self.paths.log, by=by, now=clock.now, guard=lambda drafts: _guarded(drafts, by))
         return self._log
 
     def state(self) -> State:
@@ -106,10 +104,8 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     return Workspace(paths, config.load(paths.config, environment), environment, by)
 
 
-def _guarded(drafts: Sequence[Draft], by: dict[str, Any], quick: bool) -> Sequence[Draft]:
-    """What `runtime.guard` lets pass; not loaded for a task, which passes whole, where that must be ``quick``."""
-    if quick and all(draft.type == "task.queued" for draft in drafts):
-        return drafts
+def _guarded(drafts: Sequence[Draft], by: dict[str, Any]) -> Sequence[Draft]:
+    """The drafts without secrets; the guard is loaded by the first command that appends."""
     from kugetsu.runtime.guard import guard
 
     return guard(drafts, by)
