@@ -68,7 +68,7 @@ class Run:
         code = self.process.wait(seconds)
         launch = self.launch
         exit_code, signal = (None, -code) if code < 0 else (code, None)
-        return self._agent.outcome(Ended(self.session, launch.stdout, launch.stderr, exit_code, signal))
+        return self._agent.outcome(Ended(self.session, launch.stdout, launch.stderr, exit_code, signal, launch.cwd))
 
     def kill(self) -> Outcome:
         """Ends it at once and returns the adapter's verdict."""

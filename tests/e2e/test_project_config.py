@@ -45,3 +45,36 @@ def test_what_opencode_adds_is_put_back_when_its_plugin_could_not(agent: OpenCod
     (tree / "opencode.json").write_text('{\n  "$schema": "https://opencode.ai/config.json",' + changed[1:])
     assert agent.put_back(str(tree), run.launch.stdout) == ["opencode.json"]
     assert git(tree, "status", "--porcelain") == ""
+
+
+def test_a_turn_in_which_permissions_refused_every_call_failed(agent: OpenCode, clone: Clone, runs: Runs) -> None:
+    """Denied altogether, by a pattern, or to be asked for: the reason names the key and the file."""
+    steps = script("run echo hi", "write a.txt", "| a", "say Done.")
+    for name, bash in (("denied", "deny"), ("pattern", {"*": "allow", "echo *": "deny"}), ("asked", "ask")):
+        tree = configured(clone, name, {"permission": {"bash": bash, "edit": bash if bash == "ask" else "deny"}})
+        outcome = runs.turn(agent.make_session(str(tree), "t"), tree, steps)
+        assert outcome.kind == "failed", outcome
+        assert "permission.bash in opencode.json" in outcome.reason and "permission.edit in" in outcome.reason
+        assert outcome.details["refused"] == outcome.details["tools"] == 2
+
+
+def test_refused_calls_beside_others_are_noted(agent: OpenCode, clone: Clone, runs: Runs) -> None:
+    tree = configured(clone, "one", {"permission": {"bash": {"git push*": "deny"}}})
+    steps = script("run git push origin x", "read /etc/hostname", "run echo fine", "say Done.")
+    outcome = runs.turn(agent.make_session(str(tree), "t"), tree, steps)
+    assert outcome.kind == "succeeded"
+    [note] = outcome.notes
+    assert note.startswith("permissions refused 2 of 3 tool calls: bash git push* (permission.bash in opencode.json)")
+    assert "external_directory (kugetsu's default; permission.external_directory" in note
+
+
+def test_the_same_call_three_times_in_an_answer_ends_no_turn(agent: OpenCode, clone: Clone, runs: Runs) -> None:
+    steps = script("times 3", "run echo same >> same.txt", "say Done.")
+    tree = clone.worktree("one")
+    outcome = runs.turn(agent.make_session(str(tree), "t"), tree, steps)
+    assert (outcome.kind, outcome.notes) == ("succeeded", ()), outcome
+    assert (tree / "same.txt").read_text() == "same\n" * 3
+    guarded = configured(clone, "two", {"permission": {"doom_loop": "deny"}})
+    outcome = runs.turn(agent.make_session(str(guarded), "t"), guarded, steps)
+    assert outcome.kind == "retryable"
+    assert "permission.doom_loop in opencode.json forbids" in outcome.reason

@@ -114,7 +114,7 @@ def test_launch_is_in_the_worktree_in_every_way(tmp_path: Path) -> None:
     permission = json.loads(whole["OPENCODE_PERMISSION"])
     assert permission["external_directory"]["*"] == "deny"
     assert permission["external_directory"]["/t/*"] == "allow"
-    assert permission["doom_loop"] == permission["question"] == "deny"
+    assert (permission["doom_loop"], permission["question"]) == ("allow", "deny")
     content = json.loads(whole["OPENCODE_CONFIG_CONTENT"])
     assert content["share"] == "disabled"
     assert content["plugin"][0].endswith("opencode_plugin.js")

@@ -16,6 +16,7 @@ from kugetsu.agents import (
     opencode_files,
     opencode_locks,
     opencode_program,
+    opencode_refusals,
     opencode_session,
     opencode_store,
     opencode_usage,
@@ -247,7 +248,8 @@ class OpenCode:
         before = opencode_before.read(ended.output).get("usage")
         gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
         used = opencode_usage.of_turn(output, errors, gained, ended_well=ended.exit_code == 0)
-        return judged.using(used)
+        where = opencode_refusals.Settings(self._environment, ended.directory)
+        return opencode_refusals.applied(judged.using(used), output.refused, output.tools, errors.rejected, where)
 
     def put_back(self, directory: str, output: str) -> list[str]:
         """Undoes what opencode wrote into the project's configuration files at its start."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from kugetsu.agents import opencode_locks
+from kugetsu.agents import opencode_locks, opencode_refusals
 
 PLUGIN = Path(__file__).with_name("opencode_plugin.js")
 
@@ -45,8 +45,12 @@ QUIET = {
 }
 """Editors and pagers that end at once, prompts that fail instead of waiting."""
 
-DENIED = ("doom_loop", "question", "plan_enter", "plan_exit")
+DENIED = ("question", "plan_enter", "plan_exit")
 """Permissions that opencode would ask for, or wait in, with nobody there."""
+
+ALLOWED = "doom_loop"
+"""opencode asks for it when one answer holds the same call three times, and a denial ends the whole turn with an error.
+It does not see what loops beyond one answer; the limit on time stops both."""
 
 _CONFIG_VARIABLES = ("OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR", "OPENCODE_CONFIG_CONTENT", "OPENCODE_PERMISSION")
 _OUTSIDE = "external_directory"
@@ -96,8 +100,13 @@ def for_turn(environment: Mapping[str, str], directory: str, temp_dir: str | Non
         chosen["OPENCODE_CONFIG_CONTENT"] = orjson.dumps(_over(content)).decode()
     permission = _object(environment.get("OPENCODE_PERMISSION"))
     if permission is not None:
-        outside = None if _says_outside(environment, directory) else _outside(environment, temp_dir)
-        chosen["OPENCODE_PERMISSION"] = orjson.dumps(_denials(outside) | permission).decode()
+        users = opencode_refusals.Settings(environment, directory)
+        rules: dict[str, Any] = dict.fromkeys(DENIED, "deny")
+        if not users.names(ALLOWED):
+            rules[ALLOWED] = "allow"
+        if not _says_outside(environment, directory):
+            rules[_OUTSIDE] = _outside(environment, temp_dir)
+        chosen["OPENCODE_PERMISSION"] = orjson.dumps(rules | permission).decode()
     return chosen
 
 
@@ -136,13 +145,6 @@ def _over(content: dict[str, Any]) -> dict[str, Any]:
         # A permission that nobody gives is an error that the model reads, not the end of its turn.
         "experimental": {"continue_loop_on_deny": True, **(experimental if isinstance(experimental, dict) else {})},
     }
-
-
-def _denials(outside: dict[str, str] | None) -> dict[str, Any]:
-    denials: dict[str, Any] = dict.fromkeys(DENIED, "deny")
-    if outside is not None:
-        denials[_OUTSIDE] = outside
-    return denials
 
 
 def _outside(environment: Mapping[str, str], temp_dir: str | None) -> dict[str, str]:

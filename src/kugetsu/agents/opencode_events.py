@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from kugetsu.agents.opencode_program import plain
+from kugetsu.agents.opencode_refusals import Refusal, of_call
 from kugetsu.agents.outcome import Tokens, cost_told, tokens_told
 from kugetsu.agents.progress import SIGN, tail_lines
 
@@ -27,6 +28,8 @@ class Output:
 
     steps: int = 0
     tools: int = 0
+    refused: dict[Refusal, int] = field(default_factory=dict)
+    """Tool calls that permissions refused."""
     reason: str | None = None
     """Of the last step's finish: stop, tool-calls, length …; None while no step has finished."""
     open_step: bool = False
@@ -66,6 +69,8 @@ def _fold(seen: Output, event: dict[str, Any]) -> None:
         seen.text = str(part.get("text") or "")
     elif kind == "tool_use":
         seen.tools += 1
+        if (refusal := of_call(part)) is not None:
+            seen.refused[refusal] = seen.refused.get(refusal, 0) + 1
     elif kind == "step_finish":
         seen.steps += 1
         seen.open_step = False

@@ -91,6 +91,8 @@ class Outcome:
     """The agent's last words: a claim, not evidence."""
     error: str = ""
     """The error as the program or the provider put it."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what a person should know of a turn whatever its kind: tool calls that were refused, say."""
     details: dict[str, str | int] = field(default_factory=dict)
     """What the kind was decided from: exit code, signal, status code, the last step's reason. ``unfinished_calls`` and
     ``unfinished_tokens``: of `Usage`, where a call was cut off."""

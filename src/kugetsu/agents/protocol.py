@@ -73,6 +73,8 @@ class Ended:
     errors: str
     exit_code: int | None = None
     signal: int | None = None
+    directory: str = ""
+    """The worktree, whose configuration may explain what was refused; empty when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

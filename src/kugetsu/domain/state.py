@@ -194,7 +194,8 @@ class Session:
         self.changed = 0
         self.changed_at = ""
         self.reason: str | None = None
-        #: What its preparation for the present attempt found that is not as one would expect.
+        #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that
+        #: succeeded (tool calls that were refused).
         self.notes: list[str] = []
         self.attempts = 0
         self.parks = 0

@@ -133,7 +133,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         # It changes no repository, so there is no evidence: its answer is what was asked for.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
     elif verdict == "done":
-        ending.reason = _summary(evidence)
+        ending.reason = "; ".join([_summary(evidence), *outcome.notes])
     else:
         ending.rescue = keep_work(session, attempt.id)
     if ended.leftover:
@@ -155,6 +155,7 @@ def outcome_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None, si
             errors=os.path.join(folder, "stderr.log"),
             exit_code=exit_code,
             signal=signal,
+            directory=(session.worktree if session is not None else None) or "",
         )
     )
 
@@ -241,7 +242,7 @@ def said_of(outcome: Outcome) -> dict[str, Any]:
         "tokens": outcome.tokens.as_dict() if outcome.tokens is not None else None,
         "cost": outcome.cost,
         "details": outcome.details,
-    }
+    } | ({"notes": [redact(note) for note in outcome.notes]} if outcome.notes else {})
 
 
 def evidence_of(session: Session | None) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def _attention(
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
-    found += _preparations(state)
+    found += _notes(state)
     found += _errors(state)
     return found + _held(state, waiting, facts)
 
@@ -224,11 +224,11 @@ def _broken_sessions(state: State) -> list[Attention]:
     ]
 
 
-def _preparations(state: State) -> list[Attention]:
-    """What the preparation of a session's latest attempt found: a hook that failed, a server that was not reached."""
+def _notes(state: State) -> list[Attention]:
+    """What is odd about a session's latest attempt: a hook that failed, a server not reached, tool calls refused."""
     noted = [session for session in state.sessions.values() if session.notes]
     return [
-        _look(session.key, "prepared", "; ".join(session.notes), f"kugetsu history {session.key}")
+        _look(session.key, "noted", "; ".join(session.notes), f"kugetsu history {session.key}")
         for session in noted[-LISTED:]
     ]
 

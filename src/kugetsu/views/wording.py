@@ -178,6 +178,7 @@ def _ended(data: Data) -> str:
     if data["tokens"]:
         said.append(f"{times.amount(data['tokens'])} tokens")
     said.append(_unfinished(data["outcome"]))
+    said += [note for note in data["outcome"].get("notes") or [] if note not in data["reason"]]
     if data["rescue"]:
         said.append(f"kept on {data['rescue']}")
     return " · ".join(part for part in said if part)

@@ -34,6 +34,7 @@ Steps that shape the turn they stand before:
 - ``hang [xN|forever]``           no answer until the client gives up
 - ``cut``                         the answer ends at its length limit
 - ``empty``                       the answer holds no text at all
+- ``times N``                     the tool is called N times in this one answer
 - ``usage input=N output=N cached=N reasoning=N``  the token counts that are reported
 """
 
@@ -86,6 +87,7 @@ class Turn:
     slow: float = 0.0
     cut: bool = False
     empty: bool = False
+    times: int = 1
     usage: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -148,6 +150,8 @@ def _step(turn: Turn, verb: str, rest: str, body: list[str]) -> None:
         turn.texts.append("\n".join([rest, *(_marked(body, "|"))]))
     elif verb in ("sleep", "slow"):
         setattr(turn, verb, _number(verb, rest))
+    elif verb == "times":
+        turn.times = int(_number(verb, rest))
     elif verb in ("cut", "empty"):
         setattr(turn, verb, True)
     elif verb in ("status", "drop", "hang"):

@@ -180,11 +180,11 @@ def _chunks(request: dict[str, Any], turn: Turn) -> Iterator[dict[str, Any]]:
     text = "" if turn.empty else turn.text
     for start in range(0, len(text), _PIECE):
         yield chunk({"content": text[start : start + _PIECE]})
-    if turn.call is not None:
+    for number in range(turn.times if turn.call is not None else 0):
+        assert turn.call is not None
         function = {"name": turn.call.tool, "arguments": json.dumps(turn.call.arguments)}
-        yield chunk(
-            {"tool_calls": [{"index": 0, "id": f"call_{time.time_ns():x}", "type": "function", "function": function}]}
-        )
+        call = {"index": number, "id": f"call_{time.time_ns():x}", "type": "function", "function": function}
+        yield chunk({"tool_calls": [call]})
     finish = "length" if turn.cut else "stop" if turn.call is None else "tool_calls"
     yield chunk({}, finish)
     yield {**frame, "choices": [], "usage": _usage(request, turn, text)}

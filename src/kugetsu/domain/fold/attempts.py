@@ -95,6 +95,7 @@ def attempt_ended(trigger: str) -> Handler:
     def handler(state: State, event: Event) -> None:
         data = event["data"]
         tokens, cost, evidence = data["tokens"], data["cost"], data["evidence"]
+        notes = data["outcome"].get("notes") or []
         attempt = move_attempt(state, event, trigger)
         if attempt is None:
             return
@@ -107,6 +108,9 @@ def attempt_ended(trigger: str) -> Handler:
         if session is None:
             return
         session.attempt = None
+        if trigger == "succeed":
+            # An attempt that failed is in the list of errors, with its reason.
+            session.notes = [*session.notes, *notes]
         lives.ended(session, trigger == "succeed", tokens, cost, evidence)
         if session.state == "working":
             move_session(state, event, session.key, "rest")
