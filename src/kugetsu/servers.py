@@ -104,6 +104,20 @@ def names_a_server(name: str, servers: Mapping[str, str]) -> bool:
     return is_host_like(name) or name in servers or any(split_url(url)[1] == name for url in servers.values())
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    name = urlsplit(url).hostname or ""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False  # a name: whatever it resolves to, it is not written as this machine
+
+
 def canonical_host(name: str, servers: Mapping[str, str]) -> str:
     """The host that references show for a server's name or host: one server has one spelling."""
     name = name.lower()

@@ -162,6 +162,11 @@ def _caps(text: str) -> dict[str, str]:
     return caps
 
 
+def _files(text: str) -> dict[str, str]:
+    """NAME=FILE pairs, apart by spaces or commas; files with their whole path."""
+    return {name: _path(path) for name, path in _pairs(text).items()}
+
+
 def _kinds(text: str) -> dict[str, str]:
     kinds = _pairs(text)
     for kind in kinds.values():
@@ -235,6 +240,7 @@ _ALL = (
     Setting(
         "GIT_SERVERS", "", parse_servers, "git servers, as name=URL pairs: git.example.com=https://git.example.com"
     ),
+    Setting("GIT_SERVER_CA", "", _files, "the certificate authority of a server: git.example.com=/etc/ssl/own.pem"),
 )
 
 SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _ALL}

@@ -14,6 +14,7 @@ import pytest
 
 from cli import receiver as otlp
 from kugetsu.domain.decide import attempts, queue
+from runtime.servers import Proxy, serving
 
 ISSUE = "github.com/shoko/kugetsu#14"
 
@@ -238,6 +239,14 @@ def _check_spans(spans):
         "gen_ai.conversation.id": "ses_9f3bc0ffee1234",
     }
     assert wanted.items() <= said.items()
+
+
+def test_traces_go_by_the_proxy_of_the_environment(kugetsu, worked, receiver):
+    with serving(Proxy(int(receiver.url.rpartition(":")[2]))) as proxy:
+        sent = kugetsu("log", "export", "--otlp", "--to", "http://otlp.test", "--json", http_proxy=proxy.url)
+        assert sent.code == 0, sent
+        assert sent.json["spans"] == len(receiver.spans())
+        assert set(proxy.asked) == {"POST http://otlp.test/v1/traces"}
 
 
 def test_attempts_reach_a_receiver_as_traces(kugetsu, worked, receiver):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from runtime.servers import authority
+
+__all__ = ["authority"]
+
 
 def _token(kugetsu, text):
     path = kugetsu.root / "env" / "default.env"
@@ -50,6 +54,7 @@ def test_a_server_is_added_once_and_the_file_keeps_its_comments(kugetsu, story):
         "name": "git.example.com",
         "url": "https://git.example.com",
         "old": "https://git.example.com",
+        "ca": None,
         "seq": None,
     }
     assert (kugetsu.root / "config").read_text() == (
@@ -57,6 +62,22 @@ def test_a_server_is_added_once_and_the_file_keeps_its_comments(kugetsu, story):
         "GIT_SERVERS=git.example.com=https://git.example.com\n# the end\n"
     )
     assert [event["data"]["key"] for event in story.log.read() if event["type"] == "setting.changed"] == ["GIT_SERVERS"]
+
+
+def test_the_authority_of_a_server_is_checked_kept_and_goes_with_it(kugetsu, story, authority):
+    name, url = "git.example.com", "https://git.example.com"
+    for bad in ("nothing.pem", str(kugetsu.root), "/etc/hostname"):
+        refused = kugetsu("server", "add", name, url, "--ca", bad)
+        assert refused.code == 3 and "cannot be used" in refused.err, refused
+    assert kugetsu("server", "get", name, "--json").json["named"] is False
+    added = kugetsu("server", "add", name, url, "--ca", str(authority.pem), "--json")
+    assert added.code == 0 and added.json["ca"] == str(authority.pem)
+    assert kugetsu("server", "get", name, "--json").json["ca"] == str(authority.pem)
+    assert kugetsu("config", "get", "GIT_SERVER_CA").out.strip() == f"{name}={authority.pem}"
+    assert kugetsu("server", "add", name, url, "--ca", "", "--json").json["ca"] is None
+    kugetsu("server", "add", name, url, "--ca", str(authority.pem))
+    assert kugetsu("server", "remove", name).code == 0
+    assert kugetsu("config", "get", "GIT_SERVER_CA").out.strip() == ""
 
 
 def test_another_url_for_a_name_is_refused_unless_forced(kugetsu, story):

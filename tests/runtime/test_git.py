@@ -34,7 +34,7 @@ def test_an_editor_never_opens(sample: Place, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_credentials_are_never_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_ASKPASS", "/bin/echo")
+    monkeypatch.delenv("GIT_ASKPASS", raising=False)
     monkeypatch.setenv("SSH_ASKPASS", "/bin/echo")
     answer = ask(["credential", "fill"], stdin=b"protocol=https\nhost=example.org\n\n", timeout=20)
     assert answer.code != 0

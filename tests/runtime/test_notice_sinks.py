@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +24,7 @@ from runtime.noticing import (
     stage,
     told,
 )
+from runtime.servers import Proxy, serving
 from runtime.stage import PATIENCE, Stage
 from runtime.supervised import ended, eventually
 
@@ -239,6 +241,22 @@ def test_a_webhook_that_never_answers_is_given_up_for_now(
     receiver.status = "hang"
     outcome = post(stage)
     assert (outcome.again, outcome.text) == (True, "no answer within 0.3 s")
+
+
+def test_a_webhook_goes_by_the_proxy_of_the_environment(
+    stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(Proxy(urlsplit(receiver.url).port or 0, "me:hunter2-secret")) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:hunter2-secret@127.0.0.1:{proxy.port}")
+        set_secret(stage, NOTIFY_WEBHOOK_URL="http://hooks.test/x")
+        assert post(stage).sent
+        assert proxy.asked == ["POST http://hooks.test/x"] and len(receiver.requests) == 1
+        monkeypatch.setenv("http_proxy", f"http://me:wrong-secret@127.0.0.1:{proxy.port}")
+        assert post(stage).text == "answered 407"
+        monkeypatch.setenv("http_proxy", "socks5://me:hunter2-secret@127.0.0.1:1")
+        refused = post(stage)
+        assert not refused.sent and "http_proxy is not an http or https proxy" in refused.text
+        assert "hunter2" not in refused.text
 
 
 @pytest.mark.parametrize(

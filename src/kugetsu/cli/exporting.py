@@ -196,7 +196,7 @@ def _send(call: Call) -> int:
     url = sending.checked_url(call.args.to)
     span = _span(call)
     attempts = 0
-    with sending.Receiver(url, sending.headers_of(call.workspace)) as receiver:
+    with sending.Receiver(url, sending.headers_of(call.workspace), sending.network_of(call.workspace)) as receiver:
         for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last ones are told
             if trace is not None:
                 receiver.add(trace, log_id)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SERVERS = "GIT_SERVERS"
 DEFAULT = "DEFAULT_GIT_SERVER"
+AUTHORITIES = "GIT_SERVER_CA"
 #: What stands where a server's URL would.
 FOLDERS = "folders of this machine"
 
@@ -75,6 +76,8 @@ def _described(call: Call, name: str, url: str | None) -> dict[str, Any]:
     host = canonical_host(name, servers)
     row = {"name": name, "url": url, "host": host, "kind": _kind(config, host, url), "token": False}
     row |= {"variable": None, "file": None, "problem": None, "default": host == config.default_host(), "named": True}
+    authorities = config.mapping(AUTHORITIES)
+    row["ca"] = authorities.get(name) or authorities.get(host)
     if row["kind"] is None:
         return row
     from kugetsu.runtime.environments import in_force, values
@@ -114,6 +117,12 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the host that references show, or a short name")
     parser.add_argument("url", metavar="URL", help="what its repositories lie below: https://git.example.com")
     parser.add_argument("--force", action="store_true", help="give a name that is taken another URL")
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        completes="file",
+        help="the certificate authority that signed its certificate ('': none)",
+    )
 
 
 def _add(call: Call) -> int:
@@ -126,10 +135,37 @@ def _add(call: Call) -> int:
     old = servers.get(name)
     if old is not None and old != url and not call.args.force:
         raise Conflict(f"{name} is {old} already", hint=f"kugetsu server add --force {name} {url}")
+    ca = _authority(call.args.ca)  # before anything is written: a file that cannot be used is refused
     seq = None if old == url else _write(call, SERVERS, {**servers, name: url})
-    call.show({"name": name, "url": url, "old": old, "seq": seq}, [f"{name} is {url}{'' if seq else ' already'}"])
+    if ca is not None:
+        _write_authority(call, name, ca)
+    data = {"name": name, "url": url, "old": old, "ca": _written(call).mapping(AUTHORITIES).get(name), "seq": seq}
+    call.show(data, [f"{name} is {url}{'' if seq else ' already'}{f', its authority {ca}' if ca else ''}"])
     _warn(call, SERVERS)
     return 0
+
+
+def _authority(path: str | None) -> str | None:
+    """The whole path of a file of certificates, empty for none. Raises BadInput for one that cannot be used."""
+    import os
+
+    from kugetsu.proxies import checked_ca
+
+    if not path:
+        return path
+    path = os.path.abspath(os.path.expanduser(path))
+    if any(c in " ," or not c.isprintable() for c in path):
+        raise BadInput(f"{path!r} has characters in it that the file `config` cannot hold", "copy it to another path")
+    return checked_ca(path)
+
+
+def _write_authority(call: Call, name: str, path: str) -> None:
+    """Set or (empty) remove the authority of a server."""
+    authorities = _written(call).mapping(AUTHORITIES)
+    rest = {other: file for other, file in authorities.items() if other != name}
+    new = {**rest, name: path} if path else rest
+    if new != authorities:
+        _write(call, AUTHORITIES, new)
 
 
 def _remove_arguments(parser: Parser) -> None:
@@ -147,6 +183,7 @@ def _remove(call: Call) -> int:
     if config.text(DEFAULT).lower() == name or config.default_host() == name:
         raise Conflict(f"{name} is the default server", hint="name another one first: kugetsu server default NAME")
     seq = _write(call, SERVERS, rest)
+    _write_authority(call, name, "")
     call.show({"name": name, "url": servers[name], "seq": seq}, [f"removed {name}"])
     _warn(call, SERVERS)
     return 0
@@ -270,6 +307,7 @@ token     whether there is one for it
 variable  the variable that has it, or null
 file      the file of env/ that has it, or null
 problem   why a token that there is is not used, or null
+ca        the file of its certificate authority (GIT_SERVER_CA), or null
 default   whether owner/repo#N means it
 named     whether GIT_SERVERS names it"""
 
@@ -284,15 +322,18 @@ COMMANDS = {
         examples="kugetsu server list",
     ),
     "server add": Command(
-        "NAME URL [--force] [--json]",
+        "NAME URL [--ca FILE] [--force] [--json]",
         "A NAME that is a host (git.example.com) is what references show; any other (home) is a short way to type it.\n"
         "kugetsu asks a server that is named here for issues and pull requests, and sends it the token. What is\n"
-        "GitHub Enterprise also goes into the setting FORGE_KINDS.",
+        "GitHub Enterprise also goes into the setting FORGE_KINDS. Clones and fetches by https use the token too,\n"
+        "where git's own credential helpers have nothing that the server takes.",
         _add_arguments,
         _add,
-        json=f"name  the server's name\nurl   its URL\nold   the URL before, or null\n{CHANGED}",
+        json="name  the server's name\nurl   its URL\nold   the URL before, or null\n"
+        f"ca    the file of its certificate authority, or null\n{CHANGED}",
         examples="kugetsu server add git.example.com https://git.example.com\n"
-        "kugetsu server add home http://192.168.1.5:3000",
+        "kugetsu server add home http://192.168.1.5:3000\n"
+        "kugetsu server add git.corp https://git.corp --ca /etc/ssl/corp.pem",
         exits=(5,),
     ),
     "server remove": Command(

@@ -143,6 +143,13 @@ def unreachable(error: urllib3.exceptions.HTTPError, client: Client, timeout: ur
         return ForgeUnreachable(f"{host}: {client.clean(client.api)} is no URL to ask", _WRONG_URL)
     if isinstance(error, kinds.NameResolutionError):
         return ForgeUnreachable(f"{host} is not known (DNS)", "check the spelling and the network")
+    if isinstance(error, kinds.ProxyError):
+        cause = error.original_error
+        text = (cause.strerror or str(cause)) if isinstance(cause, OSError) else "no connection to it"
+        return ForgeUnreachable(
+            f"{host} is not reached through the proxy: {client.clean(text)}",
+            "check HTTPS_PROXY, or add the host to NO_PROXY",
+        )
     if isinstance(error, kinds.NewConnectionError):
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else None
         text = (reason.strerror or str(reason)).lower() if reason is not None else "no connection"
@@ -156,7 +163,9 @@ def unreachable(error: urllib3.exceptions.HTTPError, client: Client, timeout: ur
         cause = error.args[0] if error.args else error
         bad = isinstance(cause, ssl.SSLCertVerificationError)
         text = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
-        hint = "put the server's certificate authority into the system's store, or name its file in SSL_CERT_FILE"
+        hint = (
+            f"name the file of the authority that signed it: kugetsu server add {host} URL --ca FILE (or SSL_CERT_FILE)"
+        )
         return ForgeUnreachable(
             f"{host}: no safe connection (TLS): {client.clean(text)}", hint if bad else None, uncertain=not bad
         )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kugetsu.forge.http import Limits
     from kugetsu.forge.protocol import Forge
+    from kugetsu.proxies import Network
 
 GITHUB_HOST = "github.com"
 GITHUB_API = "https://api.github.com"
@@ -30,12 +31,14 @@ def forge_of(
     *,
     default_host: str = "",
     limits: Limits | None = None,
+    network: Network | None = None,
 ) -> Forge:
     """The forge of a host, ready to be asked; nothing is sent yet.
 
     github.com is GitHub, a host whose kind (in `kinds`, by host or by server's name) is `github` is GitHub Enterprise,
     every other one is Gitea or Forgejo. `servers` is GIT_SERVERS, `default_host` the default server: what stands in
     them is trusted with GITEA_TOKEN. Tokens come from `environment` alone: what env files set, not the process's own.
+    `network` is how requests leave the machine (none given: without proxies).
     Raises NoForge for `local`, BadInput for a kind that there is not.
     """
     host = canonical_host(host, servers)
@@ -44,7 +47,7 @@ def forge_of(
             "a repository that is a folder has no issues and pull requests to ask for",
             "name the issue by its server: host/owner/repo#14",
         )
-    kind = _kind(host, {canonical_host(name, servers): kind for name, kind in kinds.items()})
+    kind = kind_of(host, servers, kinds)
     base = _base(host, servers)
     credential = credential_of(
         host,
@@ -58,10 +61,10 @@ def forge_of(
     if kind == "github":
         from kugetsu.forge.github import GitHub
 
-        return GitHub(api, host=host, credential=credential, limits=limits)
+        return GitHub(api, host=host, credential=credential, limits=limits, network=network)
     from kugetsu.forge.gitea import Gitea
 
-    return Gitea(api, host=host, credential=credential, limits=limits)
+    return Gitea(api, host=host, credential=credential, limits=limits, network=network)
 
 
 def api_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> str:
@@ -93,6 +96,11 @@ def _kind(host: str, kinds: Mapping[str, str]) -> Literal["gitea", "github"]:
     if kind not in KINDS:
         raise BadInput(f"{kind!r} is not a kind of forge ({host})", f"the kinds are: {', '.join(KINDS)}")
     return "github" if kind == "github" else "gitea"
+
+
+def kind_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> Literal["gitea", "github"]:
+    """What a host (as references show it) is spoken to as. Raises BadInput for a kind that there is not."""
+    return _kind(host, {canonical_host(name, servers): kind for name, kind in kinds.items()})
 
 
 def _base(host: str, servers: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.errors import BadInput
-from kugetsu.servers import canonical_host
+from kugetsu.servers import canonical_host, is_loopback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,17 +103,3 @@ def _is_private(base: str, servers: Mapping[str, str]) -> bool:
     if base.startswith("https://"):
         return True
     return any(base == url.rstrip("/") for url in servers.values()) or is_loopback(base)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine."""
-    from ipaddress import ip_address
-    from urllib.parse import urlsplit
-
-    name = urlsplit(url).hostname or ""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False  # a name: whatever it resolves to, it is not written as this machine

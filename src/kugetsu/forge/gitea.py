@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kugetsu.forge.credentials import Credential
     from kugetsu.forge.fields import Fields
     from kugetsu.forge.http import Limits
+    from kugetsu.proxies import Network
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
@@ -49,9 +50,19 @@ _DRAFTS = ("WIP:", "[WIP]")  # Gitea's default prefixes, for servers that do not
 class Gitea(Adapter):
     """A Gitea or Forgejo server. Its API lies at `api`, `https://host/api/v1`."""
 
-    def __init__(self, api: str, *, host: str, credential: Credential, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        api: str,
+        *,
+        host: str,
+        credential: Credential,
+        limits: Limits | None = None,
+        network: Network | None = None,
+    ) -> None:
         headers = {"Accept": "application/json"}
-        client = Client(api, host=host, credential=credential, scheme="token", headers=headers, limits=limits)
+        client = Client(
+            api, host=host, credential=credential, scheme="token", headers=headers, limits=limits, network=network
+        )
         super().__init__(client)
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:

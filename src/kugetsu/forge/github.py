@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kugetsu.forge.credentials import Credential
     from kugetsu.forge.fields import Fields
     from kugetsu.forge.http import Limits
+    from kugetsu.proxies import Network
 
 VERSION = "2022-11-28"
 PAGE = 100
@@ -56,9 +57,19 @@ _CONCLUSIONS: dict[str, CheckState] = {
 class GitHub(Adapter):
     """github.com (`api` is https://api.github.com) or a GitHub Enterprise server (`https://host/api/v3`)."""
 
-    def __init__(self, api: str, *, host: str, credential: Credential, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        api: str,
+        *,
+        host: str,
+        credential: Credential,
+        limits: Limits | None = None,
+        network: Network | None = None,
+    ) -> None:
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
-        client = Client(api, host=host, credential=credential, scheme="Bearer", headers=headers, limits=limits)
+        client = Client(
+            api, host=host, credential=credential, scheme="Bearer", headers=headers, limits=limits, network=network
+        )
         super().__init__(client)
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:

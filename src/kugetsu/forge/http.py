@@ -16,6 +16,7 @@ from kugetsu.errors import BadInput
 from kugetsu.forge import answers
 from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited, ForgeOversized, ForgeUnreachable
 from kugetsu.forge.fields import Fields
+from kugetsu.proxies import Network
 from kugetsu.redaction import redact
 
 TYPE_CHECKING = False
@@ -65,6 +66,7 @@ class Client:
         scheme: str,
         headers: Mapping[str, str],
         limits: Limits | None = None,
+        network: Network | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`scheme` is the word before the token in the Authorization header; `now` the wall clock, in seconds."""
@@ -75,7 +77,8 @@ class Client:
         self.now = now
         self._scheme = scheme
         self._headers = {"User-Agent": f"kugetsu/{__version__}", **headers}
-        self._pool: urllib3.PoolManager | None = None
+        self._network = network or Network()
+        self._pools: dict[str, urllib3.PoolManager] = {}
 
     def __repr__(self) -> str:
         return f"Client({self.api!r}, {self.credential.summary!r})"
@@ -86,17 +89,16 @@ class Client:
 
     def close(self) -> None:
         """Close the kept connections; a later call opens new ones."""
-        if self._pool is not None:
-            self._pool.clear()
-            self._pool = None
+        for pool in self._pools.values():
+            pool.clear()
+        self._pools.clear()
 
-    def pool(self) -> urllib3.PoolManager:
-        """The connections, made when first needed."""
-        if self._pool is None:
-            import urllib3
-
-            self._pool = urllib3.PoolManager(num_pools=2, maxsize=2, retries=False)
-        return self._pool
+    def pool(self, url: str) -> urllib3.PoolManager:
+        """The connections for a URL, made when first needed. Raises BadInput as `Network.pool` does."""
+        key = self._network.key(url)
+        if key not in self._pools:
+            self._pools[key] = self._network.pool(url, num_pools=2, maxsize=2, retries=False)
+        return self._pools[key]
 
     def headers(self, *, body: bool) -> dict[str, str]:
         """The headers of a request, with the token when there is one."""
@@ -199,7 +201,7 @@ class Call:
         left = self._left()
         timeout = urllib3.Timeout(connect=min(self._limits.connect, left), read=min(self._limits.read, left))
         try:
-            response = self._client.pool().request(
+            response = self._client.pool(url).request(
                 method,
                 url,
                 body=body,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kugetsu.forge.http import Limits
     from kugetsu.forge.protocol import Forge
+    from kugetsu.proxies import Network
     from kugetsu.runtime.workspace import Workspace
 
 T = TypeVar("T")
@@ -50,6 +51,19 @@ def limits(ws: Workspace) -> Limits:
     return Limits(
         connect=min(CONNECT_SECONDS, seconds), read=seconds, deadline=seconds, patience=min(PATIENCE_SECONDS, seconds)
     )
+
+
+def network(ws: Workspace, host: str) -> Network:
+    """How requests to a host leave the machine: the proxies of the environment and of the env files, and its CA.
+
+    Raises BadInput for an env file that cannot be read.
+    """
+    from kugetsu.proxies import Network
+    from kugetsu.runtime.environments import values
+
+    servers = ws.config.servers()
+    authorities = {canonical_host(name, servers): path for name, path in ws.config.mapping("GIT_SERVER_CA").items()}
+    return Network({**ws.environment, **values(ws.paths, "forge")}, authorities.get(host, ""))
 
 
 def one_line(problem: BaseException) -> str:
@@ -195,6 +209,7 @@ def _choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
         values(ws.paths, "forge"),
         default_host=ws.config.default_host(),
         limits=limits(ws),
+        network=network(ws, host),
     )
     if forge.authenticated or host in {canonical_host(name, servers) for name in servers}:
         return forge, None

@@ -21,11 +21,11 @@ LOCAL_TIMEOUT = 60.0
 
 _SAID = 600  # characters of git's own words that an error shows
 
-# An empty GIT_ASKPASS also switches core.askPass and SSH_ASKPASS off. ssh reads passwords and confirmations from the
-# terminal only, and a session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
+# GIT_ASKPASS and core.askPass stay the user's: a program that answers by itself. One that would open a window has no
+# display, VS Code's has no way to its editor. ssh reads passwords and confirmations from the terminal only, and a
+# session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
 _QUIET = {
     "GCM_INTERACTIVE": "never",
-    "GIT_ASKPASS": "",
     "GIT_EDITOR": ":",
     "GIT_MERGE_AUTOEDIT": "no",
     "GIT_OPTIONAL_LOCKS": "0",  # looking at a worktree must not take the lock that its agent needs
@@ -35,6 +35,9 @@ _QUIET = {
     "LC_ALL": "C",  # errors are told apart by git's English words
     "SSH_ASKPASS_REQUIRE": "never",
 }
+
+
+_WINDOWS = ("DISPLAY", "SSH_ASKPASS", "VSCODE_GIT_IPC_HANDLE", "WAYLAND_DISPLAY")
 
 
 class Answer:
@@ -53,7 +56,7 @@ def git(
     cwd: str | None = None,
     *,
     timeout: float = LOCAL_TIMEOUT,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: bytes | None = None,
     checkout: bool = False,
 ) -> str:
@@ -73,7 +76,7 @@ def ask(
     cwd: str | None = None,
     *,
     timeout: float = LOCAL_TIMEOUT,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: bytes | None = None,
     checkout: bool = False,
 ) -> Answer:
@@ -93,7 +96,7 @@ def raw(
     cwd: str | None = None,
     *,
     timeout: float = LOCAL_TIMEOUT,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: bytes | None = None,
     settings: Sequence[tuple[str, str]] = (),
 ) -> Answer:
@@ -112,12 +115,15 @@ def raw(
     return Answer(ran.code, ran.out.decode("utf-8", "surrogateescape"), ran.err.decode("utf-8", "backslashreplace"))
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment, made safe for git that nobody watches, with `extra` on top."""
+def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment, made safe for git that nobody watches, with `extra` on top (None: without it)."""
     env = {key: value for key, value in surroundings.without(os.environ).items() if not _speaks(key, value)}
     env.update(_QUIET)
-    if extra:
-        env.update(extra)
+    for key, value in (extra or {}).items():
+        if value is None:
+            env.pop(key, None)
+        else:
+            env[key] = value
     return env
 
 
@@ -126,10 +132,10 @@ def _speaks(key: str, value: str) -> bool:
 
     A trace into a file (an absolute path) is the user's.
     """
-    return key == "SSH_ASKPASS" or (key.startswith(("GIT_TRACE", "GIT_CURL_VERBOSE")) and not value.startswith("/"))
+    return key in _WINDOWS or (key.startswith(("GIT_TRACE", "GIT_CURL_VERBOSE")) and not value.startswith("/"))
 
 
-def _at(cwd: str | None, extra: Mapping[str, str] | None, settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _at(cwd: str | None, extra: Mapping[str, str | None] | None, settings: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The environment of a git that works on the repository at `cwd` under these settings."""
     env = environment(extra)
     if cwd is not None:
@@ -147,7 +153,7 @@ def _at(cwd: str | None, extra: Mapping[str, str] | None, settings: Sequence[tup
     return env
 
 
-def _checkout(cwd: str | None, env: Mapping[str, str] | None) -> checkouts.Checkout | None:
+def _checkout(cwd: str | None, env: Mapping[str, str | None] | None) -> checkouts.Checkout | None:
     """The repository that a command works on."""
     git_dir = env.get("GIT_DIR") if env is not None else None
     if git_dir:

@@ -12,7 +12,7 @@ import os
 import time
 
 from kugetsu.errors import GitFailed, KugetsuError
-from kugetsu.runtime.git import checkouts, remedies
+from kugetsu.runtime.git import checkouts, remedies, transport
 from kugetsu.runtime.git.command import ask, failure, git
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def own_branch(repository: Repository) -> str | None:
 
 def default_of(repository: Repository, remote: str, timeout: float = FETCH_TIMEOUT) -> str:
     """The remote's default branch, asked of the remote. Raises GitFailed when it cannot be reached or has none."""
-    out = git(["ls-remote", "--symref", remote, "HEAD"], repository.path, timeout=timeout)
+    out = transport.git(["ls-remote", "--symref", remote, "HEAD"], repository.path, timeout=timeout)
     for line in out.splitlines():
         if line.startswith("ref: refs/heads/"):
             return line[len("ref: refs/heads/") :].partition("\t")[0]
@@ -145,14 +145,14 @@ def _fetch_once(repository: Repository, remote: str, branch: str, fetched: Fetch
         specs.append(f"+refs/heads/{branch}*:refs/remotes/{remote}/{branch}*")
     quiet = ["-q", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head"]
     args = ["fetch", *quiet, remote, *specs]
-    answer = ask(args, repository.path, timeout=timeout)
+    answer = transport.ask(args, repository.path, timeout=timeout)
     if answer.code != 0 and is_contention(answer.err):
         time.sleep(0.2)
-        answer = ask(args, repository.path, timeout=timeout)
+        answer = transport.ask(args, repository.path, timeout=timeout)
     for _ in range(_PRUNES):
         if answer.code == 0 or not _prune(repository, remote, answer, fetched, timeout):
             break
-        answer = ask(args, repository.path, timeout=timeout)
+        answer = transport.ask(args, repository.path, timeout=timeout)
     if answer.code != 0:
         raise failure(args, answer)
 
@@ -167,7 +167,7 @@ def _prune(repository: Repository, remote: str, answer: Answer, fetched: Fetched
     if not stale:
         return False
     theirs = [f"refs/heads/{ref.removeprefix(prefix)}" for ref in stale]
-    said = git(["ls-remote", remote, *theirs], repository.path, timeout=timeout)
+    said = transport.git(["ls-remote", remote, *theirs], repository.path, timeout=timeout)
     there = {line.partition("\t")[2] for line in said.splitlines()}
     gone = [ref for ref, name in zip(stale, theirs, strict=True) if name not in there]
     for ref in gone:

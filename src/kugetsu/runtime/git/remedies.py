@@ -30,11 +30,21 @@ _MISSING = (
     ("No such file", _NO_REPOSITORY),
     ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"),
 )
-_REMOTE = (
-    ("could not read Username", "git needs credentials: set up a credential helper, or use an ssh URL"),
-    ("could not read Password", "git needs credentials: set up a credential helper, or use an ssh URL"),
+_CREDENTIALS = (
+    (
+        "could not read Username",
+        "git needs credentials: kugetsu env set GITEA_TOKEN (or GITHUB_TOKEN), a credential helper, or an ssh URL",
+    ),
+    (
+        "could not read Password",
+        "git needs credentials: kugetsu env set GITEA_TOKEN (or GITHUB_TOKEN), a credential helper, or an ssh URL",
+    ),
     ("Authentication failed", "the credentials were refused: renew the token or the key"),
+    ("returned error: 401", "the credentials were refused: renew the token or the key"),
     ("returned error: 403", "the credentials do not allow this: check the token's rights"),
+)
+_REMOTE = (
+    *_CREDENTIALS,
     *_MISSING,
     ("Could not resolve host", "check the network and the server's name (setting GIT_SERVERS)"),
     ("certificate", "name the file of the authority that signed it: kugetsu server add NAME URL --ca FILE"),
@@ -73,6 +83,13 @@ def is_missing(args: Sequence[str], answer: Answer) -> bool:
     """True if the server (or the path) has no such repository, as far as it tells."""
     said = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
     return _subcommand(args) in _REMOTE_COMMANDS and _first(_MISSING, said) is not None
+
+
+def wants_credentials(answer: Answer) -> bool:
+    """True if a server let nobody in, or shows only to some that it has the repository."""
+    said = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
+    refused = any(words in said for words, _ in _CREDENTIALS)
+    return refused or ("repository 'http" in said and "' not found" in said)
 
 
 def refs_in_the_way(answer: Answer) -> list[str]:

@@ -11,7 +11,7 @@ import os
 
 from kugetsu.errors import BadInput, GitFailed, KugetsuError, NotFound
 from kugetsu.refs import parse_repository, repository_of_url
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, transport
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.ssh_hosts import resolver
 from kugetsu.servers import LOCAL, clone_url, split_scp
@@ -178,9 +178,9 @@ def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -
     try:
         git(["init", "-q", "--bare", part])
         git(["remote", "add", "origin", url], part)
-        git(["-c", "gc.auto=0", "fetch", "-q", "--no-auto-gc", "origin"], part, timeout=timeout)
+        transport.git(["-c", "gc.auto=0", "fetch", "-q", "--no-auto-gc", "origin"], part, timeout=timeout)
         with contextlib.suppress(GitFailed):  # an empty repository has no HEAD to learn; worktrees ask again
-            git(["remote", "set-head", "origin", "--auto"], part)
+            transport.git(["remote", "set-head", "origin", "--auto"], part, timeout=timeout)
         os.rename(part, path)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)

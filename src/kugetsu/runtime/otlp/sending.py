@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kugetsu import __version__
 from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.proxies import Network
 from kugetsu.runtime.otlp import messages
 
 if TYPE_CHECKING:
@@ -67,10 +68,17 @@ def headers_of(ws: Workspace) -> dict[str, str]:
     return found
 
 
+def network_of(ws: Workspace) -> Network:
+    """The proxies of the environment and of env/notify.env. Raises BadInput for an env file that cannot be read."""
+    from kugetsu.runtime.environments import values
+
+    return Network({**ws.environment, **values(ws.paths, "notify")})
+
+
 class Receiver:
     """A receiver that traces are handed to; `close` hands over what is left. Raises KugetsuError when it takes none."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], network: Network | None = None) -> None:
         import urllib3
 
         messages.require()
@@ -89,7 +97,7 @@ class Receiver:
         self._waiting: list[Trace] = []
         self._spans = 0
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
-        self._pool = urllib3.PoolManager(retries=False, timeout=timeout)
+        self._pool = (network or Network()).pool(url, retries=False, timeout=timeout)
 
     def __enter__(self) -> Receiver:
         return self
@@ -161,6 +169,8 @@ class Receiver:
 def _in_words(error: Exception) -> str:
     from urllib3 import exceptions
 
+    if isinstance(error, exceptions.ProxyError):
+        return "the proxy refused it, or cannot be reached (HTTPS_PROXY, NO_PROXY)"
     if isinstance(error, exceptions.NameResolutionError):
         return "its host is not known"
     if isinstance(error, exceptions.NewConnectionError):  # before timeouts: the library counts it as one

@@ -38,6 +38,7 @@ class Webhook:
 
     def __init__(self, ws: Workspace) -> None:
         self._paths = ws.paths
+        self._environment = ws.environment
 
     def lane(self, notice: Notice) -> str | None:  # noqa: ARG002
         """One for all."""
@@ -57,16 +58,25 @@ class Webhook:
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
         """POST it; 2xx means that it was delivered."""
+        import urllib3
+
+        from kugetsu.proxies import Network
+
         try:
-            url = values(self._paths, "notify").get(KEY)
+            given = values(self._paths, "notify")
+            url = given.get(KEY)
             if not url:
                 return Outcome(False, _MISSING)
             headers = _checked(url)
+            timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+            # A connection of its own each time: notifications are rare, and a kept one may be dead by the next.
+            network = Network({**self._environment, **given})
+            with network.pool(url, retries=False, timeout=timeout) as pool:
+                return _post(pool, url, headers, message)
         except KugetsuError as problem:
             return Outcome(False, one_line(problem.message))
         except ValueError as problem:
             return Outcome(False, str(problem))
-        return _post(url, headers, message)
 
     def test(self, message: Message) -> Outcome:
         """As a delivery."""
@@ -86,7 +96,7 @@ def _checked(url: str) -> dict[str, str]:
     return urllib3.util.make_headers(basic_auth=parsed.auth) if parsed.auth else {}
 
 
-def _post(url: str, login: Mapping[str, str], message: Message) -> Outcome:
+def _post(pool: urllib3.PoolManager, url: str, login: Mapping[str, str], message: Message) -> Outcome:
     import orjson
     import urllib3
 
@@ -99,27 +109,24 @@ def _post(url: str, login: Mapping[str, str], message: Message) -> Outcome:
         "Idempotency-Key": message.delivery,
         "X-Kugetsu-Delivery": message.delivery,
     }
-    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
-    # A connection of its own each time: notifications are rare, and a kept one may be dead by the next.
-    with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
-        try:
-            response = pool.request(
-                "POST",
-                url,
-                body=orjson.dumps(message.json()),
-                headers=headers,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-            )
-        except urllib3.exceptions.HTTPError as problem:
-            return Outcome(False, _in_words(problem))
-        except (OSError, ValueError) as problem:
-            return Outcome(False, f"the request failed: {type(problem).__name__}")
-        try:
-            return _verdict(response)
-        finally:
-            response.close()
+    try:
+        response = pool.request(
+            "POST",
+            url,
+            body=orjson.dumps(message.json()),
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+    except urllib3.exceptions.HTTPError as problem:
+        return Outcome(False, _in_words(problem))
+    except (OSError, ValueError) as problem:
+        return Outcome(False, f"the request failed: {type(problem).__name__}")
+    try:
+        return _verdict(response)
+    finally:
+        response.close()
 
 
 def _verdict(response: urllib3.BaseHTTPResponse) -> Outcome:
@@ -151,6 +158,8 @@ def _in_words(problem: urllib3.exceptions.HTTPError) -> str:
     """What went wrong, without the URL and the host that the library's own words have in them."""
     from urllib3 import exceptions
 
+    if isinstance(problem, exceptions.ProxyError):
+        return "the proxy refused it, or cannot be reached (HTTPS_PROXY, NO_PROXY)"
     if isinstance(problem, exceptions.NameResolutionError):
         return "its host is not known"
     if isinstance(problem, exceptions.NewConnectionError):  # before timeouts: the library counts it as one

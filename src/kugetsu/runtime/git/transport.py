@@ -1,0 +1,121 @@
+"""git that talks to servers: with the server's own CA, and with kugetsu's token where the user's own ways do not do.
+
+The user's credential helpers and askpass program are tried first, as git does by itself. Only when they have nothing
+that the server takes, the command is repeated with one helper: `kugetsu __credential`, which reads the token from the
+env files when git asks it for a host. So the token is in no argument list, URL or environment, and no helper of the
+user's gets it to keep.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.git import command, remedies
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kugetsu.runtime.git.command import Answer
+
+_TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
+
+
+def git(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> str:
+    """`command.git` for a command that talks to a server. Raises as that does."""
+    answer = ask(args, cwd, timeout=timeout)
+    if answer.code != 0:
+        raise command.failure(args, answer)
+    return answer.out.rstrip("\n")
+
+
+def ask(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> Answer:
+    """`command.ask` for a command that talks to a server. Raises as that does."""
+    options, env = _authorities(os.environ)
+    answer = command.ask([*options, *args], cwd, timeout=timeout, env=env)
+    if answer.code == 0 or not remedies.wants_credentials(answer) or not _has_tokens(os.environ):
+        return answer
+    # An empty helper takes back all those before it: git would hand them the token to store.
+    helper = ["-c", "credential.helper=", "-c", f"credential.helper=!{_helper()}", "-c", "core.askPass="]
+    return command.ask([*options, *helper, *args], cwd, timeout=timeout, env={**env, "GIT_ASKPASS": ""})
+
+
+def credential(request: str, environment: Mapping[str, str]) -> str:
+    """The answer to git's question for a credential (gitcredentials(7)).
+
+    Empty where kugetsu has no token for the host, or where the connection would not hide it. Raises KugetsuError for
+    settings or env files that cannot be read.
+    """
+    from kugetsu import config
+    from kugetsu.forge.choice import kind_of
+    from kugetsu.forge.credentials import credential_of
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.environments import values
+    from kugetsu.servers import canonical_host, is_loopback
+
+    asked = dict(line.partition("=")[::2] for line in request.splitlines() if "=" in line)
+    protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
+    base = f"{protocol}://{host}"
+    if not host or not (protocol == "https" or (protocol == "http" and is_loopback(base))):
+        return ""
+    paths = Paths.of(environment)
+    settings = config.load(paths.config, environment)
+    servers = settings.servers()
+    name = canonical_host(host, servers)
+    found = credential_of(
+        name,
+        kind_of(name, servers, settings.mapping("FORGE_KINDS")),
+        base,
+        servers=servers,
+        default_host=settings.default_host(),
+        environment=values(paths, "forge"),
+    )
+    token = found.reveal()
+    # Forges take any name beside a token; GitHub documents this one.
+    return f"username={asked.get('username') or 'x-access-token'}\npassword={token}\n" if token else ""
+
+
+def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str | None]]:
+    """The options, and changes of the environment, that name the certificate authorities of GIT_SERVER_CA."""
+    from kugetsu import config
+    from kugetsu.paths import Paths
+    from kugetsu.servers import base_url, canonical_host, split_url
+
+    try:
+        settings = config.load(Paths.of(environment).config, environment)
+    except KugetsuError:
+        return [], {}  # whoever opens the settings says so
+    servers, authorities = settings.servers(), settings.mapping("GIT_SERVER_CA")
+    if not authorities:
+        return [], {}
+    # The variable would win over the file of every server: it becomes the setting that it stands for.
+    everywhere = environment.get("GIT_SSL_CAINFO")
+    options = ["-c", f"http.sslCAInfo={everywhere}"] if everywhere else []
+    for server, path in authorities.items():
+        host = split_url(base_url(canonical_host(server, servers), servers))[1]
+        options += ["-c", f"http.https://{host}/.sslCAInfo={path}"]
+    return options, {"GIT_SSL_CAINFO": None}
+
+
+def _has_tokens(environment: Mapping[str, str]) -> bool:
+    from kugetsu.paths import Paths
+    from kugetsu.runtime.environments import values
+
+    try:
+        return any(name.startswith(_TOKENS) for name in values(Paths.of(environment), "forge"))
+    except KugetsuError:
+        return False
+
+
+def _helper() -> str:
+    """The command line of the helper: this program, by this Python."""
+    import kugetsu
+
+    source = os.path.dirname(os.path.dirname(os.path.abspath(kugetsu.__file__)))
+    words = [sys.executable, "-P", "-m", "kugetsu", "__credential"]
+    if source in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        words = ["env", f"PYTHONPATH={source}", *words]
+    return shlex.join(words)
