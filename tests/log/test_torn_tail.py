@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kugetsu.errors import LogDamaged
 from kugetsu.log import codec, segments
+from kugetsu.log import tail as tail_module
+from kugetsu.log.segments import Cursor
+from kugetsu.log.tail import Tail
 from kugetsu.log.verification import Verification
 from log.counting import fill, note, noted, open_files
 
@@ -153,15 +157,53 @@ def test_a_damaged_middle_is_told_with_its_place_and_nothing_is_appended(directo
         assert (Path(directory) / segments.name(name)).read_bytes() == was
 
 
-def test_a_tail_torn_in_a_segment_that_is_not_the_last_is_damage(directory: str) -> None:
+@pytest.mark.parametrize("cut", [1, 20, 200, 500])
+def test_a_tail_torn_in_a_segment_that_is_not_the_last_is_damage_for_every_reader(directory: str, cut: int) -> None:
     log = open_files(directory, segment_bytes=1500)
     fill(log, 60)
-    first = segments.first_seqs(directory)[-2]
+    first, later = segments.first_seqs(directory)[-2:]
     path = segment(directory, first)
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(LogDamaged):
-        note(open_files(directory))
-    assert not open_files(directory).verify().ok
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    for use in (
+        lambda log: note(log),
+        lambda log: log.state(),
+        lambda log: list(log.read()),
+        lambda log: list(log.read_lines()),
+        lambda log: list(log.read_key("q1")),
+        lambda log: log.stats(),
+        lambda log: log.state_at(seq=later),
+        lambda log: log.wait(later, 0.01),
+    ):
+        with pytest.raises(LogDamaged) as caught:
+            use(open_files(directory))
+        damage: Any = caught.value
+        assert damage.segment == path.name and damage.offset <= len(content) and first <= damage.seq < later, use
+    problems = open_files(directory).verify().problems
+    assert problems and {problem.segment for problem in problems} <= {path.name, segments.name(later)}
+    assert path.read_bytes() == content[:-cut]
+
+
+def test_a_reader_behind_a_writer_that_rotates_sees_no_damage(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that is seen half written is whole by the time at which the next segment is there."""
+    log = open_files(directory)
+    for _ in range(3):
+        note(log)
+    whole = segment(directory).read_bytes()
+    segment(directory).write_bytes(whole[: whole.rfind(b"\n", 0, -1) + 30])
+    tail = Tail(directory, Cursor())
+    seen = tail.next_block()
+    assert seen is not None and len(seen.events) == 2
+    tail.advance(seen)
+
+    def meanwhile(folder: str) -> list[int]:
+        segment(folder).write_bytes(whole)
+        segment(folder, 4).touch()
+        return segments.first_seqs(folder)
+
+    monkeypatch.setattr(tail_module, "first_seqs", meanwhile)
+    block = tail.next_block()
+    assert block is not None and [event["seq"] for event in block.events] == [3]
 
 
 def test_lines_missing_repeated_swapped_or_edited_are_found(directory: str) -> None:

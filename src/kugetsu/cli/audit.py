@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.errors import BadInput, LogDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def _audit(call: Call) -> int:
     data = _collected(call, parts, subject, key)
     call.show(data, [] if call.json else view.lines(data, call.screen, at_length=words[0] is not None))
     checked = data["invariants"]
+    if call.elsewhere is not None and call.elsewhere.archive.damaged:
+        return LogDamaged.exit_code
     return BROKEN if checked is not None and any(checked[kind] for kind in _FAULTS) else 0
 
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
-    from kugetsu.errors import KugetsuError
+    from kugetsu.errors import KugetsuError, LogDamaged
     from kugetsu.runtime.elsewhere import Elsewhere
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
+
+    Event = dict[str, Any]
 
 
 class Call:
@@ -28,6 +30,8 @@ class Call:
         self.environment = environment
         self.command = command
         self.json: bool = getattr(args, "json", False)
+        #: Whether the log is damaged, and what is shown is what could be read of it.
+        self.damaged = False
         self._workspace: Workspace | None = None
         self._elsewhere: Elsewhere | None = None
         self._screen: Screen | None = None
@@ -60,6 +64,66 @@ class Call:
 
                 self.say(*(line(f"{os.path.basename(path)}: {note}") for note in notes))
         return self._elsewhere
+
+    def falls_back(self) -> bool:
+        """Whether what can be read of a damaged log is shown: by a command that only reads, as it does with `--from`.
+
+        Programs that want JSON get the error alone, as does who waits for more; a file is written whole or not at all.
+        """
+        args = self.args
+        if not hasattr(args, "from") or getattr(args, "from") is not None or self.json:
+            return False
+        return not any(getattr(args, name, None) for name in ("follow", "watch", "to"))
+
+    def fall_back(self, damage: LogDamaged) -> None:
+        """Report that the log is damaged, and go on with what can be read of it, as with `--from`."""
+        from kugetsu.cli.failure import print_lines
+
+        folder = self.workspace.paths.log
+        damage.hint = self.hint(damage)
+        self.close()
+        sys.stdout.flush()
+        print_lines(damage)
+        setattr(self.args, "from", folder)
+        self.damaged = True
+        self.forget_screen()
+        self.say("what follows is what can be read of it:")
+
+    def malformed(self) -> LogDamaged | None:
+        """The first event of this log that does not fit its kind, as an error; None when there is none: what went wrong
+        is then a fault of kugetsu's own. A state is folded from every event, whatever it says."""
+        from kugetsu.domain.fold import MALFORMED
+        from kugetsu.errors import KugetsuError, LogDamaged
+        from kugetsu.log.damage import HINT
+
+        if self._workspace is None or self.elsewhere is not None:
+            return None
+        try:
+            for event in self._workspace.log.read():
+                if event["type"] == MALFORMED:
+                    data = event["data"]
+                    said = f"event {event['seq']} cannot be read: {data['type']} {data['problem']}"
+                    return LogDamaged(said, HINT)
+        except LogDamaged as damage:
+            return damage
+        except KugetsuError:
+            return None
+        return None
+
+    def lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
+        """The events with ``after`` < seq <= ``until`` and their lines; behind a damage those that can be read."""
+        from kugetsu.errors import LogDamaged
+
+        last = after
+        try:
+            for event, line in self.workspace.log.read_lines(after, until):
+                last = event["seq"]
+                yield event, line
+        except LogDamaged as damage:
+            if not self.falls_back():
+                raise
+            self.fall_back(damage)
+            yield from self.workspace.log.read_lines(last, until)
 
     def state(self) -> State:
         """The fold of the log now."""

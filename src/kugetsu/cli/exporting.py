@@ -113,7 +113,7 @@ def _lines(call: Call, span: _Span) -> Iterator[tuple[Event, bytes]]:
     """The events that are wanted, each with its line. It begins once, and ends once: a chain has no holes."""
     subject = _subject(call)
     begun = False
-    for event, line in call.workspace.log.read_lines(max((span.first or 1) - 1, 0), span.last):
+    for event, line in call.lines(max((span.first or 1) - 1, 0), span.last):
         seq, at = event["seq"], event["at"]
         begun = begun or span.begins(seq, at)
         if not begun:

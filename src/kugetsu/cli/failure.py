@@ -27,7 +27,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     taken = _flush() and not isinstance(known, OutputFailed)
     if not ("--json" in own and taken and _print_json(known)):
         with contextlib.suppress(OSError):  # nobody reads that either: the status still tells
-            _print_lines(known)
+            print_lines(known)
     return known.exit_code
 
 
@@ -64,7 +64,8 @@ def _print_json(error: KugetsuError) -> bool:
     return _flush(json_text({"error": told}) + "\n")
 
 
-def _print_lines(error: KugetsuError) -> None:
+def print_lines(error: KugetsuError) -> None:
+    """One line on stderr, and its remedy. Raises OSError when nobody takes it."""
     from kugetsu.views.text import line
 
     red = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

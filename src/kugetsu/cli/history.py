@@ -169,7 +169,7 @@ def _everything(call: Call, until: int | None) -> int:
     log = call.workspace.log
     last: Event | None = None
     if call.json:
-        for last in log.read(until=until):
+        for last, _ in call.lines(until=until):
             _print_events([last])
         _follow_json(call, None, [last] if last else [])
         return 0
@@ -179,7 +179,7 @@ def _everything(call: Call, until: int | None) -> int:
         call.say("next: kugetsu init")
         return 0
     rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True)
-    for last in log.read(until=until):
+    for last, _ in call.lines(until=until):
         call.tell(rows.lines(last))
     if until is not None:
         call.tell(history.cut_off(None, until, call.screen))

@@ -10,7 +10,7 @@ import sys
 
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, KugetsuError, OutputFailed
+from kugetsu.errors import BadInput, KugetsuError, LogDamaged, OutputFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ class _Output:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.written = False
 
     def write(self, text: str) -> int:
+        self.written = True
         try:
             return self._stream.write(text)
         except OSError as problem:
@@ -214,12 +216,44 @@ def run(name: str, arguments: Sequence[str]) -> int:
     words = getattr(args, parser.words_dest or "", None)
     call = Call(args, os.environ, _as_recorded(name, arguments, words, parser.recorded_words))
     try:
-        return function(call)
+        status = function(call)
+        return LogDamaged.exit_code if call.damaged else status
+    except LogDamaged as damage:
+        return _with_the_rest(function, call, damage)
     except KugetsuError as error:
         error.hint = call.hint(error)
         raise
+    except (OSError, RuntimeError):
+        raise
+    except Exception as error:
+        malformed = call.malformed()
+        if malformed is None:
+            raise
+        malformed.__cause__ = error
+        return _with_the_rest(function, call, malformed)
     finally:
         call.close()
+
+
+def _has_written() -> bool:
+    """Whether anything was printed, which nobody wants to read twice."""
+    return isinstance(sys.stdout, _Output) and sys.stdout.written
+
+
+def _with_the_rest(function: Run, call: Call, damage: LogDamaged) -> int:
+    """Report the damage, and run the command on what can be read of the log, if it only reads; else raise it."""
+    if not call.falls_back() or _has_written():
+        damage.hint = call.hint(damage)
+        raise damage
+    call.fall_back(damage)
+    try:
+        function(call)
+    except KugetsuError as error:
+        from kugetsu.cli.failure import print_lines
+
+        error.hint = call.hint(error)
+        print_lines(error)
+    return damage.exit_code
 
 
 def _as_recorded(name: str, arguments: Sequence[str], words: list[str] | None, recorded: int) -> str:

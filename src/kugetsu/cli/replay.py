@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from kugetsu.cli import whatif
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.errors import BadInput, LogDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
     from kugetsu.views import verify
 
     everything = call.args.all
-    verifier, found = verified(log, seq, at, most=MOST if everything else 1)
+    verifier, found = verified(log, seq, at, most=MOST if everything else 1, copied=_is_part(call))
     data = verify.collect(verifier, found, __version__)
     call.show(data, [] if call.json else verify.lines(data, call.screen, everything=everything))
     if not verifier.state.seq and not call.json:
@@ -87,10 +87,18 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
     return 0 if data["ok"] else DIFFERS
 
 
-def verified(log: EventLog, seq: int | None, at: str | None, *, most: int) -> tuple[Verifier, list[Difference]]:
+def _is_part(call: Call) -> bool:
+    """Whether somebody may have picked events out of the log on purpose: not out of a log folder."""
+    return call.elsewhere is not None and call.elsewhere.archive.contents.kind != "folder"
+
+
+def verified(
+    log: EventLog, seq: int | None, at: str | None, *, most: int, copied: bool = True
+) -> tuple[Verifier, list[Difference]]:
     """Decide everything up to a point again; the verifier, and the first differences, ``most`` at most.
 
-    Raises BadInput where events are missing, as in a part of a log that somebody sent.
+    Raises LogDamaged where events are missing; BadInput when it is only a part of a log that was ``copied``, or one
+    without its beginning.
     """
     from kugetsu import __version__
     from kugetsu.domain.redecide.verifier import Verifier
@@ -102,7 +110,8 @@ def verified(log: EventLog, seq: int | None, at: str | None, *, most: int) -> tu
             break
         wanted = verifier.state.seq + verifier.unfinished + 1
         if event["seq"] != wanted:
-            raise BadInput(f"event {wanted} is missing, and what follows it rests on it", _before(wanted))
+            kind = BadInput if copied or wanted == 1 else LogDamaged
+            raise kind(f"event {wanted} is missing, and what follows it rests on it", _before(wanted))
         difference = verifier.add(event)
         if difference is not None and len(found) < most:
             found.append(difference)

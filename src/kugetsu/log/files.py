@@ -133,8 +133,11 @@ class FileLog:
         self._half_folded = True
         state = self._state
         fold = self._projection.fold
-        for event in block.events:
-            fold(state, event)
+        try:
+            for event in block.events:
+                fold(state, event)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise tail.refused(block) or error from error
         tail.advance(block)
         self._half_folded = False
 
@@ -154,7 +157,7 @@ class FileLog:
             cursor = found.cursor
             self._checkpointed = cursor.seq
             self._due = max(self._checkpoint_every, found.size // _BYTES_PER_EVENT)
-        self._tail = Tail(self.directory, cursor)
+        self._tail = Tail(self.directory, cursor, settle=False)
         self._half_folded = False
         return self._tail
 

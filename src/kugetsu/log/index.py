@@ -15,7 +15,7 @@ from struct import Struct
 
 from kugetsu import jsontext
 from kugetsu.log import segments
-from kugetsu.log.codec import GENESIS, TAIL_SIZE, seal, verified
+from kugetsu.log.codec import GENESIS, TAIL_SIZE, event_of, seal, verified
 from kugetsu.log.segments import Cursor
 from kugetsu.log.tail import CollectionPaused, Tail
 
@@ -343,9 +343,9 @@ class _EventReader:
             raise _AstrayError from error
         previous = data[before - 35 : before - 3] if before else self._digest_before(segment)
         line = data[before:end]
-        if verified(previous, line) is None:
+        event = event_of(line) if verified(previous, line) is not None else None
+        if event is None:
             raise _AstrayError
-        event: Event = jsontext.loads(line)
         return event
 
     def _digest_before(self, segment: int) -> bytes:

@@ -14,7 +14,7 @@ from kugetsu.domain.draft import Draft
 from kugetsu.log.append import failed, sync_data, sync_folder
 from kugetsu.log.codec import DIGEST_SIZE, encode, verified
 from kugetsu.log.damage import DamagedLine
-from kugetsu.log.segments import Cursor, first_seqs, name
+from kugetsu.log.segments import Cursor, name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ def mend(tail: Tail, appender: Appender, at: str, by: dict[str, Any]) -> None:
     """
     cursor = tail.cursor.copy()
     pending = tail.pending()
-    if first_seqs(tail.directory)[-1] != cursor.segment:
-        raise _damaged(cursor, "newline", "the segment does not end with a whole event, though a later one follows")
     if completes(pending, cursor):
         end = Cursor(cursor.segment, cursor.offset + len(pending))
         appender.write(end, tail.inode, b"\n", may_rotate=False)

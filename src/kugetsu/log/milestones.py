@@ -41,15 +41,18 @@ def state_at(directory: str, projection: Projection[Any], seq: int | None, at: s
     """
     start = _nearest(directory, projection, seq, at)
     state = projection.empty() if start is None else projection.load(start.state)
-    tail = Tail(directory, Cursor() if start is None else start.cursor.copy())
+    tail = Tail(directory, Cursor() if start is None else start.cursor.copy(), settle=False)
     guard = _guard(directory)
     try:
         with CollectionPaused():
             while (block := tail.next_block()) is not None:
-                for event in block.events:
-                    if _is_beyond(event, seq, at):
-                        return state
-                    projection.fold(state, event)
+                try:
+                    for event in block.events:
+                        if _is_beyond(event, seq, at):
+                            return state
+                        projection.fold(state, event)
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    raise tail.refused(block) or error from error
                 before = tail.cursor.seq
                 tail.advance(block)
                 if guard is not None and tail.cursor.seq // every > before // every:

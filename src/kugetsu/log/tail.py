@@ -42,13 +42,26 @@ class CollectionPaused:
 class Tail:
     """A cursor with the segment open below it.
 
+    ``settle``: every event is held against its shape; not where all that happens to them is a fold (`refused`).
     ``rest`` is True when bytes stand behind the cursor that are no whole transaction: one that is just being
     written, or, seen by whoever holds the lock, a torn one.
     """
 
-    __slots__ = ("_fd", "_known_last", "_path", "_segment", "_size", "cursor", "directory", "inode", "rest")
+    __slots__ = (
+        "_fd",
+        "_known_last",
+        "_path",
+        "_segment",
+        "_settle",
+        "_size",
+        "_unfinished",
+        "cursor",
+        "directory",
+        "inode",
+        "rest",
+    )
 
-    def __init__(self, directory: str, cursor: Cursor) -> None:
+    def __init__(self, directory: str, cursor: Cursor, *, settle: bool = True) -> None:
         self.directory = directory
         self.cursor = cursor
         self.rest = False
@@ -58,6 +71,8 @@ class Tail:
         self._path = ""
         self._known_last = 0
         self._size = _FIRST_READ
+        self._settle = settle
+        self._unfinished: tuple[int, int, int] | None = None
 
     def next_block(self, locked: bool = False) -> Block | None:
         """The next committed events, or None when there are no more now; `advance` moves on past them.
@@ -72,7 +87,7 @@ class Tail:
                 block = self._read(length, locked)
                 if block is not None:
                     return block
-                if self.rest:
+                if self.rest and not self._is_followed(length):
                     return None
                 continue
             if not self._next_segment():
@@ -85,6 +100,17 @@ class Tail:
         cursor.offset += block.size
         cursor.seq += len(block.events)
         cursor.sha = block.sha
+
+    def refused(self, block: Block) -> DamagedLine | None:
+        """What is wrong with the first event of ``block`` that is none: its fold raised an error. None: nothing is."""
+        from kugetsu.domain import shapes
+
+        place = shapes.first_misshapen(block.events)
+        if place is None:
+            return None
+        offset = sum(len(line) + 1 for line in block.lines[:place])
+        text = f"it verifies, but is not an event: {shapes.misshapen(block.events[place])}"
+        return self._damaged("shape", text, place, offset)
 
     def has_grown(self) -> bool:
         """Whether the open segment has more bytes than were read; cheap, and blind to a next segment."""
@@ -157,6 +183,21 @@ class Tail:
             return True
         raise self._damaged("missing", "the segment that follows is missing")
 
+    def _is_followed(self, length: int) -> bool:
+        """Whether to look again at the ``length`` bytes behind the cursor, which are no whole transaction: a later
+        segment is there, which a writer only opens behind a whole one.
+
+        Raises DamagedLine when they are still the same at the second look: a segment that is not the last is torn.
+        """
+        cursor = self.cursor
+        if first_seqs(self.directory)[-1] == cursor.segment:
+            return False
+        seen = (cursor.segment, cursor.offset, length)
+        if self._unfinished == seen:
+            raise self._damaged("newline", "the segment does not end with a whole event, and a later one follows")
+        self._unfinished = seen  # written to its end meanwhile, or mended, before the next segment was opened
+        return True
+
     def _read(self, length: int, locked: bool) -> Block | None:
         cursor = self.cursor
         size = self._size
@@ -165,14 +206,14 @@ class Tail:
         while True:
             data = os.pread(self._fd, min(size, length), cursor.offset)
             try:
-                block = decode(data, cursor.seq, cursor.sha)
+                block = decode(data, cursor.seq, cursor.sha, settle=self._settle)
             except UnverifiedError as bad:
                 if looks and data != seen:
                     looks -= 1
                     seen = data
                     time.sleep(0.002)
                     continue
-                raise self._damaged("digest", bad.text, bad.place, bad.offset) from None
+                raise self._damaged(bad.kind, bad.text, bad.place, bad.offset) from None
             if block.events:
                 self._size = _BLOCK if len(data) == size else _FIRST_READ
                 return block

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from kugetsu.domain import shapes
 from kugetsu.log import checkpoint, segments
-from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, stated, verified
+from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, event_of, stated, verified
 from kugetsu.log.damage import DamagedLine
 from kugetsu.log.mend import completes
 from kugetsu.log.segments import Cursor, Head
@@ -174,7 +175,10 @@ class _Check:
             self._problem("digest", blame(line), first, offset, expected)
             self._resume_after(line)
             return
-        event: Event = orjson.loads(line)
+        event = event_of(line)
+        if event is None:
+            self._misshapen(first, offset, line, sha)
+            return
         more = event.get("more", 0)
         if self._otherwise is None:
             if event.get("seq") != expected:
@@ -183,12 +187,21 @@ class _Check:
             if self._more and more != self._more - 1:
                 self._problem("framing", "the event does not continue its transaction", first, offset, expected)
         # Behind a damaged line, whose own seq may be what was changed, a line that verifies is taken at its word.
-        self._seq = event["seq"] if isinstance(event.get("seq"), int) else expected
+        self._seq = event["seq"]
         self._sha = sha
         self._more = more
         self._otherwise = None
         self._found.count += 1
         self._accept(event, Cursor(first, offset + len(line) + 1, self._seq, sha))
+
+    def _misshapen(self, first: int, offset: int, line: bytes, sha: bytes) -> None:
+        """A line that verifies and is no event: whoever wrote it knew the digest, so the chain goes on with it."""
+        self._seq += 1
+        found = shapes.misshapen(orjson.loads(line))
+        self._problem("shape", f"it verifies, but is not an event: {found}", first, offset, self._seq)
+        self._sha = sha
+        self._otherwise = None
+        self._more = 0
 
     def _resume_after(self, line: bytes) -> None:
         """What the next line may be held against, so that one flip is one problem: the digest that the damaged line

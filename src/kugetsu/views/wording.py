@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.fold import MALFORMED
 from kugetsu.redaction import redact
 from kugetsu.views import times
 from kugetsu.views.text import line
@@ -302,5 +303,6 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "notice.sending": lambda data: f"{data['sink']}: {times.counted(len(data['seqs']), 'notification')}",
     "notice.sent": lambda data: f"{data['sink']}: {data['detail']}",
     "notice.failed": _undelivered,
+    MALFORMED: lambda data: f"{data['type']} {data['problem']}: {_raw(data['data'])}",
     "daemon.lost": lambda data: f"pid {(data['identity'] or {}).get('pid', '?')} ended without a word",
 }

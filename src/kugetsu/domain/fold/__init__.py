@@ -33,6 +33,9 @@ IGNORED = frozenset(
     }
 )
 
+#: The kind under which an event is read whose data does not fit the kind that it says (`shapes.malformed`).
+MALFORMED = "event.malformed"
+
 #: The present version of every kind, when it is not 1; older events are brought up before they are folded.
 PRESENT: dict[str, int] = {"task.parked": 2}
 
@@ -51,6 +54,8 @@ def fold(state: State, event: Event) -> None:
             state.violate(seq, f"{kind} does not say {missing}")
         except (TypeError, ValueError, AttributeError) as error:
             state.violate(seq, f"{kind} says something that cannot be read: {error}")
+    elif kind == MALFORMED:
+        state.violate(seq, f"{event['data'].get('type')} {event['data'].get('problem')}")
     elif kind not in IGNORED:
         state.violate(seq, f"{kind} is not a kind of event that this version knows")
     state.seq = seq

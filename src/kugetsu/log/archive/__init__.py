@@ -11,8 +11,8 @@ import os
 from kugetsu import jsontext
 from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.log.archive.container import Contents, read
-from kugetsu.log.archive.spool import Spool, event_in, in_order
-from kugetsu.log.codec import GENESIS, stated, verified
+from kugetsu.log.archive.spool import Spool, checked, in_order
+from kugetsu.log.codec import GENESIS, event_of, stated, verified
 from kugetsu.log.segments import Head
 from kugetsu.log.tail import CollectionPaused
 from kugetsu.log.verification import Problem, Repair, Stats, Verification
@@ -115,7 +115,7 @@ class ArchivedLog:
         seen.bytes += len(line) + 1
         if not line.strip():
             return
-        event = event_in(line)
+        event = event_of(line)
         if event is None:
             seen.garbage_seen += 1
             if len(seen.garbage) < _TOLD:
@@ -150,7 +150,6 @@ class ArchivedLog:
     def _add(self, event: Event, last: int) -> None:
         """Fold the next event, in order."""
         seen, seq = self._seen, event["seq"]
-        event.setdefault("by", {})
         if last and seq != last + 1 and len(seen.holes) < _TOLD:
             seen.holes.append((last + 1, seq - 1))
         if last and last // self._every != seq // self._every:
@@ -182,7 +181,7 @@ class ArchivedLog:
         self._state, self._landmarks, self._sha = self._projection.empty(), [], GENESIS
         last = 0
         for line in self._spool.lines():
-            event: Event = jsontext.loads(line)
+            event = checked(line)
             self._check(event, line, last)
             self._add(event, last)
             last = event["seq"]
@@ -250,6 +249,11 @@ class ArchivedLog:
         return found
 
     @property
+    def damaged(self) -> bool:
+        """Whether it is a log folder of which not all can be read, or in which something was changed."""
+        return self.contents.kind == "folder" and bool(self.verify().problems)
+
+    @property
     def redacted(self) -> bool:
         """Whether its lines were changed all through, so that no digest can be checked."""
         seen = self._seen
@@ -294,9 +298,8 @@ class ArchivedLog:
         for line in self._spool.lines():
             # What is written with escapes is not found as bytes.
             if wanted in line or b"\\" in line:
-                event: Event = jsontext.loads(line)
+                event = checked(line)
                 if carries(event, key):
-                    event.setdefault("by", {})
                     yield event
 
     def head(self) -> Head:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import lru_cache
 from typing import IO
 
-from kugetsu import clock, jsontext
+from kugetsu import jsontext
 from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.log.codec import event_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from kugetsu.log.codec import Event
 
@@ -21,54 +20,15 @@ _IN_MEMORY = 8 << 20
 _STRIDE = 256
 """Events between two whose place is known."""
 _READ = 256 * 1024
-_LARGEST_SEQ = 1 << 53
 _SORTED_MOST = 2_000_000
 """Events that are sorted at most: 100 MB of memory."""
 
 
-def event_in(line: bytes) -> Event | None:
-    """The event that a line holds; None when it is no event of kugetsu.
-
-    Only the envelope is looked at: what an event says is judged by the fold, which survives everything.
-    """
-    try:
-        event = jsontext.loads(line)
-    except jsontext.JSONError:
-        return None
-    return event if isinstance(event, dict) and _is_event(event) else None
-
-
-def _is_event(event: dict[str, Any]) -> bool:
-    seq, at = event.get("seq"), event.get("at")
-    if type(seq) is not int or not 0 < seq < _LARGEST_SEQ or type(event.get("v")) is not int:
-        return False
-    if not isinstance(event.get("type"), str) or not isinstance(event.get("data"), dict) or not _is_time(at):
-        return False
-    for key in ("issue", "task", "attempt", "session", "sha"):
-        if not isinstance(event.get(key, ""), str):
-            return False
-    for key in ("by", "facts"):
-        if not isinstance(event.get(key, {}), dict):
-            return False
-    return type(event.get("cause", 0)) is int and type(event.get("more", 0)) is int
-
-
-def _is_time(at: Any) -> bool:
-    if not isinstance(at, str) or len(at) != clock.WIDTH or not at.isascii():
-        return False
-    if at[10] != "T" or at[13] != ":" or at[16] != ":" or at[19] != "." or at[26] != "Z" or not _is_day(at[:10]):
-        return False
-    hour, minute, second = at[11:13], at[14:16], at[17:19]
-    return (hour + minute + second + at[20:26]).isdigit() and hour < "24" and minute < "60" and second < "60"
-
-
-@lru_cache(maxsize=16)
-def _is_day(text: str) -> bool:
-    try:
-        clock.parse(f"{text}T00:00:00Z")
-    except BadInput:
-        return False
-    return True
+def checked(line: bytes) -> Event:
+    """The event of a line that was found to hold one."""
+    event = event_of(line)
+    assert event is not None
+    return event
 
 
 class Spool:
@@ -125,13 +85,12 @@ class Spool:
         if self.count == 0 or (until is not None and until <= after):
             return
         for line in self.lines(after):
-            event: Event = jsontext.loads(line)
+            event = checked(line)
             seq = event["seq"]
             if seq <= after:
                 continue
             if until is not None and seq > until:
                 return
-            event.setdefault("by", {})
             yield event, line
 
     def at(self, offset: int, size: int) -> bytes:

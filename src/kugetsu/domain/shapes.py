@@ -1,0 +1,371 @@
+"""What an event must look like for anybody to read it: checked once, where lines become events.
+
+A log's digests tell that a line is what was written, not that kugetsu wrote it: a foreign or hand-made event may hold
+a number where a name belongs, or "yesterday" as a time. An event whose envelope is wrong is damage. One whose data
+does not fit its kind is handed on as an event of the kind `MALFORMED`, which every reader can show and none acts on.
+
+The table repeats `domain.events` in a form that costs nothing to import (a test holds one against the other): a letter
+for each key, upper case where null is allowed, ``?`` where the key may be absent. Keys and kinds that it does not name,
+and other versions of a kind, are not looked at.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.fold import MALFORMED, PRESENT
+from kugetsu.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Event = dict[str, Any]
+    #: A value's allowed types, and what else must hold of a value of the first of them (None: nothing).
+    Rule = tuple[tuple[type[Any], ...], Callable[[Any], bool] | None]
+    Fields = tuple[tuple[str, tuple[type[Any], ...], Callable[[Any], bool] | None], ...]
+    Checks = tuple[tuple[str, Callable[[Any], bool]], ...]
+
+LARGEST = 1 << 53
+"""Numbers from here on are not whole in every reader of JSON."""
+
+DEEPEST = 100
+"""Lists and objects within each other; kugetsu writes fewer than ten."""
+
+_TIME = "0000-00-00T00:00:00.000000Z"
+_DIGITS = str.maketrans("123456789", "000000000")
+_NOTHING = type(None)
+_ENDED = "reason:s outcome:o evidence:e exit:I signal:I tokens:i cost:n rescue:S"
+_PRUNED = "what:s paths:l reason:s"
+
+SHAPES: dict[str, str] = {
+    "log.created": "log_id:s kugetsu:s",
+    "log.repaired": "segment:s offset:i bytes:i kept:s",
+    "kugetsu.initialised": "agent:s kugetsu:s",
+    "repository.registered": "repository:s path:S? url:S?",
+    "setting.changed": "key:s old:S new:s",
+    "session.requested": "kind:s repository:S carried:C?",
+    "session.preparing": "repository:S source:S branch:S agent:s",
+    "session.prepared": "agent:s agent_session:s worktree:s source:S branch:S base_branch:S base_commit:S "
+    "base_session:S created:b fetched:s",
+    "session.broken": "reason:s",
+    "session.destroying": "force:b reason:s",
+    "session.destroyed": "worktree:S branch:S rescue:S kept:l",
+    "session.pr": "url:S source:s?",
+    "issue.read": "title:S state:S comments:i url:S digest:S problem:S",
+    "task.queued": "kind:s message:s title:s priority:i after:l repository:M via:s carried:C?",
+    "task.moved": "priority:i order:i was_priority:i was_order:i after:l? was_after:l?",
+    "task.held": "gate:s reason:s rests_on:i until:T",
+    "task.retried": "not_before:t used:i max_attempts:i reason:s",
+    "task.parked": "until:T stated:b limit:S reason:s gate:s again:b?",
+    "task.resumed": "why:s",
+    "task.completed": "summary:s",
+    "task.failed": "reason:s used:i max_attempts:i",
+    "task.cancelled": "reason:s",
+    "task.requeued": "was:s kept:k?",
+    "counters.corrected": "old:c new:c",
+    "queue.cleared": "tasks:l older_than:T",
+    "hold.lifted": "gate:s subject:s",
+    "hold.restored": "gate:s subject:s until:T task:S fruitless:i",
+    "attempt.claimed": "number:i kind:s slot:I lease:s claimer:P live:l",
+    "claim.lost": "gate:s reason:s to:S behind_seq:i",
+    "attempt.starting": "runner:p",
+    "attempt.running": "agent:p agent_session:s worktree:s program:s",
+    "attempt.stop_requested": "reason:s",
+    "attempt.succeeded": _ENDED,
+    "attempt.failed": _ENDED,
+    "attempt.timed_out": _ENDED,
+    "attempt.killed": _ENDED,
+    "attempt.lost": _ENDED,
+    "orphans.ended": "signalled:i killed:i",
+    "daemon.started": "identity:p lease:s",
+    "daemon.lease_replaced": "replaced:s lease:s",
+    "daemon.draining": "reason:s",
+    "daemon.stopped": "reason:s",
+    "daemon.lost": "identity:P",
+    "notices.read": "until:i",
+    "notices.unread": "until:i",
+    "sink.enabled": "sink:s upto:i",
+    "sink.disabled": "sink:s",
+    "notice.sending": "sink:s lane:s seqs:q delivery:s upto:i",
+    "notice.sent": "sink:s lane:s delivery:s detail:s",
+    "notice.failed": "sink:s lane:s delivery:s tries:i not_before:T reason:s",
+    "record.imported": "source:s kind:s digest:s? became:S? reason:S?",
+    "files.pruning": _PRUNED,
+    "files.pruned": _PRUNED,
+    MALFORMED: "type:s problem:s",
+}
+"""kind → its keys and their letters, in its present version."""
+
+_INNER = {
+    "p": "boot:s pid:j start:j",
+    "k": "used:i order:i not_before:T",
+    "c": "attempts:i? parks:i? tokens:i? cost:n? fruitless:i? pr:S? head:S? comments:I?",
+    "e": "commits:I? dirty:I? pushed:B? head:S? comments:I? pull:U?",
+    "u": "number:I? state:S? url:S?",
+    "o": "kind:S? reason:S? final_text:S? error:S?",
+}
+"""Letters of objects with keys of their own."""
+
+_ENVELOPE: dict[str, tuple[type[Any], ...]] = {
+    "seq": (int,),
+    "at": (str,),
+    "type": (str,),
+    "v": (int,),
+    **dict.fromkeys(("issue", "task", "attempt", "session", "sha"), (str,)),
+    **dict.fromkeys(("cause", "more"), (int,)),
+    **dict.fromkeys(("by", "data", "facts"), (dict,)),
+}
+_REQUIRED = ("seq", "at", "type", "v", "data")
+_NAMES: dict[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    _NOTHING: "null",
+}
+
+_MOST = 1000
+"""Shapes and hours that are known by heart."""
+
+_envelopes: set[tuple[Any, ...]] = set()
+_met: dict[tuple[Any, ...], Checks] = {}
+_fields: dict[str, Fields] = {}
+_hours: set[str] = set()
+_missing = object()
+"""What a key has that is absent: its type stands among those allowed where the key may be absent."""
+
+
+# --- the envelope ---------------------------------------------------------------------------------------------------
+
+
+def misshapen(event: Any) -> str | None:
+    """What is wrong with the envelope of what should be an event, in words; None when nothing is."""
+    if not isinstance(event, dict):
+        return "it is not an object"
+    for name in _REQUIRED:
+        if name not in event:
+            return f"it has no {name}"
+    for name, value in event.items():
+        types = _ENVELOPE.get(name)
+        if types is not None and type(value) not in types:
+            return f"its {name} is {_NAMES.get(type(value), 'something else')}, not {_NAMES[types[0]]}"
+    if not 0 < event["seq"] < LARGEST:
+        return "its seq is no possible number"
+    if not is_time(event["at"]):
+        return "its at is not a time"
+    if is_deep(event):
+        return f"it has more than {DEEPEST} lists and objects within each other"
+    return None
+
+
+def is_time(at: str) -> bool:
+    """Whether ``at`` is a time as the log writes it: UTC, microseconds, one width."""
+    return at.isascii() and at.translate(_DIGITS) == _TIME and _is_moment(at)
+
+
+def _is_moment(at: str) -> bool:
+    """Whether digits in their places are a day and a time of it."""
+    from kugetsu.clock import parse
+
+    try:
+        parse(at)
+    except BadInput:
+        return False
+    return at[17] < "6"
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and objects are within each other deeper than `DEEPEST`."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in (dict, list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+# --- a block of events ----------------------------------------------------------------------------------------------
+
+
+def first_misshapen(events: list[Event]) -> int | None:
+    """The place of the first event whose envelope is wrong; None when all are events."""
+    return next((place for place, event in enumerate(events) if misshapen(event) is not None), None)
+
+
+def settle(events: list[Event], *, deep: bool) -> int | None:
+    """The place of the first event whose envelope is wrong, None when there is none; those whose data does not fit are
+    replaced. ``deep``: some line is long enough to be nested too deep.
+
+    Of an event whose keys and types were met before, only those values are looked at that a type says too little of.
+    """
+    if deep or not _have_envelopes(events):
+        bad = first_misshapen(events)
+        if bad is not None:
+            return bad
+    for place, event in enumerate(events):
+        if "by" not in event:
+            event["by"] = {}
+        data = event["data"]
+        checks = _met.get((event["type"], event["v"], *data, *map(type, data.values())))
+        if checks is None:
+            checks = _meet(event)
+        if checks is None or (checks and not all(check(data[name]) for name, check in checks)):
+            events[place] = malformed(event)
+    return None
+
+
+def _have_envelopes(events: list[Event]) -> bool:
+    """Whether all have one; False also where an event has keys that are not known by heart any more."""
+    try:
+        for event in events:
+            shape = (*event, *map(type, event.values()))
+            if shape not in _envelopes:
+                if misshapen(event) is not None or len(_envelopes) >= _MOST:
+                    return False
+                _envelopes.add(shape)
+            if not 0 < event["seq"] < LARGEST:
+                return False
+        return have_times(events)
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+def have_times(events: list[Event]) -> bool:
+    """Whether all events have a time: the digits of all at once, their hours each once. It costs 0.2 µs an event."""
+    try:
+        times = [event["at"] for event in events]
+        joined = "".join(times)
+    except (KeyError, TypeError):
+        return False
+    if joined.translate(_DIGITS) != _TIME * len(times):
+        return False
+    if joined[14::27].strip("012345") or joined[17::27].strip("012345"):
+        return False
+    return all(map(_is_hour, {at[:13] for at in times}))
+
+
+def _is_hour(hour: str) -> bool:
+    if hour in _hours:
+        return True
+    if not _is_moment(f"{hour}:00:00.000000Z"):
+        return False
+    if len(_hours) >= _MOST:
+        _hours.clear()
+    _hours.add(hour)
+    return True
+
+
+# --- the data -------------------------------------------------------------------------------------------------------
+
+
+def malformed(event: Event) -> Event:
+    """``event`` as one of the kind `MALFORMED`: its data says what kind it claims to be, and what is wrong."""
+    kind = event["type"]
+    data = {"type": kind, "problem": _problem(event) or "cannot be read", "data": event["data"]}
+    kept = {name: value for name, value in event.items() if name != "facts"}
+    return {**kept, "type": MALFORMED, "v": 1, "data": data}
+
+
+def _meet(event: Event) -> Checks | None:
+    """What is still to be looked at in data of these keys and types, from now on known; None when those are wrong."""
+    kind, data = event["type"], event["data"]
+    fields = _compiled(kind) if event["v"] == PRESENT.get(kind, 1) else ()
+    if not all(type(data.get(name, _missing)) in types for name, types, _ in fields):
+        return None
+    checks = tuple(
+        (name, check)
+        for name, types, check in fields
+        if check is not None and name in data and type(data[name]) is not _NOTHING
+    )
+    if len(_met) < _MOST:
+        _met[(kind, event["v"], *data, *map(type, data.values()))] = checks
+    return checks
+
+
+def _problem(event: Event) -> str | None:
+    data = event["data"]
+    for name, types, check in _compiled(event["type"]):
+        value = data.get(name, _missing)
+        if type(value) not in types:
+            if value is _missing:
+                return f"does not say {name!r}"
+            return f"says {_NAMES.get(type(value), 'something else')} as {name!r}, not {_NAMES[types[0]]}"
+        if check is not None and value is not None and value is not _missing and not check(value):
+            return f"says something as {name!r} that cannot be read"
+    return None
+
+
+def _compiled(kind: str) -> Fields:
+    fields = _fields.get(kind)
+    if fields is None:
+        fields = _parsed(SHAPES.get(kind, ""))
+        if kind in SHAPES:
+            _fields[kind] = fields
+    return fields
+
+
+def _parsed(text: str) -> Fields:
+    """The fields of a line of the table."""
+    found = []
+    for part in text.split():
+        name, _, letter = part.partition(":")
+        optional = letter.endswith("?")
+        types, check = _rule(letter[0].lower())
+        if letter[0].isupper():
+            types = (*types, _NOTHING)
+        found.append((name, (*types, object) if optional else types, check))
+    return tuple(found)
+
+
+def _rule(letter: str) -> Rule:
+    """The types of a letter, and what must hold of a value of the first one."""
+    simple: dict[str, Rule] = {
+        "s": ((str,), None),
+        "t": ((str,), is_time),
+        "i": ((int,), None),
+        "j": ((int,), _is_small),
+        "n": ((float, int), _is_finite),
+        "b": ((bool,), None),
+        "l": ((list,), _all_of(str)),
+        "q": ((list,), _all_of(int)),
+        "m": ((dict,), None),
+    }
+    return simple.get(letter) or ((dict,), _object(_INNER[letter]))
+
+
+def _is_small(value: int) -> bool:
+    return -LARGEST < value < LARGEST
+
+
+def _is_finite(value: float) -> bool:
+    return -1e300 < value < 1e300
+
+
+def _all_of(kind: type[Any]) -> Callable[[Any], bool]:
+    def check(values: Iterable[Any]) -> bool:
+        return all(type(value) is kind for value in values)
+
+    return check
+
+
+def _object(text: str) -> Callable[[Any], bool]:
+    """Whether an object has the values that a line of the table asks for; the line is read at the first use."""
+    fields: list[Fields] = []
+
+    def check(found: Event) -> bool:
+        if not fields:
+            fields.append(_parsed(text))
+        for name, types, inner in fields[0]:
+            value = found.get(name, _missing)
+            if type(value) not in types or (inner is not None and type(value) is types[0] and not inner(value)):
+                return False
+        return True
+
+    return check

@@ -1,0 +1,141 @@
+"""What an event must look like: the table says what the catalogue says, and real events fit it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+
+from kugetsu.domain import shapes
+from kugetsu.domain.events import CATALOGUE, Identity
+from kugetsu.domain.fold import MALFORMED, fold
+from kugetsu.domain.state import empty
+from property.simulation import World, random_commands
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
+#: What an annotation is in the table; objects have letters of their own.
+LETTERS: dict[Any, str] = {str: "st", int: "ij", float: "n", bool: "b", Identity: "p"}
+
+
+def event(kind: str = "task.resumed", data: Any = None, **more: Any) -> dict[str, Any]:
+    made = {"seq": 1, "at": "2026-11-23T10:00:02.123456Z", "type": kind, "v": 1, "task": "q1", "by": {"cmd": "x"}}
+    return {**made, "data": {"why": "retry"} if data is None else data, **more}
+
+
+@pytest.mark.parametrize("kind", shapes.SHAPES.keys() - {MALFORMED})
+def test_the_table_says_of_a_kind_what_the_catalogue_says(kind: str) -> None:
+    shape = CATALOGUE[kind].shape
+    hints = get_type_hints(shape, include_extras=False)
+    said = dict(part.split(":") for part in shapes.SHAPES[kind].split())
+    assert said.keys() <= hints.keys()
+    assert {name for name, letter in said.items() if not letter.endswith("?")} <= shape.__required_keys__
+    for name, letter in said.items():
+        kinds = get_args(hints[name]) if type(None) in get_args(hints[name]) else (hints[name],)
+        assert letter[0].isupper() >= (type(None) in kinds), f"{name} of {kind} may be null"
+        (named,) = [one for one in kinds if one is not type(None)]
+        letters = "lq" if get_origin(named) is list else LETTERS.get(named, "mkceop")
+        assert letter[0].lower() in letters, f"{name} of {kind} is {named}"
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*/*.jsonl")), ids=lambda path: path.parent.name)
+def test_every_event_of_a_real_log_fits(path: Path) -> None:
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert all(shapes.misshapen(one) is None for one in events)
+    assert shapes.settle(events, deep=True) is None
+    assert [one for one in events if one["type"] == MALFORMED] == []
+
+
+def test_every_event_that_decisions_make_fits() -> None:
+    world = World()
+    for _ in world.play(random_commands(3, 1500)):
+        pass
+    events = [{**json.loads(json.dumps(one)), "by": {}} for one in world.memory.events]
+    assert shapes.settle(events, deep=False) is None
+    assert [one for one in events if one["type"] == MALFORMED] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"seq": seq} for seq in (0, -1, "1", True, None, 1 << 60, 1.5)),
+        *({"at": at} for at in (None, 5, "", "yesterday", "2026-11-23T10:00:02Z", "2026-02-30T10:00:02.123456Z")),
+        *({"at": f"2026-11-23T{clock}.123456Z"} for clock in ("24:00:00", "10:60:00", "10:00:60", "1０:00:00")),
+        *({"type": kind} for kind in (None, 5, [], {})),
+        *({name: value} for name in ("issue", "task", "attempt", "session") for value in (None, 7, ["q1"], {})),
+        *({name: value} for name in ("data", "by", "facts") for value in (None, 7, ["q1"], "me")),
+        *({name: "1"} for name in ("v", "cause", "more")),
+    ],
+    ids=str,
+)
+def test_an_envelope_that_is_wrong_is_told_wherever_it_stands(wrong: dict[str, Any]) -> None:
+    bad = {**event(), **wrong}
+    assert shapes.misshapen(bad)
+    assert shapes.settle([event(), bad, event()], deep=False) == 1
+    assert shapes.settle([event(), event()], deep=False) is None, "nothing wrong is known by heart"
+    if "at" in wrong:
+        assert not shapes.have_times([event(), bad])
+
+
+@pytest.mark.parametrize("missing", ["seq", "at", "type", "v", "data"])
+def test_an_event_without_what_all_have_is_none(missing: str) -> None:
+    bad = event()
+    del bad[missing]
+    assert shapes.misshapen(bad) == f"it has no {missing}"
+    assert shapes.settle([bad], deep=False) == 0
+    assert not isinstance(shapes.misshapen([1]), type(None))
+
+
+def test_what_is_nested_too_deep_is_no_event() -> None:
+    deep: Any = []
+    for _ in range(shapes.DEEPEST):
+        deep = [deep]
+    assert shapes.misshapen(event("future.kind", {"x": deep}))
+    assert shapes.settle([event("future.kind", {"x": deep})], deep=True) == 0
+    assert shapes.misshapen(event("future.kind", {"x": deep[0][0]})) is None
+
+
+PARKED = {"until": None, "stated": False, "limit": None, "reason": "r", "gate": "progress"}
+ENDED = {"reason": "r", "outcome": {}, "evidence": {}, "exit": 0, "signal": None, "tokens": 1, "cost": 1}
+ENDED |= {"rescue": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "problem"),
+    [
+        ("task.resumed", {}, "does not say 'why'"),
+        ("task.resumed", {"why": ["retry"]}, "says a list as 'why', not a text"),
+        ("task.cancelled", {"reason": None}, "says null as 'reason', not a text"),
+        ("task.parked", {**PARKED, "until": "yesterday"}, "says something as 'until' that cannot be read"),
+        ("queue.cleared", {"tasks": ["q1", 2], "older_than": None}, "says something as 'tasks' that cannot be read"),
+        ("attempt.starting", {"runner": {"boot": "b", "pid": 1 << 70, "start": 1}}, "says something as 'runner'"),
+        ("attempt.failed", {**ENDED, "evidence": {"commits": "many"}}, "says something as 'evidence'"),
+        ("attempt.failed", {**ENDED, "evidence": {"pull": {"number": []}}}, "says something as 'evidence'"),
+        ("attempt.failed", {**ENDED, "tokens": True}, "says true or false as 'tokens', not a whole number"),
+        ("attempt.failed", {**ENDED, "cost": float("inf")}, "says something as 'cost'"),
+        (MALFORMED, {"type": 5}, "says a whole number as 'type', not a text"),
+    ],
+    ids=str,
+)
+def test_data_that_does_not_fit_its_kind_is_handed_on_as_such_and_changes_nothing(
+    kind: str, data: dict[str, Any], problem: str
+) -> None:
+    bad = event(kind, data, v=2 if kind == "task.parked" else 1, facts={"now": 1})
+    events = [event(), bad, event()]
+    assert shapes.settle(events, deep=False) is None
+    assert [one["type"] for one in events] == ["task.resumed", MALFORMED, "task.resumed"]
+    said = events[1]["data"]
+    assert said["type"] == kind and said["problem"].startswith(problem) and said["data"] == data
+    state = empty()
+    fold(state, events[1])
+    assert state.violations == [{"seq": 1, "text": f"{kind} {said['problem']}"}] and not state.tasks
+    assert shapes.settle(events, deep=False) is None and events[1]["type"] == MALFORMED, "once more"
+
+
+def test_what_another_version_says_is_not_judged_by_this_ones_table() -> None:
+    newer = event("task.resumed", {"since": 5}, v=9)
+    older = event("task.parked", {name: value for name, value in PARKED.items() if name != "gate"}, v=1)
+    events = [newer, older, event("future.kind", {"x": [None]})]
+    assert shapes.settle(events, deep=False) is None
+    assert [one["type"] for one in events] == ["task.resumed", "task.parked", "future.kind"]
