@@ -68,10 +68,15 @@ class ForkServer:
         cwd: Path,
         env: Mapping[str, str],
         at: str | None = None,
+        user: int | None = None,
         timeout: float,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run `kugetsu WORDS`; ``at``: with a clock that stands there. Raises subprocess.TimeoutExpired."""
+        """Run `kugetsu WORDS`; ``at``: with a clock that stands there; ``user``: as that user, which only root can.
+
+        Raises subprocess.TimeoutExpired.
+        """
         order = {"words": [os.fsdecode(word) for word in words], "cwd": str(cwd), "env": dict(env), "at": at}
+        order["user"] = user
         stdin, feed = os.pipe()
         out, stdout = os.pipe()
         err, stderr = os.pipe()
@@ -220,6 +225,9 @@ def become(order: dict[str, object]) -> int:
     os.environ.clear()
     os.environ.update(order["env"])  # type: ignore[call-overload]
     os.chdir(str(order["cwd"]))
+    if order["user"] is not None:
+        os.setgid(int(str(order["user"])))
+        os.setuid(int(str(order["user"])))
     words: list[str] = order["words"]  # type: ignore[assignment]
     sys.path[0:0] = [os.getcwd()]
     sys.argv = [program.__file__, *words]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.ownership import remedy, require_own
 from kugetsu.settings import known, shown, template
 
 TYPE_CHECKING = False
@@ -75,7 +76,10 @@ def _remedy(error: OSError) -> str:
     if isinstance(error, NotADirectoryError):
         return "a file is where its folder should be: move that away, or set KUGETSU_DIR to another folder"
     if isinstance(error, PermissionError):
-        return "make it and its folder readable (chmod, chown), or set KUGETSU_DIR to another folder"
+        return (
+            remedy(str(error.filename))
+            or "make it and its folder readable (chmod, chown), or set KUGETSU_DIR to another folder"
+        )
     return "mend or move it: kugetsu init writes a new one"
 
 
@@ -248,6 +252,7 @@ def _rewrite(path: str, key: str, line: str | None, *, private: bool = False) ->
     import fcntl
 
     path = os.path.realpath(path)  # a link (to a user's dot files) stays one
+    require_own(os.path.dirname(path))
     try:
         folder = os.open(os.path.dirname(path), os.O_RDONLY)
     except OSError as error:
@@ -327,4 +332,7 @@ def _replace(path: str, text: str, *, private: bool = False) -> None:
 
 def _unwritable(path: str, error: OSError) -> KugetsuError:
     reason = (error.strerror or str(error)).lower()
-    return KugetsuError(f"cannot write {path}: {reason}", "make the file and its folder writable, or free some space")
+    hint = remedy(path) if isinstance(error, PermissionError) else None
+    return KugetsuError(
+        f"cannot write {path}: {reason}", hint or "make the file and its folder writable, or free some space"
+    )

@@ -71,6 +71,12 @@ class LogWriteFailed(KugetsuError):
     code = "log_write_failed"
 
 
+class WrongUser(KugetsuError):
+    """Root would write into another user's folder: nothing was changed."""
+
+    code = "wrong_user"
+
+
 class OutputFailed(KugetsuError):
     """What the command had to print could not be written (disk full, terminal gone): what it did stands."""
 

@@ -6,6 +6,8 @@ import errno
 import os
 
 from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.ownership import remedy as ownership_remedy
+from kugetsu.ownership import require_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class Paths:
 
     def make(self, folder: str) -> str:
         """Makes one folder below (or at) the root, 0700, with its parents; returns it. Raises KugetsuError."""
+        require_own(self.root)
         try:
             mode = os.stat(folder).st_mode
         except FileNotFoundError:
@@ -114,7 +117,9 @@ def _refuse(folder: str, error: OSError) -> NoReturn:
     elif error.errno == errno.ELOOP:
         remedy, said = "mend the link, or set KUGETSU_DIR to another folder", "its links lead round in a circle"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        remedy = "make it writable (chmod u+rwx), or set KUGETSU_DIR to a folder of your own"
+        remedy = (
+            ownership_remedy(folder) or "make it writable (chmod u+rwx), or set KUGETSU_DIR to a folder of your own"
+        )
         said = (error.strerror or str(error)).lower()
     else:
         remedy = "free space or mend the file system, or set KUGETSU_DIR to another folder"

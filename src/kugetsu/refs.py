@@ -14,6 +14,7 @@ from kugetsu.servers import (
     AZURE_HOST,
     LOCAL,
     canonical_host,
+    is_port,
     names_a_server,
     split_port,
     split_scp,
@@ -337,7 +338,7 @@ def _host_fault(host: str) -> str | None:
             return f"{_shown(host)} is not a host"
     elif not all(label and label[0] in _ALNUM and label[-1] in _ALNUM and _NAME.issuperset(label) for label in labels):
         return f"{_shown(host)} is not a host"
-    if colon and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
+    if colon and not is_port(port):
         return f"{_shown(port)} is not a port"
     return None
 

@@ -57,6 +57,11 @@ def split_port(host: str) -> tuple[str, str]:
     return name, port
 
 
+def is_port(text: str) -> bool:
+    """Whether a text is the number of a TCP port."""
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536
+
+
 def split_scp(url: str) -> tuple[str, str] | None:
     """Host (lowered, without user and port) and path of git's short ssh form `[user@]host:path`; None for any other.
 
@@ -206,4 +211,8 @@ def check_new_url(url: str) -> str:
         raise ValueError(f"{url!r} has characters in it that the file cannot hold in a URL")
     if "@" in url.partition("://")[2].partition("/")[0] and url.lower().startswith("http"):
         raise ValueError("the URL has a login in it, which the log would keep: tokens go into env/default.env")
+    place = url.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
+    name, port = split_port(place)
+    if len(place) > len(name) and not is_port(port):
+        raise ValueError(f"{url!r} has no port behind its colon" if not port else f"{port!r} is not a port")
     return url

@@ -111,13 +111,21 @@ class Command:
         }
 
     def __call__(
-        self, *words: str | bytes, at: str | None = None, input: bytes = b"", real: bool = False, **more: str
+        self,
+        *words: str | bytes,
+        at: str | None = None,
+        input: bytes = b"",
+        real: bool = False,
+        user: int | None = None,
+        **more: str,
     ) -> Result:
         environment = {name: value for name, value in {**self.environment, **more}.items() if value}
         moment = f"2026-11-23T{at}.000000Z" if at is not None and len(at) == 8 else at
         if not real and self.server.fits(environment):
             return Result(
-                self.server.run(words, input=input, cwd=self.work, env=environment, at=moment, timeout=TIMEOUT)
+                self.server.run(
+                    words, input=input, cwd=self.work, env=environment, at=moment, user=user, timeout=TIMEOUT
+                )
             )
         program = [sys.executable, "-m", "kugetsu"]
         if moment is not None:

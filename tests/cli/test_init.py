@@ -42,6 +42,9 @@ def test_a_clone_is_registered(kugetsu, clone):
     data = kugetsu("init", "--repo", ".", "--json").json
     assert data["registered"] == "local/" + "/".join(clone.parts[-2:]).replace("_", "_").lower()
     assert data["source"] == {"path": str(clone)}
+    again = kugetsu("init", "--repo", ".", "--json").json
+    assert again == data | {"created": [], "sessions": []}, "what --repo is registered as is told every time"
+    assert "register " not in kugetsu("init", "--repo", ".").out
 
 
 @pytest.mark.parametrize("place", ["/not/there", "nonsense", "--", "https://example.com"])

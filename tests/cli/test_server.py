@@ -110,6 +110,12 @@ def test_an_array_of_the_bash_tool_is_read_and_added_to(kugetsu, story):
         ("x", "https://a,b"),
         ("x", "https://a b"),
         ("x", "https://user:hunter22@x.example"),
+        ("x", "https://x.example:"),
+        ("x", "http://x.example:/base"),
+        ("x", "ssh://git@[fe80::1]:"),
+        ("x", "https://x.example:0"),
+        ("x", "https://x.example:99999"),
+        ("x", "https://x.example:eighty"),
         ("x", ""),
     ],
 )

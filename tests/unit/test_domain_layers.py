@@ -14,7 +14,19 @@ ROOT = Path(kugetsu.__file__).parent
 #: From the top down: a layer may import itself and those after it.
 LAYERS = ("cli", "views", "runtime", "agents", "forge", "log", "domain")
 #: May be imported by all, and import only each other (`kugetsu` itself is the package with its version).
-FLAT = ("refs", "config", "settings", "servers", "config_file", "paths", "proxies", "errors", "clock", "redaction")
+FLAT = (
+    "refs",
+    "config",
+    "settings",
+    "servers",
+    "config_file",
+    "paths",
+    "proxies",
+    "errors",
+    "clock",
+    "redaction",
+    "ownership",
+)
 FLAT += ("jsontext", "secret_values", "secret_shapes")
 IMPURE = {
     "os",

@@ -101,7 +101,10 @@ def _remedy(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
+        from kugetsu.ownership import remedy
+
+        other = remedy(error.filename) if isinstance(error.filename, str) else None
+        return other or "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free some space; nothing that was reported as done is lost"
     if error.errno == errno.ENOENT and "temporary directory" in str(error.strerror):

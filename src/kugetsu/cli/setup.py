@@ -31,7 +31,7 @@ def _init(call: Call) -> int:
     data = {
         "directory": ws.paths.root,
         "created": report.created,
-        "registered": report.registered,
+        "registered": report.repository,
         "source": report.source,
         "sessions": [{"session": key, "agent_session": made} for key, made in report.sessions],
         "retired": report.retired,

@@ -6,6 +6,7 @@ import os
 
 from kugetsu.errors import LogWriteFailed
 from kugetsu.log.segments import name
+from kugetsu.ownership import remedy, require_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ def failed(error: OSError, what: str) -> LogWriteFailed:
     import errno
 
     reason = errno.errorcode.get(error.errno or 0, "")
-    return LogWriteFailed(
-        f"{what}: {error.strerror or error}", _ADVICE.get(reason, "see `kugetsu log verify`, and `df -h` for the disk")
-    )
+    hint = _ADVICE.get(reason, "see `kugetsu log verify`, and `df -h` for the disk")
+    if error.errno in (errno.EACCES, errno.EPERM) and isinstance(error.filename, str):
+        hint = remedy(error.filename) or hint
+    return LogWriteFailed(f"{what}: {error.strerror or error}", hint)
 
 
 def _full_sync() -> Callable[[int], None]:
@@ -95,6 +97,8 @@ class Appender:
     )
 
     def __init__(self, directory: str, segment_bytes: int) -> None:
+        if os.path.isdir(directory):  # else init makes it, after it looked itself
+            require_own(directory)
         self._directory = directory
         self._lock_path = os.path.join(directory, LOCK)
         self.segment_bytes = segment_bytes

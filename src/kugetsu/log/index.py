@@ -18,6 +18,7 @@ from kugetsu.log import segments
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, event_of, seal, verified
 from kugetsu.log.segments import Cursor
 from kugetsu.log.tail import CollectionPaused, Tail
+from kugetsu.ownership import is_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def try_guard(directory: str) -> int | None:
     import fcntl
 
     folder = os.path.join(directory, FOLDER)
+    if not is_own(directory):
+        return None  # root only reads the log of another user
     os.makedirs(folder, mode=0o700, exist_ok=True)
     fd = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

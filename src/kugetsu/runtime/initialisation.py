@@ -7,6 +7,7 @@ import os
 from kugetsu import __version__
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.errors import KugetsuError
+from kugetsu.ownership import require_not_from_sudo
 from kugetsu.runtime.environments import TEMPLATES
 
 TYPE_CHECKING = False
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 
 class InitReport:
-    """What `init` did: everything empty means that all was there."""
+    """What `init` did. Only ``repository``, what the one named is registered as, and its ``source`` are there also when
+    it was registered before; everything else empty means that all was there."""
 
-    __slots__ = ("created", "notes", "registered", "retired", "sessions", "source")
+    __slots__ = ("created", "notes", "registered", "repository", "retired", "sessions", "source")
 
     def __init__(self) -> None:
         self.created: list[str] = []
         self.registered: str | None = None
+        self.repository: str | None = None
         self.source: dict[str, str] | None = None
         self.sessions: list[tuple[str, str]] = []
         self.retired: list[str] = []
@@ -84,9 +87,11 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
     if repo is None:
         return None
     name, source = repositories.describe(repo, os.getcwd(), ws.config.servers())
+    if "path" in source:
+        require_not_from_sudo(source["path"])
     if ws.log.transact(lambda state: decide.register(state, name, source)):
         report.registered = name
-    report.source = source
+    report.repository, report.source = name, source
     return name
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from kugetsu.domain.decide import claims, queue
 from kugetsu.domain.fold import lives
 from kugetsu.errors import KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.ownership import require_not_from_sudo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
     checkout = checkouts.find(folder) if folder is not None else None
     if checkout is None:
         return None
+    require_not_from_sudo(checkout.home)
     matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)
     return {"path": checkout.home} if matches else None
 
