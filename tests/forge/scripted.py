@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from forge import shapes
 from forge.shapes import Repository
@@ -83,6 +83,10 @@ class ScriptedForge:
         self.token = token
         self.page = page
         self.private: set[str] = set()
+        self.moved: dict[str, str] = {}
+        """Former names of repositories, each with the one now: asked for by it, the forge redirects."""
+        self.stripped = False
+        """Whether a proxy takes out the headers that tell of further pages."""
         self.login = "kugetsu-bot"
         self.requests: list[Request] = []
         self.repositories: dict[str, Repository] = {}
@@ -233,14 +237,19 @@ class ScriptedForge:
         parts = [unquote(part) for part in request.path.removeprefix(prefix).split("/")[1:]]
         if parts == ["user"]:
             return (200, {}, shapes.user(self.login)) if given else (401, {}, {"message": "token is required"})
-        if len(parts) < 4 or parts[0] != "repos":
+        if len(parts) < 3 or parts[0] != "repos":
             return 404, {}, {"message": "Not Found"}
         name = "/".join(parts[1:3])
+        if name in self.moved:
+            path = "/".join([prefix, "repos", self.moved[name], *parts[3:]])
+            location = f"{self.url}{path}?{urlencode(request.query)}"
+            return 307 if kind == "gitea" else 301, {"Location": location}, {"message": "Moved Permanently"}
         if name not in self.repositories or (name in self.private and not given):
             return 404, {}, {"message": "Not Found"}
         with self.lock:
             place = shapes.Place(kind, self.url, self.repositories[name], self.login, self.page)
-            return place.respond(request.method, parts[3:], request.query, request.body)
+            status, headers, value = place.respond(request.method, parts[3:], request.query, request.body)
+        return status, {} if self.stripped else headers, value
 
     def _repository(self, name: str) -> Repository:
         return self.repositories.setdefault(name, Repository(name))

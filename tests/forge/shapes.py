@@ -56,6 +56,7 @@ class Pull:
     mergeable: bool | None
     draft: bool
     branch_deleted: bool = False
+    commits: tuple[str, ...] = ()
     reviews: list[tuple[int, str, str, str]] = field(default_factory=list)
 
 
@@ -95,6 +96,8 @@ class Place:
     ) -> tuple[int, dict[str, str], Any]:
         """Status, headers and JSON for a path below the repository."""
         match method, parts:
+            case "GET", []:
+                return 200, {}, {"id": 1, "full_name": self.repo.name}
             case "GET", ["issues", number] if int(number) in self.repo.issues:
                 return 200, {}, self._issue(self.repo.issues[int(number)])
             case "GET", ["issues", number, "comments"] if int(number) in self.repo.issues:
@@ -111,6 +114,11 @@ class Place:
             case "GET", ["pulls", number, "reviews"] if int(number) in self.repo.pulls:
                 found = [self._review(*review) for review in self.repo.pulls[int(number)].reviews]
                 return self._paged(found, query)
+            case "GET", ["commits", sha, "pulls"] if self.kind == "github":
+                pulls = [pull for pull in self.repo.pulls.values() if sha in (pull.sha, *pull.commits)]
+                if not pulls:
+                    return 422, {}, {"message": f"No commit found for SHA: {sha}"}
+                return self._paged([self._pull(pull, single=False) for pull in pulls], query)
             case "GET", ["commits", sha, "status"]:
                 found = [self._status(*check) for check in self.repo.checks.get(sha, ()) if not check[3]]
                 return self._wrapped("statuses", found, query, {"sha": sha, "state": "pending"})

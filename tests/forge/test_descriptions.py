@@ -16,7 +16,7 @@ from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
-from kugetsu.forge.protocol import Forge
+from kugetsu.forge.protocol import Forge, Source
 
 GITEAS = ["gitea-1.22.swagger.json", "forgejo.swagger.json"]
 ALL = [*GITEAS, "github.json"]
@@ -29,6 +29,7 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "comments_after": lambda forge: forge.comments_after("octocat", "Hello-World", 1347, "2011-04-14T16:00:49.5Z"),
     "pull": lambda forge: forge.pull("octocat", "Hello-World", 1347),
     "pulls_of_branch": lambda forge: forge.pulls_of_branch("octocat", "Hello-World", "new-topic"),
+    "pulls_from": lambda forge: forge.pulls_from("octocat", "Hello-World", Source(frozenset(), frozenset((SHA,)))),
     "reviews": lambda forge: forge.reviews("octocat", "Hello-World", 12),
     "checks": lambda forge: forge.checks("octocat", "Hello-World", SHA),
     "whoami": lambda forge: forge.whoami(),

@@ -63,6 +63,8 @@ def test_pull_request(server: ScriptedForge, asking: Asking) -> None:
         mergeable=None,
         draft=False,
         updated_at="2011-01-26T19:01:12Z",
+        base_repository="octocat/Hello-World",
+        head_owner="octocat",
     )
     server.answer("GET", "/pulls/1347", body=value)
     assert asking("github").pull(*REPO, 1347) == expected

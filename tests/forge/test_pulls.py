@@ -8,9 +8,9 @@ import pytest
 
 from forge.asking import Asking
 from forge.scripted import Request, ScriptedForge
-from kugetsu.forge.failures import ForgeOversized
+from kugetsu.forge.failures import ForgeBroken, ForgeOversized
 from kugetsu.forge.http import Limits
-from kugetsu.forge.protocol import Forge
+from kugetsu.forge.protocol import Forge, Source
 
 SHA = "a" * 40
 ASKED = Request("GET", "", {}, {}, None, 0)
@@ -84,6 +84,69 @@ def test_owner_is_the_same_in_any_case(server: ScriptedForge, forge: Forge) -> N
     server.pull("acme/web", 3, branch="b")
     server.repositories["Acme/Web"] = server.repositories["acme/web"]
     assert [pull.number for pull in forge.pulls_of_branch("Acme", "Web", "b")] == [3]
+
+
+def test_pull_request_is_found_by_the_commit_at_its_head_whatever_its_branch(
+    server: ScriptedForge, forge: Forge
+) -> None:
+    server.pull("acme/web", 3, branch="renamed", sha=SHA)
+    server.pull("acme/web", 4, branch="theirs", sha="b" * 40, head_repository="bob/web")
+    server.pull("acme/web", 5, branch="other", sha="c" * 40)
+    source = Source(frozenset(("fix/issue-14",)), frozenset((SHA, "b" * 40, "d" * 40)))
+    assert [pull.number for pull in forge.pulls_from("acme", "web", source)] == [4, 3]
+
+
+def test_pull_request_of_a_fork_and_of_several_branches_are_found(server: ScriptedForge, forge: Forge) -> None:
+    for number, branch, head in ((3, "a", "acme/web"), (4, "b", "bob/web"), (5, "b", "mallory/web")):
+        server.pull("acme/web", number, branch=branch, head_repository=head)
+    source = Source(frozenset("ab"), owners=("Bob",))
+    assert [pull.number for pull in forge.pulls_from("acme", "web", source)] == [4, 3]
+
+
+def test_github_gives_an_open_pull_request_that_somebody_pushed_more_to(server: ScriptedForge, asking: Asking) -> None:
+    for number, state in ((3, "open"), (4, "merged")):
+        server.pull("acme/web", number, branch=f"b{number}", state=state)
+        server.change_pull("acme/web", number, commits=(SHA,))
+    found = asking("github").pulls_from("acme", "web", Source(frozenset(), frozenset((SHA,))))
+    assert [pull.number for pull in found] == [3]
+
+
+def test_pull_request_of_a_repository_that_was_transferred_is_found_by_its_former_name(
+    server: ScriptedForge, forge: Forge
+) -> None:
+    server.pull("newco/site", 3, branch="fix/issue-14")
+    server.pull("newco/site", 4, branch="fix/issue-14", head_repository="acme/fork")
+    server.moved["acme/web"] = "newco/site"
+    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "fix/issue-14")] == [3]
+
+
+def test_token_is_not_sent_to_another_host_by_a_redirect(server: ScriptedForge, forge: Forge) -> None:
+    with ScriptedForge() as other:
+        server.answer("GET", "/pulls", status=307, headers={"Location": f"{other.url}/api/v1/repos/acme/web/pulls"})
+        with pytest.raises(ForgeBroken, match="does not follow"):
+            forge.pulls_of_branch("acme", "web", "b")
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("page", [4, 7, 50])
+def test_pages_are_read_to_the_end_when_a_proxy_strips_what_tells_of_them(
+    server: ScriptedForge, forge: Forge, kind: str, page: int
+) -> None:
+    # GitHub fills its pages as it was asked to; Gitea's administrator may have set any length.
+    server.page, server.stripped = (100 if kind == "github" else page), True
+    for number in range(1, 251 if kind == "github" else 15):
+        server.pull("acme/web", number, branch="b" if number == 1 else "others", sha=SHA)
+        server.review("acme/web", 1, "commented")
+    found = forge.pulls_from("acme", "web", Source(frozenset("b"), frozenset()))
+    assert [pull.number for pull in found] == [1]
+    assert len(forge.reviews("acme", "web", 1)) == len(server.repositories["acme/web"].pulls)
+
+
+def test_a_short_page_of_github_is_the_last(server: ScriptedForge, asking: Asking) -> None:
+    server.stripped = True
+    server.pull("acme/web", 1, branch="b")
+    asking("github").pulls_of_branch("acme", "web", "b")
+    assert len(server.requests) == 1
 
 
 def test_branch_is_found_on_a_later_page(server: ScriptedForge, forge: Forge) -> None:

@@ -121,14 +121,19 @@ def redirected(answer: Answer, client: Client, method: str, url: str) -> str:
     return target.geturl()
 
 
-def has_more(answer: Answer, count: int, total: int) -> bool:
-    """Whether a list goes on after this page. `count` were read so far; `total` is the body's, -1 for none."""
-    link = answer.headers.get("link")
+def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
+    """Whether a list goes on after this page.
+
+    `count` were read so far; `total` is the body's, -1 for none. `full`: the page has as many as one can have, which
+    counts when neither header says how the list goes on.
+    """
+    link, stated = answer.headers.get("link"), answer.headers.get("x-total-count", "")
     if link is not None and 'rel="next"' in link.replace("rel=next", 'rel="next"'):
         return True
-    stated = answer.headers.get("x-total-count", "")
     if stated.isascii() and stated.isdigit() and len(stated) < 10:
         total = max(total, int(stated))
+    if link is None and total < 0:
+        return full
     return count < total
 
 

@@ -16,6 +16,7 @@ from kugetsu.forge.protocol import (
     PullState,
     Review,
     ReviewState,
+    Source,
     checks_of,
     open_first,
 )
@@ -101,25 +102,20 @@ class Gitea(Adapter):
         call = self._client.call(f"pull request {owner}/{repo}#{number}")
         return _pull(call.get(f"{repository_path(owner, repo)}/pulls/{number:d}"))
 
-    def pulls_of_branch(
-        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
-    ) -> tuple[PullRequest, ...]:
-        """Pull requests from a branch, open ones first, then the newest.
+    def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
+        """Pull requests from these branches or commits, open ones first, then the newest.
 
-        The API does not search by branch: all open pull requests are read (ForgeOversized past `Limits.pages` pages)
-        and of the closed ones the CLOSED_PAGES * PAGE that were changed last. Raises ForgeFailure.
+        The API searches by neither: all open pull requests are read (ForgeOversized past `Limits.pages` pages) and of
+        the closed ones the CLOSED_PAGES * PAGE that were changed last. Raises ForgeFailure.
         """
         call = self._client.call(f"pull requests of {owner}/{repo}")
-        path, own = f"{repository_path(owner, repo)}/pulls", (head_owner or owner).lower()
+        path = f"{repository_path(owner, repo)}/pulls"
         found = []
         for state in ("open", "closed"):
             query = {"state": state, "sort": "recentupdate", "limit": PAGE}
             bound = CLOSED_PAGES if state == "closed" else None
-            for item in call.pages(path, query, limit=bound, cut=bound is not None):
-                pull = _pull(item)
-                if pull.head_branch == branch and pull.head_repository.partition("/")[0].lower() == own:
-                    found.append(pull)
-        return open_first(found)
+            found += [_pull(item) for item in call.pages(path, query, limit=bound, cut=bound is not None)]
+        return open_first([pull for pull in found if source.has(pull)])
 
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
@@ -151,8 +147,8 @@ def _comment(item: Fields) -> Comment:
 
 
 def _pull(item: Fields) -> PullRequest:
-    head, title = item.child("head"), item.text("title")
-    repository = head.maybe("repo")
+    head, base, title = item.child("head"), item.child("base"), item.text("title")
+    repository, target = head.maybe("repo"), base.maybe("repo")
     state: PullState = "closed" if item.text("state") == "closed" else "open"
     if item.flag("merged"):
         state = "merged"
@@ -165,15 +161,18 @@ def _pull(item: Fields) -> PullRequest:
     mergeable = item.flag("mergeable")
     if state != "open" or (draft and not mergeable):
         mergeable = None  # Gitea calls drafts not mergeable, whether they conflict or not
+    name = repository.text("full_name", "") if repository is not None else ""
     return PullRequest(
         number=item.number("number"),
         url=item.text("html_url"),
         title=title,
         state=state,
         head_branch=branch,
-        head_repository=repository.text("full_name", "") if repository is not None else "",
+        head_repository=name,
+        head_owner=name.partition("/")[0],
         head_sha=head.text("sha", ""),
-        base_branch=item.child("base").text("ref"),
+        base_branch=base.text("ref"),
+        base_repository=target.text("full_name", "") if target is not None else "",
         mergeable=mergeable,
         draft=draft,
         updated_at=item.time("updated_at"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from kugetsu import clock
 from kugetsu.forge.adapter import Adapter, repository_path
+from kugetsu.forge.failures import ForgeNotFound, ForgeRefused
 from kugetsu.forge.http import Client, segment
 from kugetsu.forge.protocol import (
     GHOST,
@@ -16,6 +19,7 @@ from kugetsu.forge.protocol import (
     PullState,
     Review,
     ReviewState,
+    Source,
     checks_of,
     open_first,
 )
@@ -24,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.forge.credentials import Credential
     from kugetsu.forge.fields import Fields
-    from kugetsu.forge.http import Limits
+    from kugetsu.forge.http import Call, Limits
     from kugetsu.proxies import Network
 
 VERSION = "2022-11-28"
@@ -112,25 +116,35 @@ class GitHub(Adapter):
         call = self._client.call(f"pull request {owner}/{repo}#{number}")
         return _pull(call.get(f"{repository_path(owner, repo)}/pulls/{number:d}"))
 
-    def pulls_of_branch(
-        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
-    ) -> tuple[PullRequest, ...]:
-        """Pull requests from a branch, open ones first, then the newest; `mergeable` is not known here.
+    def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
+        """Pull requests from these branches or commits, open ones first, then the newest, `mergeable` not known.
 
-        GitHub searches by branch itself. Raises ForgeFailure, ForgeOversized past `Limits.pages` pages.
+        GitHub searches by each itself. One that is open and has such a commit below its head counts as well: somebody
+        pushed more. Raises ForgeFailure, ForgeOversized past `Limits.pages` pages.
         """
         call = self._client.call(f"pull requests of {owner}/{repo}")
-        own = head_owner or owner
-        query: dict[str, str | int] = {"head": f"{own}:{branch}", "state": "all", "per_page": PAGE}
-        found = []
-        for item in call.pages(f"{repository_path(owner, repo)}/pulls", query):
-            pull = _pull(item)
-            # A repository that is gone leaves the label `owner:branch`.
-            label = item.child("head").text("label", "").rpartition(":")[0]
-            head = pull.head_repository.partition("/")[0] or label
-            if pull.head_branch == branch and head.lower() == own.lower():
-                found.append(pull)
-        return open_first(found)
+        path = repository_path(owner, repo)
+        found: dict[int, PullRequest] = {}
+        for name in ((owner,) if source.own else ()) + source.owners:
+            self._add_branches(found, call, path, name, source)
+        if source.own and call.moved:
+            # GitHub answers for a former name, but looks for the branch at the owner that it was told.
+            now = call.get(path).text("full_name").partition("/")[0]
+            if now.lower() != owner.lower():
+                self._add_branches(found, call, path, now, source)
+        for commit in sorted(source.commits):
+            with contextlib.suppress(ForgeRefused, ForgeNotFound):  # it knows no such commit
+                for item in call.pages(f"{path}/commits/{segment(commit)}/pulls", {"per_page": PAGE}):
+                    pull = _pull(item)
+                    if pull.state == "open" or source.has(pull):
+                        found[pull.number] = pull
+        return open_first(list(found.values()))
+
+    def _add_branches(self, found: dict[int, PullRequest], call: Call, path: str, owner: str, source: Source) -> None:
+        for branch in sorted(source.branches):
+            query: dict[str, str | int] = {"head": f"{owner}:{branch}", "state": "all", "per_page": PAGE}
+            pulls = [_pull(item) for item in call.pages(f"{path}/pulls", query)]
+            found.update({pull.number: pull for pull in pulls if source.has(pull)})
 
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
@@ -164,7 +178,9 @@ def _comment(item: Fields) -> Comment:
 
 def _pull(item: Fields) -> PullRequest:
     head = item.child("head")
-    repository = head.maybe("repo")
+    base = item.child("base")
+    repository, target = head.maybe("repo"), base.maybe("repo")
+    name = repository.text("full_name") if repository is not None else ""
     state: PullState = "closed" if item.text("state") == "closed" else "open"
     if item.flag("merged") or item.text("merged_at", ""):  # lists give only the time
         state = "merged"
@@ -174,9 +190,12 @@ def _pull(item: Fields) -> PullRequest:
         title=item.text("title"),
         state=state,
         head_branch=head.text("ref"),
-        head_repository=repository.text("full_name") if repository is not None else "",
+        head_repository=name,
+        # A repository that is gone leaves the label `owner:branch`.
+        head_owner=name.partition("/")[0] or head.text("label", "").rpartition(":")[0],
         head_sha=head.text("sha"),
-        base_branch=item.child("base").text("ref"),
+        base_branch=base.text("ref"),
+        base_repository=target.text("full_name", "") if target is not None else "",
         mergeable=item.flag("mergeable") if state == "open" else None,
         draft=bool(item.flag("draft")),
         updated_at=item.time("updated_at"),

@@ -121,6 +121,8 @@ class Call:
 
     def __init__(self, client: Client, what: str) -> None:
         self.what = what
+        self.moved = False
+        """Whether a redirect was followed: the repository goes by another name now."""
         self._client = client
         self._limits = client.limits
         self._end = time.monotonic() + client.limits.deadline
@@ -141,7 +143,8 @@ class Call:
         """The objects of a list that comes in pages (`key`: where the list stands in each page), each `id` once.
 
         A page follows when the Link header names one (its URL is not used: behind a proxy it may be a wrong one) or
-        when the total that was told is not reached. `limit` is the most pages; when there are more, the rest
+        when the total that was told is not reached. Where a proxy strips both headers, a page follows each that is not
+        short. `limit` is the most pages; when there are more, the rest
         is left out (`cut`), or ForgeOversized raised. Raises ForgeFailure.
         """
         seen: set[int] = set()
@@ -149,11 +152,12 @@ class Call:
         for page in range(1, most + 1):
             answer = self._request("GET", path, {**query, "page": page} if page > 1 else query, None)
             fields = self._fields(answer, "GET", path)
-            fresh = [item for item in fields.list(key) if item.number("id") not in seen]
+            items = fields.list(key)
+            fresh = [item for item in items if item.number("id") not in seen]
             seen.update(item.number("id") for item in fresh)
             yield from fresh
             total = fields.number("total_count", -1) if key else -1
-            if not fresh or not answers.has_more(answer, len(seen), total):
+            if not fresh or not answers.has_more(answer, len(seen), total, full=len(items) >= _full(query)):
                 return
         if not cut:
             raise ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")
@@ -193,6 +197,7 @@ class Call:
                 answers.judge(answer, self._client, self.what)
                 return answer
             url = answers.redirected(answer, self._client, method, url)
+            self.moved = True
         raise ForgeBroken(f"{self._client.host} redirects without end", "is the URL in GIT_SERVERS the right one?")
 
     def _once(self, method: str, url: str, body: bytes | None) -> answers.Answer:
@@ -254,6 +259,12 @@ class Call:
             return False
         time.sleep(seconds)
         return True
+
+
+def _full(query: Query) -> int:
+    """Entries of a page that may not be the last one. GitHub fills a page as it was asked to (`per_page`); other
+    servers have limits of their own, so that only an empty page is certainly the last."""
+    return int(query.get("per_page", 1))
 
 
 def segment(name: str) -> str:

@@ -50,7 +50,8 @@ class PullRequest:
     """A pull request. A state that the forge gives and kugetsu does not know counts as open.
 
     `head_repository` is `owner/repo`, empty when it is gone. `mergeable` is None when the forge has not said (yet),
-    and for pull requests that are not open.
+    and for pull requests that are not open. `base_repository` is where it goes to, as the forge names it now;
+    `head_owner` whose repository it comes from, also when that is gone.
     """
 
     number: int
@@ -64,6 +65,15 @@ class PullRequest:
     mergeable: bool | None
     draft: bool
     updated_at: str
+    base_repository: str = ""
+    head_owner: str = ""
+
+    @property
+    def from_itself(self) -> bool:
+        """Whether it comes from a branch of the repository that it goes to, by the names that the forge gives both:
+        the one that was asked for may be a former name."""
+        head = self.head_repository or f"{self.head_owner}/{self.base_repository.rpartition('/')[2]}"
+        return bool(self.head_owner) and head.lower() == self.base_repository.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,30 @@ class Checks:
 
     state: ChecksState
     items: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a pull request may come from: branches of the repository itself (`own`) and of forks of these `owners`, and
+    the commits at its head, wherever they lie."""
+
+    branches: frozenset[str]
+    commits: frozenset[str] = frozenset()
+    owners: tuple[str, ...] = ()
+    own: bool = True
+
+    def has(self, pull: PullRequest) -> bool:
+        """Whether a pull request comes from here. A stranger's branch may have the same name."""
+        if pull.head_sha in self.commits:
+            return True
+        theirs = pull.head_owner.lower() in {owner.lower() for owner in self.owners}
+        return pull.head_branch in self.branches and (theirs or (self.own and pull.from_itself))
+
+
+def source_of(branch: str, head_owner: str | None) -> Source:
+    """One branch of the repository itself, or of `head_owner`'s fork."""
+    owners = (head_owner,) if head_owner is not None else ()
+    return Source(frozenset((branch,)), owners=owners, own=head_owner is None)
 
 
 def checks_of(items: tuple[Check, ...]) -> Checks:
@@ -147,10 +181,15 @@ class Forge(Protocol):
         """One pull request."""
         ...
 
+    def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
+        """Pull requests from these branches or commits, also of deleted branches, in any state: open ones first, then
+        the newest."""
+        ...
+
     def pulls_of_branch(
         self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
     ) -> tuple[PullRequest, ...]:
-        """Pull requests from a branch, also a deleted one, in any state: open ones first, then the newest.
+        """Pull requests from one branch: as `pulls_from`.
 
         Only those from the repository itself, or from `head_owner`'s fork: a stranger's branch may have the same name.
         """
