@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from forge import prism
-from forge.asking import QUICK, TOKEN
+from forge.asking import QUICK, TOKEN, pulls_of_branch
 from forge.scripted import ScriptedForge
 from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeFailure
@@ -28,7 +28,7 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "comments": lambda forge: forge.comments_after("octocat", "Hello-World", 1347, None),
     "comments_after": lambda forge: forge.comments_after("octocat", "Hello-World", 1347, "2011-04-14T16:00:49.5Z"),
     "pull": lambda forge: forge.pull("octocat", "Hello-World", 1347),
-    "pulls_of_branch": lambda forge: forge.pulls_of_branch("octocat", "Hello-World", "new-topic"),
+    "pulls_of_branch": lambda forge: pulls_of_branch(forge, "octocat", "Hello-World", "new-topic"),
     "pulls_from": lambda forge: forge.pulls_from("octocat", "Hello-World", Source(frozenset(), frozenset((SHA,)))),
     "reviews": lambda forge: forge.reviews("octocat", "Hello-World", 12),
     "checks": lambda forge: forge.checks("octocat", "Hello-World", SHA),
@@ -93,7 +93,7 @@ def test_token_header_is_demanded_and_sent(described: tuple[str, str]) -> None:
 def test_github_examples_are_read_as_they_are_meant(described: tuple[str, str]) -> None:
     forge = asking(described[1], github=True)
     assert forge.issue("octocat", "Hello-World", 1347).title == "Found a bug"
-    assert [pull.number for pull in forge.pulls_of_branch("octocat", "Hello-World", "new-topic")] == [1347]
+    assert [pull.number for pull in pulls_of_branch(forge, "octocat", "Hello-World", "new-topic")] == [1347]
     assert forge.whoami() == "octocat"
     forge.close()
 
@@ -120,7 +120,7 @@ def test_scripted_forge_answers_as_described(checked: tuple[ScriptedForge, Forge
     assert len(forge.comments_after("acme", "web", 14, "2026-01-01T00:00:00Z")) == 2
     assert forge.issue("acme", "web", 15).is_pull
     assert forge.pull("acme", "web", 15).head_sha == SHA
-    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "fix/issue-14")] == [15, 16]
+    assert [pull.number for pull in pulls_of_branch(forge, "acme", "web", "fix/issue-14")] == [15, 16]
     assert len(forge.reviews("acme", "web", 15)) == 5
     assert forge.checks("acme", "web", SHA).state == "success"
     assert forge.whoami() == server.login

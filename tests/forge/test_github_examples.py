@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from forge.asking import Asking
+from forge.asking import Asking, pulls_of_branch
 from forge.scripted import ScriptedForge
 from kugetsu.forge.protocol import Check, Checks, Comment, Issue, PullRequest, Review
 
@@ -75,7 +75,7 @@ def test_pull_request(server: ScriptedForge, asking: Asking) -> None:
 
 def test_pulls_of_a_branch(server: ScriptedForge, asking: Asking) -> None:
     server.answer("GET", "/pulls", body=example("pulls"))
-    (pull,) = asking("github").pulls_of_branch(*REPO, "new-topic")
+    (pull,) = pulls_of_branch(asking("github"), *REPO, "new-topic")
     assert (pull.number, pull.state) == (1347, "merged")
     assert server.requests[0].query == {"head": "octocat:new-topic", "state": "all", "per_page": "100"}
 

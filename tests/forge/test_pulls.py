@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from forge.asking import Asking
+from forge.asking import Asking, pulls_of_branch
 from forge.scripted import Request, ScriptedForge
 from kugetsu.forge.failures import ForgeBroken, ForgeOversized
 from kugetsu.forge.http import Limits
@@ -29,7 +29,7 @@ def test_pull_request_comes_with_all_its_parts(server: ScriptedForge, forge: For
 def test_state_tells_merged_from_closed(server: ScriptedForge, forge: Forge, state: str) -> None:
     server.pull("acme/web", 15, branch="b", state=state)
     assert forge.pull("acme", "web", 15).state == state
-    assert [pull.state for pull in forge.pulls_of_branch("acme", "web", "b")] == [state]
+    assert [pull.state for pull in pulls_of_branch(forge, "acme", "web", "b")] == [state]
     assert (forge.pull("acme", "web", 15).mergeable is None) == (state != "open")
 
 
@@ -52,20 +52,20 @@ def test_pulls_of_a_branch_come_open_first_then_newest(server: ScriptedForge, fo
         server.pull("acme/web", number, branch="b", state=state)
     server.pull("acme/web", 8, branch="other")
     server.pull("acme/web", 9, branch="B")
-    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "b")] == [6, 4, 7, 5, 3]
+    assert [pull.number for pull in pulls_of_branch(forge, "acme", "web", "b")] == [6, 4, 7, 5, 3]
 
 
 def test_pull_of_a_deleted_branch_is_found(server: ScriptedForge, forge: Forge) -> None:
     server.pull("acme/web", 3, branch="fix/issue-1", state="merged", branch_deleted=True)
-    (pull,) = forge.pulls_of_branch("acme", "web", "fix/issue-1")
+    (pull,) = pulls_of_branch(forge, "acme", "web", "fix/issue-1")
     assert (pull.number, pull.head_branch) == (3, "fix/issue-1")
 
 
 def test_same_branch_of_a_strangers_fork_is_not_ours(server: ScriptedForge, forge: Forge) -> None:
     server.pull("acme/web", 3, branch="b", head_repository="mallory/web")
     server.pull("acme/web", 4, branch="b", head_repository=None)
-    assert forge.pulls_of_branch("acme", "web", "b") == ()
-    (pull,) = forge.pulls_of_branch("acme", "web", "b", head_owner="mallory")
+    assert pulls_of_branch(forge, "acme", "web", "b") == ()
+    (pull,) = pulls_of_branch(forge, "acme", "web", "b", head_owner="mallory")
     assert (pull.number, pull.head_repository) == (3, "mallory/web")
 
 
@@ -77,13 +77,13 @@ def test_github_that_does_not_filter_is_filtered(server: ScriptedForge, asking: 
     github = asking("github")
     unfiltered = [server.respond(replace(ASKED, path=f"/repos/acme/web/pulls/{n}"))[2] for n in (3, 4, 5, 6)]
     server.answer("GET", "/pulls", body=unfiltered)
-    assert [pull.number for pull in github.pulls_of_branch("acme", "web", "b")] == [4]
+    assert [pull.number for pull in pulls_of_branch(github, "acme", "web", "b")] == [4]
 
 
 def test_owner_is_the_same_in_any_case(server: ScriptedForge, forge: Forge) -> None:
     server.pull("acme/web", 3, branch="b")
     server.repositories["Acme/Web"] = server.repositories["acme/web"]
-    assert [pull.number for pull in forge.pulls_of_branch("Acme", "Web", "b")] == [3]
+    assert [pull.number for pull in pulls_of_branch(forge, "Acme", "Web", "b")] == [3]
 
 
 def test_pull_request_is_found_by_the_commit_at_its_head_whatever_its_branch(
@@ -117,14 +117,14 @@ def test_pull_request_of_a_repository_that_was_transferred_is_found_by_its_forme
     server.pull("newco/site", 3, branch="fix/issue-14")
     server.pull("newco/site", 4, branch="fix/issue-14", head_repository="acme/fork")
     server.moved["acme/web"] = "newco/site"
-    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "fix/issue-14")] == [3]
+    assert [pull.number for pull in pulls_of_branch(forge, "acme", "web", "fix/issue-14")] == [3]
 
 
 def test_token_is_not_sent_to_another_host_by_a_redirect(server: ScriptedForge, forge: Forge) -> None:
     with ScriptedForge() as other:
         server.answer("GET", "/pulls", status=307, headers={"Location": f"{other.url}/api/v1/repos/acme/web/pulls"})
         with pytest.raises(ForgeBroken, match="does not follow"):
-            forge.pulls_of_branch("acme", "web", "b")
+            pulls_of_branch(forge, "acme", "web", "b")
         assert other.requests == []
 
 
@@ -145,7 +145,7 @@ def test_pages_are_read_to_the_end_when_a_proxy_strips_what_tells_of_them(
 def test_a_short_page_of_github_is_the_last(server: ScriptedForge, asking: Asking) -> None:
     server.stripped = True
     server.pull("acme/web", 1, branch="b")
-    asking("github").pulls_of_branch("acme", "web", "b")
+    pulls_of_branch(asking("github"), "acme", "web", "b")
     assert len(server.requests) == 1
 
 
@@ -153,7 +153,7 @@ def test_branch_is_found_on_a_later_page(server: ScriptedForge, forge: Forge) ->
     server.page = 4
     for number in range(1, 15):
         server.pull("acme/web", number, branch="b" if number == 1 else f"b{number}")
-    assert [pull.number for pull in forge.pulls_of_branch("acme", "web", "b")] == [1]
+    assert [pull.number for pull in pulls_of_branch(forge, "acme", "web", "b")] == [1]
 
 
 def test_more_open_pulls_than_are_read_is_an_error_and_not_none(server: ScriptedForge, asking: Asking) -> None:
@@ -161,7 +161,7 @@ def test_more_open_pulls_than_are_read_is_an_error_and_not_none(server: Scripted
     for number in range(1, 9):
         server.pull("acme/web", number, branch="b" if number == 1 else f"b{number}")
     with pytest.raises(ForgeOversized, match="over 3 pages"):
-        asking("gitea", limits=Limits(pages=3)).pulls_of_branch("acme", "web", "b")
+        pulls_of_branch(asking("gitea", limits=Limits(pages=3)), "acme", "web", "b")
 
 
 def test_server_that_ignores_the_page_asked_for_ends_the_list(server: ScriptedForge, asking: Asking) -> None:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from kugetsu.runtime import conclusion
+from kugetsu.runtime.git import removal
 from kugetsu.runtime.git.evidence import Evidence, collect
 from runtime.repos import Place, commit, place, run, sample
 
@@ -120,3 +122,47 @@ def test_without_a_remote_nothing_is_pushed(sample: Place, base: str) -> None:
 def test_looking_takes_no_lock(sample: Place, base: str) -> None:
     (sample.clone / ".git" / "index.lock").write_text("")
     assert look(sample, base).problem is None
+
+
+CLONES = {
+    "bare": ["config", "--unset", "remote.origin.fetch"],  # as `git clone --bare` leaves it
+    "single branch": ["config", "remote.origin.fetch", "+refs/heads/main:refs/remotes/origin/main"],
+    "usual": ["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"],
+}
+
+
+@pytest.mark.parametrize("how", ["HEAD", "HEAD:refs/heads/other-name"])
+@pytest.mark.parametrize("clone", CLONES)
+def test_pushed_work_shows_as_pushed_whatever_the_clone_follows(sample: Place, base: str, clone: str, how: str) -> None:
+    run(sample.clone, *CLONES[clone])
+    tree = sample.clone
+    commit(tree, "pushed")
+    run(tree, "push", "-q", str(sample.remote) if clone == "usual" else "origin", how)  # to a URL: without a trace
+    evidence = collect(str(tree), base, "fix/issue-1", ask_remote=True)
+    assert (evidence.commits, evidence.pushed, evidence.ahead, evidence.problem) == (1, True, 0, None)
+    assert removal.commits_only_here(str(tree), "fix/issue-1") == 0
+
+
+@pytest.mark.parametrize("ask", [True, False])
+@pytest.mark.parametrize("clone", CLONES)
+def test_what_nobody_knows_of_a_push_is_unknown_and_not_unpushed(
+    sample: Place, base: str, clone: str, ask: bool
+) -> None:
+    run(sample.clone, *CLONES[clone])
+    tree = sample.clone
+    commit(tree, "pushed")
+    sample.remote.rename(sample.root / "away")
+    data = collect(str(tree), base, "fix/issue-1", ask_remote=ask).as_data()
+    if clone == "usual":
+        assert data["pushed"] is False  # a push to its remote would have left a trace
+    else:
+        assert data["pushed"] is None and data["pushed_problem"]
+        assert conclusion.summary(data) == "1 commit, unknown whether pushed"
+
+
+@pytest.mark.parametrize("clone", CLONES)
+def test_a_remote_that_answers_and_lacks_the_commit_means_not_pushed(sample: Place, base: str, clone: str) -> None:
+    run(sample.clone, *CLONES[clone])
+    commit(sample.clone, "kept to itself")
+    evidence = collect(str(sample.clone), base, "fix/issue-1", ask_remote=True)
+    assert (evidence.pushed, evidence.ahead, evidence.pushed_problem) == (False, 1, None)

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from kugetsu.forge.failures import NoForge
 from kugetsu.forge.http import Client, segment
-from kugetsu.forge.protocol import source_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.forge.protocol import PullRequest, Source
 
 
 class Adapter:
@@ -40,16 +35,6 @@ class Adapter:
         if not self.authenticated:
             return None
         return self._client.call("account of the token").get("/user").text("login")
-
-    def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
-        """Pull requests from these branches or commits. Raises ForgeFailure."""
-        raise NotImplementedError
-
-    def pulls_of_branch(
-        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
-    ) -> tuple[PullRequest, ...]:
-        """Pull requests from one branch, open ones first, then the newest. Raises ForgeFailure."""
-        return self.pulls_from(owner, repo, source_of(branch, head_owner))
 
     def close(self) -> None:
         """Close the kept connections."""

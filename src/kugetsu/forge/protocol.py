@@ -123,12 +123,6 @@ class Source:
         return pull.head_branch in self.branches and (theirs or (self.own and pull.from_itself))
 
 
-def source_of(branch: str, head_owner: str | None) -> Source:
-    """One branch of the repository itself, or of `head_owner`'s fork."""
-    owners = (head_owner,) if head_owner is not None else ()
-    return Source(frozenset((branch,)), owners=owners, own=head_owner is None)
-
-
 def checks_of(items: tuple[Check, ...]) -> Checks:
     """The checks with the state that they have together."""
     states = {item.state for item in items}
@@ -184,15 +178,6 @@ class Forge(Protocol):
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
         """Pull requests from these branches or commits, also of deleted branches, in any state: open ones first, then
         the newest."""
-        ...
-
-    def pulls_of_branch(
-        self, owner: str, repo: str, branch: str, *, head_owner: str | None = None
-    ) -> tuple[PullRequest, ...]:
-        """Pull requests from one branch: as `pulls_from`.
-
-        Only those from the repository itself, or from `head_owner`'s fork: a stranger's branch may have the same name.
-        """
         ...
 
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:

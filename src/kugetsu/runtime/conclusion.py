@@ -100,7 +100,8 @@ def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -
 
 
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool = False) -> Ending:
-    """How the attempt ended, from the process's end, the agent's files, git, and with ``ask_forge`` its pull request.
+    """How the attempt ended, from the process's end, the agent's files, git, and with ``ask_forge`` its pull request
+    and, where the clone cannot tell, whether it was pushed.
 
     A forge that does not answer holds the attempt's slot for FORGE_TIMEOUT_SECONDS: for a runner that is alright, not
     for whoever reconciles and has others to look after.
@@ -113,7 +114,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
     put_back(ws, attempt)
-    evidence = evidence_of(session)
+    evidence = evidence_of(session, ask_remote=ask_forge)
     if ask_forge:
         evidence |= _of_forge(ws, session)
     ending = Ending(
@@ -133,7 +134,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         # It changes no repository, so there is no evidence: its answer is what was asked for.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
     elif verdict == "done":
-        ending.reason = "; ".join([_summary(evidence), *outcome.notes])
+        ending.reason = "; ".join([summary(evidence), *outcome.notes])
     else:
         ending.rescue = keep_work(session, attempt.id)
     if ended.leftover:
@@ -245,14 +246,18 @@ def said_of(outcome: Outcome) -> dict[str, Any]:
     } | ({"notes": [redact(note) for note in outcome.notes]} if outcome.notes else {})
 
 
-def evidence_of(session: Session | None) -> dict[str, Any]:
-    """What git shows of the session's worktree; empty for a session that has none."""
+def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[str, Any]:
+    """What git shows of the session's worktree; empty for a session that has none. ``ask_remote``: see `collect`."""
     from kugetsu.runtime.git import evidence
 
     if session is None or session.kind != "issue" or session.worktree is None:
         return {}
     seen = evidence.collect(
-        session.worktree, session.base_commit or "", session.branch or "", repository_path=session.source
+        session.worktree,
+        session.base_commit or "",
+        session.branch or "",
+        repository_path=session.source,
+        ask_remote=ask_remote,
     )
     return seen.as_data()
 
@@ -280,7 +285,8 @@ def keep_work(session: Session | None, name: str) -> str | None:
         return None
 
 
-def _summary(evidence: dict[str, Any]) -> str:
+def summary(evidence: dict[str, Any]) -> str:
+    """What a run brought, by the evidence."""
     if evidence.get("commits") is None:
         return "done"
     commits = evidence["commits"]
@@ -289,7 +295,8 @@ def _summary(evidence: dict[str, Any]) -> str:
     if loose:
         parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")
     if commits:
-        parts.append("pushed" if evidence.get("pushed") else "not pushed")
+        words = {True: "pushed", False: "not pushed", None: "unknown whether pushed"}
+        parts.append(words[evidence.get("pushed")])
     pull = evidence.get("pull")
     if pull:
         parts.append(f"pull request #{pull['number']} {pull['state']}")

@@ -8,12 +8,14 @@ from kugetsu.domain.decide import sessions as decide
 from kugetsu.errors import BadInput, Conflict, KugetsuError
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
+from kugetsu.forge.protocol import Source
 from kugetsu.refs import parse_ref, parse_repository
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.servers import base_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from kugetsu.domain.state import Session
@@ -60,18 +62,25 @@ class Seen:
 
 
 def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
-    """How the session's pull request stands: the one that it is tied to, else one from its branch.
+    """How the session's pull request stands: the one that it is tied to while that is open, else one that is open or
+    the newest from where its work was pushed.
 
-    An unpushed branch has none, so nobody is asked; nor where there is no forge to ask and nobody named one.
+    What was never pushed has none, so nobody is asked; nor where there is no forge to ask and nobody named one.
     """
+    tied = _look_at(ws, session.pr, forges) if session.pr is not None else Seen(None, None)
+    if tied.may_be_open:
+        return tied
+    found = _search(ws, session, forges)
+    return found if found.may_be_open or tied.state == "none" else tied
+
+
+def _search(ws: Workspace, session: Session, forges: Forges) -> Seen:
     ref = parse_ref(session.key)
-    if session.pr is not None:
-        return _look_at(ws, session.pr, forges)
     try:
-        if forges.of(ref.host) is None or not is_pushed(session):
+        source = source_of(ws, session) if forges.of(ref.host) is not None else None
+        if source is None:
             return Seen(None, None)
-        branch = session.branch or ""
-        pull = forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, session.source))
+        pull = forges.ask(ref.host, lambda forge: _first(forge.pulls_from(ref.owner, ref.repo, source)))
     except (ForgeFailure, BadInput) as problem:
         return Seen(None, None, problem)
     return Seen(url_of(ws, ref.host, (ref.owner, ref.repo), pull) if pull is not None else None, pull)
@@ -85,42 +94,76 @@ def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
         return Seen(url, None, problem)
 
 
-def is_pushed(session: Session) -> bool:
-    """Whether a remote has the session's branch, as far as its repository knows; True when that cannot be looked at."""
+def source_of(ws: Workspace, session: Session) -> Source | None:
+    """The branches and commits that a pull request with the session's work may come from; None when, as far as its
+    repository knows, nothing of it was pushed. What cannot be looked at may have been."""
     if not session.branch or session.source is None:
-        return False
-    return not os.path.isdir(session.source) or is_on_a_remote(session.branch, session.source)
+        return None
+    known = {session.head} - {session.base_commit, None}
+    return _source(
+        ws,
+        session.key,
+        session.source,
+        session.worktree,
+        session.branch,
+        base_branch=session.base_branch or "",
+        made=[commit for commit in known if commit],
+        pushed=bool(session.pushed and session.commits),
+    )
 
 
-def is_on_a_remote(branch: str, repository: str) -> bool:
-    """Whether a remote has the branch, as far as the repository in that folder knows; True when git cannot tell."""
-    from kugetsu.runtime.git.command import ask
+def of_worktree(
+    ws: Workspace, forges: Forges, issue: str, clone: str, worktree: str, branch: str
+) -> PullRequest | None:
+    """The pull request that matters most with the work of a worktree of `clone`; ``issue`` is one of the repository.
 
-    # Two stars: a remote may be called `team/fork`.
-    answer = ask(["for-each-ref", "--count=1", f"refs/remotes/**/{branch}"], repository)
-    return answer.code != 0 or bool(answer.out.strip())
+    Raises ForgeFailure, BadInput.
+    """
+    source = _source(ws, issue, clone, worktree, branch)
+    if source is None:
+        return None
+    ref = parse_ref(issue)
+    return forges.ask(ref.host, lambda forge: _first(forge.pulls_from(ref.owner, ref.repo, source)))
 
 
-def of_branch(ws: Workspace, forges: Forges, repository: str, branch: str, source: str | None) -> PullRequest | None:
-    """The pull request that matters most of a branch: an open one, else the newest. Raises ForgeFailure, BadInput."""
-    ref = parse_ref(f"{repository}#1")
-    return forges.ask(ref.host, lambda forge: _of_branch(ws, forge, ref, branch, source))
+def _source(
+    ws: Workspace,
+    issue: str,
+    clone: str,
+    worktree: str | None,
+    branch: str,
+    *,
+    base_branch: str = "",
+    made: Sequence[str] = (),
+    pushed: bool = False,
+) -> Source | None:
+    """As `source_of`. ``made`` are commits known to be the worktree's, ``pushed`` says that a remote has them."""
+    from kugetsu.runtime.git.published import published
+
+    owners = tuple(_fork_owners(ws, parse_ref(issue), clone))
+    if not os.path.isdir(clone):
+        return Source(frozenset((branch,)), frozenset(made), owners)
+    try:
+        found = published(clone, worktree, branch, base_branch=base_branch, made=made)
+    except KugetsuError:
+        return Source(frozenset((branch,)), frozenset(made), owners)
+    if not found.branches and not found.unknown and not pushed:
+        return None
+    return Source(frozenset((branch, *found.branches)), frozenset(found.commits), owners)
 
 
 def from_branch(ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> tuple[str, str, int] | None:
-    """Owner, repository and number of the open pull request of a session's pushed branch. Raises ForgeFailure."""
-    if session.attempts < 2 or not is_pushed(session):
+    """Owner, repository and number of the open pull request with a session's work. Raises ForgeFailure."""
+    source = source_of(ws, session) if session.attempts > 1 else None
+    if source is None:
         return None  # nothing of it can be on the forge before the first run
-    pull = _of_branch(ws, forge, ref, session.branch or "", session.source)
+    pull = _first(forge.pulls_from(ref.owner, ref.repo, source))
     return (ref.owner, ref.repo, pull.number) if pull is not None and pull.state == "open" else None
 
 
-def _of_branch(ws: Workspace, forge: Forge, ref: IssueRef, branch: str, source: str | None) -> PullRequest | None:
-    found = list(forge.pulls_of_branch(ref.owner, ref.repo, branch))
-    if not found:
-        for owner in _fork_owners(ws, ref, source):
-            found += forge.pulls_of_branch(ref.owner, ref.repo, branch, head_owner=owner)
-    return min(found, key=lambda pull: (pull.state != "open", -pull.number), default=None)
+def _first(pulls: Sequence[PullRequest]) -> PullRequest | None:
+    """The one that matters most: an open one, else the newest."""
+    return min(pulls, key=lambda pull: (pull.state != "open", -pull.number), default=None)
 
 
 def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
@@ -175,8 +218,9 @@ def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) 
     does not know its own address)."""
     servers = ws.config.servers()
     try:
-        if parse_pull_url(pull.url, servers) == (host, *place, pull.number):
-            return pull.url
+        told = parse_pull_url(pull.url, servers)
+        if (told[0], told[3]) == (host, pull.number):
+            return pull.url  # its repository may have another name by now
     except BadInput:
         pass  # it is built below
     base = base_url(host, servers)
@@ -237,7 +281,10 @@ def _current(
         place, known = number[:2], forge.pull(*number)
         if known.state == "open":
             return known, place
-    newer = _of_branch(ws, forge, ref, session.branch, session.source) if session.branch else None
+    source = source_of(ws, session)
+    if source is None and session.branch:
+        source = Source(frozenset((session.branch,)))
+    newer = _first(forge.pulls_from(ref.owner, ref.repo, source)) if source is not None else None
     if newer is not None and (known is None or newer.state == "open"):
         return newer, (ref.owner, ref.repo)
     return known, place

@@ -169,7 +169,8 @@ def _ended(data: Data) -> str:
     said = [data["reason"]]
     evidence = data["evidence"]
     if evidence.get("commits") and "commit" not in data["reason"]:
-        pushed = {True: ", pushed", False: ", not pushed"}.get(evidence.get("pushed"), "")
+        unknown = ", unknown whether pushed" if "pushed" in evidence else ""
+        pushed = {True: ", pushed", False: ", not pushed"}.get(evidence.get("pushed"), unknown)
         said.append(times.counted(evidence["commits"], "commit") + pushed)
     pull = evidence.get("pull")
     if pull and "pull request" not in data["reason"]:

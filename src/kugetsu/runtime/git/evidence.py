@@ -1,6 +1,6 @@
 """What git says about an attempt's work, beside what the agent says of itself: commits, changed files, pushed or not.
 
-It only looks: no lock is taken, nothing is refreshed on disk, no network is used.
+It only looks: no lock is taken, nothing is refreshed on disk. The network is used only where that is asked for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 
 from kugetsu.errors import KugetsuError
 from kugetsu.redaction import redact
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, published
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask, failure, git
 
@@ -26,8 +26,8 @@ class Evidence:
 
     `commits` counts those since the base commit, `head` is the last one, `subject` its first line. `dirty` counts files
     with uncommitted changes, `untracked` new ones (a new folder counts once), `names` names the first few of both.
-    `pushed`: a remote-tracking branch has HEAD; `ahead`: how many commits none has. `operation`: a rebase, merge …
-    that was left in the middle.
+    `pushed`: a branch of a remote has HEAD (`pushed_problem`: why nobody knows); `ahead`: how many commits none has.
+    `operation`: a rebase, merge … that was left in the middle.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class Evidence:
         "operation",
         "problem",
         "pushed",
+        "pushed_problem",
         "subject",
         "untracked",
     )
@@ -56,18 +57,24 @@ class Evidence:
         self.names: list[str] = []
         self.ahead: int | None = None
         self.pushed: bool | None = None
+        self.pushed_problem: str | None = None
         self.operation: str | None = None
         self.problem: str | None = None
 
     def as_data(self) -> dict[str, object]:
         """What an event keeps of it: plain JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}
+        known = {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}
+        # Said to be unknown, so that what was known before this run is not taken for its result.
+        return {**known, "pushed": None} if self.pushed_problem is not None else known
 
 
-def collect(path: str, base_commit: str, branch: str, *, repository_path: str | None = None) -> Evidence:
+def collect(
+    path: str, base_commit: str, branch: str, *, repository_path: str | None = None, ask_remote: bool = False
+) -> Evidence:
     """The evidence in the worktree at `path`; from the branch alone, in `repository_path`, when the worktree is gone.
 
-    Never raises for what git cannot answer: `problem` says it.
+    `ask_remote`: the remotes are asked for commits of which the clone does not know that they were pushed. Never raises
+    for what git cannot answer: `problem` says it.
     """
     evidence = Evidence()
     evidence.branch = branch
@@ -83,6 +90,8 @@ def collect(path: str, base_commit: str, branch: str, *, repository_path: str | 
             evidence.problem = "the worktree is gone; this is its branch"
             folder, tip = repository_path, f"refs/heads/{branch}"
         _look_at_commits(evidence, folder, tip, base_commit)
+        if evidence.commits and evidence.pushed is False and _has_remote(folder):
+            _look_at_remotes(evidence, folder, tip, ask_remote)
     except KugetsuError as error:
         evidence.problem = error.message
     return evidence
@@ -134,6 +143,15 @@ def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str
         return
     evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
     evidence.pushed = evidence.ahead == 0
+
+
+def _look_at_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:
+    """Settles whether commits that no remote-tracking branch has were pushed all the same."""
+    problem = published.ask_remotes(folder, evidence.head or "") if ask_remote else "the remote was not asked"
+    evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
+    evidence.pushed = evidence.ahead == 0
+    if not evidence.pushed and problem is not None and not published.follows(folder, evidence.branch or ""):
+        evidence.pushed, evidence.pushed_problem = None, _clean(problem, _SUBJECT_LENGTH)
 
 
 def _has_remote(folder: str) -> bool:

@@ -13,6 +13,7 @@ from kugetsu.errors import KugetsuError
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.changes import HELD, changed_files, counted, operation
 from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.reflog import has_reflog, left_commits, made_commits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 NAMES = 3
 """Names of changed files that a reason shows."""
-
-# What the messages begin with by which HEAD's reflog records commits that were made here, not fetched.
-_MADE = ("commit", "merge", "rebase", "cherry-pick", "revert", "am")
 
 
 class Inner:
@@ -245,10 +243,10 @@ def _tips(inner: Inner) -> list[str]:
     for name in HELD:
         line = checkouts.read_line(f"{inner.git_dir}/{name}")
         tips += [line] if line else []
-    made, left = _reflog(inner)
-    tips += left
+    tips += left_commits(inner.git_dir)
     tags = [commit for commit, _, name in refs if name in fetched]
-    if tags and (made is None or made.intersection(_only_here(inner, tags))):
+    made = set(made_commits(inner.git_dir))
+    if tags and (not has_reflog(inner.git_dir) or made.intersection(_only_here(inner, tags))):
         tips += tags
     return tips
 
@@ -258,22 +256,6 @@ def _fetched_tags(inner: Inner) -> set[str]:
     packed = checkouts.read_lines(inner.common_dir + "/packed-refs")
     names = {line.partition(" ")[2] for line in packed if " refs/tags/" in line}
     return {name for name in names if not os.path.exists(f"{inner.common_dir}/{name}")}
-
-
-def _reflog(inner: Inner) -> tuple[set[str] | None, list[str]]:
-    """The commits that HEAD's reflog says were made here (None without a reflog), and those that a checkout left which
-    were on no branch: `git submodule update` does so without a word."""
-    lines = checkouts.read_lines(inner.git_dir + "/logs/HEAD")
-    made, left = set(), []
-    for line in lines:
-        head, _, message = line.partition("\t")
-        before_after = head.split(" ", 2)
-        if message.startswith(_MADE) and len(before_after) > 1:
-            made.add(before_after[1])
-        words = message.split()
-        if message.startswith("checkout: moving from ") and len(words) > 3 and words[3] == before_after[0]:
-            left.append(words[3])
-    return (made if lines else None), left
 
 
 def _stashes(inner: Inner) -> list[str]:

@@ -63,7 +63,9 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges,
     if reasons:
         found.keep("worktree", path, f"no session names it, but it has {'; '.join(reasons)}")
         return
-    against = next(filter(None, (_pull_request(ws, repository, name, branch, forges) for name in owner.names)), None)
+    against = next(
+        filter(None, (_pull_request(ws, repository, name, path, branch, forges) for name in owner.names)), None
+    )
     if against is not None:
         found.keep("worktree", path, against)
         return
@@ -96,13 +98,15 @@ def branch_of(path: str, repository: Repository) -> str:
     return head.removeprefix("refs/heads/") if head is not None else ""
 
 
-def _pull_request(ws: Workspace, repository: Repository, name: str, branch: str, forges: Forges) -> str | None:
+def _pull_request(
+    ws: Workspace, repository: Repository, name: str, path: str, branch: str, forges: Forges
+) -> str | None:
     """Why a pull request of the branch keeps the folder; None when there is none, or nobody can be asked."""
     host = parse_repository(name)[0]
     try:
-        if not branch or forges.of(host) is None or not pulls.is_on_a_remote(branch, repository.path):
+        if not branch or forges.of(host) is None:
             return None
-        pull = pulls.of_branch(ws, forges, name, branch, repository.path)
+        pull = pulls.of_worktree(ws, forges, f"{name}#1", repository.path, path, branch)
     except (ForgeFailure, BadInput) as problem:
         return f"its branch {branch} may have an open pull request: {one_line(problem)}"
     if pull is not None and pull.state == "open":

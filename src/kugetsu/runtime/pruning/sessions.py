@@ -10,6 +10,7 @@ from kugetsu.refs import parse_ref
 from kugetsu.runtime import destruction, pulls
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.git.command import ask
+from kugetsu.runtime.git.published import is_on_a_remote
 from kugetsu.runtime.git.removal import Care
 from kugetsu.runtime.pruning.findings import Item, Plan
 from kugetsu.runtime.pulls import Seen
@@ -99,4 +100,4 @@ def _is_nowhere(session: Session) -> bool:
         return False
     answer = ask(["for-each-ref", "--count=1", f"refs/heads/{session.branch}"], session.source)
     here = answer.code != 0 or bool(answer.out.strip())
-    return not here and not pulls.is_on_a_remote(session.branch or "", session.source)
+    return not here and not is_on_a_remote(session.branch or "", session.source)

@@ -1,0 +1,130 @@
+"""Where the work of a worktree was pushed to, whatever its branch was called when it was.
+
+An agent may rename its branch, switch to another one, or push under another name. What git keeps of that: the reflog of
+the worktree's HEAD (which commits were made here), and the remote-tracking branches, which a push moves.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.reflog import made_commits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MOST = 3
+"""Commits that pull requests are searched by: each may cost a request."""
+
+
+REMOTES = 3
+"""Remotes of a clone that are asked: its own, and forks."""
+
+ASK_TIMEOUT = 15.0
+"""Seconds for asking one remote for its branches after a run, while the attempt holds its slot."""
+
+
+class Published:
+    """The `branches` of remotes that have a worktree's work, and the `commits` at their ends; the last one first.
+
+    `unknown`: the clone does not follow its remote's branches (bare, single-branch), so that it cannot tell what was
+    pushed; `commits` are those that may have been.
+    """
+
+    __slots__ = ("branches", "commits", "unknown")
+
+    def __init__(self) -> None:
+        self.branches: set[str] = set()
+        self.commits: list[str] = []
+        self.unknown = False
+
+
+def published(
+    repository: str, path: str | None, branch: str, *, base_branch: str = "", made: Collection[str] = ()
+) -> Published:
+    """Where the work on `branch` in the worktree at `path` was pushed, as far as `repository`, its clone, knows.
+
+    `made` are commits that were seen there, for a worktree that is gone. Raises GitFailed.
+    """
+    found = Published()
+    here = path is not None and os.path.isdir(path) and checkouts.git_dir_of(path) is not None
+    commits = _made(path or "") if here else list(made)
+    for name, commit in _remote_branches(repository):
+        if name != base_branch and (name == branch or commit in commits):
+            found.branches.add(name)
+            found.commits.append(commit)
+    if commits:
+        # Somebody may have pushed more on top of it; but once it is in the base branch, everybody's is on top of it.
+        above = {name for name, _ in _remote_branches(repository, "--contains", commits[0])}
+        found.branches |= above if base_branch not in above else set()
+        found.commits.append(commits[0])
+        found.unknown = not above and not follows(repository, branch)
+    found.commits = list(dict.fromkeys(reversed(found.commits)))[:MOST]
+    return found
+
+
+def ask_remotes(clone: str, head: str) -> str | None:
+    """Ask the remotes of `clone` for a branch that ends in the commit `head`, and note it as a remote-tracking branch.
+
+    A push leaves no trace in a bare or single-branch clone, nor does one to a URL. Returns None when every remote that
+    was asked has answered, else why one has not. Raises GitFailed.
+    """
+    problem = None
+    for remote in git(["remote"], clone).split()[:REMOTES]:
+        try:
+            listed = git(["ls-remote", "--heads", remote], clone, timeout=ASK_TIMEOUT)
+        except KugetsuError as failure:
+            problem = problem or failure.message
+            continue
+        for line in listed.splitlines():
+            commit, _, ref = line.partition("\t")
+            if commit == head:
+                name = ref.removeprefix("refs/heads/")
+                ask(["update-ref", "-m", "kugetsu: pushed", f"refs/remotes/{remote}/{name}", head], clone)
+                return None
+    return problem
+
+
+def is_on_a_remote(branch: str, repository: str) -> bool:
+    """Whether a remote has the branch, as far as the repository in that folder knows; True when git cannot tell."""
+    # Two stars: a remote may be called `team/fork`.
+    answer = ask(["for-each-ref", "--count=1", f"refs/remotes/**/{branch}"], repository)
+    return answer.code != 0 or bool(answer.out.strip())
+
+
+def follows(repository: str, branch: str) -> bool:
+    """Whether a push of the branch leaves a trace in the clone: a remote-tracking branch by a remote's `fetch`."""
+    answer = ask(["config", "--get-regexp", r"^remote\..*\.fetch$"], repository)
+    for line in answer.out.splitlines():
+        source = line.partition(" ")[2].partition(":")[0].lstrip("+")
+        start, star, end = source.partition("*")
+        ref = f"refs/heads/{branch}"
+        if ref == source or (star and ref.startswith(start) and ref.endswith(end)):
+            return True
+    return False
+
+
+def _made(path: str) -> list[str]:
+    """The commits that were made in the worktree, the last one first; HEAD before them when it is one of them."""
+    made = made_commits(checkouts.git_dir_of(path) or "")
+    head = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path).out.strip()
+    return [head] * (head in made) + [commit for commit in made if commit != head]
+
+
+def _remote_branches(repository: str, *options: str) -> list[tuple[str, str]]:
+    """Name and commit of the branches of all remotes; [] for a commit that git lacks. Raises GitFailed."""
+    args = ["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", *options, "refs/remotes"]
+    answer = ask(args, repository)
+    remotes = sorted(git(["remote"], repository).split(), key=len, reverse=True) if answer.out else []
+    found = []
+    for line in answer.out.splitlines():
+        ref, commit, symbolic = line.split("\0")
+        ref = ref.removeprefix("refs/remotes/")
+        remote = next((remote for remote in remotes if ref.startswith(remote + "/")), ref.partition("/")[0])
+        if not symbolic:
+            found.append((ref.removeprefix(remote + "/"), commit))
+    return found
