@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kugetsu.domain.decide import queue
 from kugetsu.errors import KugetsuError, LogWriteFailed
-from kugetsu.runtime import reconciliation, stopping
-from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
+from kugetsu.runtime import reconciliation, requests, runner, stopping
+from runtime.stage import COMMIT, SOURCE, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
 
@@ -93,6 +97,97 @@ def test_a_daemon_on_a_full_disk_does_not_spin_and_goes_on_when_there_is_space(s
     assert [stage.finished(task) for task in tasks] == ["completed", "completed"]
 
 
+def test_a_healthy_daemon_frees_the_slot_of_a_runner_that_may_write_no_more(stage: Stage) -> None:
+    """As of one that was started under `ulimit -f`."""
+    stage.configure(MAX_CONCURRENT_AGENTS="1")
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    stage.start_daemon()
+    runner = stage.state.attempts["q1.1"].runner
+    assert runner is not None
+    with no_file_grows_beyond(runner["pid"], log_bytes(stage)):
+        stage.go()
+        assert stage.finished("q1") == "completed"
+    assert stage.wait("attempt.succeeded")["by"]["cmd"] == "kugetsu queue-daemon"
+
+
+def test_who_waits_under_a_limit_on_files_is_told_at_once(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    runner = stage.state.attempts["q1.1"].runner
+    assert runner is not None
+    size = log_bytes(stage)
+    with (
+        no_file_grows_beyond(runner["pid"], size),
+        no_file_grows_beyond(0, size),
+        pytest.raises(LogWriteFailed, match="cannot be recorded yet") as told,
+    ):
+        stage.go()
+        requests.wait_for(stage.ws, "q1")
+    assert "ulimit -f" in str(told.value.hint)
+    assert reconciliation.reconcile(stage.ws) in (["q1.1"], [])
+    assert stage.finished("q1") == "completed"
+
+
+def test_a_start_whose_runner_may_not_write_ends_at_once_and_its_slot_comes_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = runner._prepare
+
+    def limited(*arguments: Any) -> Any:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log_bytes(stage), resource.RLIM_INFINITY))
+        return prepare(*arguments)
+
+    monkeypatch.setattr(runner, "_prepare", limited)
+    stage.configure(MAX_ATTEMPTS="1")
+    started = stage.start(1)
+    assert started.state == "lost"
+    assert not stage.state.attempts
+
+
+@pytest.mark.parametrize("mebibytes", [1, 12])
+def test_a_daemon_under_a_fixed_limit_on_files_is_refused(stage: Stage, mebibytes: int) -> None:
+    refused = daemon_under(mebibytes << 20, mebibytes << 20)
+    assert refused.returncode == 1
+    assert f"beyond {mebibytes << 10} KiB" in refused.stderr and "ulimit -f unlimited" in refused.stderr
+    assert not stage.events("daemon.started")
+
+
+def test_a_daemon_under_a_limit_on_files_that_it_may_raise_works(stage: Stage) -> None:
+    assert daemon_under(log_bytes(stage), resource.RLIM_INFINITY).returncode == 0
+    tasks = [stage.enqueue(number) for number in (1, 2)]
+    assert [stage.finished(task) for task in tasks] == ["completed", "completed"]
+
+
+def daemon_under(soft: int, hard: int) -> subprocess.CompletedProcess[str]:
+    """`queue-daemon start` under limits on the size of files."""
+    return subprocess.run(
+        [sys.executable, "-m", "kugetsu", "queue-daemon", "start"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)),
+    )
+
+
+def test_a_command_under_a_limit_on_files_leaves_no_half_written_bytecode(stage: Stage) -> None:
+    """Python renames what it could write: every later start failed with "marshal data too short"."""
+    package = stage.folder / "source" / "kugetsu"
+    shutil.copytree(Path(SOURCE) / "kugetsu", package, ignore=shutil.ignore_patterns("__pycache__"))
+    for limit in (8192, resource.RLIM_INFINITY):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "kugetsu", "status"],
+            env={**os.environ, "PYTHONPATH": str(package.parent), "PYTHONPYCACHEPREFIX": ""},
+            capture_output=True,
+            check=False,
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
+        assert done.returncode == 0, done.stderr
+    assert list(package.rglob("main*.pyc")), "without a limit it is written"
+
+
 @pytest.fixture
 def tiny_disk(bare_stage: Stage) -> Iterator[Stage]:
     """KUGETSU_DIR on a disk of its own of 2 MB."""
@@ -136,3 +231,67 @@ def test_a_disk_that_fills_up_and_is_freed_again_loses_nothing(tiny_disk: Stage)
     assert [stage.finished(task) for task in (first, second)] == ["completed", "completed"]
     stage.agent(COMMIT)
     stage.until(lambda: not stage.state.waiting() and not stage.state.attempts)
+
+
+def fill(stage: Stage) -> Path:
+    """Fill the tiny disk; the file that does."""
+    ballast = stage.directory / "ballast"
+    with ballast.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 512)
+        except OSError:
+            pass  # full
+    return ballast
+
+
+def until_nothing_fits(stage: Stage) -> Path:
+    """Fill the disk, and what is left of the log's last block."""
+    ballast = fill(stage)
+    with pytest.raises(KugetsuError):
+        for number in range(100, 200):
+            stage.enqueue(number, "x" * 200)
+    return ballast
+
+
+def test_who_waits_for_an_outcome_is_told_that_the_disk_is_full(tiny_disk: Stage) -> None:
+    stage = tiny_disk
+    stage.agent(UNTIL_GO + 'cd "$STAGE" && exit 0\n')
+    errors = stage.folder / "errors"
+    with errors.open("w") as file:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "kugetsu", "start", "--wait", str(stage.ref(1)), "do it"],
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+    try:
+        stage.at_work("q1.1")
+        ballast = until_nothing_fits(stage)
+        stage.go()
+        stage.until(lambda: "cannot be recorded yet" in errors.read_text())
+        assert "space" in errors.read_text()
+        ballast.unlink()
+        assert waiting.wait(60) == 0
+    finally:
+        waiting.kill()
+        waiting.wait()
+
+
+def test_a_start_on_a_disk_that_fills_up_meanwhile_ends_and_says_so(
+    tiny_disk: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = tiny_disk
+    prepare = runner._prepare
+
+    def full(*arguments: Any) -> Any:
+        until_nothing_fits(stage)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(runner, "_prepare", full)
+    stage.configure(MAX_ATTEMPTS="1")
+    with pytest.raises(LogWriteFailed, match=r"q1\.1 has ended, which cannot be recorded yet: .*space"):
+        stage.start(1)
+    (stage.directory / "ballast").unlink()
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert stage.state.tasks["q1"].state == "error"
+    stage.ws.log.transact(lambda state: queue.cancel_waiting(state, "over"))

@@ -369,7 +369,11 @@ class World:
 
     def stop(self, a: int, b: int) -> list[Event]:
         attempt_id = self._attempt(a)
-        return self.do(lambda state: attempts.stop(state, attempt_id, "timeout")) if attempt_id else []
+        if attempt_id is None:
+            return []
+        if b % 9 == 8:
+            return self.do(lambda state: attempts.unsettled(state, attempt_id, f"a folder of {a % 2} is in the way"))
+        return self.do(lambda state: attempts.stop(state, attempt_id, "timeout"))
 
     def break_session(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: sessions.broken(state, self._session(a), "its worktree is gone"))

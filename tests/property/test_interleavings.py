@@ -88,7 +88,9 @@ def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
     elsewhere = told | {
         "log.repaired",
         "setting.changed",
+        "attempt.continued",
         "orphans.ended",
+        "lock.removed",
         "record.imported",
         "files.pruning",
         "files.pruned",

@@ -115,6 +115,7 @@ def test_an_event_that_comes_twice_is_a_violation_or_says_nothing_new(kind: str)
         "hold.lifted",
         "session.pr",
         "attempt.stop_requested",
+        "attempt.unsettled",
         "session.preparing",
         "session.broken",
         "session.destroying",

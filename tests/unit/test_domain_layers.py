@@ -27,7 +27,7 @@ FLAT = (
     "redaction",
     "ownership",
 )
-FLAT += ("jsontext", "secret_values", "secret_shapes")
+FLAT += ("jsontext", "secret_values", "secret_shapes", "run_files")
 IMPURE = {
     "os",
     "time",

@@ -7,10 +7,15 @@ from typing import Any
 
 import orjson
 
+from kugetsu import run_files
+
 VARIABLE = "KUGETSU_BEFORE"
 """The variable that names the file to kugetsu's plugin."""
 
 _NAME = "before.json"
+
+#: Of the file, which holds a project's configuration.
+MOST_BYTES = 1 << 24
 
 
 def path(output: str) -> str:
@@ -20,16 +25,14 @@ def path(output: str) -> str:
 
 def write(output: str, before: dict[str, Any]) -> None:
     """Write it down. Mode 0600: a configuration may hold secrets. Raises OSError."""
-    fd = os.open(path(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(orjson.dumps(before))
+    run_files.replace(path(output), orjson.dumps(before))
 
 
 def read(output: str) -> dict[str, Any]:
     """What `write` wrote; empty when there is none, or an agent broke it."""
     try:
-        with open(path(output), "rb") as file:
-            found = orjson.loads(file.read())
+        with run_files.open_binary(path(output)) as file:
+            found = orjson.loads(file.read(MOST_BYTES))
     except (OSError, orjson.JSONDecodeError):
         return {}
     return found if isinstance(found, dict) else {}

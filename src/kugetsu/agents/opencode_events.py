@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from kugetsu import run_files
 from kugetsu.agents.opencode_program import plain
 from kugetsu.agents.opencode_refusals import Refusal, of_call
 from kugetsu.agents.outcome import Tokens, cost_told, tokens_told
@@ -45,9 +46,9 @@ class Output:
 
 
 def read_output(path: str) -> Output:
-    """Folds a whole output file, line by line; one that is missing counts as empty."""
+    """Folds a whole output file, line by line; one that is missing or no regular file counts as empty."""
     seen = Output()
-    with suppress(FileNotFoundError), open(path, "rb") as file:
+    with suppress(OSError), run_files.open_binary(path) as file:
         for line in file:
             try:
                 event = orjson.loads(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import clock, jsontext
+from kugetsu import clock, jsontext, run_files
 from kugetsu.redaction import CUT, redact, redact_unfinished
 
 TYPE_CHECKING = False
@@ -73,25 +73,27 @@ def of_text(output: str) -> Progress:
     text = lines[-1].decode("utf-8", "replace")
     unfinished = bool(found[-1])
     last = short(redact_unfinished(text) if unfinished else text)
-    return Progress(last=last, at=clock.from_epoch(os.stat(output).st_mtime))
+    try:
+        at = clock.from_epoch(os.lstat(output).st_mtime)
+    except OSError:  # it went meanwhile
+        at = None
+    return Progress(last=last, at=at)
 
 
 def tail_lines(path: str, limit: int = TAIL_BYTES, *, whole: bool = True) -> list[bytes]:
     """The lines in the last ``limit`` bytes of a file, oldest first; with ``whole`` only those that are all there, else
-    the first begins with `redaction.CUT` where it is the end of a longer one."""
+    the first begins with `redaction.CUT` where it is the end of a longer one.
+
+    [] for a file that is missing or cannot be read: whoever needs the reason asks `run_files.problem`.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        data, cut = run_files.tail(path, limit)
+    except OSError:
         return []
-    try:
-        start = max(0, os.fstat(fd).st_size - limit)
-        data = os.pread(fd, limit, start)
-    finally:
-        os.close(fd)
     lines = data.split(b"\n")
-    if start and whole:
+    if cut and whole:
         del lines[0]
-    elif start:
+    elif cut:
         lines[0] = CUT.encode() + lines[0]
     if whole and lines:
         del lines[-1]  # after the last newline: nothing, or a line that is still being written

@@ -169,8 +169,10 @@ def _answers(path: str, missing: list[str]) -> list[Said]:
 
 def _file(path: str, missing: list[str]) -> bytes | None:
     """A run's file, at most its last MOST bytes; None when it is not there, which ``missing`` then says."""
+    from kugetsu import run_files
+
     try:
-        with open(path, "rb") as file:
+        with run_files.open_binary(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MOST:
                 file.seek(size - MOST)

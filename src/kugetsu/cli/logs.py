@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.errors import BadInput, KugetsuError, NotFound
 from kugetsu.redaction import Lines
 
 TYPE_CHECKING = False
@@ -153,11 +153,21 @@ def _claims(call: Call, subject: Subject) -> list[dict[str, str]]:
 
 
 def _read(call: Call, attempt: str) -> int:
+    folder = call.workspace.paths.run(attempt)
+    try:
+        _show(call, attempt, f"{folder}/output.jsonl")
+    except KugetsuError:
+        _tell_end(call, attempt, folder)  # there is more to show than the output
+        raise
+    _tell_end(call, attempt, folder)
+    return 0
+
+
+def _show(call: Call, attempt: str, path: str) -> None:
+    """The output. Raises KugetsuError when it cannot be read."""
     from kugetsu.cli import tailing
     from kugetsu.views import agentlog
 
-    folder = call.workspace.paths.run(attempt)
-    path = f"{folder}/output.jsonl"
     reader = agentlog.Reader(call.screen)
     offset = 0
     if not call.args.follow:
@@ -165,8 +175,7 @@ def _read(call: Call, attempt: str) -> int:
         _print(call, reader, lines)
         if not lines and not call.json:
             call.tell([f"{attempt} has written nothing yet"])
-        _tell_end(call, attempt, folder)
-        return 0
+        return
     for lines_or_none in tailing.follow(path, 0):
         if lines_or_none is not None:
             _print(call, reader, lines_or_none)
@@ -176,17 +185,20 @@ def _read(call: Call, attempt: str) -> int:
             break
         if lines_or_none is not None:
             offset += sum(len(line) + 1 for line in lines_or_none)
-    _tell_end(call, attempt, folder)
-    return 0
 
 
 def _whole(path: str, from_end_of: int = 0) -> tuple[list[bytes], int]:
+    from kugetsu import run_files
+    from kugetsu.cli import tailing
+
     try:
-        with open(path, "rb") as file:
+        with run_files.open_binary(path) as file:
             file.seek(from_end_of)
             data = file.read()
     except FileNotFoundError:
         return [], 0
+    except OSError as problem:
+        raise tailing.unreadable(path, problem) from problem
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -233,7 +245,12 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     from kugetsu.cli import tailing
     from kugetsu.views import agentlog
 
-    errors = Lines().redact_all(tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or [])
+    try:
+        lines = tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
+    except KugetsuError as problem:
+        call.say(problem.message)
+        lines = []
+    errors = Lines().redact_all(lines)
     live = attempt in call.state().attempts
     last = None
     for event in call.workspace.log.read_key(attempt.partition(".")[0]):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+from kugetsu import run_files
+from kugetsu.errors import KugetsuError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,11 +19,16 @@ _BLOCK = 1 << 16
 
 
 def last_lines(path: str, count: int) -> list[bytes] | None:
-    """The last ``count`` lines of a file; None when there is no such file. Reads from its end."""
+    """The last ``count`` lines of a file; None when there is no such file. Reads from its end.
+
+    Raises KugetsuError when it cannot be read.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = run_files.open_file(path)
     except FileNotFoundError:
         return None
+    except OSError as problem:
+        raise unreadable(path, problem) from problem
     try:
         at = os.fstat(fd).st_size
         data = b""
@@ -39,7 +47,8 @@ def last_lines(path: str, count: int) -> list[bytes] | None:
 def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]:
     """Whole lines as they are written from ``offset`` (None: the present end) on; None when nothing came for a while.
 
-    A file that is not there yet is waited for; one that was replaced or cut is read from its start.
+    A file that is not there yet is waited for; one that was replaced or cut is read from its start. Raises KugetsuError
+    when it cannot be read.
     """
     import time
 
@@ -61,11 +70,18 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
         time.sleep(PAUSE)
 
 
+def unreadable(path: str, problem: OSError) -> KugetsuError:
+    """The error for a file that cannot be read."""
+    return KugetsuError(f"{path} cannot be read: {problem.strerror or problem}", f"see what is there: ls -ld {path}")
+
+
 def _read(path: str, at: int) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = run_files.open_file(path)
     except FileNotFoundError:
         return b""
+    except OSError as problem:
+        raise unreadable(path, problem) from problem
     try:
         return os.pread(fd, _BLOCK, at)
     finally:
@@ -75,14 +91,14 @@ def _read(path: str, at: int) -> bytes:
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
 def _inode(path: str) -> int:
     try:
         return os.stat(path).st_ino
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 

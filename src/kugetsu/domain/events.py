@@ -10,6 +10,19 @@ Annotations are evaluated here: `__required_keys__` does not see NotRequired in 
 from collections.abc import Callable
 from typing import Any, NotRequired, TypedDict
 
+from kugetsu.domain.attempt_shapes import (
+    AttemptClaimed,
+    AttemptContinued,
+    AttemptEnded,
+    AttemptRunning,
+    AttemptStarting,
+    AttemptStopRequested,
+    AttemptUnsettled,
+    ClaimLost,
+    LockRemoved,
+    OrphansEnded,
+)
+from kugetsu.domain.attempt_shapes import Identity as Identity
 from kugetsu.domain.notice_shapes import (
     NoticeFailed,
     NoticeSending,
@@ -19,14 +32,6 @@ from kugetsu.domain.notice_shapes import (
     SinkDisabled,
     SinkEnabled,
 )
-
-
-class Identity(TypedDict):
-    """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds)."""
-
-    boot: str
-    pid: int
-    start: int
 
 
 class LogCreated(TypedDict):
@@ -277,69 +282,6 @@ class QueueCleared(TypedDict):
     older_than: str | None
 
 
-class AttemptClaimed(TypedDict):
-    """A slot is allocated: this append is the claim."""
-
-    number: int
-    kind: str
-    slot: int | None
-    lease: str
-    claimer: Identity
-    live: list[str]
-
-
-class ClaimLost(TypedDict):
-    """Who wanted a slot and saw every gate open found one closed under the lock: somebody was faster. ``to`` is the
-    attempt that was, when one was; ``behind_seq`` the event that closed the gate. The task is named when it is in the
-    queue; a `start` that lost made none. The seq of the look is ``planned`` in the facts."""
-
-    gate: str
-    reason: str
-    to: str | None
-    behind_seq: int
-
-
-class AttemptStarting(TypedDict):
-    """The runner is there and about to prepare and spawn."""
-
-    runner: Identity
-
-
-class AttemptRunning(TypedDict):
-    """The agent's process runs."""
-
-    agent: Identity
-    agent_session: str
-    worktree: str
-    program: str
-
-
-class AttemptStopRequested(TypedDict):
-    """Intent: the agent is about to be ended; why."""
-
-    reason: str
-
-
-class AttemptEnded(TypedDict):
-    """How an attempt ended: what the agent said (``outcome``), and what git and the process show (``evidence``)."""
-
-    reason: str
-    outcome: dict[str, Any]
-    evidence: dict[str, Any]
-    exit: int | None
-    signal: int | None
-    tokens: int
-    cost: float
-    rescue: str | None
-
-
-class OrphansEnded(TypedDict):
-    """Processes that outlived their agent were ended."""
-
-    signalled: int
-    killed: int
-
-
 class DaemonStarted(TypedDict):
     """A dispatcher runs."""
 
@@ -449,7 +391,10 @@ CATALOGUE: dict[str, Kind] = {
     "attempt.timed_out": Kind(AttemptEnded),
     "attempt.killed": Kind(AttemptEnded),
     "attempt.lost": Kind(AttemptEnded),
+    "attempt.unsettled": Kind(AttemptUnsettled),
+    "attempt.continued": Kind(AttemptContinued),
     "orphans.ended": Kind(OrphansEnded),
+    "lock.removed": Kind(LockRemoved),
     "daemon.started": Kind(DaemonStarted),
     "daemon.lease_replaced": Kind(DaemonLeaseReplaced),
     "daemon.draining": Kind(DaemonDraining),

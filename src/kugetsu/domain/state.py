@@ -111,6 +111,8 @@ class Attempt:
         "stop",
         "stop_seq",
         "task",
+        "unsettled",
+        "unsettled_at",
     )
 
     def __init__(self, id: str, task: str, kind: str, issue: str | None, session: str) -> None:
@@ -133,6 +135,9 @@ class Attempt:
         self.running_at: str | None = None
         self.stop: str | None = None
         self.stop_seq = 0
+        #: It is dead, and this keeps its end from being recorded, since then.
+        self.unsettled: str | None = None
+        self.unsettled_at: str | None = None
 
 
 class Session:

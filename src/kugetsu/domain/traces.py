@@ -41,7 +41,10 @@ _WHILE_WAITING = {
 _WHILE_WORKING = {
     "attempt.stop_requested": ("reason",),
     "issue.read": ("state", "comments", "problem"),
+    "attempt.unsettled": ("reason",),
+    "attempt.continued": ("overdue_seconds",),
     "orphans.ended": ("signalled", "killed"),
+    "lock.removed": ("path", "age_seconds"),
 }
 
 

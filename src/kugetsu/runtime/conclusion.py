@@ -12,10 +12,12 @@ import sys
 import time
 from functools import partial
 
+from kugetsu import run_files
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.errors import AgentUnavailable, GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.runtime.facts import outcome_facts
+from kugetsu.runtime.process.waiter import TERMINATED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 #: For how long a full disk is waited for before the outcome is given up to reconciliation, and between two tries.
 WRITE_PATIENCE_SECONDS = 3600.0
 WRITE_PAUSE_SECONDS = 5.0
+
+#: What a checkup prints is far shorter.
+CHECKUP_BYTES = 65536
 
 #: Characters of the PM agent's answer that the summary of its task holds; `kugetsu logs` has all of it.
 ANSWER_LENGTH = 500
@@ -55,35 +60,48 @@ def main(arguments: list[str]) -> int:
     attempt = ws.state().attempts.get(attempt_id)
     if attempt is None:
         return 0
-    conclude(ws, attempt_id, ending_of(ws, attempt, ended, ask_forge=True))
+    _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, ask_forge=True))
     return 0
 
 
-def conclude(
-    ws: Workspace, attempt_id: str, ending: Ending, patience: float = WRITE_PATIENCE_SECONDS
-) -> list[dict[str, Any]]:
-    """Append how the attempt ended and what follows; waits ``patience`` seconds for a disk that is full.
+def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
+    """Conclude once a full disk has room again: nobody else has the evidence. Raises LogWriteFailed after an hour.
 
-    [] when somebody else has recorded its end. Raises LogWriteFailed when the disk stays full.
+    Where only this process may not write (`ulimit -f`), it gives its lease back: whoever looks may settle the attempt
+    from the waiter's result, and the slot does not wait for an hour.
+    """
+    from kugetsu.runtime import disk
+    from kugetsu.runtime.process import lease
+
+    give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
+    while True:
+        try:
+            conclude(ws, attempt_id, ending)
+        except LogWriteFailed as problem:
+            if time.monotonic() >= give_up:
+                raise
+            if disk.is_own_limit(problem):
+                lease.close_inherited(ws.paths.leases)
+            time.sleep(WRITE_PAUSE_SECONDS)
+        else:
+            return
+
+
+def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, Any]]:
+    """Append how the attempt ended and what follows; [] when somebody else has recorded its end.
+
+    Raises LogWriteFailed, at once: the next look records it.
     """
     attempt = ws.state().attempts.get(attempt_id)
     lease = attempt.lease if attempt is not None else None
-    give_up = time.monotonic() + patience
-    while True:
-        finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
-        try:
-            events = ws.log.transact(finish)
-        except LogWriteFailed:
-            if time.monotonic() >= give_up:
-                raise
-            time.sleep(WRITE_PAUSE_SECONDS)
-            continue
-        _keep_result(ws, attempt_id, events)
-        if lease is not None:
-            # Nobody asks for it any more; its lock goes with the last process that holds it.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(ws.paths.lease(lease))
-        return events
+    finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
+    events = ws.log.transact(finish)
+    _keep_result(ws, attempt_id, events)
+    if lease is not None:
+        # Nobody asks for it any more; its lock goes with the last process that holds it.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ws.paths.lease(lease))
+    return events
 
 
 def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -> None:
@@ -92,11 +110,9 @@ def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -
     if not events:
         return
     # The log has it; this copy is for people who look into the run's folder, so a full disk may have it.
-    with (
-        contextlib.suppress(OSError),
-        open(os.path.join(ws.paths.run(attempt_id), "result.json"), "wb") as file,
-    ):
-        file.write(orjson.dumps(events[0]["data"], option=orjson.OPT_INDENT_2) + b"\n")
+    with contextlib.suppress(OSError):
+        result = orjson.dumps(events[0]["data"], option=orjson.OPT_INDENT_2) + b"\n"
+        run_files.replace(os.path.join(ws.paths.run(attempt_id), "result.json"), result)
 
 
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool = False) -> Ending:
@@ -114,6 +130,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
     put_back(ws, attempt)
+    unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
     evidence = evidence_of(session, ask_remote=ask_forge)
     if ask_forge:
         evidence |= _of_forge(ws, session)
@@ -137,6 +154,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         ending.reason = "; ".join([summary(evidence), *outcome.notes])
     else:
         ending.rescue = keep_work(session, attempt.id)
+    ending.reason += unlocked + _unreadable(folder)
     if ended.leftover:
         left = "an unknown number" if ended.leftover < 0 else str(ended.leftover)
         ending.reason += f"; {left} of its processes could not be ended"
@@ -168,6 +186,12 @@ def put_back(ws: Workspace, attempt: Attempt) -> None:
         _agent(ws, attempt).put_back(session.worktree, os.path.join(ws.paths.run(attempt.id), "output.jsonl"))
 
 
+def _unreadable(folder: str) -> str:
+    """What of the agent's output could not be read, to be put behind the reason: nothing of it was counted."""
+    problems = [run_files.problem(os.path.join(folder, name)) for name in ("output.jsonl", "stderr.log")]
+    return "".join(f"; {problem}" for problem in problems if problem)
+
+
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
     """The agent that worked, also when the settings name another one by now or its env file broke meanwhile: an attempt
     that has ended must be recorded."""
@@ -194,6 +218,8 @@ def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
 def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
     """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
     stopped = ended.stopped or attempt.stop
+    if ended.stopped == TERMINATED and attempt.stop is not None:
+        stopped = attempt.stop  # the waiter saw the signal, and no file with the reason
     # An agent that was told to stop may end with exit code 0 all the same: that it obeyed is no success. One that ended
     # by itself, while a stop was only requested, may have been done.
     if stopped is None or (ended.stopped is None and outcome.kind == "succeeded"):
@@ -224,8 +250,7 @@ def _checkup(folder: str) -> dict[str, Any]:
     import orjson
 
     try:
-        with open(os.path.join(folder, "checkup.json"), "rb") as file:
-            seen = orjson.loads(file.read())
+        seen = orjson.loads(run_files.read(os.path.join(folder, "checkup.json"), CHECKUP_BYTES))
     except (OSError, orjson.JSONDecodeError):
         return {}
     return seen if isinstance(seen, dict) else {}
@@ -269,6 +294,28 @@ def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
     from kugetsu.runtime import pulls
 
     return pulls.evidence(ws, session)
+
+
+def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str:
+    """Remove the locks that killed gits left in the worktree of an attempt of which nothing runs any more: the next one
+    could not commit. What was removed, to be put behind the reason; it is an event too."""
+    from kugetsu.domain.draft import Draft
+    from kugetsu.runtime.git import locks
+
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return ""
+    names = []
+    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
+    try:
+        for lock in locks.of_worktree(session.worktree, session.branch):
+            # First the event: what cannot be recorded is not done.
+            data = {"path": lock.path, "age_seconds": round(lock.age, 1)}
+            ws.log.append([Draft("lock.removed", data, cause=attempt.claimed, **about)])
+            if lock.remove():
+                names.append(os.path.basename(lock.path))
+    except (LogWriteFailed, OSError) as problem:
+        print(f"a lock of a dead git stays: {problem}", file=sys.stderr)
+    return f"; a git that was killed had left {', '.join(names)}, now removed" if names else ""
 
 
 def keep_work(session: Session | None, name: str) -> str | None:

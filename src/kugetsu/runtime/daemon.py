@@ -261,7 +261,8 @@ def main() -> int:
     except KugetsuError as problem:
         print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
         return problem.exit_code
-    print(f"ready\t{os.getpid()}", flush=True)
+    with suppress(BrokenPipeError):  # whoever started it was killed: the daemon stands all the same
+        print(f"ready\t{os.getpid()}", flush=True)
     _let_go_of_the_terminal()
     _serve(daemon)
     return 0
@@ -292,6 +293,10 @@ def _stand(ws: Workspace) -> Daemon:
     """Become the daemon: its log file, its lease, its signals. Raises KugetsuError."""
     from loguru import logger
 
+    from kugetsu.log.segments import SEGMENT_BYTES
+    from kugetsu.runtime import disk
+
+    disk.require_large_files(2 * SEGMENT_BYTES)  # a segment ends with the transaction that reaches its size
     leases.close_inherited(ws.paths.leases)
     logger.remove()
     logger.add(

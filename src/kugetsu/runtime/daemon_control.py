@@ -11,10 +11,12 @@ from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.errors import KugetsuError
 from kugetsu.runtime import last_words, liveness
-from kugetsu.runtime.process import identity
+from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
 
@@ -103,14 +105,22 @@ def stop(ws: Workspace, *, drain: bool) -> bool:
     known = status(ws)
     if not known.running:
         return False
+    daemon = ws.state().daemon
+    who, held = daemon.identity, daemon.lease
+
+    def gone() -> bool:
+        """Another one may have been started meanwhile, by a service manager say: that is not waited for."""
+        lives = who is not None and identity.alive(who)
+        return not lives and (held is None or not lease.alive(ws.paths.leases, held))
+
     if drain:
         ws.log.transact(lambda state: decide.drain(state, "stop --drain"))
-        _wait_until_gone(ws, None)
+        _wait_until(gone, None)
         return True
-    who = ws.state().daemon.identity
     if who is not None:
         identity.signal(who, signal.SIGTERM)
-    if not _wait_until_gone(ws, STOP_PATIENCE):
+        identity.signal(who, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
+    if not _wait_until(gone, STOP_PATIENCE):
         raise KugetsuError(
             f"the daemon (pid {known.pid}) was asked to stop and did not in {STOP_PATIENCE:.0f} s",
             hint=f"see {ws.paths.logs}/daemon.log",
@@ -118,10 +128,10 @@ def stop(ws: Workspace, *, drain: bool) -> bool:
     return True
 
 
-def _wait_until_gone(ws: Workspace, patience: float | None) -> bool:
+def _wait_until(what: Callable[[], bool], patience: float | None) -> bool:
     give_up = None if patience is None else time.monotonic() + patience
     pause = 0.01
-    while status(ws).running:
+    while not what():
         if give_up is not None and time.monotonic() >= give_up:
             return False
         time.sleep(pause)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from kugetsu import run_files
+
 #: Bytes at the file's end that are looked at, and characters that are told.
 _LOOKED_AT = 4096
 _LENGTH = 300
@@ -14,10 +16,10 @@ def of(path: str, after: int = 0) -> str:
     from kugetsu.redaction import CUT, redact
 
     try:
-        with open(path, "rb") as file:
+        with run_files.open_binary(path) as file:
             start = os.fstat(file.fileno()).st_size - _LOOKED_AT
             file.seek(max(after, start))
-            text = CUT * (start > after) + file.read().decode("utf-8", "replace")
+            text = CUT * (start > after) + file.read(_LOOKED_AT).decode("utf-8", "replace")
             lines = text.splitlines()
     except OSError:  # then it said nothing that could be told
         return ""

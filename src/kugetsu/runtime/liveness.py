@@ -29,7 +29,7 @@ def daemon(paths: Paths, state: State) -> bool:
         return False
     if lease.alive(paths.leases, held):
         return True
-    return who is not None and not os.path.lexists(paths.lease(held)) and identity.alive(who)
+    return who is not None and not lease.exists(paths.leases, held) and identity.alive(who)
 
 
 def daemon_environment(state: State) -> Mapping[str, str] | None:

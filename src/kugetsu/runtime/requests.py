@@ -217,7 +217,10 @@ def _await_running(ws: Workspace, started: Started) -> None:
     told: set[str] = set()
     for event in ws.log.follow(started.events[-1]["seq"]):
         if event is None:
-            _notice_death(ws, started.task, told)
+            try:
+                _notice_death(ws, started.task, told)
+            except LogWriteFailed as problem:
+                raise _unrecorded(started.attempt, problem) from problem
             continue
         if event.get("attempt") != started.attempt:
             continue
@@ -228,11 +231,32 @@ def _await_running(ws: Workspace, started: Started) -> None:
             return
 
 
+def _unrecorded(attempt: str, problem: LogWriteFailed) -> LogWriteFailed:
+    said = f"{attempt} has ended, which cannot be recorded yet: {problem.message}"
+    return LogWriteFailed(said, f"{problem.hint}; the daemon, or the next kugetsu start, records it")
+
+
+def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
+    """Tell once that the end of the awaited task's agent waits for room on the disk: its runner does, for an hour."""
+    from kugetsu.runtime import disk
+    from kugetsu.runtime.process import identity
+
+    agents = [attempt.agent for attempt in ws.state().attempts.values() if attempt.task == awaited]
+    if "full" in told or not any(agent is not None and not identity.alive(agent) for agent in agents):
+        return
+    problem = disk.refusal(ws.paths)
+    if problem is not None:
+        told.add("full")
+        said = f"{awaited}: its agent has ended, which cannot be recorded yet: {problem.message}"
+        print(f"kugetsu: {said}; {problem.hint}", file=sys.stderr, flush=True)
+
+
 def _notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
     """Settle what died. Raises when that is the task awaited and it cannot be settled; of another, it is told once."""
     from kugetsu.runtime import reconciliation
 
-    if not reconciliation.dead(ws, ws.state()):
+    state = ws.state()
+    if not reconciliation.dead(ws, state) and not reconciliation.stopped(ws, state):
         return
     try:
         reconciliation.reconcile(ws)
@@ -264,7 +288,11 @@ def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
     told: set[str] = set()
     for news in _and_then(last, ws.log.follow(seen)):
         if news is None:
-            _notice_death(ws, task_id, told)
+            try:
+                _notice_death(ws, task_id, told)
+            except LogWriteFailed as problem:
+                raise _unrecorded(task_id, problem) from problem
+            _notice_full_disk(ws, task_id, told)
         elif news.get("task") == task_id:
             if news["type"] in FINAL:
                 return news

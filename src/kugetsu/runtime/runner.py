@@ -11,9 +11,11 @@ import os
 import sys
 import traceback
 
+from kugetsu import run_files
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.errors import AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime.environments import values
+from kugetsu.runtime.interruption import Interrupted, interruptible
 from kugetsu.runtime.process import identity, supervision
 from kugetsu.runtime.workspace import ATTEMPT, GIVEN, actor
 
@@ -37,9 +39,8 @@ BASIC = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR")
 
 _CEILING = "GIT_CEILING_DIRECTORIES"
 
-
-class StoppedError(Exception):
-    """The attempt was asked to stop while it was being prepared."""
+#: The preparation's time limit is the attempt's own (TASK_TIMEOUT_HOURS), but it gets at least this many seconds.
+SHORTEST_PREPARATION_SECONDS = 10.0
 
 
 def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
@@ -67,18 +68,38 @@ def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
 def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
     """The life of the runner up to the waiter; never returns."""
     try:
-        folder = ws.paths.make(ws.paths.run(attempt_id))
-        supervision.detach(ws.paths.leases, lease, os.path.join(folder, "runner.log"))
+        unusable = _detach(ws, attempt_id, lease)
         os.chdir("/")
         _leave_the_caller(ws)
         ws.by = actor(f"runner {attempt_id}", ws.environment)
         ws.close()
-        _live(ws, attempt_id, lease, folder)
+        if unusable is None:
+            _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
+        from kugetsu.runtime.conclusion import conclude, ending_of_failed_start
+
+        conclude(ws, attempt_id, ending_of_failed_start(unusable))
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(70)
+
+
+def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentUnavailable | None:
+    """Make the run's folder and cut the runner off from its caller; what keeps the folder from being used, if anything.
+
+    That is none of the task's doing, and the next attempt has another folder.
+    """
+    try:
+        log = os.path.join(ws.paths.make(ws.paths.run(attempt_id)), "runner.log")
+        supervision.detach(ws.paths.leases, lease, log)
+    except (KugetsuError, OSError) as problem:
+        supervision.detach(ws.paths.leases, lease, os.devnull)
+        if isinstance(problem, KugetsuError):
+            return AgentUnavailable(problem.message, problem.hint)
+        said = f"cannot use the folder {ws.paths.run(attempt_id)}: {problem.strerror or problem}"
+        return AgentUnavailable(said, "free space, or move away what is in its place")
+    return None
 
 
 def _leave_the_caller(ws: Workspace) -> None:
@@ -102,27 +123,53 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
     pid = 0
     try:
         ws.log.transact(lambda state: decide.starting(state, attempt_id, me))
-        pid = _start(ws, attempt_id, lease, folder)
-    except StoppedError:
-        conclude(ws, attempt_id, decide.Ending("kill", "cancelled", "cancelled before the agent was started"))
+        with interruptible(_limit(ws)):
+            launch, agent_session, worktree = _prepare(ws, attempt_id, lease, folder)
+        pid = _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
+    except Interrupted as stop:
+        _conclude_interrupted(ws, attempt_id, lease, stop)
         os._exit(0)
     except (KugetsuError, OSError) as problem:
         traceback.print_exc()
         if pid:
             raise
-        with contextlib.suppress(LogWriteFailed):  # the lease is free in a moment: whoever looks records the loss
+        # On a full disk nobody waits here: the lease is free in a moment, and whoever looks is told, or records it.
+        with contextlib.suppress(LogWriteFailed):
             conclude(ws, attempt_id, ending_of_failed_start(problem))
         os._exit(1)
     supervision.become_waiter(_orders(ws, attempt_id, lease, folder, pid), lease)
 
 
-def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
-    """Prepare, spawn, and record: the agent's pid."""
+def _limit(ws: Workspace) -> float:
+    return max(ws.config.number("TASK_TIMEOUT_HOURS") * 3600, SHORTEST_PREPARATION_SECONDS)
+
+
+def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
+    """Record that the attempt was stopped before it had an agent, once nothing that it started is left."""
+    from kugetsu.runtime.conclusion import conclude
+    from kugetsu.runtime.process import processes
+
+    processes.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
+    attempt = ws.state().attempts.get(attempt_id)
+    before = "before the agent was started"
+    if stop.timed_out:
+        ending = decide.Ending("time_out", "retry", f"stopped at its time limit (TASK_TIMEOUT_HOURS) {before}")
+    elif attempt is not None and attempt.stop == "cancel":
+        ending = decide.Ending("kill", "cancelled", f"cancelled {before}")
+    else:
+        ending = decide.Ending("kill", "retry", f"stopped from outside {before}")
+    with contextlib.suppress(LogWriteFailed):  # as for a failed start
+        conclude(ws, attempt_id, ending)
+
+
+def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple[Launch, str, str]:
+    """Make the session and the prompt ready: how to launch the agent, its session, its worktree."""
     from kugetsu.agents.protocol import Turn
     from kugetsu.runtime import preparation, prompting
     from kugetsu.runtime.environments import agent_of
 
     attempt, task, session = _records(ws, attempt_id)
+    _require_wanted(attempt)
     with _of_the_agent():
         agent = agent_of(ws, task.kind)
         agent.require()
@@ -133,8 +180,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
         preparation.prepare_issue(ws, agent, session, task, attempt_id)
     issue_text = _read_issue(ws, attempt_id)
     attempt, task, session = _records(ws, attempt_id)
-    if attempt.stop is not None:
-        raise StoppedError
+    _require_wanted(attempt)
     worktree, agent_session = session.worktree, session.agent_session
     if worktree is None or agent_session is None:
         raise Conflict(f"the session {session.key} is not ready", hint=f"kugetsu history {session.key}")
@@ -142,8 +188,7 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
     with _of_the_agent():
         text = prompting.compose(ws, task, session, message, issue_text)
         marks = _marks(ws, attempt, task, session, lease) | _bounds(ws, task, worktree)
-    with open(prompt, "w", encoding="utf-8") as file:
-        file.write(text)
+    run_files.replace(prompt, text.encode("utf-8", "surrogateescape"))
     launch = agent.launch(
         Turn(
             session=agent_session,
@@ -155,7 +200,13 @@ def _start(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> int:
             environment=marks,
         )
     )
-    return _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
+    return launch, agent_session, worktree
+
+
+def _require_wanted(attempt: Attempt) -> None:
+    """Raise Interrupted when a stop was requested: of an attempt that had no runner yet, no signal tells it."""
+    if attempt.stop is not None:
+        raise Interrupted
 
 
 @contextlib.contextmanager

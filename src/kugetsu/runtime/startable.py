@@ -70,6 +70,9 @@ def _settings(ws: Workspace, environment: Mapping[str, str]) -> Config:
 
 def _problem(paths: Paths, settings: Config, environment: Mapping[str, str], kind: str) -> tuple[str, str] | None:
     """The cause, and the command that helps."""
+    unusable = _runs(paths.runs)
+    if unusable is not None:
+        return unusable
     try:
         given = values(paths, kind)
     except BadInput as problem:
@@ -83,6 +86,19 @@ def _problem(paths: Paths, settings: Config, environment: Mapping[str, str], kin
     if any(os.path.lexists(f"{paths.root}/{name}") for name in _INSTRUCTIONS[kind]):
         return _instructions(paths, kind)
     return None
+
+
+def _runs(folder: str) -> tuple[str, str] | None:
+    """What keeps the folder of runs from being used; one that is missing is made."""
+    if os.access(folder, os.W_OK | os.X_OK) and os.path.isdir(folder):
+        return None
+    if not os.path.lexists(folder):
+        return None
+    from shlex import quote
+
+    if not os.path.isdir(folder):
+        return f"{folder} is not a folder", f"mv {quote(folder)} {quote(f'{folder}.off')}"
+    return f"the folder {folder} is not writable", f"chmod u+rwx {quote(folder)}"
 
 
 def _absent(settings: Config, environment: Mapping[str, str], given: Mapping[str, str]) -> tuple[str, str] | None:

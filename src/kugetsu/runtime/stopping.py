@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
+from kugetsu import run_files
 from kugetsu.domain.decide import queue
+from kugetsu.errors import KugetsuError
 from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
@@ -33,7 +36,11 @@ def tell(ws: Workspace, task_id: str) -> bool:
     if attempt is None or attempt.stop is None:
         return False
     # The file comes first: it holds the reason, and the waiter looks for it even if the signal is lost.
-    folder = ws.paths.make(ws.paths.run(attempt.id))
-    with open(os.path.join(folder, "stop"), "w", encoding="utf-8") as file:
-        file.write(attempt.stop + "\n")
-    return attempt.runner is not None and identity.signal(attempt.runner, signal.SIGTERM)
+    try:
+        run_files.replace(os.path.join(ws.paths.make(ws.paths.run(attempt.id)), "stop"), f"{attempt.stop}\n".encode())
+    except (KugetsuError, OSError) as problem:  # the log has the reason too, and the signal does the rest
+        print(f"kugetsu: {attempt.id} cannot be told by its stop file: {problem}", file=sys.stderr)
+    if attempt.runner is None or not identity.signal(attempt.runner, signal.SIGTERM):
+        return False
+    identity.signal(attempt.runner, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
+    return True

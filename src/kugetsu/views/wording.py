@@ -227,9 +227,18 @@ def _setting(data: Data) -> str:
 
 
 def _orphans(data: Data) -> str:
-    left = f", {len(data['left'])} could not be ended" if data["left"] else ""
-    count = len(data["processes"])
-    return f"ended {count} {'process' if count == 1 else 'processes'}{left}"
+    killed = f", {data['killed']} of them with SIGKILL" if data["killed"] else ""
+    count = data["signalled"]
+    return f"ended {count} {'process' if count == 1 else 'processes'} that outlived the agent{killed}"
+
+
+def _continued(data: Data) -> str:
+    pid, late = data["runner"].get("pid", "?"), times.duration(data["overdue_seconds"])
+    return f"runner pid {pid} was stopped (SIGSTOP), {late} past the time limit: continued"
+
+
+def _unlocked(data: Data) -> str:
+    return f"removed {data['path']}, {times.duration(data['age_seconds'])} old: the git that made it is dead"
 
 
 def _imported(data: Data) -> str:
@@ -289,7 +298,10 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "attempt.timed_out": _ended,
     "attempt.killed": _ended,
     "attempt.lost": _ended,
+    "attempt.unsettled": lambda data: f"it has ended, and cannot be recorded yet: {data['reason']}",
+    "attempt.continued": _continued,
     "orphans.ended": _orphans,
+    "lock.removed": _unlocked,
     "record.imported": _imported,
     "files.pruning": _pruned,
     "files.pruned": _pruned,

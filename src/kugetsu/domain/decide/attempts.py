@@ -214,6 +214,14 @@ def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, An
     return {"until": until, "stated": stated, "limit": limit, "reason": ending.reason, "gate": "provider"}
 
 
+def unsettled(state: State, attempt_id: str, reason: str) -> list[Draft]:
+    """What keeps a dead attempt's end from being recorded; [] when it has ended, or the same was said last."""
+    attempt = state.attempts.get(attempt_id)
+    if attempt is None or attempt.unsettled == reason:
+        return []
+    return [Draft("attempt.unsettled", {"reason": reason}, **_about(attempt, attempt.claimed))]
+
+
 def stop(state: State, attempt_id: str, reason: str) -> list[Draft]:
     """Intent to end the agent of a live attempt; [] when that was requested already, for whatever reason."""
     attempt = find_attempt(state, attempt_id)

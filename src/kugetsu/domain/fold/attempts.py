@@ -89,6 +89,17 @@ def attempt_stop_requested(state: State, event: Event) -> None:
     attempt.stop_seq = event["seq"]
 
 
+def attempt_unsettled(state: State, event: Event) -> None:
+    """Fold of ``attempt.unsettled``: since when, and why at last."""
+    reason = event["data"]["reason"]
+    attempt = state.attempts.get(event["attempt"])
+    if attempt is None:
+        state.violate(event["seq"], f"attempt.unsettled names {event['attempt']}, which is not live")
+        return
+    attempt.unsettled = reason
+    attempt.unsettled_at = attempt.unsettled_at or event["at"]
+
+
 def attempt_ended(trigger: str) -> Handler:
     """Fold of the ends of attempts (`events.AttemptEnded`); ``trigger`` is the machine's."""
 

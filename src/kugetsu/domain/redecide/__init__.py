@@ -30,7 +30,9 @@ OBSERVED = frozenset(
         "log.repaired",  # bytes that were cut off
         "setting.changed",  # what stands in the settings file now
         "issue.read",  # what a forge answered
+        "attempt.continued",  # what was done to a stopped process
         "orphans.ended",  # what became of processes
+        "lock.removed",  # what a dead git left
         "record.imported",  # what lay in a directory of the bash tool; what became of it is decided (`importing`)
         "files.pruning",  # the effect and its outcome: what may go was decided from files, git and forges
         "files.pruned",

@@ -104,6 +104,7 @@ SINGLE: dict[str, Callable[[State, Event], list[Draft]]] = {
     "attempt.starting": lambda state, event: attempts.starting(state, event["attempt"], event["data"]["runner"]),
     "attempt.running": lambda state, event: attempts.running(state, event["attempt"], **event["data"]),
     "attempt.stop_requested": _stop,
+    "attempt.unsettled": lambda state, event: attempts.unsettled(state, event["attempt"], event["data"]["reason"]),
     "daemon.lease_replaced": lambda state, event: daemon.lease_replaced(
         state, event["data"]["replaced"], event["data"]["lease"]
     ),

@@ -293,14 +293,13 @@ def _add_tail(archive: TarFile, files: list[str], name: str, path: str, most: in
 
 
 def _tail(path: str, most: int) -> Iterator[str]:
+    from kugetsu import run_files
+
     try:
-        with open(path, "rb") as file:
-            start = max(0, os.fstat(file.fileno()).st_size - most)
-            file.seek(start)
-            data = file.read(most)
+        data, cut = run_files.tail(path, most)
     except OSError:
         return
-    yield (data.partition(b"\n")[2] if start else data).decode("utf-8", "replace")
+    yield (data.partition(b"\n")[2] if cut else data).decode("utf-8", "replace")
 
 
 def _add_file(archive: TarFile, files: list[str], name: str, file: IO[bytes], size: int) -> None:

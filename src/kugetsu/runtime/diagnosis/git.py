@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 
+from kugetsu.domain.draft import Draft
 from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.redaction import redact
-from kugetsu.runtime.diagnosis.finding import Found
+from kugetsu.runtime.diagnosis.finding import Found, Mend
 from kugetsu.runtime.git.command import ask, git
 
 TYPE_CHECKING = False
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
 
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
+    from kugetsu.runtime.git.locks import Lock
 
 OLDEST = (2, 29)
 """`git fetch --no-write-fetch-head` came with it."""
 ONLINE_SECONDS = 15.0
+OLD_LOCK_SECONDS = 60.0
+"""git holds its locks for moments, and for as long as its editor or its hooks take: then it runs."""
 
 found = Found("git")
 
@@ -39,6 +44,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield found.ok("program", said)
     yield _identity(case)
     yield from _repositories(case)
+    yield from _locks(case)
 
 
 def _version(said: str) -> tuple[int, int] | None:
@@ -84,6 +90,38 @@ def _repositories(case: Case) -> Iterator[Finding]:
         count = len(state.repositories)
         how = "answer" if case.online else "are there"
         yield found.ok("repositories", f"{count} registered repositor{'y' if count == 1 else 'ies'} {how}")
+
+
+def _locks(case: Case) -> Iterator[Finding]:
+    """Lock files of gits that are dead, in the clones and in the worktrees in which no agent works."""
+    from shlex import quote
+
+    from kugetsu.runtime.git import checkouts, locks
+
+    state = case.state()
+    if state is None:
+        return
+    dead: dict[str, locks.Lock] = {}
+    for session in state.sessions.values():
+        if session.worktree is None or session.kind != "issue":
+            continue
+        if session.attempt is None:
+            dead.update((lock.path, lock) for lock in locks.of_worktree(session.worktree, session.branch))
+    sources = {session.source for session in state.sessions.values()} | {
+        source.get("path") for source in state.repositories.values()
+    }
+    for checkout in filter(None, (checkouts.find(path) for path in sources if path is not None)):
+        dead.update((lock.path, lock) for lock in locks.of_clone(checkout))
+    for path, lock in sorted(dead.items()):
+        if lock.age >= OLD_LOCK_SECONDS:
+            said = f"{path} is {lock.age / 60:.0f} min old and of no git that runs: git refuses to work beside it"
+            mend = Mend(f"remove {path}", partial(_unlock, case, lock))
+            yield found.warning("locks", said, f"rm {quote(path)}", mend)
+
+
+def _unlock(case: Case, lock: Lock) -> None:
+    case.ws.log.append([Draft("lock.removed", {"path": lock.path, "age_seconds": round(lock.age, 1)})])
+    lock.remove()
 
 
 def _remote(name: str, path: str | None, url: str | None) -> Iterator[Finding]:

@@ -139,6 +139,7 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
     """Holds the lock of one repository of this KUGETSU_DIR: fetches and new worktrees come one after the other.
 
     Waits without polling, so that the turn is fair; whoever holds it is bounded by the time limits of its git commands.
+    A runner's wait ends when its attempt is stopped (`interruption`).
     """
     import hashlib
 

@@ -121,6 +121,14 @@ def alive(identity: Identity) -> bool:
     return found is not None and found.start == identity["start"] and not found.dead
 
 
+def stopped(identity: Identity) -> bool:
+    """Whether that process was stopped by a signal (SIGSTOP), and does nothing until SIGCONT."""
+    if identity["boot"] != boot_id():
+        return False
+    found = stat(identity["pid"])
+    return found is not None and found.start == identity["start"] and found.state == "T"
+
+
 def open_pidfd(identity: Identity) -> int | None:
     """A pidfd of exactly that process (the caller closes it), or None: it has ended, or this system has no pidfd.
 

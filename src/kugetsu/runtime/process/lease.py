@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 
+from kugetsu import run_files
 from kugetsu.errors import Conflict
 
 _NEW = ".new"
@@ -93,7 +94,7 @@ class Lease:
 
 
 def alive(directory: str, nonce: str) -> bool:
-    """Whether anybody holds the lease. A missing file is not alive. 4 microseconds.
+    """Whether anybody holds the lease. A missing file, or what is no regular file, is not alive. 7 microseconds.
 
     The lock is taken with ``fcntl`` and not with portalocker, because every ``kugetsu status`` probes each running
     attempt and must not pay that import (33 ms); both are the same system call. The descriptor is
@@ -104,8 +105,8 @@ def alive(directory: str, nonce: str) -> bool:
     import fcntl
 
     try:
-        fd = os.open(_path(directory, nonce), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        fd = run_files.open_file(_path(directory, nonce))
+    except (FileNotFoundError, run_files.NotRegularFileError):
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -116,6 +117,11 @@ def alive(directory: str, nonce: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def exists(directory: str, nonce: str) -> bool:
+    """Whether there is a lease of that name, held or not; not where somebody deleted or replaced it."""
+    return run_files.is_regular(_path(directory, nonce))
 
 
 def forget(directory: str, nonce: str) -> bool:

@@ -21,6 +21,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from kugetsu import run_files
 from kugetsu.errors import AgentUnavailable
 from kugetsu.runtime.process import identity, processes, waiter
 from kugetsu.runtime.process import lease as leases
@@ -28,6 +29,10 @@ from kugetsu.runtime.process.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+#: The waiter's result is some ten short lines.
+ENDED_BYTES = 65536
 
 
 class Ended:
@@ -144,11 +149,11 @@ def parse_ended(arguments: Sequence[str]) -> Ended:
 
 
 def read_ended(path: str) -> Ended | None:
-    """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none."""
+    """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none that
+    can be read."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return parse_ended(file.read().splitlines())
-    except (FileNotFoundError, ValueError, KeyError):
+        return parse_ended(run_files.read(path, ENDED_BYTES).decode("utf-8").splitlines())
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -176,7 +181,7 @@ def _connect(stdin: str, stdout: str, stderr: str) -> None:
     """Make the three files this process's standard streams, for its children too."""
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     for number, (path, flags) in enumerate(((stdin, os.O_RDONLY), (stdout, append), (stderr, append))):
-        fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, flags | os.O_CLOEXEC) if path == os.devnull else run_files.open_file(path, flags)
         if fd != number:
             os.dup2(fd, number)
             os.close(fd)

@@ -43,6 +43,7 @@ import time
 if __name__ == "__main__":  # the rest of the package is found beside this file; -S left site-packages out
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
+from kugetsu import run_files
 from kugetsu.runtime.process import processes
 
 TYPE_CHECKING = False
@@ -58,6 +59,8 @@ HELD_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGCHLD
 
 POLL_SECONDS = 5.0
 EXIT_NO_PHASE_C = 70  # EX_SOFTWARE of <sysexits.h>
+TERMINATED = "terminated"
+"""The reason of a stop that a signal asked for, with no file that gives another."""
 CHECKUP_REASONS = {10: "limit", 11: "stall"}
 
 _STOP_SIGNALS = (_signal.SIGTERM, _signal.SIGINT)
@@ -214,14 +217,10 @@ class Waiter:
 
     def _stop_reason(self) -> str | None:
         try:
-            fd = os.open(self._orders.stop_file, os.O_RDONLY)
+            line = run_files.read(self._orders.stop_file, 200).decode("utf-8", "replace").partition("\n")[0]
         except OSError:  # nobody gave a reason
-            return "terminated" if self._stop_asked else None
-        try:
-            line = os.read(fd, 200).decode("utf-8", "replace").partition("\n")[0]
-        finally:
-            os.close(fd)
-        return line.strip().lstrip("-") or "terminated"
+            return TERMINATED if self._stop_asked else None
+        return line.strip().lstrip("-") or TERMINATED
 
 
 class _Checkup:
@@ -265,9 +264,8 @@ class _Checkup:
 
     def _start(self, quiet: float) -> None:
         orders = self._orders
-        actions: list[tuple[object, ...]] = [
-            (os.POSIX_SPAWN_OPEN, 1, orders.checkup_output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        ]
+        output = self._open_output()
+        actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_DUP2, output, 1)]
         if orders.lease_fd is not None:
             actions.append((os.POSIX_SPAWN_CLOSE, orders.lease_fd))
         try:
@@ -282,6 +280,20 @@ class _Checkup:
             )
         except OSError as problem:  # the agent goes on: its deadline holds without checkups too
             _say(f"cannot start a checkup: {problem}")
+        finally:
+            os.close(output)
+
+    def _open_output(self) -> int:
+        """The file for what a checkup prints. Not opened by the spawned process: this one waits for that until it
+        executes, and a FIFO in the file's place would never open."""
+        path = self._orders.checkup_output
+        if path != os.devnull:
+            try:
+                run_files.replace(path, b"")
+                return run_files.open_file(path, os.O_WRONLY)
+            except OSError as problem:  # its exit status counts; only its words are lost
+                _say(f"cannot write {path}: {problem}")
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -355,12 +367,7 @@ def _size(path: str) -> int:
 def _write(path: str, text: str) -> None:
     """Replace the file at once. A full disk loses only this copy of the result: phase C gets it as arguments."""
     try:
-        fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, text.encode("utf-8", "surrogateescape"))
-        finally:
-            os.close(fd)
-        os.rename(path + ".new", path)
+        run_files.replace(path, text.encode("utf-8", "surrogateescape"))
     except OSError as problem:
         _say(f"cannot write {path}: {problem}")
 

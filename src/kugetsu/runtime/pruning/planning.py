@@ -71,7 +71,7 @@ def _runs(ws: Workspace, state: State, found: Plan) -> None:
 def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except FileNotFoundError:
+    except OSError:  # not there, not a folder, or not to be looked into
         return []
 
 
