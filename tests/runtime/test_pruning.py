@@ -563,6 +563,17 @@ def test_what_tools_make_again_keeps_nothing_unless_someone_worked_in_it(stage: 
     assert "1 ignored file (.venv/)" in kept.reasons[0]
 
 
+def test_a_fifo_in_the_place_of_a_tools_mark_hangs_nobody_and_keeps_the_worktree(stage: Stage) -> None:
+    with (stage.repository / ".git" / "info" / "exclude").open("a") as file:
+        file.write("cache/\n")
+    path = stray_of(stage)
+    (path / "cache").mkdir()
+    (path / "cache" / "data").write_text("x")  # git calls nothing ignored that holds special files only
+    os.mkfifo(path / "cache" / "CACHEDIR.TAG")
+    (kept,) = pruning.plan(stage.ws).kept
+    assert "1 ignored file (cache/)" in kept.reasons[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells where a process is")
 def test_a_worktree_in_which_someone_is_stays(stage: Stage) -> None:
     path = stray_of(stage)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu import run_files
 from kugetsu.runtime.git.command import git
 
 NAMES = 3
@@ -68,9 +69,8 @@ def _can_be_made_again(path: str) -> bool:
 
 def _is_tagged(folder: str) -> bool:
     try:
-        with open(folder + "/CACHEDIR.TAG", "rb") as file:
-            return file.read(len(_TAG)) == _TAG
-    except OSError:
+        return run_files.read(folder + "/CACHEDIR.TAG", len(_TAG)) == _TAG
+    except OSError:  # not there, or a FIFO that an agent made
         return False
 
 
