@@ -211,7 +211,9 @@ _ALL = (
     Setting("KUGETSU_MODEL", "", _text, "the model, as provider/model (empty: the agent's own choice)"),
     Setting("KUGETSU_BASE_BRANCH", "", _branch, "the branch that work starts from (empty: the remote's HEAD)"),
     Setting("KUGETSU_BRANCH_PATTERN", "fix/issue-{number}", _pattern, "an issue's branch: {number}, {owner}, {repo}"),
-    Setting("TASK_TIMEOUT_HOURS", "1", _duration, "hours after which an attempt is stopped"),
+    Setting(
+        "TASK_TIMEOUT_HOURS", "1", _duration, "hours after which an attempt is stopped; its preparation gets as many"
+    ),
     Setting("TASK_STALL_MINUTES", "30", _number, "minutes without output before an attempt is stopped (0: never)"),
     Setting("KILL_GRACE_SECONDS", "10", _number, "seconds between asking an agent to stop and killing it"),
     Setting("MAX_ATTEMPTS", "3", _positive, "attempts at a task before it is an error"),

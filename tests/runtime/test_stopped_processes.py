@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from kugetsu.runtime import daemon_control, reconciliation, stopping
+from kugetsu.runtime.diagnosis import leftovers
+from kugetsu.runtime.diagnosis.case import Case
 from kugetsu.runtime.process import identity
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -40,6 +43,9 @@ def test_a_stopped_supervisor_within_the_time_limit_is_left_alone(stage: Stage) 
     assert runner is not None and identity.signal(runner, signal.SIGSTOP)
     stage.until(lambda: identity.stopped(runner))
     assert reconciliation.stopped(stage.ws, stage.state) == []
+    case = Case(stage.ws.paths, os.environ, "doctor")
+    assert f"kill -CONT {runner['pid']}" in [one.fix for one in leftovers.check(case)]
+    case.close()
     assert identity.signal(runner, signal.SIGCONT)
     stage.go()
     assert stage.finished("q1") == "completed"

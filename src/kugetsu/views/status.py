@@ -197,7 +197,10 @@ def _attention(
         found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
     for agent in agents:
         if agent["alive"] is False:
+            unsettled = state.attempts[agent["attempt"]].unsettled
             text = "its process is gone; the daemon records it and tries again"
+            if unsettled is not None:
+                text = f"its process is gone, and that cannot be recorded yet: {unsettled}"
             found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
     found += _agent_problems(waiting, facts)
     found += _undelivered(state)

@@ -7,7 +7,7 @@ import time
 
 from kugetsu.runtime.diagnosis.finding import Found, Mend
 from kugetsu.runtime.notices import presence
-from kugetsu.runtime.process import lease
+from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ def _attempts(case: Case) -> Iterator[Finding]:
         mend = Mend(f"settle {names}", lambda: reconciliation.reconcile(case.ws))
         said = f"{names} died, and nobody has recorded it: a slot is held"
         yield found.warning("attempts", said, "kugetsu queue-daemon start", mend)
+    for attempt in case.ws.state().attempts.values():
+        if attempt.runner is not None and identity.stopped(attempt.runner):
+            pid = attempt.runner["pid"]
+            said = f"the supervisor of {attempt.id} (pid {pid}) was stopped (SIGSTOP): it sees no limit and no end"
+            yield found.warning("attempts", said, f"kill -CONT {pid}")
 
 
 def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
