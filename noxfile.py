@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import nox
 
+#: Tests side by side; how many is said in tests/conftest.py.
+WORKERS = ("-n", "auto")
+
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
@@ -31,7 +34,14 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Everything but the tests with the real opencode."""
     _install(session)
-    session.run("pytest", "-m", "not e2e", *session.posargs)
+    session.run("pytest", "-m", "not e2e", *(session.posargs or WORKERS))
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """The same with four times as many examples where hypothesis looks for one that fails."""
+    _install(session)
+    session.run("pytest", "-m", "not e2e", "--hypothesis-profile=thorough", *(session.posargs or WORKERS))
 
 
 @nox.session

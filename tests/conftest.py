@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import tempfile
+from typing import Any
 
+import psutil
 import pytest
 
 import profiles
@@ -23,6 +26,43 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _OWN = "PYTHONPYCACHEPREFIX" not in os.environ
 if _OWN:
     os.environ["PYTHONPYCACHEPREFIX"] = tempfile.mkdtemp(prefix="kugetsu-tests-pyc-")
+
+# Workers must collect the same tests in the same order, also where parameters come from a set; another one each time.
+os.environ.setdefault("PYTHONHASHSEED", str(random.randrange(1 << 32)))
+
+_MEMORY = "/dev/shm"
+_ROOM = 4 << 30
+
+
+def _is_roomy(place: str) -> bool:
+    """True if a file system in memory is there, runs programs and has room for the folders of many tests."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    runs = not found.f_flag & os.ST_NOEXEC
+    return runs and found.f_bavail * found.f_frsize > _ROOM and psutil.virtual_memory().available > 2 * _ROOM
+
+
+# Every event is synced to the disk, 4 ms each on many, and no test is about the disk being there after a power cut.
+if "TMPDIR" not in os.environ and "PYTEST_DEBUG_TEMPROOT" not in os.environ and _is_roomy(_MEMORY):
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = _MEMORY
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers take tests one by one, but for those of a group (`side_by_side.GROUPS`), which one worker takes first."""
+    from side_by_side import Grouped
+
+    return Grouped(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`: two a core, since tests of processes wait as long as they compute; more than 16 find no work while
+    the groups are busy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2 * cores, 16)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

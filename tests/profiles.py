@@ -16,7 +16,7 @@ def register() -> None:
     """Make the profiles known and load the default; `--hypothesis-profile=thorough` loads the other one."""
     # On a busy machine a single example takes longer than the 200 ms that hypothesis grants it.
     patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.register_profile("ci", parent=patient, max_examples=_USUAL // 4)
+    settings.register_profile("ci", parent=patient, max_examples=_USUAL // 2)
     settings.register_profile("thorough", parent=patient, max_examples=_USUAL * 2)
     settings.load_profile("ci")
 

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import provision
 
+#: Every test, side by side; arguments of the caller are given to pytest as they are, since few tests need no workers.
+EVERYTHING = ["-q", "-n", "auto"]
+
 
 def main() -> int:
     """pytest's exit status; 1 when what the tests need cannot be had."""
@@ -40,7 +43,7 @@ def main() -> int:
     except subprocess.CalledProcessError as problem:
         print(f"check: {problem.cmd[0]} ended with {problem.returncode}", file=sys.stderr)
         return 1
-    command = [str(provision.python_of(venv)), "-m", "pytest", *(sys.argv[1:] or ["-q"])]
+    command = [str(provision.python_of(venv)), "-m", "pytest", *(sys.argv[1:] or EVERYTHING)]
     return _pytest(command, programs)
 
 

@@ -172,7 +172,7 @@ def shown(command: Any, state: str, width: int, calls: list[str]) -> dict[str, t
 
 #: What a terminal of 80 columns is left to wrap, so that it can be copied in one piece: paths; errors and the command
 #: at the end of what is told beside.
-COPIED = re.compile(r"\s*\S*/\S+( is gone)?$|kugetsu: error: |hint: |\S*/config:2: |[a-z, .]*: kugetsu .*[/:]")
+COPIED = re.compile(r"\s*([✓!✗] )?\S*/\S+( is gone)?$|kugetsu: error: |hint: |\S*/config:2: |[a-z, .]*: kugetsu .*[/:]")
 #: What a script takes or what is kept elsewhere is never folded.
 VALUES = {"log seal", "config get MAX_ATTEMPTS", "env path", "server get", "server default"}
 

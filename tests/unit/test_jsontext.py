@@ -74,7 +74,16 @@ def test_a_deep_nest_is_refused_by_both() -> None:
         jsontext.loads(data)
 
 
-@pytest.mark.parametrize("value", ["\udce9", {"a": ["\udce9"]}, b"bytes", object(), {"a": {1, 2}}], ids=repr)
+FORMLESS = {
+    "text": "\udce9",
+    "text in a list": {"a": ["\udce9"]},
+    "bytes": b"bytes",
+    "object": object(),
+    "set": {"a": {1, 2}},
+}
+
+
+@pytest.mark.parametrize("value", FORMLESS.values(), ids=FORMLESS)
 def test_what_has_no_form_is_refused_as_orjson_refuses_it(value: Any) -> None:
     with pytest.raises(TypeError) as wanted:
         orjson.dumps(value)
