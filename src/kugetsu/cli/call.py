@@ -156,12 +156,11 @@ class Call:
         from kugetsu import clock
         from kugetsu.views.screen import Screen
 
-        colour = sys.stdout.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
         now = clock.now() if self.elsewhere is None else self.elsewhere.now
         place = getattr(self.args, "from", None)
         return Screen(
             width=width_of(sys.stdout, self.environment),
-            colour=colour,
+            colour=self._coloured(sys.stdout),
             now=now,
             default_host=host,
             source=quoted(place) if place is not None else None,
@@ -194,19 +193,24 @@ class Call:
         if self.json:
             print_json(data)
         elif value:
+            from kugetsu.views.text import harmless
+
             for line in lines:
-                print(redact(line))
+                print(harmless(redact(line)))
         else:
             self.tell(lines)
 
     def tell(self, lines: Iterable[str], *, flush: bool = False) -> None:
         """Print lines of a screen; those that are too wide for it are folded."""
-        for line in self._fitting(lines, sys.stdout):
+        for line in self.fitting(lines, sys.stdout):
             print(line, flush=flush)
 
     def quote(self, lines: Iterable[str]) -> None:
         """Print what an agent wrote, which has passed the redaction funnel: folded only where the screen is small."""
-        for line in self.screen.folded(lines) if self.screen.small else lines:
+        from kugetsu.views.text import harmless
+
+        shown = (harmless(line, colours=self.screen.colour) for line in lines)
+        for line in self.screen.folded(shown) if self.screen.small else shown:
             print(line)
 
     def say(self, *lines: str, words: bool | None = None) -> None:
@@ -217,14 +221,21 @@ class Call:
         if self._workspace is not None and self._workspace.config.text("KUGETSU_VERBOSITY") == "quiet":
             return
         sys.stdout.flush()
-        for line in self._fitting(lines, sys.stderr, words=words):
+        for line in self.fitting(lines, sys.stderr, words=words):
             print(line, file=sys.stderr)
 
-    def _fitting(self, lines: Iterable[str], stream: TextIO, *, words: bool | None = None) -> Iterator[str]:
-        # Redacted as a whole: no part of a line shows what the line would not.
+    def fitting(self, lines: Iterable[str], stream: TextIO, *, words: bool | None = None) -> Iterator[str]:
+        """The lines as a stream may show them: redacted, harmless, and folded where they are too wide."""
         from kugetsu.views.screen import Screen
+        from kugetsu.views.text import harmless
 
-        return Screen(width=width_of(stream, self.environment)).folded(map(redact, lines), words=words)
+        colours = self._coloured(stream)
+        # Redacted as a whole: no part of a line shows what the line would not.
+        shown = (harmless(redact(line), colours=colours) for line in lines)
+        return Screen(width=width_of(stream, self.environment)).folded(shown, words=words)
+
+    def _coloured(self, stream: TextIO) -> bool:
+        return stream.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
 
     def hint(self, error: KugetsuError) -> str | None:
         """The remedy of an error of this command: a command that it names asks the same place; and of a log that does
@@ -273,9 +284,11 @@ def print_json(data: Any, *, compact: bool = False) -> None:
 
 
 def json_text(data: Any, *, compact: bool = False) -> str:
-    """One JSON document, redacted; ``compact``: on one line."""
+    """One JSON document, redacted, without characters that a terminal obeys; ``compact``: on one line."""
+    from kugetsu.views.text import json_harmless
+
     text = _as_json(data, compact)
-    return _as_json(clean(data), compact) if suspicious(text) else text
+    return json_harmless(_as_json(clean(data), compact) if suspicious(text) else text)
 
 
 def _as_json(data: Any, compact: bool) -> str:

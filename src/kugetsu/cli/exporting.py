@@ -23,7 +23,7 @@ ABOUT = """\
 JSON lines: each event as the log has it, byte for byte: the first 32 hex digits of SHA-256 over the sha of the line
 before and this line up to ,"sha": give its sha (the first line's predecessor is 32 zeros). Where something in a line
 looks like a secret it is taken out; the line then ends with "redacted":true, and its sha is that of the line as it was.
---raw leaves everything as it is.
+--raw leaves everything as it is. On a terminal, characters that would steer it are written as JSON escapes.
 
 OpenTelemetry (--otlp): each attempt that has ended is a trace: the attempt, the wait before it, preparing, starting,
 running, stopping. Ids come from the log's events: a second export has the same ones, and adds nothing. As OTLP/JSON to
@@ -132,13 +132,22 @@ def _write_events(call: Call, span: _Span, destination: Destination) -> dict[str
     for event, line in _lines(call, span):
         shown = line if call.args.raw else without_secrets(event, line)
         redacted += shown is not line
-        destination.write(shown)
+        destination.write(_harmless(call, shown))
         events += 1
         last = event["seq"]
         first = last if first is None else first
     if not events:
         _require_known(call)
     return {"what": "events", "events": events, "first": first, "last": last, "redacted": redacted}
+
+
+def _harmless(call: Call, line: bytes) -> bytes:
+    """The line; on a terminal with what that would obey as JSON escapes."""
+    if call.args.to is not None or line.isascii() or not sys.stdout.isatty():
+        return line
+    from kugetsu.views.text import json_harmless
+
+    return json_harmless(line.decode("utf-8", "replace")).encode()
 
 
 def _require_known(call: Call) -> None:
@@ -182,7 +191,7 @@ def _write_traces(call: Call, span: _Span, destination: Destination) -> dict[str
     live: list[str] = []
     for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last ones are told
         if trace is not None:
-            destination.write(orjson.dumps(encoding.request([trace], log_id)))
+            destination.write(_harmless(call, orjson.dumps(encoding.request([trace], log_id))))
             attempts += 1
             spans += len(trace.spans)
     if not attempts:

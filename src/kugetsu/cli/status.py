@@ -76,7 +76,7 @@ def _watch(call: Call) -> int:
         data = collect(call.workspace)
         lines = view.lines(data, call.screen)
         # Home, each line cleared to its end, then everything below: nothing flickers.
-        drawn = "".join(f"{line}\x1b[K\n" for line in call.screen.folded(lines))
+        drawn = "".join(f"{line}\x1b[K\n" for line in call.fitting(lines, sys.stdout))
         print(f"\x1b[H{drawn}\x1b[J", end="", flush=True)
         time.sleep(EVERY)
         call.forget_screen()

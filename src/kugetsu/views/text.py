@@ -1,8 +1,9 @@
 """Text for a terminal: made harmless, measured in columns, cut, and laid out in tables.
 
-What agents and users wrote may hold control characters that move the cursor, recolour or retitle a terminal; all of
-it passes through `line` or `block` before it is shown, and so through the redaction funnel. Columns are counted as a
-terminal does: two for a CJK character or an emoji, none for a combining mark.
+What agents and users wrote, and what a foreign log holds, may have control characters that move the cursor, recolour
+or retitle a terminal. Texts pass through `line` or `block` before they are laid out, and so through the redaction
+funnel; every cell of a table and every line that a command prints is made harmless once more, whoever made it. Columns
+are counted as a terminal does: two for a CJK character or an emoji, none for a combining mark.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ ELLIPSIS = "…"
 GAP = "  "
 #: A column that gives way is not cut below this many columns.
 NARROWEST = 6
+#: The codes with which `screen.Screen` paints.
+COLOURS = frozenset(("0", "1", "2", "31", "32", "33"))
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"  # they shape emoji and scripts, and move no cursor
 
 
@@ -35,6 +38,34 @@ def line(text: str) -> str:
 def block(text: str) -> list[str]:
     """``text`` as harmless lines, its line breaks and indents kept."""
     return [_escaped(part.expandtabs(4).rstrip()) for part in redact(text).replace("\r\n", "\n").split("\n")]
+
+
+def harmless(text: str, *, colours: bool = False) -> str:
+    """``text`` as one line without anything that a terminal obeys, but for kugetsu's own ``colours``."""
+    if text.isprintable():
+        return text
+    if not colours or "\x1b[" not in text:
+        return _escaped(text)
+    first, *rest = text.split("\x1b[")
+    shown = _escaped(first)
+    for part in rest:
+        code, end, after = part.partition("m")
+        shown += f"\x1b[{code}m{_escaped(after)}" if end and code in COLOURS else _escaped(f"\x1b[{part}")
+    return shown
+
+
+def json_harmless(text: str) -> str:
+    """A JSON document that says the same, with the characters that a terminal obeys written as JSON escapes."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() or c in _JOINERS else _json_escape(c) for c in text)
+
+
+def _json_escape(c: str) -> str:
+    code = c.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{code[at : at + 4]}" for at in range(0, len(code), 4))
 
 
 def _escaped(text: str) -> str:
@@ -129,7 +160,7 @@ def table(
     ``paint`` is given column, value and padded value, and returns the latter coloured. Columns that are empty in
     every row and have no title are left out.
     """
-    shown = [list(row) for row in rows]
+    shown = [[harmless(value) for value in row] for row in rows]
     all_rows = [[head.title for head in heads], *shown] if titles else shown
     widths = [max((columns(row[at]) for row in all_rows), default=0) for at in range(len(heads))]
     if not _narrow(screen, heads, widths, len(indent)):

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from kugetsu import clock
 from kugetsu.views import times
+from kugetsu.views.text import harmless
 from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gate_row, gates, lane, slots, tried_again
 
 TYPE_CHECKING = False
@@ -40,9 +41,9 @@ class Drawing:
         hidden = "" if wide > 8 * len(label) else ' style="display:none"'
         text = f'<text class="in" x="{x + 4}" y="{y + height - 8}" data-a="{a:.6f}" data-b="{b:.6f}"{hidden}>'
         self.pieces.append(
-            f'<g><title>{escape(title)}</title><rect class="{kind}" x="{x}" y="{y}" width="{round(wide, 2)}" '
+            f'<g><title>{_told(title)}</title><rect class="{kind}" x="{x}" y="{y}" width="{round(wide, 2)}" '
             f'height="{height}" rx="2" data-a="{a:.6f}" data-b="{b:.6f}"/>'
-            f"{text + escape(label) + '</text>' if label else ''}</g>"
+            f"{text + _told(label) + '</text>' if label else ''}</g>"
         )
 
     def mark(self, a: float) -> None:
@@ -51,7 +52,7 @@ class Drawing:
 
     def name(self, text: str) -> None:
         """The name of the lane that begins here."""
-        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}">{escape(text)}</text>')
+        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}">{_told(text)}</text>')
 
     def axis(self, bottom: float) -> None:
         """The marks of time, from the top to the bottom."""
@@ -63,6 +64,11 @@ class Drawing:
                 f'<line class="tick" x1="{x}" x2="{x}" y1="{TOP - 8}" y2="{bottom}" data-a="{place:.6f}"/>'
                 f'<text class="time" x="{x}" y="{TOP - 14}" data-a="{place:.6f}">{self.scale.label(at)}</text>',
             )
+
+
+def _told(text: str) -> str:
+    """Text for a picture: XML has no form for control characters, and marks that turn its direction mislead."""
+    return escape(harmless(text))
 
 
 def svg(found: Timeline) -> str:
