@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from cli.test_json_shapes import compare, documented
 from kugetsu.domain.decide import notices
 from kugetsu.runtime.diagnosis.examination import GROUPS
 from kugetsu.runtime.process.lease import Lease
+from runtime.servers import GitServer, serving
 
 TOKEN = "7f2a9c41d0b3e86f5a7c1d92e4b608f3a1c5d7e9"
 
@@ -33,7 +35,8 @@ def found(kugetsu, *words, **more):
     """The findings, by group and name; of several with one name the worst."""
     shown = kugetsu("doctor", *words, "--json", **more)
     worst = {}
-    for one in sorted(shown.json["findings"], key=lambda one: ["ok", "warning", "problem"].index(one["level"])):
+    levels = ["ok", "skipped", "warning", "problem"]
+    for one in sorted(shown.json["findings"], key=lambda one: levels.index(one["level"])):
         worst[one["group"], one["name"]] = one
     assert shown.code == (0 if shown.json["ok"] else 1)
     assert shown.json["ok"] == all(one["level"] != "problem" for one in worst.values())
@@ -56,7 +59,7 @@ def test_a_fresh_directory_is_well(made, snapshot, fits):
     assert shown.code == 0, shown
     text = told(shown.out, made)
     machine = text.index("machine\n")
-    login = re.compile(r"  [✓!✗] (no systemd|lingering|your processes|loginctl).*\n(    .*\n)*")
+    login = re.compile(r"  [✓!✗-] (no systemd|lingering|your processes|loginctl).*\n(    .*\n)*")
     snapshot("doctor", login.sub("  (login)\n", text[:machine]))
     assert [line for line in text.splitlines() if line and line[0].isalpha()] == [name for name, _ in GROUPS]
 
@@ -391,6 +394,104 @@ def test_online_a_remote_that_does_not_answer_is_a_problem(made):
     shown = made("doctor", "--online", "--json")
     assert shown.code == 1 and TOKEN not in shown.out
     assert "127.0.0.1" in shown.out
+
+
+@pytest.fixture
+def cloned(made):
+    """A registered repository; what is typed in it goes to git."""
+
+    def git(*words):
+        subprocess.run(["git", "-C", str(made.work), *words], check=True, capture_output=True)
+
+    git("init", "-q")
+    assert made("init", "--repo", ".").code == 0
+    made.git = git
+    return made
+
+
+def test_a_folder_that_git_refuses_for_its_owner_is_called_that(cloned):
+    one = found(cloned, GIT_TEST_ASSUME_DIFFERENT_OWNER="1")["git", "repositories"]
+    assert one["level"] == "problem" and "belongs to another user" in one["text"], one
+    assert "any more" not in one["text"]
+    assert one["fix"] == f"git config --global --add safe.directory {cloned.work}"
+    assert found(cloned)["git", "repositories"]["level"] == "ok"
+
+
+def test_a_folder_that_is_gone_and_one_that_is_no_repository_are_told_apart(cloned):
+    shutil.rmtree(cloned.work / ".git")
+    assert "is not a git repository any more" in found(cloned)["git", "repositories"]["text"]
+    there = cloned.work.rename(cloned.folder / "moved")
+    cloned.work = there
+    assert "is gone" in found(cloned)["git", "repositories"]["text"]
+
+
+def test_a_folder_that_git_cannot_read_is_not_called_gone(cloned):
+    (cloned.work / ".git" / "config").write_text("[core\n")
+    text = found(cloned)["git", "repositories"]["text"]
+    assert "bad config" in text and "any more" not in text
+
+
+def test_what_was_not_asked_is_never_said_to_answer(cloned):
+    cloned("init", "--repo", "https://127.0.0.1:9/o/r.git")  # it is registered, and cannot be cloned
+    offline = found(cloned)
+    assert offline["git", "repositories"]["level"] == "skipped"
+    assert "was not asked" in offline["git", "repositories"]["text"]
+    assert found(cloned, "--online")["git", "remotes"]["level"] == "problem"
+    shown = cloned("doctor", "--online").out
+    assert "has no remote to ask" in shown and "answer" not in shown.partition("agent\n")[0].partition("git\n")[2]
+
+
+def test_a_remote_that_is_empty_answers_and_is_called_empty(cloned):
+    subprocess.run(["git", "init", "-q", "--bare", str(cloned.folder / "empty.git")], check=True)
+    cloned.git("remote", "add", "origin", str(cloned.folder / "empty.git"))
+    one = found(cloned, "--online")["git", "remotes"]
+    assert (one["level"], "it is empty" in one["text"]) == ("warning", True)
+    cloned.git("-c", "user.name=x", "-c", "user.email=x@y", "commit", "-q", "--allow-empty", "-m", "first")
+    cloned.git("push", "-q", "origin", "HEAD:refs/heads/main")
+    cloned.git("-C", str(cloned.folder / "empty.git"), "symbolic-ref", "HEAD", "refs/heads/main")
+    assert found(cloned, "--online")["git", "remotes"]["text"] == "1 registered repository answers"
+
+
+def test_a_forge_is_said_to_answer_only_when_it_was_asked(made):
+    with serving(GitServer(made.folder, set())) as server:
+        assert made("server", "add", server.host, server.url).code == 0
+        offline = found(made)["forge", server.host]
+        assert (offline["level"], offline["fix"]) == ("skipped", "kugetsu doctor --online")
+        refused = found(made, "--online")["forge", server.host]
+        assert refused["level"] == "problem" and "answers, and" not in refused["text"]
+    gone = found(made, "--online")["forge", server.host]
+    assert gone["level"] == "problem" and "does not answer" in gone["text"]
+
+
+def test_a_forge_without_a_token_is_asked_all_the_same(made):
+    with serving(GitServer(made.folder, {("", "")})) as server:
+        server.open = True
+        assert made("server", "add", server.host, server.url).code == 0
+        one = found(made, "--online")["forge", server.host]
+        assert (one["level"], one["text"]) == ("ok", f"{server.host} answers, asked without a token")
+        assert server.paths == ["/api/v1/version"]
+
+
+def test_checks_that_need_the_log_say_that_they_were_not_run(kugetsu):
+    shown = kugetsu("doctor")
+    for said in ("repositories were not looked for", "the daemon was not looked for", "nothing was looked for"):
+        assert f"{said}: there is no log" in shown.out, shown
+    assert "nothing was left behind" not in shown.out
+    assert re.search(r"checks? (is|are) fine, \d+ were not run", shown.out)
+
+
+@pytest.mark.parametrize(
+    ("command", "level", "text"),
+    [
+        ("true", "ok", "command: true is there and can be executed"),
+        ("nothing-of-the-kind | cat", "skipped", "the programs in it were not looked for"),
+        ("./agent", "skipped", "lies in each worktree"),
+    ],
+)
+def test_of_a_command_line_only_what_was_looked_for_is_said_to_be_there(made, command, level, text):
+    made("config", "set", "KUGETSU_AGENT_COMMAND", command)
+    one = found(made)["agent", "check"]
+    assert one["level"] == level and text in one["text"], one
 
 
 # --- the bundle -------------------------------------------------------------------------------------------------------

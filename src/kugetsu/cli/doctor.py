@@ -117,7 +117,7 @@ COMMANDS = {
         json="ok                  whether nothing is a problem\n"
         "findings[].group    what it is about\n"
         "findings[].name     which check\n"
-        "findings[].level    ok, warning or problem\n"
+        "findings[].level    ok, skipped (not run), warning or problem\n"
         "findings[].text     what was found\n"
         "findings[].fix      the command that helps, or null\n"
         "findings[].mends    whether --fix does it\n"

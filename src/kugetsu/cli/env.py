@@ -373,7 +373,7 @@ COMMANDS = {
         json="ok                 whether nothing is a problem\n"
         "findings[].group   env files\n"
         "findings[].name    the file\n"
-        "findings[].level   ok, warning or problem\n"
+        "findings[].level   ok, skipped (not run), warning or problem\n"
         "findings[].text    what was found\n"
         "findings[].fix     the command that mends it, or null\n"
         "findings[].mends   whether doctor --fix does it",

@@ -7,7 +7,10 @@ from kugetsu.forge.http import Client, segment
 
 
 class Adapter:
-    """A forge behind a kept client; the adapters add what differs between them."""
+    """A forge behind a kept client; the adapters add what differs between them. `public` is a path that anyone may ask
+    for."""
+
+    public = "/version"
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -35,6 +38,10 @@ class Adapter:
         if not self.authenticated:
             return None
         return self._client.call("account of the token").get("/user").text("login")
+
+    def reach(self) -> None:
+        """Ask the server something that needs no account. Raises ForgeFailure when it gives no answer of its kind."""
+        self._client.call("version of the server").get(self.public)
 
     def close(self) -> None:
         """Close the kept connections."""

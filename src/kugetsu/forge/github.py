@@ -61,6 +61,8 @@ _CONCLUSIONS: dict[str, CheckState] = {
 class GitHub(Adapter):
     """github.com (`api` is https://api.github.com) or a GitHub Enterprise server (`https://host/api/v3`)."""
 
+    public = "/rate_limit"  # does not count against the limit
+
     def __init__(
         self,
         api: str,

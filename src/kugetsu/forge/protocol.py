@@ -192,6 +192,10 @@ class Forge(Protocol):
         """The account of the token; None without a token. Raises ForgeUnauthorised when the token is not valid."""
         ...
 
+    def reach(self) -> None:
+        """Ask the server something that needs no account. Raises ForgeFailure when it gives no answer of its kind."""
+        ...
+
     def close(self) -> None:
         """Close the kept connections."""
         ...

@@ -65,7 +65,7 @@ class Elsewhere(Workspace):
         for entry in entries:
             texts = [str(entry.get(key) or "") for key in ("group", "name", "text")]
             level, fix = entry.get("level"), entry.get("fix")
-            if all(texts) and level in ("ok", "warning", "problem"):
+            if all(texts) and level in ("ok", "skipped", "warning", "problem"):
                 found.append(Finding(texts[0], texts[1], level, texts[2], fix=fix if isinstance(fix, str) else None))
         return found
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kugetsu.runtime.diagnosis.finding import Finding
     from kugetsu.views.screen import Screen
 
-_MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
+_MARKS = {"ok": "✓", "skipped": "-", "warning": "!", "problem": "✗"}
 
 
 def finding_lines(found: Sequence[Finding], screen: Screen) -> list[str]:
@@ -27,7 +27,7 @@ def finding_lines(found: Sequence[Finding], screen: Screen) -> list[str]:
 
 
 def _of_one(one: Finding, screen: Screen) -> Iterator[str]:
-    paint = {"ok": screen.green, "warning": screen.yellow, "problem": screen.red}[one.level]
+    paint = {"ok": screen.green, "skipped": screen.dim, "warning": screen.yellow, "problem": screen.red}[one.level]
     first, *rest = _wrapped(line(one.text), screen, 4)
     yield f"  {paint(_MARKS[one.level])} {first}"
     for more in rest:
@@ -58,11 +58,13 @@ def _wrapped(text: str, screen: Screen, margin: int) -> list[str]:
 
 
 def summary(found: Sequence[Finding]) -> str:
-    """How many of each: `1 problem, 2 warnings, 14 checks are fine`."""
+    """How many of each: `1 problem, 2 warnings, 14 checks are fine, 1 was not run`."""
     counts = {level: sum(one.level == level for one in found) for level in _MARKS}
     parts = []
     for level in ("problem", "warning"):
         if counts[level]:
             parts.append(f"{counts[level]} {level}{'' if counts[level] == 1 else 's'}")
     fine = f"{counts['ok']} check{' is' if counts['ok'] == 1 else 's are'} fine"
-    return ", ".join([*parts, fine])
+    skipped = counts["skipped"]
+    rest = [f"{skipped} {'was' if skipped == 1 else 'were'} not run"] if skipped else []
+    return ", ".join([*parts, fine, *rest])

@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kugetsu.agents.protocol import Agent
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
 
@@ -44,4 +45,20 @@ def _checked(case: Case, environment: Mapping[str, str]) -> Iterator[Finding]:
     if not any(problem.fatal for problem in problems):
         model = case.ws.config.text("KUGETSU_MODEL")
         name = " ".join(part for part in (agent.name, agent.version()) if part)
-        yield found.ok("check", f"{name} can be started" + (f", model {model}" if model else ""))
+        yield _good(agent, name, f", model {model}" if model else "")
+
+
+def _good(agent: Agent, name: str, model: str) -> Finding:
+    """What was found, as far as it was looked for: of a command line only the program of its first word."""
+    from kugetsu.agents.command import Command
+
+    if not isinstance(agent, Command):
+        return found.ok("check", f"{name} can be started{model}")
+    program = agent.argv()[0]
+    if agent.argv()[:2] == ("/bin/sh", "-c"):
+        return found.skipped(
+            "check", f"the command line is for a shell, so the programs in it were not looked for{model}"
+        )
+    if "/" in program and not program.startswith("/"):
+        return found.skipped("check", f"{program} lies in each worktree, and was not looked for{model}")
+    return found.ok("check", f"{name}: {program} is there and can be executed{model}")

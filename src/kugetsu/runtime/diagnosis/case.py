@@ -62,6 +62,10 @@ class Case:
                 )
         return self._state
 
+    def why_no_state(self) -> str:
+        """Why a check that needs the log is not run."""
+        return "the log cannot be read" if self.has_log else "there is no log"
+
     def state_problem(self) -> KugetsuError | None:
         """Why there is no state; None when there is one, or no log."""
         self.state()

@@ -23,6 +23,7 @@ def check(case: Case) -> Iterator[Finding]:
     """The findings."""
     state = case.state()
     if state is None:
+        yield found.skipped("process", f"the daemon was not looked for: {case.why_no_state()}")
         return
     yield from _process(case, state)
     yield from _login(case)
@@ -77,16 +78,22 @@ def _age(since: str | None) -> Iterator[Finding]:
 def _login(case: Case) -> Iterator[Finding]:
     """Whether processes survive the end of the login, which systemd's `KillUserProcesses` and lingering decide."""
     if not os.path.isdir("/run/systemd/system"):
-        yield found.ok("login", "no systemd here: what runs goes on after logout")
+        yield found.ok("login", "no systemd here, which could end processes at logout")
         return
     lingers = _lingers()
     killed = _kills_at_logout()
     unit = os.path.exists(os.path.expanduser("~/.config/systemd/user/kugetsu.service"))
     over_ssh = "SSH_CONNECTION" in case.environment
-    if lingers and killed and not unit:
+    if lingers is None:
+        said = "loginctl does not say whether processes may linger"
+        yield found.skipped("login", said, "loginctl show-user")
+    elif lingers and killed and not unit:
         # Lingering keeps the user's systemd and its units; the session's own processes are killed all the same.
         said = "your processes may linger, but KillUserProcesses=yes kills what a login started: only a unit goes on"
         yield found.warning("login", said, "run the daemon as a unit of your systemd: kugetsu help ssh")
+    elif lingers and killed is None and not unit:
+        said = "your processes may linger, but systemd does not say whether it kills what a login started"
+        yield found.skipped("login", said, "systemd-analyze cat-config systemd/logind.conf | grep KillUserProcesses")
     elif lingers:
         yield found.ok("login", "your processes may linger: they go on after logout")
     elif killed or unit:
@@ -96,8 +103,9 @@ def _login(case: Case) -> Iterator[Finding]:
         said = f"lingering is off, and {why}"
         make = found.problem if killed and over_ssh else found.warning
         yield make("login", said, "loginctl enable-linger   (kugetsu help ssh tells more)")
-    elif lingers is None:
-        yield found.warning("login", "loginctl does not say whether processes may linger", "loginctl show-user")
+    elif killed is None:
+        said = "lingering is off, and systemd does not say whether it kills what a login started"
+        yield found.skipped("login", said, "loginctl enable-linger   (kugetsu help ssh tells more)")
     else:
         said = "lingering is off, but processes are not killed at logout; nothing starts the daemon after a reboot"
         yield found.ok("login", said)
@@ -117,12 +125,18 @@ def _lingers() -> bool | None:
     return said == "yes"
 
 
-def _kills_at_logout() -> bool:
-    """The last `KillUserProcesses` of logind.conf and what overrides it; systemd's own default is what was built in."""
+def _kills_at_logout() -> bool | None:
+    """The last `KillUserProcesses` of logind.conf and what overrides it; None where systemd does not say.
+
+    Distributions build systemd with one default or the other, and write it into logind.conf as a comment.
+    """
     said = _said("systemd-analyze", "cat-config", "systemd/logind.conf")
     lines = [line.replace(" ", "") for line in (said or "").splitlines()]
-    values = [line.partition("=")[2].lower() for line in lines if line.startswith("KillUserProcesses=")]
-    return bool(values) and values[-1] in ("yes", "true", "1", "on")
+    for marks in ("KillUserProcesses=", "#KillUserProcesses="):
+        values = [line.partition("=")[2].lower() for line in lines if line.startswith(marks)]
+        if values:
+            return values[-1] in ("yes", "true", "1", "on")
+    return None
 
 
 def _said(*argv: str) -> str | None:

@@ -84,7 +84,9 @@ def _file_system(root: str) -> Iterator[Finding]:
     if works is False:
         said = "a file lock of one process does not keep another out: slots and leases cannot be trusted"
         yield found.problem("locks", said, "set KUGETSU_DIR to a folder of a local disk")
-    elif works:
+    elif works is None:
+        yield found.skipped("locks", "file locks were not tried: no file can be made there")
+    else:
         yield found.ok("locks", f"file locks hold between processes{f' ({kind})' if kind else ''}")
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Literal
 
-    Level = Literal["ok", "warning", "problem"]
+    Level = Literal["ok", "skipped", "warning", "problem"]
 
 
 class Mend:
@@ -48,6 +48,10 @@ class Found:
     def ok(self, name: str, text: str) -> Finding:
         """All is well."""
         return Finding(self.group, name, "ok", text)
+
+    def skipped(self, name: str, text: str, fix: str | None = None) -> Finding:
+        """It was not checked: the text says why, ``fix`` what checks it."""
+        return Finding(self.group, name, "skipped", text, fix=fix)
 
     def warning(self, name: str, text: str, fix: str | None = None, mend: Mend | None = None) -> Finding:
         """Works, and may not for long or not for all."""

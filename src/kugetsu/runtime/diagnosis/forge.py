@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kugetsu.forge.protocol import Forge
     from kugetsu.runtime.diagnosis.case import Case
     from kugetsu.runtime.diagnosis.finding import Finding
 
@@ -21,7 +22,9 @@ def check(case: Case) -> Iterator[Finding]:
         yield found.ok("off", "forges are not asked (KUGETSU_FORGE)")
         return
     hosts = _hosts(case)
-    if not hosts:
+    if case.state() is None:
+        yield found.skipped("servers", f"servers of registered repositories were not looked for: {case.why_no_state()}")
+    elif not hosts:
         yield found.ok("servers", "no server is known: nothing to ask")
     told: set[str] = set()
     for host in hosts:
@@ -57,12 +60,18 @@ def _server(case: Case, host: str) -> Iterator[Finding]:
         yield found.warning(host, said, forges.how_to_let_it(case.ws, host))
         return
     if not case.online:
-        yield found.ok(host, f"{host} may be asked (kugetsu doctor --online asks it)")
+        yield found.skipped(host, f"{host} was not asked", "kugetsu doctor --online")
         return
     try:
-        who = forges.Forges(case.ws).ask(host, lambda forge: forge.whoami())
+        who, access = forges.Forges(case.ws).ask(host, _ask)
     except KugetsuError as problem:
         yield found.problem(host, problem.message, problem.hint)
         return
-    known = f"and knows you as {who}" if who else "and knows nobody: there is no token for it"
-    yield found.ok(host, f"{host} answers, {known}")
+    yield found.ok(host, f"{host} answers, {f'and knows you as {who}' if who else f'asked {access}'}")
+
+
+def _ask(forge: Forge) -> tuple[str | None, str]:
+    """The account of the token (None without one, when the server is only reached), and how it was asked."""
+    if not forge.authenticated:
+        forge.reach()
+    return forge.whoami(), forge.access

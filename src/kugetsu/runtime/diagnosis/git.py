@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from functools import partial
 
 from kugetsu.domain.draft import Draft
-from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.errors import KugetsuError
 from kugetsu.redaction import redact
 from kugetsu.runtime.diagnosis.finding import Found, Mend
-from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.command import ask, failure, git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,28 +75,31 @@ def _identity(case: Case) -> Finding:
 def _repositories(case: Case) -> Iterator[Finding]:
     state = case.state()
     if state is None:
+        yield found.skipped("repositories", f"registered repositories were not looked for: {case.why_no_state()}")
         return
-    broken = 0
+    there = answered = 0
     for name, source in sorted(state.repositories.items()):
         path, url = source.get("path"), source.get("url")
-        if path is not None and ask(["rev-parse", "--git-dir"], path if os.path.isdir(path) else "/").code != 0:
-            broken += 1
-            said = f"{path}, registered for {name}, is not a git repository any more"
-            yield found.problem("repositories", said, "kugetsu init --repo PATH|URL")
+        broken = _folder(name, path) if path is not None else None
+        if broken is not None:
+            yield broken
+            continue
+        there += path is not None
+        one = _remote(case, name, path, url) if case.online else None
+        if one is not None:
+            yield one
         elif case.online:
-            for one in _remote(name, path, url):
-                broken += 1
-                yield one
-    if state.repositories and not broken:
-        count = len(state.repositories)
-        how = "answer" if case.online else "are there"
-        yield found.ok("repositories", f"{count} registered repositor{'y' if count == 1 else 'ies'} {how}")
+            answered += 1
+        elif path is None:
+            yield found.skipped("repositories", f"{name} was not asked for at {url}", "kugetsu doctor --online")
+    if there:
+        yield found.ok("repositories", f"{_counted(there)} {'is' if there == 1 else 'are'} there")
+    if answered:
+        yield found.ok("remotes", f"{_counted(answered)} {'answers' if answered == 1 else 'answer'}")
 
 
 def _locks(case: Case) -> Iterator[Finding]:
     """Lock files of gits that are dead, in the clones and in the worktrees in which no agent works."""
-    from shlex import quote
-
     from kugetsu.runtime.git import checkouts, locks
 
     state = case.state()
@@ -116,7 +120,7 @@ def _locks(case: Case) -> Iterator[Finding]:
         if lock.age >= OLD_LOCK_SECONDS:
             said = f"{path} is {lock.age / 60:.0f} min old and of no git that runs: git refuses to work beside it"
             mend = Mend(f"remove {path}", partial(_unlock, case, lock))
-            yield found.warning("locks", said, f"rm {quote(path)}", mend)
+            yield found.warning("locks", said, f"rm {shlex.quote(path)}", mend)
 
 
 def _unlock(case: Case, lock: Lock) -> None:
@@ -124,15 +128,42 @@ def _unlock(case: Case, lock: Lock) -> None:
     lock.remove()
 
 
-def _remote(name: str, path: str | None, url: str | None) -> Iterator[Finding]:
-    if path is not None:
-        remotes = git(["remote"], path).split()
-        if not remotes:
-            return
-        target = "origin" if "origin" in remotes else remotes[0]
-    else:
-        target = url or ""
+def _counted(count: int) -> str:
+    return f"{count} registered repositor{'y' if count == 1 else 'ies'}"
+
+
+def _folder(name: str, path: str) -> Finding | None:
+    """What is wrong with a registered folder, in git's own words; None when git can work in it."""
+    register = "kugetsu init --repo PATH|URL"
+    if not os.path.isdir(path):
+        return found.problem("repositories", f"{path}, registered for {name}, is gone", register)
+    command = ["rev-parse", "--git-dir"]
+    answer = ask(command, path)
+    if answer.code == 0:
+        return None
+    if "dubious ownership" in answer.err:
+        said = f"git does not work in {path}, registered for {name}: the folder belongs to another user"
+        return found.problem("repositories", said, f"git config --global --add safe.directory {shlex.quote(path)}")
+    if "not a git repository" in answer.err:
+        said = f"{path}, registered for {name}, is not a git repository any more"
+        return found.problem("repositories", said, register)
+    problem = failure(command, answer)
+    said = f"git does not work in {path}, registered for {name}: {redact(problem.message)}"
+    return found.problem("repositories", said, problem.hint)
+
+
+def _remote(case: Case, name: str, path: str | None, url: str | None) -> Finding | None:
+    """What came of asking a repository's remote; None when it answers."""
+    from kugetsu.runtime.git import repositories, transport
+
+    target: str | None = url
     try:
-        git(["ls-remote", "--exit-code", target, "HEAD"], path, timeout=ONLINE_SECONDS)
-    except GitFailed as problem:
-        yield found.problem("repositories", f"{name}: {redact(problem.message)}", problem.hint)
+        if path is not None:
+            target = repositories.at_path(name, path, case.ws.config.servers(), own=case.paths.repositories).remote
+        if target is None:
+            return found.skipped("remotes", f"{name} has no remote to ask")
+        if not transport.git(["ls-remote", target, "HEAD"], path, timeout=ONLINE_SECONDS):
+            return found.warning("remotes", f"{name} answers, but it is empty", "push a first commit to it")
+    except KugetsuError as problem:
+        return found.problem("remotes", f"{name}: {redact(problem.message)}", problem.hint)
+    return None

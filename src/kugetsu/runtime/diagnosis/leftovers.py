@@ -43,12 +43,15 @@ class _Seen:
 def check(case: Case) -> Iterator[Finding]:
     """The findings."""
     if case.state() is None:
+        yield found.skipped("none", f"nothing was looked for: {case.why_no_state()}")
         return
     seen = _Seen(case.paths)
     told = list(_attempts(case))
     state = case.ws.state()
     told += [*_leases(case.paths, state, seen), *_folders(case, state, seen), *_processes(case, state, seen)]
     yield from told
+    if not os.path.isdir("/proc/self"):
+        yield found.skipped("processes", "processes of earlier attempts were not looked for: there is no /proc here")
     if not told:
         yield found.ok("none", "nothing was left behind")
 

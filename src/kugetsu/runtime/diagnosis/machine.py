@@ -45,9 +45,7 @@ def _memory(case: Case) -> Iterator[Finding]:
     config = case.ws.config
     total, free = _memory_mb("MemTotal"), facts.free_memory_mb()
     if total is None or free is None:
-        yield found.warning(
-            "memory", "the memory of this machine cannot be asked here", "set MAX_CONCURRENT_AGENTS low"
-        )
+        yield found.skipped("memory", "the memory of this machine cannot be read here", "set MAX_CONCURRENT_AGENTS low")
         return
     cap = config.integer("MAX_CONCURRENT_AGENTS")
     each = AGENT_MB[config.text("KUGETSU_AGENT")]
@@ -75,9 +73,10 @@ def _memory_mb(name: str) -> int | None:
 def _limits() -> Iterator[Finding]:
     import resource
 
-    low = False
+    low = unknown = False
     for name, least in _INOTIFY.items():
         value = _number(f"/proc/sys/fs/inotify/{name}")
+        unknown = unknown or value is None
         if value is not None and value < least:
             low = True
             said = f"fs.inotify.{name} is {value}: agents and the daemon watch files"
@@ -86,8 +85,11 @@ def _limits() -> Iterator[Finding]:
     if soft != resource.RLIM_INFINITY and soft < _FILES:
         low = True
         yield found.warning("limits", f"only {soft} files may be open in a process", f"ulimit -n {_FILES}")
+    if unknown:
+        yield found.skipped("watches", "the limits on watches of files cannot be read here")
     if not low:
-        yield found.ok("limits", "the limits on open files and watches are high enough")
+        what = "open files is" if unknown else "open files and watches are"
+        yield found.ok("limits", f"the limit{'' if unknown else 's'} on {what} high enough")
 
 
 def _number(path: str) -> int | None:
