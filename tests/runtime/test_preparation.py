@@ -117,6 +117,8 @@ def test_a_failing_hook_is_told_once_where_people_look_and_the_work_goes_on(stag
     assert "the post-checkout hook failed" in told.stdout
     stage.go()
     assert stage.finished("q1") == "completed"
+    why = subprocess.run([sys.executable, "-m", "kugetsu", "why", "q1"], capture_output=True, text=True, check=True)
+    assert "the post-checkout hook failed" in why.stdout
     stage.agent("exit 0\n")
     stage.start(1)
     assert stage.finished("q2") == "completed"

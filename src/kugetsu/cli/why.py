@@ -114,13 +114,17 @@ def _tasks(state: State, subject: Subject) -> list[Task]:
 
 
 def _led_there(reader: Reader, task: Task, works: bool) -> list[Event]:
-    """What led to where a task is; of one that is worked on also the steps of its attempt."""
+    """What led to where a task is, with what its preparations noted; of one that is worked on also the steps of its
+    attempt."""
     from kugetsu.domain import causes
 
     changed = reader.event(task.changed)
     chain = causes.back(changed, reader) if changed is not None else []
     if not works:
-        return chain
+        noted = [
+            one for one in reader.of_key(task.id) if one["type"] == "session.prepared" and one["data"].get("notes")
+        ]
+        return sorted([*chain, *(one for one in noted if one not in chain)], key=lambda one: one["seq"])
     steps = [one for one in reader.of_key(task.id) if one["seq"] > task.changed and one.get("attempt") == task.attempt]
     return [*chain, *steps]
 

@@ -62,6 +62,7 @@ _SSH = (
 )
 _MACHINE = (
     ("dubious ownership", "the folder belongs to another user: git config --global --add safe.directory FOLDER"),
+    ("smudge filter lfs failed", "install git-lfs where kugetsu runs, and check its access to the server"),
     ("No space left on device", "free some disk space and try again"),
     ("Read-only file system", "make the folder writable, or set KUGETSU_DIR to another one"),
     (".lock': File exists", "another git command is at work there; when none is, remove the .lock file that it names"),
