@@ -36,11 +36,13 @@ class House:
             "KUGETSU_DIR": str(root / "kugetsu"),
             "KUGETSU_OPENCODE": program,
             "KUGETSU_TEMP_DIR": str(root / "temp"),
+            "TMPDIR": str(root / "t"),
             "MIN_FREE_MEMORY_MB": "0",
             "MIN_FREE_DISK_MB": "0",
             "KILL_GRACE_SECONDS": "1",
             "RETRY_BACKOFF_SECONDS": "0.2",
         }
+        (root / "t").mkdir()
         git(self.main, "init", "-q", "-b", "main")
         (self.main / "README.md").write_text("sample\n")
         git(self.main, "add", ".")
@@ -251,6 +253,22 @@ def test_tokens_of_sub_agents_count_when_runner_and_agent_were_killed(house: Hou
     assert lost["outcome"]["details"]["unfinished_tokens"] == 2 * 200_000
     assert "2 model calls cut off: at most 400k tokens more" in house.ok("history", ref(10))
     house.nothing_left_of(10)
+
+
+def test_opencode_leaves_neither_libraries_nor_snapshots(house: House) -> None:
+    house.ok("start", ref(11), commit("eleven"), "--wait")
+    snapshots = Path(house.environment["XDG_DATA_HOME"]) / "opencode" / "snapshot"
+
+    def of_the_worktree() -> list[Path]:
+        named = f"worktree = {tree}\n"
+        return [config for config in snapshots.glob("*/*/config") if named in config.read_text()]
+
+    tree = house.worktree(11)
+    assert len(of_the_worktree()) == 1
+    house.ok("destroy", "--force", ref(11))
+    assert of_the_worktree() == []
+    temporary = Path(house.environment["TMPDIR"])
+    assert list(temporary.glob("kugetsu-q*11-*")) == [] and list(temporary.glob(".*.so")) == []
 
 
 def test_the_error_500_was_told(house: House) -> None:

@@ -127,7 +127,7 @@ def test_what_the_user_configured_stays_in_force(tmp_path: Path) -> None:
         "OPENCODE_PERMISSION": '{"question": "allow"}',
         "OPENCODE_CONFIG_CONTENT": '{"plugin": ["mine"], "model": "a/b"}',
     }
-    chosen = opencode_environment.for_turn(environment, "/wt", None)
+    chosen = opencode_environment.for_turn(environment, "/wt", ())
     content = json.loads(chosen["OPENCODE_CONFIG_CONTENT"])
     assert content["model"] == "a/b"
     assert content["plugin"][0] == "mine"
@@ -138,7 +138,7 @@ def test_own_rules_for_other_folders_are_left_alone(tmp_path: Path) -> None:
     config = tmp_path / ".config" / "opencode" / "opencode.jsonc"
     config.parent.mkdir(parents=True)
     config.write_text('{"permission": {"external_directory": {"/data/*": "allow"}}} // mine')
-    chosen = opencode_environment.for_turn({"HOME": str(tmp_path)}, "/wt", None)
+    chosen = opencode_environment.for_turn({"HOME": str(tmp_path)}, "/wt", ())
     assert "external_directory" not in json.loads(chosen["OPENCODE_PERMISSION"])
 
 

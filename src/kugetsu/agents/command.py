@@ -30,7 +30,7 @@ from kugetsu.agents import limits, missing, process_load, progress
 from kugetsu.agents.opencode_environment import QUIET
 from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, cost_told, sentence, tokens_told
 from kugetsu.agents.progress import Progress, tail_lines
-from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
+from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
 from kugetsu.errors import AgentUnavailable, NotFound
 
 _TEMPFAIL = 75  # EX_TEMPFAIL of <sysexits.h>
@@ -106,6 +106,13 @@ class Command:
 
     def delete_session(self, session: str) -> None:
         """Nothing to delete."""
+
+    def forget_directory(self, directory: str) -> None:
+        """Nothing to forget."""
+
+    def leftovers(self, worktrees: str) -> list[Leftover]:  # noqa: ARG002
+        """Nothing that is known of."""
+        return []
 
     def transcript(self, session: str) -> str:  # noqa: ARG002
         """Commands have none. Raises NotFound."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +16,7 @@ from kugetsu.agents import (
     opencode_before,
     opencode_environment,
     opencode_files,
+    opencode_leftovers,
     opencode_locks,
     opencode_program,
     opencode_refusals,
@@ -28,7 +31,7 @@ from kugetsu.agents.opencode_events import read_errors, read_output
 from kugetsu.agents.opencode_verdict import judge
 from kugetsu.agents.outcome import Outcome
 from kugetsu.agents.progress import Progress
-from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Problem, Running, Turn
+from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
 from kugetsu.errors import AgentUnavailable, KugetsuError, NotFound
 from kugetsu.paths import Paths
 
@@ -166,6 +169,35 @@ class OpenCode:
             said = f"opencode did not delete session {session}: {done.errors.strip()}"
             raise AgentUnavailable(said, f"try: opencode session delete {session}")
 
+    def forget_directory(self, directory: str) -> None:
+        """Removes opencode's snapshots of a directory that is gone."""
+        for folder, worktree in self._stale_snapshots(os.path.dirname(directory)):
+            if worktree == directory:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def leftovers(self, worktrees: str) -> list[Leftover]:
+        """Libraries that opencode unpacked into the temporary folder, and snapshots of worktrees that are gone."""
+        found = []
+        libraries = opencode_leftovers.libraries(self._environment.get("TMPDIR") or tempfile.gettempdir())
+        if libraries:
+            said = f"{len(libraries)} libraries that opencode unpacked, in {os.path.dirname(libraries[0])}"
+            found.append(Leftover("libraries", said, tuple(libraries)))
+        stale = [folder for folder, _ in self._stale_snapshots(worktrees)]
+        if stale:
+            said = f"{len(stale)} of opencode's snapshot folders of worktrees that are gone"
+            found.append(Leftover("snapshots", said, tuple(stale)))
+        return found
+
+    def _stale_snapshots(self, worktrees: str) -> list[tuple[str, str]]:
+        """Snapshot folders, and their worktrees, directly below a folder of kugetsu's, gone and without a session."""
+        found = []
+        for folder, worktree in opencode_leftovers.snapshots(opencode_environment.data_directory(self._environment)):
+            if os.path.dirname(worktree) == worktrees and not os.path.lexists(worktree):
+                with suppress(opencode_store.UnreadableError):
+                    if not opencode_store.works_in(self._database(), worktree):
+                        found.append((folder, worktree))
+        return found
+
     def transcript(self, session: str) -> str:
         """The conversation so far, from an export."""
         return opencode_session.as_text(self._export(session))
@@ -228,7 +260,9 @@ class OpenCode:
         if temp_dir:
             temp_dir = str(Path(temp_dir).expanduser())
             given.setdefault("KUGETSU_TEMP_DIR", temp_dir)
-        chosen = opencode_environment.for_turn(self._environment | given, turn.directory, temp_dir)
+        chosen = opencode_environment.for_turn(
+            self._environment | given, turn.directory, (temp_dir, given.get("TMPDIR"))
+        )
         self._note_before(turn)
         chosen[opencode_before.VARIABLE] = opencode_before.path(turn.output)
         return Launch(
@@ -247,7 +281,7 @@ class OpenCode:
         judged = judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC))
         before = opencode_before.read(ended.output).get("usage")
         gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
-        used = opencode_usage.of_turn(output, errors, gained, ended_well=ended.exit_code == 0)
+        used = opencode_usage.of_turn(output, errors, gained, killed=ended.exit_code is None)
         where = opencode_refusals.Settings(self._environment, ended.directory)
         return opencode_refusals.applied(judged.using(used), output.refused, output.tools, errors.rejected, where)
 

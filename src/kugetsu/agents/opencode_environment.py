@@ -7,7 +7,7 @@ something about the same thing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,11 @@ def for_short_commands(environment: Mapping[str, str], room: str) -> dict[str, s
     }
 
 
-def for_turn(environment: Mapping[str, str], directory: str, temp_dir: str | None) -> dict[str, str]:
-    """What to set for one turn in a directory, over ``environment``, which is the runner's with the turn's."""
+def for_turn(environment: Mapping[str, str], directory: str, temp_dirs: Iterable[str | None]) -> dict[str, str]:
+    """What to set for one turn in a directory, over ``environment``, which is the runner's with the turn's.
+
+    ``temp_dirs`` are folders outside of the directory that the agent may use.
+    """
     chosen = dict(QUIET) | {"PWD": directory}
     content = _object(environment.get("OPENCODE_CONFIG_CONTENT"))
     if content is not None:
@@ -105,7 +108,7 @@ def for_turn(environment: Mapping[str, str], directory: str, temp_dir: str | Non
         if not users.names(ALLOWED):
             rules[ALLOWED] = "allow"
         if not _says_outside(environment, directory):
-            rules[_OUTSIDE] = _outside(environment, temp_dir)
+            rules[_OUTSIDE] = _outside(environment, temp_dirs)
         chosen["OPENCODE_PERMISSION"] = orjson.dumps(rules | permission).decode()
     return chosen
 
@@ -147,7 +150,7 @@ def _over(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outside(environment: Mapping[str, str], temp_dir: str | None) -> dict[str, str]:
+def _outside(environment: Mapping[str, str], temp_dirs: Iterable[str | None]) -> dict[str, str]:
     """Outside of the worktree only what opencode itself and kugetsu put there may be touched; the last match wins."""
     home = environment.get("HOME") or os.path.expanduser("~")
     config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
@@ -157,8 +160,7 @@ def _outside(environment: Mapping[str, str], temp_dir: str | None) -> dict[str, 
         f"{home}/.claude/skills/*",
         f"{home}/.agents/skills/*",
     ]
-    if temp_dir:
-        allowed.append(f"{temp_dir.rstrip('/')}/*")
+    allowed += [f"{folder.rstrip('/')}/*" for folder in temp_dirs if folder]
     return {"*": "deny"} | dict.fromkeys(allowed, "allow")
 
 

@@ -97,7 +97,12 @@ def run(
     own = dict(environment)
     if directory is not None:
         own["PWD"] = directory  # opencode trusts it before the real working directory
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+        # opencode unpacks a library of 5.6 MB there at each start, and leaves it.
+        tempfile.TemporaryDirectory(prefix="kugetsu-", ignore_cleanup_errors=True) as own["TMPDIR"],
+    ):
         try:
             done = subprocess.run(
                 [program, *arguments],

@@ -69,6 +69,18 @@ def steps(database: Path, session: str) -> list[tuple[object, object]]:
     return [(part.get("tokens"), part.get("cost")) for part in parts if isinstance(part, dict)]
 
 
+def works_in(database: Path, directory: str) -> bool:
+    """Whether any session works in a directory. Raises UnreadableError."""
+    if not database.exists():
+        return False
+    try:
+        with closing(_open(database)) as connection:
+            query = "select 1 from session where directory = ? limit 1"
+            return connection.execute(query, (directory,)).fetchone() is not None
+    except sqlite3.Error as error:
+        raise UnreadableError(str(error)) from error
+
+
 def _open(database: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 

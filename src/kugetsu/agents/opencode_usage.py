@@ -17,15 +17,15 @@ from kugetsu.agents.opencode_events import Errors, Output, as_tokens
 from kugetsu.agents.outcome import Tokens, Usage, cost_told
 
 
-def of_turn(output: Output, errors: Errors, stored: Usage | None, *, ended_well: bool) -> Usage | None:
+def of_turn(output: Output, errors: Errors, stored: Usage | None, *, killed: bool) -> Usage | None:
     """The usage of a turn from its folded files and what the database gained; None when no record tells of any.
 
-    A turn that ended well left no call unfinished.
+    Only a turn that was killed left calls unfinished: one that ended by itself had an answer, or an error, to each.
     """
     known = [Usage(output.tokens, output.cost)] if output.steps else []
     known += [Usage(errors.tokens, errors.cost)] if errors.tokens is not None else []
     known += [stored] if stored is not None and (stored.tokens.total or stored.cost) else []
-    unfinished = [] if ended_well else list(errors.asking.values())
+    unfinished = list(errors.asking.values()) if killed else []
     if not known and not unfinished:
         return None
     most = max(known, key=lambda usage: usage.tokens.total, default=Usage(Tokens(), 0.0))

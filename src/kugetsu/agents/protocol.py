@@ -25,6 +25,17 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Leftover:
+    """Files of the agent program that nobody needs any more."""
+
+    name: str
+    """A stable word for the sort."""
+    text: str
+    """How many of what, for people."""
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One prompt for one session. All paths are absolute."""
 
@@ -158,6 +169,14 @@ class Agent(Protocol):
 
     def delete_session(self, session: str) -> None:
         """Removes a session and its conversation. One that is not there is fine."""
+        ...
+
+    def forget_directory(self, directory: str) -> None:
+        """Removes what the program keeps for a directory that is gone, when no session works there. Never raises."""
+        ...
+
+    def leftovers(self, worktrees: str) -> list[Leftover]:
+        """What the program left that can go, for worktrees below the folder ``worktrees`` and in temporary folders."""
         ...
 
     def transcript(self, session: str) -> str:

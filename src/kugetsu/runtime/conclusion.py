@@ -94,6 +94,8 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
     """
     attempt = ws.state().attempts.get(attempt_id)
     lease = attempt.lease if attempt is not None else None
+    if lease is not None:
+        _remove_temp_folder(ws, attempt_id, lease)
     finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
     events = ws.log.transact(finish)
     _keep_result(ws, attempt_id, events)
@@ -102,6 +104,15 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
         with contextlib.suppress(FileNotFoundError):
             os.unlink(ws.paths.lease(lease))
     return events
+
+
+def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
+    """Before the end is recorded: a kill in between leaves an attempt that is reconciled, and its folder goes then."""
+    from kugetsu.runtime import temp_folders
+    from kugetsu.runtime.process import processes
+
+    if temp_folders.left(ws.paths, attempt_id) is not None and not processes.marked(lease):
+        temp_folders.remove(ws.paths, attempt_id)
 
 
 def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -> None:

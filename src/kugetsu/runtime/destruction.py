@@ -217,5 +217,7 @@ def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> N
         return
     try:
         agent.delete_session(session.agent_session)
+        if session.kind == "issue" and session.worktree is not None and not os.path.isdir(session.worktree):
+            agent.forget_directory(session.worktree)
     except KugetsuError as problem:
         kept.append(f"{agent.name} session {session.agent_session} ({problem})")

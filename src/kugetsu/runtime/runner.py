@@ -269,15 +269,17 @@ def _message(ws: Workspace, task: Task) -> str:
 
 def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
     """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
-    from kugetsu.runtime import own_command, prompting
+    from kugetsu.runtime import own_command, prompting, temp_folders
     from kugetsu.runtime.process.processes import MARK
 
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
         os.makedirs(temp, exist_ok=True)
     given = values(ws.paths, task.kind)
+    own = None if "TMPDIR" in given else temp_folders.make(ws.paths, ws.environment, attempt.id, lease.nonce)
     return {
         **given,
+        **({temp_folders.VARIABLE: own} if own is not None else {}),
         "PATH": own_command.path(own_command.folder(ws.paths), given.get("PATH") or ws.environment.get("PATH")),
         MARK: lease.nonce,
         ATTEMPT: attempt.id,

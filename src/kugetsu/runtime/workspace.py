@@ -6,7 +6,7 @@ import os
 
 from kugetsu import __version__, clock, config, redaction
 from kugetsu.paths import Paths
-from kugetsu.runtime import surroundings
+from kugetsu.runtime import surroundings, temp_folders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,10 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
     if ATTEMPT not in environment:
         return environment
     given = {*OF_ATTEMPT, *environment.get(GIVEN, "").split()}
-    return {name: value for name, value in environment.items() if name not in given}
+    kept = {name: value for name, value in environment.items() if name not in given}
+    if (temporary := temp_folders.outer(kept.get(temp_folders.VARIABLE))) is not None:
+        kept[temp_folders.VARIABLE] = temporary  # the attempt's own goes with it, and what is started here stays
+    return kept
 
 
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from contextlib import suppress
+from functools import partial
 
+from kugetsu.errors import BadInput
+from kugetsu.runtime import temp_folders
 from kugetsu.runtime.diagnosis.finding import Found, Mend
 from kugetsu.runtime.notices import presence
 from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kugetsu.domain.state import State
     from kugetsu.paths import Paths
@@ -49,6 +54,7 @@ def check(case: Case) -> Iterator[Finding]:
     told = list(_attempts(case))
     state = case.ws.state()
     told += [*_leases(case.paths, state, seen), *_folders(case, state, seen), *_processes(case, state, seen)]
+    told += [*_temp_folders(case.paths, state, seen), *_of_the_agent(case)]
     yield from told
     if not os.path.isdir("/proc/self"):
         yield found.skipped("processes", "processes of earlier attempts were not looked for: there is no /proc here")
@@ -116,6 +122,37 @@ def _folders(case: Case, state: State, seen: _Seen) -> Iterator[Finding]:
     if runs:
         said = f"{_counted(runs, 'run')} of which the log knows nothing: {_some(runs)}"
         yield found.warning("runs", said, "kugetsu prune")
+
+
+def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
+    """Temporary folders of attempts that are over: some of their processes could not be ended, or a removal failed."""
+    old = [name for name in seen.runs if name not in state.attempts and temp_folders.left(paths, name) is not None]
+    if old:
+        what = f"{len(old)} temporary folder{'' if len(old) == 1 else 's'} of attempts that are over"
+        mend = Mend(f"remove {what}", lambda: [temp_folders.remove(paths, name) for name in old])
+        yield found.warning("temporary", f"{what}: {_some(old)}", "kugetsu doctor --fix", mend)
+
+
+def _of_the_agent(case: Case) -> Iterator[Finding]:
+    """What the agent's program left."""
+    from kugetsu.runtime.environments import agent_of
+
+    try:
+        leftovers = agent_of(case.ws).leftovers(case.paths.worktrees)
+    except BadInput:  # an env file that cannot be read has a finding of its own
+        return
+    for left in leftovers:
+        mend = Mend(f"remove {left.text}", partial(_remove, left.paths))
+        yield found.warning(left.name, left.text, "kugetsu doctor --fix", mend)
+
+
+def _remove(paths: Iterable[str]) -> None:
+    for path in paths:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 def _was_made(name: str, state: State) -> bool:

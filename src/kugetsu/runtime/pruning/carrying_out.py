@@ -7,7 +7,7 @@ import shutil
 
 from kugetsu.domain.draft import Draft
 from kugetsu.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed, NotFound
-from kugetsu.runtime import destruction
+from kugetsu.runtime import destruction, temp_folders
 from kugetsu.runtime.git import removal, repositories, unfinished
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process import lease
@@ -115,6 +115,8 @@ def _remove_files(ws: Workspace, item: Item) -> None:
         if item.kind == "lease":
             lease.forget(ws.paths.leases, os.path.basename(path))  # which stays when somebody took it since the plan
         elif os.path.isdir(path) and not os.path.islink(path):
+            if item.kind == "run":
+                temp_folders.remove(ws.paths, os.path.basename(path))
             shutil.rmtree(path)
         elif os.path.lexists(path):
             os.unlink(path)

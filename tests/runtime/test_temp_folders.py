@@ -1,0 +1,87 @@
+"""Each attempt has a temporary folder of its own, which goes with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kugetsu.runtime import reconciliation, temp_folders
+from kugetsu.runtime.diagnosis import leftovers
+from kugetsu.runtime.diagnosis.case import Case
+from kugetsu.runtime.workspace import outside
+from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+
+__all__ = ["bare_stage", "stage"]
+
+WRITES = 'echo "$TMPDIR" > "$STAGE/tmpdir"; mkdir "$TMPDIR/cache"; touch "$TMPDIR/cache/a"; chmod 500 "$TMPDIR/cache"\n'
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The temporary folder of whoever starts agents here."""
+    folder = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_temporary_files_of_an_attempt_go_with_it(stage: Stage, temporary: Path) -> None:
+    stage.agent(WRITES)
+    stage.start(1)
+    stage.finished("q1")
+    used = Path(stage.file("tmpdir").strip())
+    assert used.parent == temporary and used.name.startswith("kugetsu-q1.1-")
+    assert list(temporary.iterdir()) == []
+
+
+def test_temporary_files_of_a_lost_attempt_go_when_it_is_recorded(stage: Stage, temporary: Path) -> None:
+    stage.agent(WRITES + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    attempt = stage.state.attempts["q1.1"]
+    stage.kill(attempt.runner)
+    stage.kill(attempt.agent)
+    assert len(list(temporary.iterdir())) == 1
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_env_files_own_temporary_folder_is_used(stage: Stage, temporary: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (stage.directory / "env" / "dev.env").write_text(f"TMPDIR={tmp_path}/mine\n")
+    stage.agent(WRITES)
+    stage.start(1)
+    assert stage.finished("q1") == "completed"
+    assert stage.file("tmpdir").strip() == f"{tmp_path}/mine"
+    assert (tmp_path / "mine" / "cache").is_dir(), "it is the user's, and stays"
+
+
+def test_what_an_agent_starts_outlives_its_temporary_folder(temporary: Path) -> None:
+    given = {"KUGETSU_ATTEMPT": "q1.1", "TMPDIR": f"{temporary}/kugetsu-q1.1-0123abcd"}
+    assert outside(given)["TMPDIR"] == str(temporary)
+    assert outside({**given, "TMPDIR": "/elsewhere"})["TMPDIR"] == "/elsewhere"
+
+
+def test_only_the_attempts_own_folder_is_removed(stage: Stage, tmp_path: Path) -> None:
+    """An agent can write into its run's folder: what it names there must not make kugetsu remove other things."""
+    run = Path(stage.ws.paths.make(stage.ws.paths.run("q1.1")))
+    precious = tmp_path / "precious"
+    (precious / "kugetsu-q1.2-0123abcd").mkdir(parents=True)
+    (tmp_path / "kugetsu-q1.1-0123abcd").symlink_to(precious)
+    for named in (precious, precious / "kugetsu-q1.2-0123abcd", tmp_path / "kugetsu-q1.1-0123abcd"):
+        (run / "tmpdir").write_text(str(named))
+        temp_folders.remove(stage.ws.paths, "q1.1")
+        assert precious.is_dir() and (precious / "kugetsu-q1.2-0123abcd").is_dir()
+
+
+def test_doctor_finds_and_removes_what_was_left(stage: Stage, temporary: Path) -> None:
+    stage.agent("exit 0\n")
+    stage.start(1)
+    stage.finished("q1")
+    path = temp_folders.make(stage.ws.paths, os.environ, "q1.1", "0123456789")
+    assert path is not None and os.path.isdir(path)
+    [one] = [one for one in leftovers.check(Case(stage.ws.paths, os.environ, "doctor")) if one.name == "temporary"]
+    assert one.mend is not None
+    one.mend.do()
+    assert not os.path.exists(path)
