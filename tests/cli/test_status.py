@@ -231,3 +231,18 @@ def test_one_cause_for_all_agents_is_one_line(kugetsu, story):
 def test_what_keeps_an_agent_from_starting_is_no_matter_while_nothing_waits(kugetsu, story):
     story.daemon()
     assert kugetsu("status", "--json", KUGETSU_AGENT_COMMAND="/nope/agent").json["attention"] == []
+
+
+def test_work_that_could_not_be_saved_is_told_until_it_is(kugetsu, story):
+    story.enqueue()
+    attempt = story.run("q1")
+    why = "git update-ref failed: 'refs/heads/kugetsu' exists"
+    story.finish(attempt, "fail", "retry", "exit code 7", rescue_failed=why)
+    entry = next(one for one in kugetsu("status", "--json").json["attention"] if one["state"] == "unsaved")
+    assert attempt in entry["text"] and why in entry["text"] and entry["command"].startswith("git -C ")
+    shown = kugetsu("status")
+    assert "could not be saved" in shown.out and why in kugetsu("history", "q1", COLUMNS="200").out
+    story.do(lambda state: sessions.rescued(state, "github.com/shoko/kugetsu#14", "kugetsu/rescue/q1.1"))
+    assert all(one["state"] != "unsaved" for one in kugetsu("status", "--json").json["attention"])
+    told = kugetsu("history", "github.com/shoko/kugetsu#14", COLUMNS="200").out
+    assert "work of q1.1 kept on kugetsu/rescue/q1.1" in told

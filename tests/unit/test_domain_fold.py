@@ -223,6 +223,7 @@ def test_every_kind_that_commands_make_was_tried_here() -> None:
         "notice.failed",
         "issue.read",
         "counters.corrected",
+        "session.rescued",
     }
     assert untried == told
     assert RECORDED.keys() <= CATALOGUE.keys()

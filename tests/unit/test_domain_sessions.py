@@ -202,3 +202,17 @@ def test_a_setting_that_changed_is_told() -> None:
 
     made = World().do(changed)
     assert made[0]["data"] == {"key": "MAX_CONCURRENT_AGENTS", "old": None, "new": "4"}
+
+
+def test_work_that_could_not_be_saved_is_known_until_it_is(world: World) -> None:
+    assert world.do(lambda state: sessions.rescued(state, ISSUE, "b")) == []
+    world.start(0, 1)
+    world.run(0, 0)
+    facts, attempt = world.outcome_facts(), next(iter(world.state.attempts))
+    ending = attempts.Ending("fail", "give_up", "why", rescue_failed="full")
+    world.do(lambda state: attempts.finish(state, attempt, ending, facts))
+    assert world.state.sessions[ISSUE].unsaved == {"attempt": attempt, "reason": "full"}
+    made = world.do(lambda state: sessions.rescued(state, ISSUE, "kugetsu/rescue/q1.1"))
+    assert (made[0]["session"], made[0]["data"]) == (ISSUE, {"branch": "kugetsu/rescue/q1.1", "of": attempt})
+    assert world.state.sessions[ISSUE].unsaved is None
+    assert world.state.violations == []

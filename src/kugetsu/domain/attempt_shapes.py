@@ -3,7 +3,7 @@
 Annotations are evaluated here, as in `events`.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Identity(TypedDict):
@@ -58,7 +58,9 @@ class AttemptStopRequested(TypedDict):
 
 
 class AttemptEnded(TypedDict):
-    """How an attempt ended: what the agent said (``outcome``), and what git and the process show (``evidence``)."""
+    """How an attempt ended: what the agent said (``outcome``), and what git and the process show (``evidence``).
+
+    ``rescue`` is the branch that keeps its uncommitted or unpushed work, ``rescue_failed`` why there is none."""
 
     reason: str
     outcome: dict[str, Any]
@@ -68,6 +70,7 @@ class AttemptEnded(TypedDict):
     tokens: int
     cost: float
     rescue: str | None
+    rescue_failed: NotRequired[str]
 
 
 class AttemptUnsettled(TypedDict):

@@ -112,6 +112,14 @@ class SessionBroken(TypedDict):
     reason: str
 
 
+class SessionRescued(TypedDict):
+    """The work of an earlier attempt (``of``), which could not be saved when that ended, is on ``branch`` now; None:
+    nothing of it was left."""
+
+    branch: str | None
+    of: str
+
+
 class SessionDestroying(TypedDict):
     """Intent: worktree and agent session are about to be removed."""
 
@@ -363,6 +371,7 @@ CATALOGUE: dict[str, Kind] = {
     "session.preparing": Kind(SessionPreparing),
     "session.prepared": Kind(SessionPrepared),
     "session.broken": Kind(SessionBroken),
+    "session.rescued": Kind(SessionRescued),
     "session.destroying": Kind(SessionDestroying),
     "session.destroyed": Kind(SessionDestroyed),
     "session.pr": Kind(SessionPr),

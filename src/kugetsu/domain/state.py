@@ -174,6 +174,7 @@ class Session:
         "state",
         "title",
         "tokens",
+        "unsaved",
         "worktree",
     )
 
@@ -199,6 +200,8 @@ class Session:
         self.changed = 0
         self.changed_at = ""
         self.reason: str | None = None
+        #: The attempt whose work could not be put on a rescue branch, and why: the next one saves it first.
+        self.unsaved: dict[str, str] | None = None
         #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that
         #: succeeded (tool calls that were refused).
         self.notes: list[str] = []

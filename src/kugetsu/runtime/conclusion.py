@@ -39,6 +39,9 @@ CHECKUP_BYTES = 65536
 #: Characters of the PM agent's answer that the summary of its task holds; `kugetsu logs` has all of it.
 ANSWER_LENGTH = 500
 
+#: Characters of the reason why a rescue failed that the attempt's end keeps.
+RESCUE_REASON_LENGTH = 300
+
 _VERDICTS = {
     "succeeded": ("succeed", "done"),
     "incomplete": ("fail", "retry"),
@@ -145,6 +148,8 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     evidence = evidence_of(session, ask_remote=ask_forge)
     if ask_forge:
         evidence |= _of_forge(ws, session)
+    if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
+        how, verdict, reason = "fail", "retry", unknown
     ending = Ending(
         how,
         verdict,
@@ -164,8 +169,10 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     elif verdict == "done":
         ending.reason = "; ".join([summary(evidence), *outcome.notes])
     else:
-        ending.rescue = keep_work(session, attempt.id)
+        ending.rescue, ending.rescue_failed = keep_work(session, attempt.id)
     ending.reason += unlocked + _unreadable(folder)
+    if "repaired" in evidence:
+        ending.reason += f"; of its worktree, {evidence['repaired']}: repaired"
     if ended.leftover:
         left = "an unknown number" if ended.leftover < 0 else str(ended.leftover)
         ending.reason += f"; {left} of its processes could not be ended"
@@ -283,11 +290,13 @@ def said_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[str, Any]:
-    """What git shows of the session's worktree; empty for a session that has none. ``ask_remote``: see `collect`."""
-    from kugetsu.runtime.git import evidence
+    """What git shows of the session's worktree, which is repaired first where git can; empty for a session that has
+    none. ``ask_remote``: see `collect`."""
+    from kugetsu.runtime.git import evidence, integrity
 
     if session is None or session.kind != "issue" or session.worktree is None:
         return {}
+    repaired = integrity.repair(session.source, session.worktree)
     seen = evidence.collect(
         session.worktree,
         session.base_commit or "",
@@ -295,7 +304,20 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
         repository_path=session.source,
         ask_remote=ask_remote,
     )
-    return seen.as_data()
+    return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
+
+
+def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
+    """Why nobody can say what a run that ended well has brought; None where git could be asked.
+
+    A worktree that the agent removed itself is known by its branch, when that has commits; what else was in it is not.
+    """
+    if session is not None and session.kind == "pm":
+        return None
+    commits, files = evidence.get("commits"), evidence.get("dirty")
+    if commits is not None and (files is not None or (commits and not evidence.get("exists"))):
+        return None
+    return f"its work is unknown: {evidence.get('problem') or 'its session has no worktree'}"
 
 
 def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
@@ -329,26 +351,37 @@ def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str
     return f"; a git that was killed had left {', '.join(names)}, now removed" if names else ""
 
 
-def keep_work(session: Session | None, name: str) -> str | None:
-    """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch; its name, None for nothing."""
-    from kugetsu.runtime.git import rescue
+def keep_work(session: Session | None, name: str) -> tuple[str | None, str | None]:
+    """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch.
 
-    if session is None or session.kind != "issue" or session.worktree is None or not os.path.isdir(session.worktree):
-        return None
+    Returns its name, None where there is nothing to keep; and why that could not be done.
+    """
+    from kugetsu.redaction import redact
+    from kugetsu.runtime.git import integrity, rescue
+
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return None, None
+    path = session.worktree
+    if not integrity.holds_files(path):
+        return None, None
     try:
-        kept = rescue.rescue(session.worktree, name, branch=session.branch or "")
-        return kept.branch if kept is not None else None
+        integrity.repair(session.source, path)
+        fault = integrity.fault(session.source, path)
+        if fault is not None:
+            return None, f"{path} is not its worktree any more: {fault}"
+        kept = rescue.rescue(path, name, branch=session.branch or "")
+        return (kept.branch if kept is not None else None), None
     except (KugetsuError, OSError) as problem:
         print(f"no rescue branch: {problem}", file=sys.stderr)
-        return None
+        return None, redact(str(problem), limit=RESCUE_REASON_LENGTH)
 
 
 def summary(evidence: dict[str, Any]) -> str:
-    """What a run brought, by the evidence."""
-    if evidence.get("commits") is None:
-        return "done"
+    """What a run brought, by the evidence (which has commits: see `_unknown`)."""
     commits = evidence["commits"]
     parts = [f"{commits} commit{'' if commits == 1 else 's'}" if commits else "no commit"]
+    if evidence.get("dirty") is None:
+        parts.append("its worktree was removed")
     loose = (evidence.get("dirty") or 0) + (evidence.get("untracked") or 0)
     if loose:
         parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")

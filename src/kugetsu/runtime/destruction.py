@@ -75,6 +75,8 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
         if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
             raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
         _require_kept_elsewhere(ws, session, care)
+    if session.kind == "issue" and force:
+        _require_repository(session)
     ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
     gone = _Gone()
     try:
@@ -115,12 +117,38 @@ class _Gone:
 
 
 def _require_kept_elsewhere(ws: Workspace, session: Session, care: Care) -> None:
+    from kugetsu.runtime.git import integrity
+
+    path = session.worktree
+    if path is not None and integrity.holds_files(path):
+        integrity.repair(session.source, path)
+        fault = integrity.fault(session.source, path)
+        if fault is not None:
+            raise Conflict(
+                f"the worktree of {session.key} is kept, {path} holds files and is no git worktree any more: {fault}",
+                hint=f"look at it: ls -a {path}; to end the session and keep the folder under another name: "
+                f"kugetsu destroy --force {session.key}",
+            )
     reasons = why_keep(ws, session, care)
     if reasons:
         raise Conflict(
             f"the worktree of {session.key} is kept, it has {'; '.join(reasons)}",
             hint=f"commit and push in {session.worktree}, or: kugetsu destroy --force {session.key}",
         )
+
+
+def _require_repository(session: Session) -> None:
+    """Raises Conflict while the repository of files that would go is away: it may be on a disk that is not mounted."""
+    from kugetsu.runtime.git import integrity
+
+    path, source = session.worktree, session.source
+    if path is None or source is None or not integrity.holds_files(path) or integrity.is_repository(source):
+        return
+    raise Conflict(
+        f"the worktree of {session.key} is kept, {path} holds files and its repository {source} is gone",
+        hint=f"bring the repository back; or keep the files: mv {path} {path}.kept, "
+        f"then: kugetsu destroy --force {session.key}",
+    )
 
 
 def why_keep(ws: Workspace, session: Session, care: Care) -> list[str]:
@@ -151,6 +179,8 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
         _take_over(ws, session, gone, name)
     if not os.path.isdir(path):
         return
+    if force and _set_aside(session, path, gone):
+        return
     repository = _repository(ws, session)
     if force and care.resumed:
         removal.reattach(repository, path)
@@ -158,6 +188,22 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
         _rescue(session, repository, gone, name, resumed=care.resumed)
     if removal.remove(repository, path, branch, ws.paths, force=force, care=care):
         gone.worktree = path
+
+
+def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
+    """Move a folder that git knows nothing of (any more) out of the way: what lies there cannot be put on a branch."""
+    from kugetsu.runtime.git import integrity
+
+    integrity.repair(session.source, path)
+    if integrity.fault(session.source, path) is None or not integrity.holds_files(path):
+        return False
+    number, aside = 1, f"{path}.kept"
+    while os.path.lexists(aside):
+        number += 1
+        aside = f"{path}.kept-{number}"
+    os.rename(path, aside)
+    gone.kept.append(f"folder {aside}")
+    return True
 
 
 def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *, resumed: bool) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 
 from kugetsu.domain.decide import sessions as decide
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.redaction import redact
 from kugetsu.refs import folder_name, parse_ref
-from kugetsu.runtime.git import repositories, worktrees
+from kugetsu.runtime.git import checkouts, integrity, repositories, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def ready(agent: Agent, session: Session) -> bool:
 
 def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
     """Make the session of an issue ready. Raises KugetsuError with what stands in the way."""
-    if ready(agent, session):
+    _save_earlier_work(ws, session, attempt)
+    if ready(agent, session) and _fault(session) is None:
         return
     repository = _repository(ws, session, task)
     ref = parse_ref(session.key)
@@ -83,6 +84,25 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
 
 
+def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> None:
+    """Save what a failed attempt left and could not save: nothing begins on top of it.
+
+    Raises GitFailed while that does not succeed.
+    """
+    if session.unsaved is None:
+        return
+    from kugetsu.runtime.conclusion import keep_work
+
+    of = session.unsaved["attempt"]
+    branch, why_not = keep_work(session, of)
+    if why_not is not None:
+        raise GitFailed(
+            f"work of {of} in {session.worktree} could not be saved: {why_not}",
+            "mend that, or move the work away by hand; then: kugetsu continue REF MESSAGE",
+        )
+    ws.log.transact(lambda state: decide.rescued(state, session.key, branch, attempt))
+
+
 def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
     """The worktree's folder: where it is (one that was imported lies elsewhere), else its own name."""
     if session.worktree is not None and os.path.isdir(session.worktree):
@@ -90,11 +110,17 @@ def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
     return ws.paths.worktree(folder_name(ref))
 
 
+def _fault(session: Session) -> str | None:
+    """What is wrong with the session's worktree (`integrity.fault`)."""
+    return integrity.fault(session.source, session.worktree) if session.worktree is not None else "it was never made"
+
+
 def _missing(session: Session, agent: Agent) -> str:
     if session.agent != agent.name:
         return f"made by {session.agent}, but the agent is {agent.name} now"
-    if session.worktree is None or not os.path.isdir(session.worktree):
-        return f"its worktree {session.worktree} is gone"
+    fault = _fault(session)
+    if fault is not None:
+        return f"its worktree {session.worktree}: {fault}"
     return f"{agent.name} does not know its session {session.agent_session} any more"
 
 
@@ -111,7 +137,7 @@ def _repository(ws: Workspace, session: Session, task: Task | None) -> Repositor
     registered = dict(ws.state().repositories)
     if task is not None and task.repository is not None:
         registered[session.repository] = task.repository
-    elif session.source is not None and os.path.isdir(session.source):
+    elif session.source is not None and checkouts.at(os.path.realpath(session.source)) is not None:
         registered[session.repository] = {"path": session.source}
     return repositories.resolve(session.repository, ws.paths, registered=registered, servers=ws.config.servers())
 

@@ -32,6 +32,9 @@ ORPHAN_GRACE_SECONDS = 2.0
 #: For how long a dead attempt that cannot be settled is tried again before it is recorded as lost all the same.
 SETTLE_PATIENCE_SECONDS = 600.0
 
+#: Why no rescue branch has the work of an attempt that could not be looked at: the next one saves it first.
+_NOT_TRIED = "nobody could look at it"
+
 
 def dead(ws: Workspace, state: State) -> list[Attempt]:
     """The attempts that the log calls live although their runner is gone."""
@@ -140,7 +143,8 @@ def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
     waited = clock.seconds_between(noted.unsettled_at, clock.now())
     if 0 <= waited < SETTLE_PATIENCE_SECONDS:  # before its beginning: the clock was set back, and tells nothing
         return False
-    ending = Ending("lose", _verdict_of_lost(attempt), f"it ended, and what became of it cannot be told: {reason}")
+    said = f"it ended, and what became of it cannot be told: {reason}"
+    ending = Ending("lose", _verdict_of_lost(attempt), said, rescue_failed=_NOT_TRIED)
     return bool(conclude(ws, attempt.id, ending))
 
 
@@ -148,7 +152,7 @@ def _unreadable(attempt: Attempt, problem: Exception) -> Ending:
     from kugetsu.redaction import redact
 
     reason = redact(f"it ended, and what it left cannot be recorded: {problem!r}", limit=500)
-    return Ending("lose", _verdict_of_lost(attempt), reason)
+    return Ending("lose", _verdict_of_lost(attempt), reason, rescue_failed=_NOT_TRIED)
 
 
 def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
@@ -172,6 +176,8 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
     left = conclusion.outcome_of(ws, attempt)
     conclusion.put_back(ws, attempt)
     unlocked = conclusion.clear_locks(ws, attempt, session)
+    evidence = conclusion.evidence_of(session)
+    kept, not_kept = conclusion.keep_work(session, attempt.id)
     return Ending(
         "lose",
         _verdict_of_lost(attempt),
@@ -179,8 +185,9 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
         outcome=conclusion.said_of(left),
         tokens=left.tokens.total if left.tokens is not None else 0,
         cost=left.cost or 0.0,
-        evidence=conclusion.evidence_of(session),
-        rescue=conclusion.keep_work(session, attempt.id),
+        evidence=evidence,
+        rescue=kept,
+        rescue_failed=not_kept,
     )
 
 

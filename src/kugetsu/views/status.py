@@ -206,6 +206,7 @@ def _attention(
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
+    found += _unsaved(state)
     found += _notes(state)
     found += _errors(state)
     return found + _held(state, waiting, facts)
@@ -224,6 +225,21 @@ def _broken_sessions(state: State) -> list[Attention]:
     return [
         _look(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
         for session in broken[-LISTED:]
+    ]
+
+
+def _unsaved(state: State) -> list[Attention]:
+    """Sessions whose latest failed attempt left work that no rescue branch has: the next attempt saves it first."""
+    unsaved = [session for session in state.sessions.values() if session.unsaved]
+    return [
+        _look(
+            session.key,
+            "unsaved",
+            f"work of {session.unsaved['attempt']} could not be saved: {session.unsaved['reason']}",
+            f"git -C {session.worktree} status",
+        )
+        for session in unsaved[-LISTED:]
+        if session.unsaved is not None
     ]
 
 

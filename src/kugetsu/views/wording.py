@@ -183,6 +183,8 @@ def _ended(data: Data) -> str:
     said += [note for note in data["outcome"].get("notes") or [] if note not in data["reason"]]
     if data["rescue"]:
         said.append(f"kept on {data['rescue']}")
+    if data.get("rescue_failed"):
+        said.append(f"its work could not be saved: {data['rescue_failed']}")
     return " · ".join(part for part in said if part)
 
 
@@ -270,6 +272,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "session.preparing": _preparing,
     "session.prepared": _prepared,
     "session.broken": lambda data: data["reason"],
+    "session.rescued": lambda data: f"work of {data['of']} {'kept on ' + data['branch'] if data['branch'] else 'gone'}",
     "session.destroying": lambda data: f"{data['reason']}{', forced' if data['force'] else ''}",
     "session.destroyed": _destroyed,
     "session.pr": lambda data: data["url"] or "no pull request",

@@ -36,6 +36,7 @@ class Ending:
         "outcome",
         "reason",
         "rescue",
+        "rescue_failed",
         "resets_at",
         "session_lost",
         "signal",
@@ -56,6 +57,7 @@ class Ending:
         tokens: int = 0,
         cost: float = 0.0,
         rescue: str | None = None,
+        rescue_failed: str | None = None,
         resets_at: str | None = None,
         session_lost: bool = False,
     ) -> None:
@@ -69,6 +71,7 @@ class Ending:
         self.tokens = tokens
         self.cost = cost
         self.rescue = rescue
+        self.rescue_failed = rescue_failed
         self.resets_at = resets_at
         self.session_lost = session_lost
 
@@ -151,6 +154,8 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
         "cost": ending.cost,
         "rescue": ending.rescue,
     }
+    if ending.rescue_failed is not None:
+        data["rescue_failed"] = ending.rescue_failed
     about = _about(attempt, attempt.stop_seq or attempt.claimed)
     recorded: dict[str, Any] = {
         **facts,

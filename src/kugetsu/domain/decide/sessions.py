@@ -100,6 +100,15 @@ def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any
     }
 
 
+def rescued(state: State, key: str, branch: str | None, attempt: str | None = None) -> list[Draft]:
+    """What a failed attempt left is saved at last, on ``branch`` (None: nothing of it was left to save)."""
+    session = find_session(state, key)
+    if session.unsaved is None:
+        return []
+    data = {"branch": branch, "of": session.unsaved["attempt"]}
+    return [Draft("session.rescued", data, **_about(state, session, attempt))]
+
+
 def broken(state: State, key: str, reason: str) -> list[Draft]:
     """The session cannot be used as it is; [] when that is known. Also ends a destruction that did not come off."""
     session = find_session(state, key)

@@ -132,6 +132,7 @@ HANDLERS: dict[str, Handler] = {
     "session.preparing": sessions.session_preparing,
     "session.prepared": sessions.session_prepared,
     "session.broken": sessions.session_broken,
+    "session.rescued": sessions.session_rescued,
     "session.destroying": sessions.session_destroying,
     "session.destroyed": sessions.session_destroyed,
     "session.pr": sessions.session_pr,

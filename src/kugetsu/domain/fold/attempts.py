@@ -122,6 +122,8 @@ def attempt_ended(trigger: str) -> Handler:
         if trigger == "succeed":
             # An attempt that failed is in the list of errors, with its reason.
             session.notes = [*session.notes, *notes]
+        if data.get("rescue_failed"):
+            session.unsaved = {"attempt": attempt.id, "reason": data["rescue_failed"]}
         lives.ended(session, trigger == "succeed", tokens, cost, evidence)
         if session.state == "working":
             move_session(state, event, session.key, "rest")

@@ -85,6 +85,15 @@ def session_broken(state: State, event: Event) -> None:
         session.reason = reason
 
 
+def session_rescued(state: State, event: Event) -> None:
+    """Fold of ``session.rescued``."""
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"session.rescued names the session {event['session']}, which is not there")
+        return
+    session.unsaved = None
+
+
 def session_destroying(state: State, event: Event) -> None:
     """Fold of ``session.destroying``."""
     session = state.sessions.get(event["session"])

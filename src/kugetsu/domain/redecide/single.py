@@ -90,6 +90,9 @@ SINGLE: dict[str, Callable[[State, Event], list[Draft]]] = {
     "session.preparing": _preparing,
     "session.prepared": _prepared,
     "session.broken": lambda state, event: sessions.broken(state, event["session"], event["data"]["reason"]),
+    "session.rescued": lambda state, event: sessions.rescued(
+        state, event["session"], event["data"]["branch"], event.get("attempt")
+    ),
     "session.destroyed": lambda state, event: sessions.destroyed(state, event["session"], event["data"]),
     "session.pr": _tie,
     "counters.corrected": lambda state, event: sessions.correct_counters(

@@ -9,7 +9,7 @@ import os
 
 from kugetsu.errors import KugetsuError
 from kugetsu.redaction import redact
-from kugetsu.runtime.git import checkouts, published
+from kugetsu.runtime.git import checkouts, integrity, published
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask, failure, git
 
@@ -73,16 +73,21 @@ def collect(
 ) -> Evidence:
     """The evidence in the worktree at `path`; from the branch alone, in `repository_path`, when the worktree is gone.
 
-    `ask_remote`: the remotes are asked for commits of which the clone does not know that they were pushed. Never raises
-    for what git cannot answer: `problem` says it.
+    A folder that is not a worktree (of that repository) any more gives none. `ask_remote`: the remotes are asked for
+    commits of which the clone does not know that they were pushed. Never raises for what git cannot answer: `problem`
+    says it.
     """
     evidence = Evidence()
     evidence.branch = branch
     evidence.exists = os.path.lexists(path + "/.git")
     folder, tip = path, "HEAD"
+    fault = integrity.fault(repository_path, path)
     try:
-        if evidence.exists:
+        if fault is None:
             _look_at_files(evidence, path)
+        elif integrity.holds_files(path):
+            evidence.problem = f"{path} is not its worktree any more: {fault}"
+            return evidence
         elif repository_path is None:
             evidence.problem = "the worktree is gone"
             return evidence

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import Conflict
-from kugetsu.runtime.git import belongings, checkouts, inner, unfinished
+from kugetsu.runtime.git import belongings, checkouts, inner, integrity, unfinished
 from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
@@ -54,8 +54,10 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
     admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
     if care.resumed:
         _reattach(admin, path)
-    if checkouts.git_dir_of(path) is None:
-        return ["files, and is no git worktree (any more)"] if os.listdir(path) else []
+    integrity.repair(repository.path, path)
+    fault = integrity.fault(repository.path, path)
+    if fault is not None:
+        return [f"files, and is no git worktree (any more): {fault}"] if integrity.holds_files(path) else []
     reasons = _changes(path, care)
     others = [branch] if branch else []
     ahead = commits_only_here(path, *others, kept=care.kept, tips=belongings.own_refs(path) if care.strict else ())

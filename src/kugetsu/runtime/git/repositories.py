@@ -79,7 +79,8 @@ def at_path(
     repository any more.
     """
     checkout = checkouts.find(path) if os.path.isdir(path) else None
-    if checkout is None:
+    # One above the path is another: that of a home folder whose settings are kept in git, say.
+    if checkout is None or os.path.realpath(path) not in (checkout.top, checkout.home, checkout.git_dir):
         raise NotFound(
             f"{path}, registered for {repository}, is not a git repository (any more)",
             "put it back, or register the right place: kugetsu init --repo PATH|URL",

@@ -11,7 +11,7 @@ import os
 import time
 
 from kugetsu.errors import Conflict, NotFound
-from kugetsu.runtime.git import checkouts, fetching, remedies, unfinished
+from kugetsu.runtime.git import checkouts, fetching, integrity, remedies, unfinished
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
@@ -104,23 +104,13 @@ def ensure(
 
 
 def _is_whole(repository: Repository, path: str) -> bool:
-    """Whether the worktree is there. Raises Conflict when something else is in its place."""
-    if not os.path.lexists(path):
-        return False
-    if os.path.isdir(path) and not os.listdir(path):
-        return False  # git takes an empty folder
-    checkout = checkouts.find(path) if os.path.isdir(path) else None
-    if checkout is None or checkout.top != path:
-        raise Conflict(
-            f"{path} is in the way: it is not a worktree, or its repository is gone",
-            f"look at it, then move it away: mv {path} ELSEWHERE (a moved repository: git worktree repair {path})",
-        )
-    if checkout.common_dir != os.path.realpath(repository.common_dir):
-        raise Conflict(
-            f"{path} is a worktree of {checkout.home}, not of {repository.path}",
-            "run the command inside of that clone, or end the session: kugetsu destroy REF",
-        )
-    return True
+    """Whether the worktree is there, repaired where git can. Raises Conflict when something else is in its place."""
+    integrity.repair(repository.path, path)
+    fault = integrity.fault(repository.path, path)
+    if fault is not None and integrity.holds_files(path):
+        said = f"{path} is in the way: not a worktree of {repository.path}, {fault}"
+        raise Conflict(said, integrity.remedy(path))
+    return fault is None
 
 
 def _describe(worktree: Worktree, base_branch: str) -> Worktree:

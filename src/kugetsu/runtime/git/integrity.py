@@ -1,0 +1,78 @@
+"""Whether a session's folder is still the worktree that was made there; its repair, where git can do that.
+
+An agent, a clean-up script or a move of the clone may take a worktree's `.git` file, its files, git's record of it or
+the repository itself. Where that is so, git in the folder fails, or finds a repository above it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.errors import KugetsuError
+from kugetsu.runtime.git import checkouts, unfinished
+from kugetsu.runtime.git.command import ask
+
+
+def fault(source: str | None, path: str) -> str | None:
+    """What is wrong with the worktree at `path` of the repository at `source`, as a sentence; None when it is whole.
+
+    Reads git's own files only. Without a `source` any repository will do.
+    """
+    path = os.path.realpath(path)
+    if not os.path.lexists(path):
+        return "it is gone"
+    if not os.path.isdir(path):
+        return "a file is in its place"
+    names = os.listdir(path)
+    if not names:
+        return "it was emptied"
+    common_dir = _common_dir(source) if source is not None else None
+    if source is not None and common_dir is None:
+        return f"its repository {source} is gone"
+    if ".git" not in names:
+        return "its .git file is gone"
+    checkout = checkouts.at(path)
+    if checkout is None:
+        return "it is not a git repository any more: git's record of it was removed, or its repository was moved"
+    if common_dir is not None and os.path.realpath(checkout.common_dir) != common_dir:
+        return f"it belongs to the repository {checkout.home}"
+    return None
+
+
+def is_repository(source: str) -> bool:
+    """Whether the repository from which worktrees were made is there."""
+    return _common_dir(source) is not None
+
+
+def holds_files(path: str) -> bool:
+    """Whether something lies at `path` that a new worktree must not replace."""
+    return os.path.lexists(path) and (not os.path.isdir(path) or bool(os.listdir(path)))
+
+
+def repair(source: str | None, path: str) -> str | None:
+    """Put a worktree's `.git` file back where git still has its record; what was wrong, None when nothing was done.
+
+    Nothing is deleted. `git worktree repair` writes the file; it does so for each worktree of the repository whose
+    file is missing or wrong.
+    """
+    found = fault(source, path)
+    common_dir = _common_dir(source) if source is not None else None
+    if found is None or source is None or common_dir is None or not holds_files(path) or not os.path.isdir(path):
+        return None
+    if unfinished.admin_folder(common_dir, os.path.realpath(path)) is None:
+        return None
+    try:
+        ask(["worktree", "repair", os.path.realpath(path)], source)
+    except KugetsuError:
+        return None
+    return found if fault(source, path) is None else None
+
+
+def remedy(path: str) -> str:
+    """What a user does about a folder that is not its worktree any more."""
+    return f"keep what lies there: mv {path} {path}.kept, then start again: a new worktree is made on the same branch"
+
+
+def _common_dir(source: str) -> str | None:
+    checkout = checkouts.at(os.path.realpath(source)) if os.path.isdir(source) else None
+    return os.path.realpath(checkout.common_dir) if checkout is not None else None
