@@ -46,9 +46,10 @@ def open_file(path: str, flags: int = os.O_RDONLY) -> int:
     try:
         fd = os.open(path, flags | _SAFE, 0o600)
     except OSError as problem:
-        if problem.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EOPNOTSUPP):
-            raise _refusal(path, os.lstat(path).st_mode) from problem
-        raise
+        if problem.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EOPNOTSUPP):
+            raise
+        mode = _mode(path)
+        raise _refusal(path, 0o120000 if mode is None else mode) from problem  # None: the folder's links go in a circle
     try:
         mode = os.fstat(fd).st_mode
         if mode & _TYPE != _REGULAR:
@@ -66,10 +67,15 @@ def _refusal(path: str, mode: int, wanted: str = "a regular file") -> NotRegular
 
 def is_regular(path: str) -> bool:
     """Whether a regular file is there; a link is none."""
+    mode = _mode(path)
+    return mode is not None and mode & _TYPE == _REGULAR
+
+
+def _mode(path: str) -> int | None:
     try:
-        return os.lstat(path).st_mode & _TYPE == _REGULAR
+        return os.lstat(path).st_mode
     except OSError:
-        return False
+        return None
 
 
 def open_binary(path: str) -> BinaryIO:
@@ -102,12 +108,9 @@ def replace(path: str, data: bytes) -> None:
     Raises NotRegularFileError when a folder or a device is there, OSError when the disk is full, and for what keeps it
     from being written.
     """
-    try:
-        mode = os.lstat(path).st_mode
-        if mode & _TYPE in _KEPT:
-            raise _refusal(path, mode)
-    except FileNotFoundError:
-        pass
+    mode = _mode(path)
+    if mode is not None and mode & _TYPE in _KEPT:
+        raise _refusal(path, mode)
     new = path + ".new"
     if os.path.lexists(new):
         os.unlink(new)

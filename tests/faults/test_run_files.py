@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from kugetsu import run_files
+from kugetsu.agents import opencode_before, opencode_events, progress
 from kugetsu.cli.main import main
-from kugetsu.runtime import reconciliation, stopping
+from kugetsu.runtime import last_words, reconciliation, stopping
 from kugetsu.runtime.process import lease, supervision
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import Attempt
@@ -333,6 +334,13 @@ def test_whatever_is_there_is_named(tmp_path: Path, kind: str) -> None:
     words = {"folder": "a folder", "fifo": "a FIFO", "socket": "a socket"}.get(kind, "a link")
     assert run_files.problem(str(path)) == f"file cannot be read: it is {words}, not a regular file"
     assert supervision.read_ended(str(path)) is None
+    assert opencode_events.read_output(str(path)).steps == 0
+    assert opencode_events.read_errors(str(path), "ses_1").said == []
+    MAKE[kind](tmp_path / "before.json")
+    assert opencode_before.read(str(path)) == {}
+    assert progress.of_opencode(str(path), str(path)).last is None
+    assert progress.of_text(str(path)).last is None
+    assert last_words.of(str(path)) == ""
 
 
 def test_a_cancelled_attempt_is_cancelled_though_its_stop_file_could_not_be_written(stage: Stage) -> None:

@@ -113,6 +113,13 @@ class Stage:
         """Let agents that wait for `go` end."""
         (self.folder / "go").touch()
 
+    def at_start_up(self, code: str) -> None:
+        """Let every Python process that is started from now on run this first."""
+        site = self.root / "site"
+        site.mkdir()
+        (site / "sitecustomize.py").write_text(code)
+        self.monkeypatch.setenv("PYTHONPATH", f"{site}:{SOURCE}")
+
     def hook(self, name: str, script: str) -> None:
         """Install a git hook in the repository (and so in its worktrees)."""
         path = self.repository / ".git" / "hooks" / name

@@ -239,19 +239,31 @@ def test_an_idle_daemon_appends_nothing_and_hardly_works(stage: Stage) -> None:
     assert cpu_ticks(pid) - ticks < 50
 
 
+#: As on a disk that reports errors: what a waiter wrote cannot be read while the file `broken` is there.
+UNREADABLE = """
+import os
+def failing(path, *arguments, really=os.open, **named):
+    if str(path).endswith("/ended") and os.path.exists(os.environ["STAGE"] + "/broken"):
+        raise OSError(5, "Input/output error", path)
+    return really(path, *arguments, **named)
+os.open = failing
+"""
+
+
 def test_an_attempt_that_cannot_be_settled_does_not_stop_the_others(stage: Stage) -> None:
+    stage.at_start_up(UNREADABLE)
     stage.agent('case "$NUMBER" in 1) touch "$STAGE/one"; sleep 60;; esac')
     stage.start_daemon()
     stuck = stage.enqueue(1)
     stage.file("one")
     stage.wait("attempt.running", task=stuck)
-    # What its waiter would write is a folder: reading it fails, as on a broken disk.
-    (stage.directory / "runs" / f"{stuck}.1" / "ended").mkdir()
+    (stage.folder / "broken").touch()
     stage.kill(stage.state.attempts[f"{stuck}.1"].runner)
     stage.until(lambda: "cannot be recorded" in daemon_log(stage))
     assert stage.finished(stage.enqueue(2)) == "completed"
     assert stage.state.attempts, "its slot stays held: nobody knows yet how it ended"
-    (stage.directory / "runs" / f"{stuck}.1" / "ended").rmdir()
+    assert "Input/output error" in stage.wait("attempt.unsettled", task=stuck)["data"]["reason"]
+    (stage.folder / "broken").unlink()
     stage.wait("attempt.lost", task=stuck)
     stage.agent("exit 0")
 

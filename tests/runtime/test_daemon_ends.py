@@ -9,7 +9,7 @@ import threading
 
 from kugetsu.runtime import daemon_control
 from kugetsu.runtime.process import identity, lease
-from runtime.stage import SOURCE, Stage, bare_stage, stage
+from runtime.stage import Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
 
@@ -54,10 +54,7 @@ def test_a_daemon_whose_starter_was_killed_stands_all_the_same(stage: Stage) -> 
 
 
 def test_stop_says_stopped_only_when_the_process_and_its_lease_are_gone(stage: Stage) -> None:
-    site = stage.root / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(LINGERS)
-    stage.monkeypatch.setenv("PYTHONPATH", f"{site}:{SOURCE}")
+    stage.at_start_up(LINGERS)
     stage.start_daemon()
     who, nonce = stage.state.daemon.identity, stage.state.daemon.lease
     assert who is not None and nonce is not None

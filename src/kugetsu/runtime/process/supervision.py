@@ -149,11 +149,13 @@ def parse_ended(arguments: Sequence[str]) -> Ended:
 
 
 def read_ended(path: str) -> Ended | None:
-    """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none that
-    can be read."""
+    """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none.
+
+    Raises OSError when it is there and cannot be read (a disk that reports errors): that may pass.
+    """
     try:
         return parse_ended(run_files.read(path, ENDED_BYTES).decode("utf-8").splitlines())
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, run_files.NotRegularFileError, ValueError, KeyError):
         return None
 
 
