@@ -22,6 +22,8 @@ class Sizes:
     append_rounds: int = 5
     writers: tuple[int, ...] = (1, 8, 32)
     dispatches: int = 15
+    points: int = 20
+    """Those travelled to, anywhere in the log, each by a process of its own."""
 
     @classmethod
     def quick(cls) -> Sizes:
@@ -34,6 +36,7 @@ class Sizes:
             append_rounds=1,
             writers=(1, 4),
             dispatches=2,
+            points=3,
         )
 
 

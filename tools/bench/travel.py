@@ -15,8 +15,6 @@ from bench import logs, made_log, runs
 from bench.rebuild import run_program
 from bench.report import Report, Sizes
 
-POINTS = 20
-"""Points that are travelled to, anywhere in the log, each by a process of its own."""
 SEED = 4
 
 _OPEN = """
@@ -66,18 +64,18 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     run_program(_REBUILD, place, str(sizes.large))  # the checkpoint
 
     chance = random.Random(SEED)
-    points = [chance.randrange(2, sizes.large) for _ in range(POINTS)]
+    points = [chance.randrange(2, sizes.large) for _ in range(sizes.points)]
     by_seq = [run_program(_BY_SEQ, place, str(seq)) for seq in points]
     by_time = [run_program(_BY_TIME, place, _time_of(place, seq)) for seq in points]
     commands = [_command(home, seq) for seq in points]
     seconds = {"by seq": [took for took, _ in by_seq], "by time": [took for took, _ in by_time]}
     for name, taken in {**seconds, "kugetsu replay --until SEQ, its start included": commands}.items():
-        text = f"{POINTS} points, {name}"
+        text = f"{sizes.points} points, {name}"
         report.add("travel", text, taken, "s", reference="from the first", against=rebuilt, limit=0.2)
         worst = [max(taken)]
         report.add("travel", f"{text}, slowest", worst, "s", reference="from the first", against=rebuilt, limit=0.2)
     report.add(
-        "travel", f"{POINTS} points, peak memory", [peak for _, peak in by_seq], "MB", limit=100.0, absolute=True
+        "travel", f"{sizes.points} points, peak memory", [peak for _, peak in by_seq], "MB", limit=100.0, absolute=True
     )
     _whole(report, sizes, place, rebuilt)
     _packed(report, sizes, folder, place, rebuilt)
