@@ -58,6 +58,7 @@ def _problem_lines(found: Sequence[Problem]) -> list[str]:
 def _verify(call: Call) -> int:
     from kugetsu.cli import sealing
     from kugetsu.domain import invariants
+    from kugetsu.domain.state import VIOLATIONS_KEPT
     from kugetsu.views.times import counted
 
     seals = sealing.wanted(call.args.head)
@@ -76,6 +77,9 @@ def _verify(call: Call) -> int:
         state = call.state()
         refused, broken = state.violations, invariants.broken(state)
         more = state.violations_seen - len(refused)
+        known = {entry["seq"] for entry in refused}
+        odd = [{"seq": seq, "text": text} for seq, text in found.malformed.items() if seq not in known]
+        refused = sorted([*refused, *odd[:VIOLATIONS_KEPT]], key=lambda entry: entry["seq"])
     torn = found.torn
     data = {
         "ok": not damage and not unsealed if found.note is None or damage or unsealed else None,

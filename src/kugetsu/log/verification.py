@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from kugetsu.domain import shapes
+from kugetsu.domain.fold import MALFORMED
 from kugetsu.log import checkpoint, segments
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, event_of, stated, verified
 from kugetsu.log.damage import DamagedLine
@@ -56,6 +57,8 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
     torn: Torn | None = None
     note: str | None = None
+    #: Events whose data does not fit their kind, by seq: no damage, and nobody acts on them.
+    malformed: dict[int, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -213,6 +216,8 @@ class _Check:
         self._more = 0
 
     def _accept(self, event: Event, cursor: Cursor) -> None:
+        if event["type"] == MALFORMED:
+            self._found.malformed[event["seq"]] = f"{event['data']['type']} {event['data']['problem']}"
         sound = not self._found.problems
         if sound:
             self._projection.fold(self._state, event)
@@ -224,7 +229,8 @@ class _Check:
             text = f"event {cursor.seq} is not the one that was sealed: its digest is {sha}, not {expected.sha}"
             self._problem("head", text, cursor.segment, cursor.offset, cursor.seq)
         saved = self._checkpoint
-        if sound and saved is not None and saved.cursor.seq == cursor.seq:
+        # A checkpoint is of a fold that took such events as they are.
+        if sound and not self._found.malformed and saved is not None and saved.cursor.seq == cursor.seq:
             self._compare(saved, cursor)
 
     def _compare(self, saved: checkpoint.Checkpoint, cursor: Cursor) -> None:
