@@ -39,6 +39,10 @@ class Clone:
         return path
 
 
+PATIENCE = 150.0
+"""Seconds until something that must happen counts as not happening."""
+
+
 class Run:
     """One turn of the real opencode, started as the runner starts it."""
 
@@ -63,7 +67,7 @@ class Run:
                 self.launch.argv, cwd=self.launch.cwd, env=environment, stdin=stdin, stdout=stdout, stderr=stderr
             )
 
-    def end(self, seconds: float = 60) -> Outcome:
+    def end(self, seconds: float = PATIENCE) -> Outcome:
         """Waits for its end and returns the adapter's verdict."""
         code = self.process.wait(seconds)
         launch = self.launch
@@ -75,7 +79,7 @@ class Run:
         self.process.kill()
         return self.end()
 
-    def checkup_until(self, wanted: Health, words: str = "", seconds: float = 60) -> Checkup:
+    def checkup_until(self, wanted: Health, words: str = "", seconds: float = PATIENCE) -> Checkup:
         """Looks at it until it is in that state and says these words; fails with what was seen last otherwise."""
         end = time.monotonic() + seconds
         while True:

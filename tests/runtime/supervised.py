@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kugetsu.runtime.process import identity, lease, processes, supervision, waiter
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 """Seconds until something that must happen counts as not happening."""
 
 
