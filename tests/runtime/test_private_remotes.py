@@ -128,6 +128,21 @@ def test_another_host_never_gets_the_token(private: Private) -> None:
 
 
 @pytest.mark.parametrize(
+    "key", ["http.sslVerify", "http.{}/.sslVerify", "http.proxy", "http.{}/.sslCAInfo", "remote.origin.proxy"]
+)
+def test_a_clone_that_chooses_its_own_way_to_the_server_gets_no_token(private: Private, key: str) -> None:
+    cloned = private.clone()
+    private.server.came.clear()
+    key = key.format(private.server.url)
+    # An empty value means the usual way, but for sslVerify, which plain http does not look at.
+    run(Path(cloned.path), "config", key, "false" if "Verify" in key else "")
+    with pytest.raises(GitFailed) as caught:
+        transport.git(["fetch", "-q", "origin"], cloned.path, timeout=60)
+    assert "the token is not sent" in caught.value.message and "--global" in (caught.value.hint or "")
+    assert private.server.came == []
+
+
+@pytest.mark.parametrize(
     ("request_text", "gets"),
     [
         ("protocol=https\nhost=git.test\n", True),

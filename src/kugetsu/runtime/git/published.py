@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import KugetsuError
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, transport
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.reflog import made_commits
 
@@ -76,7 +76,7 @@ def ask_remotes(clone: str, head: str) -> str | None:
     problem = None
     for remote in git(["remote"], clone).split()[:REMOTES]:
         try:
-            listed = git(["ls-remote", "--heads", remote], clone, timeout=ASK_TIMEOUT)
+            listed = transport.git(["ls-remote", "--heads", remote], clone, timeout=ASK_TIMEOUT)
         except KugetsuError as failure:
             problem = problem or failure.message
             continue

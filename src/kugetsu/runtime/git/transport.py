@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import command, remedies
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from kugetsu.runtime.git.command import Answer
 
+_WAY = r"^http\..*(ssl(verify|cainfo|capath|backend)|proxy[a-z]*|curloptresolve)$|^remote\..*\.proxy[a-z]*$"
 _TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
 
 
@@ -38,6 +39,7 @@ def ask(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> Answe
     answer = command.ask([*options, *args], cwd, timeout=timeout, env=env)
     if answer.code == 0 or not remedies.wants_credentials(answer) or not _has_tokens(os.environ):
         return answer
+    _require_own_way(cwd)
     # An empty helper takes back all those before it: git would hand them the token to store.
     helper = ["-c", "credential.helper=", "-c", f"credential.helper=!{_helper()}", "-c", "core.askPass="]
     return command.ask([*options, *helper, *args], cwd, timeout=timeout, env={**env, "GIT_ASKPASS": ""})
@@ -76,6 +78,25 @@ def credential(request: str, environment: Mapping[str, str]) -> str:
     token = found.reveal()
     # Forges take any name beside a token; GitHub documents this one.
     return f"username={asked.get('username') or 'x-access-token'}\npassword={token}\n" if token else ""
+
+
+def _require_own_way(cwd: str | None) -> None:
+    """Raises GitFailed where the repository's own configuration decides by which proxy, or with which certificates, the
+    server is reached: an agent may have written it, and whoever stands between would see the token."""
+    if cwd is None:
+        return
+    asked = command.ask(["config", "-z", "--show-scope", "--get-regexp", _WAY], cwd)
+    fields = asked.out.split("\0")
+    own = [
+        setting.partition("\n")[0]
+        for scope, setting in zip(fields[::2], fields[1::2], strict=False)
+        if scope in ("local", "worktree")
+    ]
+    if own:
+        raise GitFailed(
+            f"the server wants a login, and the token is not sent: {cwd} itself sets {', '.join(sorted(set(own)))}",
+            f"set it for all of git instead: git config --global {own[0]} VALUE; git -C {cwd} config --unset {own[0]}",
+        )
 
 
 def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str | None]]:
