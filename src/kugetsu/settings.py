@@ -215,6 +215,7 @@ _ALL = (
         "TASK_TIMEOUT_HOURS", "1", _duration, "hours after which an attempt is stopped; its preparation gets as many"
     ),
     Setting("TASK_STALL_MINUTES", "30", _number, "minutes without output before an attempt is stopped (0: never)"),
+    Setting("MAX_OUTPUT_MB", "50", _number, "how much of an agent's output and stderr is kept, each (0: all of it)"),
     Setting("KILL_GRACE_SECONDS", "10", _number, "seconds between asking an agent to stop and killing it"),
     Setting("MAX_ATTEMPTS", "3", _positive, "attempts at a task before it is an error"),
     Setting("RETRY_BACKOFF_SECONDS", "10", _number, "pause before the second attempt; doubles, to 5 minutes"),

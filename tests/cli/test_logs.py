@@ -23,3 +23,15 @@ def test_logs_follow_until_the_attempt_ends(ready):
     assert ready("start", REF, "x").code == 0
     shown = ready("logs", "q1.1", "-f")
     assert shown.code == 0 and "one" in shown.out and "two" in shown.out and "q1.1 " in shown.out.splitlines()[-1]
+
+
+def test_logs_of_a_long_output_cost_what_is_shown(ready):
+    ready.agent("seq -f 'row %.0f of a long output' 1 100000")
+    assert ready("start", "--wait", REF, "x").code == 0
+    shown = ready("logs", "q1.1")
+    assert "row 100000 of" in shown.out and "row 1 of" not in shown.out and len(shown.out) < 1_200_000
+    assert "bytes come before this: add --all to see them" in shown.out + shown.err
+    for option in ("--all", "--raw"):
+        everything = ready("logs", "q1.1", option).out
+        assert "row 1 of" in everything and "row 100000 of" in everything, option
+    assert "row 1 of" not in ready("logs", "q1.1", "-f").out

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from kugetsu import run_files
+from kugetsu.agents import output_file
 from kugetsu.agents.opencode_program import plain
 from kugetsu.agents.opencode_refusals import Refusal, of_call
 from kugetsu.agents.outcome import Tokens, cost_told, tokens_told
@@ -48,8 +48,10 @@ class Output:
 def read_output(path: str) -> Output:
     """Folds a whole output file, line by line; one that is missing or no regular file counts as empty."""
     seen = Output()
-    with suppress(OSError), run_files.open_binary(path) as file:
-        for line in file:
+    with suppress(OSError):
+        for line in output_file.lines(path):
+            if isinstance(line, int):
+                continue  # what was dropped; the sums of usage are in the signs
             try:
                 event = orjson.loads(line)
             except orjson.JSONDecodeError:

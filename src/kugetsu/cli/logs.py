@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 
 from kugetsu.cli.declarations import Command
 from kugetsu.errors import BadInput, KugetsuError, NotFound
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from kugetsu.cli.subjects import Subject
     from kugetsu.views.agentlog import Reader
 
+#: Bytes of an output that are shown unless all of it is asked for, and lines that are redacted and printed together.
+SHOWN_BYTES = 1 << 20
+PAGE = 1000
 #: Agent logs that are listed unless asked for more.
 LATEST = 5
 MOST = 1000
@@ -33,6 +38,7 @@ def _arguments(parser: Parser) -> None:
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the attempt ends")
     parser.source()
+    parser.add_argument("--all", action="store_true", help="the whole output, not only its end")
     parser.add_argument("--raw", action="store_true", help="the agent's output as it is, but for secrets")
 
 
@@ -169,45 +175,64 @@ def _show(call: Call, attempt: str, path: str) -> None:
     from kugetsu.views import agentlog
 
     reader = agentlog.Reader(call.screen)
-    offset = 0
-    if not call.args.follow:
-        lines, offset = _whole(path)
-        _print(call, reader, lines)
-        if not lines and not call.json:
-            call.tell([f"{attempt} has written nothing yet"])
-        return
-    for lines_or_none in tailing.follow(path, 0):
-        if lines_or_none is not None:
-            _print(call, reader, lines_or_none)
-        elif attempt not in call.state().attempts:
-            rest, _ = _whole(path, from_end_of=offset)
-            _print(call, reader, rest)
-            break
-        if lines_or_none is not None:
-            offset += sum(len(line) + 1 for line in lines_or_none)
-
-
-def _whole(path: str, from_end_of: int = 0) -> tuple[list[bytes], int]:
-    from kugetsu import run_files
-    from kugetsu.cli import tailing
-
+    whole = call.args.all or call.args.raw or call.json
     try:
-        with run_files.open_binary(path) as file:
-            file.seek(from_end_of)
-            data = file.read()
+        if whole and not call.args.follow:
+            at, shown = 0, _pages(call, reader, path, 0)
+        else:
+            at, shown = _tail(call, reader, path, everything=whole)
     except FileNotFoundError:
-        return [], 0
+        at, shown = 0, False
     except OSError as problem:
         raise tailing.unreadable(path, problem) from problem
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines, len(data)
+    if not call.args.follow:
+        if not shown and not call.json:
+            call.tell([f"{attempt} has written nothing yet"])
+        return
+    for lines in tailing.follow(path, at):
+        if lines is not None:
+            _print(call, reader, lines)
+            at += sum(len(line) + 1 for line in lines)
+        elif attempt not in call.state().attempts:
+            with suppress(OSError):
+                _pages(call, reader, path, at)
+            break
+
+
+def _pages(call: Call, reader: Reader, path: str, start: int) -> bool:
+    """Print everything from ``start`` on, a page at a time; whether there was anything."""
+    from kugetsu.agents import output_file
+    from kugetsu.views import times
+
+    page: list[bytes] = []
+    shown = False
+    for line in output_file.lines(path, start):
+        shown = True
+        if isinstance(line, int):
+            page.append(f"… {times.amount(line)} bytes were dropped here (MAX_OUTPUT_MB)".encode())
+            continue
+        page.append(line)
+        if len(page) >= PAGE:
+            _print(call, reader, page)
+            page.clear()
+    _print(call, reader, page)
+    return shown
+
+
+def _tail(call: Call, reader: Reader, path: str, *, everything: bool) -> tuple[int, bool]:
+    """Print the end of the output (``everything``: all that is there); where it ends, and if there was anything."""
+    from kugetsu.agents import output_file
+    from kugetsu.views import times
+
+    limit = sys.maxsize if everything and not output_file.left_out(path) else SHOWN_BYTES
+    lines, before, end = output_file.tail(path, limit, ended=call.args.follow)
+    if before and not call.json:
+        call.tell([f"… {times.amount(before)} bytes come before this: add --all to see them"])
+    _print(call, reader, lines)
+    return end, bool(lines)
 
 
 def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
-    import sys
-
     from kugetsu.cli import tailing
 
     lines = reader.secrets.redact_all(lines)
@@ -263,8 +288,9 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
 
 COMMANDS = {
     "logs": Command(
-        "[N] [REF|TASK|ATTEMPT] [-f] [--raw] [--from FILE] [--json]",
+        "[N] [REF|TASK|ATTEMPT] [-f] [--all] [--raw] [--from FILE] [--json]",
         "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.\n"
+        "Of a long output the last megabyte; --all, --raw and --json give all of it.\n"
         "A bundle (--from) has only what agents that failed wrote to stderr, and how they ended.",
         _arguments,
         _logs,

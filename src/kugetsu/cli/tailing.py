@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Seconds between two looks at a file that does not grow.
 PAUSE = 0.2
 _BLOCK = 1 << 16
+_MOST = 1 << 20
+"""Bytes that are read for the last lines: a file need not have a line end at all."""
 
 
 def last_lines(path: str, count: int) -> list[bytes] | None:
@@ -32,7 +34,7 @@ def last_lines(path: str, count: int) -> list[bytes] | None:
     try:
         at = os.fstat(fd).st_size
         data = b""
-        while at > 0 and data.count(b"\n") <= count:
+        while at > 0 and data.count(b"\n") <= count and len(data) < _MOST:
             start = max(0, at - _BLOCK)
             data = os.pread(fd, at - start, start) + data
             at = start

@@ -181,20 +181,29 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
 
 def outcome_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None, signal: int | None = None) -> Outcome:
     """What the agent's own files and store tell of the attempt, however it ended."""
+    from dataclasses import replace
+
+    from kugetsu.agents import output_file
     from kugetsu.agents import protocol as agents
 
     folder = ws.paths.run(attempt.id)
     session = ws.state().sessions.get(attempt.session)
-    return _agent(ws, attempt).outcome(
+    output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
+    outcome = _agent(ws, attempt).outcome(
         agents.Ended(
             session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
-            output=os.path.join(folder, "output.jsonl"),
-            errors=os.path.join(folder, "stderr.log"),
+            output=output,
+            errors=errors,
             exit_code=exit_code,
             signal=signal,
             directory=(session.worktree if session is not None else None) or "",
         )
     )
+    dropped = output_file.left_out(output) + output_file.left_out(errors)
+    if not dropped:
+        return outcome
+    note = f"{dropped / 1e6:.1f} MB of its output dropped (MAX_OUTPUT_MB)"
+    return replace(outcome, notes=(*outcome.notes, note), details={**outcome.details, "output_dropped": dropped})
 
 
 def put_back(ws: Workspace, attempt: Attempt) -> None:
@@ -252,6 +261,9 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
     if stopped == "limit":
         resets_at = seen.get("resets_at")
         return "fail", "limited", _with_reset(str(seen.get("message") or "usage limit"), resets_at), resets_at
+    if stopped == "output":
+        text = "stopped: it wrote more than MAX_OUTPUT_MB, and this file system cannot drop a part of a file"
+        return "fail", "give_up", text, None
     if stopped == "stall":
         minutes = float(seen.get("quiet_seconds") or 0) / 60
         text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'nothing shows that it works'})"

@@ -314,6 +314,8 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         stop_file=os.path.join(folder, "stop"),
         ended_file=os.path.join(folder, "ended"),
         output=os.path.join(folder, "output.jsonl"),
+        errors=os.path.join(folder, "stderr.log"),
+        output_cap=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         deadline=time.monotonic() + ws.config.number("TASK_TIMEOUT_HOURS") * 3600,
         checkup=[*python, "kugetsu.runtime.checkup", attempt_id],

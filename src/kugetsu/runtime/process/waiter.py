@@ -12,6 +12,9 @@ Started by an exec of phase A (same pid, the agent is its child, subreaper and s
     --stop-file FILE       its first line is the reason of a stop; read at SIGTERM/SIGINT, and looked for every 5 s
     --ended-file FILE      where the result is written as well, one argument a line
     --output FILE          the agent's output: as long as it grows there is no checkup
+    --errors FILE          the agent's stderr
+    --output-cap BYTES     how much of each of the two files is kept: of one that is over, the middle is dropped; where
+                           its file system cannot do that, the agent is stopped with reason ``output``. none: all of it
     --checkup-every SECONDS  without growth until a checkup, and between two of them; none: no checkups
     --checkup-limit SECONDS  how long one may take; then it is killed and counts as healthy
     --checkup-output FILE  its stdout, truncated at each start
@@ -45,6 +48,7 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
 
 from kugetsu import run_files
 from kugetsu.runtime.process import processes
+from kugetsu.runtime.process.output_cap import OutputCap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +68,8 @@ TERMINATED = "terminated"
 CHECKUP_REASONS = {10: "limit", 11: "stall"}
 
 _STOP_SIGNALS = (_signal.SIGTERM, _signal.SIGINT)
-_WORDS = ("nonce", "stop_file", "ended_file", "output", "checkup_output")
-_WHOLE = ("agent", "lease_fd")
+_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "checkup_output")
+_WHOLE = ("agent", "lease_fd", "output_cap")
 _SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
 _COMMANDS = ("checkup", "then")
 
@@ -84,6 +88,8 @@ class Orders:
         stop_file: str,
         ended_file: str,
         output: str,
+        errors: str = os.devnull,
+        output_cap: int | None = None,
         lease_fd: int | None = None,
         grace: float = 10.0,
         deadline: float | None = None,
@@ -99,6 +105,8 @@ class Orders:
         self.stop_file = stop_file
         self.ended_file = ended_file
         self.output = output
+        self.errors = errors
+        self.output_cap = output_cap
         self.lease_fd = lease_fd
         self.grace = grace
         self.deadline = deadline
@@ -150,6 +158,7 @@ class Waiter:
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._checkup = _Checkup(orders)
+        self._cap = OutputCap((orders.output, orders.errors), orders.output_cap) if orders.output_cap else None
         self._status: int | None = None
         self._ended_at: str | None = None
         self._stop_asked = False
@@ -169,6 +178,8 @@ class Waiter:
                 reason = "timeout"
             if reason is not None:
                 return reason
+            if self._cap is not None and not self._cap.step():
+                return "output"
             self._checkup.step(now)
             self.wait(poll if orders.deadline is None else min(poll, orders.deadline - now))
 
