@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+import forkserver
 import profiles
 
 # A shell that puts a job into the background lets it ignore these, and every process of a test would inherit that.
@@ -66,6 +67,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what was compiled for this run."""
+    """End the servers of forks; remove what was compiled for this run."""
+    forkserver.close_all()
     if _OWN:
         shutil.rmtree(os.environ["PYTHONPYCACHEPREFIX"], ignore_errors=True)

@@ -104,6 +104,23 @@ class ForkServer:
         return subprocess.CompletedProcess(["kugetsu", *words], code, *texts)
 
 
+_shared: dict[tuple[tuple[str, str], ...], ForkServer] = {}
+
+
+def shared(environment: Mapping[str, str]) -> ForkServer:
+    """The server for commands with this environment, started at its first use and kept until `close_all`."""
+    key = tuple(sorted(at_start(environment).items()))
+    if key not in _shared:
+        _shared[key] = ForkServer(environment)
+    return _shared[key]
+
+
+def close_all() -> None:
+    """End every shared server."""
+    while _shared:
+        _shared.popitem()[1].close()
+
+
 def _exchange(feed: int, input: bytes, sources: list[int], deadline: float) -> list[bytes]:
     """Write the input and read all that comes, side by side; closes every descriptor. Raises TimeoutError."""
     texts: dict[int, list[bytes]] = {fd: [] for fd in sources}

@@ -8,12 +8,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import forkserver
 from forkserver import ForkServer
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.decide.attempts import Ending
@@ -74,12 +74,10 @@ class Result:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
-@pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServer]:
+@pytest.fixture
+def fork_server() -> ForkServer:
     """The warm interpreter from which commands are forked."""
-    server = ForkServer(START)
-    yield server
-    server.close()
+    return forkserver.shared(START)
 
 
 class Command:

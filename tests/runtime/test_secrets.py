@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 import tarfile
 import threading
 import urllib.parse
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import forkserver
 from kugetsu import redaction, secret_values
 from kugetsu.domain.decide.queue import title_of
 from kugetsu.domain.draft import Draft
@@ -77,14 +76,8 @@ def plant(stage: Stage) -> None:
 
 def kugetsu(stage: Stage, *words: str, check: bool = True) -> bytes:
     """What a command prints, on both ways."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kugetsu", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={**os.environ, "COLUMNS": "100"},
-        cwd=stage.repository,
-        check=False,
-    )
+    environment = {**os.environ, "COLUMNS": "100"}
+    done = forkserver.shared(environment).run(words, input=b"", cwd=stage.repository, env=environment, timeout=60)
     assert not check or done.returncode in (0, 1), done
     return done.stdout + done.stderr
 
