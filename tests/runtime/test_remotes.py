@@ -272,6 +272,31 @@ def test_a_local_branch_in_the_way_names_a_command_that_lifts_it(sample: Place) 
     assert "kugetsu config set KUGETSU_BRANCH_PATTERN 'issue-{number}'" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("name", ["fix", f"{BRANCH}/part"])
+@pytest.mark.parametrize("base", ["", "main"])
+def test_a_branch_that_the_remote_could_not_take_is_refused_before_the_work(
+    sample: Place, name: str, base: str
+) -> None:
+    sample.push_from_elsewhere(name)
+    with pytest.raises(Conflict, match=f"the branch origin/{name} is in the way") as caught:
+        ensure(sample, base=base)
+    assert "kugetsu config set KUGETSU_BRANCH_PATTERN 'issue-{number}'" in (caught.value.hint or "")
+    assert not Path(sample.paths.worktree("sample+1")).exists()
+
+
+def test_branches_of_like_names_are_not_in_the_way(sample: Place) -> None:
+    for name in ("fix-it", "other/HEAD", "other/fix", f"{BRANCH}0"):
+        sample.push_from_elsewhere(name)
+    made = ensure(sample)
+    assert made.created and made.notes == []
+
+
+def test_work_that_is_there_goes_on_beside_a_branch_that_excludes_it(sample: Place) -> None:
+    run(sample.clone, "branch", BRANCH)
+    sample.push_from_elsewhere("fix")
+    assert ensure(sample).created
+
+
 def test_a_fetch_that_fails_is_a_note_for_people(sample: Place) -> None:
     sample.remote.rename(sample.root / "gone")
     made = ensure(sample)
@@ -283,5 +308,5 @@ def test_the_branches_that_are_there_are_not_pruned(sample: Place) -> None:
     sample.push_from_elsewhere("fix")
     run(sample.clone, "fetch", "-q")
     fetched = fetching.fetch_base(source(sample), BRANCH)
-    assert fetched.problem is None and fetched.notes == []
+    assert fetched.problem is None and fetched.notes == [] and fetched.in_the_way == "fix"
     assert run(sample.clone, "rev-parse", "--verify", "refs/remotes/origin/fix")

@@ -29,12 +29,14 @@ _PRUNES = 5
 
 class Fetched:
     """What came of it: the base branch (`HEAD`: no branch at all), `problem`, why nothing was fetched (None: it was),
-    and `notes`, sentences for people on what is not as they would expect."""
+    `in_the_way`, a branch of the remote because of which it could not take the issue's (empty: there is none), and
+    `notes`, sentences for people on what is not as they would expect."""
 
-    __slots__ = ("base_branch", "notes", "problem")
+    __slots__ = ("base_branch", "in_the_way", "notes", "problem")
 
     def __init__(self, base_branch: str, problem: str | None = None) -> None:
         self.base_branch = base_branch
+        self.in_the_way = ""
         self.problem = problem
         self.notes: list[str] = []
 
@@ -52,10 +54,11 @@ def fetch_base(
     known = checkouts.default_branch(repository.common_dir, remote)
     fetched = Fetched(base_branch or known or "")
     try:
-        asked = None if base_branch else _Asked(repository, remote, timeout)
-        if not fetched.base_branch and asked is not None:
-            fetched.base_branch = asked.branch()
-        _fetch(repository, remote, branch, fetched, timeout, asked)
+        asked = _Asked(repository, remote, branch, timeout)
+        if not fetched.base_branch:
+            fetched.base_branch = asked.default()
+        _fetch(repository, remote, branch, fetched, timeout, None if base_branch else asked)
+        fetched.in_the_way = asked.in_the_way()
     except KugetsuError as error:
         fetched.problem = error.message
         fetched.base_branch = fetched.base_branch or own_branch(repository) or "HEAD"
@@ -73,38 +76,50 @@ def own_branch(repository: Repository) -> str | None:
     return head.removeprefix("refs/heads/") if head is not None else None
 
 
-def default_of(repository: Repository, remote: str, timeout: float = FETCH_TIMEOUT) -> str:
-    """The remote's default branch, asked of the remote. Raises GitFailed when it cannot be reached or has none."""
-    out = transport.git(["ls-remote", "--symref", remote, "HEAD"], repository.path, timeout=timeout)
-    for line in out.splitlines():
-        if line.startswith("ref: refs/heads/"):
-            return line[len("ref: refs/heads/") :].partition("\t")[0]
-    raise GitFailed(f"the remote {remote} has no HEAD: it is empty", "push a first commit to it")
-
-
 class _Asked:
-    """The question for the remote's default branch, asked in a thread from the moment that this is made."""
+    """The questions for the remote's default branch, and for branches of it that exclude the issue's (`fix` excludes
+    `fix/issue-1`): asked in a thread from the moment that this is made."""
 
-    def __init__(self, repository: Repository, remote: str, timeout: float) -> None:
+    def __init__(self, repository: Repository, remote: str, branch: str, timeout: float) -> None:
         import threading
 
-        self._found = ""
+        self._remote = remote
+        self._branch = branch
+        self._lines: list[str] = []
         self._problem: KugetsuError | None = None
-        self._thread = threading.Thread(target=self._ask, args=(repository, remote, timeout), daemon=True)
+        self._thread = threading.Thread(target=self._ask, args=(repository, branch, timeout), daemon=True)
         self._thread.start()
 
-    def _ask(self, repository: Repository, remote: str, timeout: float) -> None:
+    def _ask(self, repository: Repository, branch: str, timeout: float) -> None:
+        parts = branch.split("/")
+        excluding = [f"refs/heads/{'/'.join(parts[:end])}" for end in range(1, len(parts))]
+        args = ["ls-remote", "--symref", self._remote, "HEAD", *excluding, f"refs/heads/{branch}/*"]
         try:
-            self._found = default_of(repository, remote, timeout)
+            self._lines = transport.git(args, repository.path, timeout=timeout).splitlines()
         except KugetsuError as problem:
             self._problem = problem
 
-    def branch(self) -> str:
-        """The answer, waited for. Raises what `default_of` raises."""
+    def default(self) -> str:
+        """The default branch, waited for. Raises GitFailed when the remote cannot be reached or names none."""
+        for line in self._answer():
+            if line.startswith("ref: refs/heads/"):
+                return line[len("ref: refs/heads/") :].partition("\t")[0]
+        raise GitFailed(f"the remote {self._remote} has no HEAD: it is empty", "push a first commit to it")
+
+    def in_the_way(self) -> str:
+        """A branch of the remote beside which it cannot take the issue's; empty for none, and when it does not say."""
+        self._thread.join()
+        for line in self._lines:
+            name = line.partition("\trefs/heads/")[2]
+            if name and (self._branch.startswith(f"{name}/") or name.startswith(f"{self._branch}/")):
+                return name
+        return ""
+
+    def _answer(self) -> list[str]:
         self._thread.join()
         if self._problem is not None:
             raise self._problem
-        return self._found
+        return self._lines
 
 
 def _fetch(
@@ -121,7 +136,7 @@ def _fetch(
             raise problem
         return
     try:
-        named = asked.branch()
+        named = asked.default()
     except KugetsuError:
         if problem is not None:
             raise problem from None

@@ -98,8 +98,8 @@ def ensure(
         if _is_whole(repository, path):
             return _describe(worktree, base_branch)
         own = fetching.is_own(repository, paths.repositories)
-        _fetch_base(worktree, base_branch, fetch_timeout, own)
-        _make(worktree, admin)
+        in_the_way = _fetch_base(worktree, base_branch, fetch_timeout, own)
+        _make(worktree, admin, in_the_way)
         return worktree
 
 
@@ -130,16 +130,18 @@ def _describe(worktree: Worktree, base_branch: str) -> Worktree:
     return worktree
 
 
-def _fetch_base(worktree: Worktree, base_branch: str, timeout: float, own: bool) -> None:
-    """Settles the base branch and fetches it, together with the issue's branch."""
+def _fetch_base(worktree: Worktree, base_branch: str, timeout: float, own: bool) -> str:
+    """Settles the base branch and fetches it, together with the issue's. Returns the remote's branch that excludes
+    it."""
     fetched = fetching.fetch_base(worktree.repository, worktree.branch, base_branch, timeout=timeout, own=own)
     worktree.base_branch = fetched.base_branch
     worktree.fetched = fetched.problem is None
     worktree.why_not_fetched = fetched.problem
     worktree.notes += fetched.notes
+    return fetched.in_the_way
 
 
-def _make(worktree: Worktree, admin: str | None) -> None:
+def _make(worktree: Worktree, admin: str | None, in_the_way: str) -> None:
     repository, path, branch, remote = worktree.repository, worktree.path, worktree.branch, worktree.repository.remote
     own, theirs = f"refs/heads/{branch}", f"refs/remotes/{remote}/{branch}"
     bases = _base_refs(worktree)
@@ -153,6 +155,8 @@ def _make(worktree: Worktree, admin: str | None) -> None:
         args, start = [path, branch], refs[own].commit
     elif remote is not None and theirs in refs:
         args, start = ["--track", "-b", branch, path, f"{remote}/{branch}"], refs[theirs].commit
+    elif in_the_way:  # found out now, not when the work is done and its push refused
+        raise _blocked(branch, f"{remote}/{in_the_way}", f"on {remote}, by its owner")
     else:
         args, start = ["-b", branch, path, base], base  # a commit, not a branch: that would be followed by `git push`
     worktree.base_commit = base if start == base else _fork_point(repository.path, start, base)
@@ -179,7 +183,8 @@ def _add(args: list[str], worktree: Worktree) -> None:
         raise Conflict(error.message, "switch that worktree to another branch") from None
     blocking = remedies.refs_in_the_way(answer)
     if blocking:
-        raise _blocked(worktree.branch, blocking[0].removeprefix("refs/heads/")) from None
+        other = blocking[0].removeprefix("refs/heads/")
+        raise _blocked(worktree.branch, other, f"git branch -m {other} NAME") from None
     raise error
 
 
@@ -191,11 +196,11 @@ def _is_complete(worktree: Worktree) -> bool:
     return ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], worktree.path).code == 0
 
 
-def _blocked(branch: str, other: str) -> Conflict:
+def _blocked(branch: str, other: str, rename: str) -> Conflict:
     return Conflict(
         f"the branch {branch} cannot be made: the branch {other} is in the way",
         "give issues' branches another name: kugetsu config set KUGETSU_BRANCH_PATTERN 'issue-{number}'; "
-        f"or rename that one: git branch -m {other} NAME",
+        f"or rename that one: {rename}",
     )
 
 
