@@ -93,6 +93,11 @@ class AgentUnavailable(KugetsuError):
         self.command = command
 
 
+class AgentFailed(AgentUnavailable):
+    """A short command of the agent's program failed (killed, its database locked), or its process could not be made:
+    another time it may not."""
+
+
 class GitFailed(KugetsuError):
     """A git command failed; the message carries what git said. `missing`: a remote has no such repository."""
 

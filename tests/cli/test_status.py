@@ -187,6 +187,19 @@ def test_a_time_without_a_daemon_is_a_condition(kugetsu, parked):
     assert "resumes at 12:01, in 1h18m, if the daemon runs" in kugetsu("history", "q1", at="10:43:00").out
 
 
+def test_an_outage_is_named_with_its_remedy_for_as_long_as_it_lasts(kugetsu, story):
+    story.at("10:00:00").daemon()
+    story.enqueue()
+    story.enqueue(issue="github.com/shoko/kugetsu#15")
+    told = {"gate": "provider", "remedy": "opencode auth login"}
+    story.finish(story.run("q1"), "fail", "unavailable", "the provider refused the credentials: bad key", **told)
+    for at in ("10:00:05", "11:00:00"):
+        attention = kugetsu("status", "--json", at=at).json["attention"]
+        [seen] = [entry for entry in attention if entry["subject"] == "provider"]
+        assert "bad key" in seen["text"] and "1 try" in seen["text"]
+        assert seen["command"] == "opencode auth login"
+
+
 def test_since_when_a_daemon_is_lost_is_said_only_when_it_is_known(kugetsu, story):
     story.at("10:00:00", "kugetsu queue-daemon").daemon(alive=False)
     shown = kugetsu("status", at="12:00:00")

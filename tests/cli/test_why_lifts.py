@@ -194,6 +194,18 @@ def test_the_usage_limit_of_another_task(kugetsu, story):
     opened(kugetsu, "q2", "provider")
 
 
+@pytest.mark.parametrize("gate", ["provider", "agent"])
+def test_an_outage_that_another_task_met(kugetsu, story, gate):
+    story.at("2099-01-01T00:00:00.000000Z").daemon()
+    story.enqueue()
+    story.enqueue(issue=B)
+    told = {"gate": gate, "remedy": "opencode auth login"}
+    story.finish(story.run("q1"), "fail", "unavailable", "the provider refused the credentials", **told)
+    shown = kugetsu("why", "q2")
+    assert "or: opencode auth login" in shown.out, "what mends it stands beside what lifts the gate"
+    opened(kugetsu, "q2", gate)
+
+
 def test_no_free_slot(kugetsu, story):
     story.daemon()
     story.enqueue()

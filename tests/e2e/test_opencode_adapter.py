@@ -107,10 +107,10 @@ def test_usage_limit_is_seen_while_opencode_waits_in_silence(
     assert (outcome.kind, outcome.resets_at) == ("limited", seen.resets_at)
 
 
-def test_refused_credentials_are_not_tried_again(agent: OpenCode, clone: Clone, runs: Runs) -> None:
+def test_refused_credentials_are_the_providers_affair(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     session = agent.make_session(str(clone.main), "t")
     outcome = runs.turn(session, clone.main, script("status 401 bad key"))
-    assert (outcome.kind, outcome.details["status"]) == ("failed", 401)
+    assert (outcome.kind, outcome.gate, outcome.details["status"]) == ("unavailable", "provider", 401)
     assert "bad key" in outcome.reason
 
 

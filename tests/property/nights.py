@@ -14,13 +14,17 @@ from property.simulation import ISSUES, PROCESS, Event, World
 
 #: How attempts end, the likely more often.
 ENDS = (*(("succeed", "done"),) * 6, ("fail", "retry"), ("fail", "limited"), ("lose", "retry"), ("fail", "give_up"))
+#: The same where the provider or the machine breaks at times.
+WITH_OUTAGES = (*ENDS, ("fail", "unavailable"), ("fail", "unavailable"))
 
 
 class Night(World):
-    """A queue that is worked through. ``latency``: seconds from a way that opens to its claim, at most."""
+    """A queue that is worked through. ``latency``: seconds from a way that opens to its claim, at most. ``ends``: how
+    attempts end, by chance."""
 
-    def __init__(self, seed: int, *, latency: float = 0.0) -> None:
+    def __init__(self, seed: int, *, latency: float = 0.0, ends: tuple[tuple[str, str], ...] = ENDS) -> None:
         super().__init__()
+        self.ends = ends
         self.chance = random.Random(seed)
         self.latency = latency
         self.line = Line()
@@ -108,7 +112,7 @@ class Night(World):
     def do_end(self, attempt: str) -> None:
         if attempt not in self.state.attempts:
             return
-        how, verdict = self.chance.choice(ENDS)
+        how, verdict = self.chance.choice(self.ends)
         resets = clock.add_seconds(self.now, self.chance.uniform(300.0, 4000.0)) if self.chance.random() < 0.5 else None
         ending = attempts.Ending(
             how,

@@ -347,7 +347,8 @@ class World:
         return made
 
     def ending(self, b: int) -> attempts.Ending:
-        how, verdict = ENDINGS[b % len(ENDINGS)]
+        # An outage holds everything back: more of them, and little else would ever be tried.
+        how, verdict = ("fail", "unavailable") if b % 13 == 12 else ENDINGS[b % len(ENDINGS)]
         resets = (None, clock.add_seconds(self.now, 90.0), clock.add_seconds(self.now, -90.0), "at noon")[b % 4]
         return attempts.Ending(
             how,

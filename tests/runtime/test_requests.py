@@ -81,7 +81,8 @@ def test_a_start_whose_agent_goes_missing_says_so_and_frees_the_slot(stage: Stag
     assert started.state == "failed"
     assert "/nowhere/agent" in (started.reason or "")
     stage.until(lambda: not stage.state.attempts)
-    assert stage.state.tasks["q1"].state == "pending", "it is tried again when the agent is there"
+    task = stage.state.tasks["q1"]
+    assert (task.state, task.used) == ("parked", 0), "it is tried again when the agent is there"
 
 
 def test_a_start_in_a_repository_that_is_not_there_ends_in_error_with_the_reason(stage: Stage) -> None:

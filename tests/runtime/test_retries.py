@@ -60,12 +60,19 @@ def test_a_failing_task_is_tried_again_up_to_its_attempts_and_then_an_error_with
     assert {event["data"]["gate"] for event in stage.events("task.held", task=task)} == {"backoff"}
 
 
-def test_a_failure_that_nothing_can_mend_by_itself_is_not_tried_again(stage: Stage) -> None:
-    stage.agent("exit 127")
+def test_what_every_task_would_meet_holds_the_queue_until_it_is_mended_and_uses_up_no_attempt(stage: Stage) -> None:
+    stage.configure(MAX_ATTEMPTS="1", MAX_CONCURRENT_AGENTS="1")
+    stage.agent('test -e "$STAGE/mended" || exit 127')
     stage.start_daemon()
-    task = stage.enqueue(1)
-    assert stage.finished(task) == "error"
-    assert len(stage.events("attempt.claimed")) == 1
+    tasks = [stage.enqueue(number) for number in (1, 2, 3)]
+    stage.until(lambda: len(stage.events("task.parked")) >= 2)
+    assert {task.state for task in stage.state.tasks.values()} <= {"pending", "parked", "notified"}
+    assert any("outage" in limit for limit in stage.state.limits.values())
+    (stage.folder / "mended").touch()
+    assert [stage.finished(task) for task in tasks] == ["completed"] * 3
+    assert {stage.state.tasks[task].used for task in tasks} == {1}
+    assert len(stage.events("hold.lifted")) == 1
+    assert stage.state.limits == {}
 
 
 def test_a_retry_by_hand_gives_new_attempts(stage: Stage) -> None:

@@ -104,8 +104,10 @@ def test_what_breaks_between_the_look_and_the_start_is_tried_again(stage: Stage)
     broken_after_the_look(stage)
     assert stage.start(1).state == "failed"
     stage.monkeypatch.undo()
-    retried = stage.wait("task.retried")
-    assert "others can read it" in retried["data"]["reason"]
+    parked = stage.wait("task.parked")
+    assert "others can read it" in parked["data"]["reason"]
+    assert parked["data"]["outage"]["gate"] == "agent"
+    assert stage.state.tasks["q1"].used == 0, "it is none of the task's doing"
     stage.start_daemon()
     stage.wait("task.held", task="q1")
     stage.until(lambda: stage.state.tasks["q1"].held == "agent")
@@ -215,3 +217,76 @@ def test_the_daemon_is_woken_by_what_mends_an_env_file(stage: Stage) -> None:
             watch.drain()
             mend()
             assert select.select([watch], [], [], 30.0)[0] == [watch]
+
+
+def script_of(stage: Stage, first: str) -> Path:
+    """An agent whose first line names its interpreter."""
+    path = program(stage)
+    path.write_text(f"{first}\nexit 0\n")
+    return path
+
+
+def test_a_missing_interpreter_holds_the_tasks_and_doctor_asks_as_the_daemon(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version manager's node is in the shell's PATH, and not in that of a daemon that systemd started."""
+    node = stage.root / "nvm" / "my-node"
+    node.parent.mkdir()
+    node.symlink_to("/bin/sh")
+    agent = script_of(stage, "#!/usr/bin/env my-node")
+    stage.configure(KUGETSU_AGENT_COMMAND=str(agent))
+    stage.start_daemon()
+    tasks = [stage.enqueue(number) for number in (1, 2)]
+    stage.until(lambda: all(stage.state.tasks[task].held == "agent" for task in tasks))
+    assert stage.events("attempt.claimed") == []
+    cause = f"the interpreter of {agent} is not found in PATH: my-node"
+    assert {event["data"]["reason"] for event in stage.events("task.held")} == {cause}
+    monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
+    assert startable.problems(stage.ws) == {}, "here all is well"
+    from kugetsu.runtime import liveness
+    from kugetsu.runtime.diagnosis import daemon as diagnosis
+    from kugetsu.runtime.diagnosis.case import Case
+
+    found = startable.problems(stage.ws, liveness.daemon_environment(stage.state))
+    assert found["dev"]["cause"].startswith(cause)
+    told = [one for one in diagnosis.check(Case(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
+    assert [(one.text, one.fix) for one in told] == [(found["dev"]["cause"], RESTART)]
+    env_file(stage, "default.env", text=f"PATH={os.environ['PATH']}\n")
+    assert [stage.finished(task) for task in tasks] == ["completed"] * 2
+
+
+@pytest.mark.parametrize(
+    ("first", "problem"),
+    [
+        ("#!/bin/sh", None),
+        ("#! /bin/sh -e", None),
+        ("#!/usr/bin/env sh", None),
+        ("#!/usr/bin/env -S sh -e", None),
+        ("#!/usr/bin/env -S A=1 sh", None),
+        ("#!/usr/bin/env -i sh", None),  # env's own options are not interpreted
+        ("# no interpreter is named", None),
+        ("#!sh", None),  # relative: the kernel's affair
+        ("#!", None),
+        ("#!/nowhere/python3", "is not found: /nowhere/python3"),
+        ("#!/usr/bin/env nowhere-node", "is not found in PATH: nowhere-node"),
+        ("#!/usr/bin/env -S nowhere-node --flag", "is not found in PATH: nowhere-node"),
+        ("#!/nowhere/env node", "is not found: /nowhere/env"),
+    ],
+)
+def test_the_interpreter_of_a_script_is_looked_for_where_the_kernel_and_env_do(
+    first: str, problem: str | None, stage: Stage
+) -> None:
+    agent = script_of(stage, first)
+    for settings in (
+        {"KUGETSU_AGENT": "command", "KUGETSU_AGENT_COMMAND": f"{agent} --flag"},
+        {"KUGETSU_AGENT": "opencode", "KUGETSU_OPENCODE": str(agent)},
+    ):
+        stage.configure(**settings)
+        found = startable.problems(stage.ws)
+        said = None
+        try:
+            choose(stage.ws.config.texts(), stage.ws.environment).require()
+        except AgentUnavailable as error:
+            said = error.message
+        assert said == (f"the interpreter of {agent} {problem}" if problem else None)
+        assert {one["cause"] for one in found.values()} == ({said} if said else set())

@@ -50,7 +50,7 @@ def test_prompt_arrives_whole_in_the_worktree(tmp_path: Path) -> None:
         ("true", "succeeded", "exit code 0"),
         ("echo broken >&2; exit 3", "retryable", "exit code 3: broken"),
         ("exit 75", "retryable", "asks to be tried again"),
-        ("exit 127", "failed", "could not be started"),
+        ("exit 127", "unavailable", "could not be started"),
         ("kill -9 $$", "retryable", "signal 9"),
         ("echo 'usage limit reached|4102444800' && exit 1", "limited", "usage limit"),
         ("echo 'fixed the usage limit bug' && exit 0", "succeeded", "exit code 0"),

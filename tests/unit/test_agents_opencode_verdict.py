@@ -104,8 +104,8 @@ def test_exit_code_0_alone_is_no_success(verdict: Any, events: list[Any], stderr
     [
         ({"message": "boom", "statusCode": 500}, "retryable"),
         ({"message": "boom", "statusCode": 503, "isRetryable": True}, "retryable"),
-        ({"message": "bad key", "statusCode": 401}, "failed"),
-        ({"message": "forbidden", "statusCode": 403}, "failed"),
+        ({"message": "bad key", "statusCode": 401}, "unavailable"),
+        ({"message": "forbidden", "statusCode": 403}, "unavailable"),
         ({"message": "bad request", "statusCode": 400}, "failed"),
         ({"message": "Unable to connect. Is the computer able to access the url?"}, "retryable"),
         ({"message": "slow down", "statusCode": 429}, "limited"),
@@ -155,8 +155,9 @@ def test_unknown_model_is_named_from_the_log(verdict: Any) -> None:
         'error="ProviderModelNotFoundError: Model not found: a/b." cause="x"\n'
     )
     outcome = verdict([failure("UnknownError", message="Unexpected server error.")], log, exit_code=1)
-    assert outcome.kind == "failed"
-    assert "Model not found: a/b" in outcome.reason
+    assert (outcome.kind, outcome.gate) == ("unavailable", "provider")
+    assert "(Model not found: a/b)" in outcome.reason
+    assert outcome.remedy == "kugetsu config set KUGETSU_MODEL PROVIDER/MODEL"
 
 
 def test_killed_while_waiting_for_a_limit_is_limited(verdict: Any) -> None:
@@ -194,3 +195,80 @@ def test_long_texts_keep_beginning_and_end() -> None:
     assert cut.endswith("bbb")
     assert sentence("a\n b" + "c" * 500).startswith("a b")
     assert len(sentence("c" * 500)) == 200
+
+
+BROKEN_CONFIG = """\x1b[91m\x1b[1mError: \x1b[0mConfig file at {path}/opencode.json is not valid JSON(C):
+--- JSONC Input ---
+{{ nope
+--- Errors ---
+InvalidSymbol at line 1, column 3
+   Line 1: {{ nope
+            ^
+--- End ---
+"""
+INVALID_CONFIG = """\x1b[91m\x1b[1mError: \x1b[0mConfiguration is invalid at {path}/opencode.json
+↳ Expected string | undefined, got 7 model
+"""
+_SNAPSHOT = "/data/opencode/snapshot/5b6a08c24ff63c74ba68788f65/a9daee7e6ce021430109fedf070069164718149c/objects/info"
+FULL = (
+    "timestamp=2026-11-29T19:38:11.352Z level=ERROR run=e6cd message=failed ref=err_b1bc "
+    f'error="PlatformError: Unknown: FileSystem.writeFile ({_SNAPSHOT}/alternates) (cause: Error: ENOSPC: no space '
+    'left on device, write)" cause="PlatformError: Unknown"\n'
+)
+
+
+def judged(folder: Path, stderr: str, directory: Path | None = None, *events: dict[str, Any]) -> Outcome:
+    """The verdict on an opencode that ended with exit code 1 in a worktree."""
+    output, errors = folder / "output", folder / "errors"
+    output.write_text("".join(json.dumps(one) + "\n" for one in events))
+    errors.write_text(stderr)
+    seen = read_output(str(output)), read_errors(str(errors), SESSION)
+    return judge(*seen, 1, None, NOW, str(directory or ""))
+
+
+@pytest.mark.parametrize(
+    ("stderr", "problem"),
+    [
+        (BROKEN_CONFIG, "InvalidSymbol at line 1, column 3"),
+        (INVALID_CONFIG, "Expected string | undefined, got 7 model"),
+    ],
+)
+def test_a_broken_configuration_is_named_with_its_file_and_error(tmp_path: Path, stderr: str, problem: str) -> None:
+    worktree = tmp_path / "worktree"
+    worktree.mkdir()
+    everybodys = judged(tmp_path, stderr.format(path="/home/u/.config/opencode"), worktree)
+    assert (everybodys.kind, everybodys.gate) == ("unavailable", "agent")
+    path = "/home/u/.config/opencode/opencode.json"
+    assert everybodys.reason == f"opencode's configuration {path} is not valid: {problem}"
+    assert path in everybodys.remedy
+    own = judged(tmp_path, stderr.format(path=worktree), worktree)
+    assert (own.kind, own.gate) == ("failed", ""), "the repository's own file is that task's fault"
+    assert problem in own.reason
+
+
+def test_a_model_that_the_repository_names_is_the_tasks_own_fault(tmp_path: Path) -> None:
+    worktree = tmp_path / "worktree"
+    worktree.mkdir()
+    log = (
+        "timestamp=2026-11-29T19:35:59.011Z level=ERROR run=99c7 message=failed ref=err_1 "
+        'error="ProviderModelNotFoundError: Model not found: a/absent." cause="x"\n'
+    )
+    event = failure("UnknownError", message="Unexpected server error. Check server logs for details.")
+    assert judged(tmp_path, log, worktree, event).kind == "unavailable"
+    (worktree / "opencode.json").write_text('{"model": "a/absent"}')
+    assert judged(tmp_path, log, worktree, event).kind == "failed"
+
+
+def test_a_full_disk_is_named_whatever_opencode_says_last(tmp_path: Path) -> None:
+    event = failure("UnknownError", message="Unexpected server error. Check server logs for details.")
+    outcome = judged(tmp_path, FULL, None, event)
+    assert (outcome.kind, outcome.gate, outcome.remedy) == ("unavailable", "agent", "kugetsu doctor")
+    assert "ENOSPC: no space left on device" in outcome.reason
+    assert len(outcome.reason) <= 200
+
+
+def test_context_overflow_is_the_tasks_own_fault(verdict: Any) -> None:
+    event = failure(
+        "ContextOverflowError", message="maximum context length is 8192 tokens, usage limit", statusCode=400
+    )
+    assert verdict([event], exit_code=1).kind == "failed"

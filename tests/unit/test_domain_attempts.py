@@ -52,6 +52,7 @@ FOLLOWS = {
     "done": ("task.completed", "completed"),
     "retry": ("task.retried", "pending"),
     "limited": ("task.parked", "parked"),
+    "unavailable": ("task.parked", "parked"),
     "give_up": ("task.failed", "error"),
     "cancelled": ("task.cancelled", "cancelled"),
 }

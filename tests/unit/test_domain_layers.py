@@ -27,7 +27,7 @@ FLAT = (
     "redaction",
     "ownership",
 )
-FLAT += ("jsontext", "secret_values", "secret_shapes", "run_files")
+FLAT += ("jsontext", "secret_values", "secret_shapes", "run_files", "error_lines")
 IMPURE = {
     "os",
     "time",

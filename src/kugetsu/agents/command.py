@@ -1,7 +1,8 @@
 """The adapter for any command line: KUGETSU_AGENT=command and KUGETSU_AGENT_COMMAND.
 
 The command gets the prompt on its stdin and works in the worktree. Exit code 0 means done; anything else is a failure
-that is tried again, but for 126 and 127 (the program cannot be started). A last line of stdout that is a JSON object
+that is tried again. 126 and 127 at once and without any output mean that the program cannot be started, which is the
+machine's fault and not the task's. A last line of stdout that is a JSON object
 may report ``tokens`` and ``cost``.
 
 A command that fails has met a usage limit when the last line of its stdout or its stderr begins with a sentence known
@@ -26,6 +27,7 @@ from typing import Any
 
 import orjson
 
+from kugetsu import error_lines
 from kugetsu.agents import limits, missing, process_load, progress
 from kugetsu.agents.opencode_environment import QUIET
 from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, cost_told, sentence, tokens_told
@@ -35,6 +37,8 @@ from kugetsu.errors import AgentUnavailable, NotFound
 
 _TEMPFAIL = 75  # EX_TEMPFAIL of <sysexits.h>
 _LAST_LINES = 20
+_AT_ONCE_SECONDS = 10.0
+"""A shell or an interpreter that does not find its program ends within milliseconds, on a busy machine in seconds."""
 _BUSY = 0.05
 _SAMPLE_SECONDS = 0.5
 _QUOTED = re.compile(r"'[^']*'|\\.")
@@ -79,11 +83,16 @@ class Command:
         return []
 
     def require(self) -> None:
-        """Raises AgentUnavailable when there is no command or its program is not found."""
+        """Raises AgentUnavailable when there is no command, or its program or that one's interpreter is not found."""
         program = self.argv()[0]
         # A relative path is looked for in the worktree, which is not known yet.
-        if ("/" not in program or program.startswith("/")) and shutil.which(program, path=self._path()) is None:
+        if "/" in program and not program.startswith("/"):
+            return
+        path = shutil.which(program, path=self._path())
+        if path is None:
             raise missing.command(program)
+        if (problem := missing.interpreter(path, self._path() or os.defpath)) is not None:
+            raise problem
 
     def prepare_home(self) -> None:
         """Nothing to prepare."""
@@ -147,11 +156,14 @@ class Command:
             details["exit_code"] = ended.exit_code
         if ended.signal is not None:
             details["signal"] = ended.signal
-        kind, reason, resets_at = _verdict(ended, last_lines, said)
+        kind, reason, resets_at = _verdict(ended, last_lines, errors or output, started=bool(output))
+        unavailable = kind is Kind.UNAVAILABLE
         return Outcome(
             kind=kind,
             reason=sentence(reason),
             resets_at=resets_at,
+            gate="agent" if unavailable else "",
+            remedy="kugetsu doctor" if unavailable else "",
             tokens=_tokens(report.get("tokens")),
             cost=cost_told(report.get("cost")),
             final_text=bounded("\n".join(output[:-1] if report else output)),
@@ -189,8 +201,8 @@ def needs_shell(line: str) -> bool:
     return _SHELL_SYNTAX.search(_IN_DOUBLE.sub("", bare)) is not None
 
 
-def _verdict(ended: Ended, last_lines: list[str], said: str) -> tuple[Kind, str, str | None]:
-    last = said.splitlines()[-1] if said else "it said nothing"
+def _verdict(ended: Ended, last_lines: list[str], said: list[str], *, started: bool) -> tuple[Kind, str, str | None]:
+    last = error_lines.cause(said) or "it said nothing"
     if ended.exit_code == 0:
         return Kind.SUCCEEDED, "the command ended with exit code 0", None
     now = datetime.now(UTC)
@@ -206,8 +218,8 @@ def _verdict(ended: Ended, last_lines: list[str], said: str) -> tuple[Kind, str,
         return Kind.RETRYABLE, "the command ended, nobody saw how", None
     if ended.exit_code == _TEMPFAIL:
         return Kind.RETRYABLE, f"the command asks to be tried again (exit code 75): {last}", None
-    if ended.exit_code in (126, 127):
-        return Kind.FAILED, f"the command could not be started (exit code {ended.exit_code}): {last}", None
+    if ended.exit_code in (126, 127) and not started and (ended.seconds or 0.0) <= _AT_ONCE_SECONDS:
+        return Kind.UNAVAILABLE, f"the command could not be started (exit code {ended.exit_code}): {last}", None
     return Kind.RETRYABLE, f"the command ended with exit code {ended.exit_code}: {last}", None
 
 

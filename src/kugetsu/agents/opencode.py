@@ -9,10 +9,13 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kugetsu import error_lines
 from kugetsu.agents import (
+    missing,
     opencode_before,
     opencode_environment,
     opencode_files,
@@ -29,10 +32,10 @@ from kugetsu.agents.missing import INSTALL_HINT
 from kugetsu.agents.opencode_checkup import look
 from kugetsu.agents.opencode_events import read_errors, read_output
 from kugetsu.agents.opencode_verdict import judge
-from kugetsu.agents.outcome import Outcome
+from kugetsu.agents.outcome import Kind, Outcome, sentence
 from kugetsu.agents.progress import Progress
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
-from kugetsu.errors import AgentUnavailable, KugetsuError, NotFound
+from kugetsu.errors import AgentFailed, AgentUnavailable, NotFound
 from kugetsu.paths import Paths
 
 _MODEL_HINT = "opencode auth login, or: kugetsu config set KUGETSU_MODEL provider/model (opencode models lists them)"
@@ -67,14 +70,16 @@ class OpenCode:
             done = self._run("--version")
             self._version = done.output.decode("utf-8", "replace").strip()
             if done.exit_code != 0 or opencode_program.parse_version(self._version) is None:
-                said = (done.errors.strip() or self._version).splitlines()
-                reason = said[-1] if said else f"exit code {done.exit_code}"
-                raise AgentUnavailable(f"{self.program()} does not work: {reason}", INSTALL_HINT)
+                version, self._version = self._version, None
+                cause = error_lines.cause(done.errors.splitlines()) or version or f"exit code {done.exit_code}"
+                kind = AgentFailed if done.exit_code < 0 else AgentUnavailable
+                raise kind(f"{self.program()} does not work: {cause}", INSTALL_HINT)
         return self._version
 
     def check(self) -> list[Problem]:
         """Program, version and models: about 2 s."""
         try:
+            self.require()
             version = opencode_program.parse_version(self.version()) or ()
         except AgentUnavailable as error:
             return [Problem(error.message, error.hint or INSTALL_HINT)]
@@ -90,9 +95,13 @@ class OpenCode:
 
     def _check_model(self) -> list[Problem]:
         try:
-            listed = self._run("models").output.decode("utf-8", "replace").split()
+            done = self._run("models")
         except AgentUnavailable as error:
             return [Problem(error.message, error.hint or _MODEL_HINT)]
+        if done.exit_code != 0:
+            problem = self._failure("list its models", done)
+            return [Problem(problem.message, _models_hint(problem.message))]
+        listed = done.output.decode("utf-8", "replace").split()
         wanted = self._settings.get("KUGETSU_MODEL")
         if wanted and wanted not in listed:
             return [Problem(f"opencode does not know the model {wanted} (KUGETSU_MODEL)", _MODEL_HINT)]
@@ -101,8 +110,10 @@ class OpenCode:
         return []
 
     def require(self) -> None:
-        """Raises AgentUnavailable when the program is missing."""
-        self.program()
+        """Raises AgentUnavailable when the program is missing, or the interpreter of its start script."""
+        search = self._environment.get("PATH", os.defpath)
+        if (problem := missing.interpreter(self.program(), search)) is not None:
+            raise problem
 
     def prepare_home(self) -> None:
         """Lets opencode make its database before anything runs in parallel: the first starts race for it.
@@ -120,8 +131,7 @@ class OpenCode:
                 return
             done = self._run("session", "list")
             if done.exit_code != 0:
-                said = done.errors.strip().splitlines() or ["it said nothing"]
-                raise AgentUnavailable(f"opencode cannot make its database: {said[-1]}", "try: opencode session list")
+                raise self._failure("make its database", done, "try: opencode session list")
             _write_whole(mark, self._identity().encode())
 
     def _is_prepared(self, mark: Path) -> bool:
@@ -166,8 +176,8 @@ class OpenCode:
             return
         done = self._run("session", "delete", session)
         if done.exit_code != 0 and self.exists(session):
-            said = f"opencode did not delete session {session}: {done.errors.strip()}"
-            raise AgentUnavailable(said, f"try: opencode session delete {session}")
+            hint = f"try: opencode session delete {session}"
+            raise self._failure(f"delete session {session}", done, hint)
 
     def forget_directory(self, directory: str) -> None:
         """Removes opencode's snapshots of a directory that is gone."""
@@ -229,7 +239,7 @@ class OpenCode:
         if "Session not found" in done.errors:
             raise NotFound(f"opencode has no session {session}", "kugetsu list shows the sessions")
         if done.exit_code != 0:
-            raise KugetsuError(f"opencode cannot export session {session}: {done.errors.strip()}")
+            raise self._failure(f"export session {session}", done)
         return done.output
 
     def _import(self, content: bytes, session: str, directory: str) -> None:
@@ -243,8 +253,7 @@ class OpenCode:
             file.unlink(missing_ok=True)
         said = (done.output.decode("utf-8", "replace") + done.errors).strip()
         if done.exit_code != 0 or session not in said:
-            last = said.splitlines()[-1] if said else f"exit code {done.exit_code}"
-            raise KugetsuError(f"opencode cannot import a session: {last}", "try: opencode session list")
+            raise self._failure("import a session", done, "try: opencode session list")
 
     # -- turns ----------------------------------------------------------------------------------------------------
 
@@ -278,7 +287,11 @@ class OpenCode:
     def outcome(self, ended: Ended) -> Outcome:
         """The verdict on a run's end and files."""
         output, errors = read_output(ended.output), read_errors(ended.errors, ended.session)
-        judged = judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC))
+        judged = judge(output, errors, ended.exit_code, ended.signal, datetime.now(UTC), ended.directory)
+        full = opencode_environment.full_disk(self._environment)
+        if full is not None and judged.kind is Kind.RETRYABLE and not output.steps:
+            reason = sentence(f"the disk of opencode's data is full ({full}): {judged.reason}")
+            judged = replace(judged, kind=Kind.UNAVAILABLE, reason=reason, gate="agent", remedy=f"df -h {full}")
         before = opencode_before.read(ended.output).get("usage")
         gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
         used = opencode_usage.of_turn(output, errors, gained, killed=ended.exit_code is None)
@@ -320,6 +333,13 @@ class OpenCode:
         where = directory or str(self._room())
         return opencode_program.run(self.program(), arguments, environment, where)
 
+    def _failure(self, what: str, done: opencode_program.Result, hint: str | None = None) -> AgentUnavailable:
+        """The error of a short command that failed. A full disk seldom is in its words: SQLite's errors hide it."""
+        full = opencode_environment.full_disk(self._environment) if done.exit_code > 0 else None
+        if full is not None:
+            return AgentUnavailable(f"opencode cannot {what}: the disk of its data is full ({full})", f"df -h {full}")
+        return opencode_program.failure(what, done, hint)
+
     def _database(self) -> Path:
         return opencode_environment.database(self._environment)
 
@@ -335,6 +355,13 @@ class OpenCode:
 
     def _locked(self, name: str) -> _Lock:
         return _Lock(self._room() / name)
+
+
+def _models_hint(said: str) -> str:
+    """What helps when opencode cannot list its models: a login does not mend a file or a disk."""
+    if error_lines.is_of_a_full_disk(said):
+        return "free disk space: df -h"
+    return "mend that file" if "onfig" in said else "try: opencode models"
 
 
 class _Lock:

@@ -53,14 +53,16 @@ ALLOWED = "doom_loop"
 It does not see what loops beyond one answer; the limit on time stops both."""
 
 _CONFIG_VARIABLES = ("OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR", "OPENCODE_CONFIG_CONTENT", "OPENCODE_PERMISSION")
+_FULL_BYTES = 1 << 20
 _OUTSIDE = "external_directory"
-_CONFIG_NAMES = (
+CONFIG_NAMES = (
     "opencode.json",
     "opencode.jsonc",
     "config.json",
     ".opencode/opencode.json",
     ".opencode/opencode.jsonc",
 )
+"""Where a folder may hold configuration for opencode."""
 
 
 def as_configured(environment: Mapping[str, str]) -> dict[str, str]:
@@ -120,6 +122,18 @@ def data_directory(environment: Mapping[str, str]) -> Path:
     return Path(base) / "opencode"
 
 
+def full_disk(environment: Mapping[str, str]) -> str | None:
+    """The folder of opencode's data when nothing more can be written there; None where there is room."""
+    folder = data_directory(environment)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return None
+    return str(folder) if room.f_bavail * room.f_frsize < _FULL_BYTES else None
+
+
 def database(environment: Mapping[str, str]) -> Path:
     """opencode's database file; it need not exist yet."""
     named = environment.get("OPENCODE_DB")
@@ -168,11 +182,11 @@ def _says_outside(environment: Mapping[str, str], directory: str) -> bool:
     """Whether the user configured the permission for other folders: then theirs holds."""
     home = environment.get("HOME") or os.path.expanduser("~")
     folders = [Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config") / "opencode", Path(directory)]
-    files = [folder / name for folder in folders for name in _CONFIG_NAMES]
+    files = [folder / name for folder in folders for name in CONFIG_NAMES]
     if environment.get("OPENCODE_CONFIG"):
         files.append(Path(environment["OPENCODE_CONFIG"]))
     if environment.get("OPENCODE_CONFIG_DIR"):
-        files += [Path(environment["OPENCODE_CONFIG_DIR"]) / name for name in _CONFIG_NAMES]
+        files += [Path(environment["OPENCODE_CONFIG_DIR"]) / name for name in CONFIG_NAMES]
     texts = [environment.get("OPENCODE_CONFIG_CONTENT") or ""]
     for file in files:
         if file.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -12,14 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kugetsu import error_lines
 from kugetsu.agents import missing
 from kugetsu.agents.missing import INSTALL_HINT
-from kugetsu.errors import AgentUnavailable
+from kugetsu.errors import AgentFailed, AgentUnavailable
 
 TESTED = (1, 18)
 """The release line that the adapter was tried with, row by row (1.18.33)."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_FOR_ALL = re.compile(
+    r"malformed|SQLITE_(?:CORRUPT|NOTADB|READONLY|CANTOPEN)|not a database|readonly database|unable to open database"
+    r"|\bEACCES\b|\bEROFS\b|permission denied|read-only file system",
+    re.I,
+)
 _TIMEOUT_SECONDS = 60.0
 """Short commands take about a second; on a machine that starts many agents at once some take ten."""
 
@@ -116,17 +123,33 @@ def run(
             )
         except FileNotFoundError as error:
             if directory is not None and not Path(directory).is_dir():
-                raise AgentUnavailable(f"the folder for opencode is not there: {directory}") from error
+                raise AgentFailed(f"the folder for opencode is not there: {directory}") from error
             raise AgentUnavailable(f"opencode is not there any more: {program}", INSTALL_HINT) from error
         except OSError as error:
-            raise AgentUnavailable(f"opencode cannot be started: {program}: {error.strerror}", INSTALL_HINT) from error
+            kind = AgentFailed if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY) else AgentUnavailable
+            raise kind(f"opencode cannot be started: {program}: {error.strerror}", INSTALL_HINT) from error
         except subprocess.TimeoutExpired as error:
             said = f"opencode {arguments[0]} did not end within {timeout:g} s"
             hint = "try it by hand; is the machine overloaded, or opencode's database locked?"
-            raise AgentUnavailable(said, hint) from error
+            raise AgentFailed(said, hint) from error
         output.seek(0)
         errors.seek(0)
         return Result(done.returncode, output.read(), plain(errors.read().decode("utf-8", "replace")))
+
+
+def failure(what: str, result: Result, hint: str | None = None) -> AgentUnavailable:
+    """The error of a short command that failed, in its own words; ``what`` it was to do.
+
+    AgentFailed when it may succeed another time: it was killed, its database was locked. AgentUnavailable for what
+    nobody's next command will find otherwise: the program cannot be executed, a disk is full, the database is broken.
+    """
+    said = [*result.errors.splitlines(), *result.output.decode("utf-8", "replace").splitlines()]
+    cause = error_lines.cause(said)
+    if result.exit_code < 0:
+        return AgentFailed(f"opencode was ended by signal {-result.exit_code} when it was to {what}", hint)
+    for_all = result.exit_code in (126, 127) or error_lines.is_of_a_full_disk(cause) or _FOR_ALL.search(cause)
+    kind = AgentUnavailable if for_all else AgentFailed
+    return kind(f"opencode cannot {what}: {cause or f'exit code {result.exit_code}'}", hint)
 
 
 def plain(text: str) -> str:

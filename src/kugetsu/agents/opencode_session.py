@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from kugetsu.errors import KugetsuError
+from kugetsu.errors import AgentUnavailable, KugetsuError
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LENGTH = 14
@@ -50,13 +50,13 @@ def minimal(session: str, title: str, version: str, millis: int) -> bytes:
 def renewed(exported: bytes, session: str, title: str, directory: str, millis: int) -> bytes:
     """An exported session as a new one: new ids in the old order, no cost yet, the same conversation.
 
-    Raises KugetsuError when the export is not of the known form.
+    Raises AgentUnavailable when the export is not of the known form: that of every session will be so.
     """
     try:
         return _renewed(orjson.loads(exported), session, title, directory, millis)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         said = f"opencode's export of a session is not understood: {type(error).__name__}: {error}"
-        raise KugetsuError(said, "opencode --version: 1.18.33 is the one that was tried") from error
+        raise AgentUnavailable(said, "opencode --version: 1.18.33 is the one that was tried") from error
 
 
 def _renewed(exported: dict[str, Any], session: str, title: str, directory: str, millis: int) -> bytes:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from kugetsu import error_lines
 from kugetsu.agents import limits
+from kugetsu.agents.opencode_environment import CONFIG_NAMES
 from kugetsu.agents.opencode_events import Errors, Output, Retry
 from kugetsu.agents.outcome import Kind, Outcome, bounded, sentence
 
@@ -16,16 +21,31 @@ _NETWORK = re.compile(
     r"|unavailable|server.error|database is locked|Failed query",
     re.I,
 )
-_UNKNOWN_MODEL = re.compile(r"Model not found:? ?[^\s\"]*", re.I)
+_UNKNOWN_MODEL = re.compile(r"Model not found:? ?([\w./:@+-]*\w)?", re.I)
 _NO_MODEL = re.compile(r"ProviderModelNotFoundError|ProviderInitError|ProviderAuthError", re.I)
 _NO_DIRECTORY = re.compile(r"ENOENT[^\n]*|no such file or directory[^\n]*|Failed to change directory[^\n]*", re.I)
+
+_CONFIGURATION = re.compile(r"(?:Config file at|Configuration is invalid at) (?P<path>.+?)(?: is not valid.*)?$")
+_CONFIG_PROBLEM = re.compile(r"^(?:\w+ at line \d+.*|↳ .*)$")
+
+_LOGIN = "opencode auth login"
+_CHOOSE_MODEL = "kugetsu config set KUGETSU_MODEL PROVIDER/MODEL"
+_EXAMINE = "kugetsu doctor"
 
 Parts = dict[str, Any]
 
 
-def judge(output: Output, errors: Errors, exit_code: int | None, signal: int | None, now: datetime) -> Outcome:
-    """The outcome of a run from its folded output, its sorted stderr and its end."""
-    parts = _judge(output, errors, exit_code, signal, now)
+def judge(
+    output: Output,
+    errors: Errors,
+    exit_code: int | None,
+    signal: int | None,
+    now: datetime,
+    directory: str = "",
+) -> Outcome:
+    """The outcome of a run from its folded output, its sorted stderr and its end. ``directory`` is its worktree: what
+    is wrong in there is the task's own, and nobody else meets it."""
+    parts = _judge(output, errors, exit_code, signal, now, directory)
     details: dict[str, str | int] = {"steps": output.steps, "tools": output.tools}
     for name, value in (("exit_code", exit_code), ("signal", signal), ("finish", output.reason)):
         if value is not None:
@@ -43,9 +63,11 @@ def judge(output: Output, errors: Errors, exit_code: int | None, signal: int | N
     )
 
 
-def _judge(output: Output, errors: Errors, exit_code: int | None, signal: int | None, now: datetime) -> Parts:
+def _judge(
+    output: Output, errors: Errors, exit_code: int | None, signal: int | None, now: datetime, directory: str
+) -> Parts:
     if output.error is not None:
-        return _of_error(output.error, errors, now)
+        return _of_error(output.error, errors, now, directory)
     if errors.retry is not None and exit_code != 0:
         return _of_retry(errors.retry, now)
     said = "\n".join(errors.said)
@@ -54,7 +76,7 @@ def _judge(output: Output, errors: Errors, exit_code: int | None, signal: int | 
     if exit_code is None:
         return {"kind": Kind.RETRYABLE, "reason": "opencode ended, nobody saw how", "error": said}
     if exit_code != 0:
-        return _of_exit(exit_code, errors, said, now)
+        return _of_exit(exit_code, errors, said, now, directory)
     return _of_finish(output, errors, said)
 
 
@@ -81,7 +103,7 @@ def _limited(message: str, limit: limits.Limit) -> Parts:
     return {"kind": Kind.LIMITED, "reason": f"{kind}: {message}", "resets_at": limit.resets_at, "error": message}
 
 
-def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
+def _of_error(error: dict[str, Any], errors: Errors, now: datetime, directory: str) -> Parts:
     """The verdict on an error event."""
     name = str(error.get("name") or "UnknownError")
     data = error.get("data")
@@ -102,9 +124,9 @@ def _of_error(error: dict[str, Any], errors: Errors, now: datetime) -> Parts:
     if limit is not None and (limit.usage or status in (None, 429)):
         return _limited(message, limit) | rest
     if name == "UnknownError" and status is None:
-        return _of_unknown(message, errors) | rest
+        return _of_unknown(message, errors, directory) | rest
     if status in (401, 403) or name == "ProviderAuthError":
-        return {"kind": Kind.FAILED, "reason": f"the provider refused the credentials: {message}", **rest}
+        return _unavailable("provider", f"the provider refused the credentials: {message}", _LOGIN) | rest
     passes = data.get("isRetryable") is True or (status is not None and (status >= 500 or status in (408, 409, 425)))
     if passes or (status is None and _NETWORK.search(message)):
         remedy = " (check the network and the setting KUGETSU_MODEL)" if _UNREACHED.search(message) else ""
@@ -128,30 +150,69 @@ def _with(status: int | None) -> str:
     return "" if status is None else f" with {status}"
 
 
-def _of_unknown(message: str, errors: Errors) -> Parts:
+def _unavailable(gate: str, reason: str, remedy: str) -> Parts:
+    return {"kind": Kind.UNAVAILABLE, "reason": reason, "gate": gate, "remedy": remedy}
+
+
+def _of_unknown(message: str, errors: Errors, directory: str) -> Parts:
     """ "Unexpected server error": what it was stands in the log only."""
     full = "\n".join([message, *errors.said, *errors.logged])
     if "Session not found" in full:
         return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True}
     if (no_model := _UNKNOWN_MODEL.search(full) or _NO_MODEL.search(full)) is not None:
         # A session keeps the model of its last prompt, also when the configuration changes: only -m overrides it.
-        reason = f"opencode refuses the model ({no_model[0].rstrip('.')}): set KUGETSU_MODEL"
-        return {"kind": Kind.FAILED, "reason": reason}
+        reason = f"opencode refuses the model ({no_model[0]}): set KUGETSU_MODEL"
+        model = no_model[1] if no_model.re is _UNKNOWN_MODEL else None
+        if model and _names_model(directory, model):
+            return {"kind": Kind.FAILED, "reason": f"{reason}, or mend the repository's opencode.json"}
+        return _unavailable("provider", reason, _CHOOSE_MODEL)
+    cause = error_lines.cause([*errors.said, *reversed(errors.logged)])
+    if error_lines.is_of_a_full_disk(cause):
+        return _unavailable("agent", f"opencode met a full disk: {cause}", _EXAMINE)
     if (missing := _NO_DIRECTORY.search(full)) is not None:
         return {"kind": Kind.RETRYABLE, "reason": f"a file or folder was missing: {missing[0]}"}
-    return {"kind": Kind.RETRYABLE, "reason": f"opencode failed: {message}"}
+    return {"kind": Kind.RETRYABLE, "reason": f"opencode failed: {cause or message}"}
 
 
-def _of_exit(exit_code: int, errors: Errors, said: str, now: datetime) -> Parts:
+def _names_model(directory: str, model: str) -> bool:
+    """Whether the repository's own configuration names the model: then no other repository meets its absence."""
+    for name in CONFIG_NAMES if directory else ():
+        with suppress(OSError):
+            if model in Path(directory, name).read_text(encoding="utf-8", errors="replace"):
+                return True
+    return False
+
+
+def _of_configuration(errors: Errors, directory: str) -> Parts | None:
+    """The verdict on a configuration that opencode cannot read; None when that is not what stopped it."""
+    for place, line in enumerate(errors.said):
+        found = _CONFIGURATION.search(line)
+        if found is None:
+            continue
+        problem = next((text.lstrip("↳ ") for text in errors.said[place:] if _CONFIG_PROBLEM.match(text)), "")
+        path = found["path"]
+        reason = f"opencode's configuration {path} is not valid" + (f": {problem}" if problem else "")
+        if directory and os.path.realpath(path).startswith(os.path.realpath(directory) + os.sep):
+            return {"kind": Kind.FAILED, "reason": reason}
+        return _unavailable("agent", reason, f"mend {path}")
+    return None
+
+
+def _of_exit(exit_code: int, errors: Errors, said: str, now: datetime, directory: str) -> Parts:
     """An exit code other than 0 without an error event."""
     if "Session not found" in said:
         return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True, "error": said}
+    if (of_configuration := _of_configuration(errors, directory)) is not None:
+        return of_configuration | {"error": said}
+    cause = error_lines.cause(errors.said or errors.logged)
     if exit_code in (126, 127):
-        return {"kind": Kind.FAILED, "reason": "opencode could not be started", "error": said}
+        reason = f"opencode could not be started (exit code {exit_code}): {cause or 'it said nothing'}"
+        return _unavailable("agent", reason, _EXAMINE) | {"error": said}
+    if error_lines.is_of_a_full_disk(cause):
+        return _unavailable("agent", f"opencode met a full disk: {cause}", _EXAMINE) | {"error": said}
     if errors.stream_error is not None and (limit := limits.find(errors.stream_error[1], now)) is not None:
         return _limited(errors.stream_error[1], limit)
-    last = errors.said[-1] if errors.said else errors.logged[-1] if errors.logged else "it said nothing"
-    reason = f"opencode ended with exit code {exit_code}: {last}"
+    reason = f"opencode ended with exit code {exit_code}: {cause or 'it said nothing'}"
     return {"kind": Kind.RETRYABLE, "reason": reason, "error": said or "\n".join(errors.logged)}
 
 

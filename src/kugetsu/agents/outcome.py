@@ -25,6 +25,9 @@ class Kind(StrEnum):
     """It failed in a way that may pass."""
     LIMITED = "limited"
     """A usage limit: nothing helps but to wait; this is no failure of the task."""
+    UNAVAILABLE = "unavailable"
+    """What stopped it stops every task alike, until somebody mends it: the provider refuses the key, the program or its
+    configuration is broken, a disk is full. This is no failure of the task."""
     FAILED = "failed"
     """It failed in a way that trying again does not mend."""
 
@@ -81,6 +84,10 @@ class Outcome:
     """A short sentence for people."""
     resets_at: str | None = None
     """When a usage limit ends (UTC); None when nobody said so: the caller decides how long to wait."""
+    gate: str = ""
+    """Of what is unavailable: the gate that it closes, ``provider`` or ``agent``."""
+    remedy: str = ""
+    """Of what is unavailable: the command that mends it, or a short sentence."""
     session_lost: bool = False
     """The session is not there any more: a new one helps."""
     tokens: Tokens | None = None

@@ -85,7 +85,9 @@ class Ended:
     exit_code: int | None = None
     signal: int | None = None
     directory: str = ""
-    """The worktree, whose configuration may explain what was refused; empty when that is not known."""
+    """The worktree, whose configuration may explain how it ended; empty when that is not known."""
+    seconds: float | None = None
+    """For how long it ran; None when it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,9 +133,8 @@ def window_end(value: str, now: datetime) -> datetime | None:
 
 def number(text: str | None) -> float | None:
     """A plain number, bounded: longer ones are no waits, and timedelta overflows on them."""
-    if text is None or re.fullmatch(r"\s*\d+(?:\.\d+)?\s*", text) is None:
-        return None
-    return min(float(text), 1e10)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*", text or "", re.ASCII)
+    return min(float(match[1]), 1e10) if match is not None else None
 
 
 def _epoch(text: str, _now: datetime, _zone: tzinfo | None) -> datetime | None:

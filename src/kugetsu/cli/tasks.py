@@ -160,11 +160,15 @@ def _lift(call: Call) -> int:
 
     call.ready()
     what = call.args.what.strip()
-    limited = what in call.state().limits or what.startswith(("opencode:", "command:"))
+    known = call.state().limits
+    outage = "outage" in known.get(what, ())
+    limited = what in known or what.startswith(("opencode:", "command:"))
     gate, subject = ("provider", what) if limited else ("progress", str(subjects.issue(call.workspace, what)))
     events = _transact(call, lambda state: queue.lift(state, gate, subject))
     resumed = [event["task"] for event in events if event["type"] == "task.resumed"]
-    held = f"the usage limit of {subject}" if limited else f"what the earlier runs on {subject} held back"
+    held = f"what the earlier runs on {subject} held back"
+    if limited:
+        held = f"the {'outage' if outage else 'usage limit'} of {subject}"
     lines = [f"lifted {held}", *([f"{', '.join(resumed)} may go on"] if resumed else [])]
     call.show({"gate": gate, "subject": subject, "resumed": resumed, "seq": events[0]["seq"]}, lines)
     warn_without_daemon(call)
@@ -254,7 +258,7 @@ COMMANDS = {
     "queue lift": Command(
         "REF|AGENT:MODEL [--json]",
         "Of an issue: its runs that ended well and brought nothing new are counted from 0 again, and the tasks that\n"
-        "were parked for them go on. Of an agent and model: the usage limit that was met is forgotten.",
+        "were parked for them go on. Of an agent and model: the usage limit or the outage that was\nmet is forgotten.",
         _lift_arguments,
         _lift,
         json="gate       progress or provider\nsubject    the issue, or agent and model\n"

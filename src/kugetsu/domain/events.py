@@ -200,10 +200,21 @@ class TaskRetried(TypedDict):
     reason: str
 
 
+class Outage(TypedDict):
+    """What every task would meet: a refused key, a program that cannot be started. It closes the ``gate`` (``provider``
+    or ``agent``) ``until`` an attempt tries it again; it was met ``times`` times; ``remedy`` mends it."""
+
+    gate: str
+    remedy: str
+    times: int
+    until: str
+
+
 class TaskParked(TypedDict):
     """Waits and uses up no attempt. ``gate`` says for what: ``provider``, a usage ``limit`` until a time, or
     ``progress``, runs that changed nothing: until someone lifts it (``until`` and ``limit`` are then None).
-    ``again``: what let it go on was undone; it was counted when it was parked before."""
+    ``again``: what let it go on was undone; it was counted when it was parked before. ``outage``: it met no usage limit
+    of ``limit``, but what every task would meet."""
 
     until: str | None
     stated: bool
@@ -211,6 +222,7 @@ class TaskParked(TypedDict):
     reason: str
     gate: str
     again: NotRequired[bool]
+    outage: NotRequired[Outage]
 
 
 class TaskResumed(TypedDict):
@@ -256,22 +268,26 @@ class TaskRequeued(TypedDict):
 
 
 class HoldLifted(TypedDict):
-    """Someone lifted what holds tasks back: ``gate`` is ``progress`` (``subject`` an issue) or ``provider``
-    (``subject`` agent and model)."""
+    """What holds tasks back is lifted: ``gate`` is ``progress`` (``subject`` an issue) or ``provider`` (``subject``
+    agent and model). ``why`` is ``answered`` when an attempt of the task ``by`` showed that an outage is over; absent
+    when someone lifted it."""
 
     gate: str
     subject: str
+    why: NotRequired[str]
+    by: NotRequired[str]
 
 
 class HoldRestored(TypedDict):
-    """A lift was undone: the usage limit of ``subject`` holds again until a time, as ``task`` met it, or the issue
-    ``subject`` counts its ``fruitless`` runs again."""
+    """A lift was undone: the usage limit (or the ``outage``) of ``subject`` holds again until a time, as ``task`` met
+    it, or the issue ``subject`` counts its ``fruitless`` runs again."""
 
     gate: str
     subject: str
     until: str | None
     task: str | None
     fruitless: int
+    outage: NotRequired[Outage]
 
 
 class CountersCorrected(TypedDict):

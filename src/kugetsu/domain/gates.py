@@ -6,6 +6,7 @@ decides. A gate is a pure function of the state, the task and the facts; the fac
 
 from __future__ import annotations
 
+from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 
 TYPE_CHECKING = False
@@ -79,14 +80,18 @@ def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         if not held.open:
             return Verdict("parked", False, held.reason, task.changed, lift=f"kugetsu queue retry {task.id}")
     if task.state == "parked" and task.not_before is not None and task.not_before > facts["now"]:
-        reason = "parked by the provider's usage limit"
+        outage = outages.of(state, task.parked_for)
+        reason = f"parked: {outage['reason']}" if outage is not None else "parked by the provider's usage limit"
         lift = f"kugetsu queue retry {task.id}"
         return Verdict("parked", False, reason, task.changed, task.not_before, lift)
     return Verdict("parked", True, "not parked")
 
 
 def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """No usage limit that another task ran into holds for the same agent and model."""
+    """No usage limit that another task ran into holds for the same agent and model, and no outage of the provider."""
+    if outages.of(state, facts["agent"]) is not None:
+        closed = _outage(state, task, facts, "provider")
+        return closed or Verdict("provider", True, "no usage limit known")
     limit = state.limits.get(facts["agent"])
     if limit is not None and limit["until"] > facts["now"] and limit["task"] != task.id:
         reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
@@ -94,6 +99,22 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
     own = limit is not None and limit["until"] > facts["now"]
     return Verdict("provider", True, "no other task's usage limit" if own else "no usage limit known")
+
+
+def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict | None:
+    """The closed gate of an outage; None when the task may start: there is none, or this task finds out."""
+    entry = outages.of(state, facts["agent"])
+    if entry is None or entry["outage"]["gate"] != gate:
+        return None
+    lift, remedy = f"kugetsu queue lift {facts['agent']}", entry["outage"]["remedy"] or None
+    tries = outages.probe(state, facts["agent"], entry)
+    if tries is not None:
+        reason = f"{tries.id} finds out whether it works again: {entry['reason']}"
+        return Verdict(gate, False, reason, tries.claimed, lift=lift, otherwise=remedy)
+    if entry["until"] <= facts["now"] or entry["task"] == task.id:
+        return None
+    reason = f"{entry['task']} met what every task would meet: {entry['reason']}"
+    return Verdict(gate, False, reason, entry["seq"], entry["until"], lift, remedy)
 
 
 def _life(state: State, task: Task, name: str) -> float:
@@ -265,7 +286,8 @@ def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     problem = facts.get("agent_problems", {}).get(task.kind)
     if problem is not None:
         return Verdict("agent", False, problem["cause"], lift=problem["remedy"])
-    return Verdict("agent", True, "nothing known that keeps the agent from starting")
+    closed = _outage(state, task, facts, "agent")
+    return closed or Verdict("agent", True, "nothing known that keeps the agent from starting")
 
 
 def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:

@@ -6,7 +6,7 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 from __future__ import annotations
 
 from kugetsu.clock import add_seconds
-from kugetsu.domain import gates
+from kugetsu.domain import gates, outages
 from kugetsu.domain.machines import FINISHED_TASK
 
 TYPE_CHECKING = False
@@ -118,7 +118,10 @@ def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, 
     if task.state in FINISHED_TASK:
         return Change("person", "", lift=first.lift)
     if first.until is not None:
-        return Change("time", _OVER[first.gate], at=first.until, lift=first.lift)
+        return Change("time", _over(state, task, facts, first), at=first.until, lift=first.lift)
+    tries = next((one for one in state.attempts.values() if one.claimed == first.rests_on), None)
+    if tries is not None and first.gate in ("provider", "agent"):
+        return _end_of([tries], 1, timeout, first.lift)
     if first.gate in gates.MACHINE:
         at = add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS)
         return Change("look", _LOOKED_AT[first.gate], at=at, lift=first.lift)
@@ -151,6 +154,13 @@ _OVER = {
     "backoff": "the pause is over",
     "stagger": "the first of those that start is warm",
 }
+
+
+def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:
+    label = task.parked_for if first.gate == "parked" else facts["agent"]
+    if first.gate in ("parked", "provider", "agent") and outages.of(state, label) is not None:
+        return "it is tried again"
+    return _OVER[first.gate]
 
 
 def _of_earlier(state: State, task: Task, first: Verdict, timeout: float) -> Change:

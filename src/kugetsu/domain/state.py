@@ -39,6 +39,7 @@ class Task:
         "made",
         "not_before",
         "order",
+        "outage",
         "parked_for",
         "parks",
         "priority",
@@ -80,6 +81,8 @@ class Task:
         self.repository: dict[str, str] | None = None
         #: The usage limit that parked it, or `progress`: runs that changed nothing.
         self.parked_for: str | None = None
+        #: `outages.MET` when it met an outage, `outages.OWN` when another task did not meet it; else empty.
+        self.outage = ""
         #: Counters of its issue's life, while the issue has no session that has them.
         self.carried: dict[str, Any] | None = None
 
@@ -282,7 +285,8 @@ class State:
         self.sessions: dict[str, Session] = {}
         self.repositories: dict[str, dict[str, str]] = {}
         self.daemon = Daemon()
-        #: agent and model → {"until": time, "seq": event}: the usage limit that a provider stated.
+        #: agent and model → {"until": time, "seq": event, "task": who met it}: the usage limit that a provider stated;
+        #: with "outage" and "reason" what every task would meet (`outages`), which is tried again at that time.
         self.limits: dict[str, dict[str, Any]] = {}
         self.tasks_made = 0
         #: seq of the latest `session.destroyed`: what was read of an issue's earlier life before it may be stale.

@@ -15,7 +15,7 @@ from functools import partial
 from kugetsu import run_files
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.decide.attempts import Ending
-from kugetsu.errors import AgentUnavailable, GitFailed, KugetsuError, LogWriteFailed
+from kugetsu.errors import KugetsuError, LogWriteFailed
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process.waiter import TERMINATED
 
@@ -46,6 +46,7 @@ _VERDICTS = {
     "succeeded": ("succeed", "done"),
     "incomplete": ("fail", "retry"),
     "retryable": ("fail", "retry"),
+    "unavailable": ("fail", "unavailable"),
     "limited": ("fail", "limited"),
     "failed": ("fail", "give_up"),
 }
@@ -140,7 +141,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     from kugetsu.redaction import redact
 
     folder = ws.paths.run(attempt.id)
-    outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal)
+    outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
     put_back(ws, attempt)
@@ -162,6 +163,8 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         cost=outcome.cost or 0.0,
         resets_at=resets_at,
         session_lost=outcome.session_lost,
+        gate=outcome.gate,
+        remedy=outcome.remedy,
     )
     if verdict == "done" and session is not None and session.kind == "pm":
         # It changes no repository, so there is no evidence: its answer is what was asked for.
@@ -179,7 +182,13 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     return ending
 
 
-def outcome_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None, signal: int | None = None) -> Outcome:
+def outcome_of(
+    ws: Workspace,
+    attempt: Attempt,
+    exit_code: int | None = None,
+    signal: int | None = None,
+    seconds: float | None = None,
+) -> Outcome:
     """What the agent's own files and store tell of the attempt, however it ended."""
     from dataclasses import replace
 
@@ -197,6 +206,7 @@ def outcome_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None, si
             exit_code=exit_code,
             signal=signal,
             directory=(session.worktree if session is not None else None) or "",
+            seconds=seconds,
         )
     )
     dropped = output_file.left_out(output) + output_file.left_out(errors)
@@ -217,6 +227,19 @@ def _unreadable(folder: str) -> str:
     """What of the agent's output could not be read, to be put behind the reason: nothing of it was counted."""
     problems = [run_files.problem(os.path.join(folder, name)) for name in ("output.jsonl", "stderr.log")]
     return "".join(f"; {problem}" for problem in problems if problem)
+
+
+def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
+    """Seconds between the agent's start and its end, by the wall clock; None when either is not known."""
+    from kugetsu.clock import seconds_between
+    from kugetsu.errors import BadInput
+
+    if attempt.running_at is None:
+        return None
+    try:
+        return seconds_between(attempt.running_at, ended.ended_at)
+    except BadInput:
+        return None
 
 
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
@@ -404,23 +427,6 @@ def summary(evidence: dict[str, Any]) -> str:
     if pull:
         parts.append(f"pull request #{pull['number']} {pull['state']}")
     return ", ".join(parts)
-
-
-def ending_of_failed_start(problem: Exception) -> Ending:
-    """How an attempt ends whose agent could not be started."""
-    from kugetsu.redaction import redact
-
-    hint = getattr(problem, "hint", None)
-    reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
-    return Ending("fail", "retry" if is_passing(problem) else "give_up", reason)
-
-
-def is_passing(problem: Exception) -> bool:
-    """Whether a failed start may succeed another time, or only after someone mends something of the task's own.
-
-    An agent that cannot be started is none of the task's doing: the gate of that name holds it until it is mended.
-    """
-    return isinstance(problem, AgentUnavailable | GitFailed | LogWriteFailed | OSError)
 
 
 if __name__ == "__main__":

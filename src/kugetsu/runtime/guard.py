@@ -33,7 +33,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
     "session.destroyed": ("worktree", "branch", "rescue"),
     "task.held": ("gate",),
     "task.parked": ("gate", "limit"),
-    "hold.lifted": ("gate", "subject"),
+    "hold.lifted": ("gate", "subject", "why", "by"),
     "hold.restored": ("gate", "subject"),
     "attempt.succeeded": _ENDED,
     "attempt.failed": _ENDED,

@@ -13,7 +13,7 @@ import traceback
 
 from kugetsu import run_files
 from kugetsu.domain.decide import attempts as decide
-from kugetsu.errors import AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
+from kugetsu.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.interruption import Interrupted, interruptible
 from kugetsu.runtime.process import identity, supervision
@@ -75,9 +75,10 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         ws.close()
         if unusable is None:
             _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
-        from kugetsu.runtime.conclusion import conclude, ending_of_failed_start
+        from kugetsu.runtime import failed_start
+        from kugetsu.runtime.conclusion import conclude
 
-        conclude(ws, attempt_id, ending_of_failed_start(unusable))
+        conclude(ws, attempt_id, failed_start.ending(unusable))
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
     finally:
@@ -85,7 +86,7 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         os._exit(70)
 
 
-def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentUnavailable | None:
+def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentFailed | None:
     """Make the run's folder and cut the runner off from its caller; what keeps the folder from being used, if anything.
 
     That is none of the task's doing, and the next attempt has another folder.
@@ -96,9 +97,9 @@ def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentUnavailable | 
     except (KugetsuError, OSError) as problem:
         supervision.detach(ws.paths.leases, lease, os.devnull)
         if isinstance(problem, KugetsuError):
-            return AgentUnavailable(problem.message, problem.hint)
+            return AgentFailed(problem.message, problem.hint)
         said = f"cannot use the folder {ws.paths.run(attempt_id)}: {problem.strerror or problem}"
-        return AgentUnavailable(said, "free space, or move away what is in its place")
+        return AgentFailed(said, "free space, or move away what is in its place")
     return None
 
 
@@ -117,7 +118,8 @@ def _leave_the_caller(ws: Workspace) -> None:
 
 
 def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn:
-    from kugetsu.runtime.conclusion import conclude, ending_of_failed_start
+    from kugetsu.runtime import failed_start
+    from kugetsu.runtime.conclusion import conclude
 
     me = identity.own()
     pid = 0
@@ -135,7 +137,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
             raise
         # On a full disk nobody waits here: the lease is free in a moment, and whoever looks is told, or records it.
         with contextlib.suppress(LogWriteFailed):
-            conclude(ws, attempt_id, ending_of_failed_start(problem))
+            conclude(ws, attempt_id, failed_start.ending(problem))
         os._exit(1)
     supervision.become_waiter(_orders(ws, attempt_id, lease, folder, pid), lease)
 
@@ -211,9 +213,11 @@ def _require_wanted(attempt: Attempt) -> None:
 
 @contextlib.contextmanager
 def _of_the_agent() -> Iterator[None]:
-    """What fails in here keeps any task's agent from being started: this one is tried again, and the gate holds it."""
+    """What fails in here keeps any task's agent from being started."""
     try:
         yield
+    except AgentUnavailable:
+        raise
     except KugetsuError as problem:
         raise AgentUnavailable(problem.message, problem.hint) from problem
 

@@ -105,21 +105,27 @@ def _absent(settings: Config, environment: Mapping[str, str], given: Mapping[str
     """What is said of the agent's program when it is not there; None when it is."""
     from kugetsu.agents import missing
 
+    search = given.get("PATH", environment.get("PATH", os.defpath))
     if settings.text("KUGETSU_AGENT") == "opencode":
         # Its adapter takes it from the environment as well, an env file among it.
         named = (
             settings.text("KUGETSU_OPENCODE") or given.get("KUGETSU_OPENCODE") or environment.get("KUGETSU_OPENCODE")
         )
-        found = _is_found(os.path.expanduser(named) if named else "opencode", environment, given)
-        return None if found else _told(missing.opencode(named or ""))
+        path = missing.found(os.path.expanduser(named) if named else "opencode", search)
+        if path is None:
+            return _told(missing.opencode(named or ""))
+        # Behind npm's start script its adapter finds the binary, which needs no interpreter.
+        return _asked(settings, {**environment, **given}) if missing.interpreter(path, search) is not None else None
     line = settings.text("KUGETSU_AGENT_COMMAND").strip()
     program = line.split(None, 1)[0] if line else ""
     if not program or not _PLAIN.issuperset(program) or not _quotes_end(line):
         return _asked(settings, {**environment, **given})
     if "/" in program and not program.startswith("/"):
         return None  # looked for in the worktree, which is not known yet
-    if _is_found(program, environment, given):
-        return None
+    path = missing.found(program, search)
+    if path is not None:
+        problem = missing.interpreter(path, search)
+        return _told(problem) if problem is not None else None
     if all(map(_PLAIN.issuperset, line.split())):
         return _told(missing.command(program))
     return _asked(settings, {**environment, **given})  # perhaps a line for a shell, which is there
@@ -134,18 +140,6 @@ def _quotes_end(line: str) -> bool:
     """Whether it is plain to see that every quotation of a command line ends."""
     single, double = line.count("'"), line.count('"')
     return single % 2 == 0 and double % 2 == 0 and not (single and double) and "\\" not in line
-
-
-def _is_found(program: str, environment: Mapping[str, str], given: Mapping[str, str]) -> bool:
-    """As `shutil.which` finds it, which takes a millisecond to import."""
-    if "/" in program:
-        return _is_program(program)
-    folders = given.get("PATH", environment.get("PATH", os.defpath))
-    return any(_is_program(f"{folder}/{program}") for folder in folders.split(os.pathsep) if folder)
-
-
-def _is_program(path: str) -> bool:
-    return os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 def _asked(settings: Config, environment: Mapping[str, str]) -> tuple[str, str] | None:

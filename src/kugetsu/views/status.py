@@ -9,7 +9,7 @@ from kugetsu.views.text import Column, columns, cut, line, table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     from kugetsu.agents.progress import Progress
     from kugetsu.domain.facts import ClaimFacts
@@ -279,12 +279,26 @@ def _agent_problems(waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
 
 
 def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
-    """A limit that keeps back every task of the agent, though only one of them ran into it."""
+    """A limit that keeps back every task of the agent, though only one of them ran into it; or an outage."""
     limit = state.limits.get(facts["agent"])
-    if limit is None or not waiting or limit["until"] <= facts["now"]:
+    if limit is None or not waiting:
+        return []
+    if "outage" in limit:
+        return [_outage(limit, facts)]
+    if limit["until"] <= facts["now"]:
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
     return [_look("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
+
+
+def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
+    """What every task would meet: named for as long as no attempt got further, however often it is tried."""
+    outage = limit["outage"]
+    ahead = limit["until"] > facts["now"]
+    again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
+    tried = times.counted(outage["times"], "try").replace("trys", "tries")
+    remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"
+    return _look(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
 
 
 def _errors(state: State) -> list[Attention]:
@@ -302,7 +316,7 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
     found: list[Attention] = []
     for task in waiting[:LOOKED_AT]:
         closed = gates.first_closed(state, task, facts)
-        if closed is None or closed.until is not None or closed.gate in ("slots", "daemon", "agent"):
+        if closed is None or closed.until is not None or closed.gate in ("slots", "daemon", "agent", "provider"):
             continue
         stranded = gates.stranded(state, task) if closed.gate == "dependencies" else None
         closed = stranded or closed

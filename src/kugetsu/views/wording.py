@@ -83,6 +83,7 @@ def _said(reason: str) -> str:
         "open": "what held it is gone",
         "retry": "on request",
         "lift": "what held it was lifted",
+        "answered": "what held it works again",
         "cancel": "cancelled on request",
         "undo": "undone",
     }
@@ -112,6 +113,8 @@ def _moved(data: Data) -> str:
 
 
 def _lifted(data: Data) -> str:
+    if data.get("why") == "answered":
+        return f"{data['subject']} works again: {data['by']} got further"
     what = "the usage limit of" if data["gate"] == "provider" else "the count of fruitless runs on"
     return f"{what} {data['subject']}"
 
@@ -145,6 +148,10 @@ def _parked(data: Data) -> str:
         return f"{data['reason']}; until someone lifts it"
     if data.get("again"):
         return f"until {times.time_of_day(data['until'], seconds=False)}, as before"
+    if "outage" in data:
+        tries = times.counted(data["outage"]["times"], "try").replace("trys", "tries")
+        at = times.time_of_day(data["outage"]["until"])
+        return f"every task would meet it; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
     said = "" if data["stated"] else " (no reset time was given)"
     return f"until {times.time_of_day(data['until'], seconds=False)}{said}, not counted as a failure"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.clock import add_seconds, seconds_between
+from kugetsu.domain import outages
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.machines import step
 from kugetsu.errors import BadInput, Conflict, NotFound
@@ -25,16 +26,19 @@ class Ending:
     """How an attempt ended, as its runner (or whoever found it dead) saw it.
 
     ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
-    means for the task: done, retry, limited, give_up or cancelled. ``resets_at`` belongs to limited.
+    means for the task: done, retry, limited, unavailable, give_up or cancelled. ``resets_at`` belongs to limited;
+    ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what mends it.
     """
 
     __slots__ = (
         "cost",
         "evidence",
         "exit",
+        "gate",
         "how",
         "outcome",
         "reason",
+        "remedy",
         "rescue",
         "rescue_failed",
         "resets_at",
@@ -60,6 +64,8 @@ class Ending:
         rescue_failed: str | None = None,
         resets_at: str | None = None,
         session_lost: bool = False,
+        gate: str = "",
+        remedy: str = "",
     ) -> None:
         self.how = how
         self.verdict = verdict
@@ -74,6 +80,8 @@ class Ending:
         self.rescue_failed = rescue_failed
         self.resets_at = resets_at
         self.session_lost = session_lost
+        self.gate = gate
+        self.remedy = remedy
 
 
 ENDED = {
@@ -164,9 +172,18 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
         "session_lost": ending.session_lost,
         "used": task.used,
     }
+    if verdict == "unavailable":
+        recorded["unavailable"] = {"gate": ending.gate, "remedy": ending.remedy}
     drafts = [Draft(ENDED[how], data, facts=recorded, **about)]
-    drafts.append(_consequence(attempt, task, ending, verdict, facts))
+    drafts.append(_consequence(state, attempt, task, ending, verdict, facts))
+    drafts += _of_session(state, attempt, ending)
+    return drafts + outages.lifted_by(state, attempt, ending, verdict, len(drafts))
+
+
+def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[Draft]:
+    """What the attempt's end changes of its session; the two drafts before are the end and its consequence."""
     session = state.sessions.get(attempt.session)
+    drafts: list[Draft] = []
     if session is None:
         return drafts
     found = ending.evidence.get("pull")
@@ -177,7 +194,8 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
         return drafts
     if ending.session_lost or session.state == "preparing":
         broken = {"reason": ending.reason}
-        drafts.append(Draft("session.broken", broken, issue=attempt.issue, session=session.key, cause=-len(drafts)))
+        back = -2 - len(drafts)
+        drafts.append(Draft("session.broken", broken, issue=attempt.issue, session=session.key, cause=back))
     return drafts
 
 
@@ -188,7 +206,9 @@ def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> tuple[str, str]:
     return ending.how, ending.verdict
 
 
-def _consequence(attempt: Attempt, task: Task, ending: Ending, verdict: str, facts: OutcomeFacts) -> Draft:
+def _consequence(
+    state: State, attempt: Attempt, task: Task, ending: Ending, verdict: str, facts: OutcomeFacts
+) -> Draft:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "attempt": attempt.id, "cause": -1}
     if attempt.stop == "cancel" and verdict != "done":
         return Draft("task.cancelled", {"reason": "cancel"}, **about)
@@ -198,13 +218,16 @@ def _consequence(attempt: Attempt, task: Task, ending: Ending, verdict: str, fac
         return Draft("task.cancelled", {"reason": ending.reason}, **about)
     if verdict == "limited":
         return Draft("task.parked", _park(attempt, ending, facts), **about)
+    if outages.is_met(task, verdict):
+        return Draft("task.parked", outages.park(state, attempt, ending, facts), **about)
     used, most = task.used, facts["max_attempts"]
-    if verdict == "retry" and used < most:
+    passing = verdict in ("retry", "unavailable")
+    if passing and used < most:
         not_before = add_seconds(facts["now"], backoff_seconds(used, facts["backoff_seconds"]))
         data = {"not_before": not_before, "used": used, "max_attempts": most, "reason": ending.reason}
         return Draft("task.retried", data, **about)
     plural = "attempt" if used == 1 else "attempts"
-    spent = f"{used} {plural} failed: {ending.reason}" if verdict == "retry" else ending.reason
+    spent = f"{used} {plural} failed: {ending.reason}" if passing else ending.reason
     return Draft("task.failed", {"reason": spent, "used": used, "max_attempts": most}, **about)
 
 

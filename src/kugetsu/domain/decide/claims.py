@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.clock import add_seconds
-from kugetsu.domain import gates
+from kugetsu.domain import gates, outages
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.fold.tasks import queued
 from kugetsu.domain.state import Task
@@ -118,8 +118,9 @@ def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
     """The error that a closed gate is to someone who wanted to start now."""
     until = f" until {closed.until[:10]} {closed.until[11:16]} UTC" if closed.until else ""
     message = f"not started: {closed.reason}{until}"
-    if closed.gate == "agent":
-        return AgentUnavailable(message, hint=closed.lift)
+    if closed.gate in ("agent", "provider"):
+        hint = f"{closed.otherwise}, then: {closed.lift}" if closed.otherwise else closed.lift
+        return AgentUnavailable(message, hint=hint) if closed.gate == "agent" else Conflict(message, hint=hint)
     if closed.gate in gates.MACHINE:
         return CapReached(message, hint=", or: ".join(filter(None, (closed.lift, closed.otherwise))) or None)
     if closed.gate in gates.FULL:
@@ -215,16 +216,19 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[Draft]:
         closed = gates.first_closed(state, task, facts)
         if closed is None or closed.gate == task.held:
             continue
-        drafts.append(_kept_back(task, closed, {**facts, "planned": planned.seq}))
+        # The gate of an outage opens at its time for one task, which finds out: for another nobody knows when.
+        sure = closed.gate not in ("provider", "agent") or outages.of(state, facts["agent"]) is None
+        until = closed.until if sure else None
+        drafts.append(_kept_back(task, closed, until, {**facts, "planned": planned.seq}))
     return drafts
 
 
-def _kept_back(task: Task, closed: Verdict, recorded: dict[str, Any]) -> Draft:
+def _kept_back(task: Task, closed: Verdict, until: str | None, recorded: dict[str, Any]) -> Draft:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": closed.rests_on or task.changed}
     if closed.gate in gates.PARKING and task.state == "pending":
         parked = {"until": None, "stated": False, "limit": None, "reason": closed.reason, "gate": closed.gate}
         return Draft("task.parked", parked, facts=recorded, **about)
-    data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": closed.until}
+    data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": until}
     return Draft("task.held", data, facts=recorded, **about)
 
 

@@ -52,6 +52,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
         "to take it out of the queue again: kugetsu queue cancel {task}",
     ),
     "counters.corrected": ("it says what the history of the issue counts", None),
+    "hold.lifted": ("an agent found that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
     "queue.cleared": (
         "the tasks have left the list for good, their history stays",
         "one that is wanted again: kugetsu history ID has its message, kugetsu queue enqueue takes it",

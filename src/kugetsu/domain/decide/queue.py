@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import outages
 from kugetsu.domain.draft import Draft
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.errors import BadInput, Conflict, NotFound, NotSetUp
@@ -203,13 +204,12 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
 
 
 def lift(state: State, gate: str, subject: str) -> list[Draft]:
-    """Lift what holds tasks back: an issue's fruitless runs (``progress``) or a usage limit (``provider``), and let the
-    tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
+    """Lift what holds tasks back: an issue's fruitless runs (``progress``), or a usage limit or an outage of an agent
+    and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
     if gate == "provider":
         if subject not in state.limits:
             raise NotFound(f"no usage limit of {subject} is known", hint="kugetsu status")
-        parked_for, cause = subject, state.limits[subject]["seq"]
-        parked = [task for task in state.waiting() if task.parked_for == parked_for and task.state == "parked"]
+        cause, parked = state.limits[subject]["seq"], outages.parked(state, subject)
     else:
         session = state.sessions.get(subject)
         parked = [t for t in state.waiting() if t.issue == subject and t.state == "parked" and t.not_before is None]

@@ -166,6 +166,8 @@ def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
     held: dict[str, Any] = {"gate": gate, "subject": subject, "tasks": [_parked(task) for task in tasks]}
     if gate == "provider":
         limit = before.limits[subject]
+        if "outage" in limit:
+            held["outage"] = limit["outage"]
         return {**held, "until": limit["until"], "met_by": limit["task"], "fruitless": 0, "attempts": 0}
     session = before.sessions.get(subject)
     carried = [(t.carried or {}).get("fruitless") or 0 for t in before.tasks.values() if t.issue == subject]
@@ -175,6 +177,8 @@ def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
 
 
 def _describe_lifted(event: Event, before: State) -> Undone:
+    if event["data"].get("why") is not None:
+        raise refused(event)
     gate, subject = event["data"]["gate"], event["data"]["subject"]
     parked = [task for task in before.waiting() if task.state == "parked"]
     if gate == "provider":
@@ -190,7 +194,8 @@ def _describe_resumed(event: Event, before: State) -> Undone:
         raise refused(event)
     if task.parked_for == "progress":
         return _hold(before, "progress", task.session, [task])
-    limits = [subject for subject, limit in before.limits.items() if limit["task"] == task.id]
+    # An outage is not forgotten with the wait of the task that met it: there is nothing to restore.
+    limits = [key for key, limit in before.limits.items() if limit["task"] == task.id and "outage" not in limit]
     if not limits:
         raise refused(event)
     return _hold(before, "provider", limits[0], [task])
@@ -206,6 +211,8 @@ def _restore(state: State, undone: Undone) -> list[Draft]:
         "task": undone["met_by"],
         "fruitless": undone["fruitless"],
     }
+    if "outage" in undone:
+        data["outage"] = undone["outage"]
     issue = subject if gate == "progress" and subject != "pm" else None
     session = subject if gate == "progress" else None
     drafts = [Draft("hold.restored", data, issue=issue, session=session, cause=undone[UNDO])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import outages
 from kugetsu.domain.fold.lives import FORGIVING
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import FINISHED_KEPT, State, Task
@@ -121,6 +122,7 @@ def task_parked(state: State, event: Event) -> None:
     """Fold of ``task.parked``."""
     data = event["data"]
     until, limit, reason, gate = data["until"], data["limit"], data["reason"], data["gate"]
+    outage = data.get("outage")
     task = move_task(state, event, "park")
     if task is None:
         return
@@ -132,14 +134,29 @@ def task_parked(state: State, event: Event) -> None:
     task.parks += 1
     if gate == "provider":
         task.used -= 1
-    if limit is not None and until is not None:
+    if outage is not None and limit is not None:
+        _meet(state, task, limit, outage, event)
+    elif limit is not None and until is not None:
         stated = state.limits.get(limit)
-        # A shorter pause (one that nobody stated) does not shorten what a provider stated before.
-        if stated is None or stated["until"] <= until:
+        # A shorter pause (one that nobody stated) does not shorten what a provider stated before. Whoever states a
+        # limit answers: an outage is over.
+        if stated is None or "outage" in stated or stated["until"] <= until:
             state.limits[limit] = {"until": until, "seq": event["seq"], "task": task.id}
     session = state.sessions.get(task.session)
     if session is not None:
         session.parks += 1
+
+
+def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: Event) -> None:
+    """Note an outage that the task met; one that met it in the same pause as another changes nothing of that."""
+    task.outage = outages.MET
+    known = state.limits.get(limit)
+    entry = {"until": outage["until"], "seq": event["seq"], "task": task.id}
+    if known is not None:
+        later = outage["times"] > known["outage"]["times"] if "outage" in known else outage["until"] > known["until"]
+        if not later:
+            return
+    state.limits[limit] = {**entry, "outage": outage, "reason": event["data"]["reason"]}
 
 
 def task_resumed(state: State, event: Event) -> None:
@@ -150,6 +167,8 @@ def task_resumed(state: State, event: Event) -> None:
         return
     task.not_before = None
     _lift(state, task)
+    if why in FORGIVING:
+        task.outage = ""
     if task.parked_for == "progress" and why in FORGIVING:
         _forgive(state, task.session)
     task.parked_for = None
@@ -157,11 +176,20 @@ def task_resumed(state: State, event: Event) -> None:
 
 def hold_lifted(state: State, event: Event) -> None:
     """Fold of ``hold.lifted``."""
-    gate, subject = event["data"]["gate"], event["data"]["subject"]
+    gate, subject, by = event["data"]["gate"], event["data"]["subject"], event["data"].get("by")
     if gate == "provider":
         state.limits.pop(subject, None)
+        if by is not None:
+            _tell_apart(state, by)
     else:
         _forgive(state, subject)
+
+
+def _tell_apart(state: State, by: str) -> None:
+    """An outage ended with an attempt of the task ``by``: should the others meet the same again, it is their own."""
+    for task in state.tasks.values():
+        if task.outage == outages.MET:
+            task.outage = outages.OWN if task.id != by else ""
 
 
 def hold_restored(state: State, event: Event) -> None:
@@ -170,6 +198,8 @@ def hold_restored(state: State, event: Event) -> None:
     gate, subject, until, task, fruitless = (data[name] for name in ("gate", "subject", "until", "task", "fruitless"))
     if gate == "provider":
         state.limits[subject] = {"until": until, "seq": event["seq"], "task": task}
+        if "outage" in data:
+            state.limits[subject] |= {"outage": data["outage"], "reason": ""}
     else:
         _count_fruitless(state, subject, fruitless)
 
@@ -190,8 +220,10 @@ def _count_fruitless(state: State, key: str, runs: int) -> None:
 
 def _lift(state: State, task: Task) -> None:
     """Forget the usage limits that this task ran into: its time has come, or someone wants to try."""
-    for limit in [limit for limit, stated in state.limits.items() if stated["task"] == task.id]:
-        del state.limits[limit]
+    for limit, stated in list(state.limits.items()):
+        # That an outage has ended, only an attempt shows.
+        if stated["task"] == task.id and "outage" not in stated:
+            del state.limits[limit]
 
 
 def task_completed(state: State, event: Event) -> None:
@@ -249,6 +281,7 @@ def task_requeued(state: State, event: Event) -> None:
             _lift(state, task)
         task.order = order
         task.used = used
+        task.outage = ""
         task.not_before = not_before
         task.reason = None
 

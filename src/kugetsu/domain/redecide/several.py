@@ -36,9 +36,10 @@ def finish(state: State, ended: Event) -> list[Draft]:
     facts = facts_of(ended, OutcomeFacts.__required_keys__ | {"verdict", "resets_at", "session_lost"})
     verdict, resets_at, lost = facts.pop("verdict"), facts.pop("resets_at"), facts.pop("session_lost")
     facts.pop("used", None)  # read from the state
+    why = facts.pop("unavailable", {})
     said = dict(ended["data"])
     reason = said.pop("reason")
-    ending = attempts.Ending(HOW[ended["type"]], verdict, reason, resets_at=resets_at, session_lost=lost, **said)
+    ending = attempts.Ending(HOW[ended["type"]], verdict, reason, resets_at=resets_at, session_lost=lost, **why, **said)
     return attempts.finish(state, ended["attempt"], ending, cast(OutcomeFacts, facts))
 
 

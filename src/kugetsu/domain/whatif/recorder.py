@@ -284,7 +284,7 @@ class Recorder:
         past.reason, past.tokens, past.cost = data["reason"], data["tokens"], data["cost"]
         past.resets_at = facts.pop("resets_at", None)
         past.brought = self._brought(end)
-        for name in ("session_lost", "used"):
+        for name in ("session_lost", "used", "unavailable"):
             facts.pop(name, None)
         past.facts = facts
         if "now" in facts:

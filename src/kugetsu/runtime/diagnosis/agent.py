@@ -27,11 +27,27 @@ def check(case: Case) -> Iterator[Finding]:
     except BadInput:  # the group "env files" tells
         variables = {}
     environment = {**case.environment, **variables}
+    yield from _outage(case)
     if case.has_log:
         yield from _checked(case, environment)
         return
     with tempfile.TemporaryDirectory(prefix="kugetsu-") as room:  # an adapter makes a folder: only init makes ours
         yield from _checked(case, {**environment, "KUGETSU_DIR": room})
+
+
+def _outage(case: Case) -> Iterator[Finding]:
+    """What every task met, as long as no attempt has shown that it is over: asked as the daemon's agents met it."""
+    from kugetsu.domain import outages
+    from kugetsu.runtime.facts import agent_label
+
+    state = case.state()
+    label = agent_label(case.ws.config)
+    entry = outages.of(state, label) if state is not None else None
+    if entry is not None:
+        times = entry["outage"]["times"]
+        said = f"every task would meet: {entry['reason']} (met {times} time{'' if times == 1 else 's'})"
+        mended = entry["outage"]["remedy"]
+        yield found.problem("outage", said, f"{mended}, then: kugetsu queue lift {label}" if mended else None)
 
 
 def _checked(case: Case, environment: Mapping[str, str]) -> Iterator[Finding]:

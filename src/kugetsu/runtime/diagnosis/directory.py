@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.runtime.diagnosis.finding import Found, Mend
+from kugetsu.runtime.facts import free_disk_mb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "afs", "lustre", "f
 LOW_DISK_MB = 1024
 """Below that one is warned: a worktree, its build and a transcript can take as much."""
 LOW_FILES = 1000
+FULL_DISK_MB = 50
+"""Below that a disk counts as full where no MIN_FREE_DISK_MB is wanted."""
 
 found = Found("directory")
 
@@ -38,6 +41,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     yield from _rights(root, status)
     yield from _room(case, root)
+    yield from _other_disks(case, root)
     yield from _file_system(root)
     yield from _contents(case)
 
@@ -73,6 +77,32 @@ def _room(case: Case, root: str) -> Iterator[Finding]:
         yield found.ok(
             "disk", f"{free // 1024} GB of disk are free" if free >= 10240 else f"{free} MB of disk are free"
         )
+
+
+def _other_disks(case: Case, root: str) -> Iterator[Finding]:
+    """The disks beside KUGETSU_DIR's that an agent fills: a full one stops it as well, with words of its own."""
+    wanted = case.ws.config.integer("MIN_FREE_DISK_MB")
+    seen = {os.stat(root).st_dev}
+    for what, folder in _filled_by_agents(case):
+        try:
+            device, free = os.stat(folder).st_dev, free_disk_mb(folder)
+        except OSError:  # not made yet
+            continue
+        if device in seen or free is None:
+            continue
+        seen.add(device)
+        if free < (wanted or FULL_DISK_MB):
+            said = f"{free} MB of disk are free for {what} ({folder})"
+            yield found.problem("disk", said, f"free some space: df -h {folder}")
+
+
+def _filled_by_agents(case: Case) -> Iterator[tuple[str, str]]:
+    yield "worktrees", case.paths.worktrees
+    yield "temporary files", case.environment.get("TMPDIR") or "/tmp"
+    if case.ws.config.text("KUGETSU_AGENT") == "opencode":
+        from kugetsu.agents.opencode_environment import data_directory
+
+        yield "opencode's data", str(data_directory(case.environment))
 
 
 def _file_system(root: str) -> Iterator[Finding]:

@@ -16,13 +16,14 @@ In phase C::
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from kugetsu import run_files
-from kugetsu.errors import AgentUnavailable
+from kugetsu.errors import AgentFailed, AgentUnavailable
 from kugetsu.runtime.process import identity, processes, waiter
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
@@ -87,31 +88,40 @@ def spawn_agent(
 
     Done by hand, because a ``Popen`` that is garbage gets reaped by the next ``Popen``, and the agent's status with it.
 
-    Raises AgentUnavailable when the program cannot be executed or a file cannot be opened.
+    Raises AgentUnavailable when the program cannot be executed, and AgentFailed when it may be another time, or in
+    another worktree: a file cannot be opened, the folder or a program in it is not there.
     """
     read_end, write_end = os.pipe()  # closed by a successful exec, else it carries the error
     pid = os.fork()
     if pid == 0:
+        stage = "prepare"
         try:
             os.setpgid(0, 0)
             os.chdir(directory)
             _connect(stdin, stdout, stderr)
             lease.make_inheritable()
             _fresh_signals()
+            stage = "exec"
             os.execvpe(command[0], list(command), {**environment, processes.MARK: lease.nonce})
         except BaseException as problem:  # noqa: BLE001  a forked child must never return into its parent's code
-            os.write(write_end, str(problem).encode("utf-8", "replace")[:4000])
+            number = problem.errno if isinstance(problem, OSError) else None
+            os.write(write_end, f"{stage} {number or 0} {problem}".encode("utf-8", "replace")[:4000])
         finally:
             os._exit(127)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
-        problem_text = pipe.read().decode("utf-8", "replace")
-    if problem_text:
+        told = pipe.read().decode("utf-8", "replace")
+    if told:
         os.waitpid(pid, 0)
-        raise AgentUnavailable(
-            f"cannot start {command[0]}: {problem_text}", "check KUGETSU_AGENT and that it is installed"
-        )
+        raise _not_started(command[0], *told.split(" ", 2))
     return pid
+
+
+def _not_started(program: str, stage: str, number: str, text: str) -> AgentUnavailable:
+    passing = stage != "exec" or int(number) in (errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY)
+    in_worktree = "/" in program and not os.path.isabs(program)
+    kind = AgentFailed if passing or in_worktree else AgentUnavailable
+    return kind(f"cannot start {program}: {text}", "check KUGETSU_AGENT and that it is installed")
 
 
 def waiter_command(orders: waiter.Orders) -> list[str]:

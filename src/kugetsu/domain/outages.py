@@ -1,0 +1,98 @@
+"""Outages: what the provider or the machine does to every task alike (a refused key, a program that is not there).
+
+A usage limit ends at a time; an outage ends when somebody has mended it, which nobody tells kugetsu. So the gate that
+it closes (``provider`` or ``agent``) lets one attempt through at a time to find out, with growing pauses between them.
+The task that such an attempt belongs to uses none of its attempts up. The first one that gets further lifts the gate.
+
+An outage is kept among the usage limits of its agent and model (`State.limits`), as an entry that has ``outage``.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.draft import Draft
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.decide.attempts import Ending
+    from kugetsu.domain.facts import OutcomeFacts
+    from kugetsu.domain.state import Attempt, State, Task
+
+#: The longest pause between two tries, in seconds: what was mended must not wait long for somebody to notice.
+LONGEST_PAUSE = 300.0
+#: The shortest one: RETRY_BACKOFF_SECONDS may be 0, and a gate that is tried all the time is none.
+SHORTEST_PAUSE = 1.0
+#: Seconds after the gate's time in which the task that met the outage leaves the try to another: should it be that
+#: task's own fault after all, it is found out by the first other one, and keeps nobody back.
+OTHERS_FIRST = 2.0
+
+#: `Task.outage`: it met one that has not ended; or it met one that another task did not meet, so it is its own.
+MET, OWN = "met", "own"
+
+
+def of(state: State, label: str | None) -> dict[str, Any] | None:
+    """The entry of the outage that holds back an agent and model; None when there is none."""
+    entry = state.limits.get(label or "")
+    return entry if entry is not None and "outage" in entry else None
+
+
+def probe(state: State, label: str, entry: dict[str, Any]) -> Attempt | None:
+    """The live attempt that finds out whether the outage has ended: the first one claimed since it was last met."""
+    tries = (one for one in state.attempts.values() if one.label == label and one.claimed > entry["seq"])
+    return min(tries, key=lambda one: one.claimed, default=None)
+
+
+def is_met(task: Task, verdict: str) -> bool:
+    """Whether an attempt that ended so tells of an outage, and not of the task's own fault."""
+    return verdict == "unavailable" and task.outage != OWN
+
+
+def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
+    """What ``task.parked`` says of an attempt that met an outage. One that began before the present pause adds no
+    try to it: several agents that run meet the same outage."""
+    from kugetsu.clock import add_seconds
+
+    label = attempt.label or facts["agent"]
+    known = of(state, label)
+    if known is not None and known["until"] > facts["now"]:
+        times, until = known["outage"]["times"], known["until"]
+    else:
+        times = known["outage"]["times"] + 1 if known is not None else 1
+        first = max(facts["backoff_seconds"], SHORTEST_PAUSE)
+        # Doubled 64 times, any pause is past the longest; more would overflow a float.
+        until = add_seconds(facts["now"], min(first * 2.0 ** min(times - 1, 64), LONGEST_PAUSE))
+    outage = {"gate": ending.gate or "provider", "remedy": ending.remedy, "times": times, "until": until}
+    return {
+        "until": add_seconds(until, OTHERS_FIRST),
+        "stated": False,
+        "limit": label,
+        "reason": ending.reason,
+        "gate": "provider",
+        "outage": outage,
+    }
+
+
+def lifted_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back: int) -> list[Draft]:
+    """The end of an outage, when the attempt shows that it is over: the tasks that it parked go on. ``back`` is how
+    many drafts lie between the attempt's end and the first of these."""
+    entry = of(state, attempt.label)
+    if entry is None or attempt.claimed <= entry["seq"] or not _gets_further(attempt, ending, verdict):
+        return []
+    about = {"gate": "provider", "subject": attempt.label, "why": "answered", "by": attempt.task}
+    drafts = [Draft("hold.lifted", about, cause=-back)]
+    for task in parked(state, attempt.label):
+        drafts.append(Draft("task.resumed", {"why": "answered"}, issue=task.issue, task=task.id, cause=-len(drafts)))
+    return drafts
+
+
+def parked(state: State, label: str | None) -> list[Task]:
+    """The tasks that what holds back an agent and model has parked."""
+    return [task for task in state.waiting() if task.state == "parked" and task.parked_for == label]
+
+
+def _gets_further(attempt: Attempt, ending: Ending, verdict: str) -> bool:
+    """Whether the agent was started and its provider answered. A stop, a loss or a broken connection shows neither."""
+    if attempt.state != "running":
+        return False
+    return ending.how == "succeed" or ending.tokens > 0 or verdict == "give_up"
