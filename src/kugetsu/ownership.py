@@ -27,18 +27,19 @@ def require_own(path: str) -> None:
     try:
         owner = os.stat(path).st_uid
     except OSError:
-        require_not_from_sudo(_nearest(path))
+        require_not_from_sudo(path)
         return
     if owner != 0:
         raise _wrong(path, owner)
 
 
 def require_not_from_sudo(path: str) -> None:
-    """Raise WrongUser when the folder belongs to whoever typed sudo: git would leave files of root's in their clone."""
+    """Raise WrongUser when the folder (or the nearest above it that is there) belongs to whoever typed sudo: git would
+    leave files of root's in their clone."""
     if os.geteuid() != 0:
         return
     try:
-        owner = os.stat(path).st_uid
+        owner = os.stat(_nearest(path)).st_uid
     except OSError:
         return  # whoever opens it says why not
     if owner != 0 and os.environ.get("SUDO_UID") == str(owner):

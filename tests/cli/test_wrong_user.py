@@ -33,6 +33,7 @@ WRITING = [
     ("env", "set", "A_TOKEN", "abcdefgh12345678"),
     ("server", "add", "home", "https://git.example.com"),
     ("notify", "clear"),
+    ("destroy", "--pm-agent", "--yes"),
 ]
 READING = [("status",), ("queue", "list"), ("why", "q1"), ("history", "--all"), ("log", "verify"), ("list",)]
 
@@ -68,6 +69,26 @@ def test_root_is_refused_at_once_in_another_users_directory(theirs, words):
     assert f"{theirs.root}" in shown.err and "this is root" in shown.err
     assert f"hint: run the command as its owner: sudo -u '#{OTHER}' kugetsu" in shown.err
     assert files(theirs.root) == before
+
+
+def test_root_does_not_mend_another_users_log(theirs):
+    (segment,) = (theirs.root / "log").glob("*.jsonl")
+    with segment.open("ab") as file:
+        file.write(b'{"seq": 8, "torn')
+    before = files(theirs.root)
+    refused = theirs("log", "repair")
+    assert refused.code == 1 and "sudo -u" in refused.err, refused
+    theirs("doctor", "--fix", "--yes")
+    assert files(theirs.root) == before
+
+
+def test_a_users_skills_are_not_installed_by_sudo(kugetsu):
+    opencode = kugetsu.folder / ".config" / "opencode"
+    opencode.mkdir(parents=True)
+    give(kugetsu.folder, OTHER)
+    refused = kugetsu("skill", "install", SUDO_UID=str(OTHER))
+    assert refused.code == 1 and "sudo -u" in refused.err, refused
+    assert all(path.lstat().st_uid == OTHER for path in kugetsu.folder.rglob("*"))
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)

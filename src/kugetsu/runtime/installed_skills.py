@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.ownership import require_not_from_sudo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _read(path: str) -> bytes | None:
 def _write(path: str, content: bytes) -> None:
     """Whoever reads it meanwhile sees the file of before or this one. A link to a file stays one."""
     path = os.path.realpath(path)
+    require_not_from_sudo(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     partial = f"{path}.{os.getpid()}.new"
     try:
