@@ -9,6 +9,7 @@ import pytest
 
 from e2e.rig import Clone, Runs, git, script
 from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.protocol import Health, Running
 
 pytestmark = pytest.mark.e2e
 
@@ -78,3 +79,18 @@ def test_the_same_call_three_times_in_an_answer_ends_no_turn(agent: OpenCode, cl
     outcome = runs.turn(agent.make_session(str(guarded), "t"), guarded, steps)
     assert outcome.kind == "retryable"
     assert "permission.doom_loop in opencode.json forbids" in outcome.reason
+
+
+def test_a_start_that_a_plugin_holds_up_is_not_told_as_waiting_for_the_model(
+    agent: OpenCode, clone: Clone, runs: Runs
+) -> None:
+    tree = clone.worktree("one")
+    (tree / ".opencode" / "plugin").mkdir(parents=True)
+    hangs = "export const Hangs = async () => { await new Promise(() => {}) }\n"
+    (tree / ".opencode" / "plugin" / "hangs.js").write_text(hangs)
+    run = runs.start(agent.make_session(str(tree), "t"), tree, script("say Done."))
+    run.checkup_until(Health.UNKNOWN, "has not asked the model yet")
+    launch = run.launch
+    seen = agent.checkup(Running(run.session, launch.stdout, launch.stderr, run.process.pid, 301))
+    assert (seen.health, "never asked" in seen.message) == (Health.STUCK, True)
+    run.kill()

@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from kugetsu.runtime import daemon_control, reconciliation
-from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.process import identity, lease, processes, tree
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import ended
@@ -80,6 +81,24 @@ def test_an_orphan_without_the_mark_that_holds_the_lease_does_not_keep_the_slot_
     assert lease.alive(stage.ws.paths.leases, nonce)
     assert reconciliation.reconcile(stage.ws) == ["q1.1"]
     assert not identity.alive(hidden)
+
+
+def test_a_tool_that_lost_mark_session_and_lease_does_not_outlive_runner_and_agent(stage: Stage) -> None:
+    # Neither the mark nor the lease tells of it, and once its runner is dead descent does not either.
+    bare = "import os; os.closerange(3, 64); os.setsid(); os.execve('/bin/sleep', ['sleep', '60'], {})"
+    stage.agent(f'(env -i {sys.executable} -c "{bare}" & echo $! > "$STAGE/bare")\n' + UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    bare_one = stage.pid("bare")
+    attempt = stage.state.attempts["q1.1"]
+    file = tree.path(stage.ws.paths.run("q1.1"))
+    stage.until(lambda: bare_one["pid"] in [one["pid"] for one in tree.read(file)])
+    stage.kill(attempt.runner)
+    stage.kill(attempt.agent)
+    stage.until(lambda: not lease.alive(stage.ws.paths.leases, attempt.lease))
+    assert identity.alive(bare_one)
+    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert not identity.alive(bare_one)
 
 
 def test_tokens_that_a_lost_attempt_reported_count(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from kugetsu import error_lines
 from kugetsu.agents import (
@@ -306,7 +307,9 @@ class OpenCode:
     def _note_before(self, turn: Turn) -> None:
         """Write down, for `outcome` and `put_back`, what the session had used and how the project is configured."""
         used = opencode_usage.as_data(opencode_usage.stored(self._database(), turn.session))
-        before = {"usage": used, "files": opencode_files.contents(turn.directory)}
+        before: dict[str, Any] = {"usage": used, "files": opencode_files.contents(turn.directory)}
+        with suppress(opencode_store.UnreadableError):
+            before["messages"] = opencode_store.messages(self._database(), turn.session)
         with suppress(OSError):  # a full disk must not keep the agent from working
             opencode_before.write(turn.output, before)
 
@@ -316,11 +319,19 @@ class OpenCode:
 
     def checkup(self, running: Running) -> Checkup:
         """What a silent run is about."""
-        seen = look(running, datetime.now(UTC))
+        seen = look(running, datetime.now(UTC), self._was_prompted(running))
         if seen.health is Health.UNKNOWN:
             # Its start may wait for a lock whose holder has ended meanwhile.
             opencode_locks.clear_abandoned(self._environment)
         return seen
+
+    def _was_prompted(self, running: Running) -> bool | None:
+        """Whether the session has more messages than before the turn; None when that is not known."""
+        before = opencode_before.read(running.output).get("messages")
+        with suppress(opencode_store.UnreadableError):
+            if isinstance(before, int):
+                return opencode_store.messages(self._database(), running.session) > before
+        return None
 
     # -- small things ---------------------------------------------------------------------------------------------
 

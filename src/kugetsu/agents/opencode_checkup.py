@@ -27,8 +27,11 @@ _ANSWERING_SECONDS = 45.0
 """The plugin gives a sign every 15 s while an answer arrives (see `opencode_plugin.js`)."""
 
 
-def look(running: Running, now: datetime) -> Checkup:
-    """The checkup: kugetsu's plugin knows best, then the log on stderr, then the processor."""
+def look(running: Running, now: datetime, prompted: bool | None = None) -> Checkup:
+    """The checkup: kugetsu's plugin knows best, then the log on stderr, then the processor.
+
+    ``prompted``: whether opencode has stored the turn's prompt, which it does once it has started; None: not known.
+    """
     errors = read_errors(running.errors, running.session)
     if errors.retry is not None:
         return _retrying(errors.retry, now)
@@ -36,14 +39,18 @@ def look(running: Running, now: datetime) -> Checkup:
         return _logged(errors.stream_error, now)
     if errors.running:
         return _tool(errors)
-    patience = _START_SECONDS if errors.signs else _BLIND_START_SECONDS
+    starting = prompted is False and not errors.signs and _printed_nothing(running.output)
+    patience = _START_SECONDS if errors.signs or starting else _BLIND_START_SECONDS
     if running.quiet_seconds >= patience and not errors.asked and _printed_nothing(running.output):
-        return Checkup(Health.STUCK, "its start hangs: the model was never asked")
+        cause = " (a plugin that does not answer?)" if starting else ""
+        return Checkup(Health.STUCK, f"its start hangs: the model was never asked{cause}")
     if errors.last_sign is not None:
         return _by_last_sign(*errors.last_sign, now)
     busy = process_load.cores_used(running.pid, _SAMPLE_SECONDS)
     if busy is not None and busy >= _BUSY:
         return Checkup(Health.HEALTHY, f"works: {busy:.1f} cores in use")
+    if starting:
+        return Checkup(Health.UNKNOWN, "starts, and has not asked the model yet: plugins may take their time")
     return Checkup(Health.UNKNOWN, "waits for the model's answer")
 
 

@@ -69,6 +69,18 @@ def steps(database: Path, session: str) -> list[tuple[object, object]]:
     return [(part.get("tokens"), part.get("cost")) for part in parts if isinstance(part, dict)]
 
 
+def messages(database: Path, session: str) -> int:
+    """How many messages a session has. Raises UnreadableError."""
+    if not database.exists():
+        return 0
+    try:
+        with closing(_open(database)) as connection:
+            query = "select count(*) from message where session_id = ?"
+            return int(connection.execute(query, (session,)).fetchone()[0])
+    except sqlite3.Error as error:
+        raise UnreadableError(str(error)) from error
+
+
 def works_in(database: Path, directory: str) -> bool:
     """Whether any session works in a directory. Raises UnreadableError."""
     if not database.exists():

@@ -108,11 +108,12 @@ def reconcile(ws: Workspace) -> list[str]:
 
 
 def _settle(ws: Workspace, attempt: Attempt) -> bool:
-    from kugetsu.runtime.process import processes
+    from kugetsu.runtime.process import processes, tree
 
     grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
     claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
-    report = processes.end_lost(ws.paths.leases, attempt.lease, grace, claimer)
+    remembered = tree.read(tree.path(ws.paths.run(attempt.id)))
+    report = processes.end_lost(ws.paths.leases, attempt.lease, grace, claimer, remembered)
     if report.left:
         pids = ", ".join(str(process["pid"]) for process in report.left)
         raise KugetsuError(f"these of its processes cannot be ended: {pids}")

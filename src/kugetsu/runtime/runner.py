@@ -307,6 +307,7 @@ def _bounds(ws: Workspace, task: Task, worktree: str) -> dict[str, str]:
 def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:
     import time
 
+    from kugetsu.runtime.process import tree
     from kugetsu.runtime.process.waiter import Orders
 
     # -P: a folder named kugetsu where the daemon was started must not be taken for this package.
@@ -319,6 +320,7 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         ended_file=os.path.join(folder, "ended"),
         output=os.path.join(folder, "output.jsonl"),
         errors=os.path.join(folder, "stderr.log"),
+        tree_file=tree.path(folder),
         output_cap=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         deadline=time.monotonic() + ws.config.number("TASK_TIMEOUT_HOURS") * 3600,

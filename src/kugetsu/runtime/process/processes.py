@@ -84,23 +84,37 @@ def descendants(pid: int) -> list[Identity]:
     return [table[each].identity() for each in _below([pid], table, lambda _: False) if each != pid]
 
 
+def unmarked(root: int, nonce: str) -> list[Identity]:
+    """The living descendants of ``root`` without the attempt's mark, and without what `end` spares."""
+    table = _living()
+    marks = {pid: _mark(pid) for pid in _below([root], table, lambda _: False)}
+
+    def elsewhere(pid: int) -> bool:
+        return marks.get(pid) not in (None, nonce) or (pid != root and _holds_other_lease(pid, nonce))
+
+    below = [pid for pid in _below([root], table, elsewhere) if pid != root and marks.get(pid) != nonce]
+    return [table[pid].identity() for pid in sorted(below)]
+
+
 def end(
     nonce: str,
     grace_seconds: float,
     exclude: Collection[int] = (),
     *,
     root: int | None = None,
+    remembered: Iterable[Identity] = (),
     wait: Callable[[float], object] = time.sleep,
 ) -> EndReport:
     """End every process of the attempt: SIGTERM, ``grace_seconds`` later SIGKILL, until two scans in a row find none.
 
-    ``root`` adds the descendants of that pid (a runner gives its own). This process and the pids of ``exclude`` get no
-    signal, but their descendants do. ``wait(seconds)`` passes the time between two scans; a runner reaps meanwhile.
+    ``root`` adds the descendants of that pid (a runner gives its own), ``remembered`` adds processes that were written
+    down (`tree`). This process and the pids of ``exclude`` get no signal, but their descendants do. ``wait(seconds)``
+    passes the time between two scans; a runner reaps meanwhile.
 
     A process that was seen once is pursued to its end, also when it loses what it was found by. New ones, forked while
     the scan ran, are found by the next scan. Gives up ``KILL_SECONDS`` after the grace and reports what is left.
     """
-    hunt = _Hunt(nonce, exclude, root)
+    hunt = _Hunt(nonce, exclude, root, remembered)
     kill_from = time.monotonic() + grace_seconds
     give_up_at = kill_from + KILL_SECONDS
     pause = _FIRST_PAUSE
@@ -119,13 +133,20 @@ def end(
     return EndReport(len(hunt.asked), len(hunt.killed), [])
 
 
-def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collection[int] = ()) -> EndReport:
+def end_lost(
+    directory: str,
+    nonce: str,
+    grace_seconds: float,
+    exclude: Collection[int] = (),
+    remembered: Collection[Identity] = (),
+) -> EndReport:
     """:func:`end`, for an attempt whose runner is dead: again until nobody holds its lease in ``directory``.
 
     A runner that was killed between a fork and the exec of its agent leaves a child that holds the lease, but has no
     mark before it executes. A tool that cleared its environment and was orphaned, with no runner there to adopt it, is
-    known by nothing but the lease that it inherited. Whoever claimed the attempt holds the lease for a moment too: the
-    caller names it in ``exclude``. The caller asks the lease afterwards: still alive means that one of these holds it.
+    known by nothing but the lease that it inherited, or by what its runner wrote down (``remembered``). Whoever claimed
+    the attempt holds the lease for a moment too: the caller names it in ``exclude``. The caller asks the lease
+    afterwards: still alive means that one of these holds it.
     """
     from kugetsu.runtime.process import lease
 
@@ -133,7 +154,7 @@ def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collecti
     told: set[tuple[int, int]] = set()
     asked = killed = 0
     while True:
-        report = end(nonce, grace_seconds, exclude)
+        report = end(nonce, grace_seconds, exclude, remembered=remembered)
         asked, killed = asked + report.signalled, killed + report.killed
         if report.left or not lease.alive(directory, nonce) or time.monotonic() >= give_up_at:
             return EndReport(asked + len(told), killed, report.left)
@@ -147,11 +168,12 @@ def end_lost(directory: str, nonce: str, grace_seconds: float, exclude: Collecti
 class _Hunt:
     """The processes of one attempt that were seen so far, and what was sent to each. Keys are (pid, start)."""
 
-    def __init__(self, nonce: str, exclude: Collection[int], root: int | None) -> None:
+    def __init__(self, nonce: str, exclude: Collection[int], root: int | None, remembered: Iterable[Identity]) -> None:
         self._nonce = nonce
         self._spared = {os.getpid(), *exclude}
         self._root = root
-        self._seen: set[tuple[int, int]] = set()
+        boot = identity.boot_id()
+        self._seen = {(one["pid"], one["start"]) for one in remembered if one["boot"] == boot}
         self.asked: set[tuple[int, int]] = set()
         self.killed: set[tuple[int, int]] = set()
 

@@ -13,6 +13,7 @@ Started by an exec of phase A (same pid, the agent is its child, subreaper and s
     --ended-file FILE      where the result is written as well, one argument a line
     --output FILE          the agent's output: as long as it grows there is no checkup
     --errors FILE          the agent's stderr
+    --tree-file FILE       where the processes are written down that have lost the mark (`tree`)
     --output-cap BYTES     how much of each of the two files is kept: of one that is over, the middle is dropped; where
                            its file system cannot do that, the agent is stopped with reason ``output``. none: all of it
     --checkup-every SECONDS  without growth until a checkup, and between two of them; none: no checkups
@@ -49,6 +50,7 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
 from kugetsu import run_files
 from kugetsu.runtime.process import processes
 from kugetsu.runtime.process.output_cap import OutputCap
+from kugetsu.runtime.process.tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ TERMINATED = "terminated"
 CHECKUP_REASONS = {10: "limit", 11: "stall"}
 
 _STOP_SIGNALS = (_signal.SIGTERM, _signal.SIGINT)
-_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "checkup_output")
+_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "tree_file", "checkup_output")
 _WHOLE = ("agent", "lease_fd", "output_cap")
 _SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
 _COMMANDS = ("checkup", "then")
@@ -89,6 +91,7 @@ class Orders:
         ended_file: str,
         output: str,
         errors: str = os.devnull,
+        tree_file: str = os.devnull,
         output_cap: int | None = None,
         lease_fd: int | None = None,
         grace: float = 10.0,
@@ -106,6 +109,7 @@ class Orders:
         self.ended_file = ended_file
         self.output = output
         self.errors = errors
+        self.tree_file = tree_file
         self.output_cap = output_cap
         self.lease_fd = lease_fd
         self.grace = grace
@@ -159,6 +163,7 @@ class Waiter:
         self._orders = orders
         self._checkup = _Checkup(orders)
         self._cap = OutputCap((orders.output, orders.errors), orders.output_cap) if orders.output_cap else None
+        self._tree = Tree(orders.tree_file, orders.nonce)
         self._status: int | None = None
         self._ended_at: str | None = None
         self._stop_asked = False
@@ -180,6 +185,7 @@ class Waiter:
                 return reason
             if self._cap is not None and not self._cap.step():
                 return "output"
+            self._tree.step(now)
             self._checkup.step(now)
             self.wait(poll if orders.deadline is None else min(poll, orders.deadline - now))
 

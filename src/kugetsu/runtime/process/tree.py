@@ -1,0 +1,68 @@
+"""Remembers the processes of an attempt that only descent tells: those that cleared their environment.
+
+While its runner lives it finds them below itself. Killed together with its agent, it leaves them to init, without a
+mark: whoever settles the attempt then ends those that the runner had written down. One that began in the last seconds
+before the kill may not be among them.
+
+Kept free of imports: the lean waiter loads it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu import run_files
+from kugetsu.runtime.process import identity, processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.runtime.process.identity import Identity
+
+EVERY_SECONDS = 2.0
+_NAME = "tree"
+_MOST = 1 << 16
+"""Bytes of the file: a thousand processes."""
+
+
+def path(folder: str) -> str:
+    """The file in the folder of a run."""
+    return os.path.join(folder, _NAME)
+
+
+class Tree:
+    """Writes down, from time to time, the unmarked processes below this one."""
+
+    def __init__(self, file: str, nonce: str) -> None:
+        self._file = file
+        self._nonce = nonce
+        self._due = 0.0
+        self._written: list[Identity] = []
+
+    def step(self, now: float) -> None:
+        """Look when it is time to, and write when that has changed. ``now`` is on the monotonic clock."""
+        if now < self._due or not identity.HAS_PROC:
+            return
+        self._due = now + EVERY_SECONDS
+        found = processes.unmarked(os.getpid(), self._nonce)
+        if found != self._written:
+            self._written = found
+            text = "".join(f"{one['boot']} {one['pid']} {one['start']}\n" for one in found)
+            try:
+                run_files.replace(self._file, text.encode())
+            except OSError:
+                self._written = []  # tried again at the next look
+
+
+def read(file: str) -> list[Identity]:
+    """What was written down; empty for none. An agent may have broken the file: such lines are left out."""
+    try:
+        lines = run_files.read(file, _MOST).decode("ascii", "replace").splitlines()
+    except OSError:
+        return []
+    found: list[Identity] = []
+    for line in lines:
+        boot, _, rest = line.partition(" ")
+        pid, _, start = rest.partition(" ")
+        if pid.isdigit() and start.isdigit():
+            found.append({"boot": boot, "pid": int(pid), "start": int(start)})
+    return found
