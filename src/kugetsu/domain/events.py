@@ -91,7 +91,10 @@ class SessionPreparing(TypedDict):
 
 
 class SessionPrepared(TypedDict):
-    """Outcome: worktree and agent session are there. ``notes`` are sentences on what is not as one would expect."""
+    """Outcome: worktree and agent session are there. ``notes`` are sentences on what is not as one would expect.
+
+    ``follows``: the branch is a fresh one after a merged one: its name (``branch``), its pull request (``url``, or
+    None), and how many commits it has that came after the merge (``later``, None when nobody knows)."""
 
     agent: str
     agent_session: str
@@ -104,6 +107,7 @@ class SessionPrepared(TypedDict):
     created: bool
     fetched: str
     notes: NotRequired[list[str]]
+    follows: NotRequired[dict[str, Any]]
 
 
 class SessionBroken(TypedDict):

@@ -426,6 +426,10 @@ def summary(evidence: dict[str, Any]) -> str:
     pull = evidence.get("pull")
     if pull:
         parts.append(f"pull request #{pull['number']} {pull['state']}")
+        if pull.get("later"):
+            parts.append(
+                f"{pull['later']} commit{'' if pull['later'] == 1 else 's'} after the merge in no pull request"
+            )
     return ", ".join(parts)
 
 

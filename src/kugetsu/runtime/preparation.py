@@ -12,7 +12,8 @@ from kugetsu.domain.decide import sessions as decide
 from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.redaction import redact
 from kugetsu.refs import folder_name, parse_ref
-from kugetsu.runtime.git import checkouts, integrity, repositories, worktrees
+from kugetsu.runtime import finished
+from kugetsu.runtime.git import checkouts, integrity, merged, repositories, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,16 +43,26 @@ def ready(agent: Agent, session: Session) -> bool:
 def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
     """Make the session of an issue ready. Raises KugetsuError with what stands in the way."""
     _save_earlier_work(ws, session, attempt)
-    if ready(agent, session) and _fault(session) is None:
+    whole = _fault(session) is None
+    as_it_is = whole and ready(agent, session)
+    if as_it_is and session.attempts < 2:
         return
     repository = _repository(ws, session, task)
     ref = parse_ref(session.key)
     pattern = ws.config.text("KUGETSU_BRANCH_PATTERN")
-    branch = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
+    branch = first = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
     if session.branch is not None and session.worktree is not None:
         branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
+    over = finished.look(ws, session, repository, branch)
+    if over is not None:
+        if session.worktree is not None and whole:
+            merged.require_free(session.worktree, over.branch, str(over))
+        branch = merged.fresh_name(repository, first)
+    elif as_it_is:
+        return
     if session.state == "idle":
-        ws.log.transact(lambda state: decide.broken(state, session.key, _missing(session, agent)))
+        why = str(over) if as_it_is else _missing(session, agent)
+        ws.log.transact(lambda state: decide.broken(state, session.key, why))
     intent = {
         "repository": session.repository,
         "source": repository.path,
@@ -66,20 +77,23 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         branch,
         ws.paths,
         base_branch=ws.config.text("KUGETSU_BASE_BRANCH"),
+        fresh=over is not None,
     )
     agent_session = _agent_session(agent, session, base, tree.path)
+    anew = tree.created or over is not None
     outcome = {
         "agent": agent.name,
         "agent_session": agent_session,
         "worktree": tree.path,
         "source": repository.path,
         "branch": tree.branch,
-        "base_branch": tree.base_branch if tree.created else session.base_branch or tree.base_branch,
-        "base_commit": session.base_commit or tree.base_commit,
+        "base_branch": tree.base_branch if anew else session.base_branch or tree.base_branch,
+        "base_commit": (session.base_commit if over is None else None) or tree.base_commit,
         "base_session": base,
         "created": tree.created,
         "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
         "notes": [redact(note, limit=NOTE_LENGTH) for note in tree.notes],
+        **({"follows": over.as_data()} if over is not None else {}),
     }
     ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
 

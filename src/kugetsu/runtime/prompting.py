@@ -97,11 +97,29 @@ def _this_run(ws: Workspace, task: Task, session: Session) -> str:
         ("issue", task.issue or ""),
         ("worktree", session.worktree or ""),
         ("branch", f"{session.branch}, made from {_base(session)}"),
+        *_merged_before(ws, session),
         ("pull request", session.pr or "none is known"),
         ("forge's API", api or _no_api(task.issue or "")),
         ("to hand on", ws.config.text("KUGETSU_TEMP_DIR")),
     ]
     return "## This run\n\n" + "".join(f"- {name}: {value}\n" for name, value in rows)
+
+
+def _merged_before(ws: Workspace, session: Session) -> list[tuple[str, str]]:
+    """What the agent must know of the merged branch that the session's present one follows; [] when it follows none."""
+    prepared = [event["data"] for event in ws.log.read_key(session.key) if event["type"] == "session.prepared"]
+    told = next((data for data in reversed(prepared) if data["branch"] == session.branch and "follows" in data), None)
+    if told is None:
+        return []
+    before = told["follows"]
+    by = f" by {before['url']}" if before["url"] else ""
+    text = (
+        f"{before['branch']} is merged{by} and finished. Work on {session.branch} only, with a pull request of its own"
+    )
+    if before["later"]:
+        text += f". It still has {before['later']} commit(s) from after the merge: git log {told['base_commit']}.."
+        text += f"{before['branch']}; take over what is needed (git cherry-pick)"
+    return [("merged before", text)]
 
 
 def _base(session: Session) -> str:

@@ -10,6 +10,7 @@ from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.forge.protocol import Source
 from kugetsu.refs import parse_ref, parse_repository
+from kugetsu.runtime.finished import later_commits
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.servers import base_url
 
@@ -107,9 +108,18 @@ def source_of(ws: Workspace, session: Session) -> Source | None:
         session.worktree,
         session.branch,
         base_branch=session.base_branch or "",
+        since=session.base_commit or "",
         made=[commit for commit in known if commit],
         pushed=bool(session.pushed and session.commits),
     )
+
+
+def source_at(ws: Workspace, session: Session, clone: str, branch: str) -> Source:
+    """As `source_of`, for the branch that a session would work on, whether or not it was pushed."""
+    made = [session.head] if session.head is not None and session.head != session.base_commit else []
+    since = session.base_commit or ""
+    found = _source(ws, session.key, clone, session.worktree, branch, since=since, made=made, pushed=True)
+    return found if found is not None else Source(frozenset((branch,)))
 
 
 def of_worktree(
@@ -134,6 +144,7 @@ def _source(
     branch: str,
     *,
     base_branch: str = "",
+    since: str = "",
     made: Sequence[str] = (),
     pushed: bool = False,
 ) -> Source | None:
@@ -144,7 +155,7 @@ def _source(
     if not os.path.isdir(clone):
         return Source(frozenset((branch,)), frozenset(made), owners)
     try:
-        found = published(clone, worktree, branch, base_branch=base_branch, made=made)
+        found = published(clone, worktree, branch, base_branch=base_branch, since=since, made=made)
     except KugetsuError:
         return Source(frozenset((branch,)), frozenset(made), owners)
     if not found.branches and not found.unknown and not pushed:
@@ -263,6 +274,8 @@ def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found
             "mergeable": pull.mergeable,
             "checks": None,
         }
+        if pull.state == "merged":
+            told["later"] = later_commits(session, pull)
         if pull.state == "open" and pull.head_sha:
             told["checks"] = forge.checks(*place, pull.head_sha).state
     comments = len(foreign(forge.issue(ref.owner, ref.repo, ref.number).comments))

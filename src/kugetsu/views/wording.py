@@ -210,6 +210,8 @@ def _prepared(data: Data) -> str:
     branch = f", branch {data['branch']}" if data["branch"] else ""
     base = f" from {data['base_branch']}" if data["base_branch"] else ""
     notes = "".join(f"; {note}" for note in data.get("notes") or [])
+    if data.get("follows"):
+        notes += f"; a fresh branch, because {data['follows']['branch']} is merged"
     return f"{made} {_short(data['agent_session'])}{branch}{base}{notes}"
 
 

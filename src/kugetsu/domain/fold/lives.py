@@ -85,6 +85,8 @@ class Life:
         elif kind == "session.pr":
             life.pr = data["url"]
         elif kind == "session.prepared":
+            if data.get("follows"):
+                life.pr, life.head = None, None
             life.head = life.head or data["base_commit"]
         elif kind == "issue.read":
             life.comments = data["comments"] if data["problem"] is None else life.comments

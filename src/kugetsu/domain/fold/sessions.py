@@ -74,6 +74,11 @@ def session_prepared(state: State, event: Event) -> None:
         setattr(session, name, value)
     session.reason = None
     session.notes = notes
+    if data.get("follows"):
+        # A fresh branch: what the merged one had is not its own.
+        session.pr = session.pr_state = session.pushed = None
+        session.commits = 0
+        session.head = session.base_commit
     session.head = session.head or session.base_commit
 
 

@@ -44,15 +44,22 @@ class Published:
 
 
 def published(
-    repository: str, path: str | None, branch: str, *, base_branch: str = "", made: Collection[str] = ()
+    repository: str,
+    path: str | None,
+    branch: str,
+    *,
+    base_branch: str = "",
+    since: str = "",
+    made: Collection[str] = (),
 ) -> Published:
     """Where the work on `branch` in the worktree at `path` was pushed, as far as `repository`, its clone, knows.
 
-    `made` are commits that were seen there, for a worktree that is gone. Raises GitFailed.
+    `since` is the commit that the work began at. `made` are commits that were seen there, for a worktree that is gone.
+    Raises GitFailed.
     """
     found = Published()
     here = path is not None and os.path.isdir(path) and checkouts.git_dir_of(path) is not None
-    commits = _made(path or "") if here else list(made)
+    commits = _made(path or "", since) if here else list(made)
     for name, commit in _remote_branches(repository):
         if name != base_branch and (name == branch or commit in commits):
             found.branches.add(name)
@@ -108,9 +115,9 @@ def follows(repository: str, branch: str) -> bool:
     return False
 
 
-def _made(path: str) -> list[str]:
+def _made(path: str, since: str) -> list[str]:
     """The commits that were made in the worktree, the last one first; HEAD before them when it is one of them."""
-    made = made_commits(checkouts.git_dir_of(path) or "")
+    made = made_commits(checkouts.git_dir_of(path) or "", since=since)
     head = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path).out.strip()
     return [head] * (head in made) + [commit for commit in made if commit != head]
 

@@ -17,9 +17,14 @@ def has_reflog(git_dir: str) -> bool:
     return os.path.exists(git_dir + "/logs/HEAD")
 
 
-def made_commits(git_dir: str) -> list[str]:
-    """The commits that were made there, the last one first, each once."""
-    made = [after for _, after, message in _entries(git_dir) if _is_made(message)]
+def made_commits(git_dir: str, ref: str = "HEAD", *, since: str = "") -> list[str]:
+    """The commits that were made there, or on that branch (`refs/heads/…`), the last one first, each once.
+
+    `since` is a commit: only what came after it was first checked out counts.
+    """
+    entries = _entries(git_dir, ref)
+    begin = next((number for number, (_, after, _) in enumerate(entries) if since and after == since), -1)
+    made = [after for _, after, message in entries[begin + 1 :] if _is_made(message)]
     return list(dict.fromkeys(reversed(made)))
 
 
@@ -42,10 +47,10 @@ def left_commits(git_dir: str) -> list[str]:
     return left
 
 
-def _entries(git_dir: str) -> list[tuple[str, str, str]]:
+def _entries(git_dir: str, ref: str = "HEAD") -> list[tuple[str, str, str]]:
     """Commit before, commit after and message of each entry, in their order."""
     found = []
-    for line in checkouts.read_lines(git_dir + "/logs/HEAD"):
+    for line in checkouts.read_lines(f"{git_dir}/logs/{ref}"):
         head, _, message = line.partition("\t")
         words = head.split(" ", 2)
         if len(words) > 2:

@@ -11,7 +11,7 @@ import os
 import time
 
 from kugetsu.errors import Conflict, NotFound
-from kugetsu.runtime.git import checkouts, fetching, integrity, remedies, unfinished
+from kugetsu.runtime.git import checkouts, fetching, integrity, merged, remedies, unfinished
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
@@ -81,12 +81,15 @@ def ensure(
     *,
     base_branch: str = "",
     fetch_timeout: float = fetching.FETCH_TIMEOUT,
+    fresh: bool = False,
 ) -> Worktree:
     """The issue's worktree at `path` on `branch`, made when it is not there. Never deletes and never resets anything.
 
     `base_branch` is the setting KUGETSU_BASE_BRANCH; empty means the remote's HEAD, or the clone's own without a
     remote. A branch that exists, here or on the remote, is used as it is. A worktree that a kill left half made is
-    finished. Raises Conflict when the branch or the folder is taken, NotFound without a base, GitFailed for the rest.
+    finished. `fresh`: the branch is a new one; a worktree that is there, without changes, is switched to it, at the
+    base as the remote has it now. Raises Conflict when the branch or the folder is taken, NotFound without a base,
+    GitFailed for the rest.
     """
     paths.make(paths.worktrees)
     path = os.path.realpath(path)
@@ -95,11 +98,15 @@ def ensure(
         admin = unfinished.admin_folder(repository.common_dir, path)
         if admin is not None and unfinished.is_unfinished(admin, path):
             worktree.created = unfinished.finish(admin, path)
-        if _is_whole(repository, path):
+        whole = _is_whole(repository, path)
+        if whole and not fresh:
             return _describe(worktree, base_branch)
         own = fetching.is_own(repository, paths.repositories)
         in_the_way = _fetch_base(worktree, base_branch, fetch_timeout, own)
-        _make(worktree, admin, in_the_way)
+        if whole:
+            _switch(worktree, in_the_way)
+        else:
+            _make(worktree, admin, in_the_way)
         return worktree
 
 
@@ -162,6 +169,18 @@ def _make(worktree: Worktree, admin: str | None, in_the_way: str) -> None:
     worktree.base_commit = base if start == base else _fork_point(repository.path, start, base)
     _add([*force, *args], worktree)
     worktree.created = True
+
+
+def _switch(worktree: Worktree, in_the_way: str) -> None:
+    remote = worktree.repository.remote
+    if in_the_way:
+        raise _blocked(worktree.branch, f"{remote}/{in_the_way}", f"on {remote}, by its owner")
+    merged.require_free(worktree.path, merged.current_branch(worktree.path) or "HEAD", "its branch is merged")
+    bases = _base_refs(worktree)
+    refs = _refs(worktree, bases)
+    base = next((refs[ref].commit for ref in bases if ref in refs), None) or _head(worktree)
+    merged.switch(worktree.path, worktree.branch, base)
+    worktree.base_commit = base
 
 
 def _add(args: list[str], worktree: Worktree) -> None:
