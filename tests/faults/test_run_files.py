@@ -28,7 +28,7 @@ from runtime.supervised import Attempt
 __all__ = ["bare_stage", "stage"]
 
 FILES = ("output.jsonl", "stderr.log", "checkup.json", "prompt.md", "result.json", "ended", "stop", "runner.log")
-FILES += ("before.json",)
+FILES += ("before.json", "tmpdir")
 HUNG = 60.0
 """Seconds after which a command counts as hanging."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from kugetsu import run_files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +31,7 @@ def make(paths: Paths, environment: Mapping[str, str], attempt: str, nonce: str)
     """
     path = f"{outer(environment.get(VARIABLE)) or _DEFAULT}/kugetsu-{attempt}-{nonce[:8]}"
     try:
-        with open(f"{paths.run(attempt)}/{_RECORD}", "w", encoding="utf-8") as file:
-            file.write(path)
+        run_files.replace(f"{paths.run(attempt)}/{_RECORD}", os.fsencode(path))
         os.mkdir(path, 0o700)
     except OSError:
         return None
@@ -47,8 +48,7 @@ def outer(path: str | None) -> str | None:
 def left(paths: Paths, attempt: str) -> str | None:
     """The attempt's folder, when it is still there and this user's; None for what the record cannot name."""
     try:
-        with open(f"{paths.run(attempt)}/{_RECORD}", encoding="utf-8") as file:
-            path = file.read(4096)
+        path = os.fsdecode(run_files.read(f"{paths.run(attempt)}/{_RECORD}", 4096))
         status = os.lstat(path)
     except (OSError, ValueError):
         return None

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from kugetsu import run_files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,9 +56,9 @@ def _punch(path: str, start: int, length: int) -> bool:
     if punch is None:  # macOS
         return False
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = run_files.open_file(path, os.O_WRONLY)
     except OSError:
-        return True  # the agent removed it: nothing is kept
+        return True  # the agent removed it, or put something else there: nothing is kept
     try:
         given = (ctypes.c_int(fd), ctypes.c_int(_KEEP_SIZE_AND_PUNCH), ctypes.c_int64(start), ctypes.c_int64(length))
         return int(punch(*given)) == 0
