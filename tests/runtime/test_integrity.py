@@ -208,6 +208,19 @@ def test_destroy_repairs_a_worktree_without_its_git_file_and_rescues_its_work(st
     assert not worked.exists()
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("known", [True, False])
+def test_destroy_of_an_emptied_folder_ends_the_session(stage: Stage, worked: Path, force: bool, known: bool) -> None:
+    key = str(stage.ref(1))
+    admin = record(stage, worked)
+    for entry in worked.iterdir():
+        entry.unlink()
+    if not known:
+        shutil.rmtree(admin)
+    destruction.destroy(stage.ws, key, force=force)
+    assert key not in stage.state.sessions and not worked.exists()
+
+
 def test_destroy_of_a_folder_that_git_does_not_know_keeps_it_under_another_name(stage: Stage, worked: Path) -> None:
     key = str(stage.ref(1))
     shutil.rmtree(record(stage, worked))

@@ -182,8 +182,6 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
     if force and _set_aside(session, path, gone):
         return
     repository = _repository(ws, session)
-    if force and care.resumed:
-        removal.reattach(repository, path)
     if force:
         _rescue(session, repository, gone, name, resumed=care.resumed)
     if removal.remove(repository, path, branch, ws.paths, force=force, care=care):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.runtime.git.command import git
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.command import ask, git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ HELD = (
     "rebase-apply/orig-head",
     "rebase-apply/autostash",
 )
+
+_REFS = ("CHERRY_PICK_HEAD", "REVERT_HEAD")
 
 # Neither a monitor nor a cache is asked what changed: they may be wrong, and this is looked at once.
 _EXACT = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
@@ -70,9 +73,16 @@ def operation(git_dir: str) -> str | None:
         ("BISECT_LOG", "bisect"),
         ("sequencer", "cherry-pick or revert"),
     ):
-        if os.path.exists(f"{git_dir}/{name}"):
+        if os.path.exists(f"{git_dir}/{name}") or (name in _REFS and _is_ref(git_dir, name)):
             return what
     return None
+
+
+def _is_ref(git_dir: str, name: str) -> bool:
+    """Whether a repository in the reftable format has a ref that other ones have as a file."""
+    if not checkouts.has_reftable(git_dir):
+        return False
+    return ask(["rev-parse", "-q", "--verify", name], git_dir, env={"GIT_DIR": git_dir}).code == 0
 
 
 def counted(number: int, what: str, many: str = "") -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_CONFIG = 1 << 20
 # Where a fork and its origin are both remotes, issues live with the origin: the order in which GitHub's `gh` asks.
+_STUB = "ref: refs/heads/.invalid"
 _ORDER = ("upstream", "github", "origin")
 
 
@@ -146,15 +147,38 @@ def git_dir_of(folder: str) -> str | None:
 
 def default_branch(common_dir: str, remote: str) -> str | None:
     """The branch that the clone knows as its remote's HEAD; None when it knows none."""
-    target = symbolic_ref(f"{common_dir}/refs/remotes/{remote}/HEAD")
+    target = symbolic_ref(common_dir, f"refs/remotes/{remote}/HEAD")
     prefix = f"refs/remotes/{remote}/"
     return target.removeprefix(prefix) if target is not None and target.startswith(prefix) else None
 
 
-def symbolic_ref(path: str) -> str | None:
-    """What a symbolic ref's file (such as HEAD) points at; None when it is missing or holds a commit."""
-    text = read_line(path)
+def symbolic_ref(git_dir: str, name: str = "HEAD") -> str | None:
+    """What a symbolic ref points at; None when it is missing or holds a commit.
+
+    Read from its file. A repository in the reftable format has none (for HEAD one that names `.invalid`): git is asked.
+    """
+    text = read_line(f"{git_dir}/{name}")
+    if (text is None or text == _STUB) and has_reftable(git_dir):
+        from kugetsu.runtime.git.command import ask
+
+        answer = ask(["symbolic-ref", "-q", name], git_dir, env={"GIT_DIR": git_dir})
+        return answer.out.strip() or None if answer.code == 0 else None
     return text[5:].strip() if text is not None and text.startswith("ref:") else None
+
+
+def has_reftable(git_dir: str) -> bool:
+    """Whether a repository keeps its refs in tables (git 2.45 and later), and not in files of their names."""
+    common = read_line(git_dir + "/commondir")
+    return os.path.isdir(os.path.join(git_dir, common or "", "reftable"))
+
+
+def worktree_of(admin: str) -> str | None:
+    """The folder of the worktree that a record of git's (`worktrees/<id>`) names; None when it names none.
+
+    With worktree.useRelativePaths the path is relative to the record.
+    """
+    line = read_line(admin + "/gitdir")
+    return os.path.normpath(os.path.dirname(os.path.join(admin, line))) if line else None
 
 
 def read_line(path: str) -> str | None:

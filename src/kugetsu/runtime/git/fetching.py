@@ -72,7 +72,7 @@ def fetch_base(
 
 def own_branch(repository: Repository) -> str | None:
     """The branch that the clone itself has checked out; None for none."""
-    head = checkouts.symbolic_ref(repository.common_dir + "/HEAD")
+    head = checkouts.symbolic_ref(repository.common_dir)
     return head.removeprefix("refs/heads/") if head is not None else None
 
 

@@ -203,10 +203,10 @@ def _why_bound(inner: Inner) -> str | None:
     if not inner.owned or inner.git_dir != inner.common_dir:
         return None
     for admin in _subfolders(inner.common_dir + "/worktrees"):
-        pointer = checkouts.read_line(admin + "/gitdir") or ""
-        away = os.path.realpath(os.path.dirname(pointer))
+        place = checkouts.worktree_of(admin)
+        away = os.path.realpath(place or "")
         home = os.path.realpath(inner.folder)
-        if os.path.exists(pointer) and not (away + "/").startswith(home + "/"):
+        if place is not None and os.path.exists(place + "/.git") and not (away + "/").startswith(home + "/"):
             return f"the history of the worktree {away}"
     return None
 

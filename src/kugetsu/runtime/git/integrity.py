@@ -59,13 +59,23 @@ def repair(source: str | None, path: str) -> str | None:
     common_dir = _common_dir(source) if source is not None else None
     if found is None or source is None or common_dir is None or not holds_files(path) or not os.path.isdir(path):
         return None
-    if unfinished.admin_folder(common_dir, os.path.realpath(path)) is None:
+    admin = unfinished.admin_folder(common_dir, os.path.realpath(path))
+    if admin is None:
         return None
     try:
+        attach(admin, path)
         ask(["worktree", "repair", os.path.realpath(path)], source)
-    except KugetsuError:
+    except (KugetsuError, OSError):
         return None
     return found if fault(source, path) is None else None
+
+
+def attach(admin: str, path: str) -> None:
+    """Put a worktree's missing `.git` file back, which names git's record of it: what an interrupted removal took, or
+    an agent. Raises OSError."""
+    if not os.path.lexists(path + "/.git"):
+        with open(path + "/.git", "x", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"gitdir: {admin}\n")
 
 
 def remedy(path: str) -> str:

@@ -52,8 +52,8 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
         return []
     care = care or Care()
     admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
-    if care.resumed:
-        _reattach(admin, path)
+    if care.resumed and admin is not None:
+        integrity.attach(admin, path)
     integrity.repair(repository.path, path)
     fault = integrity.fault(repository.path, path)
     if fault is not None:
@@ -126,9 +126,17 @@ def remove_locked(
             f"the worktree {path} is kept: it has {'; '.join(reasons)}",
             "commit and push, or use --force, which moves the work to a rescue branch first",
         )
+    # git refuses to remove a folder without its pointer; one that somebody emptied has none.
+    emptied = not os.listdir(path)
+    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    if emptied and admin is None:
+        os.rmdir(path)
+        return True
+    if admin is not None:
+        integrity.attach(admin, path)
     # Twice: also a worktree that git holds locked. Once: one whose files are missing in part, or that has submodules,
     # which were examined above.
-    partly = (care is not None and care.resumed) or has_submodules(repository, path)
+    partly = emptied or (care is not None and care.resumed) or has_submodules(repository, path)
     options = ["--force", "--force"] if force else ["--force"] if partly else []
     git(["worktree", "remove", *options, path], repository.path, timeout=REMOVE_TIMEOUT)
     return True
@@ -141,15 +149,3 @@ def _changes(path: str, care: Care) -> list[str]:
     names = ", ".join(changed[:3])
     more = ", …" if len(changed) > 3 else ""
     return [f"{counted(len(changed), 'uncommitted change')} ({names}{more})"]
-
-
-def reattach(repository: Repository, path: str) -> None:
-    """Make a worktree of which a removal was interrupted one that git knows, so that what is left can be looked at."""
-    _reattach(unfinished.admin_folder(repository.common_dir, os.path.realpath(path)), path)
-
-
-def _reattach(admin: str | None, path: str) -> None:
-    """Put back the pointer to git's record: a removal that was killed may have taken it before the other files."""
-    if admin is not None and not os.path.lexists(path + "/.git"):
-        with open(path + "/.git", "x", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"gitdir: {admin}\n")

@@ -12,7 +12,7 @@ import os
 from kugetsu.errors import BadInput, GitFailed, KugetsuError, NotFound
 from kugetsu.refs import parse_repository, repository_of_url
 from kugetsu.runtime.git import checkouts, transport
-from kugetsu.runtime.git.command import git
+from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.ssh_hosts import resolver
 from kugetsu.servers import LOCAL, clone_url, split_scp
 
@@ -178,12 +178,12 @@ def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -
             shutil.rmtree(f"{folder}/{entry}", ignore_errors=True)
     part = f"{folder}/.{name}.{secrets.token_hex(4)}.part"
     try:
-        git(["init", "-q", "--bare", part])
-        git(["remote", "add", "origin", url], part)
-        transport.git(["-c", "gc.auto=0", "fetch", "-q", "--no-auto-gc", "origin"], part, timeout=timeout)
-        with contextlib.suppress(GitFailed):  # an empty repository has no HEAD to learn; worktrees ask again
-            transport.git(["remote", "set-head", "origin", "--auto"], part, timeout=timeout)
-        os.rename(part, path)
+        # git chooses the format of objects and refs by what the server has: `init` and `fetch` would fix it before.
+        quiet = ["-q", "--no-checkout", "--no-local", "--origin", "origin"]
+        transport.git(["clone", *quiet, "--", url, part], folder, timeout=timeout)
+        _make_bare(part + "/.git")
+        os.rename(part + "/.git", path)
+        os.rmdir(part)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, GitFailed):
@@ -191,6 +191,15 @@ def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -
         if isinstance(error, OSError):
             raise KugetsuError(f"cannot clone {repository}: {error.strerror or error}", "check the disk") from error
         raise
+
+
+def _make_bare(git_dir: str) -> None:
+    """Makes a fresh clone a bare repository with the remote's branches as its remote's, and none of its own."""
+    here = {"GIT_DIR": git_dir}
+    git(["config", "core.bare", "true"], git_dir, env=here)
+    for ref in git(["for-each-ref", "--format=%(refname)", "refs/heads"], git_dir, env=here).splitlines():
+        git(["update-ref", "-d", ref], git_dir, env=here)
+        ask(["config", "--remove-section", f"branch.{ref.removeprefix('refs/heads/')}"], git_dir, env=here)
 
 
 def _cannot_clone(repository: str, error: GitFailed) -> KugetsuError:

@@ -256,6 +256,8 @@ def _held_commits(git_dir: str, path: str, head: str | None) -> list[str]:
     found = []
     for name in HELD:
         line = checkouts.read_line(f"{git_dir}/{name}")
+        if line is None and "/" not in name and checkouts.has_reftable(git_dir):
+            line = name  # a ref in the table
         commit = _commit_of(path, line) if line else None
         if commit is not None and commit != head:
             found.append(commit)

@@ -28,8 +28,8 @@ def admin_folder(common_dir: str, path: str) -> str | None:
     except OSError:
         return None
     for name in names:
-        line = checkouts.read_line(f"{folder}/{name}/gitdir")
-        if line is not None and os.path.realpath(os.path.dirname(line)) == path:
+        place = checkouts.worktree_of(f"{folder}/{name}")
+        if place is not None and os.path.realpath(place) == path:
             return f"{folder}/{name}"
     return None
 

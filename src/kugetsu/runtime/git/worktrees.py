@@ -127,7 +127,8 @@ def _describe(worktree: Worktree, base_branch: str) -> Worktree:
     remote = repository.remote
     known = checkouts.default_branch(repository.common_dir, remote) if remote else fetching.own_branch(repository)
     worktree.base_branch = base_branch or known or ""
-    current = checkouts.symbolic_ref(f"{checkouts.git_dir_of(worktree.path)}/HEAD")
+    git_dir = checkouts.git_dir_of(worktree.path)
+    current = checkouts.symbolic_ref(git_dir) if git_dir is not None else None
     if current is not None:
         worktree.branch = current.removeprefix("refs/heads/")
     bases = _base_refs(worktree) if worktree.base_branch else []
@@ -233,10 +234,12 @@ def _force(worktree: Worktree, admin: str | None) -> list[str]:
             f"the worktree {worktree.path} is missing and locked: {reason or 'without a reason'}",
             f"bring it back, or give it up: git -C {worktree.repository.path} worktree unlock {worktree.path}",
         )
-    head = checkouts.read_line(admin + "/HEAD") or ""
-    if not head.startswith("ref:") and head.strip("0"):
+    if checkouts.symbolic_ref(admin) is None:
         # Its record is the only thing that reaches a detached HEAD's commits.
-        git(["update-ref", f"refs/heads/{RESCUE}lost-{head[:12]}", head], worktree.repository.path)
+        answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], admin, env={"GIT_DIR": admin})
+        head = answer.out.strip()
+        if answer.code == 0:
+            git(["update-ref", f"refs/heads/{RESCUE}lost-{head[:12]}", head], worktree.repository.path)
     _keep_record(worktree, admin)
     return ["--force", "--force"]
 

@@ -94,7 +94,7 @@ def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:
 def branch_of(path: str, repository: Repository) -> str:
     """The branch that is checked out in it; empty for none."""
     admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
-    head = checkouts.symbolic_ref(f"{admin}/HEAD") if admin is not None else None
+    head = checkouts.symbolic_ref(admin) if admin is not None else None
     return head.removeprefix("refs/heads/") if head is not None else ""
 
 
@@ -126,7 +126,7 @@ def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
         folder = repository.common_dir + "/worktrees"
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             admin = f"{folder}/{name}"
-            path = os.path.dirname(checkouts.read_line(admin + "/gitdir") or "")
+            path = checkouts.worktree_of(admin) or ""
             ours = path and os.path.realpath(os.path.dirname(path)) == top
             if not ours or os.path.lexists(path) or os.path.realpath(path) in claimed:
                 continue
