@@ -164,7 +164,7 @@ def _make(worktree: Worktree, admin: str | None, in_the_way: str) -> None:
     elif remote is not None and theirs in refs:
         args, start = ["--track", "-b", branch, path, f"{remote}/{branch}"], refs[theirs].commit
     elif in_the_way:  # found out now, not when the work is done and its push refused
-        raise _blocked(branch, f"{remote}/{in_the_way}", f"on {remote}, by its owner")
+        raise _blocked(branch, f"{remote}/{in_the_way}", f"rename that one on {remote}")
     else:
         args, start = ["-b", branch, path, base], base  # a commit, not a branch: that would be followed by `git push`
     worktree.base_commit = base if start == base else _fork_point(repository.path, start, base)
@@ -204,7 +204,7 @@ def _add(args: list[str], worktree: Worktree) -> None:
     blocking = remedies.refs_in_the_way(answer)
     if blocking:
         other = blocking[0].removeprefix("refs/heads/")
-        raise _blocked(worktree.branch, other, f"git branch -m {other} NAME") from None
+        raise _blocked(worktree.branch, other, f"rename that one: git branch -m {other} NAME") from None
     raise error
 
 
@@ -220,7 +220,7 @@ def _blocked(branch: str, other: str, rename: str) -> Conflict:
     return Conflict(
         f"the branch {branch} cannot be made: the branch {other} is in the way",
         "give issues' branches another name: kugetsu config set KUGETSU_BRANCH_PATTERN 'issue-{number}'; "
-        f"or rename that one: {rename}",
+        f"or {rename}",
     )
 
 
