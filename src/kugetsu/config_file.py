@@ -110,6 +110,8 @@ def parse(text: str, path: str) -> list[Entry]:
 
 
 def _entry(line: str, number: int, path: str) -> Entry:
+    if "\0" in line:
+        _nonsense(path, number, line, "has a NUL character, which no variable and no command line can hold")
     key, mark, rest = line.partition("=")
     index = None
     if key.startswith(_SERVERS + "[") and key.endswith("]"):
@@ -209,6 +211,8 @@ def set_value(path: str, key: str, value: str) -> None:
     try:
         if "\n" in value or "\r" in value:
             raise ValueError("it has more than one line")
+        if "\0" in value:
+            raise ValueError("it has a NUL character")
         setting.read(value)
     except ValueError as error:
         hint = f"{setting.help}; default: {setting.default or '(empty)'}"

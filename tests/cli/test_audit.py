@@ -131,3 +131,37 @@ def test_the_log_of_another_place_is_audited_too(kugetsu, night):
     here, there = kugetsu("audit", "--json", at=MORNING).json, kugetsu("audit", "--from", "night.tar.gz", "--json").json
     assert there["retries"] == here["retries"]
     assert there["invariants"] == here["invariants"]
+
+
+@pytest.mark.parametrize(
+    ("how", "ended", "told"),
+    [
+        ("succeed", {"exit": 3}, "q1.1 succeeded, but its process exited with 3"),
+        ("succeed", {"signal": 9}, "q1.1 succeeded, but its process was ended by signal 9"),
+        ("fail", {"exit": 0}, "q1.1 failed, but its process exited with 0, and nothing says that it went wrong"),
+        ("fail", {"exit": 0, "outcome": {"kind": "failed", "reason": "all its tools were refused"}}, None),
+        ("fail", {"exit": 1}, None),
+        ("fail", {"signal": 9}, None),
+        ("succeed", {"exit": 0}, None),
+        ("kill", {"exit": 0}, None),
+        ("time_out", {"exit": 0}, None),
+    ],
+    ids=str,
+)
+def test_an_end_that_its_process_contradicts_is_told(kugetsu, story, how, ended, told):
+    story.enqueue()
+    attempt = story.run("q1")
+    outcome = {"kind": "succeeded" if how == "succeed" else "retryable", "reason": "it ended"}
+    outcome = {"outcome": {} if how == "fail" and ended == {"exit": 0} else outcome, **ended}
+    story.finish(attempt, how, "done" if how == "succeed" else "retry", "it ended", **outcome)
+    shown = kugetsu("audit", "invariants", "--json")
+    found = [one["text"] for one in shown.json["invariants"]["found"]]
+    assert (shown.code, found) == ((6, [told]) if told else (0, [])), shown
+
+
+def test_an_agent_that_was_told_to_stop_may_exit_with_0_and_has_failed(kugetsu, story):
+    story.enqueue()
+    attempt = story.run("q1")
+    outcome = {"kind": "succeeded", "reason": "the command ended with exit code 0"}
+    story.finish(attempt, "fail", "retry", "stalled: no output for 30 min", exit=0, outcome=outcome)
+    assert kugetsu("audit", "invariants").code == 0

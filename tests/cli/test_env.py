@@ -251,3 +251,21 @@ def test_no_event_is_written_about_variables(made):
     assert TOKEN.encode() not in b"".join(
         file.read_bytes() for file in (made.root / "log").rglob("*") if file.is_file()
     )
+
+
+@pytest.mark.parametrize("name", ["default.env", "dev.env", "config"])
+def test_a_nul_in_a_line_is_refused_with_its_place_before_anything_is_started(ready, name):
+    path = ready.root / name if name == "config" else ready.root / "env" / name
+    path.write_bytes(b"# a comment\nTOOL_KEY=ab\0cd\n" if name != "config" else b"KUGETSU_MODEL=a\0b\n")
+    os.chmod(path, 0o600)
+    line = 1 if name == "config" else 2
+    started = ready("start", "https://example.com/o/r/issues/1", "go")
+    assert started.code == 3 or "NUL" in started.err, started
+    assert f"{name}:{line}" in started.err and "NUL" in started.err, started
+    checked = ready("doctor")
+    assert checked.code == 1 and f"line {line} of" in checked.out and "NUL" in checked.out, checked
+    assert ready("queue", "list", "--all", "--json").out.count('"task"') == 0 or name == "config"
+    if name != "config":
+        assert ready("env", "check").code != 0
+    path.write_text("# a comment\n")
+    assert ready("env", "set", "TOOL_KEY", input=b"a\0b\n").code == 3

@@ -391,3 +391,15 @@ def test_whatever_bits_are_flipped_it_is_read_or_refused(tmp_path, lines, direct
         seqs = [event["seq"] for event in log.read()]
         assert seqs == sorted(set(seqs))
         log.close()
+
+
+def test_a_file_of_nothing_but_newlines_is_refused_before_all_of_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("kugetsu.log.archive._MOST_NOTHING", 5000)
+    path = tmp_path / "nothing.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" * (8 << 20)))
+    taken = []
+    look = ArchivedLog._take
+    monkeypatch.setattr(ArchivedLog, "_take", lambda self, line: (taken.append(1), look(self, line))[1])
+    with pytest.raises(BadInput, match=r"more than 5,000 lines of .* are no events"):
+        ArchivedLog(str(path), Counting())
+    assert len(taken) == 5001

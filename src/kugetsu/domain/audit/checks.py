@@ -70,12 +70,15 @@ class Checks:
         """Fold the next event; at a transaction's end, check."""
         self._touch(event)
         state = self.state
+        belied = _belied(state, event)
         fold(state, event)
         self._touch(event)
         if state.violations_seen != self._violations:
             self._refuse(event)
         if event["type"] == "attempt.claimed" and not _within_its_cap(event):
             self._note_refused(event, f"{event['attempt']} was claimed beyond the cap that it recorded")
+        if belied is not None:
+            self._note_refused(event, belied)
         if not event.get("more"):
             self._settle(event)
 
@@ -196,6 +199,27 @@ class Checks:
         if len(self.refused) < KEPT:
             about = frozenset(str(event[name]) for name in ("issue", "task", "attempt", "session") if event.get(name))
             self.refused.append(Finding(event["seq"], event["at"], text, about))
+
+
+def _belied(state: State, event: Event) -> str | None:
+    """How an attempt's end contradicts what its process did, as the same event tells; None when it does not.
+
+    Who was told to stop, or was never seen running, may exit with 0 and has failed all the same.
+    """
+    kind, data = event["type"], event["data"]
+    if kind not in ("attempt.succeeded", "attempt.failed") or not isinstance(data, dict):
+        return None
+    code, signal, outcome = data.get("exit"), data.get("signal"), data.get("outcome") or {}
+    if kind == "attempt.succeeded" and (code or signal):
+        return f"{event.get('attempt')} succeeded, but its process " + (
+            f"exited with {code}" if code else f"was ended by signal {signal}"
+        )
+    attempt = state.attempts.get(event.get("attempt") or "")
+    if kind == "attempt.failed" and code == 0 and attempt is not None and attempt.state == "running":
+        by_itself = attempt.stop is None and outcome.get("reason") in (None, data.get("reason"))
+        if by_itself and outcome.get("kind", "succeeded") == "succeeded":
+            return f"{attempt.id} failed, but its process exited with 0, and nothing says that it went wrong"
+    return None
 
 
 def _within_its_cap(event: Event) -> bool:

@@ -31,6 +31,8 @@ LANDMARK_EVERY = 20_000
 """Events between two states that are kept: folding these takes about 70 ms."""
 _LANDMARKS = 100
 """So many are kept; of more, every second one."""
+_MOST_NOTHING = 3_000_000
+"""Lines that hold no event, of a file that may still be a log: a packed one of 2 MB can have 2 GB of them."""
 _TOLD = 20
 """Lines of each sort that are told one by one."""
 
@@ -47,6 +49,7 @@ class _Seen:
         "holes",
         "last_at",
         "lines",
+        "nothing",
         "redacted",
         "repeated",
         "types",
@@ -60,6 +63,8 @@ class _Seen:
         self.bytes = 0
         self.garbage: list[int] = []
         self.garbage_seen = 0
+        #: Lines that hold no event, the empty ones among them.
+        self.nothing = 0
         self.repeated = 0
         self.disorder = False
         #: First and last seq of what is missing between two events.
@@ -113,10 +118,14 @@ class ArchivedLog:
         seen = self._seen
         seen.lines += 1
         seen.bytes += len(line) + 1
-        if not line.strip():
-            return
-        event = event_of(line)
+        event = event_of(line) if line.strip() else None
         if event is None:
+            seen.nothing += 1
+            if seen.nothing > _MOST_NOTHING:
+                said = f"more than {_MOST_NOTHING:,} lines of {self.path} are no events"
+                raise BadInput(said, "is it a bundle, a log export, a log folder or a segment?")
+            if not line.strip():
+                return
             seen.garbage_seen += 1
             if len(seen.garbage) < _TOLD:
                 seen.garbage.append(seen.lines)
