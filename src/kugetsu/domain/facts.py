@@ -22,7 +22,8 @@ class ClaimFacts(TypedDict):
     unknown. ``issue_max_tokens``, ``issue_max_cost`` and ``max_runs_without_progress`` are limits of an issue's whole
     life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others.
     ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own) what keeps its agent from
-    being started, as far as a look tells. What is not required was not recorded by the first version.
+    being started, as far as a look tells. ``set_back``: the log had an event of a time that had not come
+    yet. What is not required was not recorded by the first version.
     """
 
     now: str
@@ -43,6 +44,7 @@ class ClaimFacts(TypedDict):
     max_runs_without_progress: NotRequired[int]
     repository_caps: NotRequired[dict[str, int]]
     agent_problems: NotRequired[dict[str, AgentProblem]]
+    set_back: NotRequired[bool]
 
 
 class OutcomeFacts(TypedDict):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.domain.pauses import waits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         held = progress(state, task, facts)
         if not held.open:
             return Verdict("parked", False, held.reason, task.changed, lift=f"kugetsu queue retry {task.id}")
-    if task.state == "parked" and task.not_before is not None and task.not_before > facts["now"]:
+    if task.state == "parked" and _pauses(task, facts):
         outage = outages.of(state, task.parked_for)
         reason = f"parked: {outage['reason']}" if outage is not None else "parked by the provider's usage limit"
         lift = f"kugetsu queue retry {task.id}"
@@ -93,12 +94,22 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         closed = _outage(state, task, facts, "provider")
         return closed or Verdict("provider", True, "no usage limit known")
     limit = state.limits.get(facts["agent"])
-    if limit is not None and limit["until"] > facts["now"] and limit["task"] != task.id:
+    holds = limit is not None and _waits(limit["until"], limit["at"], facts)
+    if limit is not None and holds and limit["task"] != task.id:
         reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
         lift = f"kugetsu queue lift {facts['agent']}"
         return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
-    own = limit is not None and limit["until"] > facts["now"]
-    return Verdict("provider", True, "no other task's usage limit" if own else "no usage limit known")
+    return Verdict("provider", True, "no other task's usage limit" if holds else "no usage limit known")
+
+
+def _pauses(task: Task, facts: ClaimFacts) -> bool:
+    """Whether the task waits until a time. What gave it that time is what changed it last."""
+    return task.not_before is not None and _waits(task.not_before, task.changed_at, facts)
+
+
+def _waits(until: str, since: str, facts: ClaimFacts) -> bool:
+    """Whether a pause goes on; facts that may only be older than its beginning say nothing of the clock."""
+    return waits(until, since, facts["now"]) if facts.get("set_back") else until > facts["now"]
 
 
 def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict | None:
@@ -111,7 +122,7 @@ def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict |
     if tries is not None:
         reason = f"{tries.id} finds out whether it works again: {entry['reason']}"
         return Verdict(gate, False, reason, tries.claimed, lift=lift, otherwise=remedy)
-    if entry["until"] <= facts["now"] or entry["task"] == task.id:
+    if not _waits(entry["until"], entry["at"], facts) or entry["task"] == task.id:
         return None
     reason = f"{entry['task']} met what every task would meet: {entry['reason']}"
     return Verdict(gate, False, reason, entry["seq"], entry["until"], lift, remedy)
@@ -178,7 +189,7 @@ def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The pause after a failed attempt is over."""
-    if task.state == "pending" and task.not_before is not None and task.not_before > facts["now"]:
+    if task.state == "pending" and _pauses(task, facts):
         reason = f"pauses after a failed attempt ({task.used} of {facts['max_attempts']} used)"
         lift = f"kugetsu queue retry {task.id}"
         return Verdict("backoff", False, reason, task.changed, task.not_before, lift)

@@ -59,7 +59,7 @@ def complete(facts: Mapping[str, Any]) -> bool:
 def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: bool | None = None) -> ClaimFacts:
     """What the gates read at ``now``, the time of ``state``: the recorded settings and machine, that time, and whether
     a daemon ran: ``daemon`` where somebody looked, else as far as the log knew."""
-    facts: Any = {name: value for name, value in recorded.items() if name != "planned"}
+    facts: Any = {name: value for name, value in recorded.items() if name not in ("planned", "set_back")}
     facts["now"] = now
     facts["warm_before"] = add_seconds(now, -facts["warmup_seconds"])
     ran = state.daemon.runs if daemon is None else daemon

@@ -285,8 +285,8 @@ class State:
         self.sessions: dict[str, Session] = {}
         self.repositories: dict[str, dict[str, str]] = {}
         self.daemon = Daemon()
-        #: agent and model → {"until": time, "seq": event, "task": who met it}: the usage limit that a provider stated;
-        #: with "outage" and "reason" what every task would meet (`outages`), which is tried again at that time.
+        #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
+        #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
         self.limits: dict[str, dict[str, Any]] = {}
         self.tasks_made = 0
         #: seq of the latest `session.destroyed`: what was read of an issue's earlier life before it may be stale.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu import clock
+from kugetsu.domain import pauses
 from kugetsu.runtime import startable
 
 TYPE_CHECKING = False
@@ -70,7 +71,7 @@ def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] |
     """
     config, now = ws.config, clock.now()
     warmup = WARMUP_SECONDS[config.text("KUGETSU_AGENT")]
-    return {
+    found: ClaimFacts = {
         "now": now,
         "cap": config.integer("MAX_CONCURRENT_AGENTS"),
         "cap_source": config.source("MAX_CONCURRENT_AGENTS"),
@@ -90,6 +91,9 @@ def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] |
         "repository_caps": repository_caps(config),
         "agent_problems": startable.problems(ws, environment),
     }
+    if pauses.set_back(ws.state(), now):
+        found["set_back"] = True
+    return found
 
 
 def outcome_facts(config: Config) -> OutcomeFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain import pauses
 from kugetsu.views import times
 from kugetsu.views.text import Column, line, table
 
@@ -143,7 +144,7 @@ def _row(task: TaskData, screen: Screen, now: str) -> list[str]:
 def _note(task: TaskData, now: str) -> str:
     """What is worth knowing before the title: until when it waits, who works, why it failed."""
     if task["state"] in ("pending", "parked"):
-        if task["not_before"] is not None and task["not_before"] > now:
+        if task["not_before"] is not None and pauses.waits(task["not_before"], task["changed_at"], now):
             return f"until {times.ahead(task['not_before'], now)}"
         if task["after"]:
             return f"after {', '.join(task['after'])}"

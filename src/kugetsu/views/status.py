@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates
+from kugetsu.domain import gates, pauses
 from kugetsu.views import queue, times
 from kugetsu.views.text import Column, columns, cut, line, table
 
@@ -111,6 +111,9 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
     daemon = daemon_data(state, probes.daemon_alive)
     waiting = state.waiting()
     attention = [_look("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
+    if pauses.set_back(state, facts["now"]):
+        behind = times.duration(times.since(facts["now"], state.latest))
+        attention.append(_look("clock", "set back", f"it is {behind} behind the log's latest event", "kugetsu doctor"))
     return {
         "initialised": bool(state.initialised),
         "directory": directory,
@@ -285,7 +288,7 @@ def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[A
         return []
     if "outage" in limit:
         return [_outage(limit, facts)]
-    if limit["until"] <= facts["now"]:
+    if not pauses.waits(limit["until"], limit["at"], facts["now"]):
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
     return [_look("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
@@ -294,7 +297,7 @@ def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[A
 def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     """What every task would meet: named for as long as no attempt got further, however often it is tried."""
     outage = limit["outage"]
-    ahead = limit["until"] > facts["now"]
+    ahead = pauses.waits(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
     tried = times.counted(outage["times"], "try").replace("trys", "tries")
     remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"

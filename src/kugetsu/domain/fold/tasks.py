@@ -141,7 +141,7 @@ def task_parked(state: State, event: Event) -> None:
         # A shorter pause (one that nobody stated) does not shorten what a provider stated before. Whoever states a
         # limit answers: an outage is over.
         if stated is None or "outage" in stated or stated["until"] <= until:
-            state.limits[limit] = {"until": until, "seq": event["seq"], "task": task.id}
+            state.limits[limit] = {"until": until, "at": event["at"], "seq": event["seq"], "task": task.id}
     session = state.sessions.get(task.session)
     if session is not None:
         session.parks += 1
@@ -151,7 +151,7 @@ def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: E
     """Note an outage that the task met; one that met it in the same pause as another changes nothing of that."""
     task.outage = outages.MET
     known = state.limits.get(limit)
-    entry = {"until": outage["until"], "seq": event["seq"], "task": task.id}
+    entry = {"until": outage["until"], "at": event["at"], "seq": event["seq"], "task": task.id}
     if known is not None:
         later = outage["times"] > known["outage"]["times"] if "outage" in known else outage["until"] > known["until"]
         if not later:
@@ -197,7 +197,7 @@ def hold_restored(state: State, event: Event) -> None:
     data = event["data"]
     gate, subject, until, task, fruitless = (data[name] for name in ("gate", "subject", "until", "task", "fruitless"))
     if gate == "provider":
-        state.limits[subject] = {"until": until, "seq": event["seq"], "task": task}
+        state.limits[subject] = {"until": until, "at": event["at"], "seq": event["seq"], "task": task}
         if "outage" in data:
             state.limits[subject] |= {"outage": data["outage"], "reason": ""}
     else:

@@ -77,7 +77,7 @@ def first_facts(events: Iterable[Event]) -> dict[str, Any] | None:
 
 
 def _settings(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name != "planned"}
+    return {name: value for name, value in facts.items() if name not in ("planned", "set_back")}
 
 
 class Recorder:

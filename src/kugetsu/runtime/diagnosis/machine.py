@@ -36,9 +36,23 @@ def check(case: Case) -> Iterator[Finding]:
             "cores", f"{cores} core{'' if cores == 1 else 's'} for at most {cap} agent{'' if cap == 1 else 's'}"
         )
     yield from _limits()
+    yield from _clock(case)
     if sys.platform != "linux":
         said = "not Linux: no pidfds and no subreaper, so tools that outlive a killed agent may be missed"
         yield found.warning("system", said, "look for them after an attempt was killed")
+
+
+def _clock(case: Case) -> Iterator[Finding]:
+    """Whether the clock is where it was when the log's latest event was written, or later."""
+    from kugetsu import clock
+    from kugetsu.domain import pauses
+
+    state = case.state()
+    if state is None or not pauses.set_back(state, clock.now()):
+        return
+    latest = f"{state.latest[:10]} {state.latest[11:16]} UTC"
+    said = f"the clock was set back: the log has an event of {latest}; pauses that began in the future count as over"
+    yield found.warning("clock", said, "set the clock: date, timedatectl set-ntp true")
 
 
 def _memory(case: Case) -> Iterator[Finding]:

@@ -117,7 +117,10 @@ class Outbox:
         if not waiting:
             return None, None
         not_before, delivery = min(waiting)
-        return (delivery, None) if not_before <= clock.now() else (None, not_before)
+        now = clock.now()
+        # No pause is longer: one that seems so began before the clock was set back.
+        due = not_before <= now or not_before > clock.add_seconds(now, decide.LONGEST_ASKED)
+        return (delivery, None) if due else (None, not_before)
 
     def retry(self, delivery: str) -> None:
         """Try a delivery again."""
