@@ -85,6 +85,18 @@ def test_without_a_forge_a_branch_that_the_base_has_and_the_remote_no_longer_is_
     assert (forged.state.sessions[key].branch, forged.state.sessions[key].base_commit) == (NEW, base)
 
 
+def test_a_branch_that_the_agent_renamed_is_finished_when_the_base_has_it(forged: Stage, forge: ScriptedForge) -> None:
+    forged.configure(KUGETSU_FORGE="off", WORKTREE_CHECK_PR_STATUS="false")
+    key = worked(forged, script=COMMIT + "git branch -q -m mine\n" + PUSH)
+    base = merged(forged, None, how="merge", branch="mine")
+    repos.run(forged.repository, "fetch", "-q", "--prune")
+    worked(forged)
+    session = forged.state.sessions[key]
+    assert session.branch is not None and session.branch.startswith("fix/issue-14")
+    assert session.base_commit == base
+    assert forged.events("session.prepared", session=key)[-1]["data"]["follows"]["branch"] == "mine"
+
+
 @pytest.mark.parametrize("state", ["open", "closed", "none", "squash without a forge", "merged, kept on the remote"])
 def test_a_branch_that_is_not_merged_or_may_not_be_goes_on(forged: Stage, forge: ScriptedForge, state: str) -> None:
     if state in ("open", "closed"):

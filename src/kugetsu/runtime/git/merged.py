@@ -34,7 +34,7 @@ def tip_of(repository: Repository, worktree: str | None, branch: str) -> str | N
 def current_branch(worktree: str | None) -> str | None:
     """The branch that is checked out in a worktree; None for none, or without a worktree."""
     git_dir = checkouts.git_dir_of(worktree) if worktree is not None else None
-    head = checkouts.symbolic_ref(git_dir + "/HEAD") if git_dir is not None else None
+    head = checkouts.symbolic_ref(git_dir) if git_dir is not None else None
     return head.removeprefix("refs/heads/") if head is not None else None
 
 
