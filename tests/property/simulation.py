@@ -323,6 +323,9 @@ class World:
         if attempt.state == "claimed":
             return self.do(lambda state: attempts.starting(state, attempt_id, PROCESS))
         session = self.state.sessions[attempt.session]
+        if attempt.state == "starting" and session.unsaved is not None:
+            saved = ("kugetsu/rescue/q1.1", None)[b % 2]
+            return self.do(lambda state: sessions.rescued(state, session.key, saved, attempt_id))
         if attempt.state == "starting" and session.state in ("requested", "broken"):
             intent = {"repository": session.repository, "source": "/r", "branch": "fix/issue-1", "agent": "opencode"}
             return self.do(lambda state: sessions.preparing(state, session.key, intent, attempt_id))
@@ -334,7 +337,7 @@ class World:
 
     def run(self, a: int, b: int) -> list[Event]:
         """All the steps until the agent runs."""
-        return [event for _ in range(4) for event in self.step(a, b)]
+        return [event for _ in range(5) for event in self.step(a, b)]
 
     def finish(self, a: int, b: int) -> list[Event]:
         attempt_id = self._attempt(a)
@@ -359,6 +362,7 @@ class World:
             cost=b / 4,
             resets_at=resets if verdict == "limited" else None,
             session_lost=b % 11 == 10,
+            rescue_failed="git add ended with 128" if verdict != "done" and b % 7 == 6 else None,
         )
 
     def _evidence(self, b: int) -> dict[str, Any]:

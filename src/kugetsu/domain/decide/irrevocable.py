@@ -32,7 +32,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "session.preparing": ("it made a worktree and a session of the agent", "kugetsu destroy {session}"),
     "session.prepared": ("it made a worktree and a session of the agent", "kugetsu destroy {session}"),
     "session.broken": ("it says what was found", "it is prepared anew before the next attempt"),
-    "session.rescued": ("it only saved work", "to look at it: git log {branch}"),
+    "session.rescued": ("it only saved work", "to see where: kugetsu history {session}"),
     "session.destroying": ("it was the beginning of a removal", "kugetsu history {session}"),
     "session.destroyed": ("its worktree is gone", "kugetsu continue {session} MESSAGE makes a new one"),
     "session.pr": ("it changed nothing: the session had that pull request", None),
