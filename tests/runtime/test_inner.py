@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -254,16 +255,39 @@ def test_a_record_with_clean_submodules_goes_and_one_with_work_stays(modular: St
     assert "1 commit that no remote has in the repository sub" in plan.kept[0].reasons[0]
 
 
-def test_a_forced_removal_that_was_killed_is_finished_whatever_it_left_of_repositories(modular: Stage) -> None:
-    from kugetsu.domain.decide import sessions
-
+def test_a_forced_removal_that_was_killed_is_finished_whatever_it_left_of_repositories(
+    modular: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, tree = initialised(modular)
     inner = clone_within(tree)
-    modular.ws.log.transact(lambda state: sessions.destroying(state, key, True, "destroy"))
+    destroy_killed(modular, key, monkeypatch, removal, "remove")
     shutil.rmtree(inner / ".git" / "refs")
     (inner / ".git" / "HEAD").unlink()
     destruction.destroy(modular.ws, key, force=True)
     assert not tree.exists()
+
+
+def test_a_forced_removal_that_was_killed_before_its_rescue_still_keeps_what_cannot_be_moved(
+    modular: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, tree = initialised(modular)
+    inner = clone_within(tree)
+    commit(inner, "only here")
+    (inner / ".git" / "HEAD").unlink()
+    destroy_killed(modular, key, monkeypatch, inner_rescue, "rescue_all")
+    destruction_refused(modular, key, "ignored: ", force=True)
+    assert (inner / ".git" / "objects").is_dir()
+
+
+def destroy_killed(stage: Stage, key: str, monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str) -> None:
+    """Destroy by force, and end like one that was killed where it calls a function: nothing is recorded any more."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, function, killed)
+        destruction.destroy(stage.ws, key, force=True)
 
 
 # --- nothing is ever lost ---------------------------------------------------------------------------------------------

@@ -212,14 +212,16 @@ def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *,
     saved = inner_rescue.rescue_all(repository, path, session.branch or "", name)
     for branch in saved.branches:
         gone.name_rescue(branch)
-    # A removal that began earlier was preceded by a rescue, and may have taken a part of a repository.
-    left_out = saved.left_out if resumed else saved.left_out + saved.refused
+    # A removal that began earlier was preceded by a complete rescue, and may have taken a part of a repository. A kill
+    # before that leaves repositories whose work is nowhere else.
+    left_out = saved.left_out if resumed and inner_rescue.was_complete(repository, path, name) else saved.all_left_out
     if left_out:
         where = f"{', '.join(saved.branches)} could not take in" if saved.branches else "it has"
         raise Conflict(
             f"the worktree of {session.key} is kept: {where} {'; '.join(left_out[:5])}",
             hint=f"push that, or move it away by hand from {path}, then: kugetsu destroy --force {session.key}",
         )
+    inner_rescue.note_complete(repository, path, name)
 
 
 def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 
+from kugetsu import run_files
 from kugetsu.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import checkouts, rescue, unfinished
 from kugetsu.runtime.git.command import ask, git
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FETCH_TIMEOUT = 600.0
 """Seconds for copying a repository's objects: it may be as large as the project."""
 
+_COMPLETE = "kugetsu-rescued"  # in git's record of a worktree
 _LONGEST = 100  # characters of the path that a branch's name keeps
 
 
@@ -39,6 +41,11 @@ class Kept:
         self.left_out: list[str] = []
         self.refused: list[str] = []
 
+    @property
+    def all_left_out(self) -> list[str]:
+        """Everything whose work is on none of the branches."""
+        return self.left_out + self.refused
+
 
 def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kept:
     """Keep the work of the worktree at `path` (`rescue.rescue`) and of every repository within it, each on a branch.
@@ -53,6 +60,22 @@ def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kep
         kept.branches.insert(0, own.branch)
         kept.left_out = own.left_out
     return kept
+
+
+def note_complete(repository: Repository, path: str, name: str) -> None:
+    """Write into git's record of the worktree that the rescue `name` has all of its work, so that it may be removed.
+
+    The record goes last. Raises OSError.
+    """
+    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    if admin is not None:
+        run_files.replace(f"{admin}/{_COMPLETE}", name.encode())
+
+
+def was_complete(repository: Repository, path: str, name: str) -> bool:
+    """True if `note_complete` noted the rescue `name`: what a removal then took of the worktree is safe."""
+    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    return admin is not None and checkouts.read_line(f"{admin}/{_COMPLETE}") == name
 
 
 def rescue_record(clone: str, path: str, admin: str, name: str) -> Kept:
