@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,57 @@ def test_doctor_finds_and_removes_what_was_left(stage: Stage, temporary: Path) -
     assert one.mend is not None
     one.mend.do()
     assert not os.path.exists(path)
+
+
+def test_what_is_mounted_in_a_temporary_folder_is_not_emptied(tmp_path: Path) -> None:
+    mounted_in(tmp_path / "cloud", "temp_folders.remove(paths, 'q1.1')", tmp_path)
+    assert (tmp_path / "cloud" / "precious").exists()
+
+
+def test_what_is_mounted_in_a_worktree_is_not_emptied_by_force(tmp_path: Path) -> None:
+    mounted_in(tmp_path / "cloud", "removal.remove_locked(repository, folder, '', force=True)", tmp_path)
+    assert (tmp_path / "cloud" / "precious").exists()
+
+
+def mounted_in(source: Path, statement: str, root: Path) -> None:
+    """Run a statement in a mount namespace of its own, where `source`, with a file in it, is mounted in an attempt's
+    temporary folder, which is a worktree as well."""
+    source.mkdir()
+    (source / "precious").touch()
+    script = f"""
+import os, subprocess
+from kugetsu.errors import Conflict
+from kugetsu.paths import Paths
+from kugetsu.runtime import temp_folders
+from kugetsu.runtime.git import removal, repositories
+paths = Paths({str(root / "kugetsu")!r})
+paths.make(paths.run("q1.1"))
+folder = temp_folders.make(paths, {{"TMPDIR": {str(root)!r}}}, "q1.1", "0123456789")
+clone = {str(root / "clone")!r}
+os.rmdir(folder)
+for command in ("init -q", "commit -q --allow-empty -m start", "worktree add -q " + folder):
+    subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e", *command.split()], cwd=clone, check=True)
+os.mkdir(folder + "/at work")
+subprocess.run(["mount", "--bind", {str(source)!r}, folder + "/at work"], check=True)
+repository = repositories.at_path("host/owner/repo", clone)
+try:
+    {statement}
+except Conflict as problem:
+    print(problem)
+"""
+    (root / "clone").mkdir()
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this system lets nobody mount anything")
+    subprocess.run(["unshare", "-rm", sys.executable, "-c", script], check=True)
+
+
+def test_doctor_leaves_a_temporary_folder_that_is_in_use(stage: Stage, temporary: Path) -> None:
+    nonce = "0123456789abcdef"
+    stage.ws.paths.make(stage.ws.paths.run("q1.1"))
+    path = temp_folders.make(stage.ws.paths, os.environ, "q1.1", nonce)
+    given = {**os.environ, "KUGETSU_LEASE": nonce, "KUGETSU_DIR": stage.ws.paths.root}
+    with subprocess.Popen(["sleep", "60"], env=given) as process:
+        found = leftovers.check(Case(stage.ws.paths, os.environ, "doctor"))
+        [one] = [one for one in found if one.name == "temporary"]
+        process.kill()
+    assert one.mend is None and os.path.isdir(path or "")

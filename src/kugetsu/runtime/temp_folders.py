@@ -58,12 +58,19 @@ def left(paths: Paths, attempt: str) -> str | None:
 
 
 def remove(paths: Paths, attempt: str) -> bool:
-    """Remove the attempt's folder with all that is in it, when none of its processes lives; whether it is gone."""
+    """Remove the attempt's folder with all that is in it, when none of its processes lives; whether it is gone.
+
+    It stays where something is mounted in it (`mounts`): that is not the attempt's own.
+    """
     path = left(paths, attempt)
     if path is None:
         return True
     import shutil
 
+    from kugetsu.runtime import mounts
+
+    if mounts.within(path):
+        return False
     shutil.rmtree(path, ignore_errors=True)
     if os.path.lexists(path):
         _open_up(path)  # a build cache may be read-only

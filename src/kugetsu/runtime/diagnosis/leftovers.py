@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from contextlib import suppress
@@ -126,7 +127,22 @@ def _folders(case: Case, state: State, seen: _Seen) -> Iterator[Finding]:
 
 def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
     """Temporary folders of attempts that are over: some of their processes could not be ended, or a removal failed."""
-    old = [name for name in seen.runs if name not in state.attempts and temp_folders.left(paths, name) is not None]
+    from kugetsu.runtime import mounts
+
+    old = []
+    in_use = tuple(f"-{nonce[:8]}" for _, nonce in seen.marked)
+    for name in seen.runs:
+        path = temp_folders.left(paths, name) if name not in state.attempts else None
+        if path is None:
+            continue
+        mounted = mounts.within(path)
+        if mounted:
+            said = f"the temporary folder of {name}, which is over, has something mounted in it"
+            yield found.warning("temporary", said, f"umount {shlex.quote(mounted[0])}")
+        elif path.endswith(in_use):
+            yield found.warning("temporary", f"processes of {name}, which is over, still use its temporary folder")
+        else:
+            old.append(name)
     if old:
         what = f"{len(old)} temporary folder{'' if len(old) == 1 else 's'} of attempts that are over"
         mend = Mend(f"remove {what}", lambda: [temp_folders.remove(paths, name) for name in old])

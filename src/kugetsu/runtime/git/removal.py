@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import Conflict
+from kugetsu.runtime import mounts
 from kugetsu.runtime.git import belongings, checkouts, inner, integrity, unfinished
 from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
 from kugetsu.runtime.git.command import ask, failure, git
@@ -51,6 +52,9 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
     if not os.path.isdir(path):
         return []
     care = care or Care()
+    mounted = mounts.within(path)
+    if mounted:
+        return [f"something mounted in it ({', '.join(mounted[:3])})"]
     admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
     if care.resumed and admin is not None:
         integrity.attach(admin, path)
@@ -120,6 +124,7 @@ def remove_locked(
     """`remove`, for a caller that holds the lock of the repository (`repositories.locked`)."""
     if not os.path.lexists(path):
         return False
+    _require_no_mounts(path)
     reasons = [] if force else why_keep(path, branch, repository, care)
     if reasons:
         raise Conflict(
@@ -140,6 +145,13 @@ def remove_locked(
     options = ["--force", "--force"] if force else ["--force"] if partly else []
     git(["worktree", "remove", *options, path], repository.path, timeout=REMOVE_TIMEOUT)
     return True
+
+
+def _require_no_mounts(path: str) -> None:
+    """Raises Conflict where something is mounted within the worktree: git would delete what is on it."""
+    mounted = mounts.within(path)
+    if mounted:
+        raise Conflict(f"the worktree {path} is kept: something is mounted at {mounted[0]}", f"umount {mounted[0]}")
 
 
 def _changes(path: str, care: Care) -> list[str]:

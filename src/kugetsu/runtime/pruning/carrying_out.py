@@ -115,8 +115,8 @@ def _remove_files(ws: Workspace, item: Item) -> None:
         if item.kind == "lease":
             lease.forget(ws.paths.leases, os.path.basename(path))  # which stays when somebody took it since the plan
         elif os.path.isdir(path) and not os.path.islink(path):
-            if item.kind == "run":
-                temp_folders.remove(ws.paths, os.path.basename(path))
+            if item.kind == "run" and not temp_folders.remove(ws.paths, os.path.basename(path)):
+                raise Conflict(f"its temporary folder {temp_folders.left(ws.paths, os.path.basename(path))} stays")
             shutil.rmtree(path)
         elif os.path.lexists(path):
             os.unlink(path)
