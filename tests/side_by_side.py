@@ -12,7 +12,10 @@ GROUPS = {
     "tests/e2e/test_opencode_adapter.py": "opencode",
     "tests/e2e/test_forge.py": "opencode",
     "tests/e2e/test_import_opencode.py": "opencode",
+    "tests/e2e/test_outages.py": "opencode",
+    "tests/e2e/test_usage.py": "opencode",
     "tests/e2e/test_kugetsu_opencode.py": "another opencode",
+    "tests/e2e/test_project_config.py": "another opencode",
     "tests/e2e/test_pm_agent.py": "another opencode",
     # Prism takes seconds to start, once for each description.
     "tests/forge/test_descriptions.py": "prism",
