@@ -137,6 +137,23 @@ def test_a_state_that_was_folded_from_such_data_is_told_as_damage_and_shown_with
         assert "task.queued says a list as 'priority', not a whole number" in told.out + told.err, (words, told)
 
 
+@pytest.mark.parametrize("name", ["task", "attempt", "session", "issue"])
+def test_events_that_do_not_name_what_they_are_about_break_no_command(kugetsu, lived, name):
+    """Every second event that names one does not do so here."""
+    events: list[Event] = json.loads(json.dumps(lived))
+    named = [event for event in events if name in event]
+    for event in named[1::2]:
+        del event[name]
+    place = exported(kugetsu, events)
+    replace(kugetsu.root / "log", events)
+    for words in reading():
+        assert_told(words, kugetsu(*words))
+        assert_told([*words, "--from"], kugetsu(*words, "--from", place))
+    if name != "issue":  # tasks for the PM agent have none
+        told = kugetsu("log", "verify")
+        assert "refused" in told.out and name in told.out, told
+
+
 def test_every_kind_of_the_table_is_tried_here_or_in_its_own_test(lived):
     assert len({event["type"] for event in lived} & shapes.SHAPES.keys()) > 12
 

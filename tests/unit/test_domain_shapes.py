@@ -21,6 +21,7 @@ LETTERS: dict[Any, str] = {str: "st", int: "ij", float: "n", bool: "b", Identity
 
 def event(kind: str = "task.resumed", data: Any = None, **more: Any) -> dict[str, Any]:
     made = {"seq": 1, "at": "2026-11-23T10:00:02.123456Z", "type": kind, "v": 1, "task": "q1", "by": {"cmd": "x"}}
+    made |= {"attempt": "q1.1"} if kind.startswith("attempt.") else {}
     return {**made, "data": {"why": "retry"} if data is None else data, **more}
 
 
@@ -131,6 +132,19 @@ def test_data_that_does_not_fit_its_kind_is_handed_on_as_such_and_changes_nothin
     fold(state, events[1])
     assert state.violations == [{"seq": 1, "text": f"{kind} {said['problem']}"}] and not state.tasks
     assert shapes.settle(events, deep=False) is None and events[1]["type"] == MALFORMED, "once more"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("task.resumed", "task"), ("attempt.unsettled", "attempt"), ("session.broken", "session")]
+)
+def test_an_event_that_does_not_name_its_record_is_handed_on_as_such(kind: str, name: str) -> None:
+    data = {"why": "retry"} if kind == "task.resumed" else {"reason": "r"}
+    whole = event(kind, data, session="pm")
+    part = {key: value for key, value in whole.items() if key != name}
+    events = [whole, part, whole]
+    assert shapes.settle(events, deep=False) is None
+    assert [one["type"] for one in events] == [kind, MALFORMED, kind]
+    assert events[1]["data"]["problem"] == f"does not name its {name}"
 
 
 def test_what_another_version_says_is_not_judged_by_this_ones_table() -> None:

@@ -99,6 +99,9 @@ SHAPES: dict[str, str] = {
 }
 """kind → its keys and their letters, in its present version."""
 
+_NAMED = {"task": ("task",), "attempt": ("attempt",), "session": ("session",), "counters": ("issue",)}
+"""First word of a kind → what its events name in their envelope: every reader finds the record by it."""
+
 _INNER = {
     "p": "boot:s pid:j start:j",
     "k": "used:i order:i not_before:T",
@@ -216,7 +219,7 @@ def settle(events: list[Event], *, deep: bool) -> int | None:
         if "by" not in event:
             event["by"] = {}
         data = event["data"]
-        checks = _met.get((event["type"], event["v"], *data, *map(type, data.values())))
+        checks = _met.get((*event, event["type"], event["v"], *data, *map(type, data.values())))
         if checks is None:
             checks = _meet(event)
         if checks is None or (checks and not all(check(data[name]) for name, check in checks)):
@@ -280,6 +283,8 @@ def _meet(event: Event) -> Checks | None:
     """What is still to be looked at in data of these keys and types, from now on known; None when those are wrong."""
     kind, data = event["type"], event["data"]
     fields = _compiled(kind) if event["v"] == PRESENT.get(kind, 1) else ()
+    if any(name not in event for name in _named(kind)):
+        return None
     if not all(type(data.get(name, _missing)) in types for name, types, _ in fields):
         return None
     checks = tuple(
@@ -288,12 +293,22 @@ def _meet(event: Event) -> Checks | None:
         if check is not None and name in data and type(data[name]) is not _NOTHING
     )
     if len(_met) < _MOST:
-        _met[(kind, event["v"], *data, *map(type, data.values()))] = checks
+        _met[(*event, kind, event["v"], *data, *map(type, data.values()))] = checks
     return checks
+
+
+def _named(kind: str) -> tuple[str, ...]:
+    """What an event of this kind must name; a claim is of a task as well. Kinds that nobody knows name nothing."""
+    if kind not in SHAPES:
+        return ()
+    return ("task", "attempt") if kind == "attempt.claimed" else _NAMED.get(kind.partition(".")[0], ())
 
 
 def _problem(event: Event) -> str | None:
     data = event["data"]
+    for name in _named(event["type"]):
+        if name not in event:
+            return f"does not name its {name}"
     for name, types, check in _compiled(event["type"]):
         value = data.get(name, _missing)
         if type(value) not in types:
