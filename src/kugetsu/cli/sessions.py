@@ -58,13 +58,12 @@ def _destroy_arguments(parser: Parser) -> None:
 
 
 def _destroy(call: Call) -> int:
-    from kugetsu.domain.decide.sessions import find_session
     from kugetsu.runtime import destruction
     from kugetsu.views.wording import words
 
     key = _key(call)
-    state = call.ready()
-    find_session(state, key)
+    call.ready()
+    destruction.require_unused(call.workspace, key, call.args.force)
     if not call.args.yes and not call.args.force and _asks():
         from kugetsu.cli.asking import confirmed
 

@@ -36,8 +36,8 @@ def destroy(
     """
     from kugetsu.runtime.git import repositories
 
-    session = decide.find_session(ws.state(), key)
-    if session.kind == "issue" and not force and session.attempt is None:
+    session = require_unused(ws, key, force)
+    if session.kind == "issue" and not force:
         seen = seen or _ask(ws, session)
         if seen is not None:
             _require_not_open(key, seen)
@@ -45,6 +45,15 @@ def destroy(
     # The forge was asked before: no request is made while a lock is held.
     with repositories.locked(ws.paths, "destroy " + key):
         return _destroy(ws, key, force, reason, strict, seen)
+
+
+def require_unused(ws: Workspace, key: str, force: bool) -> Session:
+    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it: reasons that are
+    told before any other, and before somebody is asked whether to go on."""
+    state = ws.state()
+    session = decide.find_session(state, key)
+    decide.unused(state, session, force)
+    return session
 
 
 def _ask(ws: Workspace, session: Session) -> Seen | None:

@@ -118,6 +118,22 @@ def broken(state: State, key: str, reason: str) -> list[Draft]:
     return [Draft("session.broken", {"reason": reason}, **about)]
 
 
+def unused(state: State, session: Session, force: bool) -> list[str]:
+    """The waiting tasks that end with a session that is destroyed. Raises Conflict while an agent works in it, and,
+    without `force`, while tasks wait for it."""
+    if session.attempt is not None:
+        task = state.attempts[session.attempt].task
+        raise Conflict(f"{session.attempt} works in {session.key}", hint=f"kugetsu queue cancel {task}")
+    waiting = [task.id for task in state.waiting() if task.session == session.key]
+    if session.destroying and not force:
+        return []
+    if waiting and not force:
+        verb = "waits" if len(waiting) == 1 else "wait"
+        hint = f"kugetsu queue cancel {waiting[0]}"
+        raise Conflict(f"{', '.join(waiting)} still {verb} for {session.key}", hint=hint)
+    return waiting
+
+
 def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
     """Intent to remove a session; refused while an agent works in it or tasks wait for it.
 
@@ -125,14 +141,7 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
     and not finished goes on whatever waits: that is held back by it, and has a session of its own afterwards.
     """
     session = find_session(state, key)
-    if session.attempt is not None:
-        task = state.attempts[session.attempt].task
-        raise Conflict(f"{session.attempt} works in {key}", hint=f"kugetsu queue cancel {task}")
-    waiting = [task.id for task in state.waiting() if task.session == key]
-    if session.destroying and not force:
-        waiting = []
-    if waiting and not force:
-        raise Conflict(f"{', '.join(waiting)} still wait for {key}", hint=f"kugetsu queue cancel {waiting[0]}")
+    waiting = unused(state, session, force)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key}
     drafts = [
         Draft(
