@@ -16,6 +16,23 @@ def test_sessions_with_their_agent_branch_and_work(kugetsu, story, snapshot):
     snapshot("list", shown.out)
 
 
+def test_new_files_count_as_uncommitted(kugetsu, story):
+    done = story.run(story.enqueue())
+    story.finish(done, "succeed", "done", "no commit", evidence={"commits": 0, "dirty": 1, "untracked": 2})
+    assert "3 dirty" in kugetsu("list").out
+    assert kugetsu("list", "--json").json["sessions"][0]["dirty"] == 3
+    assert "3 uncommitted files" in kugetsu("history", "q1", COLUMNS="160").out
+
+
+def test_an_amount_of_uncommitted_files_is_told_once(kugetsu, story):
+    done = story.run(story.enqueue())
+    evidence = {"commits": 0, "dirty": 1, "untracked": 0}
+    story.finish(done, "succeed", "done", "no commit, 1 uncommitted file", evidence=evidence)
+    shown = kugetsu("history", "q1", COLUMNS="160").out
+    ended = next(line for line in shown.splitlines() if "attempt.succeeded" in line)
+    assert ended.count("1 uncommitted file") == 1 and "not committed" not in ended
+
+
 def test_no_sessions_say_what_to_do(kugetsu, story):
     shown = kugetsu("list")
     assert shown.code == 0 and "no sessions" in shown.out and "kugetsu start" in shown.err

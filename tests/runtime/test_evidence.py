@@ -65,6 +65,16 @@ def test_uncommitted_files_are_counted_and_named(sample: Place, base: str) -> No
     assert sorted(evidence.names) == ["README", "new/", "staged with space"]
 
 
+def test_files_in_a_submodule_that_is_not_initialised_count(sample: Place, base: str) -> None:
+    run(sample.clone, "update-index", "--add", "--cacheinfo", f"160000,{base},vendor/lib")
+    run(sample.clone, "commit", "-qm", "Add a submodule")
+    (sample.clone / "vendor/lib").mkdir(parents=True)
+    assert look(sample, base).untracked == 0
+    (sample.clone / "vendor/lib/patch.c").write_text("x")
+    evidence = look(sample, base)
+    assert (evidence.dirty, evidence.untracked, evidence.names) == (0, 1, ["vendor/lib/"])
+
+
 def test_a_name_that_is_no_text_can_be_kept_as_json(sample: Place, base: str) -> None:
     with open(bytes(sample.clone) + b"/\xff\xfe", "w") as file:
         file.write("x")

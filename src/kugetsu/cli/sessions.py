@@ -155,7 +155,7 @@ sessions[].parks          how often its tasks were parked
 sessions[].tokens         what the agents took
 sessions[].cost           what they cost, as the agent says
 sessions[].commits        commits on its branch after the last attempt
-sessions[].dirty          files not committed after the last attempt
+sessions[].dirty          uncommitted files, new ones too, after the last attempt
 sessions[].pushed         whether its commits were pushed then, or null
 sessions[].event          the event of its latest change
 as_of.seq                 with --at or --from: the last event that counts; else as_of is null

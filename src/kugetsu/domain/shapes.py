@@ -106,7 +106,7 @@ _INNER = {
     "p": "boot:s pid:j start:j",
     "k": "used:i order:i not_before:T",
     "c": "attempts:i? parks:i? tokens:i? cost:n? fruitless:i? pr:S? head:S? comments:I?",
-    "e": "commits:I? dirty:I? pushed:B? head:S? comments:I? pull:U?",
+    "e": "commits:I? dirty:I? untracked:I? pushed:B? head:S? comments:I? pull:U?",
     "u": "number:I? state:S? url:S?",
     "o": "kind:S? reason:S? final_text:S? error:S?",
 }

@@ -30,7 +30,7 @@ _PLAIN = (
 _RECORDS: tuple[tuple[str, type[Any]], ...] = (("tasks", Task), ("attempts", Attempt), ("sessions", Session))
 
 #: Changes when the shape of the state or the fold changes: an older checkpoint is then ignored and rebuilt.
-VERSION = "3:" + ";".join(
+VERSION = "4:" + ";".join(
     f"{name}={','.join(slots)}"
     for name, slots in (
         ("state", _PLAIN),

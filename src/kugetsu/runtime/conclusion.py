@@ -15,6 +15,7 @@ from functools import partial
 from kugetsu import run_files
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.fold.lives import uncommitted
 from kugetsu.errors import KugetsuError, LogWriteFailed
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process.waiter import TERMINATED
@@ -415,10 +416,10 @@ def summary(evidence: dict[str, Any]) -> str:
     """What a run brought, by the evidence (which has commits: see `_unknown`)."""
     commits = evidence["commits"]
     parts = [f"{commits} commit{'' if commits == 1 else 's'}" if commits else "no commit"]
-    if evidence.get("dirty") is None:
+    loose = uncommitted(evidence)
+    if loose is None:
         parts.append("its worktree was removed")
-    loose = (evidence.get("dirty") or 0) + (evidence.get("untracked") or 0)
-    if loose:
+    elif loose:
         parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")
     if commits:
         words = {True: "pushed", False: "not pushed", None: "unknown whether pushed"}

@@ -48,7 +48,7 @@ _NOUNS = {
     "retries": ("retry", "retries"),
     "parks": ("park", "parks"),
     "commits": ("commit", "commits"),
-    "dirty": ("file not committed", "files not committed"),
+    "dirty": ("uncommitted file", "uncommitted files"),
     "comments": ("comment", "comments"),
     "fruitless": ("run without progress", "runs without progress"),
     "refused": ("refused event", "refused events"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.fold import MALFORMED
+from kugetsu.domain.fold.lives import uncommitted
 from kugetsu.redaction import redact
 from kugetsu.views import times
 from kugetsu.views.text import line
@@ -182,8 +183,9 @@ def _ended(data: Data) -> str:
     pull = evidence.get("pull")
     if pull and "pull request" not in data["reason"]:
         said.append(f"pull request #{pull['number']} {pull['state']}")
-    if evidence.get("dirty"):
-        said.append(f"{times.counted(evidence['dirty'], 'file')} not committed")
+    loose = uncommitted(evidence)
+    if loose and "uncommitted" not in data["reason"]:
+        said.append(times.counted(loose, "uncommitted file"))
     if data["tokens"]:
         said.append(f"{times.amount(data['tokens'])} tokens")
     said.append(_unfinished(data["outcome"]))

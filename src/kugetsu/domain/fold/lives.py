@@ -23,6 +23,12 @@ COUNTED = ("attempts", "parks", "tokens", "cost", "fruitless")
 CARRIED = ("attempts", "parks", "tokens", "cost", "pr", "fruitless", "head", "comments")
 
 
+def uncommitted(evidence: dict[str, Any]) -> int | None:
+    """How many files of a worktree are not committed, changed and new ones; None where the evidence does not say."""
+    changed = evidence.get("dirty")
+    return None if changed is None else int(changed) + int(evidence.get("untracked") or 0)
+
+
 def ended(session: Session, succeeded: bool, tokens: int, cost: float, evidence: dict[str, Any]) -> None:
     """Count one attempt's end (`events.AttemptEnded`) and whether it brought anything new.
 
@@ -34,7 +40,8 @@ def ended(session: Session, succeeded: bool, tokens: int, cost: float, evidence:
     if not evidence:
         return
     session.commits = evidence.get("commits", session.commits)
-    session.dirty = evidence.get("dirty", session.dirty)
+    loose = uncommitted(evidence)
+    session.dirty = session.dirty if loose is None else loose
     session.pushed = evidence.get("pushed", session.pushed)
     session.pr_state = (evidence.get("pull") or {}).get("state", session.pr_state)
     head, comments = evidence.get("head"), evidence.get("comments")

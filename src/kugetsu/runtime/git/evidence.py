@@ -10,7 +10,7 @@ import os
 from kugetsu.errors import KugetsuError
 from kugetsu.redaction import redact
 from kugetsu.runtime.git import checkouts, integrity, published
-from kugetsu.runtime.git.changes import operation
+from kugetsu.runtime.git.changes import occupied, operation
 from kugetsu.runtime.git.command import ask, failure, git
 
 NAMES = 5
@@ -25,7 +25,8 @@ class Evidence:
     """The state of an issue's work. What could not be found out is None, and `problem` says why.
 
     `commits` counts those since the base commit, `head` is the last one, `subject` its first line. `dirty` counts files
-    with uncommitted changes, `untracked` new ones (a new folder counts once), `names` names the first few of both.
+    with uncommitted changes, `untracked` new ones (a new folder counts once, and so
+    does a submodule that is not initialised and has files), `names` names the first few of both.
     `pushed`: a branch of a remote has HEAD (`pushed_problem`: why nobody knows); `ahead`: how many commits none has.
     `operation`: a rebase, merge … that was left in the middle.
     """
@@ -122,6 +123,9 @@ def _look_at_files(evidence: Evidence, path: str) -> None:
         elif kind in ("1 ", "u "):
             evidence.dirty += 1
             _name(evidence, entry.split(" ", 8 if kind == "1 " else 10)[-1])
+    for link in occupied(path):
+        evidence.untracked += 1
+        _name(evidence, f"{link}/")
 
 
 def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) -> None:
