@@ -298,6 +298,18 @@ def test_a_worktree_that_is_gone_already_does_not_stand_in_the_way(stage: Stage)
     worked(stage)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_worktree_that_the_user_moved_and_linked_goes_with_its_link(stage: Stage, force: bool) -> None:
+    key = worked(stage)
+    worktree, elsewhere = stage.worktree(1), stage.root / "elsewhere"
+    worktree.rename(elsewhere)
+    worktree.symlink_to(elsewhere)
+    destruction.destroy(stage.ws, key, force=force)
+    assert not os.path.lexists(worktree)
+    assert not elsewhere.exists()
+    assert str(elsewhere) not in repos.run(stage.repository, "worktree", "list")
+
+
 def test_a_branch_that_is_gone_with_its_worktree_is_not_said_to_be_kept(stage: Stage) -> None:
     key = worked(stage)
     repos.run(stage.repository, "worktree", "remove", str(stage.worktree(1)))

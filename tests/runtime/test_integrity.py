@@ -51,6 +51,32 @@ def test_a_git_file_that_is_gone_is_put_back_before_the_next_turn(stage: Stage, 
     assert "its .git file is gone" in stage.wait("session.broken")["data"]["reason"]
 
 
+@pytest.mark.parametrize("of", ["the clone", "another issue"])
+def test_a_git_file_of_another_worktree_is_put_right_before_the_next_turn(stage: Stage, worked: Path, of: str) -> None:
+    stage.start(2)
+    assert stage.finished("q2") == "completed"
+    other = stage.worktree(2)
+    theirs = (other / ".git").read_text() if of == "another issue" else f"gitdir: {stage.repository}/.git\n"
+    heads = repos.run(stage.repository, "rev-parse", "HEAD"), repos.run(other, "rev-parse", "HEAD")
+    (worked / ".git").write_text(theirs)
+    stage.agent(COMMIT)
+    stage.start(1)
+    assert stage.finished("q3") == "completed"
+    assert heads == (repos.run(stage.repository, "rev-parse", "HEAD"), repos.run(other, "rev-parse", "HEAD"))
+    assert repos.run(worked, "rev-list", "--count", "main..fix/issue-1") == "2"
+    assert "its .git file is that of" in stage.wait("session.broken")["data"]["reason"]
+
+
+def test_a_git_file_of_another_worktree_is_refused_where_git_has_no_record(stage: Stage, worked: Path) -> None:
+    shutil.rmtree(record(stage, worked))
+    (worked / ".git").write_text(f"gitdir: {stage.repository}/.git\n")
+    assert stage.start(1).state == "failed"
+    assert not (stage.root / "worked-q2.1").exists()
+    reason = stage.state.tasks["q2"].reason or ""
+    assert f"its .git file is that of {stage.repository}" in reason
+    assert f"mv {worked} {worked}.kept" in reason
+
+
 def test_a_folder_without_a_record_is_never_worked_in(stage: Stage, worked: Path) -> None:
     home = dotfiles(stage)
     shutil.rmtree(record(stage, worked))

@@ -34,9 +34,24 @@ def fault(source: str | None, path: str) -> str | None:
     checkout = checkouts.at(path)
     if checkout is None:
         return "it is not a git repository any more: git's record of it was removed, or its repository was moved"
-    if common_dir is not None and os.path.realpath(checkout.common_dir) != common_dir:
+    if common_dir is None:
+        return None
+    if os.path.realpath(checkout.common_dir) != common_dir:
         return f"it belongs to the repository {checkout.home}"
-    return None
+    owner = _owner(checkout, path)
+    return f"its .git file is that of {owner}" if owner is not None else None
+
+
+def _owner(checkout: checkouts.Checkout, path: str) -> str | None:
+    """The folder whose branch and index git would use at `path`, where that is another one: the main worktree, or a
+    worktree that is still in its own place. One that was moved is told by nothing else than its own `.git` file."""
+    if checkout.git_dir == checkout.common_dir:
+        return checkout.common_dir.removesuffix("/.git")
+    place = checkouts.worktree_of(checkout.git_dir)
+    if place is None or os.path.realpath(place) == path:
+        return None
+    there = checkouts.at(place)
+    return place if there is not None and os.path.samefile(there.git_dir, checkout.git_dir) else None
 
 
 def is_repository(source: str) -> bool:
@@ -53,7 +68,8 @@ def repair(source: str | None, path: str) -> str | None:
     """Put a worktree's `.git` file back where git still has its record; what was wrong, None when nothing was done.
 
     Nothing is deleted. `git worktree repair` writes the file; it does so for each worktree of the repository whose
-    file is missing or wrong.
+    file is missing or wrong. The path is not given to it: where the file names another worktree's record, git would
+    change that one.
     """
     found = fault(source, path)
     common_dir = _common_dir(source) if source is not None else None
@@ -64,7 +80,7 @@ def repair(source: str | None, path: str) -> str | None:
         return None
     try:
         attach(admin, path)
-        ask(["worktree", "repair", os.path.realpath(path)], source)
+        ask(["worktree", "repair"], source)
     except (KugetsuError, OSError):
         return None
     return found if fault(source, path) is None else None

@@ -132,18 +132,23 @@ def remove_locked(
             "commit and push, or use --force, which moves the work to a rescue branch first",
         )
     # git refuses to remove a folder without its pointer; one that somebody emptied has none.
-    emptied = not os.listdir(path)
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    place = os.path.realpath(path)
+    emptied = not os.listdir(place)
+    admin = unfinished.admin_folder(repository.common_dir, place)
     if emptied and admin is None:
-        os.rmdir(path)
+        os.rmdir(place)
+        _unlink(path)
         return True
     if admin is not None:
-        integrity.attach(admin, path)
+        integrity.attach(admin, place)
+    if os.path.islink(path):  # git's record names the link, which git cannot remove as a folder
+        git(["worktree", "repair", place], repository.path)
     # Twice: also a worktree that git holds locked. Once: one whose files are missing in part, or that has submodules,
     # which were examined above.
     partly = emptied or (care is not None and care.resumed) or has_submodules(repository, path)
     options = ["--force", "--force"] if force else ["--force"] if partly else []
-    git(["worktree", "remove", *options, path], repository.path, timeout=REMOVE_TIMEOUT)
+    git(["worktree", "remove", *options, place], repository.path, timeout=REMOVE_TIMEOUT)
+    _unlink(path)
     return True
 
 
@@ -152,6 +157,12 @@ def _require_no_mounts(path: str) -> None:
     mounted = mounts.within(path)
     if mounted:
         raise Conflict(f"the worktree {path} is kept: something is mounted at {mounted[0]}", f"umount {mounted[0]}")
+
+
+def _unlink(path: str) -> None:
+    """Remove the link that a user left where a worktree was before it was moved, to another disk for example."""
+    if os.path.islink(path):
+        os.unlink(path)
 
 
 def _changes(path: str, care: Care) -> list[str]:
