@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -257,6 +259,20 @@ def test_a_model_that_the_repository_names_is_the_tasks_own_fault(tmp_path: Path
     assert judged(tmp_path, log, worktree, event).kind == "unavailable"
     (worktree / "opencode.json").write_text('{"model": "a/absent"}')
     assert judged(tmp_path, log, worktree, event).kind == "failed"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir])
+def test_what_an_agent_puts_in_the_place_of_a_configuration_is_not_waited_for(tmp_path: Path, make: Any) -> None:
+    worktree = tmp_path / "worktree"
+    worktree.mkdir()
+    make(worktree / "opencode.json")
+    log = 'level=ERROR message=failed error="ProviderModelNotFoundError: Model not found: a/absent." cause="x"\n'
+    event = failure("UnknownError", message="Unexpected server error. Check server logs for details.")
+    found: list[Outcome] = []
+    judging = threading.Thread(target=lambda: found.append(judged(tmp_path, log, worktree, event)), daemon=True)
+    judging.start()
+    judging.join(60)
+    assert [outcome.kind for outcome in found] == ["unavailable"]
 
 
 def test_a_full_disk_is_named_whatever_opencode_says_last(tmp_path: Path) -> None:

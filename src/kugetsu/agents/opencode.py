@@ -18,6 +18,7 @@ from kugetsu import error_lines
 from kugetsu.agents import (
     missing,
     opencode_before,
+    opencode_config,
     opencode_environment,
     opencode_files,
     opencode_leftovers,
@@ -296,7 +297,7 @@ class OpenCode:
         before = opencode_before.read(ended.output).get("usage")
         gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
         used = opencode_usage.of_turn(output, errors, gained, killed=ended.exit_code is None)
-        where = opencode_refusals.Settings(self._environment, ended.directory)
+        where = opencode_config.Settings(self._environment, ended.directory)
         return opencode_refusals.applied(judged.using(used), output.refused, output.tools, errors.rejected, where)
 
     def put_back(self, directory: str, output: str) -> list[str]:

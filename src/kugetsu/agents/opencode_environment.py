@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from kugetsu.agents import opencode_locks, opencode_refusals
+from kugetsu.agents import opencode_locks
+from kugetsu.agents.opencode_config import Settings
 
 PLUGIN = Path(__file__).with_name("opencode_plugin.js")
 
@@ -55,14 +56,6 @@ It does not see what loops beyond one answer; the limit on time stops both."""
 _CONFIG_VARIABLES = ("OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR", "OPENCODE_CONFIG_CONTENT", "OPENCODE_PERMISSION")
 _FULL_BYTES = 1 << 20
 _OUTSIDE = "external_directory"
-CONFIG_NAMES = (
-    "opencode.json",
-    "opencode.jsonc",
-    "config.json",
-    ".opencode/opencode.json",
-    ".opencode/opencode.jsonc",
-)
-"""Where a folder may hold configuration for opencode."""
 
 
 def as_configured(environment: Mapping[str, str]) -> dict[str, str]:
@@ -105,11 +98,11 @@ def for_turn(environment: Mapping[str, str], directory: str, temp_dirs: Iterable
         chosen["OPENCODE_CONFIG_CONTENT"] = orjson.dumps(_over(content)).decode()
     permission = _object(environment.get("OPENCODE_PERMISSION"))
     if permission is not None:
-        users = opencode_refusals.Settings(environment, directory)
+        users = Settings(environment, directory)
         rules: dict[str, Any] = dict.fromkeys(DENIED, "deny")
         if not users.names(ALLOWED):
             rules[ALLOWED] = "allow"
-        if not _says_outside(environment, directory):
+        if not users.mentions(_OUTSIDE):  # else the user's own rule holds
             rules[_OUTSIDE] = _outside(environment, temp_dirs)
         chosen["OPENCODE_PERMISSION"] = orjson.dumps(rules | permission).decode()
     return chosen
@@ -176,19 +169,3 @@ def _outside(environment: Mapping[str, str], temp_dirs: Iterable[str | None]) ->
     ]
     allowed += [f"{folder.rstrip('/')}/*" for folder in temp_dirs if folder]
     return {"*": "deny"} | dict.fromkeys(allowed, "allow")
-
-
-def _says_outside(environment: Mapping[str, str], directory: str) -> bool:
-    """Whether the user configured the permission for other folders: then theirs holds."""
-    home = environment.get("HOME") or os.path.expanduser("~")
-    folders = [Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config") / "opencode", Path(directory)]
-    files = [folder / name for folder in folders for name in CONFIG_NAMES]
-    if environment.get("OPENCODE_CONFIG"):
-        files.append(Path(environment["OPENCODE_CONFIG"]))
-    if environment.get("OPENCODE_CONFIG_DIR"):
-        files += [Path(environment["OPENCODE_CONFIG_DIR"]) / name for name in CONFIG_NAMES]
-    texts = [environment.get("OPENCODE_CONFIG_CONTENT") or ""]
-    for file in files:
-        if file.is_file():
-            texts.append(file.read_text(encoding="utf-8", errors="replace"))
-    return any(_OUTSIDE in text for text in texts)

@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Mapping
 
-_NAMES = ("opencode.json", "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc")
+from kugetsu import run_files
+from kugetsu.agents.opencode_config import MOST_BYTES, PROJECT_NAMES
+
 _BEGINNING = re.compile(r"\A[\s\ufeff]*\{")
 _INSERTED = '{\n  "$schema": "https://opencode.ai/config.json",'
-_LARGEST = 1 << 20
-"""Bytes: a larger file is no configuration."""
 
 
 def as_opencode_writes(text: str) -> str:
@@ -26,7 +26,7 @@ def as_opencode_writes(text: str) -> str:
 def contents(directory: str) -> dict[str, str]:
     """The project's configuration files that opencode may rewrite, by name, each with its text."""
     found = {}
-    for name in _NAMES:
+    for name in PROJECT_NAMES:
         text = _read(os.path.join(directory, name))
         if text is not None and as_opencode_writes(text) != text:
             found[name] = text
@@ -38,7 +38,7 @@ def put_back(directory: str, before: Mapping[str, object]) -> list[str]:
     done = []
     for name, text in before.items():
         path = os.path.join(directory, name)
-        if name not in _NAMES or not isinstance(text, str) or _read(path) != as_opencode_writes(text):
+        if name not in PROJECT_NAMES or not isinstance(text, str) or _read(path) != as_opencode_writes(text):
             continue
         try:
             # In place: the file's mode stays, and a kill leaves no file of ours in the worktree.
@@ -54,14 +54,7 @@ def put_back(directory: str, before: Mapping[str, object]) -> list[str]:
 def _read(path: str) -> str | None:
     """The text of a plain file; None for a link (opencode then changed a file elsewhere), and for what is no text."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        data = run_files.read(path, MOST_BYTES + 1)
+        return data.decode() if len(data) <= MOST_BYTES else None
+    except (OSError, UnicodeDecodeError):
         return None
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if status.st_mode & 0o170000 != 0o100000 or status.st_size > _LARGEST:
-            return None
-        try:
-            return file.read().decode()
-        except (OSError, UnicodeDecodeError):
-            return None

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from kugetsu import error_lines
-from kugetsu.agents import limits
-from kugetsu.agents.opencode_environment import CONFIG_NAMES
+from kugetsu.agents import limits, opencode_config
 from kugetsu.agents.opencode_events import Errors, Output, Retry
 from kugetsu.agents.outcome import Kind, Outcome, bounded, sentence
 
@@ -176,11 +173,8 @@ def _of_unknown(message: str, errors: Errors, directory: str) -> Parts:
 
 def _names_model(directory: str, model: str) -> bool:
     """Whether the repository's own configuration names the model: then no other repository meets its absence."""
-    for name in CONFIG_NAMES if directory else ():
-        with suppress(OSError):
-            if model in Path(directory, name).read_text(encoding="utf-8", errors="replace"):
-                return True
-    return False
+    files = [os.path.join(directory, name) for name in opencode_config.PROJECT_NAMES if directory]
+    return any(model in opencode_config.read(file) for file in files)
 
 
 def _of_configuration(errors: Errors, directory: str) -> Parts | None:
