@@ -5,15 +5,45 @@ from __future__ import annotations
 from kugetsu.forge.failures import NoForge
 from kugetsu.forge.http import Client, segment
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kugetsu.forge.credentials import Credential
+    from kugetsu.forge.http import Limits
+    from kugetsu.proxies import Network
+
 
 class Adapter:
-    """A forge behind a kept client; the adapters add what differs between them. `public` is a path that anyone may ask
-    for."""
+    """A forge behind a kept client; the adapters add what differs between them.
+
+    `scheme` is the word before the token in the Authorization header, `headers` go with each request, `public` is a
+    path that anyone may ask for.
+    """
 
     public = "/version"
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    scheme = ""
+    headers: Mapping[str, str] = {}
+
+    def __init__(
+        self,
+        api: str,
+        *,
+        host: str,
+        credential: Credential,
+        limits: Limits | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self._client = Client(
+            api,
+            host=host,
+            credential=credential,
+            scheme=self.scheme,
+            headers=self.headers,
+            limits=limits,
+            network=network,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._client!r})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu import clock
 from kugetsu.forge.adapter import Adapter, repository_path
-from kugetsu.forge.http import Client, segment
+from kugetsu.forge.http import segment
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
@@ -23,10 +23,7 @@ from kugetsu.forge.protocol import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.forge.credentials import Credential
     from kugetsu.forge.fields import Fields
-    from kugetsu.forge.http import Limits
-    from kugetsu.proxies import Network
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
@@ -51,20 +48,8 @@ _DRAFTS = ("WIP:", "[WIP]")  # Gitea's default prefixes, for servers that do not
 class Gitea(Adapter):
     """A Gitea or Forgejo server. Its API lies at `api`, `https://host/api/v1`."""
 
-    def __init__(
-        self,
-        api: str,
-        *,
-        host: str,
-        credential: Credential,
-        limits: Limits | None = None,
-        network: Network | None = None,
-    ) -> None:
-        headers = {"Accept": "application/json"}
-        client = Client(
-            api, host=host, credential=credential, scheme="token", headers=headers, limits=limits, network=network
-        )
-        super().__init__(client)
+    scheme = "token"
+    headers = {"Accept": "application/json"}
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:
         """The issue (or pull request) with all its comments. Raises ForgeFailure."""

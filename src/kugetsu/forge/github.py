@@ -7,7 +7,7 @@ import contextlib
 from kugetsu import clock
 from kugetsu.forge.adapter import Adapter, repository_path
 from kugetsu.forge.failures import ForgeNotFound, ForgeRefused
-from kugetsu.forge.http import Client, segment
+from kugetsu.forge.http import segment
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
@@ -26,10 +26,8 @@ from kugetsu.forge.protocol import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.forge.credentials import Credential
     from kugetsu.forge.fields import Fields
-    from kugetsu.forge.http import Call, Limits
-    from kugetsu.proxies import Network
+    from kugetsu.forge.http import Call
 
 VERSION = "2022-11-28"
 PAGE = 100
@@ -63,20 +61,8 @@ class GitHub(Adapter):
 
     public = "/rate_limit"  # does not count against the limit
 
-    def __init__(
-        self,
-        api: str,
-        *,
-        host: str,
-        credential: Credential,
-        limits: Limits | None = None,
-        network: Network | None = None,
-    ) -> None:
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
-        client = Client(
-            api, host=host, credential=credential, scheme="Bearer", headers=headers, limits=limits, network=network
-        )
-        super().__init__(client)
+    scheme = "Bearer"
+    headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
 
     def issue(self, owner: str, repo: str, number: int) -> Issue:
         """The issue (or pull request) with all its comments. Raises ForgeFailure."""
