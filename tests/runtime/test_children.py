@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import repositories, worktrees
+from kugetsu.runtime.git import repositories, ssh_hosts, worktrees
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process import children
 from runtime.repos import Place, place, run, sample
@@ -102,6 +102,20 @@ def test_a_connection_that_ssh_keeps_holds_no_fetch_and_no_clone_up(place: Place
     made = worktrees.ensure(repository, place.paths.worktree("w"), "fix/issue-1", place.paths, fetch_timeout=30.0)
     assert made.fetched and left.read_text().split()
     assert run(Path(made.path), "rev-parse", "HEAD") == run(place.clone, "rev-parse", "HEAD")
+
+
+def test_an_ssh_whose_configuration_leaves_a_program_behind_names_the_host(
+    place: Place, left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = place.root / "bin" / "ssh"  # `Match exec` runs programs
+    ssh.parent.mkdir()
+    ssh.write_text(f"#!/bin/sh\n{FOR_EVER} <&- &\necho $! >> {left}\necho hostname git.example.com\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    ssh_hosts.target_of.cache_clear()
+    assert ssh_hosts.target_of("work") == "git.example.com"
+    ssh_hosts.target_of.cache_clear()
+    assert left.read_text().split()
 
 
 def test_this_interpreter_can_be_waited_for_without_a_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:

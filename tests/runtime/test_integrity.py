@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,19 @@ def dotfiles(stage: Stage) -> Path:
 
 def record(stage: Stage, worktree: Path) -> Path:
     return Path(repos.run(worktree, "rev-parse", "--git-dir"))
+
+
+def test_a_file_of_gits_that_is_a_fifo_is_not_waited_for(stage: Stage, worked: Path) -> None:
+    commondir = record(stage, worked) / "commondir"
+    commondir.unlink()
+    os.mkfifo(commondir)
+    found: list[str | None] = []
+    looking = threading.Thread(
+        target=lambda: found.append(integrity.fault(str(stage.repository), str(worked))), daemon=True
+    )
+    looking.start()
+    looking.join(60)
+    assert len(found) == 1 and found[0] is not None
 
 
 # --- before a turn ----------------------------------------------------------------------------------------------------

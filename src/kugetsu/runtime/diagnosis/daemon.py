@@ -141,12 +141,11 @@ def _kills_at_logout() -> bool | None:
 
 def _said(*argv: str) -> str | None:
     """What a program prints; None when it is not there, fails, or takes too long."""
-    import subprocess
+    from kugetsu.runtime.process import children
 
     try:
-        done = subprocess.run(
-            argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_SECONDS, check=False, text=True
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        done = children.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)
+        said = done.out.decode().strip()
+    except (OSError, UnicodeDecodeError):
         return None
-    return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else None
+    return said if done.code == 0 and said else None

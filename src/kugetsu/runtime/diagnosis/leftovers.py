@@ -57,7 +57,7 @@ def check(case: Case) -> Iterator[Finding]:
     told += [*_leases(case.paths, state, seen), *_folders(case, state, seen), *_processes(case, state, seen)]
     told += [*_temp_folders(case.paths, state, seen), *_of_the_agent(case)]
     yield from told
-    if not os.path.isdir("/proc/self"):
+    if not identity.HAS_PROC:
         yield found.skipped("processes", "processes of earlier attempts were not looked for: there is no /proc here")
     if not told:
         yield found.ok("none", "nothing was left behind")
@@ -214,18 +214,16 @@ def _marked(root: str) -> Iterator[tuple[int, str]]:
     """The processes that were started by an attempt or the daemon of this directory, and the lease that marks them."""
     from kugetsu.runtime.process.processes import MARK
 
-    for name in _names("/proc"):
-        if not name.isdigit():
-            continue
+    for pid in identity.pids():
         try:
-            with open(f"/proc/{name}/environ", "rb") as file:
+            with open(f"/proc/{pid}/environ", "rb") as file:
                 entries = file.read().split(b"\0")
         except OSError:  # ended meanwhile, or another user's
             continue
         values = dict(entry.partition(b"=")[::2] for entry in entries)
         nonce = values.get(MARK.encode(), b"").decode("ascii", "replace")
         if nonce.isalnum() and values.get(b"KUGETSU_DIR", b"") == os.fsencode(root):
-            yield int(name), nonce
+            yield pid, nonce
 
 
 def _ancestors() -> set[int]:

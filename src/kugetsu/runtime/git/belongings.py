@@ -11,7 +11,9 @@ import os
 import time
 
 from kugetsu import run_files
+from kugetsu.runtime.git.changes import counted
 from kugetsu.runtime.git.command import git
+from kugetsu.runtime.process import identity
 
 NAMES = 3
 """Names that a reason shows."""
@@ -29,10 +31,10 @@ def why_keep(path: str) -> list[str]:
     reasons = []
     ignored = [name for name in _ignored(path) if not _can_be_made_again(os.path.join(path, name))]
     if ignored:
-        reasons.append(f"{_counted(len(ignored), 'ignored file')} ({_shown(ignored)})")
+        reasons.append(f"{counted(len(ignored), 'ignored file')} ({_shown(ignored)})")
     overlooked = _overlooked(path)
     if overlooked:
-        reasons.append(f"{_counted(len(overlooked), 'file')} that git was told to overlook ({_shown(overlooked)})")
+        reasons.append(f"{counted(len(overlooked), 'file')} that git was told to overlook ({_shown(overlooked)})")
     pids = _at_work(os.path.realpath(path))
     if pids:
         reasons.append(f"a process at work in it (pid {_shown(pids)})")
@@ -91,22 +93,14 @@ def _at_work(path: str) -> list[str]:
 
 def _in(path: str) -> list[str]:
     found = []
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []
-    for pid in pids:
+    for pid in identity.pids():
         try:
             folder = os.readlink(f"/proc/{pid}/cwd")
         except OSError:
             continue  # it ended, or belongs to someone else
         if folder == path or folder.startswith(path + "/"):
-            found.append(pid)
+            found.append(str(pid))
     return found
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _shown(names: list[str]) -> str:

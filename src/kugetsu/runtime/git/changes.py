@@ -24,8 +24,6 @@ HELD = (
 
 _REFS = ("CHERRY_PICK_HEAD", "REVERT_HEAD")
 
-# Neither a monitor nor a cache is asked what changed: they may be wrong, and this is looked at once.
-_EXACT = ("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
 _STATUS = ("--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none")
 
 
@@ -35,7 +33,7 @@ def changed_files(path: str, *, missing: bool = True, env: Mapping[str, str] | N
     A submodule counts whatever its settings say, and so do files in one that is not initialised. `missing`: so do files
     that are only deleted. Raises GitFailed.
     """
-    status = git([*_EXACT, "status", *_STATUS], path, env=env)
+    status = git(["status", *_STATUS], path, env=env)
     changed = [entry[3:] for entry in status.split("\0") if entry and (missing or entry[:2] != " D")]
     return changed + [f"{link}/" for link in occupied(path, env=env)]
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_CONFIG = 1 << 20
+_MOST_BYTES = 1 << 20
 # Where a fork and its origin are both remotes, issues live with the origin: the order in which GitHub's `gh` asks.
 _STUB = "ref: refs/heads/.invalid"
 _ORDER = ("upstream", "github", "origin")
@@ -269,11 +269,21 @@ def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
 
 def read_lines(path: str) -> list[str]:
     """The lines of one of git's files, the first MiB of them; none when it cannot be read."""
+    return read_bytes(path).decode("utf-8", "surrogateescape").splitlines()
+
+
+def read_bytes(path: str) -> bytes:
+    """The first MiB of one of git's files; empty when it cannot be read. A FIFO in its place is not waited for."""
     try:
-        with open(path, "rb") as file:
-            return file.read(MAX_CONFIG).decode("utf-8", "surrogateescape").splitlines()
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return []
+        return b""
+    try:
+        return os.pread(fd, _MOST_BYTES, 0)
+    except OSError:  # a folder, a FIFO
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _config_value(text: str) -> str:

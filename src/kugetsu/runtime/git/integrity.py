@@ -96,7 +96,10 @@ def attach(admin: str, path: str) -> None:
 
 def remedy(path: str) -> str:
     """What a user does about a folder that is not its worktree any more."""
-    return f"keep what lies there: mv {path} {path}.kept, then start again: a new worktree is made on the same branch"
+    import shlex
+
+    move = f"mv {shlex.quote(path)} {shlex.quote(path + '.kept')}"
+    return f"keep what lies there: {move}, then start again: a new worktree is made on the same branch"
 
 
 def _common_dir(source: str) -> str | None:

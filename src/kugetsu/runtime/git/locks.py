@@ -13,6 +13,7 @@ import time
 
 from kugetsu import run_files
 from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.process import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,14 +81,12 @@ def _dead(paths: list[str], checkout: Checkout, *, shared: bool) -> list[Lock]:
 
 def _in_use(paths: Collection[str], checkout: Checkout, *, shared: bool) -> bool:
     """Whether a git may be at work in the clone (`shared`) or in this worktree of it, or somebody has a lock open."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
+    if not identity.HAS_PROC:
         return True
-    return any(_is_git_of(pid, checkout, shared=shared) or _has_open(pid, paths) for pid in pids)
+    return any(_is_git_of(pid, checkout, shared=shared) or _has_open(pid, paths) for pid in identity.pids())
 
 
-def _is_git_of(pid: str, checkout: Checkout, *, shared: bool) -> bool:
+def _is_git_of(pid: int, checkout: Checkout, *, shared: bool) -> bool:
     command = _read(f"/proc/{pid}/cmdline")
     if not os.path.basename(command.partition(b"\0")[0]).startswith(b"git"):
         return False
@@ -105,7 +104,7 @@ def _is_git_of(pid: str, checkout: Checkout, *, shared: bool) -> bool:
     return where.common_dir == checkout.common_dir if shared else where.git_dir == checkout.git_dir
 
 
-def _has_open(pid: str, paths: Collection[str]) -> bool:
+def _has_open(pid: int, paths: Collection[str]) -> bool:
     with contextlib.suppress(OSError):  # it has ended, or is another user's, who cannot write here either
         for entry in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):

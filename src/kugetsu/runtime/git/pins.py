@@ -25,7 +25,7 @@ from kugetsu.runtime.git import checkouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 OUTPUT = (
     ("color.ui", "false"),
@@ -56,6 +56,9 @@ STILL = (
     ("submodule.recurse", "false"),
 )
 """What would run programs, or answer from a cache."""
+
+OWN_SCOPES = ("local", "worktree")
+"""What `git config --show-scope` calls the repository's own configuration."""
 
 _COMMANDS = ("clean", "smudge", "process")
 _EXT = "protocol.ext.allow"  # its "URL" is a command line
@@ -89,7 +92,7 @@ def _against_own(checkout: checkouts.Checkout) -> list[tuple[str, str]]:
         *_of_submodules(checkout.git_dir),
         *(_of_submodules(checkout.common_dir) if checkout.git_dir != checkout.common_dir else ()),
     ]
-    texts = {path: text for path in files if _NAMES_MORE.search(text := _read(path))}
+    texts = {path: text for path in files if _NAMES_MORE.search(text := checkouts.read_bytes(path))}
     if not texts:
         return []
     # A process makes many calls on one repository; a setting that an included file has is asked for each time.
@@ -105,10 +108,11 @@ def _against_own(checkout: checkouts.Checkout) -> list[tuple[str, str]]:
 def _asked(checkout: checkouts.Checkout, texts: dict[str, bytes]) -> Iterator[tuple[str, str]]:
     for path in texts:
         of_submodule = path not in (checkout.common_dir + "/config", checkout.git_dir + "/config.worktree")
+        git_dir = os.path.dirname(path) if of_submodule else checkout.git_dir
         users: dict[str, str] = {}
         own: dict[str, str] = {}
-        for scope, name, value in _settings(os.path.dirname(path) if of_submodule else checkout.git_dir):
-            (own if scope in ("local", "worktree") else users)[name] = value
+        for scope, name, value in settings_of(_ASKED, git_dir, {"GIT_DIR": git_dir}):
+            (own if scope in OWN_SCOPES else users)[name] = value
         for section in sorted({name.rpartition(".")[0] for name in own if name.startswith("filter.")}):
             yield from _filter(section, own, users)
         if any(name.startswith("protocol.") for name in own):
@@ -128,11 +132,11 @@ def _filter(section: str, own: dict[str, str], users: dict[str, str]) -> Iterato
     yield f"{section}.required", "false" if overridden else users.get(f"{section}.required", "false")
 
 
-def _settings(git_dir: str) -> Iterator[tuple[str, str, str]]:
-    """(scope, name, value) of the settings in question, the one in force last."""
+def settings_of(pattern: str, cwd: str, env: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, str]]:
+    """(scope, name, value) of the settings whose names match a pattern, the one in force last."""
     from kugetsu.runtime.git.command import raw
 
-    answer = raw(["config", "-z", "--show-scope", "--get-regexp", _ASKED], git_dir, env={"GIT_DIR": git_dir})
+    answer = raw(["config", "-z", "--show-scope", "--get-regexp", pattern], cwd, env=env)
     fields = answer.out.split("\0")
     for scope, setting in zip(fields[::2], fields[1::2], strict=False):
         name, _, value = setting.partition("\n")
@@ -170,11 +174,3 @@ def _of_submodules(git_dir: str) -> Iterator[str]:
             yield folder + "/config"
             names = ["modules"]
         folders += [f"{folder}/{name}" for name in names]
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(checkouts.MAX_CONFIG)
-    except OSError:
-        return b""

@@ -41,22 +41,15 @@ def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
 @functools.cache
 def target_of(host: str) -> str:
     """The host name that ssh would connect to; the host itself where ssh does not say."""
-    import subprocess
+    from kugetsu.runtime.process import children
 
     if host.startswith("-"):
         return host
     try:
-        done = subprocess.run(
-            ["ssh", "-G", host],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-            start_new_session=True,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = children.run(["ssh", "-G", host], cwd=None, env=os.environ, timeout=SECONDS)
+    except OSError:
         return host
-    for line in done.stdout.decode("utf-8", "replace").splitlines():
+    for line in done.out.decode("utf-8", "replace").splitlines():
         key, _, value = line.partition(" ")
         if key == "hostname" and value.strip():
             name = value.strip().lower().rstrip(".")

@@ -13,7 +13,7 @@ import shlex
 import sys
 
 from kugetsu.errors import GitFailed, KugetsuError
-from kugetsu.runtime.git import command, remedies
+from kugetsu.runtime.git import command, pins, remedies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,17 +85,12 @@ def _require_own_way(cwd: str | None) -> None:
     server is reached: an agent may have written it, and whoever stands between would see the token."""
     if cwd is None:
         return
-    asked = command.ask(["config", "-z", "--show-scope", "--get-regexp", _WAY], cwd)
-    fields = asked.out.split("\0")
-    own = [
-        setting.partition("\n")[0]
-        for scope, setting in zip(fields[::2], fields[1::2], strict=False)
-        if scope in ("local", "worktree")
-    ]
+    own = sorted({name for scope, name, _ in pins.settings_of(_WAY, cwd) if scope in pins.OWN_SCOPES})
     if own:
+        unset = f"git -C {shlex.quote(cwd)} config --unset {own[0]}"
         raise GitFailed(
-            f"the server wants a login, and the token is not sent: {cwd} itself sets {', '.join(sorted(set(own)))}",
-            f"set it for all of git instead: git config --global {own[0]} VALUE; git -C {cwd} config --unset {own[0]}",
+            f"the server wants a login, and the token is not sent: {cwd} itself sets {', '.join(own)}",
+            f"set it for all of git instead: git config --global {own[0]} VALUE; {unset}",
         )
 
 

@@ -12,6 +12,7 @@ import time
 from kugetsu.errors import Conflict
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.process import identity
 
 INITIALIZING = "initializing"
 """git's reason of the lock, since 2.17 (builtin/worktree.c)."""
@@ -104,12 +105,8 @@ def _wait_for_git(path: str) -> None:
 
 def _git_at_work(path: str) -> bool:
     """Whether a `git worktree add` of the path, or its checkout, runs. Without /proc (macOS): taken as no."""
-    try:
-        pids = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return False
     wanted = os.fsencode(path)
-    for pid in pids:
+    for pid in identity.pids():
         with contextlib.suppress(OSError):  # it ended, or belongs to someone else
             with open(f"/proc/{pid}/cmdline", "rb") as file:
                 words = file.read(65536).split(b"\0")

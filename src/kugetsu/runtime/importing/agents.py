@@ -16,10 +16,9 @@ class OldAgents:
 
     def __init__(self) -> None:
         self._folders: dict[str, int] = {}
-        if identity.HAS_PROC:
-            for name in os.listdir("/proc"):
-                if name.isdigit() and int(name) != os.getpid():
-                    self._look(int(name))
+        for pid in identity.pids():
+            if pid != os.getpid():
+                self._look(pid)
 
     def _look(self, pid: int) -> None:
         with contextlib.suppress(OSError):  # it ended, or is another user's

@@ -113,6 +113,11 @@ def same(identity: Identity) -> bool:
     return found is not None and found.start == identity["start"]
 
 
+def pids() -> list[int]:
+    """The pids of all processes, also of those that have ended and are not reaped; none without /proc (macOS)."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()] if HAS_PROC else []
+
+
 def alive(identity: Identity) -> bool:
     """Whether that process still runs (a zombie does not)."""
     if identity["boot"] != boot_id():

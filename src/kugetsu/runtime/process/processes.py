@@ -215,11 +215,10 @@ def _living() -> dict[int, Stat]:
     if not identity.HAS_PROC:
         return {pid: stat for pid, stat in identity.table_of_ps().items() if not stat.dead}
     table = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            stat = identity.stat(int(name))
-            if stat is not None and not stat.dead:
-                table[stat.pid] = stat
+    for pid in identity.pids():
+        stat = identity.stat(pid)
+        if stat is not None and not stat.dead:
+            table[pid] = stat
     return table
 
 
