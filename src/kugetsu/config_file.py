@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.ownership import remedy, require_own
+from kugetsu.ownership import require_own
+from kugetsu.paths import ownership_remedy
 from kugetsu.settings import known, shown, template
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ def _remedy(error: OSError) -> str:
         return "a file is where its folder should be: move that away, or set KUGETSU_DIR to another folder"
     if isinstance(error, PermissionError):
         return (
-            remedy(str(error.filename))
+            ownership_remedy(str(error.filename))
             or "make it and its folder readable (chmod, chown), or set KUGETSU_DIR to another folder"
         )
     return "mend or move it: kugetsu init writes a new one"
@@ -336,7 +337,7 @@ def _replace(path: str, text: str, *, private: bool = False) -> None:
 
 def _unwritable(path: str, error: OSError) -> KugetsuError:
     reason = (error.strerror or str(error)).lower()
-    hint = remedy(path) if isinstance(error, PermissionError) else None
+    hint = ownership_remedy(path) if isinstance(error, PermissionError) else None
     return KugetsuError(
         f"cannot write {path}: {reason}", hint or "make the file and its folder writable, or free some space"
     )

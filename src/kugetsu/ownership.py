@@ -46,26 +46,6 @@ def require_not_from_sudo(path: str) -> None:
         raise _wrong(path, owner)
 
 
-def remedy(path: str) -> str | None:
-    """How to get access to a file or folder that belongs to another user, or lies in a KUGETSU_DIR that does; None when
-    neither does, and for root."""
-    from kugetsu.paths import Paths
-
-    me = os.geteuid()
-    root = Paths.of(os.environ).root
-    for place in (root, path):
-        if not path.startswith(place) or me == 0:
-            continue
-        try:
-            owner = os.stat(place).st_uid
-        except OSError:
-            continue
-        if owner != me:
-            command = f"sudo chown -R {_for_sudo(me)} {_quoted(place)}"
-            return f"it belongs to {name_of(owner)}: {command}, or set KUGETSU_DIR to a folder of your own"
-    return None
-
-
 def name_of(uid: int) -> str:
     """A user's name, else the number."""
     import pwd
@@ -83,15 +63,10 @@ def _nearest(path: str) -> str:
     return path
 
 
-def _for_sudo(uid: int) -> str:
+def name_for_sudo(uid: int) -> str:
+    """A user as `sudo chown` takes one: the name, else the number."""
     name = name_of(uid)
     return name if not name.startswith("user ") else str(uid)
-
-
-def _quoted(path: str) -> str:
-    if all(c.isalnum() or c in "/._-+@" for c in path):
-        return path
-    return "'" + path.replace("'", "'\\''") + "'"
 
 
 def _wrong(path: str, owner: int) -> WrongUser:

@@ -6,8 +6,7 @@ import errno
 import os
 
 from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.ownership import remedy as ownership_remedy
-from kugetsu.ownership import require_own
+from kugetsu.ownership import name_for_sudo, name_of, require_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +107,26 @@ class Paths:
             os.chmod(self.root, 0o700)
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "it is not writable", self.root)
+
+
+def ownership_remedy(path: str) -> str | None:
+    """How to get access to a file or folder that belongs to another user, or lies in a KUGETSU_DIR that does; None when
+    neither does, and for root."""
+    import shlex
+
+    me = os.geteuid()
+    root = Paths.of(os.environ).root
+    for place in (root, path):
+        if not path.startswith(place) or me == 0:
+            continue
+        try:
+            owner = os.stat(place).st_uid
+        except OSError:
+            continue
+        if owner != me:
+            command = f"sudo chown -R {name_for_sudo(me)} {shlex.quote(place)}"
+            return f"it belongs to {name_of(owner)}: {command}, or set KUGETSU_DIR to a folder of your own"
+    return None
 
 
 def _refuse(folder: str, error: OSError) -> NoReturn:

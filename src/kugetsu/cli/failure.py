@@ -101,9 +101,9 @@ def _remedy(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        from kugetsu.ownership import remedy
+        from kugetsu.paths import ownership_remedy
 
-        other = remedy(error.filename) if isinstance(error.filename, str) else None
+        other = ownership_remedy(error.filename) if isinstance(error.filename, str) else None
         return other or "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free some space; nothing that was reported as done is lost"

@@ -6,7 +6,8 @@ import os
 
 from kugetsu.errors import LogWriteFailed
 from kugetsu.log.segments import name
-from kugetsu.ownership import remedy, require_own
+from kugetsu.ownership import require_own
+from kugetsu.paths import ownership_remedy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def failed(error: OSError, what: str) -> LogWriteFailed:
     reason = errno.errorcode.get(error.errno or 0, "")
     hint = _ADVICE.get(reason, "see `kugetsu log verify`, and `df -h` for the disk")
     if error.errno in (errno.EACCES, errno.EPERM) and isinstance(error.filename, str):
-        hint = remedy(error.filename) or hint
+        hint = ownership_remedy(error.filename) or hint
     return LogWriteFailed(f"{what}: {error.strerror or error}", hint)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.errors import BadInput, KugetsuError, LogDamaged
-from kugetsu.ownership import remedy
+from kugetsu.paths import ownership_remedy
 
 HINT = (
     "nothing was appended; run `kugetsu log verify` to see every damaged line, then put a good copy of that segment "
@@ -20,7 +20,7 @@ def unreadable(error: OSError, path: str) -> KugetsuError:
         )
     return KugetsuError(
         f"the log {path} cannot be read: {error.strerror or error}",
-        (isinstance(error, PermissionError) and remedy(path))
+        (isinstance(error, PermissionError) and ownership_remedy(path))
         or "`ls -ld` shows whose it is; make it readable, or set KUGETSU_DIR to another directory",
     )
 

@@ -6,9 +6,10 @@ a fresh branch instead. What nobody can say leaves the branch as it is.
 
 from __future__ import annotations
 
-from kugetsu.errors import BadInput, KugetsuError
+from kugetsu.errors import BadInput
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.refs import parse_ref
+from kugetsu.runtime import pulls
 from kugetsu.runtime.git import merged
 from kugetsu.runtime.git.reflog import made_commits
 
@@ -66,7 +67,6 @@ def look(ws: Workspace, session: Session, repository: Repository, branch: str) -
 def _by_forge(ws: Workspace, session: Session, repository: Repository, branch: str, tip: str | None) -> Finished | None:
     if ws.config.text("KUGETSU_FORGE") == "off" or session.key.startswith("local/"):
         return None
-    from kugetsu.runtime import pulls
     from kugetsu.runtime.forges import Forges
 
     ref = parse_ref(session.key)
@@ -89,8 +89,6 @@ def _merged(
     ws: Workspace, forge: Forge, session: Session, repository: Repository, branch: str, tip: str | None
 ) -> PullRequest | None:
     """The merged pull request of the branch; None while another one of it is open."""
-    from kugetsu.runtime import pulls
-
     ref = parse_ref(session.key)
     found = list(forge.pulls_from(ref.owner, ref.repo, pulls.source_at(ws, session, repository.path, branch)))
     number = pulls.number_of(ws, session, ref)
@@ -108,15 +106,3 @@ def _is_of(repository: Repository, pull: PullRequest, branch: str, tip: str | No
         return True
     made = made_commits(repository.common_dir, f"refs/heads/{branch}")
     return bool(tip in made and pull.head_sha and merged.reaches(repository.path, tip or "", pull.head_sha))
-
-
-def later_commits(session: Session, pull: PullRequest) -> int | None:
-    """How many commits of the session's worktree came after its merged pull request; None when nobody knows."""
-    folder = merged.folder_of(session.worktree, session.source)
-    if folder is None or not pull.head_sha:
-        return None
-    tip = "HEAD" if folder == session.worktree else f"refs/heads/{session.branch}"
-    try:
-        return merged.commits_after(folder, tip, pull.head_sha, pull.base_branch)
-    except KugetsuError:
-        return None

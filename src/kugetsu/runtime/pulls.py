@@ -10,7 +10,6 @@ from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.forge.protocol import Source
 from kugetsu.refs import parse_ref, parse_repository
-from kugetsu.runtime.finished import later_commits
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.servers import base_url
 
@@ -326,3 +325,17 @@ def same(ws: Workspace, one: str, other: str) -> bool:
 def foreign(comments: tuple[Comment, ...]) -> list[Comment]:
     """The comments that kugetsu did not post."""
     return [comment for comment in comments if MARK not in comment.body]
+
+
+def later_commits(session: Session, pull: PullRequest) -> int | None:
+    """How many commits of the session's worktree came after its merged pull request; None when nobody knows."""
+    from kugetsu.runtime.git import merged
+
+    folder = merged.folder_of(session.worktree, session.source)
+    if folder is None or not pull.head_sha:
+        return None
+    tip = "HEAD" if folder == session.worktree else f"refs/heads/{session.branch}"
+    try:
+        return merged.commits_after(folder, tip, pull.head_sha, pull.base_branch)
+    except KugetsuError:
+        return None

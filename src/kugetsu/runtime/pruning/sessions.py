@@ -7,7 +7,7 @@ import os
 from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.refs import parse_ref
-from kugetsu.runtime import destruction, finished, pulls
+from kugetsu.runtime import destruction, pulls
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.git.changes import counted
 from kugetsu.runtime.git.command import ask
@@ -81,7 +81,7 @@ def _why_it_can_go(session: Session, forges: Forges, seen: Seen) -> tuple[str | 
     if gone and (session.branch is None or _is_nowhere(session)):
         nowhere = "its worktree is gone, and its branch is nowhere"
         return nowhere if session.branch else "nothing was ever made of it", []
-    later = finished.later_commits(session, seen.pull) if seen.pull is not None and seen.state == "merged" else 0
+    later = pulls.later_commits(session, seen.pull) if seen.pull is not None and seen.state == "merged" else 0
     if later:
         return None, [f"{counted(later, 'commit')} came after its {seen.name} was merged"]
     if seen.state in ("merged", "closed"):
