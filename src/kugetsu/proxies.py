@@ -91,6 +91,27 @@ def checked_ca(path: str) -> str:
     return path
 
 
+def in_words(error: Exception, connect_seconds: float, answer_seconds: float) -> str:
+    """What went wrong with a request, without the URL and the host that the library's own words have in them."""
+    from urllib3 import exceptions
+
+    if isinstance(error, exceptions.ProxyError):
+        return "the proxy refused it, or cannot be reached (HTTPS_PROXY, NO_PROXY)"
+    if isinstance(error, exceptions.NameResolutionError):
+        return "its host is not known"
+    if isinstance(error, exceptions.NewConnectionError):  # before timeouts: the library counts it as one
+        return "the connection was refused, or there is no way to its host"
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return f"no connection within {connect_seconds:g} s"
+    if isinstance(error, exceptions.TimeoutError):
+        return f"no answer within {answer_seconds:g} s"
+    if isinstance(error, exceptions.SSLError):
+        return "its certificate does not verify, or it speaks no TLS"
+    if isinstance(error, exceptions.ProtocolError):
+        return "the connection was cut"
+    return f"the request failed: {type(error).__name__}"
+
+
 def _covers(entry: str, host: str, scheme: str) -> bool:
     """Whether an entry of NO_PROXY means a `host[:port]`."""
     if entry == "*":

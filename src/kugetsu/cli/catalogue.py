@@ -23,7 +23,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "queue cancel": ("tasks", "cancel a task; the agent that works on it is stopped"),
         "queue retry": ("tasks", "let a finished, parked or pausing task go on now"),
         "queue move": ("tasks", "give a waiting task another place, priority or order"),
-        "queue lift": ("tasks", "lift what an issue's runs or a usage limit hold back"),
+        "queue lift": ("tasks", "lift what an issue's runs, a limit or an outage hold back"),
         "queue clear": ("tasks", "retire old finished tasks; --all cancels all that wait"),
     },
     "the daemon, which takes tasks from it": {

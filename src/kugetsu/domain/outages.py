@@ -9,13 +9,12 @@ An outage is kept among the usage limits of its agent and model (`State.limits`)
 
 from __future__ import annotations
 
-from kugetsu.domain.draft import Draft
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.decide.attempts import Ending
+    from kugetsu.domain.draft import Draft
     from kugetsu.domain.facts import OutcomeFacts
     from kugetsu.domain.state import Attempt, State, Task
 
@@ -79,6 +78,8 @@ def lifted_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back
     entry = of(state, attempt.label)
     if entry is None or attempt.claimed <= entry["seq"] or not _gets_further(attempt, ending, verdict):
         return []
+    from kugetsu.domain.draft import Draft  # the gates, which `status` asks, need none
+
     about = {"gate": "provider", "subject": attempt.label, "why": "answered", "by": attempt.task}
     drafts = [Draft("hold.lifted", about, cause=-back)]
     for task in parked(state, attempt.label):

@@ -6,7 +6,7 @@ import os
 
 from kugetsu import __version__, clock, config, redaction
 from kugetsu.paths import Paths
-from kugetsu.runtime import surroundings, temp_folders
+from kugetsu.runtime import surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
     environment = surroundings.without(environment)
     if ATTEMPT not in environment:
         return environment
+    from kugetsu.runtime import temp_folders
+
     given = {*OF_ATTEMPT, *environment.get(GIVEN, "").split()}
     kept = {name: value for name, value in environment.items() if name not in given}
     if (temporary := temp_folders.outer(kept.get(temp_folders.VARIABLE))) is not None:

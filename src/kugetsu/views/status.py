@@ -299,7 +299,7 @@ def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     outage = limit["outage"]
     ahead = pauses.waits(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
-    tried = times.counted(outage["times"], "try").replace("trys", "tries")
+    tried = times.counted(outage["times"], "try")
     remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"
     return _look(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
 

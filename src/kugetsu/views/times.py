@@ -76,5 +76,9 @@ def amount(number: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 attempt``, ``2 attempts``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 attempt``, ``2 attempts``, ``2 tries``, ``2 processes``."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

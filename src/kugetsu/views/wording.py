@@ -150,7 +150,7 @@ def _parked(data: Data) -> str:
     if data.get("again"):
         return f"until {times.time_of_day(data['until'], seconds=False)}, as before"
     if "outage" in data:
-        tries = times.counted(data["outage"]["times"], "try").replace("trys", "tries")
+        tries = times.counted(data["outage"]["times"], "try")
         at = times.time_of_day(data["outage"]["until"])
         return f"every task would meet it; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
     said = "" if data["stated"] else " (no reset time was given)"
@@ -241,8 +241,7 @@ def _setting(data: Data) -> str:
 
 def _orphans(data: Data) -> str:
     killed = f", {data['killed']} of them with SIGKILL" if data["killed"] else ""
-    count = data["signalled"]
-    return f"ended {count} {'process' if count == 1 else 'processes'} that outlived the agent{killed}"
+    return f"ended {times.counted(data['signalled'], 'process')} that outlived the agent{killed}"
 
 
 def _continued(data: Data) -> str:
@@ -267,7 +266,7 @@ def _pruned(data: Data) -> str:
 
 
 def _undelivered(data: Data) -> str:
-    tries = times.counted(data["tries"], "try").replace("trys", "tries")
+    tries = times.counted(data["tries"], "try")
     if data["not_before"] is None:
         return f"{data['sink']}: {data['reason']}; given up after {tries}"
     return f"{data['sink']}: {data['reason']}; again at {times.time_of_day(data['not_before'])}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kugetsu import __version__
 from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.proxies import Network
+from kugetsu.proxies import Network, in_words
 from kugetsu.runtime.otlp import messages
 
 if TYPE_CHECKING:
@@ -158,27 +158,9 @@ class Receiver:
                 "POST", self.url, body=body, headers=self._headers, redirect=False, retries=False
             )
         except urllib3.exceptions.HTTPError as error:
-            return 0, _in_words(error).encode(), 0.0
+            return 0, in_words(error, CONNECT_SECONDS, ANSWER_SECONDS).encode(), 0.0
         except (OSError, ValueError) as error:
             return 0, redact(str(error)).encode(), 0.0
         asked = response.headers.get("Retry-After", "").strip()
         seconds = float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 0.0
         return response.status, response.data, seconds
-
-
-def _in_words(error: Exception) -> str:
-    from urllib3 import exceptions
-
-    if isinstance(error, exceptions.ProxyError):
-        return "the proxy refused it, or cannot be reached (HTTPS_PROXY, NO_PROXY)"
-    if isinstance(error, exceptions.NameResolutionError):
-        return "its host is not known"
-    if isinstance(error, exceptions.NewConnectionError):  # before timeouts: the library counts it as one
-        return "the connection was refused, or there is no way to its host"
-    if isinstance(error, exceptions.TimeoutError):
-        return f"no connection or answer within {ANSWER_SECONDS:g} s"
-    if isinstance(error, exceptions.SSLError):
-        return "its certificate does not verify, or it speaks no TLS"
-    if isinstance(error, exceptions.ProtocolError):
-        return "the connection was cut"
-    return f"the request failed: {type(error).__name__}"

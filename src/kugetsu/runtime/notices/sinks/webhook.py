@@ -101,6 +101,7 @@ def _post(pool: urllib3.PoolManager, url: str, login: Mapping[str, str], message
     import urllib3
 
     from kugetsu import __version__
+    from kugetsu.proxies import in_words
 
     headers = {
         **login,
@@ -120,7 +121,7 @@ def _post(pool: urllib3.PoolManager, url: str, login: Mapping[str, str], message
             preload_content=False,
         )
     except urllib3.exceptions.HTTPError as problem:
-        return Outcome(False, _in_words(problem))
+        return Outcome(False, in_words(problem, CONNECT_SECONDS, ANSWER_SECONDS))
     except (OSError, ValueError) as problem:
         return Outcome(False, f"the request failed: {type(problem).__name__}")
     try:
@@ -152,24 +153,3 @@ def _asked(text: str) -> float:
         return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
     except (TypeError, ValueError, OverflowError):
         return 0.0
-
-
-def _in_words(problem: urllib3.exceptions.HTTPError) -> str:
-    """What went wrong, without the URL and the host that the library's own words have in them."""
-    from urllib3 import exceptions
-
-    if isinstance(problem, exceptions.ProxyError):
-        return "the proxy refused it, or cannot be reached (HTTPS_PROXY, NO_PROXY)"
-    if isinstance(problem, exceptions.NameResolutionError):
-        return "its host is not known"
-    if isinstance(problem, exceptions.NewConnectionError):  # before timeouts: the library counts it as one
-        return "the connection was refused, or there is no way to its host"
-    if isinstance(problem, exceptions.ConnectTimeoutError):
-        return f"no connection within {CONNECT_SECONDS:g} s"
-    if isinstance(problem, exceptions.ReadTimeoutError):
-        return f"no answer within {ANSWER_SECONDS:g} s"
-    if isinstance(problem, exceptions.SSLError):
-        return "its certificate does not verify, or it speaks no TLS"
-    if isinstance(problem, exceptions.ProtocolError):
-        return "the connection was cut"
-    return f"the request failed: {type(problem).__name__}"
