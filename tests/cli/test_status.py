@@ -259,3 +259,22 @@ def test_work_that_could_not_be_saved_is_told_until_it_is(kugetsu, story):
     assert all(one["state"] != "unsaved" for one in kugetsu("status", "--json").json["attention"])
     told = kugetsu("history", "github.com/shoko/kugetsu#14", COLUMNS="200").out
     assert "work of q1.1 kept on kugetsu/rescue/q1.1" in told
+
+
+def test_a_reason_that_would_be_cut_stands_below_its_row(kugetsu, story, fits):
+    cause = "make: parser.c:12:7: error: use of an undeclared identifier, and 14 more errors like it"
+    failed = story.run(story.enqueue())
+    story.finish(failed, "fail", "give_up", cause)
+    shown = kugetsu("status", COLUMNS="80")
+    assert fits(shown.out) and cause in " ".join(shown.out.split())
+    assert "error  kugetsu why q1" in shown.out and "…" not in shown.out
+    assert f"{cause}  kugetsu why q1" in kugetsu("status", COLUMNS="160").out
+
+
+def test_errors_stand_above_what_was_noted(kugetsu, story):
+    noted = story.run(story.enqueue(issue="github.com/a/b#1"))
+    story.finish(noted, "succeed", "done", "no commit", outcome={"notes": ["a hook failed"]})
+    failed = story.run(story.enqueue(issue="github.com/a/b#2"))
+    story.finish(failed, "fail", "give_up", "tests do not pass")
+    states = [entry["state"] for entry in kugetsu("status", "--json").json["attention"]]
+    assert states.index("error") < states.index("noted")

@@ -210,9 +210,8 @@ def _attention(
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
     found += _unsaved(state)
-    found += _notes(state)
     found += _errors(state)
-    return found + _held(state, waiting, facts)
+    return [*found, *_held(state, waiting, facts), *_notes(state)]
 
 
 def _look(subject: str, state: str, text: str, command: str) -> Attention:
@@ -440,6 +439,11 @@ def _attention_head(screen: Screen) -> str:
     return screen.yellow("attention") + (f"        to ask on: add{more}" if more else "")
 
 
+_BELOW = " " * 6
+#: Lines that a reason takes at most below its row: all of it is what the row's command shows.
+REASON_LINES = 3
+
+
 def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:
     rows = [[screen.issue(entry["subject"]), entry["state"], entry["text"], entry["command"]] for entry in found]
     heads = [Column("", gives=True), Column(""), Column("", gives=True), Column("", whole=True)]
@@ -447,4 +451,19 @@ def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:
     def paint(at: int, value: str, text: str) -> str:
         return screen.state(value, text) if at == 1 else text
 
-    return table(screen, heads, rows, paint=paint, indent="  ", titles=False)
+    lines = table(screen, heads, rows, paint=paint, indent="  ", titles=False)
+    if screen.width is None or screen.narrow or all(any(row[2] in one for one in lines) for row in rows):
+        return lines
+    # A reason that is cut to a few words says nothing: all of them stand below their rows.
+    without = [[subject, state, "", command] for subject, state, _, command in rows]
+    heading = table(screen, heads, without, paint=paint, indent="  ", titles=False)
+    if len(heading) != len(rows):  # a command too long for the screen: each row is laid out below itself already
+        return lines
+    lines = []
+    for row, shown in zip(rows, heading, strict=True):
+        reason = screen.wrapped(row[2], len(_BELOW))
+        if len(reason) > REASON_LINES:
+            rest = " ".join(reason[REASON_LINES - 1 :])
+            reason = [*reason[: REASON_LINES - 1], cut(rest, screen.width - len(_BELOW))]
+        lines += [shown, *(_BELOW + part for part in reason)]
+    return lines
