@@ -132,6 +132,52 @@ def test_an_open_pull_request_keeps_a_session_of_a_clone_that_cannot_tell_what_w
         destruction.destroy(forged.ws, key, force=False)
 
 
+CLONES = {
+    "shallow": ("--depth", "1"),
+    "bare": ("--bare",),
+    "bare, shallow": ("--bare", "--depth", "1"),
+    "single branch": ("--single-branch",),
+    "shallow, all branches": ("--depth", "1", "--no-single-branch"),
+}
+
+
+@pytest.mark.parametrize("how", CLONES)
+def test_work_in_a_clone_that_lacks_branches_or_history_counts_as_pushed_and_merged_like_any_other(
+    forged: Stage, forge: ScriptedForge, how: str
+) -> None:
+    server, clone = forged.root / "srv.git", forged.repository
+    repos.commit(clone, "second")
+    repos.run(clone, "push", "-q", "origin", "main")
+    url = repos.run(clone, "config", "remote.origin.url")
+    shutil.rmtree(clone)
+    repos.run(forged.root, "clone", "-q", *CLONES[how], f"file://{server}", str(clone))
+    repos.run(clone, "config", "remote.origin.url", url)
+    assert repos.run(clone, "rev-parse", "--is-shallow-repository") == str("shallow" in how).lower()
+    forge.issue("acme/web", 14)
+    key = worked(forged, script=COMMIT + PUSH)
+    assert forged.events("attempt.succeeded")[-1]["data"]["reason"] == "1 commit, pushed"
+    tree = Path(forged.worktree(14))
+    repos.commit(tree, "by-hand")
+    with pytest.raises(Conflict, match="1 commit that no other branch has"):
+        destruction.destroy(forged.ws, key, force=False)
+    repos.run(tree, "push", "-q", "origin", "HEAD")  # as the refusal says; no run asks the remote afterwards
+    head = repos.run(tree, "rev-parse", "HEAD")
+    other = forged.root / "other"
+    repos.run(forged.root, "clone", "-q", str(server), str(other))
+    repos.run(other, "merge", "-q", "--squash", "origin/fix/issue-14")
+    repos.run(other, "commit", "-qm", "squashed")
+    repos.run(other, "push", "-q", "origin", "main", ":fix/issue-14")
+    forge.pull("acme/web", 20, branch="fix/issue-14", sha=head, state="merged", branch_deleted=True)
+    worked(forged, script="echo more > more; git add more; git commit -qm more\n" + PUSH)
+    session = forged.state.sessions[key]
+    assert (session.branch, session.commits, session.pushed) == ("fix/issue-14-2", 1, True)
+    assert session.base_commit == repos.run(other, "rev-parse", "HEAD")
+    repos.commit(tree, "again")
+    repos.run(tree, "push", "-q", "origin", "HEAD")
+    destruction.destroy(forged.ws, key, force=False)
+    assert not tree.exists()
+
+
 def test_strays_are_kept_by_a_pull_request_from_another_branch(forged: Stage, forge: ScriptedForge) -> None:
     path = Path(forged.directory) / "worktrees" / "stray"
     repos.run(forged.repository, "worktree", "add", "-q", "-b", "own/idea", str(path))

@@ -11,7 +11,7 @@ import os
 
 from kugetsu.errors import Conflict
 from kugetsu.runtime import mounts
-from kugetsu.runtime.git import belongings, checkouts, inner, integrity, unfinished
+from kugetsu.runtime.git import belongings, checkouts, inner, integrity, published, unfinished
 from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
@@ -64,7 +64,12 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
         return [f"files, and is no git worktree (any more): {fault}"] if integrity.holds_files(path) else []
     reasons = _changes(path, care)
     others = [branch] if branch else []
-    ahead = commits_only_here(path, *others, kept=care.kept, tips=belongings.own_refs(path) if care.strict else ())
+    tips = belongings.own_refs(path) if care.strict else ()
+    ahead = commits_only_here(path, *others, kept=care.kept, tips=tips)
+    if ahead and not published.follows(repository.path, branch):
+        # A push of it left no trace in the clone (bare, shallow, single-branch): only a remote can tell.
+        published.ask_remotes(repository.path, git(["rev-parse", "HEAD"], path).strip())
+        ahead = commits_only_here(path, *others, kept=care.kept, tips=tips)
     if ahead:
         reasons.append(f"{counted(ahead, 'commit')} that no other branch has")
     doing = operation(admin) if admin is not None else None
