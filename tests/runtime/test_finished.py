@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,54 @@ def test_a_leftover_of_the_fresh_name_is_not_taken_and_a_second_merge_gives_the_
     forge.pull("acme/web", 32, branch=f"{OLD}-3", sha=head, state="merged")
     worked(forged)
     assert forged.state.sessions[key].branch == f"{OLD}-4"
+
+
+PAUSING = """#!/bin/sh
+case "$*" in
+PAUSED_AT)
+  if ! test -e "$STAGE/go"; then
+    REAL_GIT "$@"
+    touch "$STAGE/paused"; while ! test -e "$STAGE/go"; do sleep 0.02; done
+    exit 0
+  fi;;
+esac
+exec REAL_GIT "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "call"),
+    [("continue", "*switch*"), ("continue", "*fetch*"), ("destroy and start", '"worktree add"*')],
+)
+def test_a_runner_killed_on_the_way_to_a_fresh_branch_is_followed_by_one_that_knows_what_it_follows(
+    forged: Stage, forge: ScriptedForge, way: str, call: str
+) -> None:
+    key = once(forged, forge)
+    base = merged(forged, forge)
+    if way == "destroy and start":
+        destruction.destroy(forged.ws, key, force=False)
+    folder = forged.root / "bin"
+    folder.mkdir()
+    (folder / "git").write_text(PAUSING.replace("REAL_GIT", str(shutil.which("git"))).replace("PAUSED_AT", call))
+    (folder / "git").chmod(0o755)
+    forged.monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    forged.agent(COMMIT.replace("> work", "> more").replace("add work", "add more"))
+    forged.start_daemon()
+    task = forged.enqueue(14)
+    forged.file("paused")
+    forged.wait("session.preparing", attempt=f"{task}.1")
+    assert not forged.events("session.prepared", attempt=f"{task}.1")
+    runner = forged.state.attempts[f"{task}.1"].runner
+    assert runner is not None
+    forged.kill(runner)
+    forged.wait("task.retried", task=task)
+    forged.go()
+    assert forged.finished(task) == "completed"
+    session = forged.state.sessions[key]
+    assert (session.branch, session.base_commit, session.pr, session.commits) == (NEW, base, None, 1)
+    assert repos.run(forged.repository, "branch", "--list", f"{OLD}-*") == f"+ {NEW}"
+    follows = {"branch": OLD, "url": f"{forge.url}/acme/web/pulls/31", "later": 0}
+    for attempt in (f"{task}.1", f"{task}.2"):
+        assert forged.wait("session.preparing", attempt=attempt)["data"]["follows"] == follows
+    assert forged.wait("session.prepared", attempt=f"{task}.2")["data"]["follows"] == follows
+    assert f"merged before: {OLD} is merged by" in prompt(forged, f"{task}.2")

@@ -82,19 +82,22 @@ class SessionRequested(TypedDict):
 
 
 class SessionPreparing(TypedDict):
-    """Intent: the worktree and the agent's session are about to be made."""
+    """Intent: the worktree and the agent's session are about to be made.
+
+    ``follows``: the branch is a fresh one after a merged one: its name (``branch``), its pull request (``url``, or
+    None), and how many commits it has that came after the merge (``later``, None when nobody knows)."""
 
     repository: str | None
     source: str | None
     branch: str | None
     agent: str
+    follows: NotRequired[dict[str, Any]]
 
 
 class SessionPrepared(TypedDict):
     """Outcome: worktree and agent session are there. ``notes`` are sentences on what is not as one would expect.
 
-    ``follows``: the branch is a fresh one after a merged one: its name (``branch``), its pull request (``url``, or
-    None), and how many commits it has that came after the merge (``later``, None when nobody knows)."""
+    ``follows``: that of the intent, or of an earlier one that got no outcome."""
 
     agent: str
     agent_session: str

@@ -162,6 +162,7 @@ class Session:
         "created_at",
         "destroying",
         "dirty",
+        "follows",
         "fruitless",
         "head",
         "key",
@@ -203,6 +204,8 @@ class Session:
         self.changed = 0
         self.changed_at = ""
         self.reason: str | None = None
+        #: What its branch follows (`events.SessionPreparing`), while that is intended and not yet done.
+        self.follows: dict[str, Any] | None = None
         #: The attempt whose work could not be put on a rescue branch, and why: the next one saves it first.
         self.unsaved: dict[str, str] | None = None
         #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that

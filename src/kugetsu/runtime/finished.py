@@ -39,8 +39,15 @@ class Finished:
         return f"its branch {self.branch} is merged {by}"
 
     def as_data(self) -> dict[str, Any]:
-        """`events.SessionPrepared`'s ``follows``."""
+        """`events.SessionPreparing`'s ``follows``."""
         return {"branch": self.branch, "url": self.url, "later": self.later}
+
+
+def intended(session: Session) -> Finished | None:
+    """The merged branch that the session's present branch was to follow, when that was not finished: a preparation was
+    killed, or failed."""
+    data = session.follows
+    return Finished(data["branch"], data["url"], data["later"]) if data is not None else None
 
 
 def look(ws: Workspace, session: Session, repository: Repository, branch: str) -> Finished | None:

@@ -53,21 +53,25 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     branch = first = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
     if session.branch is not None and session.worktree is not None:
         branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
-    over = finished.look(ws, session, repository, branch)
+    begun = finished.intended(session)
+    over = begun or finished.look(ws, session, repository, branch)
     if over is not None:
         if session.worktree is not None and whole:
             merged.require_free(session.worktree, over.branch, str(over))
-        branch = merged.fresh_name(repository, first)
+        # The name that an earlier preparation chose: it may have got as far as the branch.
+        branch = (session.branch if begun is not None else None) or merged.fresh_name(repository, first)
     elif as_it_is:
         return
     if session.state == "idle":
         why = str(over) if as_it_is else _missing(session, agent)
         ws.log.transact(lambda state: decide.broken(state, session.key, why))
+    follows = {"follows": over.as_data()} if over is not None else {}
     intent = {
         "repository": session.repository,
         "source": repository.path,
         "branch": branch,
         "agent": agent.name,
+        **follows,
     }
     ws.log.transact(lambda state: decide.preparing(state, session.key, intent, attempt))
     base = ensure_base(ws, agent, repository)
@@ -93,7 +97,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         "created": tree.created,
         "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
         "notes": [redact(note, limit=NOTE_LENGTH) for note in tree.notes],
-        **({"follows": over.as_data()} if over is not None else {}),
+        **follows,
     }
     ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
 

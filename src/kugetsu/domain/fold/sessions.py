@@ -56,6 +56,7 @@ def session_preparing(state: State, event: Event) -> None:
         session.source = source
         session.branch = branch
         session.agent = agent
+        session.follows = data.get("follows")
 
 
 #: What a prepared session is known by, the same names in the event and in the record.
@@ -74,6 +75,7 @@ def session_prepared(state: State, event: Event) -> None:
         setattr(session, name, value)
     session.reason = None
     session.notes = notes
+    session.follows = None
     if data.get("follows"):
         # A fresh branch: what the merged one had is not its own.
         session.pr = session.pr_state = session.pushed = None

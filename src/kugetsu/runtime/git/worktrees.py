@@ -181,7 +181,8 @@ def _switch(worktree: Worktree, in_the_way: str) -> None:
     refs = _refs(worktree, bases)
     base = next((refs[ref].commit for ref in bases if ref in refs), None) or _head(worktree)
     merged.switch(worktree.path, worktree.branch, base)
-    worktree.base_commit = base
+    # That base, unless an earlier try got as far as the branch, and the remote moved on since.
+    worktree.base_commit = _fork_point(worktree.path, "HEAD", base)
 
 
 def _add(args: list[str], worktree: Worktree) -> None:
