@@ -22,6 +22,9 @@ SINKS = ("desktop", "command", "webhook", "comment")
 NOTICES = ("task_queued", "task_dequeued", "task_started", "task_completed", "task_error", "task_parked", "agent_lost")
 """The kinds of notifications."""
 
+DISPOSABLE = "node_modules/ __pycache__/ *.pyc *.pyo *.egg-info/ build/ dist/ target/ *.o *.a *.so *.class"
+"""What common build tools make, and make again."""
+
 _MOST = 1_000_000  # no number here means anything beyond it, and arithmetic on times stays within its range
 
 
@@ -121,6 +124,16 @@ def _branch(text: str) -> str:
     if text and (bad or text[0] in "-/" or text[-1] == "/"):
         raise ValueError("git takes no such branch name")
     return text
+
+
+def _patterns(text: str) -> str:
+    """Patterns of files, apart by spaces: names with `*`, `?` and `[…]`, or paths from the worktree's top."""
+    patterns = _text(text).split()
+    for pattern in patterns:
+        parts = pattern.rstrip("/").lstrip("/").split("/")
+        if pattern.startswith("!") or any(part in ("", ".", "..") or "**" in part for part in parts):
+            raise ValueError(f"{pattern!r} is neither a file's name nor a path from the top, such as *.o or out/")
+    return " ".join(patterns)
 
 
 def _verbosity(text: str) -> str:
@@ -233,6 +246,7 @@ _ALL = (
     Setting("FORGE_KINDS", "", _kinds, "what a server is, where its host does not tell: git.example.com=github"),
     Setting("FORGE_TIMEOUT_SECONDS", "10", _duration, "how long a forge may take to answer"),
     Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
+    Setting("DISPOSABLE_FILES", DISPOSABLE, _patterns, "ignored files that may go with a worktree (destroy, prune)"),
     Setting("NOTIFY_SINKS", "", _sinks, "where notifications go: desktop, command, webhook, comment"),
     Setting("NOTIFY_EVENTS", "task_completed task_error task_parked agent_lost", _notices, "which are sent"),
     Setting("NOTIFY_COMMAND", "", _text, "the command line of the sink command; the message is its input"),

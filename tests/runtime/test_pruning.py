@@ -560,7 +560,7 @@ def test_what_tools_make_again_keeps_nothing_unless_someone_worked_in_it(stage: 
     assert [item.subject for item in pruning.plan(stage.ws).items] == [str(path)]
     repos.make_plain(path / ".venv" / "src" / "tool")
     (kept,) = pruning.plan(stage.ws).kept
-    assert "1 ignored file (.venv/)" in kept.reasons[0]
+    assert "1 commit that no remote has in the repository .venv/src/tool" in kept.reasons[0]
 
 
 def test_a_fifo_in_the_place_of_a_tools_mark_hangs_nobody_and_keeps_the_worktree(stage: Stage) -> None:

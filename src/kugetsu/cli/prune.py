@@ -56,9 +56,15 @@ def _prune(call: Call) -> int:
 
 
 def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
-    """For each server that cannot be asked, so that its sessions stay, the command that lets it be asked: once."""
+    """For each server that cannot be asked, so that its sessions stay, the command that lets it be asked: once. And
+    what lists ignored files, when some keep a worktree."""
     if call.json:
         return
+    from kugetsu.runtime.git.belongings import IGNORED
+
+    if any(IGNORED in reason for one in kept for reason in one.reasons):
+        call.say("to see ignored files: git -C WORKTREE clean -ndX")
+        call.say("to let those go that can be made again, name them: kugetsu config get DISPOSABLE_FILES")
     from kugetsu.errors import BadInput
     from kugetsu.refs import parse_ref
     from kugetsu.runtime import forges
@@ -111,8 +117,9 @@ COMMANDS = {
         "[--dry-run] [--force] [--runs] [--json]",
         "Looks at the sessions of issues (the pull request is merged or closed, the issue is closed, or worktree and\n"
         "branch are gone), at folders in worktrees/ that no session names, at git's records of worktrees that are\n"
-        "gone, and at leases that nobody holds. What is in use, dirty, not pushed, ignored by git and no cache, or\n"
-        "has an open pull request stays, and so does what nobody can say: --force only leaves out the question.\n"
+        "gone, and at leases that nobody holds. What is in use, dirty, not pushed, or has an open pull\n"
+        "request stays, and so does what nobody can say: --force only leaves out the question. Files that git ignores\n"
+        "keep a worktree, but for those that can be made again (DISPOSABLE_FILES), as for destroy.\n"
         "Branches, base sessions and the PM session are never removed. --json without --force only with --dry-run.",
         _arguments,
         _prune,

@@ -72,7 +72,7 @@ def _destroy(call: Call) -> int:
             return 1
     event = destruction.destroy(call.workspace, key, force=call.args.force)
     data = event["data"]
-    call.show({"session": key, "seq": event["seq"], **data}, [f"destroyed {key}: {words(event)}"])
+    call.show({"session": key, "seq": event["seq"], "ignored": [], **data}, [f"destroyed {key}: {words(event)}"])
     if data["rescue"] and not call.json:
         call.say(f"its work is on the branch {data['rescue']}")
     return 0
@@ -166,9 +166,12 @@ as_of.at                  the point's time (UTC)""",
     "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
         "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
-        "not pushed or its pull request may be open. Submodules and clones inside the worktree count as well.\n"
+        "not pushed or its pull request may be open. Submodules and clones inside the worktree count as well, and so\n"
+        "do files that git ignores, but for those that can be made again: what DISPOSABLE_FILES names, and caches\n"
+        "that say so themselves (CACHEDIR.TAG, Python's virtual environments); prune has the same rule.\n"
         "Its branch and its history stay. On a terminal it asks first, without --yes and --force. --force moves\n"
-        "unsaved work to rescue branches of the clone, one for the worktree and one for each repository in it.",
+        "unsaved work to rescue branches of the clone, one for the worktree and one for each repository in it;\n"
+        "ignored files are on none (they hold secrets often), so it deletes them and names them.",
         _destroy_arguments,
         _destroy,
         json="""\
@@ -177,7 +180,8 @@ seq       the event that says so
 worktree  the folder that was removed, or null when there was none to remove
 branch    the name of its branch, or null
 rescue    the branch that keeps unsaved work, or null
-kept[]    what stays, in words: its branch where that is there, further rescue branches""",
+kept[]    what stays, in words: its branch where that is there, further rescue branches
+ignored[] files that --force deleted and no branch has: ignored, or overlooked by git's index""",
         examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
         exits=(4, 5),
     ),

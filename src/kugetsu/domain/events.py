@@ -135,12 +135,14 @@ class SessionDestroying(TypedDict):
 
 
 class SessionDestroyed(TypedDict):
-    """Outcome: what was removed, what was kept where."""
+    """Outcome: what was removed, what was kept where. ``ignored``: files that git ignores or was told to overlook, and
+    that a forced removal deleted; no branch has them."""
 
     worktree: str | None
     branch: str | None
     rescue: str | None
     kept: list[str]
+    ignored: NotRequired[list[str]]
 
 
 class SessionPr(TypedDict):

@@ -49,7 +49,7 @@ SHAPES: dict[str, str] = {
     "base_session:S created:b fetched:s",
     "session.broken": "reason:s",
     "session.destroying": "force:b reason:s",
-    "session.destroyed": "worktree:S branch:S rescue:S kept:l",
+    "session.destroyed": "worktree:S branch:S rescue:S kept:l ignored:l?",
     "session.pr": "url:S source:s?",
     "issue.read": "title:S state:S comments:i url:S digest:S problem:S",
     "task.queued": "kind:s message:s title:s priority:i after:l repository:M via:s carried:C?",

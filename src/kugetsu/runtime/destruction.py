@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from kugetsu.runtime.pulls import Seen
     from kugetsu.runtime.workspace import Workspace
 
+NAMED = 20
+"""Files that went without being saved which the event names."""
+
 
 def destroy(
     ws: Workspace,
@@ -79,7 +82,8 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
 
     session = decide.find_session(ws.state(), key)
     resumed = bool(session.destroying)  # asked now: from the intent on it says so of this one too
-    care = Care(kept=seen.merged_head if seen is not None else (), strict=strict, resumed=resumed)
+    kept = seen.merged_head if seen is not None else ()
+    care = Care(kept=kept, disposable=disposable(ws), strict=strict, resumed=resumed)
     if session.kind == "issue" and not force:
         if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
             raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
@@ -105,14 +109,17 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
         "branch": session.branch,
         "rescue": gone.rescue,
         "kept": gone.kept,
+        **({"ignored": gone.ignored} if gone.ignored else {}),
     }
     return ws.log.transact(lambda state: decide.destroyed(state, key, outcome))[-1]
 
 
 class _Gone:
-    """What became of a session: the worktree that was removed, the branch that has its work, what else was kept."""
+    """What became of a session: the worktree that was removed, the branch that has its work, what else was kept, and
+    which files went without being saved."""
 
     def __init__(self) -> None:
+        self.ignored: list[str] = []
         self.worktree: str | None = None
         self.rescue: str | None = None
         self.kept: list[str] = []
@@ -127,6 +134,7 @@ class _Gone:
 
 def _require_kept_elsewhere(ws: Workspace, session: Session, care: Care) -> None:
     from kugetsu.runtime.git import integrity
+    from kugetsu.runtime.git.removal import way_on
 
     path = session.worktree
     if path is not None and integrity.holds_files(path):
@@ -142,7 +150,7 @@ def _require_kept_elsewhere(ws: Workspace, session: Session, care: Care) -> None
     if reasons:
         raise Conflict(
             f"the worktree of {session.key} is kept, it has {'; '.join(reasons)}",
-            hint=f"commit and push in {session.worktree}, or: kugetsu destroy --force {session.key}",
+            hint=way_on(session.worktree or "", reasons, f"kugetsu destroy --force {session.key}"),
         )
 
 
@@ -169,6 +177,11 @@ def why_keep(ws: Workspace, session: Session, care: Care) -> list[str]:
     return removal.why_keep(session.worktree, session.branch or "", _repository(ws, session), care)
 
 
+def disposable(ws: Workspace) -> list[str]:
+    """The patterns of ignored files that may go with a worktree, for every way in which one is removed."""
+    return ws.config.text("DISPOSABLE_FILES").split()
+
+
 def _repository(ws: Workspace, session: Session) -> Repository:
     from kugetsu.runtime.git import repositories
 
@@ -193,6 +206,8 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
     repository = _repository(ws, session)
     if force:
         _rescue(session, repository, gone, name, resumed=care.resumed)
+        lost = removal.not_rescued(path, repository, care)
+        gone.ignored = lost if len(lost) <= NAMED else [*lost[:NAMED], f"and {len(lost) - NAMED} more"]
     if removal.remove(repository, path, branch, ws.paths, force=force, care=care):
         gone.worktree = path
 

@@ -11,6 +11,7 @@ import os
 from contextlib import suppress
 
 from kugetsu import run_files
+from kugetsu.runtime.walking import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _open_up(path: str) -> None:
     """Let the owner remove what is in the folders: they may have been made read-only."""
     with suppress(OSError):
         os.chmod(path, 0o700)
-    for folder, names, _ in os.walk(path):
+    for folder, names, _ in walk(path):
         for name in names:
             below = f"{folder}/{name}"
             if not os.path.islink(below):

@@ -227,6 +227,8 @@ def _destroyed(data: Data) -> str:
     if data["rescue"]:
         said.append(f"work kept on {data['rescue']}")
     said += [f"kept {what}" for what in data["kept"]]
+    if data.get("ignored"):
+        said.append(f"deleted ignored files: {', '.join(str(name) for name in data['ignored'])}")
     return ", ".join(said)
 
 

@@ -6,6 +6,7 @@ import os
 
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.walking import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def occupied(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:
 
 def _files(folder: str) -> Iterator[str]:
     """The files below a folder; none when it is a file itself, or not there."""
-    for below, folders, files in os.walk(folder):
+    for below, folders, files in walk(folder):
         yield from (os.path.join(below, name) for name in files)
         yield from (os.path.join(below, name) for name in folders if os.path.islink(os.path.join(below, name)))
 

@@ -14,10 +14,11 @@ from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.changes import HELD, changed_files, counted, operation
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.reflog import has_reflog, left_commits, made_commits
+from kugetsu.runtime.walking import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NAMES = 3
 """Names of changed files that a reason shows."""
@@ -88,12 +89,12 @@ class Work:
         return ", ".join(parts)
 
 
-def why_keep(path: str, admin: str | None, *, missing: bool = True) -> list[str]:
-    """The reasons that they give against removing the worktree at `path`; `admin` is git's record of it.
+def why_keep(repositories: Sequence[Inner], *, missing: bool = True) -> list[str]:
+    """The reasons that repositories within a worktree (`find`) give against removing it.
 
     `missing`: files that are only deleted count as changes.
     """
-    found = [(inner, examine(inner, missing=missing)) for inner in find(path, admin)]
+    found = [(inner, examine(inner, missing=missing)) for inner in repositories]
     return [f"{work} in the repository {inner.name}" for inner, work in found if work]
 
 
@@ -126,7 +127,7 @@ def _add(found: dict[str, Inner], name: str, top: str | None, git_dir: str, insi
 
 def _checkouts(path: str) -> Iterator[tuple[str | None, str]]:
     """Folder of files (None: a bare repository) and git folder of each repository below the worktree's own folder."""
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in walk(path):
         if folder != path and (".git" in folders or ".git" in files):
             yield folder, _pointed_at(folder)
         elif {"objects", "refs"}.issubset(folders) and "HEAD" in files:
@@ -146,7 +147,7 @@ def _pointed_at(folder: str) -> str:
 def _modules(git_dir: str) -> Iterator[str]:
     """The git folders of submodules that a git folder keeps, also of submodules in them and of its other worktrees."""
     for place in (git_dir, *_subfolders(git_dir + "/worktrees")):
-        for folder, folders, files in os.walk(place + "/modules"):
+        for folder, folders, files in walk(place + "/modules"):
             if "HEAD" in files and "objects" in folders:
                 yield folder
                 folders.clear()
@@ -180,7 +181,7 @@ def examine(inner: Inner, *, missing: bool = True) -> Work:
 
 def _of_a_ruin(inner: Inner) -> str | None:
     """What is left where a git folder lacks its HEAD: a pointer to nowhere holds nothing, objects may be someone's."""
-    for _, _, files in os.walk(inner.git_dir + "/objects"):
+    for _, _, files in walk(inner.git_dir + "/objects"):
         if files:
             return "objects without a HEAD"
     return None

@@ -14,6 +14,7 @@ import time
 from kugetsu import run_files
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.walking import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def of_clone(checkout: Checkout) -> list[Lock]:
 
 
 def _locks_below(folder: str) -> Iterator[str]:
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED]
         yield from (os.path.join(where, name) for name in files if name.endswith(_SUFFIX))
 

@@ -30,15 +30,24 @@ class Care:
     """How a worktree is looked at before it goes, and what is known of it from elsewhere.
 
     ``kept`` are commits that are safe elsewhere though no ref here says so: the head of a merged pull request, which a
-    squash left out of the base branch's history. ``strict`` also asks for what git's status leaves out (`belongings`):
-    for removals that nobody asked for one by one. ``resumed``: a removal was interrupted, so that files which are
-    missing are no changes; what is there still counts.
+    squash left out of the base branch's history. ``disposable`` are the patterns of ignored files that may go
+    (DISPOSABLE_FILES). ``strict``: processes at work in it keep it too, in removals that nobody asked for one by one;
+    a shell in it may be the one in which its removal was typed. ``resumed``: a removal was interrupted, so that files
+    which are missing are no changes; what is there still counts.
     """
 
-    __slots__ = ("kept", "resumed", "strict")
+    __slots__ = ("disposable", "kept", "resumed", "strict")
 
-    def __init__(self, *, kept: Sequence[str] = (), strict: bool = False, resumed: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        kept: Sequence[str] = (),
+        disposable: Sequence[str] = (),
+        strict: bool = False,
+        resumed: bool = False,
+    ) -> None:
         self.kept = kept
+        self.disposable = disposable
         self.strict = strict
         self.resumed = resumed
 
@@ -64,7 +73,7 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
         return [f"files, and is no git worktree (any more): {fault}"] if integrity.holds_files(path) else []
     reasons = _changes(path, care)
     others = [branch] if branch else []
-    tips = belongings.own_refs(path) if care.strict else ()
+    tips = belongings.own_refs(path)
     ahead = commits_only_here(path, *others, kept=care.kept, tips=tips)
     if ahead and not published.follows(repository.path, branch):
         # A push of it left no trace in the clone (bare, shallow, single-branch): only a remote can tell.
@@ -77,10 +86,21 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
         reasons.append(f"a {doing} in progress")
     if admin is not None and os.path.exists(admin + "/locked"):
         reasons.append("a lock of git worktree lock")
-    reasons += inner.why_keep(path, admin, missing=not care.resumed)
+    within = inner.find(path, admin)
+    reasons += inner.why_keep(within, missing=not care.resumed)
+    reasons += belongings.why_keep(path, within, care.disposable)
     if care.strict:
-        reasons += belongings.why_keep(path)
+        reasons += belongings.why_busy(path)
     return reasons
+
+
+def not_rescued(path: str, repository: Repository, care: Care) -> list[str]:
+    """The files that a forced removal deletes and no rescue branch gets: those that git ignores or was told to
+    overlook, but for what can be made again. Raises GitFailed."""
+    if integrity.fault(repository.path, path) is not None:
+        return []
+    within = inner.find(path, unfinished.admin_folder(repository.common_dir, os.path.realpath(path)))
+    return belongings.ignored_files(path, within, care.disposable) + belongings.overlooked_files(path)
 
 
 def commits_only_here(path: str, *branches: str, kept: Sequence[str] = (), tips: Sequence[str] = ()) -> int:
@@ -132,10 +152,7 @@ def remove_locked(
     _require_no_mounts(path)
     reasons = [] if force else why_keep(path, branch, repository, care)
     if reasons:
-        raise Conflict(
-            f"the worktree {path} is kept: it has {'; '.join(reasons)}",
-            "commit and push, or use --force, which moves the work to a rescue branch first",
-        )
+        raise Conflict(f"the worktree {path} is kept: it has {'; '.join(reasons)}", way_on(path, reasons))
     # git refuses to remove a folder without its pointer; one that somebody emptied has none.
     place = os.path.realpath(path)
     emptied = not os.listdir(place)
@@ -168,6 +185,16 @@ def _unlink(path: str) -> None:
     """Remove the link that a user left where a worktree was before it was moved, to another disk for example."""
     if os.path.islink(path):
         os.unlink(path)
+
+
+def way_on(path: str, reasons: Sequence[str], force: str = "--force") -> str:
+    """What helps against these reasons of `why_keep`, the files that a rescue does not save told apart."""
+    files = [reason for reason in reasons if belongings.IGNORED in reason]
+    steps = [f"commit and push in {path}"] if len(files) < len(reasons) else []
+    if files:
+        steps.append(f"see the ignored files (git -C {path} clean -ndX), move away what you need")
+        steps.append("name in DISPOSABLE_FILES what can be made again (kugetsu config get DISPOSABLE_FILES)")
+    return f"{'; '.join(steps)}; or: {force}" + (" (which deletes them)" if files else "")
 
 
 def _changes(path: str, care: Care) -> list[str]:

@@ -77,12 +77,13 @@ def _remove_worktree(ws: Workspace, item: Item) -> int:
         _require_unclaimed(ws, path)
         _require_there(item)
         branch = folders.branch_of(path, repository)
-        reasons = removal.why_keep(path, branch, repository, folders.CARE)
+        care = folders.care_of(ws)
+        reasons = removal.why_keep(path, branch, repository, care)
         if reasons:
             raise Conflict(f"it has {'; '.join(reasons)}")
 
         def remove() -> None:
-            removal.remove_locked(repository, path, branch, care=folders.CARE)
+            removal.remove_locked(repository, path, branch, care=care)
 
         return _recorded(ws, item, remove)
 

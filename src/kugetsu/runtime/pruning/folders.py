@@ -7,7 +7,7 @@ import os
 from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.refs import parse_repository
-from kugetsu.runtime import pulls
+from kugetsu.runtime import destruction, pulls
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.git import checkouts, inner, removal, unfinished
 from kugetsu.runtime.git.changes import operation
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from kugetsu.runtime.git.repositories import Repository
     from kugetsu.runtime.workspace import Workspace
 
-CARE = removal.Care(strict=True, resumed=True)
-"""No session says that a removal was interrupted; but files that are only missing are lost already, not by us."""
+
+def care_of(ws: Workspace) -> removal.Care:
+    """How closely a folder is examined. No session says that a removal was interrupted, but files that are only
+    missing are lost already, not by us."""
+    return removal.Care(strict=True, resumed=True, disposable=destruction.disposable(ws))
 
 
 def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
@@ -56,7 +59,7 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges,
     repository = owner.repository
     try:
         branch = branch_of(path, repository)
-        reasons = removal.why_keep(path, branch, repository, CARE)
+        reasons = removal.why_keep(path, branch, repository, care_of(ws))
     except (KugetsuError, OSError) as problem:
         found.keep("worktree", path, f"it cannot be looked at: {problem}")
         return
@@ -145,7 +148,7 @@ def why_keep_record(path: str, admin: str, repository: Repository) -> str | None
     doing = operation(admin)
     if doing is not None:
         return f"the worktree is gone in the middle of a {doing}, and git's record of it holds that"
-    within = inner.why_keep(path, admin)
+    within = inner.why_keep(inner.find(path, admin))
     if within:
         return f"the worktree is gone, and git's record of it holds {'; '.join(within)}"
     here = {"GIT_DIR": admin}

@@ -60,7 +60,12 @@ def _judge(ws: Workspace, session: Session, forges: Forges, found: Plan) -> None
     if why is None:
         found.keep("session", session.key, *against)
         return
-    care = Care(kept=seen.merged_head, strict=True, resumed=bool(session.destroying))
+    care = Care(
+        kept=seen.merged_head,
+        strict=True,
+        resumed=bool(session.destroying),
+        disposable=destruction.disposable(ws),
+    )
     reasons = destruction.why_keep(ws, session, care)
     if reasons:
         found.keep("session", session.key, f"{why}, but its worktree has {'; '.join(reasons)}")
