@@ -88,7 +88,7 @@ def test_the_pause_after_a_failure(kugetsu, story):
     story.at("2099-01-01T00:00:00.000000Z").daemon()
     story.enqueue()
     story.finish(story.run("q1"), "fail", "retry", "tests do not pass")
-    opened(kugetsu, "q1", "backoff")
+    opened(kugetsu, "q1", "backoff", at="2099-01-01T00:00:05.000000Z")
 
 
 def test_one_that_comes_after_a_waiting_task(kugetsu, story):
@@ -191,7 +191,7 @@ def test_the_usage_limit_of_another_task(kugetsu, story):
     story.enqueue()
     story.enqueue(issue=B)
     story.finish(story.run("q1"), "fail", "limited", "usage limit", resets_at="2099-01-01T02:00:00.000000Z")
-    opened(kugetsu, "q2", "provider")
+    opened(kugetsu, "q2", "provider", at="2099-01-01T00:00:05.000000Z")
 
 
 @pytest.mark.parametrize("gate", ["provider", "agent"])
@@ -201,9 +201,9 @@ def test_an_outage_that_another_task_met(kugetsu, story, gate):
     story.enqueue(issue=B)
     told = {"gate": gate, "remedy": "opencode auth login"}
     story.finish(story.run("q1"), "fail", "unavailable", "the provider refused the credentials", **told)
-    shown = kugetsu("why", "q2")
+    shown = kugetsu("why", "q2", at="2099-01-01T00:00:05.000000Z")
     assert "or: opencode auth login" in shown.out, "what mends it stands beside what lifts the gate"
-    opened(kugetsu, "q2", gate)
+    opened(kugetsu, "q2", gate, at="2099-01-01T00:00:05.000000Z")
 
 
 def test_no_free_slot(kugetsu, story):

@@ -277,6 +277,7 @@ def test_an_attempt_that_cannot_be_settled_is_lost_after_a_while_with_the_reason
         with pytest.raises(Exception, match=r"q1\.1 has ended, and cannot be recorded: .*Input/output error"):
             reconciliation.reconcile(stage.ws)
     assert len(stage.events("attempt.unsettled")) == 1, "once for each reason"
+    monkeypatch.setenv("COLUMNS", "200")
     assert "Input/output error" in command("history", "q1.1").stdout
     assert "Input/output error" in command("status").stdout
     monkeypatch.setattr(reconciliation, "SETTLE_PATIENCE_SECONDS", 0.0)

@@ -313,7 +313,7 @@ _TELL: dict[str, Callable[[Data], str]] = {
     "attempt.timed_out": _ended,
     "attempt.killed": _ended,
     "attempt.lost": _ended,
-    "attempt.unsettled": lambda data: f"it has ended, and cannot be recorded yet: {data['reason']}",
+    "attempt.unsettled": lambda data: f"ended, not recorded yet: {data['reason']}",
     "attempt.continued": _continued,
     "orphans.ended": _orphans,
     "lock.removed": _unlocked,
