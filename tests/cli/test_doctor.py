@@ -183,6 +183,11 @@ def a_secret_in_a_setting(kugetsu):
     kugetsu("config", "set", "KUGETSU_AGENT_COMMAND", f"true --token {TOKEN}")
 
 
+def an_authority_gone(kugetsu):
+    with open(kugetsu.root / "config", "a") as file:
+        file.write("GIT_SERVER_CA=git.example.com=/nope/own.pem\n")
+
+
 def an_open_env_file(kugetsu):
     kugetsu("env", "set", "GITEA_TOKEN", TOKEN)
     (kugetsu.root / "env" / "default.env").chmod(0o604)
@@ -269,6 +274,7 @@ BROKEN = {
     a_stall_beyond_the_timeout: ("settings", "stall", "warning", False),
     a_secret_in_a_setting: ("settings", "secret", "warning", False),
     an_unknown_server: ("settings", "servers", "problem", False),
+    an_authority_gone: ("settings", "authority", "problem", False),
     an_open_env_file: ("env files", "default.env", "problem", True),
     a_repository_gone: ("git", "repositories", "problem", False),
     no_program: ("agent", "check", "problem", False),

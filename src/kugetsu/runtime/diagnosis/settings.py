@@ -68,10 +68,26 @@ def _contradictions(config: Config) -> Iterator[Finding]:
         said = f"TASK_STALL_MINUTES ({stall:g}) never acts: TASK_TIMEOUT_HOURS ends an attempt after {timeout:g} min"
         yield found.warning("stall", said, "kugetsu config set TASK_STALL_MINUTES 30")
     yield from _servers(config)
+    yield from _authorities(config)
     for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
         if config.source(key) == "environment":
             said = f"{key} comes from the environment of this command: the daemon has its own"
             yield found.warning("environment", said, f"kugetsu config set {key} {config.as_text(key) or '…'}")
+
+
+def _authorities(config: Config) -> Iterator[Finding]:
+    """The files of GIT_SERVER_CA: with one that cannot be used every fetch from its server fails."""
+    from kugetsu.proxies import checked_ca
+    from kugetsu.servers import base_url, canonical_host
+
+    servers = config.servers()
+    for server, path in config.mapping("GIT_SERVER_CA").items():
+        try:
+            checked_ca(path)
+        except BadInput as problem:
+            url = base_url(canonical_host(server, servers), servers)
+            fix = f"kugetsu server add --force {server} {url} --ca FILE"
+            yield found.problem("authority", f"{problem.message} (GIT_SERVER_CA, for {server})", fix)
 
 
 def _servers(config: Config) -> Iterator[Finding]:
