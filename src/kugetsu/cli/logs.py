@@ -65,7 +65,7 @@ def _split(words: list[str]) -> tuple[int, str | None]:
         if word.isascii() and word.isdigit() and len(word) < 7:
             count = min(int(word), MOST)
             if not count:
-                raise BadInput("kugetsu logs: 0 logs are none", f"say how many, at most {MOST}: kugetsu logs {LATEST}")
+                raise BadInput("kugetsu logs: N must be at least 1", f"at most {MOST}: kugetsu logs {LATEST}")
         elif text is None:
             text = word
         else:

@@ -23,7 +23,7 @@ QUEUE = "queue"
 """The file that those who have much to fold lock while they wait for the lock: see `Appender.queue_up`."""
 
 _ADVICE = {
-    "ENOSPC": "free some space (`df -h` shows where, `kugetsu destroy` removes finished worktrees), then try again",
+    "ENOSPC": "free some space on the disk of KUGETSU_DIR (`df -h` shows how full it is), then try again",
     "EDQUOT": "free some of your quota, then try again",
     "EFBIG": "raise the limit on file sizes (`ulimit -f`), then try again",
     "EROFS": "the file system is mounted read-only: mount it writable, or set KUGETSU_DIR to another directory",

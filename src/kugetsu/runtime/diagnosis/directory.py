@@ -68,7 +68,7 @@ def _room(case: Case, root: str) -> Iterator[Finding]:
         yield found.problem("disk", "its file system is mounted read-only", "mount it writable, or set KUGETSU_DIR")
     elif wanted and free < wanted:
         said = f"{free} MB of disk are free, {wanted} MB are wanted: no agent is started"
-        yield found.problem("disk", said, "free some space: kugetsu prune")
+        yield found.problem("disk", said, f"free some space: kugetsu prune; what else fills it: df -h {root}")
     elif free < LOW_DISK_MB:
         yield found.warning("disk", f"only {free} MB of disk are free", "free some space: kugetsu prune")
     elif disk.f_files > 0 and disk.f_favail < LOW_FILES:

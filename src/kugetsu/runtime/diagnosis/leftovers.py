@@ -72,7 +72,8 @@ def _attempts(case: Case) -> Iterator[Finding]:
     if dead:
         names = ", ".join(attempt.id for attempt in dead)
         mend = Mend(f"settle {names}", lambda: reconciliation.reconcile(case.ws))
-        said = f"{names} died, and nobody has recorded it: a slot is held"
+        held = "a slot is" if len(dead) == 1 else f"{len(dead)} slots are"
+        said = f"{names} died, and nobody has recorded it: {held} held"
         yield found.warning("attempts", said, "kugetsu queue-daemon start", mend)
     for attempt in case.ws.state().attempts.values():
         if attempt.runner is not None and identity.stopped(attempt.runner):
