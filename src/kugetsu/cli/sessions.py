@@ -175,13 +175,13 @@ as_of.at                  the point's time (UTC)""",
         _destroy_arguments,
         _destroy,
         json="""\
-session   the session's key
-seq       the event that says so
-worktree  the folder that was removed, or null when there was none to remove
-branch    the name of its branch, or null
-rescue    the branch that keeps unsaved work, or null
-kept[]    what stays, in words: its branch where that is there, further rescue branches
-ignored[] files that --force deleted and no branch has: ignored, or overlooked by git's index""",
+session    the session's key
+seq        the event that says so
+worktree   the folder that was removed, or null when there was none to remove
+branch     the name of its branch, or null
+rescue     the branch that keeps unsaved work, or null
+kept[]     what stays, in words: its branch where that is there, further rescue branches
+ignored[]  files that --force deleted and no branch has: ignored, or overlooked by git's index""",
         examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
         exits=(4, 5),
     ),
