@@ -39,7 +39,7 @@ def tell(ws: Workspace, task_id: str) -> bool:
     try:
         run_files.replace(os.path.join(ws.paths.make(ws.paths.run(attempt.id)), "stop"), f"{attempt.stop}\n".encode())
     except (KugetsuError, OSError) as problem:  # the log has the reason too, and the signal does the rest
-        print(f"kugetsu: the stop file of {attempt.id} cannot be written, it gets the signal: {problem}", file=sys.stderr)
+        print(f"kugetsu: cannot write the stop file of {attempt.id}, it gets the signal: {problem}", file=sys.stderr)
     if attempt.runner is None or not identity.signal(attempt.runner, signal.SIGTERM):
         return False
     identity.signal(attempt.runner, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
