@@ -32,3 +32,15 @@ def test_an_event_that_lacks_what_its_kind_needs_is_shown_by_its_data(kind):
 )
 def test_who_wrote_an_event(command, who, verb):
     assert (wording.who({"cmd": command}), wording.verb({"cmd": command})) == (who, verb)
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [("2026-11-29T22:14:00.000000Z", "until 22:14,"), ("2026-12-01T07:01:00.000000Z", "until 12-01 07:01,")],
+)
+def test_a_wait_that_ends_on_another_day_names_that_day(until, said):
+    data = {"until": until, "stated": True, "limit": "x", "reason": "r", "gate": "provider"}
+    event = {"type": "task.parked", "at": "2026-11-29T21:14:14.000000Z", "data": data}
+    assert wording.words(event).startswith(said)
+    held = {"gate": "parked", "reason": "parked", "rests_on": 1, "until": until}
+    assert f"{wording.words({**event, 'type': 'task.held', 'data': held})},".endswith(said)

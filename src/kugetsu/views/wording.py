@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Data = dict[str, Any]
 
+#: Kinds that name a moment to come: its day is said where it is not the day on which that was written.
+_WITH_UNTIL = frozenset({"task.held", "task.parked", "hold.restored"})
+
 #: Characters of a message that a row shows; the whole message is in the event.
 MESSAGE_LENGTH = 60
 
@@ -34,6 +37,8 @@ def _meant(event: dict[str, Any]) -> Data:
     data: Data = event["data"]
     if event["type"] == "session.destroyed" and event.get("issue") is None:
         return {**data, "worktree": None}
+    if event["type"] in _WITH_UNTIL:
+        return {**data, "written": event["at"]}
     return data
 
 
@@ -98,8 +103,11 @@ def _queued(data: Data) -> str:
 
 
 def _held(data: Data) -> str:
-    until = f", until {times.time_of_day(data['until'], seconds=False)}" if data["until"] else ""
-    return f"{data['reason']}{until}"
+    return f"{data['reason']}, {_until(data)}" if data["until"] else str(data["reason"])
+
+
+def _until(data: Data) -> str:
+    return f"until {times.moment(data['until'], data['written'])}"
 
 
 def _moved(data: Data) -> str:
@@ -122,7 +130,7 @@ def _lifted(data: Data) -> str:
 
 def _restored(data: Data) -> str:
     if data["gate"] == "provider":
-        return f"the usage limit of {data['subject']}, until {times.time_of_day(data['until'], seconds=False)}"
+        return f"the usage limit of {data['subject']}, {_until(data)}"
     return f"{times.counted(data['fruitless'], 'fruitless run')} on {data['subject']}"
 
 
@@ -148,13 +156,13 @@ def _parked(data: Data) -> str:
     if data["until"] is None:
         return f"{data['reason']}; until someone lifts it"
     if data.get("again"):
-        return f"until {times.time_of_day(data['until'], seconds=False)}, as before"
+        return f"{_until(data)}, as before"
     if "outage" in data:
         tries = times.counted(data["outage"]["times"], "try")
         at = times.time_of_day(data["outage"]["until"])
         return f"every task would meet it; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
     said = "" if data["stated"] else " (no reset time was given)"
-    return f"until {times.time_of_day(data['until'], seconds=False)}{said}, not counted as a failure"
+    return f"{_until(data)}{said}, not counted as a failure"
 
 
 def _claimed(data: Data) -> str:
