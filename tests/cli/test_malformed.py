@@ -154,6 +154,19 @@ def test_events_that_do_not_name_what_they_are_about_break_no_command(kugetsu, l
         assert "refused" in told.out and name in told.out, told
 
 
+@pytest.mark.parametrize("kind", ["task.queued", "session.requested", "attempt.claimed", "attempt.starting"])
+def test_a_file_that_lacks_what_its_records_began_with_breaks_no_command(kugetsu, lived, kind):
+    """Without its start an attempt never ends, also when its task was retired long ago."""
+    over = [event["task"] for event in lived if event["type"] == "task.completed"]
+    cleared = {"seq": len(lived) + 1, "type": "queue.cleared", "data": {"tasks": over, "older_than": None}}
+    events = [event for event in [*lived, {**lived[-1], **cleared}] if event["type"] != kind]
+    place = exported(kugetsu, events)
+    names = sorted({event[key] for event in lived for key in ("attempt", "task", "issue") if key in event})
+    each = [[command, name] for name in names for command in ("why", "history")]
+    for words in [*reading(), *each]:
+        assert_told([*words, "--from"], kugetsu(*words, "--from", place))
+
+
 def test_every_kind_of_the_table_is_tried_here_or_in_its_own_test(lived):
     assert len({event["type"] for event in lived} & shapes.SHAPES.keys()) > 12
 

@@ -103,7 +103,8 @@ def _tasks(state: State, subject: Subject) -> list[Task]:
     """Its tasks that work or wait, those that work first; the latest that is over when there are none."""
     if subject.kind == "attempt":
         live = state.attempts.get(str(subject))
-        return [state.tasks[live.task]] if live is not None else []
+        task = state.tasks.get(live.task) if live is not None else None
+        return [task] if task is not None else []
     if subject.kind == "task":
         task = state.tasks.get(subject.key)
         return [task] if task is not None else []
