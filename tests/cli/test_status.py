@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -10,7 +11,9 @@ from contextlib import suppress
 
 import pytest
 
+from kugetsu.cli import main
 from kugetsu.domain.decide import daemon, queue, sessions
+from kugetsu.runtime import facts
 
 
 def test_a_directory_that_is_not_set_up_says_so_and_what_to_type(kugetsu):
@@ -278,3 +281,16 @@ def test_errors_stand_above_what_was_noted(kugetsu, story):
     story.finish(failed, "fail", "give_up", "tests do not pass")
     states = [entry["state"] for entry in kugetsu("status", "--json").json["attention"]]
     assert states.index("error") < states.index("noted")
+
+
+def test_a_full_disk_wants_a_look_whatever_waits(kugetsu, story, monkeypatch, capsys):
+    """The file system's answer is the only part that is made up: a full one cannot be had without root."""
+    story.at("10:00:00").run(story.enqueue("go", issue="github.com/a/b#1"), alive=True)
+    story.log.close()
+    for name, value in kugetsu.environment.items():
+        monkeypatch.setenv(name, value)
+    for free, wanted in ((None, []), (1, []), (0, [f"df -h {kugetsu.root}"])):
+        monkeypatch.setattr(facts, "free_disk_mb", lambda _folder, free=free: free)
+        assert main.main(["status", "--json"]) == 0
+        looks = json.loads(capsys.readouterr().out)["attention"]
+        assert [look["command"] for look in looks if look["subject"] == "disk"] == wanted

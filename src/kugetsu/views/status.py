@@ -114,6 +114,11 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
     if pauses.set_back(state, facts["now"]):
         behind = times.duration(times.since(facts["now"], state.latest))
         attention.append(_look("clock", "set back", f"it is {behind} behind the log's latest event", "kugetsu doctor"))
+    if as_of is None and facts.get("free_disk_mb") == 0:
+        import shlex
+
+        said = "less than 1 MB is free: starts fail, and ends cannot be recorded"
+        attention.append(_look("disk", "full", said, f"df -h {shlex.quote(directory)}"))
     return {
         "initialised": bool(state.initialised),
         "directory": directory,
