@@ -69,6 +69,24 @@ def test_refused_calls_beside_others_are_noted(agent: OpenCode, clone: Clone, ru
     assert "external_directory (kugetsu's default; permission.external_directory" in note
 
 
+def test_what_permissions_refused_to_a_sub_agent_is_counted_once(agent: OpenCode, clone: Clone, runs: Runs) -> None:
+    """The first turn's calls were all its sub-agent's, and all refused; the second one hands over what is allowed."""
+    tree = configured(clone, "one", {"permission": {"edit": "deny", "bash": {"*": "allow", "git push*": "deny"}}})
+    session = agent.make_session(str(tree), "t")
+    refused = runs.turn(session, tree, delegated("run git push origin x", "write a.txt", "| a"))
+    assert refused.kind == "failed" and refused.reason.startswith("permissions refused every tool call: "), refused
+    assert "permission.bash in opencode.json" in refused.reason and "permission.edit in" in refused.reason
+    assert refused.details["refused"] == refused.details["tools"] == 2
+    allowed = runs.turn(session, tree, delegated("run echo fine"))
+    assert allowed.kind == "succeeded" and allowed.notes == (), allowed
+
+
+def delegated(*steps: str) -> str:
+    """A prompt whose work a sub-agent does."""
+    task = {"description": "part", "prompt": script(*steps, "say Part done."), "subagent_type": "general"}
+    return script(f"tool task {json.dumps(task)}", "say Done.")
+
+
 def test_the_same_call_three_times_in_an_answer_ends_no_turn(agent: OpenCode, clone: Clone, runs: Runs) -> None:
     steps = script("times 3", "run echo same >> same.txt", "say Done.")
     tree = clone.worktree("one")

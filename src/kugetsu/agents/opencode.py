@@ -32,7 +32,7 @@ from kugetsu.agents import (
 )
 from kugetsu.agents.missing import INSTALL_HINT
 from kugetsu.agents.opencode_checkup import look
-from kugetsu.agents.opencode_events import read_errors, read_output
+from kugetsu.agents.opencode_events import add_calls_of_sub_agents, read_errors, read_output
 from kugetsu.agents.opencode_verdict import judge
 from kugetsu.agents.outcome import Kind, Outcome, sentence
 from kugetsu.agents.progress import Progress
@@ -294,8 +294,12 @@ class OpenCode:
         if full is not None and judged.kind is Kind.RETRYABLE and not output.steps:
             reason = sentence(f"the disk of opencode's data is full ({full}): {judged.reason}")
             judged = replace(judged, kind=Kind.UNAVAILABLE, reason=reason, gate="agent", remedy=f"df -h {full}")
-        before = opencode_before.read(ended.output).get("usage")
-        gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before)
+        before = opencode_before.read(ended.output)
+        gained = opencode_usage.gained(opencode_usage.stored(self._database(), ended.session), before.get("usage"))
+        if output.delegated and isinstance(known := before.get("calls"), int):
+            with suppress(opencode_store.UnreadableError):
+                calls = opencode_store.calls_of_sub_agents(self._database(), ended.session)
+                add_calls_of_sub_agents(output, calls[known:])
         used = opencode_usage.of_turn(output, errors, gained, killed=ended.exit_code is None)
         where = opencode_config.Settings(self._environment, ended.directory)
         return opencode_refusals.applied(judged.using(used), output.refused, output.tools, errors.rejected, where)
@@ -311,6 +315,7 @@ class OpenCode:
         before: dict[str, Any] = {"usage": used, "files": opencode_files.contents(turn.directory)}
         with suppress(opencode_store.UnreadableError):
             before["messages"] = opencode_store.messages(self._database(), turn.session)
+            before["calls"] = len(opencode_store.calls_of_sub_agents(self._database(), turn.session))
         with suppress(OSError):  # a full disk must not keep the agent from working
             opencode_before.write(turn.output, before)
 

@@ -31,6 +31,8 @@ class Output:
     tools: int = 0
     refused: dict[Refusal, int] = field(default_factory=dict)
     """Tool calls that permissions refused."""
+    delegated: int = 0
+    """Tool calls that handed work to a sub-agent."""
     reason: str | None = None
     """Of the last step's finish: stop, tool-calls, length …; None while no step has finished."""
     open_step: bool = False
@@ -71,9 +73,7 @@ def _fold(seen: Output, event: dict[str, Any]) -> None:
     elif kind == "text":
         seen.text = str(part.get("text") or "")
     elif kind == "tool_use":
-        seen.tools += 1
-        if (refusal := of_call(part)) is not None:
-            seen.refused[refusal] = seen.refused.get(refusal, 0) + 1
+        _fold_call(seen, part)
     elif kind == "step_finish":
         seen.steps += 1
         seen.open_step = False
@@ -83,6 +83,22 @@ def _fold(seen: Output, event: dict[str, Any]) -> None:
     elif kind == "error":
         error = event.get("error")
         seen.error = error if isinstance(error, dict) else {"name": "UnknownError", "data": {"message": str(error)}}
+
+
+def _fold_call(seen: Output, part: dict[str, Any]) -> None:
+    seen.tools += 1
+    if (refusal := of_call(part)) is not None:
+        seen.refused[refusal] = seen.refused.get(refusal, 0) + 1
+    elif part.get("tool") == "task":
+        seen.delegated += 1
+
+
+def add_calls_of_sub_agents(seen: Output, parts: list[dict[str, Any]]) -> None:
+    """Add the calls of the turn's sub-agents, which stand in the place of those that handed them the work."""
+    if parts:
+        seen.tools -= seen.delegated
+    for part in parts:
+        _fold_call(seen, part)
 
 
 def as_tokens(step: object) -> Tokens:

@@ -83,7 +83,7 @@ def applied(
         return outcome
     named = [_asked_for(refusal, rejected) for refusal in refused]
     causes = "; ".join(dict.fromkeys(f"{_words(one)} ({where.deciding(one.permission)})" for one in named))
-    details = {**outcome.details, "refused": count}
+    details = {**outcome.details, "tools": calls, "refused": count}
     if count == calls and outcome.kind in (Kind.SUCCEEDED, Kind.INCOMPLETE):
         reason = sentence(f"permissions refused every tool call: {causes}")
         return replace(outcome, kind=Kind.FAILED, reason=reason, details=details)

@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -21,6 +22,16 @@ with recursive tree(id) as (
 )
 select part.data from part join tree on part.session_id = tree.id
 where json_extract(part.data, '$.type') = 'step-finish'
+"""
+
+_CALLS = """
+with recursive tree(id) as (
+    select id from session where parent_id = ?
+    union
+    select session.id from session join tree on session.parent_id = tree.id
+)
+select part.data from part join tree on part.session_id = tree.id
+where json_extract(part.data, '$.type') = 'tool' order by part.time_created, part.id
 """
 
 
@@ -55,18 +66,30 @@ def steps(database: Path, session: str) -> list[tuple[object, object]]:
 
     Raises UnreadableError. A fork holds copies of its base's calls: whoever counts takes off what was there before.
     """
+    return [(part.get("tokens"), part.get("cost")) for part in _parts(database, _STEPS, session)]
+
+
+def calls_of_sub_agents(database: Path, session: str) -> list[dict[str, Any]]:
+    """The tool calls of the sessions below a session, the oldest first; those of earlier turns are among them.
+
+    Raises UnreadableError.
+    """
+    return _parts(database, _CALLS, session)
+
+
+def _parts(database: Path, query: str, session: str) -> list[dict[str, Any]]:
     if not database.exists():
         return []
     try:
         with closing(_open(database)) as connection:
-            rows = connection.execute(_STEPS, (session,)).fetchall()
+            rows = connection.execute(query, (session,)).fetchall()
     except sqlite3.Error as error:
         raise UnreadableError(str(error)) from error
     try:
         parts = [orjson.loads(row[0]) for row in rows]
     except (orjson.JSONDecodeError, TypeError) as error:
-        raise UnreadableError("opencode's record of a model call is not understood") from error
-    return [(part.get("tokens"), part.get("cost")) for part in parts if isinstance(part, dict)]
+        raise UnreadableError("opencode's record of a call is not understood") from error
+    return [part for part in parts if isinstance(part, dict)]
 
 
 def messages(database: Path, session: str) -> int:
