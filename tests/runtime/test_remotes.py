@@ -11,7 +11,7 @@ import pytest
 
 from kugetsu.errors import Conflict, GitFailed, NotFound
 from kugetsu.refs import parse_repository
-from kugetsu.runtime.git import checkouts, fetching, repositories, ssh_hosts, worktrees
+from kugetsu.runtime.git import checkouts, evidence, fetching, repositories, ssh_hosts, worktrees
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.worktrees import Worktree
 from runtime.repos import Place, commit, place, run, sample
@@ -256,6 +256,17 @@ def test_a_stale_ref_in_the_way_is_pruned_and_told(sample: Place, name: str) -> 
     assert len(made.notes) == 1 and f"pruned origin/{name} ({old[:12]})" in made.notes[0]
     # What was not in the way stays the user's.
     assert run(sample.clone, "rev-parse", "refs/remotes/origin/gone-too") == other
+
+
+@pytest.mark.parametrize("name", ["fix", f"{BRANCH}/part"])
+def test_a_stale_ref_hides_no_push_of_the_issues_branch(sample: Place, name: str) -> None:
+    old = stale(sample, name)
+    made = ensure(sample)
+    assert len(made.notes) == 1 and f"pruned origin/{name} ({old[:12]})" in made.notes[0]
+    run(Path(made.path), "commit", "-q", "--allow-empty", "-m", "work")
+    run(Path(made.path), "push", "-q", "origin", "HEAD")
+    found = evidence.collect(made.path, made.base_commit, BRANCH, repository_path=str(sample.clone), ask_remote=True)
+    assert (found.commits, found.ahead, found.pushed) == (1, 0, True)
 
 
 def test_a_stale_ref_in_the_way_of_the_base_is_pruned(sample: Place) -> None:

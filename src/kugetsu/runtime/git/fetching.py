@@ -17,6 +17,8 @@ from kugetsu.runtime.git.command import ask, failure, git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kugetsu.runtime.git.command import Answer
     from kugetsu.runtime.git.repositories import Repository
 
@@ -59,6 +61,8 @@ def fetch_base(
             fetched.base_branch = asked.default()
         _fetch(repository, remote, branch, fetched, timeout, None if base_branch else asked)
         fetched.in_the_way = asked.in_the_way()
+        if not fetched.in_the_way and asked.answered:
+            _prune_around(repository, remote, branch, fetched)
     except KugetsuError as error:
         fetched.problem = error.message
         fetched.base_branch = fetched.base_branch or own_branch(repository) or "HEAD"
@@ -105,6 +109,12 @@ class _Asked:
             if line.startswith("ref: refs/heads/"):
                 return line[len("ref: refs/heads/") :].partition("\t")[0]
         raise GitFailed(f"the remote {self._remote} has no HEAD: it is empty", "push a first commit to it")
+
+    @property
+    def answered(self) -> bool:
+        """True once the remote has answered."""
+        self._thread.join()
+        return self._problem is None
 
     def in_the_way(self) -> str:
         """A branch of the remote beside which it cannot take the issue's; empty for none, and when it does not say."""
@@ -185,12 +195,29 @@ def _prune(repository: Repository, remote: str, answer: Answer, fetched: Fetched
     said = transport.git(["ls-remote", remote, *theirs], repository.path, timeout=timeout)
     there = {line.partition("\t")[2] for line in said.splitlines()}
     gone = [ref for ref, name in zip(stale, theirs, strict=True) if name not in there]
-    for ref in gone:
+    _delete(repository, gone, fetched)
+    return bool(gone)
+
+
+def _prune_around(repository: Repository, remote: str, branch: str, fetched: Fetched) -> None:
+    """Delete the remote-tracking refs beside which the clone could not note the push of an issue's branch.
+
+    For a remote that has none of these branches: the push works there, and would count as not made here.
+    """
+    prefix = f"refs/remotes/{remote}/"
+    parts = branch.split("/")
+    above = {prefix + "/".join(parts[:end]) for end in range(1, len(parts))}
+    patterns = [*sorted(above), f"{prefix}{branch}/"]
+    found = git(["for-each-ref", "--format=%(refname)", *patterns], repository.path).splitlines()
+    _delete(repository, [ref for ref in found if ref in above or ref.startswith(f"{prefix}{branch}/")], fetched)
+
+
+def _delete(repository: Repository, refs: Iterable[str], fetched: Fetched) -> None:
+    for ref in refs:
         commit = git(["rev-parse", "--verify", ref], repository.path)
         git(["update-ref", "-d", ref, commit], repository.path)
         name = ref.removeprefix("refs/remotes/")
         fetched.notes.append(f"pruned {name} ({commit[:12]}), which the remote no longer has and which was in the way")
-    return bool(gone)
 
 
 def is_contention(said: str) -> bool:
