@@ -40,6 +40,17 @@ def test_the_middle_of_a_large_output_is_dropped_while_the_agent_writes(stage: S
     assert "MAX_OUTPUT_MB" in ended["reason"]
 
 
+def test_what_was_written_just_before_the_end_is_within_the_cap_too(stage: Stage) -> None:
+    stage.configure(MAX_OUTPUT_MB="1")
+    stage.agent("head -c 30000000 /dev/zero | tr '\\0' x; echo; echo last\n")
+    stage.start(1)
+    assert stage.finished("q1") == "completed"
+    output = stage.directory / "runs" / "q1.1" / "output.jsonl"
+    assert output.stat().st_blocks * 512 < 2 * MEGABYTE
+    assert [*output_file.lines(str(output))][-1] == b"last"
+    assert output_file.left_out(str(output)) > 28_000_000
+
+
 def test_an_output_within_the_cap_is_whole(stage: Stage) -> None:
     stage.configure(MAX_OUTPUT_MB="1")
     stage.agent('seq 1 100000; echo "{}"\n')

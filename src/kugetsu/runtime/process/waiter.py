@@ -223,6 +223,8 @@ class Waiter:
         self._checkup.kill()
         report = processes.end(self._orders.nonce, self._orders.grace, root=os.getpid(), wait=self.wait)
         self.reap()
+        if self._cap is not None:
+            self._cap.step()  # what was written since the last look; nobody writes any more
         return len(report.left)
 
     def result(self, stopped: str | None, leftover: int) -> list[str]:
