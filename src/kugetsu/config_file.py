@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu import run_files
 from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.ownership import require_own
 from kugetsu.paths import ownership_remedy
@@ -55,14 +56,15 @@ class Entry:
 def read_file(path: str) -> str:
     """The file's text, empty when there is none. Raises BadInput when it cannot be read or is no text."""
     try:
-        with open(path, "rb") as file:
+        with run_files.open_own(path) as file:
             raw = file.read(_PIECE)
             while len(raw) <= MAX_BYTES and (more := file.read(_PIECE)):
                 raw += more
     except FileNotFoundError:
         return ""
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = error.strerror or str(error)
+        reason = reason[:1].lower() + reason[1:]
         raise BadInput(f"{path}: cannot be read: {reason}", _remedy(error)) from error
     if len(raw) > MAX_BYTES:
         raise BadInput(f"{path}: is over {MAX_BYTES} bytes long", "move it away: kugetsu init writes a new one")

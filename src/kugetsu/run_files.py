@@ -1,8 +1,8 @@
-"""Open the files of a run (`runs/<attempt>/`), the one place that does.
+"""Open the files of a run (`runs/<attempt>/`), the one place that does, and those that the user keeps.
 
 The agent works with the user's own rights, so any of these files may be a folder, a FIFO, a device or a link by the
-time it is opened. Nothing here blocks, follows a link or reads without a bound; whatever is not a regular file is an
-`OSError` that names what it is.
+time it is opened. Nothing here blocks, follows a link of a run or reads without a bound; whatever is not a regular file
+is an `OSError` that names what it is.
 
 Kept free of imports: the lean waiter and `kugetsu status` load it.
 """
@@ -40,11 +40,26 @@ def open_file(path: str, flags: int = os.O_RDONLY) -> int:
     Raises NotRegularFileError for anything else that is there, and for a file to be created behind a folder that is a
     link; FileNotFoundError, and OSError as `os.open` does.
     """
+    return _open(path, flags | _SAFE)
+
+
+def open_own(path: str) -> BinaryIO:
+    """A file that the user keeps (`config`, an env file, instructions), to be read as bytes: it may be a link to a
+    regular file, or to the null device. Raises as `open_file` does."""
+    try:
+        return open(_open(path, _SAFE & ~os.O_NOFOLLOW), "rb")
+    except NotRegularFileError:
+        if os.path.realpath(path) != os.devnull:
+            raise
+        return open(os.devnull, "rb")
+
+
+def _open(path: str, flags: int) -> int:
     folder = os.path.dirname(path)
     if flags & os.O_CREAT and os.path.islink(folder):
         raise _refusal(folder, os.lstat(folder).st_mode, "a folder")
     try:
-        fd = os.open(path, flags | _SAFE, 0o600)
+        fd = os.open(path, flags, 0o600)
     except OSError as problem:
         if problem.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EOPNOTSUPP):
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 
@@ -139,3 +141,17 @@ def test_with_a_default_server_that_nobody_knows_no_short_reference_is_taken(kug
         assert refused.code == 3 and "kugetsu server default HOST" in refused.err, refused
     assert kugetsu("queue", "enqueue", "git.example.com/o/r#1", "x").code == 0
     assert kugetsu("delegate", "look around").code == 0
+
+
+@pytest.mark.parametrize("name", ["config", "env/dev.env", "workflow.md"])
+def test_a_fifo_in_the_place_of_a_file_that_the_user_keeps_is_told_and_not_waited_for(kugetsu, name):
+    assert kugetsu("init").code == 0
+    path = kugetsu.root / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    told = kugetsu("doctor", COLUMNS="300")
+    assert str(path) in told.out and "it is a fifo" in told.out.lower(), told
+    assert kugetsu("status").code == (3 if name == "config" else 0)
+    path.unlink()
+    path.symlink_to(os.devnull)
+    assert kugetsu("status").code == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu import run_files
 from kugetsu.errors import Conflict, KugetsuError
 from kugetsu.ownership import require_not_from_sudo
 
@@ -143,7 +144,7 @@ def _json(record: Mapping[str, Mapping[str, str]]) -> bytes:
 def _read(path: str) -> bytes | None:
     """A file's content; None when there is none."""
     try:
-        with open(path, "rb") as file:
+        with run_files.open_own(path) as file:
             return file.read()
     except FileNotFoundError:
         return None

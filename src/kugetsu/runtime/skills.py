@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu import run_files
 from kugetsu.errors import BadInput, KugetsuError, NotFound
 
 TYPE_CHECKING = False
@@ -189,7 +190,7 @@ def _text(path: str) -> str | None:
 
 def _bytes(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with run_files.open_own(path) as file:
             return file.read()
     except OSError as problem:
         if isinstance(problem, FileNotFoundError) and not os.path.islink(path):
