@@ -320,3 +320,7 @@ def test_evidence_of_a_folder_in_another_repository_is_none(stage: Stage) -> Non
     (folder / "file").write_text("x")
     seen = evidence.collect(str(folder), "", "main", repository_path=str(stage.repository)).as_data()
     assert "commits" not in seen and ".git file is gone" in str(seen["problem"])
+
+
+def test_the_remedy_of_a_folder_with_spaces_in_its_name_can_be_typed() -> None:
+    assert "mv '/a b/c' '/a b/c.kept', then" in integrity.remedy("/a b/c")

@@ -384,7 +384,7 @@ def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str
                 names.append(os.path.basename(lock.path))
     except (LogWriteFailed, OSError) as problem:
         print(f"a lock of a dead git stays: {problem}", file=sys.stderr)
-    return f"; a git that was killed had left {', '.join(names)}, now removed" if names else ""
+    return f"; removed what a killed git had left: {', '.join(names)}" if names else ""
 
 
 def keep_work(session: Session | None, name: str) -> tuple[str | None, str | None]:

@@ -163,7 +163,7 @@ def _require_repository(session: Session) -> None:
         return
     raise Conflict(
         f"the worktree of {session.key} is kept, {path} holds files and its repository {source} is gone",
-        hint=f"bring the repository back; or keep the files: mv {path} {path}.kept, "
+        hint=f"bring the repository back; or keep the files: {integrity.keeping(path)}, "
         f"then: kugetsu destroy --force {session.key}",
     )
 

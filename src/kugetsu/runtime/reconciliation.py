@@ -33,7 +33,7 @@ ORPHAN_GRACE_SECONDS = 2.0
 SETTLE_PATIENCE_SECONDS = 600.0
 
 #: Why no rescue branch has the work of an attempt that could not be looked at: the next one saves it first.
-_NOT_TRIED = "nobody could look at it"
+_NOT_TRIED = "it could not be examined"
 
 
 def dead(ws: Workspace, state: State) -> list[Attempt]:
@@ -144,7 +144,7 @@ def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
     waited = clock.seconds_between(noted.unsettled_at, clock.now())
     if 0 <= waited < SETTLE_PATIENCE_SECONDS:  # before its beginning: the clock was set back, and tells nothing
         return False
-    said = f"it ended, and what became of it cannot be told: {reason}"
+    said = f"it ended, its outcome is unknown: {reason}"
     ending = Ending("lose", _verdict_of_lost(attempt), said, rescue_failed=_NOT_TRIED)
     return bool(conclude(ws, attempt.id, ending))
 

@@ -96,10 +96,14 @@ def attach(admin: str, path: str) -> None:
 
 def remedy(path: str) -> str:
     """What a user does about a folder that is not its worktree any more."""
+    return f"keep what lies there: {keeping(path)}, then start again: a new worktree is made on the same branch"
+
+
+def keeping(path: str) -> str:
+    """The command that keeps a folder under another name, for a shell."""
     import shlex
 
-    move = f"mv {shlex.quote(path)} {shlex.quote(path + '.kept')}"
-    return f"keep what lies there: {move}, then start again: a new worktree is made on the same branch"
+    return f"mv {shlex.quote(path)} {shlex.quote(path + '.kept')}"
 
 
 def _common_dir(source: str) -> str | None:

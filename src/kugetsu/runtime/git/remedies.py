@@ -19,6 +19,7 @@ _OF_GIT = ("fatal: ", "error: ")
 _OF_SERVERS = ("remote: ", "ERROR: ")  # the second: what a server prints over ssh before it hangs up
 
 _NO_REPOSITORY = "check the name and your access, or register a clone: kugetsu init --repo PATH|URL"
+_NO_LOGIN = "git needs credentials: kugetsu env set GITEA_TOKEN (or GITHUB_TOKEN), a credential helper, or an ssh URL"
 
 # Read in lines of git and of servers.
 _MISSING = (
@@ -31,14 +32,8 @@ _MISSING = (
     ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"),
 )
 _CREDENTIALS = (
-    (
-        "could not read Username",
-        "git needs credentials: kugetsu env set GITEA_TOKEN (or GITHUB_TOKEN), a credential helper, or an ssh URL",
-    ),
-    (
-        "could not read Password",
-        "git needs credentials: kugetsu env set GITEA_TOKEN (or GITHUB_TOKEN), a credential helper, or an ssh URL",
-    ),
+    ("could not read Username", _NO_LOGIN),
+    ("could not read Password", _NO_LOGIN),
     ("Authentication failed", "the credentials were refused: renew the token or the key"),
     ("returned error: 401", "the credentials were refused: renew the token or the key"),
     ("returned error: 403", "the credentials do not allow this: check the token's rights"),
