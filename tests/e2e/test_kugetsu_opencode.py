@@ -196,6 +196,17 @@ def test_a_permission_that_nobody_answers_does_not_block(house: House, tmp_path:
     assert (house.worktree(6) / "six.txt").exists()
 
 
+def test_the_schema_that_an_agent_was_asked_to_add_stays_committed(house: House) -> None:
+    """opencode adds the same line by itself, which is put back: but not what the agent committed."""
+    plain = 'run printf \'{"share":"disabled"}\\n\' > opencode.json && git add -A && git commit -qm plain'
+    schema = '{\\n  "$schema": "https://opencode.ai/config.json","share":"disabled"}\\n'
+    house.ok("start", ref(81), script(plain, "say Done."), "--wait")
+    asked = script(f"run printf '{schema}' > opencode.json && git commit -qam schema", "say Done.")
+    house.ok("continue", ref(81), "MORE " + asked, "--wait")
+    assert "$schema" in git(house.worktree(81), "show", "HEAD:opencode.json")
+    assert git(house.worktree(81), "status", "--porcelain") == ""
+
+
 def test_an_answer_cut_at_its_length_is_not_success(house: House) -> None:
     done = house.run("start", ref(7), script("say half of", "cut"), "--wait", MAX_ATTEMPTS="1")
     assert done.returncode == 1, done.stdout + done.stderr

@@ -32,7 +32,7 @@ def test_what_opencode_adds_to_the_project_is_no_work(agent: OpenCode, clone: Cl
     steps = script("write a.txt", "| a", "run git add -A && git commit -q -m Work", "say Done.")
     run = runs.start(session, tree, steps)
     assert run.end().kind == "succeeded"
-    agent.put_back(str(tree), run.launch.stdout)
+    agent.put_back(str(tree), run.launch.stdout, ["opencode.json", ".opencode/"])
     assert git(tree, "show", "--name-only", "--format=", "HEAD") == "a.txt"
     assert git(tree, "status", "--porcelain") == ""
 
@@ -44,7 +44,7 @@ def test_what_opencode_adds_is_put_back_when_its_plugin_could_not(agent: OpenCod
     run = runs.start(session, tree, script("say Done."))
     run.end()
     (tree / "opencode.json").write_text('{\n  "$schema": "https://opencode.ai/config.json",' + changed[1:])
-    assert agent.put_back(str(tree), run.launch.stdout) == ["opencode.json"]
+    assert agent.put_back(str(tree), run.launch.stdout, ["opencode.json"]) == ["opencode.json"]
     assert git(tree, "status", "--porcelain") == ""
 
 

@@ -227,7 +227,7 @@ def test_only_what_opencode_inserted_is_put_back(
     file.chmod(0o640)
     noted = opencode_files.contents(str(tmp_path))
     file.unlink() if after is None else file.write_text(after)
-    assert opencode_files.put_back(str(tmp_path), noted) == (["opencode.json"] if put_back else [])
+    assert opencode_files.put_back(str(tmp_path), noted, noted) == (["opencode.json"] if put_back else [])
     if after is not None:
         assert file.read_text() == (before if put_back else after)
         assert file.stat().st_mode & 0o777 == 0o640
@@ -238,4 +238,6 @@ def test_configuration_behind_a_link_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "opencode.json").symlink_to("users")
     assert opencode_files.contents(str(tmp_path)) == {}
     (tmp_path / "users").write_text(opencode_files.as_opencode_writes("{}"))
-    assert opencode_files.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}) == []
+    assert (
+        opencode_files.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}, ["opencode.json", "../x"]) == []
+    )

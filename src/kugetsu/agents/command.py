@@ -20,7 +20,7 @@ import re
 import secrets
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ class Command:
             details=details,
         )
 
-    def put_back(self, directory: str, output: str) -> list[str]:  # noqa: ARG002
+    def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:  # noqa: ARG002
         """Nothing: what a command changes is its work."""
         return []
 

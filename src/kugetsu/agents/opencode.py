@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -304,10 +304,10 @@ class OpenCode:
         where = opencode_config.Settings(self._environment, ended.directory)
         return opencode_refusals.applied(judged.using(used), output.refused, output.tools, errors.rejected, where)
 
-    def put_back(self, directory: str, output: str) -> list[str]:
+    def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:
         """Undoes what opencode wrote into the project's configuration files at its start."""
         files = opencode_before.read(output).get("files")
-        return opencode_files.put_back(directory, files) if isinstance(files, dict) else []
+        return opencode_files.put_back(directory, files, changed) if isinstance(files, dict) else []
 
     def _note_before(self, turn: Turn) -> None:
         """Write down, for `outcome` and `put_back`, what the session had used and how the project is configured."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from kugetsu import run_files
 from kugetsu.agents.opencode_config import MOST_BYTES, PROJECT_NAMES
@@ -33,12 +33,17 @@ def contents(directory: str) -> dict[str, str]:
     return found
 
 
-def put_back(directory: str, before: Mapping[str, object]) -> list[str]:
-    """Put back the files that are what opencode made of those ``before`` (`contents`); returns their names."""
+def put_back(directory: str, before: Mapping[str, object], changed: Collection[str]) -> list[str]:
+    """Put back the files that are what opencode made of those ``before`` (`contents`); returns their names.
+
+    Of those ``changed`` only: an agent that was asked for just that line has committed it.
+    """
     done = []
     for name, text in before.items():
         path = os.path.join(directory, name)
-        if name not in PROJECT_NAMES or not isinstance(text, str) or _read(path) != as_opencode_writes(text):
+        if name not in PROJECT_NAMES or not isinstance(text, str) or not _is_among(name, changed):
+            continue
+        if _read(path) != as_opencode_writes(text):
             continue
         try:
             # In place: the file's mode stays, and a kill leaves no file of ours in the worktree.
@@ -49,6 +54,10 @@ def put_back(directory: str, before: Mapping[str, object]) -> list[str]:
             continue  # not ours to write: it stays an uncommitted change
         done.append(name)
     return done
+
+
+def _is_among(name: str, changed: Collection[str]) -> bool:
+    return name in changed or any(each.endswith("/") and name.startswith(each) for each in changed)
 
 
 def _read(path: str) -> str | None:

@@ -6,7 +6,7 @@ the agent itself is only described (`Launch`) and is started, watched and stoppe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -193,11 +193,12 @@ class Agent(Protocol):
         """What became of a turn, from its end and its files."""
         ...
 
-    def put_back(self, directory: str, output: str) -> list[str]:
+    def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:
         """Undoes what the program itself, not the agent, changed in the worktree in the turn with this output file.
 
-        Only after nothing of the turn runs any more. Returns the names of the files; never raises for a file that it
-        cannot put back.
+        Of the files ``changed``, which git does not have as they are (a folder ends in ``/``): what the agent committed
+        is its work. Only after nothing of the turn runs any more. Returns the names of the files; never raises for a
+        file that it cannot put back.
         """
         ...
 

@@ -219,9 +219,16 @@ def outcome_of(
 
 def put_back(ws: Workspace, attempt: Attempt) -> None:
     """Undo what the agent's program itself wrote into the worktree: it is nobody's work."""
+    from kugetsu.runtime.git.changes import changed_files
+
     session = ws.state().sessions.get(attempt.session)
-    if session is not None and session.kind == "issue" and session.worktree is not None:
-        _agent(ws, attempt).put_back(session.worktree, os.path.join(ws.paths.run(attempt.id), "output.jsonl"))
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return
+    with contextlib.suppress(KugetsuError, OSError):  # what git cannot tell stays as it is
+        changed = changed_files(session.worktree)
+        if changed:
+            output = os.path.join(ws.paths.run(attempt.id), "output.jsonl")
+            _agent(ws, attempt).put_back(session.worktree, output, changed)
 
 
 def _unreadable(folder: str) -> str:
