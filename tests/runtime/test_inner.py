@@ -290,6 +290,18 @@ def destroy_killed(stage: Stage, key: str, monkeypatch: pytest.MonkeyPatch, modu
         destruction.destroy(stage.ws, key, force=True)
 
 
+def test_a_repository_below_a_thousand_folders_is_found(stage: Stage) -> None:
+    key = worked(stage)
+    deep = stage.worktree(1) / ("n/" * 1200)
+    subprocess.run(["mkdir", "-p", deep], check=True)
+    run(deep, "init", "-q")
+    commit(deep, "only here")
+    try:
+        destruction_refused(stage, key, "1 commit that no remote has in the repository n/n/n")
+    finally:
+        subprocess.run(["rm", "-rf", stage.worktree(1) / "n"], check=True)  # pytest itself could not
+
+
 # --- nothing is ever lost ---------------------------------------------------------------------------------------------
 
 

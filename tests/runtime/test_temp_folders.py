@@ -49,6 +49,15 @@ def test_temporary_files_of_a_lost_attempt_go_when_it_is_recorded(stage: Stage, 
     assert list(temporary.iterdir()) == []
 
 
+def test_a_deep_tree_in_the_temporary_folder_keeps_no_slot(stage: Stage, temporary: Path) -> None:
+    deep = "import os; os.chdir(os.environ['TMPDIR'])\nfor n in range(5000): os.mkdir('deeper'); os.chdir('deeper')"
+    (stage.folder / "deep.py").write_text(deep)
+    stage.agent(f'{sys.executable} "$STAGE/deep.py"\n')
+    stage.start(1)
+    assert stage.finished("q1") == "completed"
+    assert list(temporary.iterdir()) == []
+
+
 def test_the_env_files_own_temporary_folder_is_used(stage: Stage, temporary: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (stage.directory / "env" / "dev.env").write_text(f"TMPDIR={tmp_path}/mine\n")

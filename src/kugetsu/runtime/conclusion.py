@@ -116,8 +116,11 @@ def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
     from kugetsu.runtime import temp_folders
     from kugetsu.runtime.process import processes
 
-    if temp_folders.left(ws.paths, attempt_id) is not None and not processes.marked(lease):
-        temp_folders.remove(ws.paths, attempt_id)
+    try:
+        if temp_folders.left(ws.paths, attempt_id) is not None and not processes.marked(lease):
+            temp_folders.remove(ws.paths, attempt_id)
+    except Exception as problem:  # noqa: BLE001  what an agent left there must not hold its slot; doctor finds it
+        print(f"the temporary folder of {attempt_id} stays: {problem!r}", file=sys.stderr)
 
 
 def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -> None:
