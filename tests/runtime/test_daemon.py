@@ -17,7 +17,7 @@ from kugetsu.runtime import daemon_control, initialisation, reconciliation, requ
 from kugetsu.runtime.daemon import take_over
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import open_workspace
-from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
+from runtime.stage import PATIENCE, SOURCE, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import eventually
 
 __all__ = ["bare_stage", "stage"]
@@ -366,3 +366,17 @@ def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:
     (stage.directory / "logs" / "daemon.log").mkdir(parents=True)
     with pytest.raises(KugetsuError, match=r"did not start: .*daemon\.log"):
         daemon_control.start(stage.ws)
+
+
+def test_a_daemon_starts_agents_while_kugetsu_is_replaced(stage: Stage) -> None:
+    """Its runners are forked: whatever they would import anew is of another version by then, or half written."""
+    program = stage.root / "program"
+    shutil.copytree(SOURCE, program, ignore=shutil.ignore_patterns("__pycache__"))
+    stage.monkeypatch.setenv("PYTHONPATH", str(program))
+    stage.monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    stage.start_daemon()
+    for module in program.rglob("*.py"):
+        module.write_text("raise ImportError('replaced')\n")
+    stage.agent("exit 0\n")
+    stage.enqueue(1)
+    assert eventually(lambda: bool(stage.events("attempt.running")), PATIENCE)

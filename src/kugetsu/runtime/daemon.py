@@ -313,7 +313,7 @@ def _stand(ws: Workspace) -> Daemon:
         lease = take_over(ws)
         # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
         os.environ[MARK] = lease.nonce
-        _preload()
+        _preload(ws)
         daemon = Daemon(ws, lease)
         daemon.listen()
     finally:
@@ -336,12 +336,43 @@ def _serve(daemon: Daemon) -> None:
         daemon.ws.close()
 
 
-def _preload() -> None:
-    """Import what runners need, so that each fork finds it: enqueue to agent in a few hundredths of a second."""
-    import kugetsu.runtime.conclusion
-    import kugetsu.runtime.preparation
-    import kugetsu.runtime.prompting  # noqa: F401
-    from kugetsu.agents import choose  # noqa: F401
+#: What a runner imports before its agent runs, and the daemon when it settles an attempt. A package: all of it.
+_FOR_RUNNERS = (
+    "kugetsu.domain.decide",
+    "kugetsu.domain.fold",
+    "kugetsu.log",
+    "kugetsu.runtime.git",
+    "kugetsu.runtime.process",
+    "kugetsu.runtime.briefing",
+    "kugetsu.runtime.conclusion",
+    "kugetsu.runtime.failed_start",
+    "kugetsu.runtime.forges",
+    "kugetsu.runtime.own_command",
+    "kugetsu.runtime.preparation",
+    "kugetsu.runtime.prompting",
+    "kugetsu.runtime.pulls",
+    "kugetsu.runtime.reconciliation",
+    "kugetsu.error_lines",
+)
+
+
+def _preload(ws: Workspace) -> None:
+    """Import what runners need, so that each fork finds it: enqueue to agent in a few hundredths of a second.
+
+    Also when kugetsu is upgraded while the daemon runs: a runner that imported half of the new program would die, and
+    each task with it.
+    """
+    import pkgutil
+    from importlib import import_module
+
+    from kugetsu.runtime.environments import agent_of
+
+    for name in _FOR_RUNNERS:
+        module = import_module(name)
+        for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+            import_module(below.name)
+    with suppress(KugetsuError):  # what is wrong with the settings is told when an agent is to start
+        agent_of(ws)
 
 
 def _let_go_of_the_terminal() -> None:
