@@ -384,6 +384,16 @@ def test_a_setting_from_the_environment_is_told(made):
     assert "MAX_CONCURRENT_AGENTS" in one["text"]
 
 
+def test_a_setting_that_the_daemon_has_from_its_own_environment_is_not_warned_of(made):
+    made.environment["MAX_CONCURRENT_AGENTS"] = "1"
+    assert made("queue-daemon", "start").code == 0
+    try:
+        assert ("settings", "environment") not in found(made)
+        assert found(made, MAX_CONCURRENT_AGENTS="2")["settings", "environment"]["level"] == "warning"
+    finally:
+        assert made("queue-daemon", "stop").code == 0
+
+
 def test_more_agents_than_the_memory_holds_are_told(made):
     made("config", "set", "KUGETSU_AGENT", "opencode")
     made("config", "set", "MAX_CONCURRENT_AGENTS", "10000")

@@ -26,7 +26,7 @@ def check(case: Case) -> Iterator[Finding]:
         told = told or one.level != "ok"
         yield one
     config = case.ws.config
-    for one in (*_contradictions(config), *_secrets(config)):
+    for one in (*_contradictions(config), *_of_this_shell(case), *_secrets(config)):
         told = True
         yield one
     if not told:
@@ -69,8 +69,16 @@ def _contradictions(config: Config) -> Iterator[Finding]:
         yield found.warning("stall", said, "kugetsu config set TASK_STALL_MINUTES 30")
     yield from _servers(config)
     yield from _authorities(config)
+
+
+def _of_this_shell(case: Case) -> Iterator[Finding]:
+    """Settings that this command has from its environment, and that a running daemon does not have from its own."""
+    from kugetsu.runtime import liveness
+
+    config, state = case.ws.config, case.state()
+    there = (liveness.daemon_environment(state) if state is not None else None) or {}
     for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
-        if config.source(key) == "environment":
+        if config.source(key) == "environment" and there.get(key) != case.environment.get(key):
             said = f"{key} comes from the environment of this command: the daemon has its own"
             yield found.warning("environment", said, f"kugetsu config set {key} {config.as_text(key) or '…'}")
 
