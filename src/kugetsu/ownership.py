@@ -69,10 +69,18 @@ def name_for_sudo(uid: int) -> str:
     return name if not name.startswith("user ") else str(uid)
 
 
-def _wrong(path: str, owner: int) -> WrongUser:
+def remedy(path: str, owner: int) -> str:
+    """What helps who finds a file or folder of another user's. Root takes it from nobody, to lock no owner out."""
+    return f"sudo chown -R {os.geteuid()} {path}" if os.geteuid() != 0 else _run_as_owner(owner)
+
+
+def _run_as_owner(owner: int) -> str:
     name = name_of(owner)
     who = name if not name.startswith("user ") else f"'#{owner}'"
-    return WrongUser(
-        f"{path} belongs to {name}, and this is root: files that root makes there lock {name} out",
-        f"run the command as its owner: sudo -u {who} kugetsu …",
-    )
+    return f"run the command as its owner: sudo -u {who} kugetsu …"
+
+
+def _wrong(path: str, owner: int) -> WrongUser:
+    name = name_of(owner)
+    said = f"{path} belongs to {name}, and this is root: files that root makes there lock {name} out"
+    return WrongUser(said, _run_as_owner(owner))

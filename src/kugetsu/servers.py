@@ -190,6 +190,18 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_new_name(name: str) -> str:
+    """`check_name`, and what else is asked of a name that is written now: with a colon, there is a port behind it.
+
+    Raises ValueError.
+    """
+    name = check_name(name)
+    _, colon, port = name.partition(":")
+    if colon and not is_port(port):
+        raise ValueError(f"{name!r} has no port behind its colon" if not port else f"{port!r} is not a port")
+    return name
+
+
 def check_url(url: str) -> str:
     """A server's base URL without a slash at its end. Raises ValueError when git could not clone below it."""
     url = url.strip().strip("\"'").rstrip("/")

@@ -104,6 +104,8 @@ def test_an_array_of_the_bash_tool_is_read_and_added_to(kugetsu, story):
         ("ünï", "https://x.example"),
         ("x\x1b[2J", "https://x.example"),
         ("", "https://x.example"),
+        ("x.example:", "https://x.example"),
+        ("x.example:eighty", "https://x.example"),
         ("x", "x.example"),
         ("x", "https://"),
         ("x", "javascript:alert(1)"),

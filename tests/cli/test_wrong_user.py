@@ -66,7 +66,7 @@ def test_root_is_refused_at_once_in_another_users_directory(theirs, words):
     before = files(theirs.root)
     shown = theirs(*words)
     assert shown.code == 1, shown
-    assert f"{theirs.root}" in shown.err and "this is root" in shown.err
+    assert f"{theirs.root}" in shown.err and "this is root" in shown.err and "Traceback" not in shown.err
     assert f"hint: run the command as its owner: sudo -u '#{OTHER}' kugetsu" in shown.err
     assert files(theirs.root) == before
 
@@ -89,6 +89,11 @@ def test_a_users_skills_are_not_installed_by_sudo(kugetsu):
     refused = kugetsu("skill", "install", SUDO_UID=str(OTHER))
     assert refused.code == 1 and "sudo -u" in refused.err, refused
     assert all(path.lstat().st_uid == OTHER for path in kugetsu.folder.rglob("*"))
+
+
+def test_doctor_does_not_tell_root_to_take_the_directory(theirs):
+    shown = theirs("doctor")
+    assert f"sudo -u '#{OTHER}' kugetsu" in " ".join(shown.out.split()) and "chown" not in shown.out, shown
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)

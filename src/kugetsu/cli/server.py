@@ -128,7 +128,7 @@ def _add_arguments(parser: Parser) -> None:
 def _add(call: Call) -> int:
     from kugetsu.servers import LOCAL
 
-    name, url = _name(call.args.name), _url(call.args.url)
+    name, url = _name(call.args.name, new=True), _url(call.args.url)
     if name == LOCAL:
         raise BadInput(f"{LOCAL} means the folders of this machine", "give the server another name")
     servers = _written(call).servers()
@@ -252,11 +252,11 @@ def _show_one(call: Call, name: str) -> int:
 # --- the file -----------------------------------------------------------------------------------------------------
 
 
-def _name(text: str) -> str:
-    from kugetsu.servers import check_name
+def _name(text: str, *, new: bool = False) -> str:
+    from kugetsu.servers import check_name, check_new_name
 
     try:
-        return check_name(text)
+        return check_new_name(text) if new else check_name(text)
     except ValueError as problem:
         hint = "letters, digits and . - _ : with a letter or digit first, as git.example.com or home"
         raise BadInput(str(problem), hint) from problem

@@ -98,8 +98,6 @@ class Appender:
     )
 
     def __init__(self, directory: str, segment_bytes: int) -> None:
-        if os.path.isdir(directory):  # else init makes it, after it looked itself
-            require_own(directory)
         self._directory = directory
         self._lock_path = os.path.join(directory, LOCK)
         self.segment_bytes = segment_bytes
@@ -108,6 +106,8 @@ class Appender:
         self._fd = -1
         self._segment = 0
         self._inode = 0
+        if os.path.isdir(directory):  # else init makes it, after it looked itself
+            require_own(directory)
         # Imported by whoever writes, and by nobody who only reads: portalocker takes 15 ms to import.
         import portalocker
 

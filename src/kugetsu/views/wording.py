@@ -161,7 +161,7 @@ def _parked(data: Data) -> str:
         tries = times.counted(data["outage"]["times"], "try")
         at = times.time_of_day(data["outage"]["until"])
         return f"every task would meet it; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
-    said = "" if data["stated"] else " (no reset time was given)"
+    said = "" if data["stated"] else " (no reset time known)"
     return f"{_until(data)}{said}, not counted as a failure"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.ownership import remedy
 from kugetsu.runtime.diagnosis.finding import Found, Mend
 from kugetsu.runtime.facts import free_disk_mb
 
@@ -48,7 +49,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _rights(root: str, status: os.stat_result) -> Iterator[Finding]:
     if status.st_uid != os.geteuid():
-        fix = f"sudo chown -R {os.geteuid()} {root}"
+        fix = remedy(root, status.st_uid)
         yield found.problem("owner", f"{root} belongs to user {status.st_uid}, you are {os.geteuid()}", fix)
     if status.st_mode & 0o077:
         mode = f"{status.st_mode & 0o777:04o}"

@@ -9,6 +9,7 @@ import os
 
 from kugetsu.config_file import read_file, read_leniently
 from kugetsu.errors import BadInput
+from kugetsu.ownership import remedy
 from kugetsu.runtime.diagnosis.finding import Found, Mend
 from kugetsu.runtime.environments import FILES
 
@@ -82,7 +83,7 @@ def _file(path: str, name: str) -> Iterator[Finding]:
 
 def _rights(path: str, name: str, status: os.stat_result, sets: bool) -> Iterator[Finding]:
     if status.st_uid != os.geteuid():
-        yield found.warning(name, f"{name} belongs to user {status.st_uid}", f"sudo chown {os.geteuid()} {path}")
+        yield found.warning(name, f"{name} belongs to user {status.st_uid}", remedy(path, status.st_uid))
     if status.st_mode & 0o077:
         mend = Mend(f"chmod 600 {path}", lambda: os.chmod(path, 0o600))
         said = f"others can read {name}" + (": no agent is started with it" if sets else "")
