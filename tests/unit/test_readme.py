@@ -75,7 +75,7 @@ def test_exit_codes_are_those_of_the_errors() -> None:
 
 
 def test_every_path_named_exists() -> None:
-    texts = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    texts = README + (ROOT / "src" / "README.md").read_text(encoding="utf-8")
     for name in re.findall(r"`((?:(?:src|tests|tools|\.ci)/[\w./-]*)|[A-Z]+\.md)`", texts):
         assert (ROOT / name).exists(), name
 
