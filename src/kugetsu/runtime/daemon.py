@@ -313,7 +313,8 @@ def _stand(ws: Workspace) -> Daemon:
         lease = take_over(ws)
         # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
         os.environ[MARK] = lease.nonce
-        _preload(ws)
+        _preload()
+        _load_agent(ws)
         daemon = Daemon(ws, lease)
         daemon.listen()
     finally:
@@ -356,7 +357,7 @@ _FOR_RUNNERS = (
 )
 
 
-def _preload(ws: Workspace) -> None:
+def _preload() -> None:
     """Import what runners need, so that each fork finds it: enqueue to agent in a few hundredths of a second.
 
     Also when kugetsu is upgraded while the daemon runs: a runner that imported half of the new program would die, and
@@ -365,12 +366,16 @@ def _preload(ws: Workspace) -> None:
     import pkgutil
     from importlib import import_module
 
-    from kugetsu.runtime.environments import agent_of
-
     for name in _FOR_RUNNERS:
         module = import_module(name)
         for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
             import_module(below.name)
+
+
+def _load_agent(ws: Workspace) -> None:
+    """Import the adapter of the settings' agent, as `_preload` does the rest."""
+    from kugetsu.runtime.environments import agent_of
+
     with suppress(KugetsuError):  # what is wrong with the settings is told when an agent is to start
         agent_of(ws)
 
