@@ -164,7 +164,7 @@ def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[s
     checked = times.counted(found["transactions"], "transaction")
     if not found["found"]:
         return _headed("invariants", f"all kept after each of {checked}; no event was refused", screen, screen.green)
-    miscounted = f"{times.counted(found['miscounted'], 'issue')} miscounted, " if found["miscounted"] else ""
+    miscounted = f"{times.counted(found['miscounted'], 'miscount')}, " if found["miscounted"] else ""
     said = f"{found['broken']} broken, {times.counted(found['refused'], 'event')} refused, {miscounted}in {checked}"
     shown = _headed("invariants", said, screen, screen.red)
     for one in found["found"][:rows]:
