@@ -68,6 +68,16 @@ def test_a_directory_that_cannot_be_read_names_the_remedy(kugetsu, story):
     assert shown.code == 1 and "hint: " in shown.err
 
 
+def test_a_deleted_current_folder_is_named(tmp_path):
+    gone = tmp_path / "gone"
+    command = 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$1" -m kugetsu init --repo /srv/project'
+    env = {**os.environ, "KUGETSU_DIR": str(tmp_path / "kugetsu"), "HOME": str(tmp_path)}
+    shown = subprocess.run(
+        ["sh", "-c", command, str(gone), sys.executable], env=env, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 1 and "the current folder was deleted" in shown.stderr and "hint: cd " in shown.stderr
+
+
 def test_a_file_in_the_place_of_the_directory_is_named(kugetsu):
     kugetsu.root.write_text("")
     shown = kugetsu("init")

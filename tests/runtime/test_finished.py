@@ -144,7 +144,7 @@ def test_commits_after_the_merge_are_told_and_stay_on_the_merged_branch(forged: 
     worked(forged)
     assert forged.state.sessions[key].branch == NEW
     assert repos.run(forged.repository, "rev-parse", OLD) == later
-    assert "It still has 1 commit(s) from after the merge" in prompt(forged, "q2.1")
+    assert "It still has 1 commit from after the merge: git log -1 " in prompt(forged, "q2.1")
 
 
 def test_a_run_that_commits_after_the_merge_says_that_these_are_in_no_pull_request(

@@ -88,13 +88,26 @@ def _fitting(lines: list[str]) -> Iterable[str]:
 
 def _as_known(error: Exception) -> KugetsuError:
     """An operating system's refusal, or a fault of kugetsu itself, as an error with its remedy."""
+    import errno
+
     if isinstance(error, OSError) and error.strerror:
+        if error.errno == errno.ENOENT and error.filename is None and _is_folder_gone():
+            return KugetsuError("the current folder was deleted", "cd to a folder that is there")
         place = f"{error.filename}: " if isinstance(error.filename, str) else ""
         return KugetsuError(f"{place}{error.strerror.lower()}", _remedy(error))
     kept = _keep(error)
     place = f"its details are in {kept}" if kept else "see its details with --debug"
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return KugetsuError(f"this is a fault in kugetsu: {summary}", place)
+
+
+def _is_folder_gone() -> bool:
+    """True if the folder that the command is typed in was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _remedy(error: OSError) -> str:

@@ -117,8 +117,10 @@ def _merged_before(ws: Workspace, session: Session) -> list[tuple[str, str]]:
         f"{before['branch']} is merged{by} and finished. Work on {session.branch} only, with a pull request of its own"
     )
     if before["later"]:
-        text += f". It still has {before['later']} commit(s) from after the merge: git log {told['base_commit']}.."
-        text += f"{before['branch']}; take over what is needed (git cherry-pick)"
+        # The newest ones: after a squash the range also holds the commits that were merged.
+        later, since = before["later"], told["base_commit"]
+        text += f". It still has {later} commit{'' if later == 1 else 's'} from after the merge: "
+        text += f"git log -{later} {since}..{before['branch']}; take over what is needed (git cherry-pick)"
     return [("merged before", text)]
 
 
