@@ -195,7 +195,7 @@ whole                          false for a part of a log without its beginning: 
 invariants.transactions        how many were checked; null when it was not asked for, so are the next four
 invariants.broken              how many sentences came not to hold
 invariants.refused             how many events the state machines refused, or claims were beyond their cap
-invariants.miscounted          how many issues carried counters that are not those of their history
+invariants.miscounted          how often an issue carried counters that are not those of its history
 invariants.found[].kind        broken, refused or miscounted
 invariants.found[].seq         the event that broke it first
 invariants.found[].at          its time (UTC)
