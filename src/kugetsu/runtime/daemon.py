@@ -314,7 +314,6 @@ def _stand(ws: Workspace) -> Daemon:
         # What it starts must not look like an agent's tool when the daemon itself was started by an agent.
         os.environ[MARK] = lease.nonce
         _preload()
-        _load_agent(ws)
         daemon = Daemon(ws, lease)
         daemon.listen()
     finally:
@@ -339,20 +338,14 @@ def _serve(daemon: Daemon) -> None:
 
 #: What a runner imports before its agent runs, and the daemon when it settles an attempt. A package: all of it.
 _FOR_RUNNERS = (
+    "kugetsu.agents",
     "kugetsu.domain.decide",
     "kugetsu.domain.fold",
+    "kugetsu.forge",
     "kugetsu.log",
+    "kugetsu.runtime",
     "kugetsu.runtime.git",
     "kugetsu.runtime.process",
-    "kugetsu.runtime.briefing",
-    "kugetsu.runtime.conclusion",
-    "kugetsu.runtime.failed_start",
-    "kugetsu.runtime.forges",
-    "kugetsu.runtime.own_command",
-    "kugetsu.runtime.preparation",
-    "kugetsu.runtime.prompting",
-    "kugetsu.runtime.pulls",
-    "kugetsu.runtime.reconciliation",
     "kugetsu.error_lines",
 )
 
@@ -370,14 +363,6 @@ def _preload() -> None:
         module = import_module(name)
         for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
             import_module(below.name)
-
-
-def _load_agent(ws: Workspace) -> None:
-    """Import the adapter of the settings' agent, as `_preload` does the rest."""
-    from kugetsu.runtime.environments import agent_of
-
-    with suppress(KugetsuError):  # what is wrong with the settings is told when an agent is to start
-        agent_of(ws)
 
 
 def _let_go_of_the_terminal() -> None:
