@@ -52,6 +52,24 @@ def test_commits_are_counted_since_the_base_and_the_last_is_shown(sample: Place,
     assert (evidence.commits, evidence.ahead, evidence.pushed) == (2, 0, True)
 
 
+def test_work_left_on_another_branch_counts(sample: Place, base: str) -> None:
+    run(sample.clone, "switch", "-q", "-c", "feat/x")
+    head = commit(sample.clone, "a", message="the work")
+    run(sample.clone, "push", "-q", "origin", "feat/x")
+    run(sample.clone, "switch", "-q", "fix/issue-1")
+    evidence = look(sample, base)
+    assert (evidence.commits, evidence.head, evidence.subject) == (1, head, "the work")
+    assert (evidence.branch, evidence.pushed, evidence.ahead) == ("feat/x", True, 0)
+    run(sample.clone, "branch", "-qD", "feat/x")
+    assert look(sample, base).branch == "feat/x", "the remote's branch has it"
+
+
+def test_a_commit_that_no_branch_has_any_more_is_not_work(sample: Place, base: str) -> None:
+    commit(sample.clone, "a")
+    run(sample.clone, "reset", "-q", "--hard", base)
+    assert look(sample, base).commits == 0
+
+
 def test_uncommitted_files_are_counted_and_named(sample: Place, base: str) -> None:
     (sample.clone / "README").write_text("changed\n")
     (sample.clone / "staged with space").write_text("x")

@@ -24,7 +24,8 @@ _SUBJECTS = 10_000  # commits counted at most: a count beyond it means that the 
 class Evidence:
     """The state of an issue's work. What could not be found out is None, and `problem` says why.
 
-    `commits` counts those since the base commit, `head` is the last one, `subject` its first line. `dirty` counts files
+    `commits` counts those since the base commit, `head` is the last one, `subject` its first line; where the branch
+    checked out has none, they are those that were made here and left on another branch. `dirty` counts files
     with uncommitted changes, `untracked` new ones (a new folder counts once, and so
     does a submodule that is not initialised and has files), `names` names the first few of both.
     `pushed`: a branch of a remote has HEAD (`pushed_problem`: why nobody knows); `ahead`: how many commits none has.
@@ -96,6 +97,11 @@ def collect(
             evidence.problem = "the worktree is gone; this is its branch"
             folder, tip = repository_path, f"refs/heads/{branch}"
         _look_at_commits(evidence, folder, tip, base_commit)
+        if evidence.commits == 0 and tip == "HEAD":
+            left = published.left_on_a_branch(folder, base_commit)
+            if left is not None:
+                tip, evidence.branch = left
+                _look_at_commits(evidence, folder, tip, base_commit)
         if evidence.commits and evidence.pushed is False and _has_remote(folder):
             _look_at_remotes(evidence, folder, tip, ask_remote)
     except KugetsuError as error:
