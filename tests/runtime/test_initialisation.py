@@ -102,7 +102,7 @@ def test_a_directory_that_may_not_be_written_is_refused_with_the_remedy() -> Non
     code = (
         "import os\nfrom kugetsu.errors import KugetsuError\nfrom kugetsu.runtime import initialisation\n"
         "from kugetsu.runtime.workspace import open_workspace\n"
-        "import kugetsu.log, kugetsu.settings, kugetsu.agents, portalocker\n"
+        "import kugetsu.log, kugetsu.settings, kugetsu.agents, kugetsu.ownership, portalocker, pwd, shlex\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try:\n    initialisation.initialise(open_workspace(os.environ, 'x'), repo=None, force=False)\n"
         "except KugetsuError as problem:\n    print(problem.message, '|', problem.hint)\n"

@@ -124,8 +124,9 @@ def test_instructions_that_become_unreadable_at_the_last_moment_are_named(stage:
     message = f"do {stage.ref(1)}" if kind == "dev" else "hello"
     task = requests.delegate(stage.ws, message).events[0]["task"]
     assert dispatcher.dispatch(stage.ws)[0] == [f"{task}.1"]
-    reason = stage.wait("task.retried", task=task)["data"]["reason"]
-    assert f"{own}: byte 3 is not UTF-8" in reason and "hint: mend it" in reason
+    parked = stage.wait("task.parked", task=task)["data"]
+    assert f"{own}: byte 3 is not UTF-8" in parked["reason"] and "hint: mend it" in parked["reason"]
+    assert stage.state.tasks[task].used == 0, "every task would meet it"
 
 
 def test_the_issue_is_quoted_as_data_that_nothing_in_it_can_end(stage: Stage) -> None:
