@@ -62,6 +62,8 @@ def test_work_left_on_another_branch_counts(sample: Place, base: str) -> None:
     assert (evidence.branch, evidence.pushed, evidence.ahead) == ("feat/x", True, 0)
     run(sample.clone, "branch", "-qD", "feat/x")
     assert look(sample, base).branch == "feat/x", "the remote's branch has it"
+    run(sample.clone, "remote", "rename", "origin", "team/fork")
+    assert look(sample, base).branch == "feat/x", "a remote's name may hold a slash"
 
 
 def test_a_commit_that_no_branch_has_any_more_is_not_work(sample: Place, base: str) -> None:

@@ -14,25 +14,19 @@ from typing import Any
 
 import orjson
 
-_STEPS = """
+_PARTS = """
 with recursive tree(id) as (
-    select id from session where id = ?
+    select id from session where {column} = ?
     union
     select session.id from session join tree on session.parent_id = tree.id
 )
 select part.data from part join tree on part.session_id = tree.id
-where json_extract(part.data, '$.type') = 'step-finish'
+where json_extract(part.data, '$.type') = '{type}' order by part.time_created, part.id
 """
+"""Parts of one type, of the session whose column is given and of all sub-agents below it."""
 
-_CALLS = """
-with recursive tree(id) as (
-    select id from session where parent_id = ?
-    union
-    select session.id from session join tree on session.parent_id = tree.id
-)
-select part.data from part join tree on part.session_id = tree.id
-where json_extract(part.data, '$.type') = 'tool' order by part.time_created, part.id
-"""
+_STEPS = _PARTS.format(column="id", type="step-finish")
+_CALLS = _PARTS.format(column="parent_id", type="tool")  # of the sub-agents alone
 
 
 class UnreadableError(Exception):

@@ -77,14 +77,11 @@ def published(
 def left_on_a_branch(path: str, since: str) -> tuple[str, str] | None:
     """The last commit made in the worktree at `path` after `since` that a branch has, and that branch's name:
     an agent may commit on a branch of its own and switch back. None when there is none. Raises GitFailed."""
-    shape = "--format=%(refname)"
     for commit in _made(path, since)[:MOST]:
-        found = ask(["for-each-ref", shape, "--contains", commit, "refs/heads", "refs/remotes"], path)
-        refs = found.out.split() if found.code == 0 else []
-        if refs:
-            local = next((ref for ref in refs if ref.startswith("refs/heads/")), None)
-            name = local[11:] if local else refs[0].removeprefix("refs/remotes/").partition("/")[2]
-            return commit, name
+        args = ["for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads"]
+        names = ask(args, path).out.split() or [name for name, _ in _remote_branches(path, "--contains", commit)]
+        if names:
+            return commit, names[0]
     return None
 
 
