@@ -236,8 +236,8 @@ def import_kugetsu() -> None:
 def become(order: dict[str, object]) -> int:
     """Run one command as `python -m kugetsu` does; its exit status."""
     from kugetsu import __main__ as program
-    from kugetsu import clock
     from kugetsu.cli import candidates, main
+    from kugetsu.model import clock
 
     os.environ.clear()
     os.environ.update(order["env"])  # type: ignore[call-overload]

@@ -25,13 +25,13 @@ from collections.abc import Callable
 from typing import Any
 
 from kugetsu import __version__
-from kugetsu.domain import invariants, snapshot
+from kugetsu.domain import invariants, state_codec
 from kugetsu.domain.fold import fold
-from kugetsu.domain.redecide.verifier import Verifier
+from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import empty
-from kugetsu.errors import KugetsuError
-from kugetsu.refs import IssueRef, parse_ref
-from kugetsu.runtime import daemon_control, initialisation, requests, stopping
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import IssueRef, parse_ref
+from kugetsu.runtime import daemon_control, setup, stop_attempt, submit
 from kugetsu.runtime.process import identity, processes
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
@@ -67,9 +67,9 @@ exit 0
 
 STARTER = """
 import os, sys
-from kugetsu.errors import KugetsuError
-from kugetsu.refs import parse_ref
-from kugetsu.runtime import requests
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import submit as requests
 from kugetsu.runtime.workspace import open_workspace
 try:
     requests.start(open_workspace(os.environ, "kugetsu start"), parse_ref(sys.argv[1]), "campaign")
@@ -90,7 +90,7 @@ class Campaign:
         self.starters: list[subprocess.Popen[bytes]] = []
         self._set_up(cap)
         self.ws: Workspace = open_workspace(os.environ, "fault campaign")
-        report = initialisation.initialise(self.ws, repo=folder + "/sample", force=False)
+        report = setup.initialise(self.ws, repo=folder + "/sample", force=False)
         assert report.registered is not None
         self.name = report.registered
         marked = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "f" * 32}
@@ -146,7 +146,7 @@ class Campaign:
         """A task at the end of the queue, which is not let grow without bound."""
         if len(self.ws.state().waiting()) > 15:
             return False
-        requests.enqueue(self.ws, self.issue(), "campaign", via="enqueue")
+        submit.enqueue(self.ws, self.issue(), "campaign", via="enqueue")
         return True
 
     def start(self) -> bool:
@@ -163,7 +163,7 @@ class Campaign:
         if not open_tasks:
             return False
         try:
-            stopping.cancel(self.ws, self.chance.choice(open_tasks))
+            stop_attempt.cancel(self.ws, self.chance.choice(open_tasks))
         except KugetsuError:
             return False  # it was finished meanwhile
         return True
@@ -221,7 +221,7 @@ class Campaign:
     def check(self) -> list[str]:
         """Everything that must hold; the sentences that do not."""
         broken = [f"the log: {problem}" for problem in self.ws.log.verify().problems]
-        verifier = Verifier(lambda seq: self.ws.log.state_at(seq=seq), __version__)
+        verifier = ReplayChecker(lambda seq: self.ws.log.state_at(seq=seq), __version__)
         state = empty()
         claims: dict[str, str] = {}
         outcomes: Counter[str] = Counter()
@@ -234,7 +234,7 @@ class Campaign:
             if not event.get("more"):
                 broken += [f"after event {event['seq']}: {text}" for text in invariants.broken(state)]
         broken += [f"event {seen['seq']}: {seen['text']}" for seen in state.violations]
-        if snapshot.dump(state) != snapshot.dump(self.ws.state()):
+        if state_codec.dump(state) != state_codec.dump(self.ws.state()):
             broken.append("the fold of the whole log is not the live state")
         for attempt in claims:
             if outcomes[attempt] != 1 and attempt not in state.attempts:

@@ -107,7 +107,7 @@ def find_opencode(venv: Path, folder: Path) -> tuple[str | None, str]:
     inherited = shutil.which("opencode")
     if inherited and _version(inherited).startswith(OPENCODE.rpartition(".")[0] + "."):
         return inherited, ""
-    asked = "from kugetsu.agents.opencode_program import packages; print(packages()[0])"
+    asked = "from kugetsu.agents.opencode.program import packages; print(packages()[0])"
     done = subprocess.run([str(python_of(venv)), "-c", asked], capture_output=True, text=True, check=True)
     package = done.stdout.strip()
     binary = binary_of(folder, package)

@@ -38,7 +38,7 @@ AGENT = {"boot": "b", "pid": 4121, "start": 2}
 #: Runs the command with a clock that stands still: what people see must not depend on the hour of the test.
 _AT = """
 import sys
-from kugetsu import clock
+from kugetsu.model import clock
 moment = sys.argv.pop(1)
 clock.now = lambda: moment
 sys.argv[0] = "kugetsu"
@@ -217,7 +217,7 @@ class Story:
         nonce = f"lease-{task}-{len(self.held)}"
         if alive:
             self.held.append(Lease.create(str(self.root / "leases"), nonce))
-        offer = claims.Offer(nonce, RUNNER)
+        offer = claims.ClaimRequest(nonce, RUNNER)
         events = self.log.transact(lambda state: claims.claim(state, state.tasks[task], offer, self.facts()))
         return str(events[-1]["attempt"])
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS
-from kugetsu.log import codec, segments
+from kugetsu.log import codec
+from kugetsu.log.files import segments
 
 Event = dict[str, Any]
 

@@ -38,7 +38,9 @@ class Night:
             if planned.candidate is None:
                 story.do(lambda state, planned=planned, facts=facts: claims.hold(state, planned, facts))
                 return started
-            offer = claims.Offer(f"lease-{planned.candidate}-{state.seq}", {"boot": "b", "pid": 4120, "start": 1})
+            offer = claims.ClaimRequest(
+                f"lease-{planned.candidate}-{state.seq}", {"boot": "b", "pid": 4120, "start": 1}
+            )
             made = story.do(lambda state, p=planned, o=offer, f=facts: claims.dispatch(state, p, o, f))
             started.append(self.runs(str(made[-1]["attempt"])))
 

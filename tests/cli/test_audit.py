@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli import nights
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.new_event import NewEvent
 
 MORNING = "2026-11-24T07:12:00.000000Z"
 
@@ -90,9 +90,9 @@ def test_a_broken_invariant_is_found_with_the_event_that_broke_it(kugetsu, night
     night.at("2026-11-24T07:00:00.000000Z", "a bad program")
     facts = {"agent": "x", "cap": 1}
     for attempt in ("q7.9", "q7.10"):
-        night.do(lambda _, attempt=attempt: [Draft("attempt.claimed", data, attempt=attempt, facts=facts, **about)])
+        night.do(lambda _, attempt=attempt: [NewEvent("attempt.claimed", data, attempt=attempt, facts=facts, **about)])
     head = night.log.head().seq
-    night.do(lambda _: [Draft("task.cancelled", {"reason": "cancel"}, task="q7", issue=about["issue"])])
+    night.do(lambda _: [NewEvent("task.cancelled", {"reason": "cancel"}, task="q7", issue=about["issue"])])
     shown = kugetsu("audit", "invariants", at=MORNING)
     assert shown.code == 6 and fits(shown.out), shown
     snapshot("audit-broken", shown.out)

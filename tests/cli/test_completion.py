@@ -11,10 +11,10 @@ import pytest
 
 from cli import shells
 from kugetsu.cli import candidates, main
-from kugetsu.cli.bashwords import Line, unquoted
 from kugetsu.cli.catalogue import COMMANDS, groups
+from kugetsu.cli.shell_words import Line, unquoted
 from kugetsu.domain.decide import sessions
-from kugetsu.settings import SETTINGS
+from kugetsu.model.settings import SETTINGS
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -172,10 +172,10 @@ def test_points_in_time_are_offered_and_are_understood(kugetsu):
     found = words(kugetsu, "replay", "--until", "")
     assert "@" in found and "10m ago" in found
     assert words(kugetsu, "replay", "--until", "10m", "") == ["ago"]
-    from kugetsu.cli import when
+    from kugetsu.cli import timespec
 
     for text in found:
-        when.parse(text, "2026-11-23T10:00:00.000000Z")
+        timespec.parse(text, "2026-11-23T10:00:00.000000Z")
 
 
 def test_bases_are_offered_bare_or_with_their_prefix(kugetsu, story):

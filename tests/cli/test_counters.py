@@ -10,8 +10,8 @@ import pytest
 
 from cli.conftest import ISSUE
 from kugetsu.domain.decide import queue, sessions
-from kugetsu.domain.fold import lives
-from kugetsu.log import index
+from kugetsu.domain.fold import usage
+from kugetsu.log.files import index
 
 GONE = {"worktree": "/w", "branch": "fix/issue-14", "rescue": None, "kept": []}
 
@@ -34,7 +34,7 @@ def doubled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def miscounted(story: Any) -> int:
     """A log whose second task carries what a doubled history counted, as does the session that it made; the seq."""
     worked(story, "c1")
-    carried = lives.of_history(ISSUE, doubled(list(story.log.read_key(ISSUE))))
+    carried = usage.of_history(ISSUE, doubled(list(story.log.read_key(ISSUE))))
     assert carried is not None
     assert (carried["tokens"], carried["attempts"], carried["fruitless"]) == (600, 2, 1)
     (queued,) = story.do(
@@ -93,7 +93,7 @@ def test_a_wrong_carried_counter_is_found_with_its_event_and_corrected_by_one(
     assert "650 of 500" not in kugetsu("why", "q3", **budget).out
 
     session = story.log.state().sessions[ISSUE]
-    assert lives.carried_by(session) == lives.of_history(ISSUE, story.log.read_key(ISSUE))
+    assert usage.carried_by(session) == usage.of_history(ISSUE, story.log.read_key(ISSUE))
     *_, corrected = story.log.read()
     assert (corrected["type"], corrected["cause"]) == ("counters.corrected", miscounted)
     assert "tokens 650 → 350" in kugetsu("history", ISSUE, COLUMNS="200").out

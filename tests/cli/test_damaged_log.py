@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.log import segments
+from kugetsu.log.files import segments
 
 ROTATED = 8
 """The first event of the second segment."""

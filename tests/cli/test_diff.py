@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.decide import notices, queue, sessions
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.decide import notifications, queue, sessions
+from kugetsu.domain.new_event import NewEvent
 
 NOW = "12:10:00"
 
@@ -24,8 +24,8 @@ def lived(parked: Any) -> Any:
     parked.do(lambda state: queue.move(state, "q2", first=True, priority=5))
     parked.at("12:04:00").enqueue("more", issue="github.com/a/b#3")
     parked.finish(parked.run("q3"), "succeed", "done", "it is done", tokens=1000)
-    parked.do(lambda state: notices.mark_read(state, 20))
-    parked.do(lambda _: [Draft("task.completed", {"summary": "?"}, task="q77")])
+    parked.do(lambda state: notifications.mark_read(state, 20))
+    parked.do(lambda _: [NewEvent("task.completed", {"summary": "?"}, task="q77")])
     return parked
 
 

@@ -13,8 +13,8 @@ import tarfile
 import pytest
 
 from cli.test_json_shapes import compare, documented
-from kugetsu.domain.decide import notices
-from kugetsu.runtime.diagnosis.examination import GROUPS
+from kugetsu.domain.decide import notifications
+from kugetsu.runtime.doctor.examination import GROUPS
 from kugetsu.runtime.process.lease import Lease
 from runtime.servers import GitServer, serving
 
@@ -100,13 +100,13 @@ def test_a_sink_that_is_not_set_up_is_told_with_what_sets_it_up(made, sink, fix)
 @pytest.mark.parametrize("again", [True, False])
 def test_a_sink_whose_last_delivery_failed_is_told_with_its_answer(kugetsu, story, again):
     kugetsu.environment |= {"NOTIFY_SINKS": "command", "NOTIFY_COMMAND": "false"}
-    story.do(lambda state: notices.enable(state, "command"))
+    story.do(lambda state: notifications.enable(state, "command"))
     story.enqueue()
     upto = story.log.head().seq
-    batch = notices.Batch("all", [upto])
-    sending = story.do(lambda state: notices.sending(state, "command", [batch], upto - 1, upto))[0]
+    batch = notifications.Batch("all", [upto])
+    sending = story.do(lambda state: notifications.sending(state, "command", [batch], upto - 1, upto))[0]
     delivery = sending["data"]["delivery"]
-    story.do(lambda state: notices.failed(state, "command", delivery, "exit 1", now=story.time, again=again))
+    story.do(lambda state: notifications.failed(state, "command", delivery, "exit 1", now=story.time, again=again))
     told = found(kugetsu)["notifications", "command"]
     assert told["level"] == "warning" and told["fix"] == "kugetsu notify test command"
     assert "failed: exit 1" in told["text"]
@@ -363,17 +363,17 @@ def test_a_git_without_a_name_is_a_warning(made):
 
 
 def test_what_a_newer_kugetsu_wrote_is_told(kugetsu, story):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
-    story.log.append([Draft("task.dreamt", {"of": "electric sheep"})])
+    story.log.append([NewEvent("task.dreamt", {"of": "electric sheep"})])
     assert "task.dreamt" in found(kugetsu)["log", "version"]["text"]
 
 
 def test_all_events_that_were_refused_are_counted(kugetsu, story):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import VIOLATIONS_KEPT
 
-    story.log.append([Draft("task.completed", {"summary": ""}, task="q9")] * (VIOLATIONS_KEPT + 2))
+    story.log.append([NewEvent("task.completed", {"summary": ""}, task="q9")] * (VIOLATIONS_KEPT + 2))
     assert found(kugetsu)["log", "refused"]["text"].startswith(f"{VIOLATIONS_KEPT + 2} events were refused")
     assert "  and 2 more events refused" in kugetsu("log", "verify").out
     assert "  and 2 more events" in kugetsu("replay").out

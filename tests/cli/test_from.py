@@ -16,7 +16,7 @@ import pytest
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.domain.decide import claims, queue
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.new_event import NewEvent
 
 NOW = "12:10:00"
 #: What shows the same there as where the file was made.
@@ -517,7 +517,7 @@ def test_each_command_that_goes_on_asking_takes_from():
 
 def test_what_an_export_took_out_or_left_out_is_told(kugetsu, lived):
     token = "ghp_" + "a1B2" * 9
-    lived.do(lambda _: [Draft("setting.changed", {"key": "KUGETSU_MODEL", "old": "", "new": f"x {token}"})])
+    lived.do(lambda _: [NewEvent("setting.changed", {"key": "KUGETSU_MODEL", "old": "", "new": f"x {token}"})])
     path = exported(kugetsu, lived)
     shown = elsewhere(kugetsu, "log verify", path)
     assert shown.code == 0 and "not all can be verified: something was taken out of 1 event" in shown.out, shown

@@ -73,7 +73,7 @@ def test_the_pages_have_lines_to_try():
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
 def test_settings_and_commands_named_in_the_text_exist(path):
-    from kugetsu.settings import ELSEWHERE, SETTINGS
+    from kugetsu.model.settings import ELSEWHERE, SETTINGS
 
     text = path.read_text(encoding="utf-8")
     for key, value in re.findall(r"kugetsu config set ([A-Z_]+) (\S+)", text):

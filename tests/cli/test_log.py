@@ -43,9 +43,9 @@ def test_a_torn_tail_is_no_damage_and_is_mended_on_request(kugetsu, parked):
 
 
 def test_a_refused_event_is_reported_with_its_seq(kugetsu, story):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
-    story.do(lambda state: [Draft("task.completed", {"summary": "?"}, task="q77")])
+    story.do(lambda state: [NewEvent("task.completed", {"summary": "?"}, task="q77")])
     shown = kugetsu("log", "verify")
     assert shown.code == 0 and "event 3  refused" in shown.out
 

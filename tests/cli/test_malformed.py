@@ -10,7 +10,7 @@ import pytest
 
 from cli.foreign import Event, events_in, reading, replace, sealed
 from kugetsu.domain import shapes
-from kugetsu.log import segments
+from kugetsu.log.files import segments
 
 DEEP: Any = []
 for _ in range(400):

@@ -23,7 +23,7 @@ from kugetsu.views.text import columns
 #: Runs commands one after the other in one process, for they are many, at a time that stands still.
 _ALL = """
 import contextlib, io, json, sys
-from kugetsu import clock
+from kugetsu.model import clock
 moment = sys.argv[1]
 clock.now = lambda: moment
 from kugetsu.cli import parser

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from cli.test_json_shapes import compare, documented
-from kugetsu.domain.decide import daemon, notices
-from kugetsu.errors import LogDamaged
+from kugetsu.domain.decide import daemon, notifications
+from kugetsu.model.errors import LogDamaged
 
 SECRET = "ghp_" + "a1B2" * 9
 
@@ -190,21 +190,21 @@ def served(kugetsu, lived):
         "NOTIFY_COMMAND": f"notify-me --token={SECRET} --to shoko",
     }
     for name in ("command", "webhook", "comment", "desktop"):
-        lived.do(lambda state, name=name: notices.enable(state, name))
+        lived.do(lambda state, name=name: notifications.enable(state, name))
     lived.enqueue("one more")
     seq = lived.log.head().seq
     lanes = {"command": "all", "webhook": "all", "comment": "github.com/shoko/kugetsu#14"}
 
     def begin(name):
         after = lived.log.state().outbox[name]["upto"]
-        batch = notices.Batch(lanes[name], [seq])
-        return lived.do(lambda state: notices.sending(state, name, [batch], after, seq))[0]["data"]["delivery"]
+        batch = notifications.Batch(lanes[name], [seq])
+        return lived.do(lambda state: notifications.sending(state, name, [batch], after, seq))[0]["data"]["delivery"]
 
     sent, failed = begin("command"), begin("webhook")
     begin("comment")
-    lived.do(lambda state: notices.sent(state, "command", sent, "exit 0"))
+    lived.do(lambda state: notifications.sent(state, "command", sent, "exit 0"))
     lived.do(
-        lambda state: notices.failed(
+        lambda state: notifications.failed(
             state, "webhook", failed, "answered 503", now="2026-11-23T12:20:00.000000Z", asked=1200.0
         )
     )
@@ -222,8 +222,10 @@ def test_the_sinks_and_how_their_deliveries_go(told, served, snapshot, fits):
 
 def test_what_was_given_up_wants_a_look_until_it_was_read_or_the_next_arrives(told, served, lived):
     """Nobody hears by a sink that this sink is broken."""
-    lived.do(lambda state: notices.sending_again(state, "webhook", opened(state), 0))
-    lived.do(lambda state: notices.failed(state, "webhook", opened(state), "answered 404", now=lived.time, again=False))
+    lived.do(lambda state: notifications.sending_again(state, "webhook", opened(state), 0))
+    lived.do(
+        lambda state: notifications.failed(state, "webhook", opened(state), "answered 404", now=lived.time, again=False)
+    )
     one = next(one for one in served("status", "--json").json["attention"] if one["subject"] == "webhook")
     assert one["command"] == "kugetsu notify test webhook" and "answered 404" in one["text"]
     assert "1 given up since" in told("sinks").out
@@ -275,8 +277,8 @@ def test_what_a_sink_did_is_told_in_words(served, lived, snapshot, monkeypatch):
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_colours_are_for_terminals_only(told, terminal):
-    from kugetsu.domain.notices import notice_of
-    from kugetsu.views import notices as view
+    from kugetsu.domain.notifications import notice_of
+    from kugetsu.views import notifications as view
     from kugetsu.views.screen import Screen
 
     event = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 from profiles import examples
 
 WORDS = ["q1", "a/b#1", "fix", "--json", "--all", "--follow", "-f", "--priority", "3", "-3", "--after", "--state", "-"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, claims
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.new_event import NewEvent
 
 
 def test_the_state_at_an_event_is_what_it_was(kugetsu, parked, snapshot, fits):
@@ -57,9 +57,9 @@ def test_a_point_beyond_the_log_is_not_found(kugetsu, parked):
 
 
 def test_what_a_machine_refused_is_listed(kugetsu, story):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
-    story.do(lambda state: [Draft("task.completed", {"summary": "?"}, task="q77")])
+    story.do(lambda state: [NewEvent("task.completed", {"summary": "?"}, task="q77")])
     shown = kugetsu("replay")
     assert "event 3: task.completed names the task q77" in shown.out
     assert kugetsu("replay", "--json").json["violations_seen"] == 1
@@ -88,12 +88,14 @@ def tampered(story: Any, change: Any) -> int:
     """Append the claim of q1 that the daemon would make, but for what ``change`` does to it; its seq."""
     story.at("12:30:01", "kugetsu queue-daemon")
 
-    def decide(state: Any) -> list[Draft]:
+    def decide(state: Any) -> list[NewEvent]:
         facts = story.facts()
         plan = claims.plan(state, facts)
-        drafts = claims.dispatch(state, plan, claims.Offer("lease-x", {"boot": "b", "pid": 1, "start": 1}), facts)
-        change(drafts[-1])
-        return drafts
+        new_events = claims.dispatch(
+            state, plan, claims.ClaimRequest("lease-x", {"boot": "b", "pid": 1, "start": 1}), facts
+        )
+        change(new_events[-1])
+        return new_events
 
     return story.do(decide)[-1]["seq"]
 
@@ -108,7 +110,7 @@ def test_a_log_that_kugetsu_wrote_verifies(kugetsu, lived):
 
 
 def test_what_differs_is_told_with_both_sides_and_where_to_look(kugetsu, lived, snapshot, fits):
-    def change(claim: Draft) -> None:
+    def change(claim: NewEvent) -> None:
         claim.data["slot"] = 3
 
     seq = tampered(lived, change)
@@ -128,7 +130,7 @@ def test_what_differs_is_told_with_both_sides_and_where_to_look(kugetsu, lived, 
 def test_a_claim_beyond_the_cap_names_the_setting(kugetsu, lived, snapshot, fits):
     lived.enqueue("third", issue="github.com/a/b#3")
 
-    def change(claim: Draft) -> None:
+    def change(claim: NewEvent) -> None:
         claim.facts["cap"] = 0
 
     tampered(lived, change)
@@ -143,7 +145,7 @@ def test_a_claim_beyond_the_cap_names_the_setting(kugetsu, lived, snapshot, fits
 def test_what_is_refused_now_says_why(kugetsu, lived, snapshot, fits):
     lived.at("12:31:00", "vi 00000000000000000001.jsonl")
     for _ in range(2):
-        lived.do(lambda _: [Draft("task.cancelled", {"reason": "cancel"}, task="q2", cause=12, issue=SECOND)])
+        lived.do(lambda _: [NewEvent("task.cancelled", {"reason": "cancel"}, task="q2", cause=12, issue=SECOND)])
     shown = kugetsu("replay", "--verify")
     assert shown.code == 6 and fits(shown.out)
     snapshot("replay-verify-unexpected", shown.out)
@@ -172,7 +174,7 @@ def test_another_version_is_the_reason_that_is_named(kugetsu, lived, snapshot, f
 def test_all_lists_every_difference_and_else_says_how_many_there_are(kugetsu, lived):
     lived.at("12:31:00", "somebody")
     for task in ("q5", "q6"):
-        lived.do(lambda _, task=task: [Draft("task.cancelled", {"reason": "?"}, task=task)])
+        lived.do(lambda _, task=task: [NewEvent("task.cancelled", {"reason": "?"}, task=task)])
     one = kugetsu("replay", "--verify")
     assert one.out.count("why not") == 1 and "2 differ" in one.out
     assert "kugetsu replay --verify --all" in one.out
@@ -182,7 +184,7 @@ def test_all_lists_every_difference_and_else_says_how_many_there_are(kugetsu, li
 
 
 def test_until_looks_no_further(kugetsu, lived):
-    lived.at("12:31:00").do(lambda _: [Draft("task.cancelled", {"reason": "?"}, task="q5")])
+    lived.at("12:31:00").do(lambda _: [NewEvent("task.cancelled", {"reason": "?"}, task="q5")])
     assert kugetsu("replay", "--verify").code == 6
     assert kugetsu("replay", "--verify", "--until", "@-1").code == 0
     assert kugetsu("replay", "--verify", "--until", "2026-11-23T12:30:30Z").code == 0
@@ -229,8 +231,8 @@ def test_a_bundle_of_a_real_run_verifies_elsewhere(kugetsu, tmp_path, name, more
 
 def test_a_part_of_a_log_cannot_be_verified_and_says_why(tmp_path):
     from kugetsu.cli.replay import verified
-    from kugetsu.errors import BadInput
-    from kugetsu.log.archive import open_archive
+    from kugetsu.log.foreign import open_archive
+    from kugetsu.model.errors import BadInput
 
     lines = next((FIXTURES / "opencode").glob("*.jsonl")).read_bytes().splitlines(keepends=True)
     for part, missing in ((lines[40:], 1), ([*lines[:40], *lines[41:]], 41)):

@@ -55,7 +55,7 @@ def long(kugetsu, story):
 
 
 HEAVY = {"typing", "pathlib", "subprocess", "loguru", "portalocker", "transitions", "argparse", "shutil", "tempfile"}
-HEAVY |= {"hashlib", "socket", "logging", "hypothesis", "kugetsu.domain.events", "kugetsu.log.verification"}
+HEAVY |= {"hashlib", "socket", "logging", "hypothesis", "kugetsu.domain.events", "kugetsu.log.files.verify"}
 ORJSON = {"orjson", "json", "re", "enum", "inspect", "dataclasses", "datetime", "uuid"}
 """Its import takes longer than all the rest of `status`."""
 HEAVY |= ORJSON

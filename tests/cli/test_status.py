@@ -74,11 +74,11 @@ def test_a_dead_agent_and_a_dead_daemon_want_a_look(kugetsu, story):
 
 
 def test_a_broken_session_and_a_refused_event_want_a_look(kugetsu, story):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
     story.do(lambda state: sessions.request(state, "github.com/a/b#1", "issue", "github.com/a/b"))
     story.do(lambda state: sessions.broken(state, "github.com/a/b#1", "the worktree is gone"))
-    story.do(lambda state: [Draft("task.completed", {"summary": "?"}, task="q77")])
+    story.do(lambda state: [NewEvent("task.completed", {"summary": "?"}, task="q77")])
     found = {entry["subject"]: entry for entry in kugetsu("status", "--json").json["attention"]}
     assert "worktree is gone" in found["github.com/a/b#1"]["text"]
     assert "q77" in found["log"]["text"] and found["log"]["command"] == "kugetsu log verify"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.surroundings import FOREIGN
+from kugetsu.runtime.caller_environment import FOREIGN
 
 COMMIT = 'env > "$KUGETSU_TEMP_DIR/env-$KUGETSU_ATTEMPT"; echo x > made; git add made; git commit -qm "agent work"\n'
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kugetsu.views import times
-from kugetsu.views.folding import folded
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, block, columns, cut, line, pad, table
+from kugetsu.views.wrap import folded
 
 
 @given(st.text())

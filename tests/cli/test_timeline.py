@@ -20,9 +20,9 @@ def night(story):
     second = story.run(story.enqueue("second", issue="github.com/shoko/kugetsu#2"))
     third = story.enqueue("third", issue="github.com/shoko/kugetsu#3")
     held = {"gate": "slots", "reason": "2 of 2 slots used", "rests_on": 3, "until": None}
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
-    story.do(lambda state: [Draft("task.held", held, task=third, issue="github.com/shoko/kugetsu#3")])
+    story.do(lambda state: [NewEvent("task.held", held, task=third, issue="github.com/shoko/kugetsu#3")])
     story.at("22:20:00").finish(first, "fail", "retry", "tests <b>do</b> not pass & so on")
     story.at("22:30:00").run("q1")
     story.at("22:40:00").finish(second, "succeed", "done", "2 commits, pushed")
@@ -115,10 +115,10 @@ def test_nothing_to_show_says_so(kugetsu, story):
 
 def test_a_task_that_is_parked_and_said_to_be_so_is_one_and_its_wait_ends_at_its_time(kugetsu, parked):
     """The daemon says of what is parked that it is; nobody looks when its time comes."""
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
     held = {"gate": "parked", "reason": "parked by a limit", "rests_on": 11, "until": "2026-11-23T12:01:00.000000Z"}
-    parked.do(lambda _: [Draft("task.held", held, task="q1", issue="github.com/shoko/kugetsu#14")])
+    parked.do(lambda _: [NewEvent("task.held", held, task="q1", issue="github.com/shoko/kugetsu#14")])
     data = kugetsu("timeline", "--json", at="13:00:00").json
     [hold] = [one for one in data["holds"] if one["gate"] == "parked"]
     assert (hold["since"][11:16], hold["until"][11:16], hold["seq"]) == ("10:41", "12:01", 11)
@@ -133,14 +133,14 @@ def test_a_task_that_is_parked_and_said_to_be_so_is_one_and_its_wait_ends_at_its
 
 
 def test_a_digit_counts_tasks_and_not_how_often_each_was_held(kugetsu, night):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
     night.at("23:01:00", "kugetsu queue-daemon")
     night.daemon()
     task = night.enqueue("fourth", issue="github.com/shoko/kugetsu#4")
     for number in range(3):
         held = {"gate": "slots", "reason": f"2 of 2 slots used, {number}", "rests_on": 3, "until": None}
-        night.do(lambda _, held=held: [Draft("task.held", held, task=task, issue="github.com/shoko/kugetsu#4")])
+        night.do(lambda _, held=held: [NewEvent("task.held", held, task=task, issue="github.com/shoko/kugetsu#4")])
     shown = kugetsu("timeline", "--since", "2026-11-23T22:55", at="23:10:00")
     [row] = [line for line in shown.out.splitlines() if line.startswith("slots")]
     assert set(row.removeprefix("slots").strip()) == {"1"}

@@ -82,9 +82,11 @@ def test_every_event_knows_the_first_and_the_last_of_its_transaction(name):
 
 
 def test_a_long_transaction_is_found_from_any_of_its_events(kugetsu, story):
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
-    made = story.do(lambda _: [Draft("record.imported", {"kind": "x", "name": str(number)}) for number in range(700)])
+    made = story.do(
+        lambda _: [NewEvent("record.imported", {"kind": "x", "name": str(number)}) for number in range(700)]
+    )
     first, last = made[0]["seq"], made[-1]["seq"]
     for seq in (first, first + 1, first + 300, last):
         assert (transactions.first_of(story.log, seq), transactions.last_of(story.log, seq)) == (first, last)

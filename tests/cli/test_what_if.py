@@ -18,7 +18,7 @@ def dispatched(story: Any, *, cap: int = 1) -> None:
 
     facts = {**story.facts(cap), "min_free_memory_mb": 700, "free_memory_mb": 4000}
     plan = claims.plan(story.log.state(), facts)
-    offer = claims.Offer("lease-x", {"boot": "b", "pid": 1, "start": 1})
+    offer = claims.ClaimRequest("lease-x", {"boot": "b", "pid": 1, "start": 1})
     story.do(lambda state: claims.dispatch(state, plan, offer if plan.candidate else None, facts))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Clone, Runs
-from kugetsu.agents import opencode_program
-from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.opencode import program
+from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.scripted_model.isolation import isolate
 from kugetsu.agents.scripted_model.server import ScriptedModel
 
@@ -31,9 +31,9 @@ def opencode_program_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     local = ROOT / "node_modules" / ".bin"
     environment["PATH"] = f"{environment.get('PATH', os.defpath)}:{local}"
     if environment.get("KUGETSU_OPENCODE") or shutil.which("opencode", path=environment["PATH"]):
-        return opencode_program.find({}, environment)
+        return program.find({}, environment)
     for folder in (ROOT, _cache()):
-        for package in opencode_program.packages():
+        for package in program.packages():
             binary = folder / "node_modules" / package / "bin" / "opencode"
             if binary.is_file():
                 return str(binary)
@@ -49,7 +49,7 @@ def _install() -> str:
     npm = shutil.which("npm")
     if npm is None:
         pytest.fail("no opencode and no npm: install opencode, or name it in KUGETSU_OPENCODE", pytrace=False)
-    folder, package = _cache(), opencode_program.packages()[0]
+    folder, package = _cache(), program.packages()[0]
     folder.mkdir(parents=True, exist_ok=True)
     binary = folder / "node_modules" / package / "bin" / "opencode"
     with (folder / "lock").open("w") as lock:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.outcome import Outcome
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Running, Turn
 

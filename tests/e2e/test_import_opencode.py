@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Runs, git, script
-from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.scripted_model.server import ScriptedModel
 from runtime.old_directory import REPOSITORY, OldDirectory, file_name
 

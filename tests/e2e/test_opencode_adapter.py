@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Clone, Runs, git, script
-from kugetsu.agents.opencode import OpenCode
-from kugetsu.agents.opencode_locks import state_directory
+from kugetsu.agents.opencode.adapter import OpenCode
+from kugetsu.agents.opencode.locks import state_directory
 from kugetsu.agents.protocol import Health
 from kugetsu.agents.scripted_model.isolation import isolate
 from kugetsu.agents.scripted_model.server import ScriptedModel
-from kugetsu.errors import NotFound
+from kugetsu.model.errors import NotFound
 
 pytestmark = pytest.mark.e2e
 

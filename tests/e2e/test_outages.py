@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Clone, Runs, script
-from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.outcome import Outcome
 from kugetsu.agents.scripted_model.isolation import isolate
 from kugetsu.agents.scripted_model.server import ScriptedModel
-from kugetsu.errors import AgentFailed, AgentUnavailable
+from kugetsu.model.errors import AgentFailed, AgentUnavailable
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Clone, Runs, git, script
-from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.protocol import Health, Running
 
 pytestmark = pytest.mark.e2e

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Clone, Run, Runs, script
-from kugetsu.agents.opencode import OpenCode
+from kugetsu.agents.opencode.adapter import OpenCode
 
 pytestmark = pytest.mark.e2e
 

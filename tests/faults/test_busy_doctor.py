@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.runtime.diagnosis import examination, leftovers
-from kugetsu.runtime.diagnosis.case import Case
+from kugetsu.runtime.doctor import examination, leftovers
+from kugetsu.runtime.doctor.context import Context
 from runtime.stage import Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -18,7 +18,7 @@ def test_doctor_finds_and_mends_nothing_in_a_directory_that_is_at_work(stage: St
     tasks = [stage.enqueue(number) for number in range(1, 31)]
     looks = 0
     while stage.state.tasks[tasks[-1]].state != "completed":
-        case = Case(stage.ws.paths, os.environ, "doctor")
+        case = Context(stage.ws.paths, os.environ, "doctor")
         case.state()  # as the other groups have: seconds may lie between
         seen = [stage.wait("attempt.succeeded", count=min(looks * 2 + 2, 30))["seq"]]
         found = list(leftovers.check(case))

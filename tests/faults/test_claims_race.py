@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kugetsu.errors import KugetsuError
-from kugetsu.refs import parse_ref
-from kugetsu.runtime import initialisation, requests
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import setup, submit
 from kugetsu.runtime.workspace import open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -46,7 +46,7 @@ def race(stage: Stage, numbers: list[int], name: Callable[[int], str] | None = N
 
 def attempt_of(issue: str) -> str:
     try:
-        started = requests.start(open_workspace(os.environ, "racer"), parse_ref(issue), "race")
+        started = submit.start(open_workspace(os.environ, "racer"), parse_ref(issue), "race")
     except KugetsuError as problem:
         return problem.code
     except BaseException:  # noqa: BLE001  whatever it is, the test must hear of it
@@ -79,7 +79,7 @@ def second_repository(stage: Stage) -> str:
     """Another registered repository; its name."""
     folder = stage.root / "work" / "other"
     repos.make_plain(folder)
-    return initialisation.initialise(stage.ws, repo=str(folder), force=False).registered or ""
+    return setup.initialise(stage.ws, repo=str(folder), force=False).registered or ""
 
 
 @pytest.mark.parametrize(("slots", "each", "expected"), [(3, 2, 3), (8, 2, 4)])

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.errors import KugetsuError, LogWriteFailed
-from kugetsu.runtime import reconciliation, requests, runner, stopping
+from kugetsu.model.errors import KugetsuError, LogWriteFailed
+from kugetsu.runtime import reconcile, stop_attempt, submit
+from kugetsu.runtime.runner import launch as runner
 from runtime.stage import COMMIT, SOURCE, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -44,7 +45,7 @@ def test_commands_fail_with_the_remedy_and_change_nothing(stage: Stage) -> None:
     stage.at_work("q1.1")
     head, leases = stage.ws.log.head(), sorted(os.listdir(stage.ws.paths.leases))
     with no_file_grows_beyond(0, log_bytes(stage)):
-        for command in (lambda: stage.start(2), lambda: stage.enqueue(2), lambda: stopping.cancel(stage.ws, "q1")):
+        for command in (lambda: stage.start(2), lambda: stage.enqueue(2), lambda: stop_attempt.cancel(stage.ws, "q1")):
             with pytest.raises(LogWriteFailed) as refused:
                 command()
             assert refused.value.hint
@@ -81,8 +82,8 @@ def test_reconciling_on_a_full_disk_fails_at_once_and_succeeds_later(stage: Stag
     stage.kill(attempt.runner)
     stage.kill(agent)
     with no_file_grows_beyond(0, log_bytes(stage)), pytest.raises(LogWriteFailed):
-        reconciliation.reconcile(stage.ws)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+        reconcile.reconcile(stage.ws)
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
 
 
 def test_a_daemon_on_a_full_disk_does_not_spin_and_goes_on_when_there_is_space(stage: Stage) -> None:
@@ -125,9 +126,9 @@ def test_who_waits_under_a_limit_on_files_is_told_at_once(stage: Stage) -> None:
         pytest.raises(LogWriteFailed, match="cannot be recorded yet") as told,
     ):
         stage.go()
-        requests.wait_for(stage.ws, "q1")
+        submit.wait_for(stage.ws, "q1")
     assert "ulimit -f" in str(told.value.hint)
-    assert reconciliation.reconcile(stage.ws) in (["q1.1"], [])
+    assert reconcile.reconcile(stage.ws) in (["q1.1"], [])
     assert stage.finished("q1") == "completed"
 
 
@@ -294,6 +295,6 @@ def test_a_start_on_a_disk_that_fills_up_meanwhile_ends_and_says_so(
     with pytest.raises(LogWriteFailed, match=r"q1\.1 has ended, which cannot be recorded yet: .*space"):
         stage.start(1)
     (stage.directory / "ballast").unlink()
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert stage.state.tasks["q1"].state == "error"
     stage.ws.log.transact(lambda state: queue.cancel_waiting(state, "over"))

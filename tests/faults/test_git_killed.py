@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime import reconciliation
-from kugetsu.runtime.diagnosis import examination
-from kugetsu.runtime.diagnosis.case import Case
-from kugetsu.runtime.diagnosis.finding import Finding
+from kugetsu.runtime import reconcile
+from kugetsu.runtime.doctor import examination
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding
 from kugetsu.runtime.git import locks
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -77,7 +77,7 @@ def test_the_locks_of_an_attempt_that_died_with_its_runner_are_removed(stage: St
     attempt = stage.state.attempts["q1.1"]
     stage.kill(attempt.runner)
     stage.kill(attempt.agent)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert "index.lock" in stage.wait("attempt.lost")["data"]["reason"]
     (stage.folder / "block").unlink()
     stage.agent(COMMIT)
@@ -139,7 +139,7 @@ def test_doctor_names_old_locks_and_removes_them(stage: Stage) -> None:
     (common / "shallow.lock").touch()  # a moment old: git may be about to remove it
 
     def found() -> list[Finding]:
-        case = Case(stage.ws.paths, os.environ, "doctor")
+        case = Context(stage.ws.paths, os.environ, "doctor")
         try:
             return [one for one in examination.examine(case) if one.name == "locks" and one.group == "git"]
         finally:
@@ -163,7 +163,7 @@ def test_doctor_leaves_the_locks_of_a_git_at_work(stage: Stage) -> None:
         stage.file("in-hook")
         lock = stage.repository / ".git" / "index.lock"
         os.utime(lock, (time.time() - 7200,) * 2)
-        case = Case(stage.ws.paths, os.environ, "doctor")
+        case = Context(stage.ws.paths, os.environ, "doctor")
         assert not [one for one in examination.examine(case) if one.group == "git" and one.name == "locks"]
         case.close()
     finally:

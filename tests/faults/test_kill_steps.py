@@ -44,7 +44,7 @@ def bystander(stage: Stage) -> Iterator[None]:
     """A stranger that works on the same things in the same way, and must survive everything."""
     environment = {**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "a" * 32}
     sleep = shutil.which("sleep")
-    looks = f"/bin/sh {stage.folder}/agent.sh waiter.py"
+    looks = f"/bin/sh {stage.folder}/agent.sh supervisor.py"
     process = subprocess.Popen([looks, "300"], executable=sleep, env=environment, cwd=stage.folder)
     yield
     alive = process.poll() is None
@@ -172,7 +172,7 @@ def test_a_runner_and_the_daemon_killed_at_once_are_both_made_good_by_the_next_d
 
 def test_an_agent_that_starts_another_issue_and_ends_does_not_end_the_others_agent(stage: Stage) -> None:
     nested = (
-        "import os; from kugetsu.refs import parse_ref; from kugetsu.runtime import requests;"
+        "import os; from kugetsu.model.refs import parse_ref; from kugetsu.runtime import submit as requests;"
         "from kugetsu.runtime.workspace import open_workspace;"
         "requests.start(open_workspace(os.environ, 'pm'), parse_ref(os.environ['OTHER']), 'go on')"
     )
@@ -186,9 +186,9 @@ def test_an_agent_that_starts_another_issue_and_ends_does_not_end_the_others_age
     stage.at_work("q2.1")
     second = stage.state.attempts["q2.1"]
     assert second.lease != stage.state.attempts["q1.1"].lease
-    from kugetsu.runtime import stopping
+    from kugetsu.runtime import stop_attempt
 
-    stopping.cancel(stage.ws, "q1")
+    stop_attempt.cancel(stage.ws, "q1")
     assert stage.finished("q1") == "cancelled"
     assert second.agent is not None and identity.alive(second.agent)
     assert second.runner is not None and identity.alive(second.runner)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import LogDamaged
-from kugetsu.log import segments
+from kugetsu.log.files import segments
+from kugetsu.model.errors import LogDamaged
 from log.counting import note, noted, open_files
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from kugetsu.errors import LogWriteFailed
-from kugetsu.log import segments
+from kugetsu.log.files import segments
+from kugetsu.model.errors import LogWriteFailed
 from log.counting import fill, note, noted, open_files
 
 
@@ -38,15 +38,15 @@ def test_a_write_cut_short_leaves_the_log_as_it_was(tmp_path: Path, room: int, w
     fill(log, 10)
     path = Path(directory) / segments.name(1)
     before = path.read_bytes()
-    drafts = [noted("x" * 50) for _ in range(5)]
+    new_events = [noted("x" * 50) for _ in range(5)]
     with file_size_limit(len(before) + room), pytest.raises(LogWriteFailed) as caught:
-        log.append(drafts) if way == "append" else log.transact(lambda state: drafts)
+        log.append(new_events) if way == "append" else log.transact(lambda state: new_events)
     assert path.read_bytes() == before
     assert "as it was" in caught.value.message
     assert caught.value.hint is not None
     assert "ulimit" in caught.value.hint
     assert log.state()["seq"] == 10
-    events = log.append(drafts) if way == "append" else log.transact(lambda state: drafts)
+    events = log.append(new_events) if way == "append" else log.transact(lambda state: new_events)
     assert [event["seq"] for event in events] == list(range(11, 16))
     assert log.state() == open_files(directory).state()
     check = log.verify()
@@ -98,7 +98,7 @@ def test_a_sync_that_fails_says_that_nobody_knows(tmp_path: Path, monkeypatch: p
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr("kugetsu.log.append.sync_data", refuse)
+        patched.setattr("kugetsu.log.files.append.sync_data", refuse)
         for append in (lambda: note(log), lambda: log.append([noted()])):
             with pytest.raises(LogWriteFailed, match="may or may not"):
                 append()

@@ -17,8 +17,10 @@ def writer(directory: str, acknowledge: int, number: int) -> None:
     log = open_files(directory, segment_bytes=200_000, checkpoint_every=40)
     chance = random.Random(number)
     while True:
-        drafts = [noted("z" * chance.choice((10, 500, 70_000)), task=f"w{number}") for _ in range(chance.randint(1, 4))]
-        events = log.append(drafts) if chance.random() < 0.4 else log.transact(lambda state, made=drafts: made)
+        new_events = [
+            noted("z" * chance.choice((10, 500, 70_000)), task=f"w{number}") for _ in range(chance.randint(1, 4))
+        ]
+        events = log.append(new_events) if chance.random() < 0.4 else log.transact(lambda state, made=new_events: made)
         os.write(acknowledge, b"%d\n" % events[-1]["seq"])
 
 

@@ -45,11 +45,11 @@ def test_many_processes_append_without_gap_or_loss(tmp_path: Path, way: str) -> 
     def write(number: int) -> None:
         log = open_files(directory, segment_bytes=20_000, checkpoint_every=60)
         for turn in range(EACH):
-            drafts = [noted([number, turn, part], task=f"w{number}") for part in range(2)]
+            new_events = [noted([number, turn, part], task=f"w{number}") for part in range(2)]
             if way == "append" or (way == "mixed" and turn % 2):
-                events = log.append(drafts)
+                events = log.append(new_events)
             else:
-                events = log.transact(lambda state, made=drafts: made)
+                events = log.transact(lambda state, made=new_events: made)
             assert events[1]["seq"] == events[0]["seq"] + 1
 
     together(WRITERS, write)
@@ -98,8 +98,8 @@ def test_readers_never_see_half_a_transaction(tmp_path: Path) -> None:
         log = open_files(directory, segment_bytes=300_000, checkpoint_every=50)
         if number < 3:
             for turn in range(40):
-                drafts = [noted("t" * (turn * 997 % 20_000), issue=f"w{number}") for _ in range(size)]
-                log.transact(lambda state, made=drafts: made)
+                new_events = [noted("t" * (turn * 997 % 20_000), issue=f"w{number}") for _ in range(size)]
+                log.transact(lambda state, made=new_events: made)
             return
         seen = 0
         following = log.follow(0)

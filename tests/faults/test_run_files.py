@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu import run_files
-from kugetsu.agents import opencode_before, opencode_events, progress
+from kugetsu.agents import last_activity
+from kugetsu.agents.opencode import baseline, events
 from kugetsu.cli.main import main
-from kugetsu.runtime import last_words, reconciliation, stopping
-from kugetsu.runtime.process import lease, supervision
+from kugetsu.host import run_files
+from kugetsu.runtime import reconcile, stderr_tail, stop_attempt
+from kugetsu.runtime.process import lease
+from kugetsu.runtime.runner import spawn
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import Attempt
 
@@ -189,7 +191,7 @@ def test_a_killed_runner_whose_files_are_spoiled_is_settled(stage: Stage, spoile
     spoiled("q1.1")
     stage.kill(attempt.runner)
     stage.kill(attempt.agent)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert stage.state.tasks["q1"].state == "error"
     look_everywhere(stage, "q1.1")
 
@@ -254,7 +256,7 @@ def test_a_lease_file_that_was_replaced_hangs_nobody(stage: Stage, kind: str) ->
     spoil(path, MAKE[kind])
     done = command("status", "--json")
     assert done.returncode == 0 and len(json.loads(done.stdout)["agents"]) == 1, done
-    assert reconciliation.reconcile(stage.ws) == [], "as with a lease file that somebody deleted"
+    assert reconcile.reconcile(stage.ws) == [], "as with a lease file that somebody deleted"
     stage.go()
     assert stage.finished("q1") == "completed"
     spoil(path, lambda _: None)
@@ -272,16 +274,16 @@ def test_an_attempt_that_cannot_be_settled_is_lost_after_a_while_with_the_reason
     def refuse(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(reconciliation, "_ending", refuse)
+    monkeypatch.setattr(reconcile, "_ending", refuse)
     for _ in range(2):
         with pytest.raises(Exception, match=r"q1\.1 has ended, and cannot be recorded: .*Input/output error"):
-            reconciliation.reconcile(stage.ws)
+            reconcile.reconcile(stage.ws)
     assert len(stage.events("attempt.unsettled")) == 1, "once for each reason"
     monkeypatch.setenv("COLUMNS", "200")
     assert "Input/output error" in command("history", "q1.1").stdout
     assert "Input/output error" in command("status").stdout
-    monkeypatch.setattr(reconciliation, "SETTLE_PATIENCE_SECONDS", 0.0)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    monkeypatch.setattr(reconcile, "SETTLE_PATIENCE_SECONDS", 0.0)
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert "Input/output error" in stage.wait("attempt.lost")["data"]["reason"]
     assert stage.state.tasks["q1"].state == "error"
     assert not lease.alive(stage.ws.paths.leases, stage.nonces()["q1.1"])
@@ -334,14 +336,14 @@ def test_whatever_is_there_is_named(tmp_path: Path, kind: str) -> None:
     MAKE[kind](path)
     words = {"folder": "a folder", "fifo": "a FIFO", "socket": "a socket"}.get(kind, "a link")
     assert run_files.problem(str(path)) == f"file cannot be read: it is {words}, not a regular file"
-    assert supervision.read_ended(str(path)) is None
-    assert opencode_events.read_output(str(path)).steps == 0
-    assert opencode_events.read_errors(str(path), "ses_1").said == []
+    assert spawn.read_ended(str(path)) is None
+    assert events.read_output(str(path)).steps == 0
+    assert events.read_errors(str(path), "ses_1").said == []
     MAKE[kind](tmp_path / "before.json")
-    assert opencode_before.read(str(path)) == {}
-    assert progress.of_opencode(str(path), str(path)).last is None
-    assert progress.of_text(str(path)).last is None
-    assert last_words.of(str(path)) == ""
+    assert baseline.read(str(path)) == {}
+    assert last_activity.of_opencode(str(path), str(path)).last is None
+    assert last_activity.of_text(str(path)).last is None
+    assert stderr_tail.of(str(path)) == ""
 
 
 def test_a_cancelled_attempt_is_cancelled_though_its_stop_file_could_not_be_written(stage: Stage) -> None:
@@ -349,5 +351,5 @@ def test_a_cancelled_attempt_is_cancelled_though_its_stop_file_could_not_be_writ
     stage.start(1)
     stage.at_work("q1.1")
     (stage.directory / "runs" / "q1.1" / "stop").mkdir()
-    stopping.cancel(stage.ws, "q1")
+    stop_attempt.cancel(stage.ws, "q1")
     assert stage.finished("q1") == "cancelled"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from kugetsu.forge.http import Limits
+from kugetsu.forge.client import Limits
 from kugetsu.forge.protocol import Forge, PullRequest, Source
 
 TOKEN = "s3cret-0123456789abcdef"

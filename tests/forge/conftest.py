@@ -9,7 +9,7 @@ import pytest
 from forge.asking import QUICK, TOKEN, Asking
 from forge.scripted import ScriptedForge
 from kugetsu.forge.choice import forge_of
-from kugetsu.forge.http import Limits
+from kugetsu.forge.client import Limits
 from kugetsu.forge.protocol import Forge
 
 

@@ -16,7 +16,7 @@ _GITEA_REVIEWS |= {"dismissed": "APPROVED", "pending": "PENDING", "requested": "
 
 def at(seconds: int) -> str:
     """A time that many seconds after START."""
-    from kugetsu import clock
+    from kugetsu.model import clock
 
     return clock.from_epoch(START + seconds)[:19] + "Z"
 

@@ -17,9 +17,8 @@ import pytest
 
 from forge.asking import TOKEN, Asking
 from forge.scripted import ScriptedForge
-from kugetsu import clock
-from kugetsu.errors import BadInput
 from kugetsu.forge.choice import forge_of
+from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import (
     ForgeBroken,
     ForgeFailure,
@@ -31,8 +30,9 @@ from kugetsu.forge.failures import (
     ForgeUnauthorised,
     ForgeUnreachable,
 )
-from kugetsu.forge.http import Limits
 from kugetsu.forge.protocol import Forge
+from kugetsu.model import clock
+from kugetsu.model.errors import BadInput
 
 SHORT = Limits(connect=5, read=0.2, deadline=20, backoff=0.01)
 HTML = "<!DOCTYPE html><title>Log in</title>"

@@ -8,8 +8,8 @@ import pytest
 
 from forge.asking import Asking, pulls_of_branch
 from forge.scripted import Request, ScriptedForge
+from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeBroken, ForgeOversized
-from kugetsu.forge.http import Limits
 from kugetsu.forge.protocol import Forge, Source
 
 SHA = "a" * 40

@@ -12,14 +12,14 @@ import pytest
 
 from forge.asking import TOKEN
 from forge.scripted import ScriptedForge
-from kugetsu.errors import BadInput
-from kugetsu.forge.answers import Answer, redirected
 from kugetsu.forge.choice import forge_of, parse_pull_url
+from kugetsu.forge.client import Client
 from kugetsu.forge.credentials import Credential, credential_of, variable_of
 from kugetsu.forge.failures import ForgeBroken, ForgeNotFound, ForgeUnauthorised, NoForge
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
-from kugetsu.forge.http import Client
+from kugetsu.forge.responses import Answer, redirected
+from kugetsu.model.errors import BadInput
 
 BOTH = {"GITEA_TOKEN": TOKEN, "GITHUB_TOKEN": TOKEN}
 HOME = {"git.example.com": "https://git.example.com"}

@@ -1,12 +1,12 @@
-"""A small projection, drafts and a clock for tests of the log: nothing here knows the domain."""
+"""A small projection, new_events and a clock for tests of the log: nothing here knows the domain."""
 
 from __future__ import annotations
 
 import itertools
 from typing import Any
 
-from kugetsu.domain.draft import Draft
-from kugetsu.log.files import FileLog
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.log.files.engine import FileLog
 
 BY = {"cmd": "kugetsu test", "pid": 1, "host": "box", "user": "me"}
 
@@ -57,9 +57,9 @@ def open_files(directory: str, projection: Counting | None = None, **settings: A
     return FileLog(directory, projection or Counting(), BY, Clock(), **settings)
 
 
-def noted(text: Any = "hello", **where: Any) -> Draft:
-    """A draft that says something."""
-    return Draft("note.made", {"text": text}, **where)
+def noted(text: Any = "hello", **where: Any) -> NewEvent:
+    """A new_event that says something."""
+    return NewEvent("note.made", {"text": text}, **where)
 
 
 def note(log: Any, text: Any = "hello", **where: Any) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from kugetsu.errors import BadInput, KugetsuError, NotFound
-from kugetsu.log.archive import ArchivedLog, container
-from kugetsu.log.files import FileLog
-from kugetsu.log.segments import Head
+from kugetsu.log.files.engine import FileLog
+from kugetsu.log.files.segments import Head
+from kugetsu.log.foreign import ArchivedLog, bundle_reader
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from log.counting import Counting, fill, open_files
 
 EVENTS = 200
@@ -305,14 +305,14 @@ def test_a_link_in_the_logs_place_is_no_log(tmp_path):
 
 
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(container, "_EASY", 1 << 20)
+    monkeypatch.setattr(bundle_reader, "_EASY", 1 << 20)
     path = written(tmp_path / "l.gz", gzip.compress(b"\n" * (8 << 20)))
     with pytest.raises(BadInput, match="packed as no log is"):
         ArchivedLog(str(path), Patient())
 
 
 def test_more_than_is_read_is_refused(tmp_path, lines, monkeypatch):
-    monkeypatch.setattr(container, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(bundle_reader, "MOST_BYTES", 10_000)
     with pytest.raises(BadInput, match="there is more than"):
         ArchivedLog(str(written(tmp_path / "l", joined(lines))), Patient())
 
@@ -328,7 +328,7 @@ def test_large_members_beside_the_log_are_left_out(tmp_path, lines, opened):
 
 
 def test_an_endless_line_is_left_out(tmp_path, original, lines, opened, monkeypatch):
-    monkeypatch.setattr(container, "LINE_BYTES", 5 << 20)
+    monkeypatch.setattr(bundle_reader, "LINE_BYTES", 5 << 20)
     long = b'{"seq":1,' + b"x" * (9 << 20)
     log = opened(written(tmp_path / "l", joined([*lines[:100], long, *lines[100:]])))
     assert list(log.read()) == list(original.read())
@@ -367,7 +367,7 @@ def test_what_is_not_there_or_no_file_is_told(tmp_path):
 
 
 def test_no_temporary_file_is_left(tmp_path, lines, monkeypatch):
-    monkeypatch.setattr("kugetsu.log.archive.spool._IN_MEMORY", 100)
+    monkeypatch.setattr("kugetsu.log.foreign.temp_store._IN_MEMORY", 100)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -394,7 +394,7 @@ def test_whatever_bits_are_flipped_it_is_read_or_refused(tmp_path, lines, direct
 
 
 def test_a_file_of_nothing_but_newlines_is_refused_before_all_of_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("kugetsu.log.archive._MOST_NOTHING", 5000)
+    monkeypatch.setattr("kugetsu.log.foreign._MOST_NOTHING", 5000)
     path = tmp_path / "nothing.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n" * (8 << 20)))
     taken = []

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.log import checkpoint, segments
+from kugetsu.log.files import latest_snapshot, segments
 from log.counting import Counting, fill, note, open_files
 
 
@@ -61,7 +61,7 @@ def test_nonsense_is_ignored_and_replaced(filled: Path, content: bytes) -> None:
     (filled / "checkpoint").write_bytes(content)
     log = open_files(str(filled), checkpoint_every=20)
     assert log.state() == full_fold(str(filled))
-    assert checkpoint.load(str(filled), Counting().VERSION) is not None
+    assert latest_snapshot.load(str(filled), Counting().VERSION) is not None
 
 
 def test_a_folder_in_place_of_the_checkpoint_is_ignored(filled: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_folder_in_place_of_the_checkpoint_is_ignored(filled: Path) -> None:
 def test_a_checkpoint_of_another_version_is_ignored_and_replaced(filled: Path) -> None:
     log = open_files(str(filled), Counting("counting-2"), checkpoint_every=20)
     assert log.state() == full_fold(str(filled))
-    found = checkpoint.read(str(filled), "counting-2")
+    found = latest_snapshot.read(str(filled), "counting-2")
     assert found is not None
     assert found.cursor.seq == 103
 
@@ -98,10 +98,10 @@ def test_a_checkpoint_of_another_log_is_ignored(filled: Path, tmp_path: Path) ->
 
 
 def test_a_checkpoint_that_differs_from_the_fold_is_told(filled: Path) -> None:
-    found = checkpoint.load(str(filled), Counting().VERSION)
+    found = latest_snapshot.load(str(filled), Counting().VERSION)
     assert found is not None
     found.state["sum"] += 1
-    checkpoint.store(str(filled), Counting().VERSION, found.cursor, found.state)
+    latest_snapshot.store(str(filled), Counting().VERSION, found.cursor, found.state)
     assert [problem.kind for problem in open_files(str(filled)).verify().problems] == ["checkpoint"]
 
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kugetsu.domain.draft import Draft
-from kugetsu.errors import CapReached
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.log.codec import GENESIS, verified
+from kugetsu.log.files.segments import Head
 from kugetsu.log.protocol import EventLog
-from kugetsu.log.segments import Head
+from kugetsu.model.errors import CapReached
 from log.counting import BY, Counting, fill, note, noted
 from profiles import examples
 
@@ -36,10 +36,10 @@ def test_an_empty_log_has_nothing_and_says_so(log: EventLog) -> None:
 
 def test_an_event_has_its_envelope_in_order(log: EventLog) -> None:
     note(log)
-    draft = Draft(
+    new_event = NewEvent(
         "note.made", {"a": 1}, issue="host/o/r#1", task="q1", attempt="q1.1", session="s", cause=1, facts={"cap": 3}
     )
-    (event,) = log.transact(lambda state: [draft])
+    (event,) = log.transact(lambda state: [new_event])
     keys = ["seq", "at", "type", "v", "issue", "task", "attempt", "session", "cause", "by", "data", "facts", "sha"]
     assert list(event) == keys
     assert event["seq"] == 2
@@ -68,7 +68,7 @@ def test_each_digest_covers_the_event_and_the_digest_before(log: EventLog) -> No
 
 def test_what_transact_returns_is_what_is_read(log: EventLog, reopen: Reopen) -> None:
     data = {"tuple": (1, 2), "text": "ünï\ncode\u2028 \x00", "big": 2**60, "nested": [{"more": 3, "sha": "x"}]}
-    events = log.transact(lambda state: [Draft("note.made", data), noted("second", cause=-1)])
+    events = log.transact(lambda state: [NewEvent("note.made", data), noted("second", cause=-1)])
     assert list(log.read()) == events == list(reopen().read())
 
 
@@ -116,7 +116,7 @@ def test_a_refused_decision_leaves_the_log_untouched(log: EventLog) -> None:
     note(log)
     before = log.head()
 
-    def refuse(state: Any) -> list[Draft]:
+    def refuse(state: Any) -> list[NewEvent]:
         raise CapReached("no slot")
 
     with pytest.raises(CapReached):
@@ -320,10 +320,10 @@ def test_any_transactions_are_read_back_whatever_was_reopened(
     log = reopen()
     start = log.head().seq
     written: list[dict[str, Any]] = []
-    for turn, drafts in enumerate(script):
+    for turn, new_events in enumerate(script):
         if turn in reopened:
             log = reopen()
-        made = [noted(value, issue=issue) for value, issue in drafts]
+        made = [noted(value, issue=issue) for value, issue in new_events]
         written += log.append(made) if turn in appended else log.transact(lambda state, made=made: made)
     fresh = reopen()
     assert list(fresh.read(after=start)) == written

@@ -9,8 +9,8 @@ import pytest
 
 import kugetsu
 from kugetsu.domain import invariants
-from kugetsu.domain.redecide.verifier import Verifier
-from kugetsu.log.files import FileLog
+from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.log.files.engine import FileLog
 from kugetsu.log.opening import DomainProjection
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
@@ -34,7 +34,7 @@ def opened(name: str) -> FileLog:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_decision_of_a_real_run_is_decided_again_the_same(name: str) -> None:
     log = opened(name)
-    verifier = Verifier(lambda seq: log.state_at(seq=seq), kugetsu.__version__)
+    verifier = ReplayChecker(lambda seq: log.state_at(seq=seq), kugetsu.__version__)
     for event in log.read():
         found = verifier.add(event)
         assert found is None, (

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kugetsu import jsontext
-from kugetsu.errors import LogDamaged
-from kugetsu.log import codec, index, segments
+from kugetsu.log import codec
+from kugetsu.log.files import index, segments
+from kugetsu.model import jsontext
+from kugetsu.model.errors import LogDamaged
 from log.counting import fill, note, noted, open_files
 
 KEYS = ("host/o/r#1", "host/o/r#6", "q0", "q2", "ses_0", "host/o/r#99")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.log.files import FileLog
+from kugetsu.log.files.engine import FileLog
 from log.counting import BY, Clock, Counting, fill, note, open_files
 
 EVERY = 40

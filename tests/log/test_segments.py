@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import BadInput, KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.log import open_log, segments
+from kugetsu.log import open_log
+from kugetsu.log.files import segments
+from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, LogWriteFailed
 from log.counting import fill, note, noted, open_files
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from kugetsu.errors import LogDamaged
-from kugetsu.log import codec, segments
-from kugetsu.log import tail as tail_module
-from kugetsu.log.segments import Cursor
-from kugetsu.log.tail import Tail
-from kugetsu.log.verification import Verification
+from kugetsu.log import codec
+from kugetsu.log.files import block_reader as tail_module
+from kugetsu.log.files import segments
+from kugetsu.log.files.block_reader import BlockReader
+from kugetsu.log.files.segments import Cursor
+from kugetsu.log.files.verify import Verification
+from kugetsu.model.errors import LogDamaged
 from log.counting import fill, note, noted, open_files
 
 
@@ -191,7 +192,7 @@ def test_a_reader_behind_a_writer_that_rotates_sees_no_damage(directory: str, mo
         note(log)
     whole = segment(directory).read_bytes()
     segment(directory).write_bytes(whole[: whole.rfind(b"\n", 0, -1) + 30])
-    tail = Tail(directory, Cursor())
+    tail = BlockReader(directory, Cursor())
     seen = tail.next_block()
     assert seen is not None and len(seen.events) == 2
     tail.advance(seen)

@@ -6,10 +6,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from kugetsu import clock
 from kugetsu.domain.decide import attempts, claims, daemon, queue
 from kugetsu.domain.facts import ClaimFacts
-from kugetsu.domain.whatif.line import Line
+from kugetsu.domain.simulation.waiting_line import Line
+from kugetsu.model import clock
 from property.simulation import ISSUES, PROCESS, Event, World
 
 #: How attempts end, the likely more often.
@@ -128,7 +128,7 @@ class Night(World):
 
     def do_command(self, name: str) -> None:
         """Somebody types something; refusals change nothing."""
-        from kugetsu.errors import KugetsuError
+        from kugetsu.model.errors import KugetsuError
 
         try:
             getattr(self, name)(self.chance.randrange(60), self.chance.randrange(60))

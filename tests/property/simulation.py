@@ -14,19 +14,19 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu import clock
-from kugetsu.domain import snapshot
-from kugetsu.domain.decide import attempts, claims, daemon, notices, queue, sessions, undo
-from kugetsu.domain.draft import Draft
+from kugetsu.domain import state_codec
+from kugetsu.domain.decide import attempts, claims, daemon, notifications, queue, sessions, undo
 from kugetsu.domain.events import CATALOGUE, Identity
 from kugetsu.domain.facts import AgentProblem, ClaimFacts, OutcomeFacts
-from kugetsu.domain.fold import fold, lives
+from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.fold import tasks as folding
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
-from kugetsu.errors import KugetsuError
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError
 
 Event = dict[str, Any]
-Transact = Callable[[Callable[[State], Sequence[Draft]]], list[Event]]
+Transact = Callable[[Callable[[State], Sequence[NewEvent]]], list[Event]]
 
 START = "2026-11-23T10:00:00.000000Z"
 ISSUES = tuple(f"example.org/o/{name}#{number}" for name in ("a", "b") for number in (1, 2))
@@ -44,21 +44,21 @@ ENDINGS = (
 )
 
 
-def envelope(draft: Draft, seq: int, at: str, more: int) -> Event:
-    """The event that the log makes of a draft."""
-    event: Event = {"seq": seq, "at": at, "type": draft.type, "v": CATALOGUE[draft.type].version}
+def envelope(new_event: NewEvent, seq: int, at: str, more: int) -> Event:
+    """The event that the log makes of a new_event."""
+    event: Event = {"seq": seq, "at": at, "type": new_event.type, "v": CATALOGUE[new_event.type].version}
     for name in ("issue", "task", "attempt", "session"):
-        if getattr(draft, name) is not None:
-            event[name] = getattr(draft, name)
-    if draft.cause is not None:
-        cause = draft.cause + seq if draft.cause < 0 else draft.cause
-        assert 0 < cause < seq, f"{draft} is caused by {cause}, not by an earlier event than {seq}"
+        if getattr(new_event, name) is not None:
+            event[name] = getattr(new_event, name)
+    if new_event.cause is not None:
+        cause = new_event.cause + seq if new_event.cause < 0 else new_event.cause
+        assert 0 < cause < seq, f"{new_event} is caused by {cause}, not by an earlier event than {seq}"
         event["cause"] = cause
     if more:
         event["more"] = more
-    event["data"] = draft.data
-    if draft.facts is not None:
-        event["facts"] = draft.facts
+    event["data"] = new_event.data
+    if new_event.facts is not None:
+        event["facts"] = new_event.facts
     return event
 
 
@@ -70,12 +70,12 @@ class Memory:
         self.events: list[Event] = []
         self.at = START
 
-    def transact(self, decide: Callable[[State], Sequence[Draft]]) -> list[Event]:
-        drafts = decide(self.state)
+    def transact(self, decide: Callable[[State], Sequence[NewEvent]]) -> list[Event]:
+        new_events = decide(self.state)
         first = self.state.seq + 1
         made = [
-            orjson.loads(orjson.dumps(envelope(draft, first + place, self.at, len(drafts) - 1 - place)))
-            for place, draft in enumerate(drafts)
+            orjson.loads(orjson.dumps(envelope(new_event, first + place, self.at, len(new_events) - 1 - place)))
+            for place, new_event in enumerate(new_events)
         ]
         for event in made:
             fold(self.state, event)
@@ -111,7 +111,7 @@ class World:
     def state(self) -> State:
         return self._read()
 
-    def do(self, decide: Callable[[State], Sequence[Draft]]) -> list[Event]:
+    def do(self, decide: Callable[[State], Sequence[NewEvent]]) -> list[Event]:
         """Append what ``decide`` says; a refusal is raised and changes nothing."""
         self.memory.at = self.now
         return self._transact(decide)
@@ -149,9 +149,9 @@ class World:
             "agent": AGENT,
         }
 
-    def offer(self) -> claims.Offer:
+    def offer(self) -> claims.ClaimRequest:
         self.claims += 1
-        return claims.Offer(f"lease-{self.claims}", PROCESS)
+        return claims.ClaimRequest(f"lease-{self.claims}", PROCESS)
 
     def _task(self, pick: int) -> str:
         known = list(self.state.tasks)
@@ -167,12 +167,12 @@ class World:
 
     # --- the user ---
 
-    def _request(self, state: State, a: int, b: int) -> list[Draft]:
+    def _request(self, state: State, a: int, b: int) -> list[NewEvent]:
         pm = a % 7 == 6
         known = list(state.tasks)
         issue = None if pm else ISSUES[a % len(ISSUES)]
         earlier = (event for event in self.memory.events if event.get("issue") == issue)
-        carried = lives.of_history(issue, earlier) if issue is not None and issue not in state.sessions else None
+        carried = usage.of_history(issue, earlier) if issue is not None and issue not in state.sessions else None
         after = [known[b % len(known)], known[b // 2 % len(known)]] if known and b % 3 == 0 else []
         return queue.enqueue(
             state,
@@ -204,7 +204,7 @@ class World:
         (seen, a, facts), self.looked = self.looked, None
         offer = self.offer()
 
-        def decide(state: State) -> list[Draft]:
+        def decide(state: State) -> list[NewEvent]:
             wanted = self._request(state, a, 1)[0]
             if state.last_destroyed > seen:
                 return []
@@ -253,7 +253,7 @@ class World:
         return made + self.do(lambda state: sessions.destroyed(state, key, outcome))
 
     def read_notices(self, a: int, b: int) -> list[Event]:
-        return self.do(lambda state: notices.mark_read(state, state.seq - a % 10))
+        return self.do(lambda state: notifications.mark_read(state, state.seq - a % 10))
 
     def register(self, a: int, b: int) -> list[Event]:
         source = {"path": f"/clones/{b % 3}"} if b % 2 else {"url": f"https://example.org/{b % 3}"}
@@ -278,11 +278,11 @@ class World:
     def state_after(self, seq: int) -> State:
         """The state after an event of the past, a state of its own."""
         known = next(((at, kept) for at, kept in reversed(self.marks) if at <= seq), (0, None))
-        state = empty() if known[1] is None else snapshot.load(orjson.loads(known[1]))
+        state = empty() if known[1] is None else state_codec.load(orjson.loads(known[1]))
         for event in self.memory.events[known[0] : seq]:
             fold(state, event)
         if seq - known[0] > 200:
-            self.marks.append((seq, orjson.dumps(snapshot.dump(state))))
+            self.marks.append((seq, orjson.dumps(state_codec.dump(state))))
             self.marks.sort(key=lambda mark: mark[0])
         return state
 

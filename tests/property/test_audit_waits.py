@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.audit.spans import Clock
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import daemon
+from kugetsu.domain.simulation import comparison
+from kugetsu.domain.simulation.metrics import Measured, figures
 from kugetsu.domain.state import empty
-from kugetsu.domain.whatif import comparison
-from kugetsu.domain.whatif.figures import Measured, figures
+from kugetsu.model import clock
 from property.nights import Night
 from property.simulation import ISSUES, PROCESS, Event, World, random_commands
 

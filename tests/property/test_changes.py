@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain import changes, snapshot
+from kugetsu.domain import changes, state_codec
 from kugetsu.domain.changes import Change, Comparison
 from kugetsu.domain.state import State
 from property.simulation import World, folded, random_commands, short_listing
@@ -25,7 +25,7 @@ def compared(events: list[dict[str, Any]], first: int, second: int) -> Compariso
 
 def records(state: State) -> dict[Key, Any]:
     """Every record's values, told from the state alone."""
-    return dict(changes._records(snapshot.load(orjson.loads(orjson.dumps(snapshot.dump(state))))))
+    return dict(changes._records(state_codec.load(orjson.loads(orjson.dumps(state_codec.dump(state))))))
 
 
 def value_at(states: list[dict[Key, Any]], seq: int, key: Key, field: str) -> Any:

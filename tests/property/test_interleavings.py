@@ -14,17 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kugetsu.domain import snapshot
+from kugetsu.domain import state_codec
 from kugetsu.domain.decide import sessions
-from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.fold import fold
 from kugetsu.domain.invariants import broken, cap_kept
-from kugetsu.domain.redecide.several import HOW
-from kugetsu.domain.redecide.verifier import Verifier
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.domain.replay.several import HOW
 from kugetsu.domain.state import State, empty
-from kugetsu.log import checkpoint
-from kugetsu.log.files import FileLog
+from kugetsu.log.files import latest_snapshot
+from kugetsu.log.files.engine import FileLog
 from kugetsu.log.opening import DomainProjection
 from profiles import examples
 from property.simulation import (
@@ -60,7 +60,7 @@ def played(commands: list[tuple[str, int, int]], kept: int = 3) -> World:
 
 
 def dumped(state: State) -> Any:
-    return orjson.loads(orjson.dumps(snapshot.dump(state)))
+    return orjson.loads(orjson.dumps(state_codec.dump(state)))
 
 
 @quick
@@ -224,7 +224,7 @@ def test_every_transaction_of_a_long_history_is_decided_again_the_same(seed: int
 
 
 def redecided(events: list[Event]) -> None:
-    verifier = Verifier(lambda seq: folded(events[:seq]), "0")
+    verifier = ReplayChecker(lambda seq: folded(events[:seq]), "0")
     with short_listing(3):
         for event in events:
             found = verifier.add(event)
@@ -239,7 +239,7 @@ def test_load_of_dump_is_the_same_state_at_every_prefix(commands: list[tuple[str
     with short_listing(3):
         for _ in world.play(commands):
             kept = dumped(world.state)
-            assert dumped(snapshot.load(kept)) == kept
+            assert dumped(state_codec.load(kept)) == kept
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -248,7 +248,7 @@ def test_a_loaded_state_folds_on_as_the_one_it_was_dumped_from(seed: int) -> Non
     with short_listing(3):
         whole = dumped(folded(world.memory.events))
         for cut in range(0, len(world.memory.events), 37):
-            state = snapshot.load(dumped(folded(world.memory.events[:cut])))
+            state = state_codec.load(dumped(folded(world.memory.events[:cut])))
             for event in world.memory.events[cut:]:
                 fold(state, event)
             assert dumped(state) == whole
@@ -294,7 +294,7 @@ def through_the_log(commands: list[tuple[str, int, int]], directory: Path) -> li
 
     logs = [opened(), opened()]
 
-    def transact(decide: Callable[[State], Sequence[Draft]]) -> list[Event]:
+    def transact(decide: Callable[[State], Sequence[NewEvent]]) -> list[Event]:
         logs.reverse()
         return logs[0].transact(decide)
 
@@ -304,7 +304,7 @@ def through_the_log(commands: list[tuple[str, int, int]], directory: Path) -> li
             now = world.now
             assert broken(world.state) == []
             if place % 20 == 0:
-                found = checkpoint.load(str(directory), snapshot.VERSION)
+                found = latest_snapshot.load(str(directory), state_codec.VERSION)
                 used.append(found.cursor.seq if found else 0)
                 fresh = opened()
                 assert dumped(fresh.state()) == dumped(logs[0].state()), "checkpoint and tail give another state"

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kugetsu import clock
-from kugetsu.domain import snapshot
+from kugetsu.domain import state_codec
 from kugetsu.domain.decide import undo
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.invariants import broken
-from kugetsu.domain.redecide.verifier import Verifier
+from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import State
-from kugetsu.errors import Conflict
+from kugetsu.model import clock
+from kugetsu.model.errors import Conflict
 from profiles import examples
 from property.simulation import COMMANDS, Event, Memory, World, folded, random_commands, short_listing
 
@@ -58,7 +58,7 @@ FIELDS: dict[str, Field] = {
 
 
 def dumped(state: State) -> Any:
-    return orjson.loads(orjson.dumps(snapshot.dump(state)))
+    return orjson.loads(orjson.dumps(state_codec.dump(state)))
 
 
 def later(events: list[Event]) -> Memory:
@@ -165,7 +165,7 @@ def test_what_was_undone_is_decided_again_from_the_log_alone() -> None:
             pass
         undone = Counter(event["type"] for event in world.memory.events if undo.undoes(event) is not None)
         assert len(undone) > 3, undone
-        verifier = Verifier(lambda seq: folded(world.memory.events[:seq]), "0")
+        verifier = ReplayChecker(lambda seq: folded(world.memory.events[:seq]), "0")
         differences = [verifier.add(event) for event in world.memory.events]
     assert [found for found in differences if found is not None] == []
 

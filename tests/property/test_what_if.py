@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from kugetsu.domain.decide import claims
-from kugetsu.domain.whatif import comparison
-from kugetsu.domain.whatif.changes import Changes
-from kugetsu.domain.whatif.figures import Measured, figures
-from kugetsu.domain.whatif.line import Line
-from kugetsu.domain.whatif.scenario import Scenario
-from kugetsu.domain.whatif.simulation import Simulation
+from kugetsu.domain.simulation import comparison
+from kugetsu.domain.simulation.engine import Simulation
+from kugetsu.domain.simulation.metrics import Measured, figures
+from kugetsu.domain.simulation.overrides import Changes
+from kugetsu.domain.simulation.scenario import Scenario
+from kugetsu.domain.simulation.waiting_line import Line
 from property.nights import WITH_OUTAGES, night
 from property.simulation import Event, World, random_commands, short_listing
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kugetsu.domain import gates
 from kugetsu.domain.decide import claims
 from kugetsu.domain.facts import ClaimFacts
-from kugetsu.domain.outlook import LINE, outlook
+from kugetsu.domain.scheduling import LINE, outlook
 from kugetsu.domain.state import State
 from kugetsu.views.why import about_task
 from property.simulation import World, random_commands, short_listing

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.runtime import initialisation
+from kugetsu.runtime import setup
 from runtime import repos
 from runtime.stage import Stage
 
@@ -36,7 +36,7 @@ def forged(stage: Stage, forge: ScriptedForge) -> Stage:
     repos.run(stage.repository, "remote", "set-head", "origin", "main")
     stage.configure(GIT_SERVERS=f"{forge.host}={forge.url}", FORGE_TIMEOUT_SECONDS="20")
     let_in(stage, TOKEN)
-    stage.name = initialisation.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
+    stage.name = setup.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
     assert stage.name == f"{forge.host}/{REPOSITORY}"
     return stage
 

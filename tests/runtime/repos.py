@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.paths import Paths
+from kugetsu.host.paths import Paths
 
 
 def run(folder: Path, *args: str) -> str:

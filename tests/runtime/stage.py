@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 
 import kugetsu
-from kugetsu.domain import invariants, snapshot
+from kugetsu.domain import invariants, state_codec
 from kugetsu.domain.fold import fold
-from kugetsu.domain.redecide.verifier import Verifier
+from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import State, empty
-from kugetsu.refs import IssueRef, parse_ref
-from kugetsu.runtime import daemon_control, initialisation, requests, startable
+from kugetsu.model.refs import IssueRef, parse_ref
+from kugetsu.model.settings import SETTINGS
+from kugetsu.runtime import agent_preflight, daemon_control, setup, submit
 from kugetsu.runtime.process import identity, lease, processes
 from kugetsu.runtime.workspace import Workspace, open_workspace
-from kugetsu.settings import SETTINGS
 from runtime import repos
 from runtime.supervised import eventually
 
@@ -90,7 +90,7 @@ class Stage:
         """Make the repository, the settings, and run init."""
         repos.make_plain(self.repository)
         self.configure()
-        self.name = initialisation.initialise(self.ws, repo=str(self.repository), force=False).registered or self.name
+        self.name = setup.initialise(self.ws, repo=str(self.repository), force=False).registered or self.name
 
     def configure(self, **settings: str) -> None:
         """Write the settings file: the short ones, and these."""
@@ -140,13 +140,13 @@ class Stage:
         """An issue of the repository."""
         return parse_ref(f"{self.name}#{number}")
 
-    def start(self, number: int, message: str = "do it") -> requests.Started:
+    def start(self, number: int, message: str = "do it") -> submit.Started:
         """`kugetsu start`."""
-        return requests.start(self.ws, self.ref(number), message)
+        return submit.start(self.ws, self.ref(number), message)
 
     def enqueue(self, number: int, message: str = "do it", **options: Any) -> str:
         """`kugetsu queue enqueue`; the task's id."""
-        return str(requests.enqueue(self.ws, self.ref(number), message, via="enqueue", **options)[0]["task"])
+        return str(submit.enqueue(self.ws, self.ref(number), message, via="enqueue", **options)[0]["task"])
 
     def python(self, code: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """A process of its own that runs a piece of Python; ended with the test."""
@@ -291,7 +291,7 @@ class Stage:
 
 def broken_after_the_look(stage: Stage) -> None:
     """As if what keeps the agent from being started came up between the test's own look at it and the start."""
-    stage.monkeypatch.setattr(startable, "problems", lambda ws, environment=None: {})
+    stage.monkeypatch.setattr(agent_preflight, "problems", lambda ws, environment=None: {})
 
 
 def check_log(ws: Workspace) -> None:
@@ -302,7 +302,7 @@ def check_log(ws: Workspace) -> None:
     assert not problems, problems
     known = ws.state()  # first: a daemon may append while this reads
     state = empty()
-    verifier = Verifier(lambda seq: ws.log.state_at(seq=seq), kugetsu.__version__)
+    verifier = ReplayChecker(lambda seq: ws.log.state_at(seq=seq), kugetsu.__version__)
     outcomes: dict[str, str] = {}
     for event in ws.log.read(until=known.seq):
         differs = verifier.add(event)
@@ -320,7 +320,7 @@ def check_log(ws: Workspace) -> None:
             assert invariants.broken(state) == [], event
     assert state.violations == []
     assert {attempt for attempt, end in outcomes.items() if not end} == set(state.attempts)
-    assert snapshot.dump(state) == snapshot.dump(known)
+    assert state_codec.dump(state) == state_codec.dump(known)
 
 
 @pytest.fixture

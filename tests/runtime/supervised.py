@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kugetsu.runtime.process import identity, lease, processes, supervision, waiter
+from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.runner import spawn, supervisor
 
 PATIENCE = 90.0
 """Seconds until something that must happen counts as not happening."""
@@ -58,8 +59,8 @@ class Attempt:
         self.runner = os.fork()
         if self.runner == 0:
             try:
-                supervision.detach(self.leases, self.lease, str(self.run / "runner.log"))
-                agent = supervision.spawn_agent(
+                spawn.detach(self.leases, self.lease, str(self.run / "runner.log"))
+                agent = spawn.spawn_agent(
                     ["sh", "-c", script],
                     environment={**os.environ, "RUN": str(self.run)},
                     directory=str(self.run),
@@ -70,8 +71,8 @@ class Attempt:
                 )
                 (self.run / "agent").write_text(str(agent))
                 before_exec()
-                supervision.become_waiter(
-                    waiter.Orders(
+                spawn.become_waiter(
+                    supervisor.Orders(
                         agent=agent, nonce=self.nonce, then=self.phase_c() if then is None else then, **settings
                     ),  # type: ignore[arg-type]
                     self.lease,
@@ -86,12 +87,12 @@ class Attempt:
 
     def in_phase_b(self) -> bool:
         """Whether the runner has become the waiter."""
-        return b"waiter.py" in Path(f"/proc/{self.runner}/cmdline").read_bytes()
+        return b"supervisor.py" in Path(f"/proc/{self.runner}/cmdline").read_bytes()
 
-    def wait(self) -> supervision.Ended:
+    def wait(self) -> spawn.Ended:
         """How the agent ended, as phase C was told."""
         assert self.runner_status() == 0, (self.run / "runner.log").read_text()
-        return supervision.parse_ended((self.run / "then").read_text().splitlines())
+        return spawn.parse_ended((self.run / "then").read_text().splitlines())
 
     def runner_status(self) -> int:
         """The runner's exit status, once it has ended."""

@@ -12,8 +12,8 @@ import pytest
 
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide import sessions
-from kugetsu.errors import Conflict, KugetsuError
-from kugetsu.runtime import daemon_control, initialisation, reconciliation, requests
+from kugetsu.model.errors import Conflict, KugetsuError
+from kugetsu.runtime import daemon_control, reconcile, setup, submit
 from kugetsu.runtime.daemon import take_over
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.workspace import open_workspace
@@ -286,13 +286,13 @@ def test_a_daemon_started_inside_of_an_agent_outlives_it_and_dispatches(stage: S
 
     stage.monkeypatch.setenv("PYTHON", sys.executable)
     stage.monkeypatch.setenv("START", START)
-    first = requests.start(stage.ws, stage.ref(1), "start it")
+    first = submit.start(stage.ws, stage.ref(1), "start it")
     stage.until(lambda: daemon_control.status(stage.ws).running)
     stage.wait("attempt.running", attempt=first.attempt)
     stage.until(lambda: stage.file("daemon").strip())
-    from kugetsu.runtime import stopping
+    from kugetsu.runtime import stop_attempt
 
-    stopping.cancel(stage.ws, first.task)
+    stop_attempt.cancel(stage.ws, first.task)
     assert stage.finished(first.task) == "cancelled"
     assert daemon_control.status(stage.ws).running
     # The attempt's own goes after its end was recorded.
@@ -334,7 +334,7 @@ def test_a_daemon_whose_lease_was_deleted_is_lost_only_when_it_is_dead(stage: St
     shutil.rmtree(stage.ws.paths.leases)
     if killed:
         stage.kill(daemon)
-    reconciliation.reconcile(stage.ws)
+    reconcile.reconcile(stage.ws)
     assert bool(stage.events("daemon.lost")) is killed
     known = daemon_control.status(stage.ws)
     assert (known.state, known.running) == (("lost", False) if killed else ("running", True))
@@ -356,7 +356,7 @@ def test_a_daemon_whose_directory_was_deleted_ends(bare_stage: Stage, again: boo
     shutil.rmtree(bare_stage.directory)
     if again:
         bare_stage.configure()
-        initialisation.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
+        setup.initialise(open_workspace(os.environ, "test"), repo=None, force=False)
     assert eventually(lambda: not identity.alive(daemon), 30.0)
     assert bare_stage.directory.exists() is again
 

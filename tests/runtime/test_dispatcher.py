@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from kugetsu.domain import invariants
-from kugetsu.runtime import stopping
+from kugetsu.runtime import stop_attempt
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
 
 STARTER = """
 import os, sys
-from kugetsu.errors import KugetsuError
-from kugetsu.refs import parse_ref
-from kugetsu.runtime import requests
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import submit as requests
 from kugetsu.runtime.workspace import open_workspace
 ws = open_workspace(os.environ, "starter")
 for issue in sys.argv[1:]:
@@ -100,10 +100,10 @@ def test_a_task_that_is_held_says_so_once_for_each_reason(stage: Stage) -> None:
 
 def test_a_task_whose_repository_is_not_there_never_stops_the_others(stage: Stage) -> None:
     stage.configure(MAX_CONCURRENT_AGENTS="1")
-    from kugetsu.refs import parse_ref
-    from kugetsu.runtime import requests
+    from kugetsu.model.refs import parse_ref
+    from kugetsu.runtime import submit
 
-    poisoned = requests.enqueue(stage.ws, parse_ref("local/no/where#1"), "x", via="enqueue", priority=9)[0]["task"]
+    poisoned = submit.enqueue(stage.ws, parse_ref("local/no/where#1"), "x", via="enqueue", priority=9)[0]["task"]
     fine = [stage.enqueue(number) for number in (1, 2)]
     stage.start_daemon()
     assert stage.finished(poisoned) == "error"
@@ -118,6 +118,6 @@ def test_a_cancelled_task_leaves_its_turn_to_the_next(stage: Stage) -> None:
     first, second = stage.enqueue(1), stage.enqueue(2)
     stage.wait("attempt.running", task=first)
     stage.wait("task.held", task=second)
-    stopping.cancel(stage.ws, first)
+    stop_attempt.cancel(stage.ws, first)
     assert stage.finished(second) == "completed"
     assert stage.finished(first) == "cancelled"

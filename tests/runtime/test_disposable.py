@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forge.scripted import ScriptedForge
-from kugetsu.errors import Conflict
-from kugetsu.runtime import destruction, pruning
+from kugetsu.model.errors import Conflict
+from kugetsu.model.settings import SETTINGS
+from kugetsu.runtime import destroy, prune
 from kugetsu.runtime.git import removal, repositories
-from kugetsu.settings import SETTINGS
 from kugetsu.views.wording import words
 from profiles import examples
 from runtime import repos
@@ -70,11 +70,11 @@ def test_destroy_and_prune_have_one_rule_for_ignored_files(
         forged.configure(DISPOSABLE_FILES=setting)
     reasons = []
     if how == "prune":
-        reasons = [reason for kept in pruning.plan(forged.ws).kept for reason in kept.reasons]
-        pruning.carry_out(forged.ws, pruning.plan(forged.ws))
+        reasons = [reason for kept in prune.plan(forged.ws).kept for reason in kept.reasons]
+        prune.carry_out(forged.ws, prune.plan(forged.ws))
     else:
         try:
-            destruction.destroy(forged.ws, key, force=False)
+            destroy.destroy(forged.ws, key, force=False)
         except Conflict as refused:
             reasons = [refused.message]
             assert f"git -C {tree} clean -ndX" in (refused.hint or "")
@@ -92,7 +92,7 @@ def test_forced_it_deletes_ignored_files_and_names_them_but_for_what_can_be_made
     ignore(forged, ".env", "build/", "out/")
     for name in (".env", "build/main.o", "out/page.html"):
         write(tree / name, "secret\n")
-    event = destruction.destroy(forged.ws, key, force=True)
+    event = destroy.destroy(forged.ws, key, force=True)
     assert not tree.exists()
     assert event["data"]["ignored"] == [".env", "out/"] and event["data"]["rescue"] is None
     assert words(event).endswith("deleted ignored files: .env, out/")
@@ -103,8 +103,8 @@ def test_a_file_that_git_was_told_to_overlook_keeps_the_worktree_for_both(forged
     repos.run(tree, "update-index", "--assume-unchanged", "README")
     write(tree / "README", "edited behind git's back\n")
     with pytest.raises(Conflict, match=r"1 file that git was told to overlook \(README\)"):
-        destruction.destroy(forged.ws, key, force=False)
-    assert "told to overlook (README)" in pruning.plan(forged.ws).kept[0].reasons[0]
+        destroy.destroy(forged.ws, key, force=False)
+    assert "told to overlook (README)" in prune.plan(forged.ws).kept[0].reasons[0]
 
 
 def test_a_process_in_the_worktree_keeps_it_from_prune_only(
@@ -112,8 +112,8 @@ def test_a_process_in_the_worktree_keeps_it_from_prune_only(
 ) -> None:
     key, tree = merged(forged, forge)
     monkeypatch.chdir(tree)  # the shell in which somebody types
-    assert "a process at work in it" in pruning.plan(forged.ws).kept[0].reasons[0]
-    destruction.destroy(forged.ws, key, force=False)
+    assert "a process at work in it" in prune.plan(forged.ws).kept[0].reasons[0]
+    destroy.destroy(forged.ws, key, force=False)
     assert not tree.exists()
 
 
@@ -131,9 +131,9 @@ def test_an_ignored_file_of_a_clone_in_a_disposable_folder_keeps_the_worktree(
     write(inner / ".git" / "info" / "exclude", ".env\n")
     write(inner / ".env")
     with pytest.raises(Conflict, match=r"1 ignored file \(node_modules/tool/\.env\)"):
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
     (inner / ".env").unlink()
-    destruction.destroy(forged.ws, key, force=False)
+    destroy.destroy(forged.ws, key, force=False)
     assert not tree.exists()
 
 
@@ -145,7 +145,7 @@ def test_files_beside_a_pointer_to_a_repository_that_is_gone_keep_the_worktree(
     write(tree / "vendor" / ".git", "gitdir: /nowhere\n")
     write(tree / "vendor" / "notes")
     with pytest.raises(Conflict, match=r"1 ignored file \(vendor/\)"):
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
 
 
 def test_folders_within_each_other_without_end_are_examined(forged: Stage, forge: ScriptedForge) -> None:
@@ -154,7 +154,7 @@ def test_folders_within_each_other_without_end_are_examined(forged: Stage, forge
     bottom = f"deep/{'d/' * 1200}build"  # beyond what Python recurses into
     subprocess.run(["sh", "-c", f"mkdir -p {bottom} && echo x > {bottom}/a.o"], cwd=tree, check=True)
     try:
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
         assert not tree.exists()
     finally:
         subprocess.run(["rm", "-rf", str(tree)], check=True)  # pytest's own cleaning cannot
@@ -194,7 +194,7 @@ def test_a_worktree_goes_when_git_ignores_all_that_is_left_by_these_patterns_too
     ours = set(repos.run(tree, "ls-files", "--others", "--ignored", f"--exclude-from={wanted}").splitlines())
     git_ignores = set(repos.run(tree, "ls-files", "--others", "--ignored", "--exclude-standard").splitlines())
     source = repositories.at_path(stage.name, str(stage.repository))
-    reasons = removal.why_keep(str(tree), f"own/{name}", source, removal.Care(disposable=patterns))
+    reasons = removal.why_keep(str(tree), f"own/{name}", source, removal.RemovalPolicy(disposable=patterns))
     assert (reasons == []) == (others <= git_ignores & ours), (others, reasons)
     assert any("ignored file" in reason for reason in reasons) == bool(git_ignores - ours)
     shutil.rmtree(tree)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from kugetsu.errors import AgentUnavailable, BadInput
+from kugetsu.model.errors import AgentUnavailable, BadInput
 from kugetsu.runtime import environments, variables
 from runtime.stage import UNTIL_GO, Stage, bare_stage, broken_after_the_look, stage
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.runtime import destruction, pruning
+from kugetsu.runtime import destroy, prune
 from runtime import repos
 from runtime.forged import PUSH, forge, forged, prompt, worked
 from runtime.stage import COMMIT, Stage, bare_stage, stage
@@ -51,9 +51,9 @@ def test_more_work_on_a_merged_branch_starts_on_a_fresh_one_from_the_base(
     old = repos.run(forged.repository, "rev-parse", OLD)
     base = merged(forged, forge)
     if way == "destroy and start":
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
     elif way == "prune and start":
-        pruning.carry_out(forged.ws, pruning.plan(forged.ws))
+        prune.carry_out(forged.ws, prune.plan(forged.ws))
     assert (key in forged.state.sessions) == (way == "continue")
     worked(forged, script=COMMIT.replace("> work", "> more").replace("add work", "add more"))
     session = forged.state.sessions[key]
@@ -69,7 +69,7 @@ def test_more_work_on_a_merged_branch_starts_on_a_fresh_one_from_the_base(
     told = prompt(forged, "q2.1")
     assert f"branch: {NEW}, made from main at {base[:12]}" in told
     assert f"merged before: {OLD} is merged by {forge.url}/acme/web/pulls/31" in told
-    assert pruning.plan(forged.ws).items == []
+    assert prune.plan(forged.ws).items == []
 
 
 @pytest.mark.parametrize("way", ["continue", "destroy and start"])
@@ -80,7 +80,7 @@ def test_without_a_forge_a_branch_that_the_base_has_and_the_remote_no_longer_is_
     key = worked(forged, script=COMMIT + PUSH)
     base = merged(forged, None, how="merge")
     if way == "destroy and start":
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
     else:
         repos.run(forged.repository, "fetch", "-q", "--prune")
     worked(forged)
@@ -139,7 +139,7 @@ def test_commits_after_the_merge_are_told_and_stay_on_the_merged_branch(forged: 
     merged(forged, forge)
     later = repos.commit(forged.worktree(14), "later")
     repos.run(forged.worktree(14), "push", "-q", "origin", "HEAD")
-    kept = pruning.plan(forged.ws).kept
+    kept = prune.plan(forged.ws).kept
     assert kept[0].reasons == ["1 commit came after its pull request #31 was merged"]
     worked(forged)
     assert forged.state.sessions[key].branch == NEW
@@ -201,7 +201,7 @@ def test_a_runner_killed_on_the_way_to_a_fresh_branch_is_followed_by_one_that_kn
     key = once(forged, forge)
     base = merged(forged, forge)
     if way == "destroy and start":
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
     folder = forged.root / "bin"
     folder.mkdir()
     (folder / "git").write_text(PAUSING.replace("REAL_GIT", str(shutil.which("git"))).replace("PAUSED_AT", call))

@@ -9,9 +9,9 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import sessions
-from kugetsu.errors import BadInput, KugetsuError
 from kugetsu.forge.failures import ForgeUnreachable, NoForge
-from kugetsu.runtime import briefing, forges
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.runtime import forges, issue_context
 from kugetsu.runtime.forges import Forges
 from runtime.forged import PUSH, TOKEN, forge, forged, let_in, prompt, worked
 from runtime.stage import COMMIT, Stage, bare_stage, stage
@@ -211,7 +211,7 @@ def test_long_texts_are_cut_and_the_newest_comments_kept(forged: Stage, forge: S
     worked(forged)
     told = prompt(forged, "q1.1")
     quoted = told[told.index("Title:") :]
-    assert len(quoted) < briefing.MOST + 2_000
+    assert len(quoted) < issue_context.MOST + 2_000
     assert "comment 39 x" in quoted and "comment 0 x" not in quoted
     assert "older ones are left out here" in quoted and "(84000 bytes more are left out here)" in quoted
     assert forged.events("issue.read")[0]["data"]["comments"] == 41
@@ -255,9 +255,9 @@ def test_a_pull_request_that_was_named_stays_while_it_is_open_and_gives_way_to_a
     forge.pull("acme/web", 30, branch="their/branch")
     forge.pull("acme/web", 31, branch="fix/issue-14")
     key = worked(forged)
-    from kugetsu.runtime import pulls
+    from kugetsu.runtime import pull_requests
 
-    pulls.tie(forged.ws, key, f"{forge.url}/acme/web/pulls/30")
+    pull_requests.tie(forged.ws, key, f"{forge.url}/acme/web/pulls/30")
     worked(forged)
     assert forged.events("attempt.succeeded")[1]["data"]["evidence"]["pull"]["number"] == 30
     forge.change_pull("acme/web", 30, state="merged")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git.command import ask, environment, git
 from runtime.repos import Place, place, run, sample
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import belongings, evidence, pins, removal, repositories, rescue, worktrees
+from kugetsu.runtime.git import evidence, local_state, pins, removal, repositories, rescue, worktrees
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.repositories import Repository
 from runtime.repos import Place, commit, place, run, sample
@@ -93,12 +93,12 @@ def _life(sample: Place, path: str) -> dict[str, object]:
     (tree / "folder").mkdir()
     (tree / "folder" / "deep").write_text("x\n")
     (tree / "ignored").write_text("x\n")
-    care = removal.Care(strict=True)
+    care = removal.RemovalPolicy(strict=True)
     found: dict[str, object] = {"made": (made.branch, made.base_branch, made.base_commit, made.fetched)}
     found["again"] = worktrees.ensure(repository, path, "fix/issue-1", sample.paths).base_commit
     found["evidence"] = evidence.collect(made.path, made.base_commit, made.branch).as_data()
     found["keep"] = removal.why_keep(made.path, made.branch, repository, care)
-    found["ignored"] = belongings.why_keep(made.path)
+    found["ignored"] = local_state.why_keep(made.path)
     kept = rescue.rescue(made.path, "q1.1", branch=made.branch)
     assert kept is not None
     found["rescue"] = (kept.branch, kept.left_out, rescue.made(made.path, "q1.1"))
@@ -204,7 +204,7 @@ def test_looking_saving_and_removing_run_nothing_that_an_agent_configured(traps:
     sample.push_from_elsewhere()
     seen = evidence.collect(path, traps.worktree.base_commit, "fix/issue-1")
     assert (seen.dirty, seen.untracked, seen.problem) == (1, 1, None)
-    assert removal.why_keep(path, "fix/issue-1", repository, removal.Care(strict=True))
+    assert removal.why_keep(path, "fix/issue-1", repository, removal.RemovalPolicy(strict=True))
     assert worktrees.ensure(repository, path, "fix/issue-1", sample.paths).created is False
     kept = rescue.rescue(path, "q1.1", branch="fix/issue-1")
     assert kept is not None

@@ -17,10 +17,10 @@ import pytest
 
 import kugetsu
 from kugetsu.domain.events import missing_keys
-from kugetsu.domain.redecide.verifier import Verifier
-from kugetsu.errors import KugetsuError
-from kugetsu.runtime.importing import agents, planning, reading, taking
-from kugetsu.runtime.importing.plan import Item, Plan
+from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.bash_import import agents, execute, make_plan, reading
+from kugetsu.runtime.bash_import.plan import Item, Plan
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime.old_directory import HOST, REPOSITORY, OldDirectory, file_name, realistic
 from runtime.repos import commit, run
@@ -44,17 +44,17 @@ class Importer:
         return ws
 
     def plan(self) -> Plan:
-        return planning.plan(self.workspace(), str(self.old.root))
+        return make_plan.plan(self.workspace(), str(self.old.root))
 
     def take(self) -> Plan:
-        return taking.take_over(self.workspace(), str(self.old.root))
+        return execute.take_over(self.workspace(), str(self.old.root))
 
     def verify(self) -> None:
         """Every decision of what was imported is decided again the same."""
         if not (self.root / "new" / "log").is_dir():
             return
         log = self.workspace().log
-        verifier = Verifier(lambda seq: log.state_at(seq=seq), kugetsu.__version__)
+        verifier = ReplayChecker(lambda seq: log.state_at(seq=seq), kugetsu.__version__)
         for event in log.read():
             found = verifier.add(event)
             assert found is None, (found.seq, found.found, found.refusal, found.recorded, found.decided)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kugetsu.errors import Conflict, KugetsuError
-from kugetsu.runtime import destruction, pruning
+from kugetsu.model.errors import Conflict, KugetsuError
+from kugetsu.runtime import destroy, prune
 from kugetsu.runtime.git import inner_rescue, removal, repositories
 from profiles import examples
 from runtime import repos
@@ -122,9 +122,9 @@ def test_work_in_a_repository_within_keeps_the_worktree_and_forced_is_moved(
     WORK[work](folder)
     files, commits = contents(folder)
     with pytest.raises(Conflict, match=f"in the repository {folder.relative_to(tree)}"):
-        destruction.destroy(modular.ws, key, force=False)
+        destroy.destroy(modular.ws, key, force=False)
     assert contents(folder) == (files, commits)
-    event = destruction.destroy(modular.ws, key, force=True)
+    event = destroy.destroy(modular.ws, key, force=True)
     assert not tree.exists()
     blobs, known = safe(modular)
     assert files <= blobs and commits <= known
@@ -136,13 +136,13 @@ def test_work_in_a_repository_within_keeps_the_worktree_and_forced_is_moved(
 def test_a_clean_pushed_worktree_with_initialised_submodules_goes(modular: Stage, how: str) -> None:
     key, tree = initialised(modular)
     if how == "destroy":
-        destruction.destroy(modular.ws, key, force=False)
+        destroy.destroy(modular.ws, key, force=False)
     else:
         tree = modular.directory / "worktrees" / "stray"
         run(modular.repository, "worktree", "add", "-q", "-b", "own/idea", str(tree))
         run(tree, "submodule", "-q", "update", "--init", "--recursive")
-        plan = pruning.plan(modular.ws)
-        outcome = pruning.carry_out(modular.ws, plan)
+        plan = prune.plan(modular.ws)
+        outcome = prune.carry_out(modular.ws, plan)
         assert [item.kind for item, _ in outcome.removed] == ["worktree"]
     assert not tree.exists() and branches(modular) == ""
 
@@ -153,7 +153,7 @@ def test_files_in_the_folder_of_a_submodule_that_is_not_initialised_count(modula
     assert list((tree / "sub").iterdir()) == []
     (tree / "sub" / "notes").write_text("git status does not show this\n")
     destruction_refused(modular, key, r"1 uncommitted change \(sub/\)")
-    branch = destruction.destroy(modular.ws, key, force=True)["data"]["rescue"]
+    branch = destroy.destroy(modular.ws, key, force=True)["data"]["rescue"]
     assert run(modular.repository, "show", f"{branch}:sub/notes") == "git status does not show this"
 
 
@@ -162,7 +162,7 @@ def test_a_clean_pushed_clone_in_an_ignored_folder_does_not_keep_the_worktree(mo
     inner = clone_within(tree)
     commit(inner, "pushed")
     run(inner, "push", "-q", "origin", "HEAD:refs/heads/pushed")
-    destruction.destroy(modular.ws, key, force=False)
+    destroy.destroy(modular.ws, key, force=False)
     assert not tree.exists()
 
 
@@ -171,7 +171,7 @@ def test_a_shallow_clone_of_a_tag_holds_nothing_of_its_own(modular: Stage) -> No
     server = modular.root / "inner.git"
     run(server, "tag", "v1", "main")
     run(tree, "clone", "-q", "--depth=1", "--branch=v1", f"file://{server}", "ignored")
-    destruction.destroy(modular.ws, key, force=False)
+    destroy.destroy(modular.ws, key, force=False)
     assert not tree.exists()
 
 
@@ -180,13 +180,13 @@ def test_a_bare_repository_within_counts(modular: Stage) -> None:
     run(tree, "init", "-q", "--bare", "-b", "main", "ignored")
     run(tree, "push", "-q", "ignored", "HEAD~1:refs/heads/main")
     destruction_refused(modular, key, "repository ignored")
-    destruction.destroy(modular.ws, key, force=True)
+    destroy.destroy(modular.ws, key, force=True)
     assert not tree.exists()
 
 
 def destruction_refused(stage: Stage, key: str, words: str, *, force: bool = False) -> Conflict:
     with pytest.raises(Conflict, match=words) as refused:
-        destruction.destroy(stage.ws, key, force=force)
+        destroy.destroy(stage.ws, key, force=force)
     return refused.value
 
 
@@ -195,7 +195,7 @@ def test_a_worktree_of_another_repository_within_counts(modular: Stage) -> None:
     run(modular.root / "make-inner", "worktree", "add", "-q", "--detach", str(tree / "ignored"))
     head = commit(tree / "ignored", "detached")
     destruction_refused(modular, key, "1 commit that no remote has in the repository ignored")
-    destruction.destroy(modular.ws, key, force=True)
+    destroy.destroy(modular.ws, key, force=True)
     assert head in run(modular.repository, "rev-list", "--all").split()
 
 
@@ -209,7 +209,7 @@ def test_a_repository_that_worktrees_elsewhere_live_on_is_not_removed_even_force
     assert run(away, "status", "--porcelain") == ""
     run(inner, "worktree", "remove", str(away))
     run(inner, "branch", "-D", "away")
-    destruction.destroy(modular.ws, key, force=False)
+    destroy.destroy(modular.ws, key, force=False)
 
 
 @pytest.mark.parametrize("spoil", ["shallow", "unreadable"])
@@ -227,7 +227,7 @@ def test_what_cannot_be_moved_is_refused_even_forced_and_stays(modular: Stage, s
     error = destruction_refused(modular, key, "ignored: ", force=True)
     assert "by hand" in (error.hint or "") and tree.is_dir()
     shutil.move(tree / "ignored", modular.root / "moved")
-    destruction.destroy(modular.ws, key, force=True)
+    destroy.destroy(modular.ws, key, force=True)
 
 
 def test_a_record_that_is_replaced_gives_up_nothing(modular: Stage) -> None:
@@ -239,7 +239,7 @@ def test_a_record_that_is_replaced_gives_up_nothing(modular: Stage) -> None:
     worked(modular)
     blobs, known = safe(modular)
     assert head in known and b"staged in the index alone\n" in blobs
-    destruction.destroy(modular.ws, key, force=False)
+    destroy.destroy(modular.ws, key, force=False)
 
 
 def test_a_record_with_clean_submodules_goes_and_one_with_work_stays(modular: Stage) -> None:
@@ -250,7 +250,7 @@ def test_a_record_with_clean_submodules_goes_and_one_with_work_stays(modular: St
         if name == "work":
             commit(tree / "sub", "only here")
         shutil.rmtree(tree)
-    plan = pruning.plan(modular.ws)
+    plan = prune.plan(modular.ws)
     assert [item.subject for item in plan.items] == [str(modular.directory / "worktrees" / "clean")]
     assert "1 commit that no remote has in the repository sub" in plan.kept[0].reasons[0]
 
@@ -263,7 +263,7 @@ def test_a_forced_removal_that_was_killed_is_finished_whatever_it_left_of_reposi
     destroy_killed(modular, key, monkeypatch, removal, "remove")
     shutil.rmtree(inner / ".git" / "refs")
     (inner / ".git" / "HEAD").unlink()
-    destruction.destroy(modular.ws, key, force=True)
+    destroy.destroy(modular.ws, key, force=True)
     assert not tree.exists()
 
 
@@ -287,7 +287,7 @@ def destroy_killed(stage: Stage, key: str, monkeypatch: pytest.MonkeyPatch, modu
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, function, killed)
-        destruction.destroy(stage.ws, key, force=True)
+        destroy.destroy(stage.ws, key, force=True)
 
 
 def test_a_repository_below_a_thousand_folders_is_found(stage: Stage) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import Conflict
-from kugetsu.runtime import destruction
+from kugetsu.model.errors import Conflict
+from kugetsu.runtime import destroy
 from kugetsu.runtime.git import evidence, integrity
 from runtime import repos
 from runtime.stage import COMMIT, Stage, bare_stage, stage
@@ -23,7 +23,7 @@ MARK = 'touch "$STAGE/worked-$KUGETSU_ATTEMPT"\n'
 @pytest.fixture
 def worked(stage: Stage) -> Path:
     """The worktree of issue 1, on whose branch a first attempt has left a commit, and a file beside it."""
-    stage.agent(COMMIT + "echo draft > draft")
+    stage.agent(COMMIT + "echo new_event > new_event")
     stage.start(1)
     assert stage.finished("q1") == "completed"
     stage.agent(MARK + 'git rev-parse --show-toplevel > "$STAGE/top"; git status --porcelain > "$STAGE/seen"')
@@ -62,7 +62,7 @@ def test_a_git_file_that_is_gone_is_put_back_before_the_next_turn(stage: Stage, 
     stage.start(1)
     assert stage.finished("q2") == "completed"
     assert stage.file("top").strip() == str(worked)
-    assert "draft" in stage.file("seen"), "work that was not committed is still there"
+    assert "new_event" in stage.file("seen"), "work that was not committed is still there"
     assert "its .git file is gone" in stage.wait("session.broken")["data"]["reason"]
 
 
@@ -100,7 +100,7 @@ def test_a_folder_without_a_record_is_never_worked_in(stage: Stage, worked: Path
     assert stage.finished("q2") == "error"
     reason = stage.state.tasks["q2"].reason or ""
     assert "record of it was removed" in reason and f"mv {worked} {worked}.kept" in reason
-    assert (worked / "draft").read_text() == "draft\n"
+    assert (worked / "new_event").read_text() == "new_event\n"
     assert not (stage.folder / "worked-q2.1").exists()
     assert repos.run(home, "rev-list", "--count", "HEAD") == "1"
 
@@ -135,7 +135,7 @@ def test_a_repository_that_the_agent_made_in_its_place_is_refused(stage: Stage, 
 
 
 def test_a_clone_that_moved_is_found_again_where_it_is_registered(stage: Stage, worked: Path) -> None:
-    from kugetsu.runtime import initialisation
+    from kugetsu.runtime import setup
 
     elsewhere = stage.root / "elsewhere" / "sample"
     elsewhere.parent.mkdir()
@@ -145,7 +145,7 @@ def test_a_clone_that_moved_is_found_again_where_it_is_registered(stage: Stage, 
     assert "kugetsu init --repo" in (stage.state.tasks["q2"].reason or "")
     repos.run(elsewhere, "remote", "add", "origin", "https://example.com/work/sample.git")
     stage.repository.parent.mkdir(exist_ok=True)
-    initialisation.initialise(stage.ws, repo=str(elsewhere), force=False)
+    setup.initialise(stage.ws, repo=str(elsewhere), force=False)
     assert integrity.repair(str(elsewhere), str(worked)) is not None
     assert integrity.fault(str(elsewhere), str(worked)) is None
 
@@ -205,9 +205,9 @@ def test_a_dead_runners_worktree_is_repaired_before_its_work_is_judged(stage: St
     stage.start(1)
     stage.file("at-work")
     stage.kill(stage.state.attempts["q1.1"].runner)
-    from kugetsu.runtime import reconciliation
+    from kugetsu.runtime import reconcile
 
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     lost = stage.wait("attempt.lost")["data"]
     assert lost["evidence"]["untracked"] == 1 and lost["rescue"] == "kugetsu/rescue/q1.1"
     assert repos.run(stage.repository, "show", "kugetsu/rescue/q1.1:mine") == "mine"
@@ -241,11 +241,11 @@ def test_submodules_and_worktrees_of_the_agents_own_work_as_ever(stage: Stage) -
 def test_destroy_repairs_a_worktree_without_its_git_file_and_rescues_its_work(stage: Stage, worked: Path) -> None:
     key = str(stage.ref(1))
     (worked / ".git").unlink()
-    with pytest.raises(Conflict, match="draft"):
-        destruction.destroy(stage.ws, key, force=False)
+    with pytest.raises(Conflict, match="new_event"):
+        destroy.destroy(stage.ws, key, force=False)
     (worked / ".git").unlink()
-    event = destruction.destroy(stage.ws, key, force=True)
-    assert repos.run(stage.repository, "show", f"{event['data']['rescue']}:draft") == "draft"
+    event = destroy.destroy(stage.ws, key, force=True)
+    assert repos.run(stage.repository, "show", f"{event['data']['rescue']}:new_event") == "new_event"
     assert not worked.exists()
 
 
@@ -258,7 +258,7 @@ def test_destroy_of_an_emptied_folder_ends_the_session(stage: Stage, worked: Pat
         entry.unlink()
     if not known:
         shutil.rmtree(admin)
-    destruction.destroy(stage.ws, key, force=force)
+    destroy.destroy(stage.ws, key, force=force)
     assert key not in stage.state.sessions and not worked.exists()
 
 
@@ -266,12 +266,12 @@ def test_destroy_of_a_folder_that_git_does_not_know_keeps_it_under_another_name(
     key = str(stage.ref(1))
     shutil.rmtree(record(stage, worked))
     with pytest.raises(Conflict, match="no git worktree any more") as refused:
-        destruction.destroy(stage.ws, key, force=False)
+        destroy.destroy(stage.ws, key, force=False)
     assert f"kugetsu destroy --force {key}" in (refused.value.hint or "")
-    event = destruction.destroy(stage.ws, key, force=True)
+    event = destroy.destroy(stage.ws, key, force=True)
     assert event["type"] == "session.destroyed" and key not in stage.state.sessions
     assert f"folder {worked}.kept" in event["data"]["kept"]
-    assert Path(f"{worked}.kept", "draft").read_text() == "draft\n" and not worked.exists()
+    assert Path(f"{worked}.kept", "new_event").read_text() == "new_event\n" and not worked.exists()
 
 
 def test_destroy_waits_for_a_repository_that_is_away_and_its_remedy_works(stage: Stage, worked: Path) -> None:
@@ -279,11 +279,11 @@ def test_destroy_waits_for_a_repository_that_is_away_and_its_remedy_works(stage:
     shutil.rmtree(stage.repository)
     for force in (False, True):
         with pytest.raises(Conflict, match="is gone") as refused:
-            destruction.destroy(stage.ws, key, force=force)
+            destroy.destroy(stage.ws, key, force=force)
         assert "--force" in (refused.value.hint or "")
     assert stage.state.sessions[key].state == "idle", "a refusal leaves the session as it was"
     worked.rename(f"{worked}.kept")
-    destruction.destroy(stage.ws, key, force=True)
+    destroy.destroy(stage.ws, key, force=True)
     assert key not in stage.state.sessions
 
 

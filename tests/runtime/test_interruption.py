@@ -9,10 +9,11 @@ import threading
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.runtime import dispatcher, runner, stopping
+from kugetsu.runtime import dispatcher, stop_attempt
 from kugetsu.runtime.git import repositories
-from kugetsu.runtime.interruption import Interrupted, interruptible
 from kugetsu.runtime.process import identity, lease
+from kugetsu.runtime.runner import launch
+from kugetsu.runtime.runner.interruption import Interrupted, interruptible
 from runtime.stage import COMMIT, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -41,7 +42,7 @@ def test_cancel_does_not_wait_for_another_issues_checkout(stage: Stage, name: st
     with repositories.locked(stage.ws.paths, held(stage, name)):
         first = stage.enqueue(1)
         stage.wait("session.preparing", attempt=f"{first}.1")
-        stopping.cancel(stage.ws, first)
+        stop_attempt.cancel(stage.ws, first)
         assert stage.finished(first) == "cancelled", "while the lock is held"
         assert not stage.state.attempts, "its slot is free"
     assert "before the agent was started" in stage.wait("attempt.killed")["data"]["reason"]
@@ -54,7 +55,7 @@ def test_cancel_does_not_wait_for_the_lock_of_the_pm_session(stage: Stage) -> No
         stage.ws.log.transact(lambda state: queue.enqueue(state, kind="pm", issue=None, message="plan", via="delegate"))
         dispatcher.dispatch(stage.ws, "self")
         stage.wait("attempt.starting")
-        stopping.cancel(stage.ws, "q1")
+        stop_attempt.cancel(stage.ws, "q1")
         assert stage.finished("q1") == "cancelled"
 
 
@@ -64,7 +65,7 @@ def test_cancel_ends_the_git_that_makes_the_worktree_with_its_hooks(stage: Stage
     stage.start_daemon()
     task = stage.enqueue(1)
     hook, apart = stage.pid("hook"), stage.pid("apart")
-    stopping.cancel(stage.ws, task)
+    stop_attempt.cancel(stage.ws, task)
     assert stage.finished(task) == "cancelled"
     assert not identity.alive(hook) and not identity.alive(apart)
     (stage.folder / "let-go").touch()
@@ -76,7 +77,7 @@ def test_cancel_ends_the_git_that_makes_the_worktree_with_its_hooks(stage: Stage
 def test_a_hook_that_hangs_holds_a_slot_no_longer_than_the_time_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "SHORTEST_PREPARATION_SECONDS", 0.5)
+    monkeypatch.setattr(launch, "SHORTEST_PREPARATION_SECONDS", 0.5)
     stage.configure(TASK_TIMEOUT_HOURS="0.0001", MAX_ATTEMPTS="1")
     stage.hook("post-checkout", STUBBORN)
     started = stage.start(1)
@@ -104,10 +105,10 @@ def test_an_attempt_whose_stop_was_requested_before_it_had_a_runner_never_runs(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.agent('touch "$STAGE/ran"')
-    fork = runner.fork
+    fork = launch.fork
 
     def late(*arguments: object) -> None:
-        stopping.cancel(stage.ws, "q1")
+        stop_attempt.cancel(stage.ws, "q1")
         fork(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dispatcher.runner, "fork", late)

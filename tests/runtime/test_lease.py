@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import Conflict
+from kugetsu.model.errors import Conflict
 from kugetsu.runtime.process import lease
 from runtime.supervised import eventually
 

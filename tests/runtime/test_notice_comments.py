@@ -8,13 +8,13 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import attempts, claims, queue
-from kugetsu.domain.decide import notices as decide
-from kugetsu.refs import parse_ref
-from kugetsu.runtime import requests
+from kugetsu.domain.decide import notifications as decide
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import submit
 from kugetsu.runtime.facts import claim_facts, outcome_facts
-from kugetsu.runtime.notices import message, sinks
-from kugetsu.runtime.notices.outbox import Outbox
-from kugetsu.runtime.notices.sinks import comment
+from kugetsu.runtime.notifications import message, sinks
+from kugetsu.runtime.notifications.outbox import Outbox
+from kugetsu.runtime.notifications.sinks import comment
 from kugetsu.runtime.process import identity
 from runtime.noticing import (
     ISSUE,
@@ -137,7 +137,7 @@ def fail(stage: Stage, task: str) -> None:
     """As if a runner had tried it and found that no retry helps."""
     ws = stage.ws
     facts = claim_facts(ws, "daemon")
-    offer = claims.Offer(f"lease-{ws.state().seq}", identity.own())
+    offer = claims.ClaimRequest(f"lease-{ws.state().seq}", identity.own())
     attempt = ws.log.transact(lambda state: claims.claim(state, state.tasks[task], offer, facts))[-1]["attempt"]
     ending = attempts.Ending("fail", "give_up", f"{attempt} cannot")
     ws.log.transact(lambda state: attempts.finish(state, attempt, ending, outcome_facts(ws.config)))
@@ -148,7 +148,7 @@ def test_each_issue_gets_its_own_comment(stage: Stage, forge: ScriptedForge) -> 
     forge.issue("acme/web", 2)
     stage.ws.log.transact(lambda state: decide.enable(state, "comment"))
     for number in (1, 2):
-        requests.enqueue(stage.ws, parse_ref(f"{forge.host}/acme/web#{number}"), "go", via="enqueue")
+        submit.enqueue(stage.ws, parse_ref(f"{forge.host}/acme/web#{number}"), "go", via="enqueue")
     fail(stage, "q1")
     fail(stage, "q2")
     stage.ws.log.transact(lambda state: queue.retry(state, "q1"))
@@ -168,7 +168,7 @@ def test_the_courier_comments_on_the_issue_of_a_task_that_failed(stage: Stage, f
     stage.start_daemon()
     stage.until(lambda: "comment" in stage.state.outbox)
     # There is no repository behind the forge's API: the clone fails.
-    requests.enqueue(stage.ws, parse_ref(f"{forge.host}/acme/web#1"), "go", via="enqueue")
+    submit.enqueue(stage.ws, parse_ref(f"{forge.host}/acme/web#1"), "go", via="enqueue")
     sent = stage.wait("notice.sent", "notice.failed")
     assert sent["type"] == "notice.sent", sent["data"]
     (body,) = forge.posted("acme/web", 1)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
-from kugetsu.domain.decide import notices as decide
-from kugetsu.runtime.notices import reading
-from kugetsu.runtime.notices.outbox import INTERRUPTED, Outbox
-from kugetsu.runtime.notices.sinks import command
+from kugetsu.domain.decide import notifications as decide
+from kugetsu.model import clock
+from kugetsu.runtime.notifications import reading
+from kugetsu.runtime.notifications.outbox import INTERRUPTED, Outbox
+from kugetsu.runtime.notifications.sinks import command
 from runtime.noticing import (
     NOTE,
     SECRET,

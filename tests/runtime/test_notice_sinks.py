@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kugetsu.domain.notices import Notice
-from kugetsu.runtime.notices import message, sinks
-from kugetsu.runtime.notices.sinks import command, desktop, webhook
+from kugetsu.domain.notifications import Notice
+from kugetsu.runtime.notifications import message, sinks
+from kugetsu.runtime.notifications.sinks import command, desktop, webhook
 from runtime.noticing import (
     AT,
     ISSUE,

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from kugetsu.runtime import daemon_control, requests, stopping
+from kugetsu.runtime import daemon_control, stop_attempt, submit
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -19,7 +19,7 @@ def by_kind(pm: str, dev: str) -> str:
 
 def delegate(stage: Stage, message: str = "what is open?") -> str:
     """`kugetsu delegate`; the task's id."""
-    return str(requests.delegate(stage.ws, message).events[0]["task"])
+    return str(submit.delegate(stage.ws, message).events[0]["task"])
 
 
 def environment(text: str) -> dict[str, str]:
@@ -102,7 +102,7 @@ def test_cancelling_the_pm_task_leaves_what_it_started_alone(stage: Stage) -> No
     stage.file("started")
     stage.at_work("q2.1")
     agent = stage.wait("attempt.running", attempt="q2.1")["data"]["agent"]
-    stopping.cancel(stage.ws, task)
+    stop_attempt.cancel(stage.ws, task)
     assert stage.finished(task) == "cancelled"
     from kugetsu.runtime.process import identity
 
@@ -203,7 +203,7 @@ def test_the_command_is_found_also_when_an_agent_set_a_python_path_of_its_own(st
 
 
 def test_a_destroyed_pm_session_is_made_anew(stage: Stage) -> None:
-    from kugetsu.runtime.destruction import destroy
+    from kugetsu.runtime.destroy import destroy
 
     stage.start_daemon()
     assert stage.finished(delegate(stage)) == "completed"

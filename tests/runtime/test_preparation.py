@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 
-from kugetsu.refs import parse_ref
-from kugetsu.runtime import requests
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import submit
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
@@ -52,7 +52,7 @@ def test_every_repository_has_a_base_of_its_own(stage: Stage) -> None:
     stage.finished("q1")
     name = "local/elsewhere/sample"
     stage.monkeypatch.chdir(other)
-    requests.start(stage.ws, parse_ref(f"{name}#1"), "x")
+    submit.start(stage.ws, parse_ref(f"{name}#1"), "x")
     stage.finished("q2")
     bases = {key for key in stage.state.sessions if key.startswith("base:")}
     assert bases == {f"base:{stage.name}", f"base:{name}"}
@@ -73,7 +73,7 @@ def test_a_worktree_that_was_deleted_is_made_again_on_its_branch(stage: Stage) -
 
 
 def test_files_that_lie_where_the_worktree_belongs_are_never_deleted(stage: Stage) -> None:
-    from kugetsu.refs import folder_name
+    from kugetsu.model.refs import folder_name
 
     place = stage.directory / "worktrees" / folder_name(stage.ref(1))
     place.mkdir(parents=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kugetsu
-from kugetsu.errors import GitFailed
+from kugetsu.model.errors import GitFailed
 from kugetsu.runtime.git import repositories, transport
 from runtime.repos import Place, place, run, sample
 from runtime.servers import Authority, GitServer, authority, serving

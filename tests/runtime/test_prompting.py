@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kugetsu.domain.decide import sessions
-from kugetsu.runtime import dispatcher, prompting, requests, skills
+from kugetsu.runtime import dispatcher, skills, submit
+from kugetsu.runtime.runner import prompt as prompting
 from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -108,7 +109,7 @@ def test_instructions_that_cannot_be_read_hold_the_task_and_are_named(stage: Sta
     own.write_bytes(b"caf\xe9")
     stage.start_daemon()
     message = f"do {stage.ref(1)}" if kind == "dev" else "hello"
-    task = requests.delegate(stage.ws, message).events[0]["task"]
+    task = submit.delegate(stage.ws, message).events[0]["task"]
     held = stage.wait("task.held", task=task)["data"]
     assert held["gate"] == "agent" and f"{own}: byte 3 is not UTF-8" in held["reason"]
     assert stage.events("attempt.claimed", task=task) == [], "trying would not help"
@@ -122,7 +123,7 @@ def test_instructions_that_become_unreadable_at_the_last_moment_are_named(stage:
     own.write_bytes(b"caf\xe9")
     broken_after_the_look(stage)
     message = f"do {stage.ref(1)}" if kind == "dev" else "hello"
-    task = requests.delegate(stage.ws, message).events[0]["task"]
+    task = submit.delegate(stage.ws, message).events[0]["task"]
     assert dispatcher.dispatch(stage.ws)[0] == [f"{task}.1"]
     parked = stage.wait("task.parked", task=task)["data"]
     assert f"{own}: byte 3 is not UTF-8" in parked["reason"] and "hint: mend it" in parked["reason"]
@@ -145,7 +146,7 @@ def test_the_pm_prompt_is_the_skill_with_how_long_answers_are_and_the_message(st
     stage.configure(KUGETSU_VERBOSITY=verbosity)
     stage.agent('cat > "$STAGE/prompt"')
     stage.start_daemon()
-    requests.delegate(stage.ws, "what is open?")
+    submit.delegate(stage.ws, "what is open?")
     body = skills.find(stage.ws.paths, "kugetsu-pm").body
     assert prompt(stage, "q1") == f"{body}\n{prompting.ANSWERS[verbosity]}\n\nDelegator's message:\n\nwhat is open?"
     assert len(set(prompting.ANSWERS.values())) == 3
@@ -155,7 +156,7 @@ def test_the_pm_prompt_of_ones_own_replaces_the_skill(stage: Stage) -> None:
     (stage.directory / "pm-agent.md").write_text("You are {issue} ours.")
     stage.agent('cat > "$STAGE/prompt"')
     stage.start_daemon()
-    requests.delegate(stage.ws, "hello")
+    submit.delegate(stage.ws, "hello")
     assert prompt(stage, "q1").startswith("You are {issue} ours.\n")
 
 

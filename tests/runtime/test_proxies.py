@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import BadInput
 from kugetsu.forge.choice import forge_of
+from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeFailure
-from kugetsu.forge.http import Limits
-from kugetsu.proxies import Network, proxy_for
+from kugetsu.host.proxies import Network, proxy_for
+from kugetsu.model.errors import BadInput
 from runtime.servers import Authority, GitServer, Proxy, authority, serving
 
 __all__ = ["authority"]

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import sessions
-from kugetsu.runtime import pruning
-from kugetsu.runtime.notices import presence
+from kugetsu.runtime import prune
+from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process.lease import Lease
-from kugetsu.runtime.pruning import Plan
+from kugetsu.runtime.prune import Plan
 from profiles import examples
 from runtime import repos
 from runtime.forged import PUSH, forge, forged, worked
@@ -32,8 +32,8 @@ __all__ = ["bare_stage", "forge", "forged", "stage"]
 
 def pruned(stage: Stage, **options: bool) -> tuple[list[str], dict[str, list[str]]]:
     """What went (kinds and subjects), and the reasons of what stayed by its subject."""
-    plan = pruning.plan(stage.ws, **options)
-    outcome = pruning.carry_out(stage.ws, plan)
+    plan = prune.plan(stage.ws, **options)
+    outcome = prune.carry_out(stage.ws, plan)
     kept = {one.subject: one.reasons for one in (*plan.kept, *outcome.kept)}
     return [f"{item.kind} {item.subject}" for item, _ in outcome.removed], kept
 
@@ -52,7 +52,7 @@ def test_a_session_whose_pull_request_is_over_goes(forged: Stage, forge: Scripte
     forge.pull("acme/web", 20, branch="fix/issue-14", state=state)
     key = worked(forged, script=COMMIT + PUSH)
     tree = forged.worktree(14)
-    assert why(pruning.plan(forged.ws)) == {key: f"its pull request #20 is {state}"}
+    assert why(prune.plan(forged.ws)) == {key: f"its pull request #20 is {state}"}
     assert tree.is_dir() and not forged.events("session.destroying")
     assert pruned(forged)[0] == [f"session {key}"]
     assert not tree.exists() and key not in forged.state.sessions
@@ -164,11 +164,11 @@ def test_what_changed_since_the_plan_was_made_stays(forged: Stage, forge: Script
     forge.issue("acme/web", 14, state="closed")
     key = worked(forged)
     stray = stray_of(forged)
-    plan = pruning.plan(forged.ws)
+    plan = prune.plan(forged.ws)
     assert len(plan.items) == 2
     for tree in (forged.worktree(14), stray):
         (tree / "new").write_text("just written\n")
-    outcome = pruning.carry_out(forged.ws, plan)
+    outcome = prune.carry_out(forged.ws, plan)
     assert outcome.removed == [] and {one.subject for one in outcome.kept} == {key, str(stray)}
     assert not any(one.failed for one in outcome.kept)
     assert (stray / "new").exists() and (forged.worktree(14) / "new").exists()
@@ -234,7 +234,7 @@ def test_a_worktrees_folder_that_is_a_link_is_not_left_by_it(stage: Stage) -> No
 
 
 def test_a_folder_that_an_issue_in_the_queue_will_have_stays(stage: Stage) -> None:
-    from kugetsu.refs import folder_name
+    from kugetsu.model.refs import folder_name
 
     stray_of(stage, folder_name(stage.ref(1)), "fix/issue-1")
     stage.enqueue(1)
@@ -268,7 +268,8 @@ def test_a_prune_that_is_killed_at_any_moment_is_finished_by_the_next(stage: Sta
         repos.commit(path, "work")
         repos.run(stage.repository, "branch", f"kept/{number}", f"own/{number}")
     code = (
-        "import os\nfrom kugetsu.runtime import pruning\nfrom kugetsu.runtime.workspace import open_workspace\n"
+        "import os\nfrom kugetsu.runtime import prune as pruning\n"
+        "from kugetsu.runtime.workspace import open_workspace\n"
         "ws = open_workspace(os.environ, 'kugetsu prune')\npruning.carry_out(ws, pruning.plan(ws))\n"
     )
     for kill in range(4):
@@ -319,15 +320,15 @@ def test_leases_of_nobody_go_and_held_new_and_named_ones_stay(stage: Stage) -> N
     stage.start(1)
     stage.at_work("q1.1")
     held = Lease.create(str(folder), "held")
-    stay = {"held", "fresh", ".nfs0001", presence.NAME}
+    stay = {"held", "fresh", ".nfs0001", notifier_lock.NAME}
     for name in ("free", *stay):
         (folder / name).touch()
     for path in folder.iterdir():
         if path.name != "fresh":
             os.utime(path, (time.time() - 7200,) * 2)
-    plan = pruning.plan(stage.ws)
+    plan = prune.plan(stage.ws)
     assert [item.paths for item in plan.items] == [[str(folder / "free")]]
-    pruning.carry_out(stage.ws, plan)
+    prune.carry_out(stage.ws, plan)
     assert {path.name for path in folder.iterdir()} == {*stay, stage.nonces()["q1.1"]}
     held.release()
     stage.go()
@@ -339,10 +340,10 @@ def test_a_lease_that_was_taken_since_the_plan_stays(stage: Stage) -> None:
     path.parent.mkdir(exist_ok=True)
     path.touch()
     os.utime(path, (0, 0))
-    plan = pruning.plan(stage.ws)
+    plan = prune.plan(stage.ws)
     with open(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        pruning.carry_out(stage.ws, plan)
+        prune.carry_out(stage.ws, plan)
         assert path.exists()
 
 
@@ -350,7 +351,7 @@ def prune_in_a_process(stage: Stage) -> subprocess.Popen[bytes]:
     """A process that plans, waits for a line, carries out, and says what went."""
     return stage.python(
         "import os, sys\n"
-        "from kugetsu.runtime import pruning\n"
+        "from kugetsu.runtime import prune as pruning\n"
         "from kugetsu.runtime.workspace import open_workspace\n"
         "ws = open_workspace(os.environ, 'prune')\n"
         "plan = pruning.plan(ws, runs=True)\n"
@@ -557,9 +558,9 @@ def test_what_tools_make_again_keeps_nothing_unless_someone_worked_in_it(stage: 
     ):
         (path / name).mkdir()
         (path / name / inner).write_bytes(text)
-    assert [item.subject for item in pruning.plan(stage.ws).items] == [str(path)]
+    assert [item.subject for item in prune.plan(stage.ws).items] == [str(path)]
     repos.make_plain(path / ".venv" / "src" / "tool")
-    (kept,) = pruning.plan(stage.ws).kept
+    (kept,) = prune.plan(stage.ws).kept
     assert "1 commit that no remote has in the repository .venv/src/tool" in kept.reasons[0]
 
 
@@ -570,7 +571,7 @@ def test_a_fifo_in_the_place_of_a_tools_mark_hangs_nobody_and_keeps_the_worktree
     (path / "cache").mkdir()
     (path / "cache" / "data").write_text("x")  # git calls nothing ignored that holds special files only
     os.mkfifo(path / "cache" / "CACHEDIR.TAG")
-    (kept,) = pruning.plan(stage.ws).kept
+    (kept,) = prune.plan(stage.ws).kept
     assert "1 ignored file (cache/)" in kept.reasons[0]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from forge.scripted import ScriptedForge
-from kugetsu.errors import Conflict
-from kugetsu.runtime import destruction, pruning
+from kugetsu.model.errors import Conflict
+from kugetsu.runtime import destroy, prune
 from runtime import repos
 from runtime.forged import PUSH, forge, forged, let_in, worked
 from runtime.stage import COMMIT, Stage, bare_stage, stage
@@ -48,8 +48,8 @@ def test_an_open_pull_request_from_another_branch_keeps_the_session(
         shutil.rmtree(forged.worktree(14))
     forge.pull("acme/web", 20, branch="better-name", sha=pushed_head(forged))
     with pytest.raises(Conflict, match=r"is open: .*/20"):
-        destruction.destroy(forged.ws, key, force=False)
-    assert [one.reasons for one in pruning.plan(forged.ws).kept] == [["its pull request #20 is open"]]
+        destroy.destroy(forged.ws, key, force=False)
+    assert [one.reasons for one in prune.plan(forged.ws).kept] == [["its pull request #20 is open"]]
 
 
 @pytest.mark.parametrize("way", ["the branch was renamed", "pushed under another name"])
@@ -73,7 +73,7 @@ def test_a_second_pull_request_that_is_open_keeps_a_session_whose_first_is_merge
     forge.change_pull("acme/web", 20, state="merged")
     forge.pull("acme/web", 21, branch="better-name")
     with pytest.raises(Conflict, match="pulls/21"):
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
 
 
 def test_an_open_pull_request_of_a_transferred_repository_keeps_the_session(
@@ -83,7 +83,7 @@ def test_an_open_pull_request_of_a_transferred_repository_keeps_the_session(
     forge.pull("newco/site", 20, branch="fix/issue-14")
     forge.moved["acme/web"] = "newco/site"
     with pytest.raises(Conflict, match="newco/site/pulls/20"):
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
 
 
 def test_another_persons_pull_request_on_top_of_merged_work_does_not_keep_it(
@@ -100,7 +100,7 @@ def test_another_persons_pull_request_on_top_of_merged_work_does_not_keep_it(
     repos.run(forged.repository, "fetch", "-q")
     forge.pull("acme/web", 20, branch="fix/issue-14", state="merged")
     forge.pull("acme/web", 21, branch="theirs", sha=theirs)
-    destruction.destroy(forged.ws, key, force=False)
+    destroy.destroy(forged.ws, key, force=False)
 
 
 def test_a_branch_that_was_only_visited_is_not_the_sessions(forged: Stage, forge: ScriptedForge) -> None:
@@ -112,7 +112,7 @@ def test_a_branch_that_was_only_visited_is_not_the_sessions(forged: Stage, forge
     repos.run(forged.repository, "fetch", "-q")
     forge.pull("acme/web", 21, branch="theirs", sha=theirs)
     key = worked(forged, script="git switch -q theirs\n")
-    destruction.destroy(forged.ws, key, force=False)
+    destroy.destroy(forged.ws, key, force=False)
 
 
 @pytest.mark.parametrize("how", ["bare", "single branch"])
@@ -129,7 +129,7 @@ def test_an_open_pull_request_keeps_a_session_of_a_clone_that_cannot_tell_what_w
     assert repos.run(forged.repository, "for-each-ref", "refs/remotes/origin/fix") == ""
     forge.pull("acme/web", 20, branch="fix/issue-14")
     with pytest.raises(Conflict, match="pulls/20"):
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
 
 
 CLONES = {
@@ -159,7 +159,7 @@ def test_work_in_a_clone_that_lacks_branches_or_history_counts_as_pushed_and_mer
     tree = Path(forged.worktree(14))
     repos.commit(tree, "by-hand")
     with pytest.raises(Conflict, match="1 commit that no other branch has"):
-        destruction.destroy(forged.ws, key, force=False)
+        destroy.destroy(forged.ws, key, force=False)
     repos.run(tree, "push", "-q", "origin", "HEAD")  # as the refusal says; no run asks the remote afterwards
     head = repos.run(tree, "rev-parse", "HEAD")
     other = forged.root / "other"
@@ -174,7 +174,7 @@ def test_work_in_a_clone_that_lacks_branches_or_history_counts_as_pushed_and_mer
     assert session.base_commit == repos.run(other, "rev-parse", "HEAD")
     repos.commit(tree, "again")
     repos.run(tree, "push", "-q", "origin", "HEAD")
-    destruction.destroy(forged.ws, key, force=False)
+    destroy.destroy(forged.ws, key, force=False)
     assert not tree.exists()
 
 
@@ -184,5 +184,5 @@ def test_strays_are_kept_by_a_pull_request_from_another_branch(forged: Stage, fo
     repos.commit(path, "idea")
     repos.run(path, "push", "-q", "origin", "HEAD:refs/heads/better-name")
     forge.pull("acme/web", 20, branch="better-name")
-    plan = pruning.plan(forged.ws)
+    plan = prune.plan(forged.ws)
     assert plan.items == [] and "pull request #20" in plan.kept[0].reasons[0]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kugetsu.runtime import daemon_control, reconciliation
+from kugetsu.runtime import daemon_control, reconcile
 from kugetsu.runtime.process import identity, lease, processes, tree
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -44,11 +44,11 @@ def test_an_agent_that_outlives_its_runner_keeps_the_slot_until_it_is_ended(
     stage.kill(attempt.runner)
     assert agent is not None and identity.alive(agent)
     assert lease.alive(stage.ws.paths.leases, nonce), "the agent lives, and so does its claim"
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert not identity.alive(agent)
     lost = stage.wait("attempt.lost", attempt="q1.1")
     assert stage.wait("orphans.ended", attempt="q1.1")["seq"] < lost["seq"], "first ended, then recorded"
-    assert reconciliation.reconcile(stage.ws) == []
+    assert reconcile.reconcile(stage.ws) == []
 
 
 def test_tools_that_outlive_runner_and_agent_are_ended_before_the_slot_is_free(
@@ -65,7 +65,7 @@ def test_tools_that_outlive_runner_and_agent_are_ended_before_the_slot_is_free(
     runner, agent = attempt.runner, attempt.agent
     stage.kill(runner)
     stage.kill(agent)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert not any(identity.alive(tool) for tool in tools)
 
 
@@ -79,7 +79,7 @@ def test_an_orphan_without_the_mark_that_holds_the_lease_does_not_keep_the_slot_
     stage.kill(attempt.runner)
     stage.kill(agent)
     assert lease.alive(stage.ws.paths.leases, nonce)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert not identity.alive(hidden)
 
 
@@ -97,7 +97,7 @@ def test_a_tool_that_lost_mark_session_and_lease_does_not_outlive_runner_and_age
     stage.kill(attempt.agent)
     stage.until(lambda: not lease.alive(stage.ws.paths.leases, attempt.lease))
     assert identity.alive(bare_one)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert not identity.alive(bare_one)
 
 
@@ -108,7 +108,7 @@ def test_tokens_that_a_lost_attempt_reported_count(stage: Stage) -> None:
     attempt = stage.state.attempts["q1.1"]
     stage.kill(attempt.runner)
     stage.kill(attempt.agent)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     lost = stage.wait("attempt.lost", attempt="q1.1")["data"]
     assert (lost["tokens"], lost["cost"]) == (18689, 0.5)
     [session] = [one for one in stage.state.sessions.values() if one.kind == "issue"]
@@ -128,7 +128,7 @@ def test_whoever_only_asks_for_the_lease_is_no_part_of_the_attempt(stage: Stage)
     assert reader.stdout is not None and reader.stdout.readline() == b"open\n"
     stage.kill(attempt.runner)
     stage.kill(agent)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert reader.poll() is None
 
 
@@ -143,7 +143,7 @@ def test_a_runner_killed_after_the_agent_ended_is_concluded_from_what_it_wrote(s
     stage.go()
     stage.until(lambda: not identity.alive(runner))
     stage.configure()
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert stage.finished("q1") == "completed"
     assert stage.wait("attempt.succeeded")["data"]["evidence"]["commits"] == 1
 
@@ -155,7 +155,7 @@ def test_the_work_of_a_lost_attempt_is_on_a_rescue_branch_and_in_its_worktree(st
     stage.start(1)
     stage.at_work("q1.1")
     stage.kill(stage.state.attempts["q1.1"].runner)
-    reconciliation.reconcile(stage.ws)
+    reconcile.reconcile(stage.ws)
     branch = stage.wait("attempt.lost")["data"]["rescue"]
     assert repos.run(stage.repository, "show", f"{branch}:untracked") == "new"
     assert repos.run(stage.repository, "show", f"{branch}:README") == "sample\nchanged"
@@ -164,7 +164,7 @@ def test_the_work_of_a_lost_attempt_is_on_a_rescue_branch_and_in_its_worktree(st
 
 def test_a_machine_that_was_restarted_is_told_as_the_reason(stage: Stage) -> None:
     from kugetsu.domain.decide import attempts, claims, queue
-    from kugetsu.domain.decide.claims import Offer
+    from kugetsu.domain.decide.claims import ClaimRequest
     from kugetsu.runtime.facts import claim_facts
 
     facts = claim_facts(stage.ws, "self")
@@ -172,18 +172,19 @@ def test_a_machine_that_was_restarted_is_told_as_the_reason(stage: Stage) -> Non
 
     def claimed(state):  # type: ignore[no-untyped-def]
         task = queue.enqueue(state, kind="dev", issue=str(stage.ref(1)), message="x", via="start")[0]
-        return claims.start(state, task, Offer("f" * 32, elsewhere), facts)
+        return claims.start(state, task, ClaimRequest("f" * 32, elsewhere), facts)
 
     stage.ws.log.transact(claimed)
     stage.ws.log.transact(lambda state: attempts.starting(state, "q1.1", elsewhere))
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert "restarted" in stage.wait("attempt.lost")["data"]["reason"]
     assert not ended(os.getpid()), "the pid of before the restart is somebody else's now"
 
 
 def test_a_claimer_that_died_leaves_a_claim_that_is_lost_and_tried_again(stage: Stage) -> None:
     code = (
-        "import os\nfrom kugetsu.refs import parse_ref\nfrom kugetsu.runtime import requests, runner\n"
+        "import os\nfrom kugetsu.model.refs import parse_ref\nfrom kugetsu.runtime import submit as requests\n"
+        "from kugetsu.runtime.runner import launch as runner\n"
         "from kugetsu.runtime.workspace import open_workspace\nrunner.fork = lambda *_: os.kill(os.getpid(), 9)\n"
         f"requests.start(open_workspace(os.environ, 'x'), parse_ref('{stage.ref(1)}'), 'm')\n"
     )
@@ -198,24 +199,24 @@ def test_a_claimer_that_died_leaves_a_claim_that_is_lost_and_tried_again(stage: 
 def test_a_lost_daemon_is_recorded_by_the_next_one_who_looks(stage: Stage) -> None:
     stage.start_daemon()
     stage.kill_daemon()
-    reconciliation.reconcile(stage.ws)
+    reconcile.reconcile(stage.ws)
     assert stage.wait("daemon.lost")
     assert stage.state.daemon.state == "lost"
     assert daemon_control.status(stage.ws).state == "lost"
-    reconciliation.reconcile(stage.ws)
+    reconcile.reconcile(stage.ws)
     assert len(stage.events("daemon.lost")) == 1
 
 
 def test_a_cancelled_attempt_whose_runner_died_is_cancelled_and_not_tried_again(stage: Stage) -> None:
-    from kugetsu.runtime import stopping
+    from kugetsu.runtime import stop_attempt
 
     stage.agent("trap '' TERM\n" + UNTIL_GO)
     stage.start(1)
     stage.at_work("q1.1")
     runner = stage.state.attempts["q1.1"].runner
     stage.kill(runner)
-    stopping.cancel(stage.ws, "q1")
-    reconciliation.reconcile(stage.ws)
+    stop_attempt.cancel(stage.ws, "q1")
+    reconcile.reconcile(stage.ws)
     assert stage.finished("q1") == "cancelled"
 
 
@@ -225,7 +226,7 @@ def test_two_who_reconcile_at_once_record_one_end(stage: Stage) -> None:
     stage.at_work("q1.1")
     stage.kill(stage.state.attempts["q1.1"].runner)
     code = (
-        "import os\nfrom kugetsu.runtime import reconciliation\n"
+        "import os\nfrom kugetsu.runtime import reconcile as reconciliation\n"
         "from kugetsu.runtime.workspace import open_workspace\n"
         "reconciliation.reconcile(open_workspace(os.environ, 'x'))\n"
     )
@@ -241,7 +242,7 @@ def test_marks_of_two_kugetsu_directories_are_never_confused(stage: Stage) -> No
     # The same attempt's name elsewhere, as a second kugetsu directory would have it.
     other = subprocess.Popen(["sleep", "60"], env={**os.environ, "KUGETSU_ATTEMPT": "q1.1", "KUGETSU_LEASE": "e" * 32})
     stage.kill(stage.state.attempts["q1.1"].runner)
-    reconciliation.reconcile(stage.ws)
+    reconcile.reconcile(stage.ws)
     assert other.poll() is None
     assert processes.end("e" * 32, 0.0).left == []
     other.wait()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import Conflict, GitFailed, NotFound
-from kugetsu.refs import parse_repository
+from kugetsu.model.errors import Conflict, GitFailed, NotFound
+from kugetsu.model.refs import parse_repository
 from kugetsu.runtime.git import checkouts, evidence, fetching, repositories, ssh_hosts, worktrees
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.worktrees import Worktree

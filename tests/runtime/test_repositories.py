@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import BadInput, GitFailed, NotFound
+from kugetsu.model.errors import BadInput, GitFailed, NotFound
 from kugetsu.runtime.git import checkouts, repositories
 from runtime.repos import Place, commit, place, run, sample
 
@@ -132,7 +132,7 @@ def test_a_killed_clone_is_not_taken_for_a_whole_one(sample: Place) -> None:
     slow.chmod(0o755)
     run(sample.clone, "config", "--global", "core.sshCommand", str(slow))
     code = (
-        "import sys; from kugetsu.paths import Paths; from kugetsu.runtime.git import repositories as r\n"
+        "import sys; from kugetsu.host.paths import Paths; from kugetsu.runtime.git import repositories as r\n"
         "r.resolve('h.org/a/b', Paths(sys.argv[1]), registered={'h.org/a/b': {'url': 'ssh://h.org/a/b'}})"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

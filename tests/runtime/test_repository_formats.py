@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import checkouts, evidence, integrity, removal, repositories, rescue, unfinished, worktrees
+from kugetsu.runtime.git import (
+    checkouts,
+    evidence,
+    integrity,
+    interrupted_checkout,
+    removal,
+    repositories,
+    rescue,
+    worktrees,
+)
 from runtime.repos import Place, commit, place, run, sample
 
 __all__ = ["place", "sample"]
@@ -126,7 +135,7 @@ def _relative(repository: repositories.Repository, path: str) -> str:
     """Makes the two pointers between a worktree and its record relative, as worktree.useRelativePaths does."""
     import os
 
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
     assert admin is not None
     Path(path, ".git").write_text(f"gitdir: {os.path.relpath(admin, path)}\n")
     Path(admin, "gitdir").write_text(os.path.relpath(path + "/.git", admin) + "\n")
@@ -140,7 +149,7 @@ def test_a_worktree_with_relative_paths_is_known_by_its_record(
     made = worktrees.ensure(repository, sample.paths.worktree("w"), "fix/issue-1", sample.paths)
     admin = _relative(repository, made.path)
     monkeypatch.chdir(tmp_path)
-    assert unfinished.admin_folder(repository.common_dir, made.path) == admin
+    assert interrupted_checkout.admin_folder(repository.common_dir, made.path) == admin
     assert integrity.fault(repository.path, made.path) is None
     assert worktrees.ensure(repository, made.path, "fix/issue-1", sample.paths).created is False
     commit(Path(made.path))

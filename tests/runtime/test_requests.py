@@ -7,8 +7,8 @@ import os
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.errors import AgentUnavailable, BadInput, CapReached, Conflict, KugetsuError, NotFound
-from kugetsu.runtime import requests
+from kugetsu.model.errors import AgentUnavailable, BadInput, CapReached, Conflict, KugetsuError, NotFound
+from kugetsu.runtime import submit
 from kugetsu.runtime.workspace import Workspace
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, broken_after_the_look, stage
 
@@ -19,7 +19,7 @@ def test_a_started_task_runs_in_a_worktree_and_is_completed_with_its_evidence(st
     stage.agent('pwd > "$STAGE/where"\n' + COMMIT)
     started = stage.start(1)
     assert (started.state, started.task, started.attempt) == ("running", "q1", "q1.1")
-    assert requests.wait_for(stage.ws, "q1")["type"] == "task.completed"
+    assert submit.wait_for(stage.ws, "q1")["type"] == "task.completed"
     assert stage.file("where").strip() == str(stage.worktree(1))
     assert stage.wait("attempt.succeeded")["data"]["evidence"]["commits"] == 1
 
@@ -27,12 +27,12 @@ def test_a_started_task_runs_in_a_worktree_and_is_completed_with_its_evidence(st
 def test_a_pull_request_that_is_said_comes_with_the_claim_and_its_agent_is_told(stage: Stage) -> None:
     url = "https://git.example.com/a/b/pulls/3"
     stage.agent('cat > "$STAGE/prompt"')
-    requests.start(stage.ws, stage.ref(1), "do it", pr=url)
+    submit.start(stage.ws, stage.ref(1), "do it", pr=url)
     stage.finished("q1")
     (claimed,), (tied,) = stage.events("attempt.claimed"), stage.events("session.pr")
     assert (claimed["more"], tied["seq"], tied["cause"]) == (1, claimed["seq"] + 1, claimed["seq"])
     assert tied["data"] == {"url": url, "source": "said"} and url in stage.file("prompt")
-    requests.start(stage.ws, stage.ref(1), "go on", pr=url)
+    submit.start(stage.ws, stage.ref(1), "go on", pr=url)
     assert len(stage.events("session.pr")) == 1
 
 
@@ -61,7 +61,7 @@ def test_a_second_start_on_a_busy_issue_is_refused_and_changes_nothing(stage: St
 def test_a_start_before_init_says_what_to_do(bare_stage: Stage) -> None:
     bare_stage.configure()
     with pytest.raises(KugetsuError) as refused:
-        requests.start(bare_stage.ws, bare_stage.ref(1), "x")
+        submit.start(bare_stage.ws, bare_stage.ref(1), "x")
     assert refused.value.hint == "kugetsu init"
 
 
@@ -110,7 +110,7 @@ def test_waiting_for_a_finished_task_gives_its_last_end_and_not_an_earlier_one(s
     task = stage.enqueue(1)
     stage.wait("task.completed", task=task)
     assert stage.events("task.parked", task=task)
-    assert requests.wait_for(stage.ws, task)["type"] == "task.completed"
+    assert submit.wait_for(stage.ws, task)["type"] == "task.completed"
 
 
 def test_waiting_for_a_task_that_runs_again_does_not_give_its_earlier_park(stage: Stage) -> None:
@@ -123,14 +123,14 @@ def test_waiting_for_a_task_that_runs_again_does_not_give_its_earlier_park(stage
     task = stage.enqueue(1)
     stage.at_work(f"{task}.2")
     stage.go()
-    assert requests.wait_for(stage.ws, task)["type"] == "task.completed"
+    assert submit.wait_for(stage.ws, task)["type"] == "task.completed"
 
 
 def test_waiting_without_a_daemon_tells_that_nobody_retries(stage: Stage) -> None:
     stage.agent("exit 1")
     stage.start(1)
-    assert requests.wait_for(stage.ws, "q1")["type"] == "task.retried"
-    assert requests.wait_for(stage.ws, "q1")["type"] == "task.retried", "asked again, the answer is the same"
+    assert submit.wait_for(stage.ws, "q1")["type"] == "task.retried"
+    assert submit.wait_for(stage.ws, "q1")["type"] == "task.retried", "asked again, the answer is the same"
 
 
 def test_waiting_for_a_task_that_has_left_the_queue_still_answers(stage: Stage) -> None:
@@ -138,12 +138,12 @@ def test_waiting_for_a_task_that_has_left_the_queue_still_answers(stage: Stage) 
     stage.finished("q1")
     stage.ws.log.transact(lambda state: queue.clear(state, None))
     assert "q1" not in stage.state.tasks
-    assert requests.wait_for(stage.ws, "q1")["type"] == "task.completed"
+    assert submit.wait_for(stage.ws, "q1")["type"] == "task.completed"
 
 
 def test_waiting_for_an_unknown_task_is_refused(stage: Stage) -> None:
     with pytest.raises(NotFound):
-        requests.wait_for(stage.ws, "q99")
+        submit.wait_for(stage.ws, "q99")
 
 
 def test_a_dead_runner_is_noticed_by_the_next_start(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 from kugetsu.runtime.git.rescue import Rescue, rescue
 from runtime.repos import Place, commit, place, run, sample
 

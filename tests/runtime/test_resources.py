@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.errors import CapReached, Conflict
-from kugetsu.runtime import destruction
+from kugetsu.model.errors import CapReached, Conflict
+from kugetsu.runtime import destroy
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -33,7 +33,7 @@ def test_the_breaker_is_not_undone_by_destroying_the_session(stage: Stage) -> No
     stage.start_daemon()
     for _ in range(2):
         assert stage.finished(stage.enqueue(1)) == "completed"
-    destruction.destroy(stage.ws, str(stage.ref(1)), force=False)
+    destroy.destroy(stage.ws, str(stage.ref(1)), force=False)
     with pytest.raises(Conflict, match="2 runs in a row ended well"):
         stage.start(1)
 

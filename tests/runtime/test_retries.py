@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.decide import queue
+from kugetsu.model import clock
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import ended

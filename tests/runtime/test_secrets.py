@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 import forkserver
-from kugetsu import redaction, secret_values
 from kugetsu.domain.decide.queue import title_of
-from kugetsu.domain.draft import Draft
-from kugetsu.log.append import Appender
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.log.files.append import Appender
+from kugetsu.redaction import funnel, known_values
 from kugetsu.runtime import environments
-from kugetsu.runtime.guard import UNTOUCHED, WHOLE
+from kugetsu.runtime.log_guard import EXEMPT_FIELDS, EXEMPT_KINDS
 from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
@@ -257,8 +257,8 @@ def test_no_event_is_appended_with_a_secret_whoever_wrote_it(stage: Stage) -> No
         "count": 3,
     }
     for event in (
-        stage.ws.log.append([Draft("orphans.ended", data)])[0],
-        stage.ws.log.transact(lambda _: [Draft("orphans.ended", data)])[0],
+        stage.ws.log.append([NewEvent("orphans.ended", data)])[0],
+        stage.ws.log.transact(lambda _: [NewEvent("orphans.ended", data)])[0],
     ):
         assert event["data"]["reason"] == "it said [redacted]"
         assert event["data"]["more"] == [{"deep": "https://[redacted]@host/"}]
@@ -305,7 +305,7 @@ def test_the_env_files_are_read_before_the_logs_lock_is_taken(stage: Stage, monk
     monkeypatch.setattr(Appender, "release", released)
     monkeypatch.setattr(environments, "read_file", noted)
     ws = open_workspace(os.environ, "test")
-    ws.log.transact(lambda _: [Draft("orphans.ended", {"signalled": 1, "killed": 0})])
+    ws.log.transact(lambda _: [NewEvent("orphans.ended", {"signalled": 1, "killed": 0})])
     ws.close()
     assert looked and not any(looked)
 
@@ -355,8 +355,8 @@ def test_what_kugetsu_needs_again_is_kept_as_it_is(stage: Stage) -> None:
 def test_every_kind_that_passes_whole_or_in_parts_is_in_the_catalogue() -> None:
     from kugetsu.domain.events import CATALOGUE
 
-    assert set(CATALOGUE) >= {*WHOLE, *UNTOUCHED}
-    for kind, fields in WHOLE.items():
+    assert set(CATALOGUE) >= {*EXEMPT_FIELDS, *EXEMPT_KINDS}
+    for kind, fields in EXEMPT_FIELDS.items():
         assert set(fields) <= set(CATALOGUE[kind].shape.__annotations__), kind
 
 
@@ -369,7 +369,7 @@ def test_a_rotated_secret_is_still_known(stage: Stage) -> None:
     path.write_text(f"GITEA_TOKEN={TOKEN[::-1]}\n")
 
     def known(value: str) -> Any:
-        return redaction.redact(f"x {value}") == "x [redacted]"
+        return funnel.redact(f"x {value}") == "x [redacted]"
 
     stage.until(lambda: known(TOKEN[::-1]))
     assert known(TOKEN)
@@ -384,10 +384,10 @@ def test_the_funnel_serves_several_threads(stage: Stage, writers: int) -> None:
 
     def tell(number: int) -> None:
         for _ in range(50):
-            told.append(redaction.redact(f"{number} {TOKEN} password={SHAPED}", [PASSWORD, str(number) * 8]))
+            told.append(funnel.redact(f"{number} {TOKEN} password={SHAPED}", [PASSWORD, str(number) * 8]))
 
     assert stage.ws  # tells the funnel of the directory's secrets
-    secret_values.refresh()
+    known_values.refresh()
     threads = [threading.Thread(target=tell, args=(number,)) for number in range(writers)]
     for thread in threads:
         thread.start()

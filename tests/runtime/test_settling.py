@@ -7,9 +7,10 @@ import os
 import pytest
 
 from kugetsu.domain.decide import queue
-from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.runtime import conclusion, dispatcher, initialisation, reconciliation, runner
-from kugetsu.runtime.process import identity, lease, supervision
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.runtime import dispatcher, reconcile, setup
+from kugetsu.runtime.process import identity, lease
+from kugetsu.runtime.runner import finalize, launch, spawn
 from kugetsu.runtime.workspace import actor
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -47,9 +48,9 @@ def test_an_end_that_the_log_cannot_hold_is_recorded_as_a_loss_and_frees_the_slo
     stage.start(1)
     stage.at_work("q1.1")
     stage.kill(stage.state.attempts["q1.1"].runner)
-    seen = conclusion.evidence_of
-    monkeypatch.setattr(conclusion, "evidence_of", lambda session: {**seen(session), "commits": 2**70})
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    seen = finalize.evidence_of
+    monkeypatch.setattr(finalize, "evidence_of", lambda session: {**seen(session), "commits": 2**70})
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert "cannot be recorded" in stage.wait("attempt.lost")["data"]["reason"]
     assert stage.finished("q1") == "error"
 
@@ -66,12 +67,12 @@ def test_an_attempt_that_cannot_be_settled_does_not_keep_a_start_from_another_is
         raise ValueError("nothing can be told")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reconciliation, "_tell_orphans", refuse)
+        patched.setattr(reconcile, "_tell_orphans", refuse)
         assert stage.start(2).state == "running"
         assert "q1.1 has ended, and cannot be recorded: nothing can be told" in capfd.readouterr().err
         with pytest.raises(KugetsuError, match=r"q1\.1 has ended"):
-            reconciliation.reconcile(stage.ws)
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+            reconcile.reconcile(stage.ws)
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
 
 
 def test_an_agent_that_could_not_be_recorded_is_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +80,7 @@ def test_an_agent_that_could_not_be_recorded_is_ended(stage: Stage, monkeypatch:
         raise OSError(24, "Too many open files")
 
     stage.agent(UNTIL_GO)
-    monkeypatch.setattr(runner.identity, "of", _of_others(refuse))
+    monkeypatch.setattr(launch.identity, "of", _of_others(refuse))
     started = stage.start(1)
     monkeypatch.undo()
     assert started.state == "failed"
@@ -102,7 +103,7 @@ def test_agents_whose_lease_files_somebody_deleted_work_on(stage: Stage) -> None
     stage.start(1)
     stage.at_work("q1.1")
     os.unlink(stage.ws.paths.lease(stage.nonces()["q1.1"]))
-    assert reconciliation.reconcile(stage.ws) == []
+    assert reconcile.reconcile(stage.ws) == []
     stage.go()
     assert stage.finished("q1") == "completed"
 
@@ -111,7 +112,7 @@ def test_agents_whose_lease_files_somebody_deleted_work_on(stage: Stage) -> None
 def test_a_url_with_a_password_is_refused_and_reaches_no_event(stage: Stage, login: str) -> None:
     url = f"https://{login}@git.example.org/owner/repo.git"
     with pytest.raises(BadInput, match="holds a password") as refused:
-        initialisation.initialise(stage.ws, repo=url, force=False)
+        setup.initialise(stage.ws, repo=url, force=False)
     assert login not in str(refused.value)
     assert login not in actor(f"kugetsu init --repo {url}", {})["cmd"]
 
@@ -121,14 +122,14 @@ def test_init_a_second_time_leaves_a_pm_agent_at_work_alone(stage: Stage) -> Non
     stage.ws.log.transact(lambda state: queue.enqueue(state, kind="pm", issue=None, message="plan", via="delegate"))
     dispatcher.dispatch(stage.ws, "self")
     stage.at_work("q1.1")
-    assert initialisation.initialise(stage.ws, repo=None, force=False).sessions == []
+    assert setup.initialise(stage.ws, repo=None, force=False).sessions == []
     stage.go()
     assert stage.finished("q1") == "completed"
 
 
 DESTROY = (
     "import os, sys\n"
-    "from kugetsu.runtime import destruction\n"
+    "from kugetsu.runtime import destroy as destruction\n"
     "from kugetsu.runtime.workspace import open_workspace\n"
     "destruction.destroy(open_workspace(os.environ, 'x'), sys.argv[1], force=True)\n"
 )
@@ -137,7 +138,7 @@ DESTROY = (
 def test_two_who_destroy_one_session_come_one_after_the_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     import subprocess
 
-    from kugetsu.runtime import destruction
+    from kugetsu.runtime import destroy
     from kugetsu.runtime.git import removal
 
     stage.start(1)
@@ -153,7 +154,7 @@ def test_two_who_destroy_one_session_come_one_after_the_other(stage: Stage, monk
         return real(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(removal, "remove", remove)
-    destruction.destroy(stage.ws, key, force=True)
+    destroy.destroy(stage.ws, key, force=True)
     assert b"there is no session" in second[0].communicate()[1]
     assert len(stage.events("session.destroying")) == 1
 
@@ -162,8 +163,8 @@ def test_processes_that_could_not_be_ended_are_told_with_the_end(stage: Stage) -
     stage.agent(UNTIL_GO)
     stage.start(1)
     stage.at_work("q1.1")
-    ended = supervision.Ended(None, 9, "timeout", "2026-11-23T10:00:00.000000Z", 2)
-    ending = conclusion.ending_of(stage.ws, stage.state.attempts["q1.1"], ended)
+    ended = spawn.Ended(None, 9, "timeout", "2026-11-23T10:00:00.000000Z", 2)
+    ending = finalize.ending_of(stage.ws, stage.state.attempts["q1.1"], ended)
     assert ending.how == "time_out" and "2 of its processes could not be ended" in ending.reason
     stage.go()
     assert stage.finished("q1") == "completed"

@@ -16,8 +16,8 @@ import pytest
 
 from kugetsu.cli import main
 from kugetsu.cli.catalogue import COMMANDS, groups
-from kugetsu.errors import BadInput, KugetsuError, NotFound
-from kugetsu.paths import Paths
+from kugetsu.host.paths import Paths
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.runtime import skills
 
 SHIPPED = sorted(path.name for path in Path(skills.SHIPPED).iterdir())

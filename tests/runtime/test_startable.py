@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu import secret_values
 from kugetsu.agents import choose
 from kugetsu.domain.decide import queue
-from kugetsu.errors import AgentUnavailable
-from kugetsu.log.watch import Watch
-from kugetsu.runtime import startable
+from kugetsu.log.files.watch import Watch
+from kugetsu.model.errors import AgentUnavailable
+from kugetsu.redaction import known_values
+from kugetsu.runtime import agent_preflight
+from kugetsu.runtime.agent_preflight import RESTART
 from kugetsu.runtime.facts import claim_facts
-from kugetsu.runtime.startable import RESTART
 from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -116,10 +116,10 @@ def test_what_breaks_between_the_look_and_the_start_is_tried_again(stage: Stage)
 
 
 def test_a_problem_of_the_task_itself_ends_it_as_before(stage: Stage) -> None:
-    from kugetsu.refs import parse_ref
-    from kugetsu.runtime import requests
+    from kugetsu.model.refs import parse_ref
+    from kugetsu.runtime import submit
 
-    started = requests.start(stage.ws, parse_ref("local/work/nowhere#1"), "do it")
+    started = submit.start(stage.ws, parse_ref("local/work/nowhere#1"), "do it")
     assert started.state == "failed"
     assert stage.finished(started.task) == "error"
 
@@ -149,7 +149,7 @@ def test_the_look_says_what_the_adapter_says(line: str, stage: Stage) -> None:
     stage.monkeypatch.setenv("PATH", f"{stage.root}/bin{os.pathsep}{os.environ['PATH']}")
     stage.monkeypatch.setenv("KUGETSU_AGENT_COMMAND", line)
     stage.configure(KUGETSU_AGENT_COMMAND="")
-    found = startable.problems(stage.ws)
+    found = agent_preflight.problems(stage.ws)
     try:
         choose(stage.ws.config.texts(), stage.ws.environment).require()
         said = None
@@ -161,22 +161,22 @@ def test_the_look_says_what_the_adapter_says(line: str, stage: Stage) -> None:
 
 def test_opencode_is_looked_for_where_its_adapter_looks(stage: Stage) -> None:
     stage.configure(KUGETSU_AGENT="opencode", KUGETSU_OPENCODE="my-agent")
-    found = startable.problems(stage.ws)
+    found = agent_preflight.problems(stage.ws)
     assert found["dev"] == found["pm"]
     assert found["dev"]["cause"] == "KUGETSU_OPENCODE is no program: my-agent"
     assert found["dev"]["remedy"] == "kugetsu config set KUGETSU_OPENCODE PATH"
     program(stage)
     env_file(stage, "dev.env", text=f"PATH={stage.root}/bin:/usr/bin:/bin\n")
-    assert set(startable.problems(stage.ws)) == {"pm"}, "a PATH of an env file is that of its agent"
+    assert set(agent_preflight.problems(stage.ws)) == {"pm"}, "a PATH of an env file is that of its agent"
     stage.monkeypatch.setenv("PATH", "/usr/bin:/bin")
     stage.configure(KUGETSU_OPENCODE="")
-    assert startable.problems(stage.ws)["pm"]["remedy"] == "npm install -g opencode-ai@1.18.33"
+    assert agent_preflight.problems(stage.ws)["pm"]["remedy"] == "npm install -g opencode-ai@1.18.33"
 
 
 def test_a_value_of_an_env_file_is_not_told_with_the_cause(stage: Stage) -> None:
     env_file(stage, "dev.env", text="AGENT_TOKEN=s3cret-7f2a9c\n")
     stage.configure(KUGETSU_AGENT_COMMAND="/nope/s3cret-7f2a9c")
-    secret_values.refresh()  # the file is younger than what counts as fresh
+    known_values.refresh()  # the file is younger than what counts as fresh
     assert "s3cret" not in str(claim_facts(stage.ws, "self")["agent_problems"])
 
 
@@ -191,15 +191,15 @@ def test_what_is_looked_for_is_what_the_daemon_would_start(stage: Stage) -> None
     task = stage.enqueue(1)
     stage.until(lambda: stage.state.tasks[task].held == "agent")
     there.setenv("PATH", f"{stage.root}/bin{os.pathsep}{os.environ['PATH']}")
-    assert startable.problems(stage.ws) == {}
+    assert agent_preflight.problems(stage.ws) == {}
     environment = liveness.daemon_environment(stage.state)
     found = claim_facts(stage.ws, "daemon", environment)["agent_problems"]
     assert set(found) == {"dev", "pm"}
     assert found["dev"]["remedy"] == "kugetsu queue-daemon restart"
-    from kugetsu.runtime.diagnosis import daemon as diagnosis
-    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.doctor import daemon as diagnosis
+    from kugetsu.runtime.doctor.context import Context
 
-    told = [one for one in diagnosis.check(Case(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
+    told = [one for one in diagnosis.check(Context(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
     assert [(one.name, one.text, one.fix) for one in told] == [("agent", found["dev"]["cause"], RESTART)]
 
 
@@ -207,7 +207,7 @@ def test_a_file_that_is_no_program_is_none(stage: Stage) -> None:
     path = program(stage)
     path.chmod(stat.S_IRUSR)
     stage.configure(KUGETSU_AGENT_COMMAND=str(path))
-    assert "is not found" in startable.problems(stage.ws)["dev"]["cause"]
+    assert "is not found" in agent_preflight.problems(stage.ws)["dev"]["cause"]
 
 
 def test_the_daemon_is_woken_by_what_mends_an_env_file(stage: Stage) -> None:
@@ -242,14 +242,14 @@ def test_a_missing_interpreter_holds_the_tasks_and_doctor_asks_as_the_daemon(
     cause = f"the interpreter of {agent} is not found in PATH: my-node"
     assert {event["data"]["reason"] for event in stage.events("task.held")} == {cause}
     monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
-    assert startable.problems(stage.ws) == {}, "here all is well"
+    assert agent_preflight.problems(stage.ws) == {}, "here all is well"
     from kugetsu.runtime import liveness
-    from kugetsu.runtime.diagnosis import daemon as diagnosis
-    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.runtime.doctor import daemon as diagnosis
+    from kugetsu.runtime.doctor.context import Context
 
-    found = startable.problems(stage.ws, liveness.daemon_environment(stage.state))
+    found = agent_preflight.problems(stage.ws, liveness.daemon_environment(stage.state))
     assert found["dev"]["cause"].startswith(cause)
-    told = [one for one in diagnosis.check(Case(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
+    told = [one for one in diagnosis.check(Context(stage.ws.paths, os.environ, "doctor")) if one.level == "problem"]
     assert [(one.text, one.fix) for one in told] == [(found["dev"]["cause"], RESTART)]
     env_file(stage, "default.env", text=f"PATH={os.environ['PATH']}\n")
     assert [stage.finished(task) for task in tasks] == ["completed"] * 2
@@ -282,7 +282,7 @@ def test_the_interpreter_of_a_script_is_looked_for_where_the_kernel_and_env_do(
         {"KUGETSU_AGENT": "opencode", "KUGETSU_OPENCODE": str(agent)},
     ):
         stage.configure(**settings)
-        found = startable.problems(stage.ws)
+        found = agent_preflight.problems(stage.ws)
         said = None
         try:
             choose(stage.ws.config.texts(), stage.ws.environment).require()

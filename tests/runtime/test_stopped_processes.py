@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
-from kugetsu.runtime import daemon_control, reconciliation, stopping
-from kugetsu.runtime.diagnosis import leftovers
-from kugetsu.runtime.diagnosis.case import Case
+from kugetsu.runtime import daemon_control, reconcile, stop_attempt
+from kugetsu.runtime.doctor import leftovers
+from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.process import identity
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -15,7 +15,7 @@ __all__ = ["bare_stage", "stage"]
 
 #: An agent that stops its supervisor as soon as that is the waiter.
 STOPS_ITS_SUPERVISOR = """
-while ! grep -q waiter.py "/proc/$PPID/cmdline"; do sleep 0.02; done
+while ! grep -q supervisor.py "/proc/$PPID/cmdline"; do sleep 0.02; done
 kill -STOP "$PPID"
 echo $$ > "$STAGE/agent"
 exec sleep 600
@@ -42,8 +42,8 @@ def test_a_stopped_supervisor_within_the_time_limit_is_left_alone(stage: Stage) 
     runner = stage.state.attempts["q1.1"].runner
     assert runner is not None and identity.signal(runner, signal.SIGSTOP)
     stage.until(lambda: identity.stopped(runner))
-    assert reconciliation.stopped(stage.ws, stage.state) == []
-    case = Case(stage.ws.paths, os.environ, "doctor")
+    assert reconcile.stopped(stage.ws, stage.state) == []
+    case = Context(stage.ws.paths, os.environ, "doctor")
     assert f"kill -CONT {runner['pid']}" in [one.fix for one in leftovers.check(case)]
     case.close()
     assert identity.signal(runner, signal.SIGCONT)
@@ -57,7 +57,7 @@ def test_cancel_ends_the_attempt_of_a_stopped_supervisor(stage: Stage) -> None:
     stage.at_work("q1.1")
     runner = stage.state.attempts["q1.1"].runner
     assert runner is not None and identity.signal(runner, signal.SIGSTOP)
-    stopping.cancel(stage.ws, "q1")
+    stop_attempt.cancel(stage.ws, "q1")
     assert stage.finished("q1") == "cancelled"
 
 

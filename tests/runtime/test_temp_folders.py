@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime import reconciliation, temp_folders
-from kugetsu.runtime.diagnosis import leftovers
-from kugetsu.runtime.diagnosis.case import Case
+from kugetsu.runtime import reconcile
+from kugetsu.runtime.doctor import leftovers
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.runner import temp_folders
 from kugetsu.runtime.workspace import outside
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -45,7 +46,7 @@ def test_temporary_files_of_a_lost_attempt_go_when_it_is_recorded(stage: Stage, 
     stage.kill(attempt.runner)
     stage.kill(attempt.agent)
     assert len(list(temporary.iterdir())) == 1
-    assert reconciliation.reconcile(stage.ws) == ["q1.1"]
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert list(temporary.iterdir()) == []
 
 
@@ -92,7 +93,7 @@ def test_doctor_finds_and_removes_what_was_left(stage: Stage, temporary: Path) -
     stage.finished("q1")
     path = temp_folders.make(stage.ws.paths, os.environ, "q1.1", "0123456789")
     assert path is not None and os.path.isdir(path)
-    [one] = [one for one in leftovers.check(Case(stage.ws.paths, os.environ, "doctor")) if one.name == "temporary"]
+    [one] = [one for one in leftovers.check(Context(stage.ws.paths, os.environ, "doctor")) if one.name == "temporary"]
     assert one.mend is not None
     one.mend.do()
     assert not os.path.exists(path)
@@ -115,9 +116,9 @@ def mounted_in(source: Path, statement: str, root: Path) -> None:
     (source / "precious").touch()
     script = f"""
 import os, subprocess
-from kugetsu.errors import Conflict
-from kugetsu.paths import Paths
-from kugetsu.runtime import temp_folders
+from kugetsu.model.errors import Conflict
+from kugetsu.host.paths import Paths
+from kugetsu.runtime.runner.launch import temp_folders
 from kugetsu.runtime.git import removal, repositories
 paths = Paths({str(root / "kugetsu")!r})
 paths.make(paths.run("q1.1"))
@@ -146,7 +147,7 @@ def test_doctor_leaves_a_temporary_folder_that_is_in_use(stage: Stage, temporary
     path = temp_folders.make(stage.ws.paths, os.environ, "q1.1", nonce)
     given = {**os.environ, "KUGETSU_LEASE": nonce, "KUGETSU_DIR": stage.ws.paths.root}
     with subprocess.Popen(["sleep", "60"], env=given) as process:
-        found = leftovers.check(Case(stage.ws.paths, os.environ, "doctor"))
+        found = leftovers.check(Context(stage.ws.paths, os.environ, "doctor"))
         [one] = [one for one in found if one.name == "temporary"]
         process.kill()
     assert one.mend is None and os.path.isdir(path or "")

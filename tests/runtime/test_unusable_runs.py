@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kugetsu.errors import AgentUnavailable
+from kugetsu.model.errors import AgentUnavailable
 from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]

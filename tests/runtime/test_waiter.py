@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kugetsu.errors import AgentUnavailable
-from kugetsu.runtime.process import identity, lease, processes, supervision, waiter
+from kugetsu.model.errors import AgentUnavailable
+from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.runner import spawn, supervisor
 from runtime.supervised import Attempt, ended, eventually
 
 DAEMONISED = '(setsid sh -c \'trap "" TERM; echo $$ > "$RUN/tool"; while :; do sleep 1; done\' &)'
@@ -51,11 +52,11 @@ def uss(pid: int) -> int:
 
 @pytest.mark.parametrize("code", [0, 1, 75])
 def test_the_agents_exit_code_is_told(attempt: Attempt, code: int) -> None:
-    before = waiter.utc_now()
+    before = supervisor.utc_now()
     attempt.start(f"exit {code}")
     told = attempt.wait()
     assert (told.exit_code, told.signal, told.stopped, told.leftover) == (code, None, None, 0)
-    assert before <= told.ended_at <= waiter.utc_now()
+    assert before <= told.ended_at <= supervisor.utc_now()
 
 
 def test_the_signal_that_killed_the_agent_is_told(attempt: Attempt) -> None:
@@ -68,7 +69,7 @@ def test_the_result_is_written_down_as_well(attempt: Attempt) -> None:
     attempt.start("exit 4")
     attempt.wait()
     assert (attempt.run / "ended").read_text() == (attempt.run / "then").read_text()
-    told = supervision.read_ended(str(attempt.run / "ended"))
+    told = spawn.read_ended(str(attempt.run / "ended"))
     assert told is not None
     assert told.exit_code == 4
 
@@ -228,7 +229,7 @@ def test_an_ignored_sigchld_does_not_lose_the_agents_status(attempt: Attempt) ->
 
 
 def test_an_agent_that_is_no_child_is_told_as_unknown_and_not_waited_for(attempt: Attempt) -> None:
-    orders = waiter.Orders(
+    orders = supervisor.Orders(
         agent=1,
         nonce=attempt.nonce,
         then=attempt.phase_c(),
@@ -236,14 +237,14 @@ def test_an_agent_that_is_no_child_is_told_as_unknown_and_not_waited_for(attempt
         ended_file=str(attempt.run / "ended"),
         output=str(attempt.run / "output"),
     )
-    subprocess.run(supervision.waiter_command(orders), check=True, timeout=20)
-    told = supervision.parse_ended((attempt.run / "then").read_text().splitlines())
+    subprocess.run(spawn.waiter_command(orders), check=True, timeout=20)
+    told = spawn.parse_ended((attempt.run / "then").read_text().splitlines())
     assert (told.exit_code, told.signal, told.stopped) == (None, None, None)
     attempt.lease.close()
 
 
 def test_a_system_without_sigtimedwait_waits_with_an_alarm(attempt: Attempt) -> None:
-    orders = waiter.Orders(
+    orders = supervisor.Orders(
         agent=0,
         nonce=attempt.nonce,
         then=attempt.phase_c(),
@@ -260,7 +261,7 @@ def test_a_system_without_sigtimedwait_waits_with_an_alarm(attempt: Attempt) -> 
 
             del _signal.sigtimedwait
             orders.agent = os.posix_spawn("/bin/sleep", ["sleep", "60"], os.environ)
-            waiter.main(orders.arguments())
+            supervisor.main(orders.arguments())
         finally:
             os._exit(99)
     told = attempt.wait()
@@ -344,9 +345,9 @@ def test_a_checkup_does_not_hold_the_lease(attempt: Attempt) -> None:
 
 def test_a_phase_c_that_cannot_be_executed_leaves_the_result_and_frees_the_lease(attempt: Attempt) -> None:
     attempt.start("exit 8", then=[str(attempt.run / "removed")])
-    assert attempt.runner_status() == waiter.EXIT_NO_PHASE_C
+    assert attempt.runner_status() == supervisor.EXIT_NO_PHASE_C
     assert not attempt.holds()
-    told = supervision.read_ended(str(attempt.run / "ended"))
+    told = spawn.read_ended(str(attempt.run / "ended"))
     assert told is not None
     assert told.exit_code == 8
 
@@ -364,7 +365,7 @@ def test_a_phase_c_that_comes_back_is_executed(attempt: Attempt) -> None:
 
 def test_phase_c_is_not_ended_by_a_late_stop(attempt: Attempt) -> None:
     script = (
-        "import os, signal, sys; from kugetsu.runtime.process import supervision;"
+        "import os, signal, sys; from kugetsu.runtime.runner import spawn as supervision;"
         "os.kill(os.getpid(), signal.SIGTERM); supervision.begin_conclusion(); os.kill(os.getpid(), signal.SIGTERM);"
         "os.execv('/bin/sh', ['sh', '-c', sys.argv[1], 'sh', *sys.argv[2:]])"
     )
@@ -377,7 +378,8 @@ def test_phase_c_is_not_ended_by_a_late_stop(attempt: Attempt) -> None:
 
 def test_the_runner_does_not_keep_the_commands_output_open(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from kugetsu.runtime.process import lease, supervision;"
+        "import os, sys; from kugetsu.runtime.process import lease; "
+        "from kugetsu.runtime.runner import spawn as supervision;"
         "held = lease.Lease.create(sys.argv[1]);"
         "pid = os.fork(); print(pid, flush=True) if pid else None;"
         "pid or (supervision.detach(sys.argv[1], held, os.devnull), os.execlp('sleep', 'sleep', '60'))"
@@ -429,7 +431,7 @@ def test_an_agent_that_cannot_start_is_an_error_of_the_agent(attempt: Attempt, m
     }
     before = children()
     with pytest.raises(AgentUnavailable):
-        supervision.spawn_agent(settings.pop("command"), **settings)  # type: ignore[arg-type]
+        spawn.spawn_agent(settings.pop("command"), **settings)  # type: ignore[arg-type]
     assert children() <= before, "the child that could not become the agent is reaped"
     attempt.lease.close()
 
@@ -449,8 +451,8 @@ def test_the_waiter_uses_less_than_12_megabytes(attempt: Attempt) -> None:
 
 
 def test_the_waiter_imports_nothing_big(attempt: Attempt) -> None:
-    root = str(Path(waiter.__file__).parents[3])
-    listing = f"import sys; sys.path.append({root!r}); import kugetsu.runtime.process.waiter; print(*sys.modules)"
+    root = str(Path(supervisor.__file__).parents[3])
+    listing = f"import sys; sys.path.append({root!r}); import kugetsu.runtime.runner.supervisor; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", listing], capture_output=True, text=True, check=True, timeout=20
     )
@@ -465,7 +467,7 @@ seconds = st.none() | st.floats(0, 1e6)
 
 @given(
     st.builds(
-        waiter.Orders,
+        supervisor.Orders,
         agent=st.integers(2, 2**22),
         nonce=words,
         then=st.lists(words),
@@ -482,8 +484,8 @@ seconds = st.none() | st.floats(0, 1e6)
         then_patience=st.floats(0, 1e6),
     )
 )
-def test_orders_survive_the_command_line(orders: waiter.Orders) -> None:
-    read = waiter.Orders.parse(orders.arguments())
+def test_orders_survive_the_command_line(orders: supervisor.Orders) -> None:
+    read = supervisor.Orders.parse(orders.arguments())
     assert {name: getattr(read, name) for name in orders.__slots__} == {
         name: getattr(orders, name) for name in orders.__slots__
     }
@@ -492,4 +494,4 @@ def test_orders_survive_the_command_line(orders: waiter.Orders) -> None:
 @pytest.mark.parametrize("arguments", [["--agent"], ["--unknown", "1"], ["--agent", "one"], []])
 def test_orders_that_nobody_wrote_are_refused(arguments: list[str]) -> None:
     with pytest.raises((ValueError, TypeError)):
-        waiter.Orders.parse(arguments)
+        supervisor.Orders.parse(arguments)

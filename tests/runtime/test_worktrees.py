@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import Conflict, GitFailed, KugetsuError, NotFound
+from kugetsu.model.errors import Conflict, GitFailed, KugetsuError, NotFound
 from kugetsu.runtime.git import checkouts, removal, repositories, worktrees
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.rescue import rescue
@@ -305,7 +305,7 @@ def test_worktrees_made_at_once_all_stand(sample: Place) -> None:
 
 def test_one_worktree_asked_for_at_once_is_made_once(sample: Place) -> None:
     code = (
-        "import sys; from kugetsu.paths import Paths\n"
+        "import sys; from kugetsu.host.paths import Paths\n"
         "from kugetsu.runtime.git import repositories as r, worktrees as w\n"
         "paths = Paths(sys.argv[1])\n"
         "made = w.ensure(r.at_path('local/shoko/sample', sys.argv[2]), sys.argv[3], 'fix/issue-1', paths)\n"
@@ -335,7 +335,7 @@ def half_made(sample: Place) -> Place:
     run(sample.clone, "push", "-q", "origin", "main")
     run(sample.clone, "config", "filter.hold.smudge", str(hold))
     code = (
-        "import sys; from kugetsu.paths import Paths\n"
+        "import sys; from kugetsu.host.paths import Paths\n"
         "from kugetsu.runtime.git import repositories as r, worktrees as w\n"
         "w.ensure(r.at_path('local/shoko/sample', sys.argv[2]), sys.argv[3], 'fix/issue-1', Paths(sys.argv[1]))"
     )

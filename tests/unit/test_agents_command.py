@@ -12,7 +12,7 @@ from kugetsu.agents import choose
 from kugetsu.agents.command import needs_shell
 from kugetsu.agents.outcome import Outcome
 from kugetsu.agents.protocol import Ended, Running, Turn
-from kugetsu.errors import AgentUnavailable
+from kugetsu.model.errors import AgentUnavailable
 
 
 def run(folder: Path, line: str, prompt: str = "the prompt") -> Outcome:

@@ -11,16 +11,20 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.agents import (
-    choose,
-    opencode_environment,
-    opencode_files,
-    opencode_program,
-    opencode_session,
-    opencode_store,
+from kugetsu.agents import choose
+from kugetsu.agents.opencode import (
+    environment as opencode_environment,
+)
+from kugetsu.agents.opencode import (
+    program as opencode_program,
+)
+from kugetsu.agents.opencode import (
+    session_files,
+    startup_files,
+    store,
 )
 from kugetsu.agents.protocol import Turn
-from kugetsu.errors import AgentUnavailable, BadInput, KugetsuError
+from kugetsu.model.errors import AgentUnavailable, BadInput, KugetsuError
 
 
 def program(path: Path, text: str = "#!/bin/sh\necho 1.18.33\n") -> str:
@@ -60,7 +64,7 @@ def exported() -> dict[str, Any]:
 
 def test_renewed_session_shares_no_id_and_keeps_its_order_and_words() -> None:
     before = exported()
-    after = orjson.loads(opencode_session.renewed(orjson.dumps(before), "ses_new", "issue 1", "/wt", 5))
+    after = orjson.loads(session_files.renewed(orjson.dumps(before), "ses_new", "issue 1", "/wt", 5))
     assert after["info"]["id"] == "ses_new"
     assert (after["info"]["title"], after["info"]["cost"]) == ("issue 1", 0)
     assert "parentID" not in after["info"]
@@ -80,19 +84,19 @@ def test_renewed_session_shares_no_id_and_keeps_its_order_and_words() -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"info": {}}', b'{"info": 3, "messages": []}'])
 def test_unknown_export_is_a_clear_error(content: bytes) -> None:
     with pytest.raises(KugetsuError, match="not understood"):
-        opencode_session.renewed(content, "ses_new", "t", "/wt", 5)
+        session_files.renewed(content, "ses_new", "t", "/wt", 5)
 
 
 def test_ids_are_of_the_known_form_and_the_newest_sorts_first() -> None:
-    early, late = opencode_session.new_session_id(1795468253638), opencode_session.new_session_id(1795468253639)
+    early, late = session_files.new_session_id(1795468253638), session_files.new_session_id(1795468253639)
     assert early.startswith("ses_df5c0a639ffe")
     assert len(early) == 30
     assert late < early
-    assert opencode_session.new_session_id(1) != opencode_session.new_session_id(1)
+    assert session_files.new_session_id(1) != session_files.new_session_id(1)
 
 
 def test_transcript_shows_words_and_tools() -> None:
-    text = opencode_session.as_text(orjson.dumps(exported()))
+    text = session_files.as_text(orjson.dumps(exported()))
     assert "## user\nhello" in text
     assert '[bash] {"command":"ls"} -> completed\n    a\n    b' in text
 
@@ -117,7 +121,7 @@ def test_launch_is_in_the_worktree_in_every_way(tmp_path: Path) -> None:
     assert (permission["doom_loop"], permission["question"]) == ("allow", "deny")
     content = json.loads(whole["OPENCODE_CONFIG_CONTENT"])
     assert content["share"] == "disabled"
-    assert content["plugin"][0].endswith("opencode_plugin.js")
+    assert content["plugin"][0].endswith("plugin.js")
     assert Path(content["plugin"][0].removeprefix("file://")).is_file()
 
 
@@ -190,18 +194,18 @@ def test_program_that_does_not_work_is_reported_in_its_own_words(tmp_path: Path)
 
 def test_store_finds_sessions_and_tells_a_foreign_database(tmp_path: Path) -> None:
     database = tmp_path / "opencode.db"
-    assert opencode_store.find(database, "ses_1") is None
+    assert store.find(database, "ses_1") is None
     with sqlite3.connect(database) as connection:
         connection.execute("create table session (id text, directory text, time_updated integer)")
         connection.execute("insert into session values ('ses_1', '/wt', 5)")
     connection.close()
-    row = opencode_store.find(database, "ses_1")
+    row = store.find(database, "ses_1")
     assert row is not None
     assert (row.directory, row.updated) == ("/wt", 5)
-    assert opencode_store.find(database, "ses_2") is None
+    assert store.find(database, "ses_2") is None
     database.write_bytes(b"no database at all, but long enough to be looked at" * 100)
-    with pytest.raises(opencode_store.UnreadableError):
-        opencode_store.find(database, "ses_1")
+    with pytest.raises(store.UnreadableError):
+        store.find(database, "ses_1")
 
 
 def test_unknown_agent_is_bad_input() -> None:
@@ -225,9 +229,9 @@ def test_only_what_opencode_inserted_is_put_back(
     file = tmp_path / "opencode.json"
     file.write_text(before)
     file.chmod(0o640)
-    noted = opencode_files.contents(str(tmp_path))
+    noted = startup_files.contents(str(tmp_path))
     file.unlink() if after is None else file.write_text(after)
-    assert opencode_files.put_back(str(tmp_path), noted, noted) == (["opencode.json"] if put_back else [])
+    assert startup_files.put_back(str(tmp_path), noted, noted) == (["opencode.json"] if put_back else [])
     if after is not None:
         assert file.read_text() == (before if put_back else after)
         assert file.stat().st_mode & 0o777 == 0o640
@@ -236,8 +240,6 @@ def test_only_what_opencode_inserted_is_put_back(
 def test_configuration_behind_a_link_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("{}")
     (tmp_path / "opencode.json").symlink_to("users")
-    assert opencode_files.contents(str(tmp_path)) == {}
-    (tmp_path / "users").write_text(opencode_files.as_opencode_writes("{}"))
-    assert (
-        opencode_files.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}, ["opencode.json", "../x"]) == []
-    )
+    assert startup_files.contents(str(tmp_path)) == {}
+    (tmp_path / "users").write_text(startup_files.as_opencode_writes("{}"))
+    assert startup_files.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}, ["opencode.json", "../x"]) == []

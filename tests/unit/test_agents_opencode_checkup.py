@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from kugetsu.agents.opencode_checkup import look
-from kugetsu.agents.progress import of_opencode
+from kugetsu.agents.last_activity import of_opencode
+from kugetsu.agents.opencode.health_check import look
 from kugetsu.agents.protocol import Checkup, Running
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

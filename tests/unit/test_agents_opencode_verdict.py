@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kugetsu.agents.opencode_events import read_errors, read_output
-from kugetsu.agents.opencode_verdict import judge
+from kugetsu.agents.opencode.events import read_errors, read_output
+from kugetsu.agents.opencode.verdict import judge
 from kugetsu.agents.outcome import Outcome, bounded, sentence
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kugetsu import clock
-from kugetsu.errors import BadInput
+from kugetsu.model import clock
+from kugetsu.model.errors import BadInput
 
 MICROS = st.integers(min_value=-62_135_596_800_000_000, max_value=253_402_300_799_999_999)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kugetsu import config, config_file
-from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.settings import SETTINGS
+from kugetsu.host import config, config_file
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.settings import SETTINGS
 from profiles import examples
 
 
@@ -247,7 +247,7 @@ def test_a_file_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path)
 
 def test_settings_set_at_once_by_many_are_all_there(file: Path) -> None:
     keys = ["MAX_ATTEMPTS", "MIN_FREE_MEMORY_MB", "MAX_CONCURRENT_AGENTS", "KILL_GRACE_SECONDS"]
-    code = "import sys; from kugetsu.config_file import set_value; set_value(sys.argv[1], sys.argv[2], '8')"
+    code = "import sys; from kugetsu.host.config_file import set_value; set_value(sys.argv[1], sys.argv[2], '8')"
     path = os.pathsep.join(sys.path)
     started = [
         subprocess.Popen([sys.executable, "-c", code, str(file), key], env={**os.environ, "PYTHONPATH": path})
@@ -281,10 +281,12 @@ def test_bash_reads_the_same_value(file: Path, text: str) -> None:
 
 
 def test_reading_settings_imports_nothing_heavy() -> None:
-    code = "import sys; import kugetsu.config, kugetsu.refs, kugetsu.paths, kugetsu.clock; print(*sys.modules)"
+    code = (
+        "import sys; from kugetsu.host import config, paths; from kugetsu.model import refs, clock; print(*sys.modules)"
+    )
     out = subprocess.run(
         [sys.executable, "-S", "-c", code],
-        env={"PYTHONPATH": str(Path(config.__file__).parent.parent)},
+        env={"PYTHONPATH": str(Path(config.__file__).parent.parent.parent)},
         capture_output=True,
         text=True,
         check=True,

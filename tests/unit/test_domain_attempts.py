@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.decide import attempts, claims, queue, sessions
 from kugetsu.domain.decide.attempts import ENDED, Ending, backoff_seconds
-from kugetsu.errors import Conflict, NotFound
+from kugetsu.model import clock
+from kugetsu.model.errors import Conflict, NotFound
 from property.simulation import AGENT, ISSUES, PROCESS, Event, World
 
 ISSUE = ISSUES[0]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.audit import retries, spans
 from kugetsu.domain.audit.races import Races
 from kugetsu.domain.audit.retries import Retries
@@ -15,6 +14,7 @@ from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import attempts, claims, daemon, queue
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State, empty
+from kugetsu.model import clock
 from property.simulation import ISSUES, START, Event, World, folded
 
 SECOND = MICRO

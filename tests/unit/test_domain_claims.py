@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, claims, queue, sessions
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
-from kugetsu.errors import CapReached, Conflict
+from kugetsu.model.errors import CapReached, Conflict
 from property.simulation import AGENT, ISSUES, PROCESS, Event, World
 
 MANY = tuple(f"example.org/o/r#{number}" for number in range(1, 20))
@@ -20,11 +20,11 @@ MANY = tuple(f"example.org/o/r#{number}" for number in range(1, 20))
 def world() -> World:
     made = World()
     made.warmup, made.cores, made.cap = 0.0, 99, 3
-    made.do(lambda state: [Draft("daemon.started", {"identity": PROCESS, "lease": "d"})])
+    made.do(lambda state: [NewEvent("daemon.started", {"identity": PROCESS, "lease": "d"})])
     return made
 
 
-def task(state: State, issue: str | None, **wish: Any) -> list[Draft]:
+def task(state: State, issue: str | None, **wish: Any) -> list[NewEvent]:
     kind = "dev" if issue else "pm"
     return queue.enqueue(state, kind=kind, issue=issue, message="m", via="test", **wish)
 
@@ -338,7 +338,7 @@ def test_a_candidate_that_is_gone_is_not_claimed(gone: str, world: World) -> Non
     if gone == "retire":
         world.do(lambda state: queue.clear(state, None))
     made = claims.dispatch(world.state, planned, world.offer(), facts)
-    told = [(draft.type, draft.data["gate"], draft.data["to"]) for draft in made]
+    told = [(new_event.type, new_event.data["gate"], new_event.data["to"]) for new_event in made]
     assert told == ([("claim.lost", "waiting", None)] if gone == "cancel" else [])
 
 
@@ -358,7 +358,7 @@ def test_without_an_offer_only_holds_are_told(world: World) -> None:
     facts = world.claim_facts("daemon")
     planned = claims.plan(world.state, facts)
     told = claims.dispatch(world.state, planned, None, facts)
-    assert [(draft.type, draft.task) for draft in told] == [("task.held", "q2")]
+    assert [(new_event.type, new_event.task) for new_event in told] == [("task.held", "q2")]
 
 
 def test_held_back_asks_the_gates_for_a_task_that_is_not_queued_yet(world: World) -> None:

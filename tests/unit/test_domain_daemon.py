@@ -6,7 +6,7 @@ import pytest
 
 from kugetsu.domain.decide import daemon
 from kugetsu.domain.state import empty
-from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.model.errors import Conflict, KugetsuError
 from property.simulation import PROCESS, Event, World
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain import snapshot
+from kugetsu.domain import state_codec
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.fold import HANDLERS, IGNORED, fold
 from kugetsu.domain.invariants import broken
@@ -27,7 +27,7 @@ def event(seq: int, type: str, data: dict[str, Any], **about: str) -> Event:
 
 def frozen(state: State) -> Any:
     """All of a state but the place in the log and the violations."""
-    kept = orjson.loads(orjson.dumps(snapshot.dump(state)))
+    kept = orjson.loads(orjson.dumps(state_codec.dump(state)))
     return {name: value for name, value in kept.items() if name not in PLACE}
 
 

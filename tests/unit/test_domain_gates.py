@@ -7,15 +7,15 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu import clock
-from kugetsu.domain import gates, snapshot
+from kugetsu.domain import gates, state_codec
 from kugetsu.domain.decide import attempts, claims, queue, sessions
 from kugetsu.domain.facts import AgentProblem
-from kugetsu.domain.fold import lives
 from kugetsu.domain.fold import tasks as folding
+from kugetsu.domain.fold import usage
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State
-from kugetsu.errors import AgentUnavailable
+from kugetsu.model import clock
+from kugetsu.model.errors import AgentUnavailable
 from property.simulation import AGENT, ISSUES, Event, World, random_commands
 
 
@@ -28,7 +28,7 @@ def world() -> World:
 
 def enqueue(world: World, issue: str | None = ISSUES[0], *, priority: int = 0, after: tuple[str, ...] = ()) -> Event:
     kind = "dev" if issue else "pm"
-    carried = lives.of_history(issue, [e for e in world.memory.events if e.get("issue") == issue]) if issue else None
+    carried = usage.of_history(issue, [e for e in world.memory.events if e.get("issue") == issue]) if issue else None
     return world.do(
         lambda state: queue.enqueue(
             state, kind=kind, issue=issue, message="m", via="test", priority=priority, after=after, carried=carried
@@ -755,7 +755,7 @@ def test_no_gate_changes_anything_and_every_closed_one_explains_itself() -> None
 
 
 def frozen(state: State) -> Any:
-    return orjson.loads(orjson.dumps(snapshot.dump(state)))
+    return orjson.loads(orjson.dumps(state_codec.dump(state)))
 
 
 def test_limits_are_known_by_agent_and_model(world: World) -> None:

@@ -12,22 +12,7 @@ import kugetsu
 
 ROOT = Path(kugetsu.__file__).parent
 #: From the top down: a layer may import itself and those after it.
-LAYERS = ("cli", "views", "runtime", "agents", "forge", "log", "domain")
-#: May be imported by all, and import only each other (`kugetsu` itself is the package with its version).
-FLAT = (
-    "refs",
-    "config",
-    "settings",
-    "servers",
-    "config_file",
-    "paths",
-    "proxies",
-    "errors",
-    "clock",
-    "redaction",
-    "ownership",
-)
-FLAT += ("jsontext", "secret_values", "secret_shapes", "run_files", "error_lines")
+LAYERS = ("cli", "views", "runtime", "agents", "forge", "log", "domain", "redaction", "host", "model")
 IMPURE = {
     "os",
     "time",
@@ -62,13 +47,12 @@ def parsed(module: Path) -> ast.Module:
 
 
 def room(parts: list[str]) -> str:
-    """The layer or the flat module that a dotted name below `kugetsu` belongs to; "" is the package itself, which may
-    import everything, and of which others see the version only."""
-    if not parts or parts[0] == "__main__":
-        return ""
-    return parts[0] if parts[0] in LAYERS or (ROOT / f"{parts[0]}.py").exists() else ""
+    """The layer that a dotted name below `kugetsu` belongs to; "" is the package itself, which may import everything,
+    and of which others see the version only."""
+    return parts[0] if parts and parts[0] in LAYERS else ""
 
 
+@cache
 def imported(module: Path) -> list[tuple[int, str, bool]]:
     """Line, dotted name and "only for types" of everything that a module imports, at whatever depth."""
     found: list[tuple[int, str, bool]] = []
@@ -95,12 +79,13 @@ def imported(module: Path) -> list[tuple[int, str, bool]]:
 
 
 def allowed(importer: str, target: str, types_only: bool) -> bool:
-    if target in ("", importer) or target in FLAT:
+    """Whether a layer may import another; ``types_only`` imports are not there at run time."""
+    if "" in (importer, target) or importer == target:
         return True
-    if importer in FLAT:
-        # Signatures may name the domain's types from anywhere; at run time nothing is imported.
-        return types_only and target == "domain"
-    if importer == "":
+    if importer == "domain":
+        return target in ("model", "redaction")
+    if types_only and target == "domain":
+        # Signatures may name the domain's types from anywhere below it.
         return True
     return LAYERS.index(importer) < LAYERS.index(target)
 
@@ -117,10 +102,7 @@ def test_imports_go_down_only(module: Path) -> None:
 
 
 def test_every_module_has_a_room() -> None:
-    rooms = {module.parts[0] for module in MODULES if len(module.parts) > 1}
-    flat = {module.stem for module in MODULES if len(module.parts) == 1}
-    assert rooms <= set(LAYERS)
-    assert flat - {"__init__", "__main__"} <= set(FLAT)
+    assert {module.parts[0] for module in MODULES} - {"__init__.py", "__main__.py"} == set(LAYERS)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] == "domain"], ids=str)
@@ -128,10 +110,10 @@ def test_the_domain_imports_no_clock_no_file_no_process(module: Path) -> None:
     assert [name for _, name, _ in imported(module) if name.split(".")[0] in IMPURE] == []
 
 
-def test_the_domain_calls_no_clock_of_the_flat_modules() -> None:
-    pure = {"kugetsu.clock.add_seconds", "kugetsu.clock.seconds_between", "kugetsu.clock.parse"}
+def test_the_domain_calls_no_clock() -> None:
+    pure = {"kugetsu.model.clock.add_seconds", "kugetsu.model.clock.seconds_between", "kugetsu.model.clock.parse"}
     for module in (module for module in MODULES if module.parts[0] == "domain"):
-        clocks = {name for _, name, _ in imported(module) if name.startswith("kugetsu.clock")}
+        clocks = {name for _, name, _ in imported(module) if name.startswith("kugetsu.model.clock")}
         assert clocks <= pure, module
 
 
@@ -161,7 +143,7 @@ def public(parent: ast.Module | ast.ClassDef) -> list[ast.FunctionDef | ast.Asyn
 def test_an_import_that_goes_up_is_found() -> None:
     assert not allowed("domain", "log", False)
     assert not allowed("log", "runtime", True)
-    assert not allowed("refs", "runtime", True)
-    assert not allowed("clock", "domain", False)
-    assert allowed("paths", "domain", True)
+    assert not allowed("model", "runtime", True)
+    assert not allowed("model", "domain", False)
+    assert allowed("model", "domain", True)
     assert allowed("cli", "domain", False)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import sessions as decide
-from kugetsu.domain.fold import fold, lives
+from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.state import empty
-from kugetsu.log.files import FileLog
+from kugetsu.log.files.engine import FileLog
 from kugetsu.log.opening import DomainProjection
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
@@ -57,7 +57,7 @@ def test_only_who_lets_runs_without_progress_go_on_forgives_them(gate: str, why:
     assert state.sessions[ISSUE].fruitless == left
     as_lived = [{**one, "type": "attempt.succeeded"} if one["type"] == "attempt.failed" else one for one in told]
     before = event(0, "session.prepared", {"base_commit": "h"})
-    carried = lives.of_history(ISSUE, [before, *as_lived])
+    carried = usage.of_history(ISSUE, [before, *as_lived])
     assert carried is not None and carried["fruitless"] == left
 
 
@@ -73,7 +73,7 @@ def test_the_history_of_a_real_issue_counts_what_the_fold_counts(name: str) -> N
     for session in state.sessions.values():
         if session.kind == "issue":
             own = [one for one in events if session.key in (one.get("issue"), one.get("session"))]
-            assert lives.of_history(session.key, own) == lives.carried_by(session), session.key
+            assert usage.of_history(session.key, own) == usage.carried_by(session), session.key
             compared += session.attempts > 0
     assert compared
 
@@ -92,25 +92,25 @@ def waiting(tokens: int, attempts: int = 2) -> Any:
 
 def test_a_correction_counts_from_its_values_on_and_keeps_what_is_no_sum() -> None:
     state = waiting(10)
-    (draft,) = decide.correct_counters(state, ISSUE, NEW, 1)
-    assert draft.data["old"] == {**NEW, "attempts": 2, "tokens": 10}
-    corrected = event(2, "counters.corrected", draft.data)
+    (new_event,) = decide.correct_counters(state, ISSUE, NEW, 1)
+    assert new_event.data["old"] == {**NEW, "attempts": 2, "tokens": 10}
+    corrected = event(2, "counters.corrected", new_event.data)
     fold(state, corrected)
     assert state.tasks["q1"].carried == {**NEW, "pr": "https://example.org/1", "head": "h"}
     requested = {"kind": "issue", "repository": "git.example.org/o/r", "carried": state.tasks["q1"].carried}
     fold(state, event(3, "session.requested", requested, task="q1"))
     state.sessions[ISSUE].tokens += 7
     fold(state, {**corrected, "seq": 4})
-    assert lives.counted(state, ISSUE) == NEW and state.violations == []
+    assert usage.counted(state, ISSUE) == NEW and state.violations == []
     assert decide.correct_counters(state, ISSUE, NEW, 1) == []
 
 
 @pytest.mark.parametrize("data", [{}, {"old": NEW}, {"new": NEW}, {"old": NEW, "new": {"tokens": 1}}, {"new": None}])
 def test_a_correction_that_lacks_something_changes_nothing(data: dict[str, Any]) -> None:
     state = waiting(10)
-    before = lives.counted(state, ISSUE)
+    before = usage.counted(state, ISSUE)
     fold(state, event(2, "counters.corrected", data))
-    assert lives.counted(state, ISSUE) == before
+    assert usage.counted(state, ISSUE) == before
     assert [one["seq"] for one in state.violations] == [2]
 
 

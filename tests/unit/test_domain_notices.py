@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from kugetsu import settings
-from kugetsu.domain import notices as projection
-from kugetsu.domain.decide import claims, notices, queue
-from kugetsu.domain.draft import Draft
+from kugetsu.domain import notifications as projection
+from kugetsu.domain.decide import claims, notifications, queue
 from kugetsu.domain.events import CATALOGUE
-from kugetsu.domain.notices import TEXT_LENGTH, WORDS, issue_url, located, notice_of, one_line
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.notifications import TEXT_LENGTH, WORDS, issue_url, located, notice_of, one_line
 from kugetsu.domain.state import Session, State, empty
+from kugetsu.model import settings
 from property.simulation import ISSUES, Event, World, random_commands
 
 AT = "2026-11-23T12:00:00.000000Z"
@@ -65,7 +65,7 @@ def test_a_task_that_starts_at_once_was_never_in_the_queue(via: str) -> None:
     world = World()
     offer, facts = world.offer(), world.claim_facts("self")
 
-    def start(state: State) -> list[Draft]:
+    def start(state: State) -> list[NewEvent]:
         queued = queue.enqueue(state, kind="dev", issue=ISSUES[0], message="go", via=via)[0]
         return claims.start(state, queued, offer, facts)
 
@@ -152,10 +152,10 @@ def test_the_page_of_an_issue(issue: str, servers: dict[str, str], url: str | No
 
 def test_what_was_read_is_marked_once_and_never_unmarked() -> None:
     world = World()
-    assert [one["type"] for one in world.do(lambda state: notices.mark_read(state, 2))] == ["notices.read"]
+    assert [one["type"] for one in world.do(lambda state: notifications.mark_read(state, 2))] == ["notices.read"]
     assert world.state.notices_read == 2
-    assert world.do(lambda state: notices.mark_read(state, 2)) == []
-    assert world.do(lambda state: notices.mark_read(state, 1)) == []
+    assert world.do(lambda state: notifications.mark_read(state, 2)) == []
+    assert world.do(lambda state: notifications.mark_read(state, 1)) == []
     assert world.state.notices_read == 2
 
 
@@ -167,7 +167,7 @@ class Box:
 
     def __init__(self) -> None:
         self.world = World()
-        self.world.do(lambda state: notices.enable(state, "command"))
+        self.world.do(lambda state: notifications.enable(state, "command"))
         self.upto = self.world.state.seq - 1
         for number in range(40):
             self.world.enqueue(number, 1)
@@ -178,27 +178,29 @@ class Box:
 
     def send(self, *seqs: int, lane: str = "all", upto: int | None = None) -> str:
         after = self.entry["upto"]
-        batch = notices.Batch(lane, list(seqs))
-        made = self.world.do(lambda state: notices.sending(state, "command", [batch], after, upto or seqs[-1]))
+        batch = notifications.Batch(lane, list(seqs))
+        made = self.world.do(lambda state: notifications.sending(state, "command", [batch], after, upto or seqs[-1]))
         return str(made[0]["data"]["delivery"])
 
     def fail(self, delivery: str, **more: Any) -> Event:
-        return self.world.do(lambda state: notices.failed(state, "command", delivery, "no", now=AT, **more))[0]
+        return self.world.do(lambda state: notifications.failed(state, "command", delivery, "no", now=AT, **more))[0]
 
 
 def test_a_sink_gets_nothing_that_was_before_it() -> None:
     box = Box()
     assert box.entry == {"upto": box.upto, "open": {}, "last": None}
-    assert box.world.do(lambda state: notices.enable(state, "command")) == []
+    assert box.world.do(lambda state: notifications.enable(state, "command")) == []
 
 
 def test_a_sink_that_is_taken_out_and_put_back_begins_anew() -> None:
     box = Box()
     box.send(20)
-    assert [one["type"] for one in box.world.do(lambda state: notices.disable(state, "command"))] == ["sink.disabled"]
+    assert [one["type"] for one in box.world.do(lambda state: notifications.disable(state, "command"))] == [
+        "sink.disabled"
+    ]
     assert box.world.state.outbox == {}
-    assert box.world.do(lambda state: notices.disable(state, "command")) == []
-    box.world.do(lambda state: notices.enable(state, "command"))
+    assert box.world.do(lambda state: notifications.disable(state, "command")) == []
+    box.world.do(lambda state: notifications.enable(state, "command"))
     assert box.entry["upto"] == box.world.state.seq - 1 and box.entry["open"] == {}
 
 
@@ -214,35 +216,35 @@ def test_a_delivery_is_open_from_its_intent_to_its_outcome() -> None:
         "not_before": None,
         "sending": box.world.state.seq,
     }
-    made = box.world.do(lambda state: notices.sent(state, "command", delivery, "exit 0"))
+    made = box.world.do(lambda state: notifications.sent(state, "command", delivery, "exit 0"))
     assert made[0]["cause"] == made[0]["seq"] - 1
     assert box.entry["open"] == {}
     assert box.entry["last"] == {"seq": made[0]["seq"], "at": made[0]["at"], "sent": True, "text": "exit 0"}
-    assert box.world.do(lambda state: notices.sent(state, "command", delivery, "exit 0")) == []
+    assert box.world.do(lambda state: notifications.sent(state, "command", delivery, "exit 0")) == []
 
 
 def test_what_somebody_has_taken_up_is_not_taken_up_again() -> None:
     box = Box()
     after = box.entry["upto"]
     box.send(20)
-    again = notices.Batch("all", [20])
-    assert box.world.do(lambda state: notices.sending(state, "command", [again], after, 20)) == []
-    assert box.world.do(lambda state: notices.sending(state, "webhook", [again], after, 20)) == []
+    again = notifications.Batch("all", [20])
+    assert box.world.do(lambda state: notifications.sending(state, "command", [again], after, 20)) == []
+    assert box.world.do(lambda state: notifications.sending(state, "webhook", [again], after, 20)) == []
 
 
 def test_pauses_double_and_the_eighth_failure_is_the_last() -> None:
     box = Box()
     delivery = box.send(20)
     pauses = []
-    for tries in range(1, notices.MOST_TRIES + 1):
+    for tries in range(1, notifications.MOST_TRIES + 1):
         made = box.fail(delivery)
         assert made["data"]["tries"] == tries
         if made["data"]["not_before"] is None:
             break
         entry = box.entry["open"][delivery]
         assert (entry["tries"], entry["sending"], entry["not_before"]) == (tries, 0, made["data"]["not_before"])
-        pauses.append(notices.pause_after(tries))
-        assert box.world.do(lambda state: notices.sending_again(state, "command", delivery, 0))
+        pauses.append(notifications.pause_after(tries))
+        assert box.world.do(lambda state: notifications.sending_again(state, "command", delivery, 0))
     assert pauses == [30, 60, 120, 240, 480, 960, 1800]
     assert box.entry["open"] == {} and box.entry["last"]["sent"] is False
 
@@ -269,7 +271,7 @@ def test_what_was_given_up_is_known_until_one_arrives() -> None:
     box.fail(box.send(24), again=False)
     assert box.entry["given_up"] == {"deliveries": 2, "notice": 24, "text": "no"}
     delivery = box.send(25)
-    box.world.do(lambda state: notices.sent(state, "command", delivery, "exit 0"))
+    box.world.do(lambda state: notifications.sent(state, "command", delivery, "exit 0"))
     assert "given_up" not in box.entry
 
 
@@ -277,9 +279,9 @@ def test_a_delivery_is_taken_up_again_by_one_only() -> None:
     box = Box()
     delivery = box.send(20)
     intent = box.world.state.seq
-    assert box.world.do(lambda state: notices.sending_again(state, "command", delivery, intent))
-    assert box.world.do(lambda state: notices.sending_again(state, "command", delivery, intent)) == []
-    assert box.world.do(lambda state: notices.sending_again(state, "command", "unknown", 0)) == []
+    assert box.world.do(lambda state: notifications.sending_again(state, "command", delivery, intent))
+    assert box.world.do(lambda state: notifications.sending_again(state, "command", delivery, intent)) == []
+    assert box.world.do(lambda state: notifications.sending_again(state, "command", "unknown", 0)) == []
 
 
 def test_one_without_an_outcome_counts_as_a_try() -> None:
@@ -287,22 +289,22 @@ def test_one_without_an_outcome_counts_as_a_try() -> None:
     delivery = box.send(20)
     for tries in (1, 2, 3):
         intent = box.world.state.seq
-        box.world.do(lambda state, intent=intent: notices.sending_again(state, "command", delivery, intent))
+        box.world.do(lambda state, intent=intent: notifications.sending_again(state, "command", delivery, intent))
         assert box.entry["open"][delivery]["tries"] == tries
 
 
 def test_comments_are_told_in_the_history_of_their_issue() -> None:
     world = World()
-    world.do(lambda state: notices.enable(state, "comment"))
+    world.do(lambda state: notifications.enable(state, "comment"))
     for number in range(40):
         world.enqueue(number, 1)
-    batches = [notices.Batch(ISSUES[0], [20]), notices.Batch(ISSUES[1], [21, 23])]
+    batches = [notifications.Batch(ISSUES[0], [20]), notifications.Batch(ISSUES[1], [21, 23])]
     after = world.state.outbox["comment"]["upto"]
-    made = world.do(lambda state: notices.sending(state, "comment", batches, after, 24))
+    made = world.do(lambda state: notifications.sending(state, "comment", batches, after, 24))
     assert [one["issue"] for one in made] == [ISSUES[0], ISSUES[1]]
     assert len({one["data"]["delivery"] for one in made}) == 2
     failed = world.do(
-        lambda state: notices.failed(state, "comment", made[0]["data"]["delivery"], "401", now=AT, again=False)
+        lambda state: notifications.failed(state, "comment", made[0]["data"]["delivery"], "401", now=AT, again=False)
     )
     assert failed[0]["issue"] == ISSUES[0]
     assert list(world.state.outbox["comment"]["open"]) == [made[1]["data"]["delivery"]]

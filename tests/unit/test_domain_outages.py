@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain import gates, outages
 from kugetsu.domain.decide import attempts, claims, queue
 from kugetsu.domain.fold import fold
-from kugetsu.domain.redecide import redecide
-from kugetsu.domain.redecide.difference import mismatch
+from kugetsu.domain.replay import redecide
+from kugetsu.domain.replay.divergence import mismatch
 from kugetsu.domain.state import State
-from kugetsu.errors import AgentUnavailable, Conflict
+from kugetsu.model import clock
+from kugetsu.model.errors import AgentUnavailable, Conflict
 from property.simulation import AGENT, ISSUES, Event, World
 
 

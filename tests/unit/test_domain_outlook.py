@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.decide import attempts, claims, queue, sessions
-from kugetsu.domain.outlook import Change, Outlook, outlook
+from kugetsu.domain.scheduling import NextChange, Outlook, outlook
+from kugetsu.model import clock
 from property.simulation import ISSUES, World
 
 HOUR = 3600.0
@@ -46,7 +46,7 @@ def look(world: World, task: str, dispatcher: str = "daemon") -> Outlook:
 
 
 def change(world: World, task: str, dispatcher: str = "daemon") -> tuple[Any, ...]:
-    told: Change = look(world, task, dispatcher).change
+    told: NextChange = look(world, task, dispatcher).change
     return told.kind, told.what, told.at, told.since, told.latest
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.decide import attempts, queue
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
-from kugetsu.errors import BadInput, Conflict, KugetsuError, NotFound
+from kugetsu.model import clock
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError, NotFound
 from property.simulation import AGENT, ISSUES, World
 
 
@@ -21,7 +21,7 @@ def world() -> World:
     return made
 
 
-def ask(state: State, **wish: Any) -> list[Draft]:
+def ask(state: State, **wish: Any) -> list[NewEvent]:
     wish = {"kind": "dev", "issue": ISSUES[0], "message": "do it", "via": "queue enqueue", **wish}
     return queue.enqueue(state, **wish)
 

@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain.decide import attempts, claims, importing, notices, queue, sessions
+from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
 from kugetsu.domain.events import CATALOGUE
-from kugetsu.domain.redecide import OBSERVED, TOGETHER, observed, verifier
-from kugetsu.domain.redecide.alternatives import SETTINGS
-from kugetsu.domain.redecide.difference import Difference
-from kugetsu.domain.redecide.single import SINGLE
-from kugetsu.domain.redecide.verifier import Verifier
+from kugetsu.domain.replay import OBSERVED, TOGETHER, checker, observed
+from kugetsu.domain.replay.alternatives import SETTINGS
+from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.domain.replay.divergence import Divergence
+from kugetsu.domain.replay.single import SINGLE
 from kugetsu.domain.state import State
-from kugetsu.settings import SETTINGS as KNOWN
+from kugetsu.model.settings import SETTINGS as KNOWN
 from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
 
 VERSION = "0.1.0"
@@ -31,8 +31,8 @@ def test_every_setting_that_is_tried_is_one() -> None:
     assert {part for key, _, _ in SETTINGS.values() for part in key.split(":")} <= KNOWN.keys()
 
 
-def differences(events: list[Event]) -> list[Difference]:
-    seen = Verifier(lambda seq: folded(events[:seq]), VERSION, explained=100)
+def differences(events: list[Event]) -> list[Divergence]:
+    seen = ReplayChecker(lambda seq: folded(events[:seq]), VERSION, explained=100)
     return [found for event in events if (found := seen.add(event)) is not None]
 
 
@@ -65,7 +65,7 @@ def place(events: list[Event], kind: str, number: int = 0) -> int:
     return [at for at, event in enumerate(events) if event["type"] == kind][number]
 
 
-def only(events: list[Event]) -> Difference:
+def only(events: list[Event]) -> Divergence:
     found = differences(events)
     assert found, "nothing was found"
     return found[0]
@@ -268,7 +268,7 @@ def test_a_task_that_was_parked_for_its_runs_names_the_setting_of_runs(world: Wo
 def test_only_so_many_differences_are_explained(events: list[Event]) -> None:
     for number in (0, 1):
         events[place(events, "attempt.claimed", number)]["facts"]["min_free_memory_mb"] = 9000
-    seen = Verifier(lambda seq: folded(events[:seq]), VERSION, explained=1)
+    seen = ReplayChecker(lambda seq: folded(events[:seq]), VERSION, explained=1)
     found = [one for event in events if (one := seen.add(event)) is not None]
     assert [one.category for one in found] == ["config", "unexpected"] and seen.differences == 2
 
@@ -347,7 +347,7 @@ def test_after_a_difference_it_goes_on_from_what_is_recorded(events: list[Event]
 
 
 def test_the_rest_of_a_transaction_that_is_not_there_yet_is_waited_for(events: list[Event]) -> None:
-    seen = Verifier(lambda seq: folded(events[:seq]), VERSION)
+    seen = ReplayChecker(lambda seq: folded(events[:seq]), VERSION)
     for event in events[:-1]:
         assert seen.add(event) is None
     assert seen.unfinished == len(events) - 1 - seen.state.seq > 0
@@ -355,7 +355,7 @@ def test_the_rest_of_a_transaction_that_is_not_there_yet_is_waited_for(events: l
 
 
 def test_a_plan_on_any_earlier_state_is_made_again_on_that_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifier, "LAG", 0)
+    monkeypatch.setattr(checker, "LAG", 0)
     asked: list[int] = []
     world = World()
     for _ in world.play(random_commands(5, 600)):
@@ -366,17 +366,17 @@ def test_a_plan_on_any_earlier_state_is_made_again_on_that_state(monkeypatch: py
         asked.append(seq)
         return folded(events[:seq])
 
-    seen = Verifier(far, VERSION)
+    seen = ReplayChecker(far, VERSION)
     assert [found for event in events if (found := seen.add(event)) is not None] == []
     assert asked, "no plan was older than what is kept"
 
 
 def test_only_so_many_events_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifier, "LAG", 10)
+    monkeypatch.setattr(checker, "LAG", 10)
     world = World()
     for _ in world.play(random_commands(6, 500)):
         pass
-    seen = Verifier(lambda seq: folded(world.memory.events[:seq]), VERSION)
+    seen = ReplayChecker(lambda seq: folded(world.memory.events[:seq]), VERSION)
     for event in world.memory.events:
         assert seen.add(event) is None
         assert len(seen._lagging._ahead) <= 10
@@ -402,19 +402,19 @@ def _set_up() -> World:
 
 
 def _notices() -> Iterator[Callable[[State], list[Any]]]:
-    yield lambda state: notices.enable(state, "webhook")
-    yield lambda state: notices.enable(state, "comment")
+    yield lambda state: notifications.enable(state, "webhook")
+    yield lambda state: notifications.enable(state, "comment")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[0], message="go", via="enqueue")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[1], message="go", via="enqueue")
-    one, two = notices.Batch(ISSUES[0], [5]), notices.Batch(ISSUES[1], [6])
-    yield lambda state: notices.sending(state, "comment", [one, two], 4, 6)
-    yield lambda state: notices.sending(state, "webhook", [notices.Batch("all", [5, 6])], 4, 6)
+    one, two = notifications.Batch(ISSUES[0], [5]), notifications.Batch(ISSUES[1], [6])
+    yield lambda state: notifications.sending(state, "comment", [one, two], 4, 6)
+    yield lambda state: notifications.sending(state, "webhook", [notifications.Batch("all", [5, 6])], 4, 6)
     delivery = "log-1-webhook-5-6"
-    yield lambda state: notices.failed(state, "webhook", delivery, "no answer", now="2026-11-23T10:00:00.000000Z")
-    yield lambda state: notices.sending_again(state, "webhook", delivery, 0)
-    yield lambda state: notices.sent(state, "webhook", delivery, "200")
-    yield lambda state: notices.mark_read(state, 6)
-    yield lambda state: notices.disable(state, "comment")
+    yield lambda state: notifications.failed(state, "webhook", delivery, "no answer", now="2026-11-23T10:00:00.000000Z")
+    yield lambda state: notifications.sending_again(state, "webhook", delivery, 0)
+    yield lambda state: notifications.sent(state, "webhook", delivery, "200")
+    yield lambda state: notifications.mark_read(state, 6)
+    yield lambda state: notifications.disable(state, "comment")
 
 
 def _imports() -> Iterator[Callable[[State], list[Any]]]:

@@ -8,7 +8,7 @@ import pytest
 
 from kugetsu.domain.decide import attempts, queue, sessions
 from kugetsu.domain.state import State, empty
-from kugetsu.errors import Conflict, KugetsuError, NotFound
+from kugetsu.model.errors import Conflict, KugetsuError, NotFound
 from property.simulation import ISSUES, Event, World
 
 ISSUE = ISSUES[0]
@@ -43,7 +43,7 @@ def types(events: list[Event]) -> list[str]:
 
 
 def test_init_makes_the_log_and_the_directory_once() -> None:
-    made = [draft.type for draft in sessions.initialise(empty(), "l", "1", "opencode")]
+    made = [new_event.type for new_event in sessions.initialise(empty(), "l", "1", "opencode")]
     assert made == ["log.created", "kugetsu.initialised"]
     assert sessions.initialise(World().state, "l", "1", "opencode") == []
     assert sessions.create_log(World().state, "other", "1") == []

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain import snapshot
+from kugetsu.domain import state_codec
 from kugetsu.domain.state import Attempt, Daemon, Session, State, Task, empty
 from property.simulation import World, random_commands
 
@@ -23,11 +23,11 @@ def state() -> State:
 
 
 def kept(state: State) -> Any:
-    return orjson.loads(orjson.dumps(snapshot.dump(state)))
+    return orjson.loads(orjson.dumps(state_codec.dump(state)))
 
 
 def test_every_field_of_every_record_comes_back(state: State) -> None:
-    loaded = snapshot.load(kept(state))
+    loaded = state_codec.load(kept(state))
     for name in State.__slots__:
         before, after = getattr(state, name), getattr(loaded, name)
         if name in ("tasks", "attempts", "sessions"):
@@ -45,12 +45,12 @@ def test_every_field_of_every_record_comes_back(state: State) -> None:
 
 
 def test_an_empty_state_comes_back_empty() -> None:
-    assert kept(snapshot.load(kept(empty()))) == kept(empty())
+    assert kept(state_codec.load(kept(empty()))) == kept(empty())
 
 
 def test_a_loaded_state_shares_nothing_with_the_one_it_was_dumped_from(state: State) -> None:
     before = kept(state)
-    loaded = snapshot.load(kept(state))
+    loaded = state_codec.load(kept(state))
     loaded.limits["x"] = {"until": "", "seq": 0, "task": ""}
     loaded.finished.clear()
     for task in loaded.tasks.values():
@@ -60,12 +60,12 @@ def test_a_loaded_state_shares_nothing_with_the_one_it_was_dumped_from(state: St
 
 @pytest.mark.parametrize("kind", [Task, Attempt, Session, Daemon])
 def test_the_version_names_every_field(kind: type[Any]) -> None:
-    assert f"={','.join(kind.__slots__)}" in snapshot.VERSION
+    assert f"={','.join(kind.__slots__)}" in state_codec.VERSION
 
 
 def test_the_version_names_every_plain_field_of_the_state() -> None:
     plain = set(State.__slots__) - {"tasks", "attempts", "sessions", "finished", "daemon"}
-    assert plain == set(snapshot.VERSION.split("state=")[1].split(";")[0].split(","))
+    assert plain == set(state_codec.VERSION.split("state=")[1].split(";")[0].split(","))
 
 
 @pytest.mark.parametrize("damage", ["tasks", "finished", "daemon", "machines", "of_issue"])
@@ -73,10 +73,10 @@ def test_what_was_not_made_by_dump_is_refused(damage: str, state: State) -> None
     broken = kept(state)
     del broken[damage]
     with pytest.raises((KeyError, TypeError, ValueError)):
-        snapshot.load(broken)
+        state_codec.load(broken)
 
 
 @pytest.mark.parametrize("values", [[], [1], None, "text"])
 def test_a_record_of_another_shape_is_refused(values: Any, state: State) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        snapshot.load({**kept(state), "tasks": [values]})
+        state_codec.load({**kept(state), "tasks": [values]})

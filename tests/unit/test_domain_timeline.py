@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain import gates, timeline
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import daemon
 from kugetsu.domain.state import empty
+from kugetsu.model import clock
 from property.simulation import Event, World, folded, random_commands
 
 SEEDS = range(6)

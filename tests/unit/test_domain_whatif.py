@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from kugetsu import clock
 from kugetsu.domain.decide import attempts, queue
-from kugetsu.domain.whatif import comparison
-from kugetsu.domain.whatif.changes import Changes
-from kugetsu.domain.whatif.comparison import Comparison
-from kugetsu.domain.whatif.figures import Measured, figures, nearest_rank
-from kugetsu.domain.whatif.instants import SECOND
-from kugetsu.domain.whatif.ledger import Ledger
-from kugetsu.domain.whatif.scenario import Pauses
+from kugetsu.domain.simulation import comparison
+from kugetsu.domain.simulation.comparison import Comparison
+from kugetsu.domain.simulation.metrics import Measured, figures, nearest_rank
+from kugetsu.domain.simulation.micros import SECOND
+from kugetsu.domain.simulation.overrides import Changes
+from kugetsu.domain.simulation.scenario import Pauses
+from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.model import clock
 from kugetsu.views import assumptions
 from property.nights import Night
 from property.simulation import AGENT, ISSUES

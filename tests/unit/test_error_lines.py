@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kugetsu import error_lines
+from kugetsu.agents import error_lines
 
 TRACEBACK = """warming up
 Traceback (most recent call last):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kugetsu import jsontext
+from kugetsu.model import jsontext
 
 numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 plain = st.none() | st.booleans() | numbers | st.text(st.characters(codec="utf-8"))
@@ -99,7 +99,7 @@ def test_what_is_no_number_is_null() -> None:
 @pytest.mark.parametrize(("size", "imported"), [(1000, "False"), (jsontext.LARGE, "True")])
 def test_orjson_is_imported_only_where_there_is_much(size: int, imported: str) -> None:
     code = (
-        "import sys; from kugetsu import jsontext; "
+        "import sys; from kugetsu.model import jsontext; "
         f"jsontext.loads(b'\"' + b'x' * {size} + b'\"'); jsontext.dumps([1]); print('orjson' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -109,7 +109,7 @@ def test_orjson_is_imported_only_where_there_is_much(size: int, imported: str) -
 def test_what_is_no_json_is_refused_where_the_module_json_was_not_imported() -> None:
     code = """
 import sys
-from kugetsu import jsontext
+from kugetsu.model import jsontext
 for text in (b'{"a":"b"x}', b'{"a":"b,"c":1}', b'"\\x01"', b'[1 2]', b''):
     try:
         jsontext.loads(text)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.paths import Paths
+from kugetsu.host.paths import Paths
+from kugetsu.model.errors import BadInput, KugetsuError
 
 
 def mode_of(path: str) -> int:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu import errors
 from kugetsu.cli import catalogue, main
-from kugetsu.settings import SETTINGS
+from kugetsu.model import errors
+from kugetsu.model.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kugetsu import redaction
-from kugetsu.agents import progress
-from kugetsu.redaction import (
+from kugetsu.agents import last_activity
+from kugetsu.redaction import funnel
+from kugetsu.redaction.funnel import (
     MARK,
     SHORTEST,
     Lines,
@@ -29,7 +29,7 @@ from kugetsu.redaction import (
     secrets_of,
     suspicious,
 )
-from kugetsu.runtime import last_words
+from kugetsu.runtime import stderr_tail
 
 SECRET = "s3cr3tV4lue9"
 #: A token as Gitea makes them: nothing in its shape tells it from a commit.
@@ -39,9 +39,9 @@ TOKEN = "7f2a9c41d0b3e86f5a7c1d92e4b608f3a1c5d7e9"
 @pytest.fixture(autouse=True)
 def knowing_nothing() -> Iterator[None]:
     """Another test's workspace has told the funnel of its secrets."""
-    redaction.know(None)
+    funnel.know(None)
     yield
-    redaction.know(None)
+    funnel.know(None)
 
 
 @pytest.mark.parametrize(
@@ -189,27 +189,27 @@ def test_words_that_have_the_beginning_of_a_token_in_them_stay() -> None:
 
 def test_what_a_window_leaves_of_a_known_value_is_taken_out(tmp_path: Path) -> None:
     file = tmp_path / "output"
-    redaction.know(lambda fresh: [TOKEN])
+    funnel.know(lambda fresh: [TOKEN])
     for half in (TOKEN[8:], TOKEN[-SHORTEST:]):
         # The window begins in the middle of a line, and of the value in it.
-        file.write_text(TOKEN[: -len(half)] + half + " x" * ((progress.TAIL_BYTES - len(half)) // 2))
-        shown = progress.of_text(str(file)).last
+        file.write_text(TOKEN[: -len(half)] + half + " x" * ((last_activity.TAIL_BYTES - len(half)) // 2))
+        shown = last_activity.of_text(str(file)).last
         assert shown is not None and half not in shown and MARK in shown
         file.write_text(TOKEN + " x" * ((4096 - len(half)) // 2))
-        assert half not in last_words.of(str(file)) and MARK in last_words.of(str(file))
+        assert half not in stderr_tail.of(str(file)) and MARK in stderr_tail.of(str(file))
 
 
 def test_what_is_written_of_a_known_value_so_far_is_taken_out(tmp_path: Path) -> None:
     file = tmp_path / "output"
-    redaction.know(lambda fresh: [TOKEN])
+    funnel.know(lambda fresh: [TOKEN])
     file.write_text(f"first\nthe token is {TOKEN[:15]}")
-    assert progress.of_text(str(file)).last == f"the token is {MARK}"
+    assert last_activity.of_text(str(file)).last == f"the token is {MARK}"
     file.write_text("first\nworking")
-    assert progress.of_text(str(file)).last == "working"
+    assert last_activity.of_text(str(file)).last == "working"
 
 
 def test_the_head_of_a_long_text_ends_in_no_half_of_a_known_value() -> None:
-    redaction.know(lambda fresh: [TOKEN])
+    funnel.know(lambda fresh: [TOKEN])
     for size in range(90, 140):
         assert TOKEN[:8] not in redact_head("x" * 90 + TOKEN + "y" * 90, size)
 
@@ -264,7 +264,7 @@ def test_a_known_value_is_found_however_it_is_written(said: str) -> None:
 
 def test_what_is_known_is_asked_for_at_each_use() -> None:
     values: list[str] = []
-    redaction.know(lambda _: values)
+    funnel.know(lambda _: values)
     assert redact(f"it is {TOKEN}") == f"it is {TOKEN}" and not suspicious(TOKEN)
     values.append(TOKEN)
     assert redact(f"it is {TOKEN}") == f"it is {MARK}" and suspicious(TOKEN)
@@ -358,9 +358,9 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_a_text_that_does_not_look_suspicious_is_one_that_no_pattern_changes(text: str) -> None:
-    from kugetsu import secret_shapes
+    from kugetsu.redaction import patterns
 
-    assert suspicious(text) or secret_shapes.take_out(text) == text
+    assert suspicious(text) or patterns.take_out(text) == text
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))

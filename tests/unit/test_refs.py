@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kugetsu.errors import BadInput
-from kugetsu.refs import FORMS, MAX_FOLDER, IssueRef, find_refs, folder_name, parse_ref, repository_of_url
+from kugetsu.model.errors import BadInput
+from kugetsu.model.refs import FORMS, MAX_FOLDER, IssueRef, find_refs, folder_name, parse_ref, repository_of_url
 
 SERVERS = {
     "git.example.com": "https://git.example.com/gitea",

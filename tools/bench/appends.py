@@ -20,12 +20,12 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.report import Report, Sizes
-from kugetsu import clock
 from kugetsu.domain.decide import queue, sessions
-from kugetsu.domain.draft import Draft
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.log import open_log
 from kugetsu.log.codec import encode
+from kugetsu.model import clock
 
 BY = {"cmd": "kugetsu queue enqueue github.com/shoko/kugetsu#14 …", "pid": 4121, "host": "bench", "user": "bench"}
 MESSAGE = "implement feature X, with tests, as the issue asks; look at what was tried before"
@@ -189,11 +189,11 @@ def _append(place: str, size: int) -> Step:
     """Record an event of ``size`` bytes that the fold ignores."""
     log = open_log(place, by=BY, now=clock.now)
     data = {"key": "KUGETSU_MODEL", "old": None, "new": ""}
-    short = len(encode([Draft("setting.changed", data)], 1000, b"0" * 32, clock.now(), BY)[0][0]) + 1
-    draft = Draft("setting.changed", {**data, "new": "x" * (size - short)})
+    short = len(encode([NewEvent("setting.changed", data)], 1000, b"0" * 32, clock.now(), BY)[0][0]) + 1
+    new_event = NewEvent("setting.changed", {**data, "new": "x" * (size - short)})
 
     def step() -> None:
-        log.append([draft])
+        log.append([new_event])
 
     return step
 
@@ -214,7 +214,7 @@ def _transact(place: str, number: int) -> Step:
     return step
 
 
-def _enqueue(state: State, number: int) -> list[Draft]:
+def _enqueue(state: State, number: int) -> list[NewEvent]:
     return queue.enqueue(state, kind="dev", issue=f"github.com/shoko/kugetsu#{number}", message=MESSAGE, via="enqueue")
 
 

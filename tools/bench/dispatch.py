@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from bench import runs
 from bench.report import Report, Sizes
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.runtime import daemon_control
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
@@ -85,10 +85,10 @@ def _daemon(place: str, agent: str) -> Iterator[tuple[Workspace, dict[str, str],
 
 
 def _end_agents(ws: Workspace) -> None:
-    from kugetsu.runtime import stopping
+    from kugetsu.runtime import stop_attempt
 
     for attempt in list(ws.state().attempts.values()):
-        stopping.cancel(ws, attempt.task)
+        stop_attempt.cancel(ws, attempt.task)
         agent = attempt.agent
         if agent is not None:
             with contextlib.suppress(ProcessLookupError):

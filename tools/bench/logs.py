@@ -49,8 +49,8 @@ def _without_start(report: Report, sizes: Sizes, places: dict[str, str]) -> None
 def _read_history(directory: str) -> float:
     import time
 
-    from kugetsu import clock
     from kugetsu.log import open_log
+    from kugetsu.model import clock
 
     began = time.perf_counter()
     log = open_log(directory, by=made_log.BY, now=clock.now)

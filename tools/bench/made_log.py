@@ -13,16 +13,16 @@ from typing import Any
 
 import orjson
 
-from kugetsu import clock
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
-from kugetsu.domain.draft import Draft
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
 from kugetsu.domain.fold import fold
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
 from kugetsu.log import open_log
 from kugetsu.log.codec import GENESIS, encode
-from kugetsu.log.segments import SEGMENT_BYTES, name
+from kugetsu.log.files.segments import SEGMENT_BYTES, name
+from kugetsu.model import clock
 
 BY = {"cmd": "kugetsu queue enqueue github.com/shoko/kugetsu#14 …", "pid": 4121, "host": "bench", "user": "bench"}
 REPOSITORY = "github.com/shoko/kugetsu"
@@ -35,7 +35,7 @@ FATES = ("done", "done", "done", "retry", "done", "done", "park", "done", "cance
 TASKS_OF_AN_ISSUE = 3
 
 #: What happens next: a decision, taken on the state that all before it led to.
-Decide = Callable[[State], Sequence[Draft]]
+Decide = Callable[[State], Sequence[NewEvent]]
 
 
 def issue(number: int) -> str:
@@ -92,10 +92,10 @@ class _Writer:
         """Let time pass."""
         self._micros += round(seconds * 1_000_000)
 
-    def _append(self, drafts: Sequence[Draft]) -> None:
+    def _append(self, new_events: Sequence[NewEvent]) -> None:
         if self._size >= SEGMENT_BYTES:
             self._close()
-        encoded, self._sha = encode(drafts, self._state.seq + 1, self._sha, self.now, BY)
+        encoded, self._sha = encode(new_events, self._state.seq + 1, self._sha, self.now, BY)
         for line in encoded:
             self._lines += (line, b"\n")
             self._size += len(line) + 1
@@ -154,7 +154,7 @@ class _Life:
         else:
             yield self._end(f"{task}.1", "done")
 
-    def _hold(self, state: State) -> list[Draft]:
+    def _hold(self, state: State) -> list[NewEvent]:
         facts = _facts(self._writer.now, free_memory_mb=123)
         return claims.hold(state, claims.plan(state, facts), facts)
 
@@ -167,9 +167,9 @@ class _Life:
         session = "ses_df6c0a1b2c3d4e5f6a7b8c9d0e"
         yield lambda state: attempts.running(state, attempt, _identity(4122), session, _worktree(ref), program)
 
-    def _claim(self, state: State, attempt: str) -> list[Draft]:
+    def _claim(self, state: State, attempt: str) -> list[NewEvent]:
         facts = _facts(self._writer.now, free_memory_mb=12_345)
-        offer = claims.Offer(f"{attempt}-0123456789abcdef", _identity(3760))
+        offer = claims.ClaimRequest(f"{attempt}-0123456789abcdef", _identity(3760))
         return claims.dispatch(state, claims.plan(state, facts), offer, facts)
 
     def _end(self, attempt: str, fate: str) -> Decide:

@@ -15,7 +15,7 @@ from bench.report import Report, Sizes
 
 _REBUILD = """
 import sys, time
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.log import open_log
 began = time.perf_counter()
 log = open_log(sys.argv[1], by={}, now=clock.now)
@@ -24,7 +24,7 @@ assert log.state().seq >= int(sys.argv[2])
 
 _VERIFY = """
 import sys, time
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.cli.replay import verified
 from kugetsu.log import open_log
 began = time.perf_counter()

@@ -20,7 +20,7 @@ def kugetsu() -> list[str]:
 def environment(folder: str, **more: str) -> dict[str, str]:
     """An environment in which KUGETSU_DIR is ``folder``, no setting of the user's counts, and Python may keep its
     compiled modules: without them each start compiles everything anew."""
-    from kugetsu.settings import SETTINGS
+    from kugetsu.model.settings import SETTINGS
 
     dropped = {*SETTINGS, "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}

@@ -19,7 +19,7 @@ SEED = 4
 
 _OPEN = """
 import sys, time
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.log import open_log
 began = time.perf_counter()
 log = open_log(sys.argv[1], by={}, now=clock.now)
@@ -31,7 +31,7 @@ _EVERYTHING = _OPEN + "log.state_at(seq=int(sys.argv[2]))"
 
 _DIFF = """
 import sys, time
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.domain.changes import Comparison
 from kugetsu.log import open_log
 began = time.perf_counter()
@@ -44,7 +44,7 @@ assert comparison.state.seq >= int(sys.argv[2]) and comparison.changes()
 
 _FROM = """
 import sys, time
-from kugetsu.log.archive import open_archive
+from kugetsu.log.foreign import open_archive
 began = time.perf_counter()
 assert open_archive(sys.argv[1]).state().seq >= int(sys.argv[2])
 """
@@ -92,8 +92,8 @@ def _rebuild(place: str, events: int) -> float:
 
 
 def _time_of(place: str, seq: int) -> str:
-    from kugetsu import clock
     from kugetsu.log import open_log
+    from kugetsu.model import clock
 
     log = open_log(place, by=made_log.BY, now=clock.now)
     (event,) = log.read(seq - 1, seq)
@@ -135,13 +135,13 @@ def _packed(report: Report, sizes: Sizes, folder: str, place: str, rebuilt: list
 
 def _cost(report: Report, folder: str, place: str) -> None:
     """Writing one milestone, beside the durable appends after which one is due."""
-    from kugetsu import clock
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.log import open_log
-    from kugetsu.log.checkpoint import store
-    from kugetsu.log.files import MILESTONE_EVERY
+    from kugetsu.log.files.engine import MILESTONE_EVERY
+    from kugetsu.log.files.latest_snapshot import store
+    from kugetsu.log.files.segments import Cursor
     from kugetsu.log.opening import DomainProjection
-    from kugetsu.log.segments import Cursor
+    from kugetsu.model import clock
 
     projection = DomainProjection()
     log = open_log(place, by=made_log.BY, now=clock.now)
@@ -150,7 +150,7 @@ def _cost(report: Report, folder: str, place: str) -> None:
     milestone = [_took(lambda: write(projection.dump(state))) for _ in range(20)]
     log.close()
     other = open_log(os.path.join(folder, "appended"), by=made_log.BY, now=clock.now)
-    note = [Draft("setting.changed", {"key": "MAX_ATTEMPTS", "old": "3", "new": "4"})]
+    note = [NewEvent("setting.changed", {"key": "MAX_ATTEMPTS", "old": "3", "new": "4"})]
     one = statistics.median(_took(lambda: other.transact(lambda _: note)) for _ in range(400))
     other.close()
     report.add(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from kugetsu.agents import opencode_program  # noqa: E402 - found through the line above
+from kugetsu.agents.opencode import program as opencode_program  # noqa: E402 - found through the line above
 from log_fixtures.place import CHECKOUT, WaitedTooLongError  # noqa: E402
 from log_fixtures.stories import STORIES, log_of  # noqa: E402
 

@@ -27,13 +27,12 @@ from typing import Any
 
 import orjson
 
-from kugetsu import error_lines
-from kugetsu.agents import limits, missing, process_load, progress
-from kugetsu.agents.opencode_environment import QUIET
+from kugetsu.agents import error_lines, last_activity, limits, missing_program, process_load
+from kugetsu.agents.last_activity import Progress, tail_lines
+from kugetsu.agents.opencode.environment import QUIET
 from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, cost_told, sentence, tokens_told
-from kugetsu.agents.progress import Progress, tail_lines
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
-from kugetsu.errors import AgentUnavailable, NotFound
+from kugetsu.model.errors import AgentUnavailable, NotFound
 
 _TEMPFAIL = 75  # EX_TEMPFAIL of <sysexits.h>
 _LAST_LINES = 20
@@ -62,13 +61,13 @@ class Command:
         """The words of the command, or a shell with it. Raises AgentUnavailable when there is none or it is broken."""
         line = (self._settings.get("KUGETSU_AGENT_COMMAND") or "").strip()
         if not line:
-            raise missing.command_line("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty")
+            raise missing_program.command_line("KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty")
         if needs_shell(line):
             return ("/bin/sh", "-c", line)
         try:
             return tuple(shlex.split(line))
         except ValueError as error:
-            raise missing.command_line(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}") from error
+            raise missing_program.command_line(f"KUGETSU_AGENT_COMMAND cannot be split: {error}: {line}") from error
 
     def version(self) -> str:
         """A command has none."""
@@ -79,7 +78,7 @@ class Command:
         try:
             self.require()
         except AgentUnavailable as error:
-            return [Problem(error.message, error.hint or missing.COMMAND_HINT)]
+            return [Problem(error.message, error.hint or missing_program.COMMAND_HINT)]
         return []
 
     def require(self) -> None:
@@ -90,8 +89,8 @@ class Command:
             return
         path = shutil.which(program, path=self._path())
         if path is None:
-            raise missing.command(program)
-        if (problem := missing.interpreter(path, self._path() or os.defpath)) is not None:
+            raise missing_program.command(program)
+        if (problem := missing_program.interpreter(path, self._path() or os.defpath)) is not None:
             raise problem
 
     def prepare_home(self) -> None:
@@ -177,7 +176,7 @@ class Command:
 
     def progress(self, output: str, errors: str | None = None) -> Progress:  # noqa: ARG002
         """The last line of its output."""
-        return progress.of_text(output)
+        return last_activity.of_text(output)
 
     def checkup(self, running: Running) -> Checkup:
         """A command tells nothing about itself: only its use of the processor shows that it works."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from kugetsu.redaction import redact
+from kugetsu.redaction.funnel import redact
 
 TEXT_LIMIT = 4000
 """Characters of the agent's last words, and of an error, that go into an outcome: the files keep all of it."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from kugetsu.agents.last_activity import Progress
 from kugetsu.agents.outcome import Outcome
-from kugetsu.agents.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kugetsu.agents.protocol import Agent
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 NAMES = ("opencode", "command")
 
@@ -18,7 +18,7 @@ def choose(settings: Mapping[str, str], environment: Mapping[str, str] | None = 
     """
     name = settings.get("KUGETSU_AGENT") or "opencode"
     if name == "opencode":
-        from kugetsu.agents.opencode import OpenCode
+        from kugetsu.agents.opencode.adapter import OpenCode
 
         return OpenCode(settings, environment)
     if name == "command":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, LogDamaged
+from kugetsu.model.errors import BadInput, LogDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _miscounts(log: EventLog, over: Range) -> list[Miscount]:
 
 def _range(call: Call, log: EventLog) -> Range:
     """What --since and --until leave. Raises BadInput, NotFound."""
-    from kugetsu.cli import past
+    from kugetsu.cli import at as past
     from kugetsu.domain.state import empty
     from kugetsu.log import transactions
 

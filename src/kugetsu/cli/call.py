@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kugetsu.redaction import clean, redact, suspicious
+from kugetsu.redaction.funnel import clean, redact, suspicious
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.declarations import Arguments
     from kugetsu.domain.state import State
-    from kugetsu.errors import KugetsuError, LogDamaged
-    from kugetsu.runtime.elsewhere import Elsewhere
+    from kugetsu.model.errors import KugetsuError, LogDamaged
+    from kugetsu.runtime.bundle_workspace import BundleWorkspace
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
 
@@ -33,7 +33,7 @@ class Call:
         #: Whether the log is damaged, and what is shown is what could be read of it.
         self.damaged = False
         self._workspace: Workspace | None = None
-        self._elsewhere: Elsewhere | None = None
+        self._elsewhere: BundleWorkspace | None = None
         self._screen: Screen | None = None
 
     @property
@@ -51,13 +51,13 @@ class Call:
         return self._workspace
 
     @property
-    def elsewhere(self) -> Elsewhere | None:
+    def elsewhere(self) -> BundleWorkspace | None:
         """The file of another place that `--from` names; what is odd about it is said when it is opened."""
         path = getattr(self.args, "from", None)
         if self._elsewhere is None and path is not None:
-            from kugetsu.runtime.elsewhere import Elsewhere
+            from kugetsu.runtime.bundle_workspace import BundleWorkspace
 
-            self._elsewhere = Elsewhere(path, self.environment, self.command)
+            self._elsewhere = BundleWorkspace(path, self.environment, self.command)
             notes = self._elsewhere.archive.notes()
             if notes:
                 from kugetsu.views.text import line
@@ -93,8 +93,8 @@ class Call:
         """The first event of this log that does not fit its kind, as an error; None when there is none: what went wrong
         is then a fault of kugetsu's own. A state is folded from every event, whatever it says."""
         from kugetsu.domain.fold import MALFORMED
-        from kugetsu.errors import KugetsuError, LogDamaged
-        from kugetsu.log.damage import HINT
+        from kugetsu.log.files.damage_report import HINT
+        from kugetsu.model.errors import KugetsuError, LogDamaged
 
         if self._workspace is None or self.elsewhere is not None:
             return None
@@ -112,7 +112,7 @@ class Call:
 
     def lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
         """The events with ``after`` < seq <= ``until`` and their lines; behind a damage those that can be read."""
-        from kugetsu.errors import LogDamaged
+        from kugetsu.model.errors import LogDamaged
 
         last = after
         try:
@@ -153,7 +153,7 @@ class Call:
         return self._measured("")
 
     def _measured(self, host: str) -> Screen:
-        from kugetsu import clock
+        from kugetsu.model import clock
         from kugetsu.views.screen import Screen
 
         now = clock.now() if self.elsewhere is None else self.elsewhere.now
@@ -172,13 +172,13 @@ class Call:
         text: str | None = getattr(self.args, "at", None)
         if text is None:
             return None
-        from kugetsu.cli import when
-        from kugetsu.errors import KugetsuError
+        from kugetsu.cli import timespec
+        from kugetsu.model.errors import KugetsuError
 
         try:
-            point = when.parse(text, now)
+            point = timespec.parse(text, now)
             if point.at is None:
-                return str(when.state_of(self.workspace.log, point)[0])
+                return str(timespec.state_of(self.workspace.log, point)[0])
         except KugetsuError:  # told by the command itself
             return quoted(text)
         return point.at.replace(".000000Z", "Z") if text.endswith(" ago") else " ".join(map(quoted, text.split()))

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kugetsu.cli.declarations import Kind
-    from kugetsu.config import Config
     from kugetsu.domain.state import State, Task
-    from kugetsu.paths import Paths
+    from kugetsu.host.config import Config
+    from kugetsu.host.paths import Paths
 
 #: Seconds after which the state is not waited for any more: a prompt must not hang.
 PATIENCE = 0.5
@@ -57,14 +57,14 @@ class Place:
 
     def paths(self) -> Paths:
         """The directory. Raises BadInput."""
-        from kugetsu.paths import Paths
+        from kugetsu.host.paths import Paths
 
         return Paths.of(self.environment)
 
     def config(self) -> Config:
         """The settings in force; the defaults when they cannot be understood."""
-        from kugetsu.config import load
-        from kugetsu.errors import BadInput
+        from kugetsu.host.config import load
+        from kugetsu.model.errors import BadInput
 
         try:
             return load(self.paths().config, self.environment)
@@ -73,9 +73,9 @@ class Place:
 
     def state(self) -> State:
         """The fold of the log, read without a lock, and without the checkpoint that reading may else write."""
-        from kugetsu import clock
-        from kugetsu.log.files import FileLog
+        from kugetsu.log.files.engine import FileLog
         from kugetsu.log.opening import DomainProjection
+        from kugetsu.model import clock
 
         if self.described:
             from kugetsu.runtime.workspace import learn_secrets
@@ -123,7 +123,7 @@ def look_up(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
 
 def described(text: str) -> str:
     """A text that a user or an agent wrote, as a description: one harmless line, without secrets."""
-    from kugetsu.redaction import redact_head
+    from kugetsu.redaction.funnel import redact_head
     from kugetsu.views.text import cut, line
 
     return cut(line(redact_head(text, 4096)), WIDTH)
@@ -231,7 +231,7 @@ PATHS = ("KUGETSU_OPENCODE", "KUGETSU_TEMP_DIR")
 
 def choices() -> dict[str, tuple[str, ...]]:
     """Settings whose values are a few words: which ones their `read` takes."""
-    from kugetsu.settings import NOTICES, SINKS
+    from kugetsu.model.settings import NOTICES, SINKS
 
     return {
         "KUGETSU_AGENT": ("opencode", "command"),
@@ -243,7 +243,7 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 
 def _settings(_place: Place) -> list[Candidate]:
-    from kugetsu.settings import SETTINGS
+    from kugetsu.model.settings import SETTINGS
 
     return [Candidate(setting.key, setting.help) for setting in SETTINGS.values()]
 
@@ -253,7 +253,7 @@ def _wants_path(place: Place) -> bool:
 
 
 def _setting_values(place: Place) -> Iterator[Candidate]:
-    from kugetsu.settings import SETTINGS
+    from kugetsu.model.settings import SETTINGS
 
     setting = SETTINGS.get(place.given[0]) if place.given else None
     if setting is None:
@@ -264,7 +264,7 @@ def _setting_values(place: Place) -> Iterator[Candidate]:
     if setting.key == "DEFAULT_GIT_SERVER":
         yield from _servers(place)
     now = place.config().as_text(setting.key)
-    from kugetsu.redaction import redact
+    from kugetsu.redaction.funnel import redact
 
     if redact(now) == now:  # what is inserted must be whole, and a secret is not shown
         yield Candidate(now, "as it is")

@@ -7,7 +7,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "begin": {
         "init": ("setup", "set up KUGETSU_DIR: settings, env files, sessions"),
         "doctor": ("doctor", "check everything it needs; --fix mends, --bundle packs"),
-        "import": ("importing", "take over a state directory of the bash tool"),
+        "import": ("bash_import", "take over a state directory of the bash tool"),
     },
     "hand work over": {
         "start": ("work", "start an agent on an issue now"),
@@ -53,11 +53,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "diff": ("diff", "what changed between two points, a line for each record"),
         "replay": ("replay", "the state at any point of the past"),
         "undo": ("undo", "append what takes back what an event did"),
-        "log verify": ("eventlog", "check every line of the event log"),
-        "log repair": ("eventlog", "mend an unfinished write at the log's end"),
-        "log seal": ("sealing", "print the log's head, to be kept elsewhere"),
-        "log export": ("exporting", "events as JSON lines, or attempts as OpenTelemetry traces"),
-        "log stats": ("eventlog", "events, bytes and segments of the log"),
+        "log verify": ("log", "check every line of the event log"),
+        "log repair": ("log", "mend an unfinished write at the log's end"),
+        "log seal": ("log_seal", "print the log's head, to be kept elsewhere"),
+        "log export": ("log_export", "events as JSON lines, or attempts as OpenTelemetry traces"),
+        "log stats": ("log", "events, bytes and segments of the log"),
     },
     "clean up": {
         "destroy": ("sessions", "end a session; keeps what is dirty or unpushed"),

@@ -38,9 +38,9 @@ def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str
     """What is printed, and whether everything that was looked for is in it."""
     shell, given = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if shell == "bash" and given:
-        from kugetsu.cli import bashwords
+        from kugetsu.cli import shell_words
 
-        line = bashwords.Line(given[0], given[1] if len(given) > 1 else None)
+        line = shell_words.Line(given[0], given[1] if len(given) > 1 else None)
         if line.redirected:
             return "files", True
         place = Place(line.current, environment, described=False)
@@ -48,9 +48,9 @@ def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str
         return "\n".join([wanted, *(line.insertion(one.value) for one in found)]), place.over
     current = given.pop() if given else ""
     if shell == "fish":
-        from kugetsu.cli import bashwords
+        from kugetsu.cli import shell_words
 
-        current = bashwords.unquoted(current)
+        current = shell_words.unquoted(current)
     place = Place(current, environment)
     wanted, found = _candidates(given, place)
     return "\n".join([wanted, *(f"{one.value}\t{one.about}" for one in found)]), place.over

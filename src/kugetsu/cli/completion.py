@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

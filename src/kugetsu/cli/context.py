@@ -6,7 +6,7 @@ import os
 
 from kugetsu.cli.declarations import Command
 from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.errors import NotFound
+from kugetsu.model.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _arguments(parser: Parser) -> None:
 
 def _context(call: Call) -> int:
     from kugetsu.cli import subjects
-    from kugetsu.redaction import clean
+    from kugetsu.redaction.funnel import clean
     from kugetsu.views import context
 
     state = call.ready()
@@ -122,7 +122,7 @@ def _end(exchange: Exchange, event: Event) -> None:
 
 def _read(call: Call, exchange: Exchange, messages: dict[str, str]) -> None:
     """Fill in what the log and the run's files have of an attempt, without secrets."""
-    from kugetsu.redaction import redact
+    from kugetsu.redaction.funnel import redact
 
     folder = call.workspace.paths.run(exchange["attempt"])
     exchange["message"] = redact(_message(call, exchange["task"], messages)) or None
@@ -147,7 +147,7 @@ def _message(call: Call, task: str, messages: dict[str, str]) -> str:
 
 
 def _answers(path: str, missing: list[str]) -> list[Said]:
-    from kugetsu.redaction import Lines
+    from kugetsu.redaction.funnel import Lines
     from kugetsu.views.agentlog import in_brief
 
     output = _file(path, missing)
@@ -169,7 +169,7 @@ def _answers(path: str, missing: list[str]) -> list[Said]:
 
 def _file(path: str, missing: list[str]) -> bytes | None:
     """A run's file, at most its last MOST bytes; None when it is not there, which ``missing`` then says."""
-    from kugetsu import run_files
+    from kugetsu.host import run_files
 
     try:
         with run_files.open_binary(path) as file:

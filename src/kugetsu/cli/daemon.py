@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.bundle_workspace import BundleWorkspace
     from kugetsu.runtime.daemon_control import DaemonStatus
-    from kugetsu.runtime.elsewhere import Elsewhere
 
 #: Lines of the daemon's log that are shown unless asked for more.
 LINES = 40
@@ -109,7 +109,7 @@ def _status(call: Call) -> int:
     return 0
 
 
-def _kept(place: Elsewhere) -> DaemonStatus:
+def _kept(place: BundleWorkspace) -> DaemonStatus:
     """The daemon as the look of a bundle tells, else as far as the log knows."""
     from kugetsu.runtime.daemon_control import DaemonStatus
     from kugetsu.views.status import daemon_data
@@ -122,33 +122,33 @@ def _kept(place: Elsewhere) -> DaemonStatus:
 
 
 def _logs(call: Call) -> int:
-    from kugetsu.cli import tailing
+    from kugetsu.cli import tail_file
 
     count = max(call.args.lines, 0)
     if call.elsewhere is not None:
         return _kept_logs(call, call.elsewhere, count)
     path = f"{call.workspace.paths.logs}/daemon.log"
-    lines = tailing.last_lines(path, count)
+    lines = tail_file.last_lines(path, count)
     if lines is None and not call.args.follow:
         call.ready()
         print("the daemon has written no log yet")
         call.say("start it: kugetsu queue-daemon start")
         return 0
-    tailing.print_lines(lines or [], call.screen)
+    tail_file.print_lines(lines or [], call.screen)
     if call.args.follow:
-        for part in tailing.follow(path):
+        for part in tail_file.follow(path):
             if part is not None:
-                tailing.print_lines(part, call.screen)
+                tail_file.print_lines(part, call.screen)
     return 0
 
 
-def _kept_logs(call: Call, place: Elsewhere, count: int) -> int:
-    from kugetsu.cli import tailing
+def _kept_logs(call: Call, place: BundleWorkspace, count: int) -> int:
+    from kugetsu.cli import tail_file
 
     if call.args.follow:
         raise BadInput("kugetsu queue-daemon logs: a file of another place does not go on", "leave out -f")
     lines = place.require("daemon.log").splitlines()
-    tailing.print_lines(lines[-count:] if count else [])
+    tail_file.print_lines(lines[-count:] if count else [])
     return 0
 
 

@@ -19,10 +19,10 @@ def _arguments(parser: Parser) -> None:
 
 def _delegate(call: Call) -> int:
     from kugetsu.cli.queue import told_queued
-    from kugetsu.runtime import requests
+    from kugetsu.runtime import submit
 
     message = messages.read(call.args.words, call.args.file, "kugetsu delegate", call.workspace.paths, '"…"')
-    done = requests.delegate(call.workspace, message)
+    done = submit.delegate(call.workspace, message)
     if len(done.named) > 1 and not call.json:
         shown = ", ".join(str(ref) for ref in done.named[:3]) + (" …" if len(done.named) > 3 else "")
         call.say(f"the message names {len(done.named)} issues ({shown}): the PM agent decides")

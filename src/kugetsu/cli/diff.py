@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,27 +62,27 @@ def _diff(call: Call) -> int:
 
 def _split(call: Call) -> tuple[list[str], str | None]:
     """The two points, and whose changes are wanted. Raises BadInput."""
-    from kugetsu.cli import when
+    from kugetsu.cli import timespec
 
     words = call.args.words
     points: list[str] = []
     for word in words:
-        if len(points) == 2 or (points and not when.is_point(word)):
+        if len(points) == 2 or (points and not timespec.is_point(word)):
             break
         points.append(word)
     rest = words[len(points) :]
     if not points or len(rest) > 1:
         problem = "between which points?" if not points else f"what is {rest[1][:40]!r}?"
-        raise BadInput(f"kugetsu diff: {problem}", f"kugetsu diff WHEN [WHEN] [REF|TASK]; WHEN is {when.FORMS}")
+        raise BadInput(f"kugetsu diff: {problem}", f"kugetsu diff WHEN [WHEN] [REF|TASK]; WHEN is {timespec.FORMS}")
     return ([*points, "@"] if len(points) == 1 else points), (rest[0] if rest else None)
 
 
 def _at(call: Call, text: str) -> tuple[State, str]:
     """The state at a point, and the point's time: empty before the first event."""
-    from kugetsu.cli import when
+    from kugetsu.cli import timespec
 
     log, now = call.workspace.log, call.screen.now
-    seq, at = when.state_of(log, when.parse(text, now))
+    seq, at = timespec.state_of(log, timespec.parse(text, now))
     if at is not None and at > now:
         raise BadInput(f"{text[:60]!r} is yet to come", "a point of the past, or @ for now")
     state: State = log.state_at(seq=seq, at=at)

@@ -13,12 +13,12 @@ def found_dead(call: Call, seq: int) -> bool:
 
     Of a file of another place only what is in it counts, with the look at its machine: no process is asked.
     """
-    from kugetsu.domain.audit.waits import sign_of_life
+    from kugetsu.domain.audit.waits import heartbeat
 
     for event in call.workspace.log.read(after=seq):
         if event["type"] == "daemon.lost":
             return True
-        if sign_of_life(event):
+        if heartbeat(event):
             return False
     state = call.state()
     if call.elsewhere is not None:
@@ -33,7 +33,7 @@ def slots_then(log: EventLog, seq: int) -> int | None:
     """How many slots there were at the event ``seq`` by the nearest decision; None when none had been made."""
     if not seq:
         return None
-    from kugetsu.cli.past import recorded_facts
+    from kugetsu.cli.at import recorded_facts
 
     recorded = recorded_facts(log, seq)
     return int(recorded["facts"]["cap"]) if recorded is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.diagnosis.case import Case
-    from kugetsu.runtime.diagnosis.finding import Finding
-    from kugetsu.runtime.elsewhere import Elsewhere
+    from kugetsu.runtime.bundle_workspace import BundleWorkspace
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
 
 ABOUT = """\
 Exits with 1 when something is a problem; warnings are none. Nothing is changed without --fix, which makes missing
@@ -35,9 +35,9 @@ def _arguments(parser: Parser) -> None:
 
 
 def _doctor(call: Call) -> int:
-    from kugetsu.paths import Paths
-    from kugetsu.runtime.diagnosis import bundle, examination
-    from kugetsu.runtime.diagnosis.case import Case
+    from kugetsu.host.paths import Paths
+    from kugetsu.runtime.doctor import bundle, examination
+    from kugetsu.runtime.doctor.context import Context
 
     args = call.args
     if args.bundle is None and (args.no_messages or args.force):
@@ -46,7 +46,7 @@ def _doctor(call: Call) -> int:
         return _kept(call, call.elsewhere)
     if args.bundle is not None:
         bundle.require_free(args.bundle, force=args.force)
-    case = Case(Paths.of(call.environment), call.environment, call.command, online=args.online)
+    case = Context(Paths.of(call.environment), call.environment, call.command, online=args.online)
     done: list[tuple[str, str | None]] = []
     try:
         found = examination.examine(case)
@@ -54,7 +54,7 @@ def _doctor(call: Call) -> int:
             done = examination.mend(found)
             if done:
                 case.close()
-                case = Case(case.paths, call.environment, call.command, online=args.online)
+                case = Context(case.paths, call.environment, call.command, online=args.online)
                 found = examination.examine(case)
         made = _bundle(call, case, found)
     finally:
@@ -63,7 +63,7 @@ def _doctor(call: Call) -> int:
     return 1 if any(one.level == "problem" for one in found) else 0
 
 
-def _kept(call: Call, place: Elsewhere) -> int:
+def _kept(call: Call, place: BundleWorkspace) -> int:
     """What it found where a bundle was made. Raises NotFound for a file that does not say so."""
     if call.args.fix or call.args.online or call.args.bundle is not None:
         raise BadInput("kugetsu doctor: in a file nothing is looked at or mended", "leave out --from, or all but it")
@@ -72,8 +72,8 @@ def _kept(call: Call, place: Elsewhere) -> int:
     return 1 if any(one.level == "problem" for one in found) else 0
 
 
-def _bundle(call: Call, case: Case, found: list[Finding]) -> dict[str, Any] | None:
-    from kugetsu.runtime.diagnosis import bundle
+def _bundle(call: Call, case: Context, found: list[Finding]) -> dict[str, Any] | None:
+    from kugetsu.runtime.doctor import bundle
 
     if call.args.bundle is None:
         return None
@@ -81,7 +81,7 @@ def _bundle(call: Call, case: Case, found: list[Finding]) -> dict[str, Any] | No
 
 
 def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], made: dict[str, Any] | None) -> None:
-    from kugetsu.runtime.diagnosis.finding import as_data
+    from kugetsu.runtime.doctor.finding import as_data
     from kugetsu.views import doctor
     from kugetsu.views.text import line
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, NotFound, NotSetUp
+from kugetsu.model.errors import BadInput, NotFound, NotSetUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
     from kugetsu.runtime.variables import Variable
 
 #: The word behind --agent, and the file that it names.
@@ -67,7 +67,7 @@ def _agent(call: Call) -> str | None:
 
 def _paths(call: Call) -> Paths:
     """The paths, without the settings: a file `config` that is broken must not keep a secret from being set."""
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
     from kugetsu.runtime.workspace import learn_secrets
 
     paths = Paths.of(call.environment)
@@ -193,8 +193,8 @@ def _path(call: Call) -> int:
 
 
 def _check(call: Call) -> int:
-    from kugetsu.runtime.diagnosis import secrets
-    from kugetsu.runtime.diagnosis.finding import as_data
+    from kugetsu.runtime.doctor import secrets
+    from kugetsu.runtime.doctor.finding import as_data
     from kugetsu.views.doctor import finding_lines
 
     agent = _agent(call)

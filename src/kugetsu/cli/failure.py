@@ -6,8 +6,8 @@ import contextlib
 import os
 import sys
 
-from kugetsu.errors import KugetsuError, NotSetUp, OutputFailed
-from kugetsu.redaction import redact
+from kugetsu.model.errors import KugetsuError, NotSetUp, OutputFailed
+from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
         print(_trace(error), end="", file=sys.stderr)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
     if isinstance(known, NotSetUp):
-        from kugetsu.paths import Paths
+        from kugetsu.host.paths import Paths
 
         known.hint = Paths.of(os.environ).how_to_set_up()
     taken = _flush() and not isinstance(known, OutputFailed)
@@ -114,7 +114,7 @@ def _remedy(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        from kugetsu.paths import ownership_remedy
+        from kugetsu.host.paths import ownership_remedy
 
         other = ownership_remedy(error.filename) if isinstance(error.filename, str) else None
         return other or "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
@@ -127,7 +127,7 @@ def _remedy(error: OSError) -> str:
 
 def _keep(error: Exception) -> str | None:
     """Write the traceback to KUGETSU_DIR/logs/kugetsu.log; its path, None when it could not be written there."""
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
     try:
         paths = Paths.of(os.environ)

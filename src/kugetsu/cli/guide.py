@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.catalogue import COMMANDS, SECTIONS, groups, members
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.model.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.model.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _past(call: Call) -> tuple[int, str] | None:
     """The last event that counts and the time of the point, with --at."""
     if call.args.at is None:
         return None
-    from kugetsu.cli import past
+    from kugetsu.cli import at as past
 
     state, now = past.state_at(call, call.args.at)
     return state.seq, now
@@ -121,7 +121,7 @@ def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
 def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
     if task is None:
         return []
-    from kugetsu.cli import past
+    from kugetsu.cli import at as past
     from kugetsu.domain import gates
 
     return [gate for gate in gates.verdicts(state, task, past.present(call).facts) if not gate.open]

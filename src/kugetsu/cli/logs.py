@@ -7,8 +7,8 @@ import sys
 from contextlib import suppress
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, KugetsuError, NotFound
-from kugetsu.redaction import Lines
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound
+from kugetsu.redaction.funnel import Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def _arguments(parser: Parser) -> None:
 def _logs(call: Call) -> int:
     count, text = _split(call.args.what)
     if call.elsewhere is not None:
-        from kugetsu.cli import keptlogs
+        from kugetsu.cli import bundle_logs
 
-        return keptlogs.show(call, call.elsewhere, count, text)
+        return bundle_logs.show(call, call.elsewhere, count, text)
     if text is None and (call.args.follow or call.args.raw):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
         if len(live) != 1:
@@ -122,7 +122,7 @@ def _mtime(folder: str) -> float:
 
 
 def _changed_at(folder: str) -> str:
-    from kugetsu import clock
+    from kugetsu.model import clock
 
     return clock.from_epoch(_mtime(folder))
 
@@ -171,7 +171,7 @@ def _read(call: Call, attempt: str) -> int:
 
 def _show(call: Call, attempt: str, path: str) -> None:
     """The output. Raises KugetsuError when it cannot be read."""
-    from kugetsu.cli import tailing
+    from kugetsu.cli import tail_file
     from kugetsu.views import agentlog
 
     reader = agentlog.Reader(call.screen)
@@ -184,12 +184,12 @@ def _show(call: Call, attempt: str, path: str) -> None:
     except FileNotFoundError:
         at, shown = 0, False
     except OSError as problem:
-        raise tailing.unreadable(path, problem) from problem
+        raise tail_file.unreadable(path, problem) from problem
     if not call.args.follow:
         if not shown and not call.json:
             call.tell([f"{attempt} has written nothing yet"])
         return
-    for lines in tailing.follow(path, at):
+    for lines in tail_file.follow(path, at):
         if lines is not None:
             _print(call, reader, lines)
             at += sum(len(line) + 1 for line in lines)
@@ -233,7 +233,7 @@ def _tail(call: Call, reader: Reader, path: str, *, everything: bool) -> tuple[i
 
 
 def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
-    from kugetsu.cli import tailing
+    from kugetsu.cli import tail_file
 
     lines = reader.secrets.redact_all(lines)
     if call.args.raw and not sys.stdout.isatty():
@@ -242,7 +242,7 @@ def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
             sys.stdout.buffer.write(raw + b"\n")
         sys.stdout.buffer.flush()
     elif call.args.raw:
-        tailing.print_lines(lines)
+        tail_file.print_lines(lines)
     elif call.json:
         for raw in lines:
             _print_json(raw)
@@ -267,11 +267,11 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     """Below the output: what the agent wrote to stderr, and how the attempt ended."""
     if call.json or call.args.raw:
         return
-    from kugetsu.cli import tailing
+    from kugetsu.cli import tail_file
     from kugetsu.views import agentlog
 
     try:
-        lines = tailing.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
+        lines = tail_file.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
     except KugetsuError as problem:
         call.say(problem.message)
         lines = []

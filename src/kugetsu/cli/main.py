@@ -10,7 +10,7 @@ import sys
 
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, KugetsuError, LogDamaged, OutputFailed
+from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, OutputFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

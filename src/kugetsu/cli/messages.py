@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.errors import BadInput
-from kugetsu.redaction import redact
+from kugetsu.model.errors import BadInput
+from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
     from kugetsu.runtime.variables import Variable
 
 #: Bytes; a prompt beyond this fits no model, and the log must stay small.

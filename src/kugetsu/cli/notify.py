@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, KugetsuError, NotFound
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.notices.reading import Found
+    from kugetsu.runtime.notifications.reading import Found
 
 #: Notifications that are shown unless asked for more, and the most that may be asked for.
 LIMIT = 50
@@ -72,7 +72,7 @@ def _json_argument(parser: Parser) -> None:
 
 def _found(call: Call, limit: int) -> tuple[Found, int, int]:
     """The notifications to show, the read mark, and the seq of the last event that was looked at."""
-    from kugetsu.runtime.notices import reading
+    from kugetsu.runtime.notifications import reading
 
     if not 1 <= limit <= MOST:
         raise BadInput(f"--limit {limit}: it is not between 1 and {MOST}", "kugetsu history --all shows everything")
@@ -83,7 +83,7 @@ def _found(call: Call, limit: int) -> tuple[Found, int, int]:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.views import notices as view
+    from kugetsu.views import notifications as view
 
     found, read, head = _found(call, call.args.limit)
     unread = sum(notice.seq > read for notice in found.notices)
@@ -119,8 +119,8 @@ def _say_what_next(call: Call, found: Found, unread: int) -> None:
 
 
 def _clear(call: Call) -> int:
-    from kugetsu.domain.decide import notices as decide
-    from kugetsu.runtime.notices import reading
+    from kugetsu.domain.decide import notifications as decide
+    from kugetsu.runtime.notifications import reading
     from kugetsu.views.times import counted
 
     state = call.ready()
@@ -144,8 +144,8 @@ def _clear(call: Call) -> int:
 
 def _watch(call: Call) -> int:
     from kugetsu.cli.call import print_json
-    from kugetsu.runtime.notices import reading
-    from kugetsu.views import notices as view
+    from kugetsu.runtime.notifications import reading
+    from kugetsu.views import notifications as view
 
     found, read, head = _found(call, LIMIT)
     if call.json:
@@ -170,8 +170,8 @@ def _watch(call: Call) -> int:
 
 def _sinks(call: Call) -> int:
     from kugetsu.runtime import liveness
-    from kugetsu.runtime.notices import presence, sinks
-    from kugetsu.views import notices as view
+    from kugetsu.runtime.notifications import notifier_lock, sinks
+    from kugetsu.views import notifications as view
 
     state = call.ready()
     ws = call.workspace
@@ -180,7 +180,7 @@ def _sinks(call: Call) -> int:
     for name in dict.fromkeys([*configured, *state.outbox]):
         ready, setup = sinks.make(name, ws).describe()
         shown.append(view.sink_data(name, name in configured, ready, setup, state))
-    courier = presence.alive(ws.paths)
+    courier = notifier_lock.alive(ws.paths)
     events = ws.config.text("NOTIFY_EVENTS").split()
     data = {"courier": courier, "daemon": liveness.daemon(ws.paths, state), "events": events, "sinks": shown}
     lines = [] if call.json else [part for sink in shown for part in view.sink_lines(sink, call.screen)]
@@ -201,8 +201,8 @@ def _sinks(call: Call) -> int:
 def _test(call: Call) -> int:
     import os
 
-    from kugetsu.runtime.notices import message, sinks
-    from kugetsu.settings import SINKS as KNOWN
+    from kugetsu.model.settings import SINKS as KNOWN
+    from kugetsu.runtime.notifications import message, sinks
 
     call.ready()
     names = list(dict.fromkeys(call.args.sinks)) or call.workspace.config.text("NOTIFY_SINKS").split()

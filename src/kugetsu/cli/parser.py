@@ -8,7 +8,7 @@ for all the rest: help, errors, `--key=value`, joined short options. A test hold
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Arguments, Declared
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.pruning import Item, Kept
+    from kugetsu.runtime.prune import Item, Kept
 
     Row = dict[str, Any]
 
@@ -28,10 +28,10 @@ def _arguments(parser: Parser) -> None:
 
 
 def _prune(call: Call) -> int:
-    from kugetsu.runtime import pruning
+    from kugetsu.runtime import prune
 
     call.ready()
-    plan = pruning.plan(call.workspace, runs=call.args.runs)
+    plan = prune.plan(call.workspace, runs=call.args.runs)
     if call.args.dry_run or not plan.items:
         _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
         _say_what_helps(call, plan.kept)
@@ -39,7 +39,7 @@ def _prune(call: Call) -> int:
             call.say("do it: kugetsu prune")
         return 0
     if not call.args.force:
-        from kugetsu.cli.asking import confirmed
+        from kugetsu.cli.confirmation import confirmed
 
         if not call.json:
             _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
@@ -47,7 +47,7 @@ def _prune(call: Call) -> int:
         if not confirmed(f"remove {'this' if count == 1 else f'these {count}'}?", "kugetsu prune --force"):
             call.say("nothing was removed")
             return 1
-    outcome = pruning.carry_out(call.workspace, plan)
+    outcome = prune.carry_out(call.workspace, plan)
     # What was shown before the question need not be shown again.
     told = plan.kept if call.args.force or call.json else []
     _show(call, outcome.removed, [*outcome.kept, *told], done=True)
@@ -60,15 +60,15 @@ def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
     what lists ignored files, when some keep a worktree."""
     if call.json:
         return
-    from kugetsu.runtime.git.belongings import IGNORED
+    from kugetsu.runtime.git.local_state import IGNORED
 
     if any(IGNORED in reason for one in kept for reason in one.reasons):
         call.say("to see ignored files: git -C WORKTREE clean -ndX")
         call.say("to let those go that can be made again, name them: kugetsu config get DISPOSABLE_FILES")
-    from kugetsu.errors import BadInput
-    from kugetsu.refs import parse_ref
+    from kugetsu.model.errors import BadInput
+    from kugetsu.model.refs import parse_ref
+    from kugetsu.model.servers import LOCAL
     from kugetsu.runtime import forges
-    from kugetsu.servers import LOCAL
 
     hosts = set()
     for one in kept:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kugetsu.cli import messages
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def _looked_at(call: Call) -> tuple[State, str, AsOf | None]:
     """The state to show, its time, and the point it is of when that is not now."""
     if call.args.at is None and call.elsewhere is None:
         return call.ready(), call.screen.now, None
-    from kugetsu.cli import past
+    from kugetsu.cli import at
 
-    return past.then(call, call.args.at)
+    return at.then(call, call.args.at)
 
 
 def _heading(call: Call, as_of: AsOf | None) -> list[str]:
@@ -126,7 +126,7 @@ def _enqueue_arguments(parser: Parser) -> None:
 
 def _enqueue(call: Call) -> int:
     from kugetsu.cli import subjects
-    from kugetsu.runtime import requests
+    from kugetsu.runtime import submit
 
     args = call.args
     text, words = messages.split(args.words, "kugetsu queue enqueue")
@@ -134,7 +134,7 @@ def _enqueue(call: Call) -> int:
     message = messages.read(words, args.file, "kugetsu queue enqueue", call.workspace.paths)
     after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
     require_priority(args.priority)
-    events = requests.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
+    events = submit.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
     told_queued(call, events)
     if after:
         warn_of_stranded(call, next(event["task"] for event in events if event["type"] == "task.queued"))

@@ -3,16 +3,16 @@ runs the queue's history under other settings."""
 
 from __future__ import annotations
 
-from kugetsu.cli import whatif
+from kugetsu.cli import what_if
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, LogDamaged
+from kugetsu.model.errors import BadInput, LogDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.domain.redecide.difference import Difference
-    from kugetsu.domain.redecide.verifier import Verifier
+    from kugetsu.domain.replay.checker import ReplayChecker
+    from kugetsu.domain.replay.divergence import Divergence
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
@@ -42,20 +42,20 @@ def _arguments(parser: Parser) -> None:
 
 
 def _replay(call: Call) -> int:
-    from kugetsu.cli import when
+    from kugetsu.cli import timespec
     from kugetsu.views import replay
 
     if call.args.what_if:
         return _what_if(call)
     if call.args.since is not None:
-        raise BadInput("kugetsu replay --since goes with --what-if", whatif.EXAMPLES.partition("  #")[0])
+        raise BadInput("kugetsu replay --since goes with --what-if", what_if.EXAMPLES.partition("  #")[0])
     log = call.workspace.log
     if call.args.all and not call.args.verify:
         raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
-    point = when.parse(call.args.until, call.screen.now)
+    point = timespec.parse(call.args.until, call.screen.now)
     if call.args.verify:  # it tells which events of a transaction it leaves out
-        return _verify(call, log, *when.resolve(log, point))
-    seq, at = when.state_of(log, point)
+        return _verify(call, log, *timespec.resolve(log, point))
+    seq, at = timespec.state_of(log, point)
     state: State = log.state_at(seq=seq, at=at)
     data = replay.collect(state)
     call.show(data, [] if call.json else replay.lines(data, call.screen))
@@ -69,7 +69,7 @@ def _replay(call: Call) -> int:
 def _what_if(call: Call) -> int:
     if call.args.verify:
         raise BadInput("kugetsu replay: --verify and --what-if at once", "give one of them")
-    return whatif.run(call, call.args.what_if)
+    return what_if.run(call, call.args.what_if)
 
 
 def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
@@ -94,17 +94,17 @@ def _is_part(call: Call) -> bool:
 
 def verified(
     log: EventLog, seq: int | None, at: str | None, *, most: int, copied: bool = True
-) -> tuple[Verifier, list[Difference]]:
+) -> tuple[ReplayChecker, list[Divergence]]:
     """Decide everything up to a point again; the verifier, and the first differences, ``most`` at most.
 
     Raises LogDamaged where events are missing; BadInput when it is only a part of a log that was ``copied``, or one
     without its beginning.
     """
     from kugetsu import __version__
-    from kugetsu.domain.redecide.verifier import Verifier
+    from kugetsu.domain.replay.checker import ReplayChecker
 
-    verifier = Verifier(lambda earlier: log.state_at(seq=earlier), __version__, explained=most)
-    found: list[Difference] = []
+    verifier = ReplayChecker(lambda earlier: log.state_at(seq=earlier), __version__, explained=most)
+    found: list[Divergence] = []
     for event in log.read(0, seq) if seq != 0 else ():
         if at is not None and event["at"] > at:
             break
@@ -167,7 +167,7 @@ COMMANDS = {
         "  config        as it would be under another value of a setting than the\n"
         "                one that it recorded\n"
         "  code version  another version wrote it, or it recorded less than this\n"
-        "                version reads\n\n" + whatif.about,
+        "                version reads\n\n" + what_if.about,
         _arguments,
         _replay,
         json="""\
@@ -190,11 +190,11 @@ violations_seen   how many there were in all
 invariants[]      what should hold and did not
 
 """
-        + whatif.JSON
+        + what_if.JSON
         + "\n\n"
         + VERIFY_JSON,
         examples="kugetsu replay --until 10m ago\nkugetsu replay --until 214\n"
-        "kugetsu replay --verify  # is every decision what the rules give?\n" + whatif.EXAMPLES,
+        "kugetsu replay --verify  # is every decision what the rules give?\n" + what_if.EXAMPLES,
         exits=(4,),
     )
 }

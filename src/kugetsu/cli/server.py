@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, Conflict, NotFound
+from kugetsu.model.errors import BadInput, Conflict, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.config import Config
+    from kugetsu.host.config import Config
 
 SERVERS = "GIT_SERVERS"
 DEFAULT = "DEFAULT_GIT_SERVER"
@@ -60,7 +60,7 @@ def _list(call: Call) -> int:
 
 def _below(host: str, servers: dict[str, str]) -> str | None:
     """What a host's repositories lie below; None for the folders of this machine."""
-    from kugetsu.servers import LOCAL, base_url
+    from kugetsu.model.servers import LOCAL, base_url
 
     return None if host == LOCAL and LOCAL not in servers else base_url(host, servers)
 
@@ -69,7 +69,7 @@ def _described(call: Call, name: str, url: str | None) -> dict[str, Any]:
     """One server: its host in references, its kind, and whether there is a token for it; never the token."""
     from kugetsu.forge.choice import forge_of
     from kugetsu.forge.failures import ForgeFailure
-    from kugetsu.servers import canonical_host
+    from kugetsu.model.servers import canonical_host
 
     config = call.workspace.config
     servers = config.servers()
@@ -126,7 +126,7 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _add(call: Call) -> int:
-    from kugetsu.servers import LOCAL
+    from kugetsu.model.servers import LOCAL
 
     name, url = _name(call.args.name, new=True), _url(call.args.url)
     if name == LOCAL:
@@ -149,7 +149,7 @@ def _authority(path: str | None) -> str | None:
     """The whole path of a file of certificates, empty for none. Raises BadInput for one that cannot be used."""
     import os
 
-    from kugetsu.proxies import checked_ca
+    from kugetsu.host.proxies import checked_ca
 
     if not path:
         return path
@@ -199,7 +199,7 @@ def _default_arguments(parser: Parser) -> None:
 def _default(call: Call) -> int:
     if call.args.name is None:
         return _show_one(call, call.workspace.config.text(DEFAULT).lower())
-    from kugetsu.servers import is_host_like
+    from kugetsu.model.servers import is_host_like
 
     name = _name(call.args.name)
     servers = _written(call).servers()
@@ -231,7 +231,7 @@ def _get(call: Call) -> int:
 
 
 def _show_one(call: Call, name: str) -> int:
-    from kugetsu.servers import canonical_host, is_host_like
+    from kugetsu.model.servers import canonical_host, is_host_like
 
     call.ready()
     config = call.workspace.config
@@ -253,7 +253,7 @@ def _show_one(call: Call, name: str) -> int:
 
 
 def _name(text: str, *, new: bool = False) -> str:
-    from kugetsu.servers import check_name, check_new_name
+    from kugetsu.model.servers import check_name, check_new_name
 
     try:
         return check_new_name(text) if new else check_name(text)
@@ -263,8 +263,8 @@ def _name(text: str, *, new: bool = False) -> str:
 
 
 def _url(text: str) -> str:
-    from kugetsu.redaction import redact
-    from kugetsu.servers import check_new_url
+    from kugetsu.model.servers import check_new_url
+    from kugetsu.redaction.funnel import redact
 
     try:
         return check_new_url(text)
@@ -275,7 +275,7 @@ def _url(text: str) -> str:
 def _written(call: Call) -> Config:
     """The settings as the file alone says them: what is written must not take over what the environment says."""
     from kugetsu.cli.settings import file_of
-    from kugetsu.config import load
+    from kugetsu.host.config import load
 
     return load(file_of(call), {})
 

@@ -36,10 +36,10 @@ def _list(call: Call) -> int:
 
 def _listed_then(call: Call) -> int:
     """The sessions at a point of the past, or of another place: nobody can tell which agents lived."""
-    from kugetsu.cli import past
+    from kugetsu.cli import at
     from kugetsu.views import point, sessions
 
-    state, now, as_of = past.then(call, call.args.at)
+    state, now, as_of = at.then(call, call.args.at)
     found = sessions.listed(state, lambda _: None, call.args.all)
     lines = sessions.lines(found, call.screen, now) or ["there were no sessions"]
     call.show({"sessions": found, "as_of": as_of}, [*point.heading(as_of, call.screen), *lines])
@@ -58,19 +58,19 @@ def _destroy_arguments(parser: Parser) -> None:
 
 
 def _destroy(call: Call) -> int:
-    from kugetsu.runtime import destruction
+    from kugetsu.runtime import destroy
     from kugetsu.views.wording import words
 
     key = _key(call)
     call.ready()
-    destruction.require_unused(call.workspace, key, call.args.force)
+    destroy.require_unused(call.workspace, key, call.args.force)
     if not call.args.yes and not call.args.force and _asks():
-        from kugetsu.cli.asking import confirmed
+        from kugetsu.cli.confirmation import confirmed
 
         if not confirmed(f"end the session {key}?", ""):
             call.say("nothing was changed")
             return 1
-    event = destruction.destroy(call.workspace, key, force=call.args.force)
+    event = destroy.destroy(call.workspace, key, force=call.args.force)
     data = event["data"]
     call.show({"session": key, "seq": event["seq"], "ignored": [], **data}, [f"destroyed {key}: {words(event)}"])
     if data["rescue"] and not call.json:
@@ -86,7 +86,7 @@ def _asks() -> bool:
 
 
 def _key(call: Call) -> str:
-    from kugetsu.errors import BadInput
+    from kugetsu.model.errors import BadInput
 
     args = call.args
     if sum((args.ref is not None, args.base is not None, args.pm_agent)) != 1:
@@ -94,7 +94,7 @@ def _key(call: Call) -> str:
     if args.pm_agent:
         return "pm"
     if args.base is not None:
-        from kugetsu.refs import parse_repository
+        from kugetsu.model.refs import parse_repository
 
         host, owner, repo = parse_repository(args.base.removeprefix("base:"))
         return f"base:{host}/{owner}/{repo}"
@@ -112,11 +112,11 @@ def _set_pr_arguments(parser: Parser) -> None:
 
 def _set_pr(call: Call) -> int:
     from kugetsu.cli.subjects import issue
-    from kugetsu.runtime import pulls
+    from kugetsu.runtime import pull_requests
 
     call.ready()
     key = str(issue(call.workspace, call.args.ref))
-    url, seq, seen = pulls.tie(call.workspace, key, call.args.url, force=call.args.force)
+    url, seq, seen = pull_requests.tie(call.workspace, key, call.args.url, force=call.args.force)
     known = seen.state if seen.pull is not None else None
     stands = f", which is {known}" if known else ""
     said = f"{key} has {url} already{stands}" if seq is None else f"tied to {key}: {url}{stands}"

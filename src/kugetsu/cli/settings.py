@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.config import Config
+    from kugetsu.host.config import Config
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -24,7 +24,7 @@ def _in_force(call: Call) -> Config:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.settings import SETTINGS
+    from kugetsu.model.settings import SETTINGS
     from kugetsu.views.text import Column, line, table
 
     config = _in_force(call)
@@ -53,7 +53,7 @@ def _get_arguments(parser: Parser) -> None:
 
 
 def _get(call: Call) -> int:
-    from kugetsu.settings import known
+    from kugetsu.model.settings import known
     from kugetsu.views.text import line
 
     config = _in_force(call)
@@ -71,7 +71,7 @@ def _set_arguments(parser: Parser) -> None:
 
 
 def _set(call: Call) -> int:
-    from kugetsu.settings import known
+    from kugetsu.model.settings import known
 
     key = known(call.args.key).key
     _require_servers(call, key, call.args.value)
@@ -87,7 +87,7 @@ def _unset_arguments(parser: Parser) -> None:
 
 
 def _unset(call: Call) -> int:
-    from kugetsu.settings import known
+    from kugetsu.model.settings import known
 
     setting = known(call.args.key)
     key = setting.key
@@ -100,9 +100,9 @@ def _unset(call: Call) -> int:
 
 def _require_servers(call: Call, key: str, value: str) -> None:
     """Raise BadInput for git servers that `kugetsu server` would refuse too."""
-    from kugetsu.config import load
-    from kugetsu.errors import BadInput
-    from kugetsu.settings import require_servers
+    from kugetsu.host.config import load
+    from kugetsu.model.errors import BadInput
+    from kugetsu.model.settings import require_servers
 
     path = file_of(call)
     servers: dict[str, str] = {}
@@ -121,8 +121,8 @@ def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | No
     """Write a setting into the file (None: take it out) and record who did it: the value before, the value now, and the
     event's seq (None when nothing changed). Raises BadInput for a value that it cannot have, LogDamaged before anything
     is written."""
-    from kugetsu.config_file import set_value, unset_value
-    from kugetsu.errors import BadInput
+    from kugetsu.host.config_file import set_value, unset_value
+    from kugetsu.model.errors import BadInput
 
     path = file_of(call)
     _require_log(call)
@@ -144,7 +144,7 @@ def _require_log(call: Call) -> None:
     """Raise LogDamaged when nothing could be recorded."""
     from contextlib import suppress
 
-    from kugetsu.errors import BadInput
+    from kugetsu.model.errors import BadInput
 
     with suppress(BadInput):  # the file cannot be understood, which is perhaps what this mends
         call.state()
@@ -152,8 +152,8 @@ def _require_log(call: Call) -> None:
 
 def file_of(call: Call) -> str:
     """The file `config`. Raises NotSetUp where kugetsu is not set up."""
-    from kugetsu.errors import NotSetUp
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
+    from kugetsu.model.errors import NotSetUp
 
     paths = Paths.of(call.environment)
     if not paths.exists():
@@ -169,8 +169,8 @@ def warn_of_environment(call: Call, key: str) -> None:
 
 def _written(path: str, key: str) -> str | None:
     """The value in force by the file alone; None when the file cannot be understood."""
-    from kugetsu.config import load
-    from kugetsu.errors import BadInput
+    from kugetsu.host.config import load
+    from kugetsu.model.errors import BadInput
 
     try:
         return load(path, {}).as_text(key)
@@ -181,7 +181,7 @@ def _written(path: str, key: str) -> str | None:
 def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
     """Append who changed it; None when nothing changed or there is no log yet."""
     from kugetsu.domain.decide.sessions import setting_changed
-    from kugetsu.redaction import redact
+    from kugetsu.redaction.funnel import redact
 
     if old == new or not call.state().initialised:
         return None

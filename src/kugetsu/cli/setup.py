@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.declarations import Command
-from kugetsu.paths import Paths
+from kugetsu.host.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.initialisation import InitReport
+    from kugetsu.runtime.setup import InitReport
 
 
 def _arguments(parser: Parser) -> None:
@@ -23,7 +23,7 @@ def _arguments(parser: Parser) -> None:
 
 
 def _init(call: Call) -> int:
-    from kugetsu.runtime.initialisation import initialise
+    from kugetsu.runtime.setup import initialise
 
     _require_a_folder(Paths.of(call.environment))
     ws = call.workspace

@@ -39,14 +39,14 @@ def _list(call: Call) -> int:
 
 
 def _folders(call: Call) -> list[str]:
-    from kugetsu.agents.opencode_skills import folders
+    from kugetsu.agents.opencode.skills import folders
 
     return folders(call.environment)
 
 
 def _entry(call: Call, name: str, folders: list[str]) -> dict[str, Any]:
     """One skill of `list`; one that cannot be read hides none of the others."""
-    from kugetsu.errors import KugetsuError
+    from kugetsu.model.errors import KugetsuError
     from kugetsu.runtime import installed_skills, skills
 
     entry: dict[str, Any] = {"name": name, "description": "", "source": None, "folder": None, "problem": None}
@@ -118,7 +118,7 @@ def _install_arguments(parser: Parser) -> None:
 
 
 def _install(call: Call) -> int:
-    from kugetsu.errors import BadInput, KugetsuError
+    from kugetsu.model.errors import BadInput, KugetsuError
     from kugetsu.runtime import installed_skills, skills
     from kugetsu.views.text import line
 

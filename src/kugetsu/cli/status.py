@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli.declarations import Command
-from kugetsu.runtime import liveness, look
+from kugetsu.runtime import host_probe, liveness
 from kugetsu.views import status as view
 
 TYPE_CHECKING = False
@@ -47,12 +47,12 @@ def _status(call: Call) -> int:
 def _then(call: Call) -> int:
     """The screen of a point of the past, or of another place: nothing is probed."""
     if call.args.watch:
-        from kugetsu.errors import BadInput
+        from kugetsu.model.errors import BadInput
 
         raise BadInput("kugetsu status: what is over does not change", "leave out --watch, or --at and --from")
-    from kugetsu.cli import past
+    from kugetsu.cli import at
 
-    then = past.point(call, call.args.at)
+    then = at.point(call, call.args.at)
     data = view.collect(then.state, call.workspace.paths.root, then.facts, _seen(call, then.state), then.past)
     if call.elsewhere is not None and call.elsewhere.archive.part:
         # What its events follow is not known: that the machines refuse some says nothing.
@@ -86,11 +86,11 @@ def _watch(call: Call) -> int:
 def collect(ws: Workspace) -> StatusData:
     """What `status` shows now."""
     state = ws.state()
-    now = look.facts_now(ws, state)
+    now = host_probe.facts_now(ws, state)
     probes = view.Probes(
         alive=lambda attempt: liveness.of(ws.paths, attempt),
         daemon_alive=now["dispatcher"] == "daemon",
-        progress=lambda attempt: look.progress(ws, state, attempt),
+        progress=lambda attempt: host_probe.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
     )
     return view.collect(state, ws.paths.root, now, probes)

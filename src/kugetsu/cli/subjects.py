@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.model.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from kugetsu.refs import IssueRef
+    from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
 
 FORMS = "a task (q7), an attempt (q7.1), an issue (owner/repo#14, its URL, #14 in a clone), pm or base:host/owner/repo"
@@ -87,7 +87,7 @@ def issue(ws: Workspace, text: str) -> IssueRef:
 
     Raises BadInput.
     """
-    from kugetsu.refs import parse_ref
+    from kugetsu.model.refs import parse_ref
 
     servers = ws.config.servers()
 

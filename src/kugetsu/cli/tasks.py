@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kugetsu.cli.asking import confirmed
+from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.queue import warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
 
     Event = dict[str, Any]
@@ -37,7 +37,7 @@ def _dequeue_arguments(parser: Parser) -> None:
     )
 
 
-def _transact(call: Call, decide: Callable[[State], list[Draft]]) -> list[Event]:
+def _transact(call: Call, decide: Callable[[State], list[NewEvent]]) -> list[Event]:
     call.ready()
     return call.workspace.log.transact(decide)
 
@@ -64,11 +64,11 @@ def _dequeue(call: Call) -> int:
 
 def _cancel(call: Call) -> int:
     from kugetsu.cli.subjects import task_id
-    from kugetsu.runtime import stopping
+    from kugetsu.runtime import stop_attempt
 
     wanted = task_id(call.args.id)
     call.ready()
-    events = stopping.cancel(call.workspace, wanted)
+    events = stop_attempt.cancel(call.workspace, wanted)
     stopped = not events or events[0]["type"] == "attempt.stop_requested"
     attempt = events[0].get("attempt") if events else call.state().tasks[wanted].attempt
     seq = events[0]["seq"] if events else None
@@ -186,7 +186,7 @@ def _clear(call: Call) -> int:
 
     if call.args.all:
         return _clear_all(call)
-    from kugetsu import clock
+    from kugetsu.model import clock
 
     days = call.workspace.config.number("QUEUE_CLEANUP_AGE_DAYS")
     before = clock.add_seconds(clock.now(), -days * 86_400)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,22 +59,22 @@ def _waiting(found: Timeline) -> str:
 
 
 def _collected(call: Call) -> Timeline:
-    from kugetsu import clock
-    from kugetsu.cli import dispatching, past, subjects
+    from kugetsu.cli import at, dispatching, subjects
     from kugetsu.domain import timeline
+    from kugetsu.model import clock
 
     log = call.workspace.log
     end = log.state() if call.elsewhere is not None else call.ready()
     args = call.args
     key = str(subjects.known(call.workspace, args.subject)) if args.subject else None
     if args.until:
-        last, until = past.state_at(call, args.until, "--until")
+        last, until = at.state_at(call, args.until, "--until")
     else:
         last, until = end, _ending(end, call.screen.now)
     if args.since:
-        first_seq, first_at = past.moment(call, args.since, "--since")
+        first_seq, first_at = at.moment(call, args.since, "--since")
         state = log.state_at(seq=first_seq, at=first_at)
-        since = first_at or state.at or past.first_event(log)["at"]
+        since = first_at or state.at or at.first_event(log)["at"]
     else:
         state = log.state_at(at=clock.add_seconds(until, -SPAN))
         since = clock.add_seconds(until, -SPAN)

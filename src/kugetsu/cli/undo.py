@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kugetsu.cli.asking import confirmed
+from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, Conflict
+from kugetsu.model.errors import BadInput, Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _arguments(parser: Parser) -> None:
 
 
 def _undo(call: Call) -> int:
-    from kugetsu.runtime import undoing
+    from kugetsu.runtime import undo as undoing
 
     call.ready()
     events = undoing.find(call.workspace, _seq(call), whole=call.args.transaction)
@@ -70,13 +70,13 @@ def _undo(call: Call) -> int:
 
 
 def _seq(call: Call) -> int:
-    from kugetsu import clock
-    from kugetsu.cli import when
+    from kugetsu.cli import timespec
+    from kugetsu.model import clock
 
-    point = when.parse(call.args.seq, clock.now())
+    point = timespec.parse(call.args.seq, clock.now())
     if point.at is not None:
         raise BadInput(f"not an event: {call.args.seq[:60]!r}", "write its number, as kugetsu history --all shows it")
-    seq, _ = when.resolve(call.workspace.log, point)
+    seq, _ = timespec.resolve(call.workspace.log, point)
     return seq or 0
 
 
@@ -89,8 +89,8 @@ def _nothing(call: Call, events: list[Event], by: int | None) -> int:
 
 def _done(call: Call, events: list[Event]) -> list[Event] | None:
     """Show, ask, do; None when the answer was no."""
-    from kugetsu import clock
-    from kugetsu.runtime.undoing import Undoing
+    from kugetsu.model import clock
+    from kugetsu.runtime.undo import Undoing
     from kugetsu.views import undo as view
     from kugetsu.views.times import counted
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from kugetsu.cli.declarations import Command
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.model.errors import BadInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kugetsu.cli.at import Point
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.cli.past import Point
     from kugetsu.cli.subjects import Subject
     from kugetsu.domain.causes import Reader
     from kugetsu.domain.state import State, Task
@@ -54,7 +54,8 @@ def _why(call: Call) -> int:
     text = call.args.subject
     if text.isascii() and text.isdigit() and len(text) < 16:
         return _why_event(call, int(text))
-    from kugetsu.cli import past, subjects
+    from kugetsu.cli import at as past
+    from kugetsu.cli import subjects
     from kugetsu.views import point
     from kugetsu.views import why as view
 
@@ -81,7 +82,7 @@ def _why(call: Call) -> int:
 
 def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], int]:
     """The answers for a subject's tasks, and how many more of them wait."""
-    from kugetsu.domain.outlook import outlook
+    from kugetsu.domain.scheduling import outlook
     from kugetsu.views import why as view
 
     ws, state = call.workspace, at.state
@@ -227,7 +228,7 @@ def _event(ws: Workspace, seq: int) -> WhyEvent:
 
 def _held_by(call: Call, seq: int) -> list[dict[str, str]]:
     """The tasks that wait now because of that event, and by which gate."""
-    from kugetsu.cli import past
+    from kugetsu.cli import at as past
     from kugetsu.domain import gates
 
     waiting = call.state().waiting()[:MOST_ASKED]

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.refs import IssueRef
-    from kugetsu.runtime.requests import Started
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime.submit import Started
 
     Event = dict[str, Any]
 
@@ -45,7 +45,7 @@ def _continue(call: Call) -> int:
 def _url(pr: str | None) -> str | None:
     if pr is None:
         return None
-    from kugetsu.errors import BadInput
+    from kugetsu.model.errors import BadInput
 
     if not pr.startswith(("https://", "http://")) or not pr.isprintable() or " " in pr:
         raise BadInput(f"not the URL of a pull request: {pr[:80]!r}", "--pr https://host/owner/repo/pulls/15")
@@ -54,8 +54,8 @@ def _url(pr: str | None) -> str | None:
 
 def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, default: str | None = None) -> int:
     from kugetsu.cli import subjects
-    from kugetsu.errors import CapReached
-    from kugetsu.runtime import requests
+    from kugetsu.model.errors import CapReached
+    from kugetsu.runtime import submit
 
     ws = call.workspace
     text, words = messages.split(call.args.words, f"kugetsu {via}")
@@ -66,7 +66,7 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
         message = messages.read(words, call.args.file, f"kugetsu {via}", ws.paths)
     call.ready()
     try:
-        started = requests.start(ws, ref, message, via=via, pr=pr)
+        started = submit.start(ws, ref, message, via=via, pr=pr)
     except CapReached as full:
         if not queue:
             raise
@@ -76,24 +76,24 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
 
 def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, full: Exception) -> int:
     from kugetsu.cli.queue import told_queued
-    from kugetsu.runtime import requests
+    from kugetsu.runtime import submit
 
     if not call.json:
         call.say(str(full))
-    events = requests.enqueue(call.workspace, ref, message, via=via)
+    events = submit.enqueue(call.workspace, ref, message, via=via)
     told_queued(call, events)
     if pr is not None:
         _tie_or_say(call, ref, pr)
     if not call.args.wait:
         return 0
-    final = requests.wait_for(call.workspace, events[0]["task"])
+    final = submit.wait_for(call.workspace, events[0]["task"])
     return _outcome(call, final, {"task": events[0]["task"], "issue": str(ref)})
 
 
 def _tie_or_say(call: Call, ref: IssueRef, pr: str) -> None:
     """Tie the pull request to the issue's session; an issue that has none yet has nothing to tie it to."""
     from kugetsu.domain.decide import sessions
-    from kugetsu.errors import NotFound
+    from kugetsu.model.errors import NotFound
 
     try:
         call.workspace.log.transact(lambda state: sessions.set_pr(state, str(ref), pr, "said"))
@@ -112,10 +112,10 @@ def _follow(call: Call, started: Started) -> int:
         return 0
     import sys
 
-    from kugetsu.runtime import requests
+    from kugetsu.runtime import submit
 
     sys.stdout.flush()
-    return _outcome(call, requests.wait_for(call.workspace, started.task), data)
+    return _outcome(call, submit.wait_for(call.workspace, started.task), data)
 
 
 def _data(call: Call, started: Started) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from kugetsu.domain.attempt_shapes import (
     OrphansEnded,
 )
 from kugetsu.domain.attempt_shapes import Identity as Identity
-from kugetsu.domain.notice_shapes import (
+from kugetsu.domain.notification_shapes import (
     NoticeFailed,
     NoticeSending,
     NoticeSent,

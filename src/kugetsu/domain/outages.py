@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.decide.attempts import Ending
-    from kugetsu.domain.draft import Draft
     from kugetsu.domain.facts import OutcomeFacts
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import Attempt, State, Task
 
 #: The longest pause between two tries, in seconds: what was mended must not wait long for somebody to notice.
@@ -50,7 +50,7 @@ def is_met(task: Task, verdict: str) -> bool:
 def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
     """What ``task.parked`` says of an attempt that met an outage. One that began before the present pause adds no
     try to it: several agents that run meet the same outage."""
-    from kugetsu.clock import add_seconds
+    from kugetsu.model.clock import add_seconds
 
     label = attempt.label or facts["agent"]
     known = of(state, label)
@@ -72,19 +72,21 @@ def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) ->
     }
 
 
-def lifted_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back: int) -> list[Draft]:
+def lifted_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back: int) -> list[NewEvent]:
     """The end of an outage, when the attempt shows that it is over: the tasks that it parked go on. ``back`` is how
-    many drafts lie between the attempt's end and the first of these."""
+    many new_events lie between the attempt's end and the first of these."""
     entry = of(state, attempt.label)
     if entry is None or attempt.claimed <= entry["seq"] or not _gets_further(attempt, ending, verdict):
         return []
-    from kugetsu.domain.draft import Draft  # the gates, which `status` asks, need none
+    from kugetsu.domain.new_event import NewEvent  # the gates, which `status` asks, need none
 
     about = {"gate": "provider", "subject": attempt.label, "why": "answered", "by": attempt.task}
-    drafts = [Draft("hold.lifted", about, cause=-back)]
+    new_events = [NewEvent("hold.lifted", about, cause=-back)]
     for task in parked(state, attempt.label):
-        drafts.append(Draft("task.resumed", {"why": "answered"}, issue=task.issue, task=task.id, cause=-len(drafts)))
-    return drafts
+        new_events.append(
+            NewEvent("task.resumed", {"why": "answered"}, issue=task.issue, task=task.id, cause=-len(new_events))
+        )
+    return new_events
 
 
 def parked(state: State, label: str | None) -> list[Task]:

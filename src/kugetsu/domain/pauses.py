@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.clock import add_seconds
+from kugetsu.model.clock import add_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

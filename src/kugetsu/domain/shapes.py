@@ -12,7 +12,7 @@ and other versions of a kind, are not looked at.
 from __future__ import annotations
 
 from kugetsu.domain.fold import MALFORMED, PRESENT
-from kugetsu.errors import BadInput
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def is_time(at: str) -> bool:
 
 def _is_moment(at: str) -> bool:
     """Whether digits in their places are a day and a time of it."""
-    from kugetsu.clock import parse
+    from kugetsu.model.clock import parse
 
     try:
         parse(at)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kugetsu.domain.audit.waits import OF_DAEMON, TURN, Waits
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.simulation.micros import micros_of, text_of
 from kugetsu.domain.state import State
-from kugetsu.domain.whatif.instants import micros_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

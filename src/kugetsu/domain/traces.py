@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 
-from kugetsu.clock import parse
 from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.errors import BadInput
+from kugetsu.model.clock import parse
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from kugetsu.forge.client import Client, segment
 from kugetsu.forge.failures import NoForge
-from kugetsu.forge.http import Client, segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kugetsu.forge.client import Limits
     from kugetsu.forge.credentials import Credential
-    from kugetsu.forge.http import Limits
-    from kugetsu.proxies import Network
+    from kugetsu.host.proxies import Network
 
 
 class Adapter:

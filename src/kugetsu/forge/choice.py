@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from kugetsu.errors import BadInput
 from kugetsu.forge.credentials import credential_of
 from kugetsu.forge.failures import NoForge
-from kugetsu.refs import parse_ref
-from kugetsu.servers import LOCAL, base_url, canonical_host, split_url, strip_prefix
+from kugetsu.model.errors import BadInput
+from kugetsu.model.refs import parse_ref
+from kugetsu.model.servers import LOCAL, base_url, canonical_host, split_url, strip_prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    from kugetsu.forge.http import Limits
+    from kugetsu.forge.client import Limits
     from kugetsu.forge.protocol import Forge
-    from kugetsu.proxies import Network
+    from kugetsu.host.proxies import Network
 
 GITHUB_HOST = "github.com"
 GITHUB_API = "https://api.github.com"

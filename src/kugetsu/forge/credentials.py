@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kugetsu.errors import BadInput
-from kugetsu.servers import canonical_host, is_loopback
+from kugetsu.model.errors import BadInput
+from kugetsu.model.servers import canonical_host, is_loopback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

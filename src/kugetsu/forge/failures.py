@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.errors import KugetsuError
+from kugetsu.model.errors import KugetsuError
 
 
 class ForgeFailure(KugetsuError):  # noqa: N818 - named like the errors in errors.py

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from kugetsu import clock
 from kugetsu.forge.adapter import Adapter, repository_path
-from kugetsu.forge.http import segment
+from kugetsu.forge.client import segment
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
@@ -20,10 +19,11 @@ from kugetsu.forge.protocol import (
     checks_of,
     open_first,
 )
+from kugetsu.model import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.forge.fields import Fields
+    from kugetsu.forge.json_fields import Fields
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""

@@ -1,4 +1,4 @@
-"""Events as lines: how drafts become bytes, and how a block of bytes becomes verified events.
+"""Events as lines: how new_events become bytes, and how a block of bytes becomes verified events.
 
 A line is the event's JSON with ``sha`` as its last key: the first 32 hex digits of SHA-256 over the previous line's
 ``sha`` (32 ASCII bytes) and this line's bytes before ``,"sha":``. The first line's predecessor is 32 zeros.
@@ -6,9 +6,9 @@ A line is the event's JSON with ``sha`` as its last key: the first 32 hex digits
 
 from __future__ import annotations
 
-from kugetsu import jsontext
 from kugetsu.domain import shapes
 from kugetsu.domain.fold import PRESENT
+from kugetsu.model import jsontext
 
 try:
     from _sha256 import sha256 as _small_sha256  # type: ignore[import-not-found,unused-ignore]
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
 
     Event = dict[str, Any]
 
@@ -91,18 +91,18 @@ def stated(line: bytes) -> bytes | None:
 
 
 def encode(
-    drafts: Sequence[Draft], first_seq: int, previous: bytes, at: str, by: dict[str, Any]
+    new_events: Sequence[NewEvent], first_seq: int, previous: bytes, at: str, by: dict[str, Any]
 ) -> tuple[list[bytes], bytes]:
     """One transaction: its lines (without newlines), and the digest of the last one.
 
-    Raises TypeError or ValueError when a draft cannot be written: a cause that points outside, a value that is
+    Raises TypeError or ValueError when a new_event cannot be written: a cause that points outside, a value that is
     not JSON. Nothing has been written then.
     """
     lines: list[bytes] = []
-    last = len(drafts) - 1
-    for place, draft in enumerate(drafts):
+    last = len(new_events) - 1
+    for place, new_event in enumerate(new_events):
         seq = first_seq + place
-        event = _envelope(draft, seq, at, last - place, by)
+        event = _envelope(new_event, seq, at, last - place, by)
         line, previous = seal(previous, _dumps(event)[:-1])
         lines.append(line)
     return lines, previous
@@ -113,29 +113,29 @@ def events_of(lines: list[bytes]) -> list[Event]:
     return [jsontext.loads(line) for line in lines]
 
 
-def _envelope(draft: Draft, seq: int, at: str, more: int, by: dict[str, Any]) -> Event:
-    event: Event = {"seq": seq, "at": at, "type": draft.type, "v": PRESENT.get(draft.type, 1)}
-    if draft.issue is not None:
-        event["issue"] = draft.issue
-    if draft.task is not None:
-        event["task"] = draft.task
-    if draft.attempt is not None:
-        event["attempt"] = draft.attempt
-    if draft.session is not None:
-        event["session"] = draft.session
-    cause = draft.cause
+def _envelope(new_event: NewEvent, seq: int, at: str, more: int, by: dict[str, Any]) -> Event:
+    event: Event = {"seq": seq, "at": at, "type": new_event.type, "v": PRESENT.get(new_event.type, 1)}
+    if new_event.issue is not None:
+        event["issue"] = new_event.issue
+    if new_event.task is not None:
+        event["task"] = new_event.task
+    if new_event.attempt is not None:
+        event["attempt"] = new_event.attempt
+    if new_event.session is not None:
+        event["session"] = new_event.session
+    cause = new_event.cause
     if cause is not None:
         if cause < 0:
             cause += seq
         if not 0 < cause < seq:
-            raise ValueError(f"the cause of {draft.type} (event {seq}) is {draft.cause}: not an earlier event")
+            raise ValueError(f"the cause of {new_event.type} (event {seq}) is {new_event.cause}: not an earlier event")
         event["cause"] = cause
     if more:
         event["more"] = more
     event["by"] = by
-    event["data"] = draft.data
-    if draft.facts is not None:
-        event["facts"] = draft.facts
+    event["data"] = new_event.data
+    if new_event.facts is not None:
+        event["facts"] = new_event.facts
     return event
 
 

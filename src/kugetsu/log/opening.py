@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from kugetsu.log.files import FileLog
+from kugetsu.log.files.engine import FileLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
@@ -18,16 +18,16 @@ class DomainProjection:
     """Folds events into the domain's State."""
 
     def __init__(self) -> None:
-        from kugetsu.domain import snapshot
+        from kugetsu.domain import state_codec
         from kugetsu.domain.fold import fold
         from kugetsu.domain.state import empty
 
-        self.VERSION = snapshot.VERSION
+        self.VERSION = state_codec.VERSION
         self.empty: Callable[[], State] = empty
         self.fold: Callable[[State, dict[str, Any]], None] = fold
         self.latest: Callable[[State], str] = lambda state: state.latest
-        self.dump: Callable[[State], Any] = snapshot.dump
-        self.load: Callable[[Any], State] = snapshot.load
+        self.dump: Callable[[State], Any] = state_codec.dump
+        self.load: Callable[[Any], State] = state_codec.load
 
 
 def open_log(
@@ -35,12 +35,12 @@ def open_log(
     *,
     by: dict[str, Any],
     now: Callable[[], str],
-    guard: Callable[[Sequence[Draft]], Sequence[Draft]] | None = None,
+    guard: Callable[[Sequence[NewEvent]], Sequence[NewEvent]] | None = None,
 ) -> EventLog:
     """The event log in ``directory`` (KUGETSU_DIR/log). Opening touches nothing on disk.
 
     ``by`` is recorded in every event appended through it; ``now`` gives UTC times with microseconds and ``Z``.
-    ``guard`` sees every draft before it is written, under the lock, and returns what may be written; once before the
+    ``guard`` sees every event before it is written, under the lock, and returns what may be written; once before the
     lock is taken it is called with none, to load what it needs.
     """
     return FileLog(directory, DomainProjection(), by, now, guard=guard)

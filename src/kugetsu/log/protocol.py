@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from kugetsu.domain.draft import Draft
-    from kugetsu.log.segments import Head
-    from kugetsu.log.verification import Repair, Stats, Verification
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.log.files.segments import Head
+    from kugetsu.log.files.verify import Repair, Stats, Verification
 
 Event = dict[str, Any]
 
@@ -39,14 +39,14 @@ class EventLog(Protocol):
         Far from the head it costs much less than folding from the start. Raises LogDamaged.
         """
 
-    def transact(self, decide: Callable[[Any], Sequence[Draft]]) -> list[Event]:
-        """Under the lock: fold the tail, call ``decide(state)``, append its drafts all or nothing, durably.
+    def transact(self, decide: Callable[[Any], Sequence[NewEvent]]) -> list[Event]:
+        """Under the lock: fold the tail, call ``decide(state)``, append its new_events all or nothing, durably.
 
-        Returns the events ([] when there were no drafts). An exception of ``decide`` leaves the log untouched and
+        Returns the events ([] when there were no new_events). An exception of ``decide`` leaves the log untouched and
         is passed on. Raises LogDamaged, LogWriteFailed.
         """
 
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+    def append(self, new_events: Sequence[NewEvent]) -> list[Event]:
         """Append events that no decision rests on, all or nothing, durably; cheaper than `transact` among many writers.
 
         Raises LogDamaged, LogWriteFailed.

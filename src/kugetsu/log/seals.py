@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from kugetsu.log.segments import Head
+from kugetsu.log.files.segments import Head
 
 _LINE = re.compile(
     r"\b(?P<seq>[1-9][0-9]{0,14}):(?P<sha>[0-9a-fA-F]{32})\b"

@@ -14,13 +14,13 @@ import sys
 import traceback
 from contextlib import suppress
 
-from kugetsu import clock
 from kugetsu.domain.decide import daemon as decide
-from kugetsu.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.log.watch import Watch
-from kugetsu.redaction import redact
-from kugetsu.runtime import dispatcher, liveness, reconciliation
-from kugetsu.runtime.notices.keeping import Keeper
+from kugetsu.log.files.watch import Watch
+from kugetsu.model import clock
+from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import dispatcher, liveness, reconcile
+from kugetsu.runtime.notifications.notifier_supervisor import Keeper
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from loguru import Record
 
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
 
@@ -58,7 +58,7 @@ def take_over(ws: Workspace) -> Lease:
         named = known.daemon.lease
         lives = liveness.daemon(ws.paths, known)
 
-        def start(state: State, named: str | None = named, lives: bool = lives) -> list[Draft]:
+        def start(state: State, named: str | None = named, lives: bool = lives) -> list[NewEvent]:
             if state.daemon.lease != named:
                 raise _RetakenError
             if lives and state.daemon.runs:
@@ -204,7 +204,7 @@ class Daemon:
         from loguru import logger
 
         try:
-            for settled in reconciliation.reconcile(self.ws):
+            for settled in reconcile.reconcile(self.ws):
                 logger.warning("{} was found dead and settled; its slot is free", settled)
         except LogWriteFailed:
             raise
@@ -293,7 +293,7 @@ def _stand(ws: Workspace) -> Daemon:
     """Become the daemon: its log file, its lease, its signals. Raises KugetsuError."""
     from loguru import logger
 
-    from kugetsu.log.segments import SEGMENT_BYTES
+    from kugetsu.log.files.segments import SEGMENT_BYTES
     from kugetsu.runtime import disk
 
     disk.require_large_files(2 * SEGMENT_BYTES)  # a segment ends with the transaction that reaches its size
@@ -346,7 +346,7 @@ _FOR_RUNNERS = (
     "kugetsu.runtime",
     "kugetsu.runtime.git",
     "kugetsu.runtime.process",
-    "kugetsu.error_lines",
+    "kugetsu.agents.error_lines",
 )
 
 

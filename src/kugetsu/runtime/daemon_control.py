@@ -9,8 +9,8 @@ import time
 
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
-from kugetsu.errors import KugetsuError
-from kugetsu.runtime import last_words, liveness
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime import liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ def start(ws: Workspace) -> tuple[bool, int]:
         if now.running and now.pid is not None:
             return False, now.pid
         raise KugetsuError(said[1], hint=said[2] or None)
-    why = last_words.of(os.path.join(ws.paths.logs, "daemon.err"), before)
+    why = stderr_tail.of(os.path.join(ws.paths.logs, "daemon.err"), before)
     raise KugetsuError(f"the daemon did not start{why}", hint=f"see {ws.paths.logs}/daemon.err")
 
 

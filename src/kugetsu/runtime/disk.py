@@ -6,11 +6,11 @@ import contextlib
 import errno
 import os
 
-from kugetsu.errors import KugetsuError, LogWriteFailed
+from kugetsu.model.errors import KugetsuError, LogWriteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 #: Bytes that an end of an attempt may take in the log, and a file system's block.
 _NEEDED = 8192
@@ -36,7 +36,7 @@ def refusal(paths: Paths) -> LogWriteFailed | None:
         finally:
             os.close(fd)
     except OSError as problem:
-        from kugetsu.log.append import failed
+        from kugetsu.log.files.append import failed
 
         return failed(problem, "the log cannot be written")
     finally:

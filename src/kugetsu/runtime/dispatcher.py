@@ -9,18 +9,18 @@ from __future__ import annotations
 from functools import partial
 
 from kugetsu.domain.decide import claims
-from kugetsu.domain.decide.claims import Offer
-from kugetsu.runtime import runner
+from kugetsu.domain.decide.claims import ClaimRequest
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.runner import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
     from kugetsu.runtime.workspace import Workspace
 
@@ -43,14 +43,14 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
         # Else somebody was faster, or the world changed: plan again on what is there now.
 
 
-def make_offer(ws: Workspace) -> tuple[Lease, Offer]:
+def make_offer(ws: Workspace) -> tuple[Lease, ClaimRequest]:
     """A held lease, and the offer that names it."""
     lease = Lease.create(ws.paths.leases)
-    return lease, Offer(lease.nonce, identity.own())
+    return lease, ClaimRequest(lease.nonce, identity.own())
 
 
 def claim(
-    ws: Workspace, lease: Lease, decide: Callable[[State], list[Draft]]
+    ws: Workspace, lease: Lease, decide: Callable[[State], list[NewEvent]]
 ) -> tuple[str | None, list[dict[str, Any]]]:
     """Append what ``decide`` gives, and fork the runner of the attempt that it claims under ``lease``.
 
@@ -66,7 +66,7 @@ def claim(
     if attempt is None:
         lease.release()
     else:
-        runner.fork(ws, attempt, lease)
+        launch.fork(ws, attempt, lease)
     return attempt, events
 
 

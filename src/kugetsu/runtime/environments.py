@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import time
 
-from kugetsu.config_file import NonsenseLine, parse, read_file, read_leniently
-from kugetsu.errors import BadInput
+from kugetsu.host.config_file import NonsenseLine, parse, read_file, read_leniently
+from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kugetsu.agents.protocol import Agent
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
     from kugetsu.runtime.workspace import Workspace
 
 TEMPLATES = {
@@ -109,7 +109,7 @@ class Known:
         return self._found
 
     def _read(self, names: Mapping[str, object]) -> list[str]:
-        from kugetsu.redaction import secrets_among, secrets_of
+        from kugetsu.redaction.funnel import secrets_among, secrets_of
 
         found = secrets_of(self._environment) if self._stamps is None else []
         for name in names:

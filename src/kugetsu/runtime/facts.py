@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import clock
 from kugetsu.domain import pauses
-from kugetsu.runtime import startable
+from kugetsu.model import clock
+from kugetsu.runtime import agent_preflight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kugetsu.config import Config
     from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+    from kugetsu.host.config import Config
     from kugetsu.runtime.workspace import Workspace
 
 #: Seconds for which an agent's start keeps a core busy: starts are staggered by it. A command: none; opencode: 2.4 s of
@@ -89,7 +89,7 @@ def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] |
         "issue_max_cost": config.number("ISSUE_MAX_COST"),
         "max_runs_without_progress": config.integer("MAX_RUNS_WITHOUT_PROGRESS"),
         "repository_caps": repository_caps(config),
-        "agent_problems": startable.problems(ws, environment),
+        "agent_problems": agent_preflight.problems(ws, environment),
     }
     if pauses.set_back(ws.state(), now):
         found["set_back"] = True

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from kugetsu.errors import KugetsuError
 from kugetsu.forge.failures import ForgeFailure, ForgeUnreachable, NoForge
-from kugetsu.servers import LOCAL, canonical_host, split_url
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.servers import LOCAL, canonical_host, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kugetsu.forge.http import Limits
+    from kugetsu.forge.client import Limits
     from kugetsu.forge.protocol import Forge
-    from kugetsu.proxies import Network
+    from kugetsu.host.proxies import Network
     from kugetsu.runtime.workspace import Workspace
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def why_none(ws: Workspace, host: str) -> str | None:
 
 def limits(ws: Workspace) -> Limits:
     """FORGE_TIMEOUT_SECONDS as the bounds of one call."""
-    from kugetsu.forge.http import Limits
+    from kugetsu.forge.client import Limits
 
     seconds = ws.config.number("FORGE_TIMEOUT_SECONDS")
     return Limits(
@@ -58,7 +58,7 @@ def network(ws: Workspace, host: str) -> Network:
 
     Raises BadInput for an env file that cannot be read.
     """
-    from kugetsu.proxies import Network
+    from kugetsu.host.proxies import Network
     from kugetsu.runtime.environments import values
 
     servers = ws.config.servers()
@@ -68,7 +68,7 @@ def network(ws: Workspace, host: str) -> Network:
 
 def one_line(problem: BaseException) -> str:
     """A failure as an event keeps it: one line, without secrets, of bounded length."""
-    from kugetsu.redaction import redact
+    from kugetsu.redaction.funnel import redact
 
     text = problem.message if isinstance(problem, KugetsuError) else f"{type(problem).__name__}: {problem}"
     return redact(" ".join(text.split()), limit=PROBLEM_LENGTH)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import run_files
-from kugetsu.errors import Conflict, KugetsuError
-from kugetsu.ownership import require_not_from_sudo
+from kugetsu.host import run_files
+from kugetsu.host.ownership import require_not_from_sudo
+from kugetsu.model.errors import Conflict, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kugetsu.domain.state import Attempt, State
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 
 def of(paths: Paths, attempt: Attempt) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import run_files
-from kugetsu.errors import BadInput, KugetsuError, NotFound
+from kugetsu.host import run_files
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 FILE = "SKILL.md"
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "skills")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.config_file import put, read_file, read_leniently
-from kugetsu.errors import BadInput, NotFound
+from kugetsu.host.config_file import put, read_file, read_leniently
+from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.redaction.known_values import holds, secrets_among
 from kugetsu.runtime.environments import FILES, SOURCES
 from kugetsu.runtime.workspace import OF_ATTEMPT
-from kugetsu.secret_values import holds, secrets_among
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 LONGEST = 100_000
 """Bytes of a value: the kernel takes 128 KiB a variable; what is longer is a file, whose path a variable can hold."""

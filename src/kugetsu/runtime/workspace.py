@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import __version__, clock, config, redaction
-from kugetsu.paths import Paths
-from kugetsu.runtime import surroundings
+from kugetsu import __version__
+from kugetsu.host import config
+from kugetsu.host.paths import Paths
+from kugetsu.model import clock
+from kugetsu.redaction import funnel
+from kugetsu.runtime import caller_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from kugetsu.config import Config
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
+    from kugetsu.host.config import Config
     from kugetsu.log.protocol import EventLog
 
 #: Characters of a command line that an event keeps: enough to recognise it.
@@ -62,7 +65,9 @@ class Workspace:
             from kugetsu.log import open_log
 
             by = self.by
-            self._log = open_log(self.paths.log, by=by, now=clock.now, guard=lambda drafts: _guarded(drafts, by))
+            self._log = open_log(
+                self.paths.log, by=by, now=clock.now, guard=lambda new_events: _guarded(new_events, by)
+            )
         return self._log
 
     def state(self) -> State:
@@ -104,11 +109,11 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     return Workspace(paths, config.load(paths.config, environment), environment, by)
 
 
-def _guarded(drafts: Sequence[Draft], by: dict[str, Any]) -> Sequence[Draft]:
-    """The drafts without secrets; the guard is loaded by the first command that appends."""
-    from kugetsu.runtime.guard import guard
+def _guarded(new_events: Sequence[NewEvent], by: dict[str, Any]) -> Sequence[NewEvent]:
+    """The new_events without secrets; the guard is loaded by the first command that appends."""
+    from kugetsu.runtime.log_guard import guard
 
-    return guard(drafts, by)
+    return guard(new_events, by)
 
 
 def learn_secrets(paths: Paths, environment: Mapping[str, str]) -> None:
@@ -122,19 +127,19 @@ def learn_secrets(paths: Paths, environment: Mapping[str, str]) -> None:
             known.append(Known(paths, environment))
         return known[0](fresh)
 
-    redaction.know(ask)
+    funnel.know(ask)
 
 
 def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
     """The environment for everything that is started, made from that of whoever typed the command.
 
-    A surrounding git command (a hook, an alias) leaves no repository, index or author in it (`surroundings`); an agent
-    neither its marks nor its secrets: a command that an agent types acts as any other.
+    A surrounding git command (a hook, an alias) leaves no repository, index or author in it
+    (`caller_environment`); an agent neither its marks nor its secrets: a command that an agent types acts as any other.
     """
-    environment = surroundings.without(environment)
+    environment = caller_environment.without(environment)
     if ATTEMPT not in environment:
         return environment
-    from kugetsu.runtime import temp_folders
+    from kugetsu.runtime.runner import temp_folders
 
     given = {*OF_ATTEMPT, *environment.get(GIVEN, "").split()}
     kept = {name: value for name, value in environment.items() if name not in given}
@@ -146,7 +151,7 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """The `by` of an event: command, pid, host and user, the version that decides, and the attempt whose agent typed
     the command."""
-    command = redaction.redact_shapes(" ".join(command.split()))
+    command = funnel.redact_shapes(" ".join(command.split()))
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
     user = environment.get("USER") or environment.get("LOGNAME") or str(os.getuid())

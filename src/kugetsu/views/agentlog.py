@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from kugetsu.redaction import Lines
+from kugetsu.redaction.funnel import Lines
 from kugetsu.views import times
 from kugetsu.views.text import Column, block, cut, line, table
 
@@ -76,7 +76,7 @@ class Reader:
         return [] if kind == "step_start" else [self._screen.dim(cut(line(text), 200))]
 
     def _tool(self, part: dict[str, Any]) -> list[str]:
-        from kugetsu.agents.progress import describe_tool
+        from kugetsu.agents.last_activity import describe_tool
 
         state = part.get("state")
         state = state if isinstance(state, dict) else {}
@@ -105,7 +105,7 @@ class Reader:
 def in_brief(raw: bytes) -> tuple[str, str] | None:
     """Kind (text, tool or error) and words of one line of output: texts whole, a tool call in one line; None for what
     only programs need."""
-    from kugetsu.agents.progress import describe_tool
+    from kugetsu.agents.last_activity import describe_tool
 
     event = _object(raw)
     if event is None:

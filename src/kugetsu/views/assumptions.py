@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kugetsu.domain.whatif.comparison import Comparison
-    from kugetsu.domain.whatif.scenario import Scenario
+    from kugetsu.domain.simulation.comparison import Comparison
+    from kugetsu.domain.simulation.scenario import Scenario
 
 #: Ids that a sentence names; of more it says how many there are.
 NAMED = 4

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kugetsu.runtime.diagnosis.finding import Finding
+    from kugetsu.runtime.doctor.finding import Finding
     from kugetsu.views.screen import Screen
 
 _MARKS = {"ok": "✓", "skipped": "-", "warning": "!", "problem": "✗"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kugetsu import clock
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.text import columns, cut, pad, side_by_side
 from kugetsu.views.wording import verb, who, words

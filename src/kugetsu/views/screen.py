@@ -82,7 +82,7 @@ class Screen:
             if self.width is None or (len(line) <= self.width and line.isascii()):
                 yield line
             else:
-                from kugetsu.views.folding import folded
+                from kugetsu.views.wrap import folded
 
                 yield from folded(line, self.width, words=self.small if words is None else words)
 
@@ -91,7 +91,7 @@ class Screen:
         if self.width is None:
             return [text]
         if self.narrow:
-            from kugetsu.views.folding import folded
+            from kugetsu.views.wrap import folded
 
             return folded(text, self.width - margin, 0)
         from kugetsu.views.text import wrapped

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypedDict
 
-    from kugetsu.agents.progress import Progress
+    from kugetsu.agents.last_activity import Progress
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State, Task
     from kugetsu.views.point import Asked

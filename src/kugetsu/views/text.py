@@ -8,7 +8,7 @@ are counted as a terminal does: two for a CJK character or an emoji, none for a 
 
 from __future__ import annotations
 
-from kugetsu.redaction import redact
+from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def table(
     all_rows = [[head.title for head in heads], *shown] if titles else shown
     widths = [max((columns(row[at]) for row in all_rows), default=0) for at in range(len(heads))]
     if not _narrow(screen, heads, widths, len(indent)):
-        from kugetsu.views.stacking import stacked
+        from kugetsu.views.narrow_tables import stacked
 
         return stacked(screen, heads, shown, paint=paint, indent=indent, titles=titles)
     lines: list[str] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from kugetsu import clock
+from kugetsu.model import clock
 
 
 def local(at: str) -> time.struct_time:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from kugetsu.domain.draft import Draft
+    from kugetsu.domain.new_event import NewEvent
     from kugetsu.views.screen import Screen
 
     Event = dict[str, Any]
@@ -22,9 +22,9 @@ def told(event: Event, screen: Screen) -> str:
     return f"event {event['seq']}, {times.moment(event['at'], screen.now)}, {_what(event)}"
 
 
-def plan(drafts: Sequence[Draft]) -> list[str]:
+def plan(new_events: Sequence[NewEvent]) -> list[str]:
     """What would be appended."""
-    as_events = ({"type": d.type, "task": d.task, "session": d.session, "data": d.data} for d in drafts)
+    as_events = ({"type": d.type, "task": d.task, "session": d.session, "data": d.data} for d in new_events)
     return [f"  {_what(event)}" for event in as_events]
 
 

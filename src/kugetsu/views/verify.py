@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.redaction import clean
+from kugetsu.redaction.funnel import clean
 from kugetsu.views import times, wording
 from kugetsu.views.screen import NARROW
 from kugetsu.views.text import columns, cut, line
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TypedDict
 
-    from kugetsu.domain.redecide.difference import Difference
-    from kugetsu.domain.redecide.verifier import Verifier
+    from kugetsu.domain.replay.checker import ReplayChecker
+    from kugetsu.domain.replay.divergence import Divergence
     from kugetsu.views.screen import Screen
 
     class DifferenceData(TypedDict):
@@ -73,7 +73,7 @@ _MATTERS = {
 _GOES_ON = "Everything was folded as it is recorded; the state that kugetsu works with is not changed by this."
 
 
-def collect(verifier: Verifier, differences: Sequence[Difference], version: str) -> VerifyData:
+def collect(verifier: ReplayChecker, differences: Sequence[Divergence], version: str) -> VerifyData:
     """Everything that `replay --verify` shows, as JSON values; texts in it are redacted."""
     return {
         "ok": not verifier.differences,
@@ -88,7 +88,7 @@ def collect(verifier: Verifier, differences: Sequence[Difference], version: str)
     }
 
 
-def _difference(one: Difference, version: str) -> DifferenceData:
+def _difference(one: Divergence, version: str) -> DifferenceData:
     setting = one.setting
     return {
         "seq": one.seq,
@@ -115,7 +115,7 @@ def _difference(one: Difference, version: str) -> DifferenceData:
     }
 
 
-def _sentence(one: Difference, version: str) -> str:
+def _sentence(one: Divergence, version: str) -> str:
     told = one.recorded if one.recorded is not None else one.decided
     said = _SAYS[one.found].format(kind=told["type"] if told is not None else "an event")
     if one.missing_fact is not None:
@@ -129,7 +129,7 @@ def _sentence(one: Difference, version: str) -> str:
     return said
 
 
-def _look(one: Difference) -> list[str]:
+def _look(one: Divergence) -> list[str]:
     """The commands that show more, the most telling first."""
     told = one.recorded if one.recorded is not None else one.decided or {}
     key = told.get("task") or told.get("session") or told.get("issue")
@@ -199,7 +199,7 @@ def _place(place: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    from kugetsu import jsontext
+    from kugetsu.model import jsontext
 
     return value if isinstance(value, str) else jsontext.dumps(value).decode()
 
@@ -222,7 +222,7 @@ def _filled(name: str, text: str, width: int) -> list[str]:
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
     if width < NARROW:
-        from kugetsu.views.folding import folded
+        from kugetsu.views.wrap import folded
 
         return [indent + part for part in folded(text, width - len(indent), 0)]
     parts: list[str] = []

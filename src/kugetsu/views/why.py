@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TypedDict
 
-    from kugetsu.domain.outlook import Outlook
+    from kugetsu.domain.scheduling import Outlook
     from kugetsu.domain.state import Attempt, Task
     from kugetsu.views.point import Asked
     from kugetsu.views.queue import TaskData

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kugetsu.domain.fold import MALFORMED
-from kugetsu.domain.fold.lives import uncommitted
-from kugetsu.redaction import redact
+from kugetsu.domain.fold.usage import uncommitted
+from kugetsu.redaction.funnel import redact
 from kugetsu.views import times
 from kugetsu.views.text import line
 

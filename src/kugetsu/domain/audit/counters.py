@@ -9,7 +9,7 @@ without progress were held against wrong counters.
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import fold, lives
+from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.state import empty
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ class Miscount:
 
     def text(self) -> str:
         """One sentence: what is counted, and what should be."""
-        wrong = [name for name in lives.COUNTED if self.recorded[name] != self.counted[name]]
+        wrong = [name for name in usage.COUNTED if self.recorded[name] != self.counted[name]]
         told = ", ".join(f"{name} {self.recorded[name]} instead of {self.counted[name]}" for name in wrong)
         return f"the counters of {self.issue} are not those of its history: {told}"
 
@@ -68,7 +68,7 @@ class _Recount:
     """Folds the events of some issues as recorded, and as they would be with the right counters."""
 
     def __init__(self, issues: Iterable[str]) -> None:
-        self._lives = {issue: lives.Life(issue) for issue in issues}
+        self._lives = {issue: usage.Life(issue) for issue in issues}
         self._recorded = empty()
         self._counted = empty()
         self._open: dict[str, Miscount] = {}
@@ -85,7 +85,7 @@ class _Recount:
         life.add(event)
         self._compare(issue, event)
 
-    def _righted(self, event: Event, life: lives.Life) -> Event:
+    def _righted(self, event: Event, life: usage.Life) -> Event:
         data = event["data"]
         if not data.get("carried"):
             return event
@@ -110,4 +110,4 @@ class _Recount:
 
 
 def _of(state: State, issue: str) -> Counters:
-    return lives.counted(state, issue) or dict.fromkeys(lives.COUNTED, 0)
+    return usage.counted(state, issue) or dict.fromkeys(usage.COUNTED, 0)

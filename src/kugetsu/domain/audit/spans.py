@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.clock import parse
+from kugetsu.model.clock import parse
 
 MICRO = 1_000_000
 #: Spans of which a median is exact; of more, every second, fourth … is looked at.

@@ -72,7 +72,7 @@ class _Silence:
         self.idle_of_daemon = 0
 
 
-def sign_of_life(event: Event) -> bool:
+def heartbeat(event: Event) -> bool:
     """Whether only a daemon that lives can have written the event."""
     facts = event.get("facts")
     return event["type"] in _SIGNS or (isinstance(facts, dict) and facts.get("dispatcher") == "daemon")
@@ -131,7 +131,7 @@ class Waits:
             return
         now = max(self._clock.micros(event["at"]), self._at)
         self._advance(now)
-        if self._silent is not None and sign_of_life(event):
+        if self._silent is not None and heartbeat(event):
             self._lives()
         handler(self, event, now)
         self._seq = event["seq"]

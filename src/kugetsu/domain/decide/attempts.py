@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kugetsu.clock import add_seconds, seconds_between
 from kugetsu.domain import outages
-from kugetsu.domain.draft import Draft
 from kugetsu.domain.machines import step
-from kugetsu.errors import BadInput, Conflict, NotFound
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.clock import add_seconds, seconds_between
+from kugetsu.model.errors import BadInput, Conflict, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,17 +113,17 @@ def _about(attempt: Attempt, cause: int) -> dict[str, Any]:
     }
 
 
-def starting(state: State, attempt_id: str, runner: Identity) -> list[Draft]:
+def starting(state: State, attempt_id: str, runner: Identity) -> list[NewEvent]:
     """The runner takes the attempt over from its claimer."""
     attempt = find_attempt(state, attempt_id)
     if attempt.state != "claimed":
         raise Conflict(f"{attempt_id} is {attempt.state} already")
-    return [Draft("attempt.starting", {"runner": runner}, **_about(attempt, attempt.claimed))]
+    return [NewEvent("attempt.starting", {"runner": runner}, **_about(attempt, attempt.claimed))]
 
 
 def running(
     state: State, attempt_id: str, agent: Identity, agent_session: str, worktree: str, program: str
-) -> list[Draft]:
+) -> list[NewEvent]:
     """The agent's process is there. Raises Conflict when the attempt was not starting or its session is not idle."""
     attempt = find_attempt(state, attempt_id)
     if step("attempt", attempt.state, "run") is None:
@@ -133,7 +133,7 @@ def running(
         is_now = session.state if session is not None else "gone"
         raise Conflict(f"the session {attempt.session} is {is_now}: {attempt_id} cannot work in it")
     data = {"agent": agent, "agent_session": agent_session, "worktree": worktree, "program": program}
-    return [Draft("attempt.running", data, **_about(attempt, attempt.claimed))]
+    return [NewEvent("attempt.running", data, **_about(attempt, attempt.claimed))]
 
 
 def backoff_seconds(used: int, first: float) -> float:
@@ -142,7 +142,7 @@ def backoff_seconds(used: int, first: float) -> float:
     return min(first * 2.0 ** min(max(used - 1, 0), 64), LONGEST_BACKOFF)
 
 
-def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -> list[Draft]:
+def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -> list[NewEvent]:
     """The attempt's end and its consequence for the task and the session, in one transaction.
 
     An attempt that has ended already gives no events: the first who noticed has recorded it.
@@ -174,29 +174,29 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     }
     if verdict == "unavailable":
         recorded["unavailable"] = {"gate": ending.gate, "remedy": ending.remedy}
-    drafts = [Draft(ENDED[how], data, facts=recorded, **about)]
-    drafts.append(_consequence(state, attempt, task, ending, verdict, facts))
-    drafts += _of_session(state, attempt, ending)
-    return drafts + outages.lifted_by(state, attempt, ending, verdict, len(drafts))
+    new_events = [NewEvent(ENDED[how], data, facts=recorded, **about)]
+    new_events.append(_consequence(state, attempt, task, ending, verdict, facts))
+    new_events += _of_session(state, attempt, ending)
+    return new_events + outages.lifted_by(state, attempt, ending, verdict, len(new_events))
 
 
-def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[Draft]:
-    """What the attempt's end changes of its session; the two drafts before are the end and its consequence."""
+def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[NewEvent]:
+    """What the attempt's end changes of its session; the two new_events before are the end and its consequence."""
     session = state.sessions.get(attempt.session)
-    drafts: list[Draft] = []
+    new_events: list[NewEvent] = []
     if session is None:
-        return drafts
+        return new_events
     found = ending.evidence.get("pull")
     if found and session.pr != found["url"]:
         tied = {"url": found["url"], "source": "branch"}
-        drafts.append(Draft("session.pr", tied, issue=attempt.issue, session=session.key, cause=-2))
+        new_events.append(NewEvent("session.pr", tied, issue=attempt.issue, session=session.key, cause=-2))
     if session.state == "broken":
-        return drafts
+        return new_events
     if ending.session_lost or session.state == "preparing":
         broken = {"reason": ending.reason}
-        back = -2 - len(drafts)
-        drafts.append(Draft("session.broken", broken, issue=attempt.issue, session=session.key, cause=back))
-    return drafts
+        back = -2 - len(new_events)
+        new_events.append(NewEvent("session.broken", broken, issue=attempt.issue, session=session.key, cause=back))
+    return new_events
 
 
 def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> tuple[str, str]:
@@ -208,27 +208,27 @@ def _as_the_machine_allows(attempt: Attempt, ending: Ending) -> tuple[str, str]:
 
 def _consequence(
     state: State, attempt: Attempt, task: Task, ending: Ending, verdict: str, facts: OutcomeFacts
-) -> Draft:
+) -> NewEvent:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "attempt": attempt.id, "cause": -1}
     if attempt.stop == "cancel" and verdict != "done":
-        return Draft("task.cancelled", {"reason": "cancel"}, **about)
+        return NewEvent("task.cancelled", {"reason": "cancel"}, **about)
     if verdict == "done":
-        return Draft("task.completed", {"summary": ending.reason}, **about)
+        return NewEvent("task.completed", {"summary": ending.reason}, **about)
     if verdict == "cancelled":
-        return Draft("task.cancelled", {"reason": ending.reason}, **about)
+        return NewEvent("task.cancelled", {"reason": ending.reason}, **about)
     if verdict == "limited":
-        return Draft("task.parked", _park(attempt, ending, facts), **about)
+        return NewEvent("task.parked", _park(attempt, ending, facts), **about)
     if outages.is_met(task, verdict):
-        return Draft("task.parked", outages.park(state, attempt, ending, facts), **about)
+        return NewEvent("task.parked", outages.park(state, attempt, ending, facts), **about)
     used, most = task.used, facts["max_attempts"]
     passing = verdict in ("retry", "unavailable")
     if passing and used < most:
         not_before = add_seconds(facts["now"], backoff_seconds(used, facts["backoff_seconds"]))
         data = {"not_before": not_before, "used": used, "max_attempts": most, "reason": ending.reason}
-        return Draft("task.retried", data, **about)
+        return NewEvent("task.retried", data, **about)
     plural = "attempt" if used == 1 else "attempts"
     spent = f"{used} {plural} failed: {ending.reason}" if passing else ending.reason
-    return Draft("task.failed", {"reason": spent, "used": used, "max_attempts": most}, **about)
+    return NewEvent("task.failed", {"reason": spent, "used": used, "max_attempts": most}, **about)
 
 
 def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
@@ -242,17 +242,17 @@ def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, An
     return {"until": until, "stated": stated, "limit": limit, "reason": ending.reason, "gate": "provider"}
 
 
-def unsettled(state: State, attempt_id: str, reason: str) -> list[Draft]:
+def unsettled(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
     """What keeps a dead attempt's end from being recorded; [] when it has ended, or the same was said last."""
     attempt = state.attempts.get(attempt_id)
     if attempt is None or attempt.unsettled == reason:
         return []
-    return [Draft("attempt.unsettled", {"reason": reason}, **_about(attempt, attempt.claimed))]
+    return [NewEvent("attempt.unsettled", {"reason": reason}, **_about(attempt, attempt.claimed))]
 
 
-def stop(state: State, attempt_id: str, reason: str) -> list[Draft]:
+def stop(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
     """Intent to end the agent of a live attempt; [] when that was requested already, for whatever reason."""
     attempt = find_attempt(state, attempt_id)
     if attempt.stop is not None:
         return []
-    return [Draft("attempt.stop_requested", {"reason": reason}, **_about(attempt, attempt.claimed))]
+    return [NewEvent("attempt.stop_requested", {"reason": reason}, **_about(attempt, attempt.claimed))]

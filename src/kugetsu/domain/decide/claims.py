@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kugetsu.clock import add_seconds
 from kugetsu.domain import gates, outages
-from kugetsu.domain.draft import Draft
 from kugetsu.domain.fold.tasks import queued
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Task
-from kugetsu.errors import AgentUnavailable, CapReached, Conflict
+from kugetsu.model.clock import add_seconds
+from kugetsu.model.errors import AgentUnavailable, CapReached, Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import Attempt, State
 
 
-class Offer:
+class ClaimRequest:
     """What a claimer brings: the lease that it holds already, and its own identity."""
 
     __slots__ = ("claimer", "lease")
@@ -35,7 +35,9 @@ def lowest_free_slot(state: State, cap: int) -> int | None:
     return next((slot for slot in range(1, cap + 1) if slot not in held), None)
 
 
-def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts, planned: int | None = None) -> list[Draft]:
+def claim(
+    state: State, task: Task, offer: ClaimRequest, facts: ClaimFacts, planned: int | None = None
+) -> list[NewEvent]:
     """The events that give ``task`` a slot: [] when a gate is closed (ask `gates.first_closed` which).
 
     ``task`` may be one that the same transaction queues: it is then not in ``state`` yet, and its ``changed`` is the
@@ -47,13 +49,13 @@ def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts, planned: in
     slot = lowest_free_slot(state, facts["cap"]) if task.kind == "dev" else None
     if task.kind == "dev" and slot is None:
         return []
-    drafts: list[Draft] = []
+    new_events: list[NewEvent] = []
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": task.changed}
     if task.state == "parked":
         why = "time" if task.not_before is not None else "open"
-        drafts.append(Draft("task.resumed", {"why": why}, **about))
+        new_events.append(NewEvent("task.resumed", {"why": why}, **about))
     if task.session not in state.sessions:
-        drafts.append(Draft("session.requested", _wanted(task), session=task.session, **about))
+        new_events.append(NewEvent("session.requested", _wanted(task), session=task.session, **about))
     data: dict[str, Any] = {
         "number": task.made + 1,
         "kind": task.kind,
@@ -66,8 +68,8 @@ def claim(state: State, task: Task, offer: Offer, facts: ClaimFacts, planned: in
     recorded: dict[str, Any] = dict(facts)
     if planned is not None:
         recorded["planned"] = planned
-    drafts.append(Draft("attempt.claimed", data, attempt=attempt, session=task.session, facts=recorded, **about))
-    return drafts
+    new_events.append(NewEvent("attempt.claimed", data, attempt=attempt, session=task.session, facts=recorded, **about))
+    return new_events
 
 
 def _wanted(task: Task) -> dict[str, Any]:
@@ -78,23 +80,25 @@ def _wanted(task: Task) -> dict[str, Any]:
     return data
 
 
-def _as_queued(state: State, enqueued: Draft, facts: ClaimFacts) -> Task:
+def _as_queued(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Task:
     """The task that ``enqueued`` makes when it is the next event."""
     place = {"seq": state.seq + 1, "at": facts["now"]}
     return queued({**place, "task": enqueued.task, "issue": enqueued.issue, "data": enqueued.data})
 
 
-def lost_start(state: State, enqueued: Draft, planned: int, facts: ClaimFacts) -> list[Draft]:
+def lost_start(state: State, enqueued: NewEvent, planned: int, facts: ClaimFacts) -> list[NewEvent]:
     """One ``claim.lost`` for a `start` that saw its way open in the state ``planned``; see `lost`."""
     return lost(state, _as_queued(state, enqueued, facts), planned, facts, of_task=False)
 
 
-def held_back(state: State, enqueued: Draft, facts: ClaimFacts) -> Verdict | None:
+def held_back(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Verdict | None:
     """The gate that keeps a task from starting in the transaction that queues it; None when it may."""
     return gates.first_closed(state, _as_queued(state, enqueued, facts), facts)
 
 
-def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts, pr: str | None = None) -> list[Draft]:
+def start(
+    state: State, enqueued: NewEvent, offer: ClaimRequest, facts: ClaimFacts, pr: str | None = None
+) -> list[NewEvent]:
     """Queue a task and claim its slot in one transaction, or refuse and change nothing; ``pr`` is the pull request that
     was said to belong to the work: the agent is told of it, so that it is tied before one is started.
 
@@ -105,13 +109,13 @@ def start(state: State, enqueued: Draft, offer: Offer, facts: ClaimFacts, pr: st
     if closed is not None:
         raise refusal(closed)
     task = _as_queued(state, enqueued, facts)
-    drafts = [enqueued, *claim(state, task, offer, facts)]
+    new_events = [enqueued, *claim(state, task, offer, facts)]
     session = state.sessions.get(task.session)
     known = session.pr if session is not None else (task.carried or {}).get("pr")
     if pr is not None and pr != known:
         said = {"url": pr, "source": "said"}
-        drafts.append(Draft("session.pr", said, issue=task.issue, session=task.session, cause=-1))
-    return drafts
+        new_events.append(NewEvent("session.pr", said, issue=task.issue, session=task.session, cause=-1))
+    return new_events
 
 
 def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
@@ -128,7 +132,7 @@ def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
     return Conflict(message, hint=closed.lift)
 
 
-def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: bool = True) -> list[Draft]:
+def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: bool = True) -> list[NewEvent]:
     """One ``claim.lost`` for a claim of ``task`` whose gates were all open in the state ``planned`` and of which one is
     closed now; [] when none is. ``of_task`` is False for a `start`, whose task was never queued.
 
@@ -147,7 +151,7 @@ def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: 
     }
     recorded = {**facts, "planned": planned}
     named = task.id if of_task else None
-    return [Draft("claim.lost", data, issue=task.issue, task=named, cause=behind or None, facts=recorded)]
+    return [NewEvent("claim.lost", data, issue=task.issue, task=named, cause=behind or None, facts=recorded)]
 
 
 def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt | None:
@@ -206,9 +210,9 @@ def plan(state: State, facts: ClaimFacts) -> Plan:
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 
-def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[Draft]:
+def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
     """One ``task.held`` for each planned one that a gate holds back for a new reason, as ``state`` is now."""
-    drafts: list[Draft] = []
+    new_events: list[NewEvent] = []
     for task_id, _ in planned.held:
         task = state.tasks.get(task_id)
         if task is None or task.state not in ("pending", "parked"):
@@ -219,29 +223,29 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[Draft]:
         # The gate of an outage opens at its time for one task, which finds out: for another nobody knows when.
         sure = closed.gate not in ("provider", "agent") or outages.of(state, facts["agent"]) is None
         until = closed.until if sure else None
-        drafts.append(_kept_back(task, closed, until, {**facts, "planned": planned.seq}))
-    return drafts
+        new_events.append(_kept_back(task, closed, until, {**facts, "planned": planned.seq}))
+    return new_events
 
 
-def _kept_back(task: Task, closed: Verdict, until: str | None, recorded: dict[str, Any]) -> Draft:
+def _kept_back(task: Task, closed: Verdict, until: str | None, recorded: dict[str, Any]) -> NewEvent:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": closed.rests_on or task.changed}
     if closed.gate in gates.PARKING and task.state == "pending":
         parked = {"until": None, "stated": False, "limit": None, "reason": closed.reason, "gate": closed.gate}
-        return Draft("task.parked", parked, facts=recorded, **about)
+        return NewEvent("task.parked", parked, facts=recorded, **about)
     data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": until}
-    return Draft("task.held", data, facts=recorded, **about)
+    return NewEvent("task.held", data, facts=recorded, **about)
 
 
-def dispatch(state: State, planned: Plan, offer: Offer | None, facts: ClaimFacts) -> list[Draft]:
+def dispatch(state: State, planned: Plan, offer: ClaimRequest | None, facts: ClaimFacts) -> list[NewEvent]:
     """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be,
     else that it was lost, and to whom.
 
     ``facts`` are those that the plan was made with.
     """
-    drafts = hold(state, planned, facts)
+    new_events = hold(state, planned, facts)
     if planned.candidate is not None and offer is not None:
         task = state.tasks.get(planned.candidate)
         if task is not None:
             claimed = claim(state, task, offer, facts, planned.seq)
-            drafts += claimed or lost(state, task, planned.seq, facts)
-    return drafts
+            new_events += claimed or lost(state, task, planned.seq, facts)
+    return new_events

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kugetsu.domain.decide.queue import require_initialised
-from kugetsu.domain.draft import Draft
-from kugetsu.errors import Conflict
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from kugetsu.domain.state import State
 
 
-def started(state: State, identity: Identity, lease: str) -> list[Draft]:
+def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
     """A dispatcher takes over. The caller holds the daemon's lease, so one that the log still calls running is lost."""
     require_initialised(state)
-    drafts: list[Draft] = []
+    new_events: list[NewEvent] = []
     if state.daemon.runs:
-        drafts += lost(state)
-    return [*drafts, Draft("daemon.started", {"identity": identity, "lease": lease})]
+        new_events += lost(state)
+    return [*new_events, NewEvent("daemon.started", {"identity": identity, "lease": lease})]
 
 
-def lease_replaced(state: State, replaced: str, lease: str) -> list[Draft]:
+def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
     """The dispatcher holds another lease, because the file of the one that it held was deleted.
 
     Raises Conflict when the log names another dispatcher, or none, by now.
@@ -29,27 +29,27 @@ def lease_replaced(state: State, replaced: str, lease: str) -> list[Draft]:
     if state.daemon.lease != replaced or not state.daemon.runs:
         raise Conflict("another daemon has taken over", hint="kugetsu queue-daemon status")
     data = {"replaced": replaced, "lease": lease}
-    return [Draft("daemon.lease_replaced", data, cause=state.daemon.changed)]
+    return [NewEvent("daemon.lease_replaced", data, cause=state.daemon.changed)]
 
 
-def lost(state: State) -> list[Draft]:
+def lost(state: State) -> list[NewEvent]:
     """The daemon's lease is free although it never stopped in order; [] when the log does not call it running."""
     if not state.daemon.runs:
         return []
-    return [Draft("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
+    return [NewEvent("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
 
 
-def drain(state: State, reason: str) -> list[Draft]:
+def drain(state: State, reason: str) -> list[NewEvent]:
     """Start nothing new, stop when the last attempt has ended."""
     if state.daemon.state == "draining":
         return []
     if state.daemon.state != "running":
         raise Conflict("the daemon does not run", hint="kugetsu queue-daemon start")
-    return [Draft("daemon.draining", {"reason": reason}, cause=state.daemon.changed)]
+    return [NewEvent("daemon.draining", {"reason": reason}, cause=state.daemon.changed)]
 
 
-def stopped(state: State, reason: str) -> list[Draft]:
+def stopped(state: State, reason: str) -> list[NewEvent]:
     """The dispatcher ends in order; [] when the log does not call it running."""
     if not state.daemon.runs:
         return []
-    return [Draft("daemon.stopped", {"reason": reason}, cause=state.daemon.changed)]
+    return [NewEvent("daemon.stopped", {"reason": reason}, cause=state.daemon.changed)]

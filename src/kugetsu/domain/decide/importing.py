@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kugetsu.domain.decide import queue, sessions
-from kugetsu.domain.draft import Draft
-from kugetsu.errors import Conflict
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 AGENT = "opencode"
 
 
-def record(drafts: list[Draft], imported: dict[str, Any], issue: str | None) -> list[Draft]:
+def record(drafts: list[NewEvent], imported: dict[str, Any], issue: str | None) -> list[NewEvent]:
     """``drafts`` and behind them, in the same transaction, the record that they were made from
     (`events.RecordImported`): who finds the record in the log knows that the rest is there too."""
     about: dict[str, Any] = {"issue": issue}
     if drafts:
         about = {"issue": issue, "task": drafts[0].task, "session": drafts[0].session, "cause": -1}
-    return [*drafts, Draft("record.imported", imported, **about)]
+    return [*drafts, NewEvent("record.imported", imported, **about)]
 
 
 def take_session(
     state: State, key: str, *, found: dict[str, Any], pr: str | None, carried: dict[str, Any] | None
-) -> list[Draft]:
+) -> list[NewEvent]:
     """An issue's session whose worktree and agent session are there, as they were found.
 
     ``found`` has agent_session, worktree, source, branch, base_branch and base_commit; ``carried`` the counters of the
@@ -50,25 +50,25 @@ def take_session(
         "fetched": "no: imported",
     }
     drafts = [
-        Draft("session.requested", wanted, issue=key, session=key),
-        Draft("session.preparing", intent, issue=key, session=key, cause=-1),
-        Draft("session.prepared", outcome, issue=key, session=key, cause=-1),
+        NewEvent("session.requested", wanted, issue=key, session=key),
+        NewEvent("session.preparing", intent, issue=key, session=key, cause=-1),
+        NewEvent("session.prepared", outcome, issue=key, session=key, cause=-1),
     ]
     if pr is not None:
-        drafts.append(Draft("session.pr", {"url": pr, "source": "said"}, issue=key, session=key, cause=-1))
+        drafts.append(NewEvent("session.pr", {"url": pr, "source": "said"}, issue=key, session=key, cause=-1))
     return drafts
 
 
 def take_task(
     state: State, issue: str, *, message: str, priority: int, carried: dict[str, Any] | None = None
-) -> list[Draft]:
+) -> list[NewEvent]:
     """A task that waited. Raises BadInput for a message that is no text."""
     return queue.enqueue(
         state, kind="dev", issue=issue, message=message, via="import", priority=priority, carried=carried
     )
 
 
-def take_repository(state: State, repository: str, url: str) -> list[Draft]:
+def take_repository(state: State, repository: str, url: str) -> list[NewEvent]:
     """Where a repository is cloned from; [] when that is known. Raises Conflict when another place is registered."""
     known = state.repositories.get(repository)
     if known is not None and known != {"url": url}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.errors import Conflict
+from kugetsu.model.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

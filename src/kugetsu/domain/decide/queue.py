@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kugetsu.domain import outages
-from kugetsu.domain.draft import Draft
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.errors import BadInput, Conflict, NotFound, NotSetUp
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import BadInput, Conflict, NotFound, NotSetUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def enqueue(
     after: Sequence[str] = (),
     repository: dict[str, str] | None = None,
     carried: dict[str, Any] | None = None,
-) -> list[Draft]:
+) -> list[NewEvent]:
     """A new task at the end of the queue. ``repository`` names the clone that the command was typed in; ``carried`` are
     the counters of the issue's earlier life (`lives.of_history`), for the case that it has no session now.
 
@@ -86,7 +86,7 @@ def enqueue(
     }
     if carried and issue not in state.sessions:
         data["carried"] = carried
-    return [Draft("task.queued", data, issue=issue, task=f"q{state.tasks_made + 1}")]
+    return [NewEvent("task.queued", data, issue=issue, task=f"q{state.tasks_made + 1}")]
 
 
 def require_known(state: State, after: Sequence[str]) -> None:
@@ -107,19 +107,19 @@ def _require_text(message: str) -> None:
         raise BadInput(f"the message is not UTF-8 text: byte or character {problem.start + 1}", hint) from None
 
 
-def cancel(state: State, task_id: str, reason: str) -> list[Draft]:
+def cancel(state: State, task_id: str, reason: str) -> list[NewEvent]:
     """Cancel a waiting task, or request the stop of the one that works (its runner then ends the agent)."""
     task = find_task(state, task_id)
     if task.state in FINISHED_TASK:
         raise Conflict(f"{task_id} is {task.state} already", hint=f"kugetsu history {task_id}")
     if task.attempt is None:
-        return [Draft("task.cancelled", {"reason": reason}, issue=task.issue, task=task.id, cause=task.changed)]
+        return [NewEvent("task.cancelled", {"reason": reason}, issue=task.issue, task=task.id, cause=task.changed)]
     attempt = state.attempts[task.attempt]
     # A stop for another reason (a timeout) would let the task be tried again: the cancel is told beside it.
     if attempt.stop == "cancel":
         return []
     return [
-        Draft(
+        NewEvent(
             "attempt.stop_requested",
             {"reason": "cancel"},
             issue=task.issue,
@@ -131,7 +131,7 @@ def cancel(state: State, task_id: str, reason: str) -> list[Draft]:
     ]
 
 
-def dequeue(state: State, task_id: str | None) -> list[Draft]:
+def dequeue(state: State, task_id: str | None) -> list[NewEvent]:
     """Take a waiting task (the next one when none is named) out of the queue without running it."""
     if task_id is None:
         waiting = state.waiting()
@@ -153,7 +153,7 @@ def move(
     last: bool = False,
     priority: int | None = None,
     after: Sequence[str] | None = None,
-) -> list[Draft]:
+) -> list[NewEvent]:
     """Give a waiting task another place; [] when it is there already.
 
     ``first`` puts it before all that wait, with their highest priority; ``last`` behind those of its priority;
@@ -185,7 +185,7 @@ def move(
         data["after"], data["was_after"] = list(dict.fromkeys(after)), list(task.after)
     if (rank, order) == (task.priority, task.order) and "after" not in data:
         return []
-    return [Draft("task.moved", data, issue=task.issue, task=task.id, cause=task.changed)]
+    return [NewEvent("task.moved", data, issue=task.issue, task=task.id, cause=task.changed)]
 
 
 def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
@@ -203,7 +203,7 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
         ways += [[*way, earlier] for earlier in state.tasks[way[-1]].after]
 
 
-def lift(state: State, gate: str, subject: str) -> list[Draft]:
+def lift(state: State, gate: str, subject: str) -> list[NewEvent]:
     """Lift what holds tasks back: an issue's fruitless runs (``progress``), or a usage limit or an outage of an agent
     and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
     if gate == "provider":
@@ -218,25 +218,25 @@ def lift(state: State, gate: str, subject: str) -> list[Draft]:
             raise NotFound(f"nothing of its earlier runs holds {subject} back", hint=f"kugetsu why {subject}")
         cause = session.changed if session is not None else (parked or carried)[0].changed
     issue = subject if gate == "progress" else None
-    drafts = [Draft("hold.lifted", {"gate": gate, "subject": subject}, issue=issue, session=issue, cause=cause)]
+    new_events = [NewEvent("hold.lifted", {"gate": gate, "subject": subject}, issue=issue, session=issue, cause=cause)]
     for place, task in enumerate(parked, 1):
-        drafts.append(Draft("task.resumed", {"why": "lift"}, issue=task.issue, task=task.id, cause=-place))
-    return drafts
+        new_events.append(NewEvent("task.resumed", {"why": "lift"}, issue=task.issue, task=task.id, cause=-place))
+    return new_events
 
 
-def retry(state: State, task_id: str) -> list[Draft]:
+def retry(state: State, task_id: str) -> list[NewEvent]:
     """Let a task go on now: a finished one is queued again, a parked or pausing one stops waiting."""
     task = find_task(state, task_id)
     if task.state in FINISHED_TASK:
-        return [Draft("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
+        return [NewEvent("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
     if task.attempt is not None:
         raise Conflict(f"{task_id} is being worked on by {task.attempt}", hint=f"kugetsu logs {task.attempt} -f")
     if task.not_before is None and task.state != "parked":
         raise Conflict(f"{task_id} already waits for its turn", hint=f"kugetsu why {task_id}")
-    return [Draft("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
+    return [NewEvent("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
 
 
-def clear(state: State, before: str | None) -> list[Draft]:
+def clear(state: State, before: str | None) -> list[NewEvent]:
     """Retire the finished tasks that were finished before a time (all of them when it is None).
 
     One that is not completed stays while an open task comes after it: that one would else never start.
@@ -248,9 +248,9 @@ def clear(state: State, before: str | None) -> list[Draft]:
     ]
     if not retired:
         return []
-    return [Draft("queue.cleared", {"tasks": retired, "older_than": before})]
+    return [NewEvent("queue.cleared", {"tasks": retired, "older_than": before})]
 
 
-def cancel_waiting(state: State, reason: str) -> list[Draft]:
+def cancel_waiting(state: State, reason: str) -> list[NewEvent]:
     """Cancel everything that waits."""
-    return [draft for task in state.waiting() for draft in cancel(state, task.id, reason)]
+    return [new_event for task in state.waiting() for new_event in cancel(state, task.id, reason)]

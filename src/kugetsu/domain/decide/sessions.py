@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kugetsu.domain.decide.queue import require_initialised
-from kugetsu.domain.draft import Draft
-from kugetsu.domain.fold import lives
+from kugetsu.domain.fold import usage
 from kugetsu.domain.machines import step
-from kugetsu.errors import Conflict, NotFound
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import Conflict, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,51 +41,51 @@ def base_key(repository: str) -> str:
     return f"base:{repository}"
 
 
-def create_log(state: State, log_id: str, version: str) -> list[Draft]:
+def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:
     """The first event of a new log; [] when the log has an id."""
     if state.log_id is not None:
         return []
-    return [Draft("log.created", {"log_id": log_id, "kugetsu": version})]
+    return [NewEvent("log.created", {"log_id": log_id, "kugetsu": version})]
 
 
-def initialise(state: State, log_id: str, version: str, agent: str) -> list[Draft]:
+def initialise(state: State, log_id: str, version: str, agent: str) -> list[NewEvent]:
     """`kugetsu init`: a new log gets its id; a second time changes nothing."""
-    drafts = create_log(state, log_id, version)
+    new_events = create_log(state, log_id, version)
     if not state.initialised:
-        drafts.append(Draft("kugetsu.initialised", {"agent": agent, "kugetsu": version}))
-    return drafts
+        new_events.append(NewEvent("kugetsu.initialised", {"agent": agent, "kugetsu": version}))
+    return new_events
 
 
-def register(state: State, repository: str, source: dict[str, str]) -> list[Draft]:
+def register(state: State, repository: str, source: dict[str, str]) -> list[NewEvent]:
     """Tie a repository to the clone (``path``) or URL that its worktrees come from."""
     require_initialised(state)
     if state.repositories.get(repository) == source:
         return []
-    return [Draft("repository.registered", {"repository": repository, **source})]
+    return [NewEvent("repository.registered", {"repository": repository, **source})]
 
 
-def request(state: State, key: str, kind: str, repository: str | None) -> list[Draft]:
+def request(state: State, key: str, kind: str, repository: str | None) -> list[NewEvent]:
     """Want a session; [] when it is there."""
     require_initialised(state)
     if key in state.sessions:
         return []
     issue = key if kind == "issue" else None
-    return [Draft("session.requested", {"kind": kind, "repository": repository}, issue=issue, session=key)]
+    return [NewEvent("session.requested", {"kind": kind, "repository": repository}, issue=issue, session=key)]
 
 
-def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[Draft]:
+def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
     """Intent to make the session's worktree and agent session (`events.SessionPreparing`).
 
     An idle session must be `broken` first: it says why it is made anew.
     """
     session = _find_ready_to(state, key, "prepare")
-    return [Draft("session.preparing", intent, **_about(state, session, attempt))]
+    return [NewEvent("session.preparing", intent, **_about(state, session, attempt))]
 
 
-def prepared(state: State, key: str, outcome: dict[str, Any], attempt: str | None = None) -> list[Draft]:
+def prepared(state: State, key: str, outcome: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
     """The session is there (`events.SessionPrepared`)."""
     session = _find_ready_to(state, key, "ready")
-    return [Draft("session.prepared", outcome, **_about(state, session, attempt))]
+    return [NewEvent("session.prepared", outcome, **_about(state, session, attempt))]
 
 
 def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any]:
@@ -100,22 +100,22 @@ def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any
     }
 
 
-def rescued(state: State, key: str, branch: str | None, attempt: str | None = None) -> list[Draft]:
+def rescued(state: State, key: str, branch: str | None, attempt: str | None = None) -> list[NewEvent]:
     """What a failed attempt left is saved at last, on ``branch`` (None: nothing of it was left to save)."""
     session = find_session(state, key)
     if session.unsaved is None:
         return []
     data = {"branch": branch, "of": session.unsaved["attempt"]}
-    return [Draft("session.rescued", data, **_about(state, session, attempt))]
+    return [NewEvent("session.rescued", data, **_about(state, session, attempt))]
 
 
-def broken(state: State, key: str, reason: str) -> list[Draft]:
+def broken(state: State, key: str, reason: str) -> list[NewEvent]:
     """The session cannot be used as it is; [] when that is known. Also ends a destruction that did not come off."""
     session = find_session(state, key)
     if session.state == "broken" and not session.destroying:
         return []
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.changed}
-    return [Draft("session.broken", {"reason": reason}, **about)]
+    return [NewEvent("session.broken", {"reason": reason}, **about)]
 
 
 def unused(state: State, session: Session, force: bool) -> list[str]:
@@ -134,7 +134,7 @@ def unused(state: State, session: Session, force: bool) -> list[str]:
     return waiting
 
 
-def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
+def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEvent]:
     """Intent to remove a session; refused while an agent works in it or tasks wait for it.
 
     From here on nothing starts in it until `destroyed`, or `broken` when it could not be removed. One that was begun
@@ -143,8 +143,8 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
     session = find_session(state, key)
     waiting = unused(state, session, force)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key}
-    drafts = [
-        Draft(
+    new_events = [
+        NewEvent(
             "task.cancelled",
             {"reason": "session destroyed"},
             task=task_id,
@@ -154,37 +154,37 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[Draft]:
         for task_id in waiting
     ]
     data = {"force": force, "reason": reason}
-    return [*drafts, Draft("session.destroying", data, cause=session.changed, **about)]
+    return [*new_events, NewEvent("session.destroying", data, cause=session.changed, **about)]
 
 
-def destroyed(state: State, key: str, outcome: dict[str, Any]) -> list[Draft]:
+def destroyed(state: State, key: str, outcome: dict[str, Any]) -> list[NewEvent]:
     """The session is gone (`events.SessionDestroyed`); Conflict when an agent works in it."""
     session = _find_ready_to(state, key, "destroy")
     if session.attempt is not None:
         raise Conflict(f"{session.attempt} works in {key}")
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
-    return [Draft("session.destroyed", outcome, **about)]
+    return [NewEvent("session.destroyed", outcome, **about)]
 
 
-def set_pr(state: State, key: str, url: str, source: str) -> list[Draft]:
+def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
     """Tie a pull request to the session (`events.SessionPr`); [] when it is tied already."""
     session = find_session(state, key)
     if session.pr == url:
         return []
     data = {"url": url, "source": source}
-    return [Draft("session.pr", data, issue=issue_of(session), session=key, cause=session.changed)]
+    return [NewEvent("session.pr", data, issue=issue_of(session), session=key, cause=session.changed)]
 
 
-def setting_changed(key: str, old: str | None, new: str) -> list[Draft]:
+def setting_changed(key: str, old: str | None, new: str) -> list[NewEvent]:
     """Someone wrote a setting."""
-    return [Draft("setting.changed", {"key": key, "old": old, "new": new})]
+    return [NewEvent("setting.changed", {"key": key, "old": old, "new": new})]
 
 
-def correct_counters(state: State, issue: str, new: dict[str, Any], wrong: int) -> list[Draft]:
-    """Count the issue's life from ``new`` on (`lives.COUNTED`), what its history counts; ``wrong`` is the event that
+def correct_counters(state: State, issue: str, new: dict[str, Any], wrong: int) -> list[NewEvent]:
+    """Count the issue's life from ``new`` on (`usage.COUNTED`), what its history counts; ``wrong`` is the event that
     carried other counters. [] when nothing is counted, or just that."""
-    old = lives.counted(state, issue)
+    old = usage.counted(state, issue)
     if old is None or old == new:
         return []
     session = issue if issue in state.sessions else None
-    return [Draft("counters.corrected", {"old": old, "new": new}, issue=issue, session=session, cause=wrong)]
+    return [NewEvent("counters.corrected", {"old": old, "new": new}, issue=issue, session=session, cause=wrong)]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decide.irrevocable import refused
-from kugetsu.domain.draft import Draft
-from kugetsu.errors import Conflict, KugetsuError
-from kugetsu.redaction import MARK as REDACTED
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import Conflict, KugetsuError
+from kugetsu.model.redacted import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,16 +38,16 @@ def described(event: Event, before: State, now: str, live: Container[str] = ()) 
     return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
 
 
-def compensate(state: State, undone: Undone) -> list[Draft]:
+def compensate(state: State, undone: Undone) -> list[NewEvent]:
     """The events that undo it. Raises Conflict when things are not as that event left them."""
     try:
-        drafts = _COMPENSATE[undone["type"]](state, undone)
+        new_events = _COMPENSATE[undone["type"]](state, undone)
     except Conflict:
         raise
     except KugetsuError as problem:  # what a queue's own decision finds missing or wrong
         raise _since(undone, problem.message, problem.hint) from problem
-    drafts[0].facts = undone
-    return drafts
+    new_events[0].facts = undone
+    return new_events
 
 
 def undoes(event: Event) -> int | None:
@@ -79,7 +79,7 @@ def _name_task(event: Event, _: State) -> Undone:
     return {"task": event["task"]}
 
 
-def _unqueue(state: State, undone: Undone) -> list[Draft]:
+def _unqueue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.attempt is not None:
         raise _since(undone, f"{task.attempt} works on {task.id}", f"kugetsu queue cancel {task.id}")
@@ -88,7 +88,7 @@ def _unqueue(state: State, undone: Undone) -> list[Draft]:
     if task.made:
         attempts = "an agent has" if task.made == 1 else f"{task.made} agents have"
         raise _since(undone, f"{attempts} worked on {task.id}", f"kugetsu queue cancel {task.id}")
-    return [Draft("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
+    return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
 def _describe_cancelled(event: Event, before: State) -> Undone:
@@ -98,12 +98,12 @@ def _describe_cancelled(event: Event, before: State) -> Undone:
     return {"task": task.id, "kept": {"used": task.used, "order": task.order, "not_before": task.not_before}}
 
 
-def _uncancel(state: State, undone: Undone) -> list[Draft]:
+def _uncancel(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state != "cancelled" or task.changed != undone[UNDO]:
         said = f"{task.id} is {task.state} since event {task.changed}"
         raise _since(undone, said, f"kugetsu history {task.id}")
-    return [Draft("task.requeued", {"was": "cancelled", "kept": undone["kept"]}, **_about(task, undone))]
+    return [NewEvent("task.requeued", {"was": "cancelled", "kept": undone["kept"]}, **_about(task, undone))]
 
 
 def _describe_requeued(event: Event, _: State) -> Undone:
@@ -112,12 +112,12 @@ def _describe_requeued(event: Event, _: State) -> Undone:
     return {"task": event["task"]}
 
 
-def _unrequeue(state: State, undone: Undone) -> list[Draft]:
+def _unrequeue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.changed != undone[UNDO] or task.state != "pending":
         hint = None if task.id in state.finished else f"kugetsu queue cancel {task.id}"
         raise _since(undone, f"{task.id} is {task.state} since event {task.changed}", hint)
-    return [Draft("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
+    return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
 _PLACE = ("priority", "order", "after")
@@ -129,7 +129,7 @@ def _describe_moved(event: Event, _: State) -> Undone:
     return {"task": event["task"], "place": places, "was": {name: data[f"was_{name}"] for name in places}}
 
 
-def _unmove(state: State, undone: Undone) -> list[Draft]:
+def _unmove(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state not in ("pending", "parked"):
         raise _since(undone, f"{task.id} does not wait, it is {task.state}", f"kugetsu history {task.id}")
@@ -141,7 +141,7 @@ def _unmove(state: State, undone: Undone) -> list[Draft]:
         queue.require_known(state, was["after"])
         queue.require_no_circle(state, task.id, was["after"])
         data["was_after"] = list(task.after)
-    return [Draft("task.moved", data, **_about(task, undone))]
+    return [NewEvent("task.moved", data, **_about(task, undone))]
 
 
 def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool:
@@ -201,7 +201,7 @@ def _describe_resumed(event: Event, before: State) -> Undone:
     return _hold(before, "provider", limits[0], [task])
 
 
-def _restore(state: State, undone: Undone) -> list[Draft]:
+def _restore(state: State, undone: Undone) -> list[NewEvent]:
     gate, subject = undone["gate"], undone["subject"]
     _require_restorable(state, undone)
     data = {
@@ -215,7 +215,7 @@ def _restore(state: State, undone: Undone) -> list[Draft]:
         data["outage"] = undone["outage"]
     issue = subject if gate == "progress" and subject != "pm" else None
     session = subject if gate == "progress" else None
-    drafts = [Draft("hold.restored", data, issue=issue, session=session, cause=undone[UNDO])]
+    new_events = [NewEvent("hold.restored", data, issue=issue, session=session, cause=undone[UNDO])]
     for was in undone["tasks"]:
         task = state.tasks.get(was["task"])
         if task is None or task.state != "pending" or task.made != was["made"]:
@@ -228,8 +228,8 @@ def _restore(state: State, undone: Undone) -> list[Draft]:
             "gate": gate,
             "again": True,
         }
-        drafts.append(Draft("task.parked", again, issue=task.issue, task=task.id, cause=-len(drafts)))
-    return drafts
+        new_events.append(NewEvent("task.parked", again, issue=task.issue, task=task.id, cause=-len(new_events)))
+    return new_events
 
 
 def _require_restorable(state: State, undone: Undone) -> None:
@@ -253,13 +253,13 @@ def _describe_restored(event: Event, _: State) -> Undone:
     return {name: event["data"][name] for name in ("gate", "subject")}
 
 
-def _lift_again(state: State, undone: Undone) -> list[Draft]:
+def _lift_again(state: State, undone: Undone) -> list[NewEvent]:
     gate, subject = undone["gate"], undone["subject"]
     if gate == "provider" and state.limits.get(subject, {}).get("seq") != undone[UNDO]:
         raise _since(undone, f"what held {subject} back is not that any more", "kugetsu status")
-    drafts = queue.lift(state, gate, subject)
-    drafts[0].cause = undone[UNDO]
-    return drafts
+    new_events = queue.lift(state, gate, subject)
+    new_events[0].cause = undone[UNDO]
+    return new_events
 
 
 # --- marks, pull requests, repositories -----------------------------------------------------------------------------
@@ -269,14 +269,14 @@ def _describe_mark(event: Event, before: State) -> Undone:
     return {"until": event["data"]["until"], "was": before.notices_read}
 
 
-def _unread(state: State, undone: Undone) -> list[Draft]:
+def _unread(state: State, undone: Undone) -> list[NewEvent]:
     _require_mark(state, undone)
-    return [Draft("notices.unread", {"until": undone["was"]}, cause=undone[UNDO])]
+    return [NewEvent("notices.unread", {"until": undone["was"]}, cause=undone[UNDO])]
 
 
-def _read_again(state: State, undone: Undone) -> list[Draft]:
+def _read_again(state: State, undone: Undone) -> list[NewEvent]:
     _require_mark(state, undone)
-    return [Draft("notices.read", {"until": undone["was"]}, cause=undone[UNDO])]
+    return [NewEvent("notices.read", {"until": undone["was"]}, cause=undone[UNDO])]
 
 
 def _require_mark(state: State, undone: Undone) -> None:
@@ -294,7 +294,7 @@ def _describe_pr(event: Event, before: State) -> Undone:
     return {"session": session.key, "url": event["data"]["url"], "was": session.pr}
 
 
-def _untie(state: State, undone: Undone) -> list[Draft]:
+def _untie(state: State, undone: Undone) -> list[NewEvent]:
     session = state.sessions.get(undone["session"])
     if session is None:
         raise _since(undone, f"the session {undone['session']} was destroyed since", "kugetsu list --all")
@@ -303,7 +303,7 @@ def _untie(state: State, undone: Undone) -> list[Draft]:
         raise _since(undone, said, f"kugetsu history {session.key}")
     issue = session.key if session.kind == "issue" else None
     data = {"url": undone["was"], "source": "undo"}
-    return [Draft("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
+    return [NewEvent("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
 
 
 def _describe_registered(event: Event, before: State) -> Undone:
@@ -312,11 +312,11 @@ def _describe_registered(event: Event, before: State) -> Undone:
     return {"repository": repository, "source": source, "was": before.repositories.get(repository, {})}
 
 
-def _unregister(state: State, undone: Undone) -> list[Draft]:
+def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     repository = undone["repository"]
     if state.repositories.get(repository, {}) != undone["source"] or undone["source"] == undone["was"]:
         raise _since(undone, f"{repository} was registered from elsewhere since", "kugetsu history --all")
-    return [Draft("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
+    return [NewEvent("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
 
 
 _DESCRIBE: dict[str, Callable[[Event, State], Undone]] = {
@@ -333,7 +333,7 @@ _DESCRIBE: dict[str, Callable[[Event, State], Undone]] = {
     "repository.registered": _describe_registered,
 }
 
-_COMPENSATE: dict[str, Callable[[State, Undone], list[Draft]]] = {
+_COMPENSATE: dict[str, Callable[[State, Undone], list[NewEvent]]] = {
     "task.queued": _unqueue,
     "task.cancelled": _uncancel,
     "task.requeued": _unrequeue,

@@ -8,7 +8,7 @@ they change anything: one that lacks something changes nothing.
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import attempts, notices, sessions, tasks
+from kugetsu.domain.fold import attempts, notifications, sessions, tasks
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import State
 
@@ -166,11 +166,11 @@ HANDLERS: dict[str, Handler] = {
     "daemon.draining": _daemon("drain"),
     "daemon.stopped": _daemon("stop"),
     "daemon.lost": _daemon("lose"),
-    "notices.read": notices.notices_read,
-    "notices.unread": notices.notices_unread,
-    "sink.enabled": notices.sink_enabled,
-    "sink.disabled": notices.sink_disabled,
-    "notice.sending": notices.notice_sending,
-    "notice.sent": notices.notice_sent,
-    "notice.failed": notices.notice_failed,
+    "notices.read": notifications.notices_read,
+    "notices.unread": notifications.notices_unread,
+    "sink.enabled": notifications.sink_enabled,
+    "sink.disabled": notifications.sink_disabled,
+    "notice.sending": notifications.notice_sending,
+    "notice.sent": notifications.notice_sent,
+    "notice.failed": notifications.notice_failed,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import lives
+from kugetsu.domain.fold import usage
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
 from kugetsu.domain.machines import step
@@ -124,7 +124,7 @@ def attempt_ended(trigger: str) -> Handler:
             session.notes = [*session.notes, *notes]
         if data.get("rescue_failed"):
             session.unsaved = {"attempt": attempt.id, "reason": data["rescue_failed"]}
-        lives.ended(session, trigger == "succeed", tokens, cost, evidence)
+        usage.ended(session, trigger == "succeed", tokens, cost, evidence)
         if session.state == "working":
             move_session(state, event, session.key, "rest")
 

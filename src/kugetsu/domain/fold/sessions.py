@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import lives
+from kugetsu.domain.fold import usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
 
@@ -43,7 +43,7 @@ def session_requested(state: State, event: Event) -> None:
     session.changed = event["seq"]
     carried = data.get("carried")
     if carried:
-        lives.take_over(session, carried)
+        usage.take_over(session, carried)
     state.sessions[key] = session
 
 
@@ -117,7 +117,7 @@ def session_destroyed(state: State, event: Event) -> None:
         return
     del state.sessions[session.key]
     state.last_destroyed = event["seq"]
-    carried = lives.carried_by(session)
+    carried = usage.carried_by(session)
     for task in state.tasks.values():
         if task.issue == session.key:
             task.carried = carried
@@ -148,7 +148,7 @@ def session_pr(state: State, event: Event) -> None:
 def counters_corrected(state: State, event: Event) -> None:
     """Fold of ``counters.corrected``."""
     issue, new, _ = event["issue"], event["data"]["new"], event["data"]["old"]
-    if lives.counted(state, issue) is None:
+    if usage.counted(state, issue) is None:
         state.violate(event["seq"], f"counters.corrected names {issue}, of which nothing is counted")
         return
-    lives.correct(state, issue, new)
+    usage.correct(state, issue, new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import outages
-from kugetsu.domain.fold.lives import FORGIVING
+from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import FINISHED_KEPT, State, Task
 

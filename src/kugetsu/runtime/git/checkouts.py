@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.refs import local_repository, parse_repository, repository_of_url
-from kugetsu.servers import is_host_like, split_scp, split_url
+from kugetsu.model.refs import local_repository, parse_repository, repository_of_url
+from kugetsu.model.servers import is_host_like, split_scp, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _in_order(urls: Mapping[str, str]) -> list[str]:
 
 
 def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
-    from kugetsu.errors import KugetsuError
+    from kugetsu.model.errors import KugetsuError
     from kugetsu.runtime.git.command import ask
 
     try:

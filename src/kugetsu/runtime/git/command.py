@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import GitFailed, KugetsuError
-from kugetsu.redaction import redact
-from kugetsu.runtime import surroundings
+from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import caller_environment
 from kugetsu.runtime.git import checkouts, remedies
 
 TYPE_CHECKING = False
@@ -117,7 +117,7 @@ def raw(
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """This process's environment, made safe for git that nobody watches, with `extra` on top (None: without it)."""
-    env = {key: value for key, value in surroundings.without(os.environ).items() if not _speaks(key, value)}
+    env = {key: value for key, value in caller_environment.without(os.environ).items() if not _speaks(key, value)}
     env.update(_QUIET)
     for key, value in (extra or {}).items():
         if value is None:

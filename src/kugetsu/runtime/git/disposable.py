@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatchcase
 
-from kugetsu import run_files
+from kugetsu.host import run_files
 from kugetsu.runtime.git.command import git
 
 TYPE_CHECKING = False

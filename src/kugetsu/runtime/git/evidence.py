@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import KugetsuError
-from kugetsu.redaction import redact
+from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import checkouts, integrity, published
 from kugetsu.runtime.git.changes import occupied, operation
 from kugetsu.runtime.git.command import ask, failure, git

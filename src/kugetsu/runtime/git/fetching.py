@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 
-from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import checkouts, remedies, transport
 from kugetsu.runtime.git.command import ask, failure, git
 

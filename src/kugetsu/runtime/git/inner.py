@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import KugetsuError
+from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.changes import HELD, changed_files, counted, operation
 from kugetsu.runtime.git.command import ask, failure, git

@@ -10,9 +10,9 @@ import os
 import re
 import shlex
 
-from kugetsu import run_files
-from kugetsu.errors import GitFailed, KugetsuError
-from kugetsu.runtime.git import checkouts, rescue, unfinished
+from kugetsu.host import run_files
+from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.runtime.git import checkouts, interrupted_checkout, rescue
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.inner import Inner, Work, examine, find
 
@@ -52,7 +52,7 @@ def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kep
 
     What can be moved is, whatever stands in the way of the rest. Raises as `rescue.rescue`.
     """
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
     within = find(path, admin)
     kept = _rescue(repository.path, within, name)
     own = rescue.rescue(path, name, branch=branch, within=[inner.name for inner in within])
@@ -67,14 +67,14 @@ def note_complete(repository: Repository, path: str, name: str) -> None:
 
     The record goes last. Raises OSError.
     """
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
     if admin is not None:
         run_files.replace(f"{admin}/{_COMPLETE}", name.encode())
 
 
 def was_complete(repository: Repository, path: str, name: str) -> bool:
     """True if `note_complete` noted the rescue `name`: what a removal then took of the worktree is safe."""
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
     return admin is not None and checkouts.read_line(f"{admin}/{_COMPLETE}") == name
 
 

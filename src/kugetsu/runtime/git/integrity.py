@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import KugetsuError
-from kugetsu.runtime.git import checkouts, unfinished
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.git import checkouts, interrupted_checkout
 from kugetsu.runtime.git.command import ask
 
 
@@ -75,7 +75,7 @@ def repair(source: str | None, path: str) -> str | None:
     common_dir = _common_dir(source) if source is not None else None
     if found is None or source is None or common_dir is None or not holds_files(path) or not os.path.isdir(path):
         return None
-    admin = unfinished.admin_folder(common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(common_dir, os.path.realpath(path))
     if admin is None:
         return None
     try:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 
-from kugetsu import run_files
+from kugetsu.host import run_files
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.walking import walk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import Conflict, KugetsuError
+from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.runtime.git import checkouts, fetching, transport
 from kugetsu.runtime.git.changes import changed_files, counted, operation
 from kugetsu.runtime.git.command import ask, git

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import KugetsuError
+from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts, transport
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.reflog import made_commits

@@ -96,7 +96,7 @@ def refs_in_the_way(answer: Answer) -> list[str]:
 
 def last_line(said: str, most: int = 200) -> str:
     """The last line that says anything, redacted and bounded."""
-    from kugetsu.redaction import redact
+    from kugetsu.redaction.funnel import redact
 
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return redact(" ".join(lines[-1].split()), limit=most) if lines else ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.errors import Conflict
+from kugetsu.model.errors import Conflict
 from kugetsu.runtime import mounts
-from kugetsu.runtime.git import belongings, checkouts, inner, integrity, published, unfinished
+from kugetsu.runtime.git import checkouts, inner, integrity, interrupted_checkout, local_state, published
 from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
@@ -20,13 +20,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 REMOVE_TIMEOUT = 600.0
 """Seconds for removing a worktree: large ones on slow disks take minutes."""
 
 
-class Care:
+class RemovalPolicy:
     """How a worktree is looked at before it goes, and what is known of it from elsewhere.
 
     ``kept`` are commits that are safe elsewhere though no ref here says so: the head of a merged pull request, which a
@@ -52,7 +52,7 @@ class Care:
         self.resumed = resumed
 
 
-def why_keep(path: str, branch: str, repository: Repository, care: Care | None = None) -> list[str]:
+def why_keep(path: str, branch: str, repository: Repository, care: RemovalPolicy | None = None) -> list[str]:
     """The reasons against removing a worktree, each a sentence's end; empty when nothing would be lost.
 
     Commits count as kept when another ref than the issue's own branch reaches them: a remote's branch, a rescue
@@ -60,11 +60,11 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
     """
     if not os.path.isdir(path):
         return []
-    care = care or Care()
+    care = care or RemovalPolicy()
     mounted = mounts.within(path)
     if mounted:
         return [f"something mounted in it ({', '.join(mounted[:3])})"]
-    admin = unfinished.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
     if care.resumed and admin is not None:
         integrity.attach(admin, path)
     integrity.repair(repository.path, path)
@@ -73,7 +73,7 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
         return [f"files, and is no git worktree (any more): {fault}"] if integrity.holds_files(path) else []
     reasons = _changes(path, care)
     others = [branch] if branch else []
-    tips = belongings.own_refs(path)
+    tips = local_state.own_refs(path)
     ahead = commits_only_here(path, *others, kept=care.kept, tips=tips)
     if ahead and not published.follows(repository.path, branch):
         # A push of it left no trace in the clone (bare, shallow, single-branch): only a remote can tell.
@@ -88,19 +88,19 @@ def why_keep(path: str, branch: str, repository: Repository, care: Care | None =
         reasons.append("a lock of git worktree lock")
     within = inner.find(path, admin)
     reasons += inner.why_keep(within, missing=not care.resumed)
-    reasons += belongings.why_keep(path, within, care.disposable)
+    reasons += local_state.why_keep(path, within, care.disposable)
     if care.strict:
-        reasons += belongings.why_busy(path)
+        reasons += local_state.why_busy(path)
     return reasons
 
 
-def not_rescued(path: str, repository: Repository, care: Care) -> list[str]:
+def not_rescued(path: str, repository: Repository, care: RemovalPolicy) -> list[str]:
     """The files that a forced removal deletes and no rescue branch gets: those that git ignores or was told to
     overlook, but for what can be made again. Raises GitFailed."""
     if integrity.fault(repository.path, path) is not None:
         return []
-    within = inner.find(path, unfinished.admin_folder(repository.common_dir, os.path.realpath(path)))
-    return belongings.ignored_files(path, within, care.disposable) + belongings.overlooked_files(path)
+    within = inner.find(path, interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path)))
+    return local_state.ignored_files(path, within, care.disposable) + local_state.overlooked_files(path)
 
 
 def commits_only_here(path: str, *branches: str, kept: Sequence[str] = (), tips: Sequence[str] = ()) -> int:
@@ -125,14 +125,20 @@ def has_branch(repository: Repository, branch: str) -> bool:
 
 def has_submodules(repository: Repository, path: str) -> bool:
     """Whether git refuses to remove the worktree because submodules are checked out in it."""
-    if inner.has_submodules(unfinished.admin_folder(repository.common_dir, os.path.realpath(path))):
+    if inner.has_submodules(interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))):
         return True
     links = submodules(path) if checkouts.git_dir_of(path) is not None else []
     return any(os.path.lexists(f"{path}/{link}/.git") for link in links)
 
 
 def remove(
-    repository: Repository, path: str, branch: str, paths: Paths, *, force: bool = False, care: Care | None = None
+    repository: Repository,
+    path: str,
+    branch: str,
+    paths: Paths,
+    *,
+    force: bool = False,
+    care: RemovalPolicy | None = None,
 ) -> bool:
     """Removes a worktree (its branch stays); False when it was not there.
 
@@ -144,7 +150,7 @@ def remove(
 
 
 def remove_locked(
-    repository: Repository, path: str, branch: str, *, force: bool = False, care: Care | None = None
+    repository: Repository, path: str, branch: str, *, force: bool = False, care: RemovalPolicy | None = None
 ) -> bool:
     """`remove`, for a caller that holds the lock of the repository (`repositories.locked`)."""
     if not os.path.lexists(path):
@@ -156,7 +162,7 @@ def remove_locked(
     # git refuses to remove a folder without its pointer; one that somebody emptied has none.
     place = os.path.realpath(path)
     emptied = not os.listdir(place)
-    admin = unfinished.admin_folder(repository.common_dir, place)
+    admin = interrupted_checkout.admin_folder(repository.common_dir, place)
     if emptied and admin is None:
         os.rmdir(place)
         _unlink(path)
@@ -189,7 +195,7 @@ def _unlink(path: str) -> None:
 
 def way_on(path: str, reasons: Sequence[str], force: str = "--force") -> str:
     """What helps against these reasons of `why_keep`, the files that a rescue does not save told apart."""
-    files = [reason for reason in reasons if belongings.IGNORED in reason]
+    files = [reason for reason in reasons if local_state.IGNORED in reason]
     steps = [f"commit and push in {path}"] if len(files) < len(reasons) else []
     if files:
         steps.append(f"see the ignored files (git -C {path} clean -ndX), move away what you need")
@@ -197,7 +203,7 @@ def way_on(path: str, reasons: Sequence[str], force: str = "--force") -> str:
     return f"{'; '.join(steps)}; or: {force}" + (" (which deletes them)" if files else "")
 
 
-def _changes(path: str, care: Care) -> list[str]:
+def _changes(path: str, care: RemovalPolicy) -> list[str]:
     changed = changed_files(path, missing=not care.resumed)
     if not changed:
         return []

@@ -9,18 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 
-from kugetsu.errors import BadInput, GitFailed, KugetsuError, NotFound
-from kugetsu.refs import parse_repository, repository_of_url
+from kugetsu.model.errors import BadInput, GitFailed, KugetsuError, NotFound
+from kugetsu.model.refs import parse_repository, repository_of_url
+from kugetsu.model.servers import LOCAL, clone_url, split_scp
 from kugetsu.runtime.git import checkouts, transport
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.ssh_hosts import resolver
-from kugetsu.servers import LOCAL, clone_url, split_scp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 CLONE_TIMEOUT = 1800.0
 """Seconds for a first clone: a repository of some gigabytes over a slow line."""
@@ -129,7 +129,7 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
 
 
 def _holds_password(url: str) -> bool:
-    from kugetsu.redaction import redact
+    from kugetsu.redaction.funnel import redact
 
     login, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
     return bool(at) and (":" in login or redact(login) != login)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from kugetsu.errors import BadInput, GitFailed
+from kugetsu.model.errors import BadInput, GitFailed
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.changes import HELD, occupied
 from kugetsu.runtime.git.command import ask, failure, git

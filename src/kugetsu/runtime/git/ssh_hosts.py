@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 
-from kugetsu.servers import LOCAL, is_host_like, is_known_host
+from kugetsu.model.servers import LOCAL, is_host_like, is_known_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

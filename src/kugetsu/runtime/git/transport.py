@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 
-from kugetsu.errors import GitFailed, KugetsuError
+from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import command, pins, remedies
 
 TYPE_CHECKING = False
@@ -51,12 +51,12 @@ def credential(request: str, environment: Mapping[str, str]) -> str:
     Empty where kugetsu has no token for the host, or where the connection would not hide it. Raises KugetsuError for
     settings or env files that cannot be read.
     """
-    from kugetsu import config
     from kugetsu.forge.choice import kind_of
     from kugetsu.forge.credentials import credential_of
-    from kugetsu.paths import Paths
+    from kugetsu.host import config
+    from kugetsu.host.paths import Paths
+    from kugetsu.model.servers import canonical_host, is_loopback
     from kugetsu.runtime.environments import values
-    from kugetsu.servers import canonical_host, is_loopback
 
     asked = dict(line.partition("=")[::2] for line in request.splitlines() if "=" in line)
     protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
@@ -96,9 +96,9 @@ def _require_own_way(cwd: str | None) -> None:
 
 def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str | None]]:
     """The options, and changes of the environment, that name the certificate authorities of GIT_SERVER_CA."""
-    from kugetsu import config
-    from kugetsu.paths import Paths
-    from kugetsu.servers import base_url, canonical_host, split_url
+    from kugetsu.host import config
+    from kugetsu.host.paths import Paths
+    from kugetsu.model.servers import base_url, canonical_host, split_url
 
     try:
         settings = config.load(Paths.of(environment).config, environment)
@@ -117,7 +117,7 @@ def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, s
 
 
 def _has_tokens(environment: Mapping[str, str]) -> bool:
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
     from kugetsu.runtime.environments import values
 
     try:

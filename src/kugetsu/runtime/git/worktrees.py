@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import time
 
-from kugetsu.errors import Conflict, NotFound
-from kugetsu.runtime.git import checkouts, fetching, integrity, merged, remedies, unfinished
+from kugetsu.model.errors import Conflict, NotFound
+from kugetsu.runtime.git import checkouts, fetching, integrity, interrupted_checkout, merged, remedies
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.paths import Paths
+    from kugetsu.host.paths import Paths
 
 ADD_TIMEOUT = 600.0
 """Seconds for checking a worktree out: large repositories, filters and hooks take minutes."""
@@ -95,9 +95,9 @@ def ensure(
     path = os.path.realpath(path)
     with locked(paths, repository.common_dir):
         worktree = Worktree(path, branch, repository)
-        admin = unfinished.admin_folder(repository.common_dir, path)
-        if admin is not None and unfinished.is_unfinished(admin, path):
-            worktree.created = unfinished.finish(admin, path)
+        admin = interrupted_checkout.admin_folder(repository.common_dir, path)
+        if admin is not None and interrupted_checkout.is_unfinished(admin, path):
+            worktree.created = interrupted_checkout.finish(admin, path)
         whole = _is_whole(repository, path)
         if whole and not fresh:
             return _describe(worktree, base_branch)
@@ -211,8 +211,12 @@ def _add(args: list[str], worktree: Worktree) -> None:
 
 def _is_complete(worktree: Worktree) -> bool:
     """True if git made the whole worktree: then only its post-checkout hook failed, whose exit code git hands on."""
-    admin = unfinished.admin_folder(worktree.repository.common_dir, worktree.path)
-    if admin is None or not os.path.lexists(worktree.path + "/.git") or unfinished.is_unfinished(admin, worktree.path):
+    admin = interrupted_checkout.admin_folder(worktree.repository.common_dir, worktree.path)
+    if (
+        admin is None
+        or not os.path.lexists(worktree.path + "/.git")
+        or interrupted_checkout.is_unfinished(admin, worktree.path)
+    ):
         return False
     return ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], worktree.path).code == 0
 
@@ -230,7 +234,7 @@ def _force(worktree: Worktree, admin: str | None) -> list[str]:
     if admin is None:
         return []
     reason = checkouts.read_line(admin + "/locked") if os.path.exists(admin + "/locked") else None
-    if reason is not None and reason != unfinished.INITIALIZING:
+    if reason is not None and reason != interrupted_checkout.INITIALIZING:
         raise Conflict(
             f"the worktree {worktree.path} is missing and locked: {reason or 'without a reason'}",
             f"bring it back, or give it up: git -C {worktree.repository.path} worktree unlock {worktree.path}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kugetsu import __version__
-from kugetsu.errors import KugetsuError
+from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.otlp.encoding import ERROR, INTERNAL, OK, SCOPE, by_host, nanoseconds, resource
 
 if TYPE_CHECKING:

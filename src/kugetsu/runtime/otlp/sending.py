@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from kugetsu import __version__
-from kugetsu.errors import BadInput, KugetsuError
-from kugetsu.proxies import Network, in_words
+from kugetsu.host.proxies import Network, in_words
+from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime.otlp import messages
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Receiver:
         """The answer's status, text and Retry-After; status 0 and what went wrong when there was none."""
         import urllib3
 
-        from kugetsu.redaction import redact
+        from kugetsu.redaction.funnel import redact
 
         try:
             response: urllib3.BaseHTTPResponse = self._pool.request(

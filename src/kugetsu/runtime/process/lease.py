@@ -17,8 +17,8 @@ from __future__ import annotations
 import errno
 import os
 
-from kugetsu import run_files
-from kugetsu.errors import Conflict
+from kugetsu.host import run_files
+from kugetsu.model.errors import Conflict
 
 _NEW = ".new"
 _OPEN = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu import run_files
+from kugetsu.host import run_files
 from kugetsu.runtime.process import identity, processes
 
 TYPE_CHECKING = False

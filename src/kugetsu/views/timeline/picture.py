@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from importlib.resources import files
 
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.text import harmless
 from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gate_row, gates, lane, slots, tried_again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu import clock
+from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.text import line
 

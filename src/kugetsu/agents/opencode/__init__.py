@@ -1,0 +1,1 @@
+"""opencode behind the `Agent` protocol: its program, files, sessions, output and verdicts."""

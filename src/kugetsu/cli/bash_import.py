@@ -1,0 +1,215 @@
+"""`kugetsu import`: take over a state directory of the bash tool."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+from kugetsu.model.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.runtime.bash_import.plan import Item, Plan
+
+#: Unread notifications that the screen shows; `--json` has them all.
+_UNREAD_SHOWN = 5
+#: From this many records that are kept for one reason on, they are counted and not listed.
+_COUNTED_FROM = 3
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+    parser.add_argument("directory", metavar="DIR", completes="folder", help="the bash tool's KUGETSU_DIR")
+    parser.add_argument("-y", "--yes", action="store_true", help="do it; without it the plan is shown and no more")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and no more (the default)")
+
+
+def _import(call: Call) -> int:
+    import os
+
+    if call.args.yes and call.args.dry_run:
+        raise BadInput("kugetsu import: --yes does it, --dry-run does not: give one of them", "kugetsu import --help")
+    directory = call.args.directory
+    if "\0" in directory or not directory:
+        raise BadInput("kugetsu import: DIR is not a path", "kugetsu import ~/.kugetsu")
+    if call.args.yes:
+        from kugetsu.runtime.bash_import.execute import take_over
+
+        plan = take_over(call.workspace, directory)
+    else:
+        from kugetsu.runtime.bash_import.make_plan import plan as make
+
+        plan = make(call.workspace, directory)
+    command, said = _next(plan, os.path.abspath(os.path.expanduser(directory)))
+    call.show(_data(plan, command), [] if call.json else _lines(plan))
+    if not call.json:
+        call.say(said.format(command))
+    return 0 if plan.complete else 1
+
+
+def _next(plan: Plan, path: str) -> tuple[str | None, str]:
+    """The command that goes on, and what to say of it."""
+    import shlex
+
+    from kugetsu.views.text import line
+
+    if plan.of("taken", "kept", "unclear") and not plan.done:
+        return f"kugetsu import --yes {line(shlex.quote(path))}", "do it: {}"
+    if plan.done and any(item.kind == "task" for item in plan.of("taken")):
+        return "kugetsu queue list", "next: {}, then: kugetsu queue-daemon start"
+    return ("kugetsu status", "next: {}") if plan.complete else (None, "mend what is named above, then import again")
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
+def _data(plan: Plan, command: str | None) -> dict[str, Any]:
+    outcomes = ("taken", "kept", "unclear", "left", "known")
+    return {
+        "directory": plan.directory,
+        "into": plan.target,
+        "in_place": plan.in_place,
+        "done": plan.done,
+        "initialises": plan.initialises,
+        "complete": plan.complete,
+        "counts": {outcome: len(plan.of(outcome)) for outcome in outcomes},
+        "items": [_item(item) for item in plan.items],
+        "warnings": plan.warnings,
+        "untouched": [{"path": path, "what": what} for path, what in plan.untouched],
+        "unread": plan.unread,
+        "next": command,
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "source": item.source,
+        "kind": item.kind,
+        "outcome": item.outcome,
+        "becomes": item.becomes,
+        "reason": item.reason,
+        "notes": item.notes,
+        "seq": item.seq,
+    }
+
+
+# --- lines ------------------------------------------------------------------------------------------------------
+
+
+def _lines(plan: Plan) -> list[str]:
+    from kugetsu.views.text import line
+
+    place = "in place" if plan.in_place else f"into {line(plan.target)}"
+    what = "imported" if plan.done else "a dry run, nothing is changed: import of"
+    lines = [f"{what} {line(plan.directory)} {place}"]
+    if plan.initialises:
+        lines.append("kugetsu was set up" if plan.done else "kugetsu is not set up there yet: this does it, as init")
+    if not plan.of("taken", "kept", "unclear"):
+        known = len(plan.of("known"))
+        lines.append(f"nothing new: {_counted(known, 'record')} were imported before" if known else "nothing to import")
+    lines += _taken(plan) + _kept(plan) + _unclear(plan)
+    if plan.warnings:
+        lines += ["warnings", *(f"  {line(text)}" for text in plan.warnings)]
+    if plan.untouched:
+        lines += ["not looked into, stays where it is"]
+        lines += [f"  {line(path)}  {line(text)}" for path, text in plan.untouched]
+    return lines + _unread(plan)
+
+
+def _taken(plan: Plan) -> list[str]:
+    from kugetsu.views.text import line
+
+    items = plan.of("taken")
+    lines = ["became" if plan.done else "becomes"] if items else []
+    for item in items:
+        lines.append(f"  {line(item.source)}  →  {line(item.becomes or '')}")
+        lines += [f"      note: {line(note)}" for note in item.notes]
+    return lines
+
+
+def _kept(plan: Plan) -> list[str]:
+    from kugetsu.views.text import line
+
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in plan.of("kept"):
+        groups.setdefault((item.kind, item.reason or ""), []).append(item)
+    lines = ["kept as records in the log, and no more"] if groups else []
+    for (kind, reason), items in groups.items():
+        if len(items) >= _COUNTED_FROM:
+            lines.append(f"  {_counted(len(items), kind)}: {line(reason)}")
+        else:
+            lines += [f"  {line(item.source)}: {line(reason)}" for item in items]
+    return lines
+
+
+def _unclear(plan: Plan) -> list[str]:
+    from kugetsu.views.text import line
+
+    lines: list[str] = []
+    unclear, left = plan.of("unclear"), plan.of("left")
+    if unclear:
+        lines.append("not understood: kept as records in the log, nothing is made of them")
+        lines += [f"  {line(item.source)}: {line(item.reason or '')}" for item in unclear]
+    if left:
+        lines.append("left out: cannot be read, or not be taken now")
+        lines += [f"  {line(item.source)}: {line(item.reason or '')}" for item in left]
+    return lines
+
+
+def _unread(plan: Plan) -> list[str]:
+    from kugetsu.views.text import line
+
+    if not plan.unread:
+        return []
+    lines = [f"unread notifications: {len(plan.unread)}"]
+    for entry in plan.unread[-_UNREAD_SHOWN:]:
+        lines.append("  " + "  ".join(line(entry[name]) for name in ("type", "issue_ref", "message") if entry[name]))
+    if len(plan.unread) > _UNREAD_SHOWN:
+        lines.append(f"  (the latest {_UNREAD_SHOWN}; --json has all)")
+    return lines
+
+
+def _counted(number: int, kind: str) -> str:
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    return f"1 {kind}" if number == 1 else f"{number} {plural}"
+
+
+COMMANDS = {
+    "import": Command(
+        "DIR [--yes] [--dry-run] [--json]",
+        "DIR may be KUGETSU_DIR itself: then it is taken over in place. Its files are only read: nothing of them is\n"
+        "changed, moved or deleted, and nothing in them is executed. Without --yes the plan is shown: what becomes\n"
+        "what, what is kept as a record, what is not understood, each with its file and reason. A second import\n"
+        "takes what is new and nothing twice. Exit code 1 says that something was not understood or left out.",
+        _arguments,
+        _import,
+        json="""\
+directory  the old directory
+into  KUGETSU_DIR
+in_place  whether the two are one
+done  whether it was done (--yes), or only planned
+initialises  whether KUGETSU_DIR is set up by it
+complete  whether everything was understood and could be taken
+counts  how many items have which outcome
+items[].source  the file below the old directory
+items[].kind  what the record was there: session, task, notification …
+items[].outcome  taken, kept (as a record), unclear (kept as a record), left (nothing of it now) or known (from before)
+items[].becomes  what it becomes, or null
+items[].reason  why it becomes nothing, or null
+items[].notes[]  what to look at
+items[].seq  the event that has the record, or null
+warnings[]  what to look at besides
+untouched[].path  a file or folder that is not looked into
+untouched[].what  what it is
+unread[].type  the type of a notification that nobody has read
+unread[].issue_ref  its issue
+unread[].message  its text
+next  the command that goes on, or null""",
+        examples="""\
+kugetsu import ~/.kugetsu  # show what would become what
+kugetsu import ~/.kugetsu --yes  # do it""",
+        exits=(4,),
+    )
+}

@@ -1,0 +1,248 @@
+"""`kugetsu log …`: verify, repair, stats."""
+
+from __future__ import annotations
+
+from kugetsu.cli.declarations import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.cli.parser import Parser
+    from kugetsu.log.files.verify import Problem
+
+#: Exit status when the log is damaged (errors.LogDamaged).
+DAMAGED = 6
+
+
+def _arguments(parser: Parser) -> None:
+    parser.json()
+
+
+def _reading_arguments(parser: Parser) -> None:
+    parser.json()
+    parser.source()
+
+
+def _verify_arguments(parser: Parser) -> None:
+    _reading_arguments(parser)
+    parser.add_argument(
+        "--head", metavar="SEAL", completes="file", help="SEQ:SHA, a line of log seal, or a file of them"
+    )
+
+
+def _problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "seq": problem.seq,
+            "segment": problem.segment,
+            "offset": problem.offset,
+            "kind": problem.kind,
+            "text": problem.text,
+        }
+        for problem in found
+    ]
+
+
+def _problem_lines(found: Sequence[Problem]) -> list[str]:
+    from kugetsu.views.text import line
+
+    return [
+        line(f"  event {problem.seq or '?'}  {problem.segment} byte {problem.offset}  {problem.kind}: {problem.text}")
+        for problem in found
+    ]
+
+
+def _verify(call: Call) -> int:
+    from kugetsu.cli import log_seal
+    from kugetsu.domain import invariants
+    from kugetsu.domain.state import VIOLATIONS_KEPT
+    from kugetsu.views.times import counted
+
+    seals = log_seal.wanted(call.args.head)
+    latest = log_seal.latest(seals)
+    found = call.workspace.log.verify(latest.head if latest is not None else None)
+    damage = [problem for problem in found.problems if not log_seal.of_seal(problem)]
+    place = call.elsewhere.archive if call.elsewhere is not None else None
+    copied = place is not None and place.contents.kind != "folder"
+    compared = log_seal.compared(call.workspace.log, seals, found, copied=copied)
+    unsealed = any(seal["ok"] is False for seal in compared)
+    refused: list[dict[str, Any]] = []
+    broken: list[str] = []
+    more = 0
+    part = place is not None and place.part  # it cannot be folded from nothing
+    if not damage and not part:
+        state = call.state()
+        refused, broken = state.violations, invariants.broken(state)
+        more = state.violations_seen - len(refused)
+        known = {entry["seq"] for entry in refused}
+        odd = [{"seq": seq, "text": text} for seq, text in found.malformed.items() if seq not in known]
+        refused = sorted([*refused, *odd[:VIOLATIONS_KEPT]], key=lambda entry: entry["seq"])
+    torn = found.torn
+    data = {
+        "ok": not damage and not unsealed if found.note is None or damage or unsealed else None,
+        "events": found.count,
+        "segments": found.segments,
+        "head": {"seq": found.head.seq, "sha": found.head.sha},
+        "problems": _problems(found.problems if unsealed else damage),
+        "torn": {"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes} if torn else None,
+        "note": found.note,
+        "seals": compared,
+        "violations": refused,
+        "invariants": broken,
+    }
+    lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
+    if found.note is not None:
+        lines = [f"{counted(found.count, 'event')}; {found.note}"]
+        lines += _problem_lines(damage)
+    elif damage:
+        lines = [f"the log is damaged in {counted(len(damage), 'place')}; {counted(found.count, 'event')} verify"]
+        lines += _problem_lines(damage)
+    if torn is not None:
+        lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
+    if part:
+        lines.append("what its events mean was not checked: it is a part of a log, without its beginning")
+    lines += [f"  event {entry['seq']}  refused: {entry['text']}" for entry in refused]
+    if more:
+        lines.append(f"  and {counted(more, 'more event')} refused")
+    lines += [f"  invariant broken: {text}" for text in broken]
+    if not found.count and not damage:
+        lines = ["the log is empty"]
+    lines += log_seal.lines(compared, found.head.seq)
+    call.show(data, lines)
+    if not call.json and call.elsewhere is None:
+        _say_what_helps(call, bool(damage), torn is not None)
+    ignored = log_seal.ignored(call.args.head)
+    if ignored is not None:
+        call.say(ignored)
+    if not call.json and (refused or broken):
+        call.say("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
+    if not call.json and unsealed and not damage:
+        call.say(
+            "hint: its digests fit each other, so it was cut off or written anew, or the seal is another log's: hold "
+            "copies of the log folder against the seal, kugetsu log verify --head SEAL --from COPY"
+        )
+    return DAMAGED if damage or unsealed else 0
+
+
+def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
+    if damaged:
+        call.say(
+            f"hint: put a good copy of that segment into {call.workspace.paths.log}: the chain of digests shows "
+            "whether it fits. Until then nothing is appended, and nothing starts. Without a copy: move that folder "
+            "away, and kugetsu init begins a new log"
+        )
+    elif torn:
+        call.say("hint: kugetsu log repair")
+
+
+def _repair(call: Call) -> int:
+    done = call.workspace.log.repair()
+    from kugetsu.views.wording import words
+
+    data = {
+        "mended": done.mended,
+        "event": done.event["seq"] if done.event is not None else None,
+        "problems": _problems(done.problems),
+    }
+    if done.problems:
+        said = [
+            "nothing was done: the log is damaged, and a repair would have to guess",
+            *_problem_lines(done.problems),
+        ]
+    elif done.event is not None:
+        said = [f"mended: {words(done.event)} (event {done.event['seq']})"]
+    else:
+        said = ["mended: the last newline was missing" if done.mended else "nothing to mend: the log ends whole"]
+    call.show(data, said)
+    if done.problems and not call.json:
+        _say_what_helps(call, True, False)
+    return DAMAGED if done.problems else 0
+
+
+def _stats(call: Call) -> int:
+    found = call.workspace.log.stats()
+    data = {
+        "events": found.events,
+        "bytes": found.bytes,
+        "segments": found.segments,
+        "first_at": found.first_at,
+        "last_at": found.last_at,
+        "types": dict(sorted(found.types.items(), key=lambda item: (-item[1], item[0]))),
+    }
+    call.show(data, [] if call.json else _stat_lines(call, data))
+    return 0
+
+
+def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
+    from kugetsu.views import times
+    from kugetsu.views.text import Column, table
+
+    if not data["events"]:
+        return ["the log is empty"]
+    now = call.screen.now
+    lines = [
+        f"{times.counted(data['events'], 'event')}, {times.amount(data['bytes'])} bytes "
+        f"in {times.counted(data['segments'], 'segment')}, "
+        f"{times.moment(data['first_at'], now)} to {times.moment(data['last_at'], now)}"
+    ]
+    rows = [[name, str(number)] for name, number in data["types"].items()]
+    return lines + table(call.screen, [Column("TYPE"), Column("EVENTS", right=True)], rows)
+
+
+COMMANDS = {
+    "log verify": Command(
+        "[--head SEAL] [--from FILE] [--json]",
+        "Exits with 6 when the log is damaged; an unfinished write at its end is no damage. With --from a bundle,\n"
+        "whose lines were redacted, it says that nothing can be verified. With --head also when the log is not what\n"
+        "was sealed (kugetsu log seal): when its end was cut off, or all of it was written anew.",
+        _verify_arguments,
+        _verify,
+        json="""\
+ok                  whether every line is what was written; null when that cannot be told
+events              how many verify
+segments            how many files
+head.seq            the last event's number
+head.sha            its digest: it stands for the whole log
+problems[].seq      the event that is damaged, or null when that is not known
+problems[].segment  the file
+problems[].offset   the byte in it
+problems[].kind     what is wrong, in a word
+problems[].text     what is wrong, in words
+torn.segment        an unfinished write at the end, or torn is null
+torn.offset         where it begins
+torn.bytes          how long it is
+note                why it cannot be told, or null
+seals[].seq         with --head: the event that was sealed
+seals[].sha         the digest that it had
+seals[].at          its time (UTC), or null when that was not kept
+seals[].log         the id of the log that was sealed, or null
+seals[].ok          whether everything up to it is what was sealed; null: cannot be told
+seals[].text        what is wrong, in words, or null
+violations[]        events that a state machine refused; of a part of a log [], so is invariants
+invariants[]        what should hold and does not""",
+        examples="kugetsu log verify\nkugetsu log verify --head 214:9b2c6a1e0f4d4c55a3e1c0a7d2b84f10",
+    ),
+    "log repair": Command(
+        "[--json]",
+        "What is cut off is kept in log/torn/. Damage elsewhere is reported, never guessed away.",
+        _arguments,
+        _repair,
+        json="mended      whether something was done\n"
+        "event       the event that says so, or null\n"
+        "problems[]  as problems[] of kugetsu log verify",
+        examples="kugetsu log repair",
+    ),
+    "log stats": Command(
+        "[--from FILE] [--json]",
+        "",
+        _reading_arguments,
+        _stats,
+        json="events    how many\nbytes     in all segments\nsegments  how many files\n"
+        "first_at  the first event's time (UTC), or null\nlast_at   the last event's time (UTC), or null\n"
+        "types.*   how many events of each kind",
+        examples="kugetsu log stats",
+    ),
+}

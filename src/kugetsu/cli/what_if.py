@@ -1,0 +1,292 @@
+"""`kugetsu replay --what-if KEY=VALUE …`: the queue's history simulated under other settings."""
+
+from __future__ import annotations
+
+from kugetsu.model import settings
+from kugetsu.model.errors import BadInput, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from kugetsu.cli.call import Call
+    from kugetsu.domain.simulation.overrides import Changes
+    from kugetsu.domain.simulation.scenario import Scenario
+    from kugetsu.log.protocol import EventLog
+    from kugetsu.views.what_if import ChangeData
+
+about = """\
+--what-if KEY=VALUE simulates the queue's history under another value: tasks come when they came, attempts do what
+they did, and every decision is made anew by the rules of this version. It prints waits, makespan and use of the slots
+beside the real ones, and what had to be assumed. KEY is one of
+
+  MAX_CONCURRENT_AGENTS, MAX_AGENTS_PER_REPOSITORY, REPOSITORY_CAPS,
+  MAX_ATTEMPTS, RETRY_BACKOFF_SECONDS, TASK_TIMEOUT_HOURS,
+  USAGE_LIMIT_PAUSE_MINUTES, MAX_RUNS_WITHOUT_PROGRESS, ISSUE_MAX_TOKENS,
+  ISSUE_MAX_COST, MIN_FREE_MEMORY_MB, MIN_FREE_DISK_MB,
+  priority:TASK (priority:q7=5), priority:ISSUE (priority:owner/repo#14=5)
+
+--since and --until measure the tasks that were queued between two points; the change holds from --since on."""
+
+#: What the reference says of `--json` with `--what-if`.
+JSON = """\
+With --what-if:
+
+changes[].key             what was changed
+changes[].value           to what
+changes[].recorded        what it was at the end of the record, or null
+since                     the time (UTC) that --since names, or null
+until                     the time (UTC) that --until names, or null
+tasks                     how many tasks are measured
+open                      how many of them were not finished when the record ends
+real.waits                how many waits for a first claim are measured; what never begins waits until the end
+real.wait_p50             seconds from queued to first claim: the median
+real.wait_p95             the 95th percentile (nearest rank)
+real.wait_max             the longest
+real.waiting_total        seconds of all waits, also between attempts
+real.makespan             seconds from the first arrival to the last end
+real.slot_use             busy slot-time of all there was, from 0 to 1
+real.attempts             how many were made
+real.retries              how often one was tried again
+real.parks                how often one was parked
+real.completed            tasks
+real.error                tasks
+real.cancelled            tasks
+real.unfinished           tasks
+real.tokens               used by all attempts
+real.cost                 of all attempts
+simulated.*               the same as in real
+moved[].task              the five tasks whose wait changed most
+moved[].issue             host/owner/repo#N, or null
+moved[].real              seconds, or null when it never began
+moved[].simulated         seconds, or null when it never begins
+moved_in_all              how many waits changed
+assumptions[]             what had to be assumed, in sentences
+check.same_order          whether, with nothing changed, the claims come in the recorded order
+check.off                 by how many seconds the wait that is farthest off differs then"""
+
+EXAMPLES = """\
+kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5  # would two more slots have helped?
+kugetsu replay --what-if priority:q7=5 --what-if RETRY_BACKOFF_SECONDS=60"""
+
+PRIORITY = "priority:"
+#: Beyond these no priority is taken anywhere.
+LOWEST, HIGHEST = -1000, 1000
+
+
+def _claim(fact: str) -> Callable[[Changes, Any], None]:
+    def change(changes: Changes, value: Any) -> None:
+        changes.claim[fact] = value
+
+    return change
+
+
+def _outcome(fact: str, factor: float = 1.0) -> Callable[[Changes, Any], None]:
+    def change(changes: Changes, value: Any) -> None:
+        changes.outcome[fact] = value * factor
+
+    return change
+
+
+def _attempts(changes: Changes, value: Any) -> None:
+    changes.claim["max_attempts"] = changes.outcome["max_attempts"] = value
+
+
+def _timeout(changes: Changes, value: Any) -> None:
+    changes.timeout_seconds = value * 3600
+
+
+def _per_repository(changes: Changes, value: Any) -> None:
+    changes.other_cap = value
+
+
+def _caps(changes: Changes, value: Any) -> None:
+    changes.named_caps = {name: int(cap) for name, cap in value.items()}
+
+
+#: Settings that change what becomes of the queue, and how.
+CHANGEABLE: dict[str, Callable[[Changes, Any], None]] = {
+    "MAX_CONCURRENT_AGENTS": _claim("cap"),
+    "MAX_AGENTS_PER_REPOSITORY": _per_repository,
+    "REPOSITORY_CAPS": _caps,
+    "MAX_ATTEMPTS": _attempts,
+    "RETRY_BACKOFF_SECONDS": _outcome("backoff_seconds"),
+    "TASK_TIMEOUT_HOURS": _timeout,
+    "USAGE_LIMIT_PAUSE_MINUTES": _outcome("pause_seconds", 60.0),
+    "MAX_RUNS_WITHOUT_PROGRESS": _claim("max_runs_without_progress"),
+    "ISSUE_MAX_TOKENS": _claim("issue_max_tokens"),
+    "ISSUE_MAX_COST": _claim("issue_max_cost"),
+    "MIN_FREE_MEMORY_MB": _claim("min_free_memory_mb"),
+    "MIN_FREE_DISK_MB": _claim("min_free_disk_mb"),
+}
+
+
+def run(call: Call, given: Sequence[str]) -> int:
+    """Answer `replay --what-if`. Raises BadInput for what cannot be changed, NotFound where nothing can be told."""
+    from kugetsu.domain.simulation.comparison import compare, queued_between
+    from kugetsu.views import what_if
+
+    pairs = _pairs(given)
+    changes = _changes(call, pairs)
+    log = call.workspace.log
+    since = _time(call, log, getattr(call.args, "since", None))
+    until = _time(call, log, getattr(call.args, "until", None))
+    if since is not None and until is not None and until < since:
+        raise BadInput("--until is before --since", "give the earlier one to --since")
+    scenario = _scenario(log, since)
+    _require_tasks(scenario, changes)
+    tasks = queued_between(scenario, since, until)
+    if not tasks:
+        raise NotFound("no task was queued in that time", "kugetsu history --all shows when tasks were queued")
+    found = compare(scenario, changes, tasks)
+    data = what_if.collect(found, _told(scenario, pairs), since, until)
+    call.show(data, [] if call.json else what_if.lines(data, call.screen))
+    return 0
+
+
+# --- what is to be changed ------------------------------------------------------------------------------------------
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given:
+        key, mark, value = text.strip().rpartition("=") if text.startswith(PRIORITY) else text.strip().partition("=")
+        key = key.strip()
+        if not mark or not key:
+            example = "kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5"
+            raise BadInput(f"not KEY=VALUE: {settings.shown(text)}", example)
+        if key in pairs:
+            raise BadInput(f"{key} is given twice", "one value for each key")
+        pairs[key] = value.strip()
+    return pairs
+
+
+def _changes(call: Call, pairs: dict[str, str]) -> Changes:
+    from kugetsu.domain.simulation.overrides import Changes
+
+    changes = Changes()
+    for key, text in pairs.items():
+        if key.startswith(PRIORITY):
+            changes.priorities[_subject(call, key)] = _priority(key, text)
+            continue
+        setting = settings.SETTINGS.get(key)
+        if setting is None:
+            raise BadInput(_about_unknown(key), _takes())
+        if key not in CHANGEABLE:
+            raise BadInput(f"{key} does not change what becomes of the queue", _takes())
+        try:
+            value = setting.read(text)
+        except ValueError as problem:
+            raise BadInput(f"{key}={settings.shown(text)}: {problem}", setting.help) from problem
+        CHANGEABLE[key](changes, value)
+    return changes
+
+
+def _about_unknown(key: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key.upper()[:64], list(CHANGEABLE), 1, 0.5)
+    if near:
+        return f"{settings.shown(key)} is not a setting; did you mean {near[0]}?"
+    return settings.about_unknown(key)
+
+
+def _takes() -> str:
+    return f"--what-if takes {', '.join(CHANGEABLE)} and {PRIORITY}TASK"
+
+
+def _subject(call: Call, key: str) -> str:
+    """The task or the issue whose priority is changed."""
+    from kugetsu.model.refs import parse_ref
+
+    name = key.removeprefix(PRIORITY)
+    if name[:1] == "q" and name[1:].isdigit():
+        return name
+    config = call.workspace.config
+    return str(parse_ref(name, default_host=config.default_host(), servers=config.servers()))
+
+
+def _priority(key: str, text: str) -> int:
+    digits = text[1:] if text[:1] in "+-" else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and LOWEST <= int(text) <= HIGHEST):
+        raise BadInput(f"{key}={settings.shown(text)}: it is no priority", f"a number from {LOWEST} to {HIGHEST}")
+    return int(text)
+
+
+# --- the record -----------------------------------------------------------------------------------------------------
+
+
+def _time(call: Call, log: EventLog, text: str | None) -> str | None:
+    """The time of a point; None for now, and for none."""
+    if text is None or text == "@":
+        return None
+    from kugetsu.cli import timespec
+
+    seq, at = timespec.resolve(log, timespec.parse(text, call.screen.now))
+    if seq is None:
+        return at
+    return next((str(event["at"]) for event in log.read(max(seq - 1, 0), max(seq, 1))), None)
+
+
+def _scenario(log: EventLog, since: str | None) -> Scenario:
+    from kugetsu.domain.simulation.comparison import record
+
+    first = next(iter(log.read(0, 1)), None)
+    if first is None:
+        if log.head().seq:
+            raise BadInput(
+                "the log's beginning is missing, and what follows rests on it",
+                "take a bundle or an export that begins with the log: kugetsu doctor --bundle FILE",
+            )
+        raise NotFound("the log is empty: there is nothing to simulate", "kugetsu init")
+
+    def read() -> Iterable[dict[str, Any]]:
+        return log.read(0)
+
+    scenario = record(read, since)
+    if scenario is None:
+        raise NotFound("no agent was ever started: there is nothing to simulate", "kugetsu queue list")
+    if not any(past.ended is not None for past in scenario.attempts()):
+        raise NotFound("no attempt has ended yet: nobody knows how long one takes", "kugetsu status")
+    return scenario
+
+
+def _require_tasks(scenario: Scenario, changes: Changes) -> None:
+    known = scenario.ledger.lives
+    issues = {life.issue for life in known.values()}
+    for subject in changes.priorities:
+        if subject not in known and subject not in issues:
+            raise NotFound(
+                f"there is no task {'of ' if '#' in subject else ''}{subject} in the record", "kugetsu history --all"
+            )
+
+
+def _told(scenario: Scenario, pairs: dict[str, str]) -> list[ChangeData]:
+    return [{"key": key, "value": value, "recorded": _recorded(scenario, key)} for key, value in pairs.items()]
+
+
+def _recorded(scenario: Scenario, key: str) -> str | None:
+    """The value that the last decision of the record read; None where decisions do not say."""
+    claim = scenario.steps[-1][2] if scenario.steps else scenario.known
+    outcome = max((past for past in scenario.attempts() if past.facts), key=lambda past: past.seqs[2], default=None)
+    ended = outcome.facts if outcome is not None else {}
+    caps = claim.get("repository_caps")
+    if key == "REPOSITORY_CAPS":
+        return " ".join(f"{name}={cap}" for name, cap in caps.items() if name != "*") or None if caps else None
+    values: dict[str, Any] = {
+        "MAX_CONCURRENT_AGENTS": claim.get("cap"),
+        "MAX_AGENTS_PER_REPOSITORY": (caps or {}).get("*", 0) if caps is not None else None,
+        "MAX_ATTEMPTS": ended.get("max_attempts", claim.get("max_attempts")),
+        "RETRY_BACKOFF_SECONDS": ended.get("backoff_seconds"),
+        "USAGE_LIMIT_PAUSE_MINUTES": ended["pause_seconds"] / 60 if "pause_seconds" in ended else None,
+        "MAX_RUNS_WITHOUT_PROGRESS": claim.get("max_runs_without_progress"),
+        "ISSUE_MAX_TOKENS": claim.get("issue_max_tokens"),
+        "ISSUE_MAX_COST": claim.get("issue_max_cost"),
+        "MIN_FREE_MEMORY_MB": claim.get("min_free_memory_mb"),
+        "MIN_FREE_DISK_MB": claim.get("min_free_disk_mb"),
+    }
+    value = values.get(key)
+    if value is None:
+        return None
+    return f"{value:g}" if isinstance(value, float) else str(value)

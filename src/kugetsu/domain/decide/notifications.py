@@ -1,0 +1,129 @@
+"""Decisions on notifications: how far they were read, which sinks get them, what is sent, and when again."""
+
+from __future__ import annotations
+
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.clock import add_seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.domain.state import State
+
+#: The pause before the second try, in seconds; it doubles up to the longest. Eight tries take about an hour.
+FIRST_PAUSE = 30.0
+LONGEST_PAUSE = 30 * 60.0
+#: A receiver that asks for a longer pause is not waited for any longer.
+LONGEST_ASKED = 24 * 3600.0
+MOST_TRIES = 8
+#: Open deliveries of a sink from which on new notifications gather: a receiver that is down must not fill the state.
+MOST_OPEN = 20
+
+
+class Batch:
+    """Notifications that are delivered as one message: the seqs of their events, in order, in one lane of a sink."""
+
+    __slots__ = ("lane", "seqs")
+
+    def __init__(self, lane: str, seqs: list[int]) -> None:
+        self.lane = lane
+        self.seqs = seqs
+
+
+def mark_read(state: State, until: int) -> list[NewEvent]:
+    """Everything up to the event ``until`` was read; [] when it was so already."""
+    return [NewEvent("notices.read", {"until": until})] if until > state.notices_read else []
+
+
+def enable(state: State, sink: str) -> list[NewEvent]:
+    """A sink stands in the settings: it gets what happens from now on; [] when it is known."""
+    return [] if sink in state.outbox else [NewEvent("sink.enabled", {"sink": sink, "upto": state.seq})]
+
+
+def disable(state: State, sink: str) -> list[NewEvent]:
+    """A sink stands in the settings no more; [] when it is not known."""
+    return [NewEvent("sink.disabled", {"sink": sink})] if sink in state.outbox else []
+
+
+def delivery_id(state: State, sink: str, seqs: Sequence[int]) -> str:
+    """The name of a delivery: the same for the same notifications, and no other log's."""
+    return f"{(state.log_id or '')[:8]}-{sink}-{seqs[0]}-{seqs[-1]}"
+
+
+def sending(state: State, sink: str, batches: Sequence[Batch], after: int, upto: int) -> list[NewEvent]:
+    """Intent to deliver what happened after the event ``after``, up to ``upto``, as these batches.
+
+    [] when the sink is gone, or when somebody has taken up some of it: then it has to be looked at again.
+    """
+    box = state.outbox.get(sink)
+    if box is None or box["upto"] > after:
+        return []
+    return [_sending(state, sink, batch.lane, batch.seqs, upto) for batch in batches]
+
+
+def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> list[NewEvent]:
+    """Intent to repeat an open delivery; ``was_sending`` is the intent without an outcome that it repeats, or 0.
+
+    [] when somebody else has taken it up or closed it.
+    """
+    entry = _entry(state, sink, delivery)
+    if entry is None or entry["sending"] != was_sending:
+        return []
+    return [_sending(state, sink, entry["lane"], entry["seqs"], state.outbox[sink]["upto"])]
+
+
+def sent(state: State, sink: str, delivery: str, detail: str) -> list[NewEvent]:
+    """It was delivered; [] when it is not open (the sink was disabled meanwhile)."""
+    entry = _entry(state, sink, delivery)
+    if entry is None:
+        return []
+    data = {"sink": sink, "lane": entry["lane"], "delivery": delivery, "detail": detail}
+    return [NewEvent("notice.sent", data, issue=_issue(sink, entry["lane"]), cause=entry["sending"] or None)]
+
+
+def failed(
+    state: State, sink: str, delivery: str, reason: str, *, now: str, again: bool = True, asked: float = 0.0
+) -> list[NewEvent]:
+    """It was not delivered: tried again after a pause (at least ``asked`` seconds), or given up: when it is of no use
+    (``again`` False) or was tried `MOST_TRIES` times. [] when it is not open."""
+    entry = _entry(state, sink, delivery)
+    if entry is None:
+        return []
+    tries = entry["tries"] + 1
+    pause = max(pause_after(tries), min(asked, LONGEST_ASKED))
+    not_before = add_seconds(now, pause) if again and tries < MOST_TRIES else None
+    data: dict[str, Any] = {
+        "sink": sink,
+        "lane": entry["lane"],
+        "delivery": delivery,
+        "tries": tries,
+        "not_before": not_before,
+        "reason": reason,
+    }
+    facts = {"now": now, "again": again, "asked": asked}
+    issue = _issue(sink, entry["lane"])
+    return [NewEvent("notice.failed", data, issue=issue, cause=entry["sending"] or None, facts=facts)]
+
+
+def pause_after(tries: int) -> float:
+    """Seconds from the ``tries``-th failure to the next try."""
+    return float(min(FIRST_PAUSE * 2 ** min(max(tries - 1, 0), 30), LONGEST_PAUSE))
+
+
+def _entry(state: State, sink: str, delivery: str) -> dict[str, Any] | None:
+    box = state.outbox.get(sink)
+    entry: dict[str, Any] | None = box["open"].get(delivery) if box is not None else None
+    return entry
+
+
+def _sending(state: State, sink: str, lane: str, seqs: list[int], upto: int) -> NewEvent:
+    delivery = delivery_id(state, sink, seqs)
+    data = {"sink": sink, "lane": lane, "seqs": seqs, "delivery": delivery, "upto": upto}
+    return NewEvent("notice.sending", data, issue=_issue(sink, lane), cause=seqs[-1])
+
+
+def _issue(sink: str, lane: str) -> str | None:
+    """The issue whose history tells of it: comments are posted there."""
+    return lane if sink == "comment" else None

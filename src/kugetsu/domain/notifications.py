@@ -1,0 +1,129 @@
+"""Notifications: a projection of the log. Each is one event that a person wants to hear of, in one line.
+
+Nothing is kept of them but how far they were read and what has become of their delivery (`State.notices_read`,
+`State.outbox`): the events are the notifications.
+"""
+
+from __future__ import annotations
+
+from kugetsu.model.servers import LOCAL, base_url, split_url
+from kugetsu.redaction.funnel import redact_head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+#: What each kind says of its task.
+WORDS = {
+    "task_queued": "queued",
+    "task_dequeued": "taken from the queue",
+    "task_started": "started",
+    "task_completed": "completed",
+    "task_error": "failed",
+    "task_parked": "parked",
+    "agent_lost": "agent lost",
+}
+#: Characters of a reason or a title that a notification shows; the whole text is in its event.
+TEXT_LENGTH = 300
+
+
+class Notice:
+    """One notification: ``type`` is a key of `WORDS`, ``text`` one harmless line without secrets, ``at`` UTC text.
+
+    ``issue``, ``task`` and ``attempt`` are None where they do not apply; ``url`` is filled in by `located`.
+    """
+
+    __slots__ = ("at", "attempt", "issue", "seq", "task", "text", "type", "url")
+
+    def __init__(self, event: Event, type: str, text: str) -> None:
+        self.seq: int = event["seq"]
+        self.at: str = event["at"]
+        self.type = type
+        self.issue: str | None = event.get("issue")
+        self.task: str | None = event.get("task")
+        self.attempt: str | None = event.get("attempt")
+        self.text = text
+        self.url: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """As `--json` and webhooks show it."""
+        return {name: getattr(self, name) for name in ("seq", "at", "type", "issue", "task", "attempt", "text", "url")}
+
+
+def notice_of(event: Event) -> Notice | None:
+    """The notification that an event is; None for the many that are none. Never raises for what an event says."""
+    told = _KINDS.get(event["type"])
+    if told is None:
+        return None
+    type, applies, tell = told
+    data = event["data"] if isinstance(event["data"], dict) else {}
+    if applies is not None and not applies(event, data):
+        return None
+    return Notice(event, type, one_line(tell(data)))
+
+
+def one_line(text: object) -> str:
+    """A text that somebody wrote, as one harmless line without secrets, of bounded length."""
+    # Far more than is shown, far less than an agent can write.
+    kept = redact_head(str(text or ""), 20 * TEXT_LENGTH)
+    words = "".join(c if c.isprintable() else " " for c in kept).split()
+    line = " ".join(words)
+    return line if len(line) <= TEXT_LENGTH else line[: TEXT_LENGTH - 1].rstrip() + "…"
+
+
+def located(notice: Notice, state: State, servers: Mapping[str, str]) -> Notice:
+    """The notification with the page to look at: its session's pull request, else its issue; none for a folder."""
+    if notice.issue is not None:
+        session = state.sessions.get(notice.issue)
+        notice.url = (session.pr if session is not None else None) or issue_url(notice.issue, servers)
+    return notice
+
+
+def issue_url(issue: str, servers: Mapping[str, str]) -> str | None:
+    """The web page of an issue ``host/owner/repo#N``; None for a repository that is a folder."""
+    path, _, number = issue.rpartition("#")
+    host, _, name = path.partition("/")
+    if host == LOCAL or not number:
+        return None
+    base = base_url(host, servers)
+    if split_url(base)[0] not in ("http", "https") or "@" in base:
+        base = f"https://{host}"
+    return f"{base}/{name}/issues/{number}"
+
+
+def _waits(event: Event, data: dict[str, Any]) -> bool:
+    """Not a task that `start` or `continue` queue and claim in one transaction."""
+    return not (data.get("via") in ("start", "continue") and event.get("more"))
+
+
+def _was_in_the_queue(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """A dispatcher chose it; `start` and `continue` claim for themselves."""
+    facts = event.get("facts")
+    return not (isinstance(facts, dict) and facts.get("dispatcher") == "self")
+
+
+def _parked(data: dict[str, Any]) -> str:
+    until = data.get("until")
+    when = f", until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else ", until someone lifts it"
+    return f"{data.get('reason', '')}{when}"
+
+
+def _claimed(data: dict[str, Any]) -> str:
+    return f"slot {data['slot']}" if data.get("slot") is not None else "the PM agent takes it"
+
+
+_KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Callable[[dict[str, Any]], object]]] = {
+    "task.queued": ("task_queued", _waits, lambda data: data.get("title")),
+    "attempt.claimed": ("task_dequeued", _was_in_the_queue, _claimed),
+    "attempt.running": ("task_started", None, lambda data: "its agent runs"),  # noqa: ARG005
+    "task.completed": ("task_completed", None, lambda data: data.get("summary")),
+    "task.failed": ("task_error", None, lambda data: data.get("reason")),
+    "task.parked": ("task_parked", None, _parked),
+    "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
+    "daemon.lost": ("agent_lost", None, lambda data: "the daemon ended without a word"),  # noqa: ARG005
+}

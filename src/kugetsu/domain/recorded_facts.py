@@ -1,0 +1,68 @@
+"""The gates asked of a point of the past: with the facts of that time, as the nearest decision recorded them."""
+
+from __future__ import annotations
+
+from kugetsu.model.clock import add_seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+
+#: What the gates cannot be asked without, as the first version recorded it.
+_NEEDED = {
+    "cap": int,
+    "agent": str,
+    "cores": int,
+    "warmup_seconds": int | float,
+    "min_free_memory_mb": int,
+    "max_attempts": int,
+}
+#: What else they read.
+_READ = {
+    "free_memory_mb": int | None,
+    "free_disk_mb": int | None,
+    "min_free_disk_mb": int,
+    "issue_max_tokens": int,
+    "issue_max_cost": int | float,
+    "max_runs_without_progress": int,
+    "repository_caps": dict,
+}
+_WARMUP_MOST = 86_400.0
+
+
+def decided(event: Event) -> bool:
+    """Whether an event records what the gates read (a claim, a hold, a lost claim)."""
+    facts = event.get("facts")
+    if not isinstance(facts, dict) or "free_memory_mb" not in facts:
+        return False
+    return all(isinstance(facts.get(name), kind) for name, kind in _NEEDED.items())
+
+
+def complete(facts: Mapping[str, Any]) -> bool:
+    """Whether what somebody else calls facts is all that the gates read, each of its kind."""
+    kinds: dict[str, Any] = {**_NEEDED, **_READ}
+    if not all(name in facts and isinstance(facts[name], kind) for name, kind in kinds.items()):
+        return False
+    if not all(isinstance(cap, int) for cap in facts["repository_caps"].values()):
+        return False
+    warmup: float = facts["warmup_seconds"]
+    return 0 <= warmup <= _WARMUP_MOST
+
+
+def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: bool | None = None) -> ClaimFacts:
+    """What the gates read at ``now``, the time of ``state``: the recorded settings and machine, that time, and whether
+    a daemon ran: ``daemon`` where somebody looked, else as far as the log knew."""
+    facts: Any = {name: value for name, value in recorded.items() if name not in ("planned", "set_back")}
+    facts["now"] = now
+    facts["warm_before"] = add_seconds(now, -facts["warmup_seconds"])
+    ran = state.daemon.runs if daemon is None else daemon
+    facts["dispatcher"] = "daemon" if ran else "none"
+    known: ClaimFacts = facts
+    return known

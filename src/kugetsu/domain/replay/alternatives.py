@@ -1,0 +1,159 @@
+"""Whether a transaction is as recorded under another value of a setting than the one that its facts name: a small set
+of values is tried for each fact that comes from a setting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.replay import redecide
+from kugetsu.domain.replay.divergence import mismatch
+from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
+from kugetsu.model.clock import seconds_between
+from kugetsu.model.errors import BadInput, KugetsuError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from kugetsu.domain.replay.several import Earlier
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+#: Whole numbers are tried up to this one: caps, attempts, runs.
+LARGEST = 16
+
+
+class Tried:
+    """A setting, the value that the facts name, and the one under which the transaction is as recorded; both as one
+    would write them into the file."""
+
+    __slots__ = ("fact", "key", "recorded", "would")
+
+    def __init__(self, fact: str, key: str, recorded: str, would: str) -> None:
+        self.fact = fact
+        self.key = key
+        self.recorded = recorded
+        self.would = would
+
+
+class Case:
+    """What values to try are read from: the state, the transaction, and its facts."""
+
+    def __init__(self, state: State, group: Sequence[Event]) -> None:
+        self.state = state
+        self.group = group
+        self.facts: dict[str, Any] = next((event["facts"] for event in group if "facts" in event), {})
+
+    def said(self, kind: str, name: str) -> list[Any]:
+        """What the events of a kind say under a name, but for None."""
+        found = [event["data"].get(name) for event in self.group if event["type"] == kind]
+        return [value for value in found if value is not None]
+
+    def lived(self, name: str) -> list[Any]:
+        """A counter of the life of each issue that the transaction is about."""
+        keys = {event.get("issue") for event in self.group}
+        return sorted({getattr(self.state.sessions[key], name) for key in keys if key in self.state.sessions})
+
+
+def explain(state: State, group: Sequence[Event], earlier: Earlier) -> Tried | None:
+    """The first setting whose other value makes the decision give ``group``; None when none does."""
+    case = Case(state, group)
+    for fact, (key, candidates, shown) in SETTINGS.items():
+        if fact not in case.facts:
+            continue
+        known = case.facts[fact]
+        for value in candidates(case):
+            if value != known and _fits(state, _under(group, fact, value), earlier):
+                return Tried(fact, key, shown(known), shown(value))
+    return None
+
+
+def _under(group: Sequence[Event], fact: str, value: Any) -> list[Event]:
+    """The transaction as if its facts had named another value."""
+    return [
+        {**event, "facts": {**event["facts"], fact: value}} if fact in event.get("facts", ()) else event
+        for event in group
+    ]
+
+
+def _fits(state: State, group: Sequence[Event], earlier: Earlier) -> bool:
+    try:
+        return mismatch(group, redecide(state, group, earlier)) is None
+    except (KugetsuError, MissingFactError, UnknownError, LookupError, TypeError, ValueError):
+        return False
+
+
+def _near(value: int) -> list[int]:
+    """Small whole numbers, the nearest first."""
+    return sorted(range(LARGEST + 1), key=lambda number: abs(number - value))
+
+
+def _caps(case: Case) -> Iterable[int]:
+    live = len(case.state.live("dev"))
+    return [*_near(case.facts["cap"]), *case.said("attempt.claimed", "slot"), live, live + 1]
+
+
+def _attempts(case: Case) -> Iterable[int]:
+    said = case.said("task.retried", "max_attempts") + case.said("task.failed", "max_attempts")
+    return [*said, *_near(case.facts["max_attempts"])]
+
+
+def _room(case: Case, free: str, usual: int) -> Iterable[int]:
+    known = case.facts.get(free)
+    return [usual, 0, *([known, known + 1] if known is not None else [])]
+
+
+def _agents(case: Case) -> Iterable[str]:
+    met = [attempt.label for attempt in case.state.attempts.values() if attempt.label is not None]
+    return [*case.said("task.parked", "limit"), *case.state.limits, *met]
+
+
+def _backoffs(case: Case) -> Iterable[float]:
+    """The first pause that gives the recorded one, after as many attempts as are recorded."""
+    for until, used in zip(case.said("task.retried", "not_before"), case.said("task.retried", "used"), strict=True):
+        yield round(_seconds(case, until) / 2 ** max(used - 1, 0), 6)
+    yield 10.0
+
+
+def _pauses(case: Case) -> Iterable[float]:
+    yield from (_seconds(case, until) for until in case.said("task.parked", "until"))
+    yield 3600.0
+
+
+def _seconds(case: Case, until: str) -> float:
+    try:
+        return seconds_between(case.facts["now"], until)
+    except BadInput:  # what stands there is no time: then no pause explains it
+        return 0.0
+
+
+def _pairs(value: dict[str, int]) -> str:
+    return " ".join(f"{name}={cap}" for name, cap in value.items()) or "0"
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"
+
+
+#: fact → the setting that it comes from, the values to try, and how a value is written in the settings.
+SETTINGS: dict[str, tuple[str, Callable[[Case], Iterable[Any]], Callable[[Any], str]]] = {
+    "cap": ("MAX_CONCURRENT_AGENTS", _caps, str),
+    "max_attempts": ("MAX_ATTEMPTS", _attempts, str),
+    "backoff_seconds": ("RETRY_BACKOFF_SECONDS", _backoffs, _number),
+    "pause_seconds": ("USAGE_LIMIT_PAUSE_MINUTES", _pauses, lambda seconds: _number(seconds / 60)),
+    "min_free_memory_mb": ("MIN_FREE_MEMORY_MB", lambda case: _room(case, "free_memory_mb", 700), str),
+    "min_free_disk_mb": ("MIN_FREE_DISK_MB", lambda case: _room(case, "free_disk_mb", 200), str),
+    "issue_max_tokens": ("ISSUE_MAX_TOKENS", lambda case: [0, *case.lived("tokens"), 1], str),
+    "issue_max_cost": ("ISSUE_MAX_COST", lambda case: [0.0, *case.lived("cost"), 0.01], _number),
+    "max_runs_without_progress": (
+        "MAX_RUNS_WITHOUT_PROGRESS",
+        lambda case: _near(case.facts["max_runs_without_progress"]),
+        str,
+    ),
+    "repository_caps": (
+        "MAX_AGENTS_PER_REPOSITORY",
+        lambda _: [{}, *({"*": cap} for cap in range(1, 5))],
+        _pairs,
+    ),
+    "agent": ("KUGETSU_AGENT:KUGETSU_MODEL", _agents, str),
+}

@@ -1,0 +1,134 @@
+"""Folds a log event by event and decides every transaction again on the way, in one pass and in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.events import CATALOGUE
+from kugetsu.domain.fold import PRESENT, fold
+from kugetsu.domain.replay import MissingFactError, UnknownError, alternatives, observed, redecide, several
+from kugetsu.domain.replay.divergence import Divergence, Mismatch, agree, mismatch, present, version_of
+from kugetsu.domain.state import empty
+from kugetsu.model.errors import KugetsuError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.domain.replay.divergence import Category
+    from kugetsu.domain.replay.several import Earlier
+    from kugetsu.domain.state import State
+
+    Event = dict[str, Any]
+
+#: Events by which the state that plans are made from lags behind: a plan is a few milliseconds old when it is used.
+LAG = 1000
+
+
+class ReplayChecker:
+    """What is recorded against what is decided now.
+
+    ``earlier`` gives the state after an event of long ago (asked for hardly ever), ``version`` is the one that decides.
+    Only for the first ``explained`` differences other settings are tried. After a difference the fold goes on with what
+    is recorded.
+    """
+
+    def __init__(self, earlier: Earlier, version: str, *, explained: int = 1) -> None:
+        self.state: State = empty()
+        self.redecided = 0
+        self.observed = 0
+        self.differences = 0
+        self._explained = explained
+        self._version = version
+        self._group: list[Event] = []
+        self._lagging = _Lagging(earlier)
+
+    @property
+    def unfinished(self) -> int:
+        """Events of a transaction whose last one has not come: they are neither looked at nor folded."""
+        return len(self._group)
+
+    def add(self, event: Event) -> Divergence | None:
+        """Take the next event; the difference when it ends a transaction that is not what is decided now."""
+        self._group.append(event)
+        if "more" in event:
+            return None
+        group, self._group = self._group, []
+        found = self._look(group)
+        for one in group:
+            fold(self.state, one)
+        self._lagging.extend(group)
+        return found
+
+    def _look(self, recorded: list[Event]) -> Divergence | None:
+        if observed(recorded):
+            self.observed += 1
+            return None
+        self.redecided += 1
+        group = present(recorded)
+        try:
+            new_events = redecide(self.state, group, self._earlier)
+        except KugetsuError as refusal:
+            return self._difference(group, [], str(refusal))
+        except MissingFactError as missing:
+            return self._difference(group, [], str(missing), missing.name)
+        except UnknownError as unknown:
+            return self._difference(group, [], str(unknown))
+        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            said = f"the decision cannot be made from what is recorded: {type(problem).__name__}: {problem}"
+            return self._difference(group, [], said)
+        if agree(group, new_events):
+            return None
+        return self._difference(group, new_events, None)
+
+    def _earlier(self, seq: int) -> State:
+        return self.state if seq >= self.state.seq else self._lagging.at(seq)
+
+    def _difference(
+        self,
+        group: Sequence[Event],
+        new_events: Sequence[NewEvent],
+        refusal: str | None,
+        missing_fact: str | None = None,
+    ) -> Divergence | None:
+        found = mismatch(group, new_events)
+        if found is None:
+            return None  # the same by JSON's lights, or but for texts that were taken out
+        if refusal is None and found.found == "unexpected":
+            refusal = several.closed_gate(self.state, group)
+        self.differences += 1
+        tried = missing_fact is None and self.differences <= self._explained
+        setting = alternatives.explain(self.state, group, self._earlier) if tried else None
+        category = self._category(group, found, missing_fact, setting is not None)
+        return Divergence(found, group, category=category, refusal=refusal, setting=setting, missing_fact=missing_fact)
+
+    def _category(self, group: Sequence[Event], found: Mismatch, missing_fact: str | None, config: bool) -> Category:
+        writer = version_of(group[0])
+        later = any(event["type"] not in CATALOGUE or event["v"] > PRESENT.get(event["type"], 1) for event in group)
+        if missing_fact is not None or later or (writer is not None and writer != self._version):
+            return "code version"
+        return "config" if config else found.found
+
+
+class _Lagging:
+    """A second state, some events behind the first: it can be moved on to any of them."""
+
+    def __init__(self, earlier: Earlier) -> None:
+        self._far = earlier
+        self._state = empty()
+        self._ahead: deque[Event] = deque()
+
+    def extend(self, events: Sequence[Event]) -> None:
+        """These were folded into the first state."""
+        self._ahead.extend(events)
+        while len(self._ahead) > LAG:
+            fold(self._state, self._ahead.popleft())
+
+    def at(self, seq: int) -> State:
+        """The state after the event ``seq``."""
+        if seq < self._state.seq:
+            return self._far(seq)
+        while self._ahead and self._ahead[0]["seq"] <= seq:
+            fold(self._state, self._ahead.popleft())
+        return self._state

@@ -1,0 +1,145 @@
+"""What happened beside what would have happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.simulation.engine import Simulation
+from kugetsu.domain.simulation.metrics import Measured, figures, first_wait
+from kugetsu.domain.simulation.micros import SECOND, micros_of
+from kugetsu.domain.simulation.overrides import Changes
+from kugetsu.domain.simulation.recorder import Recorder, first_facts
+from kugetsu.domain.simulation.user_actions import ACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from kugetsu.domain.simulation.metrics import FigureData
+    from kugetsu.domain.simulation.scenario import Scenario
+    from kugetsu.domain.simulation.tally import Ledger
+
+    Event = dict[str, Any]
+
+
+class Moved:
+    """A task whose wait changed, in seconds; ``after`` is None when it does not begin any more, ``before`` when it
+    never did."""
+
+    __slots__ = ("after", "before", "issue", "task")
+
+    def __init__(self, task: str, issue: str | None, before: float | None, after: float | None) -> None:
+        self.task = task
+        self.issue = issue
+        self.before = before
+        self.after = after
+
+
+class Check:
+    """How well the simulation tells what happened when nothing is changed: whether the claims come in the same order,
+    and by how many seconds the wait that is farthest off is."""
+
+    __slots__ = ("off", "same_order")
+
+    def __init__(self, same_order: bool, off: float) -> None:
+        self.same_order = same_order
+        self.off = off
+
+
+class Comparison:
+    """Both sides, what was assumed for the changed one, and how well the unchanged one agrees with the record."""
+
+    __slots__ = ("after", "before", "check", "measured", "moved", "scenario", "simulation")
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        simulation: Simulation,
+        measured: Measured,
+        check: Check,
+    ) -> None:
+        self.scenario = scenario
+        self.simulation = simulation
+        self.measured = measured
+        self.check = check
+        self.before: FigureData = figures(scenario.ledger, measured)
+        self.after: FigureData = figures(simulation.ledger, measured)
+        self.moved = _moved(scenario.ledger, simulation.ledger, measured)
+
+
+def record(read: Callable[[], Iterable[Event]], since: str | None = None) -> Scenario | None:
+    """The scenario of the events that ``read`` gives (it is asked twice); None when nothing was ever dispatched."""
+    known = first_facts(read())
+    if known is None:
+        return None
+    recorder = Recorder(known, since)
+    for event in read():
+        recorder.add(event)
+    return recorder.finish()
+
+
+def simulate(scenario: Scenario, changes: Changes) -> Simulation:
+    """The scenario under changed settings, until nothing happens any more."""
+    simulation = Simulation(scenario, changes, ACTS)
+    simulation.run()
+    return simulation
+
+
+def queued_between(scenario: Scenario, since: str | None, until: str | None) -> list[str]:
+    """The tasks that were queued from ``since`` to ``until``."""
+    low = micros_of(since) if since is not None else None
+    high = micros_of(until) if until is not None else None
+    return [
+        task
+        for task, life in scenario.ledger.lives.items()
+        if (low is None or life.queued >= low) and (high is None or life.queued <= high)
+    ]
+
+
+def compare(scenario: Scenario, changes: Changes, tasks: Iterable[str]) -> Comparison:
+    """The measured ``tasks`` as they fared and as they would have."""
+    measured = Measured(scenario.ledger, list(tasks), scenario.horizon)
+    unchanged = simulate(scenario, Changes())
+    check = agreement(scenario.ledger, unchanged.ledger, measured)
+    return Comparison(scenario, simulate(scenario, changes), measured, check)
+
+
+def agreement(real: Ledger, simulated: Ledger, measured: Measured) -> Check:
+    """How far a simulation is from what happened."""
+    off = 0
+    for task in measured.tasks:
+        before = first_wait(task, real.lives[task], measured)
+        life = simulated.lives.get(task)
+        after = first_wait(task, life, measured) if life is not None else None
+        if before is None or after is None:
+            off = off if before is after else max(off, measured.horizon - real.lives[task].queued)
+        else:
+            off = max(off, abs(after - before))
+    return Check(_order(real, measured) == _order(simulated, measured), off / SECOND)
+
+
+def _order(ledger: Ledger, measured: Measured) -> list[tuple[str, int]]:
+    return [(task, number) for task, number, at in ledger.claims if at <= measured.horizon]
+
+
+def _moved(real: Ledger, simulated: Ledger, measured: Measured) -> list[Moved]:
+    """The tasks whose first wait changed, the most changed first; those that begin no more, or only now, come last."""
+    return sorted(_changed(real, simulated, measured), key=_rank)
+
+
+def _changed(real: Ledger, simulated: Ledger, measured: Measured) -> Iterator[Moved]:
+    for task in measured.tasks:
+        life = simulated.lives.get(task)
+        before = first_wait(task, real.lives[task], measured)
+        after = first_wait(task, life, measured) if life is not None else None
+        if before != after:
+            yield Moved(task, real.lives[task].issue, _in_seconds(before), _in_seconds(after))
+
+
+def _rank(one: Moved) -> tuple[bool, float]:
+    if one.before is None or one.after is None:
+        return True, 0.0
+    return False, -abs(one.after - one.before)
+
+
+def _in_seconds(micros: int | None) -> float | None:
+    return micros / SECOND if micros is not None else None

@@ -1,0 +1,339 @@
+"""Reads a scenario off a log: folds it event by event and notes what is an input of the queue, and what is decided.
+
+What a dispatcher decided (claims, holds, retries, parks) is not taken over but for one thing: how long after its way
+was open a task was claimed.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain import state_codec
+from kugetsu.domain.decide.attempts import ENDED, ENDS
+from kugetsu.domain.fold import fold, usage
+from kugetsu.domain.recorded_facts import decided, facts_then
+from kugetsu.domain.replay.divergence import present
+from kugetsu.domain.simulation.micros import micros_of, text_of
+from kugetsu.domain.simulation.scenario import PAUSE_MICROS, Latency, Limit, Past, Scenario
+from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.simulation.waiting_line import Line
+from kugetsu.domain.state import Session, empty
+from kugetsu.model.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kugetsu.domain.simulation.scenario import Moment
+
+    Event = dict[str, Any]
+
+HOW = {type: how for how, type in ENDED.items()}
+
+#: What an attempt's consequence says of its verdict, for logs that did not record it.
+_VERDICTS = {
+    "task.completed": "done",
+    "task.retried": "retry",
+    "task.parked": "limited",
+    "task.failed": "give_up",
+    "task.cancelled": "cancelled",
+}
+
+#: Kinds that are taken over as they are, whatever became of the queue.
+_AS_THEY_ARE = frozenset(
+    {
+        "log.created",
+        "kugetsu.initialised",
+        "repository.registered",
+        "daemon.started",
+        "daemon.lease_replaced",
+        "daemon.draining",
+        "daemon.stopped",
+        "daemon.lost",
+        "hold.restored",
+        "counters.corrected",
+    }
+)
+
+#: Kinds that are done anew to the queue that there is then.
+_DONE_ANEW = frozenset(
+    {
+        "task.queued",
+        "task.moved",
+        "task.requeued",
+        "hold.lifted",
+        "queue.cleared",
+        "session.destroying",
+    }
+)
+
+#: What a probe's fruitless runs are before an attempt's end is counted on it.
+_PROBE = 7
+
+
+def first_facts(events: Iterable[Event]) -> dict[str, Any] | None:
+    """The first facts of a dispatching decision; None when a log has none: nothing ever ran or was held."""
+    return next((_settings(event["facts"]) for event in events if decided(event)), None)
+
+
+def _settings(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in ("planned", "set_back")}
+
+
+class Recorder:
+    """Takes events one by one; `scenario` is complete after the last.
+
+    ``known`` are the log's first facts (`first_facts`); the simulation begins with the first event that is not earlier
+    than ``since`` (UTC text).
+    """
+
+    def __init__(self, known: dict[str, Any], since: str | None = None) -> None:
+        self.scenario = Scenario(Ledger())
+        self._known = known
+        self._since = micros_of(since) if since is not None else None
+        self._began = False
+        self._now = 0
+        self._state = empty()
+        self._line = Line()
+        self._live: dict[str, Past] = {}
+        self._group: list[Event] = []
+        self._candidate: str | None = None
+        self._first = 0
+        self._seq: float = 0
+        self._open_since: Moment = (0, 0)
+        #: Ways that were open and closed again: task, number of the attempt that was not made, since, until.
+        self._missed: list[tuple[str, int, Moment, Moment]] = []
+        self._wake: int | None = None
+
+    def add(self, event: Event) -> None:
+        """The next event of the log."""
+        self._group.append(event)
+        if "more" not in event:
+            group, self._group = self._group, []
+            self._take(present(group))
+
+    def finish(self) -> Scenario:
+        """The scenario, when there are no more events."""
+        scenario = self.scenario
+        if not self._began:
+            self._begin()
+        scenario.horizon = self._now
+        scenario.last_seq = self._state.seq
+        self._miss((self._now + 1, 0))
+        self._pause_where_missed()
+        _shorten(scenario)
+        return scenario
+
+    def _take(self, group: Sequence[Event]) -> None:
+        now = max(self._now, micros_of(group[0]["at"]))
+        self._pass_time(now)
+        self._now, self._seq, self._first = now, group[0]["seq"], group[0]["seq"]
+        if not self._began and (self._since is None or now >= self._since):
+            self._begin()
+        for event in group:
+            if decided(event):
+                self._known = _settings(event["facts"])
+                self._seq = self._first - 0.5
+                self.scenario.steps.append((now, self._seq, self._known))
+                self._look()
+                self._seq = self._first
+        self._classify(group)
+        for event in group:
+            fold(self._state, event)
+            self.scenario.ledger.see(event, now)
+            if "task" in event:
+                self._line.update(self._state, event["task"])
+        cap = self._known["cap"]
+        self.scenario.ledger.settle(now, len(self._state.live("dev")), len(self._line), cap)
+        self._look()
+
+    def _begin(self) -> None:
+        """From here on is simulated."""
+        self._began = True
+        scenario = self.scenario
+        scenario.begins = self._now
+        scenario.known = self._known
+        scenario.open = (self._candidate, self._open_since) if self._candidate is not None else None
+        scenario.steps.clear()
+        scenario.deeds.clear()
+        scenario.live = list(self._live.values())
+        scenario.counted = deepcopy(scenario.ledger)
+        if self._state.seq:
+            scenario.base = deepcopy(state_codec.dump(self._state))
+
+    # --- the dispatcher's looks -------------------------------------------------------------------------------------
+
+    def _pass_time(self, until: int) -> None:
+        """Look at each time before ``until`` at which a gate opens by itself."""
+        while self._wake is not None and self._wake <= until:
+            self._now, self._seq = max(self._now, self._wake), -1
+            self._wake = None
+            self._look()
+
+    def _look(self) -> None:
+        if not len(self._line):
+            self._miss((self._now, self._seq))
+            self._candidate, self._wake = None, None
+            return
+        look = self._line.look(self._state, facts_then(self._known, self._state, text_of(self._now)))
+        self._wake = _later(look.wake, self._now)
+        if look.candidate != self._candidate:
+            self._miss((self._now, self._seq))
+            self._candidate, self._open_since = look.candidate, (self._now, self._seq)
+
+    def _miss(self, until: Moment) -> None:
+        """The candidate's way closes without a claim."""
+        if self._candidate is not None:
+            task = self._state.tasks.get(self._candidate)
+            self._missed.append((self._candidate, task.made + 1 if task is not None else 0, self._open_since, until))
+
+    def _pause_where_missed(self) -> None:
+        """Who could have been claimed, and was not in the time that it takes, was not looked at."""
+        scenario = self.scenario
+        usual = Latency(scenario.usual_latency(), 0)
+        for task, number, since, until in self._missed:
+            if until[0] - since[0] >= scenario.latencies.get((task, number), usual).micros and until > since:
+                scenario.pauses.add(since, until)
+
+    def _claimed(self, claim: Event) -> None:
+        self._seq = claim["seq"]
+        task, scenario = claim["task"], self.scenario
+        key = (task, claim["data"]["number"])
+        if task != self._candidate:
+            scenario.forced[key] = (self._now, claim["seq"])
+            self._deed("claim", claim)
+            return
+        self._candidate = None
+        since = scenario.pauses.over(self._open_since)
+        if self._now - since[0] > PAUSE_MICROS:
+            scenario.pauses.add(since, (self._now, claim["seq"]))
+            since = (self._now, 0)
+        scenario.latencies[key] = Latency(self._now - since[0], claim["seq"])
+
+    # --- what kind of transaction it is -----------------------------------------------------------------------------
+
+    def _deed(self, what: str, event: Event) -> None:
+        deeds = self.scenario.deeds
+        if not deeds or deeds[-1][1] != self._first:
+            deeds.append((self._now, self._first, []))
+        deeds[-1][2].append((what, event))
+
+    def _classify(self, group: Sequence[Event]) -> None:
+        types = [event["type"] for event in group]
+        if "attempt.claimed" in types:
+            claim = group[types.index("attempt.claimed")]
+            if types[0] == "task.queued":
+                self._deed("start", group[0])
+            else:
+                self._claimed(claim)
+            self._attempt_claimed(claim)
+        elif types[0] in ENDS:
+            self._attempt_ended(group)
+        elif types[-1] == "record.imported":
+            for event in group:
+                self._deed("as it is", event)
+        else:
+            for event in group:
+                self._classify_one(event, types)
+
+    def _classify_one(self, event: Event, types: Sequence[str]) -> None:
+        kind, data = event["type"], event["data"]
+        if kind in _AS_THEY_ARE:
+            self._deed("as it is", event)
+        elif kind in _DONE_ANEW:
+            self._deed(kind, event)
+        elif kind == "task.cancelled" and "session.destroying" not in types:
+            self._deed("cancel", event)
+        elif kind == "task.resumed" and data["why"] == "retry":
+            self._deed("task.resumed", event)
+        elif kind == "task.parked" and data.get("again"):
+            self._deed("parked again", event)
+        elif kind in ("session.destroyed", "session.broken"):
+            session = self._state.sessions.get(event["session"])
+            if session is not None and session.destroying:
+                self._deed("destruction over", event)
+        elif kind == "session.prepared":
+            self.scenario.prepared[event["session"]] = event
+        elif kind == "attempt.running" and event["attempt"] in self._live:
+            past = self._live[event["attempt"]]
+            past.running = self._now
+            past.seqs[1] = event["seq"]
+        elif kind == "attempt.stop_requested" and data["reason"] == "cancel":
+            if event["attempt"] in self._live:
+                self._live[event["attempt"]].stopped = self._now
+            self._deed("cancel", event)
+
+    def _attempt_claimed(self, claim: Event) -> None:
+        data = claim["data"]
+        label = claim["facts"]["agent"] if "facts" in claim else None
+        past = Past(claim["task"], data["number"], data["kind"], label, self._now, claim["seq"])
+        self.scenario.pasts.setdefault(past.task, []).append(past)
+        self._live[claim["attempt"]] = past
+
+    def _attempt_ended(self, group: Sequence[Event]) -> None:
+        end = group[0]
+        past = self._live.pop(end["attempt"], None)
+        if past is None:
+            return
+        data, facts = end["data"], dict(end.get("facts", ()))
+        past.ended = self._now
+        past.seqs[2] = end["seq"]
+        past.how = HOW[end["type"]]
+        consequence = next((event["type"] for event in group if event["type"] in _VERDICTS), "task.retried")
+        past.verdict = facts.pop("verdict", None) or _VERDICTS[consequence]
+        past.reason, past.tokens, past.cost = data["reason"], data["tokens"], data["cost"]
+        past.resets_at = facts.pop("resets_at", None)
+        past.brought = self._brought(end)
+        for name in ("session_lost", "used", "unavailable"):
+            facts.pop(name, None)
+        past.facts = facts
+        if "now" in facts:
+            past.lag = micros_of(facts["now"]) - self._now
+        if past.verdict == "limited":
+            parked = next((event["data"] for event in group if event["type"] == "task.parked"), None)
+            self._limit(past, parked)
+
+    def _brought(self, end: Event) -> bool | None:
+        """Whether the attempt brought anything new, asked of the production function on a session like its own."""
+        live = self._state.attempts.get(end["attempt"])
+        session = self._state.sessions.get(live.session) if live is not None else None
+        if session is None:
+            return None
+        probe = Session(session.key, session.kind)
+        probe.head, probe.comments, probe.fruitless = session.head, session.comments, _PROBE
+        usage.ended(probe, end["type"] == "attempt.succeeded", 0, 0.0, end["data"]["evidence"])
+        return None if probe.fruitless == _PROBE else probe.fruitless == 0
+
+    def _limit(self, past: Past, parked: dict[str, Any] | None) -> None:
+        if parked is None:
+            return
+        until = micros_of(parked["until"])
+        stated = parked["stated"] and past.resets_at is not None
+        if stated:
+            try:
+                until = micros_of(past.resets_at or "")
+            except BadInput:  # what a provider says may be anything
+                stated = False
+        if until > self._now:
+            resets_at = past.resets_at if stated else None
+            self.scenario.limits.append(Limit(parked["limit"], self._now, until, resets_at))
+
+
+def _later(wake: str | None, now: int) -> int | None:
+    at = micros_of(wake) if wake is not None else None
+    return at if at is not None and at > now else None
+
+
+def _shorten(scenario: Scenario) -> None:
+    """A limit was over when an attempt with the same agent and model began that was done all the same."""
+    done = sorted((past.claimed, past.label) for past in scenario.attempts() if past.verdict == "done" and past.ended)
+    starts: dict[str | None, list[int]] = {}
+    for claimed, label in done:
+        starts.setdefault(label, []).append(claimed)
+    from bisect import bisect_right
+
+    for limit in scenario.limits:
+        of_label = starts.get(limit.label, [])
+        place = bisect_right(of_label, limit.since)
+        if place < len(of_label) and of_label[place] < limit.until:
+            limit.until = of_label[place]

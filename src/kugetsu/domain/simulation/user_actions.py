@@ -1,0 +1,141 @@
+"""What people did, done again to the queue that there is then: what finds nothing to do any more is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.decide import queue, sessions
+from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.model.errors import KugetsuError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kugetsu.domain.simulation.engine import Simulation
+
+    Event = dict[str, Any]
+
+
+def _as_it_is(simulation: Simulation, event: Event) -> None:
+    simulation.take(event)
+
+
+def _with_priority(simulation: Simulation, event: Event) -> Event:
+    wanted = simulation.changes.priority(event["task"], event.get("issue"))
+    if wanted is None:
+        return event
+    return {**event, "data": {**event["data"], "priority": wanted}}
+
+
+def _queued(simulation: Simulation, event: Event) -> None:
+    simulation.take(_with_priority(simulation, event))
+
+
+def _start(simulation: Simulation, event: Event) -> None:
+    """`start` claims at once; when it cannot, its task waits as with `--queue`."""
+    _queued(simulation, event)
+    if not simulation.claim(event["task"], "self"):
+        simulation.noted.add("start", event["task"])
+
+
+def _claim(simulation: Simulation, event: Event) -> None:
+    """A claim that no look explains: made at its time, when the task waits then for this very attempt."""
+    task = simulation.state.tasks.get(event["task"])
+    waits = task is not None and task.state in ("pending", "parked") and task.made + 1 == event["data"]["number"]
+    if waits and simulation.claim(event["task"], "self"):
+        simulation.noted.add("forced", event["task"])
+
+
+def _moved(simulation: Simulation, event: Event) -> None:
+    task = simulation.state.tasks.get(event["task"])
+    if task is None or task.state not in ("pending", "parked"):
+        simulation.noted.add("late", event["task"])
+        return
+    simulation.take(_with_priority(simulation, event))
+
+
+def _cancel(simulation: Simulation, event: Event) -> None:
+    task = simulation.state.tasks.get(event["task"])
+    if task is None or task.state in FINISHED_TASK:
+        simulation.noted.add("late", event["task"])
+        return
+    attempt = task.attempt
+    new_events = queue.cancel(simulation.state, task.id, event["data"].get("reason", "cancelled"))
+    simulation.apply(new_events)
+    if attempt is not None and new_events:
+        simulation.stop(attempt)
+
+
+def _retried(simulation: Simulation, event: Event) -> None:
+    task = simulation.state.tasks.get(event["task"])
+    was = event["data"].get("was")
+    if task is None or (task.state == "completed" and was != "completed"):
+        simulation.noted.add("late", event["task"])
+        return
+    if "kept" in event["data"]:
+        if task.state == was:
+            simulation.take(event)
+        return
+    try:
+        new_events = queue.retry(simulation.state, task.id)
+    except KugetsuError:  # it waits for its turn or is being worked on: then nobody types this
+        simulation.noted.add("late", event["task"])
+        return
+    simulation.apply(new_events, event["seq"])
+
+
+def _lift(simulation: Simulation, event: Event) -> None:
+    data = event["data"]
+    try:
+        new_events = queue.lift(simulation.state, data["gate"], data["subject"])
+    except KugetsuError:  # there is nothing of the kind to lift
+        return
+    simulation.apply(new_events)
+
+
+def _parked_again(simulation: Simulation, event: Event) -> None:
+    task = simulation.state.tasks.get(event["task"])
+    if task is not None and task.state == "pending":
+        simulation.take(event)
+
+
+def _cleared(simulation: Simulation, event: Event) -> None:
+    state = simulation.state
+    gone = [task for task in event["data"]["tasks"] if task in state.finished and not state.wanted(task)]
+    if gone:
+        simulation.take({**event, "data": {**event["data"], "tasks": gone}})
+
+
+def _destroy(simulation: Simulation, event: Event) -> None:
+    data = event["data"]
+    try:
+        new_events = sessions.destroying(simulation.state, event["session"], data["force"], data["reason"])
+    except KugetsuError:  # an agent works in it now, tasks wait for it, or it is not there yet
+        if event.get("issue") is not None:
+            simulation.noted.add("kept", event["session"])
+        return
+    simulation.apply(new_events, event["seq"])
+
+
+def _destruction_over(simulation: Simulation, event: Event) -> None:
+    session = simulation.state.sessions.get(event["session"])
+    if session is not None and session.destroying:
+        simulation.take(event)
+
+
+#: What is done for each kind of deed of a scenario.
+ACTS: dict[str, Callable[[Simulation, Event], None]] = {
+    "as it is": _as_it_is,
+    "start": _start,
+    "claim": _claim,
+    "cancel": _cancel,
+    "parked again": _parked_again,
+    "destruction over": _destruction_over,
+    "task.queued": _queued,
+    "task.moved": _moved,
+    "task.resumed": _retried,
+    "task.requeued": _retried,
+    "hold.lifted": _lift,
+    "queue.cleared": _cleared,
+    "session.destroying": _destroy,
+}

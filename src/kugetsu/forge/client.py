@@ -1,0 +1,276 @@
+"""The kept HTTP client of one forge: JSON in and out, bounded in time, size and repetition.
+
+GETs are repeated, at most twice, after a 5xx or a cut connection; what changes something is sent once. Redirects are
+followed within the same server only, so that the token goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import orjson
+
+from kugetsu import __version__
+from kugetsu.forge import responses
+from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited, ForgeOversized, ForgeUnreachable
+from kugetsu.forge.json_fields import Fields
+from kugetsu.host.proxies import Network
+from kugetsu.model.errors import BadInput
+from kugetsu.redaction.funnel import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import urllib3
+
+    from kugetsu.forge.credentials import Credential
+
+    Query = Mapping[str, str | int]
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 3  # GitHub needs one, for a renamed repository
+_RETRIES = 2
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much. Times are seconds.
+
+    `connect` and `read` bound one connection's set-up and one wait for data; `deadline` bounds a whole call with its
+    pages and repetitions, and is looked at between reads: a read that is under way, and the look-up of a name (the
+    system bounds that), come on top. `patience` is the longest rate limit that is waited out; `backoff` the pause
+    before the first repetition, doubled for the second; `answer` the bytes of one answer; `pages` the pages of a list.
+    """
+
+    connect: float = 5.0
+    read: float = 15.0
+    deadline: float = 30.0
+    patience: float = 3.0
+    backoff: float = 0.5
+    answer: int = 16 << 20
+    pages: int = 30
+
+
+class Client:
+    """Talks to one API. Connections are kept; `close` closes them. Made cheaply: urllib3 comes with the first call."""
+
+    def __init__(
+        self,
+        api: str,
+        *,
+        host: str,
+        credential: Credential,
+        scheme: str,
+        headers: Mapping[str, str],
+        limits: Limits | None = None,
+        network: Network | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`scheme` is the word before the token in the Authorization header; `now` the wall clock, in seconds."""
+        self.api = api.rstrip("/")
+        self.host = host
+        self.credential = credential
+        self.limits = limits or Limits()
+        self.now = now
+        self._scheme = scheme
+        self._headers = {"User-Agent": f"kugetsu/{__version__}", **headers}
+        self._network = network or Network()
+        self._pools: dict[str, urllib3.PoolManager] = {}
+
+    def __repr__(self) -> str:
+        return f"Client({self.api!r}, {self.credential.summary!r})"
+
+    def call(self, what: str) -> Call:
+        """A call whose deadline begins now; `what` names its subject in errors: `issue owner/repo#14`."""
+        return Call(self, what)
+
+    def close(self) -> None:
+        """Close the kept connections; a later call opens new ones."""
+        for pool in self._pools.values():
+            pool.clear()
+        self._pools.clear()
+
+    def pool(self, url: str) -> urllib3.PoolManager:
+        """The connections for a URL, made when first needed. Raises BadInput as `Network.pool` does."""
+        key = self._network.key(url)
+        if key not in self._pools:
+            self._pools[key] = self._network.pool(url, num_pools=2, maxsize=2, retries=False)
+        return self._pools[key]
+
+    def headers(self, *, body: bool) -> dict[str, str]:
+        """The headers of a request, with the token when there is one."""
+        headers = dict(self._headers)
+        if body:
+            headers["Content-Type"] = "application/json"
+        token = self.credential.reveal()
+        if token:
+            headers["Authorization"] = f"{self._scheme} {token}"
+        return headers
+
+    def clean(self, text: str, limit: int = 300) -> str:
+        """A foreign text made fit for one line of an error: no secrets, no control characters, of bounded length."""
+        printable = "".join(c if c.isprintable() else " " for c in text[: limit * 10])
+        return redact(" ".join(printable.split()), [self.credential.reveal()], limit=limit)
+
+
+class Call:
+    """One method of a forge at work: all its requests share one deadline."""
+
+    def __init__(self, client: Client, what: str) -> None:
+        self.what = what
+        self.moved = False
+        """Whether a redirect was followed: the repository goes by another name now."""
+        self._client = client
+        self._limits = client.limits
+        self._end = time.monotonic() + client.limits.deadline
+
+    def get(self, path: str, query: Query | None = None) -> Fields:
+        """The JSON at a path below the API. Raises ForgeFailure."""
+        answer = self._request("GET", path, query, None)
+        return self._fields(answer, "GET", path)
+
+    def post(self, path: str, body: Mapping[str, str]) -> Fields:
+        """The JSON that answers a JSON body; sent once. Raises ForgeFailure."""
+        answer = self._request("POST", path, None, orjson.dumps(body))
+        return self._fields(answer, "POST", path)
+
+    def pages(
+        self, path: str, query: Query, *, key: str = "", limit: int | None = None, cut: bool = False
+    ) -> Iterator[Fields]:
+        """The objects of a list that comes in pages (`key`: where the list stands in each page), each `id` once.
+
+        A page follows when the Link header names one (its URL is not used: behind a proxy it may be a wrong one) or
+        when the total that was told is not reached. Where a proxy strips both headers, a page follows each that is not
+        short. `limit` is the most pages; when there are more, the rest
+        is left out (`cut`), or ForgeOversized raised. Raises ForgeFailure.
+        """
+        seen: set[int] = set()
+        most = limit or self._limits.pages
+        for page in range(1, most + 1):
+            answer = self._request("GET", path, {**query, "page": page} if page > 1 else query, None)
+            fields = self._fields(answer, "GET", path)
+            items = fields.list(key)
+            fresh = [item for item in items if item.number("id") not in seen]
+            seen.update(item.number("id") for item in fresh)
+            yield from fresh
+            total = fields.number("total_count", -1) if key else -1
+            if not fresh or not responses.has_more(answer, len(seen), total, full=len(items) >= _full(query)):
+                return
+        if not cut:
+            raise ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")
+
+    def _fields(self, answer: responses.Answer, method: str, path: str) -> Fields:
+        posted = method != "GET"
+        value = responses.json_of(answer, self._client, uncertain=posted)
+        return Fields(value, f"{method} {self._client.host}{path}", posted=posted)
+
+    def _request(self, method: str, path: str, query: Query | None, body: bytes | None) -> responses.Answer:
+        """A good answer, after repetitions where they are allowed. Raises ForgeFailure."""
+        from urllib.parse import urlencode
+
+        url = f"{self._client.api}{path}" + (f"?{urlencode(query)}" if query else "")
+        tries, waited = 0, False
+        while True:
+            try:
+                return self._followed(method, url, body)
+            except ForgeLimited as limited:
+                # Nothing was done, so this may be repeated whatever the method.
+                if waited or limited.wait > self._limits.patience or not self._pause(limited.wait):
+                    raise
+                waited = True
+            except ForgeFailure as failure:
+                failure.uncertain = failure.uncertain and method != "GET"
+                if failure.uncertain:
+                    failure.hint = responses.MAY_BE_DONE
+                pause = self._limits.backoff * 2**tries
+                if method != "GET" or not failure.again or tries == _RETRIES or not self._pause(pause):
+                    raise
+                tries += 1
+
+    def _followed(self, method: str, url: str, body: bytes | None) -> responses.Answer:
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._once(method, url, body)
+            if answer.status not in _REDIRECTS:
+                responses.judge(answer, self._client, self.what)
+                return answer
+            url = responses.redirected(answer, self._client, method, url)
+            self.moved = True
+        raise ForgeBroken(f"{self._client.host} redirects without end", "is the URL in GIT_SERVERS the right one?")
+
+    def _once(self, method: str, url: str, body: bytes | None) -> responses.Answer:
+        import urllib3
+
+        left = self._left()
+        timeout = urllib3.Timeout(connect=min(self._limits.connect, left), read=min(self._limits.read, left))
+        try:
+            response = self._client.pool(url).request(
+                method,
+                url,
+                body=body,
+                headers=self._client.headers(body=body is not None),
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                data = self._read(response)
+            except BaseException:
+                response.close()  # a connection with half an answer in it is of no more use
+                raise
+            response.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            raise responses.unreachable(error, self._client, timeout) from error
+        return responses.Answer(response.status, response.headers, data)
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            # read1: what has come already; read would wait for all of it, past the deadline.
+            part = response.read1(_CHUNK)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
+            if size > self._limits.answer:
+                raise ForgeOversized(
+                    f"{self._client.host}: an answer has over {self._limits.answer} bytes", uncertain=True
+                )
+            self._left(uncertain=True)
+
+    def _left(self, *, uncertain: bool = False) -> float:
+        """Seconds until the deadline. Raises ForgeUnreachable when it has passed."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise ForgeUnreachable(
+                f"{self._client.host} was too slow: {self.what} took over {self._limits.deadline:g} s",
+                "try again later",
+                uncertain=uncertain,
+            )
+        return left
+
+    def _pause(self, seconds: float) -> bool:
+        """Sleep, unless that would pass the deadline."""
+        if time.monotonic() + seconds >= self._end:
+            return False
+        time.sleep(seconds)
+        return True
+
+
+def _full(query: Query) -> int:
+    """Entries of a page that may not be the last one. GitHub fills a page as it was asked to (`per_page`); other
+    servers have limits of their own, so that only an empty page is certainly the last."""
+    return int(query.get("per_page", 1))
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a URL's path. Raises BadInput for one that would climb out of its place."""
+    from urllib.parse import quote
+
+    if name in ("", ".", "..") or any(not c.isprintable() for c in name):
+        raise BadInput(f"{name!r} cannot be part of a URL")
+    return quote(name, safe="")

@@ -1,0 +1,273 @@
+"""What a forge's answer means: good, a redirect, or which failure; and what it means when none comes."""
+
+from __future__ import annotations
+
+import orjson
+
+from kugetsu.forge.credentials import PLACE
+from kugetsu.forge.failures import (
+    ForgeBroken,
+    ForgeFailure,
+    ForgeForbidden,
+    ForgeLimited,
+    ForgeNotFound,
+    ForgeRefused,
+    ForgeUnauthorised,
+    ForgeUnreachable,
+)
+from kugetsu.model import clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import urllib3
+
+    from kugetsu.forge.client import Client
+
+_DAY = 86_400.0  # no forge limits for longer; a later time is a wrong clock
+_PORTS = {"http": 80, "https": 443}
+_UNSTATED = 60.0  # GitHub's documentation: without a time given, wait at least one minute
+MAY_BE_DONE = "it may have been carried out all the same: look before sending it again"
+_LATER = "try again later"
+_WRONG_URL = "is the server's URL right (setting GIT_SERVERS)? A login page or a proxy may stand before it"
+
+
+class Answer:
+    """Status, headers (any case) and body of one HTTP response."""
+
+    __slots__ = ("data", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.data = data
+
+
+def judge(answer: Answer, client: Client, what: str) -> None:
+    """Raises the ForgeFailure that a status means; 2xx passes. `what` is the subject of the call."""
+    status, host = answer.status, client.host
+    if 200 <= status < 300:
+        return
+    said = message_of(answer, client)
+    tail = f": {said}" if said else ""
+    if status == 429 or (status == 403 and _is_limit(answer, said)):
+        raise _limited(answer, client)
+    if status == 401:
+        raise _unauthorised(client)
+    if status == 403:
+        raise ForgeForbidden(f"{host} forbids it ({what}){tail}", _rights(client))
+    if status in (404, 410):
+        raise ForgeNotFound(f"{host} has no {what}", _look_again(client))
+    if status >= 500:
+        raise ForgeBroken(
+            f"{host} is in trouble ({status}){tail}",
+            _LATER,
+            uncertain=True,
+            again=status != 501,
+            retry_at=_retry_after(answer, client),
+        )
+    raise ForgeRefused(f"{host} refuses it ({status}, {what}){tail}")
+
+
+def json_of(answer: Answer, client: Client, *, uncertain: bool) -> object:
+    """The body as JSON. Raises ForgeBroken, which tells a web page from other things."""
+    try:
+        return orjson.loads(answer.data)
+    except orjson.JSONDecodeError:
+        page = answer.data.lstrip()[:1] == b"<" or "html" in answer.headers.get("content-type", "")
+        form = "a web page" if page else "nothing" if not answer.data.strip() else "something else"
+        raise ForgeBroken(
+            f"{client.host} answers with {form} instead of JSON", _WRONG_URL, uncertain=uncertain
+        ) from None
+
+
+def message_of(answer: Answer, client: Client) -> str:
+    """What the server says about a failure, in one line without secrets; empty when it says nothing that one reads."""
+    try:
+        value = orjson.loads(answer.data)
+    except orjson.JSONDecodeError:
+        return ""  # a web page or nothing: the status says it all
+    if not isinstance(value, dict):
+        return ""
+    parts = [value.get("message") or value.get("detail") or value.get("title")]
+    errors = value.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        parts.append(error if isinstance(error, str) else _github_error(error))
+    return client.clean("; ".join(part for part in parts if isinstance(part, str) and part))
+
+
+def redirected(answer: Answer, client: Client, method: str, url: str) -> str:
+    """The URL to go on with. Raises ForgeBroken when it leads to another server, or to a less safe connection."""
+    from urllib.parse import urljoin, urlsplit
+
+    try:
+        here, target = urlsplit(url), urlsplit(urljoin(url, answer.headers.get("location", "")))
+        ports = (here.port or _PORTS.get(here.scheme), target.port or _PORTS.get(target.scheme))
+    except ValueError:
+        raise ForgeBroken(f"{client.host} redirects to what is no URL", _WRONG_URL) from None
+    same = target.scheme == here.scheme and ports[0] == ports[1]
+    safer = (here.scheme, target.scheme) == ("http", "https") and ports == (80, 443)
+    if (
+        target.hostname != here.hostname
+        or not (same or safer)
+        or "@" in target.netloc
+        or not answer.headers.get("location")
+    ):
+        place = client.clean(f"{target.scheme}://{target.hostname}", 120)
+        raise ForgeBroken(f"{client.host} redirects to {place}, where kugetsu does not follow", _WRONG_URL)
+    if method != "GET" and answer.status not in (307, 308):
+        raise ForgeBroken(f"{client.host} redirects what was to be sent to it ({answer.status})", _WRONG_URL)
+    return target.geturl()
+
+
+def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
+    """Whether a list goes on after this page.
+
+    `count` were read so far; `total` is the body's, -1 for none. `full`: the page has as many as one can have, which
+    counts when neither header says how the list goes on.
+    """
+    link, stated = answer.headers.get("link"), answer.headers.get("x-total-count", "")
+    if link is not None and 'rel="next"' in link.replace("rel=next", 'rel="next"'):
+        return True
+    if stated.isascii() and stated.isdigit() and len(stated) < 10:
+        total = max(total, int(stated))
+    if link is None and total < 0:
+        return full
+    return count < total
+
+
+def unreachable(error: urllib3.exceptions.HTTPError, client: Client, timeout: urllib3.Timeout) -> ForgeFailure:
+    """The failure of a request that got no whole answer."""
+    import ssl
+
+    import urllib3.exceptions as kinds
+
+    host = client.host
+    if isinstance(error, kinds.LocationValueError):
+        return ForgeUnreachable(f"{host}: {client.clean(client.api)} is no URL to ask", _WRONG_URL)
+    if isinstance(error, kinds.NameResolutionError):
+        return ForgeUnreachable(f"{host} is not known (DNS)", "check the spelling and the network")
+    if isinstance(error, kinds.ProxyError):
+        cause = error.original_error
+        text = (cause.strerror or str(cause)) if isinstance(cause, OSError) else "no connection to it"
+        return ForgeUnreachable(
+            f"{host} is not reached through the proxy: {client.clean(text)}",
+            "check HTTPS_PROXY, or add the host to NO_PROXY",
+        )
+    if isinstance(error, kinds.NewConnectionError):
+        reason = error.__cause__ if isinstance(error.__cause__, OSError) else None
+        text = (reason.strerror or str(reason)).lower() if reason is not None else "no connection"
+        return ForgeUnreachable(
+            f"{host} does not answer: {client.clean(text)}", "is the server up, and the port right?"
+        )
+    if isinstance(error, kinds.ConnectTimeoutError):
+        waited = timeout.connect_timeout
+        return ForgeUnreachable(f"{host} does not answer: no connection within {waited:.3g} s", _LATER)
+    if isinstance(error, kinds.SSLError):
+        cause = error.args[0] if error.args else error
+        bad = isinstance(cause, ssl.SSLCertVerificationError)
+        text = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
+        hint = (
+            f"name the file of the authority that signed it: kugetsu server add {host} URL --ca FILE (or SSL_CERT_FILE)"
+        )
+        return ForgeUnreachable(
+            f"{host}: no safe connection (TLS): {client.clean(text)}", hint if bad else None, uncertain=not bad
+        )
+    if isinstance(error, kinds.TimeoutError):
+        waited = timeout.read_timeout
+        return ForgeUnreachable(f"{host} gave no answer within {waited:.3g} s", _LATER, uncertain=True)
+    if isinstance(error, kinds.DecodeError):
+        return ForgeBroken(f"{host} sent an answer that cannot be unpacked", _WRONG_URL, uncertain=True)
+    return ForgeUnreachable(f"{host} cut the connection", _LATER, uncertain=True, again=True)
+
+
+def _github_error(error: object) -> str:
+    if not isinstance(error, dict):
+        return ""
+    return " ".join(str(error[key]) for key in ("resource", "field", "code", "message") if error.get(key))
+
+
+def _is_limit(answer: Answer, said: str) -> bool:
+    """GitHub answers 403 to too many requests too; its headers, or for some only its message, tell."""
+    headers = answer.headers
+    return headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers or "rate limit" in said.lower()
+
+
+def _limited(answer: Answer, client: Client) -> ForgeLimited:
+    wait = _wait(answer, client.now())
+    retry_at = _utc(client.now() + wait)
+    hint = "try again after that"
+    if not client.credential.reveal():
+        hint = f"with a token more requests are allowed: put {client.credential.variable} into {PLACE}"
+    return ForgeLimited(f"{client.host} takes no more requests until {retry_at}", hint, retry_at=retry_at, wait=wait)
+
+
+def _wait(answer: Answer, now: float) -> float:
+    """Seconds to wait: Retry-After (seconds or an HTTP date), else x-ratelimit-reset, else a minute; a day at most."""
+    stated = _seconds(answer.headers.get("retry-after", ""), now)
+    if stated is None:
+        reset = answer.headers.get("x-ratelimit-reset", "")
+        is_epoch = reset.isascii() and reset.isdigit() and len(reset) <= 11
+        # The server's seconds and this machine's clock differ: one second more is better than one too early.
+        stated = int(reset) - now + 1 if is_epoch else _UNSTATED
+    return min(max(stated, 0.0), _DAY)
+
+
+def _seconds(text: str, now: float) -> float | None:
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+
+
+def _retry_after(answer: Answer, client: Client) -> str | None:
+    seconds = _seconds(answer.headers.get("retry-after", ""), client.now())
+    if seconds is None:
+        return None
+    return _utc(client.now() + min(max(seconds, 0.0), _DAY))
+
+
+def _utc(seconds: float) -> str:
+    """UTC text, in seconds, of a time since 1970."""
+    return clock.from_epoch(seconds)[:19] + "Z"
+
+
+def _unauthorised(client: Client) -> ForgeUnauthorised:
+    credential = client.credential
+    if credential.reveal():
+        return ForgeUnauthorised(
+            f"{client.host} does not take the token in {credential.variable}",
+            f"it may have expired: put a new one into {PLACE}",
+        )
+    if credential.held_back:
+        return ForgeUnauthorised(
+            f"{client.host} wants a token, and {credential.variable} was not sent: {credential.held_back}",
+            "name the server's URL in the setting GIT_SERVERS if it may have the token",
+        )
+    return ForgeUnauthorised(
+        f"{client.host} wants a token, and there is none", f"put {credential.variable}=… into {PLACE}"
+    )
+
+
+def _rights(client: Client) -> str:
+    if client.credential.reveal():
+        return f"give the token in {client.credential.variable} the right to it, or use another account's"
+    return f"put {client.credential.variable}=… into {PLACE}"
+
+
+def _look_again(client: Client) -> str:
+    credential = client.credential
+    if credential.reveal():
+        return f"check the name; what the token in {credential.variable} may not see looks the same"
+    private = "check the name; without a token a private repository looks the same"
+    if credential.held_back:
+        return f"{private}, and the token was not sent: {credential.held_back}"
+    return f"{private}: put {credential.variable}=… into {PLACE}"

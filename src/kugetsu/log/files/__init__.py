@@ -1,0 +1,1 @@
+"""The log in files: append, read, index, snapshots, verify and repair."""

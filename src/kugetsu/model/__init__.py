@@ -1,0 +1,1 @@
+"""Plain values that every layer knows: references, servers, settings, paths, times, errors."""

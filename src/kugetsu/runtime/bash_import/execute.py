@@ -1,0 +1,178 @@
+"""Does what the plan says: each record in one transaction with what becomes of it, so that a kill loses and doubles
+nothing. Effects outside the log (files, settings) come before their record: made twice they are the same; of a kill
+between the two only `setting.changed` is missing afterwards, as it is when someone edits the file by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.domain.decide import importing as decide
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.runtime.bash_import.make_plan import plan
+from kugetsu.runtime.bash_import.plan import (
+    KEPT,
+    TAKEN,
+    UNCLEAR,
+    Item,
+    Plan,
+    TakeFile,
+    TakeRepository,
+    TakeSession,
+    TakeSetting,
+    TakeTask,
+)
+from kugetsu.runtime.bash_import.records import FOLDER, LARGEST_IN_LOG, Record, serialised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.bash_import.plan import Action
+    from kugetsu.runtime.workspace import Workspace
+
+
+def take_over(ws: Workspace, directory: str) -> Plan:
+    """Import the directory: plan, and do it. Returns the plan with what became of each item.
+
+    Sets KUGETSU_DIR up first where nobody did, but for the agent's sessions. A second import at the same time waits
+    for the first. Raises as `plan` does, and KugetsuError when KUGETSU_DIR cannot be written; what was done until
+    then stays and is not done twice.
+    """
+    from kugetsu.runtime import setup
+    from kugetsu.runtime.git.repositories import locked
+
+    intended = plan(ws, directory)  # what is no directory of the bash tool sets nothing up
+    setup.set_up(ws)
+    ws.reload()
+    with locked(ws.paths, "import"):
+        done = plan(ws, directory)
+        done.initialises = intended.initialises
+        for item in done.items:
+            if item.record is not None and item.outcome in (TAKEN, KEPT, UNCLEAR):
+                _take(ws, done, item, item.record)
+        done.done = True
+        return done
+
+
+def _take(ws: Workspace, done: Plan, item: Item, record: Record) -> None:
+    action = item.action
+    try:
+        if isinstance(action, TakeFile):
+            _copy(ws, action.source, action.target)
+            _record(ws, done, item, record)
+        elif isinstance(action, TakeSetting):
+            changed = _set(ws, action)
+            _record(ws, done, item, record, lambda _: changed)
+        elif action is not None:
+            _record(ws, done, item, record, _decision(ws, action))
+        else:
+            _record(ws, done, item, record)
+    except (BadInput, Conflict) as problem:
+        # Something happened since the plan was made: the record is kept, and says so.
+        item.outcome, item.becomes, item.action, item.reason = UNCLEAR, None, None, problem.message
+        _record(ws, done, item, record)
+
+
+def _decision(ws: Workspace, action: Action) -> Callable[[State], list[NewEvent]]:
+    if isinstance(action, TakeRepository):
+        return lambda state: decide.take_repository(state, action.repository, action.url)
+    if isinstance(action, TakeSession):
+        carried = _carried(ws, action.issue)
+        return lambda state: decide.take_session(
+            state, action.issue, found=dict(action.found), pr=action.pr, carried=carried
+        )
+    assert isinstance(action, TakeTask), action
+    carried = _carried(ws, action.issue)
+    return lambda state: decide.take_task(
+        state, action.issue, message=action.message, priority=action.priority, carried=carried
+    )
+
+
+def _carried(ws: Workspace, issue: str) -> dict[str, Any] | None:
+    from kugetsu.runtime.submit import earlier_life
+
+    return earlier_life(ws, issue)[1]
+
+
+def _record(
+    ws: Workspace, done: Plan, item: Item, record: Record, decided: Callable[[State], list[NewEvent]] | None = None
+) -> None:
+    """Append what becomes of a record, and the record, in one transaction."""
+    kept = _kept(ws, record, done.funnel.clean(record.value))
+
+    def transaction(state: State) -> list[NewEvent]:
+        drafts = decided(state) if decided is not None else []
+        if drafts and drafts[0].task is not None:
+            item.becomes = f"{drafts[0].task} for {drafts[0].issue}"
+        imported = {
+            "source": record.source,
+            "kind": record.kind,
+            "record": kept,
+            "digest": record.digest,
+            "became": item.becomes,
+            "reason": item.reason,
+        }
+        return decide.record(drafts, imported, record.issue)
+
+    item.seq = ws.log.transact(transaction)[-1]["seq"]
+
+
+def _kept(ws: Workspace, record: Record, value: Any) -> Any:
+    """What the event holds of a record: all of it but its secrets, or the name of the file that does."""
+    content = serialised(value)
+    if len(content) <= LARGEST_IN_LOG:
+        return value
+    path = f"{FOLDER}/{record.digest}.json"
+    ws.paths.make(f"{ws.paths.root}/{FOLDER}")
+    _write(f"{ws.paths.root}/{path}", content)
+    return {"path": path, "size": len(content)}
+
+
+def _copy(ws: Workspace, source: str, target: str) -> None:
+    """Copy a file of the old directory, readable by its owner only. One that is there is the user's and stays, unless
+    it is a template that nobody touched."""
+    from kugetsu.runtime.bash_import.settings import untouched_template
+
+    if os.path.lexists(target) and not untouched_template(target):
+        return  # an import that was killed had got as far as this
+    try:
+        with open(source, "rb") as file:
+            content = file.read()
+    except OSError as problem:
+        raise BadInput(f"it cannot be read: {(problem.strerror or str(problem)).lower()}") from problem
+    ws.paths.make(os.path.dirname(target))
+    _write(target, content)
+
+
+def _write(path: str, content: bytes) -> None:
+    """Put a whole file in its place at once, 0600."""
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError as problem:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            os.unlink(temporary)
+        raise KugetsuError(
+            f"cannot write {path}: {(problem.strerror or str(problem)).lower()}",
+            "make its folder writable or free some space, then import again: nothing is done twice",
+        ) from problem
+
+
+def _set(ws: Workspace, action: TakeSetting) -> list[NewEvent]:
+    """Write a setting into the config file; the event that says so."""
+    from kugetsu.domain.decide.sessions import setting_changed
+    from kugetsu.host import config, config_file
+    from kugetsu.redaction.funnel import redact
+
+    before = config.load(ws.paths.config, {}).as_text(action.key)
+    config_file.set_value(ws.paths.config, action.key, action.value)
+    after = config.load(ws.paths.config, {}).as_text(action.key)
+    return setting_changed(action.key, redact(before), redact(after)) if before != after else []

@@ -1,0 +1,122 @@
+"""Makes the plan of an import: looks at the old directory, at git and at the processes, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from kugetsu.runtime.bash_import import history, queue, repositories, sessions, settings
+from kugetsu.runtime.bash_import.agents import OldAgents
+from kugetsu.runtime.bash_import.plan import Draft, Plan
+from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
+from kugetsu.runtime.bash_import.records import Funnel, Known
+
+if TYPE_CHECKING:
+    from kugetsu.runtime.workspace import Workspace
+
+_LOOKED_AT = frozenset({"config", "env", "index.json", "sessions", "repos.json", "notifications.json", "queue"})
+_LOOKED_AT |= {"queue.json", "context", "context-meta", "pm-agent.md", "locks", "worktrees"}
+_UNTOUCHED = {
+    "logs": "logs of its agents",
+    "repositories": "its clones: the worktrees of imported sessions belong to them",
+    "scripts": "scripts of its old queue",
+}
+
+
+def plan(ws: Workspace, directory: str) -> Plan:
+    """What an import of the directory does now. Raises NotFound or BadInput for what is no directory of the bash tool.
+
+    Works before KUGETSU_DIR is set up, and changes nothing.
+    """
+    old = OldDirectory(directory)
+    old.require_signs()
+    in_place = os.path.realpath(old.path) == os.path.realpath(ws.paths.root)
+    state = ws.state()
+    found = Plan(shown(old.path), shown(ws.paths.root), in_place, not state.initialised)
+    found.funnel = Funnel(settings.secrets(old))
+    draft = Draft(Known.read(ws.log), found.funnel)
+    naming = settings.plan(ws, old, draft, in_place)
+    if in_place:
+        settings.look_in_place(ws, old, found.warnings)
+    else:
+        settings.plan_files(ws, old, draft)
+    agents = OldAgents()
+    clones = repositories.plan(old, draft, naming, state)
+    known = sessions.OldSessions(naming, agents, _locks(old, agents, found), clones)
+    sessions.plan(old, draft, known, state)
+    if known.with_message:
+        which = known.with_message[0] if len(known.with_message) == 1 else f"{len(known.with_message)} worktrees"
+        found.warnings.append(f"{which}: {sessions.MESSAGE} is the bash tool's; delete it, or an agent may commit it")
+    queue.plan(old, draft, known, _daemon(old, agents, found))
+    found.unread = history.plan(old, draft, naming)
+    found.items = draft.items
+    here = {session.worktree for session in state.sessions.values() if session.worktree is not None}
+    _list_worktrees(old, found, {os.path.realpath(path) for path in known.worktrees | here})
+    _list_untouched(old, found)
+    return found
+
+
+def _locks(old: OldDirectory, agents: OldAgents, found: Plan) -> dict[str, int]:
+    """The agents that hold a lock and live: pid by agent session, as the lock says it (PID:session_id:timestamp)."""
+    held: dict[str, int] = {}
+    for name in _names(old, "locks", found):
+        source = f"locks/{shown(name)}"
+        try:
+            words = old.text(f"locks/{name}").strip().split(":")
+        except UnreadableError as problem:
+            found.warnings.append(f"{source} {problem}")
+            continue
+        pid = int(words[0]) if words[0].isascii() and words[0].isdigit() and len(words[0]) < 10 else None
+        if pid is None or not agents.alive(pid):
+            continue
+        if agents.works(pid):
+            found.warnings.append(f"{source} is held by process {pid}, which runs")
+            if len(words) > 1 and words[1]:
+                held[words[1]] = pid
+        else:
+            found.warnings.append(f"{source} names process {pid}, which runs but is another program: taken for stale")
+    return held
+
+
+def _daemon(old: OldDirectory, agents: OldAgents, found: Plan) -> int | None:
+    """The pid of the bash tool's daemon, when it runs: it would work on the same tasks."""
+    if not old.has("queue/daemon.pid"):
+        return None
+    try:
+        text = old.text("queue/daemon.pid").strip()
+    except UnreadableError as problem:
+        found.warnings.append(f"queue/daemon.pid {problem}")
+        return None
+    pid = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if pid is None or not agents.works(pid):
+        return None
+    found.warnings.append(f"the bash tool's daemon runs (pid {pid}): stop it before tasks are taken over")
+    return pid
+
+
+def _names(old: OldDirectory, folder: str, found: Plan) -> list[str]:
+    try:
+        return old.names(folder)
+    except UnreadableError as problem:
+        found.warnings.append(f"{folder}/ {problem}")
+        return []
+
+
+def _list_worktrees(old: OldDirectory, found: Plan, known: set[str]) -> None:
+    """Worktrees without a session; which issue they were for is not to be told from their names."""
+    for name in _names(old, "worktrees", found):
+        path = f"{old.path}/worktrees/{name}"
+        if os.path.isdir(path) and os.path.realpath(path) not in known:
+            found.untouched.append((f"worktrees/{shown(name)}", "a worktree without a session"))
+
+
+def _list_untouched(old: OldDirectory, found: Plan) -> None:
+    for name, what in _UNTOUCHED.items():
+        if name not in old.entries or (found.in_place and name != "scripts" and not _names(old, name, found)):
+            continue
+        found.untouched.append((name, what))
+    if found.in_place:
+        return  # what else is in there is this kugetsu's own
+    for name in old.entries:
+        if name not in _LOOKED_AT and name not in _UNTOUCHED:
+            found.untouched.append((shown(name), "not known"))

@@ -1,0 +1,216 @@
+"""The old queues: `queue/items/` (one file a task) and, from before it, `queue.json` (three lists by priority)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kugetsu.model import clock
+from kugetsu.model.errors import BadInput
+from kugetsu.runtime.bash_import.plan import TakeTask
+from kugetsu.runtime.bash_import.reading import UnreadableError, shown
+from kugetsu.runtime.bash_import.records import Record
+
+if TYPE_CHECKING:
+    from kugetsu.runtime.bash_import.plan import Draft
+    from kugetsu.runtime.bash_import.reading import OldDirectory
+    from kugetsu.runtime.bash_import.sessions import OldSessions
+
+PRIORITIES = {"dev_followups": 20, "user_interrupts": 10, "background": 0}
+"""The lists of `queue.json`, the most urgent first, and the priority that their tasks get."""
+
+LONGEST = 1 << 20
+"""Bytes of a message, as of every message that kugetsu takes."""
+
+_ITEMS = "queue/items"
+_LISTS = "queue.json"
+
+
+def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | None) -> None:
+    """Plan the tasks, in the order in which they waited. `daemon` is the pid of the bash tool's daemon, if it runs."""
+    ids: set[str] = set()
+    waiting: list[tuple[tuple[float, int, str], str, dict[str, Any]]] = []
+    for source, value in _items(old, draft):
+        record = Record(source, "task", value, _issue(sessions, value))
+        if not isinstance(value, dict):
+            draft.unclear(record, "it is not an object")
+        elif value.get("state") not in ("pending", "notified"):
+            state = value.get("state")
+            known = state in ("completed", "error")
+            said = f"it is {state}: history" if known else f"its state {str(state)[:60]!r} does not wait"
+            draft.kept(record, said)
+            _remember(ids, value)
+        else:
+            waiting.append((_place(value, source), source, value))
+    for _, source, value in sorted(waiting, key=lambda entry: entry[0]):
+        _plan_task(draft, sessions, daemon, ids, source, value)
+    _plan_lists(old, draft, sessions, daemon, ids)
+
+
+def _items(old: OldDirectory, draft: Draft) -> list[tuple[str, Any]]:
+    try:
+        names = old.names(_ITEMS, ".json")
+    except UnreadableError as problem:
+        draft.left(f"{_ITEMS}/", "task", str(problem))
+        return []
+    found = []
+    for name in names:
+        source = f"{_ITEMS}/{shown(name)}"
+        try:
+            found.append((source, old.json(f"{_ITEMS}/{name}")))
+        except UnreadableError as problem:
+            draft.left(source, "task", str(problem))
+    return found
+
+
+def _plan_task(
+    draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str], source: str, value: dict[str, Any]
+) -> None:
+    record = Record(source, "task", value, _issue(sessions, value))
+    before = draft.known.of_source.get(source)
+    if before is not None and draft.known.became.get(record.digest) is None:
+        draft.kept(record, f"an earlier import made {before} of it; it has changed since")
+        _remember(ids, value)
+        return
+    notes: list[str] = []
+    if value.get("state") == "notified":
+        pid = _agent_of(sessions, value)
+        if pid is not None:
+            draft.held(record, f"its agent still runs (pid {pid}): wait or stop it, then import again")
+            return
+        notes.append("it was started, and its agent does not run any more: it is queued again")
+        if _pids(value) == []:
+            notes.append("its agent's pid is not recorded: see that no opencode still works on it")
+    _plan_waiting(draft, sessions, daemon, ids, record, notes, 0)
+
+
+def _plan_waiting(
+    draft: Draft,
+    sessions: OldSessions,
+    daemon: int | None,
+    ids: set[str],
+    record: Record,
+    notes: list[str],
+    priority: int,
+) -> None:
+    value = record.value
+    if not _remember(ids, value):
+        draft.unclear(record, f"another task has its id {value['id'][:60]}, too")
+        return
+    try:
+        issue = str(sessions.naming.issue(value.get("issue_ref")))
+        message = draft.funnel.usable(_message(value.get("message")))
+    except BadInput as problem:
+        draft.unclear(record, problem.message)
+        return
+    pid = sessions.busy.get(issue)
+    if pid is not None:
+        draft.held(record, f"an agent still works on {issue} (pid {pid}): wait or stop it, then import again")
+        return
+    if daemon is not None:
+        draft.held(record, f"the bash tool's daemon still runs (pid {daemon}): stop it, then import again")
+        return
+    if message != value["message"]:
+        notes.append("a secret in its message was taken out: agents get secrets from env/default.env")
+    notes += sessions.naming.note(value.get("issue_ref"))
+    draft.taken(record, TakeTask(issue, message, priority), f"task for {issue}", notes)
+
+
+def _plan_lists(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str]) -> None:
+    if not old.has(_LISTS):
+        return
+    try:
+        value = old.json(_LISTS)
+    except UnreadableError as problem:
+        draft.left(_LISTS, "task", str(problem))
+        return
+    if not isinstance(value, dict):
+        draft.unclear(Record(_LISTS, "task", value), "it is not an object with the three lists")
+        return
+    for name in [*PRIORITIES, *(name for name in value if name not in PRIORITIES)]:
+        entries = value.get(name)
+        if name not in PRIORITIES:
+            draft.kept(Record(_LISTS, "other", {name: entries}), f"{name[:60]!r} is none of its three lists")
+        elif isinstance(entries, list):
+            for entry in entries:
+                _plan_listed(draft, sessions, daemon, ids, name, entry)
+        elif entries is not None:
+            draft.unclear(Record(_LISTS, "task", {name: entries}), f"{name} is not a list")
+
+
+def _plan_listed(draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str], name: str, entry: Any) -> None:
+    record = Record(f"{_LISTS} ({name})", "task", entry, _issue(sessions, entry))
+    if not isinstance(entry, dict) or "issue_ref" not in entry or "message" not in entry:
+        draft.unclear(record, "it has no issue_ref and message")
+    elif entry.get("state", "pending") != "pending":
+        draft.kept(record, f"its state {str(entry['state'])[:60]!r} does not wait")
+    else:
+        _plan_waiting(draft, sessions, daemon, ids, record, [], PRIORITIES[name])
+
+
+def _issue(sessions: OldSessions, value: Any) -> str | None:
+    return sessions.naming.issue_or_none(value.get("issue_ref")) if isinstance(value, dict) else None
+
+
+def _remember(ids: set[str], value: dict[str, Any]) -> bool:
+    """Note a task's id; False when another task had it."""
+    id = value.get("id")
+    if not isinstance(id, str) or not id:
+        return True
+    new = id not in ids
+    ids.add(id)
+    return new
+
+
+def _pids(value: dict[str, Any]) -> list[object]:
+    return [value[name] for name in ("pid", "fork_pid") if value.get(name) not in (None, "", 0)]
+
+
+def _agent_of(sessions: OldSessions, value: dict[str, Any]) -> int | None:
+    """The pid of the agent that still works on a task."""
+    for pid in _pids(value):
+        number = int(pid) if isinstance(pid, str) and pid.isascii() and pid.isdigit() and len(pid) < 10 else pid
+        if isinstance(number, int) and sessions.agents.works(number):
+            return number
+    agent_session = value.get("opencode_session_id")
+    if isinstance(agent_session, str) and agent_session in sessions.locked:
+        return sessions.locked[agent_session]
+    issue = _issue(sessions, value)
+    return sessions.busy.get(issue) if issue is not None else None
+
+
+def _message(value: object) -> str:
+    """A task's message. Raises BadInput when it cannot be given to an agent."""
+    if not isinstance(value, str) or not value.strip():
+        raise BadInput("it has no message")
+    if "\0" in value:
+        raise BadInput("its message has a NUL character in it")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise BadInput("its message is not Unicode text") from None
+    if size > LONGEST:
+        raise BadInput(f"its message is over {LONGEST} bytes long")
+    return value
+
+
+def _place(value: dict[str, Any], source: str) -> tuple[float, int, str]:
+    """Where a task stood in the queue: by the time since when it waited, then by its id's number."""
+    id = value.get("id")
+    digits = id.removeprefix("q_") if isinstance(id, str) else ""
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 30 else 0
+    return _seconds(value.get("pending_since")), number, source
+
+
+def _seconds(time: object) -> float:
+    """A time of the old files in seconds since 1970: it is not known whether they have texts or numbers; what is
+    neither comes last."""
+    if isinstance(time, int | float) and not isinstance(time, bool):
+        return float(time)
+    if isinstance(time, str):
+        if time.isascii() and time.replace(".", "", 1).isdigit() and len(time) < 20:
+            return float(time)
+        try:
+            return clock.parse(time) / 1e6
+        except BadInput:
+            return float("inf")
+    return float("inf")

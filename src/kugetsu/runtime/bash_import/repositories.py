@@ -1,0 +1,75 @@
+"""The old `repos.json`: where a repository is cloned from, by the issues that asked for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kugetsu.model.errors import BadInput
+from kugetsu.model.refs import repository_of_url
+from kugetsu.runtime.bash_import.plan import TakeRepository
+from kugetsu.runtime.bash_import.reading import UnreadableError
+from kugetsu.runtime.bash_import.records import Record
+
+if TYPE_CHECKING:
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.bash_import.naming import Naming
+    from kugetsu.runtime.bash_import.plan import Draft
+    from kugetsu.runtime.bash_import.reading import OldDirectory
+
+_FILE = "repos.json"
+
+
+def plan(old: OldDirectory, draft: Draft, naming: Naming, state: State) -> dict[str, set[str]]:
+    """Plan the registrations; returns, by repository, the names that its clones have by their URLs."""
+    entries = _entries(old, draft)
+    urls: dict[str, set[str]] = {}
+    read: list[tuple[Record, str, str]] = []
+    for key, value in entries.items():
+        record = Record(_FILE, "repository", {key: value}, naming.issue_or_none(key))
+        try:
+            repository, url = naming.repository(key), _url(draft, value, naming)
+        except BadInput as problem:
+            draft.unclear(record, problem.message)
+            continue
+        urls.setdefault(repository, set()).add(url)
+        read.append((record, repository, url))
+    told: set[str] = set()
+    for record, repository, url in read:
+        notes = [] if url in record.value.values() else ["its password was left out: give git a credential helper"]
+        if len(urls[repository]) > 1:
+            draft.unclear(record, f"{repository} has {len(urls[repository])} different URLs: kugetsu init --repo URL")
+        elif repository in told:
+            draft.kept(record, f"{repository} is there already")
+        elif state.repositories.get(repository, {"url": url}) != {"url": url}:
+            place = state.repositories[repository]
+            draft.kept(record, f"{repository} is {place.get('path') or place.get('url')} here, and stays")
+        else:
+            draft.taken(record, TakeRepository(repository, url), f"repository {repository}", notes)
+        told.add(repository)
+    return {
+        name: {repository_of_url(url, servers=naming.servers) or "" for url in found} for name, found in urls.items()
+    }
+
+
+def _entries(old: OldDirectory, draft: Draft) -> dict[str, object]:
+    if not old.has(_FILE):
+        return {}
+    try:
+        value = old.json(_FILE)
+    except UnreadableError as problem:
+        draft.left(_FILE, "repository", str(problem))
+        return {}
+    if not isinstance(value, dict):
+        draft.unclear(Record(_FILE, "repository", value), "it is not an object of issue and clone URL")
+        return {}
+    return value
+
+
+def _url(draft: Draft, value: object, naming: Naming) -> str:
+    """A clone URL without a password. Raises BadInput for what git could not clone."""
+    if not isinstance(value, str) or not value.strip() or value.startswith("-") or not value.isprintable():
+        raise BadInput(f"{str(value)[:80]!r} is not a clone URL")
+    url = draft.funnel.usable(value.strip())
+    if "[redacted]" in url or (not url.startswith("/") and repository_of_url(url, servers=naming.servers) is None):
+        raise BadInput(f"{url[:200]!r} is not a clone URL that can be used")
+    return url

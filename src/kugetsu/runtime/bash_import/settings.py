@@ -1,0 +1,236 @@
+"""The old `config`, `env/` and `pm-agent.md`: settings are read, never executed; the files are copied as they are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from kugetsu.host import config, config_file
+from kugetsu.model.errors import BadInput
+from kugetsu.model.servers import canonical_host, check_name, check_url
+from kugetsu.model.settings import ELSEWHERE, SETTINGS
+from kugetsu.redaction.funnel import secrets_among, secrets_of
+from kugetsu.runtime.bash_import.naming import Naming
+from kugetsu.runtime.bash_import.plan import TakeFile, TakeSetting
+from kugetsu.runtime.bash_import.reading import UnreadableError, decoded, shown
+from kugetsu.runtime.bash_import.records import Record
+
+if TYPE_CHECKING:
+    from kugetsu.host.config import Config
+    from kugetsu.host.config_file import Entry
+    from kugetsu.runtime.bash_import.plan import Draft
+    from kugetsu.runtime.bash_import.reading import OldDirectory
+    from kugetsu.runtime.workspace import Workspace
+
+_FILE = "config"
+_SERVERS = "GIT_SERVERS"
+_DEFAULT = "DEFAULT_GIT_SERVER"
+_PM_PROMPT = "pm-agent.md"
+
+
+def plan(ws: Workspace, old: OldDirectory, draft: Draft, in_place: bool) -> Naming:
+    """Plan the settings; returns how references are to be read."""
+    if in_place:  # the file is in force here already
+        return Naming(ws.config.servers(), ws.config.default_host(), ws.config.source(_DEFAULT))
+    values = _values(old, draft)
+    here = config.load(ws.paths.config, {})
+    for key, value in values.items():
+        _plan_setting(draft, here, key, value)
+    return _naming(ws.config, values)
+
+
+def plan_files(ws: Workspace, old: OldDirectory, draft: Draft) -> None:
+    """Plan the copies of the env files and of the PM agent's prompt."""
+    try:
+        names = old.names("env", ".env")
+    except UnreadableError as problem:
+        draft.left("env/", "env file", str(problem))
+        names = []
+    for name in names:
+        _plan_file(old, draft, "env file", f"env/{name}", f"{ws.paths.env}/{name}")
+    if old.has(_PM_PROMPT):
+        _plan_file(old, draft, "PM prompt", _PM_PROMPT, f"{ws.paths.root}/{_PM_PROMPT}")
+
+
+def look_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None:
+    """What stands in the way of the files that are used where they are: they are the user's to mend."""
+    warnings += ws.config.warnings()
+    try:
+        names = old.names("env", ".env")
+    except UnreadableError as problem:
+        warnings.append(f"env/ {problem}")
+        return
+    for name in names:
+        path = f"{ws.paths.env}/{name}"
+        try:
+            warnings += _faults(old.bytes(f"env/{name}"), f"env/{shown(name)}")
+            if os.stat(path).st_mode & 0o077:
+                warnings.append(f"env/{shown(name)}: others can read it, and no agent starts: chmod 600 {shown(path)}")
+        except UnreadableError as problem:
+            warnings.append(f"env/{shown(name)} {problem}")
+
+
+def secrets(old: OldDirectory) -> list[str]:
+    """The secret values of its env files and its config: they are taken out wherever else they stand."""
+    try:
+        paths = [_FILE, *(f"env/{name}" for name in old.names("env", ".env"))]
+    except UnreadableError:  # told where the files are planned
+        paths = [_FILE]
+    found: list[str] = []
+    for path in paths:
+        try:
+            values = {entry.key: entry.value for entry in config_file.parse(old.text(path), path)}
+        except (UnreadableError, BadInput):  # as above
+            continue
+        found += secrets_among(values) if path != _FILE else secrets_of(values)
+    return found
+
+
+def untouched_template(path: str) -> bool:
+    """Whether a file is just as `init` wrote it, so that nothing of the user's is in it."""
+    from kugetsu.runtime.environments import TEMPLATES
+
+    template = TEMPLATES.get(os.path.basename(path))
+    if template is None:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(template.encode()) + 1) == template.encode()
+    except OSError:
+        return False
+
+
+def _values(old: OldDirectory, draft: Draft) -> dict[str, str]:
+    """The values that the old file sets, in one text each; {} when it cannot be understood."""
+    if not old.has(_FILE):
+        return {}
+    try:
+        text = old.text(_FILE)
+    except UnreadableError as problem:
+        draft.left(_FILE, "config", str(problem))
+        return {}
+    try:
+        entries = config_file.parse(text, _FILE)
+    except BadInput as problem:
+        # One line of a script may decide on all the others (if, source): without running it no value is sure.
+        line = problem.message.removeprefix(_FILE + ":").partition(":")[0]
+        reason = f"line {line} is not KEY=VALUE, and it is not executed: set what it says with kugetsu config set"
+        draft.unclear(Record(_FILE, "config", {"text": text}), reason)
+        return {}
+    values: dict[str, str] = {}
+    servers: dict[str, str] = {}
+    for entry in entries:
+        if entry.index is None:
+            values[entry.key] = entry.value
+        else:
+            _add_server(draft, servers, entry)
+    if servers:
+        values[_SERVERS] = " ".join([values.get(_SERVERS, ""), *(f"{name}={url}" for name, url in servers.items())])
+        values[_SERVERS] = values[_SERVERS].strip()
+    return values
+
+
+def _add_server(draft: Draft, servers: dict[str, str], entry: Entry) -> None:
+    name = f"{_SERVERS}[{entry.index}]"
+    try:
+        servers[check_name(entry.index or "")] = check_url(entry.value)
+    except ValueError as problem:
+        draft.unclear(Record(_FILE, "setting", {name: entry.value}), f"{name}: {problem}")
+
+
+def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
+    record = Record(_FILE, "setting", {key: value})
+    if key in ELSEWHERE or secrets_of({key: value}):
+        place = ELSEWHERE.get(key, "put it into env/default.env, which only its owner can read")
+        if key == "KUGETSU_DIR":
+            draft.kept(record, f"{key} is not taken: {place}")
+        else:
+            draft.unclear(record, f"{key} is a secret and is not taken: {place}")
+        return
+    setting = SETTINGS.get(key)
+    if setting is None:
+        draft.kept(record, f"{key} is not a setting here")
+        return
+    if _needs_a_shell(value):
+        draft.unclear(record, f"{key} is set by shell code, which is not executed: kugetsu config set {key} VALUE")
+        return
+    try:
+        setting.read(value)
+    except ValueError as problem:
+        draft.unclear(record, f"{key}: {problem}")
+        return
+    same = here.value(key) == setting.read(value)
+    if same and here.source(key) == "default":
+        draft.kept(record, f"{key}: it is the default here")
+    elif same or here.source(key) == "default":
+        # The same: an import that was killed got as far as this, or the user did it.
+        draft.taken(record, TakeSetting(key, value), f"{key}={value}")
+    else:
+        draft.kept(record, f"{key}: your config says {here.as_text(key)}, and stays")
+
+
+def _needs_a_shell(value: str) -> bool:
+    """Whether bash would have made another text of a value; a home folder in front is understood."""
+    for home in ("$HOME", "${HOME}"):
+        if value == home or value.startswith(home + "/"):
+            value = value[len(home) :]
+    return "$" in value or "`" in value
+
+
+def _naming(now: Config, old: dict[str, str]) -> Naming:
+    """Servers and default as they will be: what is set here stays, else the old file's."""
+    old_servers = _read_servers(old.get(_SERVERS, ""))
+    servers = now.servers() if now.source(_SERVERS) != "default" else old_servers or now.servers()
+    default = old.get(_DEFAULT)
+    if default and not _needs_a_shell(default):
+        host = canonical_host(canonical_host(default, old_servers), servers)
+        return Naming(servers, host, "the old config's default server")
+    source = now.source(_DEFAULT)
+    return Naming(servers, canonical_host(now.text(_DEFAULT), servers), f"{_DEFAULT} here: {source}")
+
+
+def _read_servers(text: str) -> dict[str, str]:
+    try:
+        value = SETTINGS[_SERVERS].read(text)
+    except ValueError:  # told where the setting is planned
+        return {}
+    assert isinstance(value, dict)
+    return value
+
+
+def _plan_file(old: OldDirectory, draft: Draft, kind: str, source: str, target: str) -> None:
+    name = shown(source)
+    try:
+        content = old.bytes(source)
+        if kind == "PM prompt":
+            decoded(content)
+    except UnreadableError as problem:
+        draft.left(name, kind, str(problem))
+        return
+    # Its content, digest included, stays out of the log: it may be a short secret.
+    record = Record(name, kind, {"file": name})
+    notes = _faults(content, name) if kind == "env file" else []
+    if not os.path.lexists(target) or untouched_template(target) or _same(target, content):
+        draft.taken(record, TakeFile(f"{old.path}/{source}", target), f"{name}, readable by its owner only", notes)
+    else:
+        draft.kept(record, f"{name} is here already, and differs: yours stays")
+
+
+def _same(path: str, content: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(content) + 1) == content
+    except OSError:
+        return False
+
+
+def _faults(content: bytes, name: str) -> list[str]:
+    """What kugetsu will not understand in an env file, told without a word of its content."""
+    try:
+        config_file.parse(decoded(content), name)
+    except UnreadableError as problem:
+        return [f"{name} {problem}: mend it before an agent starts"]
+    except BadInput as problem:
+        line = problem.message.removeprefix(name + ":").partition(":")[0]
+        return [f"{name}:{line} is not KEY=VALUE: mend it before an agent starts"]
+    return []

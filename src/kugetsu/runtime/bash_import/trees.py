@@ -1,0 +1,89 @@
+"""What git says of a worktree that the bash tool recorded: the clone that it belongs to, and its branch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.git import checkouts, interrupted_checkout
+from kugetsu.runtime.git.command import ask, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kugetsu.runtime.git.checkouts import Checkout
+
+
+class NoWorktreeError(Exception):
+    """Why a path is no worktree to go on in. `gone`: there is nothing at the path."""
+
+    def __init__(self, reason: str, *, gone: bool = False) -> None:
+        super().__init__(reason)
+        self.gone = gone
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A worktree of a clone. `branch` is None when its HEAD is detached; `names` are the repositories that the clone is
+    one of by its remotes, the likeliest first.
+
+    `base_branch` is the one that the clone knows as its remote's HEAD, `base_commit` where the worktree's line left it;
+    where no base is known, the commit that it is at now: work is counted from there.
+    """
+
+    path: str
+    source: str
+    branch: str | None
+    names: tuple[str, ...]
+    base_branch: str | None
+    base_commit: str | None
+
+
+def look(path: object, servers: Mapping[str, str]) -> Tree:
+    """The worktree at a recorded path. Raises NoWorktreeError."""
+    if not isinstance(path, str) or not path:
+        raise NoWorktreeError("it names no worktree")
+    if not os.path.isabs(path) or "\0" in path:
+        raise NoWorktreeError(f"its worktree {path[:200]!r} is not an absolute path")
+    path = os.path.normpath(path)
+    if not os.path.isdir(path):
+        raise NoWorktreeError(f"its worktree {path} is gone", gone=True)
+    checkout = checkouts.find(path)
+    if checkout is None or checkout.top != os.path.realpath(path):
+        raise NoWorktreeError(f"{path} is not a git worktree (any more)")
+    if checkout.git_dir == checkout.common_dir:
+        raise NoWorktreeError(f"{path} is a clone of its own, not the worktree of one")
+    admin = interrupted_checkout.admin_folder(checkout.common_dir, os.path.realpath(path))
+    if admin is None:
+        raise NoWorktreeError(f"{checkout.home} does not know {path} as its worktree (git worktree repair {path})")
+    if interrupted_checkout.is_unfinished(admin, path):
+        raise NoWorktreeError(f"the worktree {path} was never completed")
+    named = checkouts.repositories(checkout, servers)
+    branch = _branch(path)
+    base, commit = _base(path, checkout, named[0][0] if named else None)
+    return Tree(path, checkout.home, branch, tuple(name for _, name in named), base, commit)
+
+
+def _branch(path: str) -> str | None:
+    command = ["symbolic-ref", "-q", "HEAD"]
+    try:
+        answer = ask(command, path)
+    except KugetsuError as error:
+        raise NoWorktreeError(error.message) from error
+    if answer.code == 0:
+        return answer.out.strip().removeprefix("refs/heads/")
+    if answer.code == 1:
+        return None
+    raise NoWorktreeError(failure(command, answer).message)
+
+
+def _base(path: str, checkout: Checkout, remote: str | None) -> tuple[str | None, str | None]:
+    base = checkouts.default_branch(checkout.common_dir, remote) if remote is not None else None
+    if base is not None:
+        answer = ask(["merge-base", "HEAD", f"refs/remotes/{remote}/{base}"], path)
+        if answer.code == 0:
+            return base, answer.out.strip()
+    answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path)
+    return base, answer.out.strip() if answer.code == 0 else None

@@ -1,0 +1,293 @@
+"""End a session: its worktree and its agent session go, its history stays. Every doubt keeps the user's work."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.model.errors import Conflict, KugetsuError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import Session
+    from kugetsu.runtime.git.removal import RemovalPolicy
+    from kugetsu.runtime.git.repositories import Repository
+    from kugetsu.runtime.pull_requests import Seen
+    from kugetsu.runtime.workspace import Workspace
+
+NAMED = 20
+"""Files that went without being saved which the event names."""
+
+
+def destroy(
+    ws: Workspace,
+    key: str,
+    *,
+    force: bool,
+    reason: str = "destroy",
+    strict: bool = False,
+    seen: Seen | None = None,
+) -> dict[str, Any]:
+    """Destroy the session ``key``; returns its `session.destroyed` event.
+
+    Without ``force`` refused (Conflict, each reason named) while an agent works in it, tasks wait for it, its pull
+    request is open (or nobody can say), the worktree holds uncommitted work, or commits are in no other place. With
+    ``force`` the work is put on a rescue branch first. ``strict`` looks closer (`RemovalPolicy`); ``seen`` is how
+    its pull request stood when the caller asked about it, else it is asked here.
+    """
+    from kugetsu.runtime.git import repositories
+
+    session = require_unused(ws, key, force)
+    if session.kind == "issue" and not force:
+        seen = seen or _ask(ws, session)
+        if seen is not None:
+            _require_not_open(key, seen)
+    # One after the other: the worktree that a second one would remove may be that of the issue's next session.
+    # The forge was asked before: no request is made while a lock is held.
+    with repositories.locked(ws.paths, "destroy " + key):
+        return _destroy(ws, key, force, reason, strict, seen)
+
+
+def require_unused(ws: Workspace, key: str, force: bool) -> Session:
+    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it: reasons that are
+    told before any other, and before somebody is asked whether to go on."""
+    state = ws.state()
+    session = decide.find_session(state, key)
+    decide.unused(state, session, force)
+    return session
+
+
+def _ask(ws: Workspace, session: Session) -> Seen | None:
+    if not ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
+        return None
+    from kugetsu.runtime import pull_requests
+    from kugetsu.runtime.forges import Forges
+
+    return pull_requests.look(ws, session, Forges(ws))
+
+
+def _require_not_open(key: str, seen: Seen) -> None:
+    over = f"kugetsu destroy --force {key}"
+    if seen.state == "open":
+        raise Conflict(f"the pull request of {key} is open: {seen.url}", hint=f"merge or close it, or: {over}")
+    if seen.may_be_open:
+        what = f"has a pull request, {seen.url}, which may be open" if seen.url else "may have an open pull request"
+        raise Conflict(f"{key} {what}: {seen.why}", hint=f"{seen.hint} (or: {over})" if seen.hint else over)
+
+
+def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, seen: Seen | None) -> dict[str, Any]:
+    from kugetsu.runtime.git.removal import RemovalPolicy
+
+    session = decide.find_session(ws.state(), key)
+    resumed = bool(session.destroying)  # asked now: from the intent on it says so of this one too
+    kept = seen.merged_head if seen is not None else ()
+    care = RemovalPolicy(kept=kept, disposable=disposable(ws), strict=strict, resumed=resumed)
+    if session.kind == "issue" and not force:
+        if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
+            raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
+        _require_kept_elsewhere(ws, session, care)
+    if session.kind == "issue" and force:
+        _require_repository(session)
+    ws.log.transact(lambda state: decide.destroying(state, key, force, reason))
+    gone = _Gone()
+    try:
+        if session.kind == "issue":
+            _remove_worktree(ws, session, gone, force, care)
+            _note_branch(ws, session, gone)
+        _delete_agent_session(ws, session, gone.kept)
+    except (KugetsuError, OSError) as problem:
+        # The intent closes the issue's gate: without an outcome nothing would start on the issue any more.
+        why = f"could not be destroyed: {problem}"
+        if gone.rescue is not None and gone.rescue not in why:
+            why += f"; its work is kept on {gone.rescue}"
+        ws.log.transact(lambda state: decide.broken(state, key, why))
+        raise
+    outcome = {
+        "worktree": gone.worktree,
+        "branch": session.branch,
+        "rescue": gone.rescue,
+        "kept": gone.kept,
+        **({"ignored": gone.ignored} if gone.ignored else {}),
+    }
+    return ws.log.transact(lambda state: decide.destroyed(state, key, outcome))[-1]
+
+
+class _Gone:
+    """What became of a session: the worktree that was removed, the branch that has its work, what else was kept, and
+    which files went without being saved."""
+
+    def __init__(self) -> None:
+        self.ignored: list[str] = []
+        self.worktree: str | None = None
+        self.rescue: str | None = None
+        self.kept: list[str] = []
+
+    def name_rescue(self, branch: str) -> None:
+        """The first one has the most: one that is made later may be of a worktree that was removed in part."""
+        if self.rescue is None:
+            self.rescue = branch
+        elif branch != self.rescue and f"branch {branch}" not in self.kept:
+            self.kept.append(f"branch {branch}")
+
+
+def _require_kept_elsewhere(ws: Workspace, session: Session, care: RemovalPolicy) -> None:
+    from kugetsu.runtime.git import integrity
+    from kugetsu.runtime.git.removal import way_on
+
+    path = session.worktree
+    if path is not None and integrity.holds_files(path):
+        integrity.repair(session.source, path)
+        fault = integrity.fault(session.source, path)
+        if fault is not None:
+            raise Conflict(
+                f"the worktree of {session.key} is kept, {path} holds files and is no git worktree any more: {fault}",
+                hint=f"look at it: ls -a {path}; to end the session and keep the folder under another name: "
+                f"kugetsu destroy --force {session.key}",
+            )
+    reasons = why_keep(ws, session, care)
+    if reasons:
+        raise Conflict(
+            f"the worktree of {session.key} is kept, it has {'; '.join(reasons)}",
+            hint=way_on(session.worktree or "", reasons, f"kugetsu destroy --force {session.key}"),
+        )
+
+
+def _require_repository(session: Session) -> None:
+    """Raises Conflict while the repository of files that would go is away: it may be on a disk that is not mounted."""
+    from kugetsu.runtime.git import integrity
+
+    path, source = session.worktree, session.source
+    if path is None or source is None or not integrity.holds_files(path) or integrity.is_repository(source):
+        return
+    raise Conflict(
+        f"the worktree of {session.key} is kept, {path} holds files and its repository {source} is gone",
+        hint=f"bring the repository back; or keep the files: {integrity.keeping(path)}, "
+        f"then: kugetsu destroy --force {session.key}",
+    )
+
+
+def why_keep(ws: Workspace, session: Session, care: RemovalPolicy) -> list[str]:
+    """The reasons that lie in its worktree against ending an issue's session (`removal.why_keep`)."""
+    from kugetsu.runtime.git import removal
+
+    if session.worktree is None or not os.path.isdir(session.worktree):
+        return []
+    return removal.why_keep(session.worktree, session.branch or "", _repository(ws, session), care)
+
+
+def disposable(ws: Workspace) -> list[str]:
+    """The patterns of ignored files that may go with a worktree, for every way in which one is removed."""
+    return ws.config.text("DISPOSABLE_FILES").split()
+
+
+def _repository(ws: Workspace, session: Session) -> Repository:
+    from kugetsu.runtime.git import repositories
+
+    if session.repository is None or session.source is None:
+        raise KugetsuError(f"the session {session.key} does not say where its worktree comes from")
+    return repositories.at_path(session.repository, session.source, ws.config.servers())
+
+
+def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, care: RemovalPolicy) -> None:
+    from kugetsu.runtime.git import removal
+
+    path, branch = session.worktree, session.branch or ""
+    if path is None:
+        return
+    name = f"{session.key.rsplit('#', 1)[-1]}-{session.changed}"
+    if care.resumed:
+        _take_over(ws, session, gone, name)
+    if not os.path.isdir(path):
+        return
+    if force and _set_aside(session, path, gone):
+        return
+    repository = _repository(ws, session)
+    if force:
+        _rescue(session, repository, gone, name, resumed=care.resumed)
+        lost = removal.not_rescued(path, repository, care)
+        gone.ignored = lost if len(lost) <= NAMED else [*lost[:NAMED], f"and {len(lost) - NAMED} more"]
+    if removal.remove(repository, path, branch, ws.paths, force=force, care=care):
+        gone.worktree = path
+
+
+def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
+    """Move a folder that git knows nothing of (any more) out of the way: what lies there cannot be put on a branch."""
+    from kugetsu.runtime.git import integrity
+
+    integrity.repair(session.source, path)
+    if integrity.fault(session.source, path) is None or not integrity.holds_files(path):
+        return False
+    number, aside = 1, f"{path}.kept"
+    while os.path.lexists(aside):
+        number += 1
+        aside = f"{path}.kept-{number}"
+    os.rename(path, aside)
+    gone.kept.append(f"folder {aside}")
+    return True
+
+
+def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *, resumed: bool) -> None:
+    """Put all work of the session's worktree on rescue branches. Raises Conflict when some cannot be moved."""
+    from kugetsu.runtime.git import inner_rescue
+
+    path = session.worktree or ""
+    saved = inner_rescue.rescue_all(repository, path, session.branch or "", name)
+    for branch in saved.branches:
+        gone.name_rescue(branch)
+    # A removal that began earlier was preceded by a complete rescue, and may have taken a part of a repository. A kill
+    # before that leaves repositories whose work is nowhere else.
+    left_out = saved.left_out if resumed and inner_rescue.was_complete(repository, path, name) else saved.all_left_out
+    if left_out:
+        where = f"{', '.join(saved.branches)} could not take in" if saved.branches else "it has"
+        raise Conflict(
+            f"the worktree of {session.key} is kept: {where} {'; '.join(left_out[:5])}",
+            hint=f"push that, or move it away by hand from {path}, then: kugetsu destroy --force {session.key}",
+        )
+    inner_rescue.note_complete(repository, path, name)
+
+
+def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
+    """What a removal that was interrupted had done before nobody could record it."""
+    from kugetsu.runtime.git import rescue
+
+    if session.worktree is not None and not os.path.isdir(session.worktree):
+        gone.worktree = session.worktree
+    repository = _clone(ws, session)
+    for branch in rescue.made(repository.path, name) if repository is not None else []:
+        gone.name_rescue(branch)
+
+
+def _note_branch(ws: Workspace, session: Session, gone: _Gone) -> None:
+    """Say of the issue's branch that it is kept, where it is there: also when its worktree went another way."""
+    from kugetsu.runtime.git import removal
+
+    repository = _clone(ws, session) if session.branch is not None else None
+    if repository is not None and removal.has_branch(repository, session.branch or ""):
+        gone.kept.append(f"branch {session.branch}")
+
+
+def _clone(ws: Workspace, session: Session) -> Repository | None:
+    """Where the session's branches are; None when that is gone, and its branches with it."""
+    try:
+        return _repository(ws, session)
+    except KugetsuError:
+        return None
+
+
+def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> None:
+    from kugetsu.runtime.environments import agent_of
+
+    if session.agent_session is None:
+        return
+    agent = agent_of(ws, "pm" if session.kind == "pm" else "dev")
+    if session.agent != agent.name:
+        kept.append(f"{session.agent} session {session.agent_session}")
+        return
+    try:
+        agent.delete_session(session.agent_session)
+        if session.kind == "issue" and session.worktree is not None and not os.path.isdir(session.worktree):
+            agent.forget_directory(session.worktree)
+    except KugetsuError as problem:
+        kept.append(f"{agent.name} session {session.agent_session} ({problem})")

@@ -1,0 +1,74 @@
+"""What a check found: how bad it is, the evidence, the command that mends it, and whether `doctor --fix` may do so."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    Level = Literal["ok", "skipped", "warning", "problem"]
+
+
+class Fix:
+    """A repair that is safe and deletes nothing of the user's: what it does in words, and the doing."""
+
+    __slots__ = ("do", "text")
+
+    def __init__(self, text: str, do: Callable[[], object]) -> None:
+        self.text = text
+        self.do = do
+
+
+class Finding:
+    """One finding. ``group`` and ``name`` are stable words; ``text`` is one line with its evidence; ``fix`` is a
+    command, or what to do in a few words; ``mend`` is there when `doctor --fix` can do it."""
+
+    __slots__ = ("fix", "group", "level", "mend", "name", "text")
+
+    def __init__(
+        self, group: str, name: str, level: Level, text: str, *, fix: str | None = None, mend: Fix | None = None
+    ) -> None:
+        self.group = group
+        self.name = name
+        self.level: Level = level
+        self.text = text
+        self.fix = fix
+        self.mend = mend
+
+
+class Found:
+    """Makes the findings of one group."""
+
+    __slots__ = ("group",)
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+
+    def ok(self, name: str, text: str) -> Finding:
+        """All is well."""
+        return Finding(self.group, name, "ok", text)
+
+    def skipped(self, name: str, text: str, fix: str | None = None) -> Finding:
+        """It was not checked: the text says why, ``fix`` what checks it."""
+        return Finding(self.group, name, "skipped", text, fix=fix)
+
+    def warning(self, name: str, text: str, fix: str | None = None, mend: Fix | None = None) -> Finding:
+        """Works, and may not for long or not for all."""
+        return Finding(self.group, name, "warning", text, fix=fix, mend=mend)
+
+    def problem(self, name: str, text: str, fix: str | None = None, mend: Fix | None = None) -> Finding:
+        """Something does not work."""
+        return Finding(self.group, name, "problem", text, fix=fix, mend=mend)
+
+
+def as_data(one: Finding) -> dict[str, Any]:
+    """For `--json` and bundles."""
+    return {
+        "group": one.group,
+        "name": one.name,
+        "level": one.level,
+        "text": one.text,
+        "fix": one.fix,
+        "mends": one.mend is not None,
+    }

@@ -1,0 +1,77 @@
+"""Forges: which servers are known, whether there is a token for each, and with --online whose it is."""
+
+from __future__ import annotations
+
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.doctor.finding import Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.forge.protocol import Forge
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
+
+found = Found("forge")
+
+
+def check(case: Context) -> Iterator[Finding]:
+    """The findings. Names of tokens only."""
+    if case.ws.config.text("KUGETSU_FORGE") == "off":
+        yield found.ok("off", "forges are not asked (KUGETSU_FORGE)")
+        return
+    hosts = _hosts(case)
+    if case.state() is None:
+        yield found.skipped("servers", f"servers of registered repositories were not looked for: {case.why_no_state()}")
+    elif not hosts:
+        yield found.ok("servers", "no server is known: nothing to ask")
+    told: set[str] = set()
+    for host in hosts:
+        for one in _server(case, host):
+            if one.level != "problem" or one.text not in told:  # an env file that is broken is so for every server
+                yield one
+            told.add(one.text)
+
+
+def _hosts(case: Context) -> list[str]:
+    """The hosts of GIT_SERVERS and of the repositories and sessions that kugetsu knows."""
+    from kugetsu.model.servers import LOCAL, canonical_host
+
+    servers = case.ws.config.servers()
+    hosts = {canonical_host(name, servers) for name in servers}
+    state = case.state()
+    if state is not None:
+        named = [*state.repositories, *(session.repository or "" for session in state.sessions.values())]
+        hosts |= {canonical_host(name.partition("/")[0], servers) for name in named if name}
+    return sorted(hosts - {LOCAL})
+
+
+def _server(case: Context, host: str) -> Iterator[Finding]:
+    from kugetsu.runtime import forges
+
+    try:
+        why = forges.why_none(case.ws, host)
+    except KugetsuError as problem:
+        yield found.problem(host, problem.message, problem.hint)
+        return
+    if why is not None:
+        said = f"{host} is not asked for issues and pull requests: {why}"
+        yield found.warning(host, said, forges.how_to_let_it(case.ws, host))
+        return
+    if not case.online:
+        yield found.skipped(host, f"{host} was not asked", "kugetsu doctor --online")
+        return
+    try:
+        who, access = forges.Forges(case.ws).ask(host, _ask)
+    except KugetsuError as problem:
+        yield found.problem(host, problem.message, problem.hint)
+        return
+    yield found.ok(host, f"{host} answers, {f'and knows you as {who}' if who else f'asked {access}'}")
+
+
+def _ask(forge: Forge) -> tuple[str | None, str]:
+    """The account of the token (None without one, when the server is only reached), and how it was asked."""
+    if not forge.authenticated:
+        forge.reach()
+    return forge.whoami(), forge.access

@@ -1,0 +1,169 @@
+"""git: there, new enough, with a name to commit by; the repositories that kugetsu was told of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from functools import partial
+
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.doctor.finding import Fix, Found
+from kugetsu.runtime.git.command import ask, failure, git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
+    from kugetsu.runtime.git.locks import Lock
+
+OLDEST = (2, 29)
+"""`git fetch --no-write-fetch-head` came with it."""
+ONLINE_SECONDS = 15.0
+OLD_LOCK_SECONDS = 60.0
+"""git holds its locks for moments, and for as long as its editor or its hooks take: then it runs."""
+
+found = Found("git")
+
+
+def check(case: Context) -> Iterator[Finding]:
+    """The findings."""
+    try:
+        said = git(["version"], timeout=10.0)
+    except KugetsuError as problem:
+        yield found.problem("program", problem.message, problem.hint)
+        return
+    version = _version(said)
+    if version is not None and version < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        yield found.problem("program", f"{said} is too old: {needed} is needed", "install a newer git")
+    else:
+        yield found.ok("program", said)
+    yield _identity(case)
+    yield from _repositories(case)
+    yield from _locks(case)
+
+
+def _version(said: str) -> tuple[int, int] | None:
+    """The numbers of `git version 2.39.5 (Apple Git-154)`."""
+    parts = said.removeprefix("git version ").split(".")
+    return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else None
+
+
+def _identity(case: Context) -> Finding:
+    """A name in this command's environment does not count: agents get none from there, but from an env file."""
+    from kugetsu.runtime.environments import in_force
+
+    given: dict[str, str] = {}
+    with contextlib.suppress(KugetsuError):  # the check of env files says so
+        given = in_force(case.paths, "dev")[1]
+    missing = []
+    for key in ("user.name", "user.email"):
+        variables = [f"GIT_{who}_{key[5:].upper()}" for who in ("AUTHOR", "COMMITTER")]
+        if ask(["config", "--get", key], "/").code != 0 and not all(name in given for name in variables):
+            missing.append(key)
+    if missing:
+        said = f"git has no {' and no '.join(missing)}: agents cannot commit where the repository has none either"
+        return found.warning("identity", said, f'git config --global {missing[0]} "…"')
+    return found.ok("identity", "git knows a name and an address to commit by")
+
+
+def _repositories(case: Context) -> Iterator[Finding]:
+    state = case.state()
+    if state is None:
+        yield found.skipped("repositories", f"registered repositories were not looked for: {case.why_no_state()}")
+        return
+    there = answered = 0
+    for name, source in sorted(state.repositories.items()):
+        path, url = source.get("path"), source.get("url")
+        broken = _folder(name, path) if path is not None else None
+        if broken is not None:
+            yield broken
+            continue
+        there += path is not None
+        one = _remote(case, name, path, url) if case.online else None
+        if one is not None:
+            yield one
+        elif case.online:
+            answered += 1
+        elif path is None:
+            yield found.skipped("repositories", f"{name} was not asked for at {url}", "kugetsu doctor --online")
+    if there:
+        yield found.ok("repositories", f"{_counted(there)} {'is' if there == 1 else 'are'} there")
+    if answered:
+        yield found.ok("remotes", f"{_counted(answered)} {'answers' if answered == 1 else 'answer'}")
+
+
+def _locks(case: Context) -> Iterator[Finding]:
+    """Lock files of gits that are dead, in the clones and in the worktrees in which no agent works."""
+    from kugetsu.runtime.git import checkouts, locks
+
+    state = case.state()
+    if state is None:
+        return
+    dead: dict[str, locks.Lock] = {}
+    for session in state.sessions.values():
+        if session.worktree is None or session.kind != "issue":
+            continue
+        if session.attempt is None:
+            dead.update((lock.path, lock) for lock in locks.of_worktree(session.worktree, session.branch))
+    sources = {session.source for session in state.sessions.values()} | {
+        source.get("path") for source in state.repositories.values()
+    }
+    for checkout in filter(None, (checkouts.find(path) for path in sources if path is not None)):
+        dead.update((lock.path, lock) for lock in locks.of_clone(checkout))
+    for path, lock in sorted(dead.items()):
+        if lock.age >= OLD_LOCK_SECONDS:
+            said = f"{path} is {lock.age / 60:.0f} min old and of no git that runs: git refuses to work beside it"
+            mend = Fix(f"remove {path}", partial(_unlock, case, lock))
+            yield found.warning("locks", said, f"rm {shlex.quote(path)}", mend)
+
+
+def _unlock(case: Context, lock: Lock) -> None:
+    case.ws.log.append([NewEvent("lock.removed", {"path": lock.path, "age_seconds": round(lock.age, 1)})])
+    lock.remove()
+
+
+def _counted(count: int) -> str:
+    return f"{count} registered repositor{'y' if count == 1 else 'ies'}"
+
+
+def _folder(name: str, path: str) -> Finding | None:
+    """What is wrong with a registered folder, in git's own words; None when git can work in it."""
+    register = "kugetsu init --repo PATH|URL"
+    if not os.path.isdir(path):
+        return found.problem("repositories", f"{path}, registered for {name}, is gone", register)
+    command = ["rev-parse", "--git-dir"]
+    answer = ask(command, path)
+    if answer.code == 0:
+        return None
+    if "dubious ownership" in answer.err:
+        said = f"git does not work in {path}, registered for {name}: the folder belongs to another user"
+        return found.problem("repositories", said, f"git config --global --add safe.directory {shlex.quote(path)}")
+    if "not a git repository" in answer.err:
+        said = f"{path}, registered for {name}, is not a git repository any more"
+        return found.problem("repositories", said, register)
+    problem = failure(command, answer)
+    said = f"git does not work in {path}, registered for {name}: {redact(problem.message)}"
+    return found.problem("repositories", said, problem.hint)
+
+
+def _remote(case: Context, name: str, path: str | None, url: str | None) -> Finding | None:
+    """What came of asking a repository's remote; None when it answers."""
+    from kugetsu.runtime.git import repositories, transport
+
+    target: str | None = url
+    try:
+        if path is not None:
+            target = repositories.at_path(name, path, case.ws.config.servers(), own=case.paths.repositories).remote
+        if target is None:
+            return found.skipped("remotes", f"{name} has no remote to ask")
+        if not transport.git(["ls-remote", target, "HEAD"], path, timeout=ONLINE_SECONDS):
+            return found.warning("remotes", f"{name} answers, but it is empty", "push a first commit to it")
+    except KugetsuError as problem:
+        return found.problem("remotes", f"{name}: {redact(problem.message)}", problem.hint)
+    return None

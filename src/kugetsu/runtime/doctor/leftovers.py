@@ -1,0 +1,240 @@
+"""What was left behind: attempts without a process, leases and folders of nobody, processes that nobody owns."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from contextlib import suppress
+from functools import partial
+
+from kugetsu.model.errors import BadInput
+from kugetsu.runtime.doctor.finding import Fix, Found
+from kugetsu.runtime.notifications import notifier_lock
+from kugetsu.runtime.process import identity, lease
+from kugetsu.runtime.runner import temp_folders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kugetsu.domain.state import State
+    from kugetsu.host.paths import Paths
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
+
+YOUNG_SECONDS = 60.0
+"""A lease younger than that may be one that is just being claimed."""
+ENDING_SECONDS = 3.0
+"""A process whose attempt is over may be the runner that has just recorded so: it ends at once, but on a machine that
+is busy."""
+LOOK_SECONDS = 0.1
+"""Between two looks whether it has."""
+
+found = Found("leftovers")
+
+
+class _Seen:
+    """What is there. It is looked at before the log is: what agents and the daemon make and end meanwhile would else
+    pass for left behind, because the log names everything before it is made."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.leases = lease.names(paths.leases)
+        self.worktrees = _names(paths.worktrees)
+        self.runs = _names(paths.runs)
+        self.marked = list(_marked(paths.root))
+
+
+def check(case: Context) -> Iterator[Finding]:
+    """The findings."""
+    if case.state() is None:
+        yield found.skipped("none", f"nothing was looked for: {case.why_no_state()}")
+        return
+    seen = _Seen(case.paths)
+    told = list(_attempts(case))
+    state = case.ws.state()
+    told += [*_leases(case.paths, state, seen), *_folders(case, state, seen), *_processes(case, state, seen)]
+    told += [*_temp_folders(case.paths, state, seen), *_of_the_agent(case)]
+    yield from told
+    if not identity.HAS_PROC:
+        yield found.skipped("processes", "processes of earlier attempts were not looked for: there is no /proc here")
+    if not told:
+        yield found.ok("none", "nothing was left behind")
+
+
+def _attempts(case: Context) -> Iterator[Finding]:
+    from kugetsu.runtime import reconcile
+
+    suspects = {attempt.id for attempt in reconcile.dead(case.ws, case.ws.state())}
+    # One that ends is recorded before its lease goes: it is dead only when the log, read again, still calls it live.
+    dead = [attempt for attempt in reconcile.dead(case.ws, case.ws.state()) if attempt.id in suspects]
+    if dead:
+        names = ", ".join(attempt.id for attempt in dead)
+        mend = Fix(f"settle {names}", lambda: reconcile.reconcile(case.ws))
+        held = "a slot is" if len(dead) == 1 else f"{len(dead)} slots are"
+        said = f"{names} died, and nobody has recorded it: {held} held"
+        yield found.warning("attempts", said, "kugetsu queue-daemon start", mend)
+    for attempt in case.ws.state().attempts.values():
+        if attempt.runner is not None and identity.stopped(attempt.runner):
+            pid = attempt.runner["pid"]
+            said = f"the supervisor of {attempt.id} (pid {pid}) was stopped (SIGSTOP): it sees no limit and no end"
+            yield found.warning("attempts", said, f"kill -CONT {pid}")
+
+
+def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
+    old = time.time() - YOUNG_SECONDS
+    loose: list[str] = []
+    held: list[str] = []
+    for name in seen.leases:
+        if name in named or _changed(paths.lease(name)) > old:
+            continue
+        (held if lease.alive(paths.leases, name) else loose).append(name)
+    if loose:
+        what = f"{len(loose)} lease file{'' if len(loose) == 1 else 's'} of nobody"
+        mend = Fix(f"delete {what}", lambda: [lease.forget(paths.leases, name) for name in loose])
+        yield found.warning("leases", f"{what} in {paths.leases}", "kugetsu doctor --fix", mend)
+    if held:
+        said = f"{len(held)} lease{' is' if len(held) == 1 else 's are'} held by a process that the log does not know"
+        yield found.warning("leases", said, f"look who it is: fuser -v {paths.leases}/*")
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:  # gone meanwhile
+        return time.time()
+
+
+def _folders(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
+    from kugetsu.runtime.prune.model import claimed_folders
+
+    claimed = claimed_folders(case.ws, state)
+    strangers = [name for name in seen.worktrees if os.path.realpath(case.paths.worktree(name)) not in claimed]
+    if strangers:
+        said = f"{_counted(strangers, 'worktree')} without a session: {_some(strangers)}"
+        yield found.warning("worktrees", said, "kugetsu prune")
+    idle = [session for session in state.sessions.values() if session.state == "idle"]
+    gone = [session.key for session in idle if session.worktree is not None and not os.path.isdir(session.worktree)]
+    if gone:
+        said = f"the worktree of {_some(gone)} is gone; the next attempt makes it anew from its branch"
+        yield found.warning("worktrees", said, f"kugetsu destroy {gone[0]}")
+    runs = [name for name in seen.runs if not _was_made(name, state)]
+    if runs:
+        said = f"{_counted(runs, 'run')} of which the log knows nothing: {_some(runs)}"
+        yield found.warning("runs", said, "kugetsu prune")
+
+
+def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
+    """Temporary folders of attempts that are over: some of their processes could not be ended, or a removal failed."""
+    from kugetsu.runtime import mounts
+
+    old = []
+    in_use = tuple(f"-{nonce[:8]}" for _, nonce in seen.marked)
+    for name in seen.runs:
+        path = temp_folders.left(paths, name) if name not in state.attempts else None
+        if path is None:
+            continue
+        mounted = mounts.within(path)
+        if mounted:
+            said = f"the temporary folder of {name}, which is over, has something mounted in it"
+            yield found.warning("temporary", said, f"umount {shlex.quote(mounted[0])}")
+        elif path.endswith(in_use):
+            yield found.warning("temporary", f"processes of {name}, which is over, still use its temporary folder")
+        else:
+            old.append(name)
+    if old:
+        what = f"{len(old)} temporary folder{'' if len(old) == 1 else 's'} of attempts that are over"
+        mend = Fix(f"remove {what}", lambda: [temp_folders.remove(paths, name) for name in old])
+        yield found.warning("temporary", f"{what}: {_some(old)}", "kugetsu doctor --fix", mend)
+
+
+def _of_the_agent(case: Context) -> Iterator[Finding]:
+    """What the agent's program left."""
+    from kugetsu.runtime.environments import agent_of
+
+    try:
+        leftovers = agent_of(case.ws).leftovers(case.paths.worktrees)
+    except BadInput:  # an env file that cannot be read has a finding of its own
+        return
+    for left in leftovers:
+        mend = Fix(f"remove {left.text}", partial(_remove, left.paths))
+        yield found.warning(left.name, left.text, "kugetsu doctor --fix", mend)
+
+
+def _remove(paths: Iterable[str]) -> None:
+    for path in paths:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _was_made(name: str, state: State) -> bool:
+    task = name.partition(".")[0]
+    return task[:1] == "q" and task[1:].isdigit() and 0 < int(task[1:]) <= state.tasks_made
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _counted(names: list[str], what: str) -> str:
+    return f"{len(names)} {what}{'' if len(names) == 1 else 's'}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _processes(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
+    """Processes with our mark whose attempt is over: they are told, never ended here."""
+    live = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
+    mine = _ancestors()
+    strangers = []
+    for pid, nonce in seen.marked:
+        if nonce not in live and pid not in mine and not lease.alive(case.paths.leases, nonce):
+            strangers.append(pid)
+    give_up = time.monotonic() + ENDING_SECONDS
+    while strangers and time.monotonic() < give_up:
+        time.sleep(LOOK_SECONDS)
+        still = {pid for pid, _ in _marked(case.paths.root)}
+        strangers = [pid for pid in strangers if pid in still]
+    if strangers:
+        pids = " ".join(map(str, strangers))
+        said = f"{len(strangers)} process{'' if len(strangers) == 1 else 'es'} of an attempt that is over: pid {pids}"
+        yield found.warning("processes", said, f"look what they do, then: kill {pids}")
+
+
+def _marked(root: str) -> Iterator[tuple[int, str]]:
+    """The processes that were started by an attempt or the daemon of this directory, and the lease that marks them."""
+    from kugetsu.runtime.process.processes import MARK
+
+    for pid in identity.pids():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                entries = file.read().split(b"\0")
+        except OSError:  # ended meanwhile, or another user's
+            continue
+        values = dict(entry.partition(b"=")[::2] for entry in entries)
+        nonce = values.get(MARK.encode(), b"").decode("ascii", "replace")
+        if nonce.isalnum() and values.get(b"KUGETSU_DIR", b"") == os.fsencode(root):
+            yield pid, nonce
+
+
+def _ancestors() -> set[int]:
+    """This process and those above it: doctor may be typed by an agent, or below a tool of one."""
+    found, pid = set(), os.getpid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return found

@@ -1,0 +1,114 @@
+"""The machine: memory and cores for as many agents as the cap lets run, and the kernel's limits."""
+
+from __future__ import annotations
+
+import sys
+
+from kugetsu.runtime import facts
+from kugetsu.runtime.doctor.finding import Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
+
+AGENT_MB = {"opencode": 600, "command": 0}
+"""Memory of an agent at work (opencode 1.18: 530 to 670 MB resident, its tools not counted; a command: unknown)."""
+AGENTS_PER_CORE = 4
+"""Agents mostly wait for their model; what they run in between (builds, tests) does not."""
+_INOTIFY = {"max_user_instances": 128, "max_user_watches": 8192}
+_FILES = 1024
+
+found = Found("machine")
+
+
+def check(case: Context) -> Iterator[Finding]:
+    """The findings."""
+    yield from _memory(case)
+    cap, cores = case.ws.config.integer("MAX_CONCURRENT_AGENTS"), facts.cores()
+    if cap > cores * AGENTS_PER_CORE:
+        said = f"{cap} agents on {cores} core{'' if cores == 1 else 's'}: builds and tests will wait for each other"
+        yield found.warning("cores", said, f"kugetsu config set MAX_CONCURRENT_AGENTS {cores * AGENTS_PER_CORE}")
+    else:
+        yield found.ok(
+            "cores", f"{cores} core{'' if cores == 1 else 's'} for at most {cap} agent{'' if cap == 1 else 's'}"
+        )
+    yield from _limits()
+    yield from _clock(case)
+    if sys.platform != "linux":
+        said = "not Linux: no pidfds and no subreaper, so tools that outlive a killed agent may be missed"
+        yield found.warning("system", said, "look for them after an attempt was killed")
+
+
+def _clock(case: Context) -> Iterator[Finding]:
+    """Whether the clock is where it was when the log's latest event was written, or later."""
+    from kugetsu.domain import pauses
+    from kugetsu.model import clock
+
+    state = case.state()
+    if state is None or not pauses.set_back(state, clock.now()):
+        return
+    latest = f"{state.latest[:10]} {state.latest[11:16]} UTC"
+    said = f"the clock was set back: the log has an event of {latest}; pauses that began in the future count as over"
+    yield found.warning("clock", said, "set the clock: date, timedatectl set-ntp true")
+
+
+def _memory(case: Context) -> Iterator[Finding]:
+    config = case.ws.config
+    total, free = _memory_mb("MemTotal"), facts.free_memory_mb()
+    if total is None or free is None:
+        yield found.skipped("memory", "the memory of this machine cannot be read here", "set MAX_CONCURRENT_AGENTS low")
+        return
+    cap = config.integer("MAX_CONCURRENT_AGENTS")
+    each = AGENT_MB[config.text("KUGETSU_AGENT")]
+    if cap * each > total:
+        fit = max(total // each, 1)
+        said = f"{cap} agents of about {each} MB do not fit into {total} MB of memory"
+        yield found.warning("memory", said, f"kugetsu config set MAX_CONCURRENT_AGENTS {fit}")
+        return
+    wanted = config.integer("MIN_FREE_MEMORY_MB")
+    if wanted and free < wanted:
+        said = f"{free} MB of memory are free, MIN_FREE_MEMORY_MB is {wanted}: no agent is started now"
+        yield found.warning("memory", said, f"kugetsu config set MIN_FREE_MEMORY_MB {free}")
+    else:
+        yield found.ok("memory", f"{free} of {total} MB of memory are free")
+
+
+def _memory_mb(name: str) -> int | None:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next((int(line.split()[1]) // 1024 for line in lines if line.startswith(name + ":")), None)
+    except OSError:
+        return None
+
+
+def _limits() -> Iterator[Finding]:
+    import resource
+
+    low = unknown = False
+    for name, least in _INOTIFY.items():
+        value = _number(f"/proc/sys/fs/inotify/{name}")
+        unknown = unknown or value is None
+        if value is not None and value < least:
+            low = True
+            said = f"fs.inotify.{name} is {value}: agents and the daemon watch files"
+            yield found.warning("limits", said, f"sudo sysctl fs.inotify.{name}={least * 4}")
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _FILES:
+        low = True
+        yield found.warning("limits", f"only {soft} files may be open in a process", f"ulimit -n {_FILES}")
+    if unknown:
+        yield found.skipped("watches", "the limits on watches of files cannot be read here")
+    if not low:
+        what = "open files is" if unknown else "open files and watches are"
+        yield found.ok("limits", f"the limit{'' if unknown else 's'} on {what} high enough")
+
+
+def _number(path: str) -> int | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None

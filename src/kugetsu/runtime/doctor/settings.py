@@ -1,0 +1,129 @@
+"""The file `config` and the settings in the environment: readable, known, and not against each other."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.host.config_file import read_file, read_leniently
+from kugetsu.model.errors import BadInput
+from kugetsu.runtime.doctor.finding import Fix, Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kugetsu.host.config import Config
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
+
+found = Found("settings")
+
+
+def check(case: Context) -> Iterator[Finding]:
+    """The findings."""
+    told = False
+    for one in _file(case):
+        told = told or one.level != "ok"
+        yield one
+    config = case.ws.config
+    for one in (*_contradictions(config), *_of_this_shell(case), *_secrets(config)):
+        told = True
+        yield one
+    if not told:
+        yield found.ok("file", "every setting is known and can be read")
+
+
+def _file(case: Context) -> Iterator[Finding]:
+    path = case.paths.config
+    try:
+        _, nonsense = read_leniently(read_file(path))
+    except BadInput as problem:
+        yield found.problem("file", problem.message, problem.hint)
+        return
+    for line in nonsense:
+        yield found.problem("file", f"line {line.line} of {path} {line.what}", f"mend or take out line {line.line}")
+    if case.config_problem is not None and not nonsense:
+        yield found.problem("value", case.config_problem.message, case.config_problem.hint)
+    for text in case.ws.config.warnings():
+        yield found.warning("unknown", text.removeprefix(case.paths.root + "/"), "mend or take out that line")
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if mode & 0o022:
+        mend = Fix(f"chmod go-w {path}", lambda: os.chmod(path, mode & 0o755))
+        yield found.warning("mode", f"others can write {path}", f"chmod go-w {path}", mend)
+
+
+def _contradictions(config: Config) -> Iterator[Finding]:
+    command = config.text("KUGETSU_AGENT_COMMAND")
+    if config.text("KUGETSU_AGENT") == "command" and not command:
+        fix = "kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
+        yield found.problem("agent", "KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", fix)
+    if config.text("KUGETSU_AGENT") != "command" and command:
+        said = "KUGETSU_AGENT_COMMAND is set and has no effect: KUGETSU_AGENT is not command"
+        yield found.warning("agent", said, "kugetsu config set KUGETSU_AGENT command")
+    stall, timeout = config.number("TASK_STALL_MINUTES"), config.number("TASK_TIMEOUT_HOURS") * 60
+    if stall >= timeout:
+        said = f"TASK_STALL_MINUTES ({stall:g}) never acts: TASK_TIMEOUT_HOURS ends an attempt after {timeout:g} min"
+        yield found.warning("stall", said, "kugetsu config set TASK_STALL_MINUTES 30")
+    yield from _servers(config)
+    yield from _authorities(config)
+
+
+def _of_this_shell(case: Context) -> Iterator[Finding]:
+    """Settings that this command has from its environment, and that a running daemon does not have from its own."""
+    from kugetsu.runtime import liveness
+
+    config, state = case.ws.config, case.state()
+    there = (liveness.daemon_environment(state) if state is not None else None) or {}
+    for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
+        if config.source(key) == "environment" and there.get(key) != case.environment.get(key):
+            said = f"{key} comes from the environment of this command: the daemon has its own"
+            yield found.warning("environment", said, f"kugetsu config set {key} {config.as_text(key) or '…'}")
+
+
+def _authorities(config: Config) -> Iterator[Finding]:
+    """The files of GIT_SERVER_CA: with one that cannot be used every fetch from its server fails."""
+    from kugetsu.host.proxies import checked_ca
+    from kugetsu.model.servers import base_url, canonical_host
+
+    servers = config.servers()
+    for server, path in config.mapping("GIT_SERVER_CA").items():
+        try:
+            checked_ca(path)
+        except BadInput as problem:
+            url = base_url(canonical_host(server, servers), servers)
+            fix = f"kugetsu server add --force {server} {url} --ca FILE"
+            yield found.problem("authority", f"{problem.message} (GIT_SERVER_CA, for {server})", fix)
+
+
+def _servers(config: Config) -> Iterator[Finding]:
+    from kugetsu.model.servers import canonical_host, names_a_server
+
+    servers = config.servers()
+    default = config.text("DEFAULT_GIT_SERVER")
+    if not names_a_server(default, servers):
+        said = f"DEFAULT_GIT_SERVER is {default}, which is neither a host nor a name of GIT_SERVERS"
+        yield found.problem("servers", said, "kugetsu server default HOST")
+    known = {canonical_host(name, servers) for name in servers} | {config.default_host()}
+    for host in config.mapping("FORGE_KINDS"):
+        if canonical_host(host, servers) not in known:
+            said = f"FORGE_KINDS names {host}, which is not in GIT_SERVERS"
+            yield found.warning("servers", said, f"kugetsu server add {host} https://{host}")
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    """Settings are shown, logged and visible in `ps`: a secret does not belong there."""
+    from kugetsu.redaction.funnel import suspicious
+
+    for key, text in config.texts().items():
+        if suspicious(f"{key}={text}") and _holds_secret(text):
+            said = f"{key} seems to hold a secret: settings are shown, and a command line is seen by others"
+            yield found.warning("secret", said, "kugetsu env set NAME, and use $NAME there")
+
+
+def _holds_secret(text: str) -> bool:
+    from kugetsu.redaction.funnel import redact
+
+    return redact(text) != text

@@ -1,0 +1,63 @@
+"""Notifications: whether each sink of the settings is set up."""
+
+from __future__ import annotations
+
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.doctor.finding import Found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from kugetsu.runtime.doctor.context import Context
+    from kugetsu.runtime.doctor.finding import Finding
+
+found = Found("notifications")
+
+
+def check(case: Context) -> Iterator[Finding]:
+    """The findings. Nothing is sent."""
+    from kugetsu.runtime.notifications.sinks import make
+
+    names = case.ws.config.text("NOTIFY_SINKS").split()
+    if not names:
+        yield found.ok("sinks", "none are sent: kugetsu notify list shows them (NOTIFY_SINKS sends them)")
+    for name in names:
+        ready, said = make(name, case.ws).describe()
+        last = _failure(case, name) if ready else None
+        if last is not None:
+            when = f"{last['at'][:10]} {last['at'][11:16]} UTC"
+            told = f"{name}: {said}, but the last delivery failed: {last['text']}, {when} (event {last['seq']})"
+            yield found.warning(name, told, f"kugetsu notify test {name}")
+        elif ready:
+            yield found.ok(name, f"{name}: {said}")
+        else:
+            yield found.problem(name, f"{name}: {said}", _remedy(case, name, names))
+
+
+def _failure(case: Context, name: str) -> dict[str, Any] | None:
+    """The outcome of the last delivery, when that failed."""
+    state = case.state()
+    box = state.outbox.get(name) if state is not None else None
+    last: dict[str, Any] | None = box["last"] if box is not None else None
+    return last if last is not None and not last["sent"] else None
+
+
+def _remedy(case: Context, name: str, names: list[str]) -> str:
+    """The command that sets a sink up, or else the one that takes it out."""
+    from kugetsu.runtime.environments import values
+
+    if name == "command":
+        return "kugetsu config set NOTIFY_COMMAND '…'"
+    if name == "webhook":
+        try:
+            values(case.paths, "notify")
+        except KugetsuError as problem:
+            return problem.hint or "kugetsu env check"
+        return "kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"
+    if name == "comment" and case.ws.config.text("KUGETSU_FORGE") == "off":
+        return "kugetsu config set KUGETSU_FORGE auto"
+    others = " ".join(one for one in names if one != name)
+    without = f"kugetsu config set NOTIFY_SINKS '{others}'" if others else "kugetsu config unset NOTIFY_SINKS"
+    return f"mend that, or leave it out: {without}"

@@ -1,0 +1,105 @@
+"""Where an export goes, and what is taken out of its lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.redaction.funnel import clean, suspicious
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import IO, Any
+
+    Event = dict[str, Any]
+
+
+def without_secrets(event: Event, line: bytes) -> bytes:
+    """The very line when nothing in it looks like a secret; else one without them that says so.
+
+    It keeps the digest of the line as it was, so that the lines around it can still be checked.
+    """
+    if not suspicious(line.decode()):
+        return line
+    import orjson
+
+    written = orjson.loads(line)  # as it stands there, also where the event does not fit its kind
+    shown = {**clean(written), "sha": event["sha"]}
+    if shown == written:
+        return line
+    return orjson.dumps({**shown, "redacted": True})
+
+
+class Destination:
+    """Lines to a file that appears whole or not at all, or to stdout. `commit` puts the file into its place."""
+
+    def __init__(self, file: IO[bytes], path: str | None, temporary: str | None) -> None:
+        self._file = file
+        self._path = path
+        self._temporary = temporary
+
+    @classmethod
+    def open(cls, path: str | None, *, force: bool) -> Destination:
+        """None is stdout. Raises Conflict for a file that is there unless ``force``, BadInput where none can be made,
+        KugetsuError when it cannot be written."""
+        if path is None:
+            return cls(sys.stdout.buffer, None, None)
+        folder = os.path.dirname(os.path.abspath(path))
+        if not path or os.path.isdir(path):
+            raise BadInput(f"{path!r} is a folder", "name the file: kugetsu log export --to kugetsu.jsonl")
+        if not os.path.isdir(folder):
+            raise BadInput(f"there is no folder {folder}", "make it, or name another file")
+        if os.path.lexists(path) and not force:
+            raise Conflict(f"{path} is there already", "name another file, or overwrite it with --force")
+        temporary = f"{path}.{os.getpid()}.new"
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return cls(os.fdopen(descriptor, "wb", buffering=1 << 16), path, temporary)
+
+    def write(self, line: bytes) -> None:
+        """One more line. Raises KugetsuError when the file cannot be written; BrokenPipeError is stdout's own."""
+        try:
+            self._file.write(line)
+            self._file.write(b"\n")
+        except OSError as error:
+            if self._path is None:
+                raise
+            raise _unwritable(self._path, error) from error
+
+    def commit(self) -> None:
+        """All was written: put the file into its place."""
+        if self._path is None or self._temporary is None:
+            self._file.flush()
+            return
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            os.replace(self._temporary, self._path)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self._temporary = None
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._path is None:
+            return
+        import contextlib
+
+        with contextlib.suppress(OSError):  # what could not be written is told already
+            self._file.close()
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):  # the error that led here is the one to tell
+                os.unlink(self._temporary)
+
+
+def _unwritable(path: str, error: OSError) -> KugetsuError:
+    reason = (error.strerror or str(error)).lower()
+    return KugetsuError(f"cannot write {path}: {reason}", "name another file, or free some space")

@@ -1,0 +1,98 @@
+"""A look at the machine: which processes live, what the agents do, what the gates read beside the log.
+
+A bundle takes one with it: whoever opens it elsewhere sees what was seen where it was made, and no process is asked.
+"""
+
+from __future__ import annotations
+
+from kugetsu.runtime import facts, liveness
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.agents.last_activity import Progress
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import Attempt, State
+    from kugetsu.runtime.workspace import Workspace
+
+_AGENT: dict[str, Any] = {"alive": bool, "last": str | None, "at": str | None}
+_AGENT |= {"tokens": int | None, "cost": int | float | None}
+
+
+def facts_now(ws: Workspace, state: State) -> ClaimFacts:
+    """What the gates would read now, with the dispatcher that there is."""
+    if liveness.daemon(ws.paths, state):
+        return facts.claim_facts(ws, "daemon", liveness.daemon_environment(state))
+    return facts.claim_facts(ws, "none")
+
+
+def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
+    """What an attempt's agent did last, from its output; None before it has an output."""
+    from kugetsu.agents import last_activity
+
+    session = state.sessions.get(attempt.session)
+    folder = ws.paths.run(attempt.id)
+    if session is not None and session.agent == "command":
+        return last_activity.of_text(f"{folder}/output.jsonl")
+    return last_activity.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")
+
+
+class HostProbe:
+    """What a look told when the log's last event was ``seq``; ``facts`` without a time that can be relied on."""
+
+    __slots__ = ("_agents", "daemon", "facts", "seq")
+
+    def __init__(self, seq: int, daemon: bool, facts: dict[str, Any], agents: dict[str, dict[str, Any]]) -> None:
+        self.seq = seq
+        self.daemon = daemon
+        self.facts = facts
+        self._agents = agents
+
+    def alive(self, attempt: Attempt) -> bool | None:
+        """Whether its process lived; None when the look does not tell."""
+        return self._agents.get(attempt.id, {}).get("alive")
+
+    def progress(self, attempt: Attempt) -> Progress | None:
+        """What its agent had done last."""
+        from kugetsu.agents.last_activity import Progress
+
+        seen = self._agents.get(attempt.id)
+        return Progress(seen["last"], seen["at"], seen["tokens"], seen["cost"]) if seen is not None else None
+
+
+def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
+    """A look as JSON values, for `kept`; without ``texts`` it does not say what the agents did last."""
+    known = facts_now(ws, state)
+    agents = {}
+    for attempt in state.attempts.values():
+        seen = progress(ws, state, attempt)
+        agents[attempt.id] = {
+            "alive": liveness.of(ws.paths, attempt),
+            "last": seen.last if seen is not None and texts else None,
+            "at": seen.at if seen is not None and texts else None,
+            "tokens": seen.tokens if seen is not None else None,
+            "cost": seen.cost if seen is not None else None,
+        }
+    return {"seq": state.seq, "daemon": known["dispatcher"] == "daemon", "facts": known, "agents": agents}
+
+
+def kept(value: Any) -> HostProbe | None:
+    """The look that a file of another place holds; None when there is none, or when it is not as `taken` makes it."""
+    from kugetsu.domain.recorded_facts import complete
+
+    if not _fits(value, {"seq": int, "daemon": bool, "facts": dict, "agents": dict}) or not complete(value["facts"]):
+        return None
+    if not all(_fits(agent, _AGENT) and _is_time(agent["at"]) for agent in value["agents"].values()):
+        return None
+    return HostProbe(value["seq"], value["daemon"], value["facts"], value["agents"])
+
+
+def _fits(value: Any, kinds: dict[str, Any]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
+
+
+def _is_time(text: str | None) -> bool:
+    from kugetsu.model import clock
+
+    return text is None or clock.is_time(text)

@@ -1,0 +1,235 @@
+"""What the forge says of an issue and its pull request before a run: read once, told to the agent, noted in the log.
+
+A forge that fails never fails the run: the prompt then says that the text could not be read, and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from copy import copy
+
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime import pull_requests
+from kugetsu.runtime.forges import Forges, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import Attempt, Session, State
+    from kugetsu.forge.protocol import Checks, Comment, Forge, Issue, PullRequest, Review
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime.workspace import Workspace
+
+#: Bytes of all that is told; of the issue's body; of one comment. A prompt of 60 kB is about 15,000 tokens.
+MOST = 60_000
+BODY_MOST = 16_000
+COMMENT_MOST = 8_000
+#: Failed or pending checks that are named.
+CHECKS_NAMED = 10
+
+_STATES = {"approved": "approves", "changes_requested": "asks for changes", "dismissed": "was dismissed"}
+
+
+class Briefing:
+    """What was read. ``problem`` is why the issue could not be read, ``pull_problem`` the same for its pull request."""
+
+    def __init__(self) -> None:
+        self.issue: Issue | None = None
+        self.pull: PullRequest | None = None
+        self.conversation: list[Comment] = []
+        self.reviews: tuple[Review, ...] = ()
+        self.checks: Checks | None = None
+        self.problem: str | None = None
+        self.pull_problem: str | None = None
+
+
+def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
+    """The text for the prompt, after `issue.read` was appended; None where the forge is not asked.
+
+    A pull request that was found by the session's branch is tied to it, so that all of the prompt names the same one.
+    """
+    if session.kind != "issue":
+        return None
+    found = read(ws, session)
+    if found is None:
+        return None
+    about: dict[str, Any] = {"issue": session.key, "session": session.key, "task": attempt.task}
+    ws.log.append([NewEvent("issue.read", event_data(found), attempt=attempt.id, cause=attempt.claimed, **about)])
+    if session.pr is None and found.pull is not None and found.issue is not None and not found.issue.is_pull:
+        ref = parse_ref(session.key)
+        url = pull_requests.url_of(ws, ref.host, (ref.owner, ref.repo), found.pull)
+        ws.log.transact(lambda state: _tied(state, session.key, url))
+    return text(found)
+
+
+def _tied(state: State, key: str, url: str) -> list[NewEvent]:
+    """One that somebody named meanwhile stays."""
+    return decide.set_pr(state, key, url, "branch") if decide.find_session(state, key).pr is None else []
+
+
+def read(ws: Workspace, session: Session) -> Briefing | None:
+    """What the forge says of the session's issue, in at most FORGE_TIMEOUT_SECONDS; None where it is not asked."""
+    ref = parse_ref(session.key)
+    found = filled = Briefing()
+    try:
+        forges = Forges(ws)
+        if forges.of(ref.host) is None:
+            return None
+        forges.ask(ref.host, lambda forge: _fill(filled, ws, forge, ref, session))
+    except Exception as problem:  # noqa: BLE001  a run never fails for what a server or an env file holds
+        # Whoever asks goes on beside us when the time is over: what the log and the prompt say must be the same.
+        found = copy(filled)
+        if found.issue is None:
+            found.problem = one_line(problem)
+            if isinstance(problem, ForgeNotFound):
+                found.problem += f" ({problem.hint})" if problem.hint else ""
+        else:
+            found.pull_problem = one_line(problem)
+    return found
+
+
+def _fill(found: Briefing, ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> None:
+    found.issue = forge.issue(ref.owner, ref.repo, ref.number)
+    number = pull_requests.number_of(ws, session, ref)
+    if number is None and found.issue.is_pull:
+        number = (ref.owner, ref.repo, ref.number)
+    try:
+        number = number or pull_requests.from_branch(ws, forge, ref, session)
+        if number is None:
+            return
+        found.pull = forge.pull(*number)
+        if number != (ref.owner, ref.repo, ref.number):
+            found.conversation = pull_requests.foreign(forge.issue(*number).comments)
+        found.reviews = forge.reviews(*number)
+        if found.pull.state == "open" and found.pull.head_sha:
+            found.checks = forge.checks(number[0], number[1], found.pull.head_sha)
+    except ForgeFailure as problem:
+        found.pull_problem = one_line(problem)
+
+
+def event_data(found: Briefing) -> dict[str, Any]:
+    """`events.IssueRead`: comments are those of the issue and its pull request, without kugetsu's own."""
+    problem = "; ".join(said for said in (found.problem, found.pull_problem) if said) or None
+    issue = found.issue
+    if issue is None:
+        return {"title": None, "state": None, "comments": 0, "url": None, "digest": None, "problem": problem}
+    from kugetsu.redaction.funnel import redact
+
+    return {
+        "title": redact(_plain(issue.title), limit=300),
+        "state": issue.state,
+        "comments": len(pull_requests.foreign(issue.comments)) + len(found.conversation),
+        "url": issue.url or None,
+        "digest": _digest(found),
+        "problem": problem,
+    }
+
+
+def _digest(found: Briefing) -> str:
+    """SHA-256 of all texts that were read, whole, in their order."""
+    issue = found.issue
+    assert issue is not None
+    bodies = [comment.body for comment in (*issue.comments, *found.conversation)]
+    bodies += [review.body for review in found.reviews]
+    whole = "\0".join((issue.title, issue.body, issue.state, *bodies))
+    return hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()
+
+
+# --- the text ---------------------------------------------------------------------------------------------------------
+
+
+def text(found: Briefing) -> str:
+    """What the agent is told, at most MOST bytes and a note: what people wrote is quoted line by line (`> `), so that
+    it cannot pass for anything else. The newest comments and reviews are kept."""
+    issue = found.issue
+    if issue is None:
+        return f"The issue could not be read: {found.problem}.\nRead it yourself before you begin, if you can.\n"
+    parts = [_head(issue), _quoted(issue.body, BODY_MOST) or "(there is no text beside the title)\n"]
+    if found.pull is not None:
+        parts.append(_pull(found.pull, found.checks))
+    if found.pull_problem is not None:
+        parts.append(f"\nIts pull request could not be read (in whole): {found.pull_problem}.\n")
+    left = MOST - sum(len(part.encode()) for part in parts)
+    parts.append(_timeline(found, issue, left))
+    return "".join(parts)
+
+
+def _head(issue: Issue) -> str:
+    lines = [f"Title: {_plain(issue.title)}", f"By: {_plain(issue.author)}", f"State: {issue.state}"]
+    if issue.state == "closed":
+        lines[-1] += ". Someone closed it: look whether there is anything left to do, and say so in the end if not"
+    if issue.labels:
+        lines.append(f"Labels: {', '.join(_plain(label) for label in issue.labels)}")
+    if issue.url:
+        lines.append(f"URL: {_plain(issue.url)}")
+    return "\n".join(lines) + "\n\n"
+
+
+def _pull(pull: PullRequest, checks: Checks | None) -> str:
+    draft = ", a draft" if pull.draft else ""
+    lines = [f"\nPull request #{pull.number}: {_plain(pull.title)}", f"URL: {_plain(pull.url)}"]
+    lines.append(f"State: {pull.state}{draft}, from {_plain(pull.head_branch)} into {_plain(pull.base_branch)}")
+    if pull.state == "open":
+        said = {True: "yes", False: "no: rebase it", None: "the forge has not said"}[pull.mergeable]
+        lines.append(f"Mergeable: {said}")
+    if checks is not None:
+        lines.append(f"Checks: {checks.state}")
+        telling = [check for check in checks.items if check.state in ("failure", "pending")]
+        for check in telling[:CHECKS_NAMED]:
+            more = " ".join(_plain(part) for part in (check.description, check.url) if part)
+            lines.append(f"  {check.state}: {_plain(check.name)} {more}".rstrip()[:500])
+        if len(telling) > CHECKS_NAMED:
+            lines.append(f"  and {len(telling) - CHECKS_NAMED} more")
+    return "\n".join(lines) + "\n"
+
+
+def _timeline(found: Briefing, issue: Issue, room: int) -> str:
+    """Comments and reviews in the order of their times; the oldest are left out where there is not room for all."""
+    number = found.pull.number if found.pull is not None else issue.number
+    entries = [_comment(comment, "") for comment in pull_requests.foreign(issue.comments)]
+    entries += [_comment(comment, f" on pull request #{number}") for comment in found.conversation]
+    entries += [_review(review, number) for review in found.reviews if review.body.strip() or review.state in _STATES]
+    entries.sort(key=lambda entry: entry[0])
+    kept: list[str] = []
+    for _, shown in reversed(entries):
+        room -= len(shown.encode())
+        if room < 0:
+            break
+        kept.append(shown)
+    left_out = len(entries) - len(kept)
+    if not entries:
+        return "\nThere are no comments.\n"
+    note = f"\n({left_out} older ones are left out here: read them at {_plain(issue.url)})\n" if left_out else ""
+    return "\nComments, the oldest first:\n" + note + "".join(reversed(kept))
+
+
+def _comment(comment: Comment, where: str) -> tuple[str, str]:
+    head = f"\n{comment.created_at} {_plain(comment.author)}{where}:\n"
+    return comment.created_at, head + _quoted(comment.body, COMMENT_MOST)
+
+
+def _review(review: Review, number: int) -> tuple[str, str]:
+    what = _STATES.get(review.state, "reviews")
+    head = f"\n{review.submitted_at} {_plain(review.author)} {what} (review {review.id} of pull request #{number}):\n"
+    return review.submitted_at, head + _quoted(review.body, COMMENT_MOST)
+
+
+def _quoted(body: str, most: int) -> str:
+    """A text with `> ` before each line, cut to so many bytes with a note."""
+    raw = body.replace("\r\n", "\n").replace("\0", "").strip("\n").encode("utf-8", "replace")
+    cut = raw[:most].decode("utf-8", "ignore")
+    if not cut:
+        return ""
+    lines = [f"> {line}".rstrip() for line in cut.split("\n")]
+    if len(raw) > most:
+        lines.append(f"({len(raw) - most} bytes more are left out here)")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(said: str) -> str:
+    """A name or title as one line."""
+    return " ".join(said.replace("\0", "").encode("utf-8", "replace").decode().split())

@@ -1,0 +1,98 @@
+"""What is delivered: one notification in a line, several with a line each, a burst as a digest."""
+
+from __future__ import annotations
+
+from kugetsu.domain.notifications import WORDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.domain.notifications import Notice
+
+#: Lines that a message has at most, whatever NOTIFY_DIGEST_OVER says: receivers cut longer ones.
+MOST_LINES = 50
+#: Notifications that the JSON of a message holds, the newest ones.
+MOST_IN_JSON = 200
+_LOUD = ("task_error", "agent_lost")
+_QUIET = ("task_queued", "task_dequeued", "task_started")
+
+
+class Message:
+    """One delivery's words: ``title`` in a few, ``text`` in full (lines). ``delivery`` is its id, ``lane`` the issue of
+    comments. A test has no notices."""
+
+    __slots__ = ("delivery", "lane", "notices", "text", "title")
+
+    def __init__(self, delivery: str, lane: str, notices: Sequence[Notice], title: str, text: str) -> None:
+        self.delivery = delivery
+        self.lane = lane
+        self.notices = notices
+        self.title = title
+        self.text = text
+
+    @property
+    def type(self) -> str:
+        """The kind that all its notifications have; ``digest`` when they differ, ``test`` when there are none."""
+        types = {notice.type for notice in self.notices}
+        return types.pop() if len(types) == 1 else "digest" if types else "test"
+
+    @property
+    def urgency(self) -> str:
+        """``critical``, ``normal`` or ``low``: that of its loudest notification."""
+        types = {notice.type for notice in self.notices}
+        if types.intersection(_LOUD):
+            return "critical"
+        return "low" if types and types.issubset(_QUIET) else "normal"
+
+    def json(self, most: int = MOST_IN_JSON) -> dict[str, Any]:
+        """``delivery``, ``text``, the newest ``notices``, and how many ``more`` there are."""
+        shown = list(self.notices)[-most:]
+        return {
+            "delivery": self.delivery,
+            "text": self.text,
+            "notices": [notice.json() for notice in shown],
+            "more": len(self.notices) - len(shown),
+        }
+
+
+def compose(delivery: str, lane: str, notices: Sequence[Notice], digest_over: int) -> Message:
+    """The message of some notifications: more than ``digest_over`` are counted, and the newest ones shown."""
+    if len(notices) == 1:
+        one = notices[0]
+        return Message(delivery, lane, notices, f"kugetsu: {_title(one)}", _with_url(one))
+    if len(notices) <= min(digest_over, MOST_LINES):
+        text = "\n".join(_with_url(notice) for notice in notices)
+        return Message(delivery, lane, notices, f"kugetsu: {counts(notices)}", text)
+    shown = list(notices)[-min(digest_over, MOST_LINES) :]
+    lines = [f"{len(notices)} notifications: {counts(notices)}", *map(line, shown)]
+    lines.append(f"and {len(notices) - len(shown)} more: kugetsu notify list")
+    return Message(delivery, lane, notices, f"kugetsu: {counts(notices)}", "\n".join(lines))
+
+
+def test_message(delivery: str) -> Message:
+    """What `kugetsu notify test` sends."""
+    return Message(delivery, "all", (), "kugetsu: test", "kugetsu: this is a test, sent by kugetsu notify test")
+
+
+def line(notice: Notice) -> str:
+    """``github.com/shoko/kugetsu#14 q7 completed: tests pass``."""
+    if notice.task is None:
+        return f"kugetsu: {notice.text}"
+    said = f"{notice.issue or 'the PM agent'} {notice.task} {WORDS[notice.type]}"
+    return f"{said}: {notice.text}" if notice.text else said
+
+
+def counts(notices: Sequence[Notice]) -> str:
+    """``8 completed, 3 failed``: in the order of the kinds."""
+    numbers = {kind: sum(notice.type == kind for notice in notices) for kind in WORDS}
+    return ", ".join(f"{number} {WORDS[kind]}" for kind, number in numbers.items() if number)
+
+
+def _title(notice: Notice) -> str:
+    return f"{notice.task} {WORDS[notice.type]}" if notice.task is not None else WORDS[notice.type]
+
+
+def _with_url(notice: Notice) -> str:
+    return f"{line(notice)}\n{notice.url}" if notice.url else line(notice)

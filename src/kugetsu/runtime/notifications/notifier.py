@@ -1,0 +1,215 @@
+"""The courier: the process that delivers notifications, beside the daemon and for as long as one lives.
+
+It is a process of its own so that nothing of a sink (a program that hangs, a server that never answers, a crash) can
+slow or stop the daemon or a task. One lives per directory (`notifier_lock`); the daemon starts and restarts it. Run
+as ``python -m kugetsu.runtime.notifications.notifier``. What it has to say is in ``logs/courier.log``.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
+
+from kugetsu.domain.decide import notifications as decide
+from kugetsu.log.files.watch import Watch
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime import liveness
+from kugetsu.runtime.notifications import notifier_lock
+from kugetsu.runtime.notifications.channel import Worker, join_all
+from kugetsu.runtime.notifications.trouble import Trouble
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process import lease as leases
+from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.workspace import open_workspace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.events import Identity
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+
+#: The longest sleep in seconds; what it waits for wakes it at once, where the system can tell.
+LONGEST_SLEEP = 60.0
+#: The same where it cannot (no inotify, no pidfd), and after an error; that one doubles up to the longest pause.
+WATCHFUL_SECONDS = 1.0
+LONGEST_PAUSE = 30.0
+#: Seconds for the delivery at hand at the end: a command may take 30, and a little to be ended.
+FINISH_SECONDS = 40.0
+#: Bytes from which the log file is moved to `courier.log.1`.
+LOG_BYTES = 1_000_000
+
+
+class Notifier:
+    """Has a worker for each sink of the settings, until no daemon lives or no sink is left. What happened until then is
+    delivered, when that takes no longer than `FINISH_SECONDS`."""
+
+    def __init__(self, ws: Workspace, lease: int) -> None:
+        self._ws = ws
+        self._lease = lease
+        self._log_path = os.path.join(ws.paths.make(ws.paths.logs), "courier.log")
+        self._workers: dict[str, Worker] = {}
+        self._ending: list[Worker] = []
+        self._trouble = Trouble(self.say)
+        self._settings_trouble = Trouble(self.say)
+        self._daemon: Identity | None = None
+        self._daemon_lease: str | None = None
+        self._stopping: str | None = None
+        self._told = False
+        self._watches = (ws.log.watch(), Watch(ws.paths.root))
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def listen(self) -> None:
+        """SIGTERM ends it after the delivery at hand; what a terminal sends is not for it."""
+        signal.signal(signal.SIGTERM, self._told_to_stop)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Serve until there is no daemon, no sink or the wish to stop; then let the deliveries at hand end."""
+        self.say(f"started, pid {os.getpid()}")
+        pause = WATCHFUL_SECONDS
+        while self._stopping is None:
+            try:
+                self._look()
+            except (KugetsuError, OSError) as problem:
+                self._trouble.tell(f"waits: {problem}")
+                self._sleep(pause, failed=True)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            self._trouble.over()
+            pause = WATCHFUL_SECONDS
+            if self._stopping is None:
+                self._sleep(WATCHFUL_SECONDS if self._ending else LONGEST_SLEEP)
+        self.say(f"ends: {self._stopping}")
+        for worker in self._workers.values():
+            worker.stop(at_once=self._told)
+        for worker in join_all([*self._workers.values(), *self._ending], FINISH_SECONDS):
+            self.say(f"{worker.name}: its delivery did not end within {FINISH_SECONDS:g} s, and is given up")
+
+    def say(self, text: str) -> None:
+        """A line into the log file; when there is no space for it, it is lost."""
+        with suppress(OSError):
+            with suppress(FileNotFoundError):
+                if os.stat(self._log_path).st_size > LOG_BYTES:
+                    os.replace(self._log_path, self._log_path + ".1")
+            fd = os.open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, f"{clock.now()} {' '.join(text.split())}\n".encode("utf-8", "replace"))
+            finally:
+                os.close(fd)
+
+    def _look(self) -> None:
+        """One look at everything: the daemon, the settings, the sinks; whoever serves one is woken."""
+        self._mind_the_daemon()
+        if not notifier_lock.is_held(self._ws.paths, self._lease):
+            self._stopping = "somebody deleted its lease"  # else another one would be started beside it
+        if self._stopping is not None:
+            return
+        self._reload()
+        wanted = self._ws.config.text("NOTIFY_SINKS").split()
+        state = self._ws.state()
+        self._disable([name for name in (*state.outbox, *self._workers) if name not in wanted])
+        if not wanted:
+            self._stopping = "no sink is set"
+            return
+        self._ending = [worker for worker in self._ending if not worker.join(0)]
+        for name in wanted:
+            self._enable(name, state)
+        for worker in self._workers.values():
+            worker.wake(self._ws.config)
+
+    def _mind_the_daemon(self) -> None:
+        """Stop when no daemon lives; another one may have taken over."""
+        known = self._daemon_lease
+        if known is not None and leases.alive(self._ws.paths.leases, known):
+            return
+        try:
+            state = self._ws.state()
+        except KugetsuError:
+            if known is None:
+                raise
+            self._stopping = "the daemon has ended, and the log cannot be read"
+            return
+        if not liveness.daemon(self._ws.paths, state):
+            self._stopping = "no daemon lives"
+        self._daemon_lease, self._daemon = state.daemon.lease, state.daemon.identity
+
+    def _disable(self, names: list[str]) -> None:
+        for name in dict.fromkeys(names):
+            worker = self._workers.pop(name, None)
+            if worker is not None:
+                worker.stop(at_once=True)
+                self._ending.append(worker)
+            self._ws.log.transact(lambda state, name=name: decide.disable(state, name))  # type: ignore[misc]
+            self.say(f"{name}: is no sink any more")
+
+    def _enable(self, name: str, state: State) -> None:
+        if name not in state.outbox:
+            self._ws.log.transact(lambda now: decide.enable(now, name))
+            self.say(f"{name}: is a sink from now on")
+        if name not in self._workers and all(worker.name != name for worker in self._ending):
+            self._workers[name] = Worker(name, self._ws, self.say)
+            self._workers[name].start()
+
+    def _reload(self) -> None:
+        """Read the settings; while they cannot be read, the last good ones hold."""
+        try:
+            self._ws.reload_settled()
+        except (KugetsuError, OSError) as problem:
+            self._settings_trouble.tell(f"the settings cannot be read, the last good ones hold: {problem}")
+        else:
+            self._settings_trouble.over("the settings can be read again")
+
+    def _sleep(self, seconds: float, *, failed: bool = False) -> None:
+        """Sleep until something happens; after an error only the daemon's end and signals wake: a failed append moves
+        the log's file too."""
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        pidfd = identity.open_pidfd(self._daemon) if self._daemon is not None else None
+        for fd in (pidfd, *(watch.fileno() for watch in self._watches if not failed)):
+            if fd is None:
+                seconds = min(seconds, WATCHFUL_SECONDS)
+            else:
+                poll.register(fd, select.POLLIN)
+        try:
+            poll.poll(max(seconds, 0.0) * 1000)
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
+        for watch in self._watches:
+            watch.drain()
+        with suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+
+    def _told_to_stop(self, number: int, _frame: object) -> None:
+        self._stopping, self._told = signal.Signals(number).name, True
+
+
+def main() -> int:
+    """Be the courier of the environment's KUGETSU_DIR, unless there is one. Returns the exit status."""
+    try:
+        ws = open_workspace(os.environ, "courier")
+        leases.close_inherited(ws.paths.leases)
+        lease = notifier_lock.take(ws.paths)
+        if lease is None:
+            return 0
+        courier = Notifier(ws, lease)
+    except (KugetsuError, OSError) as problem:
+        print(f"kugetsu courier: {problem}", file=sys.stderr)
+        return 1
+    # What it starts must not look like an agent's tool when the daemon was started by an agent.
+    os.environ[MARK] = f"{notifier_lock.NAME}-{os.getpid()}"
+    courier.listen()
+    courier.serve()
+    sys.stderr.flush()
+    # Threads that hang are not waited for: their deliveries are in the log as begun.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

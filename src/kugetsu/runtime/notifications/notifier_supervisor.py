@@ -1,0 +1,136 @@
+"""The daemon's part in notifications: start the courier while there are sinks, and start it again when it dies.
+
+Nothing here waits for anything, and nothing that goes wrong stops the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from kugetsu.runtime import stderr_tail
+from kugetsu.runtime.notifications import notifier_lock
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.processes import MARK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+
+    from kugetsu.domain.events import Identity
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+
+#: Pause in seconds before it is started again; doubles up to the longest while it does not live for long.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+LONG_LIFE = 60.0
+#: Seconds between two looks at one that no descriptor tells of.
+LOOK_SECONDS = 5.0
+
+
+class Keeper:
+    """Keeps one courier alive while it is needed."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
+        self._who: Identity | None = None
+        self._started = 0.0
+        self._pause = FIRST_PAUSE
+        self._not_before = 0.0
+
+    def fileno(self) -> int | None:
+        """A descriptor that becomes readable when the courier has ended; None when there is none to be had."""
+        return self._pidfd
+
+    def look(self, state: State) -> float | None:
+        """Start it when it is needed. Gives the seconds until the next look, None when `fileno` tells."""
+        from loguru import logger
+
+        try:
+            self._reap()
+            if not self._ws.config.text("NOTIFY_SINKS") and not state.outbox:
+                return None
+            if self._process is not None or notifier_lock.alive(self._ws.paths):
+                return self._watched()
+            left = self._not_before - time.monotonic()
+            if left > 0:
+                return left
+            self._start()
+        except OSError as problem:
+            logger.error("the courier, which delivers notifications, cannot be started: {}", problem)
+            self._put_off()
+            return self._pause
+        return self._watched()
+
+    def _start(self) -> None:
+        import subprocess
+
+        from loguru import logger
+
+        with open(self._errors(), "wb") as errors:  # of the latest one only: it may end often
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "kugetsu.runtime.notifications.notifier"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                cwd="/",
+                # Its own mark from the first moment on: it outlives this daemon, and is no tool of an agent's.
+                env={
+                    **self._ws.environment,
+                    "KUGETSU_DIR": self._ws.paths.root,
+                    MARK: f"{notifier_lock.NAME}-of-{os.getpid()}",
+                },
+                start_new_session=True,
+            )
+        self._started = time.monotonic()
+        logger.info("started the courier, pid {}", self._process.pid)
+        self._watch(identity.of(self._process.pid))
+
+    def _watched(self) -> float | None:
+        if self._process is None and self._pidfd is None:
+            self._watch(notifier_lock.holder(self._ws.paths))  # one that an earlier daemon started
+        return None if self._pidfd is not None else LOOK_SECONDS
+
+    def _watch(self, who: Identity | None) -> None:
+        self._who = who
+        self._pidfd = identity.open_pidfd(who) if who is not None else None
+
+    def _reap(self) -> None:
+        """Note that it has ended, and when it may be started again."""
+        from loguru import logger
+
+        if self._process is None:
+            if self._who is not None and not identity.alive(self._who):
+                self._forget()
+            return
+        status = self._process.poll()
+        if status is None:
+            return
+        self._process = None
+        self._forget()
+        if status == 0:  # no sink, or another one lives
+            self._pause = FIRST_PAUSE
+            self._not_before = time.monotonic() + FIRST_PAUSE
+            return
+        if time.monotonic() - self._started >= LONG_LIFE:
+            self._pause = FIRST_PAUSE / 2
+        self._put_off()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        last = stderr_tail.of(self._errors())
+        logger.error("the courier ended with {}{}; it is started again in {:g} s", how, last, self._pause)
+
+    def _put_off(self) -> None:
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._not_before = time.monotonic() + self._pause
+
+    def _forget(self) -> None:
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        self._pidfd = self._who = None
+
+    def _errors(self) -> str:
+        return os.path.join(self._ws.paths.logs, "courier.err")

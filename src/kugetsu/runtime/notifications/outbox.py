@@ -1,0 +1,170 @@
+"""One sink's outbox at work: take up what happened, record the intent, deliver, record the outcome, try again later.
+
+The intent is in the log before anything is delivered, and the outcome after it. So of what a dead courier left, the log
+says which deliveries it may have made: each sink says whether such a one is repeated (`Sink.repeats`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from kugetsu.domain.decide import notifications as decide
+from kugetsu.domain.notifications import located, notice_of, one_line
+from kugetsu.model import clock
+from kugetsu.runtime.notifications import message, reading, sinks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.domain.notifications import Notice
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.notifications.message import Message
+    from kugetsu.runtime.notifications.sinks import Outcome, Sink
+    from kugetsu.runtime.workspace import Workspace
+
+    Record = Callable[[Callable[[State], Sequence[NewEvent]]], list[dict[str, Any]]]
+
+#: Notifications that one delivery holds at most.
+MOST_IN_BATCH = 1000
+INTERRUPTED = "interrupted; not repeated"
+
+
+class Taken:
+    """What happened since a sink was last served: the notifications for it, and the events that were looked at."""
+
+    __slots__ = ("after", "notices", "upto")
+
+    def __init__(self, notices: list[Notice], after: int, upto: int) -> None:
+        self.notices = notices
+        self.after = after
+        self.upto = upto
+
+
+class Outbox:
+    """Serves one sink, in the one courier that lives.
+
+    ``record`` appends an outcome, however long that takes; ``stopping`` says whether to begin no more deliveries.
+    """
+
+    def __init__(self, ws: Workspace, name: str, record: Record, stopping: Callable[[], bool]) -> None:
+        self._ws = ws
+        self._name = name
+        self._record = record
+        self._stopping = stopping
+        self._looked = 0
+
+    def enabled(self) -> bool:
+        """Whether the log knows the sink."""
+        return self._name in self._ws.state().outbox
+
+    def recover(self) -> None:
+        """Close or repeat the deliveries that a dead courier has begun."""
+        begun = {delivery: entry["sending"] for delivery, entry in self._open().items() if entry["sending"]}
+        for delivery, seq in begun.items():
+            if self._stopping():
+                return
+            if self._sink().repeats and self._open()[delivery]["tries"] < decide.MOST_TRIES:
+                self._repeat(delivery, seq)
+            else:
+                self._note_failure(delivery, sinks.Outcome(False, INTERRUPTED, again=False))
+
+    def take(self) -> Taken | None:
+        """What is to be delivered now; None for nothing (or not yet: too many deliveries are open)."""
+        if len(self._open()) >= decide.MOST_OPEN:
+            return None
+        state, servers = self._ws.state(), self._ws.config.servers()
+        after = upto = max(state.outbox[self._name]["upto"], self._looked)
+        wanted = self._ws.config.text("NOTIFY_EVENTS").split()
+        sink = self._sink()
+        found: list[Notice] = []
+        for event in self._ws.log.read(after):
+            upto = event["seq"]
+            notice = notice_of(event)
+            if notice is not None and notice.type in wanted and sink.lane(notice) is not None:
+                found.append(located(notice, state, servers))
+                if len(found) == MOST_IN_BATCH:
+                    break
+        if found:
+            return Taken(found, after, upto)
+        self._looked = upto
+        return None
+
+    def deliver(self, taken: Taken) -> None:
+        """Deliver what was taken, a message for each lane."""
+        lanes: dict[str, list[Notice]] = {}
+        sink = self._sink()
+        for notice in taken.notices:
+            lanes.setdefault(sink.lane(notice) or sinks.ALL, []).append(notice)
+        batches = [decide.Batch(lane, [notice.seq for notice in notices]) for lane, notices in lanes.items()]
+        begun = self._ws.log.transact(
+            partial(decide.sending, sink=self._name, batches=batches, after=taken.after, upto=taken.upto)
+        )
+        for event, (lane, notices) in zip(begun, lanes.items(), strict=False):
+            if self._stopping():
+                return  # begun, and not tried: only lanes of a sink that repeats can be several
+            self._attempt(self._message(event["data"]["delivery"], lane, notices), again=False)
+
+    def due(self) -> tuple[str | None, str | None]:
+        """The delivery that is to be tried again now, and (when there is none) the time of the next one."""
+        waiting = [
+            (entry["not_before"], delivery)
+            for delivery, entry in self._open().items()
+            if entry["not_before"] is not None
+        ]
+        if not waiting:
+            return None, None
+        not_before, delivery = min(waiting)
+        now = clock.now()
+        # No pause is longer: one that seems so began before the clock was set back.
+        due = not_before <= now or not_before > clock.add_seconds(now, decide.LONGEST_ASKED)
+        return (delivery, None) if due else (None, not_before)
+
+    def retry(self, delivery: str) -> None:
+        """Try a delivery again."""
+        self._repeat(delivery, 0)
+
+    def _repeat(self, delivery: str, was_sending: int) -> None:
+        entry = self._open()[delivery]
+        told = self._message(delivery, entry["lane"], reading.of_seqs(self._ws, entry["seqs"]))
+        begun = self._ws.log.transact(
+            partial(decide.sending_again, sink=self._name, delivery=delivery, was_sending=was_sending)
+        )
+        if begun:
+            self._attempt(told, again=True)
+
+    def _attempt(self, told: Message, *, again: bool) -> None:
+        """Deliver, whatever goes wrong, and record the outcome."""
+        try:
+            outcome = self._sink().deliver(told, again=again)
+        except Exception as problem:  # noqa: BLE001  a sink's fault must stop neither the courier nor other sinks
+            outcome = sinks.Outcome(False, one_line(f"the sink failed: {type(problem).__name__}"))
+        if outcome.sent:
+            self._record(partial(decide.sent, sink=self._name, delivery=told.delivery, detail=outcome.text))
+        else:
+            self._note_failure(told.delivery, outcome)
+
+    def _note_failure(self, delivery: str, outcome: Outcome) -> None:
+        self._record(
+            partial(
+                decide.failed,
+                sink=self._name,
+                delivery=delivery,
+                reason=outcome.text,
+                now=clock.now(),
+                again=outcome.again,
+                asked=outcome.asked,
+            )
+        )
+
+    def _message(self, delivery: str, lane: str, notices: Sequence[Notice]) -> Message:
+        return message.compose(delivery, lane, notices, self._ws.config.integer("NOTIFY_DIGEST_OVER"))
+
+    def _open(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._ws.state().outbox.get(self._name, {"open": {}})["open"]
+        return found
+
+    def _sink(self) -> Sink:
+        return sinks.make(self._name, self._ws)

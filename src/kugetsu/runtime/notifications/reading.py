@@ -1,0 +1,66 @@
+"""The notifications of a log, the newest first to be found: reading goes back from the head and stops early."""
+
+from __future__ import annotations
+
+from kugetsu.domain.notifications import located, notice_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kugetsu.domain.notifications import Notice
+    from kugetsu.runtime.workspace import Workspace
+
+#: Events of the first look back from the head; each further one is twice as long.
+FIRST_LOOK = 500
+#: Events that are looked at in all, back from the head: half a second's worth.
+LOOK_BACK = 50_000
+
+
+class Found:
+    """What a look back found: ``notices``, the oldest first; ``more`` older ones are there (or were not looked for:
+    then ``looked_from`` is the event before which nothing was looked at, else 0)."""
+
+    __slots__ = ("looked_from", "more", "notices")
+
+    def __init__(self, notices: list[Notice], more: bool, looked_from: int) -> None:
+        self.notices = notices
+        self.more = more
+        self.looked_from = looked_from
+
+
+def latest(ws: Workspace, *, after: int, until: int, limit: int) -> Found:
+    """The latest ``limit`` notifications of the events after ``after``, up to ``until``."""
+    found: list[Notice] = []
+    lowest = max(after, until - LOOK_BACK)
+    high, step = until, FIRST_LOOK
+    while high > lowest and len(found) <= limit:
+        low = max(lowest, high - step)
+        found = [*_of(ws, low, high), *found]
+        high, step = low, step * 2
+    more = len(found) > limit
+    cut_off = not more and lowest > after
+    kept = found[len(found) - limit :] if more else found
+    state, servers = ws.state(), ws.config.servers()
+    return Found([located(notice, state, servers) for notice in kept], more or cut_off, lowest if cut_off else 0)
+
+
+def of_seqs(ws: Workspace, seqs: Iterable[int]) -> list[Notice]:
+    """The notifications that the events of these seqs are."""
+    wanted = set(seqs)
+    state, servers = ws.state(), ws.config.servers()
+    return [located(notice, state, servers) for notice in _of(ws, min(wanted) - 1, max(wanted)) if notice.seq in wanted]
+
+
+def following(ws: Workspace, after: int) -> Iterator[Notice | None]:
+    """Notifications as they come, from the event ``after`` on; None at least every second when there are none."""
+    for event in ws.log.follow(after):
+        notice = notice_of(event) if event is not None else None
+        if notice is not None:
+            located(notice, ws.state(), ws.config.servers())
+        if notice is not None or event is None:
+            yield notice
+
+
+def _of(ws: Workspace, after: int, until: int) -> list[Notice]:
+    return [notice for event in ws.log.read(after, until) if (notice := notice_of(event)) is not None]

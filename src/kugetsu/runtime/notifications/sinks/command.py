@@ -1,0 +1,114 @@
+"""The sink `command`: any command line; the message is its input, what it is about is in its environment.
+
+At most once: a delivery that is interrupted (the courier is killed while the command runs) is not repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from kugetsu.domain.notifications import one_line
+from kugetsu.host.config_file import parse, read_file
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.notifications.sinks import ALL, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kugetsu.domain.notifications import Notice
+    from kugetsu.runtime.notifications.message import Message
+    from kugetsu.runtime.workspace import Workspace
+
+#: Seconds that it may take.
+LIMIT_SECONDS = 30.0
+#: Bytes of KUGETSU_NOTICE_JSON: Linux takes 131,072 for one variable.
+_MOST_JSON = 100_000
+
+
+class Command:
+    """Runs NOTIFY_COMMAND."""
+
+    repeats = False
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._line = ws.config.text("NOTIFY_COMMAND").strip()
+
+    def lane(self, notice: Notice) -> str | None:  # noqa: ARG002
+        """One for all."""
+        return ALL
+
+    def describe(self) -> tuple[bool, str]:
+        """The command line."""
+        if not self._line:
+            return False, "NOTIFY_COMMAND is empty: kugetsu config set NOTIFY_COMMAND '…'"
+        return True, one_line(self._line)
+
+    def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
+        """Run it; exit status 0 means that it was delivered."""
+        from kugetsu.runtime.notifications.sinks import running
+
+        if not self._line:
+            return Outcome(False, self.describe()[1])
+        try:
+            argv = _words(self._line)
+            environment = self._environment(message)
+            ran = running.run(argv, environment=environment, input=message.text + "\n", seconds=LIMIT_SECONDS)
+        except ValueError as problem:
+            return Outcome(False, f"NOTIFY_COMMAND cannot be split into words: {problem}")
+        except KugetsuError as problem:
+            return Outcome(False, one_line(problem.message))
+        except OSError as problem:
+            what = f": {problem.filename}" if isinstance(problem.filename, str) else ""
+            return Outcome(False, one_line(f"NOTIFY_COMMAND cannot be started{what}: {problem.strerror or problem}"))
+        if ran.code == 0:
+            return Outcome(True, "exit 0")
+        last = one_line(next((part for part in reversed(ran.said.splitlines()) if part.strip()), ""))
+        said = f": {last}" if last else ""
+        if ran.code is None:
+            return Outcome(False, f"it took over {LIMIT_SECONDS:g} s and was ended{said}")
+        how = f"exit {ran.code}" if ran.code > 0 else f"ended by signal {-ran.code}"
+        return Outcome(False, f"{how}{said}")
+
+    def test(self, message: Message) -> Outcome:
+        """As a delivery."""
+        return self.deliver(message, again=False)
+
+    def _environment(self, message: Message) -> dict[str, str]:
+        """Ours, what notify.env sets (not default.env: that is for agents), and what the message is about."""
+        given = values(self._ws.paths, "notify")  # first: its errors quote no line
+        path = os.path.join(self._ws.paths.env, "notify.env")
+        own = {entry.key for entry in parse(read_file(path), path)} - {"NOTIFY_WEBHOOK_URL"}
+        return {**self._ws.environment, **{name: given[name] for name in own & given.keys()}, **about(message)}
+
+
+def about(message: Message) -> dict[str, str]:
+    """The variables that tell what a message is about; issue and task are empty when there are several."""
+    import orjson
+
+    most = len(message.notices)
+    json = orjson.dumps(message.json())
+    while len(json) > _MOST_JSON:
+        most //= 2
+        json = orjson.dumps({**message.json(most), "text": message.text[:10_000]})
+    return {
+        "KUGETSU_NOTICE_TYPE": message.type,
+        "KUGETSU_NOTICE_ISSUE": _one({notice.issue for notice in message.notices}),
+        "KUGETSU_NOTICE_TASK": _one({notice.task for notice in message.notices}),
+        "KUGETSU_NOTICE_DELIVERY": message.delivery,
+        "KUGETSU_NOTICE_JSON": json.decode(),
+    }
+
+
+def _one(values: set[str | None]) -> str:
+    return (values.pop() or "") if len(values) == 1 else ""
+
+
+def _words(line: str) -> Sequence[str]:
+    """As KUGETSU_AGENT_COMMAND: words, or a shell where the line has a shell's syntax."""
+    from kugetsu.agents.command import needs_shell
+
+    return ("/bin/sh", "-c", line) if needs_shell(line) else shlex.split(line)

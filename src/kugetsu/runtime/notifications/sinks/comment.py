@@ -1,0 +1,134 @@
+"""The sink `comment`: a comment on the issue, for what ends a task or loses its agent.
+
+Once: a comment ends with a hidden marker that names its delivery. Before one is posted that an earlier try may have
+posted, it is looked for. The marker also tells kugetsu's comments from those of people and agents.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.notifications import WORDS, one_line
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import parse_ref
+from kugetsu.model.servers import LOCAL
+from kugetsu.runtime import forges
+from kugetsu.runtime.notifications.sinks import Outcome
+from kugetsu.runtime.pull_requests import MARK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.notifications import Notice
+    from kugetsu.forge.protocol import Forge
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime.notifications.message import Message
+    from kugetsu.runtime.workspace import Workspace
+
+#: Kinds that are worth a comment: the rest is of no use on the issue.
+KINDS = ("task_completed", "task_error", "task_parked", "agent_lost")
+#: Lines of notifications in one comment; the newest.
+_MOST = 20
+#: Seconds before the first notification from which on the marker is looked for: the forge's clock may be behind.
+_EARLIER = 86_400.0
+
+
+class Comments:
+    """Posts on the issues of forges that a token is there for."""
+
+    repeats = True
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+
+    def lane(self, notice: Notice) -> str | None:
+        """Its issue; none for what has no issue on a server, and for kinds that are not worth a comment."""
+        if notice.type not in KINDS or notice.issue is None or notice.issue.startswith(LOCAL + "/"):
+            return None
+        return notice.issue
+
+    def describe(self) -> tuple[bool, str]:
+        """Whether forges are asked at all."""
+        if self._ws.config.text("KUGETSU_FORGE") == "off":
+            return False, "KUGETSU_FORGE is off"
+        return True, "a comment on the issue, as the account of its server's token"
+
+    def deliver(self, message: Message, *, again: bool) -> Outcome:
+        """Post it, unless an earlier try has."""
+        from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised
+
+        ready, said = self.describe()
+        if not ready:
+            return Outcome(False, said, again=False)
+        try:
+            ref = parse_ref(message.lane)
+            forge = forges.forge_for(self._ws, ref.host)
+            if forge is None:
+                return Outcome(False, f"not posted: {forges.why_none(self._ws, ref.host)}", again=False)
+            try:
+                return _post(forge, ref, message, again)
+            finally:
+                forge.close()
+        except ForgeFailure as problem:
+            # Without a token, or with an old one, somebody may mend it within the hour.
+            passes = problem.passing or problem.uncertain or isinstance(problem, ForgeUnauthorised)
+            return Outcome(False, one_line(problem.message), again=passes, asked=_asked(problem.retry_at))
+        except KugetsuError as problem:
+            return Outcome(False, one_line(problem.message))
+
+    def test(self, message: Message) -> Outcome:  # noqa: ARG002
+        """Ask the default server whose token it is: a test is no reason to write on somebody's issue."""
+        ready, said = self.describe()
+        if not ready:
+            return Outcome(False, said)
+        host = self._ws.config.default_host()
+        try:
+            forge = forges.forge_for(self._ws, host)
+            if forge is None:
+                why, remedy = forges.why_none(self._ws, host), forges.how_to_let_it(self._ws, host)
+                return Outcome(False, one_line(f"{host} is not asked: {why} ({remedy})"))
+            try:
+                account = forge.whoami()
+            finally:
+                forge.close()
+        except KugetsuError as problem:
+            return Outcome(False, one_line(problem.message))
+        if account is None:
+            return Outcome(False, one_line(f"{host}: {forge.access}"))
+        return Outcome(True, one_line(f"comments on {host} would come from {account}; none was posted"))
+
+
+def body(message: Message) -> str:
+    """The comment: a line a notification, what agents and programs said as literal text, and the marker."""
+    shown = list(message.notices)[-_MOST:]
+    lines = [_line(notice) for notice in shown]
+    if len(lines) < len(message.notices):
+        lines.insert(0, f"{len(message.notices)} notifications, the latest {len(lines)}:")
+    return "\n\n".join(lines) + f"\n\n{marker(message.delivery)}\n"
+
+
+def marker(delivery: str) -> str:
+    """The hidden text by which the delivery's comment is known."""
+    return f"{MARK}{delivery} -->"
+
+
+def _line(notice: Notice) -> str:
+    head = f"kugetsu: `{notice.task}` {WORDS[notice.type]}"
+    if not notice.text:
+        return head
+    # In a code span nothing is a mention, a link or markup; what would end it is left out, and so is a marker.
+    text = notice.text.replace("`", "'").replace("<!--", "<! --")
+    return f"{head}: `{text}`"
+
+
+def _post(forge: Forge, ref: IssueRef, message: Message, again: bool) -> Outcome:
+    mark = marker(message.delivery)
+    if again:
+        since = clock.add_seconds(min(notice.at for notice in message.notices), -_EARLIER)
+        for comment in forge.comments_after(ref.owner, ref.repo, ref.number, since):
+            if comment.body.rstrip().endswith(mark):
+                return Outcome(True, one_line(f"was posted before: {comment.url}"))
+    posted = forge.comment(ref.owner, ref.repo, ref.number, body(message))
+    return Outcome(True, one_line(posted.url))
+
+
+def _asked(retry_at: str | None) -> float:
+    return max(clock.seconds_between(clock.now(), retry_at), 0.0) if retry_at is not None else 0.0

@@ -1,0 +1,164 @@
+"""Folders below `worktrees/` that no session names, and git's records of worktrees that are gone."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.forge.failures import ForgeFailure
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.refs import parse_repository
+from kugetsu.runtime import destroy, pull_requests
+from kugetsu.runtime.forges import one_line
+from kugetsu.runtime.git import checkouts, inner, interrupted_checkout, removal
+from kugetsu.runtime.git.changes import operation
+from kugetsu.runtime.git.command import ask
+from kugetsu.runtime.prune.model import Item, Known, Plan, claimed_folders, known_repositories
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.forges import Forges
+    from kugetsu.runtime.git.repositories import Repository
+    from kugetsu.runtime.workspace import Workspace
+
+
+def care_of(ws: Workspace) -> removal.RemovalPolicy:
+    """How closely a folder is examined. No session says that a removal was interrupted, but files that are only
+    missing are lost already, not by us."""
+    return removal.RemovalPolicy(strict=True, resumed=True, disposable=destroy.disposable(ws))
+
+
+def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
+    """Every entry of `worktrees/` that no session names, into ``found``."""
+    claimed = claimed_folders(ws, state)
+    known = known_repositories(ws, state)
+    try:
+        with os.scandir(ws.paths.worktrees) as entries:
+            strays = sorted((entry for entry in entries), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in strays:
+        path = f"{ws.paths.worktrees}/{entry.name}"
+        if entry.is_symlink():
+            found.keep("worktree", path, "it is a link, and links are not followed")
+        elif os.path.realpath(path) in claimed:
+            continue
+        elif not entry.is_dir(follow_symlinks=False):
+            found.keep("worktree", path, "it is a file")
+        else:
+            _judge(ws, path, known, forges, found)
+
+
+def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges, found: Plan) -> None:
+    owner = owner_of(path, known)
+    if isinstance(owner, str):
+        found.keep("worktree", path, owner)
+        return
+    repository = owner.repository
+    try:
+        branch = branch_of(path, repository)
+        reasons = removal.why_keep(path, branch, repository, care_of(ws))
+    except (KugetsuError, OSError) as problem:
+        found.keep("worktree", path, f"it cannot be looked at: {problem}")
+        return
+    if reasons:
+        found.keep("worktree", path, f"no session names it, but it has {'; '.join(reasons)}")
+        return
+    against = next(
+        filter(None, (_pull_request(ws, repository, name, path, branch, forges) for name in owner.names)), None
+    )
+    if against is not None:
+        found.keep("worktree", path, against)
+        return
+    reason = f"no session names it; it is a clean worktree of {repository.repository}"
+    found.items.append(Item("worktree", path, [path], reason, repository=repository))
+
+
+def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:
+    """The known repository whose worktree the folder is; else why it stays."""
+    real = os.path.realpath(path)
+    if not os.path.lexists(path + "/.git"):
+        # A removal that was killed may have taken the pointer to git's record first.
+        return next(
+            (
+                one
+                for common_dir, one in known.items()
+                if interrupted_checkout.admin_folder(common_dir, real) is not None
+            ),
+            "it is no git worktree",
+        )
+    checkout = checkouts.find(path)
+    if checkout is None or checkout.top != real:
+        return "it is a worktree of a repository that is gone"
+    if checkout.git_dir == checkout.common_dir:
+        return "it is a repository of its own"
+    found = known.get(os.path.realpath(checkout.common_dir))
+    return found if found is not None else f"it is a worktree of {checkout.home}, which kugetsu does not know"
+
+
+def branch_of(path: str, repository: Repository) -> str:
+    """The branch that is checked out in it; empty for none."""
+    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
+    head = checkouts.symbolic_ref(admin) if admin is not None else None
+    return head.removeprefix("refs/heads/") if head is not None else ""
+
+
+def _pull_request(
+    ws: Workspace, repository: Repository, name: str, path: str, branch: str, forges: Forges
+) -> str | None:
+    """Why a pull request of the branch keeps the folder; None when there is none, or nobody can be asked."""
+    host = parse_repository(name)[0]
+    try:
+        if not branch or forges.of(host) is None:
+            return None
+        pull = pull_requests.of_worktree(ws, forges, f"{name}#1", repository.path, path, branch)
+    except (ForgeFailure, BadInput) as problem:
+        return f"its branch {branch} may have an open pull request: {one_line(problem)}"
+    if pull is not None and pull.state == "open":
+        return f"pull request #{pull.number} of its branch {branch} is open"
+    return None
+
+
+# --- git's records ----------------------------------------------------------------------------------------------------
+
+
+def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
+    """git's records of worktrees that lay directly below `worktrees/` and are gone, into ``found``."""
+    claimed = claimed_folders(ws, state)
+    top = os.path.realpath(ws.paths.worktrees)
+    for known in known_repositories(ws, state).values():
+        repository = known.repository
+        folder = repository.common_dir + "/worktrees"
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            admin = f"{folder}/{name}"
+            path = checkouts.worktree_of(admin) or ""
+            ours = path and os.path.realpath(os.path.dirname(path)) == top
+            if not ours or os.path.lexists(path) or os.path.realpath(path) in claimed:
+                continue
+            against = why_keep_record(path, admin, repository)
+            if against is not None:
+                found.keep("registration", path, against)
+                continue
+            reason = f"git in {repository.path} still has a record of it, and it is gone"
+            found.items.append(Item("registration", path, [path], reason, repository=repository))
+
+
+def why_keep_record(path: str, admin: str, repository: Repository) -> str | None:
+    """Why git's record of a worktree that is gone stays: it may be the only thing that holds some work."""
+    if os.path.exists(admin + "/locked"):
+        return "the worktree is gone, and git's record of it is locked"
+    doing = operation(admin)
+    if doing is not None:
+        return f"the worktree is gone in the middle of a {doing}, and git's record of it holds that"
+    within = inner.why_keep(inner.find(path, admin))
+    if within:
+        return f"the worktree is gone, and git's record of it holds {'; '.join(within)}"
+    here = {"GIT_DIR": admin}
+    only = ask(["rev-list", "--count", "HEAD", "--not", "--branches", "--remotes", "--tags"], repository.path, env=here)
+    if only.code != 0 or only.out.strip() != "0":
+        return "the worktree is gone, and git's record of it holds commits that no branch has"
+    if ask(["diff-index", "--cached", "--quiet", "HEAD"], repository.path, env=here).code != 0:
+        return "the worktree is gone, and git's record of it holds what was staged"
+    return None

@@ -1,0 +1,144 @@
+"""What `prune` finds: things that can go, things that stay, and which repositories kugetsu knows."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.repositories import Repository
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.pull_requests import Seen
+    from kugetsu.runtime.workspace import Workspace
+
+KINDS = ("session", "worktree", "registration", "lease", "run")
+"""In the order in which they go. A ``worktree`` is a folder that no session names."""
+
+
+class Item:
+    """One thing that can go: its kind, what people call it, its paths, and why.
+
+    ``seen`` is how a session's pull request stood, ``repository`` whose worktree it is.
+    """
+
+    __slots__ = ("kind", "paths", "reason", "repository", "seen", "subject")
+
+    def __init__(
+        self,
+        kind: str,
+        subject: str,
+        paths: list[str],
+        reason: str,
+        *,
+        seen: Seen | None = None,
+        repository: Repository | None = None,
+    ) -> None:
+        self.kind = kind
+        self.subject = subject
+        self.paths = paths
+        self.reason = reason
+        self.seen = seen
+        self.repository = repository
+
+    def as_data(self) -> dict[str, Any]:
+        """For --json."""
+        return {"kind": self.kind, "subject": self.subject, "paths": self.paths, "reason": self.reason}
+
+
+class Kept:
+    """One thing that stays, with each reason; ``failed``: its removal was tried."""
+
+    __slots__ = ("failed", "kind", "reasons", "subject")
+
+    def __init__(self, kind: str, subject: str, reasons: list[str], *, failed: bool = False) -> None:
+        self.kind = kind
+        self.subject = subject
+        self.reasons = reasons
+        self.failed = failed
+
+    def as_data(self) -> dict[str, Any]:
+        """For --json."""
+        return {"kind": self.kind, "subject": self.subject, "reasons": self.reasons}
+
+
+class Plan:
+    """What can go and what stays."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.kept: list[Kept] = []
+
+    def keep(self, kind: str, subject: str, *reasons: str) -> None:
+        """Note that it stays."""
+        self.kept.append(Kept(kind, subject, list(reasons)))
+
+
+class Known:
+    """A repository that kugetsu knows, and every `host/owner/repo` that it goes by (a fork and its origin, say)."""
+
+    __slots__ = ("names", "repository")
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.names: list[str] = []
+
+
+def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:
+    """The repositories that worktrees were made from, by the real path of their git folder: registered clones, sources
+    of sessions, and kugetsu's own bare clones."""
+    places = [(name, place["path"]) for name, place in state.repositories.items() if "path" in place]
+    places += [(session.repository or "", session.source) for session in state.sessions.values() if session.source]
+    places += _own_clones(ws.paths.repositories)
+    found: dict[str, Known] = {}
+    for name, path in places:
+        checkout = checkouts.find(path) if name and os.path.isdir(path) else None
+        if checkout is not None:
+            common_dir = os.path.realpath(checkout.common_dir)
+            known = found.setdefault(common_dir, Known(Repository(name, checkout.home, common_dir, None)))
+            known.names += [name] if name not in known.names else []
+    return found
+
+
+def _own_clones(folder: str) -> list[tuple[str, str]]:
+    """`host/owner/repo` and the path of the bare clones below `repositories/`."""
+    found = []
+    for host in _folders(folder):
+        for owner in _folders(f"{folder}/{host}"):
+            found += _clones_below(f"{folder}/{host}/{owner}", f"{host}/{owner}")
+    return found
+
+
+def _clones_below(folder: str, owner: str) -> list[tuple[str, str]]:
+    """The bare clones of an owner, and of the groups below it: a folder `….git` is a clone, any other a group."""
+    found = []
+    for name in _folders(folder):
+        if name.startswith("."):
+            continue
+        if name.endswith(".git"):
+            found.append((f"{owner}/{name.removesuffix('.git')}", f"{folder}/{name}"))
+        else:
+            found += _clones_below(f"{folder}/{name}", f"{owner}/{name}")
+    return found
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def claimed_folders(ws: Workspace, state: State) -> set[str]:
+    """The real paths of the worktrees that sessions have, or would make for what runs and waits."""
+    from kugetsu.model.refs import folder_name, parse_ref
+
+    issues = {session.key for session in state.sessions.values() if session.kind == "issue"}
+    issues |= {task.issue for task in state.tasks.values() if task.issue and task.id not in state.finished}
+    paths = [ws.paths.worktree(folder_name(parse_ref(issue))) for issue in issues]
+    paths += [session.worktree for session in state.sessions.values() if session.worktree]
+    return {os.path.realpath(path) for path in paths}

@@ -1,0 +1,88 @@
+"""What can go: looked at without changing anything."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.prune import folders, sessions
+from kugetsu.runtime.prune.model import Item, Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+
+LEASE_SECONDS = 3600.0
+"""Age of a lease's file before it can go: one that is being made must not be taken away."""
+
+
+def plan(ws: Workspace, *, runs: bool = False) -> Plan:
+    """Everything that can go, and everything that stays with its reasons; ``runs``: transcripts of old runs too.
+
+    Takes as long as git needs to look at each worktree, and at most FORGE_TIMEOUT_SECONDS for each question to a forge
+    that answers; one that does not is asked once.
+    """
+    state = ws.state()
+    found = Plan()
+    forges = Forges(ws)
+    sessions.look(ws, state, forges, found)
+    folders.look(ws, state, forges, found)
+    folders.look_for_registrations(ws, state, found)
+    _leases(ws, state, found)
+    if runs:
+        _runs(ws, state, found)
+    return found
+
+
+def _leases(ws: Workspace, state: State, found: Plan) -> None:
+    """Files that nobody holds locked and no live attempt names; the daemon's last one is asked for by its name, and the
+    courier's is the same for ever."""
+    from kugetsu.runtime.notifications import notifier_lock
+    from kugetsu.runtime.process import lease
+
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
+    free = []
+    for name in _names(ws.paths.leases):
+        path = ws.paths.lease(name)
+        old = _age(path) > LEASE_SECONDS and os.path.isfile(path) and not os.path.islink(path)
+        if name[0] != "." and name not in named and old and not lease.alive(ws.paths.leases, name):
+            free.append(path)
+    if free:
+        found.items.append(Item("lease", f"{len(free)} in {ws.paths.leases}", free, "nobody holds them"))
+
+
+def _runs(ws: Workspace, state: State, found: Plan) -> None:
+    """Folders of attempts whose task has left the queue's list, and that nobody wrote to for QUEUE_CLEANUP_AGE_DAYS."""
+    days = ws.config.number("QUEUE_CLEANUP_AGE_DAYS")
+    old = []
+    for name in _names(ws.paths.runs):
+        task, dot, number = name.partition(".")
+        path = ws.paths.run(name)
+        ours = dot and number.isdigit() and task[:1] == "q" and task[1:].isdigit() and not os.path.islink(path)
+        if ours and task not in state.tasks and _latest_age(path) > days * 86_400:
+            old.append(path)
+    if old:
+        reason = f"their tasks are retired, and they are older than {days:g} days"
+        found.items.append(Item("run", f"{len(old)} in {ws.paths.runs}", old, reason))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:  # not there, not a folder, or not to be looked into
+        return []
+
+
+def _age(path: str) -> float:
+    """Seconds since it was changed; 0 for what is gone."""
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _latest_age(folder: str) -> float:
+    """Seconds since anything directly in the folder, or itself, was changed."""
+    return min((_age(path) for path in (folder, *(f"{folder}/{name}" for name in _names(folder)))), default=0.0)

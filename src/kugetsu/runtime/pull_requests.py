@@ -1,0 +1,341 @@
+"""Pull requests of sessions: which one, and how it stands. What is not known counts as open."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.forge.choice import parse_pull_url
+from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
+from kugetsu.forge.protocol import Source
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.refs import parse_ref, parse_repository
+from kugetsu.model.servers import base_url
+from kugetsu.runtime.forges import Forges, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from kugetsu.domain.state import Session
+    from kugetsu.forge.protocol import Comment, Forge, PullRequest
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime.workspace import Workspace
+
+MARK = "<!-- kugetsu:"
+"""What a comment holds that kugetsu itself posted: it is neither read to agents nor counted as progress."""
+FORKS = 2
+"""Other owners' repositories of the same name, among a clone's remotes, whose branches are looked at."""
+
+
+class Seen:
+    """How a pull request stood when it was asked about.
+
+    ``state`` is open, closed or merged; unknown with ``why`` and the ``hint`` that helps; or none, when there is none
+    (``url`` is None then).
+    """
+
+    __slots__ = ("hint", "pull", "state", "url", "why")
+
+    def __init__(self, url: str | None, pull: PullRequest | None, problem: KugetsuError | None = None) -> None:
+        self.url = url
+        self.pull = pull
+        self.state = pull.state if pull is not None else "unknown" if problem is not None else "none"
+        self.why = one_line(problem) if problem is not None else None
+        self.hint = problem.hint if problem is not None else None
+
+    @property
+    def name(self) -> str:
+        """How a sentence calls it: `pull request #15`, else its URL."""
+        return f"pull request #{self.pull.number}" if self.pull is not None else f"pull request {self.url}"
+
+    @property
+    def may_be_open(self) -> bool:
+        """Whether it is open, or nobody can say."""
+        return self.state in ("open", "unknown")
+
+    @property
+    def merged_head(self) -> list[str]:
+        """The commit at the head of a merged one: what it reaches is in the base branch, maybe squashed."""
+        return [self.pull.head_sha] if self.pull is not None and self.state == "merged" and self.pull.head_sha else []
+
+
+def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
+    """How the session's pull request stands: the one that it is tied to while that is open, else one that is open or
+    the newest from where its work was pushed.
+
+    What was never pushed has none, so nobody is asked; nor where there is no forge to ask and nobody named one.
+    """
+    tied = _look_at(ws, session.pr, forges) if session.pr is not None else Seen(None, None)
+    if tied.may_be_open:
+        return tied
+    found = _search(ws, session, forges)
+    return found if found.may_be_open or tied.state == "none" else tied
+
+
+def _search(ws: Workspace, session: Session, forges: Forges) -> Seen:
+    ref = parse_ref(session.key)
+    try:
+        source = source_of(ws, session) if forges.of(ref.host) is not None else None
+        if source is None:
+            return Seen(None, None)
+        pull = forges.ask(ref.host, lambda forge: _first(forge.pulls_from(ref.owner, ref.repo, source)))
+    except (ForgeFailure, BadInput) as problem:
+        return Seen(None, None, problem)
+    return Seen(url_of(ws, ref.host, (ref.owner, ref.repo), pull) if pull is not None else None, pull)
+
+
+def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
+    try:
+        host, owner, repo, number = parse_pull_url(url, ws.config.servers())
+        return Seen(url, forges.ask(host, lambda forge: forge.pull(owner, repo, number)))
+    except (ForgeFailure, BadInput) as problem:
+        return Seen(url, None, problem)
+
+
+def source_of(ws: Workspace, session: Session) -> Source | None:
+    """The branches and commits that a pull request with the session's work may come from; None when, as far as its
+    repository knows, nothing of it was pushed. What cannot be looked at may have been."""
+    if not session.branch or session.source is None:
+        return None
+    known = {session.head} - {session.base_commit, None}
+    return _source(
+        ws,
+        session.key,
+        session.source,
+        session.worktree,
+        session.branch,
+        base_branch=session.base_branch or "",
+        since=session.base_commit or "",
+        made=[commit for commit in known if commit],
+        pushed=bool(session.pushed and session.commits),
+    )
+
+
+def source_at(ws: Workspace, session: Session, clone: str, branch: str) -> Source:
+    """As `source_of`, for the branch that a session would work on, whether or not it was pushed."""
+    made = [session.head] if session.head is not None and session.head != session.base_commit else []
+    since = session.base_commit or ""
+    found = _source(ws, session.key, clone, session.worktree, branch, since=since, made=made, pushed=True)
+    return found if found is not None else Source(frozenset((branch,)))
+
+
+def of_worktree(
+    ws: Workspace, forges: Forges, issue: str, clone: str, worktree: str, branch: str
+) -> PullRequest | None:
+    """The pull request that matters most with the work of a worktree of `clone`; ``issue`` is one of the repository.
+
+    Raises ForgeFailure, BadInput.
+    """
+    source = _source(ws, issue, clone, worktree, branch)
+    if source is None:
+        return None
+    ref = parse_ref(issue)
+    return forges.ask(ref.host, lambda forge: _first(forge.pulls_from(ref.owner, ref.repo, source)))
+
+
+def _source(
+    ws: Workspace,
+    issue: str,
+    clone: str,
+    worktree: str | None,
+    branch: str,
+    *,
+    base_branch: str = "",
+    since: str = "",
+    made: Sequence[str] = (),
+    pushed: bool = False,
+) -> Source | None:
+    """As `source_of`. ``made`` are commits known to be the worktree's, ``pushed`` says that a remote has them."""
+    from kugetsu.runtime.git.published import published
+
+    owners = tuple(_fork_owners(ws, parse_ref(issue), clone))
+    if not os.path.isdir(clone):
+        return Source(frozenset((branch,)), frozenset(made), owners)
+    try:
+        found = published(clone, worktree, branch, base_branch=base_branch, since=since, made=made)
+    except KugetsuError:
+        return Source(frozenset((branch,)), frozenset(made), owners)
+    if not found.branches and not found.unknown and not pushed:
+        return None
+    return Source(frozenset((branch, *found.branches)), frozenset(found.commits), owners)
+
+
+def from_branch(ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> tuple[str, str, int] | None:
+    """Owner, repository and number of the open pull request with a session's work. Raises ForgeFailure."""
+    source = source_of(ws, session) if session.attempts > 1 else None
+    if source is None:
+        return None  # nothing of it can be on the forge before the first run
+    pull = _first(forge.pulls_from(ref.owner, ref.repo, source))
+    return (ref.owner, ref.repo, pull.number) if pull is not None and pull.state == "open" else None
+
+
+def _first(pulls: Sequence[PullRequest]) -> PullRequest | None:
+    """The one that matters most: an open one, else the newest."""
+    return min(pulls, key=lambda pull: (pull.state != "open", -pull.number), default=None)
+
+
+def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
+    """Whose forks the clone has as remotes: a branch may have been pushed there."""
+    from kugetsu.runtime.git import checkouts
+
+    checkout = checkouts.find(source) if source is not None and os.path.isdir(source) else None
+    if checkout is None:
+        return []
+    named = checkouts.repositories(checkout, ws.config.servers(), own=ws.paths.repositories)
+    parts = [parse_repository(name) for _, name in named]
+    return [owner for host, owner, _ in parts if host == ref.host and owner != ref.owner][:FORKS]
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str, int | None, Seen]:
+    """Tie a pull request to a session: its URL, the event's seq (None when it was tied already), how it stands.
+
+    Raises NotFound without the session, BadInput for what is no pull request's URL, Conflict for another repository's
+    (``force`` takes that too), ForgeNotFound when the forge says that there is none.
+    """
+    session = decide.find_session(ws.state(), key)
+    try:
+        host, owner, repo, number = parse_pull_url(url, ws.config.servers())
+    except BadInput as problem:
+        raise BadInput(f"not a pull request's URL: {url[:80]!r}", "write https://host/owner/repo/pulls/15") from problem
+    repository, own = f"{host}/{owner}/{repo}", parse_ref(key).repository
+    if repository != own and not force:
+        raise Conflict(
+            f"#{number} is a pull request of {repository}, and {key} belongs to {own}",
+            hint=f"if it belongs to the work all the same: kugetsu set-pr --force {key} {url}",
+        )
+    url = url.strip().partition("#")[0].partition("?")[0].rstrip("/")
+    try:
+        pull = Forges(ws).ask(host, lambda forge: forge.pull(owner, repo, number))
+        seen = Seen(url, pull)
+        url = url_of(ws, host, (owner, repo), pull)
+    except ForgeNotFound:
+        raise
+    except (ForgeFailure, BadInput) as problem:
+        seen = Seen(url, None, problem)
+    if session.pr is not None and same(ws, session.pr, url):
+        return session.pr, None, seen
+    events = ws.log.transact(lambda state: decide.set_pr(state, key, url, "set-pr"))
+    return url, events[0]["seq"] if events else None, seen
+
+
+def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) -> str:
+    """The pull request's URL as the forge says it; built from GIT_SERVERS when that names another place (a server that
+    does not know its own address)."""
+    servers = ws.config.servers()
+    try:
+        told = parse_pull_url(pull.url, servers)
+        if (told[0], told[3]) == (host, pull.number):
+            return pull.url  # its repository may have another name by now
+    except BadInput:
+        pass  # it is built below
+    base = base_url(host, servers)
+    base = base if base.startswith(("https://", "http://")) else f"https://{host}"
+    return f"{base}/{place[0]}/{place[1]}/pulls/{pull.number}"
+
+
+# --- after a run ------------------------------------------------------------------------------------------------------
+
+
+def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
+    """What the forge shows after a run: ``pull``, ``comments`` (`foreign`), or ``forge_problem``; {} where nobody asks.
+
+    Never raises for what a forge does, and takes at most FORGE_TIMEOUT_SECONDS: the attempt's end waits for it.
+    """
+    if session is None or session.kind != "issue":
+        return {}
+    found: dict[str, Any] = {}
+    ref = parse_ref(session.key)
+    try:
+        forges = Forges(ws)
+        if forges.of(ref.host) is None:
+            return {}
+        forges.ask(ref.host, lambda forge: _collect(ws, forge, ref, session, found))
+    except (ForgeFailure, BadInput) as problem:
+        return {**found, "forge_problem": one_line(problem)}
+    except Exception as problem:  # noqa: BLE001  an attempt that has ended must be recorded, whatever a server sends
+        return {**found, "forge_problem": one_line(problem)}
+    return found
+
+
+def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found: dict[str, Any]) -> None:
+    pull, place = _current(ws, forge, ref, session)
+    if pull is not None:
+        url = url_of(ws, ref.host, place, pull)
+        told = found["pull"] = {
+            "url": session.pr if session.pr is not None and same(ws, session.pr, url) else url,
+            "number": pull.number,
+            "state": pull.state,
+            "mergeable": pull.mergeable,
+            "checks": None,
+        }
+        if pull.state == "merged":
+            told["later"] = later_commits(session, pull)
+        if pull.state == "open" and pull.head_sha:
+            told["checks"] = forge.checks(*place, pull.head_sha).state
+    comments = len(foreign(forge.issue(ref.owner, ref.repo, ref.number).comments))
+    if pull is not None and not (place == (ref.owner, ref.repo) and pull.number == ref.number):
+        comments += len(foreign(forge.issue(*place, pull.number).comments))
+    found["comments"] = comments
+
+
+def _current(
+    ws: Workspace, forge: Forge, ref: IssueRef, session: Session
+) -> tuple[PullRequest | None, tuple[str, str]]:
+    """The session's pull request now, and its repository: the known one while it is open, else one of the branch."""
+    known, place = None, (ref.owner, ref.repo)
+    number = number_of(ws, session, ref)
+    if number is not None:
+        place, known = number[:2], forge.pull(*number)
+        if known.state == "open":
+            return known, place
+    source = source_of(ws, session)
+    if source is None and session.branch:
+        source = Source(frozenset((session.branch,)))
+    newer = _first(forge.pulls_from(ref.owner, ref.repo, source)) if source is not None else None
+    if newer is not None and (known is None or newer.state == "open"):
+        return newer, (ref.owner, ref.repo)
+    return known, place
+
+
+def number_of(ws: Workspace, session: Session, ref: IssueRef) -> tuple[str, str, int] | None:
+    """Owner, repository and number of the session's pull request, when it is known and of the issue's own forge."""
+    if session.pr is None:
+        return None
+    try:
+        host, owner, repo, number = parse_pull_url(session.pr, ws.config.servers())
+    except BadInput:
+        return None
+    return (owner, repo, number) if host == ref.host else None
+
+
+def same(ws: Workspace, one: str, other: str) -> bool:
+    """Whether two URLs are those of one pull request."""
+    servers = ws.config.servers()
+    try:
+        return parse_pull_url(one, servers) == parse_pull_url(other, servers)
+    except BadInput:
+        return one == other
+
+
+def foreign(comments: tuple[Comment, ...]) -> list[Comment]:
+    """The comments that kugetsu did not post."""
+    return [comment for comment in comments if MARK not in comment.body]
+
+
+def later_commits(session: Session, pull: PullRequest) -> int | None:
+    """How many commits of the session's worktree came after its merged pull request; None when nobody knows."""
+    from kugetsu.runtime.git import merged
+
+    folder = merged.folder_of(session.worktree, session.source)
+    if folder is None or not pull.head_sha:
+        return None
+    tip = "HEAD" if folder == session.worktree else f"refs/heads/{session.branch}"
+    try:
+        return merged.commits_after(folder, tip, pull.head_sha, pull.base_branch)
+    except KugetsuError:
+        return None

@@ -1,0 +1,208 @@
+"""Bring the log and the world together: attempts whose processes are dead end as lost, and their slot is free.
+
+Whoever notices first records it: the daemon at every wake-up, `start` before it claims. An attempt's end is recorded
+only after nothing of it runs any more.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from kugetsu.domain.decide import attempts as decide_attempts
+from kugetsu.domain.decide import daemon as decide_daemon
+from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.runtime import liveness
+from kugetsu.runtime.process import identity, lease
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.state import Attempt, State
+    from kugetsu.runtime.process.processes import EndReport
+    from kugetsu.runtime.workspace import Workspace
+
+#: Seconds between SIGTERM and SIGKILL for what a dead runner left: everybody waits for the slot meanwhile.
+ORPHAN_GRACE_SECONDS = 2.0
+
+#: For how long a dead attempt that cannot be settled is tried again before it is recorded as lost all the same.
+SETTLE_PATIENCE_SECONDS = 600.0
+
+#: Why no rescue branch has the work of an attempt that could not be looked at: the next one saves it first.
+_NOT_TRIED = "it could not be examined"
+
+
+def dead(ws: Workspace, state: State) -> list[Attempt]:
+    """The attempts that the log calls live although their runner is gone."""
+    return [attempt for attempt in state.attempts.values() if not _supervised(ws, attempt)]
+
+
+def _supervised(ws: Workspace, attempt: Attempt) -> bool:
+    """Whether somebody will record how it ends: its lease is held, and by its runner (not by the agent alone)."""
+    if not liveness.of(ws.paths, attempt):
+        # A file that somebody deleted says nothing of its lock: then the runner itself is asked for.
+        deleted = not lease.exists(ws.paths.leases, attempt.lease)
+        return deleted and attempt.runner is not None and identity.alive(attempt.runner)
+    return attempt.runner is None or identity.alive(attempt.runner)
+
+
+def stopped(ws: Workspace, state: State) -> list[tuple[Attempt, float]]:
+    """The attempts past their time limit whose runner was stopped (SIGSTOP): it cannot act on the limit, and would hold
+    its slot for ever. Each with the seconds that it is overdue."""
+    now = clock.now()
+    limit = ws.config.number("TASK_TIMEOUT_HOURS") * 3600 + ws.config.number("KILL_GRACE_SECONDS")
+    found = []
+    for attempt in state.attempts.values():
+        since = attempt.running_at or attempt.claimed_at
+        overdue = clock.seconds_between(since, now) - limit
+        if overdue > 0 and attempt.runner is not None and identity.stopped(attempt.runner):
+            found.append((attempt, overdue))
+    return found
+
+
+def _continue(ws: Workspace, attempt: Attempt, overdue: float) -> None:
+    """Let a stopped runner go on: it finds its limit passed, ends its agent and records that."""
+    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
+    assert attempt.runner is not None
+    data = {"runner": attempt.runner, "overdue_seconds": round(overdue, 1)}
+    ws.log.append([NewEvent("attempt.continued", data, cause=attempt.claimed, **about)])
+    identity.signal(attempt.runner, signal.SIGCONT)
+
+
+def reconcile(ws: Workspace) -> list[str]:
+    """End and record every attempt whose runner is gone; returns their ids. Also a daemon that died is recorded, and a
+    stopped runner past its attempt's time limit is continued.
+
+    One that cannot be settled does not keep the others from it: its error is raised when all were tried.
+    """
+    state = ws.state()
+    settled: list[str] = []
+    failure: Exception | None = None
+    for attempt, overdue in stopped(ws, state):
+        _continue(ws, attempt, overdue)
+    for attempt in dead(ws, state):
+        try:
+            if _settle(ws, attempt):
+                settled.append(attempt.id)
+        except (LogWriteFailed, LogDamaged):
+            raise
+        except Exception as problem:  # noqa: BLE001  one that cannot be settled must not keep the others from it
+            if _give_up(ws, attempt, problem):
+                settled.append(attempt.id)
+            else:
+                failure = failure or KugetsuError(f"{attempt.id} has ended, and cannot be recorded: {problem}")
+    if state.daemon.runs and not liveness.daemon(ws.paths, state):
+        held = state.daemon.lease
+
+        def lost(now: State) -> list[NewEvent]:
+            return decide_daemon.lost(now) if now.daemon.lease == held else []
+
+        ws.log.transact(lost)
+    if failure is not None:
+        raise failure
+    return settled
+
+
+def _settle(ws: Workspace, attempt: Attempt) -> bool:
+    from kugetsu.runtime.process import processes, tree
+
+    grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
+    claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
+    remembered = tree.read(tree.path(ws.paths.run(attempt.id)))
+    report = processes.end_lost(ws.paths.leases, attempt.lease, grace, claimer, remembered)
+    if report.left:
+        pids = ", ".join(str(process["pid"]) for process in report.left)
+        raise KugetsuError(f"these of its processes cannot be ended: {pids}")
+    if liveness.of(ws.paths, attempt):
+        return False
+    _tell_orphans(ws, attempt, report)
+    from kugetsu.runtime.runner.finalize import conclude
+
+    try:
+        return bool(conclude(ws, attempt.id, _ending(ws, attempt)))
+    except (KugetsuError, OSError):
+        raise  # it may pass, or somebody mends it
+    except Exception as problem:  # noqa: BLE001  what the agent left would fail again, and hold the slot for ever
+        return bool(conclude(ws, attempt.id, _unreadable(attempt, problem)))
+
+
+def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
+    """Note what keeps a dead attempt from being settled; end it as lost after SETTLE_PATIENCE_SECONDS of that, because
+    a slot must come back whatever an agent left. True when it is ended."""
+    from kugetsu.redaction.funnel import redact
+    from kugetsu.runtime.runner.finalize import conclude
+
+    reason = " ".join(redact(str(problem), limit=500).split())
+    ws.log.transact(lambda state: decide_attempts.unsettled(state, attempt.id, reason))
+    noted = ws.state().attempts.get(attempt.id)
+    if noted is None or noted.unsettled_at is None:
+        return noted is None  # somebody else has ended it
+    waited = clock.seconds_between(noted.unsettled_at, clock.now())
+    if 0 <= waited < SETTLE_PATIENCE_SECONDS:  # before its beginning: the clock was set back, and tells nothing
+        return False
+    said = f"it ended, its outcome is unknown: {reason}"
+    ending = Ending("lose", _verdict_of_lost(attempt), said, rescue_failed=_NOT_TRIED)
+    return bool(conclude(ws, attempt.id, ending))
+
+
+def _unreadable(attempt: Attempt, problem: Exception) -> Ending:
+    from kugetsu.redaction.funnel import redact
+
+    reason = redact(f"it ended, and what it left cannot be recorded: {problem!r}", limit=500)
+    return Ending("lose", _verdict_of_lost(attempt), reason, rescue_failed=_NOT_TRIED)
+
+
+def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
+    if not report.signalled:
+        return
+    data = {"signalled": report.signalled, "killed": report.killed}
+    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
+    ws.log.append([NewEvent("orphans.ended", data, cause=attempt.claimed, **about)])
+
+
+def _ending(ws: Workspace, attempt: Attempt) -> Ending:
+    """How a dead attempt ended: as the waiter left it on disk, else lost."""
+    from kugetsu.runtime.runner import finalize, spawn
+
+    if attempt.state == "running":
+        ended = spawn.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))
+        if ended is not None:
+            return finalize.ending_of(ws, attempt, ended)
+    session = ws.state().sessions.get(attempt.session)
+    left = finalize.outcome_of(ws, attempt)
+    finalize.put_back(ws, attempt)
+    unlocked = finalize.clear_locks(ws, attempt, session)
+    evidence = finalize.evidence_of(session)
+    kept, not_kept = finalize.keep_work(session, attempt.id)
+    return Ending(
+        "lose",
+        _verdict_of_lost(attempt),
+        _what_died(ws, attempt) + unlocked,
+        outcome=finalize.said_of(left),
+        tokens=left.tokens.total if left.tokens is not None else 0,
+        cost=left.cost or 0.0,
+        evidence=evidence,
+        rescue=kept,
+        rescue_failed=not_kept,
+    )
+
+
+def _verdict_of_lost(attempt: Attempt) -> str:
+    return "cancelled" if attempt.stop == "cancel" else "retry"
+
+
+def _what_died(ws: Workspace, attempt: Attempt) -> str:
+    if attempt.runner is not None and attempt.runner["boot"] != identity.boot_id():
+        return "the machine was restarted while it worked"
+    if attempt.state == "running":
+        return "its runner was killed"
+    from kugetsu.runtime import stderr_tail
+
+    said = stderr_tail.of(os.path.join(ws.paths.run(attempt.id), "runner.log"))
+    if attempt.state == "starting":
+        return f"its runner died while it prepared the worktree and the session{said}"
+    return f"its runner ended before it was recorded{said}" if said else "its claimer died before the runner was there"

@@ -1,0 +1,1 @@
+"""A runner works one attempt: prepare, spawn the agent, supervise it, finalize."""

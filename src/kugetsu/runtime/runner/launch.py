@@ -1,0 +1,339 @@
+"""Phase A of a runner: from the claim to a running agent. Phase B is `waiter`, phase C is `conclusion`.
+
+The runner is forked from whoever claimed (the daemon or a command), so that it pays for no import and holds the
+claim's lease from the first moment; forked twice, so that nobody has to reap it and it outlives everybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+
+from kugetsu.domain.decide import attempts as decide
+from kugetsu.host import run_files
+from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.process import identity
+from kugetsu.runtime.runner import spawn
+from kugetsu.runtime.runner.interruption import Interrupted, interruptible
+from kugetsu.runtime.workspace import ATTEMPT, GIVEN, actor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+    from kugetsu.agents.protocol import Launch
+    from kugetsu.domain.state import Attempt, Session, Task
+    from kugetsu.runtime.process.lease import Lease
+    from kugetsu.runtime.runner.supervisor import Orders
+    from kugetsu.runtime.workspace import Workspace
+
+#: Seconds without output after which the agent is looked at, and between two looks.
+CHECKUP_SECONDS = 20.0
+SHORTEST_CHECKUP_SECONDS = 1.0
+
+#: Variables without which nothing works: what an env file makes of them, holds for what its agent starts as well.
+BASIC = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR")
+
+_CEILING = "GIT_CEILING_DIRECTORIES"
+
+#: The preparation's time limit is the attempt's own (TASK_TIMEOUT_HOURS), but it gets at least this many seconds.
+SHORTEST_PREPARATION_SECONDS = 10.0
+
+
+def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
+    """Fork the runner of a claimed attempt. The caller's copy of the lease is closed: it is the runner's now."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        between = os.fork()
+    except OSError:
+        lease.close()  # nobody holds it now, so the attempt is found dead and its slot comes back
+        raise
+    if between == 0:
+        code = 70
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                run(ws, attempt_id, lease)
+            code = 0
+        finally:
+            os._exit(code)
+    os.waitpid(between, 0)
+    lease.close()
+
+
+def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
+    """The life of the runner up to the waiter; never returns."""
+    try:
+        unusable = _detach(ws, attempt_id, lease)
+        os.chdir("/")
+        _leave_the_caller(ws)
+        ws.by = actor(f"runner {attempt_id}", ws.environment)
+        ws.close()
+        if unusable is None:
+            _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
+        from kugetsu.runtime.runner import failed_start
+        from kugetsu.runtime.runner.finalize import conclude
+
+        conclude(ws, attempt_id, failed_start.ending(unusable))
+    except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(70)
+
+
+def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentFailed | None:
+    """Make the run's folder and cut the runner off from its caller; what keeps the folder from being used, if anything.
+
+    That is none of the task's doing, and the next attempt has another folder.
+    """
+    try:
+        log = os.path.join(ws.paths.make(ws.paths.run(attempt_id)), "runner.log")
+        spawn.detach(ws.paths.leases, lease, log)
+    except (KugetsuError, OSError) as problem:
+        spawn.detach(ws.paths.leases, lease, os.devnull)
+        if isinstance(problem, KugetsuError):
+            return AgentFailed(problem.message, problem.hint)
+        said = f"cannot use the folder {ws.paths.run(attempt_id)}: {problem.strerror or problem}"
+        return AgentFailed(said, "free space, or move away what is in its place")
+    return None
+
+
+def _leave_the_caller(ws: Workspace) -> None:
+    """Make this process's environment, which its children and the next phases get, that of the workspace.
+
+    An agent may have typed the command: what it was given must not reach this attempt's.
+    """
+    from kugetsu.runtime.process.processes import MARK
+
+    for name in set(os.environ) - set(ws.environment) - {MARK}:
+        del os.environ[name]
+    # The next phases read it anew, and a relative one would mean another folder from here.
+    os.environ["KUGETSU_DIR"] = ws.paths.root
+    ws.environment = os.environ
+
+
+def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn:
+    from kugetsu.runtime.runner import failed_start
+    from kugetsu.runtime.runner.finalize import conclude
+
+    me = identity.own()
+    pid = 0
+    try:
+        ws.log.transact(lambda state: decide.starting(state, attempt_id, me))
+        with interruptible(_limit(ws)):
+            launch, agent_session, worktree = _prepare(ws, attempt_id, lease, folder)
+        pid = _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
+    except Interrupted as stop:
+        _conclude_interrupted(ws, attempt_id, lease, stop)
+        os._exit(0)
+    except (KugetsuError, OSError) as problem:
+        traceback.print_exc()
+        if pid:
+            raise
+        # On a full disk nobody waits here: the lease is free in a moment, and whoever looks is told, or records it.
+        with contextlib.suppress(LogWriteFailed):
+            conclude(ws, attempt_id, failed_start.ending(problem))
+        os._exit(1)
+    spawn.become_waiter(_orders(ws, attempt_id, lease, folder, pid), lease)
+
+
+def _limit(ws: Workspace) -> float:
+    return max(ws.config.number("TASK_TIMEOUT_HOURS") * 3600, SHORTEST_PREPARATION_SECONDS)
+
+
+def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
+    """Record that the attempt was stopped before it had an agent, once nothing that it started is left."""
+    from kugetsu.runtime.process import processes
+    from kugetsu.runtime.runner.finalize import conclude
+
+    processes.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
+    attempt = ws.state().attempts.get(attempt_id)
+    before = "before the agent was started"
+    if stop.timed_out:
+        ending = decide.Ending("time_out", "retry", f"stopped at its time limit (TASK_TIMEOUT_HOURS) {before}")
+    elif attempt is not None and attempt.stop == "cancel":
+        ending = decide.Ending("kill", "cancelled", f"cancelled {before}")
+    else:
+        ending = decide.Ending("kill", "retry", f"stopped from outside {before}")
+    with contextlib.suppress(LogWriteFailed):  # as for a failed start
+        conclude(ws, attempt_id, ending)
+
+
+def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple[Launch, str, str]:
+    """Make the session and the prompt ready: how to launch the agent, its session, its worktree."""
+    from kugetsu.agents.protocol import Turn
+    from kugetsu.runtime.environments import agent_of
+    from kugetsu.runtime.runner import prepare
+    from kugetsu.runtime.runner import prompt as prompting
+
+    attempt, task, session = _records(ws, attempt_id)
+    _require_wanted(attempt)
+    with _of_the_agent():
+        agent = agent_of(ws, task.kind)
+        agent.require()
+        agent.prepare_home()
+    if task.kind == "pm":
+        prepare.prepare_pm(ws, agent)
+    else:
+        prepare.prepare_issue(ws, agent, session, task, attempt_id)
+    issue_text = _read_issue(ws, attempt_id)
+    attempt, task, session = _records(ws, attempt_id)
+    _require_wanted(attempt)
+    worktree, agent_session = session.worktree, session.agent_session
+    if worktree is None or agent_session is None:
+        raise Conflict(f"the session {session.key} is not ready", hint=f"kugetsu history {session.key}")
+    prompt, message = os.path.join(folder, "prompt.md"), _message(ws, task)
+    with _of_the_agent():
+        text = prompting.compose(ws, task, session, message, issue_text)
+        marks = _marks(ws, attempt, task, session, lease) | _bounds(ws, task, worktree)
+    run_files.replace(prompt, text.encode("utf-8", "surrogateescape"))
+    launch = agent.launch(
+        Turn(
+            session=agent_session,
+            directory=worktree,
+            prompt=prompt,
+            output=os.path.join(folder, "output.jsonl"),
+            errors=os.path.join(folder, "stderr.log"),
+            model=ws.config.text("KUGETSU_MODEL") or None,
+            environment=marks,
+        )
+    )
+    return launch, agent_session, worktree
+
+
+def _require_wanted(attempt: Attempt) -> None:
+    """Raise Interrupted when a stop was requested: of an attempt that had no runner yet, no signal tells it."""
+    if attempt.stop is not None:
+        raise Interrupted
+
+
+@contextlib.contextmanager
+def _of_the_agent() -> Iterator[None]:
+    """What fails in here keeps any task's agent from being started."""
+    try:
+        yield
+    except AgentUnavailable:
+        raise
+    except KugetsuError as problem:
+        raise AgentUnavailable(problem.message, problem.hint) from problem
+
+
+def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_session: str, worktree: str) -> int:
+    from kugetsu.runtime.process import processes
+
+    pid = spawn.spawn_agent(
+        launch.argv,
+        environment=launch.environment(ws.environment),
+        directory=launch.cwd,
+        stdin=launch.stdin,
+        stdout=launch.stdout,
+        stderr=launch.stderr,
+        lease=lease,
+    )
+    try:
+        who = identity.of(pid) or {"boot": identity.boot_id(), "pid": pid, "start": 0}
+        ws.log.transact(lambda state: decide.running(state, attempt_id, who, agent_session, worktree, launch.argv[0]))
+    except BaseException:
+        # What is not recorded must not run: the agent is ended, and the attempt's lease with it.
+        processes.end(lease.nonce, 0.0, root=os.getpid())
+        raise
+    return pid
+
+
+def _records(ws: Workspace, attempt_id: str) -> tuple[Attempt, Task, Session]:
+    state = ws.state()
+    attempt = decide.find_attempt(state, attempt_id)
+    return attempt, state.tasks[attempt.task], state.sessions[attempt.session]
+
+
+def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
+    """What the forge says of the attempt's issue; None where it is not asked. Takes FORGE_TIMEOUT_SECONDS at most."""
+    attempt, _, session = _records(ws, attempt_id)
+    if session.kind != "issue" or session.key.startswith("local/") or ws.config.text("KUGETSU_FORGE") == "off":
+        return None  # and nothing of what asks is loaded
+    from kugetsu.runtime import issue_context
+
+    return issue_context.before_run(ws, session, attempt)
+
+
+def _message(ws: Workspace, task: Task) -> str:
+    """The task's message, whole, from its event."""
+    key = task.id
+    for event in ws.log.read_key(key):
+        if event["type"] == "task.queued":
+            message = event["data"]["message"]
+            assert isinstance(message, str)
+            return message
+    raise KugetsuError(f"the log has no message for {task.id}", hint="kugetsu log verify")
+
+
+def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
+    """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
+    from kugetsu.runtime.process.processes import MARK
+    from kugetsu.runtime.runner import own_command, temp_folders
+    from kugetsu.runtime.runner import prompt as prompting
+
+    temp = ws.config.text("KUGETSU_TEMP_DIR")
+    with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
+        os.makedirs(temp, exist_ok=True)
+    given = values(ws.paths, task.kind)
+    own = None if "TMPDIR" in given else temp_folders.make(ws.paths, ws.environment, attempt.id, lease.nonce)
+    return {
+        **given,
+        **({temp_folders.VARIABLE: own} if own is not None else {}),
+        "PATH": own_command.path(own_command.folder(ws.paths), given.get("PATH") or ws.environment.get("PATH")),
+        MARK: lease.nonce,
+        ATTEMPT: attempt.id,
+        GIVEN: " ".join(name for name in given if name not in BASIC),
+        **prompting.variables(ws, task, session),
+        "KUGETSU_DIR": ws.paths.root,
+        "KUGETSU_TEMP_DIR": temp,
+    }
+
+
+def _bounds(ws: Workspace, task: Task, worktree: str) -> dict[str, str]:
+    """What keeps the agent's git from a repository above its folder, should that be none (any more).
+
+    Worktrees and submodules in it, and repositories elsewhere, are found as ever: the limit is the folder around it.
+    """
+    given = values(ws.paths, task.kind).get(_CEILING)
+    around = os.path.dirname(os.path.realpath(worktree))
+    return {_CEILING: around if not given else f"{around}:{given}"}
+
+
+def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:
+    import time
+
+    from kugetsu.runtime.process import tree
+    from kugetsu.runtime.runner.supervisor import Orders
+
+    # -P: a folder named kugetsu where the daemon was started must not be taken for this package.
+    python = [sys.executable, "-P", "-m"]
+    return Orders(
+        agent=pid,
+        nonce=lease.nonce,
+        then=[*python, "kugetsu.runtime.runner.finalize", attempt_id],
+        stop_file=os.path.join(folder, "stop"),
+        ended_file=os.path.join(folder, "ended"),
+        output=os.path.join(folder, "output.jsonl"),
+        errors=os.path.join(folder, "stderr.log"),
+        tree_file=tree.path(folder),
+        output_cap=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
+        grace=ws.config.number("KILL_GRACE_SECONDS"),
+        deadline=time.monotonic() + ws.config.number("TASK_TIMEOUT_HOURS") * 3600,
+        checkup=[*python, "kugetsu.runtime.runner.health_check", attempt_id],
+        checkup_every=_between_checkups(ws),
+        checkup_output=os.path.join(folder, "checkup.json"),
+    )
+
+
+def _between_checkups(ws: Workspace) -> float:
+    """Seconds between two looks: a stall must be seen soon after its time, also when that is short."""
+    stall = ws.config.number("TASK_STALL_MINUTES") * 60
+    return min(CHECKUP_SECONDS, max(stall, SHORTEST_CHECKUP_SECONDS)) if stall else CHECKUP_SECONDS

@@ -1,0 +1,57 @@
+"""The command `kugetsu` for the agents that kugetsu runs: a folder with nothing else in it, to go before their PATH.
+
+Not the folder of the installed command: that of a virtual environment would put its python, pytest and pip before the
+project's. And there is none when kugetsu runs as ``python -m kugetsu``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.host.paths import Paths
+
+
+def folder(paths: Paths) -> str:
+    """KUGETSU_DIR/bin, with a `kugetsu` in it that runs this one by this Python. Raises KugetsuError and OSError."""
+    made = paths.make(os.path.join(paths.root, "bin"))
+    _write_whole(os.path.join(made, "kugetsu"), _script())
+    return made
+
+
+def path(folder: str, known: str | None) -> str:
+    """A PATH that begins with ``folder``, once; ``known`` is the PATH so far."""
+    rest = [entry for entry in (known or os.defpath).split(os.pathsep) if entry != folder]
+    return os.pathsep.join([folder, *rest])
+
+
+def _script() -> str:
+    import shlex
+
+    import kugetsu
+
+    source = os.path.dirname(os.path.dirname(os.path.abspath(kugetsu.__file__)))
+    lines = ["#!/bin/sh", "# Made by kugetsu, for the agents that it runs."]
+    if source in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        # It is not installed: also an agent that set a PYTHONPATH of its own must find it.
+        lines.append(f'PYTHONPATH={shlex.quote(source)}"${{PYTHONPATH:+:$PYTHONPATH}}"; export PYTHONPATH')
+    lines.append(f'exec {shlex.quote(sys.executable)} -P -m kugetsu "$@"')
+    return "\n".join(lines) + "\n"
+
+
+def _write_whole(path: str, text: str) -> None:
+    """Agents that start meanwhile find the script of before, or this one."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text and os.access(path, os.X_OK):
+                return
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass  # it is made now
+    partial = f"{path}.{os.getpid()}.new"
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(partial, 0o700)
+    os.replace(partial, path)

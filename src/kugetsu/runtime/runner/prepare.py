@@ -1,0 +1,207 @@
+"""Make a session ready: repository, worktree, base session, the agent's fork of it; finish what a crash left half done.
+
+Every step is an *ensure*: it makes what is missing and never deletes. Intent and outcome are in the log
+(`session.preparing`, `session.prepared`); between them nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.model.refs import folder_name, parse_ref
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import finished_branch
+from kugetsu.runtime.git import checkouts, integrity, merged, repositories, worktrees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.agents.protocol import Agent
+    from kugetsu.domain.state import Session, Task
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime.git.repositories import Repository
+    from kugetsu.runtime.workspace import Workspace
+
+
+NOTE_LENGTH = 300
+"""Characters of a note on a preparation that its event keeps."""
+
+
+def ready(agent: Agent, session: Session) -> bool:
+    """Whether the session can be used as it is: prepared by this agent, its worktree there, the agent knows it."""
+    return (
+        session.state == "idle"
+        and session.agent == agent.name
+        and session.agent_session is not None
+        and session.worktree is not None
+        and os.path.isdir(session.worktree)
+        and agent.exists(session.agent_session)
+    )
+
+
+def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
+    """Make the session of an issue ready. Raises KugetsuError with what stands in the way."""
+    _save_earlier_work(ws, session, attempt)
+    whole = _fault(session) is None
+    as_it_is = whole and ready(agent, session)
+    if as_it_is and session.attempts < 2:
+        return
+    repository = _repository(ws, session, task)
+    ref = parse_ref(session.key)
+    pattern = ws.config.text("KUGETSU_BRANCH_PATTERN")
+    branch = first = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
+    if session.branch is not None and session.worktree is not None:
+        branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
+    begun = finished_branch.intended(session)
+    over = begun or finished_branch.look(ws, session, repository, branch)
+    if over is not None:
+        if session.worktree is not None and whole:
+            merged.require_free(session.worktree, over.branch, str(over))
+        # The name that an earlier preparation chose: it may have got as far as the branch.
+        branch = (session.branch if begun is not None else None) or merged.fresh_name(repository, first)
+    elif as_it_is:
+        return
+    if session.state == "idle":
+        why = str(over) if as_it_is else _missing(session, agent)
+        ws.log.transact(lambda state: decide.broken(state, session.key, why))
+    follows = {"follows": over.as_data()} if over is not None else {}
+    intent = {
+        "repository": session.repository,
+        "source": repository.path,
+        "branch": branch,
+        "agent": agent.name,
+        **follows,
+    }
+    ws.log.transact(lambda state: decide.preparing(state, session.key, intent, attempt))
+    base = ensure_base(ws, agent, repository)
+    tree = worktrees.ensure(
+        repository,
+        _worktree(ws, session, ref),
+        branch,
+        ws.paths,
+        base_branch=ws.config.text("KUGETSU_BASE_BRANCH"),
+        fresh=over is not None,
+    )
+    agent_session = _agent_session(agent, session, base, tree.path)
+    anew = tree.created or over is not None
+    outcome = {
+        "agent": agent.name,
+        "agent_session": agent_session,
+        "worktree": tree.path,
+        "source": repository.path,
+        "branch": tree.branch,
+        "base_branch": tree.base_branch if anew else session.base_branch or tree.base_branch,
+        "base_commit": (session.base_commit if over is None else None) or tree.base_commit,
+        "base_session": base,
+        "created": tree.created,
+        "fetched": "yes" if tree.fetched else tree.why_not_fetched or "no",
+        "notes": [redact(note, limit=NOTE_LENGTH) for note in tree.notes],
+        **follows,
+    }
+    ws.log.transact(lambda state: decide.prepared(state, session.key, outcome, attempt))
+
+
+def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> None:
+    """Save what a failed attempt left and could not save: nothing begins on top of it.
+
+    Raises GitFailed while that does not succeed.
+    """
+    if session.unsaved is None:
+        return
+    from kugetsu.runtime.runner.finalize import keep_work
+
+    of = session.unsaved["attempt"]
+    branch, why_not = keep_work(session, of)
+    if why_not is not None:
+        raise GitFailed(
+            f"work of {of} in {session.worktree} could not be saved: {why_not}",
+            "mend that, or move the work away by hand; then: kugetsu continue REF MESSAGE",
+        )
+    ws.log.transact(lambda state: decide.rescued(state, session.key, branch, attempt))
+
+
+def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
+    """The worktree's folder: where it is (one that was imported lies elsewhere), else its own name."""
+    if session.worktree is not None and os.path.isdir(session.worktree):
+        return session.worktree
+    return ws.paths.worktree(folder_name(ref))
+
+
+def _fault(session: Session) -> str | None:
+    """What is wrong with the session's worktree (`integrity.fault`)."""
+    return integrity.fault(session.source, session.worktree) if session.worktree is not None else "it was never made"
+
+
+def _missing(session: Session, agent: Agent) -> str:
+    if session.agent != agent.name:
+        return f"made by {session.agent}, but the agent is {agent.name} now"
+    fault = _fault(session)
+    if fault is not None:
+        return f"its worktree {session.worktree}: {fault}"
+    return f"{agent.name} does not know its session {session.agent_session} any more"
+
+
+def _agent_session(agent: Agent, session: Session, base: str, directory: str) -> str:
+    known = session.agent_session
+    if session.agent == agent.name and known is not None and agent.exists(known):
+        return known
+    return agent.fork(base, directory, session.key)
+
+
+def _repository(ws: Workspace, session: Session, task: Task | None) -> Repository:
+    if session.repository is None:
+        raise KugetsuError(f"the session {session.key} belongs to no repository")
+    registered = dict(ws.state().repositories)
+    if task is not None and task.repository is not None:
+        registered[session.repository] = task.repository
+    elif session.source is not None and checkouts.at(os.path.realpath(session.source)) is not None:
+        registered[session.repository] = {"path": session.source}
+    return repositories.resolve(session.repository, ws.paths, registered=registered, servers=ws.config.servers())
+
+
+def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
+    """The agent's base session of a repository: made once, one for each repository, so that no fork of one project
+    ever carries what was said in another."""
+    key = decide.base_key(repository.repository)
+    with repositories.locked(ws.paths, "base " + repository.repository):
+        session = ws.state().sessions.get(key)
+        if session is not None and session.state == "idle" and session.agent == agent.name:
+            known = session.agent_session
+            if known is not None and agent.exists(known):
+                return known
+        return make_plain(ws, agent, key, "base", repository.repository, repository.path)
+
+
+def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str | None, directory: str) -> str:
+    """Make (or make anew) a session without a worktree of its own: a base or the PM session. Returns the agent's id."""
+    session = ws.state().sessions.get(key)
+    if session is None:
+        ws.log.transact(lambda state: decide.request(state, key, kind, repository))
+    elif session.state == "idle":
+        ws.log.transact(lambda state: decide.broken(state, key, f"{agent.name} does not know it any more"))
+    intent = {"repository": repository, "source": directory, "branch": None, "agent": agent.name}
+    ws.log.transact(lambda state: decide.preparing(state, key, intent))
+    agent_session = agent.make_session(directory, f"kugetsu {key}")
+    outcome = {
+        "agent": agent.name,
+        "agent_session": agent_session,
+        "worktree": directory,
+        "source": directory,
+        "branch": None,
+        "base_branch": None,
+        "base_commit": None,
+        "base_session": None,
+        "created": True,
+        "fetched": "",
+    }
+    ws.log.transact(lambda state: decide.prepared(state, key, outcome))
+    return agent_session
+
+
+def prepare_pm(ws: Workspace, agent: Agent) -> None:
+    """Make the PM session ready, in a folder of its own below KUGETSU_DIR."""
+    with repositories.locked(ws.paths, "pm session"):
+        session = ws.state().sessions.get("pm")
+        if session is None or not ready(agent, session):
+            make_plain(ws, agent, "pm", "pm", None, ws.paths.make(ws.paths.root + "/pm"))

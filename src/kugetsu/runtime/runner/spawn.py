@@ -1,0 +1,206 @@
+"""What surrounds the lean waiter: how phase A detaches, starts the agent, becomes the waiter; how phase C begins.
+
+The order in phase A, in the child that the claimer forked::
+
+    detach(directory, lease, output)     # own session, subreaper, signals held, no terminal, no other lease
+    …                                    # worktree, session; os.environ has the attempt's mark before the first child
+    pid = spawn_agent(…)
+    …                                    # append attempt.running
+    become_waiter(orders, lease)         # exec, does not return
+
+In phase C::
+
+    begin_conclusion()
+    ended = parse_ended(arguments)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from kugetsu.host import run_files
+from kugetsu.model.errors import AgentFailed, AgentUnavailable
+from kugetsu.runtime.process import identity, processes
+from kugetsu.runtime.process import lease as leases
+from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.runner import supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+#: The waiter's result is some ten short lines.
+ENDED_BYTES = 65536
+
+
+class Ended:
+    """How the agent ended. ``exit_code`` and ``signal`` both None: nobody knows; ``stopped`` None: by itself."""
+
+    __slots__ = ("ended_at", "exit_code", "leftover", "signal", "stopped")
+
+    def __init__(
+        self, exit_code: int | None, signal_number: int | None, stopped: str | None, ended_at: str, leftover: int
+    ) -> None:
+        self.exit_code = exit_code
+        self.signal = signal_number
+        self.stopped = stopped
+        self.ended_at = ended_at
+        self.leftover = leftover
+
+
+def detach(directory: str, lease: Lease, output: str) -> bool:
+    """Cut a forked child off from whoever typed the command; returns whether it is a subreaper now.
+
+    It becomes the leader of its own session (no controlling terminal, no SIGHUP from one), reads nothing, writes to the
+    file ``output`` (so that nobody who reads the command's output waits for it), holds no lease in ``directory`` but
+    ``lease`` and no other descriptor that its caller passed down, and has the signals held until the waiter takes them:
+    a stop that is asked for meanwhile is not lost. Descriptors that Python opened are not inheritable, and stay.
+    """
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.HELD_SIGNALS)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _connect(os.devnull, output, output)
+    leases.close_inherited(directory, keep=lease.fd)
+    _close_passed_down(keep=lease.fd)
+    os.environ[processes.MARK] = lease.nonce
+    return processes.become_subreaper()
+
+
+def spawn_agent(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: str,
+    stdin: str,
+    stdout: str,
+    stderr: str,
+    lease: Lease,
+) -> int:
+    """Start the agent in ``directory`` as the leader of its own process group, holding the lease too; returns its pid.
+
+    Files are paths: stdin is read, stdout and stderr are appended to (never pipes: opencode loses what a pipe does not
+    take). ``environment`` is all of it but the attempt's mark, which is added. No signal is blocked or ignored.
+
+    Done by hand, because a ``Popen`` that is garbage gets reaped by the next ``Popen``, and the agent's status with it.
+
+    Raises AgentUnavailable when the program cannot be executed, and AgentFailed when it may be another time, or in
+    another worktree: a file cannot be opened, the folder or a program in it is not there.
+    """
+    read_end, write_end = os.pipe()  # closed by a successful exec, else it carries the error
+    pid = os.fork()
+    if pid == 0:
+        stage = "prepare"
+        try:
+            os.setpgid(0, 0)
+            os.chdir(directory)
+            _connect(stdin, stdout, stderr)
+            lease.make_inheritable()
+            _fresh_signals()
+            stage = "exec"
+            os.execvpe(command[0], list(command), {**environment, processes.MARK: lease.nonce})
+        except BaseException as problem:  # noqa: BLE001  a forked child must never return into its parent's code
+            number = problem.errno if isinstance(problem, OSError) else None
+            os.write(write_end, f"{stage} {number or 0} {problem}".encode("utf-8", "replace")[:4000])
+        finally:
+            os._exit(127)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        told = pipe.read().decode("utf-8", "replace")
+    if told:
+        os.waitpid(pid, 0)
+        raise _not_started(command[0], *told.split(" ", 2))
+    return pid
+
+
+def _not_started(program: str, stage: str, number: str, text: str) -> AgentUnavailable:
+    passing = stage != "exec" or int(number) in (errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY)
+    in_worktree = "/" in program and not os.path.isabs(program)
+    kind = AgentFailed if passing or in_worktree else AgentUnavailable
+    return kind(f"cannot start {program}: {text}", "check KUGETSU_AGENT and that it is installed")
+
+
+def waiter_command(orders: supervisor.Orders) -> list[str]:
+    """The command line of phase B: isolated, without site-packages."""
+    return [sys.executable, "-I", "-S", supervisor.__file__, *orders.arguments()]
+
+
+def become_waiter(orders: supervisor.Orders, lease: Lease) -> NoReturn:
+    """Replace this process by phase B, which holds the lease on. Raises OSError when that cannot be executed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.HELD_SIGNALS)
+    lease.make_inheritable()
+    orders.lease_fd = lease.fd
+    command = waiter_command(orders)
+    os.execve(command[0], command, {**os.environ, processes.MARK: lease.nonce})
+
+
+def begin_conclusion() -> None:
+    """Let phase C conclude undisturbed: SIGTERM, SIGINT, SIGHUP do nothing here, and are default in its children."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _nothing)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, supervisor.HELD_SIGNALS)
+
+
+def parse_ended(arguments: Sequence[str]) -> Ended:
+    """What the waiter appended to phase C's command. Raises ValueError or KeyError when it is incomplete."""
+    values = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    code = values.get("--exit", "unknown")
+    return Ended(
+        exit_code=None if code == "unknown" else int(code),
+        signal_number=int(values["--signal"]) if "--signal" in values else None,
+        stopped=None if values["--stopped"] == "none" else values["--stopped"],
+        ended_at=values["--ended-at"],
+        leftover=int(values["--leftover"]),
+    )
+
+
+def read_ended(path: str) -> Ended | None:
+    """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none.
+
+    Raises OSError when it is there and cannot be read (a disk that reports errors): that may pass.
+    """
+    try:
+        return parse_ended(run_files.read(path, ENDED_BYTES).decode("utf-8").splitlines())
+    except (FileNotFoundError, NotADirectoryError, run_files.NotRegularFileError, ValueError, KeyError):
+        return None
+
+
+def _fresh_signals() -> None:
+    # All of them: Python itself ignores SIGPIPE and SIGXFSZ, and nohup or a cron job may have ignored others.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _close_passed_down(keep: int) -> None:
+    """Close the inheritable descriptors past stderr: a pipe of the caller's, say, whose reader waits for its end."""
+    for entry in os.listdir("/proc/self/fd" if identity.HAS_PROC else "/dev/fd"):
+        fd = int(entry)
+        if fd <= 2 or fd == keep:
+            continue
+        try:
+            if os.get_inheritable(fd):
+                os.close(fd)
+        except OSError:  # the listing's own descriptor, closed by now
+            continue
+
+
+def _connect(stdin: str, stdout: str, stderr: str) -> None:
+    """Make the three files this process's standard streams, for its children too."""
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    for number, (path, flags) in enumerate(((stdin, os.O_RDONLY), (stdout, append), (stderr, append))):
+        fd = os.open(path, flags | os.O_CLOEXEC) if path == os.devnull else run_files.open_file(path, flags)
+        if fd != number:
+            os.dup2(fd, number)
+            os.close(fd)
+        else:
+            os.set_inheritable(fd, True)
+
+
+def _nothing(number: int, frame: object) -> None:
+    """A handler, unlike SIG_IGN, is not inherited by an exec."""

@@ -1,0 +1,406 @@
+"""Phase B of a runner: wait lean for the agent, stop it when it must stop, leave none of its processes behind.
+
+Started by an exec of phase A (same pid, the agent is its child, subreaper and session are set) as
+``python -I -S supervisor.py ARGUMENTS`` and ended by an exec of phase C. Arguments are pairs, in any order
+(:class:`Orders` writes and reads them; ``none`` stands for "not set"):
+
+    --agent PID            the agent, a child of this process
+    --nonce NONCE          of the attempt's lease: the mark of its processes
+    --lease-fd N           the descriptor that holds the lease; kept over both execs, not given to checkups
+    --grace SECONDS        between SIGTERM and SIGKILL
+    --deadline SECONDS     on the monotonic clock: stop with reason ``timeout``
+    --stop-file FILE       its first line is the reason of a stop; read at SIGTERM/SIGINT, and looked for every 5 s
+    --ended-file FILE      where the result is written as well, one argument a line
+    --output FILE          the agent's output: as long as it grows there is no checkup
+    --errors FILE          the agent's stderr
+    --tree-file FILE       where the processes are written down that have lost the mark (`tree`)
+    --output-cap BYTES     how much of each of the two files is kept: of one that is over, the middle is dropped; where
+                           its file system cannot do that, the agent is stopped with reason ``output``. none: all of it
+    --checkup-every SECONDS  without growth until a checkup, and between two of them; none: no checkups
+    --checkup-limit SECONDS  how long one may take; then it is killed and counts as healthy
+    --checkup-output FILE  its stdout, truncated at each start
+    --checkup N ARG…       its N words (absolute program first): exit 10 stops the agent with reason
+                           ``limit``, 11 with ``stall``, anything else lets it go on. The variable
+                           KUGETSU_QUIET_SECONDS tells it for how long the output has not grown
+    --then N ARG…          phase C: its N words (absolute program first)
+    --then-patience SECONDS  how long to retry when phase C cannot be executed (the package is being upgraded)
+
+Phase C gets appended: ``--exit CODE`` or ``--signal N`` (``--exit unknown`` when nobody knows: the agent was no child,
+or could not be ended), ``--stopped REASON|none`` (``none``: the agent ended by itself), ``--ended-at UTC``,
+``--leftover N`` (processes that could not be ended; -1: not known). It starts with SIGTERM, SIGINT and SIGHUP ignored.
+When it cannot be executed, the runner ends with status 70: the lease is free, and reconciliation finds the
+result in the ended-file.
+
+Signals: phase A blocks SIGTERM, SIGINT, SIGHUP and SIGCHLD before its exec, so that none is lost in between; here they
+stay blocked and are taken by ``sigtimedwait``. There is no handler and thus no race with one.
+
+The deadline is time that the machine was awake (CLOCK_MONOTONIC): a laptop's sleep does not use up an agent's time, and
+setting the wall clock changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+if __name__ == "__main__":  # the rest of the package is found beside this file; -S left site-packages out
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+
+from kugetsu.host import run_files
+from kugetsu.runtime.process import processes
+from kugetsu.runtime.process.output_cap import OutputCap
+from kugetsu.runtime.process.tree import Tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Sequence
+    from typing import NoReturn
+else:
+    import _signal
+
+HELD_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGCHLD)
+"""What phase A blocks before it executes the waiter."""
+
+POLL_SECONDS = 5.0
+EXIT_NO_PHASE_C = 70  # EX_SOFTWARE of <sysexits.h>
+TERMINATED = "terminated"
+"""The reason of a stop that a signal asked for, with no file that gives another."""
+CHECKUP_REASONS = {10: "limit", 11: "stall"}
+
+_STOP_SIGNALS = (_signal.SIGTERM, _signal.SIGINT)
+_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "tree_file", "checkup_output")
+_WHOLE = ("agent", "lease_fd", "output_cap")
+_SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
+_COMMANDS = ("checkup", "then")
+
+
+class Orders:
+    """What phase A tells the waiter; the module's docstring explains each. Seconds are floats."""
+
+    __slots__ = (*_WORDS, *_WHOLE, *_SECONDS, *_COMMANDS)
+
+    def __init__(
+        self,
+        *,
+        agent: int,
+        nonce: str,
+        then: Sequence[str],
+        stop_file: str,
+        ended_file: str,
+        output: str,
+        errors: str = os.devnull,
+        tree_file: str = os.devnull,
+        output_cap: int | None = None,
+        lease_fd: int | None = None,
+        grace: float = 10.0,
+        deadline: float | None = None,
+        checkup: Sequence[str] = (),
+        checkup_every: float | None = None,
+        checkup_limit: float = 30.0,
+        checkup_output: str = os.devnull,
+        then_patience: float = 30.0,
+    ) -> None:
+        self.agent = agent
+        self.nonce = nonce
+        self.then = list(then)
+        self.stop_file = stop_file
+        self.ended_file = ended_file
+        self.output = output
+        self.errors = errors
+        self.tree_file = tree_file
+        self.output_cap = output_cap
+        self.lease_fd = lease_fd
+        self.grace = grace
+        self.deadline = deadline
+        self.checkup = list(checkup)
+        self.checkup_every = checkup_every
+        self.checkup_limit = checkup_limit
+        self.checkup_output = checkup_output
+        self.then_patience = then_patience
+
+    def arguments(self) -> list[str]:
+        """The orders as the waiter's arguments."""
+        words = []
+        for name in (*_WORDS, *_WHOLE, *_SECONDS):
+            value = getattr(self, name)
+            words += [_option(name), "none" if value is None else str(value)]
+        for name in _COMMANDS:
+            command = getattr(self, name)
+            words += [_option(name), str(len(command)), *command]
+        return words
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> Orders:
+        """The orders from its arguments. Raises ValueError or TypeError on what :meth:`arguments` does not write."""
+        options = {_option(name): name for name in cls.__slots__}
+        values: dict[str, object] = {}
+        at = 0
+        while at < len(arguments):
+            name = options.get(arguments[at])
+            if name is None or at + 1 == len(arguments):
+                raise ValueError(f"unknown or without a value: {arguments[at]!r}")
+            word = arguments[at + 1]
+            at += 2
+            if name in _COMMANDS:
+                count = int(word)
+                values[name] = list(arguments[at : at + count])
+                at += count
+            elif name in _WORDS:
+                values[name] = word
+            elif word == "none":
+                values[name] = None
+            else:
+                values[name] = int(word) if name in _WHOLE else float(word)
+        return cls(**values)  # type: ignore[arg-type]
+
+
+class Waiter:
+    """Supervises one agent: :meth:`watch` it until it ends or must be stopped, :meth:`end_all`, :meth:`result`."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._checkup = _Checkup(orders)
+        self._cap = OutputCap((orders.output, orders.errors), orders.output_cap) if orders.output_cap else None
+        self._tree = Tree(orders.tree_file, orders.nonce)
+        self._status: int | None = None
+        self._ended_at: str | None = None
+        self._stop_asked = False
+        self._verdict: str | None = None
+
+    def watch(self) -> str | None:
+        """None once the agent has ended by itself, else the reason why it has to be stopped."""
+        orders = self._orders
+        poll = POLL_SECONDS if orders.checkup_every is None else min(POLL_SECONDS, orders.checkup_every / 4)
+        while True:
+            self.reap()
+            if self._ended_at is not None:
+                return None
+            now = time.monotonic()
+            reason = self._stop_reason() or self._verdict
+            if reason is None and orders.deadline is not None and now >= orders.deadline:
+                reason = "timeout"
+            if reason is not None:
+                return reason
+            if self._cap is not None and not self._cap.step():
+                return "output"
+            self._tree.step(now)
+            self._checkup.step(now)
+            self.wait(poll if orders.deadline is None else min(poll, orders.deadline - now))
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a child ends, a stop is asked for, or ``seconds`` have passed; then reap."""
+        if _take_signal(seconds) in _STOP_SIGNALS:
+            self._stop_asked = True
+        self.reap()
+
+    def reap(self) -> None:
+        """Collect every child that has ended: the agent, the checkup, and orphans that this process adopted."""
+        if self._ended_at is None:
+            try:
+                # Asked for by its pid first: an agent that is no child of ours must not be waited for without end.
+                pid, status = os.waitpid(self._orders.agent, os.WNOHANG)
+            except ChildProcessError:
+                self._ended_at = utc_now()
+            else:
+                if pid:
+                    self._status, self._ended_at = status, utc_now()
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:  # no children at all
+                return
+            if not pid:
+                return
+            if pid == self._orders.agent:
+                self._status, self._ended_at = status, utc_now()
+            elif pid == self._checkup.pid:
+                self._verdict = self._checkup.ended(status)
+
+    def end_all(self) -> int:
+        """End the agent and everything that it started; returns how many processes could not be ended."""
+        self._checkup.kill()
+        report = processes.end(self._orders.nonce, self._orders.grace, root=os.getpid(), wait=self.wait)
+        self.reap()
+        if self._cap is not None:
+            self._cap.step()  # what was written since the last look; nobody writes any more
+        return len(report.left)
+
+    def result(self, stopped: str | None, leftover: int) -> list[str]:
+        """What phase C gets appended to its command."""
+        code = "unknown" if self._status is None else str(os.waitstatus_to_exitcode(self._status))
+        end = ["--signal", code[1:]] if code.startswith("-") else ["--exit", code]
+        when = self._ended_at if self._ended_at is not None else utc_now()
+        return [*end, "--stopped", stopped or "none", "--ended-at", when, "--leftover", str(leftover)]
+
+    def _stop_reason(self) -> str | None:
+        try:
+            line = run_files.read(self._orders.stop_file, 200).decode("utf-8", "replace").partition("\n")[0]
+        except OSError:  # nobody gave a reason
+            return TERMINATED if self._stop_asked else None
+        return line.strip().lstrip("-") or TERMINATED
+
+
+class _Checkup:
+    """Runs the checkup command while the agent's output does not grow: one at a time, and never waited for."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._size = _size(orders.output)
+        self._grew_at = self._started_at = time.monotonic()
+        self.pid: int | None = None
+
+    def step(self, now: float) -> None:
+        """Start one when it is due, kill one that takes too long."""
+        every = self._orders.checkup_every
+        if every is None or not self._orders.checkup:
+            return
+        size = _size(self._orders.output)
+        if size != self._size:
+            self._size, self._grew_at = size, now
+        if self.pid is not None:
+            if now - self._started_at > self._orders.checkup_limit:
+                _say("a checkup took too long and is killed")
+                self.kill()
+        elif now - max(self._grew_at, self._started_at) >= every:
+            self._started_at = now
+            self._start(now - self._grew_at)
+
+    def ended(self, status: int) -> str | None:
+        """The checkup was reaped: the reason to stop the agent, or None."""
+        self.pid = None
+        return CHECKUP_REASONS.get(os.waitstatus_to_exitcode(status))
+
+    def kill(self) -> None:
+        """SIGKILL to its group. Its pid is a child's that was not reaped, so no other process can have it."""
+        if self.pid is None:
+            return
+        try:
+            os.killpg(self.pid, _signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it has ended, and is about to be reaped
+
+    def _start(self, quiet: float) -> None:
+        orders = self._orders
+        output = self._open_output()
+        actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_DUP2, output, 1)]
+        if orders.lease_fd is not None:
+            actions.append((os.POSIX_SPAWN_CLOSE, orders.lease_fd))
+        try:
+            self.pid = os.posix_spawn(
+                orders.checkup[0],
+                orders.checkup,
+                {**os.environ, "KUGETSU_QUIET_SECONDS": str(int(quiet))},
+                file_actions=actions,
+                setpgroup=0,
+                setsigmask=(),
+                setsigdef=HELD_SIGNALS,
+            )
+        except OSError as problem:  # the agent goes on: its deadline holds without checkups too
+            _say(f"cannot start a checkup: {problem}")
+        finally:
+            os.close(output)
+
+    def _open_output(self) -> int:
+        """The file for what a checkup prints. Not opened by the spawned process: this one waits for that until it
+        executes, and a FIFO in the file's place would never open."""
+        path = self._orders.checkup_output
+        if path != os.devnull:
+            try:
+                run_files.replace(path, b"")
+                return run_files.open_file(path, os.O_WRONLY)
+            except OSError as problem:  # its exit status counts; only its words are lost
+                _say(f"cannot write {path}: {problem}")
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Supervise the agent to its end, then become phase C."""
+    orders = Orders.parse(arguments)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, HELD_SIGNALS)
+    # Ignored by an ancestor, SIGCHLD would have the kernel reap the agent and throw its status away.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+    waiter = Waiter(orders)
+    try:
+        stopped = waiter.watch()
+    except Exception as problem:  # noqa: BLE001  whatever it is, the agent must not run on unsupervised
+        _say(f"the waiter failed: {problem!r}")
+        stopped = "waiter-failed"
+    try:
+        leftover = waiter.end_all()
+    except OSError as problem:
+        _say(f"cannot end the agent's processes: {problem}")
+        leftover = -1
+    _become([*orders.then, *waiter.result(stopped, leftover)], len(orders.then), orders)
+
+
+def _become(command: list[str], own_words: int, orders: Orders) -> NoReturn:
+    """Write the result down, then execute phase C."""
+    _write(orders.ended_file, "\n".join(command[own_words:]) + "\n")
+    while _take_signal(0) is not None:  # what came too late to matter
+        continue
+    for number in (*_STOP_SIGNALS, _signal.SIGHUP):
+        _signal.signal(number, _signal.SIG_IGN)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, HELD_SIGNALS)
+    give_up_at = time.monotonic() + orders.then_patience
+    while True:
+        try:
+            os.execv(command[0], command)
+        except OSError as problem:
+            if time.monotonic() >= give_up_at:
+                _say(f"cannot execute {command[0]}: {problem}")
+                os._exit(EXIT_NO_PHASE_C)
+        time.sleep(0.5)
+
+
+def utc_now() -> str:
+    """The wall clock as the log writes it: UTC, microseconds, Z."""
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:06d}Z"
+
+
+def _take_signal(seconds: float) -> int | None:
+    """The number of the next held signal, or None when none came within ``seconds``."""
+    seconds = max(seconds, 0.0)
+    awaited = (*_STOP_SIGNALS, _signal.SIGCHLD)
+    if hasattr(_signal, "sigtimedwait"):
+        taken = _signal.sigtimedwait(awaited, seconds)
+        return taken.si_signo if taken is not None else None
+    # macOS: an alarm, blocked as well, ends the wait.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGALRM,))
+    _signal.setitimer(_signal.ITIMER_REAL, max(seconds, 0.001))
+    number = _signal.sigwait((*awaited, _signal.SIGALRM))
+    return None if number == _signal.SIGALRM else number
+
+
+def _size(path: str) -> int:
+    """The file's size in bytes; -1 when it is not there: that does not grow either."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
+
+
+def _write(path: str, text: str) -> None:
+    """Replace the file at once. A full disk loses only this copy of the result: phase C gets it as arguments."""
+    try:
+        run_files.replace(path, text.encode("utf-8", "surrogateescape"))
+    except OSError as problem:
+        _say(f"cannot write {path}: {problem}")
+
+
+def _say(text: str) -> None:
+    try:
+        os.write(2, f"kugetsu waiter: {text}\n".encode("utf-8", "replace"))
+    except OSError:
+        return  # nobody to tell; the result matters more
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,94 @@
+"""A temporary folder (TMPDIR) for each attempt, which goes with it: agents and their tools leave files behind.
+
+It lies directly in the temporary folder of whoever started the runner: as large, as fast and as executable as what the
+agent would have had, and with a path that leaves room for sockets (108 bytes). Its path is written down in the run's
+folder first, so that whoever records a dead attempt finds it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from kugetsu.host import run_files
+from kugetsu.runtime.walking import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kugetsu.host.paths import Paths
+
+VARIABLE = "TMPDIR"
+_PREFIX = "kugetsu-q"
+_DEFAULT = "/tmp"
+_RECORD = "tmpdir"
+
+
+def make(paths: Paths, environment: Mapping[str, str], attempt: str, nonce: str) -> str | None:
+    """Make the attempt's folder and return its path; None when that is not possible: the agent then has the usual one.
+
+    ``nonce`` is that of the attempt's lease: nobody can have made a folder of that name before.
+    """
+    path = f"{outer(environment.get(VARIABLE)) or _DEFAULT}/kugetsu-{attempt}-{nonce[:8]}"
+    try:
+        run_files.replace(f"{paths.run(attempt)}/{_RECORD}", os.fsencode(path))
+        os.mkdir(path, 0o700)
+    except OSError:
+        return None
+    return path
+
+
+def outer(path: str | None) -> str | None:
+    """The temporary folder around an attempt's own; any other path, as it is."""
+    while path and os.path.basename(path.rstrip("/")).startswith(_PREFIX):
+        path = os.path.dirname(path.rstrip("/"))
+    return path.rstrip("/") if path else path
+
+
+def left(paths: Paths, attempt: str) -> str | None:
+    """The attempt's folder, when it is still there and this user's; None for what the record cannot name."""
+    try:
+        path = os.fsdecode(run_files.read(f"{paths.run(attempt)}/{_RECORD}", 4096))
+        status = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    named = os.path.isabs(path) and os.path.basename(path).startswith(f"kugetsu-{attempt}-")
+    ours = status.st_mode & 0o170000 == 0o040000 and status.st_uid == os.geteuid()
+    return path if named and ours else None
+
+
+def remove(paths: Paths, attempt: str) -> bool:
+    """Remove the attempt's folder with all that is in it, when none of its processes lives; whether it is gone.
+
+    It stays where something is mounted in it (`mounts`): that is not the attempt's own.
+    """
+    path = left(paths, attempt)
+    if path is None:
+        return True
+    import shutil
+    import subprocess
+
+    from kugetsu.runtime import mounts
+
+    if mounts.within(path):
+        return False
+    with suppress(RecursionError):  # some 1000 folders within each other: rm takes what is left
+        shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        _open_up(path)  # a build cache may be read-only
+        with suppress(OSError):
+            subprocess.run(["/bin/rm", "-rf", "--", path], check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    return not os.path.lexists(path)
+
+
+def _open_up(path: str) -> None:
+    """Let the owner remove what is in the folders: they may have been made read-only."""
+    with suppress(OSError):
+        os.chmod(path, 0o700)
+    for folder, names, _ in walk(path):
+        for name in names:
+            below = f"{folder}/{name}"
+            if not os.path.islink(below):
+                with suppress(OSError):
+                    os.chmod(below, 0o700)

@@ -1,0 +1,151 @@
+"""`kugetsu init`: the directory, its settings and templates, the base and PM sessions. A second run changes nothing."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu import __version__
+from kugetsu.domain.decide import sessions as decide
+from kugetsu.host.ownership import require_not_from_sudo
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.environments import TEMPLATES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.agents.protocol import Agent
+    from kugetsu.runtime.workspace import Workspace
+
+
+class InitReport:
+    """What `init` did. Only ``repository``, what the one named is registered as, and its ``source`` are there also when
+    it was registered before; everything else empty means that all was there."""
+
+    __slots__ = ("created", "notes", "registered", "repository", "retired", "sessions", "source")
+
+    def __init__(self) -> None:
+        self.created: list[str] = []
+        self.registered: str | None = None
+        self.repository: str | None = None
+        self.source: dict[str, str] | None = None
+        self.sessions: list[tuple[str, str]] = []
+        self.retired: list[str] = []
+        self.notes: list[str] = []
+
+
+def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
+    """Set kugetsu up in its directory. ``repo`` (a path or URL) is registered; ``force`` makes the base and PM sessions
+    anew and retires the old ones. Raises KugetsuError with the remedy; what was made until then stays and is not
+    made twice."""
+    report = set_up(ws)
+    repository = _register(ws, repo, report)
+    _sessions(ws, report, repository, force)
+    return report
+
+
+def set_up(ws: Workspace) -> InitReport:
+    """The directory with its templates, and its log: all but the sessions, for which the agent is needed."""
+    report = InitReport()
+    lay_out(ws, report)
+    log_id = os.urandom(16).hex()
+    agent_name = ws.config.text("KUGETSU_AGENT")
+    if ws.log.transact(lambda state: decide.initialise(state, log_id, __version__, agent_name)):
+        report.created.append(ws.paths.log)
+    return report
+
+
+def lay_out(ws: Workspace, report: InitReport) -> None:
+    """Make the folders and the commented files that are missing; what is there stays as it is. Raises KugetsuError."""
+    from kugetsu.host.config_file import write_template
+
+    if not os.path.isdir(ws.paths.root):
+        report.created.append(ws.paths.root)
+    ws.paths.ensure()
+    for folder in (ws.paths.env, ws.paths.worktrees, ws.paths.runs, ws.paths.logs, ws.paths.repositories):
+        ws.paths.make(folder)
+    if write_template(ws.paths.config):
+        report.created.append(ws.paths.config)
+    for name, text in TEMPLATES.items():
+        _write_new(os.path.join(ws.paths.env, name), text, report)
+
+
+def _write_new(path: str, text: str, report: InitReport) -> None:
+    """Write a file that is not there, readable by its owner only; one that is there is the user's."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as problem:
+        raise KugetsuError(f"cannot write {path}: {problem.strerror}", hint="mend its folder") from problem
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    report.created.append(path)
+
+
+def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None:
+    from kugetsu.runtime.git import repositories
+
+    if repo is None:
+        return None
+    name, source = repositories.describe(repo, os.getcwd(), ws.config.servers())
+    if "path" in source:
+        require_not_from_sudo(source["path"])
+    if ws.log.transact(lambda state: decide.register(state, name, source)):
+        report.registered = name
+    report.repository, report.source = name, source
+    return name
+
+
+def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
+    """The PM session, and the base session of the repository named. An agent that is missing is a note, not an error:
+    the directory is usable, and the first start says the same again."""
+    from kugetsu.model.errors import AgentUnavailable
+    from kugetsu.runtime.environments import agent_of
+
+    agent = agent_of(ws, "dev")
+    try:
+        agent.require()
+        agent.prepare_home()
+    except AgentUnavailable as problem:
+        report.notes.append(f"{problem.message}: the base and PM sessions are made later" + _hint(problem))
+        return
+    report.notes += [f"{problem.text} (hint: {problem.hint})" for problem in agent.check()]
+    wanted = ["pm"] + ([decide.base_key(repository)] if repository is not None else [])
+    if force:
+        wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]
+        _retire(ws, report, wanted)
+    for key in wanted:
+        _make(ws, agent_of(ws, "pm" if key == "pm" else "dev"), key, report)
+
+
+def _hint(problem: KugetsuError) -> str:
+    return f" (hint: {problem.hint})" if problem.hint else ""
+
+
+def _retire(ws: Workspace, report: InitReport, keys: list[str]) -> None:
+    from kugetsu.runtime.destroy import destroy
+
+    for key in keys:
+        session = ws.state().sessions.get(key)
+        if session is not None:
+            destroy(ws, key, force=True, reason="init --force")
+            report.retired.append(f"{key} {session.agent_session}")
+
+
+def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
+    from kugetsu.runtime.git import repositories
+    from kugetsu.runtime.runner import prepare
+
+    known = ws.state().sessions.get(key)
+    before = known.agent_session if known is not None else None
+    if known is not None and known.state == "working":
+        return  # there, and in use
+    if key == "pm":
+        prepare.prepare_pm(ws, agent)
+    else:
+        name = key.removeprefix("base:")
+        registered = ws.state().repositories
+        repository = repositories.resolve(name, ws.paths, registered=registered, servers=ws.config.servers())
+        prepare.ensure_base(ws, agent, repository)
+    made = ws.state().sessions[key].agent_session
+    if made is not None and made != before:
+        report.sessions.append((key, made))

@@ -1,0 +1,28 @@
+"""Why a process of ours ended, from the file that its errors go to."""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.host import run_files
+
+#: Bytes at the file's end that are read.
+_LOOKED_AT = 4096
+
+
+def of(path: str, after: int = 0) -> str:
+    """The line behind a file's first ``after`` bytes that names the cause, redacted, to be put behind a sentence; empty
+    for none."""
+    from kugetsu.agents import error_lines
+    from kugetsu.redaction.funnel import CUT, redact
+
+    try:
+        with run_files.open_binary(path) as file:
+            start = os.fstat(file.fileno()).st_size - _LOOKED_AT
+            file.seek(max(after, start))
+            text = CUT * (start > after) + file.read(_LOOKED_AT).decode("utf-8", "replace")
+            lines = redact(text).splitlines()
+    except OSError:  # then it said nothing that could be told
+        return ""
+    cause = error_lines.cause(lines)
+    return f": {cause}" if cause else ""

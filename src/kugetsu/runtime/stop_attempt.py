@@ -1,0 +1,46 @@
+"""Stop a live attempt: the request is recorded, then the runner is told, and it ends the agent and all its tools."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from kugetsu.domain.decide import queue
+from kugetsu.host import run_files
+from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.process import identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.runtime.workspace import Workspace
+
+
+def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
+    """Cancel a task: a waiting one at once; the runner of a working one is told to stop it. Returns the events.
+
+    Raises NotFound and Conflict as `decide.queue.cancel` does.
+    """
+    events = ws.log.transact(lambda state: queue.cancel(state, task_id, "cancel"))
+    tell(ws, task_id)
+    return events
+
+
+def tell(ws: Workspace, task_id: str) -> bool:
+    """Tell the runner of a task's live attempt that a stop is requested; False when there is nobody to tell."""
+    state = ws.state()
+    task = state.tasks.get(task_id)
+    attempt = state.attempts.get(task.attempt) if task is not None and task.attempt is not None else None
+    if attempt is None or attempt.stop is None:
+        return False
+    # The file comes first: it holds the reason, and the waiter looks for it even if the signal is lost.
+    try:
+        run_files.replace(os.path.join(ws.paths.make(ws.paths.run(attempt.id)), "stop"), f"{attempt.stop}\n".encode())
+    except (KugetsuError, OSError) as problem:  # the log has the reason too, and the signal does the rest
+        print(f"kugetsu: cannot write the stop file of {attempt.id}, it gets the signal: {problem}", file=sys.stderr)
+    if attempt.runner is None or not identity.signal(attempt.runner, signal.SIGTERM):
+        return False
+    identity.signal(attempt.runner, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
+    return True

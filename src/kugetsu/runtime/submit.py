@@ -1,0 +1,306 @@
+"""Requests for work: put a message for an issue into the queue, or start on it now. There is one path for both."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from kugetsu.domain.decide import claims, queue
+from kugetsu.domain.fold import usage
+from kugetsu.host.ownership import require_not_from_sudo
+from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from kugetsu.domain.gates import Verdict
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.domain.state import State
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime.workspace import Workspace
+
+#: For how long `start` waits for another agent's start to get out of its way, in seconds.
+STAGGER_PATIENCE = 60.0
+FINAL = ("task.completed", "task.failed", "task.cancelled", "task.parked")
+
+
+class Started:
+    """What became of a `start`: ``state`` is ``running``, or how the attempt ended before it ran."""
+
+    __slots__ = ("attempt", "events", "reason", "session", "state", "task")
+
+    def __init__(self, task: str, attempt: str, session: str, events: list[dict[str, Any]]) -> None:
+        self.task = task
+        self.attempt = attempt
+        self.session = session
+        self.events = events
+        self.state = "claimed"
+        self.reason: str | None = None
+
+
+class Delegated:
+    """What became of a `delegate`: ``ref`` is the issue of its `dev` task, None for a `pm` task; ``named`` are all the
+    issues that the message names."""
+
+    __slots__ = ("events", "named", "ref")
+
+    def __init__(self, events: list[dict[str, Any]], ref: IssueRef | None, named: list[IssueRef]) -> None:
+        self.events = events
+        self.ref = ref
+        self.named = named
+
+
+class _StaleError(Exception):
+    """A session was destroyed between the reading of its issue's history and the decision."""
+
+
+class _StaggeredError(Exception):
+    """Only the stagger gate is closed: worth waiting for."""
+
+    def __init__(self, closed: Verdict) -> None:
+        super().__init__(closed.reason)
+        self.closed = closed
+
+
+def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
+    """The clone in which the command is typed, when one of its remotes is the ref's repository."""
+    from kugetsu.runtime.git import checkouts
+
+    folder = checkouts.typed_in(os.environ)
+    checkout = checkouts.find(folder) if folder is not None else None
+    if checkout is None:
+        return None
+    require_not_from_sudo(checkout.home)
+    matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)
+    return {"path": checkout.home} if matches else None
+
+
+def enqueue(
+    ws: Workspace, ref: IssueRef, message: str, *, via: str, priority: int = 0, after: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Put a message for an issue at the end of the queue. Returns the events."""
+    here = clone_here(ws, ref)
+    issue = str(ref)
+    while True:
+        read_at, carried = earlier_life(ws, issue)
+
+        def decide(state: State, read_at: int = read_at, carried: dict[str, Any] | None = carried) -> list[NewEvent]:
+            _require_current(state, issue, read_at)
+            return queue.enqueue(
+                state,
+                kind="dev",
+                issue=issue,
+                message=message,
+                via=via,
+                priority=priority,
+                after=after,
+                repository=here,
+                carried=carried,
+            )
+
+        with suppress(_StaleError):
+            return ws.log.transact(decide)
+
+
+def earlier_life(ws: Workspace, issue: str) -> tuple[int, dict[str, Any] | None]:
+    """The seq of the state that was read, and what the issue's destroyed sessions had counted (`usage.of_history`);
+    None when it has a session now, which has the counters, and when no agent ever worked on it."""
+    state = ws.state()
+    seq = state.seq
+    if issue in state.sessions:
+        return seq, None
+    return seq, usage.of_history(issue, ws.log.read_key(issue))
+
+
+def _require_current(state: State, issue: str, read_at: int) -> None:
+    """Raise _StaleError when a session was destroyed since the issue's earlier life was read."""
+    if issue not in state.sessions and state.last_destroyed > read_at:
+        raise _StaleError
+
+
+def delegate(ws: Workspace, message: str) -> Delegated:
+    """Queue a `dev` task for the one issue that the message names, else a `pm` task: the PM agent decides."""
+    named = _named(ws, message)
+    if len(named) == 1:
+        return Delegated(enqueue(ws, named[0], message, via="delegate"), named[0], named)
+
+    def decide(state: State) -> list[NewEvent]:
+        return queue.enqueue(state, kind="pm", issue=None, message=message, via="delegate")
+
+    return Delegated(ws.log.transact(decide), None, named)
+
+
+def _named(ws: Workspace, message: str) -> list[IssueRef]:
+    """The issues that a message names. Beside an issue, the URL of a pull request says more about that issue."""
+    from kugetsu.model.refs import find_refs
+
+    host, servers = ws.config.default_host(), ws.config.servers()
+    named = find_refs(message, default_host=host, servers=servers)
+    if len(named) < 2 or "/pull" not in message:
+        return named
+    import re
+
+    without = re.sub(r"https?://\S+/pulls?/\S*", " ", message)
+    return find_refs(without, default_host=host, servers=servers) or named
+
+
+def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr: str | None = None) -> Started:
+    """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
+
+    Raises CapReached when the machine is full, AgentUnavailable when the agent cannot be started, and Conflict when
+    another gate is closed; then nothing was changed.
+    """
+    import time
+
+    queue.require_initialised(ws.state())
+    _notice_death(ws, None, set())
+    give_up = time.monotonic() + STAGGER_PATIENCE
+    while True:
+        try:
+            return _start(ws, ref, message, via, pr)
+        except _StaleError:
+            continue
+        except _StaggeredError as waiting:
+            if time.monotonic() >= give_up:
+                raise claims.refusal(waiting.closed) from None
+            ws.log.wait(ws.state().seq, 0.5)
+
+
+def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None) -> Started:
+    from kugetsu.runtime import dispatcher
+    from kugetsu.runtime.facts import claim_facts
+
+    here = clone_here(ws, ref)
+    issue = str(ref)
+    facts = claim_facts(ws, "self")
+    read_at, carried = earlier_life(ws, issue)
+
+    def wanted(state: State) -> NewEvent:
+        return queue.enqueue(
+            state, kind="dev", issue=issue, message=message, via=via, repository=here, carried=carried
+        )[0]
+
+    looked = ws.state()
+    planned = looked.seq
+    was_open = claims.held_back(looked, wanted(looked), facts) is None
+    beaten: list[Verdict] = []
+    lease, offer = dispatcher.make_offer(ws)
+
+    def decide(state: State) -> list[NewEvent]:
+        _require_current(state, issue, read_at)
+        queued = wanted(state)
+        closed = claims.held_back(state, queued, facts)
+        if closed is None:
+            return claims.start(state, queued, offer, facts, pr)
+        if closed.gate == "stagger":
+            raise _StaggeredError(closed)
+        if not was_open:
+            raise claims.refusal(closed)
+        beaten.append(closed)
+        return claims.lost_start(state, queued, planned, facts)
+
+    attempt, events = dispatcher.claim(ws, lease, decide)
+    if beaten:
+        raise claims.refusal(beaten[0])
+    if attempt is None:
+        raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
+    started = Started(events[0]["task"], attempt, issue, events)
+    _await_running(ws, started)
+    return started
+
+
+def _await_running(ws: Workspace, started: Started) -> None:
+    """Follow the log until the attempt runs or has ended."""
+    told: set[str] = set()
+    for event in ws.log.follow(started.events[-1]["seq"]):
+        if event is None:
+            try:
+                _notice_death(ws, started.task, told)
+            except LogWriteFailed as problem:
+                raise _unrecorded(started.attempt, problem) from problem
+            continue
+        if event.get("attempt") != started.attempt:
+            continue
+        kind = event["type"]
+        if kind == "attempt.running" or (kind.startswith("attempt.") and "outcome" in event["data"]):
+            started.state = kind.removeprefix("attempt.")
+            started.reason = event["data"].get("reason")
+            return
+
+
+def _unrecorded(attempt: str, problem: LogWriteFailed) -> LogWriteFailed:
+    said = f"{attempt} has ended, which cannot be recorded yet: {problem.message}"
+    return LogWriteFailed(said, f"{problem.hint}; the daemon, or the next kugetsu start, records it")
+
+
+def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
+    """Tell once that the end of the awaited task's agent waits for room on the disk: its runner does, for an hour."""
+    from kugetsu.runtime import disk
+    from kugetsu.runtime.process import identity
+
+    agents = [attempt.agent for attempt in ws.state().attempts.values() if attempt.task == awaited]
+    if "full" in told or not any(agent is not None and not identity.alive(agent) for agent in agents):
+        return
+    problem = disk.refusal(ws.paths)
+    if problem is not None:
+        told.add("full")
+        said = f"{awaited}: its agent has ended, which cannot be recorded yet: {problem.message}"
+        print(f"kugetsu: {said}; {problem.hint}", file=sys.stderr, flush=True)
+
+
+def _notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
+    """Settle what died. Raises when that is the task awaited and it cannot be settled; of another, it is told once."""
+    from kugetsu.runtime import reconcile
+
+    state = ws.state()
+    if not reconcile.dead(ws, state) and not reconcile.stopped(ws, state):
+        return
+    try:
+        reconcile.reconcile(ws)
+    except (LogWriteFailed, LogDamaged):
+        raise
+    except KugetsuError as problem:
+        if any(attempt.task == awaited for attempt in reconcile.dead(ws, ws.state())):
+            raise
+        if str(problem) not in told:
+            print(f"kugetsu: {problem}", file=sys.stderr)
+        told.add(str(problem))
+
+
+def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
+    """The event that ends (or parks) a task; waits for it, and retries in between are waited through.
+
+    With no daemon there is nobody to retry: then the task's `task.retried` is returned. Raises NotFound.
+    """
+    from kugetsu.runtime import liveness
+
+    seen = ws.state().seq
+    last: dict[str, Any] | None = None
+    for event in ws.log.read_key(task_id):
+        # What held it back is no step of its own: what it did last still stands.
+        if event["seq"] <= seen and event["type"].startswith("task.") and event["type"] != "task.held":
+            last = event
+    if last is None:
+        raise queue.unknown(ws.state(), task_id)
+    told: set[str] = set()
+    for news in _and_then(last, ws.log.follow(seen)):
+        if news is None:
+            try:
+                _notice_death(ws, task_id, told)
+            except LogWriteFailed as problem:
+                raise _unrecorded(task_id, problem) from problem
+            _notice_full_disk(ws, task_id, told)
+        elif news.get("task") == task_id:
+            if news["type"] in FINAL:
+                return news
+            if news["type"] == "task.retried" and not liveness.daemon(ws.paths, ws.state()):
+                return news
+    raise KugetsuError(f"the log ended before {task_id} did", hint="kugetsu log verify")
+
+
+def _and_then(first: dict[str, Any], rest: Iterator[dict[str, Any] | None]) -> Iterator[dict[str, Any] | None]:
+    yield first
+    yield from rest

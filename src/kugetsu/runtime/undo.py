@@ -1,0 +1,132 @@
+"""Undoing events: what is to be undone, what that would append, and doing it.
+
+What was there before an event is read from the log (`EventLog.state_at`) without the lock; whether things are still so
+is decided under it. A setting's truth is the file: it is written first, and the event says so.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kugetsu.domain.decide import undo
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.errors import Conflict, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.workspace import Workspace
+
+    Event = dict[str, Any]
+
+SETTING = "setting.changed"
+
+
+def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
+    """The event of that seq; ``whole``: all that were appended with it in one transaction, the latest first.
+
+    Raises NotFound.
+    """
+    head = ws.log.head().seq
+    found = next(iter(ws.log.read(after=seq - 1, until=seq)), None) if 0 < seq <= head else None
+    if found is None:
+        known = f"the log has events 1 to {head}" if head else "the log is empty"
+        raise NotFound(f"there is no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
+    if not whole:
+        return [found]
+    from kugetsu.log import transactions
+
+    first, last = transactions.first_of(ws.log, seq), transactions.last_of(ws.log, seq)
+    return sorted(ws.log.read(after=first - 1, until=last), key=lambda event: -event["seq"])
+
+
+def done_by(ws: Workspace, event: Event) -> int | None:
+    """The seq of the event that has undone this one already; None when none has.
+
+    Raises Conflict when that was undone as well: then the last of them is the one to undo.
+    """
+    chain: list[int] = [event["seq"]]
+    for one in _later(ws, event):
+        if undo.undoes(one) == chain[-1]:
+            chain.append(one["seq"])
+    if len(chain) % 2:
+        if len(chain) > 1:
+            by = " and that by event ".join(map(str, chain[1:]))
+            raise Conflict(f"event {chain[0]} was undone by event {by}", f"kugetsu undo {chain[-1]}")
+        return None
+    return chain[-1]
+
+
+def _later(ws: Workspace, event: Event) -> Iterable[Event]:
+    """The events after it that may be about the same."""
+    key = event.get("task") or event.get("session")
+    if key is None or event["type"] == "task.resumed":  # what undoes that is about the limit, not about the task
+        return ws.log.read(after=event["seq"])
+    return (one for one in ws.log.read_key(key) if one["seq"] > event["seq"])
+
+
+class Undoing:
+    """What undoing some events rests on. Raises Conflict for one that can never be undone."""
+
+    def __init__(self, ws: Workspace, events: Sequence[Event], now: str) -> None:
+        self._ws = ws
+        self._setting = events[0] if [event["type"] for event in events] == [SETTING] else None
+        self._undone: list[undo.Undone] = []
+        if self._setting is not None:
+            return
+        for event in events:
+            before = ws.log.state_at(seq=event["seq"] - 1)
+            self._undone.append(undo.described(event, before, now, ws.state().attempts))
+
+    def planned(self) -> list[NewEvent]:
+        """What would be appended now. Raises Conflict when things are not as the events left them."""
+        if self._setting is not None:
+            return [self._setting_draft(self._setting, self._old_value(self._setting))]
+        return self._compensate(self._ws.state())
+
+    def carry_out(self) -> list[Event]:
+        """Do it. Raises as `planned` does, and KugetsuError when the settings cannot be written."""
+        if self._setting is None:
+            return self._ws.log.transact(self._compensate)
+        value = self._old_value(self._setting)
+        self._write(self._setting["data"]["key"], value)
+        return self._ws.log.append([self._setting_draft(self._setting, value)])
+
+    def _compensate(self, state: State) -> list[NewEvent]:
+        return [new_event for undone in self._undone for new_event in undo.compensate(state, undone)]
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def _old_value(self, event: Event) -> str:
+        from kugetsu.host.config import load
+        from kugetsu.model.errors import BadInput
+        from kugetsu.model.settings import SETTINGS
+        from kugetsu.redaction.funnel import redact
+
+        key = event["data"]["key"]
+        if key not in SETTINGS:
+            raise Conflict(f"event {event['seq']} is not undone: {key} is no setting any more", "kugetsu config list")
+        try:
+            current: str | None = redact(load(self._ws.paths.config, {}).as_text(key))
+        except BadInput:  # the decision tells that the file cannot be read
+            current = None
+        changes = self._ws.log.read(after=event["seq"])
+        later = undo.standing(one for one in changes if one["type"] == SETTING and one["data"].get("key") == key)
+        return undo.setting(event, current, later)
+
+    def _setting_draft(self, event: Event, value: str) -> NewEvent:
+        data = {"key": event["data"]["key"], "old": event["data"]["new"], "new": value}
+        return NewEvent(SETTING, data, cause=event["seq"], facts={undo.UNDO: event["seq"]})
+
+    def _write(self, key: str, value: str) -> None:
+        """Write the value; the default is what holds without a line, so then the line goes."""
+        from kugetsu.host.config import load
+        from kugetsu.host.config_file import set_value, unset_value
+
+        if value == load(os.devnull, {}).as_text(key):
+            unset_value(self._ws.paths.config, key)
+        else:
+            set_value(self._ws.paths.config, key, value)
