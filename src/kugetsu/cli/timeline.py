@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli.declarations import Command
+from kugetsu.host import atomic
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 
 TYPE_CHECKING = False
@@ -112,17 +113,9 @@ def _write(path: str, kind: str, found: Timeline) -> str:
     from kugetsu.views.timeline import picture
 
     content = picture.svg(found) + "\n" if kind == "svg" else picture.page(found)
-    temporary = f"{path}.{os.getpid()}.new"
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(content)
-        os.replace(temporary, path)
+        atomic.write(path, content.encode())
     except OSError as problem:
-        import contextlib
-
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            os.unlink(temporary)
         reason = (problem.strerror or str(problem)).lower()
         raise KugetsuError(f"cannot write {path}: {reason}", "name a file in a folder that is there") from problem
     return path

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.host import run_files
+from kugetsu.host import atomic, run_files
 from kugetsu.host.ownership import require_own
 from kugetsu.host.paths import ownership_remedy
 from kugetsu.model.errors import BadInput, KugetsuError
@@ -316,24 +316,13 @@ def _replace(path: str, text: str, *, private: bool = False) -> None:
 
     It has the old one's mode; ``private``: 0600, whatever that was.
     """
-    temporary = f"{path}.{os.getpid()}.new"
     try:
         try:
-            mode = 0o600 if private else os.stat(path).st_mode & 0o777
+            mode = atomic.PRIVATE if private else os.stat(path).st_mode & 0o777
         except FileNotFoundError:
-            mode = 0o600
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)  # also when the umask, or what a crash left there, says otherwise
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
+            mode = atomic.PRIVATE
+        atomic.write(path, text.encode(), mode=mode, sync=True)
     except OSError as error:
-        import contextlib
-
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            os.unlink(temporary)
         raise _unwritable(path, error) from error
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import os
 
+from kugetsu.host import atomic
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -126,17 +128,10 @@ def replace(path: str, data: bytes) -> None:
     mode = _mode(path)
     if mode is not None and mode & _TYPE in _KEPT:
         raise _refusal(path, mode)
-    new = path + ".new"
-    if os.path.lexists(new):
-        os.unlink(new)
-    fd = open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        written = 0
-        while written < len(data):
-            written += os.write(fd, data[written:])
-    finally:
-        os.close(fd)
-    os.rename(new, path)
+    folder = os.path.dirname(path)
+    if os.path.islink(folder):
+        raise _refusal(folder, os.lstat(folder).st_mode, "a folder")
+    atomic.write(path, data)
 
 
 def problem(path: str) -> str | None:

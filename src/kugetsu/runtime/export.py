@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from kugetsu.host import atomic
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.redaction.funnel import clean, suspicious
 
@@ -35,17 +36,17 @@ def without_secrets(event: Event, line: bytes) -> bytes:
 class Destination:
     """Lines to a file that appears whole or not at all, or to stdout. `commit` puts the file into its place."""
 
-    def __init__(self, file: IO[bytes], path: str | None, temporary: str | None) -> None:
-        self._file = file
+    def __init__(self, path: str | None, new: atomic.NewFile | None) -> None:
         self._path = path
-        self._temporary = temporary
+        self._new = new
+        self._file: IO[bytes] = sys.stdout.buffer if new is None else new.file
 
     @classmethod
     def open(cls, path: str | None, *, force: bool) -> Destination:
         """None is stdout. Raises Conflict for a file that is there unless ``force``, BadInput where none can be made,
         KugetsuError when it cannot be written."""
         if path is None:
-            return cls(sys.stdout.buffer, None, None)
+            return cls(None, None)
         folder = os.path.dirname(os.path.abspath(path))
         if not path or os.path.isdir(path):
             raise BadInput(f"{path!r} is a folder", "name the file: kugetsu log export --to kugetsu.jsonl")
@@ -53,12 +54,10 @@ class Destination:
             raise BadInput(f"there is no folder {folder}", "make it, or name another file")
         if os.path.lexists(path) and not force:
             raise Conflict(f"{path} is there already", "name another file, or overwrite it with --force")
-        temporary = f"{path}.{os.getpid()}.new"
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return cls(path, atomic.NewFile(path, sync=True))
         except OSError as error:
             raise _unwritable(path, error) from error
-        return cls(os.fdopen(descriptor, "wb", buffering=1 << 16), path, temporary)
 
     def write(self, line: bytes) -> None:
         """One more line. Raises KugetsuError when the file cannot be written; BrokenPipeError is stdout's own."""
@@ -72,16 +71,13 @@ class Destination:
 
     def commit(self) -> None:
         """All was written: put the file into its place."""
-        if self._path is None or self._temporary is None:
+        if self._path is None or self._new is None:
             self._file.flush()
             return
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            os.replace(self._temporary, self._path)
+            self._new.commit()
         except OSError as error:
             raise _unwritable(self._path, error) from error
-        self._temporary = None
 
     def __enter__(self) -> Destination:
         return self
@@ -89,15 +85,8 @@ class Destination:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._path is None:
-            return
-        import contextlib
-
-        with contextlib.suppress(OSError):  # what could not be written is told already
-            self._file.close()
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):  # the error that led here is the one to tell
-                os.unlink(self._temporary)
+        if self._new is not None:
+            self._new.__exit__()
 
 
 def _unwritable(path: str, error: OSError) -> KugetsuError:

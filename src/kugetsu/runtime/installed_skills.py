@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.host import run_files
+from kugetsu.host import atomic, run_files
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import Conflict, KugetsuError
 
@@ -158,15 +158,7 @@ def _write(path: str, content: bytes) -> None:
     path = os.path.realpath(path)
     require_not_from_sudo(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    partial = f"{path}.{os.getpid()}.new"
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    except OSError:
-        if os.path.exists(partial):
-            os.unlink(partial)
-        raise
+    atomic.write(path, content, mode=None)
 
 
 def _digest(content: bytes) -> str:

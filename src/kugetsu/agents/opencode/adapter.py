@@ -41,6 +41,7 @@ from kugetsu.agents.opencode.health_check import look
 from kugetsu.agents.opencode.verdict import judge
 from kugetsu.agents.outcome import Kind, Outcome, sentence
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
+from kugetsu.host import atomic
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, NotFound
 
@@ -138,7 +139,7 @@ class OpenCode:
             done = self._run("session", "list")
             if done.exit_code != 0:
                 raise self._failure("make its database", done, "try: opencode session list")
-            _write_whole(mark, self._identity().encode())
+            atomic.write(str(mark), self._identity().encode())
 
     def _is_prepared(self, mark: Path) -> bool:
         try:
@@ -237,7 +238,7 @@ class OpenCode:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob(f"{session}-*.json"):
             old.unlink(missing_ok=True)
-        _write_whole(kept, exported)
+        atomic.write(str(kept), exported)
         return exported
 
     def _export(self, session: str) -> bytes:
@@ -252,7 +253,7 @@ class OpenCode:
         folder = self._room() / "imports"
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{session}.json"
-        _write_whole(file, content)
+        atomic.write(str(file), content)
         try:
             done = self._run("import", str(file), directory=directory)
         finally:
@@ -398,15 +399,6 @@ class _Lock:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Readers see all of the content or the file before it. Mode 0600: a conversation may hold secrets."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-    partial.replace(path)
 
 
 def _millis() -> int:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import orjson
 
+from kugetsu.host import atomic
+
 _INSTALLED = {"lockfileVersion": 3, "packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}}
 
 
@@ -44,9 +46,7 @@ def suppress_install(folder: Path) -> None:
     (folder / "node_modules").mkdir(parents=True, exist_ok=True)
     listed = folder / "package-lock.json"
     if not listed.exists():
-        partial = listed.with_name(f".{listed.name}.{os.getpid()}")
-        partial.write_bytes(orjson.dumps(_INSTALLED))
-        partial.replace(listed)
+        atomic.write(str(listed), orjson.dumps(_INSTALLED), mode=None)
 
 
 def _is_abandoned(lock: Path) -> bool:

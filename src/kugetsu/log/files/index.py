@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from struct import Struct
 
+from kugetsu.host import atomic
 from kugetsu.host.ownership import is_own
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, event_of, seal, verified
 from kugetsu.log.files import segments
@@ -104,10 +105,7 @@ def _store_head(directory: str, head: IndexHead) -> None:
         "checks": head.checks,
     }
     data, _ = seal(GENESIS, jsontext.dumps(content)[:-1])
-    path = os.path.join(directory, FOLDER, "head")
-    with open(path + ".tmp", "wb") as file:
-        file.write(data)
-    os.replace(path + ".tmp", path)
+    atomic.write(os.path.join(directory, FOLDER, "head"), data)
 
 
 def extend(directory: str, at_most: int | None = None) -> IndexHead:

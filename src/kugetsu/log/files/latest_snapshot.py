@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.host import atomic
 from kugetsu.log.codec import GENESIS, seal
 from kugetsu.log.files.segments import Cursor, cursor_in, fits, read_sealed
 from kugetsu.model import jsontext
@@ -61,20 +62,5 @@ def store(directory: str, version: str, cursor: Cursor, state: Any, name: str = 
         "state": state,
     }
     data, _ = seal(GENESIS, jsontext.dumps(content)[:-1])
-    path = os.path.join(directory, name)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb", opener=_private) as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError:
-        import contextlib
-
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    atomic.write(os.path.join(directory, name), data)
     return len(data)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

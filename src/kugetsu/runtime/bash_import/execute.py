@@ -4,11 +4,11 @@ between the two only `setting.changed` is missing afterwards, as it is when some
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.decide import importing as decide
+from kugetsu.host import atomic
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.runtime.bash_import.make_plan import plan
 from kugetsu.runtime.bash_import.plan import (
@@ -149,17 +149,9 @@ def _copy(ws: Workspace, source: str, target: str) -> None:
 
 def _write(path: str, content: bytes) -> None:
     """Put a whole file in its place at once, 0600."""
-    temporary = f"{path}.{os.getpid()}.new"
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
+        atomic.write(path, content, sync=True)
     except OSError as problem:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            os.unlink(temporary)
         raise KugetsuError(
             f"cannot write {path}: {(problem.strerror or str(problem)).lower()}",
             "make its folder writable or free some space, then import again: nothing is done twice",

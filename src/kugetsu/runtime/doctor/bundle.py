@@ -9,9 +9,9 @@ event keeps the digest that it had, and the manifest the head's.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from kugetsu.host import atomic
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.redaction.funnel import clean, redact, suspicious
@@ -64,27 +64,19 @@ def write(case: Context, found: list[Finding], path: str, *, messages: bool, for
     import tarfile
 
     require_free(path, force=force)
-    temporary = f"{path}.{os.getpid()}.new"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with (
-            os.fdopen(descriptor, "wb") as raw,
-            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
-            tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
-        ):
-            files, story = _fill(archive, case, found, messages)
-        if force:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)
+        with atomic.NewFile(path) as new:
+            with (
+                gzip.GzipFile("", "wb", fileobj=new.file, mtime=0) as packed,
+                tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
+            ):
+                files, story = _fill(archive, case, found, messages)
+            new.commit(overwrite=force)
     except FileExistsError:
         raise Conflict(f"{path} is there already", "name another file, or overwrite it with --force") from None
     except OSError as problem:
         said = (problem.strerror or str(problem)).lower()
         raise KugetsuError(f"cannot write {path}: {said}", "name a file in a folder that can be written") from problem
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
     size = os.stat(path).st_size
     log = {"events": story.events, "lines": story.lines, "problem": story.problem}
     return {"path": os.path.abspath(path), "bytes": size, "files": files, "log": log}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from kugetsu.host import atomic
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.host.paths import Paths
@@ -49,9 +51,4 @@ def _write_whole(path: str, text: str) -> None:
                 return
     except (FileNotFoundError, UnicodeDecodeError):
         pass  # it is made now
-    partial = f"{path}.{os.getpid()}.new"
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(partial, 0o700)
-    os.replace(partial, path)
+    atomic.write(path, text.encode(), mode=0o700)
