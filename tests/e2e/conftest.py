@@ -14,8 +14,8 @@ import pytest
 from e2e.rig import Clone, Runs
 from kugetsu.agents.opencode import program
 from kugetsu.agents.opencode.adapter import OpenCode
-from kugetsu.agents.scripted_model.isolation import isolate
-from kugetsu.agents.scripted_model.server import ScriptedModel
+from scripted_model.isolation import isolate
+from scripted_model.server import ScriptedModel
 
 VERSION = "1.18.33"
 ROOT = Path(__file__).resolve().parents[2]

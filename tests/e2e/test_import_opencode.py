@@ -10,8 +10,8 @@ import pytest
 
 from e2e.rig import Runs, git, script
 from kugetsu.agents.opencode.adapter import OpenCode
-from kugetsu.agents.scripted_model.server import ScriptedModel
 from runtime.old_directory import REPOSITORY, OldDirectory, file_name
+from scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.e2e
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from e2e.rig import git, script
-from kugetsu.agents.scripted_model.server import ScriptedModel
 from kugetsu.log import open_log
 from kugetsu.runtime.process import identity, processes
+from scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.e2e
 

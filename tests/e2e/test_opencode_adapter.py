@@ -11,9 +11,9 @@ from e2e.rig import Clone, Runs, git, script
 from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.opencode.locks import state_directory
 from kugetsu.agents.protocol import Health
-from kugetsu.agents.scripted_model.isolation import isolate
-from kugetsu.agents.scripted_model.server import ScriptedModel
 from kugetsu.model.errors import NotFound
+from scripted_model.isolation import isolate
+from scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.e2e
 

@@ -14,9 +14,9 @@ import pytest
 from e2e.rig import Clone, Runs, script
 from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.outcome import Outcome
-from kugetsu.agents.scripted_model.isolation import isolate
-from kugetsu.agents.scripted_model.server import ScriptedModel
 from kugetsu.model.errors import AgentFailed, AgentUnavailable
+from scripted_model.isolation import isolate
+from scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.e2e
 

@@ -10,10 +10,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from kugetsu.agents.scripted_model.isolation import isolate
-from kugetsu.agents.scripted_model.server import ScriptedModel
 from log_fixtures.place import CHECKOUT, ROOT, Place
 from log_fixtures.upgrade import upgrade
+from scripted_model.isolation import isolate
+from scripted_model.server import ScriptedModel
 
 LIMIT = 'status 429 forever retry-after=5400 {"error":{"message":"usage limit reached","type":"rate_limit"}}'
 

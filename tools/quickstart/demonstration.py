@@ -120,7 +120,8 @@ class Demonstration:
         sample.write_recipes(recipes)
         home = self.place / "home"
         python = str(provision.python_of(self.bin.parent))
-        argv = [python, "-m", "kugetsu.agents.scripted_model", "--home", str(home), "--recipes", str(recipes)]
+        model = str(Path(__file__).parents[1] / "scripted_model")
+        argv = [python, model, "--home", str(home), "--recipes", str(recipes)]
         with open(self.place / "model.log", "wb") as errors:
             # A session of its own: Ctrl-C reaches it last, from here. The pipe ends it should this program be killed.
             self.server = subprocess.Popen(

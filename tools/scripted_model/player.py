@@ -12,7 +12,7 @@ import re
 import threading
 from typing import Any
 
-from kugetsu.agents.scripted_model import script
+from scripted_model import script
 
 _MENTION = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w.-]+\.md)\b")
 _LIMIT_OF_NAME = 40

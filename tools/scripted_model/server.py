@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from kugetsu.agents.scripted_model.player import Player, text_of
-from kugetsu.agents.scripted_model.script import Fault, Turn
+from scripted_model.player import Player, text_of
+from scripted_model.script import Fault, Turn
 
 MODEL = "scripted-1"
 

@@ -1,4 +1,4 @@
-"""Runs the scripted model as a process: `python -m kugetsu.agents.scripted_model --port 0`."""
+"""Run the scripted model as a process: `python tools/scripted_model --port 0`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import sys
 import threading
 from pathlib import Path
 
-from kugetsu.agents.scripted_model.isolation import isolate
-from kugetsu.agents.scripted_model.server import ScriptedModel
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from kugetsu.host import atomic  # noqa: E402
+from scripted_model.isolation import isolate  # noqa: E402 - found through the line above
+from scripted_model.server import ScriptedModel  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT, or until its starter ends when that was asked for. Returns the exit code."""
+    """Serve until SIGTERM or SIGINT, or until its starter ends when that was asked for. Returns the exit code."""
     options = _parser().parse_args(arguments)
     recipes = _recipes(options.recipes) if options.recipes else []
     starter = os.getppid()
@@ -28,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             (Path(options.home) / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
         print(f"listening on {server.url}", flush=True)
         if options.port_file:
-            _write_whole(Path(options.port_file), f"{server.server_address[1]}\n")
+            atomic.write(options.port_file, f"{server.server_address[1]}\n".encode())
         if options.until_stdin_closes:
             threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
         while not stop.wait(0.5):
@@ -38,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kugetsu.agents.scripted_model", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tools/scripted_model", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free port")
     parser.add_argument("--port-file", help="a file to write the port into once it listens")
     parser.add_argument("--home", help="write an isolated opencode home and its environment.json there")
@@ -58,13 +61,6 @@ def _wait_for_end_of_stdin(stop: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     stop.set()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Readers see the whole text or no file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from kugetsu.agents.opencode import locks
-from kugetsu.agents.scripted_model.server import MODEL
+from scripted_model.server import MODEL
 
 PROVIDER = "scripted"
 

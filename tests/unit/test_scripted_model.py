@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kugetsu.agents.scripted_model import script
-from kugetsu.agents.scripted_model.isolation import isolate
-from kugetsu.agents.scripted_model.player import Player
-from kugetsu.agents.scripted_model.server import ScriptedModel
+from scripted_model import script
+from scripted_model.isolation import isolate
+from scripted_model.player import Player
+from scripted_model.server import ScriptedModel
 
 Message = dict[str, Any]
+TOOL = Path(__file__).parents[2] / "tools" / "scripted_model"
 
 
 def user(*steps: str) -> Message:
@@ -213,7 +214,7 @@ def test_isolated_home_names_the_server_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["stdin", "signal"])
 def test_process_tells_where_it_listens_and_ends_with_its_starter(tmp_path: Path, way: str) -> None:
     port_file = tmp_path / "port"
-    command = [sys.executable, "-m", "kugetsu.agents.scripted_model", "--port-file", str(port_file)]
+    command = [sys.executable, str(TOOL), "--port-file", str(port_file)]
     command += ["--home", str(tmp_path / "home"), "--until-stdin-closes"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
