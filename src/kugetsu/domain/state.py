@@ -8,6 +8,8 @@ Times are UTC text of one width (they compare as text); seqs are the events that
 
 from __future__ import annotations
 
+from kugetsu.model.record import field, record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -20,71 +22,41 @@ FINISHED_KEPT = 200
 VIOLATIONS_KEPT = 100
 
 
+@record
 class Task:
     """One request for work. ``used`` counts the attempts that count against MAX_ATTEMPTS since it was last requeued;
     ``made`` counts all of its life and numbers the next attempt."""
 
-    __slots__ = (
-        "after",
-        "attempt",
-        "carried",
-        "changed",
-        "changed_at",
-        "cost",
-        "held",
-        "held_seq",
-        "id",
-        "issue",
-        "kind",
-        "made",
-        "not_before",
-        "order",
-        "outage",
-        "parked_for",
-        "parks",
-        "priority",
-        "queued",
-        "queued_at",
-        "reason",
-        "repository",
-        "retries",
-        "state",
-        "title",
-        "tokens",
-        "used",
-    )
-
-    def __init__(self, id: str, kind: str, issue: str | None, title: str) -> None:
-        self.id = id
-        self.kind = kind
-        self.issue = issue
-        self.title = title
-        self.state = "pending"
-        self.priority = 0
-        self.after: list[str] = []
-        self.order = 0
-        self.queued = 0
-        self.queued_at = ""
-        self.changed = 0
-        self.changed_at = ""
-        self.not_before: str | None = None
-        self.reason: str | None = None
-        self.held: str | None = None
-        self.held_seq = 0
-        self.attempt: str | None = None
-        self.made = 0
-        self.used = 0
-        self.retries = 0
-        self.parks = 0
-        self.tokens = 0
-        self.cost = 0.0
-        self.repository: dict[str, str] | None = None
-        #: The usage limit that parked it, or `progress`: runs that changed nothing.
-        self.parked_for: str | None = None
-        #: `outages.MET` when it met an outage, `outages.OWN` when another task did not meet it; else empty.
-        self.outage = ""
-        #: Counters of its issue's life, while the issue has no session that has them.
-        self.carried: dict[str, Any] | None = None
+    id: str
+    kind: str
+    issue: str | None
+    title: str
+    state: str = "pending"
+    priority: int = 0
+    after: list[str] = field(factory=list)
+    order: int = 0
+    queued: int = 0
+    queued_at: str = ""
+    changed: int = 0
+    changed_at: str = ""
+    not_before: str | None = None
+    reason: str | None = None
+    held: str | None = None
+    held_seq: int = 0
+    attempt: str | None = None
+    made: int = 0
+    used: int = 0
+    retries: int = 0
+    parks: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    repository: dict[str, str] | None = None
+    #: The usage limit that parked it, or `progress`: runs that changed nothing.
+    parked_for: str | None = None
+    #: `outages.MET` when it met an outage, `outages.OWN` when another task did not meet it; else empty.
+    outage: str = ""
+    #: Counters of its issue's life, while the issue has no session that has them.
+    carried: dict[str, Any] | None = None
 
     @property
     def session(self) -> str:
@@ -92,151 +64,90 @@ class Task:
         return self.issue or "pm"
 
 
+@record
 class Attempt:
     """One live agent process (from claim to outcome) and the slot it holds; ``pm`` attempts hold none."""
 
-    __slots__ = (
-        "agent",
-        "agent_session",
-        "claimed",
-        "claimed_at",
-        "claimer",
-        "id",
-        "issue",
-        "kind",
-        "label",
-        "lease",
-        "runner",
-        "running_at",
-        "session",
-        "slot",
-        "state",
-        "stop",
-        "stop_seq",
-        "task",
-        "unsettled",
-        "unsettled_at",
-    )
-
-    def __init__(self, id: str, task: str, kind: str, issue: str | None, session: str) -> None:
-        self.id = id
-        self.task = task
-        self.kind = kind
-        self.issue = issue
-        self.session = session
-        self.state = "claimed"
-        self.slot: int | None = None
-        #: Agent and model that it was claimed for, by which a usage limit is known.
-        self.label: str | None = None
-        self.lease = ""
-        self.claimed = 0
-        self.claimed_at = ""
-        self.claimer: Identity | None = None
-        self.runner: Identity | None = None
-        self.agent: Identity | None = None
-        self.agent_session: str | None = None
-        self.running_at: str | None = None
-        self.stop: str | None = None
-        self.stop_seq = 0
-        #: It is dead, and this keeps its end from being recorded, since then.
-        self.unsettled: str | None = None
-        self.unsettled_at: str | None = None
+    id: str
+    task: str
+    kind: str
+    issue: str | None
+    session: str
+    state: str = "claimed"
+    slot: int | None = None
+    #: Agent and model that it was claimed for, by which a usage limit is known.
+    label: str | None = None
+    lease: str = ""
+    claimed: int = 0
+    claimed_at: str = ""
+    claimer: Identity | None = None
+    runner: Identity | None = None
+    agent: Identity | None = None
+    agent_session: str | None = None
+    running_at: str | None = None
+    stop: str | None = None
+    stop_seq: int = 0
+    #: It is dead, and this keeps its end from being recorded, since then.
+    unsettled: str | None = None
+    unsettled_at: str | None = None
 
 
+@record
 class Session:
     """One agent conversation with its worktree and branch. Its counters run over the issue's whole life."""
 
-    __slots__ = (
-        "agent",
-        "agent_session",
-        "attempt",
-        "attempts",
-        "base_branch",
-        "base_commit",
-        "branch",
-        "changed",
-        "changed_at",
-        "comments",
-        "commits",
-        "cost",
-        "created_at",
-        "destroying",
-        "dirty",
-        "follows",
-        "fruitless",
-        "head",
-        "key",
-        "kind",
-        "notes",
-        "parks",
-        "pr",
-        "pr_state",
-        "pushed",
-        "reason",
-        "repository",
-        "source",
-        "state",
-        "title",
-        "tokens",
-        "unsaved",
-        "worktree",
-    )
-
-    def __init__(self, key: str, kind: str) -> None:
-        self.key = key
-        self.kind = kind
-        self.state = "requested"
-        self.repository: str | None = None
-        self.source: str | None = None
-        self.agent: str | None = None
-        self.agent_session: str | None = None
-        self.worktree: str | None = None
-        self.branch: str | None = None
-        self.base_branch: str | None = None
-        self.base_commit: str | None = None
-        self.pr: str | None = None
-        #: open, closed or merged: how it stood after the latest attempt, when the forge said so.
-        self.pr_state: str | None = None
-        self.attempt: str | None = None
-        self.created_at = ""
-        #: seq of the intent to destroy it that has no outcome yet; 0 when there is none.
-        self.destroying = 0
-        self.changed = 0
-        self.changed_at = ""
-        self.reason: str | None = None
-        #: What its branch follows (`events.SessionPreparing`), while that is intended and not yet done.
-        self.follows: dict[str, Any] | None = None
-        #: The attempt whose work could not be put on a rescue branch, and why: the next one saves it first.
-        self.unsaved: dict[str, str] | None = None
-        #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that
-        #: succeeded (tool calls that were refused).
-        self.notes: list[str] = []
-        self.attempts = 0
-        self.parks = 0
-        self.tokens = 0
-        self.cost = 0.0
-        self.commits = 0
-        self.dirty = 0
-        self.pushed: bool | None = None
-        #: The issue's title as the forge said it before the latest run.
-        self.title: str | None = None
-        #: Last commit and number of comments known, and how many good runs in a row brought neither a new one.
-        self.head: str | None = None
-        self.comments: int | None = None
-        self.fruitless = 0
+    key: str
+    kind: str
+    state: str = "requested"
+    repository: str | None = None
+    source: str | None = None
+    agent: str | None = None
+    agent_session: str | None = None
+    worktree: str | None = None
+    branch: str | None = None
+    base_branch: str | None = None
+    base_commit: str | None = None
+    pr: str | None = None
+    #: open, closed or merged: how it stood after the latest attempt, when the forge said so.
+    pr_state: str | None = None
+    attempt: str | None = None
+    created_at: str = ""
+    #: seq of the intent to destroy it that has no outcome yet; 0 when there is none.
+    destroying: int = 0
+    changed: int = 0
+    changed_at: str = ""
+    reason: str | None = None
+    #: What its branch follows (`events.SessionPreparing`), while that is intended and not yet done.
+    follows: dict[str, Any] | None = None
+    #: The attempt whose work could not be put on a rescue branch, and why: the next one saves it first.
+    unsaved: dict[str, str] | None = None
+    #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that
+    #: succeeded (tool calls that were refused).
+    notes: list[str] = field(factory=list)
+    attempts: int = 0
+    parks: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    commits: int = 0
+    dirty: int = 0
+    pushed: bool | None = None
+    #: The issue's title as the forge said it before the latest run.
+    title: str | None = None
+    #: Last commit and number of comments known, and how many good runs in a row brought neither a new one.
+    head: str | None = None
+    comments: int | None = None
+    fruitless: int = 0
 
 
+@record
 class Daemon:
     """The dispatcher as the log knows it; whether the process lives is asked of its lease."""
 
-    __slots__ = ("changed", "changed_at", "identity", "lease", "state")
-
-    def __init__(self) -> None:
-        self.state = "stopped"
-        self.identity: Identity | None = None
-        self.lease: str | None = None
-        self.changed = 0
-        self.changed_at = ""
+    state: str = "stopped"
+    identity: Identity | None = None
+    lease: str | None = None
+    changed: int = 0
+    changed_at: str = ""
 
     @property
     def runs(self) -> bool:
@@ -244,63 +155,39 @@ class Daemon:
         return self.state in ("running", "draining")
 
 
+@record
 class State:
     """The fold of the log up to ``seq``."""
 
-    __slots__ = (
-        "at",
-        "attempts",
-        "daemon",
-        "finished",
-        "initialised",
-        "last_destroyed",
-        "latest",
-        "limits",
-        "log_id",
-        "notices_read",
-        "of_issue",
-        "outbox",
-        "repositories",
-        "retired",
-        "seq",
-        "sessions",
-        "successors",
-        "tasks",
-        "tasks_made",
-        "violations",
-        "violations_seen",
-    )
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.at = ""
-        #: The latest time of all events: clocks go back, so that it may be later than `at`, the last one's.
-        self.latest = ""
-        self.log_id: str | None = None
-        self.initialised = 0
-        self.tasks: dict[str, Task] = {}
-        #: ids of the finished tasks that are kept, oldest first (a dict, for its order).
-        self.finished: dict[str, None] = {}
-        #: issue → its tasks that are not finished; task id → those kept here that come after it.
-        self.of_issue: dict[str, list[str]] = {}
-        self.successors: dict[str, list[str]] = {}
-        self.attempts: dict[str, Attempt] = {}
-        self.sessions: dict[str, Session] = {}
-        self.repositories: dict[str, dict[str, str]] = {}
-        self.daemon = Daemon()
-        #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
-        #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
-        self.limits: dict[str, dict[str, Any]] = {}
-        self.tasks_made = 0
-        #: seq of the latest `session.destroyed`: what was read of an issue's earlier life before it may be stale.
-        self.last_destroyed = 0
-        #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
-        self.notices_read = 0
-        self.outbox: dict[str, dict[str, Any]] = {}
-        #: state → how many finished tasks have left the state for the log.
-        self.retired: dict[str, int] = {}
-        self.violations: list[dict[str, Any]] = []
-        self.violations_seen = 0
+    seq: int = 0
+    at: str = ""
+    #: The latest time of all events: clocks go back, so that it may be later than `at`, the last one's.
+    latest: str = ""
+    log_id: str | None = None
+    initialised: int = 0
+    tasks: dict[str, Task] = field(factory=dict)
+    #: ids of the finished tasks that are kept, oldest first (a dict, for its order).
+    finished: dict[str, None] = field(factory=dict)
+    #: issue → its tasks that are not finished; task id → those kept here that come after it.
+    of_issue: dict[str, list[str]] = field(factory=dict)
+    successors: dict[str, list[str]] = field(factory=dict)
+    attempts: dict[str, Attempt] = field(factory=dict)
+    sessions: dict[str, Session] = field(factory=dict)
+    repositories: dict[str, dict[str, str]] = field(factory=dict)
+    daemon: Daemon = field(factory=Daemon)
+    #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
+    #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
+    limits: dict[str, dict[str, Any]] = field(factory=dict)
+    tasks_made: int = 0
+    #: seq of the latest `session.destroyed`: what was read of an issue's earlier life before it may be stale.
+    last_destroyed: int = 0
+    #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
+    notices_read: int = 0
+    outbox: dict[str, dict[str, Any]] = field(factory=dict)
+    #: state → how many finished tasks have left the state for the log.
+    retired: dict[str, int] = field(factory=dict)
+    violations: list[dict[str, Any]] = field(factory=list)
+    violations_seen: int = 0
 
     def violate(self, seq: int, text: str) -> None:
         """Note that the event ``seq`` was not what a machine or an invariant allows."""

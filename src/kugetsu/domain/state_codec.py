@@ -1,63 +1,37 @@
-"""The state as plain JSON values and back: what a checkpoint keeps."""
+"""The state as plain JSON values and back: what a snapshot keeps."""
 
 from __future__ import annotations
 
 from kugetsu.domain import machines
 from kugetsu.domain.state import Attempt, Daemon, Session, State, Task
+from kugetsu.model.record import fields, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
-_PLAIN = (
-    "seq",
-    "at",
-    "log_id",
-    "initialised",
-    "last_destroyed",
-    "latest",
-    "repositories",
-    "limits",
-    "notices_read",
-    "outbox",
-    "tasks_made",
-    "of_issue",
-    "retired",
-    "successors",
-    "violations",
-    "violations_seen",
-)
-_RECORDS: tuple[tuple[str, type[Any]], ...] = (("tasks", Task), ("attempts", Attempt), ("sessions", Session))
+_RECORDS: dict[str, type[Any]] = {"tasks": Task, "attempts": Attempt, "sessions": Session}
+_PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "daemon"))
 
-#: Changes when the shape of the state or the fold changes: an older checkpoint is then ignored and rebuilt.
-VERSION = "4:" + ";".join(
-    f"{name}={','.join(slots)}"
-    for name, slots in (
+#: Changes when the shape of the state or the fold changes: an older snapshot is then ignored and rebuilt.
+VERSION = "5:" + ";".join(
+    f"{name}={','.join(names)}"
+    for name, names in (
         ("state", _PLAIN),
-        ("daemon", Daemon.__slots__),
-        *((name, kind.__slots__) for name, kind in _RECORDS),
+        ("daemon", fields(Daemon)),
+        *((name, fields(kind)) for name, kind in _RECORDS.items()),
     )
 )
-
-
-def _values(record: Any) -> list[Any]:
-    return [getattr(record, slot) for slot in record.__slots__]
-
-
-def _record(kind: type[Any], values: list[Any]) -> Any:
-    record = object.__new__(kind)
-    for slot, value in zip(kind.__slots__, values, strict=True):
-        setattr(record, slot, value)
-    return record
 
 
 def dump(state: State) -> dict[str, Any]:
     """Everything of ``state`` (and the machines' memo) as values that JSON can hold."""
     kept: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
-    for name, _ in _RECORDS:
-        kept[name] = [_values(record) for record in getattr(state, name).values()]
+    for name in _RECORDS:
+        kept[name] = [[*values(record).values()] for record in getattr(state, name).values()]
     kept["finished"] = list(state.finished)
-    kept["daemon"] = _values(state.daemon)
+    kept["daemon"] = [*values(state.daemon).values()]
     kept["machines"] = machines.table()
     return kept
 
@@ -65,13 +39,19 @@ def dump(state: State) -> dict[str, Any]:
 def load(kept: dict[str, Any]) -> State:
     """The state that `dump` took apart; raises KeyError, TypeError or ValueError when it was not made by `dump`."""
     machines.adopt(kept["machines"])
-    state = State()
-    for name in _PLAIN:
-        setattr(state, name, kept[name])
-    for name, kind in _RECORDS:
-        key = "key" if kind is Session else "id"
-        records = [_record(kind, values) for values in kept[name]]
-        setattr(state, name, {getattr(record, key): record for record in records})
-    state.finished = dict.fromkeys(kept["finished"])
-    state.daemon = _record(Daemon, kept["daemon"])
+    parts: dict[str, Any] = {name: kept[name] for name in _PLAIN}
+    for name, kind in _RECORDS.items():
+        records = [_record(kind, row) for row in kept[name]]
+        parts[name] = {record.key if kind is Session else record.id: record for record in records}
+    parts["finished"] = dict.fromkeys(kept["finished"])
+    parts["daemon"] = _record(Daemon, kept["daemon"])
+    state: State = _record(State, [parts[name] for name in fields(State)])
     return state
+
+
+def _record(kind: type[Any], row: Iterable[Any]) -> Any:
+    """A record of these values: without its constructor, which would have to be compiled for it."""
+    record = object.__new__(kind)
+    for name, value in zip(fields(kind), row, strict=True):
+        setattr(record, name, value)
+    return record
