@@ -1,23 +1,29 @@
 """Run a short program to its end: it is waited for, not its pipes.
 
 A program may leave a process behind that keeps its output open: ssh with ControlPersist, a hook's background process.
-Whoever reads a pipe to its end waits for that one too. Here output goes to files in memory, and what is in them when
-the program ends is its output; what it left goes on.
+Whoever reads a pipe to its end waits for that one too. `run` sends output to files in memory, and what is in them when
+the program ends is its output; what it left goes on. `run_contained` keeps a bounded tail of the output and ends what
+was left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import subprocess
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from subprocess import Popen
 
 _GRACE = 2.0
 """Seconds between SIGTERM, at which git removes its lock files, and SIGKILL."""
+_TAIL = 4096
+_SLICE = 0.05
+"""Seconds between two looks at a process where there is no pidfd."""
 
 
 class Result:
@@ -44,8 +50,6 @@ def run(
     Raises OSError when it cannot be started, TimeoutError after `timeout` seconds: then it is ended, with all that it
     started in its session.
     """
-    import subprocess
-
     with _scratch() as out, _scratch() as err, _scratch(stdin or b"") as given:
         process = subprocess.Popen(
             argv,
@@ -63,6 +67,36 @@ def run(
             _end(process)
             raise
         return Result(process.wait(), _content(out), _content(err))
+
+
+def run_contained(
+    argv: Sequence[str], *, env: Mapping[str, str], timeout: float, stdin: bytes = b""
+) -> tuple[int | None, str]:
+    """Run a program in the root folder, and end whatever it leaves in its session.
+
+    Returns the exit code (None: it took over ``timeout`` seconds and was ended) and the end of what it printed. Raises
+    OSError when it cannot be started.
+    """
+    with _scratch(stdin) as given:
+        process = subprocess.Popen(
+            argv,
+            cwd="/",
+            env=env,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
+    assert process.stdout is not None
+    with process.stdout as output:
+        tail = _Tail(output.fileno())
+        in_time = False
+        try:
+            in_time = _ended(process, timeout, tail)
+        finally:
+            code = _end(process, tail)
+    return (code if in_time else None), tail.content.decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
@@ -98,32 +132,61 @@ def _content(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _ended(process: Popen[bytes], seconds: float) -> bool:
-    """Wait for the end of a process, which stays unreaped: its number is the group's and cannot be another's yet."""
-    import select
-    import subprocess
+class _Tail:
+    """The last bytes of a pipe that is not waited for."""
 
-    try:
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.content = b""
+        os.set_blocking(fd, False)
+
+    def read(self) -> bool:
+        """Read once; False when nothing is there or will come."""
+        try:
+            part = os.read(self.fd, 1 << 16)
+        except BlockingIOError:
+            return False
+        self.content = (self.content + part)[-_TAIL:]
+        return bool(part)
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float, tail: _Tail | None = None) -> bool:
+    """Wait for the end of a process, reading what it prints; False when it takes longer.
+
+    With a pidfd it stays unreaped: its number is the group's and cannot be another's yet.
+    """
+    end = time.monotonic() + seconds
+    poll = select.poll()
+    pidfd = None
+    with contextlib.suppress(AttributeError, OSError):  # macOS, or a kernel before 5.3
         pidfd = os.pidfd_open(process.pid)
-    except (AttributeError, OSError):  # macOS, or a kernel before 5.3
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-            return True
-        return False
-    try:
-        poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+    try:
+        if tail is not None:
+            poll.register(tail.fd, select.POLLIN)
+        while True:
+            left = max(0.0, end - time.monotonic())
+            ready = dict(poll.poll(1000 * (min(left, _SLICE) if pidfd is None else left)))
+            if pidfd in ready if pidfd is not None else process.poll() is not None:
+                for _ in range(16):  # a pipe's largest content; what was left behind may print without end
+                    if tail is None or not tail.read():
+                        break
+                return True
+            if tail is not None and tail.fd in ready and not tail.read():
+                poll.unregister(tail.fd)
+            if not left:
+                return False
     finally:
-        os.close(pidfd)
+        if pidfd is not None:
+            os.close(pidfd)
 
 
-def _end(process: Popen[bytes]) -> None:
-    """End a program and what it started (ssh, hooks): its session holds nothing else."""
+def _end(process: subprocess.Popen[bytes], tail: _Tail | None = None) -> int:
+    """End a program and what it started (ssh, hooks): its session holds nothing else. Returns its exit code."""
     _signal_group(process.pid, signal.SIGTERM)
-    _ended(process, _GRACE)
+    _ended(process, _GRACE, tail)
     _signal_group(process.pid, signal.SIGKILL)
-    process.wait()
+    return process.wait()
 
 
 def _signal_group(leader: int, number: int) -> None:

@@ -13,6 +13,7 @@ from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.notifications.sinks import ALL, Outcome
+from kugetsu.runtime.process import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,14 +50,13 @@ class Command:
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
         """Run it; exit status 0 means that it was delivered."""
-        from kugetsu.runtime.notifications.sinks import running
-
         if not self._line:
             return Outcome(False, self.describe()[1])
         try:
             argv = _words(self._line)
             environment = self._environment(message)
-            ran = running.run(argv, environment=environment, input=message.text + "\n", seconds=LIMIT_SECONDS)
+            given = f"{message.text}\n".encode("utf-8", "replace")
+            code, said = children.run_contained(argv, env=environment, timeout=LIMIT_SECONDS, stdin=given)
         except ValueError as problem:
             return Outcome(False, f"NOTIFY_COMMAND cannot be split into words: {problem}")
         except KugetsuError as problem:
@@ -64,14 +64,14 @@ class Command:
         except OSError as problem:
             what = f": {problem.filename}" if isinstance(problem.filename, str) else ""
             return Outcome(False, one_line(f"NOTIFY_COMMAND cannot be started{what}: {problem.strerror or problem}"))
-        if ran.code == 0:
+        if code == 0:
             return Outcome(True, "exit 0")
-        last = one_line(next((part for part in reversed(ran.said.splitlines()) if part.strip()), ""))
-        said = f": {last}" if last else ""
-        if ran.code is None:
-            return Outcome(False, f"it took over {LIMIT_SECONDS:g} s and was ended{said}")
-        how = f"exit {ran.code}" if ran.code > 0 else f"ended by signal {-ran.code}"
-        return Outcome(False, f"{how}{said}")
+        last = one_line(next((part for part in reversed(said.splitlines()) if part.strip()), ""))
+        reason = f": {last}" if last else ""
+        if code is None:
+            return Outcome(False, f"it took over {LIMIT_SECONDS:g} s and was ended{reason}")
+        how = f"exit {code}" if code > 0 else f"ended by signal {-code}"
+        return Outcome(False, f"{how}{reason}")
 
     def test(self, message: Message) -> Outcome:
         """As a delivery."""

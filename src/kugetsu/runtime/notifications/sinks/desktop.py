@@ -11,6 +11,7 @@ import sys
 
 from kugetsu.domain.notifications import one_line
 from kugetsu.runtime.notifications.sinks import ALL, Outcome
+from kugetsu.runtime.process import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,20 +53,19 @@ class Desktop:
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
         """Show it."""
-        from kugetsu.runtime.notifications.sinks import running
-
-        ready, said = self.describe()
+        ready, program = self.describe()
         if not ready:
-            return Outcome(False, said, again=False)  # neither appears while this daemon runs
+            return Outcome(False, program, again=False)  # neither appears while this daemon runs
         try:
-            ran = running.run(command(said, message), environment=self._environment, input="", seconds=LIMIT_SECONDS)
+            argv = command(program, message)
+            code, said = children.run_contained(argv, env=self._environment, timeout=LIMIT_SECONDS)
         except OSError as problem:
             return Outcome(False, one_line(f"{_name()} cannot be started: {problem.strerror or problem}"))
-        if ran.code == 0:
+        if code == 0:
             return Outcome(True, "shown")
-        if ran.code is None:
+        if code is None:
             return Outcome(False, f"{_name()} took over {LIMIT_SECONDS:g} s and was ended")
-        return Outcome(False, one_line(f"{_name()} ended with {ran.code}: {ran.said}"))
+        return Outcome(False, one_line(f"{_name()} ended with {code}: {said}"))
 
     def test(self, message: Message) -> Outcome:
         """As a delivery."""
