@@ -8,10 +8,9 @@ a line with one.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from kugetsu.redaction.funnel import redact
 
 #: Characters of a cause.
 LENGTH = 160
@@ -63,8 +62,6 @@ def _last(lines: Sequence[str], wanted: str) -> int:
 
 def _cut(line: str, about: re.Pattern[str] | None = None) -> str:
     """One line of bounded length, redacted before it is cut; of a long one the part around what matters."""
-    from kugetsu.redaction.funnel import redact
-
     line = " ".join(redact(line).split())
     if len(line) <= LENGTH:
         return line

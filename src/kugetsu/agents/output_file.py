@@ -6,12 +6,9 @@ A dropped middle is a hole in the file: its size stays, so that the agent can go
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from kugetsu.host import run_files
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHUNK = 1 << 20
 MOST = 16 << 20

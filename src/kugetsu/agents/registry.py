@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kugetsu.agents.command import Command
+from kugetsu.agents.opencode.adapter import OpenCode
 from kugetsu.agents.protocol import Agent
 from kugetsu.model.errors import BadInput
 
@@ -18,11 +20,7 @@ def choose(settings: Mapping[str, str], environment: Mapping[str, str] | None = 
     """
     name = settings.get("KUGETSU_AGENT") or "opencode"
     if name == "opencode":
-        from kugetsu.agents.opencode.adapter import OpenCode
-
         return OpenCode(settings, environment)
     if name == "command":
-        from kugetsu.agents.command import Command
-
         return Command(settings, environment)
     raise BadInput(f"no such agent: {name}", f"KUGETSU_AGENT is one of: {', '.join(NAMES)}")

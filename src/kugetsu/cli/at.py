@@ -6,16 +6,22 @@ bundle tells what was seen of them when it was made.
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.cli import timespec as points
+from kugetsu.cli.call import Call
+from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.recorded_facts import decided, facts_then
+from kugetsu.domain.state import State
+from kugetsu.log.protocol import EventLog
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.runtime.facts import claim_facts
+from kugetsu.runtime.host_probe import facts_now
+from kugetsu.views import times
+from kugetsu.views.point import as_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import State
-    from kugetsu.log.protocol import EventLog
     from kugetsu.views.point import Asked, AsOf
 
     Event = dict[str, Any]
@@ -44,7 +50,6 @@ def present(call: Call) -> Point:
     """
     if call.elsewhere is not None:
         return _elsewhere(call)
-    from kugetsu.runtime.host_probe import facts_now
 
     state = call.ready()
     return Point(state, call.screen.now, facts_now(call.workspace, state), None)
@@ -63,8 +68,6 @@ def moment(call: Call, when: str, option: str) -> tuple[int | None, str | None]:
 
     Raises BadInput for a text that is no point and for a time to come, NotFound for an event that is not there.
     """
-    from kugetsu.cli import timespec as points
-
     now = call.screen.now
     seq, at = points.state_of(call.workspace.log, points.parse(when, now))
     if at is not None and at > now:
@@ -89,8 +92,6 @@ def state_at(call: Call, when: str, option: str = "--at") -> tuple[State, str]:
     seq, at = moment(call, when, option)
     first = first_event(log)
     if (seq is not None and seq < first["seq"]) or (at is not None and at < first["at"]):
-        from kugetsu.views import times
-
         since = f"{times.day(first['at'])} {times.time_of_day(first['at'])} {times.zone(first['at'])}"
         said = f"there was nothing yet: the log begins with event {first['seq']}, {since}"
         raise NotFound(said, "name a later point")
@@ -100,8 +101,6 @@ def state_at(call: Call, when: str, option: str = "--at") -> tuple[State, str]:
 
 def then(call: Call, when: str | None) -> tuple[State, str, AsOf | None]:
     """State, time and point for screens that ask no gate: of `--at`, of the end of `--from`, else of the present."""
-    from kugetsu.views.point import as_of
-
     if when is None:
         state = call.ready()
         return state, call.screen.now, as_of(state, call.screen.now) if call.elsewhere is not None else None
@@ -111,9 +110,6 @@ def then(call: Call, when: str | None) -> tuple[State, str, AsOf | None]:
 
 def _elsewhere(call: Call) -> Point:
     """The end of a file of another place, with the look at its machine or at least the settings that are in it."""
-    from kugetsu.domain.recorded_facts import facts_then
-    from kugetsu.views.point import as_of
-
     assert call.elsewhere is not None
     look = call.elsewhere.look
     if look is not None:
@@ -122,22 +118,15 @@ def _elsewhere(call: Call) -> Point:
         return Point(state, now, facts_then(look.facts, state, now, daemon=look.daemon), seen)
     settings: Any = None
     if call.elsewhere.settings:
-        from kugetsu.runtime.facts import claim_facts
-
         settings = claim_facts(call.workspace, "none")
     return _with_facts(call, call.state(), call.screen.now, settings)
 
 
 def _with_facts(call: Call, state: State, now: str, settings: Any) -> Point:
     """A point with the facts that the nearest decision before it recorded; ``settings``: those of the point itself."""
-    from kugetsu.domain.recorded_facts import facts_then
-    from kugetsu.views.point import as_of
-
     recorded = recorded_facts(call.workspace.log, state.seq)
     known: Any = settings
     if settings is None and recorded is None:
-        from kugetsu.runtime.facts import claim_facts
-
         known = claim_facts(call.workspace, "none")
     if recorded is None:
         known["free_memory_mb"] = known["free_disk_mb"] = None
@@ -159,8 +148,6 @@ def _with_facts(call: Call, state: State, now: str, settings: Any) -> Point:
 
 def recorded_facts(log: EventLog, seq: int) -> Event | None:
     """The latest event up to ``seq`` that records what a dispatching decision was made from; None for none."""
-    from kugetsu.domain.recorded_facts import decided
-
     until = seq
     for look in (*LOOKS, seq):
         if until < 1:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from kugetsu.cli import at as past
+from kugetsu.cli import dispatching, subjects
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.domain.audit.checks import Checks
+from kugetsu.domain.audit.counters import Miscount, recount
+from kugetsu.domain.audit.races import Races
+from kugetsu.domain.audit.retries import Retries
+from kugetsu.domain.audit.waits import Waits
+from kugetsu.domain.state import State, empty
+from kugetsu.log import transactions
+from kugetsu.log.protocol import EventLog
 from kugetsu.model.errors import BadInput, LogDamaged
+from kugetsu.views import audit as view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.domain.audit.counters import Miscount
-    from kugetsu.domain.state import State
-    from kugetsu.log.protocol import EventLog
     from kugetsu.views.audit import AuditData
 
     Event = dict[str, Any]
@@ -59,8 +67,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _audit(call: Call) -> int:
-    from kugetsu.views import audit as view
-
     words = _words(call)
     subject, key = _subject(call, words[1])
     parts = PARTS if words[0] is None else (words[0],)
@@ -93,7 +99,6 @@ def _subject(call: Call, text: str | None) -> tuple[str | None, str | None]:
     """The subject's name and the key that its events have. Raises BadInput, NotFound."""
     if text is None:
         return None, None
-    from kugetsu.cli import subjects
 
     subject = subjects.known(call.workspace, text)
     return subject.key, subject.key
@@ -101,13 +106,6 @@ def _subject(call: Call, text: str | None) -> tuple[str | None, str | None]:
 
 def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str | None) -> AuditData:
     """One pass over the log for all the parts."""
-    from kugetsu.cli import dispatching
-    from kugetsu.domain.audit.checks import Checks
-    from kugetsu.domain.audit.races import Races
-    from kugetsu.domain.audit.retries import Retries
-    from kugetsu.domain.audit.waits import Waits
-    from kugetsu.views import audit as view
-
     log = call.workspace.log
     over = _range(call, log)
     races = Races(key) if "races" in parts else None
@@ -143,18 +141,12 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
 
 def _miscounts(log: EventLog, over: Range) -> list[Miscount]:
     """The issues that were counted wrong at some point of the range."""
-    from kugetsu.domain.audit.counters import recount
-
     found = recount(lambda: log.read(until=over.until))
     return [one for one in found if one.seq > over.after or not one.mended or one.mended > over.after]
 
 
 def _range(call: Call, log: EventLog) -> Range:
     """What --since and --until leave. Raises BadInput, NotFound."""
-    from kugetsu.cli import at as past
-    from kugetsu.domain.state import empty
-    from kugetsu.log import transactions
-
     args = call.args
     call.ready()
     state, begins = empty(), str(past.first_event(log)["at"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from typing import Any
+
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.bash_import.plan import Item, Plan
+from kugetsu.runtime.bash_import.execute import take_over
+from kugetsu.runtime.bash_import.make_plan import plan as make
+from kugetsu.runtime.bash_import.plan import Item, Plan
+from kugetsu.views.text import line
 
 #: Unread notifications that the screen shows; `--json` has them all.
 _UNREAD_SHOWN = 5
@@ -27,20 +29,14 @@ def _arguments(parser: Parser) -> None:
 
 
 def _import(call: Call) -> int:
-    import os
-
     if call.args.yes and call.args.dry_run:
         raise BadInput("kugetsu import: --yes does it, --dry-run does not: give one of them", "kugetsu import --help")
     directory = call.args.directory
     if "\0" in directory or not directory:
         raise BadInput("kugetsu import: DIR is not a path", "kugetsu import ~/.kugetsu")
     if call.args.yes:
-        from kugetsu.runtime.bash_import.execute import take_over
-
         plan = take_over(call.workspace, directory)
     else:
-        from kugetsu.runtime.bash_import.make_plan import plan as make
-
         plan = make(call.workspace, directory)
     command, said = _next(plan, os.path.abspath(os.path.expanduser(directory)))
     call.show(_data(plan, command), [] if call.json else _lines(plan))
@@ -51,10 +47,6 @@ def _import(call: Call) -> int:
 
 def _next(plan: Plan, path: str) -> tuple[str | None, str]:
     """The command that goes on, and what to say of it."""
-    import shlex
-
-    from kugetsu.views.text import line
-
     if plan.of("taken", "kept", "unclear") and not plan.done:
         return f"kugetsu import --yes {line(shlex.quote(path))}", "do it: {}"
     if plan.done and any(item.kind == "task" for item in plan.of("taken")):
@@ -99,8 +91,6 @@ def _item(item: Item) -> dict[str, Any]:
 
 
 def _lines(plan: Plan) -> list[str]:
-    from kugetsu.views.text import line
-
     place = "in place" if plan.in_place else f"into {line(plan.target)}"
     what = "imported" if plan.done else "a dry run, nothing is changed: import of"
     lines = [f"{what} {line(plan.directory)} {place}"]
@@ -119,8 +109,6 @@ def _lines(plan: Plan) -> list[str]:
 
 
 def _taken(plan: Plan) -> list[str]:
-    from kugetsu.views.text import line
-
     items = plan.of("taken")
     lines = ["became" if plan.done else "becomes"] if items else []
     for item in items:
@@ -130,8 +118,6 @@ def _taken(plan: Plan) -> list[str]:
 
 
 def _kept(plan: Plan) -> list[str]:
-    from kugetsu.views.text import line
-
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in plan.of("kept"):
         groups.setdefault((item.kind, item.reason or ""), []).append(item)
@@ -145,8 +131,6 @@ def _kept(plan: Plan) -> list[str]:
 
 
 def _unclear(plan: Plan) -> list[str]:
-    from kugetsu.views.text import line
-
     lines: list[str] = []
     unclear, left = plan.of("unclear"), plan.of("left")
     if unclear:
@@ -159,8 +143,6 @@ def _unclear(plan: Plan) -> list[str]:
 
 
 def _unread(plan: Plan) -> list[str]:
-    from kugetsu.views.text import line
-
     if not plan.unread:
         return []
     lines = [f"unread notifications: {len(plan.unread)}"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.cli import subjects
+from kugetsu.cli.call import Call
 from kugetsu.model.errors import BadInput, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.runtime.bundle_workspace import BundleWorkspace
+from kugetsu.runtime.bundle_workspace import BundleWorkspace
+from kugetsu.views import agentlog
 
 
 def show(call: Call, place: BundleWorkspace, count: int, name: str | None) -> int:
@@ -26,8 +25,6 @@ def _held(place: BundleWorkspace) -> dict[str, bytes]:
 
 
 def _list(call: Call, place: BundleWorkspace, count: int) -> int:
-    from kugetsu.views import agentlog
-
     state = place.state()
     shown: list[dict[str, Any]] = []
     for attempt, data in list(_held(place).items())[-count:]:
@@ -48,9 +45,6 @@ def _list(call: Call, place: BundleWorkspace, count: int) -> int:
 
 
 def _one(call: Call, place: BundleWorkspace, name: str) -> int:
-    from kugetsu.cli import subjects
-    from kugetsu.views import agentlog
-
     subject = subjects.subject(place, name)
     made = [str(event["attempt"]) for event in subject.events(place) if event["type"] == "attempt.claimed"]
     if not made:

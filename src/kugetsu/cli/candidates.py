@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from kugetsu.cli.completion import SHELLS
+from kugetsu.cli.env import AGENTS
+from kugetsu.domain.state import State, Task
+from kugetsu.host.config import Config, load
+from kugetsu.host.paths import Paths
+from kugetsu.log.files.engine import FileLog
+from kugetsu.log.opening import DomainProjection
+from kugetsu.model import clock
+from kugetsu.model.errors import BadInput
+from kugetsu.model.settings import NOTICES, SETTINGS, SINKS
+from kugetsu.redaction.funnel import redact, redact_head
+from kugetsu.runtime import skills, variables
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.workspace import learn_secrets
+from kugetsu.views.queue import STATES
+from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from kugetsu.cli.declarations import Kind
-    from kugetsu.domain.state import State, Task
-    from kugetsu.host.config import Config
-    from kugetsu.host.paths import Paths
-
 #: Seconds after which the state is not waited for any more: a prompt must not hang.
 PATIENCE = 0.5
 #: Candidates of one kind that are offered at most; the newest are.
@@ -57,15 +72,10 @@ class Place:
 
     def paths(self) -> Paths:
         """The directory. Raises BadInput."""
-        from kugetsu.host.paths import Paths
-
         return Paths.of(self.environment)
 
     def config(self) -> Config:
         """The settings in force; the defaults when they cannot be understood."""
-        from kugetsu.host.config import load
-        from kugetsu.model.errors import BadInput
-
         try:
             return load(self.paths().config, self.environment)
         except (BadInput, OSError):
@@ -73,13 +83,7 @@ class Place:
 
     def state(self) -> State:
         """The fold of the log, read without a lock, and without the checkpoint that reading may else write."""
-        from kugetsu.log.files.engine import FileLog
-        from kugetsu.log.opening import DomainProjection
-        from kugetsu.model import clock
-
         if self.described:
-            from kugetsu.runtime.workspace import learn_secrets
-
             learn_secrets(self.paths(), self.environment)
         log = FileLog(self.paths().log, DomainProjection(), {}, clock.now, upkeep=False)
         try:
@@ -100,8 +104,6 @@ def look_up(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
     wanted = ["words"]
     if not kinds:
         return wanted[-1], found
-    import threading
-    from contextlib import suppress
 
     def look() -> None:
         # A broken log or configuration is told by the next command, not in the prompt; nor is what went wrong here.
@@ -123,9 +125,6 @@ def look_up(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
 
 def described(text: str) -> str:
     """A text that a user or an agent wrote, as a description: one harmless line, without secrets."""
-    from kugetsu.redaction.funnel import redact_head
-    from kugetsu.views.text import cut, line
-
     return cut(line(redact_head(text, 4096)), WIDTH)
 
 
@@ -199,8 +198,6 @@ def _issues(place: Place) -> list[Candidate]:
 
 
 def _here(config: Config) -> str | None:
-    from kugetsu.runtime.git import checkouts
-
     folder = checkouts.typed_in(os.environ)
     found = checkouts.here(folder, config.servers()) if folder is not None else None
     return "/".join(found) if found is not None else None
@@ -219,8 +216,6 @@ def _bases(place: Place) -> list[Candidate]:
 
 
 def _task_states(_place: Place) -> list[Candidate]:
-    from kugetsu.views.queue import STATES
-
     return [Candidate(state) for state in STATES]
 
 
@@ -231,8 +226,6 @@ PATHS = ("KUGETSU_OPENCODE", "KUGETSU_TEMP_DIR")
 
 def choices() -> dict[str, tuple[str, ...]]:
     """Settings whose values are a few words: which ones their `read` takes."""
-    from kugetsu.model.settings import NOTICES, SINKS
-
     return {
         "KUGETSU_AGENT": ("opencode", "command"),
         "KUGETSU_FORGE": ("auto", "off"),
@@ -243,8 +236,6 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 
 def _settings(_place: Place) -> list[Candidate]:
-    from kugetsu.model.settings import SETTINGS
-
     return [Candidate(setting.key, setting.help) for setting in SETTINGS.values()]
 
 
@@ -253,8 +244,6 @@ def _wants_path(place: Place) -> bool:
 
 
 def _setting_values(place: Place) -> Iterator[Candidate]:
-    from kugetsu.model.settings import SETTINGS
-
     setting = SETTINGS.get(place.given[0]) if place.given else None
     if setting is None:
         return
@@ -264,7 +253,6 @@ def _setting_values(place: Place) -> Iterator[Candidate]:
     if setting.key == "DEFAULT_GIT_SERVER":
         yield from _servers(place)
     now = place.config().as_text(setting.key)
-    from kugetsu.redaction.funnel import redact
 
     if redact(now) == now:  # what is inserted must be whole, and a secret is not shown
         yield Candidate(now, "as it is")
@@ -276,8 +264,6 @@ def _servers(place: Place) -> list[Candidate]:
 
 
 def _skills(place: Place) -> list[Candidate]:
-    from kugetsu.runtime import skills
-
     return [Candidate(name) for name in skills.names(place.paths())]
 
 
@@ -286,15 +272,11 @@ def _sinks(_place: Place) -> list[Candidate]:
 
 
 def _env_agents(_place: Place) -> list[Candidate]:
-    from kugetsu.cli.env import AGENTS
-
     return [Candidate(agent, file) for agent, file in AGENTS.items()]
 
 
 def _variables(place: Place) -> list[Candidate]:
     """Names; what they are set to nobody is shown."""
-    from kugetsu.runtime import variables
-
     return [Candidate(one.name, one.file) for one in variables.listed(place.paths())[0]]
 
 
@@ -312,15 +294,11 @@ def _when(place: Place) -> list[Candidate]:
     found = [Candidate("@", "now"), Candidate("@-1", "before the last event"), Candidate("@-10", "ten events ago")]
     found += [Candidate("10m ago"), Candidate("1h ago"), Candidate("1d ago")]
     if place.typed[:1].isdigit():
-        import time
-
         found.append(Candidate(time.strftime("%Y-%m-%d"), "today at midnight"))
     return found
 
 
 def _shells(_place: Place) -> list[Candidate]:
-    from kugetsu.cli.completion import SHELLS
-
     return [Candidate(shell) for shell in SHELLS]
 
 

@@ -8,17 +8,13 @@ and fish with a tab and what it is. For bash the candidates are quoted as they g
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 
-from kugetsu.cli import main
+from kugetsu.cli import guide, main, shell_words
 from kugetsu.cli.candidates import Candidate, Place, is_span, look_up
 from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from kugetsu.cli.declarations import Declared
-    from kugetsu.cli.parser import Parser
+from kugetsu.cli.declarations import Declared
+from kugetsu.cli.parser import Parser
 
 
 def answer(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -38,8 +34,6 @@ def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str
     """What is printed, and whether everything that was looked for is in it."""
     shell, given = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if shell == "bash" and given:
-        from kugetsu.cli import shell_words
-
         line = shell_words.Line(given[0], given[1] if len(given) > 1 else None)
         if line.redirected:
             return "files", True
@@ -48,8 +42,6 @@ def _text(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str
         return "\n".join([wanted, *(line.insertion(one.value) for one in found)]), place.over
     current = given.pop() if given else ""
     if shell == "fish":
-        from kugetsu.cli import shell_words
-
         current = shell_words.unquoted(current)
     place = Place(current, environment)
     wanted, found = _candidates(given, place)
@@ -123,7 +115,6 @@ def _topics(before: Sequence[str]) -> list[Candidate]:
             if len(before) == 1
             else []
         )
-    from kugetsu.cli import guide
 
     pages = [Candidate(name, title) for name, title in guide.titles().items()]
     return [

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
 
 SHELLS = ("bash", "zsh", "fish")
 #: The scripts are package data.

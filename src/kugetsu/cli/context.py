@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+from kugetsu.cli import subjects
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.subjects import Subject
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
+from kugetsu.redaction.funnel import Lines, clean, redact
+from kugetsu.views import context
+from kugetsu.views.agentlog import in_brief
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.cli.subjects import Subject
     from kugetsu.views.context import Exchange, Said
 
     Event = dict[str, Any]
@@ -35,10 +39,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _context(call: Call) -> int:
-    from kugetsu.cli import subjects
-    from kugetsu.redaction.funnel import clean
-    from kugetsu.views import context
-
     state = call.ready()
     subject = subjects.subject(call.workspace, call.args.ref)
     events = list(subject.events(call.workspace))
@@ -122,8 +122,6 @@ def _end(exchange: Exchange, event: Event) -> None:
 
 def _read(call: Call, exchange: Exchange, messages: dict[str, str]) -> None:
     """Fill in what the log and the run's files have of an attempt, without secrets."""
-    from kugetsu.redaction.funnel import redact
-
     folder = call.workspace.paths.run(exchange["attempt"])
     exchange["message"] = redact(_message(call, exchange["task"], messages)) or None
     if call.elsewhere is not None:
@@ -147,9 +145,6 @@ def _message(call: Call, task: str, messages: dict[str, str]) -> str:
 
 
 def _answers(path: str, missing: list[str]) -> list[Said]:
-    from kugetsu.redaction.funnel import Lines
-    from kugetsu.views.agentlog import in_brief
-
     output = _file(path, missing)
     secrets = Lines()
     found: list[Said] = []
@@ -169,8 +164,6 @@ def _answers(path: str, missing: list[str]) -> list[Said]:
 
 def _file(path: str, missing: list[str]) -> bytes | None:
     """A run's file, at most its last MOST bytes; None when it is not there, which ``missing`` then says."""
-    from kugetsu.host import run_files
-
     try:
         with run_files.open_binary(path) as file:
             size = os.fstat(file.fileno()).st_size

@@ -7,17 +7,15 @@ ignored, as git asks of helpers.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from kugetsu.runtime.git.transport import credential
 
 
 def answer(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Print the credential for the request on standard input, or nothing."""
     if list(arguments) != ["get"]:
         return 0
-    from kugetsu.runtime.git.transport import credential
 
     sys.stdout.write(credential(sys.stdin.read(), environment))
     return 0

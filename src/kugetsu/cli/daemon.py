@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from kugetsu.cli.declarations import Command
-from kugetsu.model.errors import BadInput
+import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.bundle_workspace import BundleWorkspace
-    from kugetsu.runtime.daemon_control import DaemonStatus
+from kugetsu.cli import tail_file
+from kugetsu.cli.call import Call
+from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.model.errors import BadInput
+from kugetsu.runtime import daemon, daemon_control
+from kugetsu.runtime.bundle_workspace import BundleWorkspace
+from kugetsu.runtime.daemon_control import DaemonStatus
+from kugetsu.views import times
+from kugetsu.views.status import daemon_data
 
 #: Lines of the daemon's log that are shown unless asked for more.
 LINES = 40
@@ -37,16 +40,12 @@ def _logs_arguments(parser: Parser) -> None:
 
 
 def _start(call: Call) -> int:
-    from kugetsu.runtime import daemon_control
-
     started, pid = daemon_control.start(call.workspace)
     _told(call, started, pid, "started" if started else "runs already")
     return 0
 
 
 def _restart(call: Call) -> int:
-    from kugetsu.runtime import daemon_control
-
     call.ready()
     started, pid = daemon_control.restart(call.workspace)
     _told(call, started, pid, "restarted" if started else "runs already")
@@ -58,10 +57,6 @@ def _run_arguments(_parser: Parser) -> None:
 
 
 def _run(call: Call) -> int:
-    import os
-
-    from kugetsu.runtime import daemon
-
     call.ready()
     said = f"the daemon runs here, pid {os.getpid()}: Ctrl-C or SIGTERM stops it, agents go on"
     daemon.run(call.workspace, lambda: call.say(said))
@@ -73,8 +68,6 @@ def _told(call: Call, started: bool, pid: int, verb: str) -> None:
 
 
 def _stop(call: Call) -> int:
-    from kugetsu.runtime import daemon_control
-
     state = call.ready()
     live = sorted(state.attempts)
     if call.args.drain and live and not call.json:
@@ -90,9 +83,6 @@ def _stop(call: Call) -> int:
 
 
 def _status(call: Call) -> int:
-    from kugetsu.runtime import daemon_control
-    from kugetsu.views import times
-
     known = (
         _kept(call.elsewhere) if call.elsewhere is not None else daemon_control.of_state(call.workspace, call.ready())
     )
@@ -111,9 +101,6 @@ def _status(call: Call) -> int:
 
 def _kept(place: BundleWorkspace) -> DaemonStatus:
     """The daemon as the look of a bundle tells, else as far as the log knows."""
-    from kugetsu.runtime.daemon_control import DaemonStatus
-    from kugetsu.views.status import daemon_data
-
     state = place.state()
     alive = state.daemon.runs if place.look is None else place.look.daemon
     data = daemon_data(state, alive)
@@ -122,8 +109,6 @@ def _kept(place: BundleWorkspace) -> DaemonStatus:
 
 
 def _logs(call: Call) -> int:
-    from kugetsu.cli import tail_file
-
     count = max(call.args.lines, 0)
     if call.elsewhere is not None:
         return _kept_logs(call, call.elsewhere, count)
@@ -143,8 +128,6 @@ def _logs(call: Call) -> int:
 
 
 def _kept_logs(call: Call, place: BundleWorkspace, count: int) -> int:
-    from kugetsu.cli import tail_file
-
     if call.args.follow:
         raise BadInput("kugetsu queue-daemon logs: a file of another place does not go on", "leave out -f")
     lines = place.require("daemon.log").splitlines()

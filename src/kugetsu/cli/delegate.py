@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from kugetsu.cli import messages
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.queue import told_queued
+from kugetsu.runtime import submit
 
 
 def _arguments(parser: Parser) -> None:
@@ -18,9 +17,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _delegate(call: Call) -> int:
-    from kugetsu.cli.queue import told_queued
-    from kugetsu.runtime import submit
-
     message = messages.read(call.args.words, call.args.file, "kugetsu delegate", call.workspace.paths, '"…"')
     done = submit.delegate(call.workspace, message)
     if len(done.named) > 1 and not call.json:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from kugetsu.cli import subjects, timespec
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.domain.changes import Comparison
+from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
+from kugetsu.views import diff as view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.domain.changes import Comparison
-    from kugetsu.domain.state import State
     from kugetsu.views.diff import DiffData
     from kugetsu.views.point import AsOf
 
@@ -34,8 +36,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _diff(call: Call) -> int:
-    from kugetsu.views import diff as view
-
     points, name = _split(call)
     first, second = (_at(call, word) for word in points)
     backwards = second[0].seq < first[0].seq
@@ -62,8 +62,6 @@ def _diff(call: Call) -> int:
 
 def _split(call: Call) -> tuple[list[str], str | None]:
     """The two points, and whose changes are wanted. Raises BadInput."""
-    from kugetsu.cli import timespec
-
     words = call.args.words
     points: list[str] = []
     for word in words:
@@ -79,8 +77,6 @@ def _split(call: Call) -> tuple[list[str], str | None]:
 
 def _at(call: Call, text: str) -> tuple[State, str]:
     """The state at a point, and the point's time: empty before the first event."""
-    from kugetsu.cli import timespec
-
     log, now = call.workspace.log, call.screen.now
     seq, at = timespec.state_of(log, timespec.parse(text, now))
     if at is not None and at > now:
@@ -92,15 +88,12 @@ def _at(call: Call, text: str) -> tuple[State, str]:
 def _subject(call: Call, name: str | None) -> str | None:
     if name is None:
         return None
-    from kugetsu.cli import subjects
 
     return str(subjects.known(call.workspace, name))
 
 
 def _compared(call: Call, state: State, until: int) -> tuple[Comparison, int]:
     """The state held against what it becomes up to an event, and how many events that takes."""
-    from kugetsu.domain.changes import Comparison
-
     comparison = Comparison(state)
     count = 0
     for event in call.workspace.log.read(after=state.seq, until=until):

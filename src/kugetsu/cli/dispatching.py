@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.log.protocol import EventLog
+from kugetsu.cli.at import recorded_facts
+from kugetsu.cli.call import Call
+from kugetsu.domain.audit.waits import heartbeat
+from kugetsu.log.protocol import EventLog
+from kugetsu.runtime import liveness
 
 
 def found_dead(call: Call, seq: int) -> bool:
@@ -13,8 +14,6 @@ def found_dead(call: Call, seq: int) -> bool:
 
     Of a file of another place only what is in it counts, with the look at its machine: no process is asked.
     """
-    from kugetsu.domain.audit.waits import heartbeat
-
     for event in call.workspace.log.read(after=seq):
         if event["type"] == "daemon.lost":
             return True
@@ -24,7 +23,6 @@ def found_dead(call: Call, seq: int) -> bool:
     if call.elsewhere is not None:
         look = call.elsewhere.look
         return look is not None and state.daemon.runs and not look.daemon
-    from kugetsu.runtime import liveness
 
     return state.daemon.runs and not liveness.daemon(call.workspace.paths, state)
 
@@ -33,7 +31,6 @@ def slots_then(log: EventLog, seq: int) -> int | None:
     """How many slots there were at the event ``seq`` by the nearest decision; None when none had been made."""
     if not seq:
         return None
-    from kugetsu.cli.at import recorded_facts
 
     recorded = recorded_facts(log, seq)
     return int(recorded["facts"]["cap"]) if recorded is not None else None

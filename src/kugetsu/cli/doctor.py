@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.bundle_workspace import BundleWorkspace
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime.bundle_workspace import BundleWorkspace
+from kugetsu.runtime.doctor import bundle, examination
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, as_data
+from kugetsu.views import doctor
+from kugetsu.views.text import line
 
 ABOUT = """\
 Exits with 1 when something is a problem; warnings are none. Nothing is changed without --fix, which makes missing
@@ -35,10 +36,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _doctor(call: Call) -> int:
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.doctor import bundle, examination
-    from kugetsu.runtime.doctor.context import Context
-
     args = call.args
     if args.bundle is None and (args.no_messages or args.force):
         raise BadInput("--no-messages and --force belong to --bundle", "kugetsu doctor --bundle FILE --no-messages")
@@ -73,18 +70,12 @@ def _kept(call: Call, place: BundleWorkspace) -> int:
 
 
 def _bundle(call: Call, case: Context, found: list[Finding]) -> dict[str, Any] | None:
-    from kugetsu.runtime.doctor import bundle
-
     if call.args.bundle is None:
         return None
     return bundle.write(case, found, call.args.bundle, messages=not call.args.no_messages, force=call.args.force)
 
 
 def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], made: dict[str, Any] | None) -> None:
-    from kugetsu.runtime.doctor.finding import as_data
-    from kugetsu.views import doctor
-    from kugetsu.views.text import line
-
     data = {
         "ok": not any(one.level == "problem" for one in found),
         "findings": [as_data(one) for one in found],

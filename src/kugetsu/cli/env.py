@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotFound, NotSetUp
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.variables import Variable
+from kugetsu.runtime import environments, variables
+from kugetsu.runtime.doctor import secrets
+from kugetsu.runtime.doctor.finding import as_data
+from kugetsu.runtime.variables import LONGEST, Variable, missed_by
+from kugetsu.runtime.workspace import learn_secrets
+from kugetsu.views.doctor import finding_lines
+from kugetsu.views.text import Column, line, table
 
 #: The word behind --agent, and the file that it names.
 AGENTS = {
@@ -67,9 +69,6 @@ def _agent(call: Call) -> str | None:
 
 def _paths(call: Call) -> Paths:
     """The paths, without the settings: a file `config` that is broken must not keep a secret from being set."""
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.workspace import learn_secrets
-
     paths = Paths.of(call.environment)
     learn_secrets(paths, call.environment)
     return paths
@@ -79,8 +78,6 @@ def _paths(call: Call) -> Paths:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.runtime import variables
-
     agent = _agent(call)
     paths = _paths(call)
     found, problems = variables.listed(paths)
@@ -116,8 +113,6 @@ def masked(value: str) -> str:
 
 
 def _table(call: Call, found: list[Variable]) -> list[str]:
-    from kugetsu.views.text import Column, line, table
-
     if not found:
         return ["no variable is set"]
     rows = []
@@ -131,8 +126,6 @@ def _table(call: Call, found: list[Variable]) -> list[str]:
 
 
 def _say_about_list(call: Call, found: list[Variable], problems: list[tuple[str, str]]) -> None:
-    from kugetsu.views.text import line
-
     call.say(*(line(f"{name}: {text}") for name, text in problems))
     if problems:
         call.say("more: kugetsu env check")
@@ -145,8 +138,6 @@ def _say_about_list(call: Call, found: list[Variable], problems: list[tuple[str,
 
 
 def _get(call: Call) -> int:
-    from kugetsu.runtime import environments
-
     agent = _agent(call)
     name = call.args.name
     paths = _paths(call)
@@ -175,8 +166,6 @@ def _get(call: Call) -> int:
 
 def _file_with(paths: Paths, name: str) -> str | None:
     """The only file that sets a name; raises BadInput when there are several."""
-    from kugetsu.runtime import variables
-
     files = [one.file for one in variables.listed(paths)[0] if one.name == name]
     if len(files) > 1:
         agents = [agent for agent, file in AGENTS.items() if file in files]
@@ -193,10 +182,6 @@ def _path(call: Call) -> int:
 
 
 def _check(call: Call) -> int:
-    from kugetsu.runtime.doctor import secrets
-    from kugetsu.runtime.doctor.finding import as_data
-    from kugetsu.views.doctor import finding_lines
-
     agent = _agent(call)
     paths = _paths(call)
     if not os.path.isdir(paths.root):
@@ -213,8 +198,6 @@ def _check(call: Call) -> int:
 
 
 def _set(call: Call) -> int:
-    from kugetsu.runtime import variables
-
     agent = _agent(call) or "default"
     name = variables.check_name(call.args.name)
     paths = _paths(call)
@@ -243,8 +226,6 @@ def _set(call: Call) -> int:
 
 def _read(name: str) -> str:
     """The value, from a terminal without echo, else all of standard input without the line's end."""
-    from kugetsu.runtime.variables import LONGEST
-
     if sys.stdin.isatty():
         import getpass
 
@@ -260,8 +241,6 @@ def _read(name: str) -> str:
 
 
 def _say_after_set(call: Call, found: list[Variable], file: str, name: str, value: str) -> None:
-    from kugetsu.runtime.variables import missed_by
-
     if call.args.value is not None:
         call.say(f"the shell's history may keep it; without VALUE it is asked for: kugetsu env set {name}")
     if any(c.isspace() for c in value):
@@ -278,8 +257,6 @@ def _say_after_set(call: Call, found: list[Variable], file: str, name: str, valu
 
 def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list[str]]]) -> None:
     """What the first variable of a file takes away from those whose file it now is."""
-    from kugetsu.runtime.variables import missed_by
-
     for file in dict.fromkeys(one.file for one, _ in hides):
         missed = {one.name: missed_by(one.name, kinds) for one, kinds in hides if one.file == file}
         names = [name for name, kinds in missed.items() if kinds]
@@ -294,8 +271,6 @@ def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list
 
 
 def _unset(call: Call) -> int:
-    from kugetsu.runtime import variables
-
     name = call.args.name
     paths = _paths(call)
     agent = _agent(call)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
+import traceback
+from collections.abc import Iterable, Sequence
 
+from kugetsu.cli.call import json_text, width_of
+from kugetsu.host.paths import Paths, ownership_remedy
 from kugetsu.model.errors import KugetsuError, NotSetUp, OutputFailed
 from kugetsu.redaction.funnel import redact
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from kugetsu.views.screen import Screen
+from kugetsu.views.text import line
 
 
 def report(error: Exception, arguments: Sequence[str]) -> int:
@@ -21,8 +24,6 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
         print(_trace(error), end="", file=sys.stderr)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
     if isinstance(known, NotSetUp):
-        from kugetsu.host.paths import Paths
-
         known.hint = Paths.of(os.environ).how_to_set_up()
     taken = _flush() and not isinstance(known, OutputFailed)
     if not ("--json" in own and taken and _print_json(known)):
@@ -32,8 +33,6 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _trace(error: Exception) -> str:
-    import traceback
-
     return redact("".join(traceback.format_exception(error)))
 
 
@@ -53,8 +52,6 @@ def _before_dashes(arguments: Sequence[str]) -> Sequence[str]:
 
 def _print_json(error: KugetsuError) -> bool:
     """Whether somebody takes it."""
-    from kugetsu.cli.call import json_text
-
     told = {
         "code": error.code,
         "message": redact(error.message),
@@ -66,8 +63,6 @@ def _print_json(error: KugetsuError) -> bool:
 
 def print_lines(error: KugetsuError) -> None:
     """One line on stderr, and its remedy. Raises OSError when nobody takes it."""
-    from kugetsu.views.text import line
-
     red = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     start, end = ("\x1b[31m", "\x1b[0m") if red else ("", "")
     told = [f"kugetsu: {start}error:{end} {line(error.message)}"]
@@ -79,17 +74,12 @@ def print_lines(error: KugetsuError) -> None:
 
 def _fitting(lines: list[str]) -> Iterable[str]:
     """An error is one line; only where the screen is small, several."""
-    from kugetsu.cli.call import width_of
-    from kugetsu.views.screen import Screen
-
     screen = Screen(width=width_of(sys.stderr, os.environ))
     return screen.folded(lines) if screen.small else lines
 
 
 def _as_known(error: Exception) -> KugetsuError:
     """An operating system's refusal, or a fault of kugetsu itself, as an error with its remedy."""
-    import errno
-
     if isinstance(error, OSError) and error.strerror:
         if error.errno == errno.ENOENT and error.filename is None and _is_folder_gone():
             return KugetsuError("the current folder was deleted", "cd to a folder that is there")
@@ -111,11 +101,7 @@ def _is_folder_gone() -> bool:
 
 
 def _remedy(error: OSError) -> str:
-    import errno
-
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        from kugetsu.host.paths import ownership_remedy
-
         other = ownership_remedy(error.filename) if isinstance(error.filename, str) else None
         return other or "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -127,8 +113,6 @@ def _remedy(error: OSError) -> str:
 
 def _keep(error: Exception) -> str | None:
     """Write the traceback to KUGETSU_DIR/logs/kugetsu.log; its path, None when it could not be written there."""
-    from kugetsu.host.paths import Paths
-
     try:
         paths = Paths.of(os.environ)
         if not os.path.isdir(paths.root):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
+from collections.abc import Sequence
 
+from kugetsu.cli import main, paging
 from kugetsu.cli.catalogue import COMMANDS, SECTIONS, groups, members
 from kugetsu.model.errors import BadInput, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: The pages are package data: Markdown that reads well as it is.
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guide")
@@ -31,8 +31,6 @@ def tell(words: Sequence[str]) -> int:
     elif len(words) == 1 and words[0] not in COMMANDS:
         _show(_page_named(words[0]))
     else:
-        from kugetsu.cli import main
-
         name, _ = main.find(words)
         if name is not None:
             main.load(name)[0].print_help()
@@ -41,8 +39,6 @@ def tell(words: Sequence[str]) -> int:
 
 def overview() -> str:
     """`kugetsu --help`."""
-    import textwrap
-
     width = max(len(name) for name in COMMANDS)
     rows = []
     for heading, commands in SECTIONS.items():
@@ -63,8 +59,6 @@ def overview() -> str:
 
 def group_help(group: str) -> str:
     """`kugetsu queue --help`."""
-    import textwrap
-
     names = members(group)
     width = max(len(name) for name in names)
     rows = []
@@ -115,11 +109,8 @@ def _page_named(name: str) -> str:
 
 def _show(markdown: str) -> None:
     """Print a page: as it is where there is no terminal, else laid out, and through the pager when it is long."""
-    import sys
-
     if not sys.stdout.isatty():
         print(markdown, end="")
         return
-    from kugetsu.cli import paging
 
     paging.show(markdown, os.environ)

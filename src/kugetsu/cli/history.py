@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from typing import Any
 
+from kugetsu.cli.call import Call, print_json
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.subjects import Subject
+from kugetsu.domain import gates
+from kugetsu.domain.gates import Verdict
+from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.views import history
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from kugetsu.cli.call import Call
     from kugetsu.cli.declarations import Kind
-    from kugetsu.cli.parser import Parser
-    from kugetsu.cli.subjects import Subject
-    from kugetsu.domain.gates import Verdict
-    from kugetsu.domain.state import State, Task
 
     Event = dict[str, Any]
 
@@ -86,8 +87,6 @@ def _unknown(call: Call, subject: Subject) -> NotFound:
 
 
 def _told(call: Call, subject: Subject, events: list[Event], past: tuple[int, str] | None) -> None:
-    from kugetsu.views import history
-
     screen = call.screen if past is None else call.screen.at(past[1])
     summary = history.Summary()
     for event in events:
@@ -122,7 +121,6 @@ def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
     if task is None:
         return []
     from kugetsu.cli import at as past
-    from kugetsu.domain import gates
 
     return [gate for gate in gates.verdicts(state, task, past.present(call).facts) if not gate.open]
 
@@ -149,8 +147,6 @@ def _over(call: Call, subject: Subject) -> bool:
 
 
 def _print_events(events: Iterator[Event] | list[Event]) -> None:
-    from kugetsu.cli.call import print_json
-
     for event in events:
         print_json(event, compact=True)
 
@@ -164,8 +160,6 @@ def _follow_json(call: Call, subject: Subject | None, events: list[Event]) -> No
 
 
 def _everything(call: Call, until: int | None) -> int:
-    from kugetsu.views import history
-
     log = call.workspace.log
     last: Event | None = None
     if call.json:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from kugetsu.cli import log_seal
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.log.files.verify import Problem
+from kugetsu.cli.parser import Parser
+from kugetsu.domain import invariants
+from kugetsu.domain.state import VIOLATIONS_KEPT
+from kugetsu.log.files.verify import Problem
+from kugetsu.views import times
+from kugetsu.views.text import Column, line, table
+from kugetsu.views.times import counted
+from kugetsu.views.wording import words
 
 #: Exit status when the log is damaged (errors.LogDamaged).
 DAMAGED = 6
@@ -47,8 +51,6 @@ def _problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
 
 
 def _problem_lines(found: Sequence[Problem]) -> list[str]:
-    from kugetsu.views.text import line
-
     return [
         line(f"  event {problem.seq or '?'}  {problem.segment} byte {problem.offset}  {problem.kind}: {problem.text}")
         for problem in found
@@ -56,11 +58,6 @@ def _problem_lines(found: Sequence[Problem]) -> list[str]:
 
 
 def _verify(call: Call) -> int:
-    from kugetsu.cli import log_seal
-    from kugetsu.domain import invariants
-    from kugetsu.domain.state import VIOLATIONS_KEPT
-    from kugetsu.views.times import counted
-
     seals = log_seal.wanted(call.args.head)
     latest = log_seal.latest(seals)
     found = call.workspace.log.verify(latest.head if latest is not None else None)
@@ -140,7 +137,6 @@ def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
 
 def _repair(call: Call) -> int:
     done = call.workspace.log.repair()
-    from kugetsu.views.wording import words
 
     data = {
         "mended": done.mended,
@@ -177,9 +173,6 @@ def _stats(call: Call) -> int:
 
 
 def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
-    from kugetsu.views import times
-    from kugetsu.views.text import Column, table
-
     if not data["events"]:
         return ["the log is empty"]
     now = call.screen.now

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from typing import Any
 
+from kugetsu.cli import subjects, timespec
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.history import SUBJECT
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.subjects import Subject
+from kugetsu.domain.traces import Traces
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.export import Destination, without_secrets
+from kugetsu.runtime.otlp import encoding, sending
+from kugetsu.views.text import json_harmless
+from kugetsu.views.times import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.cli.subjects import Subject
-    from kugetsu.runtime.export import Destination
-
     Event = dict[str, Any]
 
 ABOUT = """\
@@ -35,8 +41,6 @@ counts. A FILE appears whole or not at all, readable for you only."""
 
 
 def _arguments(parser: Parser) -> None:
-    from kugetsu.cli.history import SUBJECT
-
     parser.add_argument(
         "subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", completes=SUBJECT, help="only what is about it"
     )
@@ -62,7 +66,6 @@ def _export(call: Call) -> int:
         raise BadInput("--force overwrites a file", "kugetsu log export --to FILE --force")
     if url:
         return _send(call)
-    from kugetsu.runtime.export import Destination
 
     span = _span(call)
     with Destination.open(args.to, force=args.force) as destination:
@@ -91,9 +94,6 @@ class _Span:
 
 
 def _span(call: Call) -> _Span:
-    from kugetsu.cli import timespec
-    from kugetsu.model import clock
-
     def point(text: str | None) -> tuple[int | None, str | None]:
         return (
             timespec.resolve(call.workspace.log, timespec.parse(text, clock.now()))
@@ -105,8 +105,6 @@ def _span(call: Call) -> _Span:
 
 
 def _subject(call: Call) -> Subject | None:
-    from kugetsu.cli import subjects
-
     return subjects.subject(call.workspace, call.args.subject) if call.args.subject is not None else None
 
 
@@ -129,8 +127,6 @@ def _lines(call: Call, span: _Span) -> Iterator[tuple[Event, bytes]]:
 
 
 def _write_events(call: Call, span: _Span, destination: Destination) -> dict[str, Any]:
-    from kugetsu.runtime.export import without_secrets
-
     events = redacted = 0
     first = last = None
     for event, line in _lines(call, span):
@@ -149,7 +145,6 @@ def _harmless(call: Call, line: bytes) -> bytes:
     """The line; on a terminal with what that would obey as JSON escapes."""
     if call.args.to is not None or line.isascii() or not sys.stdout.isatty():
         return line
-    from kugetsu.views.text import json_harmless
 
     return json_harmless(line.decode("utf-8", "replace")).encode()
 
@@ -169,9 +164,6 @@ def _traces(call: Call, span: _Span) -> Iterator[tuple[Any, str, list[str]]]:
 
     The log is read from its beginning: an attempt's wait may have begun long before.
     """
-    from kugetsu.domain.traces import Traces
-    from kugetsu.redaction.funnel import redact
-
     subject = _subject(call)
     traces = Traces(str if call.args.raw else redact)
     begun = False
@@ -189,8 +181,6 @@ def _traces(call: Call, span: _Span) -> Iterator[tuple[Any, str, list[str]]]:
 def _write_traces(call: Call, span: _Span, destination: Destination) -> dict[str, Any]:
     import orjson
 
-    from kugetsu.runtime.otlp import encoding
-
     attempts = spans = 0
     live: list[str] = []
     for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last ones are told
@@ -204,8 +194,6 @@ def _write_traces(call: Call, span: _Span, destination: Destination) -> dict[str
 
 
 def _send(call: Call) -> int:
-    from kugetsu.runtime.otlp import sending
-
     url = sending.checked_url(call.args.to)
     span = _span(call)
     attempts = 0
@@ -230,8 +218,6 @@ def _send(call: Call) -> int:
 
 def _tell(call: Call, data: dict[str, Any]) -> None:
     """What was exported: to stderr when the export itself went to stdout."""
-    from kugetsu.views.times import counted
-
     if call.json:
         if data["to"] is not None:
             call.show(data, [])

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.log.files.verify import Problem, Verification
+from kugetsu.log.protocol import EventLog
+from kugetsu.log.seals import Seal, left_out, parse
 from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.log.files.verify import Problem, Verification
-    from kugetsu.log.protocol import EventLog
-    from kugetsu.log.seals import Seal
+from kugetsu.views.times import counted
 
 #: Bytes of a file of seals that are read: a line has some hundred.
 MOST = 1 << 20
@@ -37,8 +34,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _seal(call: Call) -> int:
-    from kugetsu.log.seals import Seal
-
     found = call.workspace.log.verify()
     if not found.ok:
         raise LogDamaged("not sealed: the log does not verify", "kugetsu log verify")
@@ -90,7 +85,6 @@ def wanted(text: str | None) -> list[Seal]:
     """The seals that `--head` names: a seal, a head, or a file that has some; [] for None. Raises BadInput."""
     if text is None:
         return []
-    from kugetsu.log.seals import parse
 
     found = parse(text) or parse(_content(text))
     if not found:
@@ -101,9 +95,6 @@ def wanted(text: str | None) -> list[Seal]:
 
 def ignored(text: str | None) -> str | None:
     """What of the file that `--head` names is no seal, in words: a seal of which a part is lost looks like that too."""
-    from kugetsu.log.seals import left_out, parse
-    from kugetsu.views.times import counted
-
     if text is None or parse(text):
         return None
     lines = left_out(_content(text))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
+from kugetsu.agents import output_file
+from kugetsu.cli import bundle_logs, subjects, tail_file
+from kugetsu.cli.call import Call, print_json
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.subjects import Subject
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.redaction.funnel import Lines
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.cli.subjects import Subject
-    from kugetsu.views.agentlog import Reader
+from kugetsu.views import agentlog, times
+from kugetsu.views.agentlog import Reader
 
 #: Bytes of an output that are shown unless all of it is asked for, and lines that are redacted and printed together.
 SHOWN_BYTES = 1 << 20
@@ -45,8 +45,6 @@ def _arguments(parser: Parser) -> None:
 def _logs(call: Call) -> int:
     count, text = _split(call.args.what)
     if call.elsewhere is not None:
-        from kugetsu.cli import bundle_logs
-
         return bundle_logs.show(call, call.elsewhere, count, text)
     if text is None and (call.args.follow or call.args.raw):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
@@ -77,8 +75,6 @@ def _split(words: list[str]) -> tuple[int, str | None]:
 
 
 def _list(call: Call, count: int) -> int:
-    from kugetsu.views import agentlog
-
     state = call.ready()
     runs = call.workspace.paths.runs
     found = []
@@ -122,8 +118,6 @@ def _mtime(folder: str) -> float:
 
 
 def _changed_at(folder: str) -> str:
-    from kugetsu.model import clock
-
     return clock.from_epoch(_mtime(folder))
 
 
@@ -139,8 +133,6 @@ def _size(path: str) -> int:
 
 def _attempt(call: Call, text: str) -> str:
     """The attempt whose log is meant: itself, or the latest one of a task, issue or session. Raises NotFound."""
-    from kugetsu.cli import subjects
-
     state = call.ready()
     subject = subjects.subject(call.workspace, text)
     if subject.attempt is not None:
@@ -171,9 +163,6 @@ def _read(call: Call, attempt: str) -> int:
 
 def _show(call: Call, attempt: str, path: str) -> None:
     """The output. Raises KugetsuError when it cannot be read."""
-    from kugetsu.cli import tail_file
-    from kugetsu.views import agentlog
-
     reader = agentlog.Reader(call.screen)
     whole = call.args.all or call.args.raw or call.json
     try:
@@ -201,9 +190,6 @@ def _show(call: Call, attempt: str, path: str) -> None:
 
 def _pages(call: Call, reader: Reader, path: str, start: int) -> bool:
     """Print everything from ``start`` on, a page at a time; whether there was anything."""
-    from kugetsu.agents import output_file
-    from kugetsu.views import times
-
     page: list[bytes] = []
     shown = False
     for line in output_file.lines(path, start):
@@ -221,9 +207,6 @@ def _pages(call: Call, reader: Reader, path: str, start: int) -> bool:
 
 def _tail(call: Call, reader: Reader, path: str, *, everything: bool) -> tuple[int, bool]:
     """Print the end of the output (``everything``: all that is there); where it ends, and if there was anything."""
-    from kugetsu.agents import output_file
-    from kugetsu.views import times
-
     limit = sys.maxsize if everything and not output_file.left_out(path) else SHOWN_BYTES
     lines, before, end = output_file.tail(path, limit, ended=call.args.follow)
     if before and not call.json:
@@ -233,8 +216,6 @@ def _tail(call: Call, reader: Reader, path: str, *, everything: bool) -> tuple[i
 
 
 def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
-    from kugetsu.cli import tail_file
-
     lines = reader.secrets.redact_all(lines)
     if call.args.raw and not sys.stdout.isatty():
         sys.stdout.flush()
@@ -255,8 +236,6 @@ def _print(call: Call, reader: Reader, lines: Iterable[bytes]) -> None:
 def _print_json(raw: bytes) -> None:
     import orjson
 
-    from kugetsu.cli.call import print_json
-
     try:
         print_json(orjson.loads(raw), compact=True)
     except orjson.JSONDecodeError:
@@ -267,9 +246,6 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     """Below the output: what the agent wrote to stderr, and how the attempt ended."""
     if call.json or call.args.raw:
         return
-    from kugetsu.cli import tail_file
-    from kugetsu.views import agentlog
-
     try:
         lines = tail_file.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
     except KugetsuError as problem:

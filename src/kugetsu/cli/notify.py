@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
+from kugetsu.cli.call import Call, print_json
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.domain.decide import notifications as decide
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.notifications.reading import Found
+from kugetsu.model.settings import SINKS as KNOWN
+from kugetsu.runtime import liveness
+from kugetsu.runtime.notifications import message, notifier_lock, reading, sinks
+from kugetsu.runtime.notifications.reading import Found
+from kugetsu.views import notifications as view
+from kugetsu.views.times import counted
 
 #: Notifications that are shown unless asked for more, and the most that may be asked for.
 LIMIT = 50
@@ -72,8 +75,6 @@ def _json_argument(parser: Parser) -> None:
 
 def _found(call: Call, limit: int) -> tuple[Found, int, int]:
     """The notifications to show, the read mark, and the seq of the last event that was looked at."""
-    from kugetsu.runtime.notifications import reading
-
     if not 1 <= limit <= MOST:
         raise BadInput(f"--limit {limit}: it is not between 1 and {MOST}", "kugetsu history --all shows everything")
     state = call.ready()
@@ -83,8 +84,6 @@ def _found(call: Call, limit: int) -> tuple[Found, int, int]:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.views import notifications as view
-
     found, read, head = _found(call, call.args.limit)
     unread = sum(notice.seq > read for notice in found.notices)
     shown = {
@@ -119,10 +118,6 @@ def _say_what_next(call: Call, found: Found, unread: int) -> None:
 
 
 def _clear(call: Call) -> int:
-    from kugetsu.domain.decide import notifications as decide
-    from kugetsu.runtime.notifications import reading
-    from kugetsu.views.times import counted
-
     state = call.ready()
     until = state.seq if call.args.until is None else call.args.until
     if not 0 <= until <= state.seq:
@@ -143,10 +138,6 @@ def _clear(call: Call) -> int:
 
 
 def _watch(call: Call) -> int:
-    from kugetsu.cli.call import print_json
-    from kugetsu.runtime.notifications import reading
-    from kugetsu.views import notifications as view
-
     found, read, head = _found(call, LIMIT)
     if call.json:
         for notice in found.notices:
@@ -169,10 +160,6 @@ def _watch(call: Call) -> int:
 
 
 def _sinks(call: Call) -> int:
-    from kugetsu.runtime import liveness
-    from kugetsu.runtime.notifications import notifier_lock, sinks
-    from kugetsu.views import notifications as view
-
     state = call.ready()
     ws = call.workspace
     configured = ws.config.text("NOTIFY_SINKS").split()
@@ -199,11 +186,6 @@ def _sinks(call: Call) -> int:
 
 
 def _test(call: Call) -> int:
-    import os
-
-    from kugetsu.model.settings import SINKS as KNOWN
-    from kugetsu.runtime.notifications import message, sinks
-
     call.ready()
     names = list(dict.fromkeys(call.args.sinks)) or call.workspace.config.text("NOTIFY_SINKS").split()
     for name in names:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
 import textwrap
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 #: Columns: longer lines are hard to read.
 WIDEST = 80
@@ -49,16 +49,12 @@ def _pager(environment: Mapping[str, str]) -> str | None:
     if "PAGER" in environment:
         wanted = environment["PAGER"].strip()
         return None if wanted in ("", "cat") else wanted
-    import shutil
 
     return next((name for name in ("less", "more") if shutil.which(name, path=environment.get("PATH"))), None)
 
 
 def _paged(text: str, pager: str) -> bool:
     """Hand the text to the pager and wait for its end; False when the pager cannot be run."""
-    import signal
-    import subprocess
-
     sys.stdout.flush()
     # F: leave when it fits; R: bold text; X: the page stays on the screen. As git does.
     environment = {"LESS": "FRX", **os.environ}

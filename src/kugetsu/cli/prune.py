@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
+from kugetsu.cli.call import Call
+from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.model.errors import BadInput
+from kugetsu.model.refs import parse_ref
+from kugetsu.model.servers import LOCAL
+from kugetsu.runtime import forges, prune
+from kugetsu.runtime.git.local_state import IGNORED
+from kugetsu.runtime.prune import Item, Kept
+from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.prune import Item, Kept
-
     Row = dict[str, Any]
 
 
@@ -28,8 +33,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _prune(call: Call) -> int:
-    from kugetsu.runtime import prune
-
     call.ready()
     plan = prune.plan(call.workspace, runs=call.args.runs)
     if call.args.dry_run or not plan.items:
@@ -39,8 +42,6 @@ def _prune(call: Call) -> int:
             call.say("do it: kugetsu prune")
         return 0
     if not call.args.force:
-        from kugetsu.cli.confirmation import confirmed
-
         if not call.json:
             _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
         count = len(plan.items)
@@ -60,16 +61,10 @@ def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
     what lists ignored files, when some keep a worktree."""
     if call.json:
         return
-    from kugetsu.runtime.git.local_state import IGNORED
 
     if any(IGNORED in reason for one in kept for reason in one.reasons):
         call.say("to see ignored files: git -C WORKTREE clean -ndX")
         call.say("to let those go that can be made again, name them: kugetsu config get DISPOSABLE_FILES")
-    from kugetsu.model.errors import BadInput
-    from kugetsu.model.refs import parse_ref
-    from kugetsu.model.servers import LOCAL
-    from kugetsu.runtime import forges
-
     hosts = set()
     for one in kept:
         if one.kind == "session" and any(" cannot be asked" in reason for reason in one.reasons):
@@ -101,8 +96,6 @@ def _lines(call: Call, data: dict[str, Any], done: bool) -> list[str]:
 
 def _rows(call: Call, rows: list[Row]) -> list[str]:
     """What it is, and below it why; reasons are whole, because they are what one looks for."""
-    from kugetsu.views.text import line
-
     root = call.workspace.paths.root + "/"
     shown = []
     for row in rows:

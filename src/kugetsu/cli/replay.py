@@ -3,18 +3,17 @@ runs the queue's history under other settings."""
 
 from __future__ import annotations
 
-from kugetsu.cli import what_if
+from kugetsu import __version__
+from kugetsu.cli import timespec, what_if
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.domain.replay.divergence import Divergence
+from kugetsu.domain.state import State
+from kugetsu.log.protocol import EventLog
 from kugetsu.model.errors import BadInput, LogDamaged
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.domain.replay.checker import ReplayChecker
-    from kugetsu.domain.replay.divergence import Divergence
-    from kugetsu.domain.state import State
-    from kugetsu.log.protocol import EventLog
+from kugetsu.views import replay, verify
 
 #: Exit status when a recorded decision is not what is decided now.
 DIFFERS = 6
@@ -42,9 +41,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _replay(call: Call) -> int:
-    from kugetsu.cli import timespec
-    from kugetsu.views import replay
-
     if call.args.what_if:
         return _what_if(call)
     if call.args.since is not None:
@@ -73,9 +69,6 @@ def _what_if(call: Call) -> int:
 
 
 def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
-    from kugetsu import __version__
-    from kugetsu.views import verify
-
     everything = call.args.all
     verifier, found = verified(log, seq, at, most=MOST if everything else 1, copied=_is_part(call))
     data = verify.collect(verifier, found, __version__)
@@ -100,9 +93,6 @@ def verified(
     Raises LogDamaged where events are missing; BadInput when it is only a part of a log that was ``copied``, or one
     without its beginning.
     """
-    from kugetsu import __version__
-    from kugetsu.domain.replay.checker import ReplayChecker
-
     verifier = ReplayChecker(lambda earlier: log.state_at(seq=earlier), __version__, explained=most)
     found: list[Divergence] = []
     for event in log.read(0, seq) if seq != 0 else ():

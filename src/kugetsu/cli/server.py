@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.settings import file_of, warn_of_environment, write
+from kugetsu.forge.choice import GITHUB_HOST, forge_of
+from kugetsu.forge.failures import ForgeFailure
+from kugetsu.host.config import Config, load
+from kugetsu.host.proxies import checked_ca
 from kugetsu.model.errors import BadInput, Conflict, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.host.config import Config
+from kugetsu.model.servers import (
+    LOCAL,
+    base_url,
+    canonical_host,
+    check_name,
+    check_new_name,
+    check_new_url,
+    is_host_like,
+)
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.environments import in_force, values
+from kugetsu.views.text import Column, line, table
 
 SERVERS = "GIT_SERVERS"
 DEFAULT = "DEFAULT_GIT_SERVER"
@@ -25,8 +39,6 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.views.text import Column, line, table
-
     call.ready()
     config = call.workspace.config
     servers = config.servers()
@@ -52,7 +64,6 @@ def _list(call: Call) -> int:
         call.say(*(f"the token is not used for {problem}" for problem in problems), words=True)
     if not call.json and not servers:
         call.say("name a server of your own: kugetsu server add NAME URL")
-    from kugetsu.cli.settings import warn_of_environment
 
     warn_of_environment(call, SERVERS)
     return 0
@@ -60,17 +71,11 @@ def _list(call: Call) -> int:
 
 def _below(host: str, servers: dict[str, str]) -> str | None:
     """What a host's repositories lie below; None for the folders of this machine."""
-    from kugetsu.model.servers import LOCAL, base_url
-
     return None if host == LOCAL and LOCAL not in servers else base_url(host, servers)
 
 
 def _described(call: Call, name: str, url: str | None) -> dict[str, Any]:
     """One server: its host in references, its kind, and whether there is a token for it; never the token."""
-    from kugetsu.forge.choice import forge_of
-    from kugetsu.forge.failures import ForgeFailure
-    from kugetsu.model.servers import canonical_host
-
     config = call.workspace.config
     servers = config.servers()
     host = canonical_host(name, servers)
@@ -80,7 +85,6 @@ def _described(call: Call, name: str, url: str | None) -> dict[str, Any]:
     row["ca"] = authorities.get(name) or authorities.get(host)
     if row["kind"] is None:
         return row
-    from kugetsu.runtime.environments import in_force, values
 
     try:
         row["file"], _ = in_force(call.workspace.paths, "forge")
@@ -97,8 +101,6 @@ def _described(call: Call, name: str, url: str | None) -> dict[str, Any]:
 
 def _kind(config: Config, host: str, url: str | None) -> str | None:
     """gitea, forgejo or github; None for what is only a place to clone from."""
-    from kugetsu.forge.choice import GITHUB_HOST
-
     if host == GITHUB_HOST:
         return "github"
     if url is None or url.startswith(("/", "file:", "git:")):
@@ -126,8 +128,6 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _add(call: Call) -> int:
-    from kugetsu.model.servers import LOCAL
-
     name, url = _name(call.args.name, new=True), _url(call.args.url)
     if name == LOCAL:
         raise BadInput(f"{LOCAL} means the folders of this machine", "give the server another name")
@@ -147,10 +147,6 @@ def _add(call: Call) -> int:
 
 def _authority(path: str | None) -> str | None:
     """The whole path of a file of certificates, empty for none. Raises BadInput for one that cannot be used."""
-    import os
-
-    from kugetsu.host.proxies import checked_ca
-
     if not path:
         return path
     path = os.path.abspath(os.path.expanduser(path))
@@ -199,7 +195,6 @@ def _default_arguments(parser: Parser) -> None:
 def _default(call: Call) -> int:
     if call.args.name is None:
         return _show_one(call, call.workspace.config.text(DEFAULT).lower())
-    from kugetsu.model.servers import is_host_like
 
     name = _name(call.args.name)
     servers = _written(call).servers()
@@ -231,8 +226,6 @@ def _get(call: Call) -> int:
 
 
 def _show_one(call: Call, name: str) -> int:
-    from kugetsu.model.servers import canonical_host, is_host_like
-
     call.ready()
     config = call.workspace.config
     servers = config.servers()
@@ -253,8 +246,6 @@ def _show_one(call: Call, name: str) -> int:
 
 
 def _name(text: str, *, new: bool = False) -> str:
-    from kugetsu.model.servers import check_name, check_new_name
-
     try:
         return check_new_name(text) if new else check_name(text)
     except ValueError as problem:
@@ -263,9 +254,6 @@ def _name(text: str, *, new: bool = False) -> str:
 
 
 def _url(text: str) -> str:
-    from kugetsu.model.servers import check_new_url
-    from kugetsu.redaction.funnel import redact
-
     try:
         return check_new_url(text)
     except ValueError as problem:
@@ -274,22 +262,15 @@ def _url(text: str) -> str:
 
 def _written(call: Call) -> Config:
     """The settings as the file alone says them: what is written must not take over what the environment says."""
-    from kugetsu.cli.settings import file_of
-    from kugetsu.host.config import load
-
     return load(file_of(call), {})
 
 
 def _write(call: Call, key: str, value: dict[str, str] | str) -> int | None:
-    from kugetsu.cli.settings import write
-
     text = value if isinstance(value, str) else " ".join(f"{name}={url}" for name, url in value.items())
     return write(call, key, text)[2]
 
 
 def _warn(call: Call, key: str) -> None:
-    from kugetsu.cli.settings import warn_of_environment
-
     warn_of_environment(call, key)
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from kugetsu.cli.declarations import Command
+import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
+from kugetsu.cli import at
+from kugetsu.cli.call import Call
+from kugetsu.cli.confirmation import confirmed
+from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.subjects import issue
+from kugetsu.model.errors import BadInput
+from kugetsu.model.refs import parse_repository
+from kugetsu.runtime import destroy, liveness, pull_requests
+from kugetsu.views import point, sessions
+from kugetsu.views.wording import words
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -18,11 +25,8 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.views import sessions
-
     if call.args.at is not None or call.elsewhere is not None:
         return _listed_then(call)
-    from kugetsu.runtime import liveness
 
     state = call.ready()
     paths = call.workspace.paths
@@ -36,9 +40,6 @@ def _list(call: Call) -> int:
 
 def _listed_then(call: Call) -> int:
     """The sessions at a point of the past, or of another place: nobody can tell which agents lived."""
-    from kugetsu.cli import at
-    from kugetsu.views import point, sessions
-
     state, now, as_of = at.then(call, call.args.at)
     found = sessions.listed(state, lambda _: None, call.args.all)
     lines = sessions.lines(found, call.screen, now) or ["there were no sessions"]
@@ -58,18 +59,12 @@ def _destroy_arguments(parser: Parser) -> None:
 
 
 def _destroy(call: Call) -> int:
-    from kugetsu.runtime import destroy
-    from kugetsu.views.wording import words
-
     key = _key(call)
     call.ready()
     destroy.require_unused(call.workspace, key, call.args.force)
-    if not call.args.yes and not call.args.force and _asks():
-        from kugetsu.cli.confirmation import confirmed
-
-        if not confirmed(f"end the session {key}?", ""):
-            call.say("nothing was changed")
-            return 1
+    if not call.args.yes and not call.args.force and _asks() and not confirmed(f"end the session {key}?", ""):
+        call.say("nothing was changed")
+        return 1
     event = destroy.destroy(call.workspace, key, force=call.args.force)
     data = event["data"]
     call.show({"session": key, "seq": event["seq"], "ignored": [], **data}, [f"destroyed {key}: {words(event)}"])
@@ -80,25 +75,18 @@ def _destroy(call: Call) -> int:
 
 def _asks() -> bool:
     """A terminal is asked; a script has said what it wants, and unsaved work is refused anyway."""
-    import sys
-
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _key(call: Call) -> str:
-    from kugetsu.model.errors import BadInput
-
     args = call.args
     if sum((args.ref is not None, args.base is not None, args.pm_agent)) != 1:
         raise BadInput("kugetsu destroy: which session?", "one of: REF, --base host/owner/repo, --pm-agent")
     if args.pm_agent:
         return "pm"
     if args.base is not None:
-        from kugetsu.model.refs import parse_repository
-
         host, owner, repo = parse_repository(args.base.removeprefix("base:"))
         return f"base:{host}/{owner}/{repo}"
-    from kugetsu.cli.subjects import issue
 
     return str(issue(call.workspace, args.ref))
 
@@ -111,9 +99,6 @@ def _set_pr_arguments(parser: Parser) -> None:
 
 
 def _set_pr(call: Call) -> int:
-    from kugetsu.cli.subjects import issue
-    from kugetsu.runtime import pull_requests
-
     call.ready()
     key = str(issue(call.workspace, call.args.ref))
     url, seq, seen = pull_requests.tie(call.workspace, key, call.args.url, force=call.args.force)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from kugetsu.cli.declarations import Command
+from contextlib import suppress
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.host.config import Config
+from kugetsu.cli.call import Call
+from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.domain.decide.sessions import setting_changed
+from kugetsu.host.config import Config, load
+from kugetsu.host.config_file import set_value, unset_value
+from kugetsu.host.paths import Paths
+from kugetsu.model.errors import BadInput, NotSetUp
+from kugetsu.model.settings import SETTINGS, known, require_servers
+from kugetsu.redaction.funnel import redact
+from kugetsu.views.text import Column, line, table
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -24,9 +30,6 @@ def _in_force(call: Call) -> Config:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.model.settings import SETTINGS
-    from kugetsu.views.text import Column, line, table
-
     config = _in_force(call)
     rows = [(key, config.as_text(key), config.source(key), SETTINGS[key].help) for key in SETTINGS]
     data = {
@@ -53,9 +56,6 @@ def _get_arguments(parser: Parser) -> None:
 
 
 def _get(call: Call) -> int:
-    from kugetsu.model.settings import known
-    from kugetsu.views.text import line
-
     config = _in_force(call)
     setting = known(call.args.key)
     value = config.as_text(setting.key)
@@ -71,8 +71,6 @@ def _set_arguments(parser: Parser) -> None:
 
 
 def _set(call: Call) -> int:
-    from kugetsu.model.settings import known
-
     key = known(call.args.key).key
     _require_servers(call, key, call.args.value)
     old, new, seq = write(call, key, call.args.value)
@@ -87,8 +85,6 @@ def _unset_arguments(parser: Parser) -> None:
 
 
 def _unset(call: Call) -> int:
-    from kugetsu.model.settings import known
-
     setting = known(call.args.key)
     key = setting.key
     _require_servers(call, key, setting.default)
@@ -100,10 +96,6 @@ def _unset(call: Call) -> int:
 
 def _require_servers(call: Call, key: str, value: str) -> None:
     """Raise BadInput for git servers that `kugetsu server` would refuse too."""
-    from kugetsu.host.config import load
-    from kugetsu.model.errors import BadInput
-    from kugetsu.model.settings import require_servers
-
     path = file_of(call)
     servers: dict[str, str] = {}
     default = ""
@@ -121,9 +113,6 @@ def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | No
     """Write a setting into the file (None: take it out) and record who did it: the value before, the value now, and the
     event's seq (None when nothing changed). Raises BadInput for a value that it cannot have, LogDamaged before anything
     is written."""
-    from kugetsu.host.config_file import set_value, unset_value
-    from kugetsu.model.errors import BadInput
-
     path = file_of(call)
     _require_log(call)
     old = _written(path, key)
@@ -142,19 +131,12 @@ def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | No
 
 def _require_log(call: Call) -> None:
     """Raise LogDamaged when nothing could be recorded."""
-    from contextlib import suppress
-
-    from kugetsu.model.errors import BadInput
-
     with suppress(BadInput):  # the file cannot be understood, which is perhaps what this mends
         call.state()
 
 
 def file_of(call: Call) -> str:
     """The file `config`. Raises NotSetUp where kugetsu is not set up."""
-    from kugetsu.host.paths import Paths
-    from kugetsu.model.errors import NotSetUp
-
     paths = Paths.of(call.environment)
     if not paths.exists():
         raise NotSetUp
@@ -169,9 +151,6 @@ def warn_of_environment(call: Call, key: str) -> None:
 
 def _written(path: str, key: str) -> str | None:
     """The value in force by the file alone; None when the file cannot be understood."""
-    from kugetsu.host.config import load
-    from kugetsu.model.errors import BadInput
-
     try:
         return load(path, {}).as_text(key)
     except BadInput:
@@ -180,9 +159,6 @@ def _written(path: str, key: str) -> str | None:
 
 def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
     """Append who changed it; None when nothing changed or there is no log yet."""
-    from kugetsu.domain.decide.sessions import setting_changed
-    from kugetsu.redaction.funnel import redact
-
     if old == new or not call.state().initialised:
         return None
     before = redact(old) if old is not None else None

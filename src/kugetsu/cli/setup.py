@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.runtime.setup import InitReport
+from kugetsu.runtime import liveness
+from kugetsu.runtime.setup import InitReport, initialise
+from kugetsu.views.text import line
 
 
 def _arguments(parser: Parser) -> None:
@@ -23,8 +22,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _init(call: Call) -> int:
-    from kugetsu.runtime.setup import initialise
-
     _require_a_folder(Paths.of(call.environment))
     ws = call.workspace
     report = initialise(ws, repo=call.args.repo, force=call.args.force)
@@ -39,9 +36,6 @@ def _init(call: Call) -> int:
     }
     call.show(data, _lines(ws.paths.root, report))
     if not call.json:
-        from kugetsu.runtime import liveness
-        from kugetsu.views.text import line
-
         call.say(*(f"note: {line(note)}" for note in report.notes), *(line(text) for text in ws.config.warnings()))
         say_of_old_state(call)
         runs = liveness.daemon(ws.paths, call.state())
@@ -63,8 +57,6 @@ def _require_a_folder(paths: Paths) -> None:
 
 
 def _lines(root: str, report: InitReport) -> list[str]:
-    from kugetsu.views.text import line
-
     lines = [f"made      {line(path)}" for path in report.created]
     if report.registered is not None and report.source is not None:
         place = report.source.get("path") or report.source.get("url") or ""

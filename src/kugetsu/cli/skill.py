@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import Any
 
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
+from kugetsu.cli.parser import Parser
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.runtime import installed_skills, skills
+from kugetsu.views.text import cut, line
 
 WORDS = {
     "current": "up to date",
@@ -25,8 +25,6 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.runtime import skills
-
     paths = call.workspace.paths
     folders = _folders(call)
     entries = [_entry(call, name, folders) for name in skills.names(paths)]
@@ -46,9 +44,6 @@ def _folders(call: Call) -> list[str]:
 
 def _entry(call: Call, name: str, folders: list[str]) -> dict[str, Any]:
     """One skill of `list`; one that cannot be read hides none of the others."""
-    from kugetsu.model.errors import KugetsuError
-    from kugetsu.runtime import installed_skills, skills
-
     entry: dict[str, Any] = {"name": name, "description": "", "source": None, "folder": None, "problem": None}
     entry["installed"] = []
     try:
@@ -64,8 +59,6 @@ def _entry(call: Call, name: str, folders: list[str]) -> dict[str, Any]:
 
 
 def _lines(call: Call, entries: list[dict[str, Any]], prompts: dict[str, str | None]) -> list[str]:
-    from kugetsu.views.text import cut, line
-
     screen = call.screen
     lines = []
     for entry in entries:
@@ -89,10 +82,6 @@ def _show_arguments(parser: Parser) -> None:
 
 
 def _show(call: Call) -> int:
-    import sys
-
-    from kugetsu.runtime import skills
-
     skill = skills.find(call.workspace.paths, call.args.name)
     if call.json:
         call.show(
@@ -118,10 +107,6 @@ def _install_arguments(parser: Parser) -> None:
 
 
 def _install(call: Call) -> int:
-    from kugetsu.model.errors import BadInput, KugetsuError
-    from kugetsu.runtime import installed_skills, skills
-    from kugetsu.views.text import line
-
     if call.args.to is not None and not call.args.to.strip():
         raise BadInput("--to names no folder", "kugetsu skill install --to FOLDER")
     paths = call.workspace.paths

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from kugetsu.cli.declarations import Command
+from kugetsu.model.errors import BadInput
 from kugetsu.runtime import host_probe, liveness
 from kugetsu.views import status as view
 
@@ -47,8 +48,6 @@ def _status(call: Call) -> int:
 def _then(call: Call) -> int:
     """The screen of a point of the past, or of another place: nothing is probed."""
     if call.args.watch:
-        from kugetsu.model.errors import BadInput
-
         raise BadInput("kugetsu status: what is over does not change", "leave out --watch, or --at and --from")
     from kugetsu.cli import at
 

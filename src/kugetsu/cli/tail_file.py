@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
 
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from kugetsu.views.screen import Screen
+from kugetsu.views.screen import Screen
+from kugetsu.views.text import block
 
 #: Seconds between two looks at a file that does not grow.
 PAUSE = 0.2
@@ -52,8 +51,6 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
     A file that is not there yet is waited for; one that was replaced or cut is read from its start. Raises KugetsuError
     when it cannot be read.
     """
-    import time
-
     rest = b""
     at = offset if offset is not None else _size(path)
     inode = _inode(path)
@@ -106,12 +103,9 @@ def _inode(path: str) -> int:
 
 def print_lines(lines: Iterable[bytes], screen: Screen | None = None) -> None:
     """Print lines of a file, made harmless for the terminal, and flush; folded where ``screen`` is small."""
-    from kugetsu.views.text import block
-
     for raw in lines:
         shown = block(raw.decode("utf-8", "replace"))
         for line in shown if screen is None or not screen.small else screen.folded(shown):
             print(line)
-    import sys
 
     sys.stdout.flush()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from kugetsu.cli import subjects
+from kugetsu.cli.call import Call
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
-from kugetsu.cli.queue import warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.queue import require_priority, warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
+from kugetsu.cli.subjects import task_id
+from kugetsu.domain.decide import queue
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
+from kugetsu.runtime import stop_attempt
+from kugetsu.views.text import block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
 
 
@@ -43,16 +48,12 @@ def _transact(call: Call, decide: Callable[[State], list[NewEvent]]) -> list[Eve
 
 
 def _dequeue(call: Call) -> int:
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.domain.decide import queue
-
     wanted = task_id(call.args.id) if call.args.id else None
     events = _transact(call, lambda state: queue.dequeue(state, wanted))
     task = events[0]["task"]
     queued = [event for event in call.workspace.log.read_key(task) if event["type"] == "task.queued"]
     message = queued[-1]["data"]["message"] if queued else ""
     issue = events[0].get("issue")
-    from kugetsu.views.text import block
 
     lines = [f"dequeued {task} for {issue or 'the PM agent'}", *(f"  {part}" for part in block(message))]
     call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
@@ -63,9 +64,6 @@ def _dequeue(call: Call) -> int:
 
 
 def _cancel(call: Call) -> int:
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.runtime import stop_attempt
-
     wanted = task_id(call.args.id)
     call.ready()
     events = stop_attempt.cancel(call.workspace, wanted)
@@ -86,9 +84,6 @@ def _cancel(call: Call) -> int:
 
 
 def _retry(call: Call) -> int:
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.domain.decide import queue
-
     wanted = task_id(call.args.id)
     events = _transact(call, lambda state: queue.retry(state, wanted))
     said = {"task.requeued": "is queued again", "task.resumed": "waits no longer"}[events[0]["type"]]
@@ -114,10 +109,6 @@ def _move_arguments(parser: Parser) -> None:
 
 
 def _move(call: Call) -> int:
-    from kugetsu.cli.queue import require_priority
-    from kugetsu.cli.subjects import task_id
-    from kugetsu.domain.decide import queue
-
     args = call.args
     wanted = task_id(args.id)
     if args.first and args.last:
@@ -155,9 +146,6 @@ def _lift_arguments(parser: Parser) -> None:
 
 
 def _lift(call: Call) -> int:
-    from kugetsu.cli import subjects
-    from kugetsu.domain.decide import queue
-
     call.ready()
     what = call.args.what.strip()
     known = call.state().limits
@@ -182,11 +170,8 @@ def _clear_arguments(parser: Parser) -> None:
 
 
 def _clear(call: Call) -> int:
-    from kugetsu.domain.decide import queue
-
     if call.args.all:
         return _clear_all(call)
-    from kugetsu.model import clock
 
     days = call.workspace.config.number("QUEUE_CLEANUP_AGE_DAYS")
     before = clock.add_seconds(clock.now(), -days * 86_400)
@@ -200,8 +185,6 @@ def _clear(call: Call) -> int:
 
 
 def _clear_all(call: Call) -> int:
-    from kugetsu.domain.decide import queue
-
     waiting = call.ready().waiting()
     if not waiting:
         call.show({"cancelled": []}, ["nothing waits"])

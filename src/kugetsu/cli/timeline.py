@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli import at, dispatching, subjects
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.domain import timeline
+from kugetsu.domain.state import State
+from kugetsu.domain.timeline import Timeline
 from kugetsu.host import atomic
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.domain.state import State
-    from kugetsu.domain.timeline import Timeline
+from kugetsu.views.timeline import picture, shape, text
 
 #: What is shown without --since, in seconds: a night.
 SPAN = 12 * 3600.0
@@ -31,8 +32,6 @@ def _arguments(parser: Parser) -> None:
 
 
 def _timeline(call: Call) -> int:
-    from kugetsu.views.timeline import shape, text
-
     args = call.args
     if args.svg is not None and args.html is not None and os.path.realpath(args.svg) == os.path.realpath(args.html):
         raise BadInput("--svg and --html name the same file", "kugetsu timeline --svg night.svg --html night.html")
@@ -60,10 +59,6 @@ def _waiting(found: Timeline) -> str:
 
 
 def _collected(call: Call) -> Timeline:
-    from kugetsu.cli import at, dispatching, subjects
-    from kugetsu.domain import timeline
-    from kugetsu.model import clock
-
     log = call.workspace.log
     end = log.state() if call.elsewhere is not None else call.ready()
     args = call.args
@@ -110,8 +105,6 @@ def _require_new(path: str | None, force: bool) -> None:
 
 def _write(path: str, kind: str, found: Timeline) -> str:
     """Write the picture or the page at once, readable by its owner only: issues' names and reasons are in it."""
-    from kugetsu.views.timeline import picture
-
     content = picture.svg(found) + "\n" if kind == "svg" else picture.page(found)
     try:
         atomic.write(path, content.encode())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
+from kugetsu.log import transactions
+from kugetsu.log.protocol import EventLog
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.log.protocol import EventLog
 
 FORMS = "a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z, 2026-11-23T10:00, 2026-11-23) or 10m ago"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -62,8 +62,6 @@ def _time(text: str) -> str:
     except BadInput as problem:
         raise _unknown(text) from problem
     if whole[-1] not in "Zz" and whole[-6:-5] not in ("+", "-"):
-        import time
-
         # What was taken for UTC is a reading of this machine's clock: the zone's distance at that time is taken off.
         seconds, fraction = divmod(micros, 1_000_000)
         micros = round(time.mktime((*time.gmtime(seconds)[:8], -1))) * 1_000_000 + fraction
@@ -80,7 +78,6 @@ def state_of(log: EventLog, when: When) -> tuple[int | None, str | None]:
     seq, at = resolve(log, when)
     if seq is None:
         return None, at
-    from kugetsu.log import transactions
 
     return transactions.last_of(log, seq), None
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.cli import timespec
+from kugetsu.cli.call import Call
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.queue import warn_without_daemon
+from kugetsu.cli.settings import warn_of_environment
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict
+from kugetsu.runtime.undo import Undoing
+from kugetsu.views import undo as view
+from kugetsu.views.times import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-
     Event = dict[str, Any]
 
 ABOUT = """\
@@ -61,7 +67,6 @@ def _undo(call: Call) -> int:
         return _nothing(call, left, by)  # somebody else was faster
     if made is None:
         return 1
-    from kugetsu.views import undo as view
 
     data = {"undone": [event["seq"] for event in left], "already": None, "events": view.data(made)}
     call.show(data, view.done(made))
@@ -70,9 +75,6 @@ def _undo(call: Call) -> int:
 
 
 def _seq(call: Call) -> int:
-    from kugetsu.cli import timespec
-    from kugetsu.model import clock
-
     point = timespec.parse(call.args.seq, clock.now())
     if point.at is not None:
         raise BadInput(f"not an event: {call.args.seq[:60]!r}", "write its number, as kugetsu history --all shows it")
@@ -89,11 +91,6 @@ def _nothing(call: Call, events: list[Event], by: int | None) -> int:
 
 def _done(call: Call, events: list[Event]) -> list[Event] | None:
     """Show, ask, do; None when the answer was no."""
-    from kugetsu.model import clock
-    from kugetsu.runtime.undo import Undoing
-    from kugetsu.views import undo as view
-    from kugetsu.views.times import counted
-
     undoing = Undoing(call.workspace, events, clock.now())
     planned = undoing.planned()
     if not call.args.yes:
@@ -112,13 +109,9 @@ def _say_what_follows(call: Call, made: list[Event]) -> None:
         return
     kinds = {event["type"] for event in made}
     if "task.requeued" in kinds:
-        from kugetsu.cli.queue import warn_without_daemon
-
         warn_without_daemon(call)
     for event in made:
         if event["type"] == "setting.changed":
-            from kugetsu.cli.settings import warn_of_environment
-
             warn_of_environment(call, event["data"]["key"])
     call.say(f"back again: kugetsu undo {made[0]['seq']}{' --transaction' if len(made) > 1 and _alike(made) else ''}")
 

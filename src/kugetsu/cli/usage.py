@@ -6,13 +6,10 @@ import argparse
 import os
 import re
 import textwrap
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn
-
-    from kugetsu.cli.declarations import Command, Declared
+from kugetsu.cli.declarations import Command, Declared
 
 #: Columns: narrower nothing can be laid out, wider is hard to read.
 NARROWEST = 40

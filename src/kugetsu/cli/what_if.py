@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from kugetsu.cli import timespec
+from kugetsu.cli.call import Call
+from kugetsu.domain.simulation.comparison import compare, queued_between, record
+from kugetsu.domain.simulation.overrides import Changes
+from kugetsu.domain.simulation.scenario import Scenario
+from kugetsu.log.protocol import EventLog
 from kugetsu.model import settings
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.model.refs import parse_ref
+from kugetsu.views import what_if
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.domain.simulation.overrides import Changes
-    from kugetsu.domain.simulation.scenario import Scenario
-    from kugetsu.log.protocol import EventLog
     from kugetsu.views.what_if import ChangeData
 
 about = """\
@@ -124,9 +128,6 @@ CHANGEABLE: dict[str, Callable[[Changes, Any], None]] = {
 
 def run(call: Call, given: Sequence[str]) -> int:
     """Answer `replay --what-if`. Raises BadInput for what cannot be changed, NotFound where nothing can be told."""
-    from kugetsu.domain.simulation.comparison import compare, queued_between
-    from kugetsu.views import what_if
-
     pairs = _pairs(given)
     changes = _changes(call, pairs)
     log = call.workspace.log
@@ -163,8 +164,6 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
 
 
 def _changes(call: Call, pairs: dict[str, str]) -> Changes:
-    from kugetsu.domain.simulation.overrides import Changes
-
     changes = Changes()
     for key, text in pairs.items():
         if key.startswith(PRIORITY):
@@ -198,8 +197,6 @@ def _takes() -> str:
 
 def _subject(call: Call, key: str) -> str:
     """The task or the issue whose priority is changed."""
-    from kugetsu.model.refs import parse_ref
-
     name = key.removeprefix(PRIORITY)
     if name[:1] == "q" and name[1:].isdigit():
         return name
@@ -221,7 +218,6 @@ def _time(call: Call, log: EventLog, text: str | None) -> str | None:
     """The time of a point; None for now, and for none."""
     if text is None or text == "@":
         return None
-    from kugetsu.cli import timespec
 
     seq, at = timespec.resolve(log, timespec.parse(text, call.screen.now))
     if seq is None:
@@ -230,8 +226,6 @@ def _time(call: Call, log: EventLog, text: str | None) -> str | None:
 
 
 def _scenario(log: EventLog, since: str | None) -> Scenario:
-    from kugetsu.domain.simulation.comparison import record
-
     first = next(iter(log.read(0, 1)), None)
     if first is None:
         if log.head().seq:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Any
+
+from kugetsu.cli import at as past
+from kugetsu.cli import subjects
+from kugetsu.cli.at import Point
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.subjects import Subject, event_at
+from kugetsu.domain import causes, gates
+from kugetsu.domain.causes import Reader
+from kugetsu.domain.scheduling import outlook
+from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.runtime.workspace import Workspace
+from kugetsu.views import point
+from kugetsu.views import why as view
+from kugetsu.views.screen import Screen
+from kugetsu.views.wording import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.at import Point
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.cli.subjects import Subject
-    from kugetsu.domain.causes import Reader
-    from kugetsu.domain.state import State, Task
-    from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.causes import WhyEvent
-    from kugetsu.views.screen import Screen
     from kugetsu.views.why import WhyTask
 
     Event = dict[str, Any]
@@ -54,11 +62,6 @@ def _why(call: Call) -> int:
     text = call.args.subject
     if text.isascii() and text.isdigit() and len(text) < 16:
         return _why_event(call, int(text))
-    from kugetsu.cli import at as past
-    from kugetsu.cli import subjects
-    from kugetsu.views import point
-    from kugetsu.views import why as view
-
     subject = subjects.subject(call.workspace, text)
     at = past.point(call, call.args.at)
     answers, more = _answers(call, subject, at)
@@ -82,9 +85,6 @@ def _why(call: Call) -> int:
 
 def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], int]:
     """The answers for a subject's tasks, and how many more of them wait."""
-    from kugetsu.domain.scheduling import outlook
-    from kugetsu.views import why as view
-
     ws, state = call.workspace, at.state
     tasks = _tasks(state, subject)
     if not tasks:
@@ -118,8 +118,6 @@ def _tasks(state: State, subject: Subject) -> list[Task]:
 def _led_there(reader: Reader, task: Task, works: bool) -> list[Event]:
     """What led to where a task is, with what its preparations noted; of one that is worked on also the steps of its
     attempt."""
-    from kugetsu.domain import causes
-
     changed = reader.event(task.changed)
     chain = causes.back(changed, reader) if changed is not None else []
     if not works:
@@ -133,10 +131,6 @@ def _led_there(reader: Reader, task: Task, works: bool) -> list[Event]:
 
 def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
     """The answer for what has left the state: an attempt that ended, a task, a session without tasks."""
-    from kugetsu.domain import causes
-    from kugetsu.views import why as view
-    from kugetsu.views.wording import words
-
     ws = call.workspace
     events = [event for event in subject.events(ws) if event["seq"] <= at.state.seq]
     if not events:
@@ -207,11 +201,6 @@ def _why_event(call: Call, seq: int) -> int:
 
 
 def _event(ws: Workspace, seq: int) -> WhyEvent:
-    from itertools import islice
-
-    from kugetsu.cli.subjects import event_at
-    from kugetsu.domain import causes
-
     event = event_at(ws, seq)
     reader = _reader(ws)
     because = causes.back(event, reader)[:-1]
@@ -228,9 +217,6 @@ def _event(ws: Workspace, seq: int) -> WhyEvent:
 
 def _held_by(call: Call, seq: int) -> list[dict[str, str]]:
     """The tasks that wait now because of that event, and by which gate."""
-    from kugetsu.cli import at as past
-    from kugetsu.domain import gates
-
     waiting = call.state().waiting()[:MOST_ASKED]
     if not waiting:
         return []
@@ -241,7 +227,6 @@ def _held_by(call: Call, seq: int) -> list[dict[str, str]]:
 
 def _reader(ws: Workspace, until: int | None = None) -> Reader:
     """Finds the events of chains; none after ``until``."""
-    from kugetsu.domain.causes import Reader
 
     def find(seq: int) -> Event | None:
         if until is not None and seq > until:

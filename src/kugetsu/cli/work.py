@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from kugetsu.cli import messages
+import sys
+from typing import Any
+
+from kugetsu.cli import messages, subjects
+from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
+from kugetsu.cli.parser import Parser
+from kugetsu.cli.queue import told_queued, warn_without_daemon
+from kugetsu.domain.decide import sessions
+from kugetsu.model.errors import BadInput, CapReached, NotFound
+from kugetsu.model.refs import IssueRef
+from kugetsu.runtime import submit
+from kugetsu.runtime.submit import Started
+from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
-    from kugetsu.model.refs import IssueRef
-    from kugetsu.runtime.submit import Started
-
     Event = dict[str, Any]
 
 CONTINUE = "Continue the work on this issue."
@@ -45,7 +50,6 @@ def _continue(call: Call) -> int:
 def _url(pr: str | None) -> str | None:
     if pr is None:
         return None
-    from kugetsu.model.errors import BadInput
 
     if not pr.startswith(("https://", "http://")) or not pr.isprintable() or " " in pr:
         raise BadInput(f"not the URL of a pull request: {pr[:80]!r}", "--pr https://host/owner/repo/pulls/15")
@@ -53,10 +57,6 @@ def _url(pr: str | None) -> str | None:
 
 
 def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, default: str | None = None) -> int:
-    from kugetsu.cli import subjects
-    from kugetsu.model.errors import CapReached
-    from kugetsu.runtime import submit
-
     ws = call.workspace
     text, words = messages.split(call.args.words, f"kugetsu {via}")
     ref = subjects.issue(ws, text)
@@ -75,9 +75,6 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
 
 
 def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, full: Exception) -> int:
-    from kugetsu.cli.queue import told_queued
-    from kugetsu.runtime import submit
-
     if not call.json:
         call.say(str(full))
     events = submit.enqueue(call.workspace, ref, message, via=via)
@@ -92,9 +89,6 @@ def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, f
 
 def _tie_or_say(call: Call, ref: IssueRef, pr: str) -> None:
     """Tie the pull request to the issue's session; an issue that has none yet has nothing to tie it to."""
-    from kugetsu.domain.decide import sessions
-    from kugetsu.model.errors import NotFound
-
     try:
         call.workspace.log.transact(lambda state: sessions.set_pr(state, str(ref), pr, "said"))
     except NotFound:
@@ -110,9 +104,6 @@ def _follow(call: Call, started: Started) -> int:
         if call.json:
             call.show(data, [])
         return 0
-    import sys
-
-    from kugetsu.runtime import submit
 
     sys.stdout.flush()
     return _outcome(call, submit.wait_for(call.workspace, started.task), data)
@@ -150,7 +141,6 @@ def _lines(data: dict[str, Any]) -> list[str]:
 def _say_how_to_follow(call: Call, data: dict[str, Any]) -> None:
     if data["state"] != "running":
         return
-    from kugetsu.cli.queue import warn_without_daemon
 
     call.say(
         f"follow    kugetsu logs {data['attempt']} -f",
@@ -162,7 +152,6 @@ def _say_how_to_follow(call: Call, data: dict[str, Any]) -> None:
 
 def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
     """Tell how the task ended; the exit status says it too."""
-    from kugetsu.views.text import line
     from kugetsu.views.wording import words
 
     kind = final["type"]

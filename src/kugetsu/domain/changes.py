@@ -7,18 +7,16 @@ forgotten again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
+from typing import Any
 
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import Any
-
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
     Key = tuple[str, str]
     Values = tuple[Any, ...]

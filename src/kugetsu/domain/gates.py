@@ -9,6 +9,7 @@ from __future__ import annotations
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.pauses import waits
+from kugetsu.model.clock import add_seconds, seconds_between
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -358,8 +359,6 @@ def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
     if at is None:
         return True
     if at > facts["now"]:
-        from kugetsu.model.clock import seconds_between
-
         # Another claim's event came between, or the clock went back: then nothing says that it began just now.
         return seconds_between(facts["now"], at) <= facts["warmup_seconds"]
     return at > facts["warm_before"]
@@ -367,8 +366,6 @@ def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
 
 def _warm(starting: list[Attempt], facts: ClaimFacts) -> str | None:
     """When the first of those that run already is warm; None when none of them runs yet."""
-    from kugetsu.model.clock import add_seconds
-
     running = [attempt.running_at for attempt in starting if attempt.running_at is not None]
     return add_seconds(min(running), facts["warmup_seconds"]) if running else None
 

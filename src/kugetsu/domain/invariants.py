@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.machines import FINISHED_TASK
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.state import Session, State, Task
+from kugetsu.domain.state import Session, State, Task
 
 
 def broken(state: State) -> list[str]:

@@ -6,16 +6,15 @@ Nothing is kept of them but how far they were read and what has become of their 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kugetsu.domain.state import State
 from kugetsu.model.servers import LOCAL, base_url, split_url
 from kugetsu.redaction.funnel import redact_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
-
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
 
 #: What each kind says of its task.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
 
 

@@ -5,17 +5,14 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kugetsu.domain import gates, outages
+from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.gates import Verdict
-    from kugetsu.domain.state import Attempt, State, Task
 
 #: Gates that close for all that wait alike: who is held by nothing else stands in line.
 LINE = ("daemon", *gates.FULL)

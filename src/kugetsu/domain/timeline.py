@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from kugetsu.domain.audit.waits import OF_DAEMON, TURN, Waits
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.simulation.micros import micros_of, text_of
@@ -9,9 +12,6 @@ from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
     Event = dict[str, Any]
 
 #: What a task has of its own until a time; and the gates that open by themselves at the time that their event says.

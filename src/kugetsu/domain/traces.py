@@ -10,6 +10,8 @@ Pure: events go in, traces of attempts that have ended come out; only what waits
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.model.clock import parse
@@ -17,9 +19,6 @@ from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     Event = dict[str, Any]
     Value = str | int | float | bool
     Clean = Callable[[str], str]

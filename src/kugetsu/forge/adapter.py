@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from kugetsu.forge.client import Client, segment
+from collections.abc import Mapping
+
+from kugetsu.forge.client import Client, Limits, segment
+from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import NoForge
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.forge.client import Limits
-    from kugetsu.forge.credentials import Credential
-    from kugetsu.host.proxies import Network
+from kugetsu.host.proxies import Network
 
 
 class Adapter:

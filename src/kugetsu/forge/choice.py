@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
+from kugetsu.forge.client import Limits
 from kugetsu.forge.credentials import credential_of
 from kugetsu.forge.failures import NoForge
+from kugetsu.forge.gitea import Gitea
+from kugetsu.forge.github import GitHub
+from kugetsu.forge.protocol import Forge
+from kugetsu.host.proxies import Network
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_ref
 from kugetsu.model.servers import LOCAL, base_url, canonical_host, split_url, strip_prefix
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Literal
-
-    from kugetsu.forge.client import Limits
-    from kugetsu.forge.protocol import Forge
-    from kugetsu.host.proxies import Network
 
 GITHUB_HOST = "github.com"
 GITHUB_API = "https://api.github.com"
@@ -59,10 +58,7 @@ def forge_of(
     )
     api = api_of(host, servers, kinds)
     if kind == "github":
-        from kugetsu.forge.github import GitHub
-
         return GitHub(api, host=host, credential=credential, limits=limits, network=network)
-    from kugetsu.forge.gitea import Gitea
 
     return Gitea(api, host=host, credential=credential, limits=limits, network=network)
 

@@ -7,12 +7,15 @@ followed within the same server only, so that the token goes nowhere else.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote, urlencode
 
 import orjson
 
 from kugetsu import __version__
 from kugetsu.forge import responses
+from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited, ForgeOversized, ForgeUnreachable
 from kugetsu.forge.json_fields import Fields
 from kugetsu.host.proxies import Network
@@ -21,11 +24,7 @@ from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     import urllib3
-
-    from kugetsu.forge.credentials import Credential
 
     Query = Mapping[str, str | int]
 
@@ -169,8 +168,6 @@ class Call:
 
     def _request(self, method: str, path: str, query: Query | None, body: bytes | None) -> responses.Answer:
         """A good answer, after repetitions where they are allowed. Raises ForgeFailure."""
-        from urllib.parse import urlencode
-
         url = f"{self._client.api}{path}" + (f"?{urlencode(query)}" if query else "")
         tries, waited = 0, False
         while True:
@@ -269,8 +266,6 @@ def _full(query: Query) -> int:
 
 def segment(name: str) -> str:
     """A name as one segment of a URL's path. Raises BadInput for one that would climb out of its place."""
-    from urllib.parse import quote
-
     if name in ("", ".", "..") or any(not c.isprintable() for c in name):
         raise BadInput(f"{name!r} cannot be part of a URL")
     return quote(name, safe="")

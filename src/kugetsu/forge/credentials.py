@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, is_loopback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import Literal
-
     Kind = Literal["gitea", "github"]
 
 _VARIABLES = {"gitea": "GITEA_TOKEN", "github": "GITHUB_TOKEN"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kugetsu.forge.adapter import Adapter, repository_path
 from kugetsu.forge.client import segment
+from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
@@ -20,10 +21,6 @@ from kugetsu.forge.protocol import (
     open_first,
 )
 from kugetsu.model import clock
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.forge.json_fields import Fields
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 
 from kugetsu.forge.adapter import Adapter, repository_path
-from kugetsu.forge.client import segment
+from kugetsu.forge.client import Call, segment
 from kugetsu.forge.failures import ForgeNotFound, ForgeRefused
+from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
@@ -23,11 +24,6 @@ from kugetsu.forge.protocol import (
     open_first,
 )
 from kugetsu.model import clock
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.forge.client import Call
-    from kugetsu.forge.json_fields import Fields
 
 VERSION = "2022-11-28"
 PAGE = 100

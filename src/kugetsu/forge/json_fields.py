@@ -5,13 +5,11 @@ A field that is null counts as missing: forges write both for "there is none".
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from kugetsu.forge.failures import ForgeBroken
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NoReturn
 
 
 class Fields:

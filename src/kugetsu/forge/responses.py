@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+
 import orjson
 
 from kugetsu.forge.credentials import PLACE
@@ -19,8 +23,6 @@ from kugetsu.model import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import urllib3
 
     from kugetsu.forge.client import Client
@@ -99,8 +101,6 @@ def message_of(answer: Answer, client: Client) -> str:
 
 def redirected(answer: Answer, client: Client, method: str, url: str) -> str:
     """The URL to go on with. Raises ForgeBroken when it leads to another server, or to a less safe connection."""
-    from urllib.parse import urljoin, urlsplit
-
     try:
         here, target = urlsplit(url), urlsplit(urljoin(url, answer.headers.get("location", "")))
         ports = (here.port or _PORTS.get(here.scheme), target.port or _PORTS.get(target.scheme))
@@ -220,7 +220,6 @@ def _seconds(text: str, now: float) -> float | None:
         return float(text[:9])
     if not text:
         return None
-    from email.utils import parsedate_to_datetime
 
     try:
         return parsedate_to_datetime(text).timestamp() - now

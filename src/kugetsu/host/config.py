@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.host.config_file import parse, read_file
+from kugetsu.host.config_file import Entry, parse, read_file
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, check_name, check_url
 from kugetsu.model.settings import SETTINGS, Setting, about_unknown, known, shown
@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kugetsu.host.config_file import Entry
     from kugetsu.model.settings import Value
 
 _SERVERS = "GIT_SERVERS"

@@ -6,14 +6,16 @@ empty value is none. NO_PROXY also takes networks (`10.0.0.0/8`). This machine i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import unquote
+
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import is_loopback, split_port, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     import urllib3
 
 _SCHEMES = ("http", "https")
@@ -51,8 +53,6 @@ class Network:
             raise BadInput(f"{name} is not an http or https proxy", f"write {name}=http://HOST:PORT, or unset it")
         headers = None
         if parsed.auth is not None:
-            from urllib.parse import unquote
-
             headers = urllib3.util.make_headers(proxy_basic_auth=unquote(parsed.auth))
         return urllib3.ProxyManager(parsed._replace(auth=None, path=None).url, proxy_headers=headers, **options)
 
@@ -126,7 +126,6 @@ def _covers(entry: str, host: str, scheme: str) -> bool:
         return True
     if "/" not in wanted:
         return False
-    from ipaddress import ip_address, ip_network
 
     try:
         return ip_address(name) in ip_network(wanted, strict=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State, empty
 from kugetsu.log.files.engine import FileLog
 
 TYPE_CHECKING = False
@@ -10,7 +12,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
 
 
@@ -19,8 +20,6 @@ class DomainProjection:
 
     def __init__(self) -> None:
         from kugetsu.domain import state_codec
-        from kugetsu.domain.fold import fold
-        from kugetsu.domain.state import empty
 
         self.VERSION = state_codec.VERSION
         self.empty: Callable[[], State] = empty

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.log.files.segments import Head
-    from kugetsu.log.files.verify import Repair, Stats, Verification
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.log.files.segments import Head
+from kugetsu.log.files.verify import Repair, Stats, Verification
 
 Event = dict[str, Any]
 

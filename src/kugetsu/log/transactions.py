@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.log.protocol import EventLog
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.log.protocol import EventLog
-
     Event = dict[str, Any]
 
 _LOOK = 64

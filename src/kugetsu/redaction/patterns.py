@@ -6,13 +6,11 @@ pattern is linear: what one match attempt scans, no other one scans again, or th
 
 from __future__ import annotations
 
+import binascii
 import re
+from collections.abc import Iterator
 
 from kugetsu.model.redacted import MARK
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _WORD = (
     r"(?:token|secret|passwd|password|passphrase|api_?-?key|access_?-?key|private_?-?key|secret_?-?key|credential"
@@ -136,8 +134,6 @@ def _without_ends_of_keys(text: str) -> str:
 
 def _basic(match: re.Match[str]) -> str:
     """`Basic` followed by the base64 of `user:password`; other words that follow it stay."""
-    import binascii
-
     try:
         plain = binascii.a2b_base64(match[2] + "=" * (-len(match[2]) % 4))
     except binascii.Error:

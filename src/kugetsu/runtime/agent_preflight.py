@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import AgentUnavailable, BadInput, KugetsuError
 from kugetsu.runtime.environments import values
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.facts import AgentProblem
     from kugetsu.host.config import Config
-    from kugetsu.host.paths import Paths
     from kugetsu.runtime.workspace import Workspace
 
 #: The kinds of tasks: each has an env file and instructions of its own.

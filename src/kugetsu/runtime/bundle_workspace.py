@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from kugetsu.host import config
 from kugetsu.host.paths import Paths
 from kugetsu.log.foreign import ArchivedLog, open_archive
 from kugetsu.model import clock, jsontext
 from kugetsu.model.errors import NotFound
+from kugetsu.runtime.doctor.finding import Finding
 from kugetsu.runtime.host_probe import kept
 from kugetsu.runtime.workspace import Workspace, actor
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from kugetsu.runtime.doctor.finding import Finding
 
 #: No lease, no worktree and no output of an agent is found there.
 _NOWHERE = "/nonexistent/kugetsu"
@@ -55,8 +51,6 @@ class BundleWorkspace(Workspace):
 
     def findings(self) -> list[Finding]:
         """What `doctor` found where the bundle was made; what is no finding is left out. Raises NotFound."""
-        from kugetsu.runtime.doctor.finding import Finding
-
         try:
             listed = jsontext.loads(self.require("findings.json"))
         except jsontext.JSONError:

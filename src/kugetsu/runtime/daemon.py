@@ -8,34 +8,34 @@ is the same in the foreground.
 from __future__ import annotations
 
 import os
+import pkgutil
 import select
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 
 from kugetsu.domain.decide import daemon as decide
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+from kugetsu.log.files.segments import SEGMENT_BYTES
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import dispatcher, liveness, reconcile
+from kugetsu.runtime import disk, dispatcher, liveness, reconcile
 from kugetsu.runtime.notifications.notifier_supervisor import Keeper
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.processes import MARK
-from kugetsu.runtime.workspace import open_workspace
+from kugetsu.runtime.workspace import Workspace, open_workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from loguru import Record
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
 
 #: What asks the daemon to stop.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -293,9 +293,6 @@ def _stand(ws: Workspace) -> Daemon:
     """Become the daemon: its log file, its lease, its signals. Raises KugetsuError."""
     from loguru import logger
 
-    from kugetsu.log.files.segments import SEGMENT_BYTES
-    from kugetsu.runtime import disk
-
     disk.require_large_files(2 * SEGMENT_BYTES)  # a segment ends with the transaction that reaches its size
     leases.close_inherited(ws.paths.leases)
     logger.remove()
@@ -356,9 +353,6 @@ def _preload() -> None:
     Also when kugetsu is upgraded while the daemon runs: a runner that imported half of the new program would die, and
     each task with it.
     """
-    import pkgutil
-    from importlib import import_module
-
     for name in _FOR_RUNNERS:
         module = import_module(name)
         for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):

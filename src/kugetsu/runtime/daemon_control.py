@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.state import State
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 #: Seconds for which a daemon may take to say that it stands, and to end after it was asked to.
 START_PATIENCE = 30.0
@@ -56,8 +54,6 @@ def start(ws: Workspace) -> tuple[bool, int]:
 
     Raises KugetsuError with what kept it from starting.
     """
-    import subprocess
-
     require_initialised(ws.state())
     known = status(ws)
     if known.running and known.pid is not None:
@@ -87,9 +83,6 @@ def start(ws: Workspace) -> tuple[bool, int]:
 
 
 def _first_line(process: object) -> list[str]:
-    import select
-    import subprocess
-
     assert isinstance(process, subprocess.Popen) and process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], START_PATIENCE)
     line = process.stdout.readline().decode("utf-8", "replace") if ready else ""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from kugetsu.domain.decide import sessions as decide
+from kugetsu.domain.state import Session
 from kugetsu.model.errors import Conflict, KugetsuError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import Session
-    from kugetsu.runtime.git.removal import RemovalPolicy
-    from kugetsu.runtime.git.repositories import Repository
-    from kugetsu.runtime.pull_requests import Seen
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime import pull_requests
+from kugetsu.runtime.environments import agent_of
+from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.git import inner_rescue, integrity, removal, repositories, rescue
+from kugetsu.runtime.git.removal import RemovalPolicy, way_on
+from kugetsu.runtime.git.repositories import Repository
+from kugetsu.runtime.pull_requests import Seen
+from kugetsu.runtime.workspace import Workspace
 
 NAMED = 20
 """Files that went without being saved which the event names."""
@@ -37,8 +37,6 @@ def destroy(
     ``force`` the work is put on a rescue branch first. ``strict`` looks closer (`RemovalPolicy`); ``seen`` is how
     its pull request stood when the caller asked about it, else it is asked here.
     """
-    from kugetsu.runtime.git import repositories
-
     session = require_unused(ws, key, force)
     if session.kind == "issue" and not force:
         seen = seen or _ask(ws, session)
@@ -62,9 +60,6 @@ def require_unused(ws: Workspace, key: str, force: bool) -> Session:
 def _ask(ws: Workspace, session: Session) -> Seen | None:
     if not ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
         return None
-    from kugetsu.runtime import pull_requests
-    from kugetsu.runtime.forges import Forges
-
     return pull_requests.look(ws, session, Forges(ws))
 
 
@@ -78,8 +73,6 @@ def _require_not_open(key: str, seen: Seen) -> None:
 
 
 def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, seen: Seen | None) -> dict[str, Any]:
-    from kugetsu.runtime.git.removal import RemovalPolicy
-
     session = decide.find_session(ws.state(), key)
     resumed = bool(session.destroying)  # asked now: from the intent on it says so of this one too
     kept = seen.merged_head if seen is not None else ()
@@ -133,9 +126,6 @@ class _Gone:
 
 
 def _require_kept_elsewhere(ws: Workspace, session: Session, care: RemovalPolicy) -> None:
-    from kugetsu.runtime.git import integrity
-    from kugetsu.runtime.git.removal import way_on
-
     path = session.worktree
     if path is not None and integrity.holds_files(path):
         integrity.repair(session.source, path)
@@ -156,8 +146,6 @@ def _require_kept_elsewhere(ws: Workspace, session: Session, care: RemovalPolicy
 
 def _require_repository(session: Session) -> None:
     """Raises Conflict while the repository of files that would go is away: it may be on a disk that is not mounted."""
-    from kugetsu.runtime.git import integrity
-
     path, source = session.worktree, session.source
     if path is None or source is None or not integrity.holds_files(path) or integrity.is_repository(source):
         return
@@ -170,8 +158,6 @@ def _require_repository(session: Session) -> None:
 
 def why_keep(ws: Workspace, session: Session, care: RemovalPolicy) -> list[str]:
     """The reasons that lie in its worktree against ending an issue's session (`removal.why_keep`)."""
-    from kugetsu.runtime.git import removal
-
     if session.worktree is None or not os.path.isdir(session.worktree):
         return []
     return removal.why_keep(session.worktree, session.branch or "", _repository(ws, session), care)
@@ -183,16 +169,12 @@ def disposable(ws: Workspace) -> list[str]:
 
 
 def _repository(ws: Workspace, session: Session) -> Repository:
-    from kugetsu.runtime.git import repositories
-
     if session.repository is None or session.source is None:
         raise KugetsuError(f"the session {session.key} does not say where its worktree comes from")
     return repositories.at_path(session.repository, session.source, ws.config.servers())
 
 
 def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, care: RemovalPolicy) -> None:
-    from kugetsu.runtime.git import removal
-
     path, branch = session.worktree, session.branch or ""
     if path is None:
         return
@@ -214,8 +196,6 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
 
 def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
     """Move a folder that git knows nothing of (any more) out of the way: what lies there cannot be put on a branch."""
-    from kugetsu.runtime.git import integrity
-
     integrity.repair(session.source, path)
     if integrity.fault(session.source, path) is None or not integrity.holds_files(path):
         return False
@@ -230,8 +210,6 @@ def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
 
 def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *, resumed: bool) -> None:
     """Put all work of the session's worktree on rescue branches. Raises Conflict when some cannot be moved."""
-    from kugetsu.runtime.git import inner_rescue
-
     path = session.worktree or ""
     saved = inner_rescue.rescue_all(repository, path, session.branch or "", name)
     for branch in saved.branches:
@@ -250,8 +228,6 @@ def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *,
 
 def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
     """What a removal that was interrupted had done before nobody could record it."""
-    from kugetsu.runtime.git import rescue
-
     if session.worktree is not None and not os.path.isdir(session.worktree):
         gone.worktree = session.worktree
     repository = _clone(ws, session)
@@ -261,8 +237,6 @@ def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
 
 def _note_branch(ws: Workspace, session: Session, gone: _Gone) -> None:
     """Say of the issue's branch that it is kept, where it is there: also when its worktree went another way."""
-    from kugetsu.runtime.git import removal
-
     repository = _clone(ws, session) if session.branch is not None else None
     if repository is not None and removal.has_branch(repository, session.branch or ""):
         gone.kept.append(f"branch {session.branch}")
@@ -277,8 +251,6 @@ def _clone(ws: Workspace, session: Session) -> Repository | None:
 
 
 def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> None:
-    from kugetsu.runtime.environments import agent_of
-
     if session.agent_session is None:
         return
     agent = agent_of(ws, "pm" if session.kind == "pm" else "dev")

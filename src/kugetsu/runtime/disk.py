@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 
+from kugetsu.host.paths import Paths
+from kugetsu.log.files.append import failed
 from kugetsu.model.errors import KugetsuError, LogWriteFailed
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.host.paths import Paths
 
 #: Bytes that an end of an attempt may take in the log, and a file system's block.
 _NEEDED = 8192
@@ -36,8 +35,6 @@ def refusal(paths: Paths) -> LogWriteFailed | None:
         finally:
             os.close(fd)
     except OSError as problem:
-        from kugetsu.log.files.append import failed
-
         return failed(problem, "the log cannot be written")
     finally:
         with contextlib.suppress(OSError):
@@ -50,8 +47,6 @@ def require_large_files(needed: int) -> None:
 
     Raises KugetsuError when the limit that it was started under (`ulimit -f`) is lower and fixed.
     """
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft == resource.RLIM_INFINITY:
         return

@@ -6,23 +6,19 @@ millisecond however long the queue is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from kugetsu.domain.decide import claims
 from kugetsu.domain.decide.claims import ClaimRequest
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import launch
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 
 def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str | None]:

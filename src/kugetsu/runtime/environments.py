@@ -10,6 +10,7 @@ import os
 import time
 
 from kugetsu.host.config_file import NonsenseLine, parse, read_file, read_leniently
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kugetsu.agents.protocol import Agent
-    from kugetsu.host.paths import Paths
     from kugetsu.runtime.workspace import Workspace
 
 TEMPLATES = {

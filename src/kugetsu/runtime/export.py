@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from types import TracebackType
+from typing import IO, Any
 
 from kugetsu.host import atomic
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
@@ -11,9 +13,6 @@ from kugetsu.redaction.funnel import clean, suspicious
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import IO, Any
-
     Event = dict[str, Any]
 
 

@@ -6,21 +6,19 @@ a fresh branch instead. What nobody can say leaves the branch as it is.
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.domain.state import Session
 from kugetsu.forge.failures import ForgeFailure
+from kugetsu.forge.protocol import Forge, PullRequest
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import pull_requests
+from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.git import merged
 from kugetsu.runtime.git.reflog import made_commits
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import Session
-    from kugetsu.forge.protocol import Forge, PullRequest
-    from kugetsu.runtime.git.repositories import Repository
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.git.repositories import Repository
+from kugetsu.runtime.workspace import Workspace
 
 
 class Finished:
@@ -74,7 +72,6 @@ def look(ws: Workspace, session: Session, repository: Repository, branch: str) -
 def _by_forge(ws: Workspace, session: Session, repository: Repository, branch: str, tip: str | None) -> Finished | None:
     if ws.config.text("KUGETSU_FORGE") == "off" or session.key.startswith("local/"):
         return None
-    from kugetsu.runtime.forges import Forges
 
     ref = parse_ref(session.key)
     forges = Forges(ws)

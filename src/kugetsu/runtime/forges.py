@@ -6,20 +6,21 @@ it. So a stranger's host that a reference names is never contacted, and a machin
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from kugetsu.forge.choice import GITHUB_HOST, forge_of
+from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeFailure, ForgeUnreachable, NoForge
+from kugetsu.forge.protocol import Forge
+from kugetsu.host.proxies import Network
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.servers import LOCAL, canonical_host, split_url
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from kugetsu.forge.client import Limits
-    from kugetsu.forge.protocol import Forge
-    from kugetsu.host.proxies import Network
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -45,8 +46,6 @@ def why_none(ws: Workspace, host: str) -> str | None:
 
 def limits(ws: Workspace) -> Limits:
     """FORGE_TIMEOUT_SECONDS as the bounds of one call."""
-    from kugetsu.forge.client import Limits
-
     seconds = ws.config.number("FORGE_TIMEOUT_SECONDS")
     return Limits(
         connect=min(CONNECT_SECONDS, seconds), read=seconds, deadline=seconds, patience=min(PATIENCE_SECONDS, seconds)
@@ -58,9 +57,6 @@ def network(ws: Workspace, host: str) -> Network:
 
     Raises BadInput for an env file that cannot be read.
     """
-    from kugetsu.host.proxies import Network
-    from kugetsu.runtime.environments import values
-
     servers = ws.config.servers()
     authorities = {canonical_host(name, servers): path for name, path in ws.config.mapping("GIT_SERVER_CA").items()}
     return Network({**ws.environment, **values(ws.paths, "forge")}, authorities.get(host, ""))
@@ -68,8 +64,6 @@ def network(ws: Workspace, host: str) -> Network:
 
 def one_line(problem: BaseException) -> str:
     """A failure as an event keeps it: one line, without secrets, of bounded length."""
-    from kugetsu.redaction.funnel import redact
-
     text = problem.message if isinstance(problem, KugetsuError) else f"{type(problem).__name__}: {problem}"
     return redact(" ".join(text.split()), limit=PROBLEM_LENGTH)
 
@@ -122,8 +116,6 @@ def within(seconds: float, host: str, work: Callable[[], T]) -> T:
     The client's own limits do not bound the look-up of a name, which can take the resolver minutes. So it is done in a
     thread that nobody waits for any longer than that; the process's end or exec ends it.
     """
-    import threading
-
     done: list[T] = []
     failed: list[BaseException] = []
 
@@ -169,8 +161,6 @@ def _base_of(ws: Workspace, host: str) -> str:
 
 def _urls(ws: Workspace, host: str) -> Iterator[str]:
     """The URLs that sessions and clones name, of which some may be of that host."""
-    from kugetsu.runtime.git import checkouts
-
     try:
         state = ws.state()
     except (KugetsuError, OSError):  # a hint is all that they are for
@@ -187,8 +177,6 @@ def _urls(ws: Workspace, host: str) -> Iterator[str]:
 
 
 def _is_github(ws: Workspace, host: str) -> bool:
-    from kugetsu.forge.choice import GITHUB_HOST
-
     return host == GITHUB_HOST or ws.config.mapping("FORGE_KINDS").get(host) == "github"
 
 
@@ -199,9 +187,6 @@ def _choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
         return None, "the repository is a folder of this machine"
     if ws.config.text("KUGETSU_FORGE") == "off":
         return None, "forges are not asked (setting KUGETSU_FORGE)"
-    from kugetsu.forge.choice import forge_of
-    from kugetsu.runtime.environments import values
-
     forge = forge_of(
         host,
         servers,

@@ -5,6 +5,7 @@ A bundle takes one with it: whoever opens it elsewhere sees what was seen where 
 
 from __future__ import annotations
 
+from kugetsu.model import clock
 from kugetsu.runtime import facts, liveness
 
 TYPE_CHECKING = False
@@ -93,6 +94,4 @@ def _fits(value: Any, kinds: dict[str, Any]) -> bool:
 
 
 def _is_time(text: str | None) -> bool:
-    from kugetsu.model import clock
-
     return text is None or clock.is_time(text)

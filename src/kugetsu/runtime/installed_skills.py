@@ -6,17 +6,15 @@ installed; any other difference was made by somebody, and is kept unless they fo
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from collections.abc import Iterable, Mapping
 
 from kugetsu.host import atomic, run_files
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import Conflict, KugetsuError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from kugetsu.runtime.skills import Skill
+from kugetsu.runtime.skills import Skill
 
 RECORD = ".kugetsu-skills.json"
 CURRENT, OUTDATED, CHANGED = "current", "outdated", "changed"
@@ -114,8 +112,6 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def _known(folder: str) -> dict[str, dict[str, str]]:
     """Digests by skill and file. A record that is damaged knows nothing: then files count as somebody's."""
-    import json
-
     content = _read(os.path.join(folder, RECORD))
     try:
         record = json.loads(content) if content is not None else {}
@@ -136,8 +132,6 @@ def _is_below(name: str) -> bool:
 
 
 def _json(record: Mapping[str, Mapping[str, str]]) -> bytes:
-    import json
-
     return (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -162,6 +156,4 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _digest(content: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(content).hexdigest()

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from copy import copy
+from typing import Any
 
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
-from kugetsu.model.refs import parse_ref
+from kugetsu.forge.protocol import Checks, Comment, Forge, Issue, PullRequest, Review
+from kugetsu.model.refs import IssueRef, parse_ref
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_requests
 from kugetsu.runtime.forges import Forges, one_line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import Attempt, Session, State
-    from kugetsu.forge.protocol import Checks, Comment, Forge, Issue, PullRequest, Review
-    from kugetsu.model.refs import IssueRef
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 #: Bytes of all that is told; of the issue's body; of one comment. A prompt of 60 kB is about 15,000 tokens.
 MOST = 60_000
@@ -117,7 +113,6 @@ def event_data(found: Briefing) -> dict[str, Any]:
     issue = found.issue
     if issue is None:
         return {"title": None, "state": None, "comments": 0, "url": None, "digest": None, "problem": problem}
-    from kugetsu.redaction.funnel import redact
 
     return {
         "title": redact(_plain(issue.title), limit=300),

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from kugetsu.domain.decide import sessions as decide
+from kugetsu.domain.state import Session
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
-from kugetsu.forge.protocol import Source
+from kugetsu.forge.protocol import Comment, Forge, PullRequest, Source
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
-from kugetsu.model.refs import parse_ref, parse_repository
+from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.model.servers import base_url
 from kugetsu.runtime.forges import Forges, one_line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.domain.state import Session
-    from kugetsu.forge.protocol import Comment, Forge, PullRequest
-    from kugetsu.model.refs import IssueRef
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.git import checkouts, merged
+from kugetsu.runtime.git.published import published
+from kugetsu.runtime.workspace import Workspace
 
 MARK = "<!-- kugetsu:"
 """What a comment holds that kugetsu itself posted: it is neither read to agents nor counted as progress."""
@@ -148,8 +144,6 @@ def _source(
     pushed: bool = False,
 ) -> Source | None:
     """As `source_of`. ``made`` are commits known to be the worktree's, ``pushed`` says that a remote has them."""
-    from kugetsu.runtime.git.published import published
-
     owners = tuple(_fork_owners(ws, parse_ref(issue), clone))
     if not os.path.isdir(clone):
         return Source(frozenset((branch,)), frozenset(made), owners)
@@ -178,8 +172,6 @@ def _first(pulls: Sequence[PullRequest]) -> PullRequest | None:
 
 def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
     """Whose forks the clone has as remotes: a branch may have been pushed there."""
-    from kugetsu.runtime.git import checkouts
-
     checkout = checkouts.find(source) if source is not None and os.path.isdir(source) else None
     if checkout is None:
         return []
@@ -329,8 +321,6 @@ def foreign(comments: tuple[Comment, ...]) -> list[Comment]:
 
 def later_commits(session: Session, pull: PullRequest) -> int | None:
     """How many commits of the session's worktree came after its merged pull request; None when nobody knows."""
-    from kugetsu.runtime.git import merged
-
     folder = merged.folder_of(session.worktree, session.source)
     if folder is None or not pull.head_sha:
         return None

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from kugetsu.domain.decide import attempts as decide_attempts
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
-from kugetsu.runtime import liveness
-from kugetsu.runtime.process import identity, lease
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import Attempt, State
-    from kugetsu.runtime.process.processes import EndReport
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import liveness, stderr_tail
+from kugetsu.runtime.process import identity, lease, processes, tree
+from kugetsu.runtime.process.processes import EndReport
+from kugetsu.runtime.runner import finalize, spawn
+from kugetsu.runtime.runner.finalize import conclude
+from kugetsu.runtime.workspace import Workspace
 
 #: Seconds between SIGTERM and SIGKILL for what a dead runner left: everybody waits for the slot meanwhile.
 ORPHAN_GRACE_SECONDS = 2.0
@@ -108,8 +107,6 @@ def reconcile(ws: Workspace) -> list[str]:
 
 
 def _settle(ws: Workspace, attempt: Attempt) -> bool:
-    from kugetsu.runtime.process import processes, tree
-
     grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
     claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
     remembered = tree.read(tree.path(ws.paths.run(attempt.id)))
@@ -120,7 +117,6 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     if liveness.of(ws.paths, attempt):
         return False
     _tell_orphans(ws, attempt, report)
-    from kugetsu.runtime.runner.finalize import conclude
 
     try:
         return bool(conclude(ws, attempt.id, _ending(ws, attempt)))
@@ -133,9 +129,6 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
 def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
     """Note what keeps a dead attempt from being settled; end it as lost after SETTLE_PATIENCE_SECONDS of that, because
     a slot must come back whatever an agent left. True when it is ended."""
-    from kugetsu.redaction.funnel import redact
-    from kugetsu.runtime.runner.finalize import conclude
-
     reason = " ".join(redact(str(problem), limit=500).split())
     ws.log.transact(lambda state: decide_attempts.unsettled(state, attempt.id, reason))
     noted = ws.state().attempts.get(attempt.id)
@@ -150,8 +143,6 @@ def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
 
 
 def _unreadable(attempt: Attempt, problem: Exception) -> Ending:
-    from kugetsu.redaction.funnel import redact
-
     reason = redact(f"it ended, and what it left cannot be recorded: {problem!r}", limit=500)
     return Ending("lose", _verdict_of_lost(attempt), reason, rescue_failed=_NOT_TRIED)
 
@@ -166,8 +157,6 @@ def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
 
 def _ending(ws: Workspace, attempt: Attempt) -> Ending:
     """How a dead attempt ended: as the waiter left it on disk, else lost."""
-    from kugetsu.runtime.runner import finalize, spawn
-
     if attempt.state == "running":
         ended = spawn.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))
         if ended is not None:
@@ -200,7 +189,6 @@ def _what_died(ws: Workspace, attempt: Attempt) -> str:
         return "the machine was restarted while it worked"
     if attempt.state == "running":
         return "its runner was killed"
-    from kugetsu.runtime import stderr_tail
 
     said = stderr_tail.of(os.path.join(ws.paths.run(attempt.id), "runner.log"))
     if attempt.state == "starting":

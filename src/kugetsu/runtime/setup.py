@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 
 from kugetsu import __version__
+from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import sessions as decide
+from kugetsu.host.config_file import write_template
 from kugetsu.host.ownership import require_not_from_sudo
-from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.environments import TEMPLATES
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.agents.protocol import Agent
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.model.errors import AgentUnavailable, KugetsuError
+from kugetsu.runtime.destroy import destroy
+from kugetsu.runtime.environments import TEMPLATES, agent_of
+from kugetsu.runtime.git import repositories
+from kugetsu.runtime.runner import prepare
+from kugetsu.runtime.workspace import Workspace
 
 
 class InitReport:
@@ -55,8 +56,6 @@ def set_up(ws: Workspace) -> InitReport:
 
 def lay_out(ws: Workspace, report: InitReport) -> None:
     """Make the folders and the commented files that are missing; what is there stays as it is. Raises KugetsuError."""
-    from kugetsu.host.config_file import write_template
-
     if not os.path.isdir(ws.paths.root):
         report.created.append(ws.paths.root)
     ws.paths.ensure()
@@ -82,8 +81,6 @@ def _write_new(path: str, text: str, report: InitReport) -> None:
 
 
 def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None:
-    from kugetsu.runtime.git import repositories
-
     if repo is None:
         return None
     name, source = repositories.describe(repo, os.getcwd(), ws.config.servers())
@@ -98,9 +95,6 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
 def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
     """The PM session, and the base session of the repository named. An agent that is missing is a note, not an error:
     the directory is usable, and the first start says the same again."""
-    from kugetsu.model.errors import AgentUnavailable
-    from kugetsu.runtime.environments import agent_of
-
     agent = agent_of(ws, "dev")
     try:
         agent.require()
@@ -122,8 +116,6 @@ def _hint(problem: KugetsuError) -> str:
 
 
 def _retire(ws: Workspace, report: InitReport, keys: list[str]) -> None:
-    from kugetsu.runtime.destroy import destroy
-
     for key in keys:
         session = ws.state().sessions.get(key)
         if session is not None:
@@ -132,9 +124,6 @@ def _retire(ws: Workspace, report: InitReport, keys: list[str]) -> None:
 
 
 def _make(ws: Workspace, agent: Agent, key: str, report: InitReport) -> None:
-    from kugetsu.runtime.git import repositories
-    from kugetsu.runtime.runner import prepare
-
     known = ws.state().sessions.get(key)
     before = known.agent_session if known is not None else None
     if known is not None and known.state == "working":

@@ -7,14 +7,12 @@ PM agent; KUGETSU_DIR/workflow.md and KUGETSU_DIR/pm-agent.md take the place of 
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 from kugetsu.host import run_files
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.host.paths import Paths
 
 FILE = "SKILL.md"
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "skills")
@@ -203,6 +201,4 @@ def _unreadable(path: str, problem: OSError) -> KugetsuError:
 
 
 def _digest(content: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(content).hexdigest()

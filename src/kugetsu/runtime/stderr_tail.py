@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.agents import error_lines
 from kugetsu.host import run_files
+from kugetsu.redaction.funnel import CUT, redact
 
 #: Bytes at the file's end that are read.
 _LOOKED_AT = 4096
@@ -13,9 +15,6 @@ _LOOKED_AT = 4096
 def of(path: str, after: int = 0) -> str:
     """The line behind a file's first ``after`` bytes that names the cause, redacted, to be put behind a sentence; empty
     for none."""
-    from kugetsu.agents import error_lines
-    from kugetsu.redaction.funnel import CUT, redact
-
     try:
         with run_files.open_binary(path) as file:
             start = os.fstat(file.fileno()).st_size - _LOOKED_AT

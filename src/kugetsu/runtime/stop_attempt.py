@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Any
 
 from kugetsu.domain.decide import queue
 from kugetsu.host import run_files
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.process import identity
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 
 def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:

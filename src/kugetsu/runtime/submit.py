@@ -8,6 +8,9 @@ from contextlib import suppress
 
 from kugetsu.domain.decide import claims, queue
 from kugetsu.domain.fold import usage
+from kugetsu.domain.gates import Verdict
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from kugetsu.domain.gates import Verdict
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
     from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
 

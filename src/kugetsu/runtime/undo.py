@@ -7,19 +7,22 @@ is decided under it. A setting's truth is the file: it is written first, and the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from kugetsu.domain.decide import undo
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.model.errors import Conflict, NotFound
+from kugetsu.domain.state import State
+from kugetsu.host.config import load
+from kugetsu.host.config_file import set_value, unset_value
+from kugetsu.log import transactions
+from kugetsu.model.errors import BadInput, Conflict, NotFound
+from kugetsu.model.settings import SETTINGS
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import Any
-
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
-
     Event = dict[str, Any]
 
 SETTING = "setting.changed"
@@ -37,7 +40,6 @@ def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
         raise NotFound(f"there is no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
     if not whole:
         return [found]
-    from kugetsu.log import transactions
 
     first, last = transactions.first_of(ws.log, seq), transactions.last_of(ws.log, seq)
     return sorted(ws.log.read(after=first - 1, until=last), key=lambda event: -event["seq"])
@@ -101,11 +103,6 @@ class Undoing:
     # -- settings ----------------------------------------------------------------------------------------------------
 
     def _old_value(self, event: Event) -> str:
-        from kugetsu.host.config import load
-        from kugetsu.model.errors import BadInput
-        from kugetsu.model.settings import SETTINGS
-        from kugetsu.redaction.funnel import redact
-
         key = event["data"]["key"]
         if key not in SETTINGS:
             raise Conflict(f"event {event['seq']} is not undone: {key} is no setting any more", "kugetsu config list")
@@ -123,9 +120,6 @@ class Undoing:
 
     def _write(self, key: str, value: str) -> None:
         """Write the value; the default is what holds without a line, so then the line goes."""
-        from kugetsu.host.config import load
-        from kugetsu.host.config_file import set_value, unset_value
-
         if value == load(os.devnull, {}).as_text(key):
             unset_value(self._ws.paths.config, key)
         else:

@@ -5,16 +5,12 @@ The log's index once gave events twice, and what was read through it was written
 
 from __future__ import annotations
 
-from kugetsu.domain.audit.counters import recount
+from kugetsu.domain.audit.counters import Miscount, recount
 from kugetsu.domain.decide import sessions
 from kugetsu.domain.fold import usage
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.audit.counters import Miscount
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+from kugetsu.runtime.workspace import Workspace
 
 
 class _StaleError(Exception):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from kugetsu.host.config_file import put, read_file, read_leniently
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.redaction.known_values import holds, secrets_among
 from kugetsu.runtime.environments import FILES, SOURCES
 from kugetsu.runtime.workspace import OF_ATTEMPT
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.host.paths import Paths
 
 LONGEST = 100_000
 """Bytes of a value: the kernel takes 128 KiB a variable; what is longer is a file, whose path a variable can hold."""
@@ -127,11 +125,8 @@ def trouble_of(name: str, value: str) -> str | None:
     Looked at are the two whose slip stops every agent in a way that is hard to see: they take the place of what the
     daemon has, and whoever types them thinks of a shell. A toolchain's PATH and a HOME of the agent's own are fine.
     """
-    if name == "PATH":
-        import shutil
-
-        if shutil.which("git", path=value) is None:
-            return "there is no git in its folders, and it takes the place of the whole PATH"
+    if name == "PATH" and shutil.which("git", path=value) is None:
+        return "there is no git in its folders, and it takes the place of the whole PATH"
     if name == "HOME" and not (os.path.isabs(value) and os.path.isdir(value)):
         return "it is no folder"
     return None

@@ -6,6 +6,7 @@ import os
 
 from kugetsu import __version__
 from kugetsu.host import config
+from kugetsu.host.config import Config
 from kugetsu.host.paths import Paths
 from kugetsu.model import clock
 from kugetsu.redaction import funnel
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
-    from kugetsu.host.config import Config
     from kugetsu.log.protocol import EventLog
 
 #: Characters of a command line that an event keeps: enough to recognise it.

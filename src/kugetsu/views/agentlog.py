@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
+from kugetsu.agents.last_activity import describe_tool
 from kugetsu.redaction.funnel import Lines
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, block, cut, line, table
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.views.screen import Screen
+from kugetsu.views.wording import words
 
 #: Lines of a tool's output, and of the agent's stderr, that are shown; --raw has all.
 TOOL_LINES = 6
@@ -76,8 +75,6 @@ class Reader:
         return [] if kind == "step_start" else [self._screen.dim(cut(line(text), 200))]
 
     def _tool(self, part: dict[str, Any]) -> list[str]:
-        from kugetsu.agents.last_activity import describe_tool
-
         state = part.get("state")
         state = state if isinstance(state, dict) else {}
         failed = state.get("status") == "error"
@@ -105,8 +102,6 @@ class Reader:
 def in_brief(raw: bytes) -> tuple[str, str] | None:
     """Kind (text, tool or error) and words of one line of output: texts whole, a tool call in one line; None for what
     only programs need."""
-    from kugetsu.agents.last_activity import describe_tool
-
     event = _object(raw)
     if event is None:
         return "text", raw.decode("utf-8", "replace")
@@ -156,8 +151,6 @@ def _error(error: Any) -> str:
 
 def end_lines(attempt: str, errors: list[bytes], ended: dict[str, Any] | None, screen: Screen) -> list[str]:
     """The end of the agent's stderr, and the attempt's outcome when it has ended."""
-    from kugetsu.views.wording import words
-
     shown: list[str] = []
     said = [text for raw in errors if (text := raw.decode("utf-8", "replace")) and not text.startswith(SIGN)]
     if said:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from kugetsu.domain.simulation.comparison import Comparison
+from kugetsu.domain.simulation.scenario import Scenario
 from kugetsu.views import times
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.domain.simulation.comparison import Comparison
-    from kugetsu.domain.simulation.scenario import Scenario
 
 #: Ids that a sentence names; of more it says how many there are.
 NAMED = 4

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from kugetsu.domain.audit.checks import Checks, Finding
+from kugetsu.domain.audit.counters import Miscount
+from kugetsu.domain.audit.retries import Retries
 from kugetsu.domain.audit.spans import MICRO
+from kugetsu.domain.audit.waits import Waits
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, cut, line, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypedDict
-
-    from kugetsu.domain.audit.checks import Checks, Finding
-    from kugetsu.domain.audit.counters import Miscount
     from kugetsu.domain.audit.races import Race, Races
-    from kugetsu.domain.audit.retries import Retries
-    from kugetsu.domain.audit.waits import Waits
-    from kugetsu.views.screen import Screen
 
     class AuditData(TypedDict):
         """`kugetsu audit --json`; parts that were not asked for are null."""
@@ -64,8 +64,6 @@ def invariants_data(checks: Checks, miscounts: list[Miscount], key: str | None) 
 
 
 def _as_finding(one: Miscount) -> Finding:
-    from kugetsu.domain.audit.checks import Finding
-
     found = Finding(one.seq, one.at, one.text(), frozenset((one.issue,)))
     found.mended = one.mended
     return found

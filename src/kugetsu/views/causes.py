@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
 from kugetsu.views.history import TYPE_WIDTH, Rows
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import cut, line
 from kugetsu.views.wording import who
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, TypedDict
-
-    from kugetsu.views.screen import Screen
-
     Event = dict[str, Any]
 
     class WhyEvent(TypedDict):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, TypedDict
+
+from kugetsu.domain.state import Session
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import block, cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
-
-    from kugetsu.domain.state import Session
-    from kugetsu.views.screen import Screen
 
     class Said(TypedDict):
         """One thing that the agent said or did: ``kind`` is text, tool or error."""

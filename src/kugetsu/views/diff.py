@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.changes import COUNTERS
+from typing import Any, TypedDict
+
+from kugetsu.domain.changes import COUNTERS, Change, Field
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, line, pad, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
-
-    from kugetsu.domain.changes import Change, Field
     from kugetsu.views.point import AsOf
-    from kugetsu.views.screen import Screen
 
     FieldData = TypedDict("FieldData", {"field": str, "from": Any, "to": Any, "event": int})
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from kugetsu.runtime.doctor.finding import Finding
-    from kugetsu.views.screen import Screen
 
 _MARKS = {"ok": "✓", "skipped": "-", "warning": "!", "problem": "✗"}
 

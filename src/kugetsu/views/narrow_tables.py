@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import GAP, columns, cut, pad
 from kugetsu.views.wrap import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from kugetsu.views.screen import Screen
     from kugetsu.views.text import Column, Paint
 
     Row = Sequence[str]

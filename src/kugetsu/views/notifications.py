@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from kugetsu.domain.notifications import Notice
+from kugetsu.domain.state import State
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, cut, line, pad, table
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.domain.state import State
-    from kugetsu.views.screen import Screen
 
 _BAD = ("task_error", "agent_lost")
 #: Columns of the parts of a line that is shown before those after it are known.

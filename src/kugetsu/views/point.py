@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
+from kugetsu.domain.state import State
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
-
-    from kugetsu.domain.state import State
-    from kugetsu.views.screen import Screen
 
     class AsOf(TypedDict):
         """The last event that counts, and the point's time (UTC)."""

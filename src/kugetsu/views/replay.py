@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, TypedDict
+
 from kugetsu.domain import invariants
+from kugetsu.domain.state import State
 from kugetsu.views import queue, sessions, times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, cut, line, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
-
-    from kugetsu.domain.state import State
     from kugetsu.views.queue import TaskData
-    from kugetsu.views.screen import Screen
     from kugetsu.views.sessions import SessionData
 
     class LiveData(TypedDict):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypedDict
+
+from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, line, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypedDict
-
-    from kugetsu.domain.state import Attempt, Session, State
-    from kugetsu.views.screen import Screen
 
     class SessionData(TypedDict):
         """One session. ``agent_alive`` is null while no attempt works in it, and when nobody can tell; counters run

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import line
 from kugetsu.views.wording import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.views.screen import Screen
-
     Event = dict[str, Any]
 
 

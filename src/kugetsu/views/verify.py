@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.domain.replay.divergence import Divergence
+from kugetsu.model import jsontext
 from kugetsu.redaction.funnel import clean
 from kugetsu.views import times, wording
-from kugetsu.views.screen import NARROW
+from kugetsu.views.screen import NARROW, Screen
 from kugetsu.views.text import columns, cut, line
+from kugetsu.views.wrap import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, TypedDict
-
-    from kugetsu.domain.replay.checker import ReplayChecker
-    from kugetsu.domain.replay.divergence import Divergence
-    from kugetsu.views.screen import Screen
 
     class DifferenceData(TypedDict):
         """One transaction that is not what is decided now."""
@@ -199,8 +200,6 @@ def _place(place: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    from kugetsu.model import jsontext
-
     return value if isinstance(value, str) else jsontext.dumps(value).decode()
 
 
@@ -222,8 +221,6 @@ def _filled(name: str, text: str, width: int) -> list[str]:
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
     if width < NARROW:
-        from kugetsu.views.wrap import folded
-
         return [indent + part for part in folded(text, width - len(indent), 0)]
     parts: list[str] = []
     now = ""

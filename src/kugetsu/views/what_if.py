@@ -3,17 +3,17 @@ what had to be assumed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypedDict
+
+from kugetsu.domain.simulation.comparison import Comparison
 from kugetsu.views import assumptions, times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, columns, line, table, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import TypedDict
-
-    from kugetsu.domain.simulation.comparison import Comparison
     from kugetsu.domain.simulation.metrics import FigureData
-    from kugetsu.views.screen import Screen
 
     class ChangeData(TypedDict):
         """One change; ``recorded`` is the value that the record's last decision read, or None where none is known."""

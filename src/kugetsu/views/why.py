@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
 from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.domain.scheduling import Outlook
+from kugetsu.domain.state import Attempt, Task
 from kugetsu.views import times
 from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, line, pad, side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, TypedDict
-
-    from kugetsu.domain.scheduling import Outlook
-    from kugetsu.domain.state import Attempt, Task
     from kugetsu.views.point import Asked
     from kugetsu.views.queue import TaskData
-    from kugetsu.views.screen import Screen
 
     Event = dict[str, Any]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from kugetsu.domain.fold import MALFORMED
 from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.redaction.funnel import redact
@@ -10,9 +13,6 @@ from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     Data = dict[str, Any]
 
 #: Kinds that name a moment to come: its day is said where it is not the day on which that was written.

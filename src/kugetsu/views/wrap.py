@@ -6,12 +6,10 @@ below itself. Colours go on where the line does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kugetsu.views.screen import DESK
 from kugetsu.views.text import columns
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Blanks that part statements of a line, as before `why: kugetsu why q7`; fewer part the cells of one.
 APART = 6

@@ -6,16 +6,15 @@ that name the same attempt, are looked at again, by the very same functions. A t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from kugetsu.domain import invariants
 from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
     #: A task or a session: ("task", id), ("session", key).
     Record = tuple[str, str]

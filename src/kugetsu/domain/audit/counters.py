@@ -9,16 +9,14 @@ without progress were held against wrong counters.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
 from kugetsu.domain.fold import fold, usage
-from kugetsu.domain.state import empty
+from kugetsu.domain.state import State, empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
-
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
     Counters = dict[str, Any]
 

@@ -9,12 +9,12 @@ so where it was typed).
 
 from __future__ import annotations
 
+from typing import Any, TypedDict
+
 from kugetsu.domain.audit.spans import MICRO, Clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
-
     Event = dict[str, Any]
 
     class Race(TypedDict):

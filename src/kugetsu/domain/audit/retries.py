@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kugetsu.domain.audit.spans import MICRO, Clock
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
 
 #: Issues that are kept; of more, those that hurt least become one sum. An issue that comes back counts from nothing.

@@ -11,18 +11,16 @@ that waited for a slot. While nothing was owed nobody suffered from its death.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Any
 
 from kugetsu.domain import gates
 from kugetsu.domain.audit.spans import MICRO, Clock, Spans
+from kugetsu.domain.state import State, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from kugetsu.domain.state import State, Task
-
     Event = dict[str, Any]
     #: Takes a wait that is over, in microseconds: its reason, task, issue, since, until, and the event it began with.
     Told = Callable[[str, str, str | None, int, int, int], None]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kugetsu.domain import outages
+from kugetsu.domain.events import Identity
+from kugetsu.domain.facts import OutcomeFacts
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.errors import BadInput, Conflict, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.events import Identity
-    from kugetsu.domain.facts import OutcomeFacts
-    from kugetsu.domain.state import Attempt, State, Task
 
 #: The longest pause between two attempts, in seconds (5 minutes, cli.md RETRY_BACKOFF_SECONDS).
 LONGEST_BACKOFF = 300.0

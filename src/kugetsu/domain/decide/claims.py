@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kugetsu.domain import gates, outages
 from kugetsu.domain.fold.tasks import queued
+from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Task
+from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.errors import AgentUnavailable, CapReached, Conflict
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.gates import Verdict
-    from kugetsu.domain.state import Attempt, State
 
 
 class ClaimRequest:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.events import Identity
-    from kugetsu.domain.state import State
 
 
 def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kugetsu.domain.decide import queue, sessions
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import State
 
 #: The agent of the bash tool's sessions; it knew no other.
 AGENT = "opencode"

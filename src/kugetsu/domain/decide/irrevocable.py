@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from typing import Any
+
 from kugetsu.model.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
-    from typing import Any
-
     Event = dict[str, Any]
 
 _AGENT = (

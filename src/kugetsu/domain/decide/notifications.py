@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.domain.state import State
 
 #: The pause before the second try, in seconds; it doubles up to the longest. Eight tries take about an hour.
 FIRST_PAUSE = 30.0

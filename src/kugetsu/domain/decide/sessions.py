@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kugetsu.domain.decide.queue import require_initialised
 from kugetsu.domain.fold import usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Session, State
 from kugetsu.model.errors import Conflict, NotFound
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import Session, State
 
 
 def issue_of(session: Session) -> str | None:

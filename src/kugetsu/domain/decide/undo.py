@@ -8,19 +8,18 @@ what somebody has changed since is never overwritten.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container, Iterable
+from typing import Any
+
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decide.irrevocable import refused
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.model.redacted import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
-    from typing import Any
-
-    from kugetsu.domain.state import State, Task
-
     Event = dict[str, Any]
     #: What `described` gives: ``undo`` (the event's seq), ``type``, ``now``, and what its kind needs.
     Undone = dict[str, Any]

@@ -6,14 +6,13 @@ destroyed session takes nothing of it away.
 
 from __future__ import annotations
 
-from kugetsu.domain.state import Session
+from kugetsu.domain.state import Session, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from kugetsu.domain.state import State
 
 #: Why a task goes on when someone wants it to, whatever its issue's runs brought until now.
 FORGIVING = ("retry", "lift")

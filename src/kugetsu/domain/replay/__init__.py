@@ -7,18 +7,17 @@ it (slots, retries, causes, refusals) is decided anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.decide import daemon, queue, sessions, undo
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import several, single
 from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
+from kugetsu.domain.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.replay.several import Earlier
-    from kugetsu.domain.state import State
 
     Event = dict[str, Any]
 

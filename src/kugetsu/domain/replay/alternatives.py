@@ -3,19 +3,18 @@ of values is tried for each fact that comes from a setting."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.replay import redecide
 from kugetsu.domain.replay.divergence import mismatch
 from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
+from kugetsu.domain.state import State
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import BadInput, KugetsuError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from kugetsu.domain.replay.several import Earlier
-    from kugetsu.domain.state import State
 
     Event = dict[str, Any]
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.fold import PRESENT, fold
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import MissingFactError, UnknownError, alternatives, observed, redecide, several
 from kugetsu.domain.replay.divergence import Divergence, Mismatch, agree, mismatch, present, version_of
-from kugetsu.domain.state import empty
+from kugetsu.domain.state import State, empty
 from kugetsu.model.errors import KugetsuError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.replay.divergence import Category
     from kugetsu.domain.replay.several import Earlier
-    from kugetsu.domain.state import State
 
     Event = dict[str, Any]
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+from kugetsu.domain.events import upcast
 from kugetsu.domain.fold import PRESENT
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.redacted import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Literal
-
-    from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.replay.alternatives import Tried
 
     Event = dict[str, Any]
@@ -189,7 +188,6 @@ def present(group: Sequence[Event]) -> Sequence[Event]:
             break
     else:
         return group
-    from kugetsu.domain.events import upcast
 
     return [upcast(event) for event in group]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from kugetsu.domain.decide import claims
 from kugetsu.domain.facts import ClaimFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     Event = dict[str, Any]
 
 

@@ -8,14 +8,10 @@ stopped where the recorded one was goes on with what the next recorded one did.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from kugetsu.domain.simulation.micros import SECOND
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.domain.simulation.scenario import Limit, Past
+from kugetsu.domain.simulation.scenario import Limit, Past
 
 #: A recorded run was stopped at a time limit when it ran for no longer than so many seconds over it: stopping takes
 #: KILL_GRACE_SECONDS, and what was left is ended then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.simulation.engine import Simulation
@@ -9,14 +10,12 @@ from kugetsu.domain.simulation.metrics import Measured, figures, first_wait
 from kugetsu.domain.simulation.micros import SECOND, micros_of
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.recorder import Recorder, first_facts
+from kugetsu.domain.simulation.scenario import Scenario
+from kugetsu.domain.simulation.tally import Ledger
 from kugetsu.domain.simulation.user_actions import ACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from kugetsu.domain.simulation.metrics import FigureData
-    from kugetsu.domain.simulation.scenario import Scenario
-    from kugetsu.domain.simulation.tally import Ledger
 
     Event = dict[str, Any]
 

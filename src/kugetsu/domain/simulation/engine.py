@@ -4,28 +4,27 @@ the production functions on the production fold."""
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, cast
 
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Identity
+from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
 from kugetsu.domain.fold import PRESENT, fold
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.recorded_facts import facts_then
 from kugetsu.domain.simulation.attempts import EVER, Run, Work, World
 from kugetsu.domain.simulation.micros import SECOND, micros_of, text_of
+from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Past, Scenario, state_of
 from kugetsu.domain.simulation.waiting_line import Line
+from kugetsu.domain.state import State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from kugetsu.domain.events import Identity
-    from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
-    from kugetsu.domain.simulation.overrides import Changes
     from kugetsu.domain.simulation.scenario import Moment
-    from kugetsu.domain.state import State, Task
 
     Event = dict[str, Any]
 

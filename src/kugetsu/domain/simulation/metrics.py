@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from kugetsu.domain.simulation.micros import SECOND
+from kugetsu.domain.simulation.tally import Ledger, Life
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from typing import TypedDict
-
-    from kugetsu.domain.simulation.tally import Ledger, Life
 
     class FigureData(TypedDict):
         """Durations in seconds; None where there is nothing to measure. ``waits`` is how many waits for a first claim

@@ -6,6 +6,8 @@ was open a task was claimed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,6 @@ from kugetsu.domain.state import Session, empty
 from kugetsu.model.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from kugetsu.domain.simulation.scenario import Moment
 
     Event = dict[str, Any]
@@ -330,7 +330,6 @@ def _shorten(scenario: Scenario) -> None:
     starts: dict[str | None, list[int]] = {}
     for claimed, label in done:
         starts.setdefault(label, []).append(claimed)
-    from bisect import bisect_right
 
     for limit in scenario.limits:
         of_label = starts.get(limit.label, [])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from copy import deepcopy
 from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from kugetsu.domain import state_codec
 from kugetsu.domain.simulation.micros import SECOND
 from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.state import State, empty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kugetsu.domain.state import State
-
     Event = dict[str, Any]
     Moment = tuple[int, float]
 
@@ -194,9 +194,4 @@ class Scenario:
 
 def state_of(dumped: dict[str, Any] | None) -> State:
     """A state of its own."""
-    from copy import deepcopy
-
-    from kugetsu.domain import state_codec
-    from kugetsu.domain.state import empty
-
     return empty() if dumped is None else state_codec.load(deepcopy(dumped))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.decide import queue, sessions
 from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.domain.simulation.engine import Simulation
 from kugetsu.model.errors import KugetsuError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kugetsu.domain.simulation.engine import Simulation
-
     Event = dict[str, Any]
 
 

@@ -7,16 +7,14 @@ first that may start nobody is asked, and while the machine is full only the PM 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kugetsu.domain import gates
+from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import State
-
     Place = tuple[int, int, int, str]
 
 #: Gates that say the same of every task.

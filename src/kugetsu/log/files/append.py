@@ -6,7 +6,7 @@ import os
 
 from kugetsu.host.ownership import require_own
 from kugetsu.host.paths import ownership_remedy
-from kugetsu.log.files.segments import name
+from kugetsu.log.files.segments import Cursor, name
 from kugetsu.model.errors import LogWriteFailed
 
 TYPE_CHECKING = False
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from kugetsu.log.files.segments import Cursor
 
 LOCK = "lock"
 """The file in the log's folder that portalocker locks."""

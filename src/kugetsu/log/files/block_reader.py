@@ -6,13 +6,10 @@ import gc
 import os
 import time
 
-from kugetsu.log.codec import UnverifiedError, decode
+from kugetsu.domain import shapes
+from kugetsu.log.codec import Block, UnverifiedError, decode
 from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.log.files.segments import Cursor, first_seqs, name
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.log.codec import Block
 
 _FIRST_READ = 64 * 1024
 """Bytes read when little is expected: a block of this size needs no memory mapping of its own."""
@@ -103,8 +100,6 @@ class BlockReader:
 
     def refused(self, block: Block) -> DamagedLine | None:
         """What is wrong with the first event of ``block`` that is none: its fold raised an error. None: nothing is."""
-        from kugetsu.domain import shapes
-
         place = shapes.first_misshapen(block.events)
         if place is None:
             return None

@@ -6,7 +6,7 @@ import _thread
 import os
 from _weakref import ref
 
-from kugetsu.log.codec import events_of
+from kugetsu.log.codec import encode, events_of
 from kugetsu.log.files import latest_snapshot
 from kugetsu.log.files.block_reader import BlockReader, CollectionPaused
 from kugetsu.log.files.segments import SEGMENT_BYTES, Cursor, Head
@@ -242,8 +242,6 @@ class FileLog:
         self, appender: Appender, new_events: Sequence[NewEvent], cursor: Cursor, inode: int
     ) -> tuple[list[bytes], Cursor]:
         """Write the new_events at ``cursor``; their lines, and the cursor behind them."""
-        from kugetsu.log.codec import encode
-
         if self._guard is not None:
             new_events = self._guard(new_events)
         lines, sha = encode(new_events, cursor.seq + 1, cursor.sha, self._now(), self._by)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 
 from kugetsu.log.files import index, latest_snapshot
 from kugetsu.log.files.block_reader import BlockReader, CollectionPaused
 from kugetsu.log.files.latest_snapshot import Checkpoint
 from kugetsu.log.files.segments import Cursor
+from kugetsu.log.projection import Projection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from kugetsu.log.codec import Event
-    from kugetsu.log.projection import Projection
 
 FOLDER = "milestones"
 

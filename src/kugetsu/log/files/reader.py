@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from kugetsu.log.files.block_reader import BlockReader
 from kugetsu.log.files.segments import Cursor, locate
@@ -10,8 +11,6 @@ from kugetsu.log.files.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kugetsu.log.codec import Event
 
 _IDLE = 1.0

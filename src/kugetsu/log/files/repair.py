@@ -8,20 +8,15 @@ that is damage and left for a person.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.log.codec import DIGEST_SIZE, encode, verified
-from kugetsu.log.files.append import failed, sync_data, sync_folder
+from kugetsu.log.files.append import Appender, failed, sync_data, sync_folder
+from kugetsu.log.files.block_reader import BlockReader
 from kugetsu.log.files.damage_report import DamagedLine
 from kugetsu.log.files.segments import Cursor, name
 from kugetsu.model import jsontext
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.log.files.append import Appender
-    from kugetsu.log.files.block_reader import BlockReader
 
 TORN = "torn"
 """The folder, in the log's, that keeps what was cut off."""

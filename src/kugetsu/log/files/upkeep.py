@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from kugetsu.log.files import index, latest_snapshot, periodic_snapshots
 from kugetsu.log.files.segments import Cursor
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.log.projection import Projection
+from kugetsu.log.projection import Projection
 
 _INDEX_STRIDE = 5_000
 """Events (15 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""

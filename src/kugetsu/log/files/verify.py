@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -11,17 +13,15 @@ from kugetsu.domain import shapes
 from kugetsu.domain.fold import MALFORMED
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, event_of, stated, verified
 from kugetsu.log.files import latest_snapshot, segments
+from kugetsu.log.files.block_reader import BlockReader
 from kugetsu.log.files.damage_report import DamagedLine
 from kugetsu.log.files.repair import completes
 from kugetsu.log.files.segments import Cursor, Head
+from kugetsu.log.projection import Projection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
     from kugetsu.log.codec import Event
-    from kugetsu.log.projection import Projection
 
 _READ = 1024 * 1024
 
@@ -274,8 +274,6 @@ def _lines(path: str) -> Iterator[tuple[bytes, bool]]:
 
 def stats(directory: str) -> Stats:
     """Count the committed events; see `EventLog.stats`."""
-    from kugetsu.log.files.block_reader import BlockReader
-
     found = Stats()
     for first in segments.first_seqs(directory):
         found.segments += 1

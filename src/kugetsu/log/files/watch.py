@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import time
@@ -68,8 +69,6 @@ class Watch:
 def _inotify(directory: str, events: int) -> int:
     """An inotify descriptor on the folder; -1 when there is none to be had."""
     try:
-        import ctypes
-
         libc = ctypes.CDLL(None, use_errno=True)
         init, add = libc.inotify_init1, libc.inotify_add_watch
     except (ImportError, OSError, AttributeError):

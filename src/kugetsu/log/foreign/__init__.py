@@ -7,26 +7,27 @@ and every digest is held against its line. Redaction changes lines, so that the 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.log import transactions
 from kugetsu.log.codec import GENESIS, event_of, stated, verified
 from kugetsu.log.files.block_reader import CollectionPaused
+from kugetsu.log.files.index import carries
 from kugetsu.log.files.segments import Head
 from kugetsu.log.files.verify import Problem, Repair, Stats, Verification
 from kugetsu.log.foreign.bundle_reader import Contents, read
 from kugetsu.log.foreign.temp_store import TempStore, checked, in_order
+from kugetsu.log.opening import DomainProjection
+from kugetsu.log.projection import Projection
+from kugetsu.log.protocol import Waker
 from kugetsu.model import jsontext
 from kugetsu.model.errors import BadInput, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
-
-    from kugetsu.domain.new_event import NewEvent
     from kugetsu.log.codec import Event
-    from kugetsu.log.projection import Projection
-    from kugetsu.log.protocol import Waker
-
 LANDMARK_EVERY = 20_000
 """Events between two states that are kept: folding these takes about 70 ms."""
 _LANDMARKS = 100
@@ -198,8 +199,6 @@ class ArchivedLog:
     def _leave_out_unfinished(self) -> None:
         """Where the file ends in a transaction, the state is that before it, as in a log whose end is torn. (Of events
         that were picked out nobody knows which belong together.)"""
-        from kugetsu.log import transactions
-
         last = self._spool.last
         first = transactions.first_of(self, last)
         if not self._seen.holes and self._spool.first < first and transactions.last_of(self, last) > last:
@@ -301,8 +300,6 @@ class ArchivedLog:
 
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
-        from kugetsu.log.files.index import carries
-
         wanted = jsontext.dumps(key)
         for line in self._spool.lines():
             # What is written with escapes is not found as bytes.
@@ -410,6 +407,4 @@ def _counted(events: int) -> str:
 
 def open_archive(path: str) -> ArchivedLog:
     """The log in a file of another place, folded into the domain's state. Raises as `ArchivedLog`."""
-    from kugetsu.log.opening import DomainProjection
-
     return ArchivedLog(path, DomainProjection())

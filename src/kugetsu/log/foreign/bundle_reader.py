@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from collections.abc import Callable, Iterator
 
 from kugetsu.log.files.segments import first_seqs, name
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     Take = Callable[[bytes], None]
 
 MOST_BYTES = 4 << 30

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from kugetsu.log.codec import event_of
@@ -11,8 +14,6 @@ from kugetsu.model.errors import BadInput, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kugetsu.log.codec import Event
 
 _IN_MEMORY = 8 << 20
@@ -35,8 +36,6 @@ class TempStore:
     """Lines of events in ascending order of their seqs; each seq once."""
 
     def __init__(self) -> None:
-        from tempfile import SpooledTemporaryFile
-
         self._file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by close()
         self._size = 0
         self._seqs: list[int] = []
@@ -108,8 +107,6 @@ def in_order(spool: TempStore) -> tuple[TempStore, int]:
 
     Raises BadInput for more events than are sorted in memory.
     """
-    from array import array
-
     if spool.count > _SORTED_MOST:
         raise BadInput(
             f"its {spool.count} events are not in their order", "export the log anew: it is written in order"

@@ -5,16 +5,23 @@ between the two only `setting.changed` is missing afterwards, as it is when some
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from kugetsu.domain.decide import importing as decide
-from kugetsu.host import atomic
+from kugetsu.domain.decide.sessions import setting_changed
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+from kugetsu.host import atomic, config, config_file
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import setup
 from kugetsu.runtime.bash_import.make_plan import plan
 from kugetsu.runtime.bash_import.plan import (
     KEPT,
     TAKEN,
     UNCLEAR,
+    Action,
     Item,
     Plan,
     TakeFile,
@@ -24,14 +31,10 @@ from kugetsu.runtime.bash_import.plan import (
     TakeTask,
 )
 from kugetsu.runtime.bash_import.records import FOLDER, LARGEST_IN_LOG, Record, serialised
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.bash_import.plan import Action
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.bash_import.settings import untouched_template
+from kugetsu.runtime.git.repositories import locked
+from kugetsu.runtime.submit import earlier_life
+from kugetsu.runtime.workspace import Workspace
 
 
 def take_over(ws: Workspace, directory: str) -> Plan:
@@ -41,9 +44,6 @@ def take_over(ws: Workspace, directory: str) -> Plan:
     for the first. Raises as `plan` does, and KugetsuError when KUGETSU_DIR cannot be written; what was done until
     then stays and is not done twice.
     """
-    from kugetsu.runtime import setup
-    from kugetsu.runtime.git.repositories import locked
-
     intended = plan(ws, directory)  # what is no directory of the bash tool sets nothing up
     setup.set_up(ws)
     ws.reload()
@@ -92,8 +92,6 @@ def _decision(ws: Workspace, action: Action) -> Callable[[State], list[NewEvent]
 
 
 def _carried(ws: Workspace, issue: str) -> dict[str, Any] | None:
-    from kugetsu.runtime.submit import earlier_life
-
     return earlier_life(ws, issue)[1]
 
 
@@ -134,8 +132,6 @@ def _kept(ws: Workspace, record: Record, value: Any) -> Any:
 def _copy(ws: Workspace, source: str, target: str) -> None:
     """Copy a file of the old directory, readable by its owner only. One that is there is the user's and stays, unless
     it is a template that nobody touched."""
-    from kugetsu.runtime.bash_import.settings import untouched_template
-
     if os.path.lexists(target) and not untouched_template(target):
         return  # an import that was killed had got as far as this
     try:
@@ -160,10 +156,6 @@ def _write(path: str, content: bytes) -> None:
 
 def _set(ws: Workspace, action: TakeSetting) -> list[NewEvent]:
     """Write a setting into the config file; the event that says so."""
-    from kugetsu.domain.decide.sessions import setting_changed
-    from kugetsu.host import config, config_file
-    from kugetsu.redaction.funnel import redact
-
     before = config.load(ws.paths.config, {}).as_text(action.key)
     config_file.set_value(ws.paths.config, action.key, action.value)
     after = config.load(ws.paths.config, {}).as_text(action.key)

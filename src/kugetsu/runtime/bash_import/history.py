@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kugetsu.runtime.bash_import.reading import UnreadableError, shown
+from kugetsu.runtime.bash_import.naming import Naming
+from kugetsu.runtime.bash_import.plan import Draft
+from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
 from kugetsu.runtime.bash_import.records import Record
-
-if TYPE_CHECKING:
-    from kugetsu.runtime.bash_import.naming import Naming
-    from kugetsu.runtime.bash_import.plan import Draft
-    from kugetsu.runtime.bash_import.reading import OldDirectory
 
 _NOTIFICATIONS = "notifications.json"
 _TOLD = 200  # characters of an unread notification that the report shows

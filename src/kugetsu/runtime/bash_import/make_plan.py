@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from kugetsu.runtime.bash_import import history, queue, repositories, sessions, settings
 from kugetsu.runtime.bash_import.agents import OldAgents
 from kugetsu.runtime.bash_import.plan import Draft, Plan
 from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
 from kugetsu.runtime.bash_import.records import Funnel, Known
-
-if TYPE_CHECKING:
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 _LOOKED_AT = frozenset({"config", "env", "index.json", "sessions", "repos.json", "notifications.json", "queue"})
 _LOOKED_AT |= {"queue.json", "context", "context-meta", "pm-agent.md", "locks", "worktrees"}

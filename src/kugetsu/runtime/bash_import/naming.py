@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kugetsu.model.errors import BadInput
-from kugetsu.model.refs import parse_ref, parse_repository
+from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.model.servers import canonical_host
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.model.refs import IssueRef
 
 
 @dataclass(frozen=True)

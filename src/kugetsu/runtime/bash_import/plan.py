@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kugetsu.runtime.bash_import.records import Funnel
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.runtime.bash_import.records import Known, Record
+from kugetsu.runtime.bash_import.records import Funnel, Known, Record
 
 TAKEN = "taken"
 """It becomes something: a setting, a file, a repository, a session, a task."""

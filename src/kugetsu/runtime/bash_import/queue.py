@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.bash_import.plan import TakeTask
-from kugetsu.runtime.bash_import.reading import UnreadableError, shown
+from kugetsu.runtime.bash_import.plan import Draft, TakeTask
+from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
 from kugetsu.runtime.bash_import.records import Record
-
-if TYPE_CHECKING:
-    from kugetsu.runtime.bash_import.plan import Draft
-    from kugetsu.runtime.bash_import.reading import OldDirectory
-    from kugetsu.runtime.bash_import.sessions import OldSessions
+from kugetsu.runtime.bash_import.sessions import OldSessions
 
 PRIORITIES = {"dev_followups": 20, "user_interrupts": 10, "background": 0}
 """The lists of `queue.json`, the most urgent first, and the priority that their tasks get."""

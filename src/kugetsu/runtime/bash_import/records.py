@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kugetsu.log.protocol import EventLog
 from kugetsu.redaction import funnel
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.log.protocol import EventLog
 
 LARGEST_IN_LOG = 16 << 10
 """Bytes of a record's JSON that the log takes; a larger one is a file in `imported/`, which the event names."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import repository_of_url
-from kugetsu.runtime.bash_import.plan import TakeRepository
-from kugetsu.runtime.bash_import.reading import UnreadableError
+from kugetsu.runtime.bash_import.naming import Naming
+from kugetsu.runtime.bash_import.plan import Draft, TakeRepository
+from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError
 from kugetsu.runtime.bash_import.records import Record
-
-if TYPE_CHECKING:
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.bash_import.naming import Naming
-    from kugetsu.runtime.bash_import.plan import Draft
-    from kugetsu.runtime.bash_import.reading import OldDirectory
 
 _FILE = "repos.json"
 

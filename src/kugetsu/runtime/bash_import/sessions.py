@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime.bash_import import trees
-from kugetsu.runtime.bash_import.plan import TakeSession
-from kugetsu.runtime.bash_import.reading import UnreadableError, shown
+from kugetsu.runtime.bash_import.agents import OldAgents
+from kugetsu.runtime.bash_import.naming import Naming
+from kugetsu.runtime.bash_import.plan import Draft, TakeSession
+from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
 from kugetsu.runtime.bash_import.records import Record
-
-if TYPE_CHECKING:
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.bash_import.agents import OldAgents
-    from kugetsu.runtime.bash_import.naming import Naming
-    from kugetsu.runtime.bash_import.plan import Draft
-    from kugetsu.runtime.bash_import.reading import OldDirectory
 
 MESSAGE = ".kugetsu-msg.txt"
 """The file in which the bash tool left a message in a worktree."""

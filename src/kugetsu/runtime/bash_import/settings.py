@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from kugetsu.host import config, config_file
+from kugetsu.host.config import Config
+from kugetsu.host.config_file import Entry
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, check_name, check_url
 from kugetsu.model.settings import ELSEWHERE, SETTINGS
 from kugetsu.redaction.funnel import secrets_among, secrets_of
 from kugetsu.runtime.bash_import.naming import Naming
-from kugetsu.runtime.bash_import.plan import TakeFile, TakeSetting
-from kugetsu.runtime.bash_import.reading import UnreadableError, decoded, shown
+from kugetsu.runtime.bash_import.plan import Draft, TakeFile, TakeSetting
+from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, decoded, shown
 from kugetsu.runtime.bash_import.records import Record
-
-if TYPE_CHECKING:
-    from kugetsu.host.config import Config
-    from kugetsu.host.config_file import Entry
-    from kugetsu.runtime.bash_import.plan import Draft
-    from kugetsu.runtime.bash_import.reading import OldDirectory
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.environments import TEMPLATES
+from kugetsu.runtime.workspace import Workspace
 
 _FILE = "config"
 _SERVERS = "GIT_SERVERS"
@@ -88,8 +84,6 @@ def secrets(old: OldDirectory) -> list[str]:
 
 def untouched_template(path: str) -> bool:
     """Whether a file is just as `init` wrote it, so that nothing of the user's is in it."""
-    from kugetsu.runtime.environments import TEMPLATES
-
     template = TEMPLATES.get(os.path.basename(path))
     if template is None:
         return False

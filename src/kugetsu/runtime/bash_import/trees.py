@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts, interrupted_checkout
+from kugetsu.runtime.git.checkouts import Checkout
 from kugetsu.runtime.git.command import ask, failure
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.runtime.git.checkouts import Checkout
 
 
 class NoWorktreeError(Exception):

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from kugetsu.runtime.doctor.finding import Found
+import tempfile
+from collections.abc import Iterator, Mapping
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kugetsu.agents.protocol import Agent
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.agents import choose
+from kugetsu.agents.command import Command
+from kugetsu.agents.protocol import Agent
+from kugetsu.domain import outages
+from kugetsu.model.errors import BadInput
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Found
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.facts import agent_label
 
 found = Found("agent")
 
 
 def check(case: Context) -> Iterator[Finding]:
     """The findings; the agent's own check takes about 2 s with opencode."""
-    import tempfile
-
-    from kugetsu.model.errors import BadInput
-    from kugetsu.runtime.environments import values
-
     try:
         variables = values(case.paths, "dev")
     except BadInput:  # the group "env files" tells
@@ -37,9 +35,6 @@ def check(case: Context) -> Iterator[Finding]:
 
 def _outage(case: Context) -> Iterator[Finding]:
     """What every task met, as long as no attempt has shown that it is over: asked as the daemon's agents met it."""
-    from kugetsu.domain import outages
-    from kugetsu.runtime.facts import agent_label
-
     state = case.state()
     label = agent_label(case.ws.config)
     entry = outages.of(state, label) if state is not None else None
@@ -51,8 +46,6 @@ def _outage(case: Context) -> Iterator[Finding]:
 
 
 def _checked(case: Context, environment: Mapping[str, str]) -> Iterator[Finding]:
-    from kugetsu.agents import choose
-
     agent = choose(case.ws.config.texts(), environment)
     problems = agent.check()
     for problem in problems:
@@ -66,8 +59,6 @@ def _checked(case: Context, environment: Mapping[str, str]) -> Iterator[Finding]
 
 def _good(agent: Agent, name: str, model: str) -> Finding:
     """What was found, as far as it was looked for: of a command line only the program of its first word."""
-    from kugetsu.agents.command import Command
-
     if not isinstance(agent, Command):
         return found.ok("check", f"{name} can be started{model}")
     program = agent.argv()[0]

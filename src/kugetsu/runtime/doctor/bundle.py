@@ -9,23 +9,28 @@ event keeps the digest that it had, and the manifest the head's.
 
 from __future__ import annotations
 
+import io
 import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
 
-from kugetsu.host import atomic
+from kugetsu import __version__
+from kugetsu.host import atomic, run_files
+from kugetsu.log.foreign import open_archive
+from kugetsu.log.protocol import EventLog
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import clean, redact, suspicious
-from kugetsu.runtime.doctor.finding import as_data
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, as_data
+from kugetsu.runtime.variables import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from tarfile import TarFile
-    from typing import IO, Any
-
-    from kugetsu.log.protocol import EventLog
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
 
     Event = dict[str, Any]
 
@@ -83,8 +88,6 @@ def write(case: Context, found: list[Finding], path: str, *, messages: bool, for
 
 
 def _fill(archive: TarFile, case: Context, found: list[Finding], messages: bool) -> tuple[list[str], _Story]:
-    import tempfile
-
     files: list[str] = []
     private = _Private(case.environment.get("HOME", ""), messages=messages)
     with tempfile.TemporaryFile() as log:
@@ -209,8 +212,6 @@ def _copy_log(case: Context, file: IO[bytes], private: _Private, until: int | No
 def _copy_damaged(case: Context, file: IO[bytes], private: _Private, until: int | None, story: _Story) -> _Story:
     """What one who reads the folder as that of another place sees: the lines behind a damaged one too; ``story``, what
     was copied up to there, when there is not even that."""
-    from kugetsu.log.foreign import open_archive
-
     try:
         archive = open_archive(case.paths.log)
     except KugetsuError:
@@ -236,10 +237,6 @@ def _copy(log: EventLog, file: IO[bytes], private: _Private, until: int | None, 
 
 
 def _program() -> dict[str, Any]:
-    import platform
-
-    from kugetsu import __version__
-
     return {
         "kugetsu": __version__,
         "python": platform.python_version(),
@@ -249,9 +246,6 @@ def _program() -> dict[str, Any]:
 
 def _settings(case: Context) -> dict[str, Any]:
     """The settings in force, and the names (never the values) that the env files set."""
-    from kugetsu.model.settings import SETTINGS
-    from kugetsu.runtime.variables import listed
-
     settings = case.ws.config
     return {
         "settings": {key: {"value": settings.as_text(key), "source": settings.source(key)} for key in SETTINGS},
@@ -265,8 +259,6 @@ def _settings(case: Context) -> dict[str, Any]:
 
 
 def _add_json(archive: TarFile, files: list[str], name: str, value: Any) -> None:
-    import io
-
     import orjson
 
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
@@ -275,8 +267,6 @@ def _add_json(archive: TarFile, files: list[str], name: str, value: Any) -> None
 
 def _add_tail(archive: TarFile, files: list[str], name: str, path: str, most: int, private: _Private) -> None:
     """The end of a text file, from a line's beginning on; nothing when it is not there or empty."""
-    import io
-
     text = "".join(_tail(path, most))
     shown = private.text(text)
     if shown:
@@ -285,8 +275,6 @@ def _add_tail(archive: TarFile, files: list[str], name: str, path: str, most: in
 
 
 def _tail(path: str, most: int) -> Iterator[str]:
-    from kugetsu.host import run_files
-
     try:
         data, cut = run_files.tail(path, most)
     except OSError:

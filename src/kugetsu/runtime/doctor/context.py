@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
+from kugetsu.domain.state import State
 from kugetsu.host import config
+from kugetsu.host.config import Config
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, KugetsuError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.domain.state import State
-    from kugetsu.host.config import Config
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace, actor, learn_secrets, outside
 
 
 class Context:
     """A directory under examination. ``online``: servers may be asked."""
 
     def __init__(self, paths: Paths, environment: Mapping[str, str], command: str, *, online: bool = False) -> None:
-        from kugetsu.runtime.workspace import Workspace, actor, learn_secrets, outside
-
         learn_secrets(paths, environment)
         self.paths = paths
         self.online = online

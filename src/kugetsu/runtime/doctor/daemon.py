@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
-from kugetsu.runtime.doctor.finding import Fix, Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+import kugetsu
+from kugetsu.domain.state import State
+from kugetsu.model import clock
+from kugetsu.runtime import agent_preflight, daemon_control, liveness, reconcile
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
+from kugetsu.runtime.process import children
 
 PATIENCE_SECONDS = 5.0
 
@@ -30,8 +29,6 @@ def check(case: Context) -> Iterator[Finding]:
 
 
 def _process(case: Context, state: State) -> Iterator[Finding]:
-    from kugetsu.runtime import daemon_control, reconcile
-
     known = daemon_control.of_state(case.ws, state)
     waiting = sum(task.state in ("pending", "parked") for task in state.tasks.values())
     if known.running:
@@ -52,8 +49,6 @@ def _process(case: Context, state: State) -> Iterator[Finding]:
 
 def _agents(case: Context, state: State) -> Iterator[Finding]:
     """What keeps the daemon from starting agents, and is not so where this is typed: other groups do not see it."""
-    from kugetsu.runtime import agent_preflight, liveness
-
     found_there = agent_preflight.problems(case.ws, liveness.daemon_environment(state))
     for cause in {one["cause"] for one in found_there.values() if one["remedy"] == agent_preflight.RESTART}:
         yield found.problem("agent", cause, agent_preflight.RESTART)
@@ -61,9 +56,6 @@ def _agents(case: Context, state: State) -> Iterator[Finding]:
 
 def _age(since: str | None) -> Iterator[Finding]:
     """A daemon that was started before the program was installed anew still runs the old one."""
-    import kugetsu
-    from kugetsu.model import clock
-
     folder = os.path.dirname(kugetsu.__file__)
     newest = 0.0
     for parent, _, names in os.walk(folder):
@@ -141,8 +133,6 @@ def _kills_at_logout() -> bool | None:
 
 def _said(*argv: str) -> str | None:
     """What a program prints; None when it is not there, fails, or takes too long."""
-    from kugetsu.runtime.process import children
-
     try:
         done = children.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)
         said = done.out.decode().strip()

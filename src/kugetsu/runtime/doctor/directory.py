@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
 
+from kugetsu.agents.opencode.environment import data_directory
 from kugetsu.host.ownership import remedy
-from kugetsu.runtime.doctor.finding import Fix, Found
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.facts import free_disk_mb
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime.setup import InitReport, lay_out
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "afs", "lustre", "fuse.sshfs", "fuse.rclone", "davfs")
 LOW_DISK_MB = 1024
@@ -101,8 +99,6 @@ def _filled_by_agents(case: Context) -> Iterator[tuple[str, str]]:
     yield "worktrees", case.paths.worktrees
     yield "temporary files", case.environment.get("TMPDIR") or "/tmp"
     if case.ws.config.text("KUGETSU_AGENT") == "opencode":
-        from kugetsu.agents.opencode.environment import data_directory
-
         yield "opencode's data", str(data_directory(case.environment))
 
 
@@ -142,8 +138,6 @@ def file_system(path: str) -> str | None:
 
 def locks_work(folder: str) -> bool | None:
     """Whether a lock that this process holds keeps another process out; None when no file can be made there."""
-    import fcntl
-
     path = os.path.join(folder, f".doctor-{os.getpid()}.lock")
     try:
         mine = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -171,8 +165,6 @@ def locks_work(folder: str) -> bool | None:
 
 
 def _contents(case: Context) -> Iterator[Finding]:
-    from kugetsu.runtime.setup import InitReport, lay_out
-
     paths = case.paths
     folders = (paths.log, paths.leases, paths.env, paths.worktrees, paths.runs, paths.logs, paths.repositories)
     gone = [os.path.basename(path) for path in folders if not os.path.isdir(path)]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from functools import partial
 
-from kugetsu.runtime.doctor.finding import Fix, Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.domain import invariants
+from kugetsu.domain.events import CATALOGUE
+from kugetsu.runtime import usage_repair
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 
 WHOLE_BYTES = 8 << 20
 """A log up to this size is verified whole (a tenth of a second); of a longer one the events since the checkpoint."""
@@ -60,16 +59,11 @@ def _lines(case: Context) -> Iterator[Finding]:
 
 
 def _bytes(case: Context) -> int:
-    import os
-
     folder = case.paths.log
     return sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder) if name.endswith(".jsonl"))
 
 
 def _meaning(case: Context) -> Iterator[Finding]:
-    from kugetsu.domain import invariants
-    from kugetsu.domain.events import CATALOGUE
-
     state = case.state()
     assert state is not None
     newer: dict[str, int] = {}
@@ -90,8 +84,6 @@ def _meaning(case: Context) -> Iterator[Finding]:
 
 def _counters(case: Context) -> Iterator[Finding]:
     """Issues whose budgets are held against counters that are not those of their history."""
-    from kugetsu.runtime import usage_repair
-
     for one in usage_repair.miscounted(case.ws):
         mend = Fix(f"count what was used on {one.issue} from its history", partial(usage_repair.correct, case.ws, one))
         yield found.problem("counters", one.text(), "kugetsu doctor --fix", mend)

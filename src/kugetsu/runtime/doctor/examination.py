@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 
 from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.runtime.doctor.context import Context
 
 GROUPS = (
     ("directory", "directory"),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from kugetsu.forge.protocol import Forge
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.doctor.finding import Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.forge.protocol import Forge
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.model.servers import LOCAL, canonical_host
+from kugetsu.runtime import forges
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Found
 
 found = Found("forge")
 
@@ -36,8 +34,6 @@ def check(case: Context) -> Iterator[Finding]:
 
 def _hosts(case: Context) -> list[str]:
     """The hosts of GIT_SERVERS and of the repositories and sessions that kugetsu knows."""
-    from kugetsu.model.servers import LOCAL, canonical_host
-
     servers = case.ws.config.servers()
     hosts = {canonical_host(name, servers) for name in servers}
     state = case.state()
@@ -48,8 +44,6 @@ def _hosts(case: Context) -> list[str]:
 
 
 def _server(case: Context, host: str) -> Iterator[Finding]:
-    from kugetsu.runtime import forges
-
     try:
         why = forges.why_none(case.ws, host)
     except KugetsuError as problem:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+from collections.abc import Iterator
 from functools import partial
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.doctor.finding import Fix, Found
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
+from kugetsu.runtime.environments import in_force
+from kugetsu.runtime.git import checkouts, locks, repositories, transport
 from kugetsu.runtime.git.command import ask, failure, git
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
-    from kugetsu.runtime.git.locks import Lock
+from kugetsu.runtime.git.locks import Lock
 
 OLDEST = (2, 29)
 """`git fetch --no-write-fetch-head` came with it."""
@@ -56,8 +53,6 @@ def _version(said: str) -> tuple[int, int] | None:
 
 def _identity(case: Context) -> Finding:
     """A name in this command's environment does not count: agents get none from there, but from an env file."""
-    from kugetsu.runtime.environments import in_force
-
     given: dict[str, str] = {}
     with contextlib.suppress(KugetsuError):  # the check of env files says so
         given = in_force(case.paths, "dev")[1]
@@ -100,8 +95,6 @@ def _repositories(case: Context) -> Iterator[Finding]:
 
 def _locks(case: Context) -> Iterator[Finding]:
     """Lock files of gits that are dead, in the clones and in the worktrees in which no agent works."""
-    from kugetsu.runtime.git import checkouts, locks
-
     state = case.state()
     if state is None:
         return
@@ -154,8 +147,6 @@ def _folder(name: str, path: str) -> Finding | None:
 
 def _remote(case: Context, name: str, path: str | None, url: str | None) -> Finding | None:
     """What came of asking a repository's remote; None when it answers."""
-    from kugetsu.runtime.git import repositories, transport
-
     target: str | None = url
     try:
         if path is not None:

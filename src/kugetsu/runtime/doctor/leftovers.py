@@ -6,23 +6,22 @@ import os
 import shlex
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
+from kugetsu.domain.state import State
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.doctor.finding import Fix, Found
+from kugetsu.runtime import mounts, reconcile
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
+from kugetsu.runtime.environments import agent_of
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import identity, lease
+from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.prune.model import claimed_folders
 from kugetsu.runtime.runner import temp_folders
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from kugetsu.domain.state import State
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
 
 YOUNG_SECONDS = 60.0
 """A lease younger than that may be one that is just being claimed."""
@@ -64,8 +63,6 @@ def check(case: Context) -> Iterator[Finding]:
 
 
 def _attempts(case: Context) -> Iterator[Finding]:
-    from kugetsu.runtime import reconcile
-
     suspects = {attempt.id for attempt in reconcile.dead(case.ws, case.ws.state())}
     # One that ends is recorded before its lease goes: it is dead only when the log, read again, still calls it live.
     dead = [attempt for attempt in reconcile.dead(case.ws, case.ws.state()) if attempt.id in suspects]
@@ -108,8 +105,6 @@ def _changed(path: str) -> float:
 
 
 def _folders(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
-    from kugetsu.runtime.prune.model import claimed_folders
-
     claimed = claimed_folders(case.ws, state)
     strangers = [name for name in seen.worktrees if os.path.realpath(case.paths.worktree(name)) not in claimed]
     if strangers:
@@ -128,8 +123,6 @@ def _folders(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
 
 def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
     """Temporary folders of attempts that are over: some of their processes could not be ended, or a removal failed."""
-    from kugetsu.runtime import mounts
-
     old = []
     in_use = tuple(f"-{nonce[:8]}" for _, nonce in seen.marked)
     for name in seen.runs:
@@ -152,8 +145,6 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
 
 def _of_the_agent(case: Context) -> Iterator[Finding]:
     """What the agent's program left."""
-    from kugetsu.runtime.environments import agent_of
-
     try:
         leftovers = agent_of(case.ws).leftovers(case.paths.worktrees)
     except BadInput:  # an env file that cannot be read has a finding of its own
@@ -213,8 +204,6 @@ def _processes(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
 
 def _marked(root: str) -> Iterator[tuple[int, str]]:
     """The processes that were started by an attempt or the daemon of this directory, and the lease that marks them."""
-    from kugetsu.runtime.process.processes import MARK
-
     for pid in identity.pids():
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import sys
+from collections.abc import Iterator
 
+from kugetsu.domain import pauses
+from kugetsu.model import clock
 from kugetsu.runtime import facts
-from kugetsu.runtime.doctor.finding import Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Found
 
 AGENT_MB = {"opencode": 600, "command": 0}
 """Memory of an agent at work (opencode 1.18: 530 to 670 MB resident, its tools not counted; a command: unknown)."""
@@ -44,9 +42,6 @@ def check(case: Context) -> Iterator[Finding]:
 
 def _clock(case: Context) -> Iterator[Finding]:
     """Whether the clock is where it was when the log's latest event was written, or later."""
-    from kugetsu.domain import pauses
-    from kugetsu.model import clock
-
     state = case.state()
     if state is None or not pauses.set_back(state, clock.now()):
         return
@@ -85,8 +80,6 @@ def _memory_mb(name: str) -> int | None:
 
 
 def _limits() -> Iterator[Finding]:
-    import resource
-
     low = unknown = False
     for name, least in _INOTIFY.items():
         value = _number(f"/proc/sys/fs/inotify/{name}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.doctor.finding import Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime import skills
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Found
 
 found = Found("skills")
 _READERS = {"dev": "agents on issues", "pm": "the PM agent"}
@@ -18,8 +15,6 @@ _READERS = {"dev": "agents on issues", "pm": "the PM agent"}
 
 def check(case: Context) -> Iterator[Finding]:
     """The findings. An agent whose instructions cannot be read is not started."""
-    from kugetsu.runtime import skills
-
     own = broken = 0
     for name in skills.names(case.paths):
         try:
@@ -36,8 +31,6 @@ def check(case: Context) -> Iterator[Finding]:
 
 
 def _prompt(case: Context, kind: str, path: str, who: str) -> Finding:
-    from kugetsu.runtime import skills
-
     try:
         text = skills.instructions(case.paths, kind)
     except KugetsuError as problem:

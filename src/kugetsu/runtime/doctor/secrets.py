@@ -6,21 +6,16 @@ Nothing here ever quotes a line or a value.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 
-from kugetsu.host.config_file import read_file, read_leniently
+from kugetsu.host.config_file import Entry, read_file, read_leniently
 from kugetsu.host.ownership import remedy
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.doctor.finding import Fix, Found
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.environments import FILES
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from kugetsu.host.config_file import Entry
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime.variables import OWN, TOKENS, listed, missed_by, trouble_of
 
 found = Found("env files")
 
@@ -92,8 +87,6 @@ def _rights(path: str, name: str, status: os.stat_result, sets: bool) -> Iterato
 
 
 def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
-    from kugetsu.runtime.variables import OWN, TOKENS, trouble_of
-
     seen: dict[str, int] = {}
     for entry in entries:
         where = f"line {entry.line} of {name}"
@@ -120,8 +113,6 @@ def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
 
 def _hidden(paths: Paths) -> Iterator[Finding]:
     """A token of default.env that a file of its own keeps from somebody: the most common surprise of that rule."""
-    from kugetsu.runtime.variables import TOKENS, listed, missed_by
-
     for one in listed(paths)[0]:
         missed = missed_by(one.name, one.hidden)
         if missed and one.name in TOKENS:

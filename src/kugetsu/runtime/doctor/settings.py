@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+from kugetsu.host.config import Config
 from kugetsu.host.config_file import read_file, read_leniently
+from kugetsu.host.proxies import checked_ca
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.doctor.finding import Fix, Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kugetsu.host.config import Config
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.model.servers import base_url, canonical_host, names_a_server
+from kugetsu.redaction.funnel import redact, suspicious
+from kugetsu.runtime import liveness
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 
 found = Found("settings")
 
@@ -73,8 +72,6 @@ def _contradictions(config: Config) -> Iterator[Finding]:
 
 def _of_this_shell(case: Context) -> Iterator[Finding]:
     """Settings that this command has from its environment, and that a running daemon does not have from its own."""
-    from kugetsu.runtime import liveness
-
     config, state = case.ws.config, case.state()
     there = (liveness.daemon_environment(state) if state is not None else None) or {}
     for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
@@ -85,9 +82,6 @@ def _of_this_shell(case: Context) -> Iterator[Finding]:
 
 def _authorities(config: Config) -> Iterator[Finding]:
     """The files of GIT_SERVER_CA: with one that cannot be used every fetch from its server fails."""
-    from kugetsu.host.proxies import checked_ca
-    from kugetsu.model.servers import base_url, canonical_host
-
     servers = config.servers()
     for server, path in config.mapping("GIT_SERVER_CA").items():
         try:
@@ -99,8 +93,6 @@ def _authorities(config: Config) -> Iterator[Finding]:
 
 
 def _servers(config: Config) -> Iterator[Finding]:
-    from kugetsu.model.servers import canonical_host, names_a_server
-
     servers = config.servers()
     default = config.text("DEFAULT_GIT_SERVER")
     if not names_a_server(default, servers):
@@ -115,8 +107,6 @@ def _servers(config: Config) -> Iterator[Finding]:
 
 def _secrets(config: Config) -> Iterator[Finding]:
     """Settings are shown, logged and visible in `ps`: a secret does not belong there."""
-    from kugetsu.redaction.funnel import suspicious
-
     for key, text in config.texts().items():
         if suspicious(f"{key}={text}") and _holds_secret(text):
             said = f"{key} seems to hold a secret: settings are shown, and a command line is seen by others"
@@ -124,6 +114,4 @@ def _secrets(config: Config) -> Iterator[Finding]:
 
 
 def _holds_secret(text: str) -> bool:
-    from kugetsu.redaction.funnel import redact
-
     return redact(text) != text

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.doctor.finding import Found
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from kugetsu.runtime.doctor.context import Context
-    from kugetsu.runtime.doctor.finding import Finding
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding, Found
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.notifications.sinks import make
 
 found = Found("notifications")
 
 
 def check(case: Context) -> Iterator[Finding]:
     """The findings. Nothing is sent."""
-    from kugetsu.runtime.notifications.sinks import make
-
     names = case.ws.config.text("NOTIFY_SINKS").split()
     if not names:
         yield found.ok("sinks", "none are sent: kugetsu notify list shows them (NOTIFY_SINKS sends them)")
@@ -46,8 +42,6 @@ def _failure(case: Context, name: str) -> dict[str, Any] | None:
 
 def _remedy(case: Context, name: str, names: list[str]) -> str:
     """The command that sets a sink up, or else the one that takes it out."""
-    from kugetsu.runtime.environments import values
-
     if name == "command":
         return "kugetsu config set NOTIFY_COMMAND '…'"
     if name == "webhook":

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.walking import walk
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # What only a file in the git folder may reach while a merge, rebase or cherry-pick is under way.
 HELD = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import local_repository, parse_repository, repository_of_url
 from kugetsu.model.servers import is_host_like, split_scp, split_url
 
@@ -252,7 +253,6 @@ def _in_order(urls: Mapping[str, str]) -> list[str]:
 
 
 def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
-    from kugetsu.model.errors import KugetsuError
     from kugetsu.runtime.git.command import ask
 
     try:

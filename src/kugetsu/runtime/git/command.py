@@ -6,15 +6,13 @@ Each process costs 3 to 5 ms: callers ask one question that answers several.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import caller_environment
-from kugetsu.runtime.git import checkouts, remedies
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from kugetsu.runtime.git import checkouts, pins, remedies
+from kugetsu.runtime.process import children
 
 LOCAL_TIMEOUT = 60.0
 """Seconds for a command that only touches this machine's disks."""
@@ -85,8 +83,6 @@ def ask(
     Works on the repository at `cwd`, never on one above it. Nothing that the repository's own configuration names is
     run, but for ``checkout``: then its hooks and filters are (`pins` has the rule).
     """
-    from kugetsu.runtime.git import pins
-
     settings = pins.for_checkout() if checkout else pins.of(_checkout(cwd, env))
     return raw(args, cwd, timeout=timeout, env=env, stdin=stdin, settings=settings)
 
@@ -101,8 +97,6 @@ def raw(
     settings: Sequence[tuple[str, str]] = (),
 ) -> Answer:
     """`ask`, with these settings and no others on top of the configuration."""
-    from kugetsu.runtime.process import children
-
     try:
         ran = children.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
     except TimeoutError:

@@ -8,14 +8,11 @@ somebody's work: nobody else knows what is in them.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from kugetsu.host import run_files
 from kugetsu.runtime.git.command import git
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
 
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
+from collections.abc import Iterable
 
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import checkouts, remedies, transport
-from kugetsu.runtime.git.command import ask, failure, git
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kugetsu.runtime.git.command import Answer
-    from kugetsu.runtime.git.repositories import Repository
+from kugetsu.runtime.git.command import Answer, ask, failure, git
+from kugetsu.runtime.git.repositories import Repository
 
 FETCH_TIMEOUT = 60.0
 """Seconds for fetching the base branch before work starts from what is known here."""
@@ -85,8 +81,6 @@ class _Asked:
     `fix/issue-1`): asked in a thread from the moment that this is made."""
 
     def __init__(self, repository: Repository, remote: str, branch: str, timeout: float) -> None:
-        import threading
-
         self._remote = remote
         self._branch = branch
         self._lines: list[str] = []

@@ -8,6 +8,7 @@ uncommitted files, operations in progress, and commits that no remote of it has.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts
@@ -15,10 +16,6 @@ from kugetsu.runtime.git.changes import HELD, changed_files, counted, operation
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.reflog import has_reflog, left_commits, made_commits
 from kugetsu.runtime.walking import walk
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 NAMES = 3
 """Names of changed files that a reason shows."""

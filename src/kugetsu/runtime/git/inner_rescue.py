@@ -15,10 +15,7 @@ from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import checkouts, interrupted_checkout, rescue
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.inner import Inner, Work, examine, find
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.runtime.git.repositories import Repository
+from kugetsu.runtime.git.repositories import Repository
 
 FETCH_TIMEOUT = 600.0
 """Seconds for copying a repository's objects: it may be as large as the project."""

@@ -7,6 +7,7 @@ the repository itself. Where that is so, git in the folder fails, or finds a rep
 from __future__ import annotations
 
 import os
+import shlex
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts, interrupted_checkout
@@ -101,8 +102,6 @@ def remedy(path: str) -> str:
 
 def keeping(path: str) -> str:
     """The command that keeps a folder under another name, for a shell."""
-    import shlex
-
     return f"mv {shlex.quote(path)} {shlex.quote(path + '.kept')}"
 
 

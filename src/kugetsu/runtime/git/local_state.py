@@ -6,17 +6,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from kugetsu.runtime.git import disposable
 from kugetsu.runtime.git.changes import counted
 from kugetsu.runtime.git.command import git
+from kugetsu.runtime.git.inner import Inner
 from kugetsu.runtime.process import identity
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.runtime.git.inner import Inner
 
 NAMES = 3
 """Names that a reason shows."""

@@ -10,17 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Collection, Iterator
 
 from kugetsu.host import run_files
 from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.checkouts import Checkout
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.walking import walk
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from kugetsu.runtime.git.checkouts import Checkout
 
 _SUFFIX = ".lock"
 #: Folders of a git folder that hold no lock which stops a commit, a fetch or a checkout, and can be large.

@@ -9,10 +9,7 @@ from kugetsu.runtime.git import checkouts, fetching, transport
 from kugetsu.runtime.git.changes import changed_files, counted, operation
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.reflog import made_commits
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.runtime.git.repositories import Repository
+from kugetsu.runtime.git.repositories import Repository
 
 SWITCH_TIMEOUT = 600.0
 """Seconds for checking out another commit, as for a fresh worktree."""

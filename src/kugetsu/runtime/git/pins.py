@@ -20,12 +20,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
 
 from kugetsu.runtime.git import checkouts
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 OUTPUT = (
     ("color.ui", "false"),
@@ -145,9 +144,6 @@ def settings_of(pattern: str, cwd: str, env: Mapping[str, str] | None = None) ->
 
 def _is_known(command: str) -> bool:
     """Whether a filter's command is one of the known programs, and nothing else."""
-    import shlex
-    import shutil
-
     if not _PLAIN.match(command):
         return False
     try:

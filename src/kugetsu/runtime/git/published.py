@@ -7,15 +7,12 @@ the worktree's HEAD (which commits were made here), and the remote-tracking bran
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts, transport
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.reflog import made_commits
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 MOST = 3
 """Commits that pull requests are searched by: each may cost a request."""

@@ -7,11 +7,12 @@ What hooks, filters and other programs print while git runs says nothing about g
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kugetsu.runtime.git.command import Answer
 
 _REMOTE_COMMANDS = ("clone", "fetch", "ls-remote", "pull", "push", "remote", "submodule")
@@ -96,8 +97,6 @@ def refs_in_the_way(answer: Answer) -> list[str]:
 
 def last_line(said: str, most: int = 200) -> str:
     """The last line that says anything, redacted and bounded."""
-    from kugetsu.redaction.funnel import redact
-
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return redact(" ".join(lines[-1].split()), limit=most) if lines else ""
 

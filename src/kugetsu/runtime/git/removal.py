@@ -8,19 +8,15 @@ the repositories within it (`inner`).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict
 from kugetsu.runtime import mounts
 from kugetsu.runtime.git import checkouts, inner, integrity, interrupted_checkout, local_state, published
 from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.host.paths import Paths
 
 REMOVE_TIMEOUT = 600.0
 """Seconds for removing a worktree: large ones on slow disks take minutes."""

@@ -7,20 +7,20 @@ another name and renamed when they are whole: what lies under the right name is 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
 
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, GitFailed, KugetsuError, NotFound
 from kugetsu.model.refs import parse_repository, repository_of_url
 from kugetsu.model.servers import LOCAL, clone_url, split_scp
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import checkouts, transport
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.ssh_hosts import resolver
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kugetsu.host.paths import Paths
 
 CLONE_TIMEOUT = 1800.0
 """Seconds for a first clone: a repository of some gigabytes over a slow line."""
@@ -129,8 +129,6 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
 
 
 def _holds_password(url: str) -> bool:
-    from kugetsu.redaction.funnel import redact
-
     login, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
     return bool(at) and (":" in login or redact(login) != login)
 
@@ -142,8 +140,6 @@ def locked(paths: Paths, name: str) -> Iterator[None]:
     Waits without polling, so that the turn is fair; whoever holds it is bounded by the time limits of its git commands.
     A runner's wait ends when its attempt is stopped (`interruption`).
     """
-    import hashlib
-
     import portalocker
 
     folder = paths.make(paths.repositories + "/.locks")
@@ -167,9 +163,6 @@ def _bare_clone(repository: str, url: str, paths: Paths, timeout: float) -> Repo
 
 def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -> None:
     """Makes the bare clone. Branches come as origin's, not as local ones: those are for issues alone."""
-    import secrets
-    import shutil
-
     folder, name = os.path.split(path)
     paths.make(folder)
     for entry in os.listdir(folder):

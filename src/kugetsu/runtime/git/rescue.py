@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
 
 from kugetsu.model.errors import BadInput, GitFailed
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.changes import HELD, occupied
-from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.command import Answer, ask, failure, git
 from kugetsu.runtime.git.removal import commits_only_here
 from kugetsu.runtime.git.worktrees import RESCUE
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from kugetsu.runtime.git.command import Answer
 
 TIMEOUT = 600.0
 """Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""
@@ -145,9 +142,6 @@ def _commit_everything(
     path: str, git_dir: str, name: str, head: str | None, held: list[str], changes: _Changes, left_out: list[str]
 ) -> tuple[str, str]:
     """Commits the worktree by way of an index of its own; returns the commit and its tree."""
-    import secrets
-    import shutil
-
     index = f"{git_dir}/kugetsu-{secrets.token_hex(4)}.index"
     env = {"GIT_INDEX_FILE": index}
     parents = [head] if head is not None else []

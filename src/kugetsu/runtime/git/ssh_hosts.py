@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable, Mapping
 
 from kugetsu.model.servers import LOCAL, is_host_like, is_known_host
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from kugetsu.runtime.process import children
 
 SECONDS = 5.0
 """For `ssh -G`: a `Match exec` of the configuration may run a program."""
@@ -41,8 +39,6 @@ def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
 @functools.cache
 def target_of(host: str) -> str:
     """The host name that ssh would connect to; the host itself where ssh does not say."""
-    from kugetsu.runtime.process import children
-
     if host.startswith("-"):
         return host
     try:

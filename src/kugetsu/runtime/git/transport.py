@@ -11,15 +11,18 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 
+import kugetsu
+from kugetsu.forge.choice import kind_of
+from kugetsu.forge.credentials import credential_of
+from kugetsu.host import config
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.model.servers import base_url, canonical_host, is_loopback, split_url
+from kugetsu.runtime.environments import values
 from kugetsu.runtime.git import command, pins, remedies
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from kugetsu.runtime.git.command import Answer
+from kugetsu.runtime.git.command import Answer
 
 _WAY = r"^http\..*(ssl(verify|cainfo|capath|backend)|proxy[a-z]*|curloptresolve)$|^remote\..*\.proxy[a-z]*$"
 _TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
@@ -51,13 +54,6 @@ def credential(request: str, environment: Mapping[str, str]) -> str:
     Empty where kugetsu has no token for the host, or where the connection would not hide it. Raises KugetsuError for
     settings or env files that cannot be read.
     """
-    from kugetsu.forge.choice import kind_of
-    from kugetsu.forge.credentials import credential_of
-    from kugetsu.host import config
-    from kugetsu.host.paths import Paths
-    from kugetsu.model.servers import canonical_host, is_loopback
-    from kugetsu.runtime.environments import values
-
     asked = dict(line.partition("=")[::2] for line in request.splitlines() if "=" in line)
     protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
     base = f"{protocol}://{host}"
@@ -96,10 +92,6 @@ def _require_own_way(cwd: str | None) -> None:
 
 def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str | None]]:
     """The options, and changes of the environment, that name the certificate authorities of GIT_SERVER_CA."""
-    from kugetsu.host import config
-    from kugetsu.host.paths import Paths
-    from kugetsu.model.servers import base_url, canonical_host, split_url
-
     try:
         settings = config.load(Paths.of(environment).config, environment)
     except KugetsuError:
@@ -117,9 +109,6 @@ def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, s
 
 
 def _has_tokens(environment: Mapping[str, str]) -> bool:
-    from kugetsu.host.paths import Paths
-    from kugetsu.runtime.environments import values
-
     try:
         return any(name.startswith(_TOKENS) for name in values(Paths.of(environment), "forge"))
     except KugetsuError:
@@ -128,8 +117,6 @@ def _has_tokens(environment: Mapping[str, str]) -> bool:
 
 def _helper() -> str:
     """The command line of the helper: this program, by this Python."""
-    import kugetsu
-
     source = os.path.dirname(os.path.dirname(os.path.abspath(kugetsu.__file__)))
     words = [sys.executable, "-P", "-m", "kugetsu", "__credential"]
     if source in os.environ.get("PYTHONPATH", "").split(os.pathsep):

@@ -10,14 +10,11 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict, NotFound
 from kugetsu.runtime.git import checkouts, fetching, integrity, interrupted_checkout, merged, remedies
 from kugetsu.runtime.git.command import ask, failure, git
 from kugetsu.runtime.git.repositories import Repository, locked
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.host.paths import Paths
 
 ADD_TIMEOUT = 600.0
 """Seconds for checking a worktree out: large repositories, filters and hooks take minutes."""

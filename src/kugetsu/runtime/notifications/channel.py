@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+from kugetsu.host.config import Config
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.notifications.outbox import Outbox
@@ -13,13 +18,6 @@ from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.state import State
-    from kugetsu.host.config import Config
-
     Say = Callable[[str], None]
 
 #: Seconds from the first notification to its delivery: what comes meanwhile goes with it.

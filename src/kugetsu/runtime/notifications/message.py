@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.notifications import WORDS
+from collections.abc import Sequence
+from typing import Any
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from kugetsu.domain.notifications import Notice
+from kugetsu.domain.notifications import WORDS, Notice
 
 #: Lines that a message has at most, whatever NOTIFY_DIGEST_OVER says: receivers cut longer ones.
 MOST_LINES = 50

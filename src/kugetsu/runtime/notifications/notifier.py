@@ -14,6 +14,8 @@ import sys
 from contextlib import suppress
 
 from kugetsu.domain.decide import notifications as decide
+from kugetsu.domain.events import Identity
+from kugetsu.domain.state import State
 from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
@@ -24,13 +26,7 @@ from kugetsu.runtime.notifications.trouble import Trouble
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.processes import MARK
-from kugetsu.runtime.workspace import open_workspace
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.events import Identity
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: The longest sleep in seconds; what it waits for wakes it at once, where the system can tell.
 LONGEST_SLEEP = 60.0

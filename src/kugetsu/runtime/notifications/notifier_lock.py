@@ -6,15 +6,13 @@ what an earlier one left half done was left by a dead one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
+from kugetsu.domain.events import Identity
+from kugetsu.host.paths import Paths
 from kugetsu.runtime.process import identity, lease
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.events import Identity
-    from kugetsu.host.paths import Paths
 
 NAME = "courier"
 #: Seconds for which taking it is tried: a probe (`alive`) holds the lock for an instant.
@@ -23,8 +21,6 @@ PATIENCE = 1.0
 
 def take(paths: Paths) -> int | None:
     """Become the courier: the descriptor that holds the lock; None when another one lives."""
-    import fcntl
-
     path = paths.lease(NAME)
     give_up = time.monotonic() + PATIENCE
     while True:

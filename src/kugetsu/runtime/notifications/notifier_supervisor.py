@@ -6,21 +6,17 @@ Nothing here waits for anything, and nothing that goes wrong stops the daemon.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 
+from kugetsu.domain.events import Identity
+from kugetsu.domain.state import State
 from kugetsu.runtime import stderr_tail
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.processes import MARK
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import subprocess
-
-    from kugetsu.domain.events import Identity
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 #: Pause in seconds before it is started again; doubles up to the longest while it does not live for long.
 FIRST_PAUSE = 1.0
@@ -67,8 +63,6 @@ class Keeper:
         return self._watched()
 
     def _start(self) -> None:
-        import subprocess
-
         from loguru import logger
 
         with open(self._errors(), "wb") as errors:  # of the latest one only: it may end often

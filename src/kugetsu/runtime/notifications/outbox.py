@@ -6,24 +6,22 @@ says which deliveries it may have made: each sink says whether such a one is rep
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from kugetsu.domain.decide import notifications as decide
-from kugetsu.domain.notifications import located, notice_of, one_line
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.notifications import Notice, located, notice_of, one_line
+from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.runtime.notifications import message, reading, sinks
+from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
-
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.notifications.message import Message
     from kugetsu.runtime.notifications.sinks import Outcome, Sink
-    from kugetsu.runtime.workspace import Workspace
 
     Record = Callable[[Callable[[State], Sequence[NewEvent]]], list[dict[str, Any]]]
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.notifications import located, notice_of
+from collections.abc import Iterable, Iterator
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.domain.notifications import Notice, located, notice_of
+from kugetsu.runtime.workspace import Workspace
 
 #: Events of the first look back from the head; each further one is twice as long.
 FIRST_LOOK = 500

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+
+from kugetsu.redaction.funnel import redact
 
 _LENGTH = 500
 
@@ -18,8 +18,6 @@ class Trouble:
 
     def tell(self, text: str) -> None:
         """It is met."""
-        from kugetsu.redaction.funnel import redact
-
         if text != self._told:
             self._say(redact(text, limit=_LENGTH))
         self._told = text

@@ -6,13 +6,12 @@ numbers. Times are nanoseconds; events have microseconds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kugetsu import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from kugetsu.domain.traces import Link, Span, Trace, Value
 
 SCOPE = "kugetsu"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
 
 from kugetsu import __version__
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.otlp.encoding import ERROR, INTERNAL, OK, SCOPE, by_host, nanoseconds, resource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kugetsu.domain.traces import Span, Trace, Value
 
 
@@ -53,7 +54,6 @@ def rejected(answer: bytes) -> tuple[int, str] | None:
     """How many spans a receiver has not taken, and why, from its answer; (0, "") for one that says nothing.
 
     None for one in words of its own: its status says that it is content, but not with what."""
-    from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
     said = ExportTraceServiceResponse()

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import TracebackType
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from kugetsu import __version__
+from kugetsu.domain.traces import Trace
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.environments import values
 from kugetsu.runtime.otlp import messages
+from kugetsu.runtime.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
-
     import urllib3
-
-    from kugetsu.domain.traces import Trace
-    from kugetsu.runtime.workspace import Workspace
 
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 PATH = "/v1/traces"
@@ -51,10 +52,6 @@ def checked_url(text: str) -> str:
 def headers_of(ws: Workspace) -> dict[str, str]:
     """The headers that the receiver asks for: from env/notify.env, else from the environment, as the SDKs read them
     (``name=value,name=value``, both URL-encoded). Raises BadInput, without what they say."""
-    from urllib.parse import unquote
-
-    from kugetsu.runtime.environments import values
-
     text = values(ws.paths, "notify").get(HEADERS) or ws.environment.get(HEADERS, "")
     found = {}
     for pair in text.split(","):
@@ -70,8 +67,6 @@ def headers_of(ws: Workspace) -> dict[str, str]:
 
 def network_of(ws: Workspace) -> Network:
     """The proxies of the environment and of env/notify.env. Raises BadInput for an env file that cannot be read."""
-    from kugetsu.runtime.environments import values
-
     return Network({**ws.environment, **values(ws.paths, "notify")})
 
 
@@ -150,8 +145,6 @@ class Receiver:
     def _post(self, body: bytes) -> tuple[int, bytes, float]:
         """The answer's status, text and Retry-After; status 0 and what went wrong when there was none."""
         import urllib3
-
-        from kugetsu.redaction.funnel import redact
 
         try:
             response: urllib3.BaseHTTPResponse = self._pool.request(

@@ -13,11 +13,9 @@ import os
 import select
 import signal
 import subprocess
+import tempfile
 import time
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 _GRACE = 2.0
 """Seconds between SIGTERM, at which git removes its lock files, and SIGKILL."""
@@ -105,8 +103,6 @@ def _scratch(content: bytes = b"") -> Iterator[int]:
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("kugetsu")
     else:  # macOS
-        import tempfile
-
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
     try:

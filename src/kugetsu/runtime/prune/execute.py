@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed, NotFound
@@ -14,12 +15,7 @@ from kugetsu.runtime.process import lease
 from kugetsu.runtime.prune import folders
 from kugetsu.runtime.prune.model import KINDS, Item, Kept, Plan, claimed_folders
 from kugetsu.runtime.runner import temp_folders
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 
 class Outcome:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
+from kugetsu.domain.state import State
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.refs import parse_repository
 from kugetsu.runtime import destroy, pull_requests
-from kugetsu.runtime.forges import one_line
+from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.git import checkouts, inner, interrupted_checkout, removal
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask
+from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.prune.model import Item, Known, Plan, claimed_folders, known_repositories
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.forges import Forges
-    from kugetsu.runtime.git.repositories import Repository
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 
 def care_of(ws: Workspace) -> removal.RemovalPolicy:

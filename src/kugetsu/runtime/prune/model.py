@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+from kugetsu.domain.state import State
+from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.repositories import Repository
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.pull_requests import Seen
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.pull_requests import Seen
+from kugetsu.runtime.workspace import Workspace
 
 KINDS = ("session", "worktree", "registration", "lease", "run")
 """In the order in which they go. A ``worktree`` is a folder that no session names."""
@@ -135,8 +132,6 @@ def _folders(path: str) -> list[str]:
 
 def claimed_folders(ws: Workspace, state: State) -> set[str]:
     """The real paths of the worktrees that sessions have, or would make for what runs and waits."""
-    from kugetsu.model.refs import folder_name, parse_ref
-
     issues = {session.key for session in state.sessions.values() if session.kind == "issue"}
     issues |= {task.issue for task in state.tasks.values() if task.issue and task.id not in state.finished}
     paths = [ws.paths.worktree(folder_name(parse_ref(issue))) for issue in issues]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.domain.state import State
 from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.notifications import notifier_lock
+from kugetsu.runtime.process import lease
 from kugetsu.runtime.prune import folders, sessions
 from kugetsu.runtime.prune.model import Item, Plan
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 LEASE_SECONDS = 3600.0
 """Age of a lease's file before it can go: one that is being made must not be taken away."""
@@ -39,9 +38,6 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
 def _leases(ws: Workspace, state: State, found: Plan) -> None:
     """Files that nobody holds locked and no live attempt names; the daemon's last one is asked for by its name, and the
     courier's is the same for ever."""
-    from kugetsu.runtime.notifications import notifier_lock
-    from kugetsu.runtime.process import lease
-
     named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
     free = []
     for name in _names(ws.paths.leases):

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import destroy, pull_requests
-from kugetsu.runtime.forges import one_line
+from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.git.changes import counted
 from kugetsu.runtime.git.command import ask
 from kugetsu.runtime.git.published import is_on_a_remote
 from kugetsu.runtime.git.removal import RemovalPolicy
 from kugetsu.runtime.prune.model import Item, Plan
 from kugetsu.runtime.pull_requests import Seen
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.state import Session, State
-    from kugetsu.runtime.forges import Forges
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 
 def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:

@@ -6,6 +6,7 @@ import errno
 
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, GitFailed, LogWriteFailed
+from kugetsu.redaction.funnel import redact
 
 EXAMINE = "kugetsu doctor"
 """The remedy where an error names none that can be typed."""
@@ -20,8 +21,6 @@ def ending(problem: Exception) -> Ending:
     up. A program, a repository or a file that fails this once is tried again. All else is the task's own and stays:
     trying again does not mend it.
     """
-    from kugetsu.redaction.funnel import redact
-
     hint = getattr(problem, "hint", None)
     reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
     if _is_of_the_machine(problem):

@@ -10,25 +10,33 @@ import contextlib
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from kugetsu.agents import choose, output_file
+from kugetsu.agents import protocol as agents
+from kugetsu.agents.outcome import Outcome, sentence
+from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.decide.attempts import Ending
 from kugetsu.domain.fold.usage import uncommitted
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, Session
 from kugetsu.host import run_files
-from kugetsu.model.errors import KugetsuError, LogWriteFailed
+from kugetsu.model.clock import seconds_between
+from kugetsu.model.errors import BadInput, KugetsuError, LogWriteFailed
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import disk, pull_requests
+from kugetsu.runtime.environments import values
 from kugetsu.runtime.facts import outcome_facts
+from kugetsu.runtime.git import integrity, locks, rescue
+from kugetsu.runtime.git.changes import changed_files
+from kugetsu.runtime.process import processes
+from kugetsu.runtime.runner import spawn, temp_folders
+from kugetsu.runtime.runner.spawn import Ended
 from kugetsu.runtime.runner.supervisor import TERMINATED
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.agents.outcome import Outcome
-    from kugetsu.agents.protocol import Agent
-    from kugetsu.domain.state import Attempt, Session
-    from kugetsu.runtime.runner.spawn import Ended
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: For how long a full disk is waited for before the outcome is given up to reconciliation, and between two tries.
 WRITE_PATIENCE_SECONDS = 3600.0
@@ -55,9 +63,6 @@ _VERDICTS = {
 
 def main(arguments: list[str]) -> int:
     """Conclude one attempt. Returns the exit status."""
-    from kugetsu.runtime.runner import spawn
-    from kugetsu.runtime.workspace import open_workspace
-
     spawn.begin_conclusion()
     attempt_id, *rest = arguments
     ws = open_workspace(os.environ, f"runner {attempt_id}")
@@ -75,7 +80,6 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
     Where only this process may not write (`ulimit -f`), it gives its lease back: whoever looks may settle the attempt
     from the waiter's result, and the slot does not wait for an hour.
     """
-    from kugetsu.runtime import disk
     from kugetsu.runtime.process import lease
 
     give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
@@ -113,9 +117,6 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
 
 def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
     """Before the end is recorded: a kill in between leaves an attempt that is reconciled, and its folder goes then."""
-    from kugetsu.runtime.process import processes
-    from kugetsu.runtime.runner import temp_folders
-
     try:
         if temp_folders.left(ws.paths, attempt_id) is not None and not processes.marked(lease):
             temp_folders.remove(ws.paths, attempt_id)
@@ -141,9 +142,6 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     A forge that does not answer holds the attempt's slot for FORGE_TIMEOUT_SECONDS: for a runner that is alright, not
     for whoever reconciles and has others to look after.
     """
-    from kugetsu.agents.outcome import sentence
-    from kugetsu.redaction.funnel import redact
-
     folder = ws.paths.run(attempt.id)
     outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
     how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
@@ -194,11 +192,6 @@ def outcome_of(
     seconds: float | None = None,
 ) -> Outcome:
     """What the agent's own files and store tell of the attempt, however it ended."""
-    from dataclasses import replace
-
-    from kugetsu.agents import output_file
-    from kugetsu.agents import protocol as agents
-
     folder = ws.paths.run(attempt.id)
     session = ws.state().sessions.get(attempt.session)
     output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
@@ -222,8 +215,6 @@ def outcome_of(
 
 def put_back(ws: Workspace, attempt: Attempt) -> None:
     """Undo what the agent's program itself wrote into the worktree: it is nobody's work."""
-    from kugetsu.runtime.git.changes import changed_files
-
     session = ws.state().sessions.get(attempt.session)
     if session is None or session.kind != "issue" or session.worktree is None:
         return
@@ -242,9 +233,6 @@ def _unreadable(folder: str) -> str:
 
 def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
     """Seconds between the agent's start and its end, by the wall clock; None when either is not known."""
-    from kugetsu.model.clock import seconds_between
-    from kugetsu.model.errors import BadInput
-
     if attempt.running_at is None:
         return None
     try:
@@ -256,8 +244,6 @@ def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
     """The agent that worked, also when the settings name another one by now or its env file broke meanwhile: an attempt
     that has ended must be recorded."""
-    from kugetsu.agents import choose
-
     texts = ws.config.texts()
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.agent is not None:
@@ -266,9 +252,6 @@ def _agent(ws: Workspace, attempt: Attempt) -> Agent:
 
 
 def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
-    from kugetsu.model.errors import BadInput
-    from kugetsu.runtime.environments import values
-
     try:
         return values(ws.paths, attempt.kind)
     except BadInput as problem:
@@ -322,8 +305,6 @@ def _checkup(folder: str) -> dict[str, Any]:
 
 def said_of(outcome: Outcome) -> dict[str, Any]:
     """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
-    from kugetsu.redaction.funnel import redact
-
     return {
         "kind": str(outcome.kind),
         "reason": redact(outcome.reason),
@@ -370,7 +351,6 @@ def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
     """What the issue's forge shows: the pull request and the number of comments; {} where it may not be asked."""
     if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
         return {}
-    from kugetsu.runtime import pull_requests
 
     return pull_requests.evidence(ws, session)
 
@@ -378,9 +358,6 @@ def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
 def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str:
     """Remove the locks that killed gits left in the worktree of an attempt of which nothing runs any more: the next one
     could not commit. What was removed, to be put behind the reason; it is an event too."""
-    from kugetsu.domain.new_event import NewEvent
-    from kugetsu.runtime.git import locks
-
     if session is None or session.kind != "issue" or session.worktree is None:
         return ""
     names = []
@@ -402,9 +379,6 @@ def keep_work(session: Session | None, name: str) -> tuple[str | None, str | Non
 
     Returns its name, None where there is nothing to keep; and why that could not be done.
     """
-    from kugetsu.redaction.funnel import redact
-    from kugetsu.runtime.git import integrity, rescue
-
     if session is None or session.kind != "issue" or session.worktree is None:
         return None, None
     path = session.worktree

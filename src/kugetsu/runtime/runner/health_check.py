@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import sys
 
+from kugetsu.agents.protocol import Health, Running
+from kugetsu.runtime.environments import agent_of
+from kugetsu.runtime.workspace import open_workspace
+
 GO_ON, LIMIT, STALL = 0, 10, 11
 
 
 def main(attempt_id: str) -> int:
     """Look at one live attempt. Returns the exit status."""
     import orjson
-
-    from kugetsu.agents.protocol import Health, Running
-    from kugetsu.runtime.environments import agent_of
-    from kugetsu.runtime.workspace import open_workspace
 
     ws = open_workspace(os.environ, f"checkup {attempt_id}")
     attempt = ws.state().attempts.get(attempt_id)

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _ALL = (*_STOPS, signal.SIGALRM)

@@ -9,27 +9,27 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import traceback
+from collections.abc import Iterator
+from typing import NoReturn
 
+from kugetsu.agents.protocol import Launch, Turn
 from kugetsu.domain.decide import attempts as decide
+from kugetsu.domain.state import Attempt, Session, Task
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
-from kugetsu.runtime.environments import values
-from kugetsu.runtime.process import identity
-from kugetsu.runtime.runner import spawn
+from kugetsu.runtime import issue_context
+from kugetsu.runtime.environments import agent_of, values
+from kugetsu.runtime.process import identity, processes, tree
+from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.runner import failed_start, own_command, prepare, spawn, temp_folders
+from kugetsu.runtime.runner import prompt as prompting
+from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
-from kugetsu.runtime.workspace import ATTEMPT, GIVEN, actor
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import NoReturn
-
-    from kugetsu.agents.protocol import Launch
-    from kugetsu.domain.state import Attempt, Session, Task
-    from kugetsu.runtime.process.lease import Lease
-    from kugetsu.runtime.runner.supervisor import Orders
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.runner.supervisor import Orders
+from kugetsu.runtime.workspace import ATTEMPT, GIVEN, Workspace, actor
 
 #: Seconds without output after which the agent is looked at, and between two looks.
 CHECKUP_SECONDS = 20.0
@@ -76,9 +76,6 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         ws.close()
         if unusable is None:
             _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
-        from kugetsu.runtime.runner import failed_start
-        from kugetsu.runtime.runner.finalize import conclude
-
         conclude(ws, attempt_id, failed_start.ending(unusable))
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
@@ -109,8 +106,6 @@ def _leave_the_caller(ws: Workspace) -> None:
 
     An agent may have typed the command: what it was given must not reach this attempt's.
     """
-    from kugetsu.runtime.process.processes import MARK
-
     for name in set(os.environ) - set(ws.environment) - {MARK}:
         del os.environ[name]
     # The next phases read it anew, and a relative one would mean another folder from here.
@@ -119,9 +114,6 @@ def _leave_the_caller(ws: Workspace) -> None:
 
 
 def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn:
-    from kugetsu.runtime.runner import failed_start
-    from kugetsu.runtime.runner.finalize import conclude
-
     me = identity.own()
     pid = 0
     try:
@@ -149,9 +141,6 @@ def _limit(ws: Workspace) -> float:
 
 def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
     """Record that the attempt was stopped before it had an agent, once nothing that it started is left."""
-    from kugetsu.runtime.process import processes
-    from kugetsu.runtime.runner.finalize import conclude
-
     processes.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
     attempt = ws.state().attempts.get(attempt_id)
     before = "before the agent was started"
@@ -167,11 +156,6 @@ def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: In
 
 def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple[Launch, str, str]:
     """Make the session and the prompt ready: how to launch the agent, its session, its worktree."""
-    from kugetsu.agents.protocol import Turn
-    from kugetsu.runtime.environments import agent_of
-    from kugetsu.runtime.runner import prepare
-    from kugetsu.runtime.runner import prompt as prompting
-
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
     with _of_the_agent():
@@ -225,8 +209,6 @@ def _of_the_agent() -> Iterator[None]:
 
 
 def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_session: str, worktree: str) -> int:
-    from kugetsu.runtime.process import processes
-
     pid = spawn.spawn_agent(
         launch.argv,
         environment=launch.environment(ws.environment),
@@ -257,7 +239,6 @@ def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
     attempt, _, session = _records(ws, attempt_id)
     if session.kind != "issue" or session.key.startswith("local/") or ws.config.text("KUGETSU_FORGE") == "off":
         return None  # and nothing of what asks is loaded
-    from kugetsu.runtime import issue_context
 
     return issue_context.before_run(ws, session, attempt)
 
@@ -275,10 +256,6 @@ def _message(ws: Workspace, task: Task) -> str:
 
 def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
     """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
-    from kugetsu.runtime.process.processes import MARK
-    from kugetsu.runtime.runner import own_command, temp_folders
-    from kugetsu.runtime.runner import prompt as prompting
-
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
         os.makedirs(temp, exist_ok=True)
@@ -308,11 +285,6 @@ def _bounds(ws: Workspace, task: Task, worktree: str) -> dict[str, str]:
 
 
 def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:
-    import time
-
-    from kugetsu.runtime.process import tree
-    from kugetsu.runtime.runner.supervisor import Orders
-
     # -P: a folder named kugetsu where the daemon was started must not be taken for this package.
     python = [sys.executable, "-P", "-m"]
     return Orders(

@@ -7,13 +7,12 @@ project's. And there is none when kugetsu runs as ``python -m kugetsu``.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
+import kugetsu
 from kugetsu.host import atomic
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.host.paths import Paths
+from kugetsu.host.paths import Paths
 
 
 def folder(paths: Paths) -> str:
@@ -30,10 +29,6 @@ def path(folder: str, known: str | None) -> str:
 
 
 def _script() -> str:
-    import shlex
-
-    import kugetsu
-
     source = os.path.dirname(os.path.dirname(os.path.abspath(kugetsu.__file__)))
     lines = ["#!/bin/sh", "# Made by kugetsu, for the agents that it runs."]
     if source in os.environ.get("PYTHONPATH", "").split(os.pathsep):

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import sessions as decide
+from kugetsu.domain.state import Session, Task
 from kugetsu.model.errors import GitFailed, KugetsuError
-from kugetsu.model.refs import folder_name, parse_ref
+from kugetsu.model.refs import IssueRef, folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import finished_branch
 from kugetsu.runtime.git import checkouts, integrity, merged, repositories, worktrees
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.agents.protocol import Agent
-    from kugetsu.domain.state import Session, Task
-    from kugetsu.model.refs import IssueRef
-    from kugetsu.runtime.git.repositories import Repository
-    from kugetsu.runtime.workspace import Workspace
-
+from kugetsu.runtime.git.repositories import Repository
+from kugetsu.runtime.runner.finalize import keep_work
+from kugetsu.runtime.workspace import Workspace
 
 NOTE_LENGTH = 300
 """Characters of a note on a preparation that its event keeps."""
@@ -109,7 +105,6 @@ def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> 
     """
     if session.unsaved is None:
         return
-    from kugetsu.runtime.runner.finalize import keep_work
 
     of = session.unsaved["attempt"]
     branch, why_not = keep_work(session, of)

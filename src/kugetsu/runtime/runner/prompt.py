@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
+from kugetsu.domain.state import Session, Task
+from kugetsu.forge.choice import api_of
+from kugetsu.model.refs import parse_ref
+from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import skills
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.state import Session, Task
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 #: What KUGETSU_VERBOSITY means for the answers of the PM agent.
 ANSWERS = {
@@ -72,10 +72,6 @@ def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
 def _api(ws: Workspace, issue: str) -> str:
     """The address of the issue's repository in its forge's API; empty for a repository that is a folder, and for one of
     a group within a group, which no forge has that kugetsu speaks to."""
-    from kugetsu.forge.choice import api_of
-    from kugetsu.model.refs import parse_ref
-    from kugetsu.model.servers import LOCAL
-
     ref = parse_ref(issue)
     if ref.host == LOCAL or "/" in ref.owner:
         return ""
@@ -84,8 +80,6 @@ def _api(ws: Workspace, issue: str) -> str:
 
 
 def _no_api(issue: str) -> str:
-    from kugetsu.model.servers import LOCAL
-
     if issue.startswith(f"{LOCAL}/"):
         return "none: the repository is a folder, there is nothing to read or to open there"
     return "none that kugetsu knows: read the issue and open the pull request with the tools of its server"

@@ -20,7 +20,8 @@ import errno
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable
@@ -28,10 +29,6 @@ from kugetsu.runtime.process import identity, processes
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import supervisor
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 #: The waiter's result is some ten short lines.
 ENDED_BYTES = 65536

@@ -8,16 +8,15 @@ folder first, so that whoever records a dead attempt finds it.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 
 from kugetsu.host import run_files
+from kugetsu.host.paths import Paths
+from kugetsu.runtime import mounts
 from kugetsu.runtime.walking import walk
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.host.paths import Paths
 
 VARIABLE = "TMPDIR"
 _PREFIX = "kugetsu-q"
@@ -66,11 +65,6 @@ def remove(paths: Paths, attempt: str) -> bool:
     path = left(paths, attempt)
     if path is None:
         return True
-    import shutil
-    import subprocess
-
-    from kugetsu.runtime import mounts
-
     if mounts.within(path):
         return False
     with suppress(RecursionError):  # some 1000 folders within each other: rm takes what is left

@@ -5,14 +5,11 @@ from __future__ import annotations
 from html import escape
 from importlib.resources import files
 
+from kugetsu.domain.timeline import Hold, Timeline
 from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.text import harmless
 from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gate_row, gates, lane, slots, tried_again
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.timeline import Hold, Timeline
 
 WIDTH, MARGIN, LANE, THIN, TOP = 1200, 96, 30, 7, 44
 #: Rows of waits that a gate's lane shows; the rest is counted.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from kugetsu.domain.timeline import Hold, Holding, Timeline
 from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.text import line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from kugetsu.domain.timeline import Hold, Holding, Timeline
 
 #: Seconds between two marks of the axis, the smallest that leaves enough room is taken.
 STEPS = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400, 7 * 86_400)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.timeline import Hold, Holding, Timeline
 from kugetsu.views import times
+from kugetsu.views.screen import Screen
 from kugetsu.views.text import Column, line, table, wrapped
 from kugetsu.views.timeline.shape import Scale, gate_row, gates, lane, slots, tried_again
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.timeline import Hold, Holding, Timeline
-    from kugetsu.views.screen import Screen
 
 #: Columns where the screen does not say how wide it is.
 WIDTH = 100

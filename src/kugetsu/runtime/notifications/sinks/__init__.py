@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from kugetsu.domain.notifications import Notice
+from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.workspace import Workspace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.runtime.notifications.message import Message
-    from kugetsu.runtime.workspace import Workspace
 
     class Sink(Protocol):
         """One way to tell people. Made anew for each delivery, from the settings as they are then."""

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 
-from kugetsu.domain.notifications import one_line
+from kugetsu.agents.command import needs_shell
+from kugetsu.domain.notifications import Notice, one_line
 from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
+from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.sinks import ALL, Outcome
 from kugetsu.runtime.process import children
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.runtime.notifications.message import Message
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 #: Seconds that it may take.
 LIMIT_SECONDS = 30.0
@@ -109,6 +105,4 @@ def _one(values: set[str | None]) -> str:
 
 def _words(line: str) -> Sequence[str]:
     """As KUGETSU_AGENT_COMMAND: words, or a shell where the line has a shell's syntax."""
-    from kugetsu.agents.command import needs_shell
-
     return ("/bin/sh", "-c", line) if needs_shell(line) else shlex.split(line)

@@ -6,22 +6,18 @@ posted, it is looked for. The marker also tells kugetsu's comments from those of
 
 from __future__ import annotations
 
-from kugetsu.domain.notifications import WORDS, one_line
+from kugetsu.domain.notifications import WORDS, Notice, one_line
+from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised
+from kugetsu.forge.protocol import Forge
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
-from kugetsu.model.refs import parse_ref
+from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges
+from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.sinks import Outcome
 from kugetsu.runtime.pull_requests import MARK
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.forge.protocol import Forge
-    from kugetsu.model.refs import IssueRef
-    from kugetsu.runtime.notifications.message import Message
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 #: Kinds that are worth a comment: the rest is of no use on the issue.
 KINDS = ("task_completed", "task_error", "task_parked", "agent_lost")
@@ -53,8 +49,6 @@ class Comments:
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:
         """Post it, unless an earlier try has."""
-        from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised
-
         ready, said = self.describe()
         if not ready:
             return Outcome(False, said, again=False)

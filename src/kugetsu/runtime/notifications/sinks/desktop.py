@@ -7,19 +7,15 @@ or know of it (DBUS_SESSION_BUS_ADDRESS).
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Mapping
 
-from kugetsu.domain.notifications import one_line
+from kugetsu.domain.notifications import Notice, one_line
+from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.sinks import ALL, Outcome
 from kugetsu.runtime.process import children
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.runtime.notifications.message import Message
-    from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.workspace import Workspace
 
 LIMIT_SECONDS = 10.0
 #: Texts are arguments of the script, never a part of it.
@@ -87,8 +83,6 @@ def _name() -> str:
 
 
 def _program(environment: Mapping[str, str]) -> str | None:
-    import shutil
-
     return shutil.which(_name(), path=environment.get("PATH"))
 
 

@@ -7,20 +7,22 @@ recorded here has it or its host in it, so errors of the HTTP library are told i
 
 from __future__ import annotations
 
-from kugetsu.domain.notifications import one_line
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from kugetsu import __version__
+from kugetsu.domain.notifications import Notice, one_line
+from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
+from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.sinks import ALL, Outcome
+from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import urllib3
-
-    from kugetsu.domain.notifications import Notice
-    from kugetsu.runtime.notifications.message import Message
-    from kugetsu.runtime.workspace import Workspace
 
 KEY = "NOTIFY_WEBHOOK_URL"
 #: Seconds to connect, and between two pieces of the answer.
@@ -60,8 +62,6 @@ class Webhook:
         """POST it; 2xx means that it was delivered."""
         import urllib3
 
-        from kugetsu.host.proxies import Network
-
         try:
             given = values(self._paths, "notify")
             url = given.get(KEY)
@@ -99,9 +99,6 @@ def _checked(url: str) -> dict[str, str]:
 def _post(pool: urllib3.PoolManager, url: str, login: Mapping[str, str], message: Message) -> Outcome:
     import orjson
     import urllib3
-
-    from kugetsu import __version__
-    from kugetsu.host.proxies import in_words
 
     headers = {
         **login,
@@ -146,9 +143,6 @@ def _asked(text: str) -> float:
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) < 9:
         return float(text)
-    import time
-    from email.utils import parsedate_to_datetime
-
     try:
         return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
     except (TypeError, ValueError, OverflowError):
