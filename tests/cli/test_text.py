@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, block, columns, cut, line, pad, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import block, columns, cut, line, pad
 from kugetsu.views.wrap import folded
 
 

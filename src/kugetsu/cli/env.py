@@ -17,7 +17,8 @@ from kugetsu.runtime.doctor.finding import as_data
 from kugetsu.runtime.variables import LONGEST, Variable, missed_by
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.doctor import finding_lines
-from kugetsu.views.text import Column, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 
 #: The word behind --agent, and the file that it names.
 AGENTS = {

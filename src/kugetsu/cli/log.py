@@ -13,7 +13,8 @@ from kugetsu.domain import invariants
 from kugetsu.domain.state import VIOLATIONS_KEPT
 from kugetsu.log.files.verify import Problem
 from kugetsu.views import times
-from kugetsu.views.text import Column, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 from kugetsu.views.times import counted
 from kugetsu.views.wording import words
 

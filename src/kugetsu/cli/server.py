@@ -25,7 +25,8 @@ from kugetsu.model.servers import (
 )
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.environments import in_force, values
-from kugetsu.views.text import Column, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 
 SERVERS = "GIT_SERVERS"
 DEFAULT = "DEFAULT_GIT_SERVER"

@@ -14,7 +14,8 @@ from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotSetUp
 from kugetsu.model.settings import SETTINGS, known, require_servers
 from kugetsu.redaction.funnel import redact
-from kugetsu.views.text import Column, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 
 
 def _list_arguments(parser: Parser) -> None:

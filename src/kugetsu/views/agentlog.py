@@ -10,7 +10,8 @@ from kugetsu.agents.last_activity import describe_tool
 from kugetsu.redaction.funnel import Lines
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, block, cut, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import block, cut, line
 from kugetsu.views.wording import words
 
 #: Lines of a tool's output, and of the agent's stderr, that are shown; --raw has all.

@@ -12,7 +12,8 @@ from kugetsu.domain.audit.spans import MICRO
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, cut, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from kugetsu.domain.state import Task
 from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import columns, cut, pad, side_by_side
+from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
@@ -214,7 +214,7 @@ def cut_off(subject: str | None, last: int, screen: Screen) -> list[str]:
     parts = [screen.dim(f"as of event {last}")]
     if subject is not None and "base:" not in subject:
         parts.append("why: " + screen.command(f"kugetsu why {subject} --at {last}"))
-    return side_by_side([*parts, "up to now: " + screen.command(f"kugetsu history {subject or '--all'}")], screen)
+    return screen.side_by_side([*parts, "up to now: " + screen.command(f"kugetsu history {subject or '--all'}")])
 
 
 def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:

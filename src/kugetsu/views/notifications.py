@@ -9,7 +9,8 @@ from kugetsu.domain.notifications import Notice
 from kugetsu.domain.state import State
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, cut, line, pad, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import cut, line, pad
 
 _BAD = ("task_error", "agent_lost")
 #: Columns of the parts of a line that is shown before those after it are known.

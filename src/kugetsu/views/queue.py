@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kugetsu.domain import pauses
 from kugetsu.views import times
-from kugetsu.views.text import Column, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

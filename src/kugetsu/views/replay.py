@@ -8,7 +8,8 @@ from kugetsu.domain import invariants
 from kugetsu.domain.state import State
 from kugetsu.views import queue, sessions, times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, cut, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from kugetsu.views.text import columns, wrapped
+from kugetsu.views.wrap import DESK, folded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: Below so many columns (a telephone) nothing is cut: rows of tables go on below themselves, long lines are folded.
 NARROW = 60
-#: From so many columns on (a desk) errors, long words and what agents wrote are left to the terminal, which lets them
-#: be copied in one piece.
-DESK = 80
 
 
 class Screen:
@@ -82,8 +82,6 @@ class Screen:
             if self.width is None or (len(line) <= self.width and line.isascii()):
                 yield line
             else:
-                from kugetsu.views.wrap import folded
-
                 yield from folded(line, self.width, words=self.small if words is None else words)
 
     def wrapped(self, text: str, margin: int = 0) -> list[str]:
@@ -91,12 +89,15 @@ class Screen:
         if self.width is None:
             return [text]
         if self.narrow:
-            from kugetsu.views.wrap import folded
-
             return folded(text, self.width - margin, 0)
-        from kugetsu.views.text import wrapped
-
         return wrapped(text, self.width - margin)
+
+    def side_by_side(self, parts: Sequence[str]) -> list[str]:
+        """Ways to go on in one line; a line each where there is no room, so that no command is cut."""
+        together = (" " * 8).join(parts)
+        if self.source is None or self.width is None or columns(together) <= self.width:
+            return [together]
+        return list(parts)
 
     def _painted(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text

@@ -8,7 +8,8 @@ from typing import TypedDict
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

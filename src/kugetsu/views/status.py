@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kugetsu.domain import gates, pauses
 from kugetsu.views import queue, times
-from kugetsu.views.text import Column, columns, cut, line, table
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import columns, cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TypedDict
 from kugetsu.domain.simulation.comparison import Comparison
 from kugetsu.views import assumptions, times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, columns, line, table, wrapped
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import columns, line, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from kugetsu.views import times
 from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import columns, cut, line, pad, side_by_side
+from kugetsu.views.text import columns, cut, line, pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     if task["state"] not in WAITS:
         if task["state"] == "notified":
             shown += _labelled("next", _next(data, screen), screen)
-        on = side_by_side(_on(task, screen), screen)
+        on = screen.side_by_side(_on(task, screen))
         return [*shown, *chain_lines(data["because"], screen), *_rescued(data["because"], screen), *on]
     if task["reason"] and task["reason"] not in data["answer"]:
         shown += paragraph(f"the last attempt: {line(task['reason'])}", screen, "  ")
@@ -112,7 +112,7 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     shown += _labelled("next", _next(data, screen), screen)
     if data["line"] is not None:
         shown += _labelled("line", _in_line(data["line"]), screen)
-    return [*shown, *_gate_lines(data["gates"], screen), *side_by_side(_evidence(data, task, screen), screen)]
+    return [*shown, *_gate_lines(data["gates"], screen), *screen.side_by_side(_evidence(data, task, screen))]
 
 
 def _headline(data: WhyTask, task: TaskData, screen: Screen) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from kugetsu.domain.timeline import Hold, Holding, Timeline
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import Column, line, table, wrapped
+from kugetsu.views.tables import Column, table
+from kugetsu.views.text import line, wrapped
 from kugetsu.views.timeline.shape import Scale, gate_row, gates, lane, slots, tried_again
 
 #: Columns where the screen does not say how wide it is.

@@ -1,23 +1,99 @@
-"""Tables on a screen that is too narrow for them: what fits stands side by side, the rest of a row below it, whole."""
+"""Tables, no wider than the screen: columns are cut; on a narrow screen the rest of a row stands below it, whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from kugetsu.views.screen import Screen
-from kugetsu.views.text import GAP, columns, cut, pad
+from kugetsu.views.text import columns, cut, harmless, pad
 from kugetsu.views.wrap import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.views.text import Column, Paint
+    from collections.abc import Callable, Sequence
 
+    from kugetsu.views.screen import Screen
+
+    Paint = Callable[[int, str, str], str]
     Row = Sequence[str]
 
+GAP = "  "
+#: A column that gives way is not cut below this many columns.
+NARROWEST = 6
 #: Lines that a cell takes at most: it may be 100 kB long.
 MOST = 12
 #: What stands below a row is indented by.
 BELOW = "  "
+
+
+class Column:
+    """A column of a table: its title, whether it is flushed right, whether it gives way when space is short, and
+    whether it is never cut, for it is to be typed."""
+
+    __slots__ = ("gives", "right", "title", "whole")
+
+    def __init__(self, title: str, *, right: bool = False, gives: bool = False, whole: bool = False) -> None:
+        self.title = title
+        self.right = right
+        self.gives = gives
+        self.whole = whole
+
+
+def table(
+    screen: Screen,
+    heads: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    paint: Paint | None = None,
+    indent: str = "",
+    titles: bool = True,
+) -> list[str]:
+    """The lines of a table, no wider than the screen: one a row, or several where the screen is too narrow.
+
+    ``paint`` is given column, value and padded value, and returns the latter coloured. Columns that are empty in
+    every row and have no title are left out.
+    """
+    shown = [[harmless(value) for value in row] for row in rows]
+    all_rows = [[head.title for head in heads], *shown] if titles else shown
+    widths = [max((columns(row[at]) for row in all_rows), default=0) for at in range(len(heads))]
+    if not _narrow(screen, heads, widths, len(indent)):
+        return _stacked(screen, heads, shown, paint=paint, indent=indent, titles=titles)
+    lines: list[str] = []
+    for number, row in enumerate(all_rows):
+        cells = []
+        for at, value in enumerate(row):
+            if not widths[at]:
+                continue
+            value = cut(value, widths[at])
+            padded = pad(value, widths[at], heads[at].right)
+            if titles and number == 0:
+                padded = screen.dim(padded) if padded.strip() else padded
+            elif paint is not None and value:
+                padded = paint(at, row[at], padded)
+            cells.append(padded)
+        lines.append((indent + GAP.join(cells)).rstrip())
+    return lines
+
+
+def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], indent: int) -> bool:
+    """Take columns from those that give way, the widest first, until the table fits; whether it does, with nothing cut
+    that must not be."""
+    if screen.width is None:
+        return True
+    excess = indent + sum(width + len(GAP) for width in widths if width) - len(GAP) - screen.width
+    if excess > 0 and screen.narrow:
+        return False
+    giving = [at for at, head in enumerate(heads) if head.gives]
+    others = [at for at, head in enumerate(heads) if not head.gives and not head.whole]
+    for group in (giving, others):
+        while excess > 0 and group:
+            widest = max(group, key=lambda at: widths[at])
+            if widths[widest] <= NARROWEST:
+                break
+            # Down to the next widest at once, or as far as needed: a cell may be 100 kB long.
+            rest = [widths[at] for at in group if at != widest]
+            floor = max(NARROWEST, *rest) if rest else NARROWEST
+            step = min(excess, max(widths[widest] - floor, 1))
+            widths[widest] -= step
+            excess -= step
+    return excess <= 0
 
 
 class _Layout:
@@ -54,7 +130,7 @@ class _Layout:
                 self.beside.remove(at)
 
 
-def stacked(
+def _stacked(
     screen: Screen, heads: Sequence[Column], rows: Sequence[Row], *, paint: Paint | None, indent: str, titles: bool
 ) -> list[str]:
     """The lines of the table. Rows without titles need not stand in line: each is laid out for itself."""
