@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.decide.queue import require_initialised
@@ -23,16 +24,14 @@ START_PATIENCE = 30.0
 STOP_PATIENCE = 30.0
 
 
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """What is known of the daemon: ``state`` is running, draining, stopped or lost (died without a word)."""
 
-    __slots__ = ("pid", "running", "since", "state")
-
-    def __init__(self, running: bool, pid: int | None, since: str | None, state: str) -> None:
-        self.running = running
-        self.pid = pid
-        self.since = since
-        self.state = state
+    running: bool
+    pid: int | None
+    since: str | None
+    state: str
 
 
 def status(ws: Workspace) -> DaemonStatus:

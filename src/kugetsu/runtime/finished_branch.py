@@ -6,6 +6,7 @@ a fresh branch instead. What nobody can say leaves the branch as it is.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from kugetsu.domain.state import Session
@@ -21,16 +22,14 @@ from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.workspace import Workspace
 
 
+@dataclass(frozen=True, slots=True)
 class Finished:
     """A branch that is merged: by which pull request, if one is known (`url`), and how many commits it has that came
     after (None: nobody knows)."""
 
-    __slots__ = ("branch", "later", "url")
-
-    def __init__(self, branch: str, url: str | None, later: int | None) -> None:
-        self.branch = branch
-        self.url = url
-        self.later = later
+    branch: str
+    url: str | None
+    later: int | None
 
     def __str__(self) -> str:
         by = f"by {self.url}" if self.url is not None else "into the base branch"

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from kugetsu.host import atomic, run_files
 from kugetsu.host.ownership import require_not_from_sudo
@@ -20,15 +21,13 @@ RECORD = ".kugetsu-skills.json"
 CURRENT, OUTDATED, CHANGED = "current", "outdated", "changed"
 
 
+@dataclass(frozen=True, slots=True)
 class Installed:
     """What `install` did with one skill: ``did`` is installed, updated, overwritten or unchanged."""
 
-    __slots__ = ("did", "name", "path")
-
-    def __init__(self, name: str, path: str, did: str) -> None:
-        self.name = name
-        self.path = path
-        self.did = did
+    name: str
+    path: str
+    did: str
 
 
 class _Plan:

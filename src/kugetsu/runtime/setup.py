@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 
 from kugetsu import __version__
 from kugetsu.agents.protocol import Agent
@@ -17,20 +18,18 @@ from kugetsu.runtime.runner import prepare
 from kugetsu.runtime.workspace import Workspace
 
 
+@dataclass(slots=True)
 class InitReport:
     """What `init` did. Only ``repository``, what the one named is registered as, and its ``source`` are there also when
     it was registered before; everything else empty means that all was there."""
 
-    __slots__ = ("created", "notes", "registered", "repository", "retired", "sessions", "source")
-
-    def __init__(self) -> None:
-        self.created: list[str] = []
-        self.registered: str | None = None
-        self.repository: str | None = None
-        self.source: dict[str, str] | None = None
-        self.sessions: list[tuple[str, str]] = []
-        self.retired: list[str] = []
-        self.notes: list[str] = []
+    created: list[str] = field(default_factory=list)
+    registered: str | None = None
+    repository: str | None = None
+    source: dict[str, str] | None = None
+    sessions: list[tuple[str, str]] = field(default_factory=list)
+    retired: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:

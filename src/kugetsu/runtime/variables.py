@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 
 from kugetsu.host.config_file import put, read_file, read_leniently
 from kugetsu.host.paths import Paths
@@ -31,17 +32,15 @@ _WHOLE = {
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
+@dataclass(frozen=True, slots=True)
 class Variable:
     """One variable of one file. ``kinds`` get it; ``hidden`` would, did not a file of their own replace this one."""
 
-    __slots__ = ("file", "hidden", "kinds", "name", "value")
-
-    def __init__(self, name: str, value: str, file: str, kinds: list[str], hidden: list[str]) -> None:
-        self.name = name
-        self.value = value
-        self.file = file
-        self.kinds = kinds
-        self.hidden = hidden
+    name: str
+    value: str
+    file: str
+    kinds: list[str]
+    hidden: list[str]
 
 
 def listed(paths: Paths) -> tuple[list[Variable], list[tuple[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 TYPE_CHECKING = False
@@ -10,40 +11,33 @@ if TYPE_CHECKING:
     Level = Literal["ok", "skipped", "warning", "problem"]
 
 
+@dataclass(frozen=True, slots=True)
 class Fix:
     """A repair that is safe and deletes nothing of the user's: what it does in words, and the doing."""
 
-    __slots__ = ("do", "text")
-
-    def __init__(self, text: str, do: Callable[[], object]) -> None:
-        self.text = text
-        self.do = do
+    text: str
+    do: Callable[[], object]
 
 
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One finding. ``group`` and ``name`` are stable words; ``text`` is one line with its evidence; ``fix`` is a
     command, or what to do in a few words; ``mend`` is there when `doctor --fix` can do it."""
 
-    __slots__ = ("fix", "group", "level", "mend", "name", "text")
-
-    def __init__(
-        self, group: str, name: str, level: Level, text: str, *, fix: str | None = None, mend: Fix | None = None
-    ) -> None:
-        self.group = group
-        self.name = name
-        self.level: Level = level
-        self.text = text
-        self.fix = fix
-        self.mend = mend
+    group: str
+    name: str
+    level: Level
+    text: str
+    _: KW_ONLY
+    fix: str | None = None
+    mend: Fix | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Found:
     """Makes the findings of one group."""
 
-    __slots__ = ("group",)
-
-    def __init__(self, group: str) -> None:
-        self.group = group
+    group: str
 
     def ok(self, name: str, text: str) -> Finding:
         """All is well."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.redaction.funnel import redact
@@ -38,15 +39,13 @@ _QUIET = {
 _WINDOWS = ("DISPLAY", "SSH_ASKPASS", "VSCODE_GIT_IPC_HANDLE", "WAYLAND_DISPLAY")
 
 
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a git process gave: exit code, output and error output as texts (bytes that are no UTF-8 escaped)."""
 
-    __slots__ = ("code", "err", "out")
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
+    code: int
+    out: str
+    err: str
 
 
 def git(

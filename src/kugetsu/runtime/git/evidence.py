@@ -6,6 +6,7 @@ It only looks: no lock is taken, nothing is refreshed on disk. The network is us
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
@@ -21,6 +22,7 @@ _SUBJECT_LENGTH = 200
 _SUBJECTS = 10_000  # commits counted at most: a count beyond it means that the base is not the work's
 
 
+@dataclass(slots=True)
 class Evidence:
     """The state of an issue's work. What could not be found out is None, and `problem` says why.
 
@@ -32,36 +34,19 @@ class Evidence:
     `operation`: a rebase, merge … that was left in the middle.
     """
 
-    __slots__ = (
-        "ahead",
-        "branch",
-        "commits",
-        "dirty",
-        "exists",
-        "head",
-        "names",
-        "operation",
-        "problem",
-        "pushed",
-        "pushed_problem",
-        "subject",
-        "untracked",
-    )
-
-    def __init__(self) -> None:
-        self.exists = False
-        self.branch: str | None = None
-        self.head: str | None = None
-        self.commits: int | None = None
-        self.subject: str | None = None
-        self.dirty: int | None = None
-        self.untracked: int | None = None
-        self.names: list[str] = []
-        self.ahead: int | None = None
-        self.pushed: bool | None = None
-        self.pushed_problem: str | None = None
-        self.operation: str | None = None
-        self.problem: str | None = None
+    exists: bool = False
+    branch: str | None = None
+    head: str | None = None
+    commits: int | None = None
+    subject: str | None = None
+    dirty: int | None = None
+    untracked: int | None = None
+    names: list[str] = field(default_factory=list)
+    ahead: int | None = None
+    pushed: bool | None = None
+    pushed_problem: str | None = None
+    operation: str | None = None
+    problem: str | None = None
 
     def as_data(self) -> dict[str, object]:
         """What an event keeps of it: plain JSON values."""

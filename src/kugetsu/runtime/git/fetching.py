@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import checkouts, remedies, transport
@@ -25,18 +26,16 @@ _PRUNES = 5
 """Refs in the way that are looked at before a fetch is given up."""
 
 
+@dataclass(slots=True)
 class Fetched:
     """What came of it: the base branch (`HEAD`: no branch at all), `problem`, why nothing was fetched (None: it was),
     `in_the_way`, a branch of the remote because of which it could not take the issue's (empty: there is none), and
     `notes`, sentences for people on what is not as they would expect."""
 
-    __slots__ = ("base_branch", "in_the_way", "notes", "problem")
-
-    def __init__(self, base_branch: str, problem: str | None = None) -> None:
-        self.base_branch = base_branch
-        self.in_the_way = ""
-        self.problem = problem
-        self.notes: list[str] = []
+    base_branch: str
+    problem: str | None = None
+    in_the_way: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def fetch_base(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts
@@ -21,6 +22,7 @@ NAMES = 3
 """Names of changed files that a reason shows."""
 
 
+@dataclass(frozen=True, slots=True)
 class Inner:
     """One repository that goes with a worktree.
 
@@ -29,14 +31,11 @@ class Inner:
     elsewhere.
     """
 
-    __slots__ = ("common_dir", "git_dir", "name", "owned", "top")
-
-    def __init__(self, name: str, top: str | None, git_dir: str, common_dir: str, owned: bool) -> None:
-        self.name = name
-        self.top = top
-        self.git_dir = git_dir
-        self.common_dir = common_dir
-        self.owned = owned
+    name: str
+    top: str | None
+    git_dir: str
+    common_dir: str
+    owned: bool
 
     @property
     def folder(self) -> str:
@@ -50,6 +49,7 @@ class Inner:
         return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.folder}
 
 
+@dataclass(slots=True)
 class Work:
     """What would be lost with a repository.
 
@@ -57,15 +57,12 @@ class Work:
     says why it can be neither examined nor rescued.
     """
 
-    __slots__ = ("changes", "commits", "operation", "problem", "stashes", "tips")
-
-    def __init__(self) -> None:
-        self.changes: list[str] = []
-        self.commits = 0
-        self.stashes = 0
-        self.tips: list[str] = []
-        self.operation: str | None = None
-        self.problem: str | None = None
+    changes: list[str] = field(default_factory=list)
+    commits: int = 0
+    stashes: int = 0
+    tips: list[str] = field(default_factory=list)
+    operation: str | None = None
+    problem: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.commits or self.operation or self.problem)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from dataclasses import dataclass, field
 
 from kugetsu.host import run_files
 from kugetsu.model.errors import GitFailed, KugetsuError
@@ -24,6 +25,7 @@ _COMPLETE = "kugetsu-rescued"  # in git's record of a worktree
 _LONGEST = 100  # characters of the path that a branch's name keeps
 
 
+@dataclass(slots=True)
 class Kept:
     """The branches with the work of a worktree and of repositories within it, its own first.
 
@@ -31,12 +33,9 @@ class Kept:
     whose work cannot be moved, with the reasons.
     """
 
-    __slots__ = ("branches", "left_out", "refused")
-
-    def __init__(self) -> None:
-        self.branches: list[str] = []
-        self.left_out: list[str] = []
-        self.refused: list[str] = []
+    branches: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     @property
     def all_left_out(self) -> list[str]:

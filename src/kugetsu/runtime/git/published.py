@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts, transport
@@ -25,6 +26,7 @@ ASK_TIMEOUT = 15.0
 """Seconds for asking one remote for its branches after a run, while the attempt holds its slot."""
 
 
+@dataclass(slots=True)
 class Published:
     """The `branches` of remotes that have a worktree's work, and the `commits` at their ends; the last one first.
 
@@ -32,12 +34,9 @@ class Published:
     pushed; `commits` are those that may have been.
     """
 
-    __slots__ = ("branches", "commits", "unknown")
-
-    def __init__(self) -> None:
-        self.branches: set[str] = set()
-        self.commits: list[str] = []
-        self.unknown = False
+    branches: set[str] = field(default_factory=set)
+    commits: list[str] = field(default_factory=list)
+    unknown: bool = False
 
 
 def published(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict
@@ -22,6 +23,7 @@ REMOVE_TIMEOUT = 600.0
 """Seconds for removing a worktree: large ones on slow disks take minutes."""
 
 
+@dataclass(frozen=True, slots=True)
 class RemovalPolicy:
     """How a worktree is looked at before it goes, and what is known of it from elsewhere.
 
@@ -32,20 +34,11 @@ class RemovalPolicy:
     which are missing are no changes; what is there still counts.
     """
 
-    __slots__ = ("disposable", "kept", "resumed", "strict")
-
-    def __init__(
-        self,
-        *,
-        kept: Sequence[str] = (),
-        disposable: Sequence[str] = (),
-        strict: bool = False,
-        resumed: bool = False,
-    ) -> None:
-        self.kept = kept
-        self.disposable = disposable
-        self.strict = strict
-        self.resumed = resumed
+    _: KW_ONLY
+    kept: Sequence[str] = ()
+    disposable: Sequence[str] = ()
+    strict: bool = False
+    resumed: bool = False
 
 
 def why_keep(path: str, branch: str, repository: Repository, care: RemovalPolicy | None = None) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, GitFailed, KugetsuError, NotFound
@@ -26,19 +27,17 @@ CLONE_TIMEOUT = 1800.0
 """Seconds for a first clone: a repository of some gigabytes over a slow line."""
 
 
+@dataclass(frozen=True, slots=True)
 class Repository:
     """A repository on this machine from which worktrees are made.
 
     `path` is the folder to run git in, `remote` the remote that is `repository` (None: it has no remote).
     """
 
-    __slots__ = ("common_dir", "path", "remote", "repository")
-
-    def __init__(self, repository: str, path: str, common_dir: str, remote: str | None) -> None:
-        self.repository = repository
-        self.path = path
-        self.common_dir = common_dir
-        self.remote = remote
+    repository: str
+    path: str
+    common_dir: str
+    remote: str | None
 
 
 def resolve(

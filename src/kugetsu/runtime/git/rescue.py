@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kugetsu.model.errors import BadInput, GitFailed
 from kugetsu.runtime.git import checkouts
@@ -36,15 +37,13 @@ _IDENTITY = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Rescue:
     """Where the work is kept: branch and commit. `left_out` names what git could not take in (see `rescue`)."""
 
-    __slots__ = ("branch", "commit", "left_out")
-
-    def __init__(self, branch: str, commit: str, left_out: list[str]) -> None:
-        self.branch = branch
-        self.commit = commit
-        self.left_out = left_out
+    branch: str
+    commit: str
+    left_out: list[str]
 
 
 def rescue(path: str, name: str, *, branch: str = "", within: Sequence[str] = ()) -> Rescue | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass, field
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict, NotFound
@@ -23,6 +24,7 @@ RESCUE = "kugetsu/rescue/"
 """What the names of branches begin with that keep a failed attempt's work."""
 
 
+@dataclass(slots=True)
 class Worktree:
     """An issue's worktree. `base_commit` is where its branch left the base branch; `created`: it was not there before.
 
@@ -30,38 +32,23 @@ class Worktree:
     sentences for people on what is not as they would expect.
     """
 
-    __slots__ = (
-        "base_branch",
-        "base_commit",
-        "branch",
-        "created",
-        "fetched",
-        "notes",
-        "path",
-        "repository",
-        "why_not_fetched",
-    )
-
-    def __init__(self, path: str, branch: str, repository: Repository) -> None:
-        self.path = path
-        self.branch = branch
-        self.repository = repository
-        self.base_branch = ""
-        self.base_commit = ""
-        self.created = False
-        self.fetched = False
-        self.why_not_fetched: str | None = None
-        self.notes: list[str] = []
+    path: str
+    branch: str
+    repository: Repository
+    base_branch: str = ""
+    base_commit: str = ""
+    created: bool = False
+    fetched: bool = False
+    why_not_fetched: str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
 class _Ref:
     """A ref's commit, and the worktree in which it is checked out (empty: in none)."""
 
-    __slots__ = ("commit", "worktree")
-
-    def __init__(self, commit: str, worktree: str) -> None:
-        self.commit = commit
-        self.worktree = worktree
+    commit: str
+    worktree: str
 
 
 def branch_name(pattern: str, owner: str, repo: str, number: int) -> str:

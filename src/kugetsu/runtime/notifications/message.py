@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kugetsu.domain.notifications import WORDS, Notice
@@ -15,18 +16,16 @@ _LOUD = ("task_error", "agent_lost")
 _QUIET = ("task_queued", "task_dequeued", "task_started")
 
 
+@dataclass(frozen=True, slots=True)
 class Message:
     """One delivery's words: ``title`` in a few, ``text`` in full (lines). ``delivery`` is its id, ``lane`` the issue of
     comments. A test has no notices."""
 
-    __slots__ = ("delivery", "lane", "notices", "text", "title")
-
-    def __init__(self, delivery: str, lane: str, notices: Sequence[Notice], title: str, text: str) -> None:
-        self.delivery = delivery
-        self.lane = lane
-        self.notices = notices
-        self.title = title
-        self.text = text
+    delivery: str
+    lane: str
+    notices: Sequence[Notice]
+    title: str
+    text: str
 
     @property
     def type(self) -> str:

@@ -7,6 +7,7 @@ says which deliveries it may have made: each sink says whether such a one is rep
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -30,15 +31,13 @@ MOST_IN_BATCH = 1000
 INTERRUPTED = "interrupted; not repeated"
 
 
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What happened since a sink was last served: the notifications for it, and the events that were looked at."""
 
-    __slots__ = ("after", "notices", "upto")
-
-    def __init__(self, notices: list[Notice], after: int, upto: int) -> None:
-        self.notices = notices
-        self.after = after
-        self.upto = upto
+    notices: list[Notice]
+    after: int
+    upto: int
 
 
 class Outbox:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from kugetsu.domain.notifications import Notice, located, notice_of
 from kugetsu.runtime.workspace import Workspace
@@ -13,16 +14,14 @@ FIRST_LOOK = 500
 LOOK_BACK = 50_000
 
 
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a look back found: ``notices``, the oldest first; ``more`` older ones are there (or were not looked for:
     then ``looked_from`` is the event before which nothing was looked at, else 0)."""
 
-    __slots__ = ("looked_from", "more", "notices")
-
-    def __init__(self, notices: list[Notice], more: bool, looked_from: int) -> None:
-        self.notices = notices
-        self.more = more
-        self.looked_from = looked_from
+    notices: list[Notice]
+    more: bool
+    looked_from: int
 
 
 def latest(ws: Workspace, *, after: int, until: int, limit: int) -> Found:

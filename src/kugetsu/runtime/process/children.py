@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 _GRACE = 2.0
 """Seconds between SIGTERM, at which git removes its lock files, and SIGKILL."""
@@ -24,15 +25,13 @@ _SLICE = 0.05
 """Seconds between two looks at a process where there is no pidfd."""
 
 
+@dataclass(frozen=True, slots=True)
 class Result:
     """Exit code (negative: the signal), output and error output."""
 
-    __slots__ = ("code", "err", "out")
-
-    def __init__(self, code: int, out: bytes, err: bytes) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
+    code: int
+    out: bytes
+    err: bytes
 
 
 def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from kugetsu.domain.state import State
@@ -16,72 +17,59 @@ KINDS = ("session", "worktree", "registration", "lease", "run")
 """In the order in which they go. A ``worktree`` is a folder that no session names."""
 
 
+@dataclass(slots=True)
 class Item:
     """One thing that can go: its kind, what people call it, its paths, and why.
 
     ``seen`` is how a session's pull request stood, ``repository`` whose worktree it is.
     """
 
-    __slots__ = ("kind", "paths", "reason", "repository", "seen", "subject")
-
-    def __init__(
-        self,
-        kind: str,
-        subject: str,
-        paths: list[str],
-        reason: str,
-        *,
-        seen: Seen | None = None,
-        repository: Repository | None = None,
-    ) -> None:
-        self.kind = kind
-        self.subject = subject
-        self.paths = paths
-        self.reason = reason
-        self.seen = seen
-        self.repository = repository
+    kind: str
+    subject: str
+    paths: list[str]
+    reason: str
+    _: KW_ONLY
+    seen: Seen | None = None
+    repository: Repository | None = None
 
     def as_data(self) -> dict[str, Any]:
         """For --json."""
         return {"kind": self.kind, "subject": self.subject, "paths": self.paths, "reason": self.reason}
 
 
+@dataclass(frozen=True, slots=True)
 class Kept:
     """One thing that stays, with each reason; ``failed``: its removal was tried."""
 
-    __slots__ = ("failed", "kind", "reasons", "subject")
-
-    def __init__(self, kind: str, subject: str, reasons: list[str], *, failed: bool = False) -> None:
-        self.kind = kind
-        self.subject = subject
-        self.reasons = reasons
-        self.failed = failed
+    kind: str
+    subject: str
+    reasons: list[str]
+    _: KW_ONLY
+    failed: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """For --json."""
         return {"kind": self.kind, "subject": self.subject, "reasons": self.reasons}
 
 
+@dataclass(slots=True)
 class Plan:
     """What can go and what stays."""
 
-    def __init__(self) -> None:
-        self.items: list[Item] = []
-        self.kept: list[Kept] = []
+    items: list[Item] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
 
     def keep(self, kind: str, subject: str, *reasons: str) -> None:
         """Note that it stays."""
         self.kept.append(Kept(kind, subject, list(reasons)))
 
 
+@dataclass(slots=True)
 class Known:
     """A repository that kugetsu knows, and every `host/owner/repo` that it goes by (a fork and its origin, say)."""
 
-    __slots__ = ("names", "repository")
-
-    def __init__(self, repository: Repository) -> None:
-        self.repository = repository
-        self.names: list[str] = []
+    repository: Repository
+    names: list[str] = field(default_factory=list)
 
 
 def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from kugetsu.domain.notifications import Notice
@@ -35,17 +36,16 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a delivery. ``text`` says it in a line without secrets; of one that was not ``sent``, ``again``
     says whether another try may help, and ``asked`` for how many seconds the receiver wants to be left alone."""
 
-    __slots__ = ("again", "asked", "sent", "text")
-
-    def __init__(self, sent: bool, text: str, *, again: bool = True, asked: float = 0.0) -> None:
-        self.sent = sent
-        self.text = text
-        self.again = again
-        self.asked = asked
+    sent: bool
+    text: str
+    _: KW_ONLY
+    again: bool = True
+    asked: float = 0.0
 
 
 def make(name: str, ws: Workspace) -> Sink:
