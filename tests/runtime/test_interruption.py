@@ -111,7 +111,7 @@ def test_an_attempt_whose_stop_was_requested_before_it_had_a_runner_never_runs(
         stop_attempt.cancel(stage.ws, "q1")
         fork(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dispatcher.runner, "fork", late)
+    monkeypatch.setattr(dispatcher.launch, "fork", late)
     assert stage.start(1).state == "killed"
     assert stage.state.tasks["q1"].state == "cancelled"
     assert not (stage.folder / "ran").exists()

@@ -9,11 +9,13 @@ Kept free of imports: the lean waiter loads it, and ctypes only when a file is o
 
 from __future__ import annotations
 
-import ctypes
 import os
-from collections.abc import Iterable
 
 from kugetsu.host import run_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _BLOCK = 4096
 _KEEP_SIZE_AND_PUNCH = 0x01 | 0x02  # <linux/falloc.h>
@@ -47,6 +49,8 @@ class OutputCap:
 
 
 def _punch(path: str, start: int, length: int) -> bool:
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     punch = getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
     if punch is None:  # macOS

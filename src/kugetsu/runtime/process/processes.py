@@ -19,16 +19,16 @@ Kept free of imports: the lean waiter loads it.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal as _signal
 import time
-from collections.abc import Callable, Collection, Iterable
 
 from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable, Collection, Iterable
+
     from kugetsu.runtime.process.identity import Identity, Stat
 else:
     import _signal
@@ -56,6 +56,8 @@ class EndReport:
 
 def become_subreaper() -> bool:
     """Let this process, across an exec too, adopt its descendants' orphans. False where there is no such thing."""
+    import ctypes
+
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     return prctl is not None and bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
@@ -146,6 +148,7 @@ def end_lost(
     the attempt holds the lease for a moment too: the caller names it in ``exclude``. The caller asks the lease
     afterwards: still alive means that one of these holds it.
     """
+
     give_up_at = time.monotonic() + grace_seconds + KILL_SECONDS
     told: set[tuple[int, int]] = set()
     asked = killed = 0
