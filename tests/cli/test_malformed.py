@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.foreign import Event, events_in, reading, replace, sealed
-from kugetsu.domain import shapes
+from kugetsu.domain.events import CATALOGUE
 from kugetsu.log.files import segments
 
 DEEP: Any = []
@@ -168,7 +168,7 @@ def test_a_file_that_lacks_what_its_records_began_with_breaks_no_command(kugetsu
 
 
 def test_every_kind_of_the_table_is_tried_here_or_in_its_own_test(lived):
-    assert len({event["type"] for event in lived} & shapes.SHAPES.keys()) > 12
+    assert len({event["type"] for event in lived} & CATALOGUE.keys()) > 12
 
 
 def test_a_bundle_of_such_a_log_can_be_made_and_read(kugetsu, lived):

@@ -55,7 +55,7 @@ def long(kugetsu, story):
 
 
 HEAVY = {"typing", "pathlib", "subprocess", "loguru", "portalocker", "transitions", "argparse", "shutil", "tempfile"}
-HEAVY |= {"hashlib", "socket", "logging", "hypothesis", "kugetsu.domain.events", "kugetsu.log.files.verify"}
+HEAVY |= {"hashlib", "socket", "logging", "hypothesis", "kugetsu.log.files.verify"}
 ORJSON = {"orjson", "json", "re", "enum", "inspect", "dataclasses", "datetime", "uuid"}
 """Its import takes longer than all the rest of `status`."""
 HEAVY |= ORJSON
@@ -73,7 +73,7 @@ def test_why_and_history_import_nothing_heavy(long):
 
 def test_enqueue_imports_the_lock_and_nothing_else_that_is_heavy(long):
     loaded = _loaded(long, "queue", "enqueue", "a/b#1", "x")
-    assert not loaded & {"transitions", "loguru", "subprocess", "argparse", "kugetsu.domain.events", "orjson"}
+    assert not loaded & {"transitions", "loguru", "subprocess", "argparse", "orjson"}
 
 
 def test_a_command_imports_its_own_module_only(long):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from kugetsu.domain.decide import queue, sessions
-from kugetsu.domain.decide.irrevocable import REASONS
+from kugetsu.domain.events import CATALOGUE
 
 
 def _last(kugetsu):
@@ -226,7 +226,7 @@ def test_a_pull_request_and_a_repository_go_back_to_what_was_before(kugetsu, par
 def test_what_cannot_be_undone_says_why_and_what_to_do(kugetsu, parked, snapshot, fits):
     told = []
     for line in map(_loads, kugetsu("history", "--all", "--json").out.splitlines()):
-        if line["type"] in REASONS:
+        if CATALOGUE[line["type"]].irrevocable is not None:
             refused = kugetsu("undo", str(line["seq"]), "--yes")
             assert refused.code == 5, refused
             told.append(refused.err)

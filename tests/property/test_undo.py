@@ -147,10 +147,9 @@ def _there_and_back(memory: Memory, event: Event, done: Counter[str], back: Coun
 
 
 def test_a_kind_is_undone_or_its_refusal_says_why() -> None:
-    from kugetsu.domain.decide.irrevocable import REASONS
-
-    assert undo.KINDS | REASONS.keys() | {"setting.changed"} == CATALOGUE.keys()
-    for kind in REASONS:
+    assert undo.KINDS | {"setting.changed"} == {name for name, kind in CATALOGUE.items() if kind.undoable}
+    assert all(kind.undoable or kind.irrevocable for kind in CATALOGUE.values())
+    for kind in (name for name, kind in CATALOGUE.items() if kind.irrevocable is not None):
         event = {"seq": 7, "type": kind, "data": {}, "task": "q1", "attempt": "q1.1", "session": "h/o/r#1"}
         with pytest.raises(Conflict) as refused:
             undo.described({**event, "data": {"why": "time", "was": "error", "url": None}}, State(), "now")

@@ -8,16 +8,12 @@ import pytest
 
 from kugetsu.domain import events, fold
 from kugetsu.domain.events import CATALOGUE, Kind, missing_keys, upcast
+from kugetsu.domain.events.declaration import keys
 from kugetsu.domain.state import empty
 
 
-def test_every_kind_is_folded_or_ignored_on_purpose_and_not_both() -> None:
-    assert fold.HANDLERS.keys() | fold.IGNORED == CATALOGUE.keys()
-    assert fold.HANDLERS.keys() & fold.IGNORED == set()
-
-
-def test_the_fold_knows_the_present_version_of_every_kind() -> None:
-    assert {name: kind.version for name, kind in CATALOGUE.items() if kind.version != 1} == fold.PRESENT
+def test_every_kind_that_is_declared_to_be_folded_has_a_handler() -> None:
+    assert fold.HANDLERS.keys() == {name for name, kind in CATALOGUE.items() if kind.folded}
 
 
 def test_every_older_version_has_an_upcaster() -> None:
@@ -29,7 +25,7 @@ def test_every_older_version_has_an_upcaster() -> None:
 def test_every_shape_is_explained_and_typed(name: str) -> None:
     shape = CATALOGUE[name].shape
     assert shape.__doc__
-    assert shape.__annotations__.keys() == shape.__required_keys__ | shape.__optional_keys__
+    assert keys(shape)
 
 
 def test_missing_keys_are_named_in_order() -> None:
@@ -65,9 +61,9 @@ def _second_to_third(event: dict[str, Any]) -> dict[str, Any]:
 def temporary_kind(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A kind in its third version; gives what was folded of it."""
     folded: list[dict[str, Any]] = []
-    kind = Kind(Third, 3, {1: _first_to_second, 2: _second_to_third})
+    kind = Kind("test.happened", Third, 3, {1: _first_to_second, 2: _second_to_third})
     monkeypatch.setitem(events.CATALOGUE, "test.happened", kind)
-    monkeypatch.setitem(fold.PRESENT, "test.happened", 3)
+    monkeypatch.setitem(events.PRESENT, "test.happened", 3)
     monkeypatch.setitem(fold.HANDLERS, "test.happened", lambda state, event: folded.append(event["data"]))
     return folded
 

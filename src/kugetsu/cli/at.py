@@ -10,6 +10,7 @@ from typing import Any
 
 from kugetsu.cli import timespec as points
 from kugetsu.cli.call import Call
+from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.recorded_facts import decided, facts_then
 from kugetsu.domain.state import State
@@ -24,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.views.point import Asked, AsOf
 
-    Event = dict[str, Any]
 
 #: Events behind a point that are looked through for the facts of a decision, more each time none is found.
 LOOKS = (1000, 20_000, 400_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from kugetsu.cli import at as past
 from kugetsu.cli import dispatching, subjects
@@ -15,6 +14,7 @@ from kugetsu.domain.audit.counters import Miscount, recount
 from kugetsu.domain.audit.races import Races
 from kugetsu.domain.audit.retries import Retries
 from kugetsu.domain.audit.waits import Waits
+from kugetsu.domain.events import Event
 from kugetsu.domain.state import State, empty
 from kugetsu.log import transactions
 from kugetsu.log.protocol import EventLog
@@ -25,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.views.audit import AuditData
 
-    Event = dict[str, Any]
 
 PARTS = ("invariants", "races", "retries", "waits")
 #: Exit status when something that must hold did not (as for a damaged log).

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from kugetsu.cli.declarations import Arguments
+    from kugetsu.domain.events import Event
     from kugetsu.domain.state import State
     from kugetsu.model.errors import KugetsuError, LogDamaged
     from kugetsu.runtime.bundle_workspace import BundleWorkspace
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
-
-    Event = dict[str, Any]
 
 
 class Call:
@@ -92,7 +91,7 @@ class Call:
     def malformed(self) -> LogDamaged | None:
         """The first event of this log that does not fit its kind, as an error; None when there is none: what went wrong
         is then a fault of kugetsu's own. A state is folded from every event, whatever it says."""
-        from kugetsu.domain.fold import MALFORMED
+        from kugetsu.domain.events import MALFORMED
         from kugetsu.log.files.damage_report import HINT
         from kugetsu.model.errors import KugetsuError, LogDamaged
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from kugetsu.cli import subjects
 from kugetsu.cli.call import Call
@@ -11,6 +10,7 @@ from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.subjects import Subject
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.redaction.funnel import Lines, clean, redact
@@ -21,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.views.context import Exchange, Said
 
-    Event = dict[str, Any]
 
 #: Bytes of one output that are read, from its end: what an agent says fits, what a tool poured out may not.
 MOST = 16 << 20

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from kugetsu.cli.call import Call, print_json
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.subjects import Subject
 from kugetsu.domain import gates
+from kugetsu.domain.events import Event
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
@@ -20,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.declarations import Kind
 
-    Event = dict[str, Any]
 
 #: What a name may be: completed by the shell.
 SUBJECT: tuple[Kind, ...] = ("task", "issue", "attempt", "session")

@@ -12,6 +12,7 @@ from kugetsu.cli.declarations import Command
 from kugetsu.cli.history import SUBJECT
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.subjects import Subject
+from kugetsu.domain.events import Event
 from kugetsu.domain.traces import Traces
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, NotFound
@@ -20,10 +21,6 @@ from kugetsu.runtime.export import Destination, without_secrets
 from kugetsu.runtime.otlp import encoding, sending
 from kugetsu.views.text import json_harmless
 from kugetsu.views.times import counted
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 ABOUT = """\
 JSON lines: each event as the log has it, byte for byte: the first 32 hex digits of SHA-256 over the sha of the line

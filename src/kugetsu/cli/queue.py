@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
+    from kugetsu.domain.events import Event
     from kugetsu.domain.state import State
     from kugetsu.views.point import AsOf
 
-    Event = dict[str, Any]
 
 NO_DAEMON = "no daemon runs: queued tasks and retries wait for kugetsu queue-daemon start"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from kugetsu.cli import subjects
 from kugetsu.cli.call import Call
@@ -13,16 +12,13 @@ from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import require_priority, warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
 from kugetsu.cli.subjects import task_id
 from kugetsu.domain.decide import queue
+from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime import stop_attempt
 from kugetsu.views.text import block
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 
 def _cancel_arguments(parser: Parser) -> None:

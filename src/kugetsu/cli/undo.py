@@ -11,15 +11,12 @@ from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import warn_without_daemon
 from kugetsu.cli.settings import warn_of_environment
+from kugetsu.domain.events import Event
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict
 from kugetsu.runtime.undo import Undoing
 from kugetsu.views import undo as view
 from kugetsu.views.times import counted
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 ABOUT = """\
 The log is never rewritten: undoing appends events whose cause is SEQ. What somebody has changed since is never

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 
 from kugetsu.cli import at as past
 from kugetsu.cli import subjects
@@ -14,6 +13,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.cli.subjects import Subject, event_at
 from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
+from kugetsu.domain.events import Event
 from kugetsu.domain.scheduling import outlook
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from kugetsu.views.causes import WhyEvent
     from kugetsu.views.why import WhyTask
 
-    Event = dict[str, Any]
 
 #: Tasks of one issue or session that are answered at once.
 MOST_TASKS = 3

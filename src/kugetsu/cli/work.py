@@ -11,15 +11,12 @@ from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import told_queued, warn_without_daemon
 from kugetsu.domain.decide import sessions
+from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, CapReached, NotFound
 from kugetsu.model.refs import IssueRef
 from kugetsu.runtime import submit
 from kugetsu.runtime.submit import Started
 from kugetsu.views.text import line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 CONTINUE = "Continue the work on this issue."
 #: Exit status of --wait by the event that ends the task.

@@ -7,13 +7,12 @@ command (``by.attempt``) is a cause too, and so the chain goes on into the work 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     #: The event of a seq, None when it cannot be had; the events of an issue, a task or a session.
     Find = Callable[[int], Event | None]
     Keyed = Callable[[str], Iterable[Event]]

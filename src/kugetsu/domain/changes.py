@@ -12,12 +12,12 @@ from operator import attrgetter
 from typing import Any
 
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     Key = tuple[str, str]
     Values = tuple[Any, ...]
 

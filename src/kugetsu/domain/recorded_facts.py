@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
-
 
 #: What the gates cannot be asked without, as the first version recorded it.
 _NEEDED = {

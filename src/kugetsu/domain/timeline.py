@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from kugetsu.domain.audit.waits import OF_DAEMON, TURN, Waits
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 from kugetsu.domain.simulation.micros import micros_of, text_of
 from kugetsu.domain.state import State
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 #: What a task has of its own until a time; and the gates that open by themselves at the time that their event says.
 _PAUSES = ("parked", "backoff")

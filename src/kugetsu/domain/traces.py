@@ -14,12 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 from kugetsu.model.clock import parse
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     Value = str | int | float | bool
     Clean = Callable[[str], str]
 

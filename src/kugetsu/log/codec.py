@@ -6,8 +6,7 @@ A line is the event's JSON with ``sha`` as its last key: the first 32 hex digits
 
 from __future__ import annotations
 
-from kugetsu.domain import shapes
-from kugetsu.domain.fold import PRESENT
+from kugetsu.domain.events import PRESENT, validation
 from kugetsu.model import jsontext
 
 try:
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from kugetsu.domain.events import Event
     from kugetsu.domain.new_event import NewEvent
 
-    Event = dict[str, Any]
 
 GENESIS = b"0" * 32
 """The digest before the first event."""
@@ -215,11 +214,11 @@ def decode(block: bytes, seq: int, sha: bytes, *, settle: bool = True) -> Block:
     except (KeyError, TypeError) as error:
         raise _first_bad(lines, sha) from error
     if settle:
-        place = shapes.settle(events, deep=_may_be_deep(lines))
+        place = validation.settle(events, deep=_may_be_deep(lines))
     else:
-        place = None if shapes.have_times(events) else shapes.first_misshapen(events)
+        place = None if validation.have_times(events) else validation.first_misshapen(events)
     if place is not None:
-        text = f"it verifies, but is not an event: {shapes.misshapen(events[place])}"
+        text = f"it verifies, but is not an event: {validation.misshapen(events[place])}"
         raise UnverifiedError(place, sum(len(line) + 1 for line in lines[:place]), text, "shape")
     return _committed(block, end, lines, events, seq, sha, previous)
 
@@ -234,13 +233,13 @@ def event_of(line: bytes) -> Event | None:
     if not isinstance(event, dict):
         return None
     events: list[Event] = [event]
-    return events[0] if shapes.settle(events, deep=_may_be_deep([line])) is None else None
+    return events[0] if validation.settle(events, deep=_may_be_deep([line])) is None else None
 
 
 def _may_be_deep(lines: list[bytes]) -> bool:
     if max(map(len, lines), default=0) < _LONG:
         return False
-    return any(len(line) >= _LONG and line.count(b"[") + line.count(b"{") > shapes.DEEPEST for line in lines)
+    return any(len(line) >= _LONG and line.count(b"[") + line.count(b"{") > validation.DEEPEST for line in lines)
 
 
 def _load(lines: list[bytes]) -> list[Event] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
-Event = dict[str, Any]
+from kugetsu.domain.events import Event
 
 S = TypeVar("S")
 

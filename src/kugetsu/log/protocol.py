@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.log.files.segments import Head
 from kugetsu.log.files.verify import Repair, Stats, Verification
-
-Event = dict[str, Any]
 
 
 class Waker(Protocol):

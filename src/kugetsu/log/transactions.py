@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from kugetsu.domain.events import Event
 from kugetsu.log.protocol import EventLog
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 _LOOK = 64
 """Events before one that are read at first for the beginning of its transaction; hardly any has more than a few."""

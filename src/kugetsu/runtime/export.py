@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
+from kugetsu.domain.events import Event
 from kugetsu.host import atomic
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.redaction.funnel import clean, suspicious
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 
 def without_secrets(event: Event, line: bytes) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from kugetsu.domain.decide import undo
+from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.host.config import load
@@ -20,10 +20,6 @@ from kugetsu.model.errors import BadInput, Conflict, NotFound
 from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.workspace import Workspace
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 SETTING = "setting.changed"
 

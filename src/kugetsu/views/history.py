@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import Task
 from kugetsu.model import clock
@@ -13,10 +13,6 @@ from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 #: Columns that the names of kinds and attempts are given; `attempt.stop_requested` is the longest kind.
 TYPE_WIDTH = 18

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import line
 from kugetsu.views.wording import words
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 
 def told(event: Event, screen: Screen) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.scheduling import Outlook
 from kugetsu.domain.state import Attempt, Task
@@ -18,8 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.views.point import Asked
     from kugetsu.views.queue import TaskData
-
-    Event = dict[str, Any]
 
     class WhyTask(TypedDict):
         """`kugetsu why TASK --json`. ``answer`` is the headline; ``gates`` as the dispatcher sees them, the first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kugetsu.domain.fold import MALFORMED
+from kugetsu.domain.events import MALFORMED
 from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import times

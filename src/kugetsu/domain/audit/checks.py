@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from kugetsu.domain import invariants
+from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     #: A task or a session: ("task", id), ("session", key).
     Record = tuple[str, str]
 

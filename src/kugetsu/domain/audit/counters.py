@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.state import State, empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     Counters = dict[str, Any]
 
 

@@ -9,30 +9,28 @@ so where it was typed).
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from kugetsu.domain.audit.spans import MICRO, Clock
+from kugetsu.domain.events import Event
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
-    class Race(TypedDict):
-        """One lost race. ``events`` and ``seconds`` lie between what the winner appended and the loser's decision, None
-        when that is not known; ``looked`` is the seq that the loser had seen."""
+class Race(TypedDict):
+    """One lost race. ``events`` and ``seconds`` lie between what the winner appended and the loser's decision, None
+    when that is not known; ``looked`` is the seq that the loser had seen."""
 
-        seq: int
-        at: str
-        kind: str
-        subject: str
-        by: str
-        gate: str | None
-        reason: str
-        to: str | None
-        behind: int
-        events: int | None
-        seconds: float | None
-        looked: int | None
+    seq: int
+    at: str
+    kind: str
+    subject: str
+    by: str
+    gate: str | None
+    reason: str
+    to: str | None
+    behind: int
+    events: int | None
+    seconds: float | None
+    looked: int | None
 
 
 #: Lost races that are kept, the latest; all are counted.

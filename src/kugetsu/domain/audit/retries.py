@@ -6,11 +6,8 @@ from typing import Any
 
 from kugetsu.domain.audit.spans import MICRO, Clock
 from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 #: Issues that are kept; of more, those that hurt least become one sum. An issue that comes back counts from nothing.
 KEPT = 5000

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any
 
 from kugetsu.domain import gates
 from kugetsu.domain.audit.spans import MICRO, Clock, Spans
+from kugetsu.domain.events import Event
 from kugetsu.domain.state import State, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     #: Takes a wait that is over, in microseconds: its reason, task, issue, since, until, and the event it began with.
     Told = Callable[[str, str, str | None, int, int, int], None]
 

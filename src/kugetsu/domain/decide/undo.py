@@ -12,7 +12,8 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from kugetsu.domain.decide import queue
-from kugetsu.domain.decide.irrevocable import refused
+from kugetsu.domain.events import CATALOGUE, Event
+from kugetsu.domain.events.attempts import LIVE
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import Conflict, KugetsuError
@@ -20,12 +21,14 @@ from kugetsu.model.redacted import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     #: What `described` gives: ``undo`` (the event's seq), ``type``, ``now``, and what its kind needs.
     Undone = dict[str, Any]
 
 #: The name, in the facts of an event that undoes, of the seq that it undoes.
 UNDO = "undo"
+
+_OVER = "an agent was started for it, and has ended", "its outcome: kugetsu history {attempt}"
+_RECORD = "it is a record of what happened", None
 
 
 def described(event: Event, before: State, now: str, live: Container[str] = ()) -> Undone:
@@ -33,7 +36,7 @@ def described(event: Event, before: State, now: str, live: Container[str] = ()) 
     Raises Conflict for what can never be undone, saying why, with what to do instead as the hint."""
     describe = _DESCRIBE.get(event["type"])
     if describe is None:
-        raise refused(event, live)
+        raise _refused(event, live)
     return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
 
 
@@ -53,6 +56,19 @@ def undoes(event: Event) -> int | None:
     """The seq of the event that ``event`` undoes; None when it undoes none."""
     seq: int | None = event.get("facts", {}).get(UNDO)
     return seq
+
+
+def _refused(event: Event, live: Container[str] = ()) -> Conflict:
+    """The error that tells why ``event`` cannot be undone; ``live``: the attempts that are live now."""
+    kind = CATALOGUE.get(event["type"])
+    why, instead = (kind.irrevocable if kind is not None else None) or _RECORD
+    if (why, instead) == LIVE and event.get("attempt") not in live:
+        why, instead = _OVER
+    names = {name: event.get(name) or "" for name in ("task", "attempt", "session")}
+    hint = instead.format(**names) if instead is not None else None
+    if event["type"] == "task.resumed" and event["data"].get("why") == "lift" and event.get("cause"):
+        hint = f"it came with a lift, which can be undone: kugetsu undo {event['cause']}"
+    return Conflict(f"event {event['seq']} ({event['type']}) cannot be undone: {why}", hint=hint)
 
 
 def _since(undone: Undone, said: str, hint: str | None = None) -> Conflict:
@@ -93,7 +109,7 @@ def _unqueue(state: State, undone: Undone) -> list[NewEvent]:
 def _describe_cancelled(event: Event, before: State) -> Undone:
     task = before.tasks.get(event["task"])
     if task is None or event.get("attempt"):
-        raise refused(event)
+        raise _refused(event)
     return {"task": task.id, "kept": {"used": task.used, "order": task.order, "not_before": task.not_before}}
 
 
@@ -107,7 +123,7 @@ def _uncancel(state: State, undone: Undone) -> list[NewEvent]:
 
 def _describe_requeued(event: Event, _: State) -> Undone:
     if event["data"]["was"] != "cancelled":
-        raise refused(event)
+        raise _refused(event)
     return {"task": event["task"]}
 
 
@@ -177,7 +193,7 @@ def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
 
 def _describe_lifted(event: Event, before: State) -> Undone:
     if event["data"].get("why") is not None:
-        raise refused(event)
+        raise _refused(event)
     gate, subject = event["data"]["gate"], event["data"]["subject"]
     parked = [task for task in before.waiting() if task.state == "parked"]
     if gate == "provider":
@@ -190,13 +206,13 @@ def _describe_lifted(event: Event, before: State) -> Undone:
 def _describe_resumed(event: Event, before: State) -> Undone:
     task = before.tasks.get(event["task"])
     if event["data"]["why"] != "retry" or task is None or task.state != "parked":
-        raise refused(event)
+        raise _refused(event)
     if task.parked_for == "progress":
         return _hold(before, "progress", task.session, [task])
     # An outage is not forgotten with the wait of the task that met it: there is nothing to restore.
     limits = [key for key, limit in before.limits.items() if limit["task"] == task.id and "outage" not in limit]
     if not limits:
-        raise refused(event)
+        raise _refused(event)
     return _hold(before, "provider", limits[0], [task])
 
 
@@ -289,7 +305,7 @@ def _require_mark(state: State, undone: Undone) -> None:
 def _describe_pr(event: Event, before: State) -> Undone:
     session = before.sessions.get(event["session"])
     if session is None or session.pr == event["data"]["url"]:
-        raise refused(event)
+        raise _refused(event)
     return {"session": session.key, "url": event["data"]["url"], "was": session.pr}
 
 

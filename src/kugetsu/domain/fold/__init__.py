@@ -1,6 +1,6 @@
 """`fold(state, event)`: the one place where an event changes the state.
 
-Every kind of the catalogue has a handler here or stands in `IGNORED` on purpose. What a machine refuses is noted as
+Every kind that is declared to be `folded` has a handler here. What a machine refuses is noted as
 a violation with its seq, and the fold goes on: one bad event never hides the rest. The state is changed in place,
 because a million events are folded in a few seconds only when nothing is copied. Handlers read all of an event before
 they change anything: one that lacks something changes nothing.
@@ -8,6 +8,7 @@ they change anything: one that lacks something changes nothing.
 
 from __future__ import annotations
 
+from kugetsu.domain.events import CATALOGUE, MALFORMED, PRESENT, upcast
 from kugetsu.domain.fold import attempts, notifications, sessions, tasks
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import State
@@ -15,31 +16,10 @@ from kugetsu.domain.state import State
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
+
     Handler = Callable[[State, Event], None]
-
-#: Events that change nothing here, on purpose: they are told by `history` and checked by `log verify`.
-IGNORED = frozenset(
-    {
-        "log.repaired",
-        "setting.changed",
-        "claim.lost",
-        "attempt.continued",
-        "orphans.ended",
-        "lock.removed",
-        "record.imported",
-        "files.pruning",
-        "files.pruned",
-    }
-)
-
-#: The kind under which an event is read whose data does not fit the kind that it says (`shapes.malformed`).
-MALFORMED = "event.malformed"
-
-#: The present version of every kind, when it is not 1; older events are brought up before they are folded.
-PRESENT: dict[str, int] = {"task.parked": 2}
 
 
 def fold(state: State, event: Event) -> None:
@@ -58,7 +38,7 @@ def fold(state: State, event: Event) -> None:
             state.violate(seq, f"{kind} says something that cannot be read: {error}")
     elif kind == MALFORMED:
         state.violate(seq, f"{event['data'].get('type')} {event['data'].get('problem')}")
-    elif kind not in IGNORED:
+    elif kind not in CATALOGUE:
         state.violate(seq, f"{kind} is not a kind of event that this version knows")
     state.seq = seq
     state.at = at = event["at"]
@@ -67,8 +47,6 @@ def fold(state: State, event: Event) -> None:
 
 
 def _in_present_version(state: State, event: Event) -> Event:
-    from kugetsu.domain.events import upcast
-
     present = PRESENT.get(event["type"], 1)
     if event["v"] > present:
         text = f"{event['type']} is of version {event['v']}, later than the {present} that this version knows"

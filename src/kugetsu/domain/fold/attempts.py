@@ -11,9 +11,9 @@ from kugetsu.domain.state import Attempt, State
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
+
     Handler = Callable[[State, Event], None]
 
 

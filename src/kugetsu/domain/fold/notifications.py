@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
 
 
 def notices_read(state: State, event: Event) -> None:

@@ -8,9 +8,7 @@ from kugetsu.domain.state import Session, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
 
 
 def move_session(state: State, event: Event, key: str, trigger: str) -> Session | None:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
 
 
 def move_task(state: State, event: Event, trigger: str) -> Task | None:

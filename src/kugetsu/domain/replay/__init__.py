@@ -8,9 +8,10 @@ it (slots, retries, causes, refusals) is decided anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kugetsu.domain.decide import daemon, queue, sessions, undo
+from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import several, single
 from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
@@ -19,24 +20,12 @@ from kugetsu.domain.state import State
 if TYPE_CHECKING:
     from kugetsu.domain.replay.several import Earlier
 
-    Event = dict[str, Any]
 
 __all__ = ["OBSERVED", "TOGETHER", "MissingFactError", "UnknownError", "observed", "redecide"]
 
-#: Kinds that only say what somebody saw or did outside of the log: nothing is decided from the state, on purpose.
-OBSERVED = frozenset(
-    {
-        "log.repaired",  # bytes that were cut off
-        "setting.changed",  # what stands in the settings file now
-        "issue.read",  # what a forge answered
-        "attempt.continued",  # what was done to a stopped process
-        "orphans.ended",  # what became of processes
-        "lock.removed",  # what a dead git left
-        "record.imported",  # what lay in a directory of the bash tool; what became of it is decided (`importing`)
-        "files.pruning",  # the effect and its outcome: what may go was decided from files, git and forges
-        "files.pruned",
-    }
-)
+#: Kinds that only record what somebody saw or did outside of the log: nothing is decided from the state, on purpose.
+#: What became of an imported record is decided (`importing`), what may be pruned from files, git and forges.
+OBSERVED = frozenset(name for name, kind in CATALOGUE.items() if kind.observed)
 
 #: Kinds that stand in transactions of several events, or at the head of them: decided by the functions above.
 TOGETHER = frozenset(

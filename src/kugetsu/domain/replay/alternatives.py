@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.replay import redecide
 from kugetsu.domain.replay.divergence import mismatch
 from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
@@ -16,7 +17,6 @@ from kugetsu.model.errors import BadInput, KugetsuError
 if TYPE_CHECKING:
     from kugetsu.domain.replay.several import Earlier
 
-    Event = dict[str, Any]
 
 #: Whole numbers are tried up to this one: caps, attempts, runs.
 LARGEST = 16

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kugetsu.domain.events import CATALOGUE
-from kugetsu.domain.fold import PRESENT, fold
+from kugetsu.domain.events import CATALOGUE, PRESENT, Event
+from kugetsu.domain.fold import fold
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import MissingFactError, UnknownError, alternatives, observed, redecide, several
 from kugetsu.domain.replay.divergence import Divergence, Mismatch, agree, mismatch, present, version_of
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.replay.divergence import Category
     from kugetsu.domain.replay.several import Earlier
 
-    Event = dict[str, Any]
 
 #: Events by which the state that plans are made from lags behind: a plan is a few milliseconds old when it is used.
 LAG = 1000

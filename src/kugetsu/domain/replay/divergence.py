@@ -6,15 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from kugetsu.domain.events import upcast
-from kugetsu.domain.fold import PRESENT
+from kugetsu.domain.events import PRESENT, Event, upcast
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.redacted import MARK
 
 if TYPE_CHECKING:
     from kugetsu.domain.replay.alternatives import Tried
 
-    Event = dict[str, Any]
     #: How the two sides differ, as one sees it.
     Found = Literal["missing", "unexpected", "different"]
     #: Why, as far as can be said: `config` and `code version` explain one of the others.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from kugetsu.domain.decide import claims
+from kugetsu.domain.events import Event
 from kugetsu.domain.facts import ClaimFacts
-
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 
 class MissingFactError(Exception):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
+from kugetsu.domain.events import Event
 from kugetsu.domain.facts import OutcomeFacts
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.recorded import UnknownError, claim_facts, claimed_in, facts_of, offer_of, planned_of
@@ -14,7 +15,6 @@ from kugetsu.domain.replay.single import enqueue
 from kugetsu.domain.state import State
 
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     #: The state after an earlier event: dispatchers plan on it and claim on a later one.
     Earlier = Callable[[int], State]
 

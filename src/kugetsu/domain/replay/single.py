@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.decide import attempts, daemon, notifications, queue, sessions
+from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.recorded import MissingFactError, facts_of
 from kugetsu.domain.state import State
-
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 #: The reason with which `queue clear --all` cancels, also when only one task waits.
 CLEARED = "queue clear --all"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kugetsu.domain.events import Event
 from kugetsu.domain.simulation.engine import Simulation
 from kugetsu.domain.simulation.metrics import Measured, figures, first_wait
 from kugetsu.domain.simulation.micros import SECOND, micros_of
@@ -16,8 +17,6 @@ from kugetsu.domain.simulation.user_actions import ACTS
 
 if TYPE_CHECKING:
     from kugetsu.domain.simulation.metrics import FigureData
-
-    Event = dict[str, Any]
 
 
 class Moved:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims
 from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.domain.events import Identity
+from kugetsu.domain.events import PRESENT, Event, Identity
 from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
-from kugetsu.domain.fold import PRESENT, fold
+from kugetsu.domain.fold import fold
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.recorded_facts import facts_then
 from kugetsu.domain.simulation.attempts import EVER, Run, Work, World
@@ -26,7 +26,6 @@ from kugetsu.domain.state import State, Task
 if TYPE_CHECKING:
     from kugetsu.domain.simulation.scenario import Moment
 
-    Event = dict[str, Any]
 
 #: Nobody: no process is behind anything here.
 NOBODY: Identity = {"boot": "", "pid": 0, "start": 0}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain import state_codec
 from kugetsu.domain.decide.attempts import ENDED, ENDS
+from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.recorded_facts import decided, facts_then
 from kugetsu.domain.replay.divergence import present
@@ -26,7 +27,6 @@ from kugetsu.model.errors import BadInput
 if TYPE_CHECKING:
     from kugetsu.domain.simulation.scenario import Moment
 
-    Event = dict[str, Any]
 
 HOW = {type: how for how, type in ENDED.items()}
 

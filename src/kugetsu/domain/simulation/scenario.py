@@ -10,12 +10,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain import state_codec
+from kugetsu.domain.events import Event
 from kugetsu.domain.simulation.micros import SECOND
 from kugetsu.domain.simulation.tally import Ledger
 from kugetsu.domain.state import State, empty
 
 if TYPE_CHECKING:
-    Event = dict[str, Any]
     Moment = tuple[int, float]
 
 #: A way that was open for longer before its task was claimed was no latency: the dispatcher did not look.

@@ -3,12 +3,12 @@ have happened."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kugetsu.domain.decide.attempts import ENDS
 
 if TYPE_CHECKING:
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
 
 _FINISHED = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.decide import queue, sessions
+from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.simulation.engine import Simulation
 from kugetsu.model.errors import KugetsuError
-
-if TYPE_CHECKING:
-    Event = dict[str, Any]
 
 
 def _as_it_is(simulation: Simulation, event: Event) -> None:

@@ -6,7 +6,7 @@ import gc
 import os
 import time
 
-from kugetsu.domain import shapes
+from kugetsu.domain.events import validation
 from kugetsu.log.codec import Block, UnverifiedError, decode
 from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.log.files.segments import Cursor, first_seqs, name
@@ -100,11 +100,11 @@ class BlockReader:
 
     def refused(self, block: Block) -> DamagedLine | None:
         """What is wrong with the first event of ``block`` that is none: its fold raised an error. None: nothing is."""
-        place = shapes.first_misshapen(block.events)
+        place = validation.first_misshapen(block.events)
         if place is None:
             return None
         offset = sum(len(line) + 1 for line in block.lines[:place])
-        text = f"it verifies, but is not an event: {shapes.misshapen(block.events[place])}"
+        text = f"it verifies, but is not an event: {validation.misshapen(block.events[place])}"
         return self._damaged("shape", text, place, offset)
 
     def has_grown(self) -> bool:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+    from kugetsu.domain.events import Event
     from kugetsu.domain.new_event import NewEvent
-    from kugetsu.log.codec import Block, Event
+    from kugetsu.log.codec import Block
     from kugetsu.log.files.append import Appender
     from kugetsu.log.files.tail_position import TailPosition
     from kugetsu.log.files.verify import Repair, Stats, Verification

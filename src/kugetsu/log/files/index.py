@@ -25,7 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kugetsu.log.codec import Block, Event
+    from kugetsu.domain.events import Event
+    from kugetsu.log.codec import Block
 
 FOLDER = "index"
 KEYS = ("issue", "task", "session")

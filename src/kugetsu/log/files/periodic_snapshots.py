@@ -18,7 +18,7 @@ from kugetsu.log.projection import Projection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.log.codec import Event
+    from kugetsu.domain.events import Event
 
 FOLDER = "milestones"
 

@@ -11,7 +11,7 @@ from kugetsu.log.files.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.log.codec import Event
+    from kugetsu.domain.events import Event
 
 _IDLE = 1.0
 """Seconds after which `follow` hands out None, so that its caller can look at other things."""

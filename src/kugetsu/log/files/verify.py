@@ -9,8 +9,7 @@ from typing import Any
 
 import orjson
 
-from kugetsu.domain import shapes
-from kugetsu.domain.fold import MALFORMED
+from kugetsu.domain.events import MALFORMED, validation
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, event_of, stated, verified
 from kugetsu.log.files import latest_snapshot, segments
 from kugetsu.log.files.block_reader import BlockReader
@@ -21,7 +20,7 @@ from kugetsu.log.projection import Projection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.log.codec import Event
+    from kugetsu.domain.events import Event
 
 _READ = 1024 * 1024
 
@@ -200,7 +199,7 @@ class _Check:
     def _misshapen(self, first: int, offset: int, line: bytes, sha: bytes) -> None:
         """A line that verifies and is no event: whoever wrote it knew the digest, so the chain goes on with it."""
         self._seq += 1
-        found = shapes.misshapen(orjson.loads(line))
+        found = validation.misshapen(orjson.loads(line))
         self._problem("shape", f"it verifies, but is not an event: {found}", first, offset, self._seq)
         self._sha = sha
         self._otherwise = None

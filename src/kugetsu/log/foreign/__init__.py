@@ -27,7 +27,7 @@ from kugetsu.model.errors import BadInput, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.log.codec import Event
+    from kugetsu.domain.events import Event
 LANDMARK_EVERY = 20_000
 """Events between two states that are kept: folding these takes about 70 ms."""
 _LANDMARKS = 100

@@ -14,7 +14,7 @@ from kugetsu.model.errors import BadInput, KugetsuError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.log.codec import Event
+    from kugetsu.domain.events import Event
 
 _IN_MEMORY = 8 << 20
 """Bytes that are held in memory; more go to the disk (TMPDIR)."""

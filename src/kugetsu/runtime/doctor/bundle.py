@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from kugetsu import __version__
+from kugetsu.domain.events import Event
 from kugetsu.host import atomic, run_files
 from kugetsu.log.foreign import open_archive
 from kugetsu.log.protocol import EventLog
@@ -32,7 +33,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tarfile import TarFile
 
-    Event = dict[str, Any]
 
 FORMAT = 1
 DAEMON_BYTES = 1 << 20

@@ -4,14 +4,13 @@ A log's digests tell that a line is what was written, not that kugetsu wrote it:
 a number where a name belongs, or "yesterday" as a time. An event whose envelope is wrong is damage. One whose data
 does not fit its kind is handed on as an event of the kind `MALFORMED`, which every reader can show and none acts on.
 
-The table repeats `domain.events` in a form that costs nothing to import (a test holds one against the other): a letter
-for each key, upper case where null is allowed, ``?`` where the key may be absent. Keys and kinds that it does not name,
-and other versions of a kind, are not looked at.
+Keys and kinds that are not declared, and other versions of a kind, are not looked at.
 """
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import MALFORMED, PRESENT
+from kugetsu.domain.events import CATALOGUE, PRESENT
+from kugetsu.domain.events.declaration import MALFORMED, SHAPES, TypedDict, keys
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
+
     #: A value's allowed types, and what else must hold of a value of the first of them (None: nothing).
     Rule = tuple[tuple[type[Any], ...], Callable[[Any], bool] | None]
     Fields = tuple[tuple[str, tuple[type[Any], ...], Callable[[Any], bool] | None], ...]
@@ -34,83 +34,17 @@ DEEPEST = 100
 _TIME = "0000-00-00T00:00:00.000000Z"
 _DIGITS = str.maketrans("123456789", "000000000")
 _NOTHING = type(None)
-_ENDED = "reason:s outcome:o evidence:e exit:I signal:I tokens:i cost:n rescue:S"
-_PRUNED = "what:s paths:l reason:s"
 
-SHAPES: dict[str, str] = {
-    "log.created": "log_id:s kugetsu:s",
-    "log.repaired": "segment:s offset:i bytes:i kept:s",
-    "kugetsu.initialised": "agent:s kugetsu:s",
-    "repository.registered": "repository:s path:S? url:S?",
-    "setting.changed": "key:s old:S new:s",
-    "session.requested": "kind:s repository:S carried:C?",
-    "session.preparing": "repository:S source:S branch:S agent:s",
-    "session.prepared": "agent:s agent_session:s worktree:s source:S branch:S base_branch:S base_commit:S "
-    "base_session:S created:b fetched:s",
-    "session.broken": "reason:s",
-    "session.destroying": "force:b reason:s",
-    "session.destroyed": "worktree:S branch:S rescue:S kept:l ignored:l?",
-    "session.pr": "url:S source:s?",
-    "issue.read": "title:S state:S comments:i url:S digest:S problem:S",
-    "task.queued": "kind:s message:s title:s priority:i after:l repository:M via:s carried:C?",
-    "task.moved": "priority:i order:i was_priority:i was_order:i after:l? was_after:l?",
-    "task.held": "gate:s reason:s rests_on:i until:T",
-    "task.retried": "not_before:t used:i max_attempts:i reason:s",
-    "task.parked": "until:T stated:b limit:S reason:s gate:s again:b?",
-    "task.resumed": "why:s",
-    "task.completed": "summary:s",
-    "task.failed": "reason:s used:i max_attempts:i",
-    "task.cancelled": "reason:s",
-    "task.requeued": "was:s kept:k?",
-    "counters.corrected": "old:c new:c",
-    "queue.cleared": "tasks:l older_than:T",
-    "hold.lifted": "gate:s subject:s",
-    "hold.restored": "gate:s subject:s until:T task:S fruitless:i",
-    "attempt.claimed": "number:i kind:s slot:I lease:s claimer:P live:l",
-    "claim.lost": "gate:s reason:s to:S behind_seq:i",
-    "attempt.starting": "runner:p",
-    "attempt.running": "agent:p agent_session:s worktree:s program:s",
-    "attempt.stop_requested": "reason:s",
-    "attempt.succeeded": _ENDED,
-    "attempt.failed": _ENDED,
-    "attempt.timed_out": _ENDED,
-    "attempt.killed": _ENDED,
-    "attempt.lost": _ENDED,
-    "attempt.unsettled": "reason:s",
-    "attempt.continued": "runner:p overdue_seconds:n",
-    "orphans.ended": "signalled:i killed:i",
-    "lock.removed": "path:s age_seconds:n",
-    "daemon.started": "identity:p lease:s",
-    "daemon.lease_replaced": "replaced:s lease:s",
-    "daemon.draining": "reason:s",
-    "daemon.stopped": "reason:s",
-    "daemon.lost": "identity:P",
-    "notices.read": "until:i",
-    "notices.unread": "until:i",
-    "sink.enabled": "sink:s upto:i",
-    "sink.disabled": "sink:s",
-    "notice.sending": "sink:s lane:s seqs:q delivery:s upto:i",
-    "notice.sent": "sink:s lane:s delivery:s detail:s",
-    "notice.failed": "sink:s lane:s delivery:s tries:i not_before:T reason:s",
-    "record.imported": "source:s kind:s digest:s? became:S? reason:S?",
-    "files.pruning": _PRUNED,
-    "files.pruned": _PRUNED,
-    MALFORMED: "type:s problem:s",
-}
-"""kind → its keys and their letters, in its present version."""
+
+class Malformed(TypedDict):
+    """What an event of the kind `MALFORMED` says: the kind that it claims, and what is wrong with its data."""
+
+    type: str
+    problem: str
+
 
 _NAMED = {"task": ("task",), "attempt": ("attempt",), "session": ("session",), "counters": ("issue",)}
 """First word of a kind → what its events name in their envelope: every reader finds the record by it."""
-
-_INNER = {
-    "p": "boot:s pid:j start:j",
-    "k": "used:i order:i not_before:T",
-    "c": "attempts:i? parks:i? tokens:i? cost:n? fruitless:i? pr:S? head:S? comments:I?",
-    "e": "commits:I? dirty:I? untracked:I? pushed:B? head:S? comments:I? pull:U?",
-    "u": "number:I? state:S? url:S?",
-    "o": "kind:S? reason:S? final_text:S? error:S?",
-}
-"""Letters of objects with keys of their own."""
 
 _ENVELOPE: dict[str, tuple[type[Any], ...]] = {
     "seq": (int,),
@@ -299,7 +233,7 @@ def _meet(event: Event) -> Checks | None:
 
 def _named(kind: str) -> tuple[str, ...]:
     """What an event of this kind must name; a claim is of a task as well. Kinds that nobody knows name nothing."""
-    if kind not in SHAPES:
+    if kind not in CATALOGUE:
         return ()
     return ("task", "attempt") if kind == "attempt.claimed" else _NAMED.get(kind.partition(".")[0], ())
 
@@ -321,41 +255,45 @@ def _problem(event: Event) -> str | None:
 
 
 def _compiled(kind: str) -> Fields:
+    """The fields of a kind; none of one that nobody knows."""
+    if kind not in CATALOGUE and kind != MALFORMED:
+        return ()
     fields = _fields.get(kind)
     if fields is None:
-        fields = _parsed(SHAPES.get(kind, ""))
-        if kind in SHAPES:
-            _fields[kind] = fields
+        shape = CATALOGUE[kind].shape if kind != MALFORMED else Malformed
+        fields = _fields[kind] = _parsed(shape)
     return fields
 
 
-def _parsed(text: str) -> Fields:
-    """The fields of a line of the table."""
+def _parsed(shape: type[Any]) -> Fields:
+    """The fields of a shape, from the texts of its annotations."""
     found = []
-    for part in text.split():
-        name, _, letter = part.partition(":")
-        optional = letter.endswith("?")
-        types, check = _rule(letter[0].lower())
-        if letter[0].isupper():
+    for name, text in keys(shape).items():
+        optional = text.startswith("NotRequired[")
+        text = text.removeprefix("NotRequired[").removesuffix("]") if optional else text
+        types, check = _rule(text.removesuffix(" | None"))
+        if text.endswith(" | None"):
             types = (*types, _NOTHING)
-        found.append((name, (*types, object) if optional else types, check))
+        if text != "Any":
+            found.append((name, (*types, object) if optional else types, check))
     return tuple(found)
 
 
-def _rule(letter: str) -> Rule:
-    """The types of a letter, and what must hold of a value of the first one."""
+def _rule(text: str) -> Rule:
+    """The types of an annotation, and what must hold of a value of the first one."""
     simple: dict[str, Rule] = {
-        "s": ((str,), None),
-        "t": ((str,), is_time),
-        "i": ((int,), None),
-        "j": ((int,), _is_small),
-        "n": ((float, int), _is_finite),
-        "b": ((bool,), None),
-        "l": ((list,), _all_of(str)),
-        "q": ((list,), _all_of(int)),
-        "m": ((dict,), None),
+        "str": ((str,), None),
+        "Time": ((str,), is_time),
+        "int": ((int,), None),
+        "Safe": ((int,), _is_small),
+        "float": ((float, int), _is_finite),
+        "bool": ((bool,), None),
+        "list[str]": ((list,), _all_of(str)),
+        "list[int]": ((list,), _all_of(int)),
+        "dict[str, str]": ((dict,), None),
+        "Any": ((), None),
     }
-    return simple.get(letter) or ((dict,), _object(_INNER[letter]))
+    return simple.get(text) or ((dict,), _object(SHAPES[text]))
 
 
 def _is_small(value: int) -> bool:
@@ -373,13 +311,13 @@ def _all_of(kind: type[Any]) -> Callable[[Any], bool]:
     return check
 
 
-def _object(text: str) -> Callable[[Any], bool]:
-    """Whether an object has the values that a line of the table asks for; the line is read at the first use."""
+def _object(shape: type[Any]) -> Callable[[Any], bool]:
+    """True if an object fits a shape, which is read at the first use."""
     fields: list[Fields] = []
 
     def check(found: Event) -> bool:
         if not fields:
-            fields.append(_parsed(text))
+            fields.append(_parsed(shape))
         for name, types, inner in fields[0]:
             value = found.get(name, _missing)
             if type(value) not in types or (inner is not None and type(value) is types[0] and not inner(value)):

@@ -1,0 +1,231 @@
+"""Events of tasks and of the queue: what was requested, what the tasks waited for, how they ended."""
+
+from __future__ import annotations
+
+from kugetsu.domain.events.declaration import ALL, TypedDict, event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NotRequired
+
+    from kugetsu.domain.events.declaration import Event, Time
+
+_WAITED = ("it only records why the task waited", "kugetsu why {task}")
+
+
+class Carried(TypedDict, total=False):
+    """The counters that an issue takes over from its earlier sessions."""
+
+    attempts: int
+    parks: int
+    tokens: int
+    cost: float
+    fruitless: int
+    pr: str | None
+    head: str | None
+    comments: int | None
+
+
+@event("task.queued", exempt="kind message after repository via", undoable=True)
+class TaskQueued(TypedDict):
+    """A request for work. ``repository`` is where its worktree comes from, when the command was typed in a clone;
+    ``carried`` are the counters of the issue's earlier life, when it has no session now."""
+
+    kind: str
+    message: str
+    title: str
+    priority: int
+    after: list[str]
+    repository: dict[str, str] | None
+    via: str
+    carried: NotRequired[Carried | None]
+
+
+@event("task.moved", exempt=ALL, undoable=True)
+class TaskMoved(TypedDict):
+    """Someone gave the task another place among those that wait: higher priorities first, then lower orders.
+    ``after`` are the tasks that it comes after, when these were changed too."""
+
+    priority: int
+    order: int
+    was_priority: int
+    was_order: int
+    after: NotRequired[list[str]]
+    was_after: NotRequired[list[str]]
+
+
+@event("task.held", exempt="gate", irrevocable=_WAITED)
+class TaskHeld(TypedDict):
+    """The dispatcher considered the task and a gate said no; logged when the gate changes."""
+
+    gate: str
+    reason: str
+    rests_on: int
+    until: Time | None
+
+
+@event("task.retried", irrevocable=_WAITED)
+class TaskRetried(TypedDict):
+    """An attempt failed and another will be made, not before a time."""
+
+    not_before: Time
+    used: int
+    max_attempts: int
+    reason: str
+
+
+class Outage(TypedDict):
+    """What every task would meet: a refused key, a program that cannot be started. It closes the ``gate`` (``provider``
+    or ``agent``) ``until`` an attempt tries it again; it was met ``times`` times; ``remedy`` mends it."""
+
+    gate: str
+    remedy: str
+    times: int
+    until: Time
+
+
+def _parked_by_a_limit(event: Event) -> Event:
+    """Version 1 knew usage limits only."""
+    return {**event, "v": 2, "data": {**event["data"], "gate": "provider"}}
+
+
+@event(
+    "task.parked",
+    version=2,
+    upcasters={1: _parked_by_a_limit},
+    exempt="gate limit",
+    irrevocable=("it records what an agent met", "to unblock the task now: kugetsu queue retry {task}"),
+)
+class TaskParked(TypedDict):
+    """Waits and uses up no attempt. ``gate`` says for what: ``provider``, a usage ``limit`` until a time, or
+    ``progress``, runs that changed nothing: until someone unblocks it (``until`` and ``limit`` are then None).
+    ``again``: what unblocked it was undone; it was counted when it was parked before. ``outage``: it met no usage limit
+    of ``limit``, but what every task would meet."""
+
+    until: Time | None
+    stated: bool
+    limit: str | None
+    reason: str
+    gate: str
+    again: NotRequired[bool]
+    outage: NotRequired[Outage]
+
+
+@event(
+    "task.resumed",
+    undoable=True,
+    irrevocable=(
+        "a wait that has ended cannot be restored",
+        "to keep the task from starting: kugetsu queue cancel {task}",
+    ),
+)
+class TaskResumed(TypedDict):
+    """The wait is over: by time, or because someone unblocked it."""
+
+    why: str
+
+
+@event("task.completed", irrevocable=("an agent has done it", "to run it again: kugetsu queue retry {task}"))
+class TaskCompleted(TypedDict):
+    """The agent finished; evidence stands beside in the attempt's event."""
+
+    summary: str
+
+
+@event(
+    "task.failed",
+    irrevocable=("it records how its attempts ended", "to give it new attempts: kugetsu queue retry {task}"),
+)
+class TaskFailed(TypedDict):
+    """Attempts used up, or a failure that no retry helps."""
+
+    reason: str
+    used: int
+    max_attempts: int
+
+
+@event(
+    "task.cancelled",
+    undoable=True,
+    irrevocable=("its agent was stopped with it", "to queue it again: kugetsu queue retry {task}"),
+)
+class TaskCancelled(TypedDict):
+    """Taken out of the queue on request."""
+
+    reason: str
+
+
+class Kept(TypedDict):
+    """What a cancelled task had: attempts used, its place in the queue, the time that it waits for."""
+
+    used: int
+    order: int
+    not_before: Time | None
+
+
+@event(
+    "task.requeued",
+    undoable=True,
+    irrevocable=("the task was finished before", "to take it out of the queue: kugetsu queue cancel {task}"),
+)
+class TaskRequeued(TypedDict):
+    """A finished task is wanted again, with all its attempts; or, when its cancellation was undone, as it was:
+    ``kept``."""
+
+    was: str
+    kept: NotRequired[Kept]
+
+
+@event(
+    "queue.cleared",
+    exempt=ALL,
+    irrevocable=(
+        "the tasks have left the list, their history stays",
+        "to queue one again: kugetsu history ID has its message, then kugetsu queue enqueue",
+    ),
+)
+class QueueCleared(TypedDict):
+    """Finished tasks left the queue's listing; their history stays."""
+
+    tasks: list[str]
+    older_than: Time | None
+
+
+@event(
+    "hold.lifted",
+    exempt="gate subject why by",
+    undoable=True,
+    irrevocable=("an agent found that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
+)
+class HoldLifted(TypedDict):
+    """Tasks are unblocked: ``gate`` is ``progress`` (``subject`` an issue) or ``provider`` (``subject`` agent and
+    model). ``why`` is ``answered`` when an attempt of the task ``by`` showed that an outage is over; absent when
+    someone unblocked them."""
+
+    gate: str
+    subject: str
+    why: NotRequired[str]
+    by: NotRequired[str]
+
+
+@event("hold.restored", exempt="gate subject", undoable=True)
+class HoldRestored(TypedDict):
+    """`hold.lifted` was undone: the usage limit (or the ``outage``) of ``subject`` holds again until a time, as
+    ``task`` met it, or the issue ``subject`` counts its ``fruitless`` runs again."""
+
+    gate: str
+    subject: str
+    until: Time | None
+    task: str | None
+    fruitless: int
+    outage: NotRequired[Outage]
+
+
+@event("counters.corrected", exempt=ALL, irrevocable=("it records what the history of the issue counts", None))
+class CountersCorrected(TypedDict):
+    """The counters that the issue took over from its earlier sessions were not those of its history: ``old`` is what
+    was counted until now, ``new`` what its history counts; each has the names in `usage.COUNTED`. The event's cause is
+    the one that carried the wrong counters."""
+
+    old: Carried
+    new: Carried
