@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""`python tools/reference.py`: write src/kugetsu/guide/commands.md from what the commands declare.
+"""`python tools/reference.py`: write the pages that are generated: src/kugetsu/guide/commands.md and settings.md.
 
 `--check` writes nothing: it shows what would change, and exits with 1 when something would. `kugetsu help commands`
-shows the page.
+and `kugetsu help settings` show the pages.
 """
 
 from __future__ import annotations
@@ -23,48 +23,73 @@ from kugetsu.cli.declarations import Command, Declared  # noqa: E402
 from kugetsu.cli.guide import EXIT_CODES  # noqa: E402
 from kugetsu.cli.parser import Parser  # noqa: E402
 from kugetsu.cli.usage import ITEM, examples, filled  # noqa: E402
+from kugetsu.model.settings import SETTINGS  # noqa: E402
 
-PAGE = ROOT / "src" / "kugetsu" / "guide" / "commands.md"
+GUIDE = ROOT / "src" / "kugetsu" / "guide"
 #: Columns of the page; code is shown indented by four.
 WIDTH = 80
 CODE = WIDTH - 4
 #: Exit codes that every command has a use for: done, error, bad usage, log damaged.
 COMMON = (0, 1, 3, 6)
 
-HEAD = """\
+COMMANDS_HEAD = """\
 # Every command
 
-Written by `python tools/reference.py` from what the commands declare. `kugetsu
-help COMMAND` shows the same for one of them. Every command takes `--help`, and
-`--debug`, which shows the traceback of an error. Times in JSON are UTC. With
-`--json` an error is an object on standard output too:
+Written by `python tools/reference.py` from the declarations of the commands.
+`kugetsu help COMMAND` shows the same for one command. Every command takes
+`--help`, and `--debug`, which shows the traceback of an error. Times in JSON
+are UTC. With `--json` an error is an object on standard output too:
 `{"error": {"code", "message", "hint", "exit_code"}}`.
+"""
+
+SETTINGS_HEAD = """\
+# Settings
+
+Settings are lines `KEY=VALUE` in `~/.kugetsu/config`, written by
+`kugetsu config set KEY VALUE`; a variable of the environment with the same name
+wins. Every command reads them, and so does the daemon before its next decision.
+`kugetsu config list` shows each value and where it comes from. KUGETSU_DIR, in
+the environment, names another folder than `~/.kugetsu`. Tokens do not belong
+here: `kugetsu env set GITEA_TOKEN`.
+
+Written by `python tools/reference.py` from the declarations in
+`model/settings.py`.
 """
 
 
 def main() -> int:
-    """Write the page, or compare it; returns the exit status."""
+    """Write the pages, or compare them; returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the page is not current")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is not current")
     check: bool = parser.parse_args().check
-    text = page()
-    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    if not check:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    sys.stdout.writelines(
-        difflib.unified_diff(old.splitlines(True), text.splitlines(True), "the page", "what the commands say")
-    )
-    return int(text != old)
+    status = 0
+    for name, text in (("commands.md", commands_page()), ("settings.md", settings_page())):
+        path = GUIDE / name
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if check:
+            sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, "declared"))
+            status |= text != old
+        else:
+            path.write_text(text, encoding="utf-8")
+    return status
 
 
-def page() -> str:
-    """The whole page."""
+def commands_page() -> str:
+    """The page of every command."""
     meanings = dict(re.findall(r"(\d+(?:\+N)?) ([a-z][a-z ]*[a-zN](?: \([^)]*\))?)", EXIT_CODES.replace("\n", " ")))
     rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in meanings.items())
-    parts = [HEAD, f"| exit code | meaning |\n|---|---|\n{rows}\n"]
+    parts = [COMMANDS_HEAD, f"| exit code | meaning |\n|---|---|\n{rows}\n"]
     parts += [_section(name, meanings) for name in COMMANDS]
     return "\n".join(parts)
+
+
+def settings_page() -> str:
+    """The page of every setting, in the order of the file that `init` writes."""
+    lines = []
+    for key, setting in SETTINGS.items():
+        default = f"`{setting.default}`" if setting.default else "empty"
+        lines += _wrapped(f"`{key}`, default {default}: {setting.help}", first="- ", later="  ")
+    return "\n".join([SETTINGS_HEAD, *lines]) + "\n"
 
 
 def _section(name: str, meanings: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ from kugetsu.cli.catalogue import COMMANDS, groups
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(Path(guide.FOLDER).glob("*.md"))
-TEXTS = [*PAGES, ROOT / "README.md"]
+TEXTS = [*PAGES, ROOT / "README.md", *sorted((ROOT / "src").glob("*.md"))]
 SSH = Path(guide.FOLDER) / "ssh.md"
 
 
@@ -254,8 +254,9 @@ class Terminal:
         return bool(data)
 
     def end(self) -> int:
-        """Read to the end; the exit status."""
-        while self._read():
+        """Read to the end; the exit status. A pager that waits for a key is hung up on, as by closing the window."""
+        deadline = time.monotonic() + 30
+        while self._read() and time.monotonic() < deadline:
             pass
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -1,7 +1,8 @@
-"""The README says what is so: its commands run, its settings and exit codes are those of the program."""
+"""The README and the pages beside it are true: their commands run, their settings, exit codes and names exist."""
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -17,14 +18,15 @@ from kugetsu.model import errors
 from kugetsu.model.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "kugetsu"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: The pages for those who work on kugetsu: they name files and what is in them.
+SOURCE_PAGES = tuple(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").glob("*.md")))
 
 
-def section(title: str) -> str:
-    """The text of one section, without its heading."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.M | re.S)
-    assert found is not None, f"README.md has no section {title!r}"
-    return found[1]
+def page(name: str) -> str:
+    """A page of the guide."""
+    return (PACKAGE / "guide" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
@@ -55,9 +57,11 @@ def test_continuous_integration_runs_the_test_command() -> None:
     assert commands()[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_settings_table_is_that_of_the_program() -> None:
-    said = {row[0].strip("`"): (row[1].strip("`"), row[2]) for row in rows(section("Settings"))}
-    assert said == {key: (setting.default, setting.help) for key, setting in SETTINGS.items()}
+def test_settings_page_has_the_settings_of_the_program() -> None:
+    items = " ".join(page("settings").split()).split(" - `")[1:]
+    shown = [re.fullmatch(r"([A-Z_]+)`, default (?:`(.*?)`|empty): (.*)", item) for item in items]
+    listed = {item[1]: (item[2] or "", item[3]) for item in shown if item}
+    assert listed == {key: (setting.default, setting.help) for key, setting in SETTINGS.items()}
 
 
 def test_every_kugetsu_command_shown_exists() -> None:
@@ -69,15 +73,46 @@ def test_every_kugetsu_command_shown_exists() -> None:
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
-    said = {int(row[0]) for row in rows(section("Exit codes")) if row[0].isdigit()}
+    listed = {int(row[0]) for row in rows(page("commands")) if row[0].isdigit()}
     classes = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-    assert said == {0} | {kind.exit_code for kind in classes}
+    assert listed == {0} | {kind.exit_code for kind in classes}
 
 
 def test_every_path_named_exists() -> None:
-    texts = README + (ROOT / "src" / "README.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`((?:(?:src|tests|tools|\.ci)/[\w./-]*)|[A-Z]+\.md)`", texts):
+    for name in re.findall(r"`((?:(?:src|tests|tools|\.ci)/[\w./-]*)|[A-Z]+\.md)`", "".join((README, *SOURCE_PAGES))):
         assert (ROOT / name).exists(), name
+
+
+def test_every_source_file_and_name_of_the_pages_beside_the_source_exists() -> None:
+    """`runtime/submit.py:enqueue` is a file below the package, and a function, class or constant that it defines."""
+    named = re.findall(r"`((?:\w+/)+(?:[\w-]+\.\w+)?)(?::([\w.]+))?`", "".join(SOURCE_PAGES))
+    inside = [(path, name) for path, name in named if not path.startswith(("src/", "tests/", "tools/"))]
+    assert len(inside) > 60
+    for path, name in inside:
+        assert (PACKAGE / path).exists(), path
+        assert not name or name in defined(PACKAGE / path), f"{path}:{name}"
+
+
+def defined(path: Path) -> set[str]:
+    """The names that a module defines, those of its classes as `Class.name`."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.FunctionDef():
+                names.add(node.name)
+            case ast.ClassDef():
+                names |= {
+                    node.name,
+                    *(f"{node.name}.{one.name}" for one in node.body if isinstance(one, ast.FunctionDef)),
+                }
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return names
+
+
+def test_the_readme_links_every_page_of_the_guide() -> None:
+    linked = set(re.findall(r"`src/kugetsu/guide/([\w-]+)\.md`", README))
+    assert linked == {path.stem for path in (PACKAGE / "guide").glob("*.md")} - {"index"}
 
 
 def test_bench_measures_everything_in_quick_form(tmp_path: Path) -> None:
