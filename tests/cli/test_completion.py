@@ -172,7 +172,7 @@ def test_points_in_time_are_offered_and_are_understood(kugetsu):
     found = words(kugetsu, "replay", "--until", "")
     assert "@" in found and "10m ago" in found
     assert words(kugetsu, "replay", "--until", "10m", "") == ["ago"]
-    from kugetsu.cli import timespec
+    from kugetsu.runtime.query import timespec
 
     for text in found:
         timespec.parse(text, "2026-11-23T10:00:00.000000Z")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kugetsu.cli import at as past
-from kugetsu.cli import dispatching, subjects
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
@@ -19,6 +17,7 @@ from kugetsu.domain.state import State, empty
 from kugetsu.log import transactions
 from kugetsu.log.protocol import EventLog
 from kugetsu.model.errors import BadInput, LogDamaged
+from kugetsu.runtime.query import points, subjects
 from kugetsu.views import audit as view
 
 TYPE_CHECKING = False
@@ -72,7 +71,7 @@ def _audit(call: Call) -> int:
     data = _collected(call, parts, subject, key)
     call.show(data, [] if call.json else view.lines(data, call.screen, at_length=words[0] is not None))
     checked = data["invariants"]
-    if call.elsewhere is not None and call.elsewhere.archive.damaged:
+    if call.foreign is not None and call.foreign.log.damaged:
         return LogDamaged.exit_code
     return BROKEN if checked is not None and any(checked[kind] for kind in _FAULTS) else 0
 
@@ -109,7 +108,7 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     over = _range(call, log)
     races = Races(key) if "races" in parts else None
     retries = Retries(over.state, over.begins, key) if "retries" in parts else None
-    waits = Waits(over.state, over.begins, dispatching.slots_then(log, over.after), key) if "waits" in parts else None
+    waits = Waits(over.state, over.begins, points.slots_then(log, over.after), key) if "waits" in parts else None
     whole = next(iter(log.read()))["seq"] == 1  # a part of a log cannot be folded from nothing
     checks = Checks(over.state) if "invariants" in parts and whole else None
     adds: list[Callable[[Event], None]] = [part.add for part in (races, retries, waits, checks) if part is not None]
@@ -122,7 +121,7 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     if retries is not None:
         retries.end(over.ends)
     if waits is not None:
-        waits.end(over.ends, dead=dispatching.found_dead(call, over.until))
+        waits.end(over.ends, dead=points.daemon_found_dead(call.workspace, over.until))
     return {
         "subject": subject,
         "events": count,
@@ -148,15 +147,15 @@ def _range(call: Call, log: EventLog) -> Range:
     """What --since and --until leave. Raises BadInput, NotFound."""
     args = call.args
     call.ready()
-    state, begins = empty(), str(past.first_event(log)["at"])
+    state, begins = empty(), str(points.first_event(log)["at"])
     if args.until:
-        last, ends = past.state_at(call, args.until, "--until")
+        last, ends = points.state_at(log, args.until, call.screen.now, "--until")
     else:
         last = log.state()
         ends = max(call.screen.now, last.latest)
     until = last.seq
     if args.since:
-        seq, at = past.moment(call, args.since, "--since")
+        seq, at = points.moment(log, args.since, call.screen.now, "--since")
         if seq is not None:
             # That event is among the first that count, with all that came in its transaction.
             state = log.state_at(seq=max(transactions.first_of(log, seq) - 1, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kugetsu.redaction.funnel import clean, redact, suspicious
+from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Event
     from kugetsu.domain.state import State
     from kugetsu.model.errors import KugetsuError, LogDamaged
-    from kugetsu.runtime.bundle_workspace import BundleWorkspace
+    from kugetsu.runtime.foreign import Foreign
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
 
@@ -32,37 +32,36 @@ class Call:
         #: Whether the log is damaged, and what is shown is what could be read of it.
         self.damaged = False
         self._workspace: Workspace | None = None
-        self._elsewhere: BundleWorkspace | None = None
         self._screen: Screen | None = None
 
     @property
     def workspace(self) -> Workspace:
-        """The KUGETSU_DIR of the environment, or the file of another place that `--from` names.
+        """The KUGETSU_DIR of the environment, or the exported log that `--from` names, whose oddities are reported when
+        it is opened.
 
         Raises BadInput for settings that cannot be understood, and for a file that holds no log.
         """
-        if self._workspace is None and self.elsewhere is not None:
-            self._workspace = self.elsewhere
-        if self._workspace is None:
+        if self._workspace is not None:
+            return self._workspace
+        path = getattr(self.args, "from", None)
+        if path is None:
             from kugetsu.runtime.workspace import open_workspace
 
             self._workspace = open_workspace(self.environment, self.command)
-        return self._workspace
+            return self._workspace
+        from kugetsu.runtime.foreign import open_foreign
+        from kugetsu.views.text import line
+
+        opened = open_foreign(path, self.environment, self.command)
+        if opened.foreign is not None:
+            self.say(*(line(f"{os.path.basename(path)}: {note}") for note in opened.foreign.log.notes()))
+        self._workspace = opened
+        return opened
 
     @property
-    def elsewhere(self) -> BundleWorkspace | None:
-        """The file of another place that `--from` names; what is odd about it is said when it is opened."""
-        path = getattr(self.args, "from", None)
-        if self._elsewhere is None and path is not None:
-            from kugetsu.runtime.bundle_workspace import BundleWorkspace
-
-            self._elsewhere = BundleWorkspace(path, self.environment, self.command)
-            notes = self._elsewhere.archive.notes()
-            if notes:
-                from kugetsu.views.text import line
-
-                self.say(*(line(f"{os.path.basename(path)}: {note}") for note in notes))
-        return self._elsewhere
+    def foreign(self) -> Foreign | None:
+        """The exported log that `--from` names."""
+        return self.workspace.foreign if getattr(self.args, "from", None) is not None else None
 
     def falls_back(self) -> bool:
         """Whether what can be read of a damaged log is shown: by a command that only reads, as it does with `--from`.
@@ -95,7 +94,7 @@ class Call:
         from kugetsu.log.files.damage_report import HINT
         from kugetsu.model.errors import KugetsuError, LogDamaged
 
-        if self._workspace is None or self.elsewhere is not None:
+        if self._workspace is None or self._workspace.foreign is not None:
             return None
         try:
             for event in self._workspace.log.read():
@@ -129,16 +128,10 @@ class Call:
         return self.workspace.state()
 
     def ready(self) -> State:
-        """The state, of a directory that is set up; raises KugetsuError with the remedy when it is not.
+        """The state, of a directory that is set up; raises KugetsuError with the remedy when it is not."""
+        from kugetsu.runtime.query import points
 
-        A file of another place may hold a part of a log, without its beginning.
-        """
-        from kugetsu.domain.decide.queue import require_initialised
-
-        state = self.state()
-        if self.elsewhere is None:
-            require_initialised(state)
-        return state
+        return points.ready(self.workspace)
 
     @property
     def screen(self) -> Screen:
@@ -155,7 +148,7 @@ class Call:
         from kugetsu.model import clock
         from kugetsu.views.screen import Screen
 
-        now = clock.now() if self.elsewhere is None else self.elsewhere.now
+        now = clock.now() if self.foreign is None else self.foreign.now
         place = getattr(self.args, "from", None)
         return Screen(
             width=width_of(sys.stdout, self.environment),
@@ -171,8 +164,8 @@ class Call:
         text: str | None = getattr(self.args, "at", None)
         if text is None:
             return None
-        from kugetsu.cli import timespec
         from kugetsu.model.errors import KugetsuError
+        from kugetsu.runtime.query import timespec
 
         try:
             point = timespec.parse(text, now)
@@ -246,15 +239,14 @@ class Call:
             damaged = error.code == "log_damaged"
             folder = self.workspace.paths.log if damaged else ""
             return f"{hint}; what can be read of it is shown with --from {quoted(folder)}" if damaged else hint
-        known = self._elsewhere is not None and hint.startswith("kugetsu ") and not set(hint) & set("(;:,")
+        known = self._workspace is not None and hint.startswith("kugetsu ") and not set(hint) & set("(;:,")
         return self.screen.command(hint) if known else hint
 
     def close(self) -> None:
         """Give the log's descriptors back."""
-        opened = self._workspace or self._elsewhere
-        if opened is not None:
-            opened.close()
-            self._workspace = self._elsewhere = None
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
 
 
 def quoted(path: str) -> str:
@@ -279,23 +271,6 @@ def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
 
 def print_json(data: Any, *, compact: bool = False) -> None:
     """One JSON document to stdout, redacted; ``compact``: on one line."""
+    from kugetsu.views.text import json_text
+
     print(json_text(data, compact=compact))
-
-
-def json_text(data: Any, *, compact: bool = False) -> str:
-    """One JSON document, redacted, without characters that a terminal obeys; ``compact``: on one line."""
-    from kugetsu.views.text import json_harmless
-
-    text = _as_json(data, compact)
-    return json_harmless(_as_json(clean(data), compact) if suspicious(text) else text)
-
-
-def _as_json(data: Any, compact: bool) -> str:
-    import orjson
-
-    try:
-        return orjson.dumps(data, option=0 if compact else orjson.OPT_INDENT_2).decode()
-    except TypeError:  # a path of the machine that is no Unicode text
-        import json
-
-        return json.dumps(data, indent=None if compact else 2)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.cli import subjects
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.subjects import Subject
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import Event
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.redaction.funnel import Lines, clean, redact
+from kugetsu.runtime.query import subjects
+from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views import context
 from kugetsu.views.agentlog import in_brief
 
@@ -59,7 +59,7 @@ def _context(call: Call) -> int:
     for exchange in [] if call.json else found:
         lines += context.lines(exchange, call.screen, full=call.args.full)
     call.show(clean(data) if call.json else None, lines)
-    if call.elsewhere is not None and not call.json:
+    if call.foreign is not None and not call.json:
         call.say("the file has no prompts and no outputs of agents, only what the log says of them")
     elif not found and not call.json:
         call.say(f"no agent has worked in it yet        why: kugetsu why {subject}")
@@ -123,7 +123,7 @@ def _read(call: Call, exchange: Exchange, messages: dict[str, str]) -> None:
     """Fill in what the log and the run's files have of an attempt, without secrets."""
     folder = call.workspace.paths.run(exchange["attempt"])
     exchange["message"] = redact(_message(call, exchange["task"], messages)) or None
-    if call.elsewhere is not None:
+    if call.foreign is not None:
         return  # such a file has neither prompts nor outputs
     exchange["prompt_file"] = f"{folder}/prompt.md"
     prompt = _file(exchange["prompt_file"], exchange["missing"])

@@ -10,8 +10,8 @@ from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime import daemon, daemon_control
-from kugetsu.runtime.bundle_workspace import BundleWorkspace
 from kugetsu.runtime.daemon_control import DaemonStatus
+from kugetsu.runtime.foreign import Foreign
 from kugetsu.views import times
 from kugetsu.views.status import daemon_data
 
@@ -83,9 +83,8 @@ def _stop(call: Call) -> int:
 
 
 def _status(call: Call) -> int:
-    known = (
-        _kept(call.elsewhere) if call.elsewhere is not None else daemon_control.of_state(call.workspace, call.ready())
-    )
+
+    known = _kept(call.foreign) if call.foreign is not None else daemon_control.of_state(call.workspace, call.ready())
     data = {"running": known.running, "state": known.state, "pid": known.pid, "since": known.since}
     since = f"since {times.moment(known.since, call.screen.now)}" if known.since is not None else ""
     if known.state == "lost":  # when it died nobody wrote down
@@ -94,15 +93,16 @@ def _status(call: Call) -> int:
         pid = f"pid {known.pid}" if known.running else ""
         said = ", ".join(part for part in (f"the daemon is {known.state}", pid, since) if part)
     call.show(data, [said])
-    if not known.running and not call.json and call.elsewhere is None:
+    if not known.running and not call.json and call.foreign is None:
         call.say("start it: kugetsu queue-daemon start")
     return 0
 
 
-def _kept(place: BundleWorkspace) -> DaemonStatus:
+def _kept(place: Foreign) -> DaemonStatus:
     """The daemon as the look of a bundle tells, else as far as the log knows."""
-    state = place.state()
-    alive = state.daemon.runs if place.look is None else place.look.daemon
+
+    state = place.log.state()
+    alive = state.daemon.runs if place.probe is None else place.probe.daemon
     data = daemon_data(state, alive)
     pid = data["pid"] if alive else None
     return DaemonStatus(state.daemon.runs and alive, pid, state.daemon.changed_at or None, data["state"])
@@ -110,8 +110,8 @@ def _kept(place: BundleWorkspace) -> DaemonStatus:
 
 def _logs(call: Call) -> int:
     count = max(call.args.lines, 0)
-    if call.elsewhere is not None:
-        return _kept_logs(call, call.elsewhere, count)
+    if call.foreign is not None:
+        return _kept_logs(call, call.foreign, count)
     path = f"{call.workspace.paths.logs}/daemon.log"
     lines = tail_file.last_lines(path, count)
     if lines is None and not call.args.follow:
@@ -127,7 +127,8 @@ def _logs(call: Call) -> int:
     return 0
 
 
-def _kept_logs(call: Call, place: BundleWorkspace, count: int) -> int:
+def _kept_logs(call: Call, place: Foreign, count: int) -> int:
+
     if call.args.follow:
         raise BadInput("kugetsu queue-daemon logs: a file of another place does not go on", "leave out -f")
     lines = place.require("daemon.log").splitlines()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from kugetsu.cli import subjects, timespec
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.changes import Comparison
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
+from kugetsu.runtime.query import subjects, timespec
 from kugetsu.views import diff as view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.runtime.query.points import AsOf
     from kugetsu.views.diff import DiffData
-    from kugetsu.views.point import AsOf
 
 ABOUT = """\
 WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00; without a zone: this machine's) or 10m ago; one alone is

@@ -9,10 +9,10 @@ from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.bundle_workspace import BundleWorkspace
 from kugetsu.runtime.doctor import bundle, examination
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, as_data
+from kugetsu.runtime.foreign import Foreign
 from kugetsu.views import doctor
 from kugetsu.views.text import line
 
@@ -39,8 +39,8 @@ def _doctor(call: Call) -> int:
     args = call.args
     if args.bundle is None and (args.no_messages or args.force):
         raise BadInput("--no-messages and --force belong to --bundle", "kugetsu doctor --bundle FILE --no-messages")
-    if call.elsewhere is not None:
-        return _kept(call, call.elsewhere)
+    if call.foreign is not None:
+        return _kept(call, call.foreign)
     if args.bundle is not None:
         bundle.require_free(args.bundle, force=args.force)
     case = Context(Paths.of(call.environment), call.environment, call.command, online=args.online)
@@ -60,7 +60,7 @@ def _doctor(call: Call) -> int:
     return 1 if any(one.level == "problem" for one in found) else 0
 
 
-def _kept(call: Call, place: BundleWorkspace) -> int:
+def _kept(call: Call, place: Foreign) -> int:
     """What it found where a bundle was made. Raises NotFound for a file that does not say so."""
     if call.args.fix or call.args.online or call.args.bundle is not None:
         raise BadInput("kugetsu doctor: in a file nothing is looked at or mended", "leave out --from, or all but it")

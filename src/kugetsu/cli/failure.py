@@ -9,12 +9,12 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 
-from kugetsu.cli.call import json_text, width_of
+from kugetsu.cli.call import width_of
 from kugetsu.host.paths import Paths, ownership_remedy
 from kugetsu.model.errors import KugetsuError, NotSetUp, OutputFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.views.screen import Screen
-from kugetsu.views.text import line
+from kugetsu.views.text import json_text, line
 
 
 def report(error: Exception, arguments: Sequence[str]) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from kugetsu.cli.call import Call, print_json
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.subjects import Subject
 from kugetsu.domain import gates
 from kugetsu.domain.events import Event
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views import history
 
 TYPE_CHECKING = False
@@ -43,14 +43,14 @@ def _arguments(parser: Parser) -> None:
 
 
 def _history(call: Call) -> int:
-    from kugetsu.cli import subjects
+    from kugetsu.runtime.query import subjects
 
     args = call.args
     if (args.subject is None) == (not args.all):
         problem = "whose history?" if args.subject is None else "either a subject or --all"
         raise BadInput(f"kugetsu history: {problem}", f"write {subjects.FORMS}, or --all")
-    if args.follow and (args.at or call.elsewhere is not None):
-        raise BadInput("kugetsu history: what is over does not go on", "leave out -f, or --at and --from")
+    if args.follow and (args.at or call.foreign is not None):
+        raise BadInput("kugetsu history: cannot follow a past point", "drop -f, or --at and --from")
     past = _past(call)
     until = past[0] if past is not None else None
     if args.all:
@@ -73,9 +73,9 @@ def _past(call: Call) -> tuple[int, str] | None:
     """The last event that counts and the time of the point, with --at."""
     if call.args.at is None:
         return None
-    from kugetsu.cli import at as past
+    from kugetsu.runtime.query import points
 
-    state, now = past.state_at(call, call.args.at)
+    state, now = points.state_at(call.workspace.log, call.args.at, call.screen.now)
     return state.seq, now
 
 
@@ -119,9 +119,10 @@ def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
 def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
     if task is None:
         return []
-    from kugetsu.cli import at as past
+    from kugetsu.runtime.query import points
 
-    return [gate for gate in gates.verdicts(state, task, past.present(call).facts) if not gate.open]
+    facts = points.point(call.workspace, None, call.screen.now).facts
+    return [gate for gate in gates.verdicts(state, task, facts) if not gate.open]
 
 
 def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:

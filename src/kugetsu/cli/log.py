@@ -63,7 +63,7 @@ def _verify(call: Call) -> int:
     latest = log_seal.latest(seals)
     found = call.workspace.log.verify(latest.head if latest is not None else None)
     damage = [problem for problem in found.problems if not log_seal.of_seal(problem)]
-    place = call.elsewhere.archive if call.elsewhere is not None else None
+    place = call.foreign.log if call.foreign is not None else None
     copied = place is not None and place.contents.kind != "folder"
     compared = log_seal.compared(call.workspace.log, seals, found, copied=copied)
     unsealed = any(seal["ok"] is False for seal in compared)
@@ -110,7 +110,7 @@ def _verify(call: Call) -> int:
         lines = ["the log is empty"]
     lines += log_seal.lines(compared, found.head.seq)
     call.show(data, lines)
-    if not call.json and call.elsewhere is None:
+    if not call.json and call.foreign is None:
         _say_what_helps(call, bool(damage), torn is not None)
     ignored = log_seal.ignored(call.args.head)
     if ignored is not None:

@@ -6,12 +6,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from kugetsu.cli import subjects, timespec
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.history import SUBJECT
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.subjects import Subject
 from kugetsu.domain.events import Event
 from kugetsu.domain.traces import Traces
 from kugetsu.model import clock
@@ -19,6 +17,8 @@ from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.export import Destination, without_secrets
 from kugetsu.runtime.otlp import encoding, sending
+from kugetsu.runtime.query import subjects, timespec
+from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views.text import json_harmless
 from kugetsu.views.times import counted
 

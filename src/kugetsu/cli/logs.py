@@ -6,16 +6,18 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 from kugetsu.agents import output_file
-from kugetsu.cli import bundle_logs, subjects, tail_file
+from kugetsu.cli import tail_file
 from kugetsu.cli.call import Call, print_json
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.subjects import Subject
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.redaction.funnel import Lines
+from kugetsu.runtime.query import subjects
+from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views import agentlog, times
 from kugetsu.views.agentlog import Reader
 
@@ -44,8 +46,11 @@ def _arguments(parser: Parser) -> None:
 
 def _logs(call: Call) -> int:
     count, text = _split(call.args.what)
-    if call.elsewhere is not None:
-        return bundle_logs.show(call, call.elsewhere, count, text)
+    if call.foreign is not None:
+        if call.args.follow or call.args.raw:
+            raise BadInput("kugetsu logs: an exported log has no output of agents", "drop -f and --raw")
+        stderr = call.foreign.stderr_logs()
+        return _list_exported(call, stderr, count) if text is None else _read_exported(call, stderr, text)
     if text is None and (call.args.follow or call.args.raw):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
         if len(live) != 1:
@@ -75,27 +80,30 @@ def _split(words: list[str]) -> tuple[int, str | None]:
 
 
 def _list(call: Call, count: int) -> int:
-    state = call.ready()
+    call.ready()
     runs = call.workspace.paths.runs
-    found = []
-    for attempt in _latest(runs, count):
-        live = state.attempts.get(attempt)
-        task = state.tasks.get(attempt.partition(".")[0])
-        found.append(
-            {
-                "attempt": attempt,
-                "issue": task.issue if task is not None else None,
-                "state": live.state if live is not None else "ended",
-                "path": f"{runs}/{attempt}/output.jsonl",
-                "bytes": _size(f"{runs}/{attempt}/output.jsonl"),
-                "changed_at": _changed_at(f"{runs}/{attempt}"),
-            }
-        )
-    lines = agentlog.list_lines(found, call.screen)
-    call.show({"logs": found}, lines or ["no agent has run yet"])
+    found = [
+        _entry(call, name, f"{runs}/{name}/output.jsonl", _size(f"{runs}/{name}/output.jsonl"), _changed_at(runs, name))
+        for name in _latest(runs, count)
+    ]
+    call.show({"logs": found}, agentlog.list_lines(found, call.screen) or ["no agent has run yet"])
     if not call.json:
         call.say(f"read one: kugetsu logs {found[-1]['attempt']}" if found else "next: kugetsu start REF MESSAGE")
     return 0
+
+
+def _entry(call: Call, attempt: str, path: str, size: int, changed_at: str) -> dict[str, Any]:
+    """One row of the list."""
+    state = call.state()
+    live, task = state.attempts.get(attempt), state.tasks.get(attempt.partition(".")[0])
+    return {
+        "attempt": attempt,
+        "issue": task.issue if task is not None else None,
+        "state": live.state if live is not None else "ended",
+        "path": path,
+        "bytes": size,
+        "changed_at": changed_at,
+    }
 
 
 def _latest(runs: str, count: int) -> list[str]:
@@ -117,8 +125,8 @@ def _mtime(folder: str) -> float:
     return 0.0
 
 
-def _changed_at(folder: str) -> str:
-    return clock.from_epoch(_mtime(folder))
+def _changed_at(runs: str, attempt: str) -> str:
+    return clock.from_epoch(_mtime(f"{runs}/{attempt}"))
 
 
 def _size(path: str) -> int:
@@ -251,15 +259,48 @@ def _tell_end(call: Call, attempt: str, folder: str) -> None:
     except KugetsuError as problem:
         call.say(problem.message)
         lines = []
-    errors = Lines().redact_all(lines)
+    live = _quote_end(call, attempt, Lines().redact_all(lines))
+    if live and not call.args.follow:
+        call.say(f"it still runs: kugetsu logs {attempt} -f")
+
+
+def _quote_end(call: Call, attempt: str, errors: list[bytes]) -> bool:
+    """Show its last errors and its last event; whether it is live."""
     live = attempt in call.state().attempts
     last = None
     for event in call.workspace.log.read_key(attempt.partition(".")[0]):
         if event.get("attempt") == attempt and event["type"].startswith("attempt."):
             last = event
     call.quote(agentlog.end_lines(attempt, errors, None if live else last, call.screen))
-    if live and not call.args.follow:
-        call.say(f"it still runs: kugetsu logs {attempt} -f")
+    return live
+
+
+# --- an exported log: what agents that failed wrote to stderr ---------------------------------------------------
+
+
+def _list_exported(call: Call, stderr: dict[str, bytes], count: int) -> int:
+    shown = []
+    for attempt, data in list(stderr.items())[-count:]:
+        ends = [event["at"] for event in call.workspace.log.read_key(attempt.partition(".")[0])]
+        changed_at = ends[-1] if ends else call.state().latest
+        shown.append(_entry(call, attempt, f"attempts/{attempt}/stderr.log", len(data), changed_at))
+    call.show({"logs": shown}, agentlog.list_lines(shown, call.screen) or ["it has no agent's log"])
+    return 0
+
+
+def _read_exported(call: Call, stderr: dict[str, bytes], name: str) -> int:
+    subject = subjects.subject(call.workspace, name)
+    claims = _claims(call, subject)
+    if not claims:
+        raise NotFound(f"there is no agent log of {subject}", f"kugetsu history {subject}")
+    attempt = claims[-1]["attempt"]
+    lines = [line for line in stderr.get(attempt, b"").split(b"\n") if line]
+    if call.json:
+        call.show({"attempt": attempt, "stderr": [line.decode("utf-8", "replace") for line in lines]}, [])
+        return 0
+    _quote_end(call, attempt, lines[-agentlog.ERROR_LINES :])
+    call.say("the file has no output of agents, only what those that failed wrote to stderr")
+    return 0
 
 
 COMMANDS = {

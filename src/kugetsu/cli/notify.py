@@ -95,7 +95,7 @@ def _list(call: Call) -> int:
     }
     lines = [] if call.json else view.lines(found.notices, call.screen)
     call.show(shown, lines if found.notices else [_nothing(call, found)])
-    if not call.json and call.elsewhere is None:
+    if not call.json and call.foreign is None:
         _say_what_next(call, found, unread)
     return 0
 

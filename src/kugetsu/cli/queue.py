@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kugetsu.cli.parser import Parser
     from kugetsu.domain.events import Event
     from kugetsu.domain.state import State
-    from kugetsu.views.point import AsOf
+    from kugetsu.runtime.query.points import AsOf
 
 
 NO_DAEMON = "no daemon runs: queued tasks and retries wait for kugetsu queue-daemon start"
@@ -58,11 +58,9 @@ def _list(call: Call) -> int:
 
 def _looked_at(call: Call) -> tuple[State, str, AsOf | None]:
     """The state to show, its time, and the point it is of when that is not now."""
-    if call.args.at is None and call.elsewhere is None:
-        return call.ready(), call.screen.now, None
-    from kugetsu.cli import at
+    from kugetsu.runtime.query import points
 
-    return at.then(call, call.args.at)
+    return points.then(call.workspace, call.args.at, call.screen.now)
 
 
 def _heading(call: Call, as_of: AsOf | None) -> list[str]:
@@ -125,8 +123,8 @@ def _enqueue_arguments(parser: Parser) -> None:
 
 
 def _enqueue(call: Call) -> int:
-    from kugetsu.cli import subjects
     from kugetsu.runtime import submit
+    from kugetsu.runtime.query import subjects
 
     args = call.args
     text, words = messages.split(args.words, "kugetsu queue enqueue")

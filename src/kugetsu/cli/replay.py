@@ -4,7 +4,7 @@ runs the queue's history under other settings."""
 from __future__ import annotations
 
 from kugetsu import __version__
-from kugetsu.cli import timespec, what_if
+from kugetsu.cli import what_if
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
@@ -13,6 +13,7 @@ from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.domain.state import State
 from kugetsu.log.protocol import EventLog
 from kugetsu.model.errors import BadInput, LogDamaged
+from kugetsu.runtime.query import timespec
 from kugetsu.views import replay, verify
 
 #: Exit status when a recorded decision is not what is decided now.
@@ -82,7 +83,7 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
 
 def _is_part(call: Call) -> bool:
     """Whether somebody may have picked events out of the log on purpose: not out of a log folder."""
-    return call.elsewhere is not None and call.elsewhere.archive.contents.kind != "folder"
+    return call.foreign is not None and call.foreign.log.contents.kind != "folder"
 
 
 def verified(

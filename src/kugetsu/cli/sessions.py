@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.cli import at
 from kugetsu.cli.call import Call
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.subjects import issue
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_repository
 from kugetsu.runtime import destroy, liveness, pull_requests
+from kugetsu.runtime.query import points
+from kugetsu.runtime.query.subjects import issue
 from kugetsu.views import point, sessions
 from kugetsu.views.wording import words
 
@@ -25,7 +25,8 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(call: Call) -> int:
-    if call.args.at is not None or call.elsewhere is not None:
+
+    if call.args.at is not None or call.foreign is not None:
         return _listed_then(call)
 
     state = call.ready()
@@ -40,7 +41,8 @@ def _list(call: Call) -> int:
 
 def _listed_then(call: Call) -> int:
     """The sessions at a point of the past, or of another place: nobody can tell which agents lived."""
-    state, now, as_of = at.then(call, call.args.at)
+
+    state, now, as_of = points.then(call.workspace, call.args.at, call.screen.now)
     found = sessions.listed(state, lambda _: None, call.args.all)
     lines = sessions.lines(found, call.screen, now) or ["there were no sessions"]
     call.show({"sessions": found, "as_of": as_of}, [*point.heading(as_of, call.screen), *lines])

@@ -25,8 +25,8 @@ def _list_arguments(parser: Parser) -> None:
 
 def _in_force(call: Call) -> Config:
     """The settings here, or those that a bundle has. Raises NotFound for a file that has none."""
-    if call.elsewhere is not None:
-        call.elsewhere.require("settings.json")
+    if call.foreign is not None:
+        call.foreign.require("settings.json")
     return call.workspace.config
 
 
@@ -36,7 +36,7 @@ def _list(call: Call) -> int:
     data = {
         "settings": [{"key": key, "value": value, "source": source, "help": help} for key, value, source, help in rows],
         "unknown": [{"key": key, "place": place} for key, place in config.unknown],
-        "file": call.workspace.paths.config if call.elsewhere is None else call.workspace.paths.root,
+        "file": call.workspace.paths.config if call.foreign is None else call.foreign.path,
     }
     heads = [Column("SETTING"), Column("VALUE", gives=True), Column("FROM", gives=True), Column("", gives=True)]
     root = call.workspace.paths.root + "/"

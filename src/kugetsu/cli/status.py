@@ -6,16 +6,14 @@ import sys
 
 from kugetsu.cli.declarations import Command
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime import host_probe, liveness
+from kugetsu.runtime.query import points
 from kugetsu.views import status as view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.domain.state import State
-    from kugetsu.runtime.workspace import Workspace
-    from kugetsu.views.status import Probes, StatusData
+    from kugetsu.views.status import StatusData
 
 #: Seconds between two screens of --watch.
 EVERY = 1.0
@@ -36,43 +34,29 @@ def _arguments(parser: Parser) -> None:
 
 
 def _status(call: Call) -> int:
-    if call.args.at is not None or call.elsewhere is not None:
-        return _then(call)
+    past = call.args.at is not None or call.foreign is not None
+    if call.args.watch and past:
+        raise BadInput("kugetsu status: cannot watch a past point", "drop --watch, or --at and --from")
     if call.args.watch and sys.stdout.isatty() and not call.json:
         return _watch(call)
-    data = collect(call.workspace)
-    call.show(data, view.lines(data, call.screen, call.workspace.paths.how_to_set_up()))
-    return 0
-
-
-def _then(call: Call) -> int:
-    """The screen of a point of the past, or of another place: nothing is probed."""
-    if call.args.watch:
-        raise BadInput("kugetsu status: what is over does not change", "leave out --watch, or --at and --from")
-    from kugetsu.cli import at
-
-    then = at.point(call, call.args.at)
-    data = view.collect(then.state, call.workspace.paths.root, then.facts, _seen(call, then.state), then.past)
-    if call.elsewhere is not None and call.elsewhere.archive.part:
+    if not past:
+        data = collect(call)
+        call.show(data, view.lines(data, call.screen, call.workspace.paths.how_to_set_up()))
+        return 0
+    then = points.point(call.workspace, call.args.at, call.screen.now)
+    data = view.collect(then.state, call.workspace.paths.root, then.facts, then.probes, then.past)
+    if call.foreign is not None and call.foreign.log.part:
         # What its events follow is not known: that the machines refuse some says nothing.
         data["attention"] = [entry for entry in data["attention"] if entry["state"] != "violated"]
     call.show(data, view.lines(data, call.screen.at(then.now)))
     return 0
 
 
-def _seen(call: Call, state: State) -> Probes:
-    """What somebody saw who looked at that point: nobody, but for the end of a bundle."""
-    seen = call.elsewhere.look if call.elsewhere is not None and call.args.at is None else None
-    if seen is None:
-        return view.Probes(alive=lambda _: None, daemon_alive=state.daemon.runs, progress=lambda _: None, warnings=[])
-    return view.Probes(seen.alive, seen.daemon, seen.progress, call.workspace.config.warnings())
-
-
 def _watch(call: Call) -> int:
     import time
 
     while True:
-        data = collect(call.workspace)
+        data = collect(call)
         lines = view.lines(data, call.screen)
         # Home, each line cleared to its end, then everything below: nothing flickers.
         drawn = "".join(f"{line}\x1b[K\n" for line in call.fitting(lines, sys.stdout))
@@ -82,17 +66,10 @@ def _watch(call: Call) -> int:
         call.workspace.reload()
 
 
-def collect(ws: Workspace) -> StatusData:
-    """What `status` shows now."""
-    state = ws.state()
-    now = host_probe.facts_now(ws, state)
-    probes = view.Probes(
-        alive=lambda attempt: liveness.of(ws.paths, attempt),
-        daemon_alive=now["dispatcher"] == "daemon",
-        progress=lambda attempt: host_probe.progress(ws, state, attempt),
-        warnings=ws.config.warnings(),
-    )
-    return view.collect(state, ws.paths.root, now, probes)
+def collect(call: Call) -> StatusData:
+    """What the screen shows now."""
+    now = points.present(call.workspace, call.screen.now)
+    return view.collect(now.state, call.workspace.paths.root, now.facts, now.probes)
 
 
 JSON = """\

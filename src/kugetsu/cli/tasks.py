@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kugetsu.cli import subjects
 from kugetsu.cli.call import Call
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import require_priority, warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
-from kugetsu.cli.subjects import task_id
 from kugetsu.domain.decide import queue
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
@@ -18,6 +16,8 @@ from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime import stop_attempt
+from kugetsu.runtime.query import subjects
+from kugetsu.runtime.query.subjects import task_id
 from kugetsu.views.text import block
 
 

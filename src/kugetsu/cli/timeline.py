@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.cli import at, dispatching, subjects
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
@@ -14,6 +13,7 @@ from kugetsu.domain.timeline import Timeline
 from kugetsu.host import atomic
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.runtime.query import points, subjects
 from kugetsu.views.timeline import picture, shape, text
 
 #: What is shown without --since, in seconds: a night.
@@ -60,24 +60,24 @@ def _waiting(found: Timeline) -> str:
 
 def _collected(call: Call) -> Timeline:
     log = call.workspace.log
-    end = log.state() if call.elsewhere is not None else call.ready()
+    end = call.ready()
     args = call.args
     key = str(subjects.known(call.workspace, args.subject)) if args.subject else None
     if args.until:
-        last, until = at.state_at(call, args.until, "--until")
+        last, until = points.state_at(log, args.until, call.screen.now, "--until")
     else:
         last, until = end, _ending(end, call.screen.now)
     if args.since:
-        first_seq, first_at = at.moment(call, args.since, "--since")
+        first_seq, first_at = points.moment(log, args.since, call.screen.now, "--since")
         state = log.state_at(seq=first_seq, at=first_at)
-        since = first_at or state.at or at.first_event(log)["at"]
+        since = first_at or state.at or points.first_event(log)["at"]
     else:
         state = log.state_at(at=clock.add_seconds(until, -SPAN))
         since = clock.add_seconds(until, -SPAN)
     if since > until:
         raise BadInput(f"--since ({since[:19]}Z) is later than --until ({until[:19]}Z)", "change them over")
     events = log.read(after=state.seq, until=last.seq)
-    cap, dead = dispatching.slots_then(log, state.seq), dispatching.found_dead(call, last.seq)
+    cap, dead = points.slots_then(log, state.seq), points.daemon_found_dead(call.workspace, last.seq)
     found = timeline.collect(state, events, since, until, key, cap=cap, dead=dead)
     if not args.since:
         _begin_with_the_first(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.cli import timespec
 from kugetsu.cli.call import Call
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.declarations import Command
@@ -14,6 +13,7 @@ from kugetsu.cli.settings import warn_of_environment
 from kugetsu.domain.events import Event
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict
+from kugetsu.runtime.query import timespec
 from kugetsu.runtime.undo import Undoing
 from kugetsu.views import undo as view
 from kugetsu.views.times import counted

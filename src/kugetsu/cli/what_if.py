@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from kugetsu.cli import timespec
 from kugetsu.cli.call import Call
 from kugetsu.domain.simulation.comparison import compare, queued_between, record
 from kugetsu.domain.simulation.overrides import Changes
@@ -14,6 +13,7 @@ from kugetsu.log.protocol import EventLog
 from kugetsu.model import settings
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.model.refs import parse_ref
+from kugetsu.runtime.query import timespec
 from kugetsu.views import what_if
 
 TYPE_CHECKING = False

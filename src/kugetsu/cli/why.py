@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from itertools import islice
 
-from kugetsu.cli import at as past
-from kugetsu.cli import subjects
-from kugetsu.cli.at import Point
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.subjects import Subject, event_at
 from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
 from kugetsu.domain.events import Event
 from kugetsu.domain.scheduling import outlook
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.runtime.query import points, subjects
+from kugetsu.runtime.query.points import Point
+from kugetsu.runtime.query.subjects import Subject
 from kugetsu.runtime.workspace import Workspace
 from kugetsu.views import point
 from kugetsu.views import why as view
@@ -62,7 +61,7 @@ def _why(call: Call) -> int:
     if text.isascii() and text.isdigit() and len(text) < 16:
         return _why_event(call, int(text))
     subject = subjects.subject(call.workspace, text)
-    at = past.point(call, call.args.at)
+    at = points.point(call.workspace, call.args.at, call.screen.now)
     answers, more = _answers(call, subject, at)
     if call.json:
         call.show({"tasks": answers, "more": more, "as_of": at.past}, [])
@@ -74,7 +73,7 @@ def _why(call: Call) -> int:
     if more:
         call.show(None, ["", f"and {more} more that wait: {screen.command('kugetsu queue list')}"])
     if at.past is not None:
-        settings = call.elsewhere is not None and call.elsewhere.settings and call.args.at is None
+        settings = call.foreign is not None and call.foreign.has_settings and call.args.at is None
         call.show(None, view.asked_with(at.past, screen, settings=settings))
     return 0
 
@@ -143,7 +142,7 @@ def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
     name = str(subject) if subject.kind == "attempt" else final.get("task") or str(subject)
     verb = _SAID.get(final["type"], f"is where {final['type']} left it")
     left = "; it has left the list" if subject.kind == "task" else ""
-    if left and call.elsewhere is not None and events[0]["type"] != "task.queued":
+    if left and call.foreign is not None and events[0]["type"] != "task.queued":
         left = "; how it was queued is not in the file, so where it stands is not known"
     answer = f"{name} {verb}: {words(final)} (event {final['seq']}{left})"
     return view.from_history(answer, chain, _way_on(subject, final, at.state, call.screen))
@@ -200,7 +199,8 @@ def _why_event(call: Call, seq: int) -> int:
 
 
 def _event(ws: Workspace, seq: int) -> WhyEvent:
-    event = event_at(ws, seq)
+
+    event = points.event_at(ws.log, seq)
     reader = _reader(ws)
     because = causes.back(event, reader)[:-1]
     effects = causes.forward(event, reader, islice(ws.log.read(after=seq), COMING))
@@ -219,7 +219,7 @@ def _held_by(call: Call, seq: int) -> list[dict[str, str]]:
     waiting = call.state().waiting()[:MOST_ASKED]
     if not waiting:
         return []
-    at = past.present(call)
+    at = points.point(call.workspace, None, call.screen.now)
     asked = [(task.id, gates.first_closed(at.state, task, at.facts)) for task in waiting]
     return [{"task": task, "gate": closed.gate} for task, closed in asked if closed and closed.rests_on == seq]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kugetsu.cli import messages, subjects
+from kugetsu.cli import messages
 from kugetsu.cli.call import Call
 from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
@@ -15,6 +15,7 @@ from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, CapReached, NotFound
 from kugetsu.model.refs import IssueRef
 from kugetsu.runtime import submit
+from kugetsu.runtime.query import subjects
 from kugetsu.runtime.submit import Started
 from kugetsu.views.text import line
 

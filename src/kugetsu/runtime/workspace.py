@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
+    from kugetsu.runtime.foreign import Foreign
 
 #: Characters of a command line that an event keeps: enough to recognise it.
 COMMAND_LENGTH = 120
@@ -47,16 +48,27 @@ OF_ATTEMPT = (
 
 
 class Workspace:
-    """Where a command or a process of kugetsu acts. The log is opened at its first use and closed by `close`."""
+    """Where a command or a process of kugetsu acts. The log is opened at its first use and closed by `close`.
 
-    __slots__ = ("_log", "by", "config", "environment", "paths")
+    ``foreign`` is the exported log that is read instead of a directory's own, else None.
+    """
 
-    def __init__(self, paths: Paths, settings: Config, environment: Mapping[str, str], by: dict[str, Any]) -> None:
+    __slots__ = ("_log", "by", "config", "environment", "foreign", "paths")
+
+    def __init__(
+        self,
+        paths: Paths,
+        settings: Config,
+        environment: Mapping[str, str],
+        by: dict[str, Any],
+        foreign: Foreign | None = None,
+    ) -> None:
         self.paths = paths
         self.config = settings
         self.environment = environment
         self.by = by
-        self._log: EventLog | None = None
+        self.foreign = foreign
+        self._log: EventLog | None = foreign.log if foreign is not None else None
 
     @property
     def log(self) -> EventLog:
@@ -76,8 +88,9 @@ class Workspace:
         return state
 
     def reload(self) -> None:
-        """Read the settings again: a change acts at the daemon's next decision."""
-        self.config = config.load(self.paths.config, self.environment)
+        """Read the settings again: a change acts at the daemon's next decision. Those of an exported log stay."""
+        if self.foreign is None:
+            self.config = config.load(self.paths.config, self.environment)
 
     def reload_settled(self) -> None:
         """As `reload`, after waiting `SETTLE_SECONDS` at most for an editor that is just writing the file."""

@@ -11,7 +11,7 @@ from kugetsu.views.text import columns, line, pad, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.views.point import AsOf
+    from kugetsu.runtime.query.points import AsOf
 
     FieldData = TypedDict("FieldData", {"field": str, "from": Any, "to": Any, "event": int})
 

@@ -9,13 +9,11 @@ from kugetsu.views.text import columns, cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, TypedDict
 
-    from kugetsu.agents.last_activity import Progress
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State, Task
-    from kugetsu.views.point import Asked
+    from kugetsu.runtime.query.points import Asked, Probes
     from kugetsu.views.screen import Screen
 
     class AgentData(TypedDict):
@@ -84,25 +82,6 @@ LISTED = 5
 _FOR_ALL = ("daemon", "slots", "memory", "disk", "stagger")
 #: Gates that only a person opens when they name no time: worth a look at once.
 _FOR_A_PERSON = ("parked", "budget", "progress", "disk")
-
-
-class Probes:
-    """What the log cannot know: which processes live (None: nobody can tell), what the agents do, what is odd about the
-    settings."""
-
-    __slots__ = ("alive", "daemon_alive", "progress", "warnings")
-
-    def __init__(
-        self,
-        alive: Callable[[Attempt], bool | None],
-        daemon_alive: bool,
-        progress: Callable[[Attempt], Progress | None],
-        warnings: list[str],
-    ) -> None:
-        self.alive = alive
-        self.daemon_alive = daemon_alive
-        self.progress = progress
-        self.warnings = warnings
 
 
 def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_of: Asked | None = None) -> StatusData:

@@ -8,7 +8,11 @@ are counted as a terminal does: two for a CJK character or an emoji, none for a 
 
 from __future__ import annotations
 
-from kugetsu.redaction.funnel import redact
+from kugetsu.redaction.funnel import clean, redact, suspicious
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ELLIPSIS = "…"
 #: The codes with which `screen.Screen` paints.
@@ -41,6 +45,23 @@ def harmless(text: str, *, colours: bool = False) -> str:
         code, end, after = part.partition("m")
         shown += f"\x1b[{code}m{_escaped(after)}" if end and code in COLOURS else _escaped(f"\x1b[{part}")
     return shown
+
+
+def json_text(data: Any, *, compact: bool = False) -> str:
+    """One JSON document, redacted, without characters that a terminal obeys; ``compact``: on one line."""
+    text = _as_json(data, compact)
+    return json_harmless(_as_json(clean(data), compact) if suspicious(text) else text)
+
+
+def _as_json(data: Any, compact: bool) -> str:
+    import orjson
+
+    try:
+        return orjson.dumps(data, option=0 if compact else orjson.OPT_INDENT_2).decode()
+    except TypeError:  # a path of the machine that is not Unicode text
+        import json
+
+        return json.dumps(data, indent=None if compact else 2)
 
 
 def json_harmless(text: str) -> str:

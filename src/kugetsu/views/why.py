@@ -17,7 +17,7 @@ from kugetsu.views.text import columns, cut, line, pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.views.point import Asked
+    from kugetsu.runtime.query.points import Asked
     from kugetsu.views.queue import TaskData
 
     class WhyTask(TypedDict):

@@ -98,11 +98,3 @@ def issue(ws: Workspace, text: str) -> IssueRef:
         return checkouts.here(folder, servers) if folder is not None else None
 
     return parse_ref(text, default_host=ws.config.default_host(), servers=servers, here=here)
-
-
-def event_at(ws: Workspace, seq: int) -> dict[str, Any]:
-    """The event of that seq. Raises NotFound."""
-    found = next(iter(ws.log.read(after=seq - 1, until=seq)), None) if seq > 0 else None
-    if found is None:
-        raise NotFound(f"there is no event {seq}: the log ends at {ws.log.head().seq}", "kugetsu history --all")
-    return found
