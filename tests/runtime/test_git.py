@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kugetsu.model.errors import GitFailed, KugetsuError
-from kugetsu.runtime.git.command import ask, environment, git
+from kugetsu.runtime.git.child import environment
+from kugetsu.runtime.git.command import ask, git
 from runtime.repos import Place, place, run, sample
 
 __all__ = ["place", "sample"]

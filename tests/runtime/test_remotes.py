@@ -11,7 +11,7 @@ import pytest
 
 from kugetsu.model.errors import Conflict, GitFailed, NotFound
 from kugetsu.model.refs import parse_repository
-from kugetsu.runtime.git import checkouts, evidence, fetching, repositories, ssh_hosts, worktrees
+from kugetsu.runtime.git import checkouts, evidence, fetching, refs, remotes, repositories, ssh_hosts, worktrees
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.worktrees import Worktree
 from runtime.repos import Place, commit, place, run, sample
@@ -89,7 +89,7 @@ def test_a_clone_with_a_remote_has_one_whatever_it_is_registered_as(sample: Plac
 
 def test_a_remote_without_a_name_goes_by_the_clones_folder_and_is_fetched(sample: Place) -> None:
     run(sample.clone, "config", "remote.origin.url", "ssh://me@gerrit.example.org:29418/project")
-    assert checkouts.here(str(sample.clone)) == ("local", "work", "sample")
+    assert remotes.here(str(sample.clone)) == ("local", "work", "sample")
     assert source(sample, "local/work/sample").remote == "origin"
 
 
@@ -102,7 +102,7 @@ def test_a_repository_of_a_subgroup_is_cloned_once_and_found_again(place: Place)
     assert cloned.path == f"{place.paths.repositories}/{name}.git"
     checkout = checkouts.find(cloned.path)
     assert checkout is not None
-    assert checkouts.repositories(checkout, own=place.paths.repositories) == [("origin", name)]
+    assert remotes.repositories(checkout, own=place.paths.repositories) == [("origin", name)]
     assert ensure(place, cloned).fetched
 
 
@@ -129,7 +129,7 @@ def ssh(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_an_alias_of_the_ssh_configuration_names_the_server_behind_it(sample: Place, ssh: Path, alias: str) -> None:
     ssh.write_text(f"Host {alias}\n  HostName github.com\n  IdentityFile ~/.ssh/work\n")
     run(sample.clone, "config", "remote.origin.url", f"git@{alias}:Owner/repo.git")
-    assert checkouts.here(str(sample.clone)) == ("github.com", "owner", "repo")
+    assert remotes.here(str(sample.clone)) == ("github.com", "owner", "repo")
     assert source(sample, "github.com/owner/repo").remote == "origin"
     # What was begun under the alias goes on.
     assert source(sample, f"{alias}/owner/repo").remote == "origin"
@@ -142,16 +142,16 @@ def test_ssh_is_not_asked_where_a_host_is_a_server_by_itself(sample: Place, ssh:
     servers = {"git.example.org": "https://git.example.org", "home": "http://box:3000"}
     for url in ("git@github.com:a/b", "ssh://git@git.example.org/a/b", "git@box:a/b", "git@other.example.org:a/b"):
         run(sample.clone, "config", "remote.origin.url", url)
-        assert checkouts.here(str(sample.clone), servers)
+        assert remotes.here(str(sample.clone), servers)
     run(sample.clone, "config", "remote.origin.url", str(sample.remote))
-    assert checkouts.here(str(sample.clone), servers)
+    assert remotes.here(str(sample.clone), servers)
     assert not (sample.root / "asked").exists()
 
 
 def test_a_servers_own_address_is_not_its_name(sample: Place, ssh: Path) -> None:
     ssh.write_text("Host git.example.org\n  HostName 10.0.0.5\n  Port 2222\n")
     run(sample.clone, "config", "remote.origin.url", "git@git.example.org:a/b")
-    assert checkouts.here(str(sample.clone)) == ("git.example.org", "a", "b")
+    assert remotes.here(str(sample.clone)) == ("git.example.org", "a", "b")
 
 
 # --- the default branch -----------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_clone_of_our_own_follows_the_default_branch(sample: Place) -> None:
     sample.push_from_elsewhere("trunk")
     run(sample.remote, "symbolic-ref", "HEAD", "refs/heads/trunk")
     assert ensure(sample, own).base_branch == "trunk"
-    assert checkouts.default_branch(own.common_dir, "origin") == "trunk"
+    assert refs.default_branch(own.common_dir, "origin") == "trunk"
     sample.remote.rename(sample.root / "gone")
     offline = worktrees.ensure(own, sample.paths.worktree("sample+2"), "fix/issue-2", sample.paths)
     assert (offline.base_branch, offline.fetched) == ("trunk", False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.model.errors import BadInput, GitFailed, NotFound
-from kugetsu.runtime.git import checkouts, repositories
+from kugetsu.runtime.git import checkouts, refs, remotes, repositories
 from runtime.repos import Place, commit, place, run, sample
 
 __all__ = ["place", "sample"]
@@ -31,37 +31,37 @@ def test_any_remote_may_match(sample: Place) -> None:
 
 
 def test_a_number_means_the_upstream_of_a_fork(sample: Place) -> None:
-    assert checkouts.here(str(sample.clone)) == ("local", "shoko", "sample")
+    assert remotes.here(str(sample.clone)) == ("local", "shoko", "sample")
     run(sample.clone, "remote", "add", "upstream", "https://github.com/up/stream")
-    assert checkouts.here(str(sample.clone)) == ("github.com", "up", "stream")
+    assert remotes.here(str(sample.clone)) == ("github.com", "up", "stream")
 
 
 def test_a_clone_without_remotes_goes_by_its_folder(place: Place) -> None:
     place.clone.mkdir(parents=True)
     run(place.clone, "init", "-q")
-    assert checkouts.here(str(place.clone)) == ("local", "work", "sample")
+    assert remotes.here(str(place.clone)) == ("local", "work", "sample")
     found = repositories.at_path("local/work/sample", str(place.clone))
     assert (found.path, found.remote) == (str(place.clone), None)
 
 
 def test_outside_of_a_clone_there_is_none(place: Place) -> None:
-    assert checkouts.here(str(place.root)) is None
-    assert checkouts.here(str(place.root / "missing")) is None
+    assert remotes.here(str(place.root)) is None
+    assert remotes.here(str(place.root / "missing")) is None
 
 
 def test_remotes_are_found_from_a_linked_worktree_a_submodule_and_a_bare_clone(sample: Place) -> None:
     run(sample.clone, "worktree", "add", "-q", "../tree")
-    assert checkouts.here(str(sample.root / "work" / "tree")) == ("local", "shoko", "sample")
+    assert remotes.here(str(sample.root / "work" / "tree")) == ("local", "shoko", "sample")
     run(sample.clone, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(sample.remote), "sub")
-    assert checkouts.here(str(sample.clone / "sub")) == ("local", "shoko", "sample")
-    assert checkouts.here(str(sample.clone / ".git" / "refs")) == ("local", "shoko", "sample")
-    assert checkouts.here(str(sample.remote)) == ("local", "shoko", "sample")
+    assert remotes.here(str(sample.clone / "sub")) == ("local", "shoko", "sample")
+    assert remotes.here(str(sample.clone / ".git" / "refs")) == ("local", "shoko", "sample")
+    assert remotes.here(str(sample.remote)) == ("local", "shoko", "sample")
 
 
 def test_urls_that_git_rewrites_are_asked_of_git(sample: Place) -> None:
     run(sample.clone, "config", "--global", "url.https://github.com/.insteadOf", "hub:")
     run(sample.clone, "remote", "set-url", "origin", "hub:a/b")
-    assert checkouts.here(str(sample.clone)) == ("github.com", "a", "b")
+    assert remotes.here(str(sample.clone)) == ("github.com", "a", "b")
 
 
 def test_git_and_the_files_agree_on_every_url(sample: Place) -> None:
@@ -79,7 +79,7 @@ def test_our_own_clone_is_made_once_and_has_the_remotes_branches(sample: Place) 
     assert run(Path(found.path), "for-each-ref", "--format=%(refname)") == (
         "refs/remotes/origin/HEAD\nrefs/remotes/origin/main"
     )
-    assert checkouts.default_branch(found.path, "origin") == "main"
+    assert refs.default_branch(found.path, "origin") == "main"
     sample.remote.rename(sample.root / "gone")
     assert repositories.resolve("git.test/shoko/sample", sample.paths, servers=server(sample)).path == found.path
 

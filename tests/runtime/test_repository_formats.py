@@ -12,6 +12,7 @@ from kugetsu.runtime.git import (
     evidence,
     integrity,
     interrupted_checkout,
+    refs,
     removal,
     repositories,
     rescue,
@@ -71,7 +72,7 @@ def test_a_remote_with_sha256_objects_is_cloned_in_its_format(place: Place) -> N
 def test_a_clone_in_the_reftable_format_is_worked_with(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DEFAULT_REF_FORMAT", "reftable")
     _fill(place, "--ref-format=reftable")
-    assert checkouts.symbolic_ref(str(place.clone / ".git")) == "refs/heads/trunk"
+    assert refs.symbolic_ref(str(place.clone / ".git")) == "refs/heads/trunk"
     _life(repositories.at_path("local/work/sample", str(place.clone)), place)
     _life(_cloned(place), place)
 
@@ -89,7 +90,7 @@ def test_an_operation_that_a_table_of_refs_holds_is_seen(place: Place, monkeypat
     subprocess.run(["git", "cherry-pick", theirs], cwd=clone, capture_output=True, check=False)
     assert operation(str(clone / ".git")) == "cherry-pick"
     run(clone, "worktree", "add", "-q", "--detach", "../detached", theirs)
-    assert checkouts.symbolic_ref(checkouts.git_dir_of(str(clone.parent / "detached")) or "") is None
+    assert refs.symbolic_ref(checkouts.git_dir_of(str(clone.parent / "detached")) or "") is None
 
 
 def test_a_head_that_names_no_branch_is_asked_of_git(sample: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +103,7 @@ def test_a_head_that_names_no_branch_is_asked_of_git(sample: Place, monkeypatch:
     program.write_text('#!/bin/sh\ncase " $* " in *" symbolic-ref "*) echo refs/heads/main ;; *) exit 1 ;; esac\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    assert checkouts.symbolic_ref(str(git_dir)) == "refs/heads/main"
+    assert refs.symbolic_ref(str(git_dir)) == "refs/heads/main"
 
 
 def test_own_bare_clones_work_where_bare_repositories_must_be_named(
@@ -135,7 +136,7 @@ def _relative(repository: repositories.Repository, path: str) -> str:
     """Makes the two pointers between a worktree and its record relative, as worktree.useRelativePaths does."""
     import os
 
-    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     assert admin is not None
     Path(path, ".git").write_text(f"gitdir: {os.path.relpath(admin, path)}\n")
     Path(admin, "gitdir").write_text(os.path.relpath(path + "/.git", admin) + "\n")

@@ -118,7 +118,7 @@ def mounted_in(source: Path, statement: str, root: Path) -> None:
 import os, subprocess
 from kugetsu.model.errors import Conflict
 from kugetsu.host.paths import Paths
-from kugetsu.runtime.runner.launch import temp_folders
+from kugetsu.runtime.runner import temp_folders
 from kugetsu.runtime.git import removal, repositories
 paths = Paths({str(root / "kugetsu")!r})
 paths.make(paths.run("q1.1"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kugetsu.model.errors import Conflict, GitFailed, KugetsuError, NotFound
-from kugetsu.runtime.git import checkouts, removal, repositories, worktrees
+from kugetsu.runtime.git import remotes, removal, repositories, worktrees
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.rescue import rescue
 from kugetsu.runtime.git.worktrees import Worktree
@@ -150,7 +150,7 @@ def test_our_own_bare_clone_works_too(sample: Place) -> None:
     commit(path_of(sample))
     run(path_of(sample), "push", "-q", "origin", "HEAD")
     assert sample.has(BRANCH)
-    assert checkouts.here(made.path, own=sample.paths.repositories) == ("git.test", "shoko", "sample")
+    assert remotes.here(made.path, own=sample.paths.repositories) == ("git.test", "shoko", "sample")
     assert ensure(sample, repository=own).created is False
 
 

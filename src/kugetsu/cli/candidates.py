@@ -20,7 +20,7 @@ from kugetsu.model.errors import BadInput
 from kugetsu.model.settings import NOTICES, SETTINGS, SINKS
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime import skills, variables
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import remotes
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.queue import STATES
 from kugetsu.views.text import cut, line
@@ -198,8 +198,8 @@ def _issues(place: Place) -> list[Candidate]:
 
 
 def _here(config: Config) -> str | None:
-    folder = checkouts.typed_in(os.environ)
-    found = checkouts.here(folder, config.servers()) if folder is not None else None
+    folder = remotes.typed_in(os.environ)
+    found = remotes.here(folder, config.servers()) if folder is not None else None
     return "/".join(found) if found is not None else None
 
 

@@ -16,8 +16,8 @@ from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import pull_requests
 from kugetsu.runtime.forges import Forges
-from kugetsu.runtime.git import merged
-from kugetsu.runtime.git.reflog import made_commits
+from kugetsu.runtime.git import merged, refs
+from kugetsu.runtime.git.refs import made_commits
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.workspace import Workspace
 
@@ -53,14 +53,14 @@ def look(ws: Workspace, session: Session, repository: Repository, branch: str) -
     ``branch`` is the one that it would work on. Asks the forge (FORGE_TIMEOUT_SECONDS at most) when an agent worked on
     the issue before, and the remote when commits of the branch are in the base branch.
     """
-    branch = merged.current_branch(session.worktree) or branch
+    branch = refs.current_branch(session.worktree) or branch
     tip = merged.tip_of(repository, session.worktree, branch)
     if session.attempts < 2 and tip is None:
         return None  # nobody worked on it
     found = _by_forge(ws, session, repository, branch, tip)
     if found is not None or tip is None:
         return found
-    known = session.worktree is not None and merged.current_branch(session.worktree) is not None
+    known = session.worktree is not None and refs.current_branch(session.worktree) is not None
     setting = ws.config.text("KUGETSU_BASE_BRANCH")
     base = session.base_branch if known else merged.base_of(repository, branch, setting)
     if base and merged.is_merged(repository, branch, tip, base):

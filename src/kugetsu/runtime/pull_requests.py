@@ -15,7 +15,7 @@ from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.model.servers import base_url
 from kugetsu.runtime.forges import Forges, one_line
-from kugetsu.runtime.git import checkouts, merged
+from kugetsu.runtime.git import checkouts, merged, remotes
 from kugetsu.runtime.git.published import published
 from kugetsu.runtime.workspace import Workspace
 
@@ -175,7 +175,7 @@ def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
     checkout = checkouts.find(source) if source is not None and os.path.isdir(source) else None
     if checkout is None:
         return []
-    named = checkouts.repositories(checkout, ws.config.servers(), own=ws.paths.repositories)
+    named = remotes.repositories(checkout, ws.config.servers(), own=ws.paths.repositories)
     parts = [parse_repository(name) for _, name in named]
     return [owner for host, owner, _ in parts if host == ref.host and owner != ref.owner][:FORKS]
 

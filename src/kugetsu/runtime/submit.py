@@ -67,14 +67,14 @@ class _StaggeredError(Exception):
 
 def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
     """The clone in which the command is typed, when one of its remotes is the ref's repository."""
-    from kugetsu.runtime.git import checkouts
+    from kugetsu.runtime.git import checkouts, remotes
 
-    folder = checkouts.typed_in(os.environ)
+    folder = remotes.typed_in(os.environ)
     checkout = checkouts.find(folder) if folder is not None else None
     if checkout is None:
         return None
     require_not_from_sudo(checkout.home)
-    matches, _ = checkouts.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)
+    matches, _ = remotes.matching_remote(checkout, ref.repository, ws.config.servers(), own=ws.paths.repositories)
     return {"path": checkout.home} if matches else None
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.git import checkouts, interrupted_checkout
+from kugetsu.runtime.git import checkouts, interrupted_checkout, refs, remotes
 from kugetsu.runtime.git.checkouts import Checkout
-from kugetsu.runtime.git.command import ask, failure
+from kugetsu.runtime.git.child import failure
+from kugetsu.runtime.git.command import ask, commit_of
 
 
 class NoWorktreeError(Exception):
@@ -51,12 +52,12 @@ def look(path: object, servers: Mapping[str, str]) -> Tree:
         raise NoWorktreeError(f"{path} is not a git worktree (any more)")
     if checkout.git_dir == checkout.common_dir:
         raise NoWorktreeError(f"{path} is a clone of its own, not the worktree of one")
-    admin = interrupted_checkout.admin_folder(checkout.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(checkout.common_dir, path)
     if admin is None:
         raise NoWorktreeError(f"{checkout.home} does not know {path} as its worktree (git worktree repair {path})")
     if interrupted_checkout.is_unfinished(admin, path):
         raise NoWorktreeError(f"the worktree {path} was never completed")
-    named = checkouts.repositories(checkout, servers)
+    named = remotes.repositories(checkout, servers)
     branch = _branch(path)
     base, commit = _base(path, checkout, named[0][0] if named else None)
     return Tree(path, checkout.home, branch, tuple(name for _, name in named), base, commit)
@@ -76,10 +77,9 @@ def _branch(path: str) -> str | None:
 
 
 def _base(path: str, checkout: Checkout, remote: str | None) -> tuple[str | None, str | None]:
-    base = checkouts.default_branch(checkout.common_dir, remote) if remote is not None else None
+    base = refs.default_branch(checkout.common_dir, remote) if remote is not None else None
     if base is not None:
         answer = ask(["merge-base", "HEAD", f"refs/remotes/{remote}/{base}"], path)
         if answer.code == 0:
             return base, answer.out.strip()
-    answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path)
-    return base, answer.out.strip() if answer.code == 0 else None
+    return base, commit_of("HEAD", path)

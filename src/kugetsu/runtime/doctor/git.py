@@ -15,7 +15,8 @@ from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.environments import in_force
 from kugetsu.runtime.git import checkouts, locks, repositories, transport
-from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.child import failure
+from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.locks import Lock
 
 OLDEST = (2, 29)

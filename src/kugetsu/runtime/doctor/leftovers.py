@@ -13,7 +13,7 @@ from functools import partial
 from kugetsu.domain.state import State
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime import mounts, reconcile
+from kugetsu.runtime import folders, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.environments import agent_of
@@ -129,7 +129,7 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
         path = temp_folders.left(paths, name) if name not in state.attempts else None
         if path is None:
             continue
-        mounted = mounts.within(path)
+        mounted = folders.mounted_within(path)
         if mounted:
             said = f"the temporary folder of {name}, which is over, has something mounted in it"
             yield found.warning("temporary", said, f"umount {shlex.quote(mounted[0])}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from kugetsu.runtime.git import checkouts
-from kugetsu.runtime.git.command import ask, git
-from kugetsu.runtime.walking import walk
+from kugetsu.runtime.folders import walk
+from kugetsu.runtime.git import refs
+from kugetsu.runtime.git.command import git
 
 # What only a file in the git folder may reach while a merge, rebase or cherry-pick is under way.
 HELD = (
@@ -69,18 +69,6 @@ def operation(git_dir: str) -> str | None:
         ("BISECT_LOG", "bisect"),
         ("sequencer", "cherry-pick or revert"),
     ):
-        if os.path.exists(f"{git_dir}/{name}") or (name in _REFS and _is_ref(git_dir, name)):
+        if os.path.exists(f"{git_dir}/{name}") or (name in _REFS and refs.is_ref(git_dir, name)):
             return what
     return None
-
-
-def _is_ref(git_dir: str, name: str) -> bool:
-    """Whether a repository in the reftable format has a ref that other ones have as a file."""
-    if not checkouts.has_reftable(git_dir):
-        return False
-    return ask(["rev-parse", "-q", "--verify", name], git_dir, env={"GIT_DIR": git_dir}).code == 0
-
-
-def counted(number: int, what: str, many: str = "") -> str:
-    """`1 commit`, `2 commits`; `many` is a plural of its own: `2 stashes`."""
-    return f"{number} {what if number == 1 else many or what + 's'}"

@@ -7,45 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from kugetsu.model.errors import GitFailed, KugetsuError
-from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import caller_environment
-from kugetsu.runtime.git import checkouts, pins, remedies
-from kugetsu.runtime.process import children
-
-LOCAL_TIMEOUT = 60.0
-"""Seconds for a command that only touches this machine's disks."""
-
-_SAID = 600  # characters of git's own words that an error shows
-
-# GIT_ASKPASS and core.askPass stay the user's: a program that answers by itself. One that would open a window has no
-# display, VS Code's has no way to its editor. ssh reads passwords and confirmations from the terminal only, and a
-# session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
-_QUIET = {
-    "GCM_INTERACTIVE": "never",
-    "GIT_EDITOR": ":",
-    "GIT_MERGE_AUTOEDIT": "no",
-    "GIT_OPTIONAL_LOCKS": "0",  # looking at a worktree must not take the lock that its agent needs
-    "GIT_PAGER": "cat",
-    "GIT_SEQUENCE_EDITOR": ":",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",  # errors are told apart by git's English words
-    "SSH_ASKPASS_REQUIRE": "never",
-}
-
-
-_WINDOWS = ("DISPLAY", "SSH_ASKPASS", "VSCODE_GIT_IPC_HANDLE", "WAYLAND_DISPLAY")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a git process gave: exit code, output and error output as texts (bytes that are no UTF-8 escaped)."""
-
-    code: int
-    out: str
-    err: str
+from kugetsu.runtime.git import checkouts, child, pins
+from kugetsu.runtime.git.child import LOCAL_TIMEOUT, Answer, failure
 
 
 def git(
@@ -83,67 +47,7 @@ def ask(
     run, but for ``checkout``: then its hooks and filters are (`pins` has the rule).
     """
     settings = pins.for_checkout() if checkout else pins.of(_checkout(cwd, env))
-    return raw(args, cwd, timeout=timeout, env=env, stdin=stdin, settings=settings)
-
-
-def raw(
-    args: Sequence[str],
-    cwd: str | None = None,
-    *,
-    timeout: float = LOCAL_TIMEOUT,
-    env: Mapping[str, str | None] | None = None,
-    stdin: bytes | None = None,
-    settings: Sequence[tuple[str, str]] = (),
-) -> Answer:
-    """`ask`, with these settings and no others on top of the configuration."""
-    try:
-        ran = children.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
-    except TimeoutError:
-        raise GitFailed(
-            f"git {_named(args)} took over {timeout:g} seconds and was stopped",
-            "check the network and the disk, then try again",
-        ) from None
-    except OSError as error:
-        raise _cannot_start(cwd, error) from error
-    return Answer(ran.code, ran.out.decode("utf-8", "surrogateescape"), ran.err.decode("utf-8", "backslashreplace"))
-
-
-def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """This process's environment, made safe for git that nobody watches, with `extra` on top (None: without it)."""
-    env = {key: value for key, value in caller_environment.without(os.environ).items() if not _speaks(key, value)}
-    env.update(_QUIET)
-    for key, value in (extra or {}).items():
-        if value is None:
-            env.pop(key, None)
-        else:
-            env[key] = value
-    return env
-
-
-def _speaks(key: str, value: str) -> bool:
-    """Whether a variable makes git ask by a window, or trace into the error output, in which failures are told apart.
-
-    A trace into a file (an absolute path) is the user's.
-    """
-    return key in _WINDOWS or (key.startswith(("GIT_TRACE", "GIT_CURL_VERBOSE")) and not value.startswith("/"))
-
-
-def _at(cwd: str | None, extra: Mapping[str, str | None] | None, settings: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The environment of a git that works on the repository at `cwd` under these settings."""
-    env = environment(extra)
-    if cwd is not None:
-        folder = os.path.realpath(cwd)
-        env.setdefault("GIT_CEILING_DIRECTORIES", os.path.dirname(folder))
-        if "GIT_DIR" not in env and checkouts.is_bare(folder):
-            env["GIT_DIR"] = folder  # safe.bareRepository=explicit takes none that is only found
-    if settings:
-        given = env.get("GIT_CONFIG_COUNT", "")
-        count = int(given) if given.isascii() and given.isdigit() else 0
-        for number, (key, value) in enumerate(settings, count):
-            env[f"GIT_CONFIG_KEY_{number}"] = key
-            env[f"GIT_CONFIG_VALUE_{number}"] = value
-        env["GIT_CONFIG_COUNT"] = str(count + len(settings))
-    return env
+    return child.run(args, cwd, timeout=timeout, env=env, stdin=stdin, settings=settings)
 
 
 def _checkout(cwd: str | None, env: Mapping[str, str | None] | None) -> checkouts.Checkout | None:
@@ -154,27 +58,7 @@ def _checkout(cwd: str | None, env: Mapping[str, str | None] | None) -> checkout
     return checkouts.at(os.path.realpath(cwd)) if cwd is not None else None
 
 
-def failure(args: Sequence[str], answer: Answer) -> GitFailed:
-    """The error for an answer: what git said, and what helps."""
-    said = redact(" ".join(answer.err.split()) or " ".join(answer.out.split()), limit=_SAID)
-    if answer.code < 0 and not said:
-        said = f"ended by signal {-answer.code}"
-    error = GitFailed(f"git {_named(args)} failed: {said or f'exit code {answer.code}'}", remedies.hint(args, answer))
-    error.missing = remedies.is_missing(args, answer)
-    return error
-
-
-def _named(args: Sequence[str]) -> str:
-    """The subcommand: what follows the options `-c KEY=VALUE` of git itself."""
-    rest = list(args)
-    while len(rest) > 2 and rest[0] == "-c":
-        rest = rest[2:]
-    return " ".join(rest[:2]) if rest[:1] in (["worktree"], ["remote"]) else "".join(rest[:1])
-
-
-def _cannot_start(cwd: str | None, error: OSError) -> KugetsuError:
-    if cwd is not None and not os.path.isdir(cwd):
-        return KugetsuError(f"the folder {cwd} is not there", "it was moved or removed: put it back, or name another")
-    if isinstance(error, FileNotFoundError):
-        return KugetsuError("git is not installed, or not in PATH", "install it (apt install git, brew install git)")
-    return KugetsuError(f"git cannot be started: {error.strerror or error}", "check PATH and the rights of git")
+def commit_of(what: str, cwd: str, env: Mapping[str, str] | None = None) -> str | None:
+    """The commit that a name stands for in the repository at `cwd`; None when there is none."""
+    answer = ask(["rev-parse", "-q", "--verify", f"{what}^{{commit}}"], cwd, env=env)
+    return answer.out.strip() if answer.code == 0 else None

@@ -12,7 +12,8 @@ from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import checkouts, integrity, published
 from kugetsu.runtime.git.changes import occupied, operation
-from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.child import failure
+from kugetsu.runtime.git.command import ask, commit_of, git
 
 NAMES = 5
 """How many names of changed files are kept: enough to recognise the work."""
@@ -124,8 +125,7 @@ def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str
     command = ["log", "-z", f"--max-count={_SUBJECTS}", "--format=%H %s", tip, *since, "--"]
     answer = ask(command, folder)
     if answer.code != 0:
-        head = ask(["rev-parse", "-q", "--verify", f"{tip}^{{commit}}"], folder)
-        evidence.head = head.out.strip() or None
+        evidence.head = commit_of(tip, folder)
         evidence.commits = 0 if evidence.head is None else None
         evidence.problem = "there is no commit yet" if evidence.head is None else failure(command, answer).message
     else:

@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kugetsu.model.errors import GitFailed, KugetsuError
-from kugetsu.runtime.git import checkouts, remedies, transport
-from kugetsu.runtime.git.command import Answer, ask, failure, git
+from kugetsu.runtime.git import refs, remedies, transport
+from kugetsu.runtime.git.child import Answer, failure
+from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.refs import branch_of
 from kugetsu.runtime.git.repositories import Repository
 
 FETCH_TIMEOUT = 60.0
@@ -47,8 +49,8 @@ def fetch_base(
     """
     remote = repository.remote
     if remote is None:
-        return Fetched(base_branch or own_branch(repository) or "HEAD", "the clone has no remote")
-    known = checkouts.default_branch(repository.common_dir, remote)
+        return Fetched(base_branch or branch_of(repository.common_dir) or "HEAD", "the clone has no remote")
+    known = refs.default_branch(repository.common_dir, remote)
     fetched = Fetched(base_branch or known or "")
     try:
         asked = _Asked(repository, remote, branch, timeout)
@@ -60,19 +62,13 @@ def fetch_base(
             _prune_around(repository, remote, branch, fetched)
     except KugetsuError as error:
         fetched.problem = error.message
-        fetched.base_branch = fetched.base_branch or own_branch(repository) or "HEAD"
+        fetched.base_branch = fetched.base_branch or branch_of(repository.common_dir) or "HEAD"
         fetched.notes.append(f"nothing was fetched, work starts from what is known here: {error.message}")
         return fetched
     if own and not base_branch and fetched.base_branch != known:
         target = f"refs/remotes/{remote}/{fetched.base_branch}"
         ask(["symbolic-ref", f"refs/remotes/{remote}/HEAD", target], repository.path)
     return fetched
-
-
-def own_branch(repository: Repository) -> str | None:
-    """The branch that the clone itself has checked out; None for none."""
-    head = checkouts.symbolic_ref(repository.common_dir)
-    return head.removeprefix("refs/heads/") if head is not None else None
 
 
 class _Asked:
@@ -181,7 +177,7 @@ def _prune(repository: Repository, remote: str, answer: Answer, fetched: Fetched
     A full `git remote prune` would take away others of the user's as well.
     """
     prefix = f"refs/remotes/{remote}/"
-    stale = [ref for ref in remedies.refs_in_the_way(answer) if ref.startswith(prefix)]
+    stale = [ref for ref in remedies.refs_in_the_way(answer.err) if ref.startswith(prefix)]
     if not stale:
         return False
     theirs = [f"refs/heads/{ref.removeprefix(prefix)}" for ref in stale]

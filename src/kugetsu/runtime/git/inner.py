@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.plural import counted, listed
+from kugetsu.runtime.folders import walk
 from kugetsu.runtime.git import checkouts
-from kugetsu.runtime.git.changes import HELD, changed_files, counted, operation
-from kugetsu.runtime.git.command import ask, failure, git
-from kugetsu.runtime.git.reflog import has_reflog, left_commits, made_commits
-from kugetsu.runtime.walking import walk
-
-NAMES = 3
-"""Names of changed files that a reason shows."""
+from kugetsu.runtime.git.changes import HELD, changed_files, operation
+from kugetsu.runtime.git.child import failure
+from kugetsu.runtime.git.command import ask, commit_of, git
+from kugetsu.runtime.git.refs import has_reflog, left_commits, made_commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,7 @@ class Work:
             return self.problem
         parts = []
         if self.changes:
-            names = ", ".join(self.changes[:NAMES]) + (", …" if len(self.changes) > NAMES else "")
-            parts.append(f"{counted(len(self.changes), 'uncommitted change')} ({names})")
+            parts.append(f"{counted(len(self.changes), 'uncommitted change')} ({listed(self.changes)})")
         if self.stashes:
             parts.append(counted(self.stashes, "stash", "stashes"))
         elif self.commits:
@@ -209,7 +207,7 @@ def _why_bound(inner: Inner) -> str | None:
 def _examine(inner: Inner, work: Work, missing: bool) -> None:
     if inner.top is not None:
         work.changes = changed_files(inner.top, missing=missing, env=inner.env)
-    elif os.path.exists(inner.git_dir + "/index") and _commit_of(inner, "HEAD"):
+    elif os.path.exists(inner.git_dir + "/index") and commit_of("HEAD", inner.folder, inner.env):
         staged = git(["diff-index", "--cached", "--name-only", "-z", "HEAD"], inner.folder, env=inner.env)
         work.changes = [name for name in staged.split("\0") if name]
     work.operation = operation(inner.git_dir)
@@ -233,7 +231,7 @@ def _tips(inner: Inner) -> list[str]:
     refs = [line.partition(" ") for line in out.splitlines()]
     fetched = _fetched_tags(inner) if whole else set()
     tips = [commit for commit, _, name in refs if not name.startswith("refs/remotes/") and name not in fetched]
-    head = _commit_of(inner, "HEAD")
+    head = commit_of("HEAD", inner.folder, inner.env)
     tips += [head] if head is not None else []
     for name in HELD:
         line = checkouts.read_line(f"{inner.git_dir}/{name}")
@@ -289,8 +287,3 @@ def _outermost(inner: Inner, tips: list[str]) -> list[str]:
     if len(tips) < 2:
         return tips
     return git(["merge-base", "--independent", *tips], inner.folder, env=inner.env).split()
-
-
-def _commit_of(inner: Inner, what: str) -> str | None:
-    answer = ask(["rev-parse", "-q", "--verify", f"{what}^{{commit}}"], inner.folder, env=inner.env)
-    return answer.out.strip() if answer.code == 0 else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from kugetsu.host import run_files
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.runtime.git import checkouts, interrupted_checkout, rescue
-from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.inner import Inner, Work, examine, find
 from kugetsu.runtime.git.repositories import Repository
 
@@ -48,7 +48,7 @@ def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kep
 
     What can be moved is, whatever stands in the way of the rest. Raises as `rescue.rescue`.
     """
-    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     within = find(path, admin)
     kept = _rescue(repository.path, within, name)
     own = rescue.rescue(path, name, branch=branch, within=[inner.name for inner in within])
@@ -63,14 +63,14 @@ def note_complete(repository: Repository, path: str, name: str) -> None:
 
     The record goes last. Raises OSError.
     """
-    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     if admin is not None:
         run_files.replace(f"{admin}/{_COMPLETE}", name.encode())
 
 
 def was_complete(repository: Repository, path: str, name: str) -> bool:
     """True if `note_complete` noted the rescue `name`: what a removal then took of the worktree is safe."""
-    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     return admin is not None and checkouts.read_line(f"{admin}/{_COMPLETE}") == name
 
 
@@ -127,8 +127,8 @@ def _commit(inner: Inner, work: Work, name: str) -> tuple[str, str | None]:
         return work.tips[0], None
     if inner.top is not None:
         return rescue.commit_everything(inner.top, name, work.tips)
-    head = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], inner.folder, env=inner.env).out.split()
-    parents = [*head, *(tip for tip in work.tips if tip not in head)]
+    head = commit_of("HEAD", inner.folder, inner.env)
+    parents = [*filter(None, [head]), *(tip for tip in work.tips if tip != head)]
     command = ["write-tree"] if work.changes else ["rev-parse", f"{parents[0]}^{{tree}}"]
     tree = git(command, inner.folder, env=inner.env)
     return rescue.commit(inner.folder, tree, parents, f"kugetsu rescue {name}", env=inner.env), tree

@@ -76,7 +76,7 @@ def repair(source: str | None, path: str) -> str | None:
     common_dir = _common_dir(source) if source is not None else None
     if found is None or source is None or common_dir is None or not holds_files(path) or not os.path.isdir(path):
         return None
-    admin = interrupted_checkout.admin_folder(common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(common_dir, path)
     if admin is None:
         return None
     try:

@@ -10,8 +10,9 @@ import os
 import time
 
 from kugetsu.model.errors import Conflict
+from kugetsu.model.plural import listed
 from kugetsu.runtime.git import checkouts
-from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.process import identity
 
 INITIALIZING = "initializing"
@@ -22,7 +23,8 @@ _FINISH_TIMEOUT = 600.0  # as for a fresh checkout
 
 
 def admin_folder(common_dir: str, path: str) -> str | None:
-    """git's record (`worktrees/<id>`) of the worktree at a real path; None when git knows of none."""
+    """git's record (`worktrees/<id>`) of the worktree at `path`; None when git knows of none."""
+    path = os.path.realpath(path)
     folder = common_dir + "/worktrees"
     try:
         names = os.listdir(folder)
@@ -57,7 +59,7 @@ def finish(admin: str, path: str) -> bool:
     for lock in ("index.lock", "HEAD.lock"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{admin}/{lock}")  # no git is at work: it left them when it was killed
-    if ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path).code != 0:
+    if commit_of("HEAD", path) is None:
         raise _not_ours(path, sorted(set(os.listdir(path)) - {".git"}))
     git(["read-tree", "HEAD"], path, timeout=_FINISH_TIMEOUT)
     strange = _strange_files(path)
@@ -118,8 +120,7 @@ def _git_at_work(path: str) -> bool:
 
 
 def _not_ours(path: str, names: list[str]) -> Conflict:
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return Conflict(
-        f"the worktree {path} was never completed, and holds files that are not its commit's: {shown}",
+        f"the worktree {path} was never completed, and holds files that are not its commit's: {listed(names)}",
         f"look at them, then move the folder away: mv {path} ELSEWHERE",
     )

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 
-from kugetsu.runtime.git import disposable
-from kugetsu.runtime.git.changes import counted
+from kugetsu.host import run_files
+from kugetsu.model.plural import counted, listed
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.inner import Inner
 from kugetsu.runtime.process import identity
 
-NAMES = 3
-"""Names that a reason shows."""
-
 PASSING_SECONDS = 0.3
 """A process that is gone after so long only looked at the worktree, as another `prune` does: git, a few ms."""
+
+_CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
 IGNORED = "that DISPOSABLE_FILES does not name"
 """What a reason says of ignored files, and of nothing else."""
@@ -33,10 +33,10 @@ def why_keep(path: str, within: Sequence[Inner] = (), patterns: Sequence[str] = 
     reasons = []
     ignored = ignored_files(path, within, patterns)
     if ignored:
-        reasons.append(f"{counted(len(ignored), 'ignored file')} ({_shown(ignored)}) {IGNORED}")
+        reasons.append(f"{counted(len(ignored), 'ignored file')} ({listed(ignored)}) {IGNORED}")
     overlooked = overlooked_files(path)
     if overlooked:
-        reasons.append(f"{counted(len(overlooked), 'file')} that git was told to overlook ({_shown(overlooked)})")
+        reasons.append(f"{counted(len(overlooked), 'file')} that git was told to overlook ({listed(overlooked)})")
     return reasons
 
 
@@ -45,10 +45,10 @@ def ignored_files(path: str, within: Sequence[Inner], patterns: Sequence[str]) -
     repositories = [inner for inner in within if os.path.exists(inner.git_dir + "/HEAD")]
     places = {inner.name: f"{path}/{inner.name}" for inner in repositories if _is_at(inner, f"{path}/{inner.name}")}
     apart = set(places.values())
-    found = disposable.ignored(path, patterns, apart)
+    found = _ignored(path, patterns, apart)
     for inner in repositories:
         if inner.top is not None and inner.name in places:
-            names = disposable.ignored(places[inner.name], patterns, apart, inner.env)
+            names = _ignored(places[inner.name], patterns, apart, inner.env)
             found += [f"{inner.name}/{name}" for name in names]
     return found
 
@@ -61,7 +61,7 @@ def _is_at(inner: Inner, place: str) -> bool:
 def why_busy(path: str) -> list[str]:
     """The reason that processes at work in the worktree give against removing it."""
     pids = _at_work(os.path.realpath(path))
-    return [f"a process at work in it (pid {_shown(pids)})"] if pids else []
+    return [f"a process at work in it (pid {listed(pids)})"] if pids else []
 
 
 def own_refs(path: str) -> list[str]:
@@ -99,5 +99,60 @@ def _in(path: str) -> list[str]:
     return found
 
 
-def _shown(names: list[str]) -> str:
-    return ", ".join(names[:NAMES]) + (", …" if len(names) > NAMES else "")
+# --- ignored files that may go because they can be made again ---------------------------------------------------------
+
+
+def _ignored(
+    top: str, patterns: Sequence[str], apart: Collection[str] = (), env: Mapping[str, str] | None = None
+) -> list[str]:
+    """The ignored files of a repository's worktree that may not go; a folder of which all is ignored counts once.
+
+    `apart` are folders of further repositories within it, which are examined by themselves, as `git clean -X` leaves
+    them alone. Raises GitFailed.
+    """
+    options = ["--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all", "--ignored"]
+    entries = git(["status", *options], top, env=env).split("\0")
+    names = [entry[3:] for entry in entries if entry.startswith("!! ")]
+    return [name for name in names if _holds_work(top, name.rstrip("/"), patterns, apart)]
+
+
+def _holds_work(top: str, name: str, patterns: Sequence[str], apart: Collection[str]) -> bool:
+    """Whether a file that may not go is at this path, or below it."""
+    left = [name]
+    while left:
+        name = left.pop()
+        path = f"{top}/{name}"
+        is_link = os.path.islink(path)
+        is_folder = not is_link and os.path.isdir(path)
+        if path in apart or any(matches(name, pattern, is_folder=is_folder or is_link) for pattern in patterns):
+            continue
+        if not is_folder:
+            return True
+        if not os.path.exists(path + "/pyvenv.cfg") and not _is_tagged(path):
+            try:
+                left += [f"{name}/{below}" for below in os.listdir(path)]
+            except OSError:  # nobody can say what is in it
+                return True
+    return False
+
+
+def matches(name: str, pattern: str, *, is_folder: bool) -> bool:
+    """Whether a file, by its path within the worktree, is one of a pattern's (`settings`), or lies in a folder that is.
+
+    A pattern is the name of a file or folder at any depth, or with a slash before its end the path from the top; a
+    slash at the end makes it one of folders only. `*`, `?` and `[…]` match within one name.
+    """
+    parts = name.split("/")
+    if pattern.endswith("/") and not is_folder:
+        parts = parts[:-1]
+    wanted = pattern.strip("/").split("/")
+    if "/" in pattern.rstrip("/"):
+        return len(parts) >= len(wanted) and all(map(fnmatchcase, parts, wanted))
+    return any(fnmatchcase(part, wanted[0]) for part in parts)
+
+
+def _is_tagged(folder: str) -> bool:
+    try:
+        return run_files.read(folder + "/CACHEDIR.TAG", len(_CACHE_TAG)) == _CACHE_TAG
+    except OSError:  # not there, or a FIFO that an agent made
+        return False

@@ -13,10 +13,10 @@ import time
 from collections.abc import Collection, Iterator
 
 from kugetsu.host import run_files
+from kugetsu.runtime.folders import walk
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.checkouts import Checkout
 from kugetsu.runtime.process import identity
-from kugetsu.runtime.walking import walk
 
 _SUFFIX = ".lock"
 #: Folders of a git folder that hold no lock which stops a commit, a fetch or a checkout, and can be large.

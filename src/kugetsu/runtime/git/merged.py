@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from kugetsu.model.errors import Conflict, KugetsuError
+from kugetsu.model.plural import counted, listed
 from kugetsu.runtime.git import checkouts, fetching, transport
-from kugetsu.runtime.git.changes import changed_files, counted, operation
-from kugetsu.runtime.git.command import ask, git
-from kugetsu.runtime.git.reflog import made_commits
+from kugetsu.runtime.git.changes import changed_files, operation
+from kugetsu.runtime.git.command import ask, commit_of, git
+from kugetsu.runtime.git.refs import made_commits
 from kugetsu.runtime.git.repositories import Repository
 
 SWITCH_TIMEOUT = 600.0
@@ -24,15 +25,7 @@ def tip_of(repository: Repository, worktree: str | None, branch: str) -> str | N
         folder, ref = worktree, "HEAD"
     else:
         folder, ref = repository.path, f"refs/heads/{branch}"
-    answer = ask(["rev-parse", "-q", "--verify", f"{ref}^{{commit}}"], folder)
-    return answer.out.strip() if answer.code == 0 else None
-
-
-def current_branch(worktree: str | None) -> str | None:
-    """The branch that is checked out in a worktree; None for none, or without a worktree."""
-    git_dir = checkouts.git_dir_of(worktree) if worktree is not None else None
-    head = checkouts.symbolic_ref(git_dir) if git_dir is not None else None
-    return head.removeprefix("refs/heads/") if head is not None else None
+    return commit_of(ref, folder)
 
 
 def reaches(folder: str, commit: str, tip: str) -> bool:
@@ -86,8 +79,7 @@ def require_free(worktree: str, branch: str, why: str) -> None:
     doing = operation(git_dir) if git_dir is not None else None
     if not changed and doing is None:
         return
-    names = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
-    what = f"a {doing} in progress" if doing else f"{counted(len(changed), 'uncommitted change')} ({names})"
+    what = f"a {doing} in progress" if doing else f"{counted(len(changed), 'uncommitted change')} ({listed(changed)})"
     raise Conflict(
         f"{why}, so that more work needs a fresh branch, but its worktree {worktree} has {what}",
         f"commit or stash that there ({branch} keeps it), then try again",

@@ -24,7 +24,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 
-from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git import checkouts, child
 
 OUTPUT = (
     ("color.ui", "false"),
@@ -133,9 +133,7 @@ def _filter(section: str, own: dict[str, str], users: dict[str, str]) -> Iterato
 
 def settings_of(pattern: str, cwd: str, env: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, str]]:
     """(scope, name, value) of the settings whose names match a pattern, the one in force last."""
-    from kugetsu.runtime.git.command import raw
-
-    answer = raw(["config", "-z", "--show-scope", "--get-regexp", pattern], cwd, env=env)
+    answer = child.run(["config", "-z", "--show-scope", "--get-regexp", pattern], cwd, env=env)
     fields = answer.out.split("\0")
     for scope, setting in zip(fields[::2], fields[1::2], strict=False):
         name, _, value = setting.partition("\n")

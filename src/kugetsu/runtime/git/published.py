@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.git import checkouts, transport
-from kugetsu.runtime.git.command import ask, git
-from kugetsu.runtime.git.reflog import made_commits
+from kugetsu.runtime.git.command import ask, commit_of, git
+from kugetsu.runtime.git.refs import made_commits
 
 MOST = 3
 """Commits that pull requests are searched by: each may cost a request."""
@@ -125,8 +125,8 @@ def follows(repository: str, branch: str) -> bool:
 def _made(path: str, since: str) -> list[str]:
     """The commits that were made in the worktree, the last one first; HEAD before them when it is one of them."""
     made = made_commits(checkouts.git_dir_of(path) or "", since=since)
-    head = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path).out.strip()
-    return [head] * (head in made) + [commit for commit in made if commit != head]
+    head = commit_of("HEAD", path)
+    return [commit for commit in made if commit == head] + [commit for commit in made if commit != head]
 
 
 def _remote_branches(repository: str, *options: str) -> list[tuple[str, str]]:

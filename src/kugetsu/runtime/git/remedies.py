@@ -11,10 +11,6 @@ from collections.abc import Sequence
 
 from kugetsu.redaction.funnel import redact
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.runtime.git.command import Answer
-
 _REMOTE_COMMANDS = ("clone", "fetch", "ls-remote", "pull", "push", "remote", "submodule")
 _OF_GIT = ("fatal: ", "error: ")
 _OF_SERVERS = ("remote: ", "ERROR: ")  # the second: what a server prints over ssh before it hangs up
@@ -67,31 +63,31 @@ _MACHINE = (
 _LOCAL = (*_MACHINE, ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"))
 
 
-def hint(args: Sequence[str], answer: Answer) -> str | None:
+def hint(args: Sequence[str], error_output: str) -> str | None:
     """What helps against the failure of `git ARGS`; None when its words are unknown."""
-    said = _lines(answer.err, _OF_GIT)
+    said = _lines(error_output, _OF_GIT)
     if _subcommand(args) not in _REMOTE_COMMANDS:
         return _first(_LOCAL, said)
-    theirs = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
-    return _first(_MACHINE, said) or _first(_SSH, answer.err) or _first(_REMOTE, theirs)
+    theirs = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
+    return _first(_MACHINE, said) or _first(_SSH, error_output) or _first(_REMOTE, theirs)
 
 
-def is_missing(args: Sequence[str], answer: Answer) -> bool:
+def is_missing(args: Sequence[str], error_output: str) -> bool:
     """True if the server (or the path) has no such repository, as far as it tells."""
-    said = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
+    said = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
     return _subcommand(args) in _REMOTE_COMMANDS and _first(_MISSING, said) is not None
 
 
-def wants_credentials(answer: Answer) -> bool:
+def wants_credentials(error_output: str) -> bool:
     """True if a server let nobody in, or shows only to some that it has the repository."""
-    said = _lines(answer.err, (*_OF_GIT, *_OF_SERVERS))
+    said = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
     refused = any(words in said for words, _ in _CREDENTIALS)
     return refused or ("repository 'http" in said and "' not found" in said)
 
 
-def refs_in_the_way(answer: Answer) -> list[str]:
+def refs_in_the_way(error_output: str) -> list[str]:
     """The refs because of which git could not create others: `fix` and `fix/issue-1` exclude each other."""
-    said = _lines(answer.err, _OF_GIT)
+    said = _lines(error_output, _OF_GIT)
     return list(dict.fromkeys(re.findall(r"'([^'\n]+)' exists; cannot create ", said)))
 
 

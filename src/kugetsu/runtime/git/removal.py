@@ -13,10 +13,12 @@ from dataclasses import KW_ONLY, dataclass
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict
-from kugetsu.runtime import mounts
+from kugetsu.model.plural import counted, listed
+from kugetsu.runtime import folders
 from kugetsu.runtime.git import checkouts, inner, integrity, interrupted_checkout, local_state, published
-from kugetsu.runtime.git.changes import changed_files, counted, operation, submodules
-from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git.changes import changed_files, operation, submodules
+from kugetsu.runtime.git.child import failure
+from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
 REMOVE_TIMEOUT = 600.0
@@ -50,17 +52,18 @@ def why_keep(path: str, branch: str, repository: Repository, care: RemovalPolicy
     if not os.path.isdir(path):
         return []
     care = care or RemovalPolicy()
-    mounted = mounts.within(path)
+    mounted = folders.mounted_within(path)
     if mounted:
         return [f"something mounted in it ({', '.join(mounted[:3])})"]
-    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
+    admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     if care.resumed and admin is not None:
         integrity.attach(admin, path)
     integrity.repair(repository.path, path)
     fault = integrity.fault(repository.path, path)
     if fault is not None:
         return [f"files, and is no git worktree (any more): {fault}"] if integrity.holds_files(path) else []
-    reasons = _changes(path, care)
+    changed = changed_files(path, missing=not care.resumed)
+    reasons = [f"{counted(len(changed), 'uncommitted change')} ({listed(changed)})"] if changed else []
     others = [branch] if branch else []
     tips = local_state.own_refs(path)
     ahead = commits_only_here(path, *others, kept=care.kept, tips=tips)
@@ -88,7 +91,7 @@ def not_rescued(path: str, repository: Repository, care: RemovalPolicy) -> list[
     overlook, but for what can be made again. Raises GitFailed."""
     if integrity.fault(repository.path, path) is not None:
         return []
-    within = inner.find(path, interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path)))
+    within = inner.find(path, interrupted_checkout.admin_folder(repository.common_dir, path))
     return local_state.ignored_files(path, within, care.disposable) + local_state.overlooked_files(path)
 
 
@@ -101,7 +104,7 @@ def commits_only_here(path: str, *branches: str, kept: Sequence[str] = (), tips:
     safe = [commit for commit in kept if ask(["cat-file", "-e", f"{commit}^{{commit}}"], path).code == 0]
     answer = ask(["rev-list", "--count", "HEAD", *tips, "--not", *safe, *others], path)
     if answer.code != 0:
-        if ask(["rev-parse", "-q", "--verify", "HEAD"], path).code != 0:
+        if commit_of("HEAD", path) is None:
             return 0
         raise failure(["rev-list"], answer)
     return int(answer.out)
@@ -114,7 +117,7 @@ def has_branch(repository: Repository, branch: str) -> bool:
 
 def has_submodules(repository: Repository, path: str) -> bool:
     """Whether git refuses to remove the worktree because submodules are checked out in it."""
-    if inner.has_submodules(interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))):
+    if inner.has_submodules(interrupted_checkout.admin_folder(repository.common_dir, path)):
         return True
     links = submodules(path) if checkouts.git_dir_of(path) is not None else []
     return any(os.path.lexists(f"{path}/{link}/.git") for link in links)
@@ -171,7 +174,7 @@ def remove_locked(
 
 def _require_no_mounts(path: str) -> None:
     """Raises Conflict where something is mounted within the worktree: git would delete what is on it."""
-    mounted = mounts.within(path)
+    mounted = folders.mounted_within(path)
     if mounted:
         raise Conflict(f"the worktree {path} is kept: something is mounted at {mounted[0]}", f"umount {mounted[0]}")
 
@@ -190,12 +193,3 @@ def way_on(path: str, reasons: Sequence[str], force: str = "--force") -> str:
         steps.append(f"see the ignored files (git -C {path} clean -ndX), move away what you need")
         steps.append("name in DISPOSABLE_FILES what can be made again (kugetsu config get DISPOSABLE_FILES)")
     return f"{'; '.join(steps)}; or: {force}" + (" (which deletes them)" if files else "")
-
-
-def _changes(path: str, care: RemovalPolicy) -> list[str]:
-    changed = changed_files(path, missing=not care.resumed)
-    if not changed:
-        return []
-    names = ", ".join(changed[:3])
-    more = ", …" if len(changed) > 3 else ""
-    return [f"{counted(len(changed), 'uncommitted change')} ({names}{more})"]

@@ -19,7 +19,7 @@ from kugetsu.model.errors import BadInput, GitFailed, KugetsuError, NotFound
 from kugetsu.model.refs import parse_repository, repository_of_url
 from kugetsu.model.servers import LOCAL, clone_url, split_scp
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.git import checkouts, transport
+from kugetsu.runtime.git import checkouts, remotes, transport
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.ssh_hosts import resolver
 
@@ -84,10 +84,10 @@ def at_path(
             f"{path}, registered for {repository}, is not a git repository (any more)",
             "put it back, or register the right place: kugetsu init --repo PATH|URL",
         )
-    matches, remote = checkouts.matching_remote(checkout, repository, servers, own=own)
+    matches, remote = remotes.matching_remote(checkout, repository, servers, own=own)
     if not matches:
         # Registered by hand under a name of its own: its first remote is what it follows.
-        named = checkouts.repositories(checkout, servers, own=own)
+        named = remotes.repositories(checkout, servers, own=own)
         remote = named[0][0] if named else None
     return Repository(repository, checkout.home, checkout.common_dir, remote)
 
@@ -104,7 +104,7 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
         checkout = checkouts.find(path)
         if checkout is None:
             raise BadInput(f"{place} is not a git repository", "run git init there, or name a clone or a URL")
-        named = checkouts.repositories(checkout, servers)
+        named = remotes.repositories(checkout, servers)
         if not named:
             raise BadInput(f"{place} has no name that a reference could hold", "move it into a folder of its own")
         return named[0][1], {"path": checkout.home}

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from kugetsu.model.errors import BadInput, GitFailed
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.changes import HELD, occupied
-from kugetsu.runtime.git.command import Answer, ask, failure, git
+from kugetsu.runtime.git.child import Answer, failure
+from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.removal import commits_only_here
-from kugetsu.runtime.git.worktrees import RESCUE
+
+RESCUE = "kugetsu/rescue/"
+"""The prefix of the branches that keep the work of failed attempts."""
 
 TIMEOUT = 600.0
 """Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""
@@ -62,7 +65,7 @@ def rescue(path: str, name: str, *, branch: str = "", within: Sequence[str] = ()
     if git_dir is None:
         return None
     changes = _Changes(path, within)
-    head = _commit_of(path, "HEAD")
+    head = commit_of("HEAD", path)
     held = _held_commits(git_dir, path, head)
     if not changes.any and not held and (head is None or not commits_only_here(path, branch, RESCUE + name)):
         return None
@@ -81,7 +84,7 @@ def commit_everything(path: str, name: str, reached: Sequence[str]) -> tuple[str
     git_dir = checkouts.git_dir_of(path)
     if git_dir is None:
         raise GitFailed(f"{path} is not a git repository")
-    head, left_out = _commit_of(path, "HEAD"), list[str]()
+    head, left_out = commit_of("HEAD", path), list[str]()
     further = [*_held_commits(git_dir, path, head), *(commit for commit in reached if commit != head)]
     # What lies in repositories within this one is not left out: each is rescued by itself.
     made = _commit_everything(path, git_dir, name, head, further, _Changes(path, None), left_out)
@@ -207,12 +210,12 @@ def keep(path: str, name: str, commit: str, tree: str | None, left_out: Sequence
     base = RESCUE + name
     for number in range(1, _TRIES):
         branch = base if number == 1 else f"{base}-{number}"
-        old = _commit_of(path, f"refs/heads/{branch}")
+        old = commit_of(f"refs/heads/{branch}", path)
         if old is None:
             try:
                 git(["update-ref", "-m", "kugetsu rescue", f"refs/heads/{branch}", commit, "0" * len(commit)], path)
             except GitFailed:
-                old = _commit_of(path, f"refs/heads/{branch}")
+                old = commit_of(f"refs/heads/{branch}", path)
                 if old is None:
                     raise
                 # Two found the same attempt dead: the other one was faster.
@@ -251,12 +254,7 @@ def _held_commits(git_dir: str, path: str, head: str | None) -> list[str]:
         line = checkouts.read_line(f"{git_dir}/{name}")
         if line is None and "/" not in name and checkouts.has_reftable(git_dir):
             line = name  # a ref in the table
-        commit = _commit_of(path, line) if line else None
-        if commit is not None and commit != head:
-            found.append(commit)
+        held = commit_of(line, path) if line else None
+        if held is not None and held != head:
+            found.append(held)
     return found
-
-
-def _commit_of(path: str, what: str) -> str | None:
-    answer = ask(["rev-parse", "-q", "--verify", f"{what}^{{commit}}"], path)
-    return answer.out.strip() if answer.code == 0 else None

@@ -22,7 +22,7 @@ from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.model.servers import base_url, canonical_host, is_loopback, split_url
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.git import command, pins, remedies
-from kugetsu.runtime.git.command import Answer
+from kugetsu.runtime.git.child import Answer, failure
 
 _WAY = r"^http\..*(ssl(verify|cainfo|capath|backend)|proxy[a-z]*|curloptresolve)$|^remote\..*\.proxy[a-z]*$"
 _TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
@@ -32,7 +32,7 @@ def git(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> str:
     """`command.git` for a command that talks to a server. Raises as that does."""
     answer = ask(args, cwd, timeout=timeout)
     if answer.code != 0:
-        raise command.failure(args, answer)
+        raise failure(args, answer)
     return answer.out.rstrip("\n")
 
 
@@ -40,7 +40,7 @@ def ask(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> Answe
     """`command.ask` for a command that talks to a server. Raises as that does."""
     options, env = _authorities(os.environ)
     answer = command.ask([*options, *args], cwd, timeout=timeout, env=env)
-    if answer.code == 0 or not remedies.wants_credentials(answer) or not _has_tokens(os.environ):
+    if answer.code == 0 or not remedies.wants_credentials(answer.err) or not _has_tokens(os.environ):
         return answer
     _require_own_way(cwd)
     # An empty helper takes back all those before it: git would hand them the token to store.

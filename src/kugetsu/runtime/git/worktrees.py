@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import Conflict, NotFound
-from kugetsu.runtime.git import checkouts, fetching, integrity, interrupted_checkout, merged, remedies
-from kugetsu.runtime.git.command import ask, failure, git
+from kugetsu.runtime.git import checkouts, fetching, integrity, interrupted_checkout, merged, refs, remedies
+from kugetsu.runtime.git.child import failure
+from kugetsu.runtime.git.command import ask, commit_of, git
+from kugetsu.runtime.git.inner_rescue import rescue_record
 from kugetsu.runtime.git.repositories import Repository, locked
+from kugetsu.runtime.git.rescue import RESCUE
 
 ADD_TIMEOUT = 600.0
 """Seconds for checking a worktree out: large repositories, filters and hooks take minutes."""
-
-RESCUE = "kugetsu/rescue/"
-"""What the names of branches begin with that keep a failed attempt's work."""
 
 
 @dataclass(slots=True)
@@ -109,15 +109,12 @@ def _describe(worktree: Worktree, base_branch: str) -> Worktree:
     repository = worktree.repository
     worktree.why_not_fetched = "the worktree was there"
     remote = repository.remote
-    known = checkouts.default_branch(repository.common_dir, remote) if remote else fetching.own_branch(repository)
+    known = refs.default_branch(repository.common_dir, remote) if remote else refs.branch_of(repository.common_dir)
     worktree.base_branch = base_branch or known or ""
-    git_dir = checkouts.git_dir_of(worktree.path)
-    current = checkouts.symbolic_ref(git_dir) if git_dir is not None else None
-    if current is not None:
-        worktree.branch = current.removeprefix("refs/heads/")
+    worktree.branch = refs.current_branch(worktree.path) or worktree.branch
     bases = _base_refs(worktree) if worktree.base_branch else []
-    refs = _refs(worktree, bases) if bases else {}
-    base = next((ref for ref in bases if ref in refs), "HEAD")
+    there = _refs(worktree, bases) if bases else {}
+    base = next((ref for ref in bases if ref in there), "HEAD")
     worktree.base_commit = _fork_point(worktree.path, "HEAD", base)
     return worktree
 
@@ -137,16 +134,16 @@ def _make(worktree: Worktree, admin: str | None, in_the_way: str) -> None:
     repository, path, branch, remote = worktree.repository, worktree.path, worktree.branch, worktree.repository.remote
     own, theirs = f"refs/heads/{branch}", f"refs/remotes/{remote}/{branch}"
     bases = _base_refs(worktree)
-    refs = _refs(worktree, [own, theirs, *bases])
-    base = next((refs[ref].commit for ref in bases if ref in refs), None) or _head(worktree)
+    there = _refs(worktree, [own, theirs, *bases])
+    base = next((there[ref].commit for ref in bases if ref in there), None) or _head(worktree)
     force = _force(worktree, admin)
-    if own in refs:
-        elsewhere = refs[own].worktree
+    if own in there:
+        elsewhere = there[own].worktree
         if elsewhere and os.path.realpath(elsewhere) != path:
             raise _taken(branch, elsewhere)
-        args, start = [path, branch], refs[own].commit
-    elif remote is not None and theirs in refs:
-        args, start = ["--track", "-b", branch, path, f"{remote}/{branch}"], refs[theirs].commit
+        args, start = [path, branch], there[own].commit
+    elif remote is not None and theirs in there:
+        args, start = ["--track", "-b", branch, path, f"{remote}/{branch}"], there[theirs].commit
     elif in_the_way:  # found out now, not when the work is done and its push refused
         raise _blocked(branch, f"{remote}/{in_the_way}", f"rename that one on {remote}")
     else:
@@ -160,10 +157,10 @@ def _switch(worktree: Worktree, in_the_way: str) -> None:
     remote = worktree.repository.remote
     if in_the_way:
         raise _blocked(worktree.branch, f"{remote}/{in_the_way}", f"on {remote}, by its owner")
-    merged.require_free(worktree.path, merged.current_branch(worktree.path) or "HEAD", "its branch is merged")
+    merged.require_free(worktree.path, refs.current_branch(worktree.path) or "HEAD", "its branch is merged")
     bases = _base_refs(worktree)
-    refs = _refs(worktree, bases)
-    base = next((refs[ref].commit for ref in bases if ref in refs), None) or _head(worktree)
+    there = _refs(worktree, bases)
+    base = next((there[ref].commit for ref in bases if ref in there), None) or _head(worktree)
     merged.switch(worktree.path, worktree.branch, base)
     # That base, unless an earlier try got as far as the branch, and the remote moved on since.
     worktree.base_commit = _fork_point(worktree.path, "HEAD", base)
@@ -186,7 +183,7 @@ def _add(args: list[str], worktree: Worktree) -> None:
     error = failure(command, answer)
     if "already checked out" in answer.err or "already used by worktree" in answer.err:
         raise Conflict(error.message, "switch that worktree to another branch") from None
-    blocking = remedies.refs_in_the_way(answer)
+    blocking = remedies.refs_in_the_way(answer.err)
     if blocking:
         other = blocking[0].removeprefix("refs/heads/")
         raise _blocked(worktree.branch, other, f"rename that one: git branch -m {other} NAME") from None
@@ -202,7 +199,7 @@ def _is_complete(worktree: Worktree) -> bool:
         or interrupted_checkout.is_unfinished(admin, worktree.path)
     ):
         return False
-    return ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], worktree.path).code == 0
+    return commit_of("HEAD", worktree.path) is not None
 
 
 def _blocked(branch: str, other: str, rename: str) -> Conflict:
@@ -223,20 +220,17 @@ def _force(worktree: Worktree, admin: str | None) -> list[str]:
             f"the worktree {worktree.path} is missing and locked: {reason or 'without a reason'}",
             f"bring it back, or give it up: git -C {worktree.repository.path} worktree unlock {worktree.path}",
         )
-    if checkouts.symbolic_ref(admin) is None:
+    if refs.symbolic_ref(admin) is None:
         # Its record is the only thing that reaches a detached HEAD's commits.
-        answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], admin, env={"GIT_DIR": admin})
-        head = answer.out.strip()
-        if answer.code == 0:
+        head = commit_of("HEAD", admin, {"GIT_DIR": admin})
+        if head is not None:
             git(["update-ref", f"refs/heads/{RESCUE}lost-{head[:12]}", head], worktree.repository.path)
     _keep_record(worktree, admin)
     return ["--force", "--force"]
 
 
 def _keep_record(worktree: Worktree, admin: str) -> None:
-    """Rescue what only git's record of a worktree holds, which is about to be replaced; Conflict when it cannot be."""
-    from kugetsu.runtime.git.inner_rescue import rescue_record
-
+    """Rescue what only git's record of a worktree holds, about to be replaced; raises Conflict if it cannot."""
     path = worktree.path
     kept = rescue_record(worktree.repository.path, path, admin, f"lost-{os.path.basename(path)}")
     if kept.refused:
@@ -266,10 +260,9 @@ def _refs(worktree: Worktree, names: list[str]) -> dict[str, _Ref]:
 def _head(worktree: Worktree) -> str:
     """The clone's own HEAD, where that is the base. Raises NotFound when the base branch is nowhere."""
     path, base = worktree.repository.path, worktree.base_branch
-    if base == "HEAD":
-        answer = ask(["rev-parse", "-q", "--verify", "HEAD^{commit}"], path)
-        if answer.code == 0:
-            return answer.out.strip()
+    head = commit_of("HEAD", path) if base == "HEAD" else None
+    if head is not None:
+        return head
     unfetched = f" ({worktree.why_not_fetched})" if worktree.why_not_fetched else ""
     if not git(["for-each-ref", "--count=1"], path):
         raise NotFound(
@@ -285,10 +278,7 @@ def _head(worktree: Worktree) -> str:
 def _fork_point(folder: str, one: str, other: str) -> str:
     """The commit at which two lines part; the first one's when they have nothing in common, empty without commits."""
     answer = ask(["merge-base", one, other], folder)
-    if answer.code == 0:
-        return answer.out.strip()
-    answer = ask(["rev-parse", "-q", "--verify", f"{one}^{{commit}}"], folder)
-    return answer.out.strip() if answer.code == 0 else ""
+    return answer.out.strip() if answer.code == 0 else commit_of(one, folder) or ""
 
 
 def _taken(branch: str, elsewhere: str) -> Conflict:

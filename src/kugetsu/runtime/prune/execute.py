@@ -92,7 +92,7 @@ def _remove_registration(ws: Workspace, item: Item) -> int:
         _require_unclaimed(ws, path)
         if os.path.lexists(path):
             raise Conflict("it is there again")
-        if interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path)) is None:
+        if interrupted_checkout.admin_folder(repository.common_dir, path) is None:
             raise NotFound(f"git has no record of {path} any more")
         return _recorded(ws, item, lambda: _forget(repository.path, path))
 

@@ -11,7 +11,7 @@ from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.refs import parse_repository
 from kugetsu.runtime import destroy, pull_requests
 from kugetsu.runtime.forges import Forges, one_line
-from kugetsu.runtime.git import checkouts, inner, interrupted_checkout, removal
+from kugetsu.runtime.git import checkouts, inner, interrupted_checkout, refs, removal
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask
 from kugetsu.runtime.git.repositories import Repository
@@ -95,8 +95,8 @@ def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:
 
 def branch_of(path: str, repository: Repository) -> str:
     """The branch that is checked out in it; empty for none."""
-    admin = interrupted_checkout.admin_folder(repository.common_dir, os.path.realpath(path))
-    head = checkouts.symbolic_ref(admin) if admin is not None else None
+    admin = interrupted_checkout.admin_folder(repository.common_dir, path)
+    head = refs.symbolic_ref(admin) if admin is not None else None
     return head.removeprefix("refs/heads/") if head is not None else ""
 
 

@@ -7,10 +7,10 @@ import os
 from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.plural import counted
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import destroy, pull_requests
 from kugetsu.runtime.forges import Forges, one_line
-from kugetsu.runtime.git.changes import counted
 from kugetsu.runtime.git.command import ask
 from kugetsu.runtime.git.published import is_on_a_remote
 from kugetsu.runtime.git.removal import RemovalPolicy

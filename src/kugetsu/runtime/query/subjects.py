@@ -92,9 +92,9 @@ def issue(ws: Workspace, text: str) -> IssueRef:
     servers = ws.config.servers()
 
     def here() -> tuple[str, str, str] | None:
-        from kugetsu.runtime.git import checkouts
+        from kugetsu.runtime.git import remotes
 
-        folder = checkouts.typed_in(os.environ)
-        return checkouts.here(folder, servers) if folder is not None else None
+        folder = remotes.typed_in(os.environ)
+        return remotes.here(folder, servers) if folder is not None else None
 
     return parse_ref(text, default_host=ws.config.default_host(), servers=servers, here=here)

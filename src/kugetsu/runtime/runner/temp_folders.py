@@ -15,8 +15,8 @@ from contextlib import suppress
 
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
-from kugetsu.runtime import mounts
-from kugetsu.runtime.walking import walk
+from kugetsu.runtime import folders
+from kugetsu.runtime.folders import walk
 
 VARIABLE = "TMPDIR"
 _PREFIX = "kugetsu-q"
@@ -60,12 +60,12 @@ def left(paths: Paths, attempt: str) -> str | None:
 def remove(paths: Paths, attempt: str) -> bool:
     """Remove the attempt's folder with all that is in it, when none of its processes lives; whether it is gone.
 
-    It stays where something is mounted in it (`mounts`): that is not the attempt's own.
+    It stays where something is mounted in it (`folders.mounted_within`): that is not the attempt's own.
     """
     path = left(paths, attempt)
     if path is None:
         return True
-    if mounts.within(path):
+    if folders.mounted_within(path):
         return False
     with suppress(RecursionError):  # some 1000 folders within each other: rm takes what is left
         shutil.rmtree(path, ignore_errors=True)

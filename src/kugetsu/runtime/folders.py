@@ -1,9 +1,13 @@
-"""Folders below a folder, however deep an agent made them: `os.walk` recurses before Python 3.12, a thousand levels."""
+"""Folders that an agent may have filled: walked however deep they are, and what is mounted within them."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+
+_TABLE = "/proc/self/mountinfo"
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -32,3 +36,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def mounted_within(path: str) -> list[str]:
+    """The mount points at `path` and below it; empty also where the system lists none (no /proc)."""
+    try:
+        with open(_TABLE, "rb") as file:
+            table = file.read()
+    except OSError:
+        return []
+    top = os.fsencode(os.path.realpath(path))
+    points = [_ESCAPED.sub(_byte, line.split(b" ")[4]) for line in table.splitlines()]
+    return [os.fsdecode(point) for point in points if point == top or point.startswith(top + b"/")]
+
+
+def _byte(escaped: re.Match[bytes]) -> bytes:
+    return bytes([int(escaped[1], 8) & 0xFF])

@@ -1,13 +1,47 @@
-"""What the reflog of a HEAD says: which commits were made there, and which a checkout left that were on no branch."""
+"""Refs and the reflog of HEAD: read from git's own files, or asked of git where a repository keeps them in tables."""
 
 from __future__ import annotations
 
 import os
 
 from kugetsu.runtime.git import checkouts
+from kugetsu.runtime.git.checkouts import has_reftable, read_line
+from kugetsu.runtime.git.command import ask
+
+# Where a fork and its origin are both remotes, issues live with the origin: the order in which GitHub's `gh` asks.
+_STUB = "ref: refs/heads/.invalid"
+
+
+def default_branch(common_dir: str, remote: str) -> str | None:
+    """The branch that the clone knows as its remote's HEAD; None when it knows none."""
+    target = symbolic_ref(common_dir, f"refs/remotes/{remote}/HEAD")
+    prefix = f"refs/remotes/{remote}/"
+    return target.removeprefix(prefix) if target is not None and target.startswith(prefix) else None
+
+
+def symbolic_ref(git_dir: str, name: str = "HEAD") -> str | None:
+    """What a symbolic ref points at; None when it is missing or holds a commit.
+
+    Read from its file. A repository in the reftable format has none (for HEAD one that names `.invalid`): git is asked.
+    """
+    text = read_line(f"{git_dir}/{name}")
+    if (text is None or text == _STUB) and has_reftable(git_dir):
+        answer = ask(["symbolic-ref", "-q", name], git_dir, env={"GIT_DIR": git_dir})
+        return answer.out.strip() or None if answer.code == 0 else None
+    return text[5:].strip() if text is not None and text.startswith("ref:") else None
+
+
+def is_ref(git_dir: str, name: str) -> bool:
+    """Whether a repository in the reftable format has a ref that other ones have as a file."""
+    if not has_reftable(git_dir):
+        return False
+    return ask(["rev-parse", "-q", "--verify", name], git_dir, env={"GIT_DIR": git_dir}).code == 0
+
 
 _MADE = {"commit", "merge", "rebase", "cherry-pick", "revert", "am", "pull"}
 """What the messages of entries begin with whose commits git may have made there (builtin/commit.c and others)."""
+
+
 _CAME = ("fast-forward", "(start)", "(abort)")
 """What they hold when the commit was there before."""
 
@@ -56,3 +90,15 @@ def _entries(git_dir: str, ref: str = "HEAD") -> list[tuple[str, str, str]]:
         if len(words) > 2:
             found.append((words[0], words[1], message))
     return found
+
+
+def current_branch(worktree: str | None) -> str | None:
+    """The branch that is checked out in a worktree; None for a detached HEAD, or without a worktree."""
+    git_dir = checkouts.git_dir_of(worktree) if worktree is not None else None
+    return branch_of(git_dir) if git_dir is not None else None
+
+
+def branch_of(git_dir: str) -> str | None:
+    """The branch that HEAD names in a git folder; None for a detached HEAD."""
+    head = symbolic_ref(git_dir)
+    return head.removeprefix("refs/heads/") if head is not None else None
