@@ -21,6 +21,24 @@ def test_a_time_reads_back_as_it_was_written(micros: int) -> None:
     assert clock.parse(text) == micros
 
 
+@given(MICROS, st.integers(min_value=0, max_value=59_999_999))
+def test_times_of_one_minute_read_back_one_after_the_other(micros: int, later: int) -> None:
+    minute = micros - micros % 60_000_000
+    assert clock.parse(clock.from_micros(minute)) == minute
+    assert clock.parse(clock.from_micros(minute + later)) == minute + later
+
+
+@pytest.mark.parametrize("end", ["60.000000Z", "0x.000000Z", "00.00000xZ", "00.000000z", "00:000000Z"])
+def test_what_is_no_time_is_refused_also_in_a_minute_read_before(end: str) -> None:
+    clock.parse("2026-11-23T10:00:00.000000Z")
+    text = f"2026-11-23T10:00:{end}"
+    if text.endswith("z"):
+        assert clock.parse(text) == clock.parse("2026-11-23T10:00:00.000000Z")
+    else:
+        with pytest.raises(BadInput):
+            clock.parse(text)
+
+
 @given(MICROS)
 def test_a_time_is_the_one_that_datetime_writes(micros: int) -> None:
     epoch = datetime.datetime(1970, 1, 1)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.audit import retries, spans
+from kugetsu.domain.audit import retries, waits
 from kugetsu.domain.audit.races import Races
 from kugetsu.domain.audit.retries import Retries
-from kugetsu.domain.audit.spans import MICRO, Clock, Spans
-from kugetsu.domain.audit.waits import Waits
+from kugetsu.domain.audit.waits import Spans, Waits
 from kugetsu.domain.decide import attempts, claims, daemon, queue
 from kugetsu.domain.fold import fold
+from kugetsu.domain.intervals import MICRO
 from kugetsu.domain.state import State, empty
 from kugetsu.model import clock
 from property.simulation import ISSUES, START, Event, World, folded
@@ -96,7 +96,7 @@ def test_a_wait_lasts_from_what_closed_the_way_to_the_claim(world: World) -> Non
     found = waits_of(world)
     assert seconds(found) == {"slots": 62.0}
     assert found.by_gate["slots"].worst == ("q2", world_event(world, "task.held")["seq"])
-    assert found.idle["slots"] == 2 * SECOND, "the slot was free for two seconds until the daemon's turn"
+    assert found.slots.idle["slots"] == 2 * SECOND, "the slot was free for two seconds until the daemon's turn"
 
 
 def world_event(world: World, kind: str, task: str | None = None) -> Event:
@@ -158,9 +158,7 @@ def test_what_a_dead_daemon_owed_an_answer_waited_for_the_daemon(world: World) -
     found = waits_of(world)
     assert seconds(found) == {"daemon": 20.0}
     assert found.by_gate["daemon"].worst == ("q2", world_event(world, "attempt.claimed", "q2")["cause"])
-    assert found.idle == {"turn": 0, "daemon": 20 * SECOND}
-    micros = Clock().micros(world.now)
-    assert found.deaths == [(micros - 20 * SECOND, micros)]
+    assert found.slots.idle == {"turn": 0, "daemon": 20 * SECOND}
 
 
 def test_a_daemon_is_not_missed_while_it_has_nothing_to_do(world: World) -> None:
@@ -183,7 +181,7 @@ def test_a_slot_that_nobody_gave_away_shows_since_when_the_daemon_was_dead(world
     found = waits_of(world)
     assert seconds(found) == {"slots": 5000.0, "daemon": 70.0}
     assert found.by_gate["daemon"].worst == ("q2", world_event(world, "task.completed")["seq"])
-    assert (found.idle["slots"], found.idle["daemon"]) == (0, 70 * SECOND)
+    assert (found.slots.idle["slots"], found.slots.idle["daemon"]) == (0, 70 * SECOND)
 
 
 def test_a_daemon_that_died_and_that_nobody_recorded_counts_the_same(world: World) -> None:
@@ -292,8 +290,13 @@ def test_slots_that_stand_empty_while_a_task_waits_for_another_reason_are_seen(w
     later(world, 50)
     found = waits_of(world)
     assert seconds(found) == {"dependencies": 50.0}
-    assert found.idle == {"dependencies": 50 * SECOND}
-    assert (found.used, found.empty, found.empty_while_waiting) == (50 * SECOND, 100 * SECOND, 50 * SECOND)
+    assert found.slots.idle == {"dependencies": 50 * SECOND}
+    slots = found.slots
+    assert (slots.used, slots.empty, slots.empty_while_waiting) == (
+        50 * SECOND,
+        100 * SECOND,
+        50 * SECOND,
+    )
 
 
 def test_pm_tasks_wait_and_want_no_slot(world: World) -> None:
@@ -303,7 +306,7 @@ def test_pm_tasks_wait_and_want_no_slot(world: World) -> None:
     later(world, 9)
     found = waits_of(world)
     assert seconds(found) == {"pm": 9.0}
-    assert found.idle == {}
+    assert found.slots.idle == {}
 
 
 def test_from_a_later_point_on_only_what_is_waited_from_there_counts(world: World) -> None:
@@ -342,7 +345,7 @@ def test_all_waits_together_are_the_time_between_queued_and_claimed(world: World
         for _ in played.play(random_commands(seed, 400)):
             pass
         whole, waiting = 0, {}
-        micros = Clock().micros
+        micros = clock.parse
         begins = {"task.queued", "task.requeued", "task.retried", "task.parked"}
         ends = {"attempt.claimed", "task.cancelled", "task.completed", "task.failed"}
         for event in played.memory.events:
@@ -453,18 +456,12 @@ def test_a_daemon_that_another_took_over_from_is_told(world: World) -> None:
 # --- numbers
 
 
-def test_times_are_read_to_the_microsecond() -> None:
-    read = Clock()
-    for at in ("2026-11-23T10:00:02.123456Z", "2026-11-23T10:00:59.999999Z", "2026-02-28T23:59:00.000000Z"):
-        assert read.micros(at) == clock.parse(at)
-
-
 def test_a_median_is_exact_while_spans_are_few_and_near_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     few = Spans()
     for span in (5, 1, 9):
         few.add(span, ("q1", 1))
     assert (few.number, few.total, few.longest, few.median()) == (3, 15, 9, 5)
-    monkeypatch.setattr(spans, "SAMPLED", 64)
+    monkeypatch.setattr(waits, "SAMPLED", 64)
     many = Spans()
     for span in range(10_000):
         many.add(span, ("q1", span))

@@ -7,8 +7,10 @@ import pytest
 from kugetsu.domain import gates, timeline
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import daemon
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.state import empty
 from kugetsu.model import clock
+from kugetsu.model.clock import parse
 from property.simulation import Event, World, folded, random_commands
 
 SEEDS = range(6)
@@ -26,23 +28,23 @@ def whole(events: list[Event]) -> timeline.Timeline:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_claim_is_a_holding_that_ends_with_its_outcome(seed: int) -> None:
+def test_every_claim_is_a_run_that_ends_with_its_outcome(seed: int) -> None:
     events = history(seed)
-    found = {one.attempt: one for one in whole(events).holdings}
+    found = {one.attempt: one for one in whole(events).runs}
     claims = {event["attempt"]: event for event in events if event["type"] == "attempt.claimed"}
-    ends = {event["attempt"]: event for event in events if event["type"] in timeline.ENDS}
+    ends = {event["attempt"]: event for event in events if event["type"] in ENDS}
     assert found.keys() == claims.keys()
     for attempt, one in found.items():
         assert (one.seq, one.slot) == (claims[attempt]["seq"], claims[attempt]["data"]["slot"])
         ended = ends.get(attempt)
-        assert one.until == (ended["at"] if ended else None)
+        assert one.until == (parse(ended["at"]) if ended else None)
         assert one.end_seq == (ended["seq"] if ended else 0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_slot_is_held_twice_at_a_time(seed: int) -> None:
     by_slot: dict[int, int] = {}
-    for one in whole(history(seed)).holdings:
+    for one in whole(history(seed)).runs:
         if one.slot is not None:
             assert by_slot.get(one.slot, 0) <= one.seq, "the one before had not ended"
             by_slot[one.slot] = one.end_seq or 1 << 60
@@ -69,8 +71,8 @@ def test_begun_in_the_middle_it_shows_what_was_live_and_what_waited_then(seed: i
     begun = timeline.collect(folded(events[:middle]), events[middle:], events[middle]["at"], events[-1]["at"])
     full = whole(events)
     seq = events[middle - 1]["seq"]
-    expected = {one.attempt for one in full.holdings if one.end_seq > seq or not one.end_seq}
-    assert {one.attempt for one in begun.holdings} == expected
+    expected = {one.attempt for one in full.runs if one.end_seq > seq or not one.end_seq}
+    assert {one.attempt for one in begun.runs} == expected
     assert {one.task for one in begun.holds} >= {one.task for one in full.holds if one.seq > seq}
 
 
@@ -78,8 +80,8 @@ def test_only_one_issue_is_left_when_it_is_asked_for() -> None:
     events = history(1)
     issue = next(event["issue"] for event in events if event["type"] == "attempt.claimed" and "issue" in event)
     found = timeline.collect(empty(), events, events[0]["at"], events[-1]["at"], issue)
-    assert found.holdings
-    assert {one.issue for one in (*found.holdings, *found.holds)} == {issue}
+    assert found.runs
+    assert {one.issue for one in (*found.runs, *found.holds)} == {issue}
 
 
 def test_a_daemon_that_was_lost_has_a_shift_that_says_so() -> None:
@@ -102,7 +104,7 @@ def test_what_waited_for_the_daemon_is_what_an_audit_counts(seed: int) -> None:
     audited.end(now, dead=True)
     found = timeline.collect(empty(), events, events[0]["at"], now, dead=True)
     for gate in ("daemon", *gates.FULL):
-        told = sum(clock.parse(one.until or now) - clock.parse(one.since) for one in found.holds if one.gate == gate)
+        told = sum((one.until or parse(now)) - one.since for one in found.holds if one.gate == gate)
         assert told == (audited.by_gate[gate].total if gate in audited.by_gate else 0), gate
 
 
@@ -118,9 +120,9 @@ def test_a_daemon_is_there_until_it_first_owed_an_answer() -> None:
             world.daemon_start(2, 1)
         events = world.memory.events
         found = timeline.collect(empty(), events, events[0]["at"], world.now, dead=not noticed)
-        assert (found.shifts[0].until, found.shifts[0].end) == (queued, "lost")
-        assert [(one.task, one.gate, one.since) for one in found.holds] == [("q1", "daemon", queued)]
-        assert found.holds[0].until == (world.now if noticed else None)
+        assert (found.shifts[0].until, found.shifts[0].end) == (parse(queued), "lost")
+        assert [(one.task, one.gate, one.since) for one in found.holds] == [("q1", "daemon", parse(queued))]
+        assert found.holds[0].until == (parse(world.now) if noticed else None)
 
 
 def test_a_task_that_nothing_is_known_to_hold_is_named_apart() -> None:
@@ -130,5 +132,5 @@ def test_a_task_that_nothing_is_known_to_hold_is_named_apart() -> None:
     world.pass_time(2, 0)
     events = world.memory.events
     found = timeline.collect(empty(), events, events[0]["at"], world.now)
-    assert ([one.task for one in found.unheld], found.holds) == (["q1"], [])
+    assert (found.unheld, found.holds) == (["q1"], [])
     assert not timeline.collect(empty(), events, events[0]["at"], world.now, "q2").unheld

@@ -45,9 +45,9 @@ def _timeline(call: Call) -> int:
     elif not lines:
         lines = ["no agent ran and nothing waited in that time"]
         if found.unheld:
-            lines = [f"no agent ran in that time; {_waiting(found)}: kugetsu why {found.unheld[0].task}"]
+            lines = [f"no agent ran in that time; {_waiting(found)}: kugetsu why {found.unheld[0]}"]
     call.show({**shape.data(found), "written": written}, lines)
-    if not found.holdings and not call.json:
+    if not found.runs and not call.json:
         call.say("another time: kugetsu timeline --since 2d ago")
     return 0
 
@@ -93,9 +93,8 @@ def _ending(end: State, now: str) -> str:
 
 def _begin_with_the_first(found: Timeline) -> None:
     """Without a wish, what is empty at the beginning is left out."""
-    times = [one.since for one in found.holdings] + [one.since for one in found.holds]
-    if times:
-        found.since = max(found.since, min(times))
+    begun = [run.since for run in found.runs] + [hold.since for hold in found.holds]
+    found.since = max(found.since, min(begun, default=0))
 
 
 def _require_new(path: str | None, force: bool) -> None:

@@ -19,6 +19,7 @@ _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: the last time that keeps
 _FIRST_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
+_minute = ("", 0)  # the latest minute parsed, in the form that `now` writes: those of a log follow each other
 _second = -1
 _second_text = "1969-12-31T23:59:59."  # the latest second asked for: events come many to a second
 
@@ -54,8 +55,18 @@ def parse(text: str) -> int:
     Takes what `now` writes, and what providers send: `T` or a space in the middle, seconds with any fraction or none,
     `Z`, `z` or `±HH:MM`. A time without a zone is UTC. Raises BadInput for anything else, also for a 31st of June.
     """
+    global _minute
+    minute, micros = _minute
+    own_form = len(text) == WIDTH and text[19] == "." and text[26] == "Z"
+    if own_form and text[:17] == minute and text[17] < "6":
+        rest = text[17:19] + text[20:26]
+        if rest.isascii() and rest.isdigit():
+            return micros + int(rest)
     try:
-        return _parse(text)
+        parsed = _parse(text)
+        if own_form:
+            _minute = text[:17], parsed - int(text[17:19] + text[20:26])
+        return parsed
     except (ValueError, IndexError):
         raise BadInput(f"not a time: {text[:40]!r}", "write it as 2026-11-23T10:00:02Z") from None
 

@@ -7,32 +7,30 @@ from typing import Any, TypedDict
 
 from kugetsu.domain.audit.checks import Checks, Finding
 from kugetsu.domain.audit.counters import Miscount
+from kugetsu.domain.audit.races import Race, Races
 from kugetsu.domain.audit.retries import Retries
-from kugetsu.domain.audit.spans import MICRO
 from kugetsu.domain.audit.waits import Waits
+from kugetsu.domain.intervals import MICRO
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import cut, line
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.domain.audit.races import Race, Races
 
-    class AuditData(TypedDict):
-        """`kugetsu audit --json`; parts that were not asked for are null."""
+class AuditData(TypedDict):
+    """`kugetsu audit --json`; parts that were not asked for are null."""
 
-        subject: str | None
-        events: int
-        first: int | None
-        last: int
-        begins: str
-        ends: str
-        whole: bool
-        invariants: dict[str, Any] | None
-        races: dict[str, Any] | None
-        retries: dict[str, Any] | None
-        waits: dict[str, Any] | None
+    subject: str | None
+    events: int
+    first: int | None
+    last: int
+    begins: str
+    ends: str
+    whole: bool
+    invariants: dict[str, Any] | None
+    races: dict[str, Any] | None
+    retries: dict[str, Any] | None
+    waits: dict[str, Any] | None
 
 
 #: Rows of a part on the screen for all parts, and on its own.
@@ -109,13 +107,13 @@ def waits_data(waits: Waits) -> dict[str, Any]:
                 "longest": spans.longest / MICRO,
                 "task": task,
                 "event": event,
-                "idle_seconds": waits.idle.get(gate, 0) / MICRO,
+                "idle_seconds": waits.slots.idle.get(gate, 0) / MICRO,
             }
         )
     slots = {
-        "used_seconds": waits.used / MICRO,
-        "empty_seconds": waits.empty / MICRO,
-        "empty_while_waiting_seconds": waits.empty_while_waiting / MICRO,
+        "used_seconds": waits.slots.used / MICRO,
+        "empty_seconds": waits.slots.empty / MICRO,
+        "empty_while_waiting_seconds": waits.slots.empty_while_waiting / MICRO,
     }
     return {"gates": gates, "slots": slots}
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from kugetsu.domain.audit.spans import MICRO, Clock
 from kugetsu.domain.events import Event
+from kugetsu.domain.intervals import MICRO
+from kugetsu.model.clock import parse
 
 
 class Race(TypedDict):
@@ -49,7 +50,6 @@ class Races:
         #: The tasks of the issue that is asked about: a winner is known by its task.
         self._mine: set[str] = set()
         self._times: list[tuple[int, str]] = [(0, "")] * _REMEMBERED
-        self._clock = Clock()
         self._lost_daemon: Event | None = None
 
     def add(self, event: Event) -> None:
@@ -85,7 +85,6 @@ class Races:
         behind = data["behind_seq"]
         remembered, at = self._times[behind % _REMEMBERED]
         known = behind > 0 and remembered == behind
-        micros = self._clock.micros
         return {
             "seq": event["seq"],
             "at": event["at"],
@@ -97,7 +96,7 @@ class Races:
             "to": data["to"],
             "behind": behind,
             "events": event["seq"] - behind if behind else None,
-            "seconds": (micros(event["at"]) - micros(at)) / MICRO if known else None,
+            "seconds": (parse(event["at"]) - parse(at)) / MICRO if known else None,
             "looked": event.get("facts", {}).get("planned"),
         }
 

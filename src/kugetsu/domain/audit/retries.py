@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain.audit.spans import MICRO, Clock
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import Event
+from kugetsu.domain.intervals import MICRO
 from kugetsu.domain.state import State
+from kugetsu.model.clock import parse
 
 #: Issues that are kept; of more, those that hurt least become one sum. An issue that comes back counts from nothing.
 KEPT = 5000
@@ -91,7 +92,6 @@ class Retries:
     """The troubles of every issue. ``state`` is where the log is begun: its live attempts count from there on."""
 
     def __init__(self, state: State, begins: str, only: str | None = None) -> None:
-        self._clock = Clock()
         self._only = only
         self._of: dict[str, Trouble] = {}
         self._rest = Trouble("")
@@ -100,7 +100,7 @@ class Retries:
         self._rest_wrong = 0
         for attempt in state.attempts.values():
             if only in (None, attempt.task, attempt.session):
-                self._live[attempt.id] = (attempt.session, self._clock.micros(begins))
+                self._live[attempt.id] = (attempt.session, parse(begins))
 
     def _trouble(self, key: str) -> Trouble:
         found = self._of.get(key)
@@ -124,7 +124,7 @@ class Retries:
             key = event.get("session") or event.get("issue") or "pm"
             if self._only in (None, event.get("task"), event.get("issue"), key):
                 self._trouble(key).attempts += 1
-                self._live[event["attempt"]] = (key, self._clock.micros(event["at"]))
+                self._live[event["attempt"]] = (key, parse(event["at"]))
         elif kind in ENDS:
             self._end(event)
         elif kind in ("task.retried", "task.parked"):
@@ -154,7 +154,7 @@ class Retries:
             trouble.reasons[reason] = trouble.reasons.get(reason, 0) + 1
 
     def _spend(self, trouble: Trouble, since: int, until: str, wasted: bool) -> None:
-        spent = max(self._clock.micros(until) - since, 0)
+        spent = max(parse(until) - since, 0)
         trouble.spent += spent
         if wasted:
             trouble.wasted += spent

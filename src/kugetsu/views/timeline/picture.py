@@ -5,11 +5,22 @@ from __future__ import annotations
 from html import escape
 from importlib.resources import files
 
-from kugetsu.domain.timeline import Hold, Timeline
-from kugetsu.model import clock
+from kugetsu.domain.intervals import Hold
+from kugetsu.domain.timeline import Timeline
+from kugetsu.model.clock import from_micros
 from kugetsu.views import times
 from kugetsu.views.text import harmless
-from kugetsu.views.timeline.shape import Scale, about_hold, about_holding, gate_row, gates, lane, slots, tried_again
+from kugetsu.views.timeline.shape import (
+    Scale,
+    about_hold,
+    about_run,
+    gate_row,
+    gates,
+    lane,
+    slots,
+    time_of_day,
+    tried_again,
+)
 
 WIDTH, MARGIN, LANE, THIN, TOP = 1200, 96, 30, 7, 44
 #: Rows of waits that a gate's lane shows; the rest is counted.
@@ -76,12 +87,13 @@ def svg(found: Timeline) -> str:
     _daemon(drawing, found)
     bottom = drawing.y + 6
     drawing.axis(bottom)
-    title = f"kugetsu, {times.day(found.since)} {times.time_of_day(found.since)} to "
-    title += f"{times.day(found.until)} {times.time_of_day(found.until)} {times.zone(found.until)}"
+    since, until = from_micros(found.since), from_micros(found.until)
+    title = f"kugetsu, {times.day(since)} {times.time_of_day(since)} to "
+    title += f"{times.day(until)} {times.time_of_day(until)} {times.zone(until)}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 8}" width="{WIDTH}" role="img" '
-        f'data-since="{clock.parse(found.since) // 1000}" data-until="{clock.parse(found.until) // 1000}" '
-        f'data-offset="{(times.local(found.since).tm_gmtoff or 0) * 1000}" data-bottom="{bottom}" '
+        f'data-since="{found.since // 1000}" data-until="{found.until // 1000}" '
+        f'data-offset="{(times.local(since).tm_gmtoff or 0) * 1000}" data-bottom="{bottom}" '
         f'aria-label="{escape(title, quote=True)}"><style>{_asset("timeline.css")}</style>'
         f'<text class="head" x="10" y="18">{escape(title)}</text>{"".join(drawing.pieces)}</svg>'
     )
@@ -103,9 +115,9 @@ def _slots(drawing: Drawing, found: Timeline) -> None:
     scale = drawing.scale
     for slot in slots(found):
         drawing.name(lane(slot))
-        for one in (one for one in found.holdings if one.slot == slot):
+        for one in (run for run in found.runs if run.slot == slot):
             a, b = scale.place(one.since), scale.place(one.until)
-            title = f"{about_holding(one, scale)} (events {one.seq} to {one.end_seq or 'now'})"
+            title = f"{about_run(one, scale)} (events {one.seq} to {one.end_seq or 'now'})"
             ran = scale.place(one.ran) if one.ran is not None else b
             if ran > a:
                 drawing.bar("prepares", a, ran, drawing.y, LANE - 6, title)
@@ -120,9 +132,9 @@ def _slots(drawing: Drawing, found: Timeline) -> None:
 
 
 def _gates(drawing: Drawing, found: Timeline) -> None:
-    for gate in gates(found):
+    for gate, holds in gates(found).items():
         drawing.name(gate_row(gate))
-        rows = _rows([one for one in found.holds if one.gate == gate], drawing.scale.until)
+        rows = _rows(holds, drawing.scale.until)
         for depth, row in enumerate(rows[:DEEPEST]):
             for one in row:
                 a, b = drawing.scale.place(one.since), drawing.scale.place(one.until)
@@ -135,11 +147,11 @@ def _gates(drawing: Drawing, found: Timeline) -> None:
             drawing.y += 12
 
 
-def _rows(holds: list[Hold], until: str) -> list[list[Hold]]:
+def _rows(holds: list[Hold], until: int) -> list[list[Hold]]:
     """The waits in as few rows as they fit into without lying over each other."""
     rows: list[list[Hold]] = []
     for one in sorted(holds, key=lambda hold: hold.since):
-        row = next((row for row in rows if (row[-1].until or until) <= one.since), None)
+        row = next((row for row in rows if (until if row[-1].until is None else row[-1].until) <= one.since), None)
         if row is None:
             rows.append([one])
         else:
@@ -151,8 +163,8 @@ def _daemon(drawing: Drawing, found: Timeline) -> None:
     drawing.name("daemon")
     for shift in found.shifts:
         a, b = drawing.scale.place(shift.since), drawing.scale.place(shift.until)
-        ended = f", {shift.end} {times.time_of_day(shift.until)}" if shift.until and shift.end else ""
-        title = f"daemon {shift.state} from {times.time_of_day(shift.since)}{ended} (event {shift.seq})"
+        ended = f", {shift.end} {time_of_day(shift.until)}" if shift.until is not None else ""
+        title = f"daemon {shift.state} from {time_of_day(shift.since)}{ended} (event {shift.seq})"
         drawing.bar("lost" if shift.end == "lost" else shift.state, a, b, drawing.y + 9, 5, title)
     drawing.y += LANE
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain.timeline import Hold, Holding, Timeline
-from kugetsu.model import clock
+from kugetsu.domain.intervals import DAEMON, MICRO, Hold, Run
+from kugetsu.domain.timeline import Timeline, gate_of, reason_of
+from kugetsu.model.clock import from_micros
 from kugetsu.views import times
 from kugetsu.views.text import line
 
@@ -18,53 +19,62 @@ class Scale:
 
     __slots__ = ("since", "span", "until")
 
-    def __init__(self, since: str, until: str) -> None:
+    def __init__(self, since: int, until: int) -> None:
         self.since = since
         self.until = until
-        self.span = max(clock.seconds_between(since, until), 0.001)
+        self.span = max(until - since, MICRO // 1000)
 
-    def place(self, at: str | None) -> float:
-        """The place of a time; of one that has not come yet (None) the end."""
+    def place(self, at: int | None) -> float:
+        """The place of a time; the end for None, what has not come yet."""
         if at is None:
             return 1.0
-        return min(max(clock.seconds_between(self.since, at) / self.span, 0.0), 1.0)
+        return min(max((at - self.since) / self.span, 0.0), 1.0)
 
-    def ticks(self, most: int) -> list[str]:
-        """At most so many round times between the ends, as UTC text."""
-        step = next((step for step in STEPS if self.span / step <= most), STEPS[-1])
-        while self.span / step > most:
+    def ticks(self, most: int) -> list[int]:
+        """At most so many round times between the ends."""
+        seconds = self.span / MICRO
+        step = next((step for step in STEPS if seconds / step <= most), STEPS[-1])
+        while seconds / step > most:
             step *= 2
-        first = clock.parse(self.since)
-        offset = (times.local(self.since).tm_gmtoff or 0) * 1_000_000
-        width = step * 1_000_000
-        at = -(-(first + offset) // width) * width - offset
-        found = []
-        while at <= first + self.span * 1_000_000:
-            found.append(clock.from_micros(at))
-            at += width
-        return found
+        offset = (times.local(from_micros(self.since)).tm_gmtoff or 0) * MICRO
+        width = step * MICRO
+        first = -(-(self.since + offset) // width) * width - offset
+        return list(range(first, self.since + self.span + 1, width))
 
-    def label(self, at: str) -> str:
+    def label(self, at: int) -> str:
         """A mark's text: the day when it is midnight, seconds when the whole is short."""
-        if self.span > 86_400 and times.time_of_day(at, seconds=False) == "00:00":
-            return times.day(at)[5:]
-        return times.time_of_day(at, seconds=self.span < 300)
+        text = from_micros(at)
+        if self.span > 86_400 * MICRO and times.time_of_day(text, seconds=False) == "00:00":
+            return times.day(text)[5:]
+        return times.time_of_day(text, seconds=self.span < 300 * MICRO)
+
+    def lasted(self, since: int, until: int | None) -> str:
+        """How long something lasted, or lasts at the end."""
+        return times.duration(max((until if until is not None else self.until) - since, 0) / MICRO)
+
+
+def time_of_day(at: int) -> str:
+    """``10:00:02``."""
+    return times.time_of_day(from_micros(at))
 
 
 def slots(found: Timeline) -> list[int | None]:
     """The slots that have a lane, in order; None, last, is the PM session's when it was used."""
     numbered: list[int | None] = list(range(1, found.slots + 1))
-    return [*numbered, None] if any(one.slot is None for one in found.holdings) else numbered
+    return [*numbered, None] if any(run.slot is None for run in found.runs) else numbered
 
 
-def gates(found: Timeline) -> list[str]:
-    """The gates that held a task back, the one first met first."""
-    return list(dict.fromkeys(one.gate for one in found.holds))
+def gates(found: Timeline) -> dict[str, list[Hold]]:
+    """The holds of each gate that held a task back, the one first met first."""
+    by_gate: dict[str, list[Hold]] = {}
+    for hold in found.holds:
+        by_gate.setdefault(gate_of(hold), []).append(hold)
+    return by_gate
 
 
 def gate_row(gate: str) -> str:
     """The name of a gate's row: the daemon has one of its own, of when it was there."""
-    return "no daemon" if gate == "daemon" else gate
+    return "no daemon" if gate == DAEMON else gate
 
 
 def lane(slot: int | None) -> str:
@@ -72,38 +82,41 @@ def lane(slot: int | None) -> str:
     return f"slot {slot}" if slot is not None else "pm"
 
 
-def tried_again(one: Holding) -> bool:
+def tried_again(run: Run) -> bool:
     """Whether it is not the first attempt at its task."""
-    return not one.attempt.endswith(".1")
+    return not run.attempt.endswith(".1")
 
 
-def about_holding(one: Holding, scale: Scale) -> str:
-    """A holding in one line."""
-    until = one.until or scale.until
-    lasted = times.duration(times.since(one.since, until))
-    ended = f"{one.end}: {line(one.reason)}" if one.end else "runs"
-    again = " (tried again)" if tried_again(one) else ""
-    return f"{one.attempt}{again} {one.issue or 'PM agent'}, {times.time_of_day(one.since)} for {lasted}, {ended}"
+def about_run(run: Run, scale: Scale) -> str:
+    """A run in one line."""
+    ended = f"{run.end}: {line(run.reason)}" if run.end else "runs"
+    again = " (tried again)" if tried_again(run) else ""
+    lasted = scale.lasted(run.since, run.until)
+    return f"{run.attempt}{again} {run.issue or 'PM agent'}, {time_of_day(run.since)} for {lasted}, {ended}"
 
 
-def about_hold(one: Hold, scale: Scale) -> str:
-    """A wait in one line."""
-    lasted = times.duration(times.since(one.since, one.until or scale.until))
-    return f"{one.task} waits ({one.gate}) from {times.time_of_day(one.since)} for {lasted}: {line(one.reason)}"
+def about_hold(hold: Hold, scale: Scale) -> str:
+    """A hold in one line."""
+    lasted = scale.lasted(hold.since, hold.until)
+    since, reason = time_of_day(hold.since), line(reason_of(hold))
+    return f"{hold.task} waits ({gate_of(hold)}) from {since} for {lasted}: {reason}"
 
 
 def data(found: Timeline) -> dict[str, Any]:
     """`kugetsu timeline --json`."""
 
-    def plain(one: Any) -> dict[str, Any]:
-        return {name: getattr(one, name) for name in one.__slots__}
+    def with_times(one: Any, names: tuple[str, ...], **more: Any) -> dict[str, Any]:
+        values = {name: getattr(one, name) for name in names}
+        for name in ("since", "ran", "until"):
+            if name in values and values[name] is not None:
+                values[name] = from_micros(values[name])
+        return {**values, **more}
 
+    run = ("attempt", "task", "issue", "slot", "since", "ran", "until", "end", "reason", "seq", "end_seq")
+    hold, shift = ("task", "issue", "since", "until", "seq"), ("state", "since", "until", "end", "seq")
     return {
-        "since": found.since,
-        "until": found.until,
-        "seq": found.seq,
-        "slots": found.slots,
-        "holdings": [plain(one) for one in found.holdings],
-        "holds": [plain(one) for one in found.holds],
-        "daemon": [plain(one) for one in found.shifts],
+        **with_times(found, ("since", "until", "seq", "slots")),
+        "holdings": [with_times(one, run) for one in found.runs],
+        "holds": [with_times(one, hold, gate=gate_of(one), reason=reason_of(one)) for one in found.holds],
+        "daemon": [with_times(one, shift) for one in found.shifts],
     }

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.timeline import Hold, Holding, Timeline
-from kugetsu.views import times
+from kugetsu.domain.intervals import Hold, Run
+from kugetsu.domain.timeline import Timeline
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line, wrapped
-from kugetsu.views.timeline.shape import Scale, gate_row, gates, lane, slots, tried_again
+from kugetsu.views.timeline.shape import Scale, gate_row, gates, lane, slots, time_of_day, tried_again
 
 #: Columns where the screen does not say how wide it is.
 WIDTH = 100
 #: Below so many columns there is no room for a picture: only the list is shown.
 NARROWEST = 44
-#: Holdings that the list below the picture shows.
+#: Runs that the list below the picture shows.
 LISTED = 20
 
 PREPARING, WORKING, MANY, AGAIN = "░", "█", "▓", "↻"
@@ -23,7 +23,7 @@ MARKS = {"succeeded": "✓", "failed": "✗", "timed_out": "✗", "killed": "✗
 def lines(found: Timeline, screen: Screen) -> list[str]:
     """The picture, its legend, and the list of who held what."""
     scale = Scale(found.since, found.until)
-    if not found.holdings and not found.holds:
+    if not found.runs and not found.holds:
         return []
     width = screen.width or WIDTH
     shown = _picture(found, scale, screen, width) if width >= NARROWEST else []
@@ -36,11 +36,10 @@ def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[
     room = width - margin
     shown = [screen.dim(" " * margin + _axis(scale, room))]
     for slot in slots(found):
-        held = [one for one in found.holdings if one.slot == slot]
+        held = [one for one in found.runs if one.slot == slot]
         shown.append(f"{lane(slot):<{margin}}{_lane(held, scale, room)}".rstrip())
-    for gate in gates(found):
-        waits = [one for one in found.holds if one.gate == gate]
-        shown.append(screen.yellow(f"{gate_row(gate):<{margin}}{_counts(waits, scale, room)}".rstrip()))
+    for gate, holds in gates(found).items():
+        shown.append(screen.yellow(f"{gate_row(gate):<{margin}}{_counts(holds, scale, room)}".rstrip()))
     shown.append(screen.dim(f"{'daemon':<{margin}}{_daemon(found, scale, room)}".rstrip()))
     legend = f"{PREPARING} prepares  {WORKING} works  ✓ succeeded  ✗ failed  ! lost  ▶ runs  {AGAIN} tried again"
     if found.holds:
@@ -58,12 +57,12 @@ def _axis(scale: Scale, room: int) -> str:
     return "".join(drawn).rstrip()
 
 
-def _columns(scale: Scale, room: int, since: str, until: str | None) -> tuple[int, int]:
+def _columns(scale: Scale, room: int, since: int, until: int | None) -> tuple[int, int]:
     first = min(int(scale.place(since) * room), room - 1)
     return first, max(min(int(scale.place(until) * room + 0.5), room), first + 1)
 
 
-def _lane(held: list[Holding], scale: Scale, room: int) -> str:
+def _lane(held: list[Run], scale: Scale, room: int) -> str:
     drawn = [" "] * room
     for one in held:
         first, last = _columns(scale, room, one.since, one.until)
@@ -84,10 +83,10 @@ def _lane(held: list[Holding], scale: Scale, room: int) -> str:
     return "".join(drawn)
 
 
-def _counts(waits: list[Hold], scale: Scale, room: int) -> str:
+def _counts(holds: list[Hold], scale: Scale, room: int) -> str:
     """How many tasks waited in each column, however often each of them did within it."""
     tasks: list[set[str]] = [set() for _ in range(room)]
-    for one in waits:
+    for one in holds:
         first, last = _columns(scale, room, one.since, one.until)
         for at in range(first, last):
             tasks[at].add(one.task)
@@ -119,14 +118,14 @@ def _list(found: Timeline, scale: Scale, screen: Screen) -> list[str]:
             str(one.slot) if one.slot is not None else "pm",
             one.attempt,
             screen.issue(one.issue) if one.issue else "-",
-            times.time_of_day(one.since),
-            times.duration(times.since(one.since, one.until or scale.until)),
+            time_of_day(one.since),
+            scale.lasted(one.since, one.until),
             f"{one.end}: {line(one.reason)}" if one.end else "runs",
         ]
-        for one in found.holdings[-LISTED:]
+        for one in found.runs[-LISTED:]
     ]
     shown = table(screen, heads, rows, paint=lambda at, value, cell: _paint(screen, at, value, cell)) if rows else []
-    left = len(found.holdings) - len(rows)
+    left = len(found.runs) - len(rows)
     return [*shown, *([f"and {left} before these: --since, --json"] if left > 0 else [])]
 
 

@@ -1,23 +1,24 @@
-"""Time in which the daemon was dead is told as such, whatever happened meanwhile; and no second counts twice."""
+"""Holds, runs and shifts: the time of a dead daemon is its own, no second counts twice, any point may be the start."""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
-from kugetsu.domain.audit.spans import Clock
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import daemon
+from kugetsu.domain.fold import fold
+from kugetsu.domain.intervals import MICRO, Hold, Interval, Intervals, Shift
 from kugetsu.domain.simulation import comparison
 from kugetsu.domain.simulation.metrics import Measured, figures
 from kugetsu.domain.state import empty
 from kugetsu.model import clock
+from kugetsu.model.clock import parse
 from property.nights import Night
+from property.nights import night as night_of
 from property.simulation import ISSUES, PROCESS, Event, World, random_commands
-
-#: reason, task, issue, since, until, event
-Told = tuple[str, str, str | None, int, int, int]
 
 
 class Deadly(Night):
@@ -60,30 +61,39 @@ def deadly(seed: int) -> Deadly:
     return made
 
 
-def told_of(events: list[Event], now: str, only: str | None = None, *, dead: bool = False) -> tuple[Waits, list[Told]]:
-    told: list[Told] = []
-    found = Waits(empty(), events[0]["at"], None, only, lambda *wait: told.append(wait))
+def intervals_of(events: list[Event], now: str, *, dead: bool = False) -> list[Interval]:
+    """The intervals of a log that ends at ``now``, the holds that are open then included."""
+    intervals = Intervals(empty(), events[0]["at"])
+    closed = [one for event in events for one in intervals.add(event)]
+    return [*closed, *intervals.settle(now, dead=dead), *intervals.open_holds()]
+
+
+def deaths(intervals: list[Interval]) -> list[int | None]:
+    return [one.until for one in intervals if isinstance(one, Shift) and one.end == "lost"]
+
+
+def waited(events: list[Event], now: str, only: str | None = None) -> dict[str, int]:
+    found = Waits(empty(), events[0]["at"], None, only)
     for event in events:
         found.add(event)
-    found.end(now, dead=dead)
-    return found, told
+    found.end(now, dead=True)
+    return {gate: spans.total for gate, spans in found.by_gate.items()}
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_nothing_waits_for_its_turn_while_the_daemon_is_dead(seed: int) -> None:
     """A daemon of these nights answers at once: what nothing holds waits for one that is dead."""
     night = deadly(seed)
-    micros = Clock().micros
-    dead = [(micros(since), micros(until)) for since, until in night.nights]
-    found, told = told_of(night.memory.events, night.now)
+    dead = [(parse(since), parse(until)) for since, until in night.nights]
+    found = intervals_of(night.memory.events, night.now)
     assert dead
-    for reason, _, _, since, until, _ in told:
-        inside = [(low, high) for low, high in dead if since < high and until > low]
-        if reason == "daemon":
-            assert any(low <= since and until <= high for low, high in dead), "a daemon that lives is not missed"
-        elif reason == "turn":
-            assert not inside
-    assert all(any(low <= since <= until == high for low, high in dead) for since, until in found.deaths)
+    for hold in (one for one in found if isinstance(one, Hold)):
+        assert hold.until is not None
+        if hold.gate == "daemon":
+            assert any(low <= hold.since and hold.until <= high for low, high in dead), "a living daemon is not missed"
+        elif hold.gate == "turn":
+            assert not any(hold.since < high and hold.until > low for low, high in dead)
+    assert all(any(low <= since <= high for low, high in dead) for since in deaths(found) if since is not None)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -91,22 +101,20 @@ def test_a_death_counts_the_same_before_anybody_recorded_it(seed: int) -> None:
     night = deadly(seed)
     lost = next(event for event in night.memory.events if event["type"] == "daemon.lost")
     events = [event for event in night.memory.events if event["seq"] < lost["seq"]]
-    found, told = told_of(events, lost["at"], dead=True)
-    recorded, told_then = told_of([*events, lost], lost["at"])
-    assert sorted(told, key=str) == sorted(told_then, key=str)
-    assert found.deaths == recorded.deaths
+    found = intervals_of(events, lost["at"], dead=True)
+    recorded = intervals_of([*events, lost], lost["at"])
+    assert sorted(map(repr, found)) == sorted(map(repr, recorded))
+    assert deaths(found)
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("history", ["deadly", "random"])
 def test_the_waits_of_all_issues_are_those_of_the_whole(seed: int, history: str) -> None:
     events, now = played(seed, history)
-    whole, _ = told_of(events, now, dead=True)
-    parts: dict[str, int] = {}
+    parts: Counter[str] = Counter()
     for key in (*ISSUES, "pm"):
-        for reason, spans in told_of(events, now, key, dead=True)[0].by_gate.items():
-            parts[reason] = parts.get(reason, 0) + spans.total
-    assert parts == {reason: spans.total for reason, spans in whole.by_gate.items()}
+        parts.update(waited(events, now, key))
+    assert parts == waited(events, now)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -117,15 +125,40 @@ def test_all_waits_together_are_what_a_simulation_is_measured_by(seed: int, hist
     scenario = comparison.record(lambda: events)
     assert scenario is not None
     measured = Measured(scenario.ledger, comparison.queued_between(scenario, None, None), scenario.horizon)
-    found, _ = told_of(events, events[-1]["at"], dead=True)
-    whole = sum(spans.total for spans in found.by_gate.values()) / 1_000_000
+    whole = sum(waited(events, events[-1]["at"]).values()) / MICRO
     assert figures(scenario.ledger, measured)["waiting_total"] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("history", ["deadly", "night"])
+def test_begun_at_any_point_the_holds_after_it_are_those_of_the_whole(seed: int, history: str) -> None:
+    events, now = played(seed, history)
+    whole = intervals_of(events, now, dead=True)
+    state, cap, begun = empty(), None, 0
+    for place, event in enumerate(events):
+        fold(state, event)
+        cap = event.get("facts", {}).get("cap", cap)
+        if place < begun + 37 or event.get("more"):
+            continue
+        begun, since = place, parse(state.at)
+        intervals = Intervals(state, state.at, cap)
+        part = [one for later in events[place + 1 :] for one in intervals.add(later)]
+        part += [*intervals.settle(now, dead=True), *intervals.open_holds()]
+        assert holds_after(since, part) == holds_after(since, whole)
+
+
+def holds_after(since: int, intervals: list[Interval]) -> list[tuple[str, str, int, int]]:
+    holds = [one for one in intervals if isinstance(one, Hold) and (one.until or 0) > since]
+    return sorted((one.task, one.gate, max(one.since, since), one.until or 0) for one in holds)
 
 
 def played(seed: int, history: str) -> tuple[list[Event], str]:
     if history == "deadly":
         night = deadly(seed)
         return night.memory.events, night.now
+    if history == "night":
+        lived = night_of(seed, 60, commands=40)
+        return lived.live(), lived.now
     world = World()
     for _ in world.play(random_commands(seed, 400)):
         pass
