@@ -19,8 +19,8 @@ import kugetsu
 from kugetsu.domain.events import missing_keys
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.bash_import import agents, execute, make_plan, reading
-from kugetsu.runtime.bash_import.plan import Item, Plan
+from kugetsu.runtime.bash_import import execute, make_plan, observed, reading
+from kugetsu.runtime.bash_import.model import Item, Plan
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime.old_directory import HOST, REPOSITORY, OldDirectory, file_name, realistic
 from runtime.repos import commit, run
@@ -397,7 +397,7 @@ def test_json_of_which_something_would_be_lost_is_refused(text: str, said: str) 
 
 @pytest.mark.parametrize("pid", [None, True, 0, 1, -5, "7", 1 << 40, 2.5])
 def test_what_is_no_pid_is_nobody(pid: object) -> None:
-    assert not agents.OldAgents().works(pid)
+    assert not observed.OldAgents().works(pid)
 
 
 # --- kills ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime.bash_import.execute import take_over
 from kugetsu.runtime.bash_import.make_plan import plan as make
-from kugetsu.runtime.bash_import.plan import Item, Plan
+from kugetsu.runtime.bash_import.model import Item, Plan
 from kugetsu.views.text import line
 
 #: Unread notifications that the screen shows; `--json` has them all.

@@ -17,20 +17,23 @@ from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import setup
 from kugetsu.runtime.bash_import.make_plan import plan
-from kugetsu.runtime.bash_import.plan import (
+from kugetsu.runtime.bash_import.model import (
+    FOLDER,
     KEPT,
+    LARGEST_IN_LOG,
     TAKEN,
     UNCLEAR,
     Action,
     Item,
     Plan,
+    Record,
     TakeFile,
     TakeRepository,
     TakeSession,
     TakeSetting,
     TakeTask,
+    serialised,
 )
-from kugetsu.runtime.bash_import.records import FOLDER, LARGEST_IN_LOG, Record, serialised
 from kugetsu.runtime.bash_import.settings import untouched_template
 from kugetsu.runtime.git.repositories import locked
 from kugetsu.runtime.submit import earlier_life

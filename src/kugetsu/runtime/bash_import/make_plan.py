@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from kugetsu.runtime.bash_import import history, queue, repositories, sessions, settings
-from kugetsu.runtime.bash_import.agents import OldAgents
-from kugetsu.runtime.bash_import.plan import Draft, Plan
+from kugetsu.runtime.bash_import import queue, repositories, sessions, settings
+from kugetsu.runtime.bash_import.model import Draft, Funnel, Known, Naming, Plan, Record
+from kugetsu.runtime.bash_import.observed import OldAgents
 from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
-from kugetsu.runtime.bash_import.records import Funnel, Known
 from kugetsu.runtime.workspace import Workspace
 
 _LOOKED_AT = frozenset({"config", "env", "index.json", "sessions", "repos.json", "notifications.json", "queue"})
@@ -18,6 +18,11 @@ _UNTOUCHED = {
     "repositories": "its clones: the worktrees of imported sessions belong to them",
     "scripts": "scripts of its old queue",
 }
+
+_NOTIFICATIONS = "notifications.json"
+
+
+_TOLD = 200  # characters of an unread notification that the report shows
 
 
 def plan(ws: Workspace, directory: str) -> Plan:
@@ -45,7 +50,9 @@ def plan(ws: Workspace, directory: str) -> Plan:
         which = known.with_message[0] if len(known.with_message) == 1 else f"{len(known.with_message)} worktrees"
         found.warnings.append(f"{which}: {sessions.MESSAGE} is the bash tool's; delete it, or an agent may commit it")
     queue.plan(old, draft, known, _daemon(old, agents, found))
-    found.unread = history.plan(old, draft, naming)
+    found.unread = _notifications(old, draft, naming)
+    for folder in ("context", "context-meta"):
+        _conversations(old, draft, naming, folder)
     found.items = draft.items
     here = {session.worktree for session in state.sessions.values() if session.worktree is not None}
     _list_worktrees(old, found, {os.path.realpath(path) for path in known.worktrees | here})
@@ -117,3 +124,23 @@ def _list_untouched(old: OldDirectory, found: Plan) -> None:
     for name in old.entries:
         if name not in _LOOKED_AT and name not in _UNTOUCHED:
             found.untouched.append((shown(name), "not known"))
+
+
+def _notifications(old: OldDirectory, draft: Draft, naming: Naming) -> list[dict[str, Any]]:
+    """Keep the notifications; returns those that nobody has read."""
+    unread = []
+    for entry in draft.json(old, _NOTIFICATIONS, "notification", list, "it is not a list") or []:
+        fields = entry if isinstance(entry, dict) else {}
+        issue = naming.issue_or_none(fields.get("issue_ref"))
+        draft.kept(Record(_NOTIFICATIONS, "notification", entry, issue), "history")
+        if fields.get("read") is False:
+            named = {name: draft.funnel.clean(fields.get(name)) for name in ("type", "issue_ref", "message")}
+            unread.append({name: str(text)[:_TOLD] if text is not None else None for name, text in named.items()})
+    return unread
+
+
+def _conversations(old: OldDirectory, draft: Draft, naming: Naming, folder: str) -> None:
+    """Keep the conversations that lie beside the sessions."""
+    for _, source, value in draft.files(old, folder, "conversation"):
+        issue = naming.issue_or_none(value.get("issue_ref")) if isinstance(value, dict) else None
+        draft.kept(Record(source, "conversation", value, issue), "history")

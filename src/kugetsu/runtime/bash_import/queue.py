@@ -6,9 +6,8 @@ from typing import Any
 
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.bash_import.plan import Draft, TakeTask
-from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
-from kugetsu.runtime.bash_import.records import Record
+from kugetsu.runtime.bash_import.model import Draft, Record, TakeTask
+from kugetsu.runtime.bash_import.reading import OldDirectory
 from kugetsu.runtime.bash_import.sessions import OldSessions
 
 PRIORITIES = {"dev_followups": 20, "user_interrupts": 10, "background": 0}
@@ -25,7 +24,7 @@ def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | N
     """Plan the tasks, in the order in which they waited. `daemon` is the pid of the bash tool's daemon, if it runs."""
     ids: set[str] = set()
     waiting: list[tuple[tuple[float, int, str], str, dict[str, Any]]] = []
-    for source, value in _items(old, draft):
+    for _, source, value in draft.files(old, _ITEMS, "task", ".json"):
         record = Record(source, "task", value, _issue(sessions, value))
         if not isinstance(value, dict):
             draft.unclear(record, "it is not an object")
@@ -40,22 +39,6 @@ def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | N
     for _, source, value in sorted(waiting, key=lambda entry: entry[0]):
         _plan_task(draft, sessions, daemon, ids, source, value)
     _plan_lists(old, draft, sessions, daemon, ids)
-
-
-def _items(old: OldDirectory, draft: Draft) -> list[tuple[str, Any]]:
-    try:
-        names = old.names(_ITEMS, ".json")
-    except UnreadableError as problem:
-        draft.left(f"{_ITEMS}/", "task", str(problem))
-        return []
-    found = []
-    for name in names:
-        source = f"{_ITEMS}/{shown(name)}"
-        try:
-            found.append((source, old.json(f"{_ITEMS}/{name}")))
-        except UnreadableError as problem:
-            draft.left(source, "task", str(problem))
-    return found
 
 
 def _plan_task(
@@ -112,16 +95,7 @@ def _plan_waiting(
 
 
 def _plan_lists(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str]) -> None:
-    if not old.has(_LISTS):
-        return
-    try:
-        value = old.json(_LISTS)
-    except UnreadableError as problem:
-        draft.left(_LISTS, "task", str(problem))
-        return
-    if not isinstance(value, dict):
-        draft.unclear(Record(_LISTS, "task", value), "it is not an object with the three lists")
-        return
+    value = draft.json(old, _LISTS, "task", dict, "it is not an object with the three lists") or {}
     for name in [*PRIORITIES, *(name for name in value if name not in PRIORITIES)]:
         entries = value.get(name)
         if name not in PRIORITIES:

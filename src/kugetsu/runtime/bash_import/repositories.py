@@ -5,17 +5,15 @@ from __future__ import annotations
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import repository_of_url
-from kugetsu.runtime.bash_import.naming import Naming
-from kugetsu.runtime.bash_import.plan import Draft, TakeRepository
-from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError
-from kugetsu.runtime.bash_import.records import Record
+from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeRepository
+from kugetsu.runtime.bash_import.reading import OldDirectory
 
 _FILE = "repos.json"
 
 
 def plan(old: OldDirectory, draft: Draft, naming: Naming, state: State) -> dict[str, set[str]]:
     """Plan the registrations; returns, by repository, the names that its clones have by their URLs."""
-    entries = _entries(old, draft)
+    entries = draft.json(old, _FILE, "repository", dict, "it is not an object of issue and clone URL") or {}
     urls: dict[str, set[str]] = {}
     read: list[tuple[Record, str, str]] = []
     for key, value in entries.items():
@@ -43,20 +41,6 @@ def plan(old: OldDirectory, draft: Draft, naming: Naming, state: State) -> dict[
     return {
         name: {repository_of_url(url, servers=naming.servers) or "" for url in found} for name, found in urls.items()
     }
-
-
-def _entries(old: OldDirectory, draft: Draft) -> dict[str, object]:
-    if not old.has(_FILE):
-        return {}
-    try:
-        value = old.json(_FILE)
-    except UnreadableError as problem:
-        draft.left(_FILE, "repository", str(problem))
-        return {}
-    if not isinstance(value, dict):
-        draft.unclear(Record(_FILE, "repository", value), "it is not an object of issue and clone URL")
-        return {}
-    return value
 
 
 def _url(draft: Draft, value: object, naming: Naming) -> str:

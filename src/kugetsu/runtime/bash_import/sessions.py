@@ -13,12 +13,10 @@ from typing import Any
 
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.bash_import import trees
-from kugetsu.runtime.bash_import.agents import OldAgents
-from kugetsu.runtime.bash_import.naming import Naming
-from kugetsu.runtime.bash_import.plan import Draft, TakeSession
-from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
-from kugetsu.runtime.bash_import.records import Record
+from kugetsu.runtime.bash_import import observed
+from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeSession
+from kugetsu.runtime.bash_import.observed import OldAgents
+from kugetsu.runtime.bash_import.reading import OldDirectory, shown
 
 MESSAGE = ".kugetsu-msg.txt"
 """The file in which the bash tool left a message in a worktree."""
@@ -65,7 +63,7 @@ class _BusyError(Exception):
 def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, state: State) -> None:
     """Plan what the index and every session file become."""
     index = _index(old, draft)
-    files = _files(old, draft)
+    files = {name: value for name, _, value in draft.files(old, "sessions", "session", ".json")}
     entries = index.get("issues", {})
     if not isinstance(entries, dict):
         draft.unclear(Record(_INDEX, "index entry", {"issues": entries}), "its `issues` is not an object")
@@ -79,35 +77,12 @@ def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, state: State) -
 
 
 def _index(old: OldDirectory, draft: Draft) -> dict[str, Any]:
-    if not old.has(_INDEX):
+    unsure = "; without it no session is sure"
+    value: dict[str, Any] | None = draft.json(old, _INDEX, "index", dict, "it is not an object", unsure)
+    if value is None:
         return {}
-    try:
-        value = old.json(_INDEX)
-    except UnreadableError as problem:
-        draft.left(_INDEX, "index", f"{problem}; without it no session is sure")
-        return {}
-    record = Record(_INDEX, "index", value)
-    if not isinstance(value, dict):
-        draft.unclear(record, "it is not an object")
-        return {}
-    draft.kept(record, "kept whole; its sessions are told by their files")
+    draft.kept(Record(_INDEX, "index", value), "kept whole; its sessions are known by their files")
     return value
-
-
-def _files(old: OldDirectory, draft: Draft) -> dict[str, Any]:
-    """The sessions' records by file name, those that can be read."""
-    try:
-        names = old.names("sessions", ".json")
-    except UnreadableError as problem:
-        draft.left("sessions/", "session", str(problem))
-        return {}
-    found: dict[str, Any] = {}
-    for name in names:
-        try:
-            found[name] = old.json(f"sessions/{name}")
-        except UnreadableError as problem:
-            draft.left(f"sessions/{shown(name)}", "session", str(problem))
-    return found
 
 
 def _plan_entry(old: OldDirectory, draft: Draft, naming: Naming, key: str, name: object) -> None:
@@ -213,7 +188,7 @@ def _issue(sessions: OldSessions, name: str, value: dict[str, Any], type: object
     return issue
 
 
-def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any], notes: list[str]) -> trees.Tree:
+def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any], notes: list[str]) -> observed.Tree:
     agent_session, worktree = value["opencode_session_id"], value.get("worktree_path")
     pid = sessions.locked.get(agent_session)
     if pid is None and isinstance(worktree, str):
@@ -224,8 +199,8 @@ def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any]
         sessions.busy[issue] = pid
         raise _BusyError(f"its agent still runs (pid {pid}): wait or stop it, then import again")
     try:
-        tree = trees.look(worktree, sessions.naming.servers)
-    except trees.NoWorktreeError as problem:
+        tree = observed.worktree_at(worktree, sessions.naming.servers)
+    except observed.NoWorktreeError as problem:
         if problem.gone:
             raise _GoneError(f"{problem}: kugetsu start {issue} … makes a new one") from problem
         raise _UnclearError(str(problem)) from problem
@@ -235,7 +210,7 @@ def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any]
     return tree
 
 
-def _check_repository(sessions: OldSessions, issue: str, tree: trees.Tree, notes: list[str]) -> None:
+def _check_repository(sessions: OldSessions, issue: str, tree: observed.Tree, notes: list[str]) -> None:
     """The bash tool's agents sometimes worked in another project's clone. A mirror or a fork has the same name, a clone
     of a folder may have any."""
     repository = issue.rpartition("#")[0]
@@ -249,7 +224,7 @@ def _check_repository(sessions: OldSessions, issue: str, tree: trees.Tree, notes
     notes.append(f"its worktree is one of {names}: see that this is a mirror or a fork of {repository}")
 
 
-def _branch(tree: trees.Tree, value: dict[str, Any], notes: list[str]) -> str | None:
+def _branch(tree: observed.Tree, value: dict[str, Any], notes: list[str]) -> str | None:
     said = value.get("branch_name")
     if tree.branch is None:
         notes.append("git has no branch there now (its HEAD is detached)")

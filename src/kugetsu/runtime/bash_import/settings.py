@@ -11,10 +11,8 @@ from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, check_name, check_url
 from kugetsu.model.settings import ELSEWHERE, SETTINGS
 from kugetsu.redaction.funnel import secrets_among, secrets_of
-from kugetsu.runtime.bash_import.naming import Naming
-from kugetsu.runtime.bash_import.plan import Draft, TakeFile, TakeSetting
+from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeFile, TakeSetting
 from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, decoded, shown
-from kugetsu.runtime.bash_import.records import Record
 from kugetsu.runtime.environments import TEMPLATES
 from kugetsu.runtime.workspace import Workspace
 
@@ -37,12 +35,7 @@ def plan(ws: Workspace, old: OldDirectory, draft: Draft, in_place: bool) -> Nami
 
 def plan_files(ws: Workspace, old: OldDirectory, draft: Draft) -> None:
     """Plan the copies of the env files and of the PM agent's prompt."""
-    try:
-        names = old.names("env", ".env")
-    except UnreadableError as problem:
-        draft.left("env/", "env file", str(problem))
-        names = []
-    for name in names:
+    for name in draft.names(old, "env", "env file", ".env"):
         _plan_file(old, draft, "env file", f"env/{name}", f"{ws.paths.env}/{name}")
     if old.has(_PM_PROMPT):
         _plan_file(old, draft, "PM prompt", _PM_PROMPT, f"{ws.paths.root}/{_PM_PROMPT}")
