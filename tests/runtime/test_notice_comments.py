@@ -15,6 +15,7 @@ from kugetsu.runtime.facts import claim_facts, outcome_facts
 from kugetsu.runtime.notifications import message, sinks
 from kugetsu.runtime.notifications.outbox import Outbox
 from kugetsu.runtime.notifications.sinks import comment
+from kugetsu.runtime.notifications.sinks.sink import Outcome
 from kugetsu.runtime.process import identity
 from runtime.noticing import (
     ISSUE,
@@ -69,7 +70,7 @@ def forge(request: pytest.FixtureRequest, stage: Stage) -> Iterator[ScriptedForg
         yield made
 
 
-def comment_on(stage: Stage, forge: ScriptedForge, *, again: bool = False) -> sinks.Outcome:
+def comment_on(stage: Stage, forge: ScriptedForge, *, again: bool = False) -> Outcome:
     issue = f"{forge.host}/acme/web#1"
     of_old = notice(1, issue=issue)
     of_old.at = "2020-01-01T00:00:00.000000Z"  # before all that the scripted forge's clock shows

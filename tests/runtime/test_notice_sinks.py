@@ -11,6 +11,7 @@ import pytest
 from kugetsu.domain.notifications import Notice
 from kugetsu.runtime.notifications import message, sinks
 from kugetsu.runtime.notifications.sinks import command, desktop, webhook
+from kugetsu.runtime.notifications.sinks.sink import Outcome
 from runtime.noticing import (
     AT,
     ISSUE,
@@ -185,7 +186,7 @@ def test_on_a_mac_texts_are_arguments_of_the_script() -> None:
 # --- the sink `webhook` ----------------------------------------------------------------------------------------------
 
 
-def post(stage: Stage) -> sinks.Outcome:
+def post(stage: Stage) -> Outcome:
     return sinks.make("webhook", stage.ws).deliver(told(notice(1)), again=False)
 
 

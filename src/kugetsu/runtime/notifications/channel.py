@@ -12,8 +12,8 @@ from kugetsu.domain.state import State
 from kugetsu.host.config import Config
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.notifications.outbox import Outbox
-from kugetsu.runtime.notifications.trouble import Trouble
 from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
@@ -27,6 +27,28 @@ ERROR_PAUSE = 1.0
 LONGEST_ERROR_PAUSE = 30.0
 #: The longest sleep in seconds: times to try again are wall time, which may be set.
 LONGEST_SLEEP = 300.0
+#: Characters of a message in the log file.
+_LENGTH = 500
+
+
+class Trouble:
+    """Says a trouble when it is new, however often it is met."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told = ""
+
+    def tell(self, text: str) -> None:
+        """It is met."""
+        if text != self._told:
+            self._say(redact(text, limit=_LENGTH))
+        self._told = text
+
+    def over(self, text: str = "goes on") -> None:
+        """It is not met any more."""
+        if self._told:
+            self._say(text)
+        self._told = ""
 
 
 class Worker:

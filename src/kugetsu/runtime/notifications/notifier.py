@@ -21,8 +21,7 @@ from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import liveness
 from kugetsu.runtime.notifications import notifier_lock
-from kugetsu.runtime.notifications.channel import Worker, join_all
-from kugetsu.runtime.notifications.trouble import Trouble
+from kugetsu.runtime.notifications.channel import Trouble, Worker, join_all
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.processes import MARK

@@ -18,12 +18,11 @@ from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.runtime.notifications import message, reading, sinks
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.sinks.sink import ALL, Outcome, Sink
 from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.runtime.notifications.sinks import Outcome, Sink
-
     Record = Callable[[Callable[[State], Sequence[NewEvent]]], list[dict[str, Any]]]
 
 #: Notifications that one delivery holds at most.
@@ -66,7 +65,7 @@ class Outbox:
             if self._sink().repeats and self._open()[delivery]["tries"] < decide.MOST_TRIES:
                 self._repeat(delivery, seq)
             else:
-                self._note_failure(delivery, sinks.Outcome(False, INTERRUPTED, again=False))
+                self._note_failure(delivery, Outcome(False, INTERRUPTED, again=False))
 
     def take(self) -> Taken | None:
         """What is to be delivered now; None for nothing (or not yet: too many deliveries are open)."""
@@ -94,7 +93,7 @@ class Outbox:
         lanes: dict[str, list[Notice]] = {}
         sink = self._sink()
         for notice in taken.notices:
-            lanes.setdefault(sink.lane(notice) or sinks.ALL, []).append(notice)
+            lanes.setdefault(sink.lane(notice) or ALL, []).append(notice)
         batches = [decide.Batch(lane, [notice.seq for notice in notices]) for lane, notices in lanes.items()]
         begun = self._ws.log.transact(
             partial(decide.sending, sink=self._name, batches=batches, after=taken.after, upto=taken.upto)
@@ -137,7 +136,7 @@ class Outbox:
         try:
             outcome = self._sink().deliver(told, again=again)
         except Exception as problem:  # noqa: BLE001  a sink's fault must stop neither the courier nor other sinks
-            outcome = sinks.Outcome(False, one_line(f"the sink failed: {type(problem).__name__}"))
+            outcome = Outcome(False, one_line(f"the sink failed: {type(problem).__name__}"))
         if outcome.sent:
             self._record(partial(decide.sent, sink=self._name, delivery=told.delivery, detail=outcome.text))
         else:

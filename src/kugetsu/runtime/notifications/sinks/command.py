@@ -10,12 +10,12 @@ import shlex
 from collections.abc import Sequence
 
 from kugetsu.agents.command import needs_shell
-from kugetsu.domain.notifications import Notice, one_line
+from kugetsu.domain.notifications import one_line
 from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.sinks import ALL, Outcome
+from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.process import children
 from kugetsu.runtime.workspace import Workspace
 
@@ -25,18 +25,12 @@ LIMIT_SECONDS = 30.0
 _MOST_JSON = 100_000
 
 
-class Command:
+class Command(Sink):
     """Runs NOTIFY_COMMAND."""
-
-    repeats = False
 
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws
         self._line = ws.config.text("NOTIFY_COMMAND").strip()
-
-    def lane(self, notice: Notice) -> str | None:  # noqa: ARG002
-        """One for all."""
-        return ALL
 
     def describe(self) -> tuple[bool, str]:
         """The command line."""
@@ -68,10 +62,6 @@ class Command:
             return Outcome(False, f"it took over {LIMIT_SECONDS:g} s and was ended{reason}")
         how = f"exit {code}" if code > 0 else f"ended by signal {-code}"
         return Outcome(False, f"{how}{reason}")
-
-    def test(self, message: Message) -> Outcome:
-        """As a delivery."""
-        return self.deliver(message, again=False)
 
     def _environment(self, message: Message) -> dict[str, str]:
         """Ours, what notify.env sets (not default.env: that is for agents), and what the message is about."""

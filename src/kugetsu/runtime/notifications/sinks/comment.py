@@ -15,7 +15,7 @@ from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.sinks import Outcome
+from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.workspace import Workspace
 
@@ -27,7 +27,7 @@ _MOST = 20
 _EARLIER = 86_400.0
 
 
-class Comments:
+class Comments(Sink):
     """Posts on the issues of forges that a token is there for."""
 
     repeats = True

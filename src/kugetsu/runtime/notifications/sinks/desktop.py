@@ -11,9 +11,9 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from kugetsu.domain.notifications import Notice, one_line
+from kugetsu.domain.notifications import one_line
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.sinks import ALL, Outcome
+from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.process import children
 from kugetsu.runtime.workspace import Workspace
 
@@ -26,17 +26,11 @@ _SCRIPT = (
 )
 
 
-class Desktop:
+class Desktop(Sink):
     """Shows a message on the desktop of the user that the daemon runs as."""
-
-    repeats = False
 
     def __init__(self, ws: Workspace) -> None:
         self._environment = ws.environment
-
-    def lane(self, notice: Notice) -> str | None:  # noqa: ARG002
-        """One for all."""
-        return ALL
 
     def describe(self) -> tuple[bool, str]:
         """The program that shows it."""
@@ -62,10 +56,6 @@ class Desktop:
         if code is None:
             return Outcome(False, f"{_name()} took over {LIMIT_SECONDS:g} s and was ended")
         return Outcome(False, one_line(f"{_name()} ended with {code}: {said}"))
-
-    def test(self, message: Message) -> Outcome:
-        """As a delivery."""
-        return self.deliver(message, again=False)
 
 
 def command(program: str, message: Message) -> list[str]:

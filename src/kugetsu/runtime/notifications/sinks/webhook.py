@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from kugetsu import __version__
-from kugetsu.domain.notifications import Notice, one_line
+from kugetsu.domain.notifications import one_line
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.sinks import ALL, Outcome
+from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.workspace import Workspace
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ _PASSING = (408, 425, 429)
 _MISSING = f"no URL: kugetsu env set --agent notify {KEY}"
 
 
-class Webhook:
+class Webhook(Sink):
     """Posts to one URL."""
 
     repeats = True
@@ -41,10 +41,6 @@ class Webhook:
     def __init__(self, ws: Workspace) -> None:
         self._paths = ws.paths
         self._environment = ws.environment
-
-    def lane(self, notice: Notice) -> str | None:  # noqa: ARG002
-        """One for all."""
-        return ALL
 
     def describe(self) -> tuple[bool, str]:
         """Whether there is a URL; never which."""
@@ -77,10 +73,6 @@ class Webhook:
             return Outcome(False, one_line(problem.message))
         except ValueError as problem:
             return Outcome(False, str(problem))
-
-    def test(self, message: Message) -> Outcome:
-        """As a delivery."""
-        return self.deliver(message, again=False)
 
 
 def _checked(url: str) -> dict[str, str]:
