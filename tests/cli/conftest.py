@@ -16,7 +16,7 @@ import pytest
 import forkserver
 from forkserver import ForkServer
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
-from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.facts import Ending
 from kugetsu.log import open_log
 from kugetsu.runtime.process.lease import Lease
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, claims
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 
 
@@ -153,7 +154,7 @@ def test_what_is_refused_now_says_why(kugetsu, lived, snapshot, fits):
 
 def test_what_is_missing_is_told(kugetsu, lived, snapshot, fits):
     attempt = lived.run("q2")
-    ending = attempts.Ending("fail", "retry", "exit 1")
+    ending = Ending("fail", "retry", "exit 1")
     facts = {"now": lived.time, "max_attempts": 3, "backoff_seconds": 10.0, "pause_seconds": 60.0, "agent": "x"}
     lived.do(lambda state: attempts.finish(state, attempt, ending, facts)[:1])
     shown = kugetsu("replay", "--verify")

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from kugetsu.domain.decide import attempts, claims, daemon, queue
-from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.facts import ClaimFacts, Ending
 from kugetsu.domain.simulation.waiting_line import Line
 from kugetsu.model import clock
 from property.simulation import ISSUES, PROCESS, Event, World
@@ -114,7 +114,7 @@ class Night(World):
             return
         how, verdict = self.chance.choice(self.ends)
         resets = clock.add_seconds(self.now, self.chance.uniform(300.0, 4000.0)) if self.chance.random() < 0.5 else None
-        ending = attempts.Ending(
+        ending = Ending(
             how,
             verdict,
             f"ended by {how}",

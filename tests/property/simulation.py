@@ -17,7 +17,7 @@ import pytest
 from kugetsu.domain import state_codec
 from kugetsu.domain.decide import attempts, claims, daemon, notifications, queue, sessions, undo
 from kugetsu.domain.events import CATALOGUE, Identity
-from kugetsu.domain.facts import AgentProblem, ClaimFacts, OutcomeFacts
+from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.new_event import NewEvent
@@ -345,15 +345,15 @@ class World:
             return []
         ending, facts = self.ending(b), self.outcome_facts()
         made = self.do(lambda state: attempts.finish(state, attempt_id, ending, facts))
-        late = self.do(lambda state: attempts.finish(state, attempt_id, attempts.Ending("lose", "retry", "?"), facts))
+        late = self.do(lambda state: attempts.finish(state, attempt_id, Ending("lose", "retry", "?"), facts))
         assert late == [], "an attempt ended twice"
         return made
 
-    def ending(self, b: int) -> attempts.Ending:
+    def ending(self, b: int) -> Ending:
         # An outage holds everything back: more of them, and little else would ever be tried.
         how, verdict = ("fail", "unavailable") if b % 13 == 12 else ENDINGS[b % len(ENDINGS)]
         resets = (None, clock.add_seconds(self.now, 90.0), clock.add_seconds(self.now, -90.0), "at noon")[b % 4]
-        return attempts.Ending(
+        return Ending(
             how,
             verdict,
             f"ended by {how}",

@@ -11,6 +11,7 @@ from kugetsu.domain.audit.races import Races
 from kugetsu.domain.audit.retries import Retries
 from kugetsu.domain.audit.waits import Spans, Waits
 from kugetsu.domain.decide import attempts, claims, daemon, queue
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
 from kugetsu.domain.intervals import MICRO
 from kugetsu.domain.state import State, empty
@@ -52,7 +53,7 @@ def later(world: World, seconds: float) -> None:
 
 
 def end(world: World, attempt: str, how: str = "succeed", verdict: str = "done", **told: Any) -> None:
-    ending = attempts.Ending(how, verdict, told.pop("reason", "it ended"), **told)
+    ending = Ending(how, verdict, told.pop("reason", "it ended"), **told)
     facts = world.outcome_facts()
     world.do(lambda state: attempts.finish(state, attempt, ending, facts))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, claims, queue, sessions
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model.errors import CapReached, Conflict
@@ -47,7 +48,7 @@ def dispatch(world: World) -> list[Event]:
 
 def end(world: World, attempt: str, verdict: str = "retry", **told: Any) -> None:
     facts = world.outcome_facts()
-    ending = attempts.Ending("fail", verdict, "it ended", **told)
+    ending = Ending("fail", verdict, "it ended", **told)
     world.do(lambda state: attempts.finish(state, attempt, ending, facts))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kugetsu.domain import gates, state_codec
 from kugetsu.domain.decide import attempts, claims, queue, sessions
-from kugetsu.domain.facts import AgentProblem
+from kugetsu.domain.facts import AgentProblem, Ending
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.fold import usage
 from kugetsu.domain.gates import Verdict
@@ -45,7 +45,7 @@ def claim(world: World, task_id: str) -> Event:
 
 
 def end(world: World, attempt_id: str, how: str = "fail", verdict: str = "retry", **told: Any) -> list[Event]:
-    ending = attempts.Ending(how, verdict, "it ended", **told)
+    ending = Ending(how, verdict, "it ended", **told)
     facts = world.outcome_facts()
     return world.do(lambda state: attempts.finish(state, attempt_id, ending, facts))
 

@@ -8,6 +8,7 @@ import pytest
 
 from kugetsu.domain import gates, outages
 from kugetsu.domain.decide import attempts, claims, queue
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import fold
 from kugetsu.domain.replay import redecide
 from kugetsu.domain.replay.divergence import mismatch
@@ -45,7 +46,7 @@ def run(world: World, task: str) -> str:
 def end(world: World, attempt: str, how: str = "fail", verdict: str = "unavailable", **told: Any) -> list[Event]:
     if verdict == "unavailable":
         told = {"gate": "provider", "remedy": "opencode auth login", **told}
-    ending = attempts.Ending(how, verdict, "the provider refused the credentials: bad key", **told)
+    ending = Ending(how, verdict, "the provider refused the credentials: bad key", **told)
     facts = world.outcome_facts()
     return world.do(lambda state: attempts.finish(state, attempt, ending, facts))
 
@@ -214,7 +215,7 @@ def test_a_usage_limit_shows_that_the_provider_answers(world: World) -> None:
 
 
 def test_no_pause_of_the_settings_makes_it_try_all_the_time(world: World) -> None:
-    ending = attempts.Ending("fail", "unavailable", "why", gate="agent")
+    ending = Ending("fail", "unavailable", "why", gate="agent")
     facts = {**world.outcome_facts(), "backoff_seconds": 0.0, "pause_seconds": 0.0}
     attempt = run(world, "q1")
     world.do(lambda state: attempts.finish(state, attempt, ending, facts))  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, claims, queue, sessions
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.scheduling import NextChange, Outlook, outlook
 from kugetsu.model import clock
 from property.simulation import ISSUES, World
@@ -38,7 +39,7 @@ def run(world: World, task: str) -> str:
 
 def end(world: World, attempt: str, how: str = "succeed", verdict: str = "done", **told: Any) -> None:
     facts = world.outcome_facts()
-    world.do(lambda state: attempts.finish(state, attempt, attempts.Ending(how, verdict, "it ended", **told), facts))
+    world.do(lambda state: attempts.finish(state, attempt, Ending(how, verdict, "it ended", **told), facts))
 
 
 def look(world: World, task: str, dispatcher: str = "daemon") -> Outlook:

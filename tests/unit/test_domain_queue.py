@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, queue
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
 from kugetsu.model import clock
@@ -28,7 +29,7 @@ def ask(state: State, **wish: Any) -> list[NewEvent]:
 
 def finish(world: World, verdict: str) -> None:
     facts = world.outcome_facts()
-    world.do(lambda state: attempts.finish(state, "q1.1", attempts.Ending("fail", verdict, "why"), facts))
+    world.do(lambda state: attempts.finish(state, "q1.1", Ending("fail", verdict, "why"), facts))
 
 
 # --- enqueue

@@ -10,6 +10,7 @@ import pytest
 
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
 from kugetsu.domain.events import CATALOGUE
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.replay import OBSERVED, TOGETHER, checker, observed
 from kugetsu.domain.replay.alternatives import SETTINGS
 from kugetsu.domain.replay.checker import ReplayChecker
@@ -234,7 +235,7 @@ def test_a_fact_that_was_changed_names_the_setting_that_was_in_force(
 
 
 def test_the_pause_after_an_unstated_limit_names_its_setting(world: World) -> None:
-    limited = attempts.Ending("fail", "limited", "usage limit")
+    limited = Ending("fail", "limited", "usage limit")
     facts = world.outcome_facts()
     attempt = next(iter(world.state.attempts))
     world.do(lambda state: attempts.finish(state, attempt, limited, facts))
@@ -249,7 +250,7 @@ def test_a_task_that_was_parked_for_its_runs_names_the_setting_of_runs(world: Wo
     world.max_fruitless = 1
     issue = ISSUES[0]
     same = {"commits": 0, "dirty": 0, "pushed": False, "head": "c0ffee"}
-    ending = attempts.Ending("succeed", "done", "done", evidence=same)
+    ending = Ending("succeed", "done", "done", evidence=same)
     attempt = next(one.id for one in world.state.attempts.values() if one.issue == issue)
     facts = world.outcome_facts()
     world.do(lambda state: attempts.finish(state, attempt, ending, facts))
@@ -333,8 +334,8 @@ def test_an_event_of_an_older_version_is_brought_up_before_it_is_compared(world:
     assert differences(events) == []
 
 
-def _limited() -> attempts.Ending:
-    return attempts.Ending("fail", "limited", "usage limit")
+def _limited() -> Ending:
+    return Ending("fail", "limited", "usage limit")
 
 
 # --- the pass over the log ------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, queue, sessions
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import State, empty
 from kugetsu.model.errors import Conflict, KugetsuError, NotFound
 from property.simulation import ISSUES, Event, World
@@ -31,7 +32,7 @@ def world() -> World:
 def end(world: World) -> None:
     facts = world.outcome_facts()
     attempt = next(iter(world.state.attempts))
-    world.do(lambda state: attempts.finish(state, attempt, attempts.Ending("succeed", "done", ""), facts))
+    world.do(lambda state: attempts.finish(state, attempt, Ending("succeed", "done", ""), facts))
 
 
 def destroying(world: World, key: str = ISSUE, force: bool = False) -> list[Event]:
@@ -209,7 +210,7 @@ def test_work_that_could_not_be_saved_is_known_until_it_is(world: World) -> None
     world.start(0, 1)
     world.run(0, 0)
     facts, attempt = world.outcome_facts(), next(iter(world.state.attempts))
-    ending = attempts.Ending("fail", "give_up", "why", rescue_failed="full")
+    ending = Ending("fail", "give_up", "why", rescue_failed="full")
     world.do(lambda state: attempts.finish(state, attempt, ending, facts))
     assert world.state.sessions[ISSUE].unsaved == {"attempt": attempt, "reason": "full"}
     made = world.do(lambda state: sessions.rescued(state, ISSUE, "kugetsu/rescue/q1.1"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, queue
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.simulation import comparison
 from kugetsu.domain.simulation.comparison import Comparison
 from kugetsu.domain.simulation.metrics import Measured, figures, nearest_rank
@@ -56,7 +57,7 @@ class Script(Night):
         if attempt not in self.state.attempts:
             return
         _, (how, verdict), *resets = self.scripts[attempt.split(".")[0]].pop(0)
-        ending = attempts.Ending(
+        ending = Ending(
             how,
             verdict,
             how,

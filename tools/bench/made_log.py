@@ -15,7 +15,7 @@ import orjson
 
 from kugetsu.domain.decide import attempts, claims, daemon, queue, sessions
 from kugetsu.domain.events import Identity
-from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+from kugetsu.domain.facts import ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
@@ -188,7 +188,7 @@ class _Life:
             "pushed": True,
         }
         now = self._writer.now
-        ending = attempts.Ending(
+        ending = Ending(
             how,
             verdict,
             reason,

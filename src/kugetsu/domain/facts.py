@@ -3,7 +3,8 @@
 Annotations are evaluated here: `__required_keys__` does not see NotRequired in postponed ones.
 """
 
-from typing import NotRequired, TypedDict
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, NotRequired, TypedDict
 
 
 class AgentProblem(TypedDict):
@@ -56,3 +57,30 @@ class OutcomeFacts(TypedDict):
     backoff_seconds: float
     pause_seconds: float
     agent: str
+
+
+@dataclass(slots=True)
+class Ending:
+    """How an attempt ended, as its runner (or whoever found it dead) saw it.
+
+    ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
+    means for the task: done, retry, limited, unavailable, give_up or cancelled. ``resets_at`` belongs to limited;
+    ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
+    """
+
+    how: str
+    verdict: str
+    reason: str
+    _: KW_ONLY
+    outcome: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, Any] = field(default_factory=dict)
+    exit: int | None = None
+    signal: int | None = None
+    tokens: int = 0
+    cost: float = 0.0
+    rescue: str | None = None
+    rescue_failed: str | None = None
+    resets_at: str | None = None
+    session_lost: bool = False
+    gate: str = ""
+    remedy: str = ""

@@ -13,8 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from kugetsu.domain.decide.attempts import Ending
-    from kugetsu.domain.facts import OutcomeFacts
+    from kugetsu.domain.facts import Ending, OutcomeFacts
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import Attempt, State, Task
 

@@ -9,7 +9,6 @@ from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session
 from kugetsu.model.errors import Conflict, KugetsuError
 from kugetsu.runtime import pull_requests
-from kugetsu.runtime.environments import agent_of
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.git import inner_rescue, integrity, removal, repositories, rescue
 from kugetsu.runtime.git.removal import RemovalPolicy, way_on
@@ -253,7 +252,7 @@ def _clone(ws: Workspace, session: Session) -> Repository | None:
 def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> None:
     if session.agent_session is None:
         return
-    agent = agent_of(ws, "pm" if session.kind == "pm" else "dev")
+    agent = ws.agent("pm" if session.kind == "pm" else "dev")
     if session.agent != agent.name:
         kept.append(f"{session.agent} session {session.agent_session}")
         return

@@ -17,8 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kugetsu.agents.protocol import Agent
-    from kugetsu.runtime.workspace import Workspace
 
 TEMPLATES = {
     "default.env": "# KEY=VALUE lines for the environment of every agent, for example GITEA_TOKEN=…\n",
@@ -122,14 +120,3 @@ class Known:
             entries, _ = read_leniently(text)
             found += secrets_among({entry.key: entry.value for entry in entries})
         return found
-
-
-def agent_of(ws: Workspace, kind: str = "dev") -> Agent:
-    """The agent of the settings, for tasks of a kind: it sees the environment that its runs see, so that a variable of
-    an env file that moves the agent's data moves it for imports and exports too.
-
-    Raises BadInput as `values` does.
-    """
-    from kugetsu.agents import choose
-
-    return choose(ws.config.texts(), {**ws.environment, **values(ws.paths, kind)})

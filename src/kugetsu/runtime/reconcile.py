@@ -12,7 +12,7 @@ from typing import Any
 
 from kugetsu.domain.decide import attempts as decide_attempts
 from kugetsu.domain.decide import daemon as decide_daemon
-from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State
 from kugetsu.model import clock

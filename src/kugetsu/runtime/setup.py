@@ -12,7 +12,7 @@ from kugetsu.host.config_file import write_template
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import AgentUnavailable, KugetsuError
 from kugetsu.runtime.destroy import destroy
-from kugetsu.runtime.environments import TEMPLATES, agent_of
+from kugetsu.runtime.environments import TEMPLATES
 from kugetsu.runtime.git import repositories
 from kugetsu.runtime.runner import prepare
 from kugetsu.runtime.workspace import Workspace
@@ -94,7 +94,7 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
 def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
     """The PM session, and the base session of the repository named. An agent that is missing is a note, not an error:
     the directory is usable, and the first start says the same again."""
-    agent = agent_of(ws, "dev")
+    agent = ws.agent("dev")
     try:
         agent.require()
         agent.prepare_home()
@@ -107,7 +107,7 @@ def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: 
         wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]
         _retire(ws, report, wanted)
     for key in wanted:
-        _make(ws, agent_of(ws, "pm" if key == "pm" else "dev"), key, report)
+        _make(ws, ws.agent("pm" if key == "pm" else "dev"), key, report)
 
 
 def _hint(problem: KugetsuError) -> str:

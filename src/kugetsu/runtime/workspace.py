@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from kugetsu.agents.protocol import Agent
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import State
     from kugetsu.log.protocol import EventLog
@@ -102,6 +103,17 @@ class Workspace:
             if 0 <= age < SETTLE_SECONDS:
                 time.sleep(SETTLE_SECONDS - age)
         self.reload()
+
+    def agent(self, kind: str = "dev") -> Agent:
+        """The agent of the settings, for tasks of a kind: it sees the environment that its runs see, so that a variable
+        of an env file that moves the agent's data moves it for imports and exports too.
+
+        Raises BadInput as `environments.values` does.
+        """
+        from kugetsu.agents import choose
+        from kugetsu.runtime.environments import values
+
+        return choose(self.config.texts(), {**self.environment, **values(self.paths, kind)})
 
     def close(self) -> None:
         """Close the log, if it was opened."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from kugetsu.domain import outages
 from kugetsu.domain.events import Identity
-from kugetsu.domain.facts import OutcomeFacts
+from kugetsu.domain.facts import Ending, OutcomeFacts
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State, Task
@@ -17,68 +17,6 @@ from kugetsu.model.errors import BadInput, Conflict, NotFound
 LONGEST_BACKOFF = 300.0
 #: Seconds added to a stated reset time, so that the provider's clock may be a little behind ours.
 RESET_MARGIN = 60.0
-
-
-class Ending:
-    """How an attempt ended, as its runner (or whoever found it dead) saw it.
-
-    ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
-    means for the task: done, retry, limited, unavailable, give_up or cancelled. ``resets_at`` belongs to limited;
-    ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what mends it.
-    """
-
-    __slots__ = (
-        "cost",
-        "evidence",
-        "exit",
-        "gate",
-        "how",
-        "outcome",
-        "reason",
-        "remedy",
-        "rescue",
-        "rescue_failed",
-        "resets_at",
-        "session_lost",
-        "signal",
-        "tokens",
-        "verdict",
-    )
-
-    def __init__(
-        self,
-        how: str,
-        verdict: str,
-        reason: str,
-        *,
-        outcome: dict[str, Any] | None = None,
-        evidence: dict[str, Any] | None = None,
-        exit: int | None = None,
-        signal: int | None = None,
-        tokens: int = 0,
-        cost: float = 0.0,
-        rescue: str | None = None,
-        rescue_failed: str | None = None,
-        resets_at: str | None = None,
-        session_lost: bool = False,
-        gate: str = "",
-        remedy: str = "",
-    ) -> None:
-        self.how = how
-        self.verdict = verdict
-        self.reason = reason
-        self.outcome = outcome or {}
-        self.evidence = evidence or {}
-        self.exit = exit
-        self.signal = signal
-        self.tokens = tokens
-        self.cost = cost
-        self.rescue = rescue
-        self.rescue_failed = rescue_failed
-        self.resets_at = resets_at
-        self.session_lost = session_lost
-        self.gate = gate
-        self.remedy = remedy
 
 
 ENDED = {

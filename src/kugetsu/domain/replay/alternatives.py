@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.replay import redecide
-from kugetsu.domain.replay.divergence import mismatch
+from kugetsu.domain.replay.divergence import Tried, mismatch
 from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
 from kugetsu.domain.state import State
 from kugetsu.model.clock import seconds_between
@@ -20,19 +20,6 @@ if TYPE_CHECKING:
 
 #: Whole numbers are tried up to this one: caps, attempts, runs.
 LARGEST = 16
-
-
-class Tried:
-    """A setting, the value that the facts name, and the one under which the transaction is as recorded; both as one
-    would write them into the file."""
-
-    __slots__ = ("fact", "key", "recorded", "would")
-
-    def __init__(self, fact: str, key: str, recorded: str, would: str) -> None:
-        self.fact = fact
-        self.key = key
-        self.recorded = recorded
-        self.would = would
 
 
 class Case:

@@ -11,8 +11,6 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.redacted import MARK
 
 if TYPE_CHECKING:
-    from kugetsu.domain.replay.alternatives import Tried
-
     #: How the two sides differ, as one sees it.
     Found = Literal["missing", "unexpected", "different"]
     #: Why, as far as can be said: `config` and `code version` explain one of the others.
@@ -51,6 +49,19 @@ class Mismatch:
         self.recorded = recorded
         self.decided = decided
         self.places = _places(recorded, decided) if recorded is not None and decided is not None else []
+
+
+class Tried:
+    """A setting, the value that the facts name, and the one under which the transaction is as recorded; both as one
+    would write them into the file."""
+
+    __slots__ = ("fact", "key", "recorded", "would")
+
+    def __init__(self, fact: str, key: str, recorded: str, would: str) -> None:
+        self.fact = fact
+        self.key = key
+        self.recorded = recorded
+        self.would = would
 
 
 class Divergence(Mismatch):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
 from kugetsu.domain.events import Event
-from kugetsu.domain.facts import OutcomeFacts
+from kugetsu.domain.facts import Ending, OutcomeFacts
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.recorded import UnknownError, claim_facts, claimed_in, facts_of, offer_of, planned_of
 from kugetsu.domain.replay.single import enqueue
@@ -30,7 +30,7 @@ def finish(state: State, ended: Event) -> list[NewEvent]:
     why = facts.pop("unavailable", {})
     said = dict(ended["data"])
     reason = said.pop("reason")
-    ending = attempts.Ending(HOW[ended["type"]], verdict, reason, resets_at=resets_at, session_lost=lost, **why, **said)
+    ending = Ending(HOW[ended["type"]], verdict, reason, resets_at=resets_at, session_lost=lost, **why, **said)
     return attempts.finish(state, ended["attempt"], ending, cast(OutcomeFacts, facts))
 
 

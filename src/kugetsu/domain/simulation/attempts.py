@@ -23,7 +23,7 @@ EVER = 10**18
 class Run:
     """One attempt of the simulation: when its agent runs (None: never), when and how it ends.
 
-    ``verdict`` and ``how`` are those of an `attempts.Ending`. ``assumed`` names what had to be assumed for it. ``past``
+    ``verdict`` and ``how`` are those of an `Ending`. ``assumed`` names what had to be assumed for it. ``past``
     is the recorded attempt that its end is taken from.
     """
 

@@ -12,7 +12,7 @@ from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims
 from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import PRESENT, Event, Identity
-from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+from kugetsu.domain.facts import ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.recorded_facts import facts_then
@@ -335,7 +335,7 @@ class Simulation:
         recorded = past.facts or self._last_outcome()
         facts = self.changes.of_outcome(recorded)
         facts["now"] = text_of(self.now + past.lag)
-        ending = attempts.Ending(
+        ending = Ending(
             run.how,
             run.verdict,
             run.reason,

@@ -25,7 +25,7 @@ PAUSE_MICROS = 10 * SECOND
 class Past:
     """What one attempt did. Times in microseconds; ``running`` and ``ended`` are None when it never came to that.
 
-    ``verdict`` is what its end meant for the task (`attempts.Ending`), ``brought`` whether it changed anything: True,
+    ``verdict`` is what its end meant for the task (`Ending`), ``brought`` whether it changed anything: True,
     False, or None when nothing was said of it. ``stopped`` is when somebody cancelled it, ``facts`` what its end was
     decided from, ``lag`` how old these were when the end was written. ``seqs`` are its events claimed, running, ended.
     """

@@ -16,7 +16,6 @@ from kugetsu.model.errors import BadInput
 from kugetsu.runtime import folders, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
-from kugetsu.runtime.environments import agent_of
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import identity, lease
 from kugetsu.runtime.process.processes import MARK
@@ -146,7 +145,7 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
 def _of_the_agent(case: Context) -> Iterator[Finding]:
     """What the agent's program left."""
     try:
-        leftovers = agent_of(case.ws).leftovers(case.paths.worktrees)
+        leftovers = case.ws.agent().leftovers(case.paths.worktrees)
     except BadInput:  # an env file that cannot be read has a finding of its own
         return
     for left in leftovers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.facts import Ending
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, GitFailed, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 

@@ -19,7 +19,7 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import attempts as decide
-from kugetsu.domain.decide.attempts import Ending
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session

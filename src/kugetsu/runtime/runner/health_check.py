@@ -10,7 +10,6 @@ import os
 import sys
 
 from kugetsu.agents.protocol import Health, Running
-from kugetsu.runtime.environments import agent_of
 from kugetsu.runtime.workspace import open_workspace
 
 GO_ON, LIMIT, STALL = 0, 10, 11
@@ -26,7 +25,7 @@ def main(attempt_id: str) -> int:
         return GO_ON
     quiet = float(os.environ.get("KUGETSU_QUIET_SECONDS", "0"))
     folder = ws.paths.run(attempt_id)
-    seen = agent_of(ws, attempt.kind).checkup(
+    seen = ws.agent(attempt.kind).checkup(
         Running(
             session=attempt.agent_session,
             output=os.path.join(folder, "output.jsonl"),

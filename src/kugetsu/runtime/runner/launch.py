@@ -16,11 +16,12 @@ from typing import NoReturn
 
 from kugetsu.agents.protocol import Launch, Turn
 from kugetsu.domain.decide import attempts as decide
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, Task
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime import issue_context
-from kugetsu.runtime.environments import agent_of, values
+from kugetsu.runtime.environments import values
 from kugetsu.runtime.process import identity, processes, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.processes import MARK
@@ -145,11 +146,11 @@ def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: In
     attempt = ws.state().attempts.get(attempt_id)
     before = "before the agent was started"
     if stop.timed_out:
-        ending = decide.Ending("time_out", "retry", f"stopped at its time limit (TASK_TIMEOUT_HOURS) {before}")
+        ending = Ending("time_out", "retry", f"stopped at its time limit (TASK_TIMEOUT_HOURS) {before}")
     elif attempt is not None and attempt.stop == "cancel":
-        ending = decide.Ending("kill", "cancelled", f"cancelled {before}")
+        ending = Ending("kill", "cancelled", f"cancelled {before}")
     else:
-        ending = decide.Ending("kill", "retry", f"stopped from outside {before}")
+        ending = Ending("kill", "retry", f"stopped from outside {before}")
     with contextlib.suppress(LogWriteFailed):  # as for a failed start
         conclude(ws, attempt_id, ending)
 
@@ -159,7 +160,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
     with _of_the_agent():
-        agent = agent_of(ws, task.kind)
+        agent = ws.agent(task.kind)
         agent.require()
         agent.prepare_home()
     if task.kind == "pm":
