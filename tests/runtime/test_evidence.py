@@ -8,7 +8,7 @@ import pytest
 
 from kugetsu.runtime.git import removal
 from kugetsu.runtime.git.evidence import Evidence, collect
-from kugetsu.runtime.runner import finalize
+from kugetsu.runtime.runner import ending
 from runtime.repos import Place, commit, place, run, sample
 
 __all__ = ["place", "sample"]
@@ -187,7 +187,7 @@ def test_what_nobody_knows_of_a_push_is_unknown_and_not_unpushed(
         assert data["pushed"] is False  # a push to its remote would have left a trace
     else:
         assert data["pushed"] is None and data["pushed_problem"]
-        assert finalize.summary(data) == "1 commit, unknown whether pushed"
+        assert ending.summary(data) == "1 commit, unknown whether pushed"
 
 
 @pytest.mark.parametrize("clone", CLONES)

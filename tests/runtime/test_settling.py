@@ -10,7 +10,7 @@ from kugetsu.domain.decide import queue
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.runtime import dispatcher, reconcile, setup
 from kugetsu.runtime.process import identity, lease
-from kugetsu.runtime.runner import finalize, launch, spawn
+from kugetsu.runtime.runner import ending, launch, spawn
 from kugetsu.runtime.workspace import actor
 from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
@@ -48,8 +48,8 @@ def test_an_end_that_the_log_cannot_hold_is_recorded_as_a_loss_and_frees_the_slo
     stage.start(1)
     stage.at_work("q1.1")
     stage.kill(stage.state.attempts["q1.1"].runner)
-    seen = finalize.evidence_of
-    monkeypatch.setattr(finalize, "evidence_of", lambda session: {**seen(session), "commits": 2**70})
+    seen = ending.evidence_of
+    monkeypatch.setattr(ending, "evidence_of", lambda session: {**seen(session), "commits": 2**70})
     assert reconcile.reconcile(stage.ws) == ["q1.1"]
     assert "cannot be recorded" in stage.wait("attempt.lost")["data"]["reason"]
     assert stage.finished("q1") == "error"
@@ -164,7 +164,7 @@ def test_processes_that_could_not_be_ended_are_told_with_the_end(stage: Stage) -
     stage.start(1)
     stage.at_work("q1.1")
     ended = spawn.Ended(None, 9, "timeout", "2026-11-23T10:00:00.000000Z", 2)
-    ending = finalize.ending_of(stage.ws, stage.state.attempts["q1.1"], ended)
-    assert ending.how == "time_out" and "2 of its processes could not be ended" in ending.reason
+    recorded = ending.ending_of(stage.ws, stage.state.attempts["q1.1"], ended)
+    assert recorded.how == "time_out" and "2 of its processes could not be ended" in recorded.reason
     stage.go()
     assert stage.finished("q1") == "completed"

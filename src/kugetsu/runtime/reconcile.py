@@ -21,7 +21,7 @@ from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease, processes, tree
 from kugetsu.runtime.process.processes import EndReport
-from kugetsu.runtime.runner import finalize, spawn
+from kugetsu.runtime.runner import ending, spawn
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.workspace import Workspace
 
@@ -160,18 +160,18 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
     if attempt.state == "running":
         ended = spawn.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))
         if ended is not None:
-            return finalize.ending_of(ws, attempt, ended)
+            return ending.ending_of(ws, attempt, ended)
     session = ws.state().sessions.get(attempt.session)
-    left = finalize.outcome_of(ws, attempt)
-    finalize.put_back(ws, attempt)
-    unlocked = finalize.clear_locks(ws, attempt, session)
-    evidence = finalize.evidence_of(session)
-    kept, not_kept = finalize.keep_work(session, attempt.id)
+    left = ending.outcome_of(ws, attempt)
+    ending.put_back(ws, attempt)
+    unlocked = ending.clear_locks(ws, attempt, session)
+    evidence = ending.evidence_of(session)
+    kept, not_kept = ending.keep_work(session, attempt.id)
     return Ending(
         "lose",
         _verdict_of_lost(attempt),
         _what_died(ws, attempt) + unlocked,
-        outcome=finalize.said_of(left),
+        outcome=ending.said_of(left),
         tokens=left.tokens.total if left.tokens is not None else 0,
         cost=left.cost or 0.0,
         evidence=evidence,

@@ -25,7 +25,7 @@ from kugetsu.runtime.environments import values
 from kugetsu.runtime.process import identity, processes, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.processes import MARK
-from kugetsu.runtime.runner import failed_start, own_command, prepare, spawn, temp_folders
+from kugetsu.runtime.runner import ending, own_command, prepare, spawn, temp_folders
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
@@ -77,7 +77,7 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
         ws.close()
         if unusable is None:
             _live(ws, attempt_id, lease, ws.paths.run(attempt_id))
-        conclude(ws, attempt_id, failed_start.ending(unusable))
+        conclude(ws, attempt_id, ending.of_failed_start(unusable))
     except BaseException:  # noqa: BLE001  the forked child must end here, and its log says why
         traceback.print_exc()
     finally:
@@ -131,7 +131,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
             raise
         # On a full disk nobody waits here: the lease is free in a moment, and whoever looks is told, or records it.
         with contextlib.suppress(LogWriteFailed):
-            conclude(ws, attempt_id, failed_start.ending(problem))
+            conclude(ws, attempt_id, ending.of_failed_start(problem))
         os._exit(1)
     spawn.become_waiter(_orders(ws, attempt_id, lease, folder, pid), lease)
 

@@ -17,7 +17,7 @@ from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import finished_branch
 from kugetsu.runtime.git import checkouts, integrity, merged, repositories, worktrees
 from kugetsu.runtime.git.repositories import Repository
-from kugetsu.runtime.runner.finalize import keep_work
+from kugetsu.runtime.runner.ending import keep_work
 from kugetsu.runtime.workspace import Workspace
 
 NOTE_LENGTH = 300

@@ -1,0 +1,368 @@
+"""How an attempt ended: from the process's end, the agent's own files, git and the forge; or why none was started."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from dataclasses import replace
+from typing import Any
+
+from kugetsu.agents import choose, output_file
+from kugetsu.agents import protocol as agents
+from kugetsu.agents.outcome import Outcome, sentence
+from kugetsu.agents.protocol import Agent
+from kugetsu.domain.facts import Ending
+from kugetsu.domain.fold.usage import uncommitted
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Attempt, Session
+from kugetsu.host import run_files
+from kugetsu.model.clock import seconds_between
+from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFailed, KugetsuError, LogWriteFailed
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import pull_requests
+from kugetsu.runtime.environments import values
+from kugetsu.runtime.git import integrity, locks, rescue
+from kugetsu.runtime.git.changes import changed_files
+from kugetsu.runtime.runner.spawn import Ended
+from kugetsu.runtime.runner.supervisor import TERMINATED
+from kugetsu.runtime.workspace import Workspace
+
+#: What a checkup prints is far shorter.
+CHECKUP_BYTES = 65536
+
+
+#: Characters of the PM agent's answer that the summary of its task holds; `kugetsu logs` has all of it.
+ANSWER_LENGTH = 500
+
+
+#: Characters of the reason why a rescue failed that the attempt's end keeps.
+RESCUE_REASON_LENGTH = 300
+
+
+_VERDICTS = {
+    "succeeded": ("succeed", "done"),
+    "incomplete": ("fail", "retry"),
+    "retryable": ("fail", "retry"),
+    "unavailable": ("fail", "unavailable"),
+    "limited": ("fail", "limited"),
+    "failed": ("fail", "give_up"),
+}
+
+
+def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool = False) -> Ending:
+    """How the attempt ended, from the process's end, the agent's files, git, and with ``ask_forge`` its pull request
+    and, where the clone cannot tell, whether it was pushed.
+
+    A forge that does not answer holds the attempt's slot for FORGE_TIMEOUT_SECONDS: for a runner that is alright, not
+    for whoever reconciles and has others to look after.
+    """
+    folder = ws.paths.run(attempt.id)
+    outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
+    how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
+    session = ws.state().sessions.get(attempt.session)
+    put_back(ws, attempt)
+    unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
+    evidence = evidence_of(session, ask_remote=ask_forge)
+    if ask_forge:
+        evidence |= _of_forge(ws, session)
+    if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
+        how, verdict, reason = "fail", "retry", unknown
+    ending = Ending(
+        how,
+        verdict,
+        redact(reason),  # it quotes the agent's last words
+        outcome=said_of(outcome),
+        evidence=evidence,
+        exit=ended.exit_code,
+        signal=ended.signal,
+        tokens=outcome.tokens.total if outcome.tokens is not None else 0,
+        cost=outcome.cost or 0.0,
+        resets_at=resets_at,
+        session_lost=outcome.session_lost,
+        gate=outcome.gate,
+        remedy=outcome.remedy,
+    )
+    if verdict == "done" and session is not None and session.kind == "pm":
+        # It changes no repository, so there is no evidence: its answer is what was asked for.
+        ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
+    elif verdict == "done":
+        ending.reason = "; ".join([summary(evidence), *outcome.notes])
+    else:
+        ending.rescue, ending.rescue_failed = keep_work(session, attempt.id)
+    ending.reason += unlocked + _unreadable(folder)
+    if "repaired" in evidence:
+        ending.reason += f"; of its worktree, {evidence['repaired']}: repaired"
+    if ended.leftover:
+        left = "an unknown number" if ended.leftover < 0 else str(ended.leftover)
+        ending.reason += f"; {left} of its processes could not be ended"
+    return ending
+
+
+def outcome_of(
+    ws: Workspace,
+    attempt: Attempt,
+    exit_code: int | None = None,
+    signal: int | None = None,
+    seconds: float | None = None,
+) -> Outcome:
+    """What the agent's own files and store tell of the attempt, however it ended."""
+    folder = ws.paths.run(attempt.id)
+    session = ws.state().sessions.get(attempt.session)
+    output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
+    outcome = _agent(ws, attempt).outcome(
+        agents.Ended(
+            session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
+            output=output,
+            errors=errors,
+            exit_code=exit_code,
+            signal=signal,
+            directory=(session.worktree if session is not None else None) or "",
+            seconds=seconds,
+        )
+    )
+    dropped = output_file.left_out(output) + output_file.left_out(errors)
+    if not dropped:
+        return outcome
+    note = f"{dropped / 1e6:.1f} MB of its output dropped (MAX_OUTPUT_MB)"
+    return replace(outcome, notes=(*outcome.notes, note), details={**outcome.details, "output_dropped": dropped})
+
+
+def put_back(ws: Workspace, attempt: Attempt) -> None:
+    """Undo what the agent's program itself wrote into the worktree: it is nobody's work."""
+    session = ws.state().sessions.get(attempt.session)
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return
+    with contextlib.suppress(KugetsuError, OSError):  # what git cannot tell stays as it is
+        changed = changed_files(session.worktree)
+        if changed:
+            output = os.path.join(ws.paths.run(attempt.id), "output.jsonl")
+            _agent(ws, attempt).put_back(session.worktree, output, changed)
+
+
+def _unreadable(folder: str) -> str:
+    """What of the agent's output could not be read, to be put behind the reason: nothing of it was counted."""
+    problems = [run_files.problem(os.path.join(folder, name)) for name in ("output.jsonl", "stderr.log")]
+    return "".join(f"; {problem}" for problem in problems if problem)
+
+
+def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
+    """Seconds between the agent's start and its end, by the wall clock; None when either is not known."""
+    if attempt.running_at is None:
+        return None
+    try:
+        return seconds_between(attempt.running_at, ended.ended_at)
+    except BadInput:
+        return None
+
+
+def _agent(ws: Workspace, attempt: Attempt) -> Agent:
+    """The agent that worked, also when the settings name another one by now or its env file broke meanwhile: an attempt
+    that has ended must be recorded."""
+    texts = ws.config.texts()
+    session = ws.state().sessions.get(attempt.session)
+    if session is not None and session.agent is not None:
+        texts["KUGETSU_AGENT"] = session.agent
+    return choose(texts, {**ws.environment, **_env_file(ws, attempt)})
+
+
+def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
+    try:
+        return values(ws.paths, attempt.kind)
+    except BadInput as problem:
+        print(problem, file=sys.stderr)
+        return {}
+
+
+def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
+    """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
+    stopped = ended.stopped or attempt.stop
+    if ended.stopped == TERMINATED and attempt.stop is not None:
+        stopped = attempt.stop  # the waiter saw the signal, and no file with the reason
+    # An agent that was told to stop may end with exit code 0 all the same: that it obeyed is no success. One that ended
+    # by itself, while a stop was only requested, may have been done.
+    if stopped is None or (ended.stopped is None and outcome.kind == "succeeded"):
+        how, verdict = _VERDICTS[str(outcome.kind)]
+        reason = _with_reset(outcome.reason, outcome.resets_at) if verdict == "limited" else outcome.reason
+        return how, verdict, reason, outcome.resets_at
+    if stopped == "cancel":
+        return "kill", "cancelled", "cancelled", None
+    seen = _checkup(folder)
+    if stopped == "timeout":
+        return "time_out", "retry", "stopped at its time limit (TASK_TIMEOUT_HOURS)", None
+    if stopped == "limit":
+        resets_at = seen.get("resets_at")
+        return "fail", "limited", _with_reset(str(seen.get("message") or "usage limit"), resets_at), resets_at
+    if stopped == "output":
+        text = "stopped: it wrote more than MAX_OUTPUT_MB, and this file system cannot drop a part of a file"
+        return "fail", "give_up", text, None
+    if stopped == "stall":
+        minutes = float(seen.get("quiet_seconds") or 0) / 60
+        text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'nothing shows that it works'})"
+        return "fail", "retry", text, None
+    return "kill", "retry", f"stopped from outside ({stopped})", None
+
+
+def _with_reset(reason: str, resets_at: str | None) -> str:
+    """The reason of a park, which says so when the pause is kugetsu's own."""
+    return reason if resets_at is not None else f"{reason} (no reset time known: USAGE_LIMIT_PAUSE_MINUTES)"
+
+
+def _checkup(folder: str) -> dict[str, Any]:
+    import orjson
+
+    try:
+        seen = orjson.loads(run_files.read(os.path.join(folder, "checkup.json"), CHECKUP_BYTES))
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return seen if isinstance(seen, dict) else {}
+
+
+def said_of(outcome: Outcome) -> dict[str, Any]:
+    """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
+    return {
+        "kind": str(outcome.kind),
+        "reason": redact(outcome.reason),
+        "final_text": redact(outcome.final_text),
+        "error": redact(outcome.error),
+        "tokens": outcome.tokens.as_dict() if outcome.tokens is not None else None,
+        "cost": outcome.cost,
+        "details": outcome.details,
+    } | ({"notes": [redact(note) for note in outcome.notes]} if outcome.notes else {})
+
+
+def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[str, Any]:
+    """What git shows of the session's worktree, which is repaired first where git can; empty for a session that has
+    none. ``ask_remote``: see `collect`."""
+    from kugetsu.runtime.git import evidence, integrity
+
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return {}
+    repaired = integrity.repair(session.source, session.worktree)
+    seen = evidence.collect(
+        session.worktree,
+        session.base_commit or "",
+        session.branch or "",
+        repository_path=session.source,
+        ask_remote=ask_remote,
+    )
+    return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
+
+
+def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
+    """Why nobody can say what a run that ended well has brought; None where git could be asked.
+
+    A worktree that the agent removed itself is known by its branch, when that has commits; what else was in it is not.
+    """
+    if session is not None and session.kind == "pm":
+        return None
+    commits, files = evidence.get("commits"), evidence.get("dirty")
+    if commits is not None and (files is not None or (commits and not evidence.get("exists"))):
+        return None
+    return f"its work is unknown: {evidence.get('problem') or 'its session has no worktree'}"
+
+
+def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
+    """What the issue's forge shows: the pull request and the number of comments; {} where it may not be asked."""
+    if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
+        return {}
+
+    return pull_requests.evidence(ws, session)
+
+
+def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str:
+    """Remove the locks that killed gits left in the worktree of an attempt of which nothing runs any more: the next one
+    could not commit. What was removed, to be put behind the reason; it is an event too."""
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return ""
+    names = []
+    about: dict[str, Any] = {"issue": attempt.issue, "task": attempt.task, "attempt": attempt.id}
+    try:
+        for lock in locks.of_worktree(session.worktree, session.branch):
+            # First the event: what cannot be recorded is not done.
+            data = {"path": lock.path, "age_seconds": round(lock.age, 1)}
+            ws.log.append([NewEvent("lock.removed", data, cause=attempt.claimed, **about)])
+            if lock.remove():
+                names.append(os.path.basename(lock.path))
+    except (LogWriteFailed, OSError) as problem:
+        print(f"a lock of a dead git stays: {problem}", file=sys.stderr)
+    return f"; removed what a killed git had left: {', '.join(names)}" if names else ""
+
+
+def keep_work(session: Session | None, name: str) -> tuple[str | None, str | None]:
+    """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch.
+
+    Returns its name, None where there is nothing to keep; and why that could not be done.
+    """
+    if session is None or session.kind != "issue" or session.worktree is None:
+        return None, None
+    path = session.worktree
+    if not integrity.holds_files(path):
+        return None, None
+    try:
+        integrity.repair(session.source, path)
+        fault = integrity.fault(session.source, path)
+        if fault is not None:
+            return None, f"{path} is not its worktree any more: {fault}"
+        kept = rescue.rescue(path, name, branch=session.branch or "")
+        return (kept.branch if kept is not None else None), None
+    except (KugetsuError, OSError) as problem:
+        print(f"no rescue branch: {problem}", file=sys.stderr)
+        return None, redact(str(problem), limit=RESCUE_REASON_LENGTH)
+
+
+def summary(evidence: dict[str, Any]) -> str:
+    """What a run brought, by the evidence (which has commits: see `_unknown`)."""
+    commits = evidence["commits"]
+    parts = [f"{commits} commit{'' if commits == 1 else 's'}" if commits else "no commit"]
+    loose = uncommitted(evidence)
+    if loose is None:
+        parts.append("its worktree was removed")
+    elif loose:
+        parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")
+    if commits:
+        words = {True: "pushed", False: "not pushed", None: "unknown whether pushed"}
+        parts.append(words[evidence.get("pushed")])
+    pull = evidence.get("pull")
+    if pull:
+        parts.append(f"pull request #{pull['number']} {pull['state']}")
+        if pull.get("later"):
+            parts.append(
+                f"{pull['later']} commit{'' if pull['later'] == 1 else 's'} after the merge in no pull request"
+            )
+    return ", ".join(parts)
+
+
+# --- no agent was started ---------------------------------------------------------------------------------------------
+
+EXAMINE = "kugetsu doctor"
+"""The remedy where an error names none that can be typed."""
+
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def of_failed_start(problem: Exception) -> Ending:
+    """How the attempt ends, and what that means for its task.
+
+    What keeps an agent from being started is met by every task alike: the gate ``agent`` closes, and no attempt is used
+    up. A program, a repository or a file that fails this once is tried again. All else is the task's own and stays:
+    trying again does not mend it.
+    """
+    hint = getattr(problem, "hint", None)
+    reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))
+    if _is_of_the_machine(problem):
+        command = problem.command if isinstance(problem, AgentUnavailable) else None
+        return Ending("fail", "unavailable", reason, gate="agent", remedy=redact(command or EXAMINE))
+    return Ending("fail", "retry" if _may_pass(problem) else "give_up", reason)
+
+
+def _is_of_the_machine(problem: Exception) -> bool:
+    if isinstance(problem, AgentFailed):
+        return False
+    return isinstance(problem, AgentUnavailable) or (isinstance(problem, OSError) and problem.errno in _FULL_DISK)
+
+
+def _may_pass(problem: Exception) -> bool:
+    return isinstance(problem, AgentFailed | GitFailed | LogWriteFailed | OSError)
