@@ -92,7 +92,7 @@ def _done(call: Call, events: list[Event]) -> list[Event] | None:
     planned = undoing.planned()
     if not call.args.yes:
         shown = [view.told(event, call.screen) for event in events]
-        call.say(*shown, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *view.plan(planned))
+        call.say(*shown, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *view.plan(planned, call.screen))
         which = f"event {events[0]['seq']}" if len(events) == 1 else counted(len(events), "event")
         whole = " --transaction" if call.args.transaction else ""
         if not confirmed(f"undo {which}?", f"kugetsu undo {events[0]['seq']}{whole} --yes"):

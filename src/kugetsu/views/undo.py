@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kugetsu.domain.events import Event
+from kugetsu.domain.events import PRESENT, Event
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.record import values
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import line
@@ -18,9 +19,9 @@ def told(event: Event, screen: Screen) -> str:
     return f"event {event['seq']}, {times.moment(event['at'], screen.now)}, {_what(event)}"
 
 
-def plan(new_events: Sequence[NewEvent]) -> list[str]:
+def plan(new_events: Sequence[NewEvent], screen: Screen) -> list[str]:
     """What would be appended."""
-    as_events = ({"type": d.type, "task": d.task, "session": d.session, "data": d.data} for d in new_events)
+    as_events = ({**values(new), "v": PRESENT.get(new.type, 1), "at": screen.now} for new in new_events)
     return [f"  {_what(event)}" for event in as_events]
 
 
@@ -43,6 +44,6 @@ def data(events: Sequence[Event]) -> list[dict[str, Any]]:
     ]
 
 
-def _what(event: dict[str, Any]) -> str:
+def _what(event: Event) -> str:
     about = event.get("task") or event.get("session")
     return line(f"{event['type']}{f' {about}' if about else ''}: {words(event)}")

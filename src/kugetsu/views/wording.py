@@ -5,41 +5,70 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kugetsu.domain.events import MALFORMED
+from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.events import CATALOGUE, MALFORMED, Event, upcast
+from kugetsu.domain.events.attempts import (
+    AttemptClaimed,
+    AttemptContinued,
+    AttemptEnded,
+    AttemptRunning,
+    ClaimLost,
+    LockRemoved,
+    OrphansEnded,
+    Outcome,
+    Unfinished,
+)
+from kugetsu.domain.events.sessions import (
+    IssueRead,
+    SessionDestroyed,
+    SessionDestroying,
+    SessionPr,
+    SessionPrepared,
+    SessionPreparing,
+    SessionRescued,
+)
+from kugetsu.domain.events.system import (
+    DaemonLost,
+    FilesPruned,
+    NoticeFailed,
+    NoticeSending,
+    RecordImported,
+    RepositoryRegistered,
+    SettingChanged,
+)
+from kugetsu.domain.events.tasks import (
+    CountersCorrected,
+    HoldLifted,
+    HoldRestored,
+    QueueCleared,
+    TaskHeld,
+    TaskMoved,
+    TaskParked,
+    TaskQueued,
+    TaskRequeued,
+    TaskRetried,
+)
 from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import times
 from kugetsu.views.text import line
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Data = dict[str, Any]
-
-#: Kinds that name a moment to come: its day is said where it is not the day on which that was written.
-_WITH_UNTIL = frozenset({"task.held", "task.parked", "hold.restored"})
-
 #: Characters of a message that a row shows; the whole message is in the event.
 MESSAGE_LENGTH = 60
 
 
-def words(event: dict[str, Any]) -> str:
+def words(event: Event) -> str:
     """One harmless line that says what ``event`` says, without its envelope."""
-    tell = _TELL.get(event["type"])
-    try:
-        said = tell(_meant(event)) if tell is not None else _raw(event["data"])
-    except (KeyError, TypeError, AttributeError):  # an event of another version, or one that was damaged
-        said = _raw(event["data"])
-    return line(said)
-
-
-def _meant(event: dict[str, Any]) -> Data:
-    """The data of an event. Only an issue's session has a worktree to lose: older logs name the user's clone too."""
-    data: Data = event["data"]
-    if event["type"] == "session.destroyed" and event.get("issue") is None:
-        return {**data, "worktree": None}
-    if event["type"] in _WITH_UNTIL:
-        return {**data, "written": event["at"]}
-    return data
+    name = event["type"]
+    kind = CATALOGUE.get(name)
+    if kind is None or event["v"] > kind.version:
+        return line(_malformed(event["data"]) if name == MALFORMED else _raw(event["data"]))
+    data = upcast(event)["data"]
+    if name == "session.destroyed" and event.get("issue") is None:
+        data = {**data, "worktree": None}  # the user's own clone, which older logs name
+    if name in _TEMPLATES:
+        return line(_TEMPLATES[name].format_map(data))
+    return line(_UNTIL[name](data, event["at"]) if name in _UNTIL else _TELL[name](data))
 
 
 def who(by: dict[str, Any]) -> str:
@@ -69,9 +98,11 @@ def quoted(message: str) -> str:
     return f'"{said[:MESSAGE_LENGTH]}…"' if len(said) > MESSAGE_LENGTH or len(message) > len(said) + 60 else f'"{said}"'
 
 
-def _raw(data: Any) -> str:
-    if not isinstance(data, dict):
-        return str(data)[:200]
+def _malformed(data: dict[str, Any]) -> str:
+    return f"{data['type']} {data['problem']}: {_raw(data['data'])}"
+
+
+def _raw(data: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}"[:80] for name, value in data.items())[:200]
 
 
@@ -83,34 +114,34 @@ def _short(session: str | None) -> str:
 
 
 def _said(reason: str) -> str:
-    """The reasons that are words of the program, in people's words."""
+    """A reason; those that are codes of the program in plain words."""
     known = {
         "time": "its time has come",
-        "open": "what held it is gone",
+        "open": "its gate has opened",
         "retry": "on request",
-        "lift": "what held it was lifted",
-        "answered": "what held it works again",
+        "lift": "unblocked",
+        "answered": "the outage is over",
         "cancel": "cancelled on request",
         "undo": "undone",
     }
     return known.get(reason, reason)
 
 
-def _queued(data: Data) -> str:
+def _queued(data: TaskQueued) -> str:
     extra = f" priority {data['priority']}" if data["priority"] else ""
     after = f" after {', '.join(data['after'])}" if data["after"] else ""
     return f"{quoted(data['message'])}{extra}{after}"
 
 
-def _held(data: Data) -> str:
-    return f"{data['reason']}, {_until(data)}" if data["until"] else str(data["reason"])
+def _held(data: TaskHeld, written: str) -> str:
+    return f"{data['reason']}, {_until(data['until'], written)}" if data["until"] else data["reason"]
 
 
-def _until(data: Data) -> str:
-    return f"until {times.moment(data['until'], data['written'])}"
+def _until(until: str, written: str) -> str:
+    return f"until {times.moment(until, written)}"
 
 
-def _moved(data: Data) -> str:
+def _moved(data: TaskMoved) -> str:
     said = []
     if data["priority"] != data["was_priority"]:
         said.append(f"priority {data['was_priority']} → {data['priority']}")
@@ -118,79 +149,80 @@ def _moved(data: Data) -> str:
         said.append("forward" if data["order"] < data["was_order"] else "back")
     if "after" in data:
         said.append(f"after {', '.join(data['after'])}" if data["after"] else "after nothing")
-    return ", ".join(said)
+    return ", ".join(said) or "to the place that it had"
 
 
-def _lifted(data: Data) -> str:
+def _lifted(data: HoldLifted) -> str:
     if data.get("why") == "answered":
-        return f"{data['subject']} works again: {data['by']} got further"
-    what = "the usage limit of" if data["gate"] == "provider" else "the count of fruitless runs on"
+        return f"{data['subject']} works again: {data.get('by')} got further"
+    what = "the usage limit of" if data["gate"] == "provider" else "the count of runs without progress on"
     return f"{what} {data['subject']}"
 
 
-def _restored(data: Data) -> str:
-    if data["gate"] == "provider":
-        return f"the usage limit of {data['subject']}, {_until(data)}"
-    return f"{times.counted(data['fruitless'], 'fruitless run')} on {data['subject']}"
+def _restored(data: HoldRestored, written: str) -> str:
+    if data["until"] is not None:
+        return f"the usage limit of {data['subject']}, {_until(data['until'], written)}"
+    return f"{times.counted(data['fruitless'], 'run')} without progress on {data['subject']}"
 
 
-def _corrected(data: Data) -> str:
+def _corrected(data: CountersCorrected) -> str:
     old, new = data["old"], data["new"]
     changed = [f"{name} {old.get(name, 0)} → {value}" for name, value in new.items() if old.get(name, 0) != value]
     return f"what its runs used: {', '.join(changed)}"
 
 
-def _read(data: Data) -> str:
+def _read(data: IssueRead) -> str:
     if data["state"] is None:
         return f"not read: {data['problem']}"
     said = f"{data['state']}, {times.counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
     return f"{said}; not read in whole: {data['problem']}" if data["problem"] else said
 
 
-def _retried(data: Data) -> str:
+def _retried(data: TaskRetried) -> str:
     at = times.time_of_day(data["not_before"])
     return f"again from {at}, {data['used']} of {data['max_attempts']} attempts used"
 
 
-def _parked(data: Data) -> str:
+def _parked(data: TaskParked, written: str) -> str:
     if data["until"] is None:
-        return f"{data['reason']}; until someone lifts it"
+        return f"{data['reason']}; until unblocked"
     if data.get("again"):
-        return f"{_until(data)}, as before"
+        return f"{_until(data['until'], written)}, as before"
     if "outage" in data:
         tries = times.counted(data["outage"]["times"], "try")
         at = times.time_of_day(data["outage"]["until"])
-        return f"every task would meet it; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
+        return f"affects every task; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
     said = "" if data["stated"] else " (no reset time known)"
-    return f"{_until(data)}{said}, not counted as a failure"
+    return f"{_until(data['until'], written)}{said}, not counted as a failure"
 
 
-def _claimed(data: Data) -> str:
+def _claimed(data: AttemptClaimed) -> str:
     if data["slot"] is None:
         return "the PM session"
     live = ", ".join(data["live"])
     return f"slot {data['slot']}, live {live}" if live else f"slot {data['slot']}"
 
 
-def _lost(data: Data) -> str:
-    faster = f"{data['to']} was faster" if data["to"] else "the way was closed meanwhile"
+def _lost(data: ClaimLost) -> str:
+    faster = f"{data['to']} was faster" if data["to"] else "another gate closed first"
     return f"not claimed, {faster}: {data['reason']}"
 
 
-def _running(data: Data) -> str:
-    return f"{_short(data['agent_session'])}, pid {data['agent'].get('pid', '?')}"
+def _running(data: AttemptRunning) -> str:
+    return f"{_short(data['agent_session'])}, pid {data['agent']['pid']}"
 
 
-def _ended(data: Data) -> str:
+def _ended(data: AttemptEnded) -> str:
     said = [data["reason"]]
     evidence = data["evidence"]
-    if evidence.get("commits") and "commit" not in data["reason"]:
+    commits = evidence.get("commits")
+    if commits and "commit" not in data["reason"]:
         unknown = ", unknown whether pushed" if "pushed" in evidence else ""
-        pushed = {True: ", pushed", False: ", not pushed"}.get(evidence.get("pushed"), unknown)
-        said.append(times.counted(evidence["commits"], "commit") + pushed)
+        pushed = {True: ", pushed", False: ", not pushed", None: unknown}[evidence.get("pushed")]
+        said.append(times.counted(commits, "commit") + pushed)
     pull = evidence.get("pull")
     if pull and "pull request" not in data["reason"]:
-        said.append(f"pull request #{pull['number']} {pull['state']}")
+        said.append(f"pull request #{pull.get('number') or '?'} {pull.get('state') or 'of unknown state'}")
     loose = uncommitted(evidence)
     if loose and "uncommitted" not in data["reason"]:
         said.append(times.counted(loose, "uncommitted file"))
@@ -205,9 +237,9 @@ def _ended(data: Data) -> str:
     return " · ".join(part for part in said if part)
 
 
-def _unfinished(outcome: Data) -> str:
-    """What nobody can know of the tokens: calls that were cut off."""
-    details = outcome.get("details") or {}
+def _unfinished(outcome: Outcome) -> str:
+    """Model calls that were cut off: how many tokens they took is not known."""
+    details: Unfinished = outcome.get("details") or {}
     calls, most = details.get("unfinished_calls"), details.get("unfinished_tokens")
     if not calls:
         return ""
@@ -215,130 +247,163 @@ def _unfinished(outcome: Data) -> str:
     return f"{times.counted(calls, 'model call')} cut off: {bound}"
 
 
-def _prepared(data: Data) -> str:
+def _prepared(data: SessionPrepared) -> str:
     made = "made" if data["created"] else "found"
     branch = f", branch {data['branch']}" if data["branch"] else ""
     base = f" from {data['base_branch']}" if data["base_branch"] else ""
     notes = "".join(f"; {note}" for note in data.get("notes") or [])
-    if data.get("follows"):
-        notes += f"; a fresh branch, because {data['follows']['branch']} is merged"
+    follows = data.get("follows")
+    if follows:
+        notes += f"; a fresh branch, because {follows['branch']} is merged"
     return f"{made} {_short(data['agent_session'])}{branch}{base}{notes}"
 
 
-def _preparing(data: Data) -> str:
+def _preparing(data: SessionPreparing) -> str:
     branch = f", branch {data['branch']}" if data["branch"] else ""
     return f"worktree and {data['agent']} session{branch}"
 
 
-def _destroyed(data: Data) -> str:
+def _destroyed(data: SessionDestroyed) -> str:
     said = ["removed worktree" if data["worktree"] else "there was no worktree to remove"]
     if data["rescue"]:
         said.append(f"work kept on {data['rescue']}")
     said += [f"kept {what}" for what in data["kept"]]
-    if data.get("ignored"):
-        said.append(f"deleted ignored files: {', '.join(str(name) for name in data['ignored'])}")
+    if ignored := data.get("ignored"):
+        said.append(f"deleted ignored files: {', '.join(ignored)}")
     return ", ".join(said)
 
 
-def _registered(data: Data) -> str:
+def _registered(data: RepositoryRegistered) -> str:
     place = data.get("path") or data.get("url")
-    return f"{data['repository']} from {place}" if place else f"{data['repository']} no more"
+    return f"{data['repository']} from {place}" if place else f"{data['repository']} is no longer registered"
 
 
-def _setting(data: Data) -> str:
+def _setting(data: SettingChanged) -> str:
     return f"{data['key']} {data['old'] if data['old'] not in (None, '') else '(default)'} → {data['new']}"
 
 
-def _orphans(data: Data) -> str:
+def _orphans(data: OrphansEnded) -> str:
     killed = f", {data['killed']} of them with SIGKILL" if data["killed"] else ""
     return f"ended {times.counted(data['signalled'], 'process')} that outlived the agent{killed}"
 
 
-def _continued(data: Data) -> str:
-    pid, late = data["runner"].get("pid", "?"), times.duration(data["overdue_seconds"])
+def _continued(data: AttemptContinued) -> str:
+    pid, late = data["runner"]["pid"], times.duration(data["overdue_seconds"])
     return f"runner pid {pid} was stopped (SIGSTOP), {late} past the time limit: continued"
 
 
-def _unlocked(data: Data) -> str:
+def _unlocked(data: LockRemoved) -> str:
     return f"removed {data['path']}, {times.duration(data['age_seconds'])} old: the git that made it is dead"
 
 
-def _imported(data: Data) -> str:
+def _imported(data: RecordImported) -> str:
     became = f" → {data['became']}" if data.get("became") else ""
     why = f": {data['reason']}" if data.get("reason") and not became else ""
     return f"{data['kind']} of the bash tool, {data['source']}{became}{why}"
 
 
-def _pruned(data: Data) -> str:
+def _pruned(data: FilesPruned) -> str:
     paths = data["paths"]
     which = paths[0] if len(paths) == 1 else times.counted(len(paths), "path")
     return f"{data['what']} {which}: {data['reason']}"
 
 
-def _undelivered(data: Data) -> str:
+def _undelivered(data: NoticeFailed) -> str:
     tries = times.counted(data["tries"], "try")
     if data["not_before"] is None:
         return f"{data['sink']}: {data['reason']}; given up after {tries}"
     return f"{data['sink']}: {data['reason']}; again at {times.time_of_day(data['not_before'])}"
 
 
-_TELL: dict[str, Callable[[Data], str]] = {
-    "log.created": lambda data: f"log {data['log_id'][:12]}, kugetsu {data['kugetsu']}",
-    "log.repaired": lambda data: f"cut {data['bytes']} bytes of an unfinished write, kept in {data['kept']}",
-    "kugetsu.initialised": lambda data: f"kugetsu {data['kugetsu']}, agent {data['agent']}",
+def _rescued(data: SessionRescued) -> str:
+    return f"work of {data['of']} {'kept on ' + data['branch'] if data['branch'] else 'is gone'}"
+
+
+def _destroying(data: SessionDestroying) -> str:
+    return f"{data['reason']}{', forced' if data['force'] else ''}"
+
+
+def _pull_request(data: SessionPr) -> str:
+    return data["url"] or "no pull request"
+
+
+def _requeued(data: TaskRequeued) -> str:
+    return f"again, was {data['was']}{', in its old place' if 'kept' in data else ''}"
+
+
+def _cleared(data: QueueCleared) -> str:
+    return f"{times.counted(len(data['tasks']), 'finished task')} left the list"
+
+
+def _sending(data: NoticeSending) -> str:
+    return f"{data['sink']}: {times.counted(len(data['seqs']), 'notification')}"
+
+
+def _daemon_lost(data: DaemonLost) -> str:
+    pid = data["identity"]["pid"] if data["identity"] is not None else "?"
+    return f"pid {pid} exited without recording a reason"
+
+
+#: Kinds whose words are their data and little else.
+_TEMPLATES = {
+    "log.created": "log {log_id:.12}, kugetsu {kugetsu}",
+    "log.repaired": "cut {bytes} bytes of an unfinished write, kept in {kept}",
+    "kugetsu.initialised": "kugetsu {kugetsu}, agent {agent}",
+    "session.requested": "{kind} session requested",
+    "session.broken": "{reason}",
+    "task.completed": "{summary}",
+    "task.failed": "{reason}",
+    "attempt.starting": "runner pid {runner[pid]}",
+    "attempt.unsettled": "ended, not recorded yet: {reason}",
+    "daemon.started": "pid {identity[pid]}",
+    "daemon.lease_replaced": "somebody deleted {replaced:.8}…: it holds {lease:.8}…",
+    "daemon.draining": "{reason}",
+    "daemon.stopped": "{reason}",
+    "notices.read": "notifications up to event {until}",
+    "notices.unread": "notifications after event {until}",
+    "sink.enabled": "{sink}: notified of what comes after event {upto}",
+    "sink.disabled": "{sink}: notifications disabled",
+    "notice.sent": "{sink}: {detail}",
+}
+
+#: Kinds that name a moment to come: its day is said where it is not the day on which that was written.
+_UNTIL: dict[str, Callable[[Any, str], str]] = {
+    "task.held": _held,
+    "task.parked": _parked,
+    "hold.restored": _restored,
+}
+
+_TELL: dict[str, Callable[[Any], str]] = {
     "repository.registered": _registered,
     "setting.changed": _setting,
-    "session.requested": lambda data: f"{data['kind']} session wanted",
     "session.preparing": _preparing,
     "session.prepared": _prepared,
-    "session.broken": lambda data: data["reason"],
-    "session.rescued": lambda data: f"work of {data['of']} {'kept on ' + data['branch'] if data['branch'] else 'gone'}",
-    "session.destroying": lambda data: f"{data['reason']}{', forced' if data['force'] else ''}",
+    "session.rescued": _rescued,
+    "session.destroying": _destroying,
     "session.destroyed": _destroyed,
-    "session.pr": lambda data: data["url"] or "no pull request",
-    "task.queued": _queued,
+    "session.pr": _pull_request,
     "issue.read": _read,
+    "task.queued": _queued,
     "task.moved": _moved,
-    "task.held": _held,
     "task.retried": _retried,
-    "task.parked": _parked,
     "task.resumed": lambda data: _said(data["why"]),
-    "task.completed": lambda data: data["summary"],
-    "task.failed": lambda data: data["reason"],
     "task.cancelled": lambda data: _said(data["reason"]),
-    "task.requeued": lambda data: f"again, was {data['was']}{', in its old place' if 'kept' in data else ''}",
-    "queue.cleared": lambda data: f"{times.counted(len(data['tasks']), 'finished task')} left the list",
+    "task.requeued": _requeued,
+    "queue.cleared": _cleared,
     "hold.lifted": _lifted,
-    "hold.restored": _restored,
     "counters.corrected": _corrected,
     "attempt.claimed": _claimed,
     "claim.lost": _lost,
-    "attempt.starting": lambda data: f"runner pid {data['runner'].get('pid', '?')}",
     "attempt.running": _running,
     "attempt.stop_requested": lambda data: _said(data["reason"]),
-    "attempt.succeeded": _ended,
-    "attempt.failed": _ended,
-    "attempt.timed_out": _ended,
-    "attempt.killed": _ended,
-    "attempt.lost": _ended,
-    "attempt.unsettled": lambda data: f"ended, not recorded yet: {data['reason']}",
+    **dict.fromkeys(ENDS, _ended),
     "attempt.continued": _continued,
     "orphans.ended": _orphans,
     "lock.removed": _unlocked,
     "record.imported": _imported,
     "files.pruning": _pruned,
     "files.pruned": _pruned,
-    "daemon.started": lambda data: f"pid {data['identity'].get('pid', '?')}",
-    "daemon.lease_replaced": lambda data: f"somebody deleted {data['replaced'][:8]}…: it holds {data['lease'][:8]}…",
-    "daemon.draining": lambda data: data["reason"],
-    "daemon.stopped": lambda data: data["reason"],
-    "notices.read": lambda data: f"notifications up to event {data['until']}",
-    "notices.unread": lambda data: f"notifications after event {data['until']}",
-    "sink.enabled": lambda data: f"{data['sink']}: notified of what comes after event {data['upto']}",
-    "sink.disabled": lambda data: f"{data['sink']}: notified no more",
-    "notice.sending": lambda data: f"{data['sink']}: {times.counted(len(data['seqs']), 'notification')}",
-    "notice.sent": lambda data: f"{data['sink']}: {data['detail']}",
+    "daemon.lost": _daemon_lost,
+    "notice.sending": _sending,
     "notice.failed": _undelivered,
-    MALFORMED: lambda data: f"{data['type']} {data['problem']}: {_raw(data['data'])}",
-    "daemon.lost": lambda data: f"pid {(data['identity'] or {}).get('pid', '?')} ended without a word",
 }

@@ -197,6 +197,8 @@ def _describe_lifted(event: Event, before: State) -> Undone:
     gate, subject = event["data"]["gate"], event["data"]["subject"]
     parked = [task for task in before.waiting() if task.state == "parked"]
     if gate == "provider":
+        if subject not in before.limits:
+            raise Conflict(f"event {event['seq']} (hold.lifted) cannot be undone: it changed nothing")
         tasks = [task for task in parked if task.parked_for == subject]
     else:
         tasks = [task for task in parked if task.issue == subject and task.not_before is None]

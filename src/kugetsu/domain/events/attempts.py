@@ -73,6 +73,13 @@ class AttemptStopRequested(TypedDict):
     reason: str
 
 
+class Unfinished(TypedDict, total=False):
+    """Model calls that were cut off, and the most tokens that they may have used, where that is known."""
+
+    unfinished_calls: int | None
+    unfinished_tokens: int | None
+
+
 class Outcome(TypedDict, total=False):
     """What the agent said at the end of an attempt."""
 
@@ -80,6 +87,8 @@ class Outcome(TypedDict, total=False):
     reason: str | None
     final_text: str | None
     error: str | None
+    notes: list[str] | None
+    details: Unfinished | None
 
 
 class PullSeen(TypedDict, total=False):

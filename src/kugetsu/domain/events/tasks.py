@@ -26,6 +26,16 @@ class Carried(TypedDict, total=False):
     comments: int | None
 
 
+class Counters(TypedDict):
+    """What an issue has used over its whole life (`usage.COUNTED`)."""
+
+    attempts: int
+    parks: int
+    tokens: int
+    cost: float
+    fruitless: int
+
+
 @event("task.queued", exempt="kind message after repository via", undoable=True)
 class TaskQueued(TypedDict):
     """A request for work. ``repository`` is where its worktree comes from, when the command was typed in a clone;
@@ -224,8 +234,8 @@ class HoldRestored(TypedDict):
 @event("counters.corrected", exempt=ALL, irrevocable=("it records what the history of the issue counts", None))
 class CountersCorrected(TypedDict):
     """The counters that the issue took over from its earlier sessions were not those of its history: ``old`` is what
-    was counted until now, ``new`` what its history counts; each has the names in `usage.COUNTED`. The event's cause is
-    the one that carried the wrong counters."""
+    was counted until now, ``new`` what its history counts. The event's cause is the one that carried the wrong
+    counters."""
 
-    old: Carried
-    new: Carried
+    old: Counters
+    new: Counters

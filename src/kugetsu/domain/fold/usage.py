@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from kugetsu.domain.events.attempts import Evidence
+
 
 #: Why a task goes on when someone wants it to, whatever its issue's runs brought until now.
 FORGIVING = ("retry", "lift")
@@ -22,7 +24,7 @@ COUNTED = ("attempts", "parks", "tokens", "cost", "fruitless")
 CARRIED = ("attempts", "parks", "tokens", "cost", "pr", "fruitless", "head", "comments")
 
 
-def uncommitted(evidence: dict[str, Any]) -> int | None:
+def uncommitted(evidence: Evidence | dict[str, Any]) -> int | None:
     """How many files of a worktree are not committed, changed and new ones; None where the evidence does not say."""
     changed = evidence.get("dirty")
     return None if changed is None else int(changed) + int(evidence.get("untracked") or 0)
