@@ -26,6 +26,7 @@ from kugetsu.domain.state import Attempt, Session, State, Task
 from kugetsu.domain.timeline import collect
 from kugetsu.domain.traces import Traces
 from kugetsu.model.errors import Conflict
+from kugetsu.model.record import fields
 from kugetsu.runtime.log_guard import guard
 from kugetsu.runtime.otlp import encoding
 from kugetsu.views import wording
@@ -45,6 +46,9 @@ def states() -> Iterator[State]:
         attempt = state.attempts["q1.1"] = Attempt("q1.1", "q1", "dev", ISSUE, ISSUE, slot=1)
         session = state.sessions[ISSUE] = Session(ISSUE, "issue", attempt="q1.1", attempts=1)
         for kind, record in (("task", task), ("attempt", attempt), ("session", session), ("daemon", state.daemon)):
+            for name in fields(record):
+                if name.endswith("_at"):
+                    setattr(record, name, AT)
             record.state = places[kind][step % len(places[kind])]
         if task.state == "parked":
             task.parked_for = ("opencode:m", "progress")[step % 2]

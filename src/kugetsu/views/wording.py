@@ -349,7 +349,7 @@ _TEMPLATES = {
     "log.created": "log {log_id:.12}, kugetsu {kugetsu}",
     "log.repaired": "cut {bytes} bytes of an unfinished write, kept in {kept}",
     "kugetsu.initialised": "kugetsu {kugetsu}, agent {agent}",
-    "session.requested": "{kind} session requested",
+    "session.requested": "{kind} session",
     "session.broken": "{reason}",
     "task.completed": "{summary}",
     "task.failed": "{reason}",
