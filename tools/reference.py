@@ -17,9 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from kugetsu.cli import main as program  # noqa: E402
+from kugetsu.cli import catalogue  # noqa: E402
+from kugetsu.cli.call import Command  # noqa: E402
 from kugetsu.cli.catalogue import COMMANDS  # noqa: E402
-from kugetsu.cli.declarations import Command, Declared  # noqa: E402
+from kugetsu.cli.declarations import Declared  # noqa: E402
 from kugetsu.cli.guide import EXIT_CODES  # noqa: E402
 from kugetsu.cli.parser import Parser  # noqa: E402
 from kugetsu.cli.usage import ITEM, examples, filled  # noqa: E402
@@ -93,8 +94,8 @@ def settings_page() -> str:
 
 
 def _section(name: str, meanings: dict[str, str]) -> str:
-    command = program.entry(name)
-    parser, _ = program.load(name)
+    command = catalogue.entry(name)
+    parser, _ = catalogue.load(name)
     takes_json = any("--json" in one.names for one in parser.declared)
     parts = [f"## {name}", *_filled(parser.description), _fence("text", _usage(parser))]
     arguments = [_argument(one) for one in parser.declared if not {"--debug", "--json"} & set(one.names)]

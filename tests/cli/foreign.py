@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.log import codec
 from kugetsu.log.files import segments
@@ -62,6 +62,6 @@ WORDS: dict[str, list[list[str]]] = {
 def reading() -> Iterator[list[str]]:
     """Each command that takes `--from`, with the words it needs: one that is new is among them by itself."""
     for name in COMMANDS:
-        if "--from" in {option for one in main.load(name)[0].declared for option in one.names}:
+        if "--from" in {option for one in catalogue.load(name)[0].declared for option in one.names}:
             for words in WORDS.get(name, [[]]):
                 yield [*name.split(), *words]

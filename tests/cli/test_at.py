@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.cli import main
+from kugetsu.cli import catalogue, main
 from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.domain.decide import queue
 
@@ -144,7 +144,7 @@ def test_a_span_needs_no_quotes(kugetsu, lived, words):
 
 
 def test_only_commands_that_read_take_it():
-    takers = [name for name in COMMANDS if any("--at" in one.names for one in main.load(name)[0].declared)]
+    takers = [name for name in COMMANDS if any("--at" in one.names for one in catalogue.load(name)[0].declared)]
     assert set(takers) == set(TRAVELLERS)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli import shells
-from kugetsu.cli import candidates, main
+from kugetsu.cli import candidates, catalogue
 from kugetsu.cli.catalogue import COMMANDS, groups
 from kugetsu.cli.shell_words import Line, unquoted
 from kugetsu.domain.decide import sessions
@@ -64,7 +64,7 @@ def test_every_verb_of_a_group_is_offered(kugetsu, group):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_every_command_is_offered_with_its_help(kugetsu, name):
-    parser, _ = main.load(name)
+    parser, _ = catalogue.load(name)
     _, found = ask(kugetsu, *name.split(), "--")
     longs = {long: one.rest["help"] for one in parser.declared if one.option for long in one.names if long[:2] == "--"}
     assert longs.items() <= found.items() and "--help" in found
@@ -188,7 +188,7 @@ def test_bases_are_offered_bare_or_with_their_prefix(kugetsu, story):
 def test_every_kind_that_is_declared_has_candidates_or_is_a_path():
     known = set(candidates.SOURCES) | {"file", "folder"}
     for name in COMMANDS:
-        for one in main.load(name)[0].declared:
+        for one in catalogue.load(name)[0].declared:
             assert set(one.completes) <= known, f"{name}: {one.names}"
 
 

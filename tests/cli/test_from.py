@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.domain.decide import claims, queue
 from kugetsu.domain.new_event import NewEvent
@@ -599,7 +599,7 @@ def test_every_command_that_reads_the_log_takes_from():
 
 
 def options(name: str) -> set[str]:
-    return {option for one in main.load(name)[0].declared for option in one.names}
+    return {option for one in catalogue.load(name)[0].declared for option in one.names}
 
 
 EVIL: list[Any] = [None, 7, -1, 1.5, "", "x" * 5000, "\x1b[2J", [], {}, [1], {"a": 1}, True]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.cli import guide, main, paging
+from kugetsu.cli import catalogue, guide, paging
 from kugetsu.cli.catalogue import COMMANDS, groups
 
 ROOT = Path(__file__).parents[2]
@@ -61,9 +61,9 @@ def test_every_kugetsu_line_of_a_shell_block_is_understood(path):
         if words[0] == "help":
             assert not words[1:] or words[1] in {*COMMANDS, *groups(), *guide.titles(), "pages"}, line
             continue
-        name, rest = main.find(words)
+        name, rest = catalogue.find(words)
         assert name is not None, line
-        main.load(name)[0].read(rest)
+        catalogue.load(name)[0].read(rest)
 
 
 def test_the_pages_have_lines_to_try():
@@ -124,7 +124,7 @@ def test_the_unit_stops_the_daemon_alone_and_starts_it_again_after_a_failure():
     assert service["KillMode"] == "process" and service["OOMPolicy"] == "continue"
     assert parser["Install"]["WantedBy"] == "default.target"
     program, *words = service["ExecStart"].split()
-    assert program.endswith("/kugetsu") and main.find(words) == ("queue-daemon run", [])
+    assert program.endswith("/kugetsu") and catalogue.find(words) == ("queue-daemon run", [])
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kugetsu.cli import main
+from kugetsu.cli import catalogue, main
 from kugetsu.cli.catalogue import COMMANDS
 
 
@@ -18,7 +18,7 @@ def test_the_overview_names_every_command_and_the_exit_codes(kugetsu, snapshot):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_summary_a_usage_and_explained_arguments(name, capsys):
-    parser, _ = main.load(name)
+    parser, _ = catalogue.load(name)
     full = parser.build()
     assert COMMANDS[name][1] and full.format_usage().startswith(f"usage: kugetsu {name}")
     for one in parser.declared:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 from kugetsu.cli.catalogue import COMMANDS
 
 #: A call of each command on the story below, in which q1 is parked, q2 waits, q3 is completed and q4 waits.
@@ -105,7 +105,7 @@ def compare(value: Any, node: dict[str, Any], place: str = "") -> None:
 
 
 def documented(name: str, part: int = 0) -> dict[str, Any]:
-    return tree(main.entry(name).json.split("\n\n")[part])
+    return tree(catalogue.entry(name).json.split("\n\n")[part])
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_commands_that_start_agents_print_the_keys_that_are_documented(ready):
 
 
 def test_every_command_with_json_is_tried():
-    takers = [name for name in COMMANDS if any("--json" in one.names for one in main.load(name)[0].declared)]
+    takers = [name for name in COMMANDS if any("--json" in one.names for one in catalogue.load(name)[0].declared)]
     missing = [name for name in takers if name not in CALLS and name not in ELSEWHERE]
     assert missing == [], "add a call of it to CALLS, or to ELSEWHERE where its JSON is tested"
 

@@ -213,10 +213,10 @@ def test_a_damaged_log_is_told_as_one(kugetsu, lived):
 
 def test_the_json_of_verify_has_the_documented_keys(kugetsu, lived):
     from cli.test_json_shapes import compare, tree
-    from kugetsu.cli import main
+    from kugetsu.cli import catalogue
 
     tampered(lived, lambda claim: claim.facts.update(cap=0))
-    shape = tree(main.entry("replay").json.split("With --verify:")[1])
+    shape = tree(catalogue.entry("replay").json.split("With --verify:")[1])
     compare(kugetsu("replay", "--verify", "--json").json, shape)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kugetsu as package
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 
 NAMES = ["kugetsu-delegate", "kugetsu-pm", "kugetsu-research", "kugetsu-work"]
 SHIPPED = Path(package.__file__).parent / "skills"
@@ -227,5 +227,5 @@ def test_bad_usage(kugetsu, words):
 
 def test_names_are_completed():
     for verb in ("show", "install"):
-        parser, _ = main.load(f"skill {verb}")
+        parser, _ = catalogue.load(f"skill {verb}")
         assert any("skill" in one.completes for one in parser.declared)

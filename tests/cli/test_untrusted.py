@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cli.foreign import events_in, reading, replace, sealed
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 from kugetsu.cli.catalogue import COMMANDS
 
 #: Sets a title, recolours, goes back to the line's start, turns the direction of what follows, erases the screen.
@@ -93,7 +93,7 @@ def test_no_command_shows_what_a_terminal_obeys(kugetsu, evil):
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - ELSEWHERE.keys()))
 def test_a_command_without_words_shows_nothing_that_a_terminal_obeys(kugetsu, evil, name):
-    options = {option for one in main.load(name)[0].declared for option in one.names}
+    options = {option for one in catalogue.load(name)[0].declared for option in one.names}
     assert_harmless([name], kugetsu(*name.split()))
     if "--json" in options:
         assert_harmless([name, "--json"], kugetsu(*name.split(), "--json"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.test_json_shapes import compare, tree
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 
 SECOND, THIRD = "github.com/a/b#2", "github.com/shoko/kugetsu#15"
 
@@ -78,7 +78,7 @@ def test_several_settings_change_at_once(kugetsu, night, snapshot):
 
 def test_json_has_the_documented_keys(kugetsu, night):
     data = kugetsu("replay", "--what-if", "MAX_CONCURRENT_AGENTS=3", "--json").json
-    shape = next(part for part in main.entry("replay").json.split("\n\n") if "moved_in_all" in part)
+    shape = next(part for part in catalogue.entry("replay").json.split("\n\n") if "moved_in_all" in part)
     compare(data, tree(shape))
     assert set(data["real"]) == set(data["simulated"])
     assert data["check"] == {"same_order": True, "off": 0.0}

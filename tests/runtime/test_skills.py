@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.cli import main
+from kugetsu.cli import catalogue
 from kugetsu.cli.catalogue import COMMANDS, groups
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
@@ -55,7 +55,7 @@ def test_a_skill_names_only_commands_that_there_are(name: str) -> None:
     found = re.findall(r"(?:^|HOST |\"|')kugetsu ((?:[a-z]+(?:-[a-z]+)* ?){1,2})", code, re.M)
     assert found or name == "kugetsu-research"
     for words in (line.split() for line in found):
-        assert main.find(words)[0] if words[0] in groups() else words[0] in COMMANDS, words
+        assert catalogue.find(words)[0] if words[0] in groups() else words[0] in COMMANDS, words
 
 
 @pytest.mark.parametrize("name", SHIPPED)

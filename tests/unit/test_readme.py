@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.cli import catalogue, main
+from kugetsu.cli import catalogue
 from kugetsu.model import errors
 from kugetsu.model.settings import SETTINGS
 
@@ -68,7 +68,7 @@ def test_every_kugetsu_command_shown_exists() -> None:
     for line in commands():
         words = shlex.split(line)
         if words[0] == "kugetsu" and not words[1].startswith("-"):
-            name, _ = main.find(words[1:])
+            name, _ = catalogue.find(words[1:])
             assert name in catalogue.COMMANDS, line
 
 

@@ -6,8 +6,7 @@ import os
 import shlex
 from typing import Any
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime.bash_import.execute import take_over

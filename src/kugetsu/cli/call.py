@@ -5,20 +5,45 @@ from __future__ import annotations
 import os
 import sys
 
+from kugetsu.cli.declarations import Help
 from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TextIO
 
     from kugetsu.cli.declarations import Arguments
+    from kugetsu.cli.parser import Parser
     from kugetsu.domain.events import Event
     from kugetsu.domain.state import State
     from kugetsu.model.errors import KugetsuError, LogDamaged
     from kugetsu.runtime.foreign import Foreign
     from kugetsu.runtime.workspace import Workspace
     from kugetsu.views.screen import Screen
+
+    Run = Callable[["Call"], int]
+
+
+class Command(Help):
+    """One entry of a module's COMMANDS: its help, how it declares its arguments, and what it does."""
+
+    __slots__ = ("arguments", "run")
+
+    def __init__(
+        self,
+        usage: str,
+        about: str,
+        arguments: Callable[[Parser], None],
+        run: Run,
+        *,
+        json: str = "",
+        examples: str = "",
+        exits: Sequence[int] = (),
+    ) -> None:
+        super().__init__(usage, about, json=json, examples=examples, exits=exits)
+        self.arguments = arguments
+        self.run = run
 
 
 class Call:
@@ -146,7 +171,7 @@ class Call:
 
     def _measured(self, host: str) -> Screen:
         from kugetsu.model import clock
-        from kugetsu.views.screen import Screen
+        from kugetsu.views.screen import Screen, width_of
 
         now = clock.now() if self.foreign is None else self.foreign.now
         place = getattr(self.args, "from", None)
@@ -218,7 +243,7 @@ class Call:
 
     def fitting(self, lines: Iterable[str], stream: TextIO, *, words: bool | None = None) -> Iterator[str]:
         """The lines as a stream may show them: redacted, harmless, and folded where they are too wide."""
-        from kugetsu.views.screen import Screen
+        from kugetsu.views.screen import Screen, width_of
         from kugetsu.views.text import harmless
 
         colours = self._coloured(stream)
@@ -254,19 +279,6 @@ def quoted(path: str) -> str:
     from shlex import quote  # few commands name one
 
     return quote(path)
-
-
-def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
-    """How many columns a stream has, by COLUMNS or its terminal, at least 40; None: it has no width."""
-    given = environment.get("COLUMNS", "")
-    if given.isascii() and given.isdigit() and int(given[:6]) > 0:
-        return max(int(given[:6]), 40)
-    if not stream.isatty():
-        return None
-    try:
-        return max(os.get_terminal_size(stream.fileno()).columns, 40)
-    except OSError:
-        return 80
 
 
 def print_json(data: Any, *, compact: bool = False) -> None:

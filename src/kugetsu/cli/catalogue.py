@@ -1,6 +1,15 @@
-"""Every command: its name, the module that has it, and its one line of help. Only that one module is imported."""
+"""Every command: its name, the module that has it, and its one line of help; find one and load that module alone."""
 
 from __future__ import annotations
+
+from kugetsu.model.errors import BadInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kugetsu.cli.call import Command, Run
+    from kugetsu.cli.parser import Parser
 
 #: Heading of `kugetsu --help` → its commands: name → (module of kugetsu.cli, summary).
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -101,3 +110,61 @@ def groups() -> list[str]:
 def members(group: str) -> list[str]:
     """The commands of a group."""
     return [name for name in COMMANDS if name.startswith(group + " ")]
+
+
+def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The command's name and its arguments; None for a group whose help is wanted. Raises BadInput."""
+    first = arguments[0]
+    if first in COMMANDS:
+        return first, list(arguments[1:])
+    if first not in groups():
+        known = [*COMMANDS, *groups(), "help"]
+        raise _unknown(first, known, "kugetsu --help", near=_with_their_group(first))
+    verb = next((word for word in arguments[1:2] if not word.startswith("-")), None)
+    if verb is None:
+        if any(word in ("-h", "--help") for word in arguments[1:]):
+            return None, []
+        if first in DEFAULT_VERB:
+            return DEFAULT_VERB[first], list(arguments[1:])
+        verbs = ", ".join(name.partition(" ")[2] for name in members(first))
+        raise BadInput(f"kugetsu {first}: say what to do: {verbs}", f"kugetsu {first} --help")
+    name = f"{first} {verb}"
+    if name not in COMMANDS:
+        known = [member.partition(" ")[2] for member in members(first)]
+        raise _unknown(verb, known, f"kugetsu {first} --help", first + " ")
+    return name, list(arguments[2:])
+
+
+def _with_their_group(verb: str) -> list[str]:
+    """The command that a verb alone, as users of the bash tool's scripts type it, stands for; [] when it is not one."""
+    found = [name for name in COMMANDS if name.partition(" ")[2] == verb]
+    if len(found) != 1:
+        return []
+    return [*found, "queue cancel"] if verb == "stop" else found  # the daemon, or an agent
+
+
+def _unknown(name: str, known: Sequence[str], hint: str, group: str = "", near: Sequence[str] = ()) -> BadInput:
+    """What to say of a word that is no command; ``near`` are those meant, else it is the nearest ``known`` one."""
+    if not near:
+        import difflib
+
+        near = difflib.get_close_matches(name[:64], known, 1, 0.6)
+    meant = f"; did you mean {group}{f' or {group}'.join(near)}?" if near else ""
+    return BadInput(f"there is no command {group + name[:64]!r}{meant}", hint)
+
+
+def entry(name: str) -> Command:
+    """What a command's module declares of it."""
+    module = __import__(f"kugetsu.cli.{COMMANDS[name][0]}", fromlist=["COMMANDS"])  # without importlib: start-up
+    command: Command = module.COMMANDS[name]
+    return command
+
+
+def load(name: str) -> tuple[Parser, Run]:
+    """The parser and the function of a command."""
+    command = entry(name)
+    from kugetsu.cli.parser import Parser
+
+    parser = Parser(name, COMMANDS[name][1], command)
+    command.arguments(parser)
+    return parser, command.run

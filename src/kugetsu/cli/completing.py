@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from kugetsu.cli import guide, main, shell_words
+from kugetsu.cli import guide, shell_words
 from kugetsu.cli.candidates import Candidate, Place, is_span, look_up
-from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, members
+from kugetsu.cli.catalogue import COMMANDS, DEFAULT_VERB, groups, load, members
 from kugetsu.cli.declarations import Declared
 from kugetsu.cli.parser import Parser
 
@@ -79,7 +79,7 @@ def _at(before: list[str], place: Place) -> tuple[str, Iterable[Candidate]]:
         name, rest = first, before[1:]
     if name not in COMMANDS:
         return "words", []
-    return _arguments(main.load(name)[0], rest, place)
+    return _arguments(load(name)[0], rest, place)
 
 
 def _first_words() -> list[Candidate]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.cli import tail_file
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime import daemon, daemon_control

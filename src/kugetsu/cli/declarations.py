@@ -4,11 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any, Literal
-
-    from kugetsu.cli.call import Call
-    from kugetsu.cli.parser import Parser
 
     #: What a value names, for the shell's completion: things of the state, of the settings, or of the file system.
     Kind = Literal[
@@ -35,8 +32,8 @@ if TYPE_CHECKING:
     ]
 
 
-class Command:
-    """One entry of a module's COMMANDS: what it takes, what it does, and what `--help` and the reference say of it.
+class Help:
+    """What `--help` and the reference say of a command.
 
     ``usage`` is what follows the name, ``about`` text below the arguments. ``json`` documents what `--json` prints: a
     line for each key, `path  meaning`, the path as `tasks[].id`; a first line without a path says what the whole is
@@ -44,23 +41,13 @@ class Command:
     ``exits`` are the exit codes that it has a use for beside those of every command (0, 1, 3 and 6).
     """
 
-    __slots__ = ("about", "arguments", "examples", "exits", "json", "run", "usage")
+    __slots__ = ("about", "examples", "exits", "json", "usage")
 
     def __init__(
-        self,
-        usage: str,
-        about: str,
-        arguments: Callable[[Parser], None],
-        run: Callable[[Call], int],
-        *,
-        json: str = "",
-        examples: str = "",
-        exits: Sequence[int] = (),
+        self, usage: str, about: str, *, json: str = "", examples: str = "", exits: Sequence[int] = ()
     ) -> None:
         self.usage = usage
         self.about = about
-        self.arguments = arguments
-        self.run = run
         self.json = json
         self.examples = examples
         self.exits = exits

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli import messages
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import told_queued
 from kugetsu.runtime import submit

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.changes import Comparison
 from kugetsu.domain.state import State

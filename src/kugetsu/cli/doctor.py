@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput

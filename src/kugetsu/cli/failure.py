@@ -9,11 +9,10 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 
-from kugetsu.cli.call import width_of
 from kugetsu.host.paths import Paths, ownership_remedy
 from kugetsu.model.errors import KugetsuError, NotSetUp, OutputFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.views.screen import Screen
+from kugetsu.views.screen import Screen, width_of
 from kugetsu.views.text import json_text, line
 
 

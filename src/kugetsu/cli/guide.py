@@ -7,8 +7,8 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from kugetsu.cli import main, paging
-from kugetsu.cli.catalogue import COMMANDS, SECTIONS, groups, members
+from kugetsu.cli import paging
+from kugetsu.cli.catalogue import COMMANDS, SECTIONS, find, groups, load, members
 from kugetsu.model.errors import BadInput, NotFound
 
 #: The pages are package data: Markdown that reads well as it is.
@@ -31,9 +31,9 @@ def tell(words: Sequence[str]) -> int:
     elif len(words) == 1 and words[0] not in COMMANDS:
         _show(_page_named(words[0]))
     else:
-        name, _ = main.find(words)
+        name, _ = find(words)
         if name is not None:
-            main.load(name)[0].print_help()
+            load(name)[0].print_help()
     return 0
 
 

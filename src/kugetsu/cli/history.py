@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from kugetsu.cli.call import Call, print_json
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import gates
 from kugetsu.domain.events import Event

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kugetsu.cli import log_seal
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import invariants
 from kugetsu.domain.state import VIOLATIONS_KEPT

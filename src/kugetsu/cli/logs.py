@@ -10,8 +10,7 @@ from typing import Any
 
 from kugetsu.agents import output_file
 from kugetsu.cli import tail_file
-from kugetsu.cli.call import Call, print_json
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound

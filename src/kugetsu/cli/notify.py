@@ -6,8 +6,7 @@ import os
 import sys
 from typing import Any
 
-from kugetsu.cli.call import Call, print_json
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound

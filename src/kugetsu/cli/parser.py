@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from kugetsu.cli.declarations import Command, Kind
+    from kugetsu.cli.declarations import Help, Kind
 
 
 class Parser:
     """Options may stand between the words of a message; what follows `--` are words, whatever they look like."""
 
-    def __init__(self, name: str, summary: str, command: Command) -> None:
+    def __init__(self, name: str, summary: str, command: Help) -> None:
         self.program = f"kugetsu {name}"
         self.usage = f"{self.program} {command.usage}".rstrip()
         self.description = summary[:1].upper() + summary[1:] + "."

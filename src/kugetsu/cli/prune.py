@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from kugetsu.cli.call import Call
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
-from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_ref

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.cli import messages
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Command
 from kugetsu.model.errors import BadInput
 
 TYPE_CHECKING = False

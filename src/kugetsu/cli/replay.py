@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from kugetsu import __version__
 from kugetsu.cli import what_if
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence

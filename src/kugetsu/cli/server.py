@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.settings import file_of, warn_of_environment, write
 from kugetsu.forge.choice import GITHUB_HOST, forge_of

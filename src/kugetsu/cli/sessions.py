@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.cli.call import Call
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
-from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_repository

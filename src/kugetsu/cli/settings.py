@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide.sessions import setting_changed
 from kugetsu.host.config import Config, load

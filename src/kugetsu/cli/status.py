@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Command
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime.query import points
 from kugetsu.views import status as view

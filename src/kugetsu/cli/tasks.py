@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kugetsu.cli.call import Call
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
-from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import require_priority, warn_of_stranded, warn_of_waiting_behind, warn_without_daemon
 from kugetsu.domain.decide import queue

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.cli.call import Call
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
-from kugetsu.cli.declarations import Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import warn_without_daemon
 from kugetsu.cli.settings import warn_of_environment

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from kugetsu.cli.declarations import Command, Declared
+from kugetsu.cli.declarations import Declared, Help
 
 #: Columns: narrower nothing can be laid out, wider is hard to read.
 NARROWEST = 40
@@ -97,7 +97,7 @@ def build(
     program: str,
     usage: str,
     description: str,
-    command: Command,
+    command: Help,
     declared: Iterable[Declared],
     refuse: Callable[[str], Exception],
 ) -> argparse.ArgumentParser:
@@ -108,7 +108,7 @@ def build(
     return full
 
 
-def examples(command: Command, width: int) -> list[str]:
+def examples(command: Help, width: int) -> list[str]:
     """The lines of its examples; a comment that does not fit behind what is typed goes above it."""
     lines: list[str] = []
     for line in command.examples.split("\n"):
@@ -117,7 +117,7 @@ def examples(command: Command, width: int) -> list[str]:
     return lines
 
 
-def epilog(command: Command) -> str:
+def epilog(command: Help) -> str:
     """What stands below the arguments: more about it, what --json prints, examples."""
     parts = [command.about] if command.about else []
     keys = list(dict.fromkeys(re.findall(r"^([a-z_]+)\S*  ", command.json, re.M)))

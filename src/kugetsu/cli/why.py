@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader

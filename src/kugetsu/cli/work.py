@@ -6,8 +6,7 @@ import sys
 from typing import Any
 
 from kugetsu.cli import messages
-from kugetsu.cli.call import Call
-from kugetsu.cli.declarations import Command
+from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import told_queued, warn_without_daemon
 from kugetsu.domain.decide import sessions

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import os
+
 from kugetsu.views.text import columns, wrapped
 from kugetsu.views.wrap import DESK, folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import TextIO
 
 #: Below so many columns (a telephone) nothing is cut: rows of tables go on below themselves, long lines are folded.
 NARROW = 60
+
+
+def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
+    """How many columns a stream has, by COLUMNS or its terminal, at least 40; None: it has no width."""
+    given = environment.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given[:6]) > 0:
+        return max(int(given[:6]), 40)
+    if not stream.isatty():
+        return None
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns, 40)
+    except OSError:
+        return 80
 
 
 class Screen:
