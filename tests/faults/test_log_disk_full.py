@@ -154,11 +154,11 @@ def reachable(tmp_path: Path) -> Path:
 
 def test_a_read_only_directory_is_read_and_not_written(reachable: Path) -> None:
     directory = reachable / "log"
-    fill(open_files(str(directory), checkpoint_every=10**9), 100)
+    fill(open_files(str(directory), latest_every=10**9), 100)
     directory.chmod(0o555)
     for file in directory.iterdir():
         file.chmod(0o444)
-    log = open_files(str(directory), checkpoint_every=10)
+    log = open_files(str(directory), latest_every=10)
 
     def read() -> None:
         assert log.state()["seq"] == 100
@@ -197,7 +197,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_loses_nothing_and_the_log_goes_on_when_there_is_room(tiny_disk: Path) -> None:
     directory = str(tiny_disk / "log")
-    log = open_files(directory, checkpoint_every=50)
+    log = open_files(directory, latest_every=50)
     acknowledged = 0
     with pytest.raises(LogWriteFailed) as caught:
         while True:

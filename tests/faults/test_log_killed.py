@@ -14,7 +14,7 @@ from log.counting import fill, noted, open_files
 
 def writer(directory: str, acknowledge: int, number: int) -> None:
     """Append for ever; say each transaction's last seq once `transact` or `append` returned."""
-    log = open_files(directory, segment_bytes=200_000, checkpoint_every=40)
+    log = open_files(directory, segment_bytes=200_000, latest_every=40)
     chance = random.Random(number)
     while True:
         new_events = [

@@ -43,7 +43,7 @@ def test_many_processes_append_without_gap_or_loss(tmp_path: Path, way: str) -> 
     directory = str(tmp_path / "log")
 
     def write(number: int) -> None:
-        log = open_files(directory, segment_bytes=20_000, checkpoint_every=60)
+        log = open_files(directory, segment_bytes=20_000, latest_every=60)
         for turn in range(EACH):
             new_events = [noted([number, turn, part], task=f"w{number}") for part in range(2)]
             if way == "append" or (way == "mixed" and turn % 2):
@@ -78,7 +78,7 @@ def test_the_decision_of_each_process_sees_all_before_it(tmp_path: Path) -> None
     directory = str(tmp_path / "log")
 
     def count(number: int) -> None:
-        log = open_files(directory, segment_bytes=5_000, checkpoint_every=30)
+        log = open_files(directory, segment_bytes=5_000, latest_every=30)
         for _ in range(EACH):
             log.transact(lambda state: [noted(state["sum"])])
 
@@ -95,7 +95,7 @@ def test_readers_never_see_half_a_transaction(tmp_path: Path) -> None:
     size = 5
 
     def read_or_write(number: int) -> None:
-        log = open_files(directory, segment_bytes=300_000, checkpoint_every=50)
+        log = open_files(directory, segment_bytes=300_000, latest_every=50)
         if number < 3:
             for turn in range(40):
                 new_events = [noted("t" * (turn * 997 % 20_000), issue=f"w{number}") for _ in range(size)]

@@ -13,7 +13,7 @@ from log.counting import open_files
 #: Each engine: a function that opens the log that belongs to a directory of the test. Another engine is one line more.
 ENGINES: dict[str, Callable[[Path], EventLog]] = {
     "files": lambda place: open_files(str(place / "log")),
-    "files, small segments": lambda place: open_files(str(place / "log"), segment_bytes=700, checkpoint_every=7),
+    "files, small segments": lambda place: open_files(str(place / "log"), segment_bytes=700, latest_every=7),
 }
 
 

@@ -67,7 +67,7 @@ def test_extending_goes_on_where_it_stopped(directory: str) -> None:
 
 
 def test_writers_keep_the_index_near_the_end(directory: str) -> None:
-    log = open_files(directory, checkpoint_every=50)
+    log = open_files(directory, latest_every=50)
     fill(log, 205)
     head = index.load_head(directory)
     assert head is not None
@@ -161,7 +161,7 @@ def test_keys_of_the_property_test_share_a_tag() -> None:
 def test_reading_a_key_by_the_index_gives_what_a_scan_of_the_log_gives(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as place:
         directory = os.path.join(place, "log")
-        log = open_files(directory, segment_bytes=1500, checkpoint_every=9)
+        log = open_files(directory, segment_bytes=1500, latest_every=9)
         for step in steps:
             if step != "index":
                 named = [dict(zip(("issue", "task", "attempt", "session"), keys, strict=True)) for keys in step]

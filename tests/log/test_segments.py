@@ -73,7 +73,7 @@ def test_opening_and_reading_create_nothing(tmp_path: Path) -> None:
 def test_the_folder_and_its_files_are_private(directory: str) -> None:
     old = os.umask(0)
     try:
-        log = open_files(directory, checkpoint_every=5)
+        log = open_files(directory, latest_every=5)
         fill(log, 20)
     finally:
         os.umask(old)
@@ -115,7 +115,7 @@ def test_a_deleted_lock_file_costs_nothing(directory: str) -> None:
 
 
 def test_disposable_files_can_all_be_deleted(directory: str) -> None:
-    log = open_files(directory, checkpoint_every=10)
+    log = open_files(directory, latest_every=10)
     fill(log, 100)
     expected = open_files(directory).state()
     for root, _, files in os.walk(directory, topdown=False):

@@ -24,7 +24,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.several import HOW
 from kugetsu.domain.state import State, empty
-from kugetsu.log.files import latest_snapshot
+from kugetsu.log.files import snapshots
 from kugetsu.log.files.engine import FileLog
 from kugetsu.log.opening import DomainProjection
 from profiles import examples
@@ -291,7 +291,7 @@ def through_the_log(commands: list[tuple[str, int, int]], directory: Path) -> li
 
     def opened() -> FileLog:
         by = {"cmd": "test", "pid": 1, "host": "h", "user": "u"}
-        return FileLog(str(directory), DomainProjection(), by, lambda: now, segment_bytes=50_000, checkpoint_every=16)
+        return FileLog(str(directory), DomainProjection(), by, lambda: now, segment_bytes=50_000, latest_every=16)
 
     logs = [opened(), opened()]
 
@@ -305,7 +305,7 @@ def through_the_log(commands: list[tuple[str, int, int]], directory: Path) -> li
             now = world.now
             assert broken(world.state) == []
             if place % 20 == 0:
-                found = latest_snapshot.load(str(directory), state_codec.VERSION)
+                found = snapshots.load(str(directory), state_codec.VERSION)
                 used.append(found.cursor.seq if found else 0)
                 fresh = opened()
                 assert dumped(fresh.state()) == dumped(logs[0].state()), "checkpoint and tail give another state"

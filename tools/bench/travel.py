@@ -137,9 +137,9 @@ def _cost(report: Report, folder: str, place: str) -> None:
     """Writing one milestone, beside the durable appends after which one is due."""
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.log import open_log
-    from kugetsu.log.files.engine import MILESTONE_EVERY
-    from kugetsu.log.files.latest_snapshot import store
+    from kugetsu.log.files.engine import PERIODIC_EVERY
     from kugetsu.log.files.segments import Cursor
+    from kugetsu.log.files.snapshots import store
     from kugetsu.log.opening import DomainProjection
     from kugetsu.model import clock
 
@@ -155,11 +155,11 @@ def _cost(report: Report, folder: str, place: str) -> None:
     other.close()
     report.add(
         "travel",
-        f"a milestone, every {MILESTONE_EVERY:,} events",
+        f"a milestone, every {PERIODIC_EVERY:,} events",
         [1000 * took for took in milestone],
         "ms",
         reference="the appends before it",
-        against=[1000 * one * MILESTONE_EVERY],
+        against=[1000 * one * PERIODIC_EVERY],
         limit=0.01,
     )
 

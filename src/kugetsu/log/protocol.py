@@ -74,7 +74,7 @@ class EventLog(Protocol):
         """Check everything, and with ``expected_head`` that this event is still there."""
 
     def repair(self) -> Repair:
-        """Mend a torn tail now; damage elsewhere is reported."""
+        """Repair a torn tail now; damage elsewhere is reported."""
 
     def stats(self) -> Stats:
         """Counts and sizes."""

@@ -180,7 +180,7 @@ class Appender:
     def sync(self) -> None:
         """Make what was written last durable. Needs no lock: it covers all that was written before it, too."""
         if self._fd < 0:
-            return  # nothing was written: who wanted to mend a tail found it mended
+            return  # nothing was written: the torn tail had been repaired already
         try:
             sync_data(self._fd)
         except OSError as error:

@@ -7,7 +7,7 @@ import os
 from _weakref import ref
 
 from kugetsu.log.codec import encode, events_of
-from kugetsu.log.files import latest_snapshot
+from kugetsu.log.files import snapshots
 from kugetsu.log.files.block_reader import BlockReader, CollectionPaused
 from kugetsu.log.files.segments import SEGMENT_BYTES, Cursor, Head
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from kugetsu.log.files.watch import Watch
     from kugetsu.log.projection import Projection
 
-CHECKPOINT_EVERY = 1000
-"""Events past the checkpoint from which a new one is due: folding them takes about 2 ms."""
+LATEST_EVERY = 1000
+"""Events past the latest snapshot from which a new one is due: folding them takes about 2 ms."""
 
-MILESTONE_EVERY = 20_000
+PERIODIC_EVERY = 20_000
 """Events between two periodic snapshots: folding these takes about 70 ms; those of a million events have some 3 MB."""
 
 _BYTES_PER_EVENT = 1000
-"""A checkpoint of this many bytes more must save one more event's fold: it costs as much to write (6 ns a byte)."""
+"""A snapshot of this many bytes more must save one more event's fold: it costs as much to write (6 ns a byte)."""
 
 _writing: dict[int, ref[FileLog]] = {}
 
@@ -53,7 +53,8 @@ class FileLog:
     ``projection`` folds events into the state that decisions read. ``by`` is written into every event, ``now``
     gives the time of an append, ``guard`` says what of the new_events may be written; it is called with none before the
     lock is first taken. Nothing is created on disk before the first append; without ``upkeep`` reading never writes a
-    checkpoint.
+    snapshot. ``trusted``: the lines were checked when they were unpacked (`log.foreign`); no digest is verified again,
+    and events may be missing.
     """
 
     def __init__(
@@ -65,27 +66,29 @@ class FileLog:
         *,
         guard: Callable[[Sequence[NewEvent]], Sequence[NewEvent]] | None = None,
         segment_bytes: int = SEGMENT_BYTES,
-        checkpoint_every: int = CHECKPOINT_EVERY,
-        milestone_every: int = MILESTONE_EVERY,
+        latest_every: int = LATEST_EVERY,
+        periodic_every: int = PERIODIC_EVERY,
         upkeep: bool = True,
+        trusted: bool = False,
     ) -> None:
         self.directory = directory
         self._upkeep = upkeep
+        self._trusted = trusted
         self._projection = projection
         self._by = by
         self._now = now
         self._guard = guard
         self._segment_bytes = segment_bytes
-        self._checkpoint_every = checkpoint_every
-        self._milestone_every = milestone_every
+        self._latest_every = latest_every
+        self._periodic_every = periodic_every
         self._mutex = _thread.RLock()
         self._tail: BlockReader | None = None
         self._state: Any = None
         self._half_folded = False
         self._deciding = False
         self._appender: Appender | None = None
-        self._checkpointed = 0
-        self._due = checkpoint_every
+        self._latest = 0
+        self._due = latest_every
         self._unmarked = False
         self._own_seq = 0
         self._contended = False
@@ -100,14 +103,14 @@ class FileLog:
         """
         with self._mutex:
             self._refresh()
-            self._keep_checkpoint()
+            self._keep_latest()
             return self._state
 
     def state_at(self, seq: int | None = None, at: str | None = None) -> Any:
         """The state after event ``seq``, or before the first event later than ``at``; see `EventLog.state_at`."""
-        from kugetsu.log.files import periodic_snapshots
-
-        return periodic_snapshots.state_at(self.directory, self._projection, seq, at, self._milestone_every)
+        return snapshots.state_at(
+            self.directory, self._projection, seq, at, self._periodic_every, trusted=self._trusted
+        )
 
     def head(self) -> Head:
         """The last committed event's seq and digest."""
@@ -143,22 +146,22 @@ class FileLog:
         self._half_folded = False
 
     def _start(self) -> BlockReader:
-        """Begin at the checkpoint when there is one to believe, else at the log's start."""
+        """Begin at the latest snapshot when there is one to believe, else at the log's start."""
         self._drop_tail()
-        found = latest_snapshot.load(self.directory, self._projection.VERSION)
+        found = snapshots.load(self.directory, self._projection.VERSION)
         cursor = Cursor()
         if found is None:
             self._state = self._projection.empty()
-            self._checkpointed = 0
-            self._due = self._checkpoint_every
+            self._latest = 0
+            self._due = self._latest_every
             # One that is there and was not believed stays for `verify`: it may be the only witness of a lost tail.
-            self._unmarked = not os.path.exists(os.path.join(self.directory, latest_snapshot.NAME))
+            self._unmarked = not os.path.exists(os.path.join(self.directory, snapshots.LATEST))
         else:
             self._state = self._projection.load(found.state)
             cursor = found.cursor
-            self._checkpointed = cursor.seq
-            self._due = max(self._checkpoint_every, found.size // _BYTES_PER_EVENT)
-        self._tail = BlockReader(self.directory, cursor, settle=False)
+            self._latest = cursor.seq
+            self._due = max(self._latest_every, found.size // _BYTES_PER_EVENT)
+        self._tail = BlockReader(self.directory, cursor, settle=False, trusted=self._trusted)
         self._half_folded = False
         return self._tail
 
@@ -167,26 +170,22 @@ class FileLog:
             self._tail.close()
             self._tail = None
 
-    def _keep_checkpoint(self) -> None:
-        """Write a checkpoint (and extend the index) when enough events were folded past the last one."""
+    def _keep_latest(self) -> None:
+        """Write the latest snapshot (and extend the index) when enough events were folded past the last one."""
         tail = self._tail
         if tail is None or not tail.cursor.offset or not self._upkeep:
             return
-        if tail.cursor.seq - self._checkpointed < self._due:
+        if tail.cursor.seq - self._latest < self._due:
             if self._unmarked:
-                from kugetsu.log.files import upkeep
-
-                upkeep.mark_start(self.directory, self._projection)
+                snapshots.mark_start(self.directory, self._projection)
                 self._unmarked = False
             return
-        from kugetsu.log.files import upkeep
-
         self._unmarked = False
-        seq, size = upkeep.run(
-            self.directory, self._projection, tail.cursor, self._state, self._due, self._milestone_every
+        seq, size = snapshots.refresh(
+            self.directory, self._projection, tail.cursor, self._state, self._due, self._periodic_every
         )
-        self._checkpointed = seq
-        self._due = max(self._checkpoint_every, size // _BYTES_PER_EVENT)
+        self._latest = seq
+        self._due = max(self._latest_every, size // _BYTES_PER_EVENT)
 
     # -- appending ---------------------------------------------------------------------------------------------
 
@@ -211,7 +210,7 @@ class FileLog:
             if end is not None:
                 appender.sync()  # after the unlock: one sync then serves everyone who wrote meanwhile
                 events = self._fold_own(lines, end)
-            self._keep_checkpoint()
+            self._keep_latest()
             return events
 
     def _acquire(self, appender: Appender) -> None:
@@ -289,9 +288,9 @@ class FileLog:
     def _refresh_locked(self, appender: Appender) -> BlockReader:
         tail = self._refresh(locked=True)
         if tail.rest:
-            from kugetsu.log.files.repair import mend
+            from kugetsu.log.files.repair import repair
 
-            mend(tail, appender, self._now(), self._by)
+            repair(tail, appender, self._now(), self._by)
             tail = self._refresh(locked=True)
         return tail
 
@@ -323,19 +322,19 @@ class FileLog:
         """The committed events with ``after`` < seq <= ``until``, in order, chain verified. Takes no lock."""
         from kugetsu.log.files.reader import read
 
-        return read(self.directory, after, until)
+        return read(self.directory, after, until, trusted=self._trusted)
 
     def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
         """As `read`, each with its line as it was written, without the newline."""
         from kugetsu.log.files.reader import read_lines
 
-        return read_lines(self.directory, after, until)
+        return read_lines(self.directory, after, until, trusted=self._trusted)
 
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
         from kugetsu.log.files.index import read_key
 
-        return read_key(self.directory, key)
+        return read_key(self.directory, key, trusted=self._trusted)
 
     def follow(self, after: int) -> Iterator[Event | None]:
         """Events as they come, from ``after`` on; None at least every second when there are none. Never ends."""
@@ -364,7 +363,7 @@ class FileLog:
         return verify(self.directory, self._projection, expected_head)
 
     def repair(self) -> Repair:
-        """Mend a torn tail now. Damage elsewhere is reported, never guessed away."""
+        """Repair a torn tail now. Damage elsewhere is reported, never guessed away."""
         from kugetsu.log.files.verify import Repair
 
         before = self.verify()
@@ -381,7 +380,7 @@ class FileLog:
         """Events, bytes, segments, events by type, first and last time."""
         from kugetsu.log.files.verify import stats
 
-        return stats(self.directory)
+        return stats(self.directory, trusted=self._trusted)
 
     # -- the end -----------------------------------------------------------------------------------------------
 

@@ -17,24 +17,26 @@ _IDLE = 1.0
 """Seconds after which `follow` hands out None, so that its caller can look at other things."""
 
 
-def read(directory: str, after: int, until: int | None) -> Iterator[Event]:
+def read(directory: str, after: int, until: int | None, *, trusted: bool = False) -> Iterator[Event]:
     """The events with ``after`` < seq <= ``until`` that are committed now or while this runs."""
     cursor = locate(directory, after)
     if cursor is None or (until is not None and until <= after):
         return
-    tail = BlockReader(directory, cursor)
+    tail = BlockReader(directory, cursor, trusted=trusted)
     try:
         yield from _events(tail, after, until)
     finally:
         tail.close()
 
 
-def read_lines(directory: str, after: int, until: int | None) -> Iterator[tuple[Event, bytes]]:
+def read_lines(
+    directory: str, after: int, until: int | None, *, trusted: bool = False
+) -> Iterator[tuple[Event, bytes]]:
     """As `read`, each with its line as it was written, without the newline."""
     cursor = locate(directory, after)
     if cursor is None or (until is not None and until <= after):
         return
-    tail = BlockReader(directory, cursor)
+    tail = BlockReader(directory, cursor, trusted=trusted)
     try:
         yield from _lines(tail, after, until)
     finally:

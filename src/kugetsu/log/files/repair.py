@@ -1,4 +1,4 @@
-"""Mending a torn tail: what a writer that was killed, or a machine that lost power, left at the log's end.
+"""Repairing a torn tail: what a writer that was killed, or a machine that lost power, left at the log's end.
 
 Only bytes that no writer was ever told about are cut, and they are kept in ``torn/``. A line that is complete and
 verified is never cut: when just its newline is missing, the newline is added; when another byte stands in its place,
@@ -22,7 +22,7 @@ TORN = "torn"
 """The folder, in the log's, that keeps what was cut off."""
 
 
-def mend(tail: BlockReader, appender: Appender, at: str, by: dict[str, Any]) -> None:
+def repair(tail: BlockReader, appender: Appender, at: str, by: dict[str, Any]) -> None:
     """Make the log end with a whole transaction again. The caller holds the lock, and reads on afterwards.
 
     Raises DamagedLine when the bytes at the end are not what an interrupted write leaves behind, LogWriteFailed when

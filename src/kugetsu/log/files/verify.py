@@ -11,7 +11,7 @@ import orjson
 
 from kugetsu.domain.events import MALFORMED, validation
 from kugetsu.log.codec import GENESIS, TAIL_SIZE, blame, digest, event_of, stated, verified
-from kugetsu.log.files import latest_snapshot, segments
+from kugetsu.log.files import segments, snapshots
 from kugetsu.log.files.block_reader import BlockReader
 from kugetsu.log.files.damage_report import DamagedLine
 from kugetsu.log.files.repair import completes
@@ -106,7 +106,7 @@ class _Check:
         self._more = 0
         self._committed = Head(0, GENESIS.decode())
         self._state = projection.empty()
-        self._checkpoint = latest_snapshot.read(directory, projection.VERSION)
+        self._checkpoint = snapshots.read(directory, projection.VERSION)
 
     def run(self) -> Verification:
         found = self._found
@@ -232,7 +232,7 @@ class _Check:
         if sound and not self._found.malformed and saved is not None and saved.cursor.seq == cursor.seq:
             self._compare(saved, cursor)
 
-    def _compare(self, saved: latest_snapshot.Checkpoint, cursor: Cursor) -> None:
+    def _compare(self, saved: snapshots.Snapshot, cursor: Cursor) -> None:
         place = (saved.cursor.segment, saved.cursor.offset, saved.cursor.sha)
         if place != (cursor.segment, cursor.offset, cursor.sha):
             text = "the checkpoint belongs to another log (it is ignored; delete it)"
@@ -241,13 +241,13 @@ class _Check:
             if folded == saved.state:
                 return
             text = "the checkpoint differs from the fold of the events before it: delete it, it is built anew"
-        self._found.problems.append(Problem(cursor.seq, latest_snapshot.NAME, 0, "checkpoint", text))
+        self._found.problems.append(Problem(cursor.seq, snapshots.LATEST, 0, "checkpoint", text))
 
     def _check_checkpoint_reached(self) -> None:
         saved = self._checkpoint
         if saved is not None and saved.cursor.seq > self._seq:
             text = f"the checkpoint knows event {saved.cursor.seq}, the log ends at {self._seq}: the log's end was lost"
-            self._found.problems.append(Problem(self._seq + 1, latest_snapshot.NAME, 0, "missing", text))
+            self._found.problems.append(Problem(self._seq + 1, snapshots.LATEST, 0, "missing", text))
 
     def _check_head_reached(self) -> None:
         expected = self._expected
@@ -271,13 +271,13 @@ def _lines(path: str) -> Iterator[tuple[bytes, bool]]:
         yield rest, False
 
 
-def stats(directory: str) -> Stats:
+def stats(directory: str, *, trusted: bool = False) -> Stats:
     """Count the committed events; see `EventLog.stats`."""
     found = Stats()
     for first in segments.first_seqs(directory):
         found.segments += 1
         found.bytes += os.path.getsize(os.path.join(directory, segments.name(first)))
-    tail = BlockReader(directory, Cursor())
+    tail = BlockReader(directory, Cursor(), trusted=trusted)
     try:
         while (block := tail.next_block()) is not None:
             for event in block.events:

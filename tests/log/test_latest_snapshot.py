@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.log.files import latest_snapshot, segments
+from kugetsu.log.files import segments, snapshots
 from log.counting import Counting, fill, note, open_files
 
 
@@ -24,7 +24,7 @@ def full_fold(directory: str) -> dict[str, Any]:
 
 @pytest.fixture
 def filled(directory: str) -> Path:
-    log = open_files(directory, checkpoint_every=20)
+    log = open_files(directory, latest_every=20)
     fill(log, 103)
     log.close()
     return Path(directory)
@@ -38,7 +38,7 @@ def test_checkpoint_and_tail_equal_the_full_fold(filled: Path) -> None:
 
 def test_a_reader_writes_a_checkpoint_after_a_long_tail(filled: Path) -> None:
     os.unlink(filled / "checkpoint")
-    open_files(str(filled), checkpoint_every=50).state()
+    open_files(str(filled), latest_every=50).state()
     projection = Counting()
     open_files(str(filled), projection).state()
     assert projection.folded == 0
@@ -59,21 +59,21 @@ def test_any_byte_changed_in_the_checkpoint_changes_nothing(filled: Path) -> Non
 @pytest.mark.parametrize("content", [b"", b"{}", b"\0" * 4096, b"[" * 100, os.urandom(500)])
 def test_nonsense_is_ignored_and_replaced(filled: Path, content: bytes) -> None:
     (filled / "checkpoint").write_bytes(content)
-    log = open_files(str(filled), checkpoint_every=20)
+    log = open_files(str(filled), latest_every=20)
     assert log.state() == full_fold(str(filled))
-    assert latest_snapshot.load(str(filled), Counting().VERSION) is not None
+    assert snapshots.load(str(filled), Counting().VERSION) is not None
 
 
 def test_a_folder_in_place_of_the_checkpoint_is_ignored(filled: Path) -> None:
     os.unlink(filled / "checkpoint")
     (filled / "checkpoint").mkdir()
-    assert open_files(str(filled), checkpoint_every=20).state() == full_fold(str(filled))
+    assert open_files(str(filled), latest_every=20).state() == full_fold(str(filled))
 
 
 def test_a_checkpoint_of_another_version_is_ignored_and_replaced(filled: Path) -> None:
-    log = open_files(str(filled), Counting("counting-2"), checkpoint_every=20)
+    log = open_files(str(filled), Counting("counting-2"), latest_every=20)
     assert log.state() == full_fold(str(filled))
-    found = latest_snapshot.read(str(filled), "counting-2")
+    found = snapshots.read(str(filled), "counting-2")
     assert found is not None
     assert found.cursor.seq == 103
 
@@ -89,7 +89,7 @@ def test_a_checkpoint_ahead_of_the_log_is_ignored_and_told(filled: Path) -> None
 
 def test_a_checkpoint_of_another_log_is_ignored(filled: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    log = open_files(str(other), checkpoint_every=20)
+    log = open_files(str(other), latest_every=20)
     for turn in range(103):
         note(log, turn)
     shutil.copy(other / "checkpoint", filled / "checkpoint")
@@ -98,10 +98,10 @@ def test_a_checkpoint_of_another_log_is_ignored(filled: Path, tmp_path: Path) ->
 
 
 def test_a_checkpoint_that_differs_from_the_fold_is_told(filled: Path) -> None:
-    found = latest_snapshot.load(str(filled), Counting().VERSION)
+    found = snapshots.load(str(filled), Counting().VERSION)
     assert found is not None
     found.state["sum"] += 1
-    latest_snapshot.store(str(filled), Counting().VERSION, found.cursor, found.state)
+    snapshots.store(str(filled), Counting().VERSION, found.cursor, found.state)
     assert [problem.kind for problem in open_files(str(filled)).verify().problems] == ["checkpoint"]
 
 

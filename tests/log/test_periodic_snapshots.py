@@ -24,7 +24,7 @@ def folded_to(directory: str, seq: int) -> dict[str, Any]:
 
 
 def opened(directory: str, projection: Counting | None = None) -> FileLog:
-    return open_files(directory, projection, checkpoint_every=10, milestone_every=EVERY, segment_bytes=4000)
+    return open_files(directory, projection, latest_every=10, periodic_every=EVERY, segment_bytes=4000)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_time_is_before_the_first_event_that_is_later_also_when_the_clock_went
     chance = random.Random(7)
     times = [f"2026-11-23T10:{chance.randrange(60):02d}:00.000000Z" for _ in range(200)]
     moments = iter(times)
-    log = FileLog(directory, Counting(), BY, lambda: next(moments), checkpoint_every=10, milestone_every=EVERY)
+    log = FileLog(directory, Counting(), BY, lambda: next(moments), latest_every=10, periodic_every=EVERY)
     for number in range(200):
         note(log, f"{number}")
     for minute in range(0, 61, 4):
