@@ -90,8 +90,9 @@ def _done(call: Call, events: list[Event]) -> list[Event] | None:
     undoing = Undoing(call.workspace, events, clock.now())
     planned = undoing.planned()
     if not call.args.yes:
-        shown = [view.told(event, call.screen) for event in events]
-        call.say(*shown, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *view.plan(planned, call.screen))
+        told = [view.told(event, call.screen) for event in events]
+        plan = view.plan(planned, call.screen)
+        call.say(*told, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *plan)
         which = f"event {events[0]['seq']}" if len(events) == 1 else counted(len(events), "event")
         whole = " --transaction" if call.args.transaction else ""
         if not confirmed(f"undo {which}?", f"kugetsu undo {events[0]['seq']}{whole} --yes"):
