@@ -230,6 +230,8 @@ class Campaign:
             differs = verifier.add(event)
             if differs is not None:
                 broken.append(f"event {differs.seq} is not decided so again: kugetsu replay --verify")
+        if verifier.folded:
+            broken.append(f"event {verifier.last_folded} names no decision")
             fold(state, event)
             if not event.get("more"):
                 broken += [f"after event {event['seq']}: {text}" for text in invariants.broken(state)]

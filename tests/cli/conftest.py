@@ -218,7 +218,7 @@ class Story:
         if alive:
             self.held.append(Lease.create(str(self.root / "leases"), nonce))
         offer = claims.ClaimRequest(nonce, RUNNER)
-        events = self.log.transact(lambda state: claims.claim(state, state.tasks[task], offer, self.facts()))
+        events = self.log.transact(lambda state: claims.claim(state, task, offer, self.facts()))
         return str(events[-1]["attempt"])
 
     def prepare(self, key: str, attempt: str | None = None, **more: Any) -> None:

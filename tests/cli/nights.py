@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain.decide import attempts, claims, queue
+from kugetsu.domain.decide import attempts, claims
 
 REPOSITORY = "github.com/shoko/kugetsu"
 WATCHER = "kugetsu queue-daemon"
@@ -126,6 +126,5 @@ def _too_late(night: Night, looked: int) -> None:
     """A `start` that saw the last slot free, and was a few milliseconds behind the daemon."""
     story = night.story
     night.typed("2026-11-23T22:11:40.024100Z", "kugetsu start shoko/kugetsu#18 look at the logs")
-    state = story.log.state()
-    wanted = queue.enqueue(state, kind="dev", issue=f"{REPOSITORY}#18", message="look", via="start")[0]
-    story.do(lambda state: claims.lost_start(state, wanted, looked, {**story.facts(), "dispatcher": "self"}))
+    facts = {**story.facts(), "dispatcher": "self"}
+    story.do(lambda state: claims.lost_start(state, f"{REPOSITORY}#18", looked, facts))

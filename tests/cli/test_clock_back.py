@@ -36,7 +36,7 @@ def test_a_task_that_pauses_starts_after_the_clock_was_set_back(kugetsu, story):
     assert gates.first_closed(state, state.tasks["q1"], facts) is None
     assert "until" not in kugetsu("queue", "list", at=BACK).out
     offer = claims.ClaimRequest("lease-back", {"boot": "b", "pid": 4120, "start": 1})
-    made = story.at(BACK).do(lambda state: claims.claim(state, state.tasks["q1"], offer, facts))
+    made = story.at(BACK).do(lambda state: claims.claim(state, "q1", offer, facts))
     assert [event["type"] for event in made] == ["attempt.claimed"]
     assert kugetsu("replay", "--verify").code == 0
 

@@ -85,6 +85,13 @@ def lived(parked):
     return parked
 
 
+def forged(task: str, reason: str = "cancel", **named: Any) -> NewEvent:
+    """A cancel that claims to have been decided."""
+    event = NewEvent("task.cancelled", {"reason": reason}, task=task, **named)
+    event.decision = "queue.cancel"
+    return event
+
+
 def tampered(story: Any, change: Any) -> int:
     """Append the claim of q1 that the daemon would make, but for what ``change`` does to it; its seq."""
     story.at("12:30:01", "kugetsu queue-daemon")
@@ -146,7 +153,7 @@ def test_a_claim_beyond_the_cap_names_the_setting(kugetsu, lived, snapshot, fits
 def test_what_is_refused_now_says_why(kugetsu, lived, snapshot, fits):
     lived.at("12:31:00", "vi 00000000000000000001.jsonl")
     for _ in range(2):
-        lived.do(lambda _: [NewEvent("task.cancelled", {"reason": "cancel"}, task="q2", cause=12, issue=SECOND)])
+        lived.do(lambda _: [forged("q2", cause=12, issue=SECOND)])
     shown = kugetsu("replay", "--verify")
     assert shown.code == 6 and fits(shown.out)
     snapshot("replay-verify-unexpected", shown.out)
@@ -175,7 +182,7 @@ def test_another_version_is_the_reason_that_is_named(kugetsu, lived, snapshot, f
 def test_all_lists_every_difference_and_else_says_how_many_there_are(kugetsu, lived):
     lived.at("12:31:00", "somebody")
     for task in ("q5", "q6"):
-        lived.do(lambda _, task=task: [NewEvent("task.cancelled", {"reason": "?"}, task=task)])
+        lived.do(lambda _, task=task: [forged(task, "?")])
     one = kugetsu("replay", "--verify")
     assert one.out.count("why not") == 1 and "2 differ" in one.out
     assert "kugetsu replay --verify --all" in one.out
@@ -185,7 +192,7 @@ def test_all_lists_every_difference_and_else_says_how_many_there_are(kugetsu, li
 
 
 def test_until_looks_no_further(kugetsu, lived):
-    lived.at("12:31:00").do(lambda _: [NewEvent("task.cancelled", {"reason": "?"}, task="q5")])
+    lived.at("12:31:00").do(lambda _: [forged("q5", "?")])
     assert kugetsu("replay", "--verify").code == 6
     assert kugetsu("replay", "--verify", "--until", "@-1").code == 0
     assert kugetsu("replay", "--verify", "--until", "2026-11-23T12:30:30Z").code == 0
@@ -197,6 +204,31 @@ def test_until_looks_no_further(kugetsu, lived):
 def test_all_without_verify_is_bad_usage(kugetsu, lived):
     shown = kugetsu("replay", "--all")
     assert shown.code == 3 and "hint: kugetsu replay --verify --all" in shown.err
+
+
+@pytest.mark.parametrize("name", ["campaign", "command", "opencode", "upgrade"])
+def test_a_log_whose_transactions_name_no_decision_says_that_it_was_folded(kugetsu, name):
+    shutil.copytree(FIXTURES / name, kugetsu.root / "log")
+    data = kugetsu("replay", "--verify", "--json").json
+    assert data["ok"] and data["redecided"] == 0 and data["folded"] > 50 and data["last_folded"] <= data["seq"]
+    shown = kugetsu("replay", "--verify").out
+    assert shown.startswith("verified: 0 transactions decided again, ")
+    assert f"\nfolded, not decided again: {data['folded']} transactions up to event {data['last_folded']}, " in shown
+
+
+def test_what_a_machine_refused_in_an_old_transaction_does_not_verify(kugetsu, lived):
+    lived.by["pid"] = 5
+    lived.do(lambda _: [NewEvent("task.completed", {"summary": "?"}, task="q2")])
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and "a state machine refused 1 event: kugetsu replay lists them" in shown.out
+    assert kugetsu("replay", "--verify", "--json").json["violations_seen"] == 1
+
+
+def test_a_transaction_that_lost_its_name_is_found(kugetsu, lived, snapshot, fits):
+    lived.do(lambda _: [NewEvent("task.cancelled", {"reason": "cancel"}, task="q2", cause=12, issue=SECOND)])
+    shown = kugetsu("replay", "--verify")
+    assert shown.code == 6 and fits(shown.out)
+    snapshot("replay-verify-unnamed", shown.out)
 
 
 def test_an_empty_log_verifies(kugetsu):

@@ -151,7 +151,7 @@ def test_the_pm_agent_at_work(kugetsu, story):
     story.daemon()
     story.enqueue(issue=None)
     story.enqueue(issue=None)
-    story.do(lambda state: claims.claim(state, state.tasks["q1"], claims.ClaimRequest("lease-x", AGENT), story.facts()))
+    story.do(lambda state: claims.claim(state, "q1", claims.ClaimRequest("lease-x", AGENT), story.facts()))
     lifted(kugetsu, "q2", "pm")
     assert story.log.state().attempts["q1.1"].stop == "cancel"
 
@@ -238,7 +238,7 @@ def test_too_many_that_start_lift_themselves(kugetsu, story):
         story.do(
             lambda state, number=number: claims.claim(
                 state,
-                state.tasks[f"q{number + 1}"],
+                f"q{number + 1}",
                 claims.ClaimRequest(f"lease-{number}", AGENT),
                 {**story.facts(), "cap": 99, "cores": 99},
             )

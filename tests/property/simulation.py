@@ -56,6 +56,10 @@ def envelope(new_event: NewEvent, seq: int, at: str, more: int) -> Event:
         event["cause"] = cause
     if more:
         event["more"] = more
+    if new_event.decision is not None:
+        event["decision"] = new_event.decision
+    if new_event.arguments is not None:
+        event["arguments"] = new_event.arguments
     event["data"] = new_event.data
     if new_event.facts is not None:
         event["facts"] = new_event.facts
@@ -208,7 +212,9 @@ class World:
             wanted = self._request(state, a, 1)[0]
             if state.last_destroyed > seen:
                 return []
-            return claims.lost_start(state, wanted, seen, facts) or claims.start(state, wanted, offer, facts)
+            carried = wanted.data.get("carried")
+            lost = claims.lost_start(state, wanted.issue or "", seen, facts, carried)
+            return lost or claims.start(state, wanted, offer, facts)
 
         return self.do(decide)
 
@@ -273,7 +279,7 @@ class World:
             return []
         event = likely[-1 - a % len(likely[-8:])]
         undone = undo.described(event, self.state_after(event["seq"] - 1), self.now)
-        return self.do(lambda state: undo.compensate(state, undone))
+        return self.do(lambda state: undo.compensate(state, [undone]))
 
     def state_after(self, seq: int) -> State:
         """The state after an event of the past, a state of its own."""

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from kugetsu.domain import state_codec
 from kugetsu.domain.decide import sessions
+from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.events.declaration import keys
 from kugetsu.domain.fold import fold
 from kugetsu.domain.invariants import broken, cap_kept
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.checker import ReplayChecker
-from kugetsu.domain.replay.several import HOW
 from kugetsu.domain.state import State, empty
 from kugetsu.log.files import snapshots
 from kugetsu.log.files.engine import FileLog
@@ -127,7 +127,7 @@ def test_no_claim_goes_beyond_the_cap_that_it_recorded(seed: int) -> None:
 def test_each_attempt_ends_in_exactly_one_outcome(seed: int) -> None:
     world = played(random_commands(seed, 1000))
     claimed = Counter(e["attempt"] for e in world.memory.events if e["type"] == "attempt.claimed")
-    ended = Counter(e["attempt"] for e in world.memory.events if e["type"] in HOW)
+    ended = Counter(e["attempt"] for e in world.memory.events if e["type"] in ENDS)
     assert set(claimed.values()) == {1}
     assert set(ended.values()) == {1}
     assert claimed.keys() - ended.keys() == world.state.attempts.keys()
@@ -160,7 +160,7 @@ def test_used_counts_the_claims_since_the_last_requeue_less_the_parks(seed: int)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tokens_and_cost_fold_over_the_whole_life(seed: int) -> None:
     world = played(random_commands(seed, 1000), kept=10_000)
-    ended = [event for event in world.memory.events if event["type"] in HOW]
+    ended = [event for event in world.memory.events if event["type"] in ENDS]
     for task in world.state.tasks.values():
         own = [event["data"] for event in ended if event["task"] == task.id]
         assert task.tokens == sum(data["tokens"] for data in own)

@@ -73,7 +73,7 @@ def later(events: list[Event]) -> Memory:
 def undone_by(memory: Memory, event: Event) -> list[Event]:
     """What undoing it appends. Raises Conflict."""
     description = undo.described(event, folded(memory.events[: event["seq"] - 1]), memory.at)
-    return memory.transact(lambda state: undo.compensate(state, description))
+    return memory.transact(lambda state: undo.compensate(state, [description]))
 
 
 def check(memory: Memory, event: Event) -> list[Event]:

@@ -307,6 +307,7 @@ def check_log(ws: Workspace) -> None:
     for event in ws.log.read(until=known.seq):
         differs = verifier.add(event)
         assert differs is None, (differs.seq, differs.found, differs.refusal, differs.recorded, differs.decided)
+        assert not verifier.folded, f"event {verifier.last_folded} names no decision"
         kind = event["type"]
         if kind == "attempt.claimed":
             assert invariants.cap_kept(event["data"], event["facts"]), event

@@ -58,6 +58,7 @@ class Importer:
         for event in log.read():
             found = verifier.add(event)
             assert found is None, (found.seq, found.found, found.refusal, found.recorded, found.decided)
+        assert not verifier.folded
 
     def close(self) -> None:
         for ws in self._opened:

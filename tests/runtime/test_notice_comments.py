@@ -139,7 +139,7 @@ def fail(stage: Stage, task: str) -> None:
     ws = stage.ws
     facts = claim_facts(ws, "daemon")
     offer = claims.ClaimRequest(f"lease-{ws.state().seq}", identity.own())
-    attempt = ws.log.transact(lambda state: claims.claim(state, state.tasks[task], offer, facts))[-1]["attempt"]
+    attempt = ws.log.transact(lambda state: claims.claim(state, task, offer, facts))[-1]["attempt"]
     ending = attempts.Ending("fail", "give_up", f"{attempt} cannot")
     ws.log.transact(lambda state: attempts.finish(state, attempt, ending, outcome_facts(ws.config)))
 

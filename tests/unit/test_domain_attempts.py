@@ -39,7 +39,7 @@ def again(world: World) -> str:
     """Claim the task's next attempt as soon as it may be, and run it."""
     world.now = world.state.tasks["q1"].not_before or world.now
     facts, offer = world.claim_facts(), world.offer()
-    made = world.do(lambda state: claims.claim(state, state.tasks["q1"], offer, facts))
+    made = world.do(lambda state: claims.claim(state, "q1", offer, facts))
     world.run(0, 0)
     attempt: str = made[-1]["attempt"]
     return attempt
@@ -96,7 +96,7 @@ def test_a_session_that_was_lost_is_broken_once(world: World) -> None:
     assert types(finish(world, "fail", "retry", session_lost=True))[-1] == "session.broken"
     facts, offer = world.claim_facts(), world.offer()
     world.now = facts["now"] = world.state.tasks["q1"].not_before or ""
-    world.do(lambda state: claims.claim(state, state.tasks["q1"], offer, facts))
+    world.do(lambda state: claims.claim(state, "q1", offer, facts))
     assert types(finish(world, "fail", "retry", "q1.2", session_lost=True)) == ["attempt.failed", "task.retried"]
     assert world.state.violations == []
 

@@ -428,8 +428,7 @@ def test_a_lost_claim_is_told_with_its_winner_and_by_how_much(world: World) -> N
     facts, seen = world.claim_facts(), world.state.seq
     turn(world)
     later(world, 0.004)
-    wanted = queue.enqueue(world.state, kind="dev", issue=ISSUES[1], message="m", via="start")[0]
-    world.do(lambda state: claims.lost_start(state, wanted, seen, facts))
+    world.do(lambda state: claims.lost_start(state, ISSUES[1], seen, facts))
     won = world_event(world, "attempt.claimed")["seq"]
     for only, count in ((None, 1), (ISSUES[1], 1), (ISSUES[0], 1), ("q1", 1), (ISSUES[2], 0)):
         found = Races(only)

@@ -197,7 +197,7 @@ def test_a_parked_task_is_resumed_and_claimed_once_its_time_has_come(world: Worl
 def test_a_claim_of_a_task_that_is_held_back_gives_nothing(world: World) -> None:
     enqueue(world, MANY[0])
     world.cap = 0
-    assert claims.claim(world.state, world.state.tasks["q1"], world.offer(), world.claim_facts()) == []
+    assert claims.claim(world.state, "q1", world.offer(), world.claim_facts()) == []
 
 
 # --- the plan
@@ -319,7 +319,7 @@ def test_a_start_that_saw_its_way_open_records_who_was_faster(world: World) -> N
     world.cap = 1
     facts, seen = world.claim_facts(), world.state.seq
     taken = start(world, MANY[1])[-1]["seq"]
-    made = world.do(lambda state: claims.lost_start(state, task(state, MANY[0])[0], seen, facts))
+    made = world.do(lambda state: claims.lost_start(state, MANY[0], seen, facts))
     assert types(made) == ["claim.lost"]
     assert (made[0]["issue"], made[0].get("task"), made[0]["data"]["to"]) == (MANY[0], None, "q1.1")
     assert made[0]["cause"] == taken
@@ -327,7 +327,7 @@ def test_a_start_that_saw_its_way_open_records_who_was_faster(world: World) -> N
 
 
 def test_no_claim_is_lost_while_every_gate_is_open(world: World) -> None:
-    assert claims.lost_start(world.state, task(world.state, MANY[0])[0], world.state.seq, world.claim_facts()) == []
+    assert claims.lost_start(world.state, MANY[0], world.state.seq, world.claim_facts()) == []
 
 
 @pytest.mark.parametrize("gone", ["cancel", "retire"])

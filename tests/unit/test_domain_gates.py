@@ -39,7 +39,7 @@ def enqueue(world: World, issue: str | None = ISSUES[0], *, priority: int = 0, a
 def claim(world: World, task_id: str) -> Event:
     """Claim a task whatever its place in the queue, as `start` and the daemon do."""
     offer, facts = world.offer(), world.claim_facts()
-    made = world.do(lambda state: claims.claim(state, state.tasks[task_id], offer, facts))
+    made = world.do(lambda state: claims.claim(state, task_id, offer, facts))
     assert made, gates.first_closed(world.state, world.state.tasks[task_id], facts)
     return made[-1]
 

@@ -35,7 +35,7 @@ def closed(world: World, task: str) -> gates.Verdict | None:
 
 def run(world: World, task: str) -> str:
     offer, facts = world.offer(), world.claim_facts()
-    made = world.do(lambda state: claims.claim(state, state.tasks[task], offer, facts))
+    made = world.do(lambda state: claims.claim(state, task, offer, facts))
     assert made, closed(world, task)
     attempt: str = made[-1]["attempt"]
     for _ in range(4):

@@ -32,7 +32,7 @@ def enqueue(world: World, issue: str | None, **more: Any) -> str:
 
 def run(world: World, task: str) -> str:
     offer, facts = world.offer(), {**world.claim_facts(), "cap": 99}
-    made = world.do(lambda state: claims.claim(state, state.tasks[task], offer, facts))  # type: ignore[arg-type]
+    made = world.do(lambda state: claims.claim(state, task, offer, facts))  # type: ignore[arg-type]
     world.run(list(world.state.attempts).index(made[-1]["attempt"]), 0)
     return str(made[-1]["attempt"])
 

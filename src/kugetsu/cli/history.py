@@ -200,6 +200,8 @@ attempt  the attempt's id
 session  the session's key
 cause    the event it follows from
 more     how many events of the same step follow
+decision  the decision that this step is, by its name; absent where something was only seen
+arguments.*  its arguments, but for those that the step's events hold under their own names
 data     what happened
 facts    what it was decided from
 by       who did it: cmd, pid, host, user

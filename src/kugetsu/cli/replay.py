@@ -117,13 +117,17 @@ def _before(missing: int) -> str:
 VERIFY_JSON = """\
 With --verify:
 
-ok                          whether every decision is the same
+ok                          whether every decision is the same, no event was refused, and every invariant holds
 seq                         the last event that was looked at
 at                          its time (UTC), or null
 version                     the kugetsu that decided again
 redecided                   transactions that were decided again
 observed                    transactions that only say what was seen: nothing is decided
+folded                      transactions that name no decision: folded, not decided again
+last_folded                 the last event of the last of them, or null
 unfinished                  events of a transaction that goes on behind the point
+violations_seen             events that a state machine refused
+invariants[]                what should hold and does not
 differences_seen            how many transactions differ
 differences[].seq           the event, or the number that a missing one would have
 differences[].first         the first event of its transaction
@@ -149,7 +153,8 @@ COMMANDS = {
         "A seq in a transaction of several events means the state after all of them.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
         "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"
-        "the facts that it recorded. The first that is not the same is shown with what was recorded, what is decided\n"
+        "the arguments and facts that it recorded. Transactions of older versions name no decision: they are folded,\n"
+        "and counted. The first that is not the same is shown with what was recorded, what is decided\n"
         "now, where they differ, and a category:\n\n"
         "  missing       decided now, and not recorded\n"
         "  unexpected    recorded, and not decided now\n"

@@ -3,8 +3,9 @@
 Annotations are evaluated here: `__required_keys__` does not see NotRequired in postponed ones.
 """
 
-from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NotRequired, TypedDict
+
+from kugetsu.model.record import field, record
 
 
 class AgentProblem(TypedDict):
@@ -59,7 +60,7 @@ class OutcomeFacts(TypedDict):
     agent: str
 
 
-@dataclass(slots=True)
+@record
 class Ending:
     """How an attempt ended, as its runner (or whoever found it dead) saw it.
 
@@ -71,9 +72,8 @@ class Ending:
     how: str
     verdict: str
     reason: str
-    _: KW_ONLY
-    outcome: dict[str, Any] = field(default_factory=dict)
-    evidence: dict[str, Any] = field(default_factory=dict)
+    outcome: dict[str, Any] = field(factory=dict)
+    evidence: dict[str, Any] = field(factory=dict)
     exit: int | None = None
     signal: int | None = None
     tokens: int = 0

@@ -15,7 +15,8 @@ class NewEvent:
 
     ``cause`` is the seq of the event that led to this one; a negative number counts back inside the same
     transaction (-1 is the new event before this one) and is resolved when the seq is known. ``facts`` are the inputs
-    that the decision read, recorded so that it can be decided again.
+    that the decision read. The first event of a transaction names the ``decision`` that gave it, and those of its
+    ``arguments`` that the events do not hold (`domain.decision`); what was only observed has none.
     """
 
     type: str
@@ -26,3 +27,5 @@ class NewEvent:
     session: str | None = None
     cause: int | None = None
     facts: dict[str, Any] | None = None
+    decision: str | None = None
+    arguments: dict[str, Any] | None = None

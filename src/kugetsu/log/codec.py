@@ -94,9 +94,11 @@ def encode(
 ) -> tuple[list[bytes], bytes]:
     """One transaction: its lines (without newlines), and the digest of the last one.
 
-    Raises TypeError or ValueError when a new_event cannot be written: a cause that points outside, a value that is
-    not JSON. Nothing has been written then.
+    Raises TypeError or ValueError when a new_event cannot be written: a cause that points outside, a second decision,
+    a value that is not JSON. Nothing has been written then.
     """
+    if any(new_event.decision is not None for new_event in new_events[1:]):
+        raise ValueError("a transaction is one decision: give what decides several things a name of its own")
     lines: list[bytes] = []
     last = len(new_events) - 1
     for place, new_event in enumerate(new_events):
@@ -132,6 +134,10 @@ def _envelope(new_event: NewEvent, seq: int, at: str, more: int, by: dict[str, A
     if more:
         event["more"] = more
     event["by"] = by
+    if new_event.decision is not None:
+        event["decision"] = new_event.decision
+        if new_event.arguments is not None:
+            event["arguments"] = new_event.arguments
     event["data"] = new_event.data
     if new_event.facts is not None:
         event["facts"] = new_event.facts

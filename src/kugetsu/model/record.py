@@ -50,6 +50,12 @@ def fields(kind: Any) -> tuple[str, ...]:
     return names
 
 
+def defaults(kind: Any) -> dict[str, Any]:
+    """The default of each field of a record's class that has one."""
+    known = kind.__field_defaults__.items()
+    return {name: default.make() if isinstance(default, _Fresh) else default for name, default in known}
+
+
 def values(record: Any) -> dict[str, Any]:
     """The fields of a record with their values."""
     return {name: getattr(record, name) for name in record.__fields__}
@@ -61,8 +67,8 @@ def replace(record: T, **changes: Any) -> T:
 
 
 def _made(cls: type[T], assign: str, methods: dict[str, Any]) -> type[T]:
-    annotations: dict[str, str] = vars(cls).get("__annotations__", {})
-    own = [name for name, kind in annotations.items() if not kind.startswith("ClassVar")]
+    annotations: dict[str, Any] = vars(cls).get("__annotations__", {})
+    own = [name for name, kind in annotations.items() if "ClassVar[" not in str(kind)]
     base = getattr(cls, "__fields__", ())
     defaults = dict(getattr(cls, "__field_defaults__", {}))
     defaults |= {name: vars(cls)[name] for name in own if name in vars(cls)}

@@ -52,7 +52,10 @@ def _guarded(new_event: NewEvent) -> NewEvent:
     data = {key: value if key in kept else clean(value) for key, value in new_event.data.items()}
     if new_event.type == "task.queued":
         data["title"] = _title(new_event.data["message"])
-    return new_event if data == new_event.data else replace(new_event, data=data)
+    arguments = clean(new_event.arguments)
+    if data == new_event.data and arguments == new_event.arguments:
+        return new_event
+    return replace(new_event, data=data, arguments=arguments)
 
 
 def _title(message: str) -> str:

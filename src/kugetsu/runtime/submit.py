@@ -186,10 +186,11 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     looked = ws.state()
     planned = looked.seq
     was_open = claims.held_back(looked, wanted(looked), facts) is None
-    beaten: list[Verdict] = []
+    closed: Verdict | None = None
     lease, offer = dispatcher.make_offer(ws)
 
     def decide(state: State) -> list[NewEvent]:
+        nonlocal closed
         _require_current(state, issue, read_at)
         queued = wanted(state)
         closed = claims.held_back(state, queued, facts)
@@ -199,12 +200,11 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
             raise _StaggeredError(closed)
         if not was_open:
             raise claims.refusal(closed)
-        beaten.append(closed)
-        return claims.lost_start(state, queued, planned, facts)
+        return claims.lost_start(state, issue, planned, facts, carried)
 
     attempt, events = dispatcher.claim(ws, lease, decide)
-    if beaten:
-        raise claims.refusal(beaten[0])
+    if closed is not None:
+        raise claims.refusal(closed)
     if attempt is None:
         raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
     started = Started(events[0]["task"], attempt, issue, events)

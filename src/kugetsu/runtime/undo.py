@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from kugetsu.domain.decide import undo
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import State
 from kugetsu.host.config import load
 from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.log import transactions
@@ -83,18 +83,15 @@ class Undoing:
         """What would be appended now. Raises Conflict when things are not as the events left them."""
         if self._setting is not None:
             return [self._setting_draft(self._setting, self._old_value(self._setting))]
-        return self._compensate(self._ws.state())
+        return undo.compensate(self._ws.state(), self._undone)
 
     def carry_out(self) -> list[Event]:
         """Do it. Raises as `planned` does, and KugetsuError when the settings cannot be written."""
         if self._setting is None:
-            return self._ws.log.transact(self._compensate)
+            return self._ws.log.transact(partial(undo.compensate, undone=self._undone))
         value = self._old_value(self._setting)
         self._write(self._setting["data"]["key"], value)
         return self._ws.log.append([self._setting_draft(self._setting, value)])
-
-    def _compensate(self, state: State) -> list[NewEvent]:
-        return [new_event for undone in self._undone for new_event in undo.compensate(state, undone)]
 
     # -- settings ----------------------------------------------------------------------------------------------------
 

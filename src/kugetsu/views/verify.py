@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+from kugetsu.domain import invariants
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.model import jsontext
@@ -46,7 +47,11 @@ if TYPE_CHECKING:
         version: str
         redecided: int
         observed: int
+        folded: int
+        last_folded: int | None
         unfinished: int
+        violations_seen: int
+        invariants: list[str]
         differences_seen: int
         differences: list[DifferenceData]
 
@@ -76,14 +81,20 @@ _GOES_ON = "Everything was folded as it is recorded; the state that kugetsu work
 
 def collect(verifier: ReplayChecker, differences: Sequence[Divergence], version: str) -> VerifyData:
     """Everything that `replay --verify` shows, as JSON values; texts in it are redacted."""
+    state = verifier.state
+    broken = invariants.broken(state)
     return {
-        "ok": not verifier.differences,
-        "seq": verifier.state.seq,
-        "at": verifier.state.at or None,
+        "ok": not (verifier.differences or state.violations_seen or broken),
+        "seq": state.seq,
+        "at": state.at or None,
         "version": version,
         "redecided": verifier.redecided,
         "observed": verifier.observed,
+        "folded": verifier.folded,
+        "last_folded": verifier.last_folded,
         "unfinished": verifier.unfinished,
+        "violations_seen": state.violations_seen,
+        "invariants": broken,
         "differences_seen": verifier.differences,
         "differences": [_difference(one, version) for one in differences],
     }
@@ -148,15 +159,24 @@ def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
         f"{times.counted(data['observed'], 'observation')}, up to event {data['seq']}"
     )
     rest = []
+    if data["folded"]:
+        unnamed = f"{times.counted(data['folded'], 'transaction')} up to event {data['last_folded']}"
+        rest.append(f"folded, not decided again: {unnamed}, written before decisions were recorded by name")
     if data["unfinished"]:
-        rest = [f"not looked at: {times.counted(data['unfinished'], 'event')} of a transaction that goes on behind it"]
+        rest.append(
+            f"not looked at: {times.counted(data['unfinished'], 'event')} of a transaction that goes on behind it"
+        )
+    if data["violations_seen"]:
+        refused = f"a state machine refused {times.counted(data['violations_seen'], 'event')}"
+        rest.append(f"{refused}: {screen.command('kugetsu replay')} lists them")
+    rest += [f"does not hold: {line(text)}" for text in data["invariants"]]
     if data["ok"]:
         return [f"{screen.green('verified')}: {counts}", *rest]
     shown = []
     for one in data["differences"]:
         shown += [*_told(one, screen), ""]
     seen, listed = data["differences_seen"], len(data["differences"])
-    differ = "1 differs" if seen == 1 else f"{seen} differ"
+    differ = "1 differs" if seen == 1 else f"{seen or 'none'} differ"
     shown.append(f"{counts}: {differ}")
     if seen > listed and not everything:
         shown.append("all of them: " + screen.command("kugetsu replay --verify --all"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain import outages
+from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
 from kugetsu.domain.machines import step
@@ -48,6 +49,7 @@ def _about(attempt: Attempt, cause: int) -> dict[str, Any]:
     }
 
 
+@decision("attempts.starting")
 def starting(state: State, attempt_id: str, runner: Identity) -> list[NewEvent]:
     """The runner takes the attempt over from its claimer."""
     attempt = find_attempt(state, attempt_id)
@@ -56,6 +58,7 @@ def starting(state: State, attempt_id: str, runner: Identity) -> list[NewEvent]:
     return [NewEvent("attempt.starting", {"runner": runner}, **_about(attempt, attempt.claimed))]
 
 
+@decision("attempts.running")
 def running(
     state: State, attempt_id: str, agent: Identity, agent_session: str, worktree: str, program: str
 ) -> list[NewEvent]:
@@ -77,6 +80,7 @@ def backoff_seconds(used: int, first: float) -> float:
     return min(first * 2.0 ** min(max(used - 1, 0), 64), LONGEST_BACKOFF)
 
 
+@decision("attempts.finish", ending=Ending)
 def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -> list[NewEvent]:
     """The attempt's end and its consequence for the task and the session, in one transaction.
 
@@ -177,6 +181,7 @@ def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, An
     return {"until": until, "stated": stated, "limit": limit, "reason": ending.reason, "gate": "provider"}
 
 
+@decision("attempts.unsettled")
 def unsettled(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
     """What keeps a dead attempt's end from being recorded; [] when it has ended, or the same was said last."""
     attempt = state.attempts.get(attempt_id)
@@ -185,6 +190,7 @@ def unsettled(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
     return [NewEvent("attempt.unsettled", {"reason": reason}, **_about(attempt, attempt.claimed))]
 
 
+@decision("attempts.stop")
 def stop(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
     """Intent to end the agent of a live attempt; [] when that was requested already, for whatever reason."""
     attempt = find_attempt(state, attempt_id)

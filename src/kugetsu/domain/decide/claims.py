@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates, outages
+from kugetsu.domain.decide import queue
+from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds
 from kugetsu.model.errors import AgentUnavailable, CapReached, Conflict
+from kugetsu.model.record import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +21,16 @@ if TYPE_CHECKING:
     from kugetsu.domain.facts import ClaimFacts
 
 
+#: The identity of no process: of a claimer that claimed nothing.
+NOBODY: Identity = {"boot": "", "pid": 0, "start": 0}
+
+
+@value
 class ClaimRequest:
     """What a claimer brings: the lease that it holds already, and its own identity."""
 
-    __slots__ = ("claimer", "lease")
-
-    def __init__(self, lease: str, claimer: Identity) -> None:
-        self.lease = lease
-        self.claimer = claimer
+    lease: str = ""
+    claimer: Identity = NOBODY
 
 
 def lowest_free_slot(state: State, cap: int) -> int | None:
@@ -34,14 +39,18 @@ def lowest_free_slot(state: State, cap: int) -> int | None:
     return next((slot for slot in range(1, cap + 1) if slot not in held), None)
 
 
-def claim(
+@decision("claims.claim", offer=ClaimRequest)
+def claim(state: State, task_id: str, offer: ClaimRequest, facts: ClaimFacts) -> list[NewEvent]:
+    """The events that give a task a slot: [] when a gate is closed (`gates.first_closed` tells which)."""
+    return _claim(state, state.tasks[task_id], offer, facts)
+
+
+def _claim(
     state: State, task: Task, offer: ClaimRequest, facts: ClaimFacts, planned: int | None = None
 ) -> list[NewEvent]:
-    """The events that give ``task`` a slot: [] when a gate is closed (ask `gates.first_closed` which).
-
-    ``task`` may be one that the same transaction queues: it is then not in ``state`` yet, and its ``changed`` is the
-    seq that it will have. ``planned`` is the seq of the state in which a dispatcher chose it: recorded, because the
-    choice was made from that state.
+    """As `claim`. ``task`` may be one that the same transaction queues: it is then not in ``state`` yet, and its
+    ``changed`` is the seq that it will have. ``planned`` is the seq of the state in which a dispatcher chose it:
+    recorded, because the choice was made from that state.
     """
     if gates.first_closed(state, task, facts) is not None:
         return []
@@ -85,9 +94,17 @@ def _as_queued(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Task:
     return queued({**place, "task": enqueued.task, "issue": enqueued.issue, "data": enqueued.data})
 
 
-def lost_start(state: State, enqueued: NewEvent, planned: int, facts: ClaimFacts) -> list[NewEvent]:
-    """One ``claim.lost`` for a `start` that saw its way open in the state ``planned``; see `lost`."""
-    return lost(state, _as_queued(state, enqueued, facts), planned, facts, of_task=False)
+@decision("claims.lost_start")
+def lost_start(
+    state: State, issue: str, planned: int, facts: ClaimFacts, carried: dict[str, Any] | None = None
+) -> list[NewEvent]:
+    """One ``claim.lost`` for a `start` on an issue that saw its way open in the state ``planned``; see `lost`."""
+    return lost(state, _as_queued(state, wanted(state, issue, carried), facts), planned, facts, of_task=False)
+
+
+def wanted(state: State, issue: str, carried: dict[str, Any] | None = None) -> NewEvent:
+    """What a `start` on an issue queues, as far as gates read it."""
+    return queue.enqueue(state, kind="dev", issue=issue, message="", via="start", carried=carried)[0]
 
 
 def held_back(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Verdict | None:
@@ -95,6 +112,7 @@ def held_back(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Verdict | 
     return gates.first_closed(state, _as_queued(state, enqueued, facts), facts)
 
 
+@decision("claims.start", enqueued="queue.enqueue", offer=ClaimRequest)
 def start(
     state: State, enqueued: NewEvent, offer: ClaimRequest, facts: ClaimFacts, pr: str | None = None
 ) -> list[NewEvent]:
@@ -108,7 +126,7 @@ def start(
     if closed is not None:
         raise refusal(closed)
     task = _as_queued(state, enqueued, facts)
-    new_events = [enqueued, *claim(state, task, offer, facts)]
+    new_events = [enqueued, *_claim(state, task, offer, facts)]
     session = state.sessions.get(task.session)
     known = session.pr if session is not None else (task.carried or {}).get("pr")
     if pr is not None and pr != known:
@@ -168,19 +186,17 @@ def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt 
     return max((one for one in rivals if one.claimed > planned), key=lambda one: one.claimed, default=None)
 
 
+@value
 class Plan:
     """What the dispatcher would do now: the task to claim, the reasons that changed, when to look again.
 
     Made without the lock; the claim is decided again under it. ``seq`` is the seq of the state it was made from.
     """
 
-    __slots__ = ("candidate", "held", "next_look", "seq")
-
-    def __init__(self, seq: int, candidate: str | None, held: list[tuple[str, Verdict]], next_look: str | None) -> None:
-        self.seq = seq
-        self.candidate = candidate
-        self.held = held
-        self.next_look = next_look
+    seq: int
+    candidate: str | None
+    held: list[tuple[str, Verdict]]
+    next_look: str | None
 
 
 def plan(state: State, facts: ClaimFacts) -> Plan:
@@ -209,6 +225,7 @@ def plan(state: State, facts: ClaimFacts) -> Plan:
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 
+@decision("claims.hold")
 def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
     """One ``task.held`` for each planned one that a gate holds back for a new reason, as ``state`` is now."""
     new_events: list[NewEvent] = []
@@ -235,6 +252,7 @@ def _kept_back(task: Task, closed: Verdict, until: str | None, recorded: dict[st
     return NewEvent("task.held", data, facts=recorded, **about)
 
 
+@decision("claims.dispatch", offer=ClaimRequest)
 def dispatch(state: State, planned: Plan, offer: ClaimRequest | None, facts: ClaimFacts) -> list[NewEvent]:
     """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be,
     else that it was lost, and to whom.
@@ -245,6 +263,6 @@ def dispatch(state: State, planned: Plan, offer: ClaimRequest | None, facts: Cla
     if planned.candidate is not None and offer is not None:
         task = state.tasks.get(planned.candidate)
         if task is not None:
-            claimed = claim(state, task, offer, facts, planned.seq)
+            claimed = _claim(state, task, offer, facts, planned.seq)
             new_events += claimed or lost(state, task, planned.seq, facts)
     return new_events

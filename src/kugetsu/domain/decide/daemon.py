@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
 
 
+@decision("daemon.started")
 def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
     """A dispatcher takes over. The caller holds the daemon's lease, so one that the log still calls running is lost."""
     require_initialised(state)
@@ -18,6 +20,7 @@ def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
     return [*new_events, NewEvent("daemon.started", {"identity": identity, "lease": lease})]
 
 
+@decision("daemon.lease_replaced")
 def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
     """The dispatcher holds another lease, because the file of the one that it held was deleted.
 
@@ -29,6 +32,7 @@ def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
     return [NewEvent("daemon.lease_replaced", data, cause=state.daemon.changed)]
 
 
+@decision("daemon.lost")
 def lost(state: State) -> list[NewEvent]:
     """The daemon's lease is free although it never stopped in order; [] when the log does not call it running."""
     if not state.daemon.runs:
@@ -36,6 +40,7 @@ def lost(state: State) -> list[NewEvent]:
     return [NewEvent("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
 
 
+@decision("daemon.drain")
 def drain(state: State, reason: str) -> list[NewEvent]:
     """Start nothing new, stop when the last attempt has ended."""
     if state.daemon.state == "draining":
@@ -45,6 +50,7 @@ def drain(state: State, reason: str) -> list[NewEvent]:
     return [NewEvent("daemon.draining", {"reason": reason}, cause=state.daemon.changed)]
 
 
+@decision("daemon.stopped")
 def stopped(state: State, reason: str) -> list[NewEvent]:
     """The dispatcher ends in order; [] when the log does not call it running."""
     if not state.daemon.runs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.decide import queue, sessions
+from kugetsu.domain.decision import decision
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
@@ -13,23 +14,48 @@ from kugetsu.model.errors import Conflict
 AGENT = "opencode"
 
 
-def record(drafts: list[NewEvent], imported: dict[str, Any], issue: str | None) -> list[NewEvent]:
-    """``drafts`` and behind them, in the same transaction, the record that they were made from
+def _record(new_events: list[NewEvent], imported: dict[str, Any], issue: str | None) -> list[NewEvent]:
+    """Some events and behind them, in the same transaction, the record that they were made from
     (`events.RecordImported`): who finds the record in the log knows that the rest is there too."""
     about: dict[str, Any] = {"issue": issue}
-    if drafts:
-        about = {"issue": issue, "task": drafts[0].task, "session": drafts[0].session, "cause": -1}
-    return [*drafts, NewEvent("record.imported", imported, **about)]
+    if new_events:
+        about = {"issue": issue, "task": new_events[0].task, "session": new_events[0].session, "cause": -1}
+    return [*new_events, NewEvent("record.imported", imported, **about)]
 
 
-def take_session(
-    state: State, key: str, *, found: dict[str, Any], pr: str | None, carried: dict[str, Any] | None
+@decision("importing.keep_record")
+def keep_record(_: State, issue: str | None, imported: dict[str, Any]) -> list[NewEvent]:
+    """A record, and nothing that became of it."""
+    return _record([], imported, issue)
+
+
+@decision("importing.take_setting")
+def take_setting(
+    _: State, setting: str, old: str | None, new: str, issue: str | None, imported: dict[str, Any]
 ) -> list[NewEvent]:
-    """An issue's session whose worktree and agent session are there, as they were found.
+    """A setting that was written, and its record."""
+    return _record(sessions.setting_changed(setting, old, new), imported, issue)
 
-    ``found`` has agent_session, worktree, source, branch, base_branch and base_commit; ``carried`` the counters of the
-    issue's earlier life. There is no base session: the bash tool had one for all projects, and nothing is ever forked
-    from that again. Raises Conflict when the issue has a session.
+
+@decision("importing.take_session")
+def take_session(
+    state: State,
+    key: str,
+    *,
+    agent_session: str,
+    worktree: str,
+    source: str | None,
+    branch: str | None,
+    base_branch: str | None,
+    base_commit: str | None,
+    pr: str | None,
+    carried: dict[str, Any] | None,
+    imported: dict[str, Any],
+) -> list[NewEvent]:
+    """An issue's session whose worktree and agent session are there, as they were found, and its record.
+
+    ``carried`` are the counters of the issue's earlier life. There is no base session: the bash tool had one for all
+    projects, and nothing is ever forked from that again. Raises Conflict when the issue has a session.
     """
     queue.require_initialised(state)
     if key in state.sessions:
@@ -38,39 +64,55 @@ def take_session(
     wanted: dict[str, Any] = {"kind": "issue", "repository": repository}
     if carried:
         wanted["carried"] = carried
-    intent = {"repository": repository, "source": found["source"], "branch": found["branch"], "agent": AGENT}
+    intent = {"repository": repository, "source": source, "branch": branch, "agent": AGENT}
     outcome = {
-        **found,
+        "agent_session": agent_session,
+        "worktree": worktree,
+        "source": source,
+        "branch": branch,
+        "base_branch": base_branch,
+        "base_commit": base_commit,
         "agent": AGENT,
         "base_session": None,
         "created": False,
         "fetched": "no: imported",
     }
-    drafts = [
+    new_events = [
         NewEvent("session.requested", wanted, issue=key, session=key),
         NewEvent("session.preparing", intent, issue=key, session=key, cause=-1),
         NewEvent("session.prepared", outcome, issue=key, session=key, cause=-1),
     ]
     if pr is not None:
-        drafts.append(NewEvent("session.pr", {"url": pr, "source": "said"}, issue=key, session=key, cause=-1))
-    return drafts
+        new_events.append(NewEvent("session.pr", {"url": pr, "source": "said"}, issue=key, session=key, cause=-1))
+    return _record(new_events, imported, key)
 
 
+@decision("importing.take_task")
 def take_task(
-    state: State, issue: str, *, message: str, priority: int, carried: dict[str, Any] | None = None
+    state: State,
+    issue: str,
+    *,
+    message: str,
+    priority: int,
+    carried: dict[str, Any] | None = None,
+    imported: dict[str, Any],
 ) -> list[NewEvent]:
-    """A task that waited. Raises BadInput for a message that is no text."""
-    return queue.enqueue(
+    """A task that waited, and its record, which names it. Raises BadInput for a message that is no text."""
+    queued = queue.enqueue(
         state, kind="dev", issue=issue, message=message, via="import", priority=priority, carried=carried
     )
+    return _record(queued, {**imported, "became": f"{queued[0].task} for {issue}"}, issue)
 
 
-def take_repository(state: State, repository: str, url: str) -> list[NewEvent]:
-    """Where a repository is cloned from; [] when that is known. Raises Conflict when another place is registered."""
+@decision("importing.take_repository")
+def take_repository(
+    state: State, repository: str, url: str, issue: str | None, imported: dict[str, Any]
+) -> list[NewEvent]:
+    """Where a repository is cloned from, and its record. Raises Conflict when another place is registered."""
     known = state.repositories.get(repository)
     if known is not None and known != {"url": url}:
         raise Conflict(
             f"{repository} is registered with another place: {known.get('path') or known.get('url')}",
             hint="kugetsu init --repo PATH|URL",
         )
-    return sessions.register(state, repository, {"url": url})
+    return _record(sessions.register(state, repository, {"url": url}), imported, issue)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kugetsu.domain.decision import decision
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model.clock import add_seconds
+from kugetsu.model.record import value
 
 #: The pause before the second try, in seconds; it doubles up to the longest. Eight tries take about an hour.
 FIRST_PAUSE = 30.0
@@ -19,26 +21,27 @@ MOST_TRIES = 8
 MOST_OPEN = 20
 
 
+@value
 class Batch:
     """Notifications that are delivered as one message: the seqs of their events, in order, in one lane of a sink."""
 
-    __slots__ = ("lane", "seqs")
-
-    def __init__(self, lane: str, seqs: list[int]) -> None:
-        self.lane = lane
-        self.seqs = seqs
+    lane: str
+    seqs: list[int]
 
 
+@decision("notifications.mark_read")
 def mark_read(state: State, until: int) -> list[NewEvent]:
     """Everything up to the event ``until`` was read; [] when it was so already."""
     return [NewEvent("notices.read", {"until": until})] if until > state.notices_read else []
 
 
+@decision("notifications.enable")
 def enable(state: State, sink: str) -> list[NewEvent]:
     """A sink stands in the settings: it gets what happens from now on; [] when it is known."""
     return [] if sink in state.outbox else [NewEvent("sink.enabled", {"sink": sink, "upto": state.seq})]
 
 
+@decision("notifications.disable")
 def disable(state: State, sink: str) -> list[NewEvent]:
     """A sink stands in the settings no more; [] when it is not known."""
     return [NewEvent("sink.disabled", {"sink": sink})] if sink in state.outbox else []
@@ -49,6 +52,7 @@ def delivery_id(state: State, sink: str, seqs: Sequence[int]) -> str:
     return f"{(state.log_id or '')[:8]}-{sink}-{seqs[0]}-{seqs[-1]}"
 
 
+@decision("notifications.sending", batches=[Batch])
 def sending(state: State, sink: str, batches: Sequence[Batch], after: int, upto: int) -> list[NewEvent]:
     """Intent to deliver what happened after the event ``after``, up to ``upto``, as these batches.
 
@@ -60,6 +64,7 @@ def sending(state: State, sink: str, batches: Sequence[Batch], after: int, upto:
     return [_sending(state, sink, batch.lane, batch.seqs, upto) for batch in batches]
 
 
+@decision("notifications.sending_again")
 def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> list[NewEvent]:
     """Intent to repeat an open delivery; ``was_sending`` is the intent without an outcome that it repeats, or 0.
 
@@ -71,6 +76,7 @@ def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> l
     return [_sending(state, sink, entry["lane"], entry["seqs"], state.outbox[sink]["upto"])]
 
 
+@decision("notifications.sent")
 def sent(state: State, sink: str, delivery: str, detail: str) -> list[NewEvent]:
     """It was delivered; [] when it is not open (the sink was disabled meanwhile)."""
     entry = _entry(state, sink, delivery)
@@ -80,6 +86,7 @@ def sent(state: State, sink: str, delivery: str, detail: str) -> list[NewEvent]:
     return [NewEvent("notice.sent", data, issue=_issue(sink, entry["lane"]), cause=entry["sending"] or None)]
 
 
+@decision("notifications.failed")
 def failed(
     state: State, sink: str, delivery: str, reason: str, *, now: str, again: bool = True, asked: float = 0.0
 ) -> list[NewEvent]:

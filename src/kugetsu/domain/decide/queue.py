@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import outages
+from kugetsu.domain.decision import decision
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import BadInput, Conflict, NotFound, NotSetUp
@@ -52,6 +53,7 @@ def _was_made(state: State, task_id: str) -> bool:
     return task_id[:1] == "q" and number.isdigit() and 0 < int(number) <= state.tasks_made
 
 
+@decision("queue.enqueue")
 def enqueue(
     state: State,
     *,
@@ -107,6 +109,7 @@ def _require_text(message: str) -> None:
         raise BadInput(f"the message is not UTF-8 text: byte or character {problem.start + 1}", hint) from None
 
 
+@decision("queue.cancel")
 def cancel(state: State, task_id: str, reason: str) -> list[NewEvent]:
     """Cancel a waiting task, or request the stop of the one that works (its runner then ends the agent)."""
     task = find_task(state, task_id)
@@ -131,6 +134,7 @@ def cancel(state: State, task_id: str, reason: str) -> list[NewEvent]:
     ]
 
 
+@decision("queue.dequeue")
 def dequeue(state: State, task_id: str | None) -> list[NewEvent]:
     """Take a waiting task (the next one when none is named) out of the queue without running it."""
     if task_id is None:
@@ -145,6 +149,7 @@ def dequeue(state: State, task_id: str | None) -> list[NewEvent]:
     return cancel(state, task.id, "dequeued")
 
 
+@decision("queue.move")
 def move(
     state: State,
     task_id: str,
@@ -203,6 +208,7 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
         ways += [[*way, earlier] for earlier in state.tasks[way[-1]].after]
 
 
+@decision("queue.lift")
 def lift(state: State, gate: str, subject: str) -> list[NewEvent]:
     """Lift what holds tasks back: an issue's fruitless runs (``progress``), or a usage limit or an outage of an agent
     and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
@@ -224,6 +230,7 @@ def lift(state: State, gate: str, subject: str) -> list[NewEvent]:
     return new_events
 
 
+@decision("queue.retry")
 def retry(state: State, task_id: str) -> list[NewEvent]:
     """Let a task go on now: a finished one is queued again, a parked or pausing one stops waiting."""
     task = find_task(state, task_id)
@@ -236,21 +243,23 @@ def retry(state: State, task_id: str) -> list[NewEvent]:
     return [NewEvent("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
 
 
-def clear(state: State, before: str | None) -> list[NewEvent]:
-    """Retire the finished tasks that were finished before a time (all of them when it is None).
+@decision("queue.clear")
+def clear(state: State, older_than: str | None) -> list[NewEvent]:
+    """Retire the finished tasks that were finished before the time ``older_than`` (all of them when it is None).
 
     One that is not completed stays while an open task comes after it: that one would else never start.
     """
     retired = [
         task_id
         for task_id in state.finished
-        if (before is None or state.tasks[task_id].changed_at < before) and not state.wanted(task_id)
+        if (older_than is None or state.tasks[task_id].changed_at < older_than) and not state.wanted(task_id)
     ]
     if not retired:
         return []
-    return [NewEvent("queue.cleared", {"tasks": retired, "older_than": before})]
+    return [NewEvent("queue.cleared", {"tasks": retired, "older_than": older_than})]
 
 
+@decision("queue.cancel_waiting")
 def cancel_waiting(state: State, reason: str) -> list[NewEvent]:
     """Cancel everything that waits."""
     return [new_event for task in state.waiting() for new_event in cancel(state, task.id, reason)]

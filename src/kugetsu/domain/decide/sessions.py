@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.decide.queue import require_initialised
+from kugetsu.domain.decision import decision
 from kugetsu.domain.fold import usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
@@ -38,6 +39,7 @@ def base_key(repository: str) -> str:
     return f"base:{repository}"
 
 
+@decision("sessions.create_log")
 def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:
     """The first event of a new log; [] when the log has an id."""
     if state.log_id is not None:
@@ -45,6 +47,7 @@ def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:
     return [NewEvent("log.created", {"log_id": log_id, "kugetsu": version})]
 
 
+@decision("sessions.initialise")
 def initialise(state: State, log_id: str, version: str, agent: str) -> list[NewEvent]:
     """`kugetsu init`: a new log gets its id; a second time changes nothing."""
     new_events = create_log(state, log_id, version)
@@ -53,14 +56,16 @@ def initialise(state: State, log_id: str, version: str, agent: str) -> list[NewE
     return new_events
 
 
-def register(state: State, repository: str, source: dict[str, str]) -> list[NewEvent]:
+@decision("sessions.register")
+def register(state: State, repository: str, origin: dict[str, str]) -> list[NewEvent]:
     """Tie a repository to the clone (``path``) or URL that its worktrees come from."""
     require_initialised(state)
-    if state.repositories.get(repository) == source:
+    if state.repositories.get(repository) == origin:
         return []
-    return [NewEvent("repository.registered", {"repository": repository, **source})]
+    return [NewEvent("repository.registered", {"repository": repository, **origin})]
 
 
+@decision("sessions.request")
 def request(state: State, key: str, kind: str, repository: str | None) -> list[NewEvent]:
     """Want a session; [] when it is there."""
     require_initialised(state)
@@ -70,6 +75,7 @@ def request(state: State, key: str, kind: str, repository: str | None) -> list[N
     return [NewEvent("session.requested", {"kind": kind, "repository": repository}, issue=issue, session=key)]
 
 
+@decision("sessions.preparing")
 def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
     """Intent to make the session's worktree and agent session (`events.SessionPreparing`).
 
@@ -79,10 +85,11 @@ def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | Non
     return [NewEvent("session.preparing", intent, **_about(state, session, attempt))]
 
 
-def prepared(state: State, key: str, outcome: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
+@decision("sessions.prepared")
+def prepared(state: State, key: str, result: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
     """The session is there (`events.SessionPrepared`)."""
     session = _find_ready_to(state, key, "ready")
-    return [NewEvent("session.prepared", outcome, **_about(state, session, attempt))]
+    return [NewEvent("session.prepared", result, **_about(state, session, attempt))]
 
 
 def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any]:
@@ -97,6 +104,7 @@ def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any
     }
 
 
+@decision("sessions.rescued")
 def rescued(state: State, key: str, branch: str | None, attempt: str | None = None) -> list[NewEvent]:
     """What a failed attempt left is saved at last, on ``branch`` (None: nothing of it was left to save)."""
     session = find_session(state, key)
@@ -106,6 +114,7 @@ def rescued(state: State, key: str, branch: str | None, attempt: str | None = No
     return [NewEvent("session.rescued", data, **_about(state, session, attempt))]
 
 
+@decision("sessions.broken")
 def broken(state: State, key: str, reason: str) -> list[NewEvent]:
     """The session cannot be used as it is; [] when that is known. Also ends a destruction that did not come off."""
     session = find_session(state, key)
@@ -131,6 +140,7 @@ def unused(state: State, session: Session, force: bool) -> list[str]:
     return waiting
 
 
+@decision("sessions.destroying")
 def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEvent]:
     """Intent to remove a session; refused while an agent works in it or tasks wait for it.
 
@@ -154,15 +164,17 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEven
     return [*new_events, NewEvent("session.destroying", data, cause=session.changed, **about)]
 
 
-def destroyed(state: State, key: str, outcome: dict[str, Any]) -> list[NewEvent]:
+@decision("sessions.destroyed")
+def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
     """The session is gone (`events.SessionDestroyed`); Conflict when an agent works in it."""
     session = _find_ready_to(state, key, "destroy")
     if session.attempt is not None:
         raise Conflict(f"{session.attempt} works in {key}")
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
-    return [NewEvent("session.destroyed", outcome, **about)]
+    return [NewEvent("session.destroyed", result, **about)]
 
 
+@decision("sessions.set_pr")
 def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
     """Tie a pull request to the session (`events.SessionPr`); [] when it is tied already."""
     session = find_session(state, key)
@@ -177,6 +189,7 @@ def setting_changed(key: str, old: str | None, new: str) -> list[NewEvent]:
     return [NewEvent("setting.changed", {"key": key, "old": old, "new": new})]
 
 
+@decision("sessions.correct_counters")
 def correct_counters(state: State, issue: str, new: dict[str, Any], wrong: int) -> list[NewEvent]:
     """Count the issue's life from ``new`` on (`usage.COUNTED`), what its history counts; ``wrong`` is the event that
     carried other counters. [] when nothing is counted, or just that."""

@@ -8,10 +8,11 @@ what somebody has changed since is never overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from kugetsu.domain.decide import queue
+from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.events.attempts import LIVE
 from kugetsu.domain.new_event import NewEvent
@@ -40,8 +41,13 @@ def described(event: Event, before: State, now: str, live: Container[str] = ()) 
     return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
 
 
-def compensate(state: State, undone: Undone) -> list[NewEvent]:
-    """The events that undo it. Raises Conflict when things are not as that event left them."""
+@decision("undo.compensate")
+def compensate(state: State, undone: Sequence[Undone]) -> list[NewEvent]:
+    """The events that undo all of them. Raises Conflict when things are not as those events left them."""
+    return [new_event for one in undone for new_event in _compensate(state, one)]
+
+
+def _compensate(state: State, undone: Undone) -> list[NewEvent]:
     try:
         new_events = _COMPENSATE[undone["type"]](state, undone)
     except Conflict:

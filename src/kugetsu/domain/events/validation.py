@@ -51,9 +51,9 @@ _ENVELOPE: dict[str, tuple[type[Any], ...]] = {
     "at": (str,),
     "type": (str,),
     "v": (int,),
-    **dict.fromkeys(("issue", "task", "attempt", "session", "sha"), (str,)),
+    **dict.fromkeys(("issue", "task", "attempt", "session", "decision", "sha"), (str,)),
     **dict.fromkeys(("cause", "more"), (int,)),
-    **dict.fromkeys(("by", "data", "facts"), (dict,)),
+    **dict.fromkeys(("by", "arguments", "data", "facts"), (dict,)),
 }
 _REQUIRED = ("seq", "at", "type", "v", "data")
 _NAMES: dict[Any, str] = {

@@ -4,19 +4,15 @@ of values is tried for each fact that comes from a setting."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kugetsu.domain.decision import MissingArgumentError
 from kugetsu.domain.events import Event
-from kugetsu.domain.replay import redecide
+from kugetsu.domain.replay import Earlier, UnknownError, redecide
 from kugetsu.domain.replay.divergence import Tried, mismatch
-from kugetsu.domain.replay.recorded import MissingFactError, UnknownError
 from kugetsu.domain.state import State
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import BadInput, KugetsuError
-
-if TYPE_CHECKING:
-    from kugetsu.domain.replay.several import Earlier
-
 
 #: Whole numbers are tried up to this one: caps, attempts, runs.
 LARGEST = 16
@@ -65,7 +61,7 @@ def _under(group: Sequence[Event], fact: str, value: Any) -> list[Event]:
 def _fits(state: State, group: Sequence[Event], earlier: Earlier) -> bool:
     try:
         return mismatch(group, redecide(state, group, earlier)) is None
-    except (KugetsuError, MissingFactError, UnknownError, LookupError, TypeError, ValueError):
+    except (KugetsuError, MissingArgumentError, UnknownError, LookupError, TypeError, ValueError):
         return False
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kugetsu.domain.decision import MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, PRESENT, Event
 from kugetsu.domain.fold import fold
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.replay import MissingFactError, UnknownError, alternatives, observed, redecide, several
+from kugetsu.domain.replay import Earlier, UnknownError, alternatives, closed_gate, observed, redecide
 from kugetsu.domain.replay.divergence import Divergence, Mismatch, agree, mismatch, present, version_of
 from kugetsu.domain.state import State, empty
 from kugetsu.model.errors import KugetsuError
 
 if TYPE_CHECKING:
     from kugetsu.domain.replay.divergence import Category
-    from kugetsu.domain.replay.several import Earlier
 
 
 #: Events by which the state that plans are made from lags behind: a plan is a few milliseconds old when it is used.
 LAG = 1000
+#: Writing processes that are remembered.
+MOST_WRITERS = 10_000
 
 
 class ReplayChecker:
@@ -28,14 +30,19 @@ class ReplayChecker:
 
     ``earlier`` gives the state after an event of long ago (asked for hardly ever), ``version`` is the one that decides.
     Only for the first ``explained`` differences other settings are tried. After a difference the fold goes on with what
-    is recorded.
+    is recorded. Transactions that name no decision, as older versions wrote them, are ``folded`` only: of them it shows
+    what a state machine refused (`State.violations`) and invariants that do not hold.
     """
 
     def __init__(self, earlier: Earlier, version: str, *, explained: int = 1) -> None:
         self.state: State = empty()
         self.redecided = 0
         self.observed = 0
+        self.folded = 0
+        self.last_folded: int | None = None
         self.differences = 0
+        #: Processes that name their decisions: what one of them appended without a name has lost it.
+        self._naming: set[tuple[Any, ...]] = set()
         self._explained = explained
         self._version = version
         self._group: list[Event] = []
@@ -62,16 +69,26 @@ class ReplayChecker:
         if observed(recorded):
             self.observed += 1
             return None
-        self.redecided += 1
+        by = recorded[0].get("by", {})
+        writer = (by.get("host"), by.get("pid"))
         group = present(recorded)
+        if "decision" not in recorded[0]:
+            if writer in self._naming:
+                return self._difference(group, [], "it names no decision, and its writer names them")
+            self.folded += 1
+            self.last_folded = recorded[-1]["seq"]
+            return None
+        self._naming.add(writer)
+        if len(self._naming) > MOST_WRITERS:
+            self._naming = {writer}
+        self.redecided += 1
         try:
             new_events = redecide(self.state, group, self._earlier)
         except KugetsuError as refusal:
             return self._difference(group, [], str(refusal))
-        except MissingFactError as missing:
-            return self._difference(group, [], str(missing), missing.name)
-        except UnknownError as unknown:
-            return self._difference(group, [], str(unknown))
+        except (MissingArgumentError, UnknownError) as problem:
+            missing = problem.name if isinstance(problem, MissingArgumentError) else None
+            return self._difference(group, [], str(problem), missing, unknown=missing is None)
         except (LookupError, TypeError, ValueError, AttributeError) as problem:
             said = f"the decision cannot be made from what is recorded: {type(problem).__name__}: {problem}"
             return self._difference(group, [], said)
@@ -88,22 +105,24 @@ class ReplayChecker:
         new_events: Sequence[NewEvent],
         refusal: str | None,
         missing_fact: str | None = None,
+        *,
+        unknown: bool = False,
     ) -> Divergence | None:
         found = mismatch(group, new_events)
         if found is None:
             return None  # the same by JSON's lights, or but for texts that were taken out
         if refusal is None and found.found == "unexpected":
-            refusal = several.closed_gate(self.state, group)
+            refusal = closed_gate(self.state, group)
         self.differences += 1
         tried = missing_fact is None and self.differences <= self._explained
         setting = alternatives.explain(self.state, group, self._earlier) if tried else None
-        category = self._category(group, found, missing_fact, setting is not None)
+        category = self._category(group, found, missing_fact is not None or unknown, setting is not None)
         return Divergence(found, group, category=category, refusal=refusal, setting=setting, missing_fact=missing_fact)
 
-    def _category(self, group: Sequence[Event], found: Mismatch, missing_fact: str | None, config: bool) -> Category:
+    def _category(self, group: Sequence[Event], found: Mismatch, lesser: bool, config: bool) -> Category:
         writer = version_of(group[0])
         later = any(event["type"] not in CATALOGUE or event["v"] > PRESENT.get(event["type"], 1) for event in group)
-        if missing_fact is not None or later or (writer is not None and writer != self._version):
+        if lesser or later or (writer is not None and writer != self._version):
             return "code version"
         return "config" if config else found.found
 

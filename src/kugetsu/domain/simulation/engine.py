@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims
 from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.domain.events import PRESENT, Event, Identity
+from kugetsu.domain.decide.claims import NOBODY
+from kugetsu.domain.events import PRESENT, Event
 from kugetsu.domain.facts import ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold
 from kugetsu.domain.new_event import NewEvent
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from kugetsu.domain.simulation.scenario import Moment
 
 
-#: Nobody: no process is behind anything here.
-NOBODY: Identity = {"boot": "", "pid": 0, "start": 0}
 #: Attempts after which a simulation ends whatever is left: this many, and so many for each recorded one.
 MOST_ATTEMPTS, MOST_OF_ONE = 20_000, 20
 
@@ -256,7 +255,7 @@ class Simulation:
     def claim(self, task_id: str, dispatcher: str) -> bool:
         """Give a task a slot; False when a gate is closed."""
         task = self.state.tasks[task_id]
-        new_events = claims.claim(self.state, task, claims.ClaimRequest("", NOBODY), self.facts(dispatcher))
+        new_events = claims.claim(self.state, task_id, claims.ClaimRequest(), self.facts(dispatcher))
         self.apply(new_events)
         if not new_events or task.attempt is None:
             return False

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kugetsu.domain.decide import importing as decide
-from kugetsu.domain.decide.sessions import setting_changed
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import State
 from kugetsu.host import atomic, config, config_file
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.redaction.funnel import redact
@@ -65,60 +64,47 @@ def _take(ws: Workspace, done: Plan, item: Item, record: Record) -> None:
     try:
         if isinstance(action, TakeFile):
             _copy(ws, action.source, action.target)
-            _record(ws, done, item, record)
-        elif isinstance(action, TakeSetting):
-            changed = _set(ws, action)
-            _record(ws, done, item, record, lambda _: changed)
-        elif action is not None:
-            _record(ws, done, item, record, _decision(ws, action))
-        else:
-            _record(ws, done, item, record)
+        _record(ws, done, item, record, _decision(ws, action, record.issue))
     except (BadInput, Conflict) as problem:
         # Something happened since the plan was made: the record is kept, and says so.
         item.outcome, item.becomes, item.action, item.reason = UNCLEAR, None, None, problem.message
-        _record(ws, done, item, record)
+        _record(ws, done, item, record, partial(decide.keep_record, issue=record.issue))
 
 
-def _decision(ws: Workspace, action: Action) -> Callable[[State], list[NewEvent]]:
+def _decision(ws: Workspace, action: Action | None, issue: str | None) -> Callable[..., list[NewEvent]]:
+    """What decides on an item, but for the record itself."""
+    if isinstance(action, TakeSetting):
+        return _set(ws, action, issue)
     if isinstance(action, TakeRepository):
-        return lambda state: decide.take_repository(state, action.repository, action.url)
+        return partial(decide.take_repository, repository=action.repository, url=action.url, issue=issue)
     if isinstance(action, TakeSession):
         carried = _carried(ws, action.issue)
-        return lambda state: decide.take_session(
-            state, action.issue, found=dict(action.found), pr=action.pr, carried=carried
-        )
-    assert isinstance(action, TakeTask), action
-    carried = _carried(ws, action.issue)
-    return lambda state: decide.take_task(
-        state, action.issue, message=action.message, priority=action.priority, carried=carried
-    )
+        return partial(decide.take_session, key=action.issue, pr=action.pr, carried=carried, **action.found)
+    if isinstance(action, TakeTask):
+        carried = _carried(ws, action.issue)
+        message, priority = action.message, action.priority
+        return partial(decide.take_task, issue=action.issue, message=message, priority=priority, carried=carried)
+    return partial(decide.keep_record, issue=issue)
 
 
 def _carried(ws: Workspace, issue: str) -> dict[str, Any] | None:
     return earlier_life(ws, issue)[1]
 
 
-def _record(
-    ws: Workspace, done: Plan, item: Item, record: Record, decided: Callable[[State], list[NewEvent]] | None = None
-) -> None:
+def _record(ws: Workspace, done: Plan, item: Item, record: Record, decided: Callable[..., list[NewEvent]]) -> None:
     """Append what becomes of a record, and the record, in one transaction."""
     kept = _kept(ws, record, done.funnel.clean(record.value))
 
-    def transaction(state: State) -> list[NewEvent]:
-        drafts = decided(state) if decided is not None else []
-        if drafts and drafts[0].task is not None:
-            item.becomes = f"{drafts[0].task} for {drafts[0].issue}"
-        imported = {
-            "source": record.source,
-            "kind": record.kind,
-            "record": kept,
-            "digest": record.digest,
-            "became": item.becomes,
-            "reason": item.reason,
-        }
-        return decide.record(drafts, imported, record.issue)
-
-    item.seq = ws.log.transact(transaction)[-1]["seq"]
+    imported = {
+        "source": record.source,
+        "kind": record.kind,
+        "record": kept,
+        "digest": record.digest,
+        "became": item.becomes,
+        "reason": item.reason,
+    }
+    events = ws.log.transact(partial(decided, imported=imported))
+    item.becomes, item.seq = events[-1]["data"]["became"], events[-1]["seq"]
 
 
 def _kept(ws: Workspace, record: Record, value: Any) -> Any:
@@ -157,9 +143,11 @@ def _write(path: str, content: bytes) -> None:
         ) from problem
 
 
-def _set(ws: Workspace, action: TakeSetting) -> list[NewEvent]:
-    """Write a setting into the config file; the event that says so."""
+def _set(ws: Workspace, action: TakeSetting, issue: str | None) -> Callable[..., list[NewEvent]]:
+    """Write a setting into the config file; what decides on its record."""
     before = config.load(ws.paths.config, {}).as_text(action.key)
     config_file.set_value(ws.paths.config, action.key, action.value)
     after = config.load(ws.paths.config, {}).as_text(action.key)
-    return setting_changed(action.key, redact(before), redact(after)) if before != after else []
+    if before == after:
+        return partial(decide.keep_record, issue=issue)
+    return partial(decide.take_setting, setting=action.key, old=redact(before), new=redact(after), issue=issue)

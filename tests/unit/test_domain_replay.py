@@ -9,13 +9,13 @@ import orjson
 import pytest
 
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
+from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
-from kugetsu.domain.replay import OBSERVED, TOGETHER, checker, observed
+from kugetsu.domain.replay import OBSERVED, checker, observed
 from kugetsu.domain.replay.alternatives import SETTINGS
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
-from kugetsu.domain.replay.single import SINGLE
 from kugetsu.domain.state import State
 from kugetsu.model.settings import SETTINGS as KNOWN
 from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
@@ -23,9 +23,8 @@ from property.simulation import ISSUES, PROCESS, Event, World, folded, random_co
 VERSION = "0.1.0"
 
 
-def test_every_kind_is_decided_again_or_is_an_observation_on_purpose() -> None:
-    assert SINGLE.keys() | TOGETHER | OBSERVED == CATALOGUE.keys()
-    assert not (SINGLE.keys() | TOGETHER) & OBSERVED
+def test_every_observed_kind_is_one() -> None:
+    assert CATALOGUE.keys() >= OBSERVED
 
 
 def test_every_setting_that_is_tried_is_one() -> None:
@@ -101,13 +100,25 @@ def test_a_consequence_that_was_dropped_is_missing(events: list[Event]) -> None:
     assert found.recorded is None and found.decided is not None and found.decided["type"] == "task.retried"
 
 
-def test_an_event_that_was_dropped_from_the_middle_of_a_transaction_is_missing(events: list[Event]) -> None:
-    at = place(events, "session.requested")
-    events[at - 1].pop("more", None)
+def test_an_event_that_was_dropped_from_the_middle_of_a_transaction_is_missing(world: World) -> None:
+    world.cap = 3
+    world.start(3, 1)
+    events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
+    at = place(events, "session.requested", 2)
+    assert events[at - 1]["type"] == "task.queued"
+    events[at - 1]["more"] = 1
     del events[at]
     found = only(renumbered(events, at, -1))
     assert (found.category, found.seq) == ("missing", at + 1)
     assert found.decided is not None and found.decided["type"] == "session.requested"
+
+
+def test_a_transaction_that_lost_its_first_event_is_unexpected(events: list[Event]) -> None:
+    at = place(events, "session.requested")
+    del events[at]
+    found = only(renumbered(events, at, -1))
+    assert (found.category, found.seq) == ("unexpected", at + 1)
+    assert found.refusal == "it names no decision, and its writer names them"
 
 
 def test_a_claim_that_was_dropped_from_a_dispatch_is_missing(world: World) -> None:
@@ -135,6 +146,7 @@ def test_a_cancel_of_what_has_ended_is_unexpected_and_the_refusal_is_told(events
         "task": done["task"],
         "issue": done["issue"],
         "cause": done["seq"],
+        "decision": "queue.cancel",
         "data": {"reason": "cancel"},
     }
     found = only([*events, extra])
@@ -184,19 +196,54 @@ def test_a_claim_for_another_task_than_the_plan_chose_is_different(world: World)
     assert "task" in {one.path for one in only(events).places}
 
 
-def test_a_kind_that_stands_where_nothing_decides_it_is_unexpected(events: list[Event]) -> None:
-    alone = {**events[place(events, "task.completed")], "seq": len(events) + 1}
-    found = only([*events, alone])
-    assert found.category == "unexpected" and found.refusal is not None and "nothing decides" in found.refusal
+def test_a_decision_that_this_version_does_not_have_is_the_versions(events: list[Event]) -> None:
+    events[place(events, "task.queued")]["decision"] = "queue.teleport"
+    found = only(events)
+    assert (found.category, found.refusal) == ("code version", "this version has no decision queue.teleport")
+
+
+def test_another_decision_than_the_one_that_was_taken_is_found(events: list[Event]) -> None:
+    for name in sorted(DECISIONS.keys() - {"claims.claim", "claims.dispatch", "claims.start"}):
+        forged = [dict(event) for event in events]
+        at = place(forged, "session.requested")
+        forged[at]["decision"] = name
+        assert only(forged).first == forged[at]["seq"], name
+
+
+def test_an_argument_that_was_changed_is_found(events: list[Event]) -> None:
+    ended = events[place(events, "attempt.succeeded")]
+    assert ended["arguments"] == {"how": "succeed"}
+    ended["arguments"]["how"] = "kill"
+    found = only(events)
+    assert (found.seq, found.category) == (ended["seq"], "unexpected")
+
+
+@pytest.mark.parametrize("argument", ["how", "colour"])
+def test_arguments_that_the_decision_does_not_take_are_found(events: list[Event], argument: str) -> None:
+    ended = events[place(events, "attempt.succeeded")]
+    ended["arguments"] = {argument: "red"}
+    assert only(events).seq == ended["seq"]
 
 
 def test_an_event_that_names_what_is_not_there_is_found_and_stops_nothing(events: list[Event]) -> None:
-    for kind in sorted(SINGLE.keys() | TOGETHER):
+    for kind, name in zip(sorted(CATALOGUE.keys() - OBSERVED) * 2, sorted(DECISIONS) * 2, strict=False):
         for data in ({}, {"reason": "x", "sink": "?", "delivery": "?"}):
             strange = {"seq": len(events) + 1, "at": events[-1]["at"], "type": kind, "v": CATALOGUE[kind].version}
-            strange |= {"task": "q99", "attempt": "q99.1", "session": "nowhere", "data": data}
+            strange |= {"task": "q99", "attempt": "q99.1", "session": "nowhere", "data": data, "decision": name}
             [found] = differences([*events, strange])
             assert found.seq == strange["seq"]
+
+
+def test_what_names_no_decision_was_folded_and_is_counted(events: list[Event]) -> None:
+    seen = ReplayChecker(lambda seq: folded(events[:seq]), VERSION)
+    claim = events[place(events, "attempt.claimed", 1)]
+    old = {"cmd": "kugetsu queue-daemon", "pid": 3, "host": "h"}
+    for event in (events[place(events, "attempt.succeeded")], events[claim["seq"] - 2]):
+        del event["decision"]
+        event["by"] = old
+    claim["data"]["slot"] = 1
+    assert [seen.add(event) for event in events] == [None] * len(events)
+    assert (seen.folded, seen.last_folded, seen.differences) == (2, events[-3]["seq"] - 1, 0)
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -321,7 +368,7 @@ def test_a_hold_without_the_state_that_it_was_planned_in_cannot_be_decided_again
 
 def test_a_kind_of_a_later_version_is_the_versions(events: list[Event]) -> None:
     last = len(events) + 1
-    told = {"seq": last, "at": events[-1]["at"], "v": 1, "data": {}}
+    told = {"seq": last, "at": events[-1]["at"], "v": 1, "decision": "task.explode", "data": {}}
     assert only([*events, {**told, "type": "task.exploded"}]).category == "code version"
 
 
@@ -420,7 +467,7 @@ def _notices() -> Iterator[Callable[[State], list[Any]]]:
 
 def _imports() -> Iterator[Callable[[State], list[Any]]]:
     record = {"source": "queue/items/1.json", "kind": "task", "record": {}, "digest": "0", "became": None}
-    found = {
+    found: dict[str, Any] = {
         "agent_session": "ses_9",
         "worktree": "/w",
         "source": "/r",
@@ -429,18 +476,15 @@ def _imports() -> Iterator[Callable[[State], list[Any]]]:
         "base_commit": None,
     }
 
-    def taken(what: Callable[[State], list[Any]], issue: str | None) -> Callable[[State], list[Any]]:
-        return lambda state: importing.record(what(state), record, issue)
-
-    pull = "https://example.org/o/a/pulls/1"
-    yield taken(lambda _: [], None)
-    yield taken(lambda _: sessions.setting_changed("MAX_ATTEMPTS", "3", "2"), None)
-    yield taken(lambda state: importing.take_repository(state, "example.org/o/b", "https://example.org/o/b.git"), None)
-    yield taken(
-        lambda state: importing.take_session(state, ISSUES[0], found=found, pr=pull, carried={"attempts": 2}), ISSUES[0]
-    )
-    yield taken(lambda state: importing.take_session(state, ISSUES[1], found=found, pr=None, carried=None), ISSUES[1])
-    yield taken(lambda state: importing.take_task(state, ISSUES[0], message="go", priority=3), ISSUES[0])
+    pull, url = "https://example.org/o/a/pulls/1", "https://example.org/o/b.git"
+    one, two = ({"pr": pull, "carried": {"attempts": 2}}, {"pr": None, "carried": None})
+    yield lambda state: importing.keep_record(state, None, record)
+    yield lambda state: importing.take_setting(state, "MAX_ATTEMPTS", "3", "2", None, record)
+    for _ in range(2):
+        yield lambda state: importing.take_repository(state, "example.org/o/b", url, None, record)
+    yield lambda state: importing.take_session(state, ISSUES[0], **found, **one, imported=record)
+    yield lambda state: importing.take_session(state, ISSUES[1], **found, **two, imported=record)
+    yield lambda state: importing.take_task(state, ISSUES[0], message="go", priority=3, imported=record)
 
 
 def _others() -> Iterator[Callable[[State], list[Any]]]:
@@ -478,8 +522,7 @@ def test_a_start_that_lost_its_claim_is_decided_again_from_both_states(world: Wo
     looked = world.state.seq
 
     def start(state: State) -> list[Any]:
-        wanted = queue.enqueue(state, kind="dev", issue=ISSUES[3], message="go", via="start")[0]
-        return claims.lost_start(state, wanted, looked, facts)  # type: ignore[arg-type]
+        return claims.lost_start(state, ISSUES[3], looked, facts)  # type: ignore[arg-type]
 
     world.cap = 3
     world.dispatch(1, 2)
