@@ -89,7 +89,7 @@ def test_before_init_an_agent_that_makes_folders_makes_none_there(kugetsu):
     [
         ("command", "kugetsu config set NOTIFY_COMMAND '…'"),
         ("webhook", "kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"),
-        ("desktop", "mend that, or leave it out: kugetsu config set NOTIFY_SINKS 'comment'"),
+        ("desktop", "fix that, or disable it: kugetsu config set NOTIFY_SINKS 'comment'"),
     ],
 )
 def test_a_sink_that_is_not_set_up_is_told_with_what_sets_it_up(made, sink, fix):
@@ -435,7 +435,7 @@ def test_a_folder_that_git_refuses_for_its_owner_is_called_that(cloned):
 
 def test_a_folder_that_is_gone_and_one_that_is_no_repository_are_told_apart(cloned):
     shutil.rmtree(cloned.work / ".git")
-    assert "is not a git repository any more" in found(cloned)["git", "repositories"]["text"]
+    assert "is no longer a git repository" in found(cloned)["git", "repositories"]["text"]
     there = cloned.work.rename(cloned.folder / "moved")
     cloned.work = there
     assert "is gone" in found(cloned)["git", "repositories"]["text"]
@@ -451,7 +451,7 @@ def test_what_was_not_asked_is_never_said_to_answer(cloned):
     cloned("init", "--repo", "https://127.0.0.1:9/o/r.git")  # it is registered, and cannot be cloned
     offline = found(cloned)
     assert offline["git", "repositories"]["level"] == "skipped"
-    assert "was not asked" in offline["git", "repositories"]["text"]
+    assert "was not contacted" in offline["git", "repositories"]["text"]
     assert found(cloned, "--online")["git", "remotes"]["level"] == "problem"
     shown = cloned("doctor", "--online").out
     assert "has no remote to ask" in shown and "answer" not in shown.partition("agent\n")[0].partition("git\n")[2]
@@ -499,7 +499,7 @@ def test_checks_that_need_the_log_say_that_they_were_not_run(kugetsu):
 @pytest.mark.parametrize(
     ("command", "level", "text"),
     [
-        ("true", "ok", "command: true is there and can be executed"),
+        ("true", "ok", "command: true exists and is executable"),
         ("nothing-of-the-kind | cat", "skipped", "the programs in it were not looked for"),
         ("./agent", "skipped", "lies in each worktree"),
     ],

@@ -23,7 +23,7 @@ def test_doctor_finds_and_mends_nothing_in_a_directory_that_is_at_work(stage: St
         seen = [stage.wait("attempt.succeeded", count=min(looks * 2 + 2, 30))["seq"]]
         found = list(leftovers.check(case))
         assert [one.text for one in found if one.level != "ok"] == [], (seen, stage.story())
-        assert examination.mend(found) == []
+        assert examination.repair(found) == []
         case.close()
         looks += 1
     assert looks > 1

@@ -146,7 +146,7 @@ def test_doctor_names_old_locks_and_removes_them(stage: Stage) -> None:
             case.close()
 
     assert sorted(one.fix or "" for one in found()) == sorted(f"rm {path}" for path in old)
-    assert all(failed is None for _, failed in examination.mend(found()))
+    assert all(failed is None for _, failed in examination.repair(found()))
     assert not any(path.exists() for path in old)
     assert found() == []
     assert sorted(event["data"]["path"] for event in stage.events("lock.removed")) == sorted(map(str, old))

@@ -94,8 +94,8 @@ def test_doctor_finds_and_removes_what_was_left(stage: Stage, temporary: Path) -
     path = temp_folders.make(stage.ws.paths, os.environ, "q1.1", "0123456789")
     assert path is not None and os.path.isdir(path)
     [one] = [one for one in leftovers.check(Context(stage.ws.paths, os.environ, "doctor")) if one.name == "temporary"]
-    assert one.mend is not None
-    one.mend.do()
+    assert one.repair is not None
+    one.repair.do()
     assert not os.path.exists(path)
 
 
@@ -150,4 +150,4 @@ def test_doctor_leaves_a_temporary_folder_that_is_in_use(stage: Stage, temporary
         found = leftovers.check(Context(stage.ws.paths, os.environ, "doctor"))
         [one] = [one for one in found if one.name == "temporary"]
         process.kill()
-    assert one.mend is None and os.path.isdir(path or "")
+    assert one.repair is None and os.path.isdir(path or "")

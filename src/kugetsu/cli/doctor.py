@@ -47,7 +47,7 @@ def _doctor(call: Call) -> int:
     try:
         found = examination.examine(case)
         if args.fix:
-            done = examination.mend(found)
+            done = examination.repair(found)
             if done:
                 case.close()
                 case = Context(case.paths, call.environment, call.command, online=args.online)
@@ -94,7 +94,7 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
         if made["log"]["lines"]:
             of = f"{made['log']['events']} of {made['log']['lines']} lines"
             call.say(f"the log is damaged, the bundle has {of}: {line(made['log']['problem'])}")
-    if not call.args.fix and any(one.mend is not None for one in found):
+    if not call.args.fix and any(one.repair is not None for one in found):
         call.say("some of it can be mended: kugetsu doctor --fix")
 
 

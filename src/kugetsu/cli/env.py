@@ -11,7 +11,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotFound, NotSetUp
 from kugetsu.runtime import environments, variables
-from kugetsu.runtime.doctor import secrets
+from kugetsu.runtime.doctor import env_files
 from kugetsu.runtime.doctor.finding import as_data
 from kugetsu.runtime.variables import LONGEST, Variable, missed_by
 from kugetsu.runtime.workspace import learn_secrets
@@ -186,7 +186,7 @@ def _check(call: Call) -> int:
     paths = _paths(call)
     if not os.path.isdir(paths.root):
         raise NotSetUp
-    found = secrets.examine(paths, [AGENTS[agent]] if agent is not None else None)
+    found = env_files.examine(paths, [AGENTS[agent]] if agent is not None else None)
     call.show(
         {"findings": [as_data(one) for one in found], "ok": not any(one.level == "problem" for one in found)},
         [] if call.json else finding_lines(found, call.plain_screen()),

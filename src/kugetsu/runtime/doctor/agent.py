@@ -1,4 +1,4 @@
-"""The agent program of the settings: there, of a version that was tried, with a model to ask."""
+"""The agent program of the settings, and the skills and prompts that its agents get."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from kugetsu.agents import choose
 from kugetsu.agents.command import Command
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain import outages
-from kugetsu.model.errors import BadInput
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.plural import counted
+from kugetsu.runtime import skills
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
 from kugetsu.runtime.environments import values
@@ -18,41 +20,41 @@ from kugetsu.runtime.facts import agent_label
 found = Found("agent")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings; the agent's own check takes about 2 s with opencode."""
     try:
-        variables = values(case.paths, "dev")
+        variables = values(context.paths, "dev")
     except BadInput:  # the group "env files" tells
         variables = {}
-    environment = {**case.environment, **variables}
-    yield from _outage(case)
-    if case.has_log:
-        yield from _checked(case, environment)
+    environment = {**context.environment, **variables}
+    yield from _outage(context)
+    if context.has_log:
+        yield from _checked(context, environment)
         return
     with tempfile.TemporaryDirectory(prefix="kugetsu-") as room:  # an adapter makes a folder: only init makes ours
-        yield from _checked(case, {**environment, "KUGETSU_DIR": room})
+        yield from _checked(context, {**environment, "KUGETSU_DIR": room})
 
 
-def _outage(case: Context) -> Iterator[Finding]:
+def _outage(context: Context) -> Iterator[Finding]:
     """What every task met, as long as no attempt has shown that it is over: asked as the daemon's agents met it."""
-    state = case.state()
-    label = agent_label(case.ws.config)
+    state = context.state()
+    label = agent_label(context.ws.config)
     entry = outages.of(state, label) if state is not None else None
     if entry is not None:
         times = entry["outage"]["times"]
-        said = f"every task would meet: {entry['reason']} (met {times} time{'' if times == 1 else 's'})"
+        text = f"every task would meet: {entry['reason']} (met {counted(times, 'time')})"
         mended = entry["outage"]["remedy"]
-        yield found.problem("outage", said, f"{mended}, then: kugetsu queue lift {label}" if mended else None)
+        yield found.problem("outage", text, f"{mended}, then: kugetsu queue lift {label}" if mended else None)
 
 
-def _checked(case: Context, environment: Mapping[str, str]) -> Iterator[Finding]:
-    agent = choose(case.ws.config.texts(), environment)
+def _checked(context: Context, environment: Mapping[str, str]) -> Iterator[Finding]:
+    agent = choose(context.ws.config.texts(), environment)
     problems = agent.check()
     for problem in problems:
         make = found.problem if problem.fatal else found.warning
         yield make("check", problem.text, problem.hint)
     if not any(problem.fatal for problem in problems):
-        model = case.ws.config.text("KUGETSU_MODEL")
+        model = context.ws.config.text("KUGETSU_MODEL")
         name = " ".join(part for part in (agent.name, agent.version()) if part)
         yield _good(agent, name, f", model {model}" if model else "")
 
@@ -63,9 +65,40 @@ def _good(agent: Agent, name: str, model: str) -> Finding:
         return found.ok("check", f"{name} can be started{model}")
     program = agent.argv()[0]
     if agent.argv()[:2] == ("/bin/sh", "-c"):
-        return found.skipped(
-            "check", f"the command line is for a shell, so the programs in it were not looked for{model}"
-        )
+        return found.skipped("check", f"the command line is for a shell, so its programs were not checked{model}")
     if "/" in program and not program.startswith("/"):
-        return found.skipped("check", f"{program} lies in each worktree, and was not looked for{model}")
-    return found.ok("check", f"{name}: {program} is there and can be executed{model}")
+        return found.skipped("check", f"{program} is looked up in each worktree, and was not checked{model}")
+    return found.ok("check", f"{name}: {program} exists and is executable{model}")
+
+
+# --- skills and prompts -----------------------------------------------------------------------------------------------
+
+found_skills = Found("skills")
+_READERS = {"dev": "agents on issues", "pm": "the PM agent"}
+
+
+def check_skills(context: Context) -> Iterator[Finding]:
+    """The findings. An agent whose instructions cannot be read is not started."""
+    own = broken = 0
+    for name in skills.names(context.paths):
+        try:
+            own += skills.find(context.paths, name).source != "package"
+        except KugetsuError as problem:
+            broken += 1
+            yield found_skills.problem(name, problem.message, problem.hint)
+    if not broken:
+        yield found_skills.ok("read", f"all skills can be read, {own} of your own" if own else "all skills can be read")
+    for kind, who in _READERS.items():
+        path = skills.prompt_file(context.paths, kind)
+        if path is not None:
+            yield _prompt(context, kind, path, who)
+
+
+def _prompt(context: Context, kind: str, path: str, who: str) -> Finding:
+    try:
+        text = skills.instructions(context.paths, kind)
+    except KugetsuError as problem:
+        return found_skills.problem(kind, problem.message, problem.hint)
+    if not text.strip():
+        return found_skills.warning(kind, f"{path}, the instructions of {who}, is empty", f"write it, or: rm {path}")
+    return found_skills.ok(kind, f"{path} has the instructions of {who}")

@@ -18,38 +18,38 @@ PATIENCE_SECONDS = 5.0
 found = Found("daemon")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
-    state = case.state()
+    state = context.state()
     if state is None:
-        yield found.skipped("process", f"the daemon was not looked for: {case.why_no_state()}")
+        yield found.skipped("process", f"the daemon was not checked: {context.why_no_state()}")
         return
-    yield from _process(case, state)
-    yield from _login(case)
+    yield from _process(context, state)
+    yield from _login(context)
 
 
-def _process(case: Context, state: State) -> Iterator[Finding]:
-    known = daemon_control.of_state(case.ws, state)
+def _process(context: Context, state: State) -> Iterator[Finding]:
+    known = daemon_control.of_state(context.ws, state)
     waiting = sum(task.state in ("pending", "parked") for task in state.tasks.values())
     if known.running:
         yield found.ok("process", f"the daemon is {known.state}, pid {known.pid}")
         yield from _age(known.since)
-        yield from _agents(case, state)
+        yield from _agents(context, state)
     elif known.state == "lost":
-        mend = Fix("record the lost daemon", lambda: reconcile.reconcile(case.ws))
+        repair = Fix("record the lost daemon", lambda: reconcile.reconcile(context.ws))
         recorded = state.daemon.state == "lost"
-        said = "the daemon is lost: it ended without a word"
-        yield found.warning("process", said, "kugetsu queue-daemon start", None if recorded else mend)
+        text = "the daemon is lost: it exited without recording a reason"
+        yield found.warning("process", text, "kugetsu queue-daemon start", None if recorded else repair)
     elif waiting:
-        said = f"no daemon runs, and {waiting} task{' waits' if waiting == 1 else 's wait'}"
-        yield found.warning("process", said, "kugetsu queue-daemon start")
+        text = f"no daemon is running, and {waiting} task{' waits' if waiting == 1 else 's wait'}"
+        yield found.warning("process", text, "kugetsu queue-daemon start")
     else:
-        yield found.ok("process", "no daemon runs, and nothing waits for one")
+        yield found.ok("process", "no daemon is running, and nothing waits for one")
 
 
-def _agents(case: Context, state: State) -> Iterator[Finding]:
+def _agents(context: Context, state: State) -> Iterator[Finding]:
     """What keeps the daemon from starting agents, and is not so where this is typed: other groups do not see it."""
-    found_there = agent_preflight.problems(case.ws, liveness.daemon_environment(state))
+    found_there = agent_preflight.problems(context.ws, liveness.daemon_environment(state))
     for cause in {one["cause"] for one in found_there.values() if one["remedy"] == agent_preflight.RESTART}:
         yield found.problem("agent", cause, agent_preflight.RESTART)
 
@@ -63,49 +63,49 @@ def _age(since: str | None) -> Iterator[Finding]:
             if name.endswith(".py"):
                 newest = max(newest, os.stat(os.path.join(parent, name)).st_mtime)
     if since is not None and clock.seconds_between(since, clock.from_epoch(newest)) > 0:
-        said = "the daemon was started before this kugetsu was installed: it runs the old program"
-        yield found.warning("version", said, "kugetsu queue-daemon restart")
+        text = "the daemon was started before this kugetsu was installed: it still runs the old program"
+        yield found.warning("version", text, "kugetsu queue-daemon restart")
 
 
-def _login(case: Context) -> Iterator[Finding]:
+def _login(context: Context) -> Iterator[Finding]:
     """Whether processes survive the end of the login, which systemd's `KillUserProcesses` and lingering decide."""
     if not os.path.isdir("/run/systemd/system"):
-        yield found.ok("login", "no systemd here, which could end processes at logout")
+        yield found.ok("login", "no systemd here that could end processes at logout")
         return
     lingers = _lingers()
     killed = _kills_at_logout()
     unit = os.path.exists(os.path.expanduser("~/.config/systemd/user/kugetsu.service"))
-    over_ssh = "SSH_CONNECTION" in case.environment
+    over_ssh = "SSH_CONNECTION" in context.environment
     if lingers is None:
-        said = "loginctl does not say whether processes may linger"
-        yield found.skipped("login", said, "loginctl show-user")
+        text = "loginctl does not report whether processes may linger"
+        yield found.skipped("login", text, "loginctl show-user")
     elif lingers and killed and not unit:
         # Lingering keeps the user's systemd and its units; the session's own processes are killed all the same.
-        said = "your processes may linger, but KillUserProcesses=yes kills what a login started: only a unit goes on"
-        yield found.warning("login", said, "run the daemon as a unit of your systemd: kugetsu help ssh")
+        text = "your processes may linger, but KillUserProcesses=yes kills what a login started: only a unit survives"
+        yield found.warning("login", text, "run the daemon as a unit of your systemd: kugetsu help ssh")
     elif lingers and killed is None and not unit:
-        said = "your processes may linger, but systemd does not say whether it kills what a login started"
-        yield found.skipped("login", said, "systemd-analyze cat-config systemd/logind.conf | grep KillUserProcesses")
+        text = "your processes may linger, but systemd does not report whether it kills what a login started"
+        yield found.skipped("login", text, "systemd-analyze cat-config systemd/logind.conf | grep KillUserProcesses")
     elif lingers:
-        yield found.ok("login", "your processes may linger: they go on after logout")
+        yield found.ok("login", "your processes may linger: they survive logout")
     elif killed or unit:
         why = "the user's systemd, and its unit kugetsu, end with the last login"
         if killed:
             why = "KillUserProcesses=yes: daemon and agents are killed at logout"
-        said = f"lingering is off, and {why}"
+        text = f"lingering is off, and {why}"
         make = found.problem if killed and over_ssh else found.warning
-        yield make("login", said, "loginctl enable-linger   (kugetsu help ssh tells more)")
+        yield make("login", text, "loginctl enable-linger   (see kugetsu help ssh)")
     elif killed is None:
-        said = "lingering is off, and systemd does not say whether it kills what a login started"
-        yield found.skipped("login", said, "loginctl enable-linger   (kugetsu help ssh tells more)")
+        text = "lingering is off, and systemd does not report whether it kills what a login started"
+        yield found.skipped("login", text, "loginctl enable-linger   (see kugetsu help ssh)")
     else:
-        said = "lingering is off, but processes are not killed at logout; nothing starts the daemon after a reboot"
-        yield found.ok("login", said)
+        text = "lingering is off, but processes are not killed at logout; nothing starts the daemon after a reboot"
+        yield found.ok("login", text)
 
 
 def _lingers() -> bool | None:
-    said = _said("loginctl", "show-user", str(os.getuid()), "-p", "Linger", "--value")
-    if said is None:
+    text = _said("loginctl", "show-user", str(os.getuid()), "-p", "Linger", "--value")
+    if text is None:
         # Somebody who is not logged in is unknown to logind, but for the mark that enable-linger leaves.
         import pwd
 
@@ -114,7 +114,7 @@ def _lingers() -> bool | None:
         except KeyError:
             return None
         return os.path.exists(f"/var/lib/systemd/linger/{name}") or None
-    return said == "yes"
+    return text == "yes"
 
 
 def _kills_at_logout() -> bool | None:
@@ -122,8 +122,8 @@ def _kills_at_logout() -> bool | None:
 
     Distributions build systemd with one default or the other, and write it into logind.conf as a comment.
     """
-    said = _said("systemd-analyze", "cat-config", "systemd/logind.conf")
-    lines = [line.replace(" ", "") for line in (said or "").splitlines()]
+    text = _said("systemd-analyze", "cat-config", "systemd/logind.conf")
+    lines = [line.replace(" ", "") for line in (text or "").splitlines()]
     for marks in ("KillUserProcesses=", "#KillUserProcesses="):
         values = [line.partition("=")[2].lower() for line in lines if line.startswith(marks)]
         if values:
@@ -135,7 +135,7 @@ def _said(*argv: str) -> str | None:
     """What a program prints; None when it is not there, fails, or takes too long."""
     try:
         done = children.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)
-        said = done.out.decode().strip()
+        text = done.out.decode().strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return said if done.code == 0 and said else None
+    return text if done.code == 0 and text else None

@@ -23,26 +23,26 @@ FULL_DISK_MB = 50
 found = Found("directory")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
-    root = case.paths.root
+    root = context.paths.root
     try:
         status = os.stat(root)
     except FileNotFoundError:
-        yield found.problem("exists", f"{root} is not there: kugetsu is not set up", "kugetsu init")
+        yield found.problem("exists", f"{root} does not exist: kugetsu is not set up", "kugetsu init")
         return
     except OSError as problem:
-        said = (problem.strerror or str(problem)).lower()
-        yield found.problem("exists", f"{root} cannot be reached: {said}", "mend its path, or set KUGETSU_DIR")
+        text = (problem.strerror or str(problem)).lower()
+        yield found.problem("exists", f"{root} cannot be reached: {text}", "fix its path, or set KUGETSU_DIR")
         return
     if not os.path.isdir(root):
         yield found.problem("exists", f"{root} is a file", "move it away, or set KUGETSU_DIR to another folder")
         return
     yield from _rights(root, status)
-    yield from _room(case, root)
-    yield from _other_disks(case, root)
+    yield from _room(context, root)
+    yield from _other_disks(context, root)
     yield from _file_system(root)
-    yield from _contents(case)
+    yield from _contents(context)
 
 
 def _rights(root: str, status: os.stat_result) -> Iterator[Finding]:
@@ -51,38 +51,38 @@ def _rights(root: str, status: os.stat_result) -> Iterator[Finding]:
         yield found.problem("owner", f"{root} belongs to user {status.st_uid}, you are {os.geteuid()}", fix)
     if status.st_mode & 0o077:
         mode = f"{status.st_mode & 0o777:04o}"
-        mend = Fix(f"chmod 700 {root}", lambda: os.chmod(root, 0o700))
-        yield found.problem("mode", f"others can look into {root} (mode {mode})", f"chmod 700 {root}", mend)
+        repair = Fix(f"chmod 700 {root}", lambda: os.chmod(root, 0o700))
+        yield found.problem("mode", f"others can read {root} (mode {mode})", f"chmod 700 {root}", repair)
     elif not os.access(root, os.W_OK | os.X_OK):
         yield found.problem("mode", f"{root} is not writable", f"chmod u+rwx {root}")
     else:
-        yield found.ok("mode", f"{root} is there, and yours alone")
+        yield found.ok("mode", f"{root} exists and is private")
 
 
-def _room(case: Context, root: str) -> Iterator[Finding]:
+def _room(context: Context, root: str) -> Iterator[Finding]:
     disk = os.statvfs(root)
     free = disk.f_bavail * disk.f_frsize // (1 << 20)
-    wanted = case.ws.config.integer("MIN_FREE_DISK_MB")
+    wanted = context.ws.config.integer("MIN_FREE_DISK_MB")
     if disk.f_flag & getattr(os, "ST_RDONLY", 1):
         yield found.problem("disk", "its file system is mounted read-only", "mount it writable, or set KUGETSU_DIR")
     elif wanted and free < wanted:
-        said = f"{free} MB of disk are free, {wanted} MB are wanted: no agent is started"
-        yield found.problem("disk", said, f"free some space: kugetsu prune; what else fills it: df -h {root}")
+        text = f"{free} MB of disk free, {wanted} MB required: no agent starts"
+        yield found.problem("disk", text, f"free some space: kugetsu prune; what else fills it: df -h {root}")
     elif free < LOW_DISK_MB:
         yield found.warning("disk", f"only {free} MB of disk are free", "free some space: kugetsu prune")
     elif disk.f_files > 0 and disk.f_favail < LOW_FILES:
-        yield found.warning("disk", f"only {disk.f_favail} more files can be made there", "delete files there")
+        yield found.warning("disk", f"only {disk.f_favail} more files can be created there", "delete files there")
     else:
         yield found.ok(
             "disk", f"{free // 1024} GB of disk are free" if free >= 10240 else f"{free} MB of disk are free"
         )
 
 
-def _other_disks(case: Context, root: str) -> Iterator[Finding]:
+def _other_disks(context: Context, root: str) -> Iterator[Finding]:
     """The disks beside KUGETSU_DIR's that an agent fills: a full one stops it as well, with words of its own."""
-    wanted = case.ws.config.integer("MIN_FREE_DISK_MB")
+    wanted = context.ws.config.integer("MIN_FREE_DISK_MB")
     seen = {os.stat(root).st_dev}
-    for what, folder in _filled_by_agents(case):
+    for what, folder in _filled_by_agents(context):
         try:
             device, free = os.stat(folder).st_dev, free_disk_mb(folder)
         except OSError:  # not made yet
@@ -91,30 +91,30 @@ def _other_disks(case: Context, root: str) -> Iterator[Finding]:
             continue
         seen.add(device)
         if free < (wanted or FULL_DISK_MB):
-            said = f"{free} MB of disk are free for {what} ({folder})"
-            yield found.problem("disk", said, f"free some space: df -h {folder}")
+            text = f"{free} MB of disk are free for {what} ({folder})"
+            yield found.problem("disk", text, f"free some space: df -h {folder}")
 
 
-def _filled_by_agents(case: Context) -> Iterator[tuple[str, str]]:
-    yield "worktrees", case.paths.worktrees
-    yield "temporary files", case.environment.get("TMPDIR") or "/tmp"
-    if case.ws.config.text("KUGETSU_AGENT") == "opencode":
-        yield "opencode's data", str(data_directory(case.environment))
+def _filled_by_agents(context: Context) -> Iterator[tuple[str, str]]:
+    yield "worktrees", context.paths.worktrees
+    yield "temporary files", context.environment.get("TMPDIR") or "/tmp"
+    if context.ws.config.text("KUGETSU_AGENT") == "opencode":
+        yield "opencode's data", str(data_directory(context.environment))
 
 
 def _file_system(root: str) -> Iterator[Finding]:
     kind = file_system(root)
     if kind is not None and kind.startswith(_NETWORK):
-        said = f"it is on a network file system ({kind}): locks and syncs promise less there"
-        yield found.warning("locks", said, "set KUGETSU_DIR to a folder of a local disk")
+        text = f"on a network file system ({kind}): locks and syncs are weaker there"
+        yield found.warning("locks", text, "set KUGETSU_DIR to a folder of a local disk")
     works = locks_work(root)
     if works is False:
-        said = "a file lock of one process does not keep another out: slots and leases cannot be trusted"
-        yield found.problem("locks", said, "set KUGETSU_DIR to a folder of a local disk")
+        text = "a file lock does not keep another process out: slots and leases cannot be trusted"
+        yield found.problem("locks", text, "set KUGETSU_DIR to a folder of a local disk")
     elif works is None:
-        yield found.skipped("locks", "file locks were not tried: no file can be made there")
+        yield found.skipped("locks", "file locks were not tested: no file can be created there")
     else:
-        yield found.ok("locks", f"file locks hold between processes{f' ({kind})' if kind else ''}")
+        yield found.ok("locks", f"file locks work between processes{f' ({kind})' if kind else ''}")
 
 
 def file_system(path: str) -> str | None:
@@ -164,11 +164,13 @@ def locks_work(folder: str) -> bool | None:
         os.unlink(path)
 
 
-def _contents(case: Context) -> Iterator[Finding]:
-    paths = case.paths
+def _contents(context: Context) -> Iterator[Finding]:
+    paths = context.paths
     folders = (paths.log, paths.leases, paths.env, paths.worktrees, paths.runs, paths.logs, paths.repositories)
     gone = [os.path.basename(path) for path in folders if not os.path.isdir(path)]
     gone += [name for name in ("config",) if not os.path.lexists(os.path.join(paths.root, name))]
     if gone:
-        mend = Fix(f"make {', '.join(gone)}", lambda: lay_out(case.ws, InitReport()))
-        yield found.warning("contents", f"not there: {', '.join(gone)}", "kugetsu init", mend if case.has_log else None)
+        repair = Fix(f"create {', '.join(gone)}", lambda: lay_out(context.ws, InitReport()))
+        yield found.warning(
+            "contents", f"missing: {', '.join(gone)}", "kugetsu init", repair if context.has_log else None
+        )

@@ -2,64 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
+from collections.abc import Callable, Iterator
 
 from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.doctor import (
+    agent,
+    daemon,
+    directory,
+    env_files,
+    forge,
+    git,
+    leftovers,
+    log,
+    machine,
+    notifications,
+    settings,
+)
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding
 
-GROUPS = (
-    ("directory", "directory"),
-    ("log", "eventlog"),
-    ("settings", "settings"),
-    ("env files", "secrets"),
-    ("git", "git"),
-    ("agent", "agent"),
-    ("skills", "prompts"),
-    ("daemon", "daemon"),
-    ("machine", "machine"),
-    ("forge", "forge"),
-    ("notifications", "sinks"),
-    ("leftovers", "leftovers"),
-)
-"""Each group, in the order in which one is told of it, and the module that has its checks."""
+GROUPS: dict[str, Callable[[Context], Iterator[Finding]]] = {
+    "directory": directory.check,
+    "log": log.check,
+    "settings": settings.check,
+    "env files": env_files.check,
+    "git": git.check,
+    "agent": agent.check,
+    "skills": agent.check_skills,
+    "daemon": daemon.check,
+    "machine": machine.check,
+    "forge": forge.check,
+    "notifications": notifications.check,
+    "leftovers": leftovers.check,
+}
+"""The checks of each group, in the order in which they are shown."""
 
 
-def examine(case: Context) -> list[Finding]:
+def examine(context: Context) -> list[Finding]:
     """All findings. Never raises for what is broken: that is a finding."""
-    found: list[Finding] = []
-    for group, name in GROUPS:
-        module = import_module(f"kugetsu.runtime.doctor.{name}")
-        found += _guarded(group, module.check(case))
-    return found
+    findings: list[Finding] = []
+    for group, check in GROUPS.items():
+        findings += _guarded(group, check(context))
+    return findings
 
 
 def _guarded(group: str, checks: Iterator[Finding]) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
-        for one in checks:
-            found.append(one)
+        for finding in checks:
+            findings.append(finding)
     except KugetsuError as problem:
-        found.append(Finding(group, "check", "problem", problem.message, fix=problem.hint))
+        findings.append(Finding(group, "check", "problem", problem.message, fix=problem.hint))
     except Exception as problem:  # noqa: BLE001  a check that breaks must not hide what the others find
-        said = f"this cannot be checked: {type(problem).__name__}: {problem}"
-        found.append(Finding(group, "check", "problem", said, fix="kugetsu doctor --debug"))
-    return found
+        text = f"this cannot be checked: {type(problem).__name__}: {problem}"
+        findings.append(Finding(group, "check", "problem", text, fix="kugetsu doctor --debug"))
+    return findings
 
 
-def mend(found: list[Finding]) -> list[tuple[str, str | None]]:
-    """Do what can be mended safely: each action, and why it failed (None: done)."""
+def repair(findings: list[Finding]) -> list[tuple[str, str | None]]:
+    """Carry out the safe repairs: each one's text, and why it failed (None: done)."""
     done: list[tuple[str, str | None]] = []
-    for one in found:
-        if one.mend is None:
-            continue
+    for fix in [finding.repair for finding in findings if finding.repair is not None]:
+        problem = None
         try:
-            one.mend.do()
-        except KugetsuError as problem:
-            done.append((one.mend.text, problem.message))
-        except OSError as problem:
-            done.append((one.mend.text, (problem.strerror or str(problem)).lower()))
-        else:
-            done.append((one.mend.text, None))
+            fix.do()
+        except KugetsuError as error:
+            problem = error.message
+        except OSError as error:
+            problem = (error.strerror or str(error)).lower()
+        done.append((fix.text, problem))
     return done

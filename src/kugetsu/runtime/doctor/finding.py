@@ -22,7 +22,7 @@ class Fix:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding. ``group`` and ``name`` are stable words; ``text`` is one line with its evidence; ``fix`` is a
-    command, or what to do in a few words; ``mend`` is there when `doctor --fix` can do it."""
+    command, or what to do in a few words; ``repair`` is there when `doctor --fix` can do it."""
 
     group: str
     name: str
@@ -30,7 +30,7 @@ class Finding:
     text: str
     _: KW_ONLY
     fix: str | None = None
-    mend: Fix | None = None
+    repair: Fix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +47,22 @@ class Found:
         """It was not checked: the text says why, ``fix`` what checks it."""
         return Finding(self.group, name, "skipped", text, fix=fix)
 
-    def warning(self, name: str, text: str, fix: str | None = None, mend: Fix | None = None) -> Finding:
+    def warning(self, name: str, text: str, fix: str | None = None, repair: Fix | None = None) -> Finding:
         """Works, and may not for long or not for all."""
-        return Finding(self.group, name, "warning", text, fix=fix, mend=mend)
+        return Finding(self.group, name, "warning", text, fix=fix, repair=repair)
 
-    def problem(self, name: str, text: str, fix: str | None = None, mend: Fix | None = None) -> Finding:
+    def problem(self, name: str, text: str, fix: str | None = None, repair: Fix | None = None) -> Finding:
         """Something does not work."""
-        return Finding(self.group, name, "problem", text, fix=fix, mend=mend)
+        return Finding(self.group, name, "problem", text, fix=fix, repair=repair)
 
 
-def as_data(one: Finding) -> dict[str, Any]:
+def as_data(finding: Finding) -> dict[str, Any]:
     """For `--json` and bundles."""
     return {
-        "group": one.group,
-        "name": one.name,
-        "level": one.level,
-        "text": one.text,
-        "fix": one.fix,
-        "mends": one.mend is not None,
+        "group": finding.group,
+        "name": finding.name,
+        "level": finding.level,
+        "text": finding.text,
+        "fix": finding.fix,
+        "mends": finding.repair is not None,
     }

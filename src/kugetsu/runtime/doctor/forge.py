@@ -14,54 +14,54 @@ from kugetsu.runtime.doctor.finding import Finding, Found
 found = Found("forge")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings. Names of tokens only."""
-    if case.ws.config.text("KUGETSU_FORGE") == "off":
-        yield found.ok("off", "forges are not asked (KUGETSU_FORGE)")
+    if context.ws.config.text("KUGETSU_FORGE") == "off":
+        yield found.ok("off", "forges are not contacted (KUGETSU_FORGE)")
         return
-    hosts = _hosts(case)
-    if case.state() is None:
-        yield found.skipped("servers", f"servers of registered repositories were not looked for: {case.why_no_state()}")
+    hosts = _hosts(context)
+    if context.state() is None:
+        yield found.skipped("servers", f"servers of registered repositories were not checked: {context.why_no_state()}")
     elif not hosts:
-        yield found.ok("servers", "no server is known: nothing to ask")
+        yield found.ok("servers", "no server is configured: nothing to check")
     told: set[str] = set()
     for host in hosts:
-        for one in _server(case, host):
+        for one in _server(context, host):
             if one.level != "problem" or one.text not in told:  # an env file that is broken is so for every server
                 yield one
             told.add(one.text)
 
 
-def _hosts(case: Context) -> list[str]:
+def _hosts(context: Context) -> list[str]:
     """The hosts of GIT_SERVERS and of the repositories and sessions that kugetsu knows."""
-    servers = case.ws.config.servers()
+    servers = context.ws.config.servers()
     hosts = {canonical_host(name, servers) for name in servers}
-    state = case.state()
+    state = context.state()
     if state is not None:
         named = [*state.repositories, *(session.repository or "" for session in state.sessions.values())]
         hosts |= {canonical_host(name.partition("/")[0], servers) for name in named if name}
     return sorted(hosts - {LOCAL})
 
 
-def _server(case: Context, host: str) -> Iterator[Finding]:
+def _server(context: Context, host: str) -> Iterator[Finding]:
     try:
-        why = forges.why_none(case.ws, host)
+        why = forges.why_none(context.ws, host)
     except KugetsuError as problem:
         yield found.problem(host, problem.message, problem.hint)
         return
     if why is not None:
-        said = f"{host} is not asked for issues and pull requests: {why}"
-        yield found.warning(host, said, forges.how_to_let_it(case.ws, host))
+        text = f"{host} is not contacted for issues and pull requests: {why}"
+        yield found.warning(host, text, forges.how_to_let_it(context.ws, host))
         return
-    if not case.online:
-        yield found.skipped(host, f"{host} was not asked", "kugetsu doctor --online")
+    if not context.online:
+        yield found.skipped(host, f"{host} was not contacted", "kugetsu doctor --online")
         return
     try:
-        who, access = forges.Forges(case.ws).ask(host, _ask)
+        who, access = forges.Forges(context.ws).ask(host, _ask)
     except KugetsuError as problem:
         yield found.problem(host, problem.message, problem.hint)
         return
-    yield found.ok(host, f"{host} answers, {f'and knows you as {who}' if who else f'asked {access}'}")
+    yield found.ok(host, f"{host} answers, {f'and identifies you as {who}' if who else f'asked {access}'}")
 
 
 def _ask(forge: Forge) -> tuple[str | None, str]:

@@ -28,50 +28,50 @@ OLD_LOCK_SECONDS = 60.0
 found = Found("git")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
     try:
-        said = git(["version"], timeout=10.0)
+        text = git(["version"], timeout=10.0)
     except KugetsuError as problem:
         yield found.problem("program", problem.message, problem.hint)
         return
-    version = _version(said)
+    version = _version(text)
     if version is not None and version < OLDEST:
         needed = ".".join(map(str, OLDEST))
-        yield found.problem("program", f"{said} is too old: {needed} is needed", "install a newer git")
+        yield found.problem("program", f"{text} is too old: {needed} is needed", "install a newer git")
     else:
-        yield found.ok("program", said)
-    yield _identity(case)
-    yield from _repositories(case)
-    yield from _locks(case)
+        yield found.ok("program", text)
+    yield _identity(context)
+    yield from _repositories(context)
+    yield from _locks(context)
 
 
-def _version(said: str) -> tuple[int, int] | None:
+def _version(text: str) -> tuple[int, int] | None:
     """The numbers of `git version 2.39.5 (Apple Git-154)`."""
-    parts = said.removeprefix("git version ").split(".")
+    parts = text.removeprefix("git version ").split(".")
     return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else None
 
 
-def _identity(case: Context) -> Finding:
+def _identity(context: Context) -> Finding:
     """A name in this command's environment does not count: agents get none from there, but from an env file."""
     given: dict[str, str] = {}
     with contextlib.suppress(KugetsuError):  # the check of env files says so
-        given = in_force(case.paths, "dev")[1]
+        given = in_force(context.paths, "dev")[1]
     missing = []
     for key in ("user.name", "user.email"):
         variables = [f"GIT_{who}_{key[5:].upper()}" for who in ("AUTHOR", "COMMITTER")]
         if ask(["config", "--get", key], "/").code != 0 and not all(name in given for name in variables):
             missing.append(key)
     if missing:
-        said = f"git has no {' and no '.join(missing)}: agents cannot commit where the repository has none either"
-        return found.warning("identity", said, f'git config --global {missing[0]} "…"')
-    return found.ok("identity", "git knows a name and an address to commit by")
+        text = f"git has no {' and no '.join(missing)}: agents cannot commit where the repository has none either"
+        return found.warning("identity", text, f'git config --global {missing[0]} "…"')
+    return found.ok("identity", "git has a name and an address to commit with")
 
 
-def _repositories(case: Context) -> Iterator[Finding]:
-    state = case.state()
+def _repositories(context: Context) -> Iterator[Finding]:
+    state = context.state()
     if state is None:
-        yield found.skipped("repositories", f"registered repositories were not looked for: {case.why_no_state()}")
+        yield found.skipped("repositories", f"registered repositories were not checked: {context.why_no_state()}")
         return
     there = answered = 0
     for name, source in sorted(state.repositories.items()):
@@ -81,22 +81,22 @@ def _repositories(case: Context) -> Iterator[Finding]:
             yield broken
             continue
         there += path is not None
-        one = _remote(case, name, path, url) if case.online else None
+        one = _remote(context, name, path, url) if context.online else None
         if one is not None:
             yield one
-        elif case.online:
+        elif context.online:
             answered += 1
         elif path is None:
-            yield found.skipped("repositories", f"{name} was not asked for at {url}", "kugetsu doctor --online")
+            yield found.skipped("repositories", f"{name} was not checked at {url}", "kugetsu doctor --online")
     if there:
-        yield found.ok("repositories", f"{_counted(there)} {'is' if there == 1 else 'are'} there")
+        yield found.ok("repositories", f"{_counted(there)} {'exists' if there == 1 else 'exist'}")
     if answered:
         yield found.ok("remotes", f"{_counted(answered)} {'answers' if answered == 1 else 'answer'}")
 
 
-def _locks(case: Context) -> Iterator[Finding]:
+def _locks(context: Context) -> Iterator[Finding]:
     """Lock files of gits that are dead, in the clones and in the worktrees in which no agent works."""
-    state = case.state()
+    state = context.state()
     if state is None:
         return
     dead: dict[str, locks.Lock] = {}
@@ -112,13 +112,13 @@ def _locks(case: Context) -> Iterator[Finding]:
         dead.update((lock.path, lock) for lock in locks.of_clone(checkout))
     for path, lock in sorted(dead.items()):
         if lock.age >= OLD_LOCK_SECONDS:
-            said = f"{path} is {lock.age / 60:.0f} min old and of no git that runs: git refuses to work beside it"
-            mend = Fix(f"remove {path}", partial(_unlock, case, lock))
-            yield found.warning("locks", said, f"rm {shlex.quote(path)}", mend)
+            text = f"{path} is {lock.age / 60:.0f} min old and belongs to no running git: remove it, git waits for it"
+            repair = Fix(f"remove {path}", partial(_unlock, context, lock))
+            yield found.warning("locks", text, f"rm {shlex.quote(path)}", repair)
 
 
-def _unlock(case: Context, lock: Lock) -> None:
-    case.ws.log.append([NewEvent("lock.removed", {"path": lock.path, "age_seconds": round(lock.age, 1)})])
+def _unlock(context: Context, lock: Lock) -> None:
+    context.ws.log.append([NewEvent("lock.removed", {"path": lock.path, "age_seconds": round(lock.age, 1)})])
     lock.remove()
 
 
@@ -136,22 +136,24 @@ def _folder(name: str, path: str) -> Finding | None:
     if answer.code == 0:
         return None
     if "dubious ownership" in answer.err:
-        said = f"git does not work in {path}, registered for {name}: the folder belongs to another user"
-        return found.problem("repositories", said, f"git config --global --add safe.directory {shlex.quote(path)}")
+        text = f"git does not work in {path}, registered for {name}: the folder belongs to another user"
+        return found.problem("repositories", text, f"git config --global --add safe.directory {shlex.quote(path)}")
     if "not a git repository" in answer.err:
-        said = f"{path}, registered for {name}, is not a git repository any more"
-        return found.problem("repositories", said, register)
+        text = f"{path}, registered for {name}, is no longer a git repository"
+        return found.problem("repositories", text, register)
     problem = failure(command, answer)
-    said = f"git does not work in {path}, registered for {name}: {redact(problem.message)}"
-    return found.problem("repositories", said, problem.hint)
+    text = f"git does not work in {path}, registered for {name}: {redact(problem.message)}"
+    return found.problem("repositories", text, problem.hint)
 
 
-def _remote(case: Context, name: str, path: str | None, url: str | None) -> Finding | None:
+def _remote(context: Context, name: str, path: str | None, url: str | None) -> Finding | None:
     """What came of asking a repository's remote; None when it answers."""
     target: str | None = url
     try:
         if path is not None:
-            target = repositories.at_path(name, path, case.ws.config.servers(), own=case.paths.repositories).remote
+            target = repositories.at_path(
+                name, path, context.ws.config.servers(), own=context.paths.repositories
+            ).remote
         if target is None:
             return found.skipped("remotes", f"{name} has no remote to ask")
         if not transport.git(["ls-remote", target, "HEAD"], path, timeout=ONLINE_SECONDS):

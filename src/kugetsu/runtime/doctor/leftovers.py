@@ -13,6 +13,7 @@ from functools import partial
 from kugetsu.domain.state import State
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
+from kugetsu.model.plural import counted
 from kugetsu.runtime import folders, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
@@ -44,38 +45,38 @@ class _Seen:
         self.marked = list(_marked(paths.root))
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
-    if case.state() is None:
-        yield found.skipped("none", f"nothing was looked for: {case.why_no_state()}")
+    if context.state() is None:
+        yield found.skipped("none", f"nothing was checked: {context.why_no_state()}")
         return
-    seen = _Seen(case.paths)
-    told = list(_attempts(case))
-    state = case.ws.state()
-    told += [*_leases(case.paths, state, seen), *_folders(case, state, seen), *_processes(case, state, seen)]
-    told += [*_temp_folders(case.paths, state, seen), *_of_the_agent(case)]
+    seen = _Seen(context.paths)
+    told = list(_attempts(context))
+    state = context.ws.state()
+    told += [*_leases(context.paths, state, seen), *_folders(context, state, seen), *_processes(context, state, seen)]
+    told += [*_temp_folders(context.paths, state, seen), *_of_the_agent(context)]
     yield from told
     if not identity.HAS_PROC:
-        yield found.skipped("processes", "processes of earlier attempts were not looked for: there is no /proc here")
+        yield found.skipped("processes", "processes of earlier attempts were not checked: there is no /proc here")
     if not told:
         yield found.ok("none", "nothing was left behind")
 
 
-def _attempts(case: Context) -> Iterator[Finding]:
-    suspects = {attempt.id for attempt in reconcile.dead(case.ws, case.ws.state())}
+def _attempts(context: Context) -> Iterator[Finding]:
+    suspects = {attempt.id for attempt in reconcile.dead(context.ws, context.ws.state())}
     # One that ends is recorded before its lease goes: it is dead only when the log, read again, still calls it live.
-    dead = [attempt for attempt in reconcile.dead(case.ws, case.ws.state()) if attempt.id in suspects]
+    dead = [attempt for attempt in reconcile.dead(context.ws, context.ws.state()) if attempt.id in suspects]
     if dead:
         names = ", ".join(attempt.id for attempt in dead)
-        mend = Fix(f"settle {names}", lambda: reconcile.reconcile(case.ws))
+        repair = Fix(f"settle {names}", lambda: reconcile.reconcile(context.ws))
         held = "a slot is" if len(dead) == 1 else f"{len(dead)} slots are"
-        said = f"{names} died, and nobody has recorded it: {held} held"
-        yield found.warning("attempts", said, "kugetsu queue-daemon start", mend)
-    for attempt in case.ws.state().attempts.values():
+        text = f"{names} died without being recorded: {held} held"
+        yield found.warning("attempts", text, "kugetsu queue-daemon start", repair)
+    for attempt in context.ws.state().attempts.values():
         if attempt.runner is not None and identity.stopped(attempt.runner):
             pid = attempt.runner["pid"]
-            said = f"the supervisor of {attempt.id} (pid {pid}) was stopped (SIGSTOP): it sees no limit and no end"
-            yield found.warning("attempts", said, f"kill -CONT {pid}")
+            text = f"the supervisor of {attempt.id} (pid {pid}) was stopped (SIGSTOP): no limit is enforced"
+            yield found.warning("attempts", text, f"kill -CONT {pid}")
 
 
 def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
@@ -88,12 +89,12 @@ def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
             continue
         (held if lease.alive(paths.leases, name) else loose).append(name)
     if loose:
-        what = f"{len(loose)} lease file{'' if len(loose) == 1 else 's'} of nobody"
-        mend = Fix(f"delete {what}", lambda: [lease.forget(paths.leases, name) for name in loose])
-        yield found.warning("leases", f"{what} in {paths.leases}", "kugetsu doctor --fix", mend)
+        what = counted(len(loose), "unused lease file")
+        repair = Fix(f"delete {what}", lambda: [lease.forget(paths.leases, name) for name in loose])
+        yield found.warning("leases", f"{what} in {paths.leases}", "kugetsu doctor --fix", repair)
     if held:
-        said = f"{len(held)} lease{' is' if len(held) == 1 else 's are'} held by a process that the log does not know"
-        yield found.warning("leases", said, f"look who it is: fuser -v {paths.leases}/*")
+        text = f"{len(held)} lease{' is' if len(held) == 1 else 's are'} held by a process that the log does not know"
+        yield found.warning("leases", text, f"find the holder: fuser -v {paths.leases}/*")
 
 
 def _changed(path: str) -> float:
@@ -103,21 +104,21 @@ def _changed(path: str) -> float:
         return time.time()
 
 
-def _folders(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
-    claimed = claimed_folders(case.ws, state)
-    strangers = [name for name in seen.worktrees if os.path.realpath(case.paths.worktree(name)) not in claimed]
+def _folders(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
+    claimed = claimed_folders(context.ws, state)
+    strangers = [name for name in seen.worktrees if os.path.realpath(context.paths.worktree(name)) not in claimed]
     if strangers:
-        said = f"{_counted(strangers, 'worktree')} without a session: {_some(strangers)}"
-        yield found.warning("worktrees", said, "kugetsu prune")
+        text = f"{counted(len(strangers), 'worktree')} without a session: {_some(strangers)}"
+        yield found.warning("worktrees", text, "kugetsu prune")
     idle = [session for session in state.sessions.values() if session.state == "idle"]
     gone = [session.key for session in idle if session.worktree is not None and not os.path.isdir(session.worktree)]
     if gone:
-        said = f"the worktree of {_some(gone)} is gone; the next attempt makes it anew from its branch"
-        yield found.warning("worktrees", said, f"kugetsu destroy {gone[0]}")
+        text = f"the worktree of {_some(gone)} is gone; the next attempt recreates it from its branch"
+        yield found.warning("worktrees", text, f"kugetsu destroy {gone[0]}")
     runs = [name for name in seen.runs if not _was_made(name, state)]
     if runs:
-        said = f"{_counted(runs, 'run')} of which the log knows nothing: {_some(runs)}"
-        yield found.warning("runs", said, "kugetsu prune")
+        text = f"{counted(len(runs), 'run')} unknown to the log: {_some(runs)}"
+        yield found.warning("runs", text, "kugetsu prune")
 
 
 def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
@@ -130,27 +131,27 @@ def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
             continue
         mounted = folders.mounted_within(path)
         if mounted:
-            said = f"the temporary folder of {name}, which is over, has something mounted in it"
-            yield found.warning("temporary", said, f"umount {shlex.quote(mounted[0])}")
+            text = f"the temporary folder of {name}, which has ended, has something mounted in it"
+            yield found.warning("temporary", text, f"umount {shlex.quote(mounted[0])}")
         elif path.endswith(in_use):
-            yield found.warning("temporary", f"processes of {name}, which is over, still use its temporary folder")
+            yield found.warning("temporary", f"processes of {name}, which has ended, still use its temporary folder")
         else:
             old.append(name)
     if old:
-        what = f"{len(old)} temporary folder{'' if len(old) == 1 else 's'} of attempts that are over"
-        mend = Fix(f"remove {what}", lambda: [temp_folders.remove(paths, name) for name in old])
-        yield found.warning("temporary", f"{what}: {_some(old)}", "kugetsu doctor --fix", mend)
+        what = f"{counted(len(old), 'temporary folder')} of attempts that have ended"
+        repair = Fix(f"remove {what}", lambda: [temp_folders.remove(paths, name) for name in old])
+        yield found.warning("temporary", f"{what}: {_some(old)}", "kugetsu doctor --fix", repair)
 
 
-def _of_the_agent(case: Context) -> Iterator[Finding]:
+def _of_the_agent(context: Context) -> Iterator[Finding]:
     """What the agent's program left."""
     try:
-        leftovers = case.ws.agent().leftovers(case.paths.worktrees)
+        leftovers = context.ws.agent().leftovers(context.paths.worktrees)
     except BadInput:  # an env file that cannot be read has a finding of its own
         return
     for left in leftovers:
-        mend = Fix(f"remove {left.text}", partial(_remove, left.paths))
-        yield found.warning(left.name, left.text, "kugetsu doctor --fix", mend)
+        repair = Fix(f"remove {left.text}", partial(_remove, left.paths))
+        yield found.warning(left.name, left.text, "kugetsu doctor --fix", repair)
 
 
 def _remove(paths: Iterable[str]) -> None:
@@ -174,31 +175,27 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def _counted(names: list[str], what: str) -> str:
-    return f"{len(names)} {what}{'' if len(names) == 1 else 's'}"
-
-
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _processes(case: Context, state: State, seen: _Seen) -> Iterator[Finding]:
+def _processes(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
     """Processes with our mark whose attempt is over: they are told, never ended here."""
     live = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
     mine = _ancestors()
     strangers = []
     for pid, nonce in seen.marked:
-        if nonce not in live and pid not in mine and not lease.alive(case.paths.leases, nonce):
+        if nonce not in live and pid not in mine and not lease.alive(context.paths.leases, nonce):
             strangers.append(pid)
     give_up = time.monotonic() + ENDING_SECONDS
     while strangers and time.monotonic() < give_up:
         time.sleep(LOOK_SECONDS)
-        still = {pid for pid, _ in _marked(case.paths.root)}
+        still = {pid for pid, _ in _marked(context.paths.root)}
         strangers = [pid for pid in strangers if pid in still]
     if strangers:
         pids = " ".join(map(str, strangers))
-        said = f"{len(strangers)} process{'' if len(strangers) == 1 else 'es'} of an attempt that is over: pid {pids}"
-        yield found.warning("processes", said, f"look what they do, then: kill {pids}")
+        text = f"{counted(len(strangers), 'process', 'processes')} of an attempt that has ended: pid {pids}"
+        yield found.warning("processes", text, f"inspect them, then: kill {pids}")
 
 
 def _marked(root: str) -> Iterator[tuple[int, str]]:
@@ -220,9 +217,6 @@ def _ancestors() -> set[int]:
     found, pid = set(), os.getpid()
     while pid > 1 and pid not in found:
         found.add(pid)
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                pid = int(file.read().rpartition(b")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            break
+        process = identity.stat(pid)
+        pid = process.parent if process is not None else 0
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from kugetsu.domain import pauses
 from kugetsu.model import clock
+from kugetsu.model.plural import counted
 from kugetsu.runtime import facts
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
@@ -22,53 +23,51 @@ _FILES = 1024
 found = Found("machine")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
-    yield from _memory(case)
-    cap, cores = case.ws.config.integer("MAX_CONCURRENT_AGENTS"), facts.cores()
+    yield from _memory(context)
+    cap, cores = context.ws.config.integer("MAX_CONCURRENT_AGENTS"), facts.cores()
     if cap > cores * AGENTS_PER_CORE:
-        said = f"{cap} agents on {cores} core{'' if cores == 1 else 's'}: builds and tests will wait for each other"
-        yield found.warning("cores", said, f"kugetsu config set MAX_CONCURRENT_AGENTS {cores * AGENTS_PER_CORE}")
+        text = f"{cap} agents on {counted(cores, 'core')}: builds and tests will wait for each other"
+        yield found.warning("cores", text, f"kugetsu config set MAX_CONCURRENT_AGENTS {cores * AGENTS_PER_CORE}")
     else:
-        yield found.ok(
-            "cores", f"{cores} core{'' if cores == 1 else 's'} for at most {cap} agent{'' if cap == 1 else 's'}"
-        )
+        yield found.ok("cores", f"{counted(cores, 'core')} for at most {counted(cap, 'agent')}")
     yield from _limits()
-    yield from _clock(case)
+    yield from _clock(context)
     if sys.platform != "linux":
-        said = "not Linux: no pidfds and no subreaper, so tools that outlive a killed agent may be missed"
-        yield found.warning("system", said, "look for them after an attempt was killed")
+        text = "not Linux: no pidfds and no subreaper, so tools that outlive a killed agent may be missed"
+        yield found.warning("system", text, "look for them after an attempt was killed")
 
 
-def _clock(case: Context) -> Iterator[Finding]:
+def _clock(context: Context) -> Iterator[Finding]:
     """Whether the clock is where it was when the log's latest event was written, or later."""
-    state = case.state()
+    state = context.state()
     if state is None or not pauses.set_back(state, clock.now()):
         return
     latest = f"{state.latest[:10]} {state.latest[11:16]} UTC"
-    said = f"the clock was set back: the log has an event of {latest}; pauses that began in the future count as over"
-    yield found.warning("clock", said, "set the clock: date, timedatectl set-ntp true")
+    text = f"the clock was set back: the log has an event of {latest}; pauses that began in the future count as ended"
+    yield found.warning("clock", text, "set the clock: date, timedatectl set-ntp true")
 
 
-def _memory(case: Context) -> Iterator[Finding]:
-    config = case.ws.config
+def _memory(context: Context) -> Iterator[Finding]:
+    config = context.ws.config
     total, free = _memory_mb("MemTotal"), facts.free_memory_mb()
     if total is None or free is None:
-        yield found.skipped("memory", "the memory of this machine cannot be read here", "set MAX_CONCURRENT_AGENTS low")
+        yield found.skipped("memory", "this machine's memory cannot be read", "set MAX_CONCURRENT_AGENTS low")
         return
     cap = config.integer("MAX_CONCURRENT_AGENTS")
     each = AGENT_MB[config.text("KUGETSU_AGENT")]
     if cap * each > total:
         fit = max(total // each, 1)
-        said = f"{cap} agents of about {each} MB do not fit into {total} MB of memory"
-        yield found.warning("memory", said, f"kugetsu config set MAX_CONCURRENT_AGENTS {fit}")
+        text = f"{cap} agents of about {each} MB do not fit into {total} MB of memory"
+        yield found.warning("memory", text, f"kugetsu config set MAX_CONCURRENT_AGENTS {fit}")
         return
     wanted = config.integer("MIN_FREE_MEMORY_MB")
     if wanted and free < wanted:
-        said = f"{free} MB of memory are free, MIN_FREE_MEMORY_MB is {wanted}: no agent is started now"
-        yield found.warning("memory", said, f"kugetsu config set MIN_FREE_MEMORY_MB {free}")
+        text = f"{free} MB of memory free, MIN_FREE_MEMORY_MB is {wanted}: no agent starts now"
+        yield found.warning("memory", text, f"kugetsu config set MIN_FREE_MEMORY_MB {free}")
     else:
-        yield found.ok("memory", f"{free} of {total} MB of memory are free")
+        yield found.ok("memory", f"{free} of {total} MB of memory free")
 
 
 def _memory_mb(name: str) -> int | None:
@@ -86,14 +85,14 @@ def _limits() -> Iterator[Finding]:
         unknown = unknown or value is None
         if value is not None and value < least:
             low = True
-            said = f"fs.inotify.{name} is {value}: agents and the daemon watch files"
-            yield found.warning("limits", said, f"sudo sysctl fs.inotify.{name}={least * 4}")
+            text = f"fs.inotify.{name} is {value}: agents and the daemon watch files"
+            yield found.warning("limits", text, f"sudo sysctl fs.inotify.{name}={least * 4}")
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _FILES:
         low = True
         yield found.warning("limits", f"only {soft} files may be open in a process", f"ulimit -n {_FILES}")
     if unknown:
-        yield found.skipped("watches", "the limits on watches of files cannot be read here")
+        yield found.skipped("watches", "the limits on file watches cannot be read")
     if not low:
         what = "open files is" if unknown else "open files and watches are"
         yield found.ok("limits", f"the limit{'' if unknown else 's'} on {what} high enough")

@@ -18,40 +18,40 @@ from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 found = Found("settings")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
     told = False
-    for one in _file(case):
+    for one in _file(context):
         told = told or one.level != "ok"
         yield one
-    config = case.ws.config
-    for one in (*_contradictions(config), *_of_this_shell(case), *_secrets(config)):
+    config = context.ws.config
+    for one in (*_contradictions(config), *_of_this_shell(context), *_secrets(config)):
         told = True
         yield one
     if not told:
-        yield found.ok("file", "every setting is known and can be read")
+        yield found.ok("file", "every setting is known and valid")
 
 
-def _file(case: Context) -> Iterator[Finding]:
-    path = case.paths.config
+def _file(context: Context) -> Iterator[Finding]:
+    path = context.paths.config
     try:
         _, nonsense = read_leniently(read_file(path))
     except BadInput as problem:
         yield found.problem("file", problem.message, problem.hint)
         return
     for line in nonsense:
-        yield found.problem("file", f"line {line.line} of {path} {line.what}", f"mend or take out line {line.line}")
-    if case.config_problem is not None and not nonsense:
-        yield found.problem("value", case.config_problem.message, case.config_problem.hint)
-    for text in case.ws.config.warnings():
-        yield found.warning("unknown", text.removeprefix(case.paths.root + "/"), "mend or take out that line")
+        yield found.problem("file", f"line {line.line} of {path} {line.what}", f"fix or remove line {line.line}")
+    if context.config_problem is not None and not nonsense:
+        yield found.problem("value", context.config_problem.message, context.config_problem.hint)
+    for text in context.ws.config.warnings():
+        yield found.warning("unknown", text.removeprefix(context.paths.root + "/"), "fix or remove that line")
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return
     if mode & 0o022:
-        mend = Fix(f"chmod go-w {path}", lambda: os.chmod(path, mode & 0o755))
-        yield found.warning("mode", f"others can write {path}", f"chmod go-w {path}", mend)
+        repair = Fix(f"chmod go-w {path}", lambda: os.chmod(path, mode & 0o755))
+        yield found.warning("mode", f"others can write {path}", f"chmod go-w {path}", repair)
 
 
 def _contradictions(config: Config) -> Iterator[Finding]:
@@ -60,24 +60,24 @@ def _contradictions(config: Config) -> Iterator[Finding]:
         fix = "kugetsu config set KUGETSU_AGENT_COMMAND 'my-agent --flag'"
         yield found.problem("agent", "KUGETSU_AGENT is command, but KUGETSU_AGENT_COMMAND is empty", fix)
     if config.text("KUGETSU_AGENT") != "command" and command:
-        said = "KUGETSU_AGENT_COMMAND is set and has no effect: KUGETSU_AGENT is not command"
-        yield found.warning("agent", said, "kugetsu config set KUGETSU_AGENT command")
+        text = "KUGETSU_AGENT_COMMAND is set and has no effect: KUGETSU_AGENT is not command"
+        yield found.warning("agent", text, "kugetsu config set KUGETSU_AGENT command")
     stall, timeout = config.number("TASK_STALL_MINUTES"), config.number("TASK_TIMEOUT_HOURS") * 60
     if stall >= timeout:
-        said = f"TASK_STALL_MINUTES ({stall:g}) never acts: TASK_TIMEOUT_HOURS ends an attempt after {timeout:g} min"
-        yield found.warning("stall", said, "kugetsu config set TASK_STALL_MINUTES 30")
+        text = f"TASK_STALL_MINUTES ({stall:g}) never takes effect: TASK_TIMEOUT_HOURS is {timeout:g} min"
+        yield found.warning("stall", text, "kugetsu config set TASK_STALL_MINUTES 30")
     yield from _servers(config)
     yield from _authorities(config)
 
 
-def _of_this_shell(case: Context) -> Iterator[Finding]:
+def _of_this_shell(context: Context) -> Iterator[Finding]:
     """Settings that this command has from its environment, and that a running daemon does not have from its own."""
-    config, state = case.ws.config, case.state()
+    config, state = context.ws.config, context.state()
     there = (liveness.daemon_environment(state) if state is not None else None) or {}
     for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
-        if config.source(key) == "environment" and there.get(key) != case.environment.get(key):
-            said = f"{key} comes from the environment of this command: the daemon has its own"
-            yield found.warning("environment", said, f"kugetsu config set {key} {config.as_text(key) or '…'}")
+        if config.source(key) == "environment" and there.get(key) != context.environment.get(key):
+            text = f"{key} comes from the environment of this command: the daemon has its own"
+            yield found.warning("environment", text, f"kugetsu config set {key} {config.as_text(key) or '…'}")
 
 
 def _authorities(config: Config) -> Iterator[Finding]:
@@ -96,21 +96,21 @@ def _servers(config: Config) -> Iterator[Finding]:
     servers = config.servers()
     default = config.text("DEFAULT_GIT_SERVER")
     if not names_a_server(default, servers):
-        said = f"DEFAULT_GIT_SERVER is {default}, which is neither a host nor a name of GIT_SERVERS"
-        yield found.problem("servers", said, "kugetsu server default HOST")
+        text = f"DEFAULT_GIT_SERVER is {default}, which is neither a host nor a name of GIT_SERVERS"
+        yield found.problem("servers", text, "kugetsu server default HOST")
     known = {canonical_host(name, servers) for name in servers} | {config.default_host()}
     for host in config.mapping("FORGE_KINDS"):
         if canonical_host(host, servers) not in known:
-            said = f"FORGE_KINDS names {host}, which is not in GIT_SERVERS"
-            yield found.warning("servers", said, f"kugetsu server add {host} https://{host}")
+            text = f"FORGE_KINDS names {host}, which is not in GIT_SERVERS"
+            yield found.warning("servers", text, f"kugetsu server add {host} https://{host}")
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
     """Settings are shown, logged and visible in `ps`: a secret does not belong there."""
     for key, text in config.texts().items():
         if suspicious(f"{key}={text}") and _holds_secret(text):
-            said = f"{key} seems to hold a secret: settings are shown, and a command line is seen by others"
-            yield found.warning("secret", said, "kugetsu env set NAME, and use $NAME there")
+            text = f"{key} seems to hold a secret: settings are displayed, and command lines are visible to others"
+            yield found.warning("secret", text, "kugetsu env set NAME, and use $NAME there")
 
 
 def _holds_secret(text: str) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 
 from kugetsu.domain import invariants
 from kugetsu.domain.events import CATALOGUE
+from kugetsu.model.plural import counted
 from kugetsu.runtime import usage_repair
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
@@ -20,27 +21,27 @@ LATEST = 2000
 found = Found("log")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings."""
-    if not case.has_log:
+    if not context.has_log:
         yield found.problem("exists", "there is no log", "kugetsu init")
         return
-    state = case.state()
+    state = context.state()
     if state is None:
-        problem = case.state_problem()
+        problem = context.state_problem()
         assert problem is not None
         yield found.problem("readable", problem.message, problem.hint or "kugetsu log verify")
         return
     if not state.initialised:
-        yield found.problem("exists", "the log is there, but kugetsu init was not run", "kugetsu init")
-    yield from _lines(case)
-    yield from _meaning(case)
-    yield from _counters(case)
+        yield found.problem("exists", "the log exists, but kugetsu init was not run", "kugetsu init")
+    yield from _lines(context)
+    yield from _meaning(context)
+    yield from _counters(context)
 
 
-def _lines(case: Context) -> Iterator[Finding]:
-    log = case.ws.log
-    size = _bytes(case)
+def _lines(context: Context) -> Iterator[Finding]:
+    log = context.ws.log
+    size = _bytes(context)
     if size > WHOLE_BYTES:
         yield found.ok(
             "verify", f"{log.head().seq} events, {size >> 20} MB, the latest verify (all: kugetsu log verify)"
@@ -48,42 +49,44 @@ def _lines(case: Context) -> Iterator[Finding]:
         return
     checked = log.verify()
     for problem in checked.problems[:5]:
-        said = f"event {problem.seq or '?'}, {problem.segment} byte {problem.offset}: {problem.text}"
-        yield found.problem("verify", said, "kugetsu log verify")
+        text = f"event {problem.seq or '?'}, {problem.segment} byte {problem.offset}: {problem.text}"
+        yield found.problem("verify", text, "kugetsu log verify")
     if checked.torn is not None:
-        mend = Fix("kugetsu log repair", log.repair)
-        said = f"an unfinished write of {checked.torn.bytes} bytes is at its end"
-        yield found.warning("torn", said, "kugetsu log repair", mend)
+        repair = Fix("kugetsu log repair", log.repair)
+        text = f"an unfinished write of {checked.torn.bytes} bytes at its end"
+        yield found.warning("torn", text, "kugetsu log repair", repair)
     if checked.ok:
-        yield found.ok("verify", f"{checked.count} event{'' if checked.count == 1 else 's'} verify")
+        yield found.ok("verify", f"{counted(checked.count, 'event')} verify")
 
 
-def _bytes(case: Context) -> int:
-    folder = case.paths.log
+def _bytes(context: Context) -> int:
+    folder = context.paths.log
     return sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder) if name.endswith(".jsonl"))
 
 
-def _meaning(case: Context) -> Iterator[Finding]:
-    state = case.state()
+def _meaning(context: Context) -> Iterator[Finding]:
+    state = context.state()
     assert state is not None
     newer: dict[str, int] = {}
-    for event in case.ws.log.read(after=max(0, state.seq - LATEST)):
+    for event in context.ws.log.read(after=max(0, state.seq - LATEST)):
         kind = CATALOGUE.get(event["type"])
         if kind is None or event["v"] > kind.version:
             newer.setdefault(event["type"], event["seq"])
     if newer:
         names = ", ".join(f"{name} (event {seq})" for name, seq in list(newer.items())[:3])
-        yield found.warning("version", f"a newer kugetsu wrote what this one does not know: {names}", "update kugetsu")
+        yield found.warning("version", f"written by a newer kugetsu, unknown to this one: {names}", "update kugetsu")
     for text in invariants.broken(state):
-        yield found.problem("invariants", f"what must always hold does not: {text}", "kugetsu log verify")
+        yield found.problem("invariants", f"an invariant is broken: {text}", "kugetsu log verify")
     if state.violations:
         first = state.violations[0]
-        said = f"{state.violations_seen} events were refused, the first is event {first['seq']}: {first['text']}"
-        yield found.warning("refused", said, "kugetsu log verify")
+        text = f"{state.violations_seen} events were refused, the first is event {first['seq']}: {first['text']}"
+        yield found.warning("refused", text, "kugetsu log verify")
 
 
-def _counters(case: Context) -> Iterator[Finding]:
+def _counters(context: Context) -> Iterator[Finding]:
     """Issues whose budgets are held against counters that are not those of their history."""
-    for one in usage_repair.miscounted(case.ws):
-        mend = Fix(f"count what was used on {one.issue} from its history", partial(usage_repair.correct, case.ws, one))
-        yield found.problem("counters", one.text(), "kugetsu doctor --fix", mend)
+    for one in usage_repair.miscounted(context.ws):
+        repair = Fix(
+            f"count what was used on {one.issue} from its history", partial(usage_repair.correct, context.ws, one)
+        )
+        yield found.problem("counters", one.text(), "kugetsu doctor --fix", repair)

@@ -14,44 +14,44 @@ from kugetsu.runtime.notifications.sinks import make
 found = Found("notifications")
 
 
-def check(case: Context) -> Iterator[Finding]:
+def check(context: Context) -> Iterator[Finding]:
     """The findings. Nothing is sent."""
-    names = case.ws.config.text("NOTIFY_SINKS").split()
+    names = context.ws.config.text("NOTIFY_SINKS").split()
     if not names:
-        yield found.ok("sinks", "none are sent: kugetsu notify list shows them (NOTIFY_SINKS sends them)")
+        yield found.ok("sinks", "not sent anywhere: kugetsu notify list shows them (NOTIFY_SINKS sends them)")
     for name in names:
-        ready, said = make(name, case.ws).describe()
-        last = _failure(case, name) if ready else None
+        ready, text = make(name, context.ws).describe()
+        last = _failure(context, name) if ready else None
         if last is not None:
             when = f"{last['at'][:10]} {last['at'][11:16]} UTC"
-            told = f"{name}: {said}, but the last delivery failed: {last['text']}, {when} (event {last['seq']})"
+            told = f"{name}: {text}, but the last delivery failed: {last['text']}, {when} (event {last['seq']})"
             yield found.warning(name, told, f"kugetsu notify test {name}")
         elif ready:
-            yield found.ok(name, f"{name}: {said}")
+            yield found.ok(name, f"{name}: {text}")
         else:
-            yield found.problem(name, f"{name}: {said}", _remedy(case, name, names))
+            yield found.problem(name, f"{name}: {text}", _remedy(context, name, names))
 
 
-def _failure(case: Context, name: str) -> dict[str, Any] | None:
+def _failure(context: Context, name: str) -> dict[str, Any] | None:
     """The outcome of the last delivery, when that failed."""
-    state = case.state()
+    state = context.state()
     box = state.outbox.get(name) if state is not None else None
     last: dict[str, Any] | None = box["last"] if box is not None else None
     return last if last is not None and not last["sent"] else None
 
 
-def _remedy(case: Context, name: str, names: list[str]) -> str:
+def _remedy(context: Context, name: str, names: list[str]) -> str:
     """The command that sets a sink up, or else the one that takes it out."""
     if name == "command":
         return "kugetsu config set NOTIFY_COMMAND '…'"
     if name == "webhook":
         try:
-            values(case.paths, "notify")
+            values(context.paths, "notify")
         except KugetsuError as problem:
             return problem.hint or "kugetsu env check"
         return "kugetsu env set --agent notify NOTIFY_WEBHOOK_URL"
-    if name == "comment" and case.ws.config.text("KUGETSU_FORGE") == "off":
+    if name == "comment" and context.ws.config.text("KUGETSU_FORGE") == "off":
         return "kugetsu config set KUGETSU_FORGE auto"
     others = " ".join(one for one in names if one != name)
     without = f"kugetsu config set NOTIFY_SINKS '{others}'" if others else "kugetsu config unset NOTIFY_SINKS"
-    return f"mend that, or leave it out: {without}"
+    return f"fix that, or disable it: {without}"
