@@ -130,7 +130,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(stage: Stage, mo
         NOTIFY_COMMAND='sh -c \'trap "" TERM; sleep 600 & echo $! > "$STAGE/child"; echo $$ > "$STAGE/me"; wait; wait\''
     )
     outcome = sinks.make("command", stage.ws).deliver(told(notice(1)), again=False)
-    assert not outcome.sent and outcome.text == "it took over 1.5 s and was ended"
+    assert not outcome.sent and outcome.text == "it took over 1.5 s"
     for name in ("me", "child"):
         assert eventually(lambda name=name: ended(int(stage.file(name))), PATIENCE)  # type: ignore[misc]
 
@@ -145,7 +145,7 @@ def test_a_command_that_prints_without_end_is_read_and_bounded(stage: Stage, mon
     monkeypatch.setattr(command, "LIMIT_SECONDS", 1.5)
     stage.configure(NOTIFY_COMMAND="yes no")
     outcome = sinks.make("command", stage.ws).deliver(told(notice(1)), again=False)
-    assert outcome.text == "it took over 1.5 s and was ended: no"
+    assert outcome.text == "it took over 1.5 s: no"
 
 
 # --- the sink `desktop` ----------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_no_error_tells_the_url(stage: Stage, url: str) -> None:
     [
         ("http://127.0.0.1:1/x", "the connection was refused, or there is no way to its host"),
         ("http://no-such-host.invalid/x", "its host is not known"),
-        ("ftp://example.org/x", "NOTIFY_WEBHOOK_URL is no http or https URL"),
+        ("ftp://example.org/x", "NOTIFY_WEBHOOK_URL is not an http or https URL"),
     ],
 )
 def test_an_error_says_what_is_wrong(stage: Stage, url: str, text: str) -> None:

@@ -117,7 +117,7 @@ def test_a_courier_that_crashes_again_and_again_is_started_with_pauses_and_stops
     stage.configure(NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE, NOTIFY_EVENTS="task_completed")
     stage.start_daemon()
     log = stage.directory / "logs" / "daemon.log"
-    stage.until(lambda: log.read_text().count("the courier ended with status 1") >= 2)
+    stage.until(lambda: log.read_text().count("the notifier ended with status 1") >= 2)
     assert "it is started again in 4 s" in log.read_text()
     assert stage.finished(stage.enqueue(1)) == "completed"
     (stage.directory / "leases" / notifier_lock.NAME).rmdir()
@@ -135,7 +135,7 @@ def test_a_courier_that_died_is_started_again_and_goes_on(stage: Stage) -> None:
     stage.kill(notifier_lock.holder(stage.ws.paths))
     stage.enqueue(1)
     stage.wait("notice.sent")
-    assert "the courier ended with signal 9" in (stage.directory / "logs" / "daemon.log").read_text()
+    assert "the notifier ended with signal 9" in (stage.directory / "logs" / "daemon.log").read_text()
 
 
 def test_a_courier_whose_lease_was_deleted_makes_room_for_another_one(stage: Stage) -> None:

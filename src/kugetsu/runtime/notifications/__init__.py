@@ -1,1 +1,1 @@
-"""Notifications at work: read from the log, delivered to sinks by a process of its own, the courier."""
+"""Notifications: read from the log, and delivered to sinks by a process of its own, the notifier."""

@@ -1,4 +1,4 @@
-"""A thread of the courier that serves one sink: one that hangs or fails keeps no other from its turn."""
+"""One thread of the notifier for each sink: a sink that hangs or fails does not delay the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LENGTH = 500
 
 
 class Trouble:
-    """Says a trouble when it is new, however often it is met."""
+    """Reports a trouble once, however often it is met, and once more when it is over."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -44,7 +44,7 @@ class Trouble:
             self._say(redact(text, limit=_LENGTH))
         self._told = text
 
-    def over(self, text: str = "goes on") -> None:
+    def over(self, text: str = "recovered") -> None:
         """It is not met any more."""
         if self._told:
             self._say(text)
@@ -52,7 +52,7 @@ class Trouble:
 
 
 class Worker:
-    """Serves a sink until `stop`. It has a log of its own: threads share nothing but two events."""
+    """Serves a sink until `stop`. It has a log of its own: threads share nothing but events."""
 
     def __init__(self, name: str, ws: Workspace, say: Say) -> None:
         self.name = name
@@ -71,19 +71,19 @@ class Worker:
         self._thread.start()
 
     def wake(self, config: Config) -> None:
-        """Something may have happened; these are the settings now."""
+        """Look again, with these settings: something may have happened."""
         self._ws.config = config
         self._wake.set()
 
     def stop(self, *, at_once: bool) -> None:
-        """End after the delivery of what has happened; ``at_once``: after the delivery at hand."""
+        """End once what has happened is delivered; ``at_once``: after the current delivery."""
         if at_once:
             self._at_once.set()
         self._stop.set()
         self._wake.set()
 
     def join(self, seconds: float) -> bool:
-        """Wait for the delivery at hand; whether it has ended."""
+        """Wait for the current delivery; whether it has ended."""
         self._thread.join(max(seconds, 0.0))
         return not self._thread.is_alive()
 
@@ -93,9 +93,9 @@ class Worker:
             self._wake.clear()
             try:
                 seconds = self._turn()
-            except Exception as problem:  # noqa: BLE001  a thread that dies tells nobody: it says so and goes on
-                self._trouble.tell(f"waits: {_said(problem)}")
-                self._recovered = False  # what it began and did not come to is told as begun by a dead courier
+            except Exception as problem:  # noqa: BLE001  keep delivering: log the error and retry
+                self._trouble.tell(f"waiting: {_said(problem)}")
+                self._recovered = False  # an unfinished delivery is treated as that of a dead notifier
                 # Not woken by the log: a failed append moves its file too.
                 self._stop.wait(pause)
                 pause = min(pause * 2, LONGEST_ERROR_PAUSE)
@@ -105,12 +105,12 @@ class Worker:
             self._wake.wait(seconds)
         try:
             self._deliver_rest()
-        except Exception as problem:  # noqa: BLE001  what could not be sent now is sent by the next courier
-            self._trouble.tell(f"ends: {_said(problem)}")
+        except Exception as problem:  # noqa: BLE001  the next notifier sends what is left
+            self._trouble.tell(f"ending: {_said(problem)}")
         self._ws.close()
 
     def _turn(self) -> float:
-        """Do what can be done now; the seconds to sleep."""
+        """Do what can be done now; returns the seconds to sleep."""
         outbox = self._outbox
         if not self._recovered:
             outbox.recover()
@@ -138,15 +138,15 @@ class Worker:
             self._outbox.deliver(taken)
 
     def _record(self, decide: Callable[[State], Sequence[NewEvent]]) -> list[dict[str, Any]]:
-        """Append an outcome: again until it is there, since what was delivered cannot be taken back."""
+        """Append an outcome, and retry until it is there: a delivery cannot be taken back."""
         pause = ERROR_PAUSE
         while True:
             try:
                 events = self._ws.log.transact(decide)
             except (KugetsuError, OSError) as problem:
                 if self._stop.is_set():
-                    raise  # the next courier finds the intent, and does what the sink promises
-                self._trouble.tell(f"delivered, and the outcome cannot be recorded: {_said(problem)}")
+                    raise  # the next notifier finds the intent and handles it
+                self._trouble.tell(f"delivered, but the outcome cannot be recorded: {_said(problem)}")
                 self._stop.wait(pause)
                 pause = min(pause * 2, LONGEST_ERROR_PAUSE)
             else:
@@ -159,6 +159,6 @@ def _said(problem: Exception) -> str:
 
 
 def join_all(workers: Sequence[Worker], seconds: float) -> list[Worker]:
-    """Wait for all of them, so many seconds in all; those that have not ended."""
+    """Wait so many seconds in all; returns the workers that have not ended."""
     give_up = time.monotonic() + seconds
     return [worker for worker in workers if not worker.join(give_up - time.monotonic())]

@@ -1,4 +1,4 @@
-"""What is delivered: one notification in a line, several with a line each, a burst as a digest."""
+"""What is delivered: one notification as a line, several as a line each, a burst as a digest."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ _QUIET = ("task_queued", "task_dequeued", "task_started")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery's words: ``title`` in a few, ``text`` in full (lines). ``delivery`` is its id, ``lane`` the issue of
-    comments. A test has no notices."""
+    """One delivery. ``delivery`` is its id, ``lane`` the issue of comments; a test has no notices."""
 
     delivery: str
     lane: str
@@ -29,13 +28,13 @@ class Message:
 
     @property
     def type(self) -> str:
-        """The kind that all its notifications have; ``digest`` when they differ, ``test`` when there are none."""
+        """The kind that all its notifications share; ``digest`` when they differ, ``test`` without any."""
         types = {notice.type for notice in self.notices}
         return types.pop() if len(types) == 1 else "digest" if types else "test"
 
     @property
     def urgency(self) -> str:
-        """``critical``, ``normal`` or ``low``: that of its loudest notification."""
+        """``critical``, ``normal`` or ``low``: that of its most urgent notification."""
         types = {notice.type for notice in self.notices}
         if types.intersection(_LOUD):
             return "critical"
@@ -53,7 +52,7 @@ class Message:
 
 
 def compose(delivery: str, lane: str, notices: Sequence[Notice], digest_over: int) -> Message:
-    """The message of some notifications: more than ``digest_over`` are counted, and the newest ones shown."""
+    """The message for some notifications; of more than ``digest_over`` the newest are shown and all are counted."""
     if len(notices) == 1:
         one = notices[0]
         return Message(delivery, lane, notices, f"kugetsu: {_title(one)}", _with_url(one))
@@ -80,7 +79,7 @@ def line(notice: Notice) -> str:
 
 
 def counts(notices: Sequence[Notice]) -> str:
-    """``8 completed, 3 failed``: in the order of the kinds."""
+    """``8 completed, 3 failed``, in the order of the kinds."""
     numbers = {kind: sum(notice.type == kind for notice in notices) for kind in WORDS}
     return ", ".join(f"{number} {WORDS[kind]}" for kind, number in numbers.items() if number)
 

@@ -1,8 +1,8 @@
-"""The courier: the process that delivers notifications, beside the daemon and for as long as one lives.
+"""The notifier: a process that delivers notifications for as long as a daemon lives.
 
-It is a process of its own so that nothing of a sink (a program that hangs, a server that never answers, a crash) can
-slow or stop the daemon or a task. One lives per directory (`notifier_lock`); the daemon starts and restarts it. Run
-as ``python -m kugetsu.runtime.notifications.notifier``. What it has to say is in ``logs/courier.log``.
+A sink that hangs or crashes cannot slow down the daemon or a task. One notifier lives per directory (`notifier_lock`);
+the daemon starts and restarts it. Run as ``python -m kugetsu.runtime.notifications.notifier``; its log file is
+``logs/courier.log``.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LOG_BYTES = 1_000_000
 
 
 class Notifier:
-    """Has a worker for each sink of the settings, until no daemon lives or no sink is left. What happened until then is
-    delivered, when that takes no longer than `FINISH_SECONDS`."""
+    """Runs a worker for each configured sink until no daemon lives or no sink is left; then delivers what has happened,
+    within `FINISH_SECONDS`."""
 
     def __init__(self, ws: Workspace, lease: int) -> None:
         self._ws = ws
@@ -58,21 +58,21 @@ class Notifier:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
-        """SIGTERM ends it after the delivery at hand; what a terminal sends is not for it."""
+        """SIGTERM ends it after the current delivery; signals of a terminal are ignored."""
         signal.signal(signal.SIGTERM, self._told_to_stop)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Serve until there is no daemon, no sink or the wish to stop; then let the deliveries at hand end."""
+        """Serve until there is no daemon or sink, or a stop was requested; then let current deliveries end."""
         self.say(f"started, pid {os.getpid()}")
         pause = WATCHFUL_SECONDS
         while self._stopping is None:
             try:
                 self._look()
             except (KugetsuError, OSError) as problem:
-                self._trouble.tell(f"waits: {problem}")
+                self._trouble.tell(f"waiting: {problem}")
                 self._sleep(pause, failed=True)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
@@ -80,14 +80,14 @@ class Notifier:
             pause = WATCHFUL_SECONDS
             if self._stopping is None:
                 self._sleep(WATCHFUL_SECONDS if self._ending else LONGEST_SLEEP)
-        self.say(f"ends: {self._stopping}")
+        self.say(f"ending: {self._stopping}")
         for worker in self._workers.values():
             worker.stop(at_once=self._told)
         for worker in join_all([*self._workers.values(), *self._ending], FINISH_SECONDS):
-            self.say(f"{worker.name}: its delivery did not end within {FINISH_SECONDS:g} s, and is given up")
+            self.say(f"{worker.name}: its delivery did not end within {FINISH_SECONDS:g} s and was abandoned")
 
     def say(self, text: str) -> None:
-        """A line into the log file; when there is no space for it, it is lost."""
+        """Write a line to the log file; it is lost when there is no space."""
         with suppress(OSError):
             with suppress(FileNotFoundError):
                 if os.stat(self._log_path).st_size > LOG_BYTES:
@@ -99,10 +99,10 @@ class Notifier:
                 os.close(fd)
 
     def _look(self) -> None:
-        """One look at everything: the daemon, the settings, the sinks; whoever serves one is woken."""
+        """Check the daemon, the settings and the sinks, and wake the workers."""
         self._mind_the_daemon()
         if not notifier_lock.is_held(self._ws.paths, self._lease):
-            self._stopping = "somebody deleted its lease"  # else another one would be started beside it
+            self._stopping = "its lease was deleted"  # else another one would be started beside it
         if self._stopping is not None:
             return
         self._reload()
@@ -141,27 +141,27 @@ class Notifier:
                 worker.stop(at_once=True)
                 self._ending.append(worker)
             self._ws.log.transact(lambda state, name=name: decide.disable(state, name))  # type: ignore[misc]
-            self.say(f"{name}: is no sink any more")
+            self.say(f"{name}: notifications disabled")
 
     def _enable(self, name: str, state: State) -> None:
         if name not in state.outbox:
             self._ws.log.transact(lambda now: decide.enable(now, name))
-            self.say(f"{name}: is a sink from now on")
+            self.say(f"{name}: notifications enabled")
         if name not in self._workers and all(worker.name != name for worker in self._ending):
             self._workers[name] = Worker(name, self._ws, self.say)
             self._workers[name].start()
 
     def _reload(self) -> None:
-        """Read the settings; while they cannot be read, the last good ones hold."""
+        """Read the settings; until they can be read, the last good ones apply."""
         try:
             self._ws.reload_settled()
         except (KugetsuError, OSError) as problem:
-            self._settings_trouble.tell(f"the settings cannot be read, the last good ones hold: {problem}")
+            self._settings_trouble.tell(f"the settings cannot be read, the last good ones apply: {problem}")
         else:
             self._settings_trouble.over("the settings can be read again")
 
     def _sleep(self, seconds: float, *, failed: bool = False) -> None:
-        """Sleep until something happens; after an error only the daemon's end and signals wake: a failed append moves
+        """Sleep until something happens. After an error only signals and the daemon's end wake: a failed append moves
         the log's file too."""
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
@@ -186,21 +186,21 @@ class Notifier:
 
 
 def main() -> int:
-    """Be the courier of the environment's KUGETSU_DIR, unless there is one. Returns the exit status."""
+    """Run the notifier of the environment's KUGETSU_DIR unless one lives. Returns the exit status."""
     try:
         ws = open_workspace(os.environ, "courier")
         leases.close_inherited(ws.paths.leases)
         lease = notifier_lock.take(ws.paths)
         if lease is None:
             return 0
-        courier = Notifier(ws, lease)
+        notifier = Notifier(ws, lease)
     except (KugetsuError, OSError) as problem:
-        print(f"kugetsu courier: {problem}", file=sys.stderr)
+        print(f"kugetsu notifier: {problem}", file=sys.stderr)
         return 1
     # What it starts must not look like an agent's tool when the daemon was started by an agent.
     os.environ[MARK] = f"{notifier_lock.NAME}-{os.getpid()}"
-    courier.listen()
-    courier.serve()
+    notifier.listen()
+    notifier.serve()
     sys.stderr.flush()
     # Threads that hang are not waited for: their deliveries are in the log as begun.
     os._exit(0)

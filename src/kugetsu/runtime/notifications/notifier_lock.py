@@ -1,7 +1,6 @@
-"""Whether a courier lives, and which process it is: a locked file `leases/courier`, one for each KUGETSU_DIR.
+"""The lock that makes a process the only notifier of a KUGETSU_DIR: the file `leases/courier`.
 
-Unlike other leases it has one name for ever and is never deleted, so that whoever holds its lock is the only courier:
-what an earlier one left half done was left by a dead one.
+Unlike other leases it has a fixed name and is never deleted: whoever holds it knows that an earlier notifier is dead.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ PATIENCE = 1.0
 
 
 def take(paths: Paths) -> int | None:
-    """Become the courier: the descriptor that holds the lock; None when another one lives."""
+    """Become the notifier: the descriptor that holds the lock; None when another one lives."""
     path = paths.lease(NAME)
     give_up = time.monotonic() + PATIENCE
     while True:
@@ -40,7 +39,7 @@ def take(paths: Paths) -> int | None:
 
 
 def is_held(paths: Paths, fd: int) -> bool:
-    """Whether the descriptor that `take` gave still makes the only courier: its file may have been deleted by hand."""
+    """Whether the descriptor still is the lock: its file may have been deleted by hand."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(paths.lease(NAME)))
     except FileNotFoundError:
@@ -48,12 +47,12 @@ def is_held(paths: Paths, fd: int) -> bool:
 
 
 def alive(paths: Paths) -> bool:
-    """Whether a courier lives."""
+    """Whether a notifier lives."""
     return lease.alive(paths.leases, NAME)
 
 
 def holder(paths: Paths) -> Identity | None:
-    """The courier's process; None when none lives, or when it could not say who it is (a full disk)."""
+    """The notifier's process; None without one, or when it could not record itself (a full disk)."""
     import orjson
 
     if not alive(paths):
@@ -68,7 +67,7 @@ def holder(paths: Paths) -> Identity | None:
 
 
 def _sign(fd: int) -> None:
-    """Write down who holds it; a full disk costs only that others know its number."""
+    """Record who holds it; on a full disk only its pid stays unknown."""
     import orjson
 
     try:

@@ -1,6 +1,6 @@
-"""The daemon's part in notifications: start the courier while there are sinks, and start it again when it dies.
+"""The daemon's part in notifications: start the notifier while there are sinks, and restart it when it dies.
 
-Nothing here waits for anything, and nothing that goes wrong stops the daemon.
+Nothing here waits, and no failure stops the daemon.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOOK_SECONDS = 5.0
 
 
 class Keeper:
-    """Keeps one courier alive while it is needed."""
+    """Keeps one notifier alive while it is needed."""
 
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws
@@ -39,11 +39,12 @@ class Keeper:
         self._not_before = 0.0
 
     def fileno(self) -> int | None:
-        """A descriptor that becomes readable when the courier has ended; None when there is none to be had."""
+        """A descriptor that becomes readable when the notifier ends; None if the system has none."""
         return self._pidfd
 
     def look(self, state: State) -> float | None:
-        """Start it when it is needed. Gives the seconds until the next look, None when `fileno` tells."""
+        """Start the notifier when it is needed. Returns the seconds until the next look, None when `fileno` reports the
+        end."""
         from loguru import logger
 
         try:
@@ -57,7 +58,7 @@ class Keeper:
                 return left
             self._start()
         except OSError as problem:
-            logger.error("the courier, which delivers notifications, cannot be started: {}", problem)
+            logger.error("the notifier, which delivers notifications, cannot be started: {}", problem)
             self._put_off()
             return self._pause
         return self._watched()
@@ -81,7 +82,7 @@ class Keeper:
                 start_new_session=True,
             )
         self._started = time.monotonic()
-        logger.info("started the courier, pid {}", self._process.pid)
+        logger.info("started the notifier, pid {}", self._process.pid)
         self._watch(identity.of(self._process.pid))
 
     def _watched(self) -> float | None:
@@ -94,7 +95,7 @@ class Keeper:
         self._pidfd = identity.open_pidfd(who) if who is not None else None
 
     def _reap(self) -> None:
-        """Note that it has ended, and when it may be started again."""
+        """Record its end, and when it may be started again."""
         from loguru import logger
 
         if self._process is None:
@@ -115,7 +116,7 @@ class Keeper:
         self._put_off()
         how = f"signal {-status}" if status < 0 else f"status {status}"
         last = stderr_tail.of(self._errors())
-        logger.error("the courier ended with {}{}; it is started again in {:g} s", how, last, self._pause)
+        logger.error("the notifier ended with {}{}; restarting it in {:g} s", how, last, self._pause)
 
     def _put_off(self) -> None:
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

@@ -1,7 +1,7 @@
-"""One sink's outbox at work: take up what happened, record the intent, deliver, record the outcome, try again later.
+"""The outbox of one sink: take what happened, record the intent, deliver, record the outcome, retry later.
 
-The intent is in the log before anything is delivered, and the outcome after it. So of what a dead courier left, the log
-says which deliveries it may have made: each sink says whether such a one is repeated (`Sink.repeats`).
+The log holds the intent before a delivery and the outcome after it. So it shows which deliveries a dead notifier may
+have made; each sink decides whether such a one is repeated (`Sink.repeats`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INTERRUPTED = "interrupted; not repeated"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What happened since a sink was last served: the notifications for it, and the events that were looked at."""
+    """The notifications for a sink since it was last served, and the events that were read."""
 
     notices: list[Notice]
     after: int
@@ -40,10 +40,8 @@ class Taken:
 
 
 class Outbox:
-    """Serves one sink, in the one courier that lives.
-
-    ``record`` appends an outcome, however long that takes; ``stopping`` says whether to begin no more deliveries.
-    """
+    """Serves one sink. ``record`` appends an outcome, however long that takes; ``stopping``: begin no more
+    deliveries."""
 
     def __init__(self, ws: Workspace, name: str, record: Record, stopping: Callable[[], bool]) -> None:
         self._ws = ws
@@ -57,7 +55,7 @@ class Outbox:
         return self._name in self._ws.state().outbox
 
     def recover(self) -> None:
-        """Close or repeat the deliveries that a dead courier has begun."""
+        """Close or repeat the deliveries that a dead notifier began."""
         begun = {delivery: entry["sending"] for delivery, entry in self._open().items() if entry["sending"]}
         for delivery, seq in begun.items():
             if self._stopping():
@@ -68,7 +66,7 @@ class Outbox:
                 self._note_failure(delivery, Outcome(False, INTERRUPTED, again=False))
 
     def take(self) -> Taken | None:
-        """What is to be delivered now; None for nothing (or not yet: too many deliveries are open)."""
+        """What is to be delivered now; None for nothing, or while too many deliveries are open."""
         if len(self._open()) >= decide.MOST_OPEN:
             return None
         state, servers = self._ws.state(), self._ws.config.servers()
@@ -89,7 +87,7 @@ class Outbox:
         return None
 
     def deliver(self, taken: Taken) -> None:
-        """Deliver what was taken, a message for each lane."""
+        """Deliver what was taken, one message per lane."""
         lanes: dict[str, list[Notice]] = {}
         sink = self._sink()
         for notice in taken.notices:
@@ -104,7 +102,7 @@ class Outbox:
             self._attempt(self._message(event["data"]["delivery"], lane, notices), again=False)
 
     def due(self) -> tuple[str | None, str | None]:
-        """The delivery that is to be tried again now, and (when there is none) the time of the next one."""
+        """The delivery to retry now; without one, the time of the next."""
         waiting = [
             (entry["not_before"], delivery)
             for delivery, entry in self._open().items()
@@ -132,10 +130,10 @@ class Outbox:
             self._attempt(told, again=True)
 
     def _attempt(self, told: Message, *, again: bool) -> None:
-        """Deliver, whatever goes wrong, and record the outcome."""
+        """Deliver, and record the outcome whatever goes wrong."""
         try:
             outcome = self._sink().deliver(told, again=again)
-        except Exception as problem:  # noqa: BLE001  a sink's fault must stop neither the courier nor other sinks
+        except Exception as problem:  # noqa: BLE001  a sink's fault must not stop the notifier or other sinks
             outcome = Outcome(False, one_line(f"the sink failed: {type(problem).__name__}"))
         if outcome.sent:
             self._record(partial(decide.sent, sink=self._name, delivery=told.delivery, detail=outcome.text))

@@ -1,4 +1,4 @@
-"""The notifications of a log, the newest first to be found: reading goes back from the head and stops early."""
+"""The notifications in a log, read backwards from the head so that the newest are found first."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LOOK_BACK = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look back found: ``notices``, the oldest first; ``more`` older ones are there (or were not looked for:
-    then ``looked_from`` is the event before which nothing was looked at, else 0)."""
+    """``notices``, the oldest first; ``more``: older ones exist, or were not read: then ``looked_from`` is the first
+    event read, else 0."""
 
     notices: list[Notice]
     more: bool
@@ -25,7 +25,7 @@ class Found:
 
 
 def latest(ws: Workspace, *, after: int, until: int, limit: int) -> Found:
-    """The latest ``limit`` notifications of the events after ``after``, up to ``until``."""
+    """The latest ``limit`` notifications between the events ``after`` and ``until``."""
     found: list[Notice] = []
     lowest = max(after, until - LOOK_BACK)
     high, step = until, FIRST_LOOK
@@ -41,14 +41,14 @@ def latest(ws: Workspace, *, after: int, until: int, limit: int) -> Found:
 
 
 def of_seqs(ws: Workspace, seqs: Iterable[int]) -> list[Notice]:
-    """The notifications that the events of these seqs are."""
+    """The notifications of these events."""
     wanted = set(seqs)
     state, servers = ws.state(), ws.config.servers()
     return [located(notice, state, servers) for notice in _of(ws, min(wanted) - 1, max(wanted)) if notice.seq in wanted]
 
 
 def following(ws: Workspace, after: int) -> Iterator[Notice | None]:
-    """Notifications as they come, from the event ``after`` on; None at least every second when there are none."""
+    """Notifications after the event ``after`` as they come; None at least once a second without any."""
     for event in ws.log.follow(after):
         notice = notice_of(event) if event is not None else None
         if notice is not None:

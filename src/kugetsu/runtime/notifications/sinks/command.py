@@ -1,6 +1,6 @@
-"""The sink `command`: any command line; the message is its input, what it is about is in its environment.
+"""The sink `command`: runs any command line, with the message as its input and its subject in the environment.
 
-At most once: a delivery that is interrupted (the courier is killed while the command runs) is not repeated.
+At most once: an interrupted delivery is not repeated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Command(Sink):
         return True, one_line(self._line)
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
-        """Run it; exit status 0 means that it was delivered."""
+        """Run it; exit status 0 means delivered."""
         if not self._line:
             return Outcome(False, self.describe()[1])
         try:
@@ -59,12 +59,12 @@ class Command(Sink):
         last = one_line(next((part for part in reversed(said.splitlines()) if part.strip()), ""))
         reason = f": {last}" if last else ""
         if code is None:
-            return Outcome(False, f"it took over {LIMIT_SECONDS:g} s and was ended{reason}")
+            return Outcome(False, f"timed out after {LIMIT_SECONDS:g} s{reason}")
         how = f"exit {code}" if code > 0 else f"ended by signal {-code}"
         return Outcome(False, f"{how}{reason}")
 
     def _environment(self, message: Message) -> dict[str, str]:
-        """Ours, what notify.env sets (not default.env: that is for agents), and what the message is about."""
+        """This environment, what notify.env sets (default.env is for agents), and the subject of the message."""
         given = values(self._ws.paths, "notify")  # first: its errors quote no line
         path = os.path.join(self._ws.paths.env, "notify.env")
         own = {entry.key for entry in parse(read_file(path), path)} - {"NOTIFY_WEBHOOK_URL"}
@@ -72,7 +72,7 @@ class Command(Sink):
 
 
 def about(message: Message) -> dict[str, str]:
-    """The variables that tell what a message is about; issue and task are empty when there are several."""
+    """The variables that describe a message; issue and task are empty when there are several."""
     import orjson
 
     most = len(message.notices)
@@ -94,5 +94,5 @@ def _one(values: set[str | None]) -> str:
 
 
 def _words(line: str) -> Sequence[str]:
-    """As KUGETSU_AGENT_COMMAND: words, or a shell where the line has a shell's syntax."""
+    """As KUGETSU_AGENT_COMMAND: words, or a shell for shell syntax."""
     return ("/bin/sh", "-c", line) if needs_shell(line) else shlex.split(line)

@@ -1,7 +1,7 @@
-"""The sink `comment`: a comment on the issue, for what ends a task or loses its agent.
+"""The sink `comment`: comments on the issue when a task ends or its agent is lost.
 
-Once: a comment ends with a hidden marker that names its delivery. Before one is posted that an earlier try may have
-posted, it is looked for. The marker also tells kugetsu's comments from those of people and agents.
+Exactly once: a comment ends with a hidden marker that names its delivery, and a retry looks for it first. The marker
+also tells kugetsu's comments from others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EARLIER = 86_400.0
 
 
 class Comments(Sink):
-    """Posts on the issues of forges that a token is there for."""
+    """Posts on the issues of forges with a token."""
 
     repeats = True
 
@@ -36,19 +36,19 @@ class Comments(Sink):
         self._ws = ws
 
     def lane(self, notice: Notice) -> str | None:
-        """Its issue; none for what has no issue on a server, and for kinds that are not worth a comment."""
+        """Its issue; None without an issue on a server, and for kinds not worth a comment."""
         if notice.type not in KINDS or notice.issue is None or notice.issue.startswith(LOCAL + "/"):
             return None
         return notice.issue
 
     def describe(self) -> tuple[bool, str]:
-        """Whether forges are asked at all."""
+        """Whether forges may be contacted at all."""
         if self._ws.config.text("KUGETSU_FORGE") == "off":
             return False, "KUGETSU_FORGE is off"
         return True, "a comment on the issue, as the account of its server's token"
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:
-        """Post it, unless an earlier try has."""
+        """Post it, unless an earlier try did."""
         ready, said = self.describe()
         if not ready:
             return Outcome(False, said, again=False)
@@ -69,7 +69,7 @@ class Comments(Sink):
             return Outcome(False, one_line(problem.message))
 
     def test(self, message: Message) -> Outcome:  # noqa: ARG002
-        """Ask the default server whose token it is: a test is no reason to write on somebody's issue."""
+        """Ask the default server whose token it is; a test must not write on an issue."""
         ready, said = self.describe()
         if not ready:
             return Outcome(False, said)
@@ -78,7 +78,7 @@ class Comments(Sink):
             forge = forges.forge_for(self._ws, host)
             if forge is None:
                 why, remedy = forges.why_none(self._ws, host), forges.how_to_let_it(self._ws, host)
-                return Outcome(False, one_line(f"{host} is not asked: {why} ({remedy})"))
+                return Outcome(False, one_line(f"{host} is not contacted: {why} ({remedy})"))
             try:
                 account = forge.whoami()
             finally:
@@ -91,7 +91,7 @@ class Comments(Sink):
 
 
 def body(message: Message) -> str:
-    """The comment: a line a notification, what agents and programs said as literal text, and the marker."""
+    """The comment: one line per notification, quoted text literal, and the marker."""
     shown = list(message.notices)[-_MOST:]
     lines = [_line(notice) for notice in shown]
     if len(lines) < len(message.notices):
@@ -100,7 +100,7 @@ def body(message: Message) -> str:
 
 
 def marker(delivery: str) -> str:
-    """The hidden text by which the delivery's comment is known."""
+    """The hidden text that identifies the delivery's comment."""
     return f"{MARK}{delivery} -->"
 
 
@@ -119,7 +119,7 @@ def _post(forge: Forge, ref: IssueRef, message: Message, again: bool) -> Outcome
         since = clock.add_seconds(min(notice.at for notice in message.notices), -_EARLIER)
         for comment in forge.comments_after(ref.owner, ref.repo, ref.number, since):
             if comment.body.rstrip().endswith(mark):
-                return Outcome(True, one_line(f"was posted before: {comment.url}"))
+                return Outcome(True, one_line(f"already posted: {comment.url}"))
     posted = forge.comment(ref.owner, ref.repo, ref.number, body(message))
     return Outcome(True, one_line(posted.url))
 

@@ -38,7 +38,7 @@ class Desktop(Sink):
         if program is None:
             return False, f"{_name()} is not installed"
         if sys.platform != "darwin" and not _session(self._environment):
-            return False, "no desktop session is known here (DBUS_SESSION_BUS_ADDRESS, DISPLAY)"
+            return False, "no desktop session found (DBUS_SESSION_BUS_ADDRESS, DISPLAY)"
         return True, program
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
@@ -54,7 +54,7 @@ class Desktop(Sink):
         if code == 0:
             return Outcome(True, "shown")
         if code is None:
-            return Outcome(False, f"{_name()} took over {LIMIT_SECONDS:g} s and was ended")
+            return Outcome(False, f"{_name()} timed out after {LIMIT_SECONDS:g} s")
         return Outcome(False, one_line(f"{_name()} ended with {code}: {said}"))
 
 

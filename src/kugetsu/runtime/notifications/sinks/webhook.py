@@ -1,8 +1,7 @@
-"""The sink `webhook`: JSON by POST to NOTIFY_WEBHOOK_URL.
+"""The sink `webhook`: POSTs JSON to NOTIFY_WEBHOOK_URL.
 
-At least once: a delivery that is interrupted is sent again with the same id (headers ``Idempotency-Key`` and
-``X-Kugetsu-Delivery``), by which the receiver knows the repetition. The URL is a secret: nothing that is said or
-recorded here has it or its host in it, so errors of the HTTP library are told in words of our own.
+At least once: a repeated delivery has the same id (headers ``Idempotency-Key`` and ``X-Kugetsu-Delivery``). The URL is
+a secret, so no message contains it or its host, and errors of the HTTP library are reworded.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class Webhook(Sink):
         self._environment = ws.environment
 
     def describe(self) -> tuple[bool, str]:
-        """Whether there is a URL; never which."""
+        """Whether there is a URL, but never which."""
         try:
             url = values(self._paths, "notify").get(KEY)
             if url:
@@ -55,7 +54,7 @@ class Webhook(Sink):
         return (True, f"{KEY} is set") if url else (False, _MISSING)
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
-        """POST it; 2xx means that it was delivered."""
+        """POST it; 2xx means delivered."""
         import urllib3
 
         try:
@@ -76,7 +75,7 @@ class Webhook(Sink):
 
 
 def _checked(url: str) -> dict[str, str]:
-    """The headers that a URL with a login in it asks for. Raises ValueError, without the URL, for what is no URL."""
+    """The headers for a URL that contains a login. Raises ValueError, without the URL, for an invalid one."""
     import urllib3
 
     try:
@@ -84,7 +83,7 @@ def _checked(url: str) -> dict[str, str]:
     except (urllib3.exceptions.HTTPError, ValueError):
         parsed = None
     if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{KEY} is no http or https URL")
+        raise ValueError(f"{KEY} is not an http or https URL")
     return urllib3.util.make_headers(basic_auth=parsed.auth) if parsed.auth else {}
 
 
@@ -131,7 +130,7 @@ def _verdict(response: urllib3.BaseHTTPResponse) -> Outcome:
 
 
 def _asked(text: str) -> float:
-    """Seconds that a Retry-After header asks for: a number of them, or a date; 0 when it cannot be read."""
+    """The seconds in a Retry-After header, a number or a date; 0 when it cannot be parsed."""
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) < 9:
         return float(text)
