@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 
 from kugetsu.domain import state_codec
 from kugetsu.domain.decide import sessions
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import CATALOGUE, missing_keys
 from kugetsu.domain.events.declaration import keys
 from kugetsu.domain.fold import fold
 from kugetsu.domain.invariants import broken, cap_kept
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.checker import ReplayChecker
-from kugetsu.domain.state import State, empty
+from kugetsu.domain.state import ENDS, State, empty
 from kugetsu.log.files import snapshots
 from kugetsu.log.files.engine import FileLog
 from kugetsu.log.opening import DomainProjection

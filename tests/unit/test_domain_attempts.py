@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from kugetsu.domain.decide import attempts, claims, queue, sessions
-from kugetsu.domain.decide.attempts import ENDED, backoff_seconds
+from kugetsu.domain.decide.attempts import backoff_seconds
 from kugetsu.domain.facts import Ending
+from kugetsu.domain.state import ENDED
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, NotFound
 from property.simulation import AGENT, ISSUES, PROCESS, Event, World

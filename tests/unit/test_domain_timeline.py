@@ -7,8 +7,7 @@ import pytest
 from kugetsu.domain import gates, timeline
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.decide import daemon
-from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.domain.state import empty
+from kugetsu.domain.state import ENDS, empty
 from kugetsu.model import clock
 from kugetsu.model.clock import parse
 from property.simulation import Event, World, folded, random_commands

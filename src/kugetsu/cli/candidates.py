@@ -1,4 +1,7 @@
-"""Real values for the shell's completion: tasks, issues, attempts, settings … as the state has them now."""
+"""Real values for the shell's completion: tasks, issues, attempts, settings … as the state has them now.
+
+Every TAB loads it: what only some kinds need is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from kugetsu.cli.completion import SHELLS
-from kugetsu.cli.env import AGENTS
 from kugetsu.domain.state import State, Task
 from kugetsu.host.config import Config, load
 from kugetsu.host.paths import Paths
@@ -19,8 +21,6 @@ from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.settings import NOTICES, SETTINGS, SINKS
 from kugetsu.redaction.funnel import redact, redact_head
-from kugetsu.runtime import skills, variables
-from kugetsu.runtime.git import remotes
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.queue import STATES
 from kugetsu.views.text import cut, line
@@ -198,6 +198,8 @@ def _issues(place: Place) -> list[Candidate]:
 
 
 def _here(config: Config) -> str | None:
+    from kugetsu.runtime.git import remotes
+
     folder = remotes.typed_in(os.environ)
     found = remotes.here(folder, config.servers()) if folder is not None else None
     return "/".join(found) if found is not None else None
@@ -264,6 +266,8 @@ def _servers(place: Place) -> list[Candidate]:
 
 
 def _skills(place: Place) -> list[Candidate]:
+    from kugetsu.runtime import skills
+
     return [Candidate(name) for name in skills.names(place.paths())]
 
 
@@ -272,11 +276,15 @@ def _sinks(_place: Place) -> list[Candidate]:
 
 
 def _env_agents(_place: Place) -> list[Candidate]:
+    from kugetsu.cli.env import AGENTS
+
     return [Candidate(agent, file) for agent, file in AGENTS.items()]
 
 
 def _variables(place: Place) -> list[Candidate]:
     """Names; what they are set to nobody is shown."""
+    from kugetsu.runtime import variables
+
     return [Candidate(one.name, one.file) for one in variables.listed(place.paths())[0]]
 
 

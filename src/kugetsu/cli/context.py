@@ -6,8 +6,8 @@ import os
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import Event
+from kugetsu.domain.state import ENDS
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.redaction.funnel import Lines, clean, redact

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 
-from kugetsu.cli import paging
 from kugetsu.cli.catalogue import COMMANDS, SECTIONS, find, groups, load, members
 from kugetsu.model.errors import BadInput, NotFound
 
@@ -44,7 +42,7 @@ def overview() -> str:
     for heading, commands in SECTIONS.items():
         rows.append(f"\n{heading}")
         for name, (_, summary) in commands.items():
-            first, *more = textwrap.wrap(summary, 80 - width - 4)
+            first, *more = _wrapped(summary, 80 - width - 4)
             rows += [f"  {name:<{width}}  {first}", *(" " * (width + 4) + part for part in more)]
     return (
         "kugetsu runs coding agents on issues: a session and a worktree each, a queue.\n\n"
@@ -57,13 +55,19 @@ def overview() -> str:
     )
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    from textwrap import wrap  # the completion, which needs titles only, does without `re`
+
+    return wrap(text, width)
+
+
 def group_help(group: str) -> str:
     """`kugetsu queue --help`."""
     names = members(group)
     width = max(len(name) for name in names)
     rows = []
     for name in names:
-        first, *more = textwrap.wrap(COMMANDS[name][1], 80 - width - 12)
+        first, *more = _wrapped(COMMANDS[name][1], 80 - width - 12)
         rows += [f"  kugetsu {name:<{width}}  {first}", *(" " * (width + 12) + part for part in more)]
     return "\n".join(rows) + f"\n\nkugetsu help {names[0]} tells more"
 
@@ -112,5 +116,6 @@ def _show(markdown: str) -> None:
     if not sys.stdout.isatty():
         print(markdown, end="")
         return
+    from kugetsu.cli import paging  # the completion needs titles only
 
     paging.show(markdown, os.environ)

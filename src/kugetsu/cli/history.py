@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import gates
-from kugetsu.domain.events import Event
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
@@ -18,6 +17,7 @@ from kugetsu.views import history
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.declarations import Kind
+    from kugetsu.domain.events import Event
 
 
 #: What a name may be: completed by the shell.

@@ -9,7 +9,7 @@ from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_repository
-from kugetsu.runtime import destroy, liveness, pull_requests
+from kugetsu.runtime import liveness
 from kugetsu.runtime.query import points
 from kugetsu.runtime.query.subjects import issue
 from kugetsu.views import point, sessions
@@ -24,7 +24,6 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(call: Call) -> int:
-
     if call.args.at is not None or call.foreign is not None:
         return _listed_then(call)
 
@@ -62,6 +61,8 @@ def _destroy_arguments(parser: Parser) -> None:
 def _destroy(call: Call) -> int:
     key = _key(call)
     call.ready()
+    from kugetsu.runtime import destroy  # `list` in the same module stays light
+
     destroy.require_unused(call.workspace, key, call.args.force)
     if not call.args.yes and not call.args.force and _asks() and not confirmed(f"end the session {key}?", ""):
         call.say("nothing was changed")
@@ -102,6 +103,8 @@ def _set_pr_arguments(parser: Parser) -> None:
 def _set_pr(call: Call) -> int:
     call.ready()
     key = str(issue(call.workspace, call.args.ref))
+    from kugetsu.runtime import pull_requests  # `list` stays light
+
     url, seq, seen = pull_requests.tie(call.workspace, key, call.args.url, force=call.args.force)
     known = seen.state if seen.pull is not None else None
     stands = f", which is {known}" if known else ""

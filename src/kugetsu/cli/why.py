@@ -8,7 +8,6 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
-from kugetsu.domain.events import Event
 from kugetsu.domain.scheduling import outlook
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
@@ -23,6 +22,7 @@ from kugetsu.views.wording import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.domain.events import Event
     from kugetsu.views.causes import WhyEvent
     from kugetsu.views.why import WhyTask
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.domain.events import Event
+from kugetsu.domain.state import ENDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kugetsu.domain.events import Event
+
     #: The event of a seq, None when it cannot be had; the events of an issue, a task or a session.
     Find = Callable[[int], Event | None]
     Keyed = Callable[[str], Iterable[Event]]

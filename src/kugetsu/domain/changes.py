@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold
-from kugetsu.domain.state import State
+from kugetsu.domain.state import ENDS, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kugetsu.domain import gates, outages
-from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.facts import ClaimFacts
 
 #: Gates that close for all that wait alike: who is held by nothing else stands in line.
 LINE = ("daemon", *gates.FULL)

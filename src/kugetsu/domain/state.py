@@ -21,6 +21,17 @@ FINISHED_KEPT = 200
 #: Violations kept with their text; more are counted.
 VIOLATIONS_KEPT = 100
 
+#: The trigger of an attempt's machine → the kind of event that ends the attempt.
+ENDED = {
+    "succeed": "attempt.succeeded",
+    "fail": "attempt.failed",
+    "time_out": "attempt.timed_out",
+    "kill": "attempt.killed",
+    "lose": "attempt.lost",
+}
+#: The kinds of events that end an attempt.
+ENDS = frozenset(ENDED.values())
+
 
 @record
 class Task:

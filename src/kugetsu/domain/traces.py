@@ -13,8 +13,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import Event
+from kugetsu.domain.state import ENDS
 from kugetsu.model.clock import parse
 from kugetsu.model.errors import BadInput
 

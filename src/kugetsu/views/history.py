@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kugetsu.domain.decide.attempts import ENDS
-from kugetsu.domain.events import Event
 from kugetsu.domain.gates import Verdict
-from kugetsu.domain.state import Task
+from kugetsu.domain.state import ENDS, Task
 from kugetsu.model import clock
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.events import Event
 
 #: Columns that the names of kinds and attempts are given; `attempt.stop_requested` is the longest kind.
 TYPE_WIDTH = 18

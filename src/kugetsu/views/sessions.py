@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict
 
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.views import times
@@ -13,6 +12,7 @@ from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypedDict
 
     class SessionData(TypedDict):
         """One session. ``agent_alive`` is null while no attempt works in it, and when nobody can tell; counters run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
@@ -17,6 +16,8 @@ from kugetsu.views.text import columns, cut, line, pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
     from kugetsu.runtime.query.points import Asked
     from kugetsu.views.queue import TaskData
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import CATALOGUE, MALFORMED, Event, upcast
 from kugetsu.domain.events.attempts import (
     AttemptClaimed,
@@ -49,6 +48,7 @@ from kugetsu.domain.events.tasks import (
     TaskRetried,
 )
 from kugetsu.domain.fold.usage import uncommitted
+from kugetsu.domain.state import ENDS
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import times
 from kugetsu.views.text import line

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.events import Event
 from kugetsu.domain.intervals import MICRO
-from kugetsu.domain.state import State
+from kugetsu.domain.state import ENDS, State
 from kugetsu.model.clock import parse
 
 #: Issues that are kept; of more, those that hurt least become one sum. An issue that comes back counts from nothing.

@@ -10,7 +10,7 @@ from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Attempt, State, Task
+from kugetsu.domain.state import ENDED, Attempt, State, Task
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.errors import BadInput, Conflict, NotFound
 
@@ -18,17 +18,6 @@ from kugetsu.model.errors import BadInput, Conflict, NotFound
 LONGEST_BACKOFF = 300.0
 #: Seconds added to a stated reset time, so that the provider's clock may be a little behind ours.
 RESET_MARGIN = 60.0
-
-
-ENDED = {
-    "succeed": "attempt.succeeded",
-    "fail": "attempt.failed",
-    "time_out": "attempt.timed_out",
-    "kill": "attempt.killed",
-    "lose": "attempt.lost",
-}
-#: The kinds of events that end an attempt.
-ENDS = frozenset(ENDED.values())
 
 
 def find_attempt(state: State, attempt_id: str) -> Attempt:

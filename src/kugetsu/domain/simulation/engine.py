@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims
-from kugetsu.domain.decide.attempts import ENDS
 from kugetsu.domain.decide.claims import NOBODY
 from kugetsu.domain.events import PRESENT, Event
 from kugetsu.domain.facts import ClaimFacts, Ending, OutcomeFacts
@@ -22,7 +21,7 @@ from kugetsu.domain.simulation.micros import SECOND, micros_of, text_of
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Past, Scenario, state_of
 from kugetsu.domain.simulation.waiting_line import Line
-from kugetsu.domain.state import State, Task
+from kugetsu.domain.state import ENDS, State, Task
 
 if TYPE_CHECKING:
     from kugetsu.domain.simulation.scenario import Moment

@@ -12,7 +12,6 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide.attempts import ENDED, ENDS
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.recorded_facts import decided, facts_then
@@ -21,7 +20,7 @@ from kugetsu.domain.simulation.micros import micros_of, text_of
 from kugetsu.domain.simulation.scenario import PAUSE_MICROS, Latency, Limit, Past, Scenario
 from kugetsu.domain.simulation.tally import Ledger
 from kugetsu.domain.simulation.waiting_line import Line
-from kugetsu.domain.state import Session, empty
+from kugetsu.domain.state import ENDED, ENDS, Session, empty
 from kugetsu.model.errors import BadInput
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kugetsu.domain.decide.attempts import ENDS
+from kugetsu.domain.state import ENDS
 
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
