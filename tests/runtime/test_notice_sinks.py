@@ -130,7 +130,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(stage: Stage, mo
         NOTIFY_COMMAND='sh -c \'trap "" TERM; sleep 600 & echo $! > "$STAGE/child"; echo $$ > "$STAGE/me"; wait; wait\''
     )
     outcome = sinks.make("command", stage.ws).deliver(told(notice(1)), again=False)
-    assert not outcome.sent and outcome.text == "it took over 1.5 s"
+    assert not outcome.sent and outcome.text == "timed out after 1.5 s"
     for name in ("me", "child"):
         assert eventually(lambda name=name: ended(int(stage.file(name))), PATIENCE)  # type: ignore[misc]
 
@@ -145,7 +145,7 @@ def test_a_command_that_prints_without_end_is_read_and_bounded(stage: Stage, mon
     monkeypatch.setattr(command, "LIMIT_SECONDS", 1.5)
     stage.configure(NOTIFY_COMMAND="yes no")
     outcome = sinks.make("command", stage.ws).deliver(told(notice(1)), again=False)
-    assert outcome.text == "it took over 1.5 s: no"
+    assert outcome.text == "timed out after 1.5 s: no"
 
 
 # --- the sink `desktop` ----------------------------------------------------------------------------------------------

@@ -191,11 +191,11 @@ def test_on_a_full_disk_the_courier_waits_and_says_so(stage: Stage) -> None:
     size = max(path.stat().st_size for path in (stage.directory / "log").glob("*.jsonl"))
     resource.prlimit(courier["pid"], resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     stage.enqueue(1)
-    stage.until(lambda: "command: waits: " in courier_log(stage))
+    stage.until(lambda: "command: waiting: " in courier_log(stage))
     assert got(stage) == [] and stage.events("notice.sending") == []
     resource.prlimit(courier["pid"], resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     stage.wait("notice.sent")
-    stage.until(lambda: "command: goes on" in courier_log(stage))
+    stage.until(lambda: "command: recovered" in courier_log(stage))
     assert len(got(stage)) == 1
     assert identity.alive(courier)
 
@@ -210,10 +210,10 @@ def test_on_a_damaged_log_the_courier_waits_says_so_and_ends_with_the_daemon(sta
     stage.ws.close()
     with segment.open("ab") as file:
         file.write(b'{"seq":999,"nonsense":1}\n')
-    stage.until(lambda: "waits: " in courier_log(stage))
+    stage.until(lambda: "waiting: " in courier_log(stage))
     stage.kill(daemon)
     assert eventually(lambda: not notifier_lock.alive(stage.ws.paths), PATIENCE), courier_log(stage)
-    assert "ends: " in courier_log(stage)
+    assert "ending: " in courier_log(stage)
     segment.write_bytes(whole)
 
 

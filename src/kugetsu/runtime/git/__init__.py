@@ -1,1 +1,2 @@
-"""What kugetsu does with git: clones, worktrees, the evidence of work, rescue branches; nothing deletes on a guess."""
+"""git for worktrees, by module: files read without git (checkouts, refs), running git (child, pins, command,
+transport), clones (remotes, repositories), worktrees (worktrees, removal, rescue) and evidence of work."""

@@ -1,4 +1,4 @@
-"""What git is in the middle of in a worktree, and which of its files are not committed."""
+"""The operation that git is in the middle of in a worktree, and its uncommitted files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _STATUS = ("--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--i
 
 
 def changed_files(path: str, *, missing: bool = True, env: Mapping[str, str] | None = None) -> list[str]:
-    """The files of a worktree that differ from its commit, an untracked folder once.
+    """The files of a worktree that differ from its commit; an untracked folder counts once.
 
-    A submodule counts whatever its settings say, and so do files in one that is not initialised. `missing`: so do files
-    that are only deleted. Raises GitFailed.
+    Submodules always count, and so do files in uninitialised ones. `missing`: deleted files count too. Raises
+    GitFailed.
     """
     status = git(["status", *_STATUS], path, env=env)
     changed = [entry[3:] for entry in status.split("\0") if entry and (missing or entry[:2] != " D")]
@@ -43,7 +43,7 @@ def submodules(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:
 
 
 def occupied(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:
-    """Submodules that are not initialised and in whose folders somebody put files: `git status` shows none of these."""
+    """Uninitialised submodules whose folders hold files: `git status` does not show these."""
     return [
         link
         for link in submodules(path, env=env)
@@ -52,14 +52,14 @@ def occupied(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """The files below a folder; none when it is a file itself, or not there."""
+    """The files below a folder; none if it is a file or missing."""
     for below, folders, files in walk(folder):
         yield from (os.path.join(below, name) for name in files)
         yield from (os.path.join(below, name) for name in folders if os.path.islink(os.path.join(below, name)))
 
 
 def operation(git_dir: str) -> str | None:
-    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None when in nothing."""
+    """What git is in the middle of in a worktree (`rebase`, `merge`, …); None for nothing."""
     for name, what in (
         ("rebase-merge", "rebase"),
         ("rebase-apply", "rebase"),

@@ -1,8 +1,4 @@
-"""Finds the clone around a folder and its remotes by reading git's own files: no process, well under a millisecond.
-
-`kugetsu queue enqueue 14` asks at every call which repository is meant, and a git process would cost 4 ms. What only
-git can tell (included files, `url.….insteadOf`) it is asked for, and only when the files leave it open.
-"""
+"""Find the clone around a folder by reading git's own files: no process, well under a millisecond."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ _MOST_BYTES = 1 << 20
 
 
 class Checkout:
-    """A clone: the folder to run git in, its git folder, and the git folder that all its worktrees share."""
+    """A clone: the folder to run git in, its git folder, and the one that all its worktrees share."""
 
     __slots__ = ("bare", "common_dir", "git_dir", "top")
 
@@ -28,14 +24,14 @@ class Checkout:
 
     @property
     def home(self) -> str:
-        """The folder to run git in that outlives linked worktrees: the main worktree's, or a bare repository's own."""
+        """The folder to run git in that outlives linked worktrees: the main worktree, or the bare repository."""
         if self.git_dir == self.common_dir:
             return self.top
         return os.path.dirname(self.common_dir) if os.path.basename(self.common_dir) == ".git" else self.common_dir
 
 
 def find(folder: str) -> Checkout | None:
-    """The clone that a folder lies in (the folder itself or the nearest above it); None outside of any."""
+    """The clone that contains a folder; None outside of any."""
     try:
         folder = os.path.realpath(folder)
     except OSError:
@@ -51,7 +47,7 @@ def find(folder: str) -> Checkout | None:
 
 
 def remotes(common_dir: str) -> dict[str, str]:
-    """URL by remote, as the repository's own config file says it."""
+    """URL by remote, from the repository's own config file."""
     found: dict[str, str] = {}
     section = ""
     for line in read_lines(common_dir + "/config"):
@@ -70,19 +66,19 @@ def remotes(common_dir: str) -> dict[str, str]:
 
 
 def git_dir_of(folder: str) -> str | None:
-    """The git folder of a worktree's top folder; None when it is none."""
+    """The git folder of a worktree's top folder; None if it is not one."""
     checkout = at(folder)
     return checkout.git_dir if checkout is not None else None
 
 
 def has_reftable(git_dir: str) -> bool:
-    """Whether a repository keeps its refs in tables (git 2.45 and later), and not in files of their names."""
+    """Whether a repository keeps its refs in tables (git 2.45 and later) instead of files."""
     common = read_line(git_dir + "/commondir")
     return os.path.isdir(os.path.join(git_dir, common or "", "reftable"))
 
 
 def worktree_of(admin: str) -> str | None:
-    """The folder of the worktree that a record of git's (`worktrees/<id>`) names; None when it names none.
+    """The worktree's folder that a record of git's (`worktrees/<id>`) names; None if it names none.
 
     With worktree.useRelativePaths the path is relative to the record.
     """
@@ -97,7 +93,7 @@ def read_line(path: str) -> str | None:
 
 
 def is_bare(folder: str) -> bool:
-    """Whether a folder is a bare repository itself (and no clone's `.git`)."""
+    """Whether a folder is a bare repository (not a clone's `.git`)."""
     if not os.path.isfile(folder + "/HEAD"):
         return False
     checkout = at(folder)
@@ -105,7 +101,7 @@ def is_bare(folder: str) -> bool:
 
 
 def of_git_dir(git_dir: str) -> Checkout | None:
-    """The clone, or linked worktree, to which a git folder belongs; None when it is none."""
+    """The clone or linked worktree that a git folder belongs to; None if it is not one."""
     if not os.path.isfile(git_dir + "/HEAD"):
         return None
     common = read_line(git_dir + "/commondir")
@@ -114,7 +110,7 @@ def of_git_dir(git_dir: str) -> Checkout | None:
 
 
 def at(folder: str) -> Checkout | None:
-    """The clone whose top folder this is; None when it is none, also inside of one."""
+    """The clone whose top folder this is; None for any other folder."""
     dot_git = folder + "/.git"
     git_dir = dot_git
     if os.path.isfile(dot_git):  # a linked worktree or a submodule
@@ -134,12 +130,12 @@ def at(folder: str) -> Checkout | None:
 
 
 def read_lines(path: str) -> list[str]:
-    """The lines of one of git's files, the first MiB of them; none when it cannot be read."""
+    """The lines in the first MiB of a git file; none when it cannot be read."""
     return read_bytes(path).decode("utf-8", "surrogateescape").splitlines()
 
 
 def read_bytes(path: str) -> bytes:
-    """The first MiB of one of git's files; empty when it cannot be read. A FIFO in its place is not waited for."""
+    """The first MiB of a git file; empty when it cannot be read. Does not block on a FIFO."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -153,7 +149,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def _config_value(text: str) -> str:
-    """A value of git's config: quotes, escapes and comments taken off."""
+    """A value of git's config without quotes, escapes and comments."""
     value, quoted, escaped = "", False, False
     for c in text.strip():
         if escaped:

@@ -1,5 +1,6 @@
-"""One git process: its environment, its answer, its failure. Never interactive: nothing may wait for an editor, a
-password or a key press. `command` runs git; this is the level below it, without settings that pin a repository's.
+"""Run one git process: its environment, answer and failure. Nothing may wait for an editor, a password or a key press.
+
+`command` is the level above, which also pins what a repository's configuration would run.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ LOCAL_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a git process gave: exit code, output and error output as texts (bytes that are no UTF-8 escaped)."""
+    """Exit code, output and error output of git; bytes that are not UTF-8 are escaped."""
 
     code: int
     out: str
@@ -58,7 +59,8 @@ def run(
     stdin: bytes | None = None,
     settings: Sequence[tuple[str, str]] = (),
 ) -> Answer:
-    """`ask`, with these settings and no others on top of the configuration."""
+    """Run git with these settings, and no others, on top of the configuration. Raises GitFailed after `timeout`
+    seconds."""
     try:
         ran = children.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
     except TimeoutError:
@@ -72,7 +74,7 @@ def run(
 
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """This process's environment, made safe for git that nobody watches, with `extra` on top (None: without it)."""
+    """This process's environment, made safe for unattended git, with `extra` on top (None removes a variable)."""
     env = {key: value for key, value in caller_environment.without(os.environ).items() if not _speaks(key, value)}
     env.update(_QUIET)
     for key, value in (extra or {}).items():
@@ -84,15 +86,15 @@ def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]
 
 
 def _speaks(key: str, value: str) -> bool:
-    """Whether a variable makes git ask by a window, or trace into the error output, in which failures are told apart.
+    """Whether a variable makes git prompt in a window, or trace into the error output, from which failures are told.
 
-    A trace into a file (an absolute path) is the user's.
+    Traces into files (absolute paths) are kept.
     """
     return key in _WINDOWS or (key.startswith(("GIT_TRACE", "GIT_CURL_VERBOSE")) and not value.startswith("/"))
 
 
 def _at(cwd: str | None, extra: Mapping[str, str | None] | None, settings: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The environment of a git that works on the repository at `cwd` under these settings."""
+    """The environment for git in the repository at `cwd` with these settings."""
     env = environment(extra)
     if cwd is not None:
         folder = os.path.realpath(cwd)
@@ -110,7 +112,7 @@ def _at(cwd: str | None, extra: Mapping[str, str | None] | None, settings: Seque
 
 
 def failure(args: Sequence[str], answer: Answer) -> GitFailed:
-    """The error for an answer: what git said, and what helps."""
+    """The error for an answer: git's message, and a hint."""
     said = redact(" ".join(answer.err.split()) or " ".join(answer.out.split()), limit=_SAID)
     if answer.code < 0 and not said:
         said = f"ended by signal {-answer.code}"
@@ -122,7 +124,7 @@ def failure(args: Sequence[str], answer: Answer) -> GitFailed:
 
 
 def _named(args: Sequence[str]) -> str:
-    """The subcommand: what follows the options `-c KEY=VALUE` of git itself."""
+    """The subcommand, after git's own options `-c KEY=VALUE`."""
     rest = list(args)
     while len(rest) > 2 and rest[0] == "-c":
         rest = rest[2:]

@@ -1,6 +1,6 @@
-"""Runs git, never interactively: nothing it does may wait for an editor, a password or a key press.
+"""Run git in a repository without running what its configuration names (`pins`).
 
-Each process costs 3 to 5 ms: callers ask one question that answers several.
+Each process costs 3 to 5 ms: callers combine questions.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def git(
     stdin: bytes | None = None,
     checkout: bool = False,
 ) -> str:
-    """The output of a git command, without the line ends behind it.
+    """The output of a git command without trailing newlines.
 
-    Raises GitFailed with git's own words (secrets taken out) and a hint when it fails or takes over `timeout` seconds,
-    KugetsuError when git or the folder is not there.
+    Raises GitFailed with git's message (redacted) and a hint when it fails or exceeds `timeout` seconds, KugetsuError
+    when git or the folder is missing.
     """
     answer = ask(args, cwd, timeout=timeout, env=env, stdin=stdin, checkout=checkout)
     if answer.code != 0:
@@ -41,10 +41,10 @@ def ask(
     stdin: bytes | None = None,
     checkout: bool = False,
 ) -> Answer:
-    """Runs a git command whose failure is an answer too. Raises as `git` does, but not for exit codes.
+    """Run a git command whose failure is an answer too. Raises as `git` does, except for exit codes.
 
-    Works on the repository at `cwd`, never on one above it. Nothing that the repository's own configuration names is
-    run, but for ``checkout``: then its hooks and filters are (`pins` has the rule).
+    Works on the repository at `cwd`, never on one above it. Nothing that the repository's configuration names is run,
+    except with ``checkout``: its hooks and filters (see `pins`).
     """
     settings = pins.for_checkout() if checkout else pins.of(_checkout(cwd, env))
     return child.run(args, cwd, timeout=timeout, env=env, stdin=stdin, settings=settings)

@@ -1,6 +1,6 @@
-"""What git says about an attempt's work, beside what the agent says of itself: commits, changed files, pushed or not.
+"""What git shows of an attempt's work: commits, changed files, pushed or not.
 
-It only looks: no lock is taken, nothing is refreshed on disk. The network is used only where that is asked for.
+Read-only: takes no lock and refreshes nothing on disk. Contacts servers only on request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kugetsu.runtime.git.child import failure
 from kugetsu.runtime.git.command import ask, commit_of, git
 
 NAMES = 5
-"""How many names of changed files are kept: enough to recognise the work."""
+"""How many names of changed files are kept."""
 
 _NAME_LENGTH = 200
 _SUBJECT_LENGTH = 200
@@ -25,14 +25,13 @@ _SUBJECTS = 10_000  # commits counted at most: a count beyond it means that the 
 
 @dataclass(slots=True)
 class Evidence:
-    """The state of an issue's work. What could not be found out is None, and `problem` says why.
+    """The state of an issue's work. What could not be determined is None, and `problem` says why.
 
-    `commits` counts those since the base commit, `head` is the last one, `subject` its first line; where the branch
-    checked out has none, they are those that were made here and left on another branch. `dirty` counts files
-    with uncommitted changes, `untracked` new ones (a new folder counts once, and so
-    does a submodule that is not initialised and has files), `names` names the first few of both.
-    `pushed`: a branch of a remote has HEAD (`pushed_problem`: why nobody knows); `ahead`: how many commits none has.
-    `operation`: a rebase, merge … that was left in the middle.
+    `commits` counts those since the base commit, `head` is the last one, `subject` its first line; if the branch has
+    none, they are those made here and left on another branch. `dirty` counts changed files, `untracked` new ones (a new
+    folder once, and an uninitialised submodule with files), `names` the first few of both. `pushed`: a remote's branch
+    has HEAD (`pushed_problem`: why that is unknown); `ahead`: how many commits no remote has. `operation`: an
+    unfinished rebase, merge …
     """
 
     exists: bool = False
@@ -50,7 +49,7 @@ class Evidence:
     problem: str | None = None
 
     def as_data(self) -> dict[str, object]:
-        """What an event keeps of it: plain JSON values."""
+        """What an event records: plain JSON values."""
         known = {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}
         # Said to be unknown, so that what was known before this run is not taken for its result.
         return {**known, "pushed": None} if self.pushed_problem is not None else known
@@ -59,11 +58,10 @@ class Evidence:
 def collect(
     path: str, base_commit: str, branch: str, *, repository_path: str | None = None, ask_remote: bool = False
 ) -> Evidence:
-    """The evidence in the worktree at `path`; from the branch alone, in `repository_path`, when the worktree is gone.
+    """The evidence in the worktree at `path`; from the branch alone, in `repository_path`, if the worktree is gone.
 
-    A folder that is not a worktree (of that repository) any more gives none. `ask_remote`: the remotes are asked for
-    commits of which the clone does not know that they were pushed. Never raises for what git cannot answer: `problem`
-    says it.
+    A folder that is no longer that repository's worktree gives none. `ask_remote`: ask the remotes about commits that
+    the clone does not know to be pushed. Never raises for what git cannot answer: see `problem`.
     """
     evidence = Evidence()
     evidence.branch = branch
@@ -146,7 +144,7 @@ def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str
 
 
 def _look_at_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:
-    """Settles whether commits that no remote-tracking branch has were pushed all the same."""
+    """Settle whether commits that no remote-tracking branch has were pushed."""
     problem = published.ask_remotes(folder, evidence.head or "") if ask_remote else "the remote was not asked"
     evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
     evidence.pushed = evidence.ahead == 0
@@ -165,6 +163,6 @@ def _name(evidence: Evidence, name: str) -> None:
 
 
 def _clean(text: str, length: int) -> str:
-    """A text of git's that a JSON line can hold: no lone surrogates, no secrets, bounded."""
+    """A text from git that JSON can hold: no lone surrogates, no secrets, bounded."""
     text = redact(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,8 +1,8 @@
-"""Settles the branch that work starts from, and fetches it together with the issue's own branch.
+"""Settle the branch that work starts from, and fetch it with the issue's own branch.
 
-The remote is asked for its default branch beside the fetch: what a clone knows of it (`origin/HEAD`) dates from when
-it was made. The two run at once, so that a fresh worktree waits for one answer of the server, not for two. In a
-clone of the user's nothing is changed but what a fetch changes; kugetsu's own clones follow the default branch.
+The remote is asked for its default branch during the fetch: a clone's `origin/HEAD` dates from when it was made. Both
+run at once, so a fresh worktree waits for one answer. In a user's clone nothing changes but what a fetch changes;
+kugetsu's own clones follow the default branch.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ FETCH_TIMEOUT = 60.0
 """Seconds for fetching the base branch before work starts from what is known here."""
 
 _PRUNES = 5
-"""Refs in the way that are looked at before a fetch is given up."""
+"""Refs in the way that are removed before a fetch is given up."""
 
 
 @dataclass(slots=True)
 class Fetched:
-    """What came of it: the base branch (`HEAD`: no branch at all), `problem`, why nothing was fetched (None: it was),
-    `in_the_way`, a branch of the remote because of which it could not take the issue's (empty: there is none), and
-    `notes`, sentences for people on what is not as they would expect."""
+    """The base branch (`HEAD`: no branch), `problem`, why nothing was fetched (None: it was), `in_the_way`, a branch of
+    the remote that excludes the issue's (empty: none), and `notes` for people."""
 
     base_branch: str
     problem: str | None = None
@@ -43,9 +42,9 @@ class Fetched:
 def fetch_base(
     repository: Repository, branch: str, base_branch: str = "", *, timeout: float = FETCH_TIMEOUT, own: bool = False
 ) -> Fetched:
-    """Fetch the base branch and the issue's. Never raises for what a remote does: `problem` says it.
+    """Fetch the base branch and the issue's. What a remote does is never raised: see `problem`.
 
-    `base_branch` is the setting (empty: the remote's default branch); `own` means that the clone is kugetsu's.
+    `base_branch` is the setting (empty: the remote's default branch); `own`: the clone is kugetsu's.
     """
     remote = repository.remote
     if remote is None:
@@ -72,8 +71,8 @@ def fetch_base(
 
 
 class _Asked:
-    """The questions for the remote's default branch, and for branches of it that exclude the issue's (`fix` excludes
-    `fix/issue-1`): asked in a thread from the moment that this is made."""
+    """Asks the remote, in a thread, for its default branch and for branches that exclude the issue's (`fix` excludes
+    `fix/issue-1`)."""
 
     def __init__(self, repository: Repository, remote: str, branch: str, timeout: float) -> None:
         self._remote = remote
@@ -93,7 +92,7 @@ class _Asked:
             self._problem = problem
 
     def default(self) -> str:
-        """The default branch, waited for. Raises GitFailed when the remote cannot be reached or names none."""
+        """Wait for the default branch. Raises GitFailed if the remote cannot be reached or names none."""
         for line in self._answer():
             if line.startswith("ref: refs/heads/"):
                 return line[len("ref: refs/heads/") :].partition("\t")[0]
@@ -106,7 +105,7 @@ class _Asked:
         return self._problem is None
 
     def in_the_way(self) -> str:
-        """A branch of the remote beside which it cannot take the issue's; empty for none, and when it does not say."""
+        """A branch of the remote that excludes the issue's; empty for none, or if the remote does not tell."""
         self._thread.join()
         for line in self._lines:
             name = line.partition("\trefs/heads/")[2]
@@ -124,7 +123,7 @@ class _Asked:
 def _fetch(
     repository: Repository, remote: str, branch: str, fetched: Fetched, timeout: float, asked: _Asked | None
 ) -> None:
-    """Fetch the base that is known, and the one that the remote names when that is another. Raises GitFailed."""
+    """Fetch the known base, and the one that the remote names if it differs. Raises GitFailed."""
     problem: GitFailed | None = None
     try:
         _fetch_once(repository, remote, branch, fetched, timeout)
@@ -172,9 +171,9 @@ def _fetch_once(repository: Repository, remote: str, branch: str, fetched: Fetch
 
 
 def _prune(repository: Repository, remote: str, answer: Answer, fetched: Fetched, timeout: float) -> bool:
-    """Delete the remote-tracking refs that are in the way of fetched ones and that the remote does not have any more.
+    """Delete the remote-tracking refs that are in the way and that the remote no longer has.
 
-    A full `git remote prune` would take away others of the user's as well.
+    A full `git remote prune` would delete others of the user's too.
     """
     prefix = f"refs/remotes/{remote}/"
     stale = [ref for ref in remedies.refs_in_the_way(answer.err) if ref.startswith(prefix)]
@@ -189,9 +188,9 @@ def _prune(repository: Repository, remote: str, answer: Answer, fetched: Fetched
 
 
 def _prune_around(repository: Repository, remote: str, branch: str, fetched: Fetched) -> None:
-    """Delete the remote-tracking refs beside which the clone could not note the push of an issue's branch.
+    """Delete the remote-tracking refs that would keep the clone from recording a push of the issue's branch.
 
-    For a remote that has none of these branches: the push works there, and would count as not made here.
+    For a remote that has none of these branches: the push succeeds there, and would count as not made here.
     """
     prefix = f"refs/remotes/{remote}/"
     parts = branch.split("/")
@@ -210,7 +209,7 @@ def _delete(repository: Repository, refs: Iterable[str], fetched: Fetched) -> No
 
 
 def is_contention(said: str) -> bool:
-    """Whether git lost a race for one of its lock files to another git, which holds them for moments only."""
+    """Whether git lost a race for one of its lock files, which another git holds for moments."""
     return "File exists" in said or "could not lock config file" in said or "but expected" in said
 
 

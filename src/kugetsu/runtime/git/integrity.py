@@ -1,7 +1,7 @@
-"""Whether a session's folder is still the worktree that was made there; its repair, where git can do that.
+"""Whether a session's folder is still the worktree that was made there, and its repair where git can.
 
 An agent, a clean-up script or a move of the clone may take a worktree's `.git` file, its files, git's record of it or
-the repository itself. Where that is so, git in the folder fails, or finds a repository above it.
+the repository. Then git fails in the folder, or finds a repository above it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from kugetsu.runtime.git.command import ask
 
 
 def fault(source: str | None, path: str) -> str | None:
-    """What is wrong with the worktree at `path` of the repository at `source`, as a sentence; None when it is whole.
+    """What is wrong with the worktree at `path` of the repository at `source`; None when it is whole.
 
-    Reads git's own files only. Without a `source` any repository will do.
+    Reads git's files only. Without a `source` any repository will do.
     """
     path = os.path.realpath(path)
     if not os.path.lexists(path):
@@ -44,8 +44,8 @@ def fault(source: str | None, path: str) -> str | None:
 
 
 def _owner(checkout: checkouts.Checkout, path: str) -> str | None:
-    """The folder whose branch and index git would use at `path`, where that is another one: the main worktree, or a
-    worktree that is still in its own place. One that was moved is told by nothing else than its own `.git` file."""
+    """The folder whose branch and index git would use at `path`, if that is another one: the main worktree, or a
+    worktree still in its own place. A worktree that was moved is known by its `.git` file only."""
     if checkout.git_dir == checkout.common_dir:
         return checkout.common_dir.removesuffix("/.git")
     place = checkouts.worktree_of(checkout.git_dir)
@@ -56,21 +56,20 @@ def _owner(checkout: checkouts.Checkout, path: str) -> str | None:
 
 
 def is_repository(source: str) -> bool:
-    """Whether the repository from which worktrees were made is there."""
+    """Whether the repository that worktrees were made from exists."""
     return _common_dir(source) is not None
 
 
 def holds_files(path: str) -> bool:
-    """Whether something lies at `path` that a new worktree must not replace."""
+    """Whether something at `path` must not be replaced by a new worktree."""
     return os.path.lexists(path) and (not os.path.isdir(path) or bool(os.listdir(path)))
 
 
 def repair(source: str | None, path: str) -> str | None:
-    """Put a worktree's `.git` file back where git still has its record; what was wrong, None when nothing was done.
+    """Restore a worktree's `.git` file where git still has its record; what was wrong, None if nothing was done.
 
-    Nothing is deleted. `git worktree repair` writes the file; it does so for each worktree of the repository whose
-    file is missing or wrong. The path is not given to it: where the file names another worktree's record, git would
-    change that one.
+    Deletes nothing. `git worktree repair` restores the file of every worktree that lacks it. It is not given the path:
+    if the file names another worktree's record, git would change that one.
     """
     found = fault(source, path)
     common_dir = _common_dir(source) if source is not None else None
@@ -88,20 +87,19 @@ def repair(source: str | None, path: str) -> str | None:
 
 
 def attach(admin: str, path: str) -> None:
-    """Put a worktree's missing `.git` file back, which names git's record of it: what an interrupted removal took, or
-    an agent. Raises OSError."""
+    """Restore a worktree's missing `.git` file, which names git's record of it. Raises OSError."""
     if not os.path.lexists(path + "/.git"):
         with open(path + "/.git", "x", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"gitdir: {admin}\n")
 
 
 def remedy(path: str) -> str:
-    """What a user does about a folder that is not its worktree any more."""
+    """The remedy for a folder that is no longer its worktree."""
     return f"keep what lies there: {keeping(path)}, then start again: a new worktree is made on the same branch"
 
 
 def keeping(path: str) -> str:
-    """The command that keeps a folder under another name, for a shell."""
+    """The shell command that keeps a folder under another name."""
     return f"mv {shlex.quote(path)} {shlex.quote(path + '.kept')}"
 
 

@@ -1,4 +1,5 @@
-"""Worktrees that a kill left half made: told by git's own marks, and finished when nothing of anyone's is at stake.
+"""Worktrees that a kill left incomplete: recognised by git's own marks, and finished if nothing of anyone's is at
+stake.
 
 While it works, `git worktree add` keeps its record of the worktree locked with the reason `initializing`.
 """
@@ -16,7 +17,7 @@ from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.process import identity
 
 INITIALIZING = "initializing"
-"""git's reason of the lock, since 2.17 (builtin/worktree.c)."""
+"""git's reason for the lock since 2.17 (builtin/worktree.c)."""
 
 _PATIENCE = 120.0  # seconds for a git that goes on by itself after whoever started it was killed
 _FINISH_TIMEOUT = 600.0  # as for a fresh checkout
@@ -38,16 +39,16 @@ def admin_folder(common_dir: str, path: str) -> str | None:
 
 
 def is_unfinished(admin: str, path: str) -> bool:
-    """Whether the worktree is there but was never completed."""
+    """Whether the worktree exists but was never completed."""
     if not os.path.isdir(path):
         return False
     return checkouts.read_line(admin + "/locked") == INITIALIZING or not os.path.exists(admin + "/index")
 
 
 def finish(admin: str, path: str) -> bool:
-    """Completes a half-made worktree; True when it is complete now, False when it is to be made from the start.
+    """Complete a worktree; True if it is complete now, False if it must be made from the start.
 
-    Raises Conflict when it holds a file that is not the commit's: then someone worked in it.
+    Raises Conflict if it holds a file that is not the commit's: then someone worked in it.
     """
     _wait_for_git(path)
     if not is_unfinished(admin, path):
@@ -85,7 +86,7 @@ def _strange_files(path: str) -> list[str]:
 
 
 def _is_beginning(path: str, name: str) -> bool:
-    """Whether a file holds the beginning of the commit's: a checkout that was killed while it wrote it."""
+    """Whether a file is the beginning of the commit's: the checkout was killed while writing it."""
     file = os.path.join(path, name)
     if os.path.islink(file) or not os.path.isfile(file):
         return False
@@ -97,7 +98,7 @@ def _is_beginning(path: str, name: str) -> bool:
 
 
 def _wait_for_git(path: str) -> None:
-    """Waits while a git is still making the worktree. Raises Conflict when it does not come to an end."""
+    """Wait while a git is still making the worktree. Raises Conflict if it does not end."""
     until = time.monotonic() + _PATIENCE
     while _git_at_work(path):
         if time.monotonic() > until:
@@ -106,7 +107,7 @@ def _wait_for_git(path: str) -> None:
 
 
 def _git_at_work(path: str) -> bool:
-    """Whether a `git worktree add` of the path, or its checkout, runs. Without /proc (macOS): taken as no."""
+    """Whether a `git worktree add` of the path, or its checkout, is running. Without /proc (macOS): no."""
     wanted = os.fsencode(path)
     for pid in identity.pids():
         with contextlib.suppress(OSError):  # it ended, or belongs to someone else

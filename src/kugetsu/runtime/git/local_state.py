@@ -1,6 +1,5 @@
-"""What lies in a worktree beside what `git status` shows, and would go with it: ignored files, files that git was told
-to overlook, refs of its own, and processes at work in it.
-"""
+"""What a worktree holds beyond `git status`, and what would go with it: ignored files, files that git was told to
+overlook, refs of its own, and processes working in it."""
 
 from __future__ import annotations
 
@@ -16,19 +15,18 @@ from kugetsu.runtime.git.inner import Inner
 from kugetsu.runtime.process import identity
 
 PASSING_SECONDS = 0.3
-"""A process that is gone after so long only looked at the worktree, as another `prune` does: git, a few ms."""
+"""A process that is gone after this time was only passing through, such as another `prune`'s git."""
 
 _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
 
 IGNORED = "that DISPOSABLE_FILES does not name"
-"""What a reason says of ignored files, and of nothing else."""
+"""Marks the reason about ignored files, and no other."""
 
 
 def why_keep(path: str, within: Sequence[Inner] = (), patterns: Sequence[str] = ()) -> list[str]:
     """The reasons that these files give against removing the worktree at `path`. Raises GitFailed.
 
-    `within` are the repositories in it (`inner.find`), whose ignored files count as well; `patterns` are
-    DISPOSABLE_FILES.
+    `within` are the repositories in it (`inner.find`), whose ignored files count too; `patterns` are DISPOSABLE_FILES.
     """
     reasons = []
     ignored = ignored_files(path, within, patterns)
@@ -41,7 +39,7 @@ def why_keep(path: str, within: Sequence[Inner] = (), patterns: Sequence[str] = 
 
 
 def ignored_files(path: str, within: Sequence[Inner], patterns: Sequence[str]) -> list[str]:
-    """The ignored files of a worktree and of repositories in it that are nobody's to delete. Raises GitFailed."""
+    """The ignored files, of a worktree and of repositories in it, that must not be deleted. Raises GitFailed."""
     repositories = [inner for inner in within if os.path.exists(inner.git_dir + "/HEAD")]
     places = {inner.name: f"{path}/{inner.name}" for inner in repositories if _is_at(inner, f"{path}/{inner.name}")}
     apart = set(places.values())
@@ -54,31 +52,31 @@ def ignored_files(path: str, within: Sequence[Inner], patterns: Sequence[str]) -
 
 
 def _is_at(inner: Inner, place: str) -> bool:
-    """False for a submodule that is not checked out: its name may be that of some other folder."""
+    """False for a submodule that is not checked out: another folder may have its name."""
     return inner.top is not None or os.path.realpath(place) == inner.git_dir
 
 
 def why_busy(path: str) -> list[str]:
-    """The reason that processes at work in the worktree give against removing it."""
+    """The reason that processes working in the worktree give against removing it."""
     pids = _at_work(os.path.realpath(path))
     return [f"a process at work in it (pid {listed(pids)})"] if pids else []
 
 
 def own_refs(path: str) -> list[str]:
-    """The commits of refs that belong to the worktree alone and go with it."""
+    """The commits of refs that belong to the worktree alone."""
     out = git(["for-each-ref", "--format=%(objecttype) %(objectname)", "refs/worktree", "refs/bisect"], path)
     return [line.removeprefix("commit ") for line in out.splitlines() if line.startswith("commit ")]
 
 
 def overlooked_files(path: str) -> list[str]:
-    """Tracked files whose changes git does not look for (assume-unchanged, skip-worktree), and which are there."""
+    """Existing tracked files whose changes git ignores (assume-unchanged, skip-worktree)."""
     entries = git(["ls-files", "-v", "-z"], path).split("\0")
     marked = [entry[2:] for entry in entries if entry and (entry[0].islower() or entry[0] == "S")]
     return [name for name in marked if os.path.lexists(os.path.join(path, name))]
 
 
 def _at_work(path: str) -> list[str]:
-    """The processes that stay in the worktree, or in a folder in it. Without /proc (macOS): none."""
+    """The processes that stay in the worktree. Without /proc (macOS): none."""
     found = _in(path)
     if found:
         time.sleep(PASSING_SECONDS)
@@ -105,10 +103,11 @@ def _in(path: str) -> list[str]:
 def _ignored(
     top: str, patterns: Sequence[str], apart: Collection[str] = (), env: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The ignored files of a repository's worktree that may not go; a folder of which all is ignored counts once.
+    """The ignored files of a repository's worktree that must not go; a wholly ignored folder counts once.
 
-    `apart` are folders of further repositories within it, which are examined by themselves, as `git clean -X` leaves
-    them alone. Raises GitFailed.
+    `apart` are further repositories within it, which are examined by themselves, as `git clean -X` leaves them alone.
+    Files may go that DISPOSABLE_FILES names, or whose folder a tool marked: a CACHEDIR.TAG, a virtual environment's
+    pyvenv.cfg. Raises GitFailed.
     """
     options = ["--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all", "--ignored"]
     entries = git(["status", *options], top, env=env).split("\0")
@@ -117,7 +116,7 @@ def _ignored(
 
 
 def _holds_work(top: str, name: str, patterns: Sequence[str], apart: Collection[str]) -> bool:
-    """Whether a file that may not go is at this path, or below it."""
+    """Whether a file that must not go is at this path or below it."""
     left = [name]
     while left:
         name = left.pop()
@@ -137,10 +136,10 @@ def _holds_work(top: str, name: str, patterns: Sequence[str], apart: Collection[
 
 
 def matches(name: str, pattern: str, *, is_folder: bool) -> bool:
-    """Whether a file, by its path within the worktree, is one of a pattern's (`settings`), or lies in a folder that is.
+    """Whether a file, by its path in the worktree, or a folder around it matches a pattern.
 
-    A pattern is the name of a file or folder at any depth, or with a slash before its end the path from the top; a
-    slash at the end makes it one of folders only. `*`, `?` and `[…]` match within one name.
+    A pattern is a name at any depth, or with a slash before its end a path from the top; with a slash at its end it
+    matches folders only. `*`, `?` and `[…]` match within one name.
     """
     parts = name.split("/")
     if pattern.endswith("/") and not is_folder:

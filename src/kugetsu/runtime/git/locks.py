@@ -1,8 +1,7 @@
-"""Lock files that git left when it was killed: every later git refuses to work beside one ("File exists").
+"""Lock files that a killed git left: every later git refuses to work beside one ("File exists").
 
-A lock is dead when nobody has it open and no git is at work there. git closes some of them long before it removes them
-(`git commit` during its hooks and its editor), so that both must hold. Where processes cannot be looked at (no /proc)
-nothing is called dead.
+A lock is dead when nobody has it open and no git is at work there: both, because git closes some long before it removes
+them (`git commit` during hooks and its editor). Without /proc no lock is called dead.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Lock:
         self._key = (status.st_ino, status.st_mtime_ns)
 
     def remove(self) -> bool:
-        """Remove it, unless another lock has taken its place; whether it was removed. Raises OSError."""
+        """Remove it unless another lock has taken its place; whether it was removed. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             status = os.lstat(self.path)
             if (status.st_ino, status.st_mtime_ns) == self._key:
@@ -44,7 +43,7 @@ class Lock:
 
 
 def of_worktree(path: str, branch: str | None) -> list[Lock]:
-    """The dead locks of a linked worktree's own record, and of the branch that is checked out in it."""
+    """The dead locks of a linked worktree's record, and of the branch checked out in it."""
     checkout = checkouts.find(path) if os.path.isdir(path) else None
     if checkout is None or checkout.top != os.path.realpath(path) or checkout.git_dir == checkout.common_dir:
         return []
@@ -77,7 +76,7 @@ def _dead(paths: list[str], checkout: Checkout, *, shared: bool) -> list[Lock]:
 
 
 def _in_use(paths: Collection[str], checkout: Checkout, *, shared: bool) -> bool:
-    """Whether a git may be at work in the clone (`shared`) or in this worktree of it, or somebody has a lock open."""
+    """Whether a git may be at work in the clone (`shared`) or in this worktree, or a lock is open."""
     if not identity.HAS_PROC:
         return True
     return any(_is_git_of(pid, checkout, shared=shared) or _has_open(pid, paths) for pid in identity.pids())

@@ -1,4 +1,4 @@
-"""Branches that are merged, and fresh ones beside them: `fix/issue-1-2` after `fix/issue-1`."""
+"""Merged branches, and fresh ones beside them: `fix/issue-1-2` after `fix/issue-1`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMES = 1000  # fresh branches of one issue
 
 
 def tip_of(repository: Repository, worktree: str | None, branch: str) -> str | None:
-    """The commit of the worktree's HEAD, else of the branch in the clone; None when it is nowhere."""
+    """The commit of the worktree's HEAD, else of the branch in the clone; None if neither exists."""
     if worktree is not None and checkouts.git_dir_of(worktree) is not None:
         folder, ref = worktree, "HEAD"
     else:
@@ -29,13 +29,13 @@ def tip_of(repository: Repository, worktree: str | None, branch: str) -> str | N
 
 
 def reaches(folder: str, commit: str, tip: str) -> bool:
-    """Whether `tip` has `commit` in its history; False when either is not there."""
+    """Whether `commit` is in the history of `tip`; False when either is missing."""
     return ask(["merge-base", "--is-ancestor", commit, tip], folder).code == 0
 
 
 def commits_after(folder: str, tip: str, merged: str, base_branch: str) -> int | None:
-    """How many commits of `tip` are neither in `merged`, the head of a merged pull request, nor in the base branch of a
-    remote; None when the clone does not have that head."""
+    """How many commits of `tip` are neither in `merged`, the head of a merged pull request, nor in a remote's base
+    branch; None if the clone lacks that head."""
     if ask(["cat-file", "-e", f"{merged}^{{commit}}"], folder).code != 0:
         return None
     bases = [f"--glob=refs/remotes/*/{base_branch}"] if base_branch else []
@@ -43,8 +43,8 @@ def commits_after(folder: str, tip: str, merged: str, base_branch: str) -> int |
 
 
 def is_merged(repository: Repository, branch: str, tip: str, base_branch: str) -> bool:
-    """Whether commits were made on the branch, the remote's base branch has all of them, and the remote no longer has
-    the branch. False whenever that is not certain."""
+    """Whether the branch has commits of its own, all in the remote's base branch, and the remote no longer has the
+    branch. False unless certain."""
     remote = repository.remote
     if remote is None or not base_branch or not made_commits(repository.common_dir, f"refs/heads/{branch}"):
         return False
@@ -63,7 +63,7 @@ def base_of(repository: Repository, branch: str, setting: str) -> str:
 
 
 def fresh_name(repository: Repository, branch: str) -> str:
-    """The first of `<branch>-2`, `<branch>-3` … that no branch is called, here or on a remote. Raises Conflict."""
+    """The first of `<branch>-2`, `<branch>-3` … that is no branch here or on a remote. Raises Conflict."""
     refs = git(["for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes"], repository.path).splitlines()
     for number in range(2, _NAMES):
         name = f"{branch}-{number}"
@@ -73,7 +73,7 @@ def fresh_name(repository: Repository, branch: str) -> str:
 
 
 def require_free(worktree: str, branch: str, why: str) -> None:
-    """Raise Conflict when work in the worktree would get onto another branch by a switch."""
+    """Raise Conflict if switching the worktree would carry work to another branch."""
     git_dir = checkouts.git_dir_of(worktree)
     changed = changed_files(worktree)
     doing = operation(git_dir) if git_dir is not None else None
@@ -87,7 +87,7 @@ def require_free(worktree: str, branch: str, why: str) -> None:
 
 
 def switch(worktree: str, branch: str, base: str) -> None:
-    """Check out a new branch at `base` in a worktree that has no changes. Raises GitFailed."""
+    """Check out a new branch at `base` in a worktree without changes. Raises GitFailed."""
     command = ["switch", "-q", "--no-track", "-c", branch, base]
     if ask(["show-ref", "--verify", "-q", f"refs/heads/{branch}"], worktree).code == 0:
         command = ["switch", "-q", branch]  # a try that was killed got as far as the branch

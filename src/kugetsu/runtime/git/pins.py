@@ -1,19 +1,17 @@
-"""The settings that kugetsu's own git is given, whatever the user's or the repository's configuration says.
+"""The settings that kugetsu's git gets, whatever the user's or the repository's configuration contains.
 
-Two kinds. What changes the output of a command that is read is set to one value. And what a repository's own
-configuration would run is switched off, because an agent may have written it: kugetsu looks at a worktree, saves and
-removes it without running anything that the repository names.
-
-The rule for what runs:
+They fix the output of commands that are parsed, and disable what a repository's own configuration would run, because an
+agent may have written it: kugetsu inspects, saves and removes a worktree without running anything that the repository
+names. The rule for what runs:
 
 - Every call: no hooks, no file system monitor, no signature check, no external diff. A filter (`filter.NAME.clean` …)
-  runs when the user's own configuration (system, global, GIT_CONFIG_COUNT) defines it, or when it is one of the known
-  programs (git-lfs, git-crypt) where PATH has them; any other that only the repository defines is passed over. A file
-  that such a filter would have changed is saved as it lies there: nothing is lost.
-- Checking out a worktree (``checkout=True``): hooks and filters run as configured, also in the clone, just as for a
-  `git worktree add` that the user types. Husky, git-lfs and the like need that.
-- Fetching: the clone's own way to its remote is used (core.sshCommand, credential helpers, url.….insteadOf, proxies),
-  because a key for each clone is set up so. A protocol is allowed by the user's configuration only.
+  runs when the user's own configuration (system, global, GIT_CONFIG_COUNT) defines it, or when it is a known program
+  (git-lfs, git-crypt) in PATH; others that only the repository defines are skipped. A file that such a filter would
+  change is saved as it is: nothing is lost.
+- Checking out a worktree (``checkout=True``): hooks and filters run as configured, as for a `git worktree add` that
+  the user types. Husky, git-lfs and the like need that.
+- Fetching: the clone's own access to its remote is used (core.sshCommand, credential helpers, url.….insteadOf,
+  proxies), because per-clone keys are set up there. Protocols are allowed by the user's configuration only.
 """
 
 from __future__ import annotations
@@ -37,15 +35,15 @@ OUTPUT = (
     ("status.showStash", "false"),
     ("diff.noprefix", "false"),
 )
-"""What changes the words of a command that is read. Options that the command line gives (formats, `-z`,
-`--untracked-files`, `--no-renames`) need none."""
+"""Settings that change the output of parsed commands. What options fix (formats, `-z`, `--untracked-files`) needs
+none."""
 
 NO_BACKGROUND = (
     ("core.fsmonitor", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
 )
-"""What would begin work that goes on after the command has ended."""
+"""What would start work that outlives the command."""
 
 STILL = (
     ("core.hooksPath", "/dev/null"),
@@ -57,7 +55,7 @@ STILL = (
 """What would run programs, or answer from a cache."""
 
 OWN_SCOPES = ("local", "worktree")
-"""What `git config --show-scope` calls the repository's own configuration."""
+"""The scopes of the repository's own configuration in `git config --show-scope`."""
 
 _COMMANDS = ("clean", "smudge", "process")
 _EXT = "protocol.ext.allow"  # its "URL" is a command line
@@ -71,7 +69,7 @@ _cache: dict[tuple[str, ...], list[tuple[str, str]]] = {}
 
 
 def for_checkout() -> list[tuple[str, str]]:
-    """The settings for a command that checks out files as the user's git does."""
+    """The settings for checking out files as the user's git does."""
     return [*OUTPUT, *NO_BACKGROUND]
 
 
@@ -84,7 +82,7 @@ def of(checkout: checkouts.Checkout | None) -> list[tuple[str, str]]:
 
 
 def _against_own(checkout: checkouts.Checkout) -> list[tuple[str, str]]:
-    """What undoes the filters and protocols that only the repository's own configuration defines."""
+    """Settings that undo the filters and protocols defined only by the repository's own configuration."""
     files = [
         checkout.common_dir + "/config",
         checkout.git_dir + "/config.worktree",
@@ -119,7 +117,7 @@ def _asked(checkout: checkouts.Checkout, texts: dict[str, bytes]) -> Iterator[tu
 
 
 def _filter(section: str, own: dict[str, str], users: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """What makes one filter that the repository defines the user's own, or nothing."""
+    """Settings that replace a filter of the repository by the user's own, or by none."""
     names = {key: f"{section}.{key}" for key in _COMMANDS}
     if all(_is_known(own[name]) for name in names.values() if name in own):
         return
@@ -132,7 +130,7 @@ def _filter(section: str, own: dict[str, str], users: dict[str, str]) -> Iterato
 
 
 def settings_of(pattern: str, cwd: str, env: Mapping[str, str] | None = None) -> Iterator[tuple[str, str, str]]:
-    """(scope, name, value) of the settings whose names match a pattern, the one in force last."""
+    """(scope, name, value) of the settings that match a pattern, the effective one last."""
     answer = child.run(["config", "-z", "--show-scope", "--get-regexp", pattern], cwd, env=env)
     fields = answer.out.split("\0")
     for scope, setting in zip(fields[::2], fields[1::2], strict=False):
@@ -141,7 +139,7 @@ def settings_of(pattern: str, cwd: str, env: Mapping[str, str] | None = None) ->
 
 
 def _is_known(command: str) -> bool:
-    """Whether a filter's command is one of the known programs, and nothing else."""
+    """Whether a filter's command is one of the known programs and nothing else."""
     if not _PLAIN.match(command):
         return False
     try:
@@ -156,7 +154,7 @@ def _is_known(command: str) -> bool:
 
 
 def _of_submodules(git_dir: str) -> Iterator[str]:
-    """The configuration files of the submodules whose repositories lie in a git folder."""
+    """The configuration files of the submodules in a git folder."""
     folders = [git_dir + "/modules"]
     while folders:
         folder = folders.pop()

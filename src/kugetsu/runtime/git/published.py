@@ -1,7 +1,7 @@
-"""Where the work of a worktree was pushed to, whatever its branch was called when it was.
+"""Where the work of a worktree was pushed to, whatever its branch was called then.
 
-An agent may rename its branch, switch to another one, or push under another name. What git keeps of that: the reflog of
-the worktree's HEAD (which commits were made here), and the remote-tracking branches, which a push moves.
+An agent may rename its branch, switch branches, or push under another name. git keeps the reflog of the worktree's HEAD
+(which commits were made here) and the remote-tracking branches, which a push moves.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.refs import made_commits
 
 MOST = 3
-"""Commits that pull requests are searched by: each may cost a request."""
+"""Commits by which pull requests are searched: each may cost a request."""
 
 
 REMOTES = 3
 """Remotes of a clone that are asked: its own, and forks."""
 
 ASK_TIMEOUT = 15.0
-"""Seconds for asking one remote for its branches after a run, while the attempt holds its slot."""
+"""Seconds to ask one remote for its branches after a run, while the attempt holds its slot."""
 
 
 @dataclass(slots=True)
 class Published:
-    """The `branches` of remotes that have a worktree's work, and the `commits` at their ends; the last one first.
+    """The `branches` of remotes that have a worktree's work, and the `commits` at their ends, the last one first.
 
-    `unknown`: the clone does not follow its remote's branches (bare, single-branch), so that it cannot tell what was
-    pushed; `commits` are those that may have been.
+    `unknown`: the clone does not track its remote's branches (bare, single-branch) and cannot tell; `commits` are those
+    that may have been pushed.
     """
 
     branches: set[str] = field(default_factory=set)
@@ -48,10 +48,10 @@ def published(
     since: str = "",
     made: Collection[str] = (),
 ) -> Published:
-    """Where the work on `branch` in the worktree at `path` was pushed, as far as `repository`, its clone, knows.
+    """Where the work on `branch` in the worktree at `path` was pushed, as far as its clone `repository` knows.
 
-    `since` is the commit that the work began at. `made` are commits that were seen there, for a worktree that is gone.
-    Raises GitFailed.
+    `since` is the commit where the work began; `made` are commits seen there, for a worktree that is gone. Raises
+    GitFailed.
     """
     found = Published()
     here = path is not None and os.path.isdir(path) and checkouts.git_dir_of(path) is not None
@@ -71,8 +71,8 @@ def published(
 
 
 def left_on_a_branch(path: str, since: str) -> tuple[str, str] | None:
-    """The last commit made in the worktree at `path` after `since` that a branch has, and that branch's name:
-    an agent may commit on a branch of its own and switch back. None when there is none. Raises GitFailed."""
+    """The last commit made in the worktree after `since` that is on a branch, and that branch: an agent may commit on a
+    branch of its own and switch back. None without one. Raises GitFailed."""
     for commit in _made(path, since)[:MOST]:
         args = ["for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads"]
         names = ask(args, path).out.split() or [name for name, _ in _remote_branches(path, "--contains", commit)]
@@ -82,10 +82,10 @@ def left_on_a_branch(path: str, since: str) -> tuple[str, str] | None:
 
 
 def ask_remotes(clone: str, head: str) -> str | None:
-    """Ask the remotes of `clone` for a branch that ends in the commit `head`, and note it as a remote-tracking branch.
+    """Ask the remotes of `clone` for a branch that ends in `head`, and record it as a remote-tracking branch.
 
-    A push leaves no trace in a bare or single-branch clone, nor does one to a URL. Returns None when every remote that
-    was asked has answered, else why one has not. Raises GitFailed.
+    A push leaves no trace in a bare or single-branch clone, nor does a push to a URL. Returns None if every remote
+    answered, else why one did not. Raises GitFailed.
     """
     problem = None
     for remote in git(["remote"], clone).split()[:REMOTES]:
@@ -104,14 +104,14 @@ def ask_remotes(clone: str, head: str) -> str | None:
 
 
 def is_on_a_remote(branch: str, repository: str) -> bool:
-    """Whether a remote has the branch, as far as the repository in that folder knows; True when git cannot tell."""
+    """Whether a remote has the branch, as far as the repository knows; True when git cannot tell."""
     # Two stars: a remote may be called `team/fork`.
     answer = ask(["for-each-ref", "--count=1", f"refs/remotes/**/{branch}"], repository)
     return answer.code != 0 or bool(answer.out.strip())
 
 
 def follows(repository: str, branch: str) -> bool:
-    """Whether a push of the branch leaves a trace in the clone: a remote-tracking branch by a remote's `fetch`."""
+    """Whether a push of the branch leaves a trace in the clone: a remote's `fetch` covers it."""
     answer = ask(["config", "--get-regexp", r"^remote\..*\.fetch$"], repository)
     for line in answer.out.splitlines():
         source = line.partition(" ")[2].partition(":")[0].lstrip("+")
@@ -123,7 +123,7 @@ def follows(repository: str, branch: str) -> bool:
 
 
 def _made(path: str, since: str) -> list[str]:
-    """The commits that were made in the worktree, the last one first; HEAD before them when it is one of them."""
+    """The commits made in the worktree, the last one first; HEAD first if it is one of them."""
     made = made_commits(checkouts.git_dir_of(path) or "", since=since)
     head = commit_of("HEAD", path)
     return [commit for commit in made if commit == head] + [commit for commit in made if commit != head]

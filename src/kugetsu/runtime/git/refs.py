@@ -1,4 +1,4 @@
-"""Refs and the reflog of HEAD: read from git's own files, or asked of git where a repository keeps them in tables."""
+"""Refs and the reflog: read from git's own files, or asked of git for repositories that keep refs in tables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _STUB = "ref: refs/heads/.invalid"
 
 
 def default_branch(common_dir: str, remote: str) -> str | None:
-    """The branch that the clone knows as its remote's HEAD; None when it knows none."""
+    """The branch that the clone knows as its remote's HEAD; None if unknown."""
     target = symbolic_ref(common_dir, f"refs/remotes/{remote}/HEAD")
     prefix = f"refs/remotes/{remote}/"
     return target.removeprefix(prefix) if target is not None and target.startswith(prefix) else None
 
 
 def symbolic_ref(git_dir: str, name: str = "HEAD") -> str | None:
-    """What a symbolic ref points at; None when it is missing or holds a commit.
+    """The target of a symbolic ref; None if it is missing or holds a commit.
 
-    Read from its file. A repository in the reftable format has none (for HEAD one that names `.invalid`): git is asked.
+    A repository in the reftable format has no such file (or, for HEAD, one that names `.invalid`): git is asked.
     """
     text = read_line(f"{git_dir}/{name}")
     if (text is None or text == _STUB) and has_reftable(git_dir):
@@ -32,7 +32,7 @@ def symbolic_ref(git_dir: str, name: str = "HEAD") -> str | None:
 
 
 def is_ref(git_dir: str, name: str) -> bool:
-    """Whether a repository in the reftable format has a ref that other ones have as a file."""
+    """Whether a repository in the reftable format has a ref that others have as a file."""
     if not has_reftable(git_dir):
         return False
     return ask(["rev-parse", "-q", "--verify", name], git_dir, env={"GIT_DIR": git_dir}).code == 0
@@ -47,14 +47,14 @@ _CAME = ("fast-forward", "(start)", "(abort)")
 
 
 def has_reflog(git_dir: str) -> bool:
-    """Whether there is one: `core.logAllRefUpdates` may say no."""
+    """Whether there is a reflog: `core.logAllRefUpdates` may disable it."""
     return os.path.exists(git_dir + "/logs/HEAD")
 
 
 def made_commits(git_dir: str, ref: str = "HEAD", *, since: str = "") -> list[str]:
-    """The commits that were made there, or on that branch (`refs/heads/…`), the last one first, each once.
+    """The commits made there, or on that branch (`refs/heads/…`), each once, the last one first.
 
-    `since` is a commit: only what came after it was first checked out counts.
+    `since` is a commit: only what came after its first checkout counts.
     """
     entries = _entries(git_dir, ref)
     begin = next((number for number, (_, after, _) in enumerate(entries) if since and after == since), -1)
@@ -72,7 +72,7 @@ def _is_made(message: str) -> bool:
 
 
 def left_commits(git_dir: str) -> list[str]:
-    """The commits that a checkout left and that were on no branch: `git submodule update` does so without a word."""
+    """The commits on no branch that a checkout left: `git submodule update` does so silently."""
     left = []
     for before, _, message in _entries(git_dir):
         words = message.split()
@@ -82,7 +82,7 @@ def left_commits(git_dir: str) -> list[str]:
 
 
 def _entries(git_dir: str, ref: str = "HEAD") -> list[tuple[str, str, str]]:
-    """Commit before, commit after and message of each entry, in their order."""
+    """Commit before, commit after and message of each entry, in order."""
     found = []
     for line in checkouts.read_lines(f"{git_dir}/logs/{ref}"):
         head, _, message = line.partition("\t")

@@ -1,7 +1,7 @@
-"""What helps against a failure of git, from git's own words.
+"""Hints for failures of git, from its error output.
 
-What hooks, filters and other programs print while git runs says nothing about git: only lines of git itself are read
-(`fatal: …`, `error: …`), and what a server answered (`remote: …`, `ERROR: …`) or ssh said only where git spoke to one.
+What hooks, filters and other programs print says nothing about git: only its own lines are read (`fatal: …`, `error:
+…`), and for network commands those of servers (`remote: …`, `ERROR: …`) and ssh.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _LOCAL = (*_MACHINE, ("not a git repository", "name a folder that is a git repos
 
 
 def hint(args: Sequence[str], error_output: str) -> str | None:
-    """What helps against the failure of `git ARGS`; None when its words are unknown."""
+    """What helps when `git ARGS` fails with this error output; None if unknown."""
     said = _lines(error_output, _OF_GIT)
     if _subcommand(args) not in _REMOTE_COMMANDS:
         return _first(_LOCAL, said)
@@ -73,26 +73,26 @@ def hint(args: Sequence[str], error_output: str) -> str | None:
 
 
 def is_missing(args: Sequence[str], error_output: str) -> bool:
-    """True if the server (or the path) has no such repository, as far as it tells."""
+    """Whether the server (or the path) has no such repository, as far as it tells."""
     said = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
     return _subcommand(args) in _REMOTE_COMMANDS and _first(_MISSING, said) is not None
 
 
 def wants_credentials(error_output: str) -> bool:
-    """True if a server let nobody in, or shows only to some that it has the repository."""
+    """Whether a server refused access, or hides the repository from strangers."""
     said = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
     refused = any(words in said for words, _ in _CREDENTIALS)
     return refused or ("repository 'http" in said and "' not found" in said)
 
 
 def refs_in_the_way(error_output: str) -> list[str]:
-    """The refs because of which git could not create others: `fix` and `fix/issue-1` exclude each other."""
+    """The refs that prevent others: `fix` and `fix/issue-1` exclude each other."""
     said = _lines(error_output, _OF_GIT)
     return list(dict.fromkeys(re.findall(r"'([^'\n]+)' exists; cannot create ", said)))
 
 
 def last_line(said: str, most: int = 200) -> str:
-    """The last line that says anything, redacted and bounded."""
+    """The last non-empty line, redacted and bounded."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return redact(" ".join(lines[-1].split()), limit=most) if lines else ""
 
@@ -106,7 +106,7 @@ def _lines(said: str, marks: tuple[str, ...]) -> str:
 
 
 def _subcommand(args: Sequence[str]) -> str:
-    """The first word behind the options `-c KEY=VALUE` of git itself."""
+    """The first word after git's own options `-c KEY=VALUE`."""
     rest = list(args)
     while len(rest) > 2 and rest[0] == "-c":
         rest = rest[2:]

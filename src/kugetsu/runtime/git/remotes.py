@@ -1,7 +1,7 @@
 """Which repository a clone is a clone of, by its remotes.
 
-`kugetsu queue enqueue 14` asks at every call which repository is meant, and a git process would cost 4 ms: what only
-git can tell (included files, `url.….insteadOf`) it is asked for, and only when the files leave it open.
+`kugetsu queue enqueue 14` needs this at every call, and a git process would cost 4 ms: git is only asked what its files
+leave open (included files, `url.….insteadOf`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _ORDER = ("upstream", "github", "origin")
 def here(
     folder: str, servers: Mapping[str, str] | None = None, *, own: str | None = None
 ) -> tuple[str, str, str] | None:
-    """(host, owner, repo) that `#N` means when typed in this folder; None outside of a clone.
+    """(host, owner, repo) that `#N` means in this folder; None outside of a clone.
 
     The remote `upstream` counts before `github`, `origin` and others; a clone without remotes is `local/…`. `own` is
-    the folder of kugetsu's own clones, whose worktrees are known by their place.
+    the folder of kugetsu's own clones, whose worktrees are known by their path.
     """
     checkout = find(folder)
     if checkout is None:
@@ -38,10 +38,10 @@ def here(
 def repositories(
     checkout: Checkout, servers: Mapping[str, str] | None = None, *, own: str | None = None
 ) -> list[tuple[str | None, str]]:
-    """What a clone is a clone of: (remote, `host/owner/repo`) pairs, the one that `#N` means first.
+    """(remote, `host/owner/repo`) pairs that a clone is a clone of, the one that `#N` means first.
 
-    A clone below `own` is what its path says, whatever URL it comes from. Where no remote has a URL that names a
-    repository, the clone goes by its own folder; its remote (None: it has none) is there to fetch from all the same.
+    A clone below `own` is what its path says. If no remote's URL names a repository, the clone is named by its own
+    folder; its remote (None without one) is still used for fetching.
     """
     inside = os.path.realpath(own) + "/" if own is not None else None
     if inside is not None and checkout.common_dir.startswith(inside):
@@ -61,7 +61,7 @@ def repositories(
 def matching_remote(
     checkout: Checkout, repository: str, servers: Mapping[str, str] | None = None, *, own: str | None = None
 ) -> tuple[bool, str | None]:
-    """Whether the clone is one of `host/owner/repo`, and by which remote (None: its folder gives the name)."""
+    """Whether the clone is one of `host/owner/repo`, and by which remote (None: named by its folder)."""
     for remote, name in repositories(checkout, servers, own=own):
         if name == repository:
             return True, remote

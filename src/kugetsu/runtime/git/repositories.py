@@ -1,7 +1,7 @@
-"""Where a worktree comes from: a clone that somebody named, or a bare clone of our own.
+"""Where worktrees come from: a registered clone, or a bare clone of kugetsu's own.
 
-Bare clones lie under `repositories/<host>/<owner>/<repo>.git`, where an owner may be a path. They are made under
-another name and renamed when they are whole: what lies under the right name is complete.
+Bare clones are `repositories/<host>/<owner>/<repo>.git`; an owner may be a path. They are made under another name and
+renamed when complete.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLONE_TIMEOUT = 1800.0
 class Repository:
     """A repository on this machine from which worktrees are made.
 
-    `path` is the folder to run git in, `remote` the remote that is `repository` (None: it has no remote).
+    `path` is the folder to run git in, `remote` the remote that is `repository` (None without one).
     """
 
     repository: str
@@ -48,10 +48,10 @@ def resolve(
     servers: Mapping[str, str] | None = None,
     timeout: float = CLONE_TIMEOUT,
 ) -> Repository:
-    """The repository `host/owner/repo` on this machine; cloned when there is none yet.
+    """The repository `host/owner/repo` on this machine, cloned if there is none yet.
 
-    `registered` maps a repository to `{"path": …}` or `{"url": …}`.
-    Raises NotFound, GitFailed or KugetsuError, each with the remedy.
+    `registered` maps a repository to `{"path": …}` or `{"url": …}`. Raises NotFound, GitFailed or KugetsuError, each
+    with the remedy.
     """
     place = (registered or {}).get(repository) or {}
     if "path" in place:
@@ -74,8 +74,7 @@ def at_path(
 ) -> Repository:
     """The registered clone at a path; `own` is the folder of kugetsu's own clones.
 
-    Whatever the repository is called, a clone with a remote is fetched from it. Raises NotFound when there is no
-    repository any more.
+    Whatever its name, a clone with a remote is fetched from it. Raises NotFound if there is no repository any more.
     """
     checkout = checkouts.find(path) if os.path.isdir(path) else None
     # One above the path is another: that of a home folder whose settings are kept in git, say.
@@ -95,7 +94,7 @@ def at_path(
 def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> tuple[str, dict[str, str]]:
     """What `init --repo PATH|URL` registers: the repository's name, and `{"path": …}` or `{"url": …}`.
 
-    Raises BadInput when it is neither a folder of a clone nor a URL that names a repository.
+    Raises BadInput if it is neither a folder in a clone nor the URL of a repository.
     """
     if not place.strip():
         raise BadInput("--repo names nothing", "write a clone's path, . for this folder, or a repository's URL")
@@ -134,10 +133,10 @@ def _holds_password(url: str) -> bool:
 
 @contextlib.contextmanager
 def locked(paths: Paths, name: str) -> Iterator[None]:
-    """Holds the lock of one repository of this KUGETSU_DIR: fetches and new worktrees come one after the other.
+    """Hold the lock of one repository of this KUGETSU_DIR: fetches and new worktrees are serialised.
 
-    Waits without polling, so that the turn is fair; whoever holds it is bounded by the time limits of its git commands.
-    A runner's wait ends when its attempt is stopped (`interruption`).
+    Waits without polling, so turns are fair; the holder is bounded by the time limits of its git commands, and a runner
+    stops waiting when its attempt is stopped (`interruption`).
     """
     import portalocker
 
@@ -161,7 +160,7 @@ def _bare_clone(repository: str, url: str, paths: Paths, timeout: float) -> Repo
 
 
 def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -> None:
-    """Makes the bare clone. Branches come as origin's, not as local ones: those are for issues alone."""
+    """Make the bare clone. Branches become origin's; local ones are for issues only."""
     folder, name = os.path.split(path)
     paths.make(folder)
     for entry in os.listdir(folder):
@@ -186,7 +185,7 @@ def _clone(repository: str, url: str, path: str, paths: Paths, timeout: float) -
 
 
 def _make_bare(git_dir: str) -> None:
-    """Makes a fresh clone a bare repository with the remote's branches as its remote's, and none of its own."""
+    """Turn a fresh clone into a bare repository with remote-tracking branches only."""
     here = {"GIT_DIR": git_dir}
     git(["config", "core.bare", "true"], git_dir, env=here)
     for ref in git(["for-each-ref", "--format=%(refname)", "refs/heads"], git_dir, env=here).splitlines():

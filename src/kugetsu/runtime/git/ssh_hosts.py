@@ -1,7 +1,7 @@
-"""What a host of an ssh URL stands for: `github-work` may be `github.com` by the user's ssh configuration.
+"""The real host of an ssh URL: `github-work` may be `github.com` in the user's ssh configuration.
 
-Only ssh can say (`ssh -G`, which connects to nothing). It costs a process of about 5 ms, so it is asked once for each
-host and process, and not for hosts that are servers by themselves.
+`ssh -G` tells, and connects to nothing. It costs about 5 ms, so it runs once per host and process, and not for known
+servers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ALIASING = ("hostname", "include", "match")  # the keywords without which no ho
 
 
 def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
-    """The function that gives the server for a host of an ssh URL (lowered, without a port)."""
+    """A function from the host of an ssh URL (lowercase, no port) to its server."""
 
     def name_of(host: str) -> str:
         if is_known_host(host, servers):
@@ -38,7 +38,7 @@ def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
 
 @functools.cache
 def target_of(host: str) -> str:
-    """The host name that ssh would connect to; the host itself where ssh does not say."""
+    """The host name that ssh would connect to; the host itself if ssh does not tell."""
     if host.startswith("-"):
         return host
     try:

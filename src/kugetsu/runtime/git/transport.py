@@ -1,9 +1,9 @@
-"""git that talks to servers: with the server's own CA, and with kugetsu's token where the user's own ways do not do.
+"""git that contacts servers: with the server's own CA, and with kugetsu's token where the user's credentials do not
+suffice.
 
-The user's credential helpers and askpass program are tried first, as git does by itself. Only when they have nothing
-that the server takes, the command is repeated with one helper: `kugetsu __credential`, which reads the token from the
-env files when git asks it for a host. So the token is in no argument list, URL or environment, and no helper of the
-user's gets it to keep.
+git first tries the user's credential helpers and askpass program. Only if the server takes nothing of theirs, the
+command is repeated with one helper, `kugetsu __credential`, which reads the token from the env files. So the token is
+in no argument list, URL or environment, and no helper of the user's stores it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
 
 
 def git(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> str:
-    """`command.git` for a command that talks to a server. Raises as that does."""
+    """`command.git` for a command that contacts a server."""
     answer = ask(args, cwd, timeout=timeout)
     if answer.code != 0:
         raise failure(args, answer)
@@ -37,7 +37,7 @@ def git(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> str:
 
 
 def ask(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> Answer:
-    """`command.ask` for a command that talks to a server. Raises as that does."""
+    """`command.ask` for a command that contacts a server."""
     options, env = _authorities(os.environ)
     answer = command.ask([*options, *args], cwd, timeout=timeout, env=env)
     if answer.code == 0 or not remedies.wants_credentials(answer.err) or not _has_tokens(os.environ):
@@ -49,10 +49,10 @@ def ask(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> Answe
 
 
 def credential(request: str, environment: Mapping[str, str]) -> str:
-    """The answer to git's question for a credential (gitcredentials(7)).
+    """The answer to git's request for a credential (gitcredentials(7)).
 
-    Empty where kugetsu has no token for the host, or where the connection would not hide it. Raises KugetsuError for
-    settings or env files that cannot be read.
+    Empty without a token for the host, or when the connection is not encrypted. Raises KugetsuError for unreadable
+    settings or env files.
     """
     asked = dict(line.partition("=")[::2] for line in request.splitlines() if "=" in line)
     protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
@@ -77,8 +77,8 @@ def credential(request: str, environment: Mapping[str, str]) -> str:
 
 
 def _require_own_way(cwd: str | None) -> None:
-    """Raises GitFailed where the repository's own configuration decides by which proxy, or with which certificates, the
-    server is reached: an agent may have written it, and whoever stands between would see the token."""
+    """Raise GitFailed if the repository's own configuration sets the proxy or certificates for the server: an agent may
+    have written it, and a man in the middle would see the token."""
     if cwd is None:
         return
     own = sorted({name for scope, name, _ in pins.settings_of(_WAY, cwd) if scope in pins.OWN_SCOPES})
@@ -91,7 +91,7 @@ def _require_own_way(cwd: str | None) -> None:
 
 
 def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str | None]]:
-    """The options, and changes of the environment, that name the certificate authorities of GIT_SERVER_CA."""
+    """Options and environment changes that name the certificate authorities of GIT_SERVER_CA."""
     try:
         settings = config.load(Paths.of(environment).config, environment)
     except KugetsuError:
@@ -116,7 +116,7 @@ def _has_tokens(environment: Mapping[str, str]) -> bool:
 
 
 def _helper() -> str:
-    """The command line of the helper: this program, by this Python."""
+    """The helper's command line: this program, run by this Python."""
     source = os.path.dirname(os.path.dirname(os.path.abspath(kugetsu.__file__)))
     words = [sys.executable, "-P", "-m", "kugetsu", "__credential"]
     if source in os.environ.get("PYTHONPATH", "").split(os.pathsep):
