@@ -61,7 +61,7 @@ def test_a_fresh_directory_is_well(made, snapshot, fits):
     machine = text.index("machine\n")
     login = re.compile(r"  [✓!✗-] (no systemd|lingering|your processes|loginctl).*\n(    .*\n)*")
     snapshot("doctor", login.sub("  (login)\n", text[:machine]))
-    assert [line for line in text.splitlines() if line and line[0].isalpha()] == [name for name, _ in GROUPS]
+    assert [line for line in text.splitlines() if line and line[0].isalpha()] == list(GROUPS)
 
 
 def test_json_has_the_documented_shape(made):
@@ -451,7 +451,7 @@ def test_what_was_not_asked_is_never_said_to_answer(cloned):
     cloned("init", "--repo", "https://127.0.0.1:9/o/r.git")  # it is registered, and cannot be cloned
     offline = found(cloned)
     assert offline["git", "repositories"]["level"] == "skipped"
-    assert "was not contacted" in offline["git", "repositories"]["text"]
+    assert "was not checked" in offline["git", "repositories"]["text"]
     assert found(cloned, "--online")["git", "remotes"]["level"] == "problem"
     shown = cloned("doctor", "--online").out
     assert "has no remote to ask" in shown and "answer" not in shown.partition("agent\n")[0].partition("git\n")[2]
@@ -490,7 +490,7 @@ def test_a_forge_without_a_token_is_asked_all_the_same(made):
 
 def test_checks_that_need_the_log_say_that_they_were_not_run(kugetsu):
     shown = kugetsu("doctor")
-    for said in ("repositories were not looked for", "the daemon was not looked for", "nothing was looked for"):
+    for said in ("repositories were not checked", "the daemon was not checked", "nothing was looked for"):
         assert f"{said}: there is no log" in shown.out, shown
     assert "nothing was left behind" not in shown.out
     assert re.search(r"checks? (is|are) fine, \d+ were not run", shown.out)
@@ -500,8 +500,8 @@ def test_checks_that_need_the_log_say_that_they_were_not_run(kugetsu):
     ("command", "level", "text"),
     [
         ("true", "ok", "command: true exists and is executable"),
-        ("nothing-of-the-kind | cat", "skipped", "the programs in it were not looked for"),
-        ("./agent", "skipped", "lies in each worktree"),
+        ("nothing-of-the-kind | cat", "skipped", "its programs were not checked"),
+        ("./agent", "skipped", "is looked up in each worktree"),
     ],
 )
 def test_of_a_command_line_only_what_was_looked_for_is_said_to_be_there(made, command, level, text):
