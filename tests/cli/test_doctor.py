@@ -490,7 +490,7 @@ def test_a_forge_without_a_token_is_asked_all_the_same(made):
 
 def test_checks_that_need_the_log_say_that_they_were_not_run(kugetsu):
     shown = kugetsu("doctor")
-    for said in ("repositories were not checked", "the daemon was not checked", "nothing was looked for"):
+    for said in ("repositories were not checked", "the daemon was not checked", "nothing was checked"):
         assert f"{said}: there is no log" in shown.out, shown
     assert "nothing was left behind" not in shown.out
     assert re.search(r"checks? (is|are) fine, \d+ were not run", shown.out)

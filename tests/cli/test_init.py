@@ -55,7 +55,7 @@ def test_what_is_no_repository_is_bad_input(kugetsu, place):
 
 def test_a_repository_without_a_name_is_said_to_be_that(kugetsu):
     shown = kugetsu("init", "--repo", "")
-    assert shown.code == 3 and "--repo names nothing" in shown.err and "hint: " in shown.err
+    assert shown.code == 3 and "--repo is empty" in shown.err and "hint: " in shown.err
 
 
 def test_a_missing_agent_is_a_note_and_its_remedy(kugetsu):

@@ -1,4 +1,4 @@
-"""A session's folder that is not its worktree any more: repaired, or refused with a remedy, and never worked in."""
+"""A session's folder that is no longer its worktree: repaired, or refused with a remedy, and never worked in."""
 
 from __future__ import annotations
 

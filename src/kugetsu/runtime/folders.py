@@ -1,4 +1,4 @@
-"""Folders that an agent may have filled: walked however deep they are, and what is mounted within them."""
+"""Folders that an agent may have filled: walk them however deep they are, and find what is mounted in them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`: each folder, its folders (links are listed and not followed) and its files, from the top down.
+    """As `os.walk`, which recurses before Python 3.12: each folder, its folders (links are listed, not followed) and
+    its files, from the top down.
 
-    Names taken out of the list of folders are not walked into. What cannot be listed is left out.
+    Names removed from the list of folders are skipped; what cannot be listed is left out.
     """
     left = [top]
     while left:
@@ -39,7 +40,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def mounted_within(path: str) -> list[str]:
-    """The mount points at `path` and below it; empty also where the system lists none (no /proc)."""
+    """The mount points at `path` and below it: whoever removes the folder would empty them too. Empty without /proc."""
     try:
         with open(_TABLE, "rb") as file:
             table = file.read()

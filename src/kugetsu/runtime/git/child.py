@@ -65,7 +65,7 @@ def run(
         ran = children.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
     except TimeoutError:
         raise GitFailed(
-            f"git {_named(args)} took over {timeout:g} seconds and was stopped",
+            f"git {_named(args)} timed out after {timeout:g} seconds",
             "check the network and the disk, then try again",
         ) from None
     except OSError as error:
@@ -133,7 +133,7 @@ def _named(args: Sequence[str]) -> str:
 
 def _cannot_start(cwd: str | None, error: OSError) -> KugetsuError:
     if cwd is not None and not os.path.isdir(cwd):
-        return KugetsuError(f"the folder {cwd} is not there", "it was moved or removed: put it back, or name another")
+        return KugetsuError(f"the folder {cwd} does not exist", "it was moved or removed: restore it, or name another")
     if isinstance(error, FileNotFoundError):
         return KugetsuError("git is not installed, or not in PATH", "install it (apt install git, brew install git)")
-    return KugetsuError(f"git cannot be started: {error.strerror or error}", "check PATH and the rights of git")
+    return KugetsuError(f"git cannot be started: {error.strerror or error}", "check PATH and git's permissions")

@@ -72,7 +72,7 @@ def collect(
         if fault is None:
             _look_at_files(evidence, path)
         elif integrity.holds_files(path):
-            evidence.problem = f"{path} is not its worktree any more: {fault}"
+            evidence.problem = f"{path} is no longer its worktree: {fault}"
             return evidence
         elif repository_path is None:
             evidence.problem = "the worktree is gone"

@@ -62,7 +62,7 @@ def fetch_base(
     except KugetsuError as error:
         fetched.problem = error.message
         fetched.base_branch = fetched.base_branch or branch_of(repository.common_dir) or "HEAD"
-        fetched.notes.append(f"nothing was fetched, work starts from what is known here: {error.message}")
+        fetched.notes.append(f"nothing was fetched, work starts from what the clone has: {error.message}")
         return fetched
     if own and not base_branch and fetched.base_branch != known:
         target = f"refs/remotes/{remote}/{fetched.base_branch}"
@@ -205,7 +205,7 @@ def _delete(repository: Repository, refs: Iterable[str], fetched: Fetched) -> No
         commit = git(["rev-parse", "--verify", ref], repository.path)
         git(["update-ref", "-d", ref, commit], repository.path)
         name = ref.removeprefix("refs/remotes/")
-        fetched.notes.append(f"pruned {name} ({commit[:12]}), which the remote no longer has and which was in the way")
+        fetched.notes.append(f"pruned {name} ({commit[:12]}), in the way, and gone from the remote")
 
 
 def is_contention(said: str) -> bool:

@@ -1,8 +1,8 @@
 """Repositories that go with a worktree: submodules, clones inside its folder, and what git's record of it keeps.
 
 A worktree's submodules have their git folders in `worktrees/<id>/modules`, which `git worktree remove --force` deletes
-together with the folder. A clone in an ignored folder goes with the folder. Each is examined like the worktree itself:
-uncommitted files, operations in progress, and commits that no remote of it has.
+with the folder; a clone in an ignored folder goes with it. Each is examined like the worktree: uncommitted files,
+unfinished operations, and commits that no remote of it has.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from kugetsu.runtime.git.refs import has_reflog, left_commits, made_commits
 class Inner:
     """One repository that goes with a worktree.
 
-    `name` is its path within the worktree (of a submodule that is not checked out: its name), `top` the folder of its
-    files, None without any. `owned`: its refs and objects go too, as they do not for a worktree of a repository
-    elsewhere.
+    `name` is its path in the worktree (of a submodule not checked out: its name), `top` the folder of its files, None
+    without any. `owned`: its refs and objects go too; those of a worktree of another repository do not.
     """
 
     name: str
@@ -38,12 +37,12 @@ class Inner:
 
     @property
     def folder(self) -> str:
-        """Where git runs for it."""
+        """The folder to run git in."""
         return self.top or self.git_dir
 
     @property
     def env(self) -> dict[str, str]:
-        """With this git finds it, and not another one around it."""
+        """Makes git find this repository and not one around it."""
         # Without files too: `core.worktree` of a submodule that is not checked out names a folder that is missing.
         return {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": self.folder}
 
@@ -52,8 +51,8 @@ class Inner:
 class Work:
     """What would be lost with a repository.
 
-    `tips` are the commits that only it has and that all others of these (`commits` in number) lie before. `problem`
-    says why it can be neither examined nor rescued.
+    `tips` are the commits only it has that reach all others of these (`commits` in number). `problem` says why it can
+    be neither examined nor rescued.
     """
 
     changes: list[str] = field(default_factory=list)
@@ -82,9 +81,9 @@ class Work:
 
 
 def why_keep(repositories: Sequence[Inner], *, missing: bool = True) -> list[str]:
-    """The reasons that repositories within a worktree (`find`) give against removing it.
+    """The reasons that repositories in a worktree (`find`) give against removing it.
 
-    `missing`: files that are only deleted count as changes.
+    `missing`: deleted files count as changes.
     """
     found = [(inner, examine(inner, missing=missing)) for inner in repositories]
     return [f"{work} in the repository {inner.name}" for inner, work in found if work]
@@ -105,7 +104,7 @@ def find(path: str, admin: str | None) -> list[Inner]:
 
 
 def has_submodules(admin: str | None) -> bool:
-    """Whether git's record of a worktree keeps repositories of submodules, for which git refuses to remove it."""
+    """Whether git's record of a worktree keeps repositories of submodules: then git refuses to remove it."""
     return admin is not None and os.path.isdir(admin + "/modules") and bool(os.listdir(admin + "/modules"))
 
 
@@ -118,7 +117,7 @@ def _add(found: dict[str, Inner], name: str, top: str | None, git_dir: str, insi
 
 
 def _checkouts(path: str) -> Iterator[tuple[str | None, str]]:
-    """Folder of files (None: a bare repository) and git folder of each repository below the worktree's own folder."""
+    """Folder of files (None: a bare repository) and git folder of each repository below the worktree's folder."""
     for folder, folders, files in walk(path):
         if folder != path and (".git" in folders or ".git" in files):
             yield folder, _pointed_at(folder)
@@ -130,14 +129,14 @@ def _checkouts(path: str) -> Iterator[tuple[str | None, str]]:
 
 
 def _pointed_at(folder: str) -> str:
-    """The git folder of a checkout, also when nothing is there."""
+    """The git folder of a checkout, also if nothing is there."""
     line = checkouts.read_line(folder + "/.git") if os.path.isfile(folder + "/.git") else None
     pointer = line.removeprefix("gitdir:").strip() if line is not None else ".git"
     return os.path.normpath(os.path.join(folder, pointer))
 
 
 def _modules(git_dir: str) -> Iterator[str]:
-    """The git folders of submodules that a git folder keeps, also of submodules in them and of its other worktrees."""
+    """The git folders of submodules in a git folder, including nested ones and those of its other worktrees."""
     for place in (git_dir, *_subfolders(git_dir + "/worktrees")):
         for folder, folders, files in walk(place + "/modules"):
             if "HEAD" in files and "objects" in folders:
@@ -157,7 +156,7 @@ def _subfolders(folder: str) -> list[str]:
 
 
 def examine(inner: Inner, *, missing: bool = True) -> Work:
-    """What would be lost with a repository; `missing`: files that are only deleted count as changes."""
+    """What would be lost with a repository; `missing`: deleted files count as changes."""
     work = Work()
     try:
         if not os.path.exists(inner.git_dir + "/HEAD"):
@@ -172,7 +171,7 @@ def examine(inner: Inner, *, missing: bool = True) -> Work:
 
 
 def _of_a_ruin(inner: Inner) -> str | None:
-    """What is left where a git folder lacks its HEAD: a pointer to nowhere holds nothing, objects may be someone's."""
+    """What a git folder without HEAD holds: a dangling pointer holds nothing, objects may be someone's."""
     for _, _, files in walk(inner.git_dir + "/objects"):
         if files:
             return "objects without a HEAD"
@@ -187,12 +186,12 @@ def _why_unreadable(inner: Inner) -> str | None:
     if answer.code != 0:
         return f"what git cannot read ({failure(['rev-parse'], answer).message})"
     if os.path.realpath(answer.out.rstrip("\n")) != inner.git_dir:
-        return "what git takes for no repository"
+        return "what git does not recognise as a repository"
     return None
 
 
 def _why_bound(inner: Inner) -> str | None:
-    """Why it must not go although its work is safe: other worktrees, which lie elsewhere, live on it."""
+    """Why it must stay although its work is safe: worktrees elsewhere depend on it."""
     if not inner.owned or inner.git_dir != inner.common_dir:
         return None
     for admin in _subfolders(inner.common_dir + "/worktrees"):
@@ -220,7 +219,7 @@ def _examine(inner: Inner, work: Work, missing: bool) -> None:
 
 
 def _tips(inner: Inner) -> list[str]:
-    """The commits from which everything is reached that would go with the repository."""
+    """The commits that reach everything that would go with the repository."""
     whole = inner.owned and inner.git_dir == inner.common_dir
     command = [
         "for-each-ref",
@@ -245,21 +244,21 @@ def _tips(inner: Inner) -> list[str]:
 
 
 def _fetched_tags(inner: Inner) -> set[str]:
-    """Tags that came with a clone, which git writes into one file; those that somebody makes are files of their own."""
+    """Tags that came with a clone, which git packs into one file; tags made here are files of their own."""
     packed = checkouts.read_lines(inner.common_dir + "/packed-refs")
     names = {line.partition(" ")[2] for line in packed if " refs/tags/" in line}
     return {name for name in names if not os.path.exists(f"{inner.common_dir}/{name}")}
 
 
 def _stashes(inner: Inner) -> list[str]:
-    """All entries of the stash: only the last one is a ref."""
+    """All entries of the stash; only the last one is a ref."""
     if ask(["rev-parse", "-q", "--verify", "refs/stash"], inner.folder, env=inner.env).code != 0:
         return []
     return git(["rev-list", "-g", "refs/stash"], inner.folder, env=inner.env).split()
 
 
 def _only_here(inner: Inner, tips: list[str]) -> list[str]:
-    """The commits that these reach and that are in no other place: on no remote's branch as far as it is known."""
+    """The commits reached by these that are nowhere else: on no remote's branch, as far as known."""
     if not tips:
         return []
     elsewhere = ["--remotes"] if inner.owned else ["--branches", "--remotes", "--tags"]
@@ -270,8 +269,8 @@ def _only_here(inner: Inner, tips: list[str]) -> list[str]:
 
 
 def _fetched(inner: Inner) -> list[str]:
-    """Commits that came from a server though no remote-tracking branch says so: where a shallow history begins, and
-    what was fetched by its id, as `git submodule update` does."""
+    """Commits that came from a server without a remote-tracking branch: where a shallow history begins, and what was
+    fetched by id, as `git submodule update` does."""
     shallow = checkouts.read_lines(inner.common_dir + "/shallow")
     fetched = []
     for line in checkouts.read_lines(inner.git_dir + "/FETCH_HEAD"):

@@ -1,7 +1,7 @@
-"""Moves the work of repositories within a worktree into its clone: one rescue branch for each of them.
+"""Move the work of repositories within a worktree into its clone, onto one rescue branch each.
 
-The branch `kugetsu/rescue/<name>.<path>` reaches everything that only that repository has: its files that are not
-committed, its branches, its stash. Nothing in the repository changes; objects are added to it at most.
+The branch `kugetsu/rescue/<name>.<path>` reaches everything only that repository has: uncommitted files, branches,
+stash. The repository itself only gains objects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kugetsu.runtime.git.inner import Inner, Work, examine, find
 from kugetsu.runtime.git.repositories import Repository
 
 FETCH_TIMEOUT = 600.0
-"""Seconds for copying a repository's objects: it may be as large as the project."""
+"""Seconds to copy a repository's objects: it may be as large as the project."""
 
 _COMPLETE = "kugetsu-rescued"  # in git's record of a worktree
 _LONGEST = 100  # characters of the path that a branch's name keeps
@@ -27,10 +27,10 @@ _LONGEST = 100  # characters of the path that a branch's name keeps
 
 @dataclass(slots=True)
 class Kept:
-    """The branches with the work of a worktree and of repositories within it, its own first.
+    """The branches with the work of a worktree and of repositories in it, its own first.
 
-    `left_out` names what of the worktree itself git could not take in (`rescue.Rescue`), `refused` the repositories
-    whose work cannot be moved, with the reasons.
+    `left_out`: what of the worktree git could not take in (`rescue.Rescue`); `refused`: repositories whose work cannot
+    be moved, with the reasons.
     """
 
     branches: list[str] = field(default_factory=list)
@@ -44,9 +44,9 @@ class Kept:
 
 
 def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kept:
-    """Keep the work of the worktree at `path` (`rescue.rescue`) and of every repository within it, each on a branch.
+    """Put the work of the worktree at `path` (`rescue.rescue`) and of every repository in it on a branch each.
 
-    What can be moved is, whatever stands in the way of the rest. Raises as `rescue.rescue`.
+    Moves what it can, whatever prevents the rest. Raises as `rescue.rescue`.
     """
     admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     within = find(path, admin)
@@ -59,9 +59,9 @@ def rescue_all(repository: Repository, path: str, branch: str, name: str) -> Kep
 
 
 def note_complete(repository: Repository, path: str, name: str) -> None:
-    """Write into git's record of the worktree that the rescue `name` has all of its work, so that it may be removed.
+    """Record beside the worktree's record that the rescue `name` has all of its work, so that it may be removed.
 
-    The record goes last. Raises OSError.
+    git removes the record last. Raises OSError.
     """
     admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     if admin is not None:
@@ -69,14 +69,13 @@ def note_complete(repository: Repository, path: str, name: str) -> None:
 
 
 def was_complete(repository: Repository, path: str, name: str) -> bool:
-    """True if `note_complete` noted the rescue `name`: what a removal then took of the worktree is safe."""
+    """Whether `note_complete` recorded the rescue `name`: what a removal then took is safe."""
     admin = interrupted_checkout.admin_folder(repository.common_dir, path)
     return admin is not None and checkouts.read_line(f"{admin}/{_COMPLETE}") == name
 
 
 def rescue_record(clone: str, path: str, admin: str, name: str) -> Kept:
-    """Keep what `admin`, git's record of a worktree at `path` that is gone, alone holds: what was staged, a detached
-    HEAD, repositories of submodules."""
+    """Keep what only `admin`, git's record of a missing worktree, holds: staged files, a detached HEAD, submodules."""
     folder = os.path.realpath(admin)
     record = Inner("", None, folder, os.path.dirname(os.path.dirname(folder)), owned=False)
     return _rescue(clone, [record, *find(path, admin)], name)
@@ -97,7 +96,7 @@ def _rescue(clone: str, repositories: list[Inner], name: str) -> Kept:
 
 
 def _move(clone: str, inner: Inner, work: Work, name: str) -> str:
-    """Make the work one commit, bring it into the clone, and name it there; the branch."""
+    """Commit the work, fetch it into the clone, and name it there; the branch."""
     _require_whole_history(clone, inner, work)
     name = f"{name}.{_slug(inner.name)}" if inner.name else name
     commit, tree = _commit(inner, work, name)
@@ -111,7 +110,7 @@ def _move(clone: str, inner: Inner, work: Work, name: str) -> str:
 
 
 def _require_whole_history(clone: str, inner: Inner, work: Work) -> None:
-    """Raise GitFailed for a shallow history that the clone cannot complete: its own would be shallow from then on."""
+    """Raise GitFailed for a shallow history that the clone cannot complete: the clone would become shallow."""
     beginnings = set(checkouts.read_lines(inner.common_dir + "/shallow"))
     if not beginnings:
         return
@@ -122,7 +121,7 @@ def _require_whole_history(clone: str, inner: Inner, work: Work) -> None:
 
 
 def _commit(inner: Inner, work: Work, name: str) -> tuple[str, str | None]:
-    """A commit that reaches all of the work, and its tree; without a tree when it is one that was there."""
+    """A commit that reaches all of the work, and its tree; without a tree if that commit existed."""
     if not work.changes and work.operation is None and len(work.tips) == 1:
         return work.tips[0], None
     if inner.top is not None:

@@ -34,7 +34,7 @@ def fault(source: str | None, path: str) -> str | None:
         return "its .git file is gone"
     checkout = checkouts.at(path)
     if checkout is None:
-        return "it is not a git repository any more: git's record of it was removed, or its repository was moved"
+        return "it is no longer a git repository: git's record of it was removed, or its repository was moved"
     if common_dir is None:
         return None
     if os.path.realpath(checkout.common_dir) != common_dir:
@@ -95,7 +95,7 @@ def attach(admin: str, path: str) -> None:
 
 def remedy(path: str) -> str:
     """The remedy for a folder that is no longer its worktree."""
-    return f"keep what lies there: {keeping(path)}, then start again: a new worktree is made on the same branch"
+    return f"keep its content: {keeping(path)}, then start again: a new worktree is created on the same branch"
 
 
 def keeping(path: str) -> str:

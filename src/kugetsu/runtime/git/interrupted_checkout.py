@@ -102,7 +102,7 @@ def _wait_for_git(path: str) -> None:
     until = time.monotonic() + _PATIENCE
     while _git_at_work(path):
         if time.monotonic() > until:
-            raise Conflict(f"git is still making the worktree {path}", "wait for it, or end that git process")
+            raise Conflict(f"git is still creating the worktree {path}", "wait for it, or end that git process")
         time.sleep(0.1)
 
 
@@ -122,6 +122,6 @@ def _git_at_work(path: str) -> bool:
 
 def _not_ours(path: str, names: list[str]) -> Conflict:
     return Conflict(
-        f"the worktree {path} was never completed, and holds files that are not its commit's: {listed(names)}",
-        f"look at them, then move the folder away: mv {path} ELSEWHERE",
+        f"the worktree {path} was never completed, and contains files that are not its commit's: {listed(names)}",
+        f"check them, then move the folder away: mv {path} ELSEWHERE",
     )

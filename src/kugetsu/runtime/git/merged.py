@@ -69,7 +69,7 @@ def fresh_name(repository: Repository, branch: str) -> str:
         name = f"{branch}-{number}"
         if not any(ref.endswith(f"/{name}") for ref in refs):
             return name
-    raise Conflict(f"over {_NAMES} branches are named {branch}-…", "delete some that are merged: git branch --merged")
+    raise Conflict(f"over {_NAMES} branches are named {branch}-…", "delete merged ones: git branch --merged")
 
 
 def require_free(worktree: str, branch: str, why: str) -> None:
@@ -81,7 +81,7 @@ def require_free(worktree: str, branch: str, why: str) -> None:
         return
     what = f"a {doing} in progress" if doing else f"{counted(len(changed), 'uncommitted change')} ({listed(changed)})"
     raise Conflict(
-        f"{why}, so that more work needs a fresh branch, but its worktree {worktree} has {what}",
+        f"{why}, so more work needs a fresh branch, but its worktree {worktree} has {what}",
         f"commit or stash that there ({branch} keeps it), then try again",
     )
 

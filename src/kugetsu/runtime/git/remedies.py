@@ -40,16 +40,16 @@ _REMOTE = (
     *_MISSING,
     ("Could not resolve host", "check the network and the server's name (setting GIT_SERVERS)"),
     ("certificate", "name the file of the authority that signed it: kugetsu server add NAME URL --ca FILE"),
-    ("Connection refused", "check that the server runs, and its URL (setting GIT_SERVERS)"),
+    ("Connection refused", "check that the server is running, and its URL (setting GIT_SERVERS)"),
     ("timed out", "check the network and try again"),
     ("unable to access", "check the network and the URL (setting GIT_SERVERS)"),
 )
 # Read in every line of a command that talks to a server: ssh has no mark of its own.
 _SSH = (
-    ("Host key verification failed", "connect once by hand to accept the host's key: ssh -T git@HOST"),
+    ("Host key verification failed", "connect once manually to accept the host's key: ssh -T git@HOST"),
     ("Permission denied (", "add your ssh key to the server, or to ssh-agent: ssh-add"),
     ("ssh: Could not resolve hostname", "check the network and the server's name (setting GIT_SERVERS)"),
-    ("ssh: connect to host", "check that the server runs, and its URL (setting GIT_SERVERS)"),
+    ("ssh: connect to host", "check that the server is running, and its URL (setting GIT_SERVERS)"),
     ("Connection timed out", "check the network and try again"),
 )
 _MACHINE = (
@@ -57,8 +57,8 @@ _MACHINE = (
     ("smudge filter lfs failed", "install git-lfs where kugetsu runs, and check its access to the server"),
     ("No space left on device", "free some disk space and try again"),
     ("Read-only file system", "make the folder writable, or set KUGETSU_DIR to another one"),
-    (".lock': File exists", "another git command is at work there; when none is, remove the .lock file that it names"),
-    ("index.lock", "another git command is at work there; when none is, remove the .lock file that it names"),
+    (".lock': File exists", "another git command is running there; if none is, remove the .lock file that it names"),
+    ("index.lock", "another git command is running there; if none is, remove the .lock file that it names"),
 )
 _LOCAL = (*_MACHINE, ("not a git repository", "name a folder that is a git repository: kugetsu init --repo PATH"))
 

@@ -1,8 +1,8 @@
-"""What stands against removing a worktree, and its removal: every doubt keeps it.
+"""What prevents the removal of a worktree, and the removal: every doubt keeps it.
 
-What only a reflog reaches counts as thrown away by whoever did so, as git sees it; everything else that would go with
-the folder is asked for: uncommitted files, commits that no other place has, operations in the middle, and the same of
-the repositories within it (`inner`).
+What only a reflog reaches counts as discarded, as git sees it. Everything else that would go with the folder is
+checked: uncommitted files, commits that are nowhere else, unfinished operations, and the same for the repositories in
+it (`inner`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from kugetsu.runtime.git.command import ask, commit_of, git
 from kugetsu.runtime.git.repositories import Repository, locked
 
 REMOVE_TIMEOUT = 600.0
-"""Seconds for removing a worktree: large ones on slow disks take minutes."""
+"""Seconds to remove a worktree: large ones on slow disks take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalPolicy:
-    """How a worktree is looked at before it goes, and what is known of it from elsewhere.
+    """How closely a worktree is examined before it goes, and what is known of it.
 
-    ``kept`` are commits that are safe elsewhere though no ref here says so: the head of a merged pull request, which a
-    squash left out of the base branch's history. ``disposable`` are the patterns of ignored files that may go
-    (DISPOSABLE_FILES). ``strict``: processes at work in it keep it too, in removals that nobody asked for one by one;
-    a shell in it may be the one in which its removal was typed. ``resumed``: a removal was interrupted, so that files
-    which are missing are no changes; what is there still counts.
+    ``kept``: commits that are safe although no ref here shows it: the head of a squash-merged pull request.
+    ``disposable``: patterns of ignored files that may go (DISPOSABLE_FILES). ``strict``: processes working in it keep
+    it too, in removals that nobody requested one by one; a shell in it may be the one that typed its removal.
+    ``resumed``: a removal was interrupted, so missing files are no changes; present ones still count.
     """
 
     _: KW_ONLY
@@ -44,10 +43,10 @@ class RemovalPolicy:
 
 
 def why_keep(path: str, branch: str, repository: Repository, care: RemovalPolicy | None = None) -> list[str]:
-    """The reasons against removing a worktree, each a sentence's end; empty when nothing would be lost.
+    """The reasons against removing a worktree; empty if nothing would be lost.
 
-    Commits count as kept when another ref than the issue's own branch reaches them: a remote's branch, a rescue
-    branch, a tag, another local branch.
+    Commits are safe if a ref other than the issue's branch reaches them: a remote's branch, a rescue branch, a tag,
+    another local branch.
     """
     if not os.path.isdir(path):
         return []
@@ -61,7 +60,7 @@ def why_keep(path: str, branch: str, repository: Repository, care: RemovalPolicy
     integrity.repair(repository.path, path)
     fault = integrity.fault(repository.path, path)
     if fault is not None:
-        return [f"files, and is no git worktree (any more): {fault}"] if integrity.holds_files(path) else []
+        return [f"files, and is not a git worktree: {fault}"] if integrity.holds_files(path) else []
     changed = changed_files(path, missing=not care.resumed)
     reasons = [f"{counted(len(changed), 'uncommitted change')} ({listed(changed)})"] if changed else []
     others = [branch] if branch else []
@@ -87,8 +86,8 @@ def why_keep(path: str, branch: str, repository: Repository, care: RemovalPolicy
 
 
 def not_rescued(path: str, repository: Repository, care: RemovalPolicy) -> list[str]:
-    """The files that a forced removal deletes and no rescue branch gets: those that git ignores or was told to
-    overlook, but for what can be made again. Raises GitFailed."""
+    """The files that a forced removal deletes and no rescue branch gets: ignored or overlooked ones that cannot be made
+    again. Raises GitFailed."""
     if integrity.fault(repository.path, path) is not None:
         return []
     within = inner.find(path, interrupted_checkout.admin_folder(repository.common_dir, path))
@@ -96,9 +95,9 @@ def not_rescued(path: str, repository: Repository, care: RemovalPolicy) -> list[
 
 
 def commits_only_here(path: str, *branches: str, kept: Sequence[str] = (), tips: Sequence[str] = ()) -> int:
-    """How many commits of the worktree's HEAD no other ref reaches than these branches; 0 before the first commit.
+    """How many commits of the worktree's HEAD only these branches reach; 0 before the first commit.
 
-    Commits that ``kept`` reaches do not count either; ``tips`` are further commits to start from.
+    Commits that ``kept`` reaches do not count; ``tips`` are further starting points.
     """
     others = [*(f"--exclude={branch}" for branch in branches), "--branches", "--remotes", "--tags"]
     safe = [commit for commit in kept if ask(["cat-file", "-e", f"{commit}^{{commit}}"], path).code == 0]
@@ -132,10 +131,10 @@ def remove(
     force: bool = False,
     care: RemovalPolicy | None = None,
 ) -> bool:
-    """Removes a worktree (its branch stays); False when it was not there.
+    """Remove a worktree (its branch stays); False if there was none.
 
-    Raises Conflict with every reason against it. `force` overrides them: the caller has moved the work to a rescue
-    branch before (`rescue.rescue`).
+    Raises Conflict with every reason against it. `force` overrides them: the caller has put the work on a rescue branch
+    (`rescue.rescue`).
     """
     with locked(paths, repository.common_dir):
         return remove_locked(repository, path, branch, force=force, care=care)
@@ -144,13 +143,13 @@ def remove(
 def remove_locked(
     repository: Repository, path: str, branch: str, *, force: bool = False, care: RemovalPolicy | None = None
 ) -> bool:
-    """`remove`, for a caller that holds the lock of the repository (`repositories.locked`)."""
+    """`remove`, for a caller that holds the repository's lock (`repositories.locked`)."""
     if not os.path.lexists(path):
         return False
     _require_no_mounts(path)
     reasons = [] if force else why_keep(path, branch, repository, care)
     if reasons:
-        raise Conflict(f"the worktree {path} is kept: it has {'; '.join(reasons)}", way_on(path, reasons))
+        raise Conflict(f"the worktree {path} was kept: it has {'; '.join(reasons)}", way_on(path, reasons))
     # git refuses to remove a folder without its pointer; one that somebody emptied has none.
     place = os.path.realpath(path)
     emptied = not os.listdir(place)
@@ -173,23 +172,23 @@ def remove_locked(
 
 
 def _require_no_mounts(path: str) -> None:
-    """Raises Conflict where something is mounted within the worktree: git would delete what is on it."""
+    """Raise Conflict if something is mounted in the worktree: git would delete its content."""
     mounted = folders.mounted_within(path)
     if mounted:
-        raise Conflict(f"the worktree {path} is kept: something is mounted at {mounted[0]}", f"umount {mounted[0]}")
+        raise Conflict(f"the worktree {path} was kept: something is mounted at {mounted[0]}", f"umount {mounted[0]}")
 
 
 def _unlink(path: str) -> None:
-    """Remove the link that a user left where a worktree was before it was moved, to another disk for example."""
+    """Remove the link that a user left in place of a moved worktree."""
     if os.path.islink(path):
         os.unlink(path)
 
 
 def way_on(path: str, reasons: Sequence[str], force: str = "--force") -> str:
-    """What helps against these reasons of `why_keep`, the files that a rescue does not save told apart."""
+    """The remedy for reasons of `why_keep`; files that a rescue does not save are named apart."""
     files = [reason for reason in reasons if local_state.IGNORED in reason]
     steps = [f"commit and push in {path}"] if len(files) < len(reasons) else []
     if files:
-        steps.append(f"see the ignored files (git -C {path} clean -ndX), move away what you need")
-        steps.append("name in DISPOSABLE_FILES what can be made again (kugetsu config get DISPOSABLE_FILES)")
+        steps.append(f"list the ignored files (git -C {path} clean -ndX), move away what you need")
+        steps.append("name in DISPOSABLE_FILES what can be recreated (kugetsu config get DISPOSABLE_FILES)")
     return f"{'; '.join(steps)}; or: {force}" + (" (which deletes them)" if files else "")

@@ -61,8 +61,8 @@ def resolve(
         url = place["url"]
     elif host == LOCAL:
         raise NotFound(
-            f"{repository} is a folder of this machine, and kugetsu was not told where",
-            "register it: kugetsu init --repo PATH, or type the command inside of it",
+            f"{repository} is a folder on this machine, but its path is not registered",
+            "register it: kugetsu init --repo PATH, or run the command inside it",
         )
     else:
         url = clone_url(host, owner, repo, servers or {})
@@ -80,8 +80,8 @@ def at_path(
     # One above the path is another: that of a home folder whose settings are kept in git, say.
     if checkout is None or os.path.realpath(path) not in (checkout.top, checkout.home, checkout.git_dir):
         raise NotFound(
-            f"{path}, registered for {repository}, is not a git repository (any more)",
-            "put it back, or register the right place: kugetsu init --repo PATH|URL",
+            f"{path}, registered for {repository}, is not a git repository",
+            "restore it, or register the right place: kugetsu init --repo PATH|URL",
         )
     matches, remote = remotes.matching_remote(checkout, repository, servers, own=own)
     if not matches:
@@ -97,7 +97,7 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
     Raises BadInput if it is neither a folder in a clone nor the URL of a repository.
     """
     if not place.strip():
-        raise BadInput("--repo names nothing", "write a clone's path, . for this folder, or a repository's URL")
+        raise BadInput("--repo is empty", "write a clone's path, . for this folder, or a repository's URL")
     path = os.path.join(cwd, os.path.expanduser(place))
     if os.path.isdir(path):
         checkout = checkouts.find(path)
@@ -105,7 +105,7 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
             raise BadInput(f"{place} is not a git repository", "run git init there, or name a clone or a URL")
         named = remotes.repositories(checkout, servers)
         if not named:
-            raise BadInput(f"{place} has no name that a reference could hold", "move it into a folder of its own")
+            raise BadInput(f"{place} has no name that a reference can contain", "move it into a folder of its own")
         return named[0][1], {"path": checkout.home}
     if place.startswith("-") or any(c <= " " for c in place):
         raise BadInput(
@@ -115,13 +115,13 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
     name = repository_of_url(place, servers=servers, ssh_name=resolver(servers or {})) if is_url else None
     if name is None:
         raise BadInput(
-            f"{place!r} is neither a folder of this machine nor the URL of a repository (owner/repo)",
+            f"{place!r} is neither a folder on this machine nor the URL of a repository (owner/repo)",
             "write a clone's path, https://host/owner/repo.git or git@host:owner/repo.git",
         )
     if _holds_password(place):
         raise BadInput(
-            f"the URL of {name} holds a password or token, which the log would keep for ever",
-            "write it without, and let git know it: git config --global credential.helper store",
+            f"the URL of {name} contains a password or token, which the log would keep forever",
+            "remove it, and store it in git: git config --global credential.helper store",
         )
     return name, {"url": place}
 

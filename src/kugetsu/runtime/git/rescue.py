@@ -1,8 +1,8 @@
-"""Keeps the work of a failed or abandoned attempt on a branch, without touching its worktree, its index or its HEAD.
+"""Keep the work of a failed or abandoned attempt on a branch, without touching its worktree, index or HEAD.
 
-The branch `kugetsu/rescue/<name>` ends in a commit of everything that lies in the worktree and is not ignored. What was
-staged and then changed again is a commit before it, as in `git stash`. What an unfinished merge or rebase holds only in
-git's own files becomes further parents.
+The branch `kugetsu/rescue/<name>` ends in a commit of everything in the worktree that is not ignored. Files staged and
+then changed again are a commit before it, as in `git stash`. What an unfinished merge or rebase holds only in git's own
+files becomes further parents.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RESCUE = "kugetsu/rescue/"
 """The prefix of the branches that keep the work of failed attempts."""
 
 TIMEOUT = 600.0
-"""Seconds for each step: a worktree may hold gigabytes that are hashed for the first time."""
+"""Seconds for each step: gigabytes may have to be hashed."""
 
 _TRIES = 100  # names tried when branches of that name hold other work: more rescues of one attempt do not happen
 
@@ -42,7 +42,7 @@ _IDENTITY = {
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """Where the work is kept: branch and commit. `left_out` names what git could not take in (see `rescue`)."""
+    """Where the work is kept. `left_out` names what git could not take in (see `rescue`)."""
 
     branch: str
     commit: str
@@ -50,14 +50,12 @@ class Rescue:
 
 
 def rescue(path: str, name: str, *, branch: str = "", within: Sequence[str] = ()) -> Rescue | None:
-    """Keeps all uncommitted and unpushed work of the worktree at `path`; None when there is nothing to keep.
+    """Keep all uncommitted and unpushed work of the worktree at `path`; None if there is none.
 
-    `branch` is the issue's branch: commits that only it has count as unpushed. A rescue branch is never overwritten:
-    the same work gives the same branch again, other work a new name (`<name>-2` …). Ignored files are not kept. What
-    git cannot take in is in `left_out`: files that cannot be read, changes within submodules, the history (not the
-    files) of repositories within the worktree, but for those `within`, whose work the caller keeps
-    (`inner_rescue`).
-    Raises GitFailed when git fails, for want of space for example.
+    Commits that only `branch`, the issue's, has count as unpushed. A rescue branch is never overwritten: the same work
+    gives the same branch, other work a new name (`<name>-2` …). Ignored files are not kept. `left_out` lists unreadable
+    files, changes in submodules, and the history (not the files) of repositories in the worktree, except those in
+    `within`, whose work the caller keeps (`inner_rescue`). Raises GitFailed, for want of space for example.
     """
     if not name or any(c <= " " or c in "~^:?*[\\" for c in name) or ".." in name or name[0] in "-/.":
         raise BadInput(f"{name!r} cannot name a rescue branch", "use the attempt's name, such as q7.1")
@@ -77,9 +75,9 @@ def rescue(path: str, name: str, *, branch: str = "", within: Sequence[str] = ()
 
 
 def commit_everything(path: str, name: str, reached: Sequence[str]) -> tuple[str, str]:
-    """A commit of everything that lies in the worktree at `path`, and its tree; it also reaches these commits.
+    """A commit of everything in the worktree at `path`, and its tree; it also reaches these commits.
 
-    No branch is made. Raises GitFailed, also for files that git cannot take in.
+    Makes no branch. Raises GitFailed, also for files that git cannot take in.
     """
     git_dir = checkouts.git_dir_of(path)
     if git_dir is None:
@@ -89,13 +87,13 @@ def commit_everything(path: str, name: str, reached: Sequence[str]) -> tuple[str
     # What lies in repositories within this one is not left out: each is rescued by itself.
     made = _commit_everything(path, git_dir, name, head, further, _Changes(path, None), left_out)
     if left_out:
-        raise GitFailed(f"git cannot take in {', '.join(left_out[:5])}", "move that away by hand")
+        raise GitFailed(f"git cannot take in {', '.join(left_out[:5])}", "move that away")
     return made
 
 
 def made(path: str, name: str) -> list[str]:
-    """The rescue branches of that name in the repository at ``path``, the first one first; then those of repositories
-    within its worktree."""
+    """The rescue branches of that name in the repository at ``path``, in order; then those of repositories in its
+    worktree."""
     base = RESCUE + name
     refs = [f"refs/heads/{base}", f"refs/heads/{base}-*", f"refs/heads/{base}.*"]
     found = git(["for-each-ref", "--format=%(refname:lstrip=2)", *refs], path).split()
@@ -105,10 +103,10 @@ def made(path: str, name: str) -> list[str]:
 
 
 class _Changes:
-    """What `git status` says of a worktree."""
+    """What `git status` shows of a worktree."""
 
     def __init__(self, path: str, within: Sequence[str] | None = ()) -> None:
-        """`within` are repositories in it whose work is kept apart; None: that of all."""
+        """`within` are repositories in it whose work is kept separately; None: all of them."""
         self.any = False
         self.staged_apart = False
         self.unmerged = False
@@ -143,7 +141,7 @@ def _is_apart(nested: str, within: Sequence[str] | None) -> bool:
 def _commit_everything(
     path: str, git_dir: str, name: str, head: str | None, held: list[str], changes: _Changes, left_out: list[str]
 ) -> tuple[str, str]:
-    """Commits the worktree by way of an index of its own; returns the commit and its tree."""
+    """Commit the worktree through a separate index; returns the commit and its tree."""
     index = f"{git_dir}/kugetsu-{secrets.token_hex(4)}.index"
     env = {"GIT_INDEX_FILE": index}
     parents = [head] if head is not None else []
@@ -182,7 +180,7 @@ def _commit_everything(
 
 
 def _add(args: list[str], path: str, env: dict[str, str]) -> Answer:
-    """Adds files as they lie there, also those outside of a sparse checkout's cone."""
+    """Add files as they are, also outside of a sparse checkout's cone."""
     answer = ask([*_EXACT, "add", "--sparse", *args], path, env=env, timeout=TIMEOUT)
     if answer.code != 0 and "unknown option" in answer.err:  # before git 2.34, which knew no refusal either
         answer = ask([*_EXACT, "add", *args], path, env=env, timeout=TIMEOUT)
@@ -190,7 +188,7 @@ def _add(args: list[str], path: str, env: dict[str, str]) -> Answer:
 
 
 def _take_in(path: str, nested: str, index: str, env: dict[str, str]) -> None:
-    """Adds the files of a repository within the worktree, which git itself would take for a submodule."""
+    """Add the files of a repository in the worktree, which git itself would treat as a submodule."""
     inner = index + ".nested"
     git_dir = checkouts.git_dir_of(path) or ""
     here = {**env, "GIT_INDEX_FILE": inner, "GIT_DIR": git_dir, "GIT_WORK_TREE": f"{path}/{nested}"}
@@ -206,7 +204,7 @@ def _take_in(path: str, nested: str, index: str, env: dict[str, str]) -> None:
 
 
 def keep(path: str, name: str, commit: str, tree: str | None, left_out: Sequence[str] = ()) -> Rescue:
-    """Names the commit; when a branch of that name holds the same work already, that one is the answer."""
+    """Name the commit; a branch of that name with the same work is the answer itself."""
     base = RESCUE + name
     for number in range(1, _TRIES):
         branch = base if number == 1 else f"{base}-{number}"
@@ -223,11 +221,11 @@ def keep(path: str, name: str, commit: str, tree: str | None, left_out: Sequence
                 return Rescue(branch, commit, list(left_out))
         if old == commit or (tree is not None and _same_work(path, old, commit)):
             return Rescue(branch, old, list(left_out))
-    raise GitFailed(f"over {_TRIES} branches are named {base}", "look at them and delete some: git branch --list")
+    raise GitFailed(f"over {_TRIES} branches are named {base}", "delete some: git branch --list")
 
 
 def _same_work(path: str, old: str, new: str) -> bool:
-    """Whether two rescue commits have the same files and the same parents: only their times differ."""
+    """Whether two rescue commits differ in their times only."""
     shown = git(["log", "--no-walk=unsorted", "--format=%T %P", old, new], path).splitlines()
     return len(shown) == 2 and shown[0] == shown[1]
 
@@ -235,7 +233,7 @@ def _same_work(path: str, old: str, new: str) -> bool:
 def commit(
     path: str, tree: str, parents: Sequence[str], message: str, date: str | None = None, *, env: Mapping[str, str] = {}
 ) -> str:
-    """A commit of that tree; by kugetsu where git knows no name of the user's. Raises GitFailed."""
+    """A commit of that tree; by kugetsu if git has no name of the user's. Raises GitFailed."""
     command = ["commit-tree", tree, "-m", message]
     for parent in dict.fromkeys(parents):
         command += ["-p", parent]

@@ -1,8 +1,8 @@
-"""One git worktree per issue: made from the base branch, kept whatever its state (`removal` ends one).
+"""One git worktree per issue, made from the base branch and kept in any state (`removal` ends it).
 
-A fresh worktree costs four git processes: the fetch with the question for the default branch beside it (`fetching`),
-one look at the refs, one `git worktree add`. The fetch is never skipped, so that work starts from what the server has
-now; when it fails the worktree starts from what is known here, and the result says so.
+A fresh worktree costs four git processes: the fetch with, at once, the question for the default branch (`fetching`),
+one look at the refs, one `git worktree add`. The fetch is never skipped; if it fails, the worktree starts from what the
+clone has, and the result says so.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from kugetsu.runtime.git.repositories import Repository, locked
 from kugetsu.runtime.git.rescue import RESCUE
 
 ADD_TIMEOUT = 600.0
-"""Seconds for checking a worktree out: large repositories, filters and hooks take minutes."""
+"""Seconds to check out a worktree: large repositories, filters and hooks take minutes."""
 
 
 @dataclass(slots=True)
 class Worktree:
-    """An issue's worktree. `base_commit` is where its branch left the base branch; `created`: it was not there before.
+    """An issue's worktree. `base_commit` is where its branch left the base branch; `created`: it was new.
 
-    `fetched` says whether the base branch was asked for anew; when not, `why_not_fetched` says why. `notes` are
-    sentences for people on what is not as they would expect.
+    `fetched`: the base branch was fetched; if not, `why_not_fetched` says why. `notes` are for people.
     """
 
     path: str
@@ -45,14 +44,14 @@ class Worktree:
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
-    """A ref's commit, and the worktree in which it is checked out (empty: in none)."""
+    """A ref's commit, and the worktree it is checked out in (empty: none)."""
 
     commit: str
     worktree: str
 
 
 def branch_name(pattern: str, owner: str, repo: str, number: int) -> str:
-    """The issue's branch by KUGETSU_BRANCH_PATTERN, whose rules the settings checked."""
+    """The issue's branch by KUGETSU_BRANCH_PATTERN, which the settings validated."""
     owner = owner.replace("~", "")  # it begins accounts of some servers, and git takes it in no branch's name
     return pattern.replace("{number}", str(number)).replace("{owner}", owner).replace("{repo}", repo)
 
@@ -67,13 +66,12 @@ def ensure(
     fetch_timeout: float = fetching.FETCH_TIMEOUT,
     fresh: bool = False,
 ) -> Worktree:
-    """The issue's worktree at `path` on `branch`, made when it is not there. Never deletes and never resets anything.
+    """The issue's worktree at `path` on `branch`, made if missing. Never deletes or resets anything.
 
-    `base_branch` is the setting KUGETSU_BASE_BRANCH; empty means the remote's HEAD, or the clone's own without a
-    remote. A branch that exists, here or on the remote, is used as it is. A worktree that a kill left half made is
-    finished. `fresh`: the branch is a new one; a worktree that is there, without changes, is switched to it, at the
-    base as the remote has it now. Raises Conflict when the branch or the folder is taken, NotFound without a base,
-    GitFailed for the rest.
+    `base_branch` is KUGETSU_BASE_BRANCH; empty: the remote's HEAD, or the clone's own without a remote. An existing
+    branch, here or on the remote, is used as it is. A half-made worktree is finished. `fresh`: the branch is new; an
+    existing worktree without changes is switched to it, at the remote's current base. Raises Conflict if the branch or
+    the folder is taken, NotFound without a base, GitFailed otherwise.
     """
     paths.make(paths.worktrees)
     path = os.path.realpath(path)
@@ -95,7 +93,7 @@ def ensure(
 
 
 def _is_whole(repository: Repository, path: str) -> bool:
-    """Whether the worktree is there, repaired where git can. Raises Conflict when something else is in its place."""
+    """Whether the worktree exists, repaired where git can. Raises Conflict if something else is in its place."""
     integrity.repair(repository.path, path)
     fault = integrity.fault(repository.path, path)
     if fault is not None and integrity.holds_files(path):
@@ -105,9 +103,9 @@ def _is_whole(repository: Repository, path: str) -> bool:
 
 
 def _describe(worktree: Worktree, base_branch: str) -> Worktree:
-    """Fills in what is known of a worktree that was there; nothing is fetched for it."""
+    """Fill in what is known of an existing worktree, without fetching."""
     repository = worktree.repository
-    worktree.why_not_fetched = "the worktree was there"
+    worktree.why_not_fetched = "the worktree existed"
     remote = repository.remote
     known = refs.default_branch(repository.common_dir, remote) if remote else refs.branch_of(repository.common_dir)
     worktree.base_branch = base_branch or known or ""
@@ -120,8 +118,7 @@ def _describe(worktree: Worktree, base_branch: str) -> Worktree:
 
 
 def _fetch_base(worktree: Worktree, base_branch: str, timeout: float, own: bool) -> str:
-    """Settles the base branch and fetches it, together with the issue's. Returns the remote's branch that excludes
-    it."""
+    """Settle the base branch and fetch it with the issue's. Returns the remote's branch that excludes it."""
     fetched = fetching.fetch_base(worktree.repository, worktree.branch, base_branch, timeout=timeout, own=own)
     worktree.base_branch = fetched.base_branch
     worktree.fetched = fetched.problem is None
@@ -191,7 +188,7 @@ def _add(args: list[str], worktree: Worktree) -> None:
 
 
 def _is_complete(worktree: Worktree) -> bool:
-    """True if git made the whole worktree: then only its post-checkout hook failed, whose exit code git hands on."""
+    """Whether git made the whole worktree: then only its post-checkout hook failed, whose exit code git returns."""
     admin = interrupted_checkout.admin_folder(worktree.repository.common_dir, worktree.path)
     if (
         admin is None
@@ -204,21 +201,21 @@ def _is_complete(worktree: Worktree) -> bool:
 
 def _blocked(branch: str, other: str, rename: str) -> Conflict:
     return Conflict(
-        f"the branch {branch} cannot be made: the branch {other} is in the way",
+        f"the branch {branch} cannot be created: the branch {other} is in the way",
         "give issues' branches another name: kugetsu config set KUGETSU_BRANCH_PATTERN 'issue-{number}'; "
         f"or {rename}",
     )
 
 
 def _force(worktree: Worktree, admin: str | None) -> list[str]:
-    """The options with which git replaces its own record of a worktree whose folder is gone."""
+    """The options with which git replaces its record of a worktree whose folder is gone."""
     if admin is None:
         return []
     reason = checkouts.read_line(admin + "/locked") if os.path.exists(admin + "/locked") else None
     if reason is not None and reason != interrupted_checkout.INITIALIZING:
         raise Conflict(
             f"the worktree {worktree.path} is missing and locked: {reason or 'without a reason'}",
-            f"bring it back, or give it up: git -C {worktree.repository.path} worktree unlock {worktree.path}",
+            f"restore it, or give it up: git -C {worktree.repository.path} worktree unlock {worktree.path}",
         )
     if refs.symbolic_ref(admin) is None:
         # Its record is the only thing that reaches a detached HEAD's commits.
@@ -236,7 +233,7 @@ def _keep_record(worktree: Worktree, admin: str) -> None:
     if kept.refused:
         raise Conflict(
             f"the folder {path} is gone, and git's record of it, {admin}, still holds {'; '.join(kept.refused)}",
-            "push that, or move it away by hand, then try again",
+            "push that, or move it away, then try again",
         )
 
 
@@ -247,7 +244,7 @@ def _base_refs(worktree: Worktree) -> list[str]:
 
 
 def _refs(worktree: Worktree, names: list[str]) -> dict[str, _Ref]:
-    """Those of the refs that exist, in one process."""
+    """The existing ones of the refs, in one process."""
     form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
     found: dict[str, _Ref] = {}
     for line in git(["for-each-ref", form, *names], worktree.repository.path).splitlines():
@@ -258,7 +255,7 @@ def _refs(worktree: Worktree, names: list[str]) -> dict[str, _Ref]:
 
 
 def _head(worktree: Worktree) -> str:
-    """The clone's own HEAD, where that is the base. Raises NotFound when the base branch is nowhere."""
+    """The clone's own HEAD, where that is the base. Raises NotFound if the base branch is nowhere."""
     path, base = worktree.repository.path, worktree.base_branch
     head = commit_of("HEAD", path) if base == "HEAD" else None
     if head is not None:
@@ -267,7 +264,7 @@ def _head(worktree: Worktree) -> str:
     if not git(["for-each-ref", "--count=1"], path):
         raise NotFound(
             f"{path} has no commits to start from{unfetched}",
-            "make a first one and push it: git commit --allow-empty -m start",
+            "create a first one and push it: git commit --allow-empty -m start",
         )
     raise NotFound(
         f"{path} has no branch {base} to start from{unfetched}",
@@ -276,7 +273,7 @@ def _head(worktree: Worktree) -> str:
 
 
 def _fork_point(folder: str, one: str, other: str) -> str:
-    """The commit at which two lines part; the first one's when they have nothing in common, empty without commits."""
+    """The commit where two histories part; the first one's if they are unrelated, empty without commits."""
     answer = ask(["merge-base", one, other], folder)
     return answer.out.strip() if answer.code == 0 else commit_of(one, folder) or ""
 
@@ -285,7 +282,7 @@ def _taken(branch: str, elsewhere: str) -> Conflict:
     if not os.path.isdir(elsewhere):
         return Conflict(
             f"the branch {branch} belongs to the worktree {elsewhere}, which is gone",
-            "bring it back, or let git forget it: git worktree prune",
+            "restore it, or remove git's record: git worktree prune",
         )
     return Conflict(
         f"the branch {branch} is checked out in {elsewhere}",
