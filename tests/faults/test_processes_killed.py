@@ -36,7 +36,7 @@ def kill_runner(attempt: Attempt) -> None:
     assert attempt.runner_status() == -signal.SIGKILL
 
 
-def test_a_killed_waiter_leaves_processes_that_are_found_and_ended(attempt: Attempt) -> None:
+def test_a_killed_supervisor_leaves_processes_that_are_found_and_ended(attempt: Attempt) -> None:
     attempt.start(TOOLS)
     assert eventually((attempt.run / "ready").exists)
     assert eventually(attempt.in_phase_b)

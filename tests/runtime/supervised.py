@@ -47,7 +47,7 @@ class Attempt:
     def start(
         self, script: str, *, then: list[str] | None = None, before_exec: Callable[[], object] = int, **orders: object
     ) -> None:
-        """Fork a runner that starts ``sh -c script`` as agent and becomes the waiter. ``$RUN``: the run's folder."""
+        """Fork a runner with ``sh -c script`` as its agent; it becomes the supervisor. ``$RUN``: the run's folder."""
         settings: dict[str, object] = {
             "stop_file": str(self.run / "stop"),
             "ended_file": str(self.run / "ended"),
@@ -71,7 +71,7 @@ class Attempt:
                 )
                 (self.run / "agent").write_text(str(agent))
                 before_exec()
-                spawn.become_waiter(
+                spawn.become_supervisor(
                     supervisor.Orders(
                         agent=agent, nonce=self.nonce, then=self.phase_c() if then is None else then, **settings
                     ),  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ class Attempt:
         return ["/bin/sh", "-c", f'printf "%s\\n" "$@" > "{self.run}/then"', "phase-c"]
 
     def in_phase_b(self) -> bool:
-        """Whether the runner has become the waiter."""
+        """Whether the runner has become the supervisor."""
         return b"supervisor.py" in Path(f"/proc/{self.runner}/cmdline").read_bytes()
 
     def wait(self) -> spawn.Ended:

@@ -239,7 +239,7 @@ def test_an_idle_daemon_appends_nothing_and_hardly_works(stage: Stage) -> None:
     assert cpu_ticks(pid) - ticks < 50
 
 
-#: As on a disk that reports errors: what a waiter wrote cannot be read while the file `broken` is there.
+#: As on a disk that reports errors: what a supervisor wrote cannot be read while the file `broken` is there.
 UNREADABLE = """
 import os
 def failing(path, *arguments, really=os.open, **named):

@@ -21,8 +21,8 @@ from profiles import examples
 from runtime import repos
 from runtime.repos import commit, run
 from runtime.stage import Stage, bare_stage, stage
-from runtime.test_destruction import worked
-from runtime.test_pruning import reachable
+from runtime.test_destroy import worked
+from runtime.test_prune import reachable
 
 __all__ = ["bare_stage", "stage"]
 

@@ -13,7 +13,7 @@ from runtime.stage import UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "stage"]
 
-#: An agent that stops its supervisor as soon as that is the waiter.
+#: An agent that stops its supervisor as soon as that is the supervisor.
 STOPS_ITS_SUPERVISOR = """
 while ! grep -q supervisor.py "/proc/$PPID/cmdline"; do sleep 0.02; done
 kill -STOP "$PPID"

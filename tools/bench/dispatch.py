@@ -46,7 +46,7 @@ def _weigh(report: Report, place: str) -> None:
         _enqueue(ws, env, f"{repository}#1")
         runner = next(iter(ws.state().attempts.values())).runner
         assert runner is not None
-        time.sleep(1.0)  # the runner becomes the lean waiter right after the agent runs
+        time.sleep(1.0)  # the runner becomes the lean supervisor right after the agent runs
         samples = []
         for _ in range(5):
             samples.append(_private_mb(runner["pid"]))

@@ -4,7 +4,7 @@ The agent works with the user's own rights, so any of these files may be a folde
 time it is opened. Nothing here blocks, follows a link of a run or reads without a bound; whatever is not a regular file
 is an `OSError` that names what it is.
 
-Kept free of imports: the lean waiter and `kugetsu status` load it.
+Kept free of imports: the lean supervisor and `kugetsu status` load it.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
 
 
 def _ending(ws: Workspace, attempt: Attempt) -> Ending:
-    """How a dead attempt ended: as the waiter left it on disk, else lost."""
+    """How a dead attempt ended: as the supervisor left it on disk, else lost."""
     if attempt.state == "running":
         ended = spawn.read_ended(os.path.join(ws.paths.run(attempt.id), "ended"))
         if ended is not None:

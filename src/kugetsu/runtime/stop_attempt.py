@@ -31,7 +31,7 @@ def tell(ws: Workspace, task_id: str) -> bool:
     attempt = state.attempts.get(task.attempt) if task is not None and task.attempt is not None else None
     if attempt is None or attempt.stop is None:
         return False
-    # The file comes first: it holds the reason, and the waiter looks for it even if the signal is lost.
+    # The file comes first: it holds the reason, and the supervisor looks for it even if the signal is lost.
     try:
         run_files.replace(os.path.join(ws.paths.make(ws.paths.run(attempt.id)), "stop"), f"{attempt.stop}\n".encode())
     except (KugetsuError, OSError) as problem:  # the log has the reason too, and the signal does the rest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.model.record import value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     pass
@@ -11,16 +13,14 @@ if TYPE_CHECKING:
 _MOST_BYTES = 1 << 20
 
 
+@value
 class Checkout:
     """A clone: the folder to run git in, its git folder, and the one that all its worktrees share."""
 
-    __slots__ = ("bare", "common_dir", "git_dir", "top")
-
-    def __init__(self, top: str, git_dir: str, common_dir: str, bare: bool) -> None:
-        self.top = top
-        self.git_dir = git_dir
-        self.common_dir = common_dir
-        self.bare = bare
+    top: str
+    git_dir: str
+    common_dir: str
+    bare: bool
 
     @property
     def home(self) -> str:

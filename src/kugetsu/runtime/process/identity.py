@@ -8,13 +8,15 @@ the process that was compared. What is left is a reuse of the same pid within on
 Weaker without Linux: macOS has neither pidfd nor /proc. There the start time comes from ``ps`` in whole seconds, and
 between the comparison and the signal the pid could change hands.
 
-Kept free of imports: ``kugetsu status`` and the lean waiter load it.
+Kept free of imports: ``kugetsu status`` and the lean supervisor load it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,17 +34,15 @@ _DEAD = ("Z", "X", "x")
 _boot: str | None = None
 
 
+@record
 class Stat:
-    """What the kernel says of a process: pid, parent, state letter, number of threads, start time."""
+    """What the kernel reports of a process: pid, parent, state letter, number of threads, start time."""
 
-    __slots__ = ("parent", "pid", "start", "state", "threads")
-
-    def __init__(self, pid: int, parent: int, state: str, threads: int, start: int) -> None:
-        self.pid = pid
-        self.parent = parent
-        self.state = state
-        self.threads = threads
-        self.start = start
+    pid: int
+    parent: int
+    state: str
+    threads: int
+    start: int
 
     @property
     def dead(self) -> bool:

@@ -4,7 +4,7 @@ The agent has the files open for appending, so they cannot be rotated by name, a
 missed. A hole is punched instead: the beginning and the end stay, the blocks between are free, and not a byte that is
 written meanwhile is lost.
 
-Kept free of imports: the lean waiter loads it, and ctypes only when a file is over.
+Kept free of imports: the lean supervisor loads it, and ctypes only when a file is over.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ Signals go through :mod:`.identity` (pidfd, compared), never to a bare pid. Weak
 the mark is read from ``ps``, which shows it only for the user's own unprotected programs, there is no subreaper, and a
 spared runner is known by its mark alone.
 
-Kept free of imports: the lean waiter loads it.
+Kept free of imports: the lean supervisor loads it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.model.record import record
 from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
@@ -43,15 +44,13 @@ _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2  # seconds between two scans; a scan of 200 processes takes 6 ms
 
 
+@record
 class EndReport:
     """What :func:`end` did: how many processes got a signal, how many of them SIGKILL, and which are left."""
 
-    __slots__ = ("killed", "left", "signalled")
-
-    def __init__(self, signalled: int, killed: int, left: list[Identity]) -> None:
-        self.signalled = signalled
-        self.killed = killed
-        self.left = left
+    signalled: int
+    killed: int
+    left: list[Identity]
 
 
 def become_subreaper() -> bool:

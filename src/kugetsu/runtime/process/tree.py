@@ -4,7 +4,7 @@ While its runner lives it finds them below itself. Killed together with its agen
 mark: whoever settles the attempt then ends those that the runner had written down. One that began in the last seconds
 before the kill may not be among them.
 
-Kept free of imports: the lean waiter loads it.
+Kept free of imports: the lean supervisor loads it.
 """
 
 from __future__ import annotations

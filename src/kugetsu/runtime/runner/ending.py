@@ -1,4 +1,4 @@
-"""How an attempt ended: from the process's end, the agent's own files, git and the forge; or why none was started."""
+"""How an attempt ended: from the process's end, the agent's files, git and the forge; or why no agent was started."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ _VERDICTS = {
 
 
 def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool = False) -> Ending:
-    """How the attempt ended, from the process's end, the agent's files, git, and with ``ask_forge`` its pull request
-    and, where the clone cannot tell, whether it was pushed.
+    """How the attempt ended. ``ask_forge``: ask for its pull request and, if the clone cannot tell, whether it was
+    pushed.
 
-    A forge that does not answer holds the attempt's slot for FORGE_TIMEOUT_SECONDS: for a runner that is alright, not
-    for whoever reconciles and has others to look after.
+    A forge that does not answer holds the slot for FORGE_TIMEOUT_SECONDS: acceptable for a runner, not for
+    reconciliation.
     """
     folder = ws.paths.run(attempt.id)
     outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
@@ -107,7 +107,7 @@ def outcome_of(
     signal: int | None = None,
     seconds: float | None = None,
 ) -> Outcome:
-    """What the agent's own files and store tell of the attempt, however it ended."""
+    """What the agent's own files and store show of the attempt, however it ended."""
     folder = ws.paths.run(attempt.id)
     session = ws.state().sessions.get(attempt.session)
     output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
@@ -142,13 +142,13 @@ def put_back(ws: Workspace, attempt: Attempt) -> None:
 
 
 def _unreadable(folder: str) -> str:
-    """What of the agent's output could not be read, to be put behind the reason: nothing of it was counted."""
+    """A suffix for the reason: what of the agent's output could not be read, so nothing of it was counted."""
     problems = [run_files.problem(os.path.join(folder, name)) for name in ("output.jsonl", "stderr.log")]
     return "".join(f"; {problem}" for problem in problems if problem)
 
 
 def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
-    """Seconds between the agent's start and its end, by the wall clock; None when either is not known."""
+    """Wall-clock seconds between the agent's start and its end; None if unknown."""
     if attempt.running_at is None:
         return None
     try:
@@ -158,8 +158,8 @@ def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
 
 
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
-    """The agent that worked, also when the settings name another one by now or its env file broke meanwhile: an attempt
-    that has ended must be recorded."""
+    """The agent that worked, even if the settings changed or its env file broke since: an ended attempt must be
+    recorded."""
     texts = ws.config.texts()
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.agent is not None:
@@ -179,7 +179,7 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
     """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
     stopped = ended.stopped or attempt.stop
     if ended.stopped == TERMINATED and attempt.stop is not None:
-        stopped = attempt.stop  # the waiter saw the signal, and no file with the reason
+        stopped = attempt.stop  # the supervisor saw the signal, and no file with the reason
     # An agent that was told to stop may end with exit code 0 all the same: that it obeyed is no success. One that ended
     # by itself, while a stop was only requested, may have been done.
     if stopped is None or (ended.stopped is None and outcome.kind == "succeeded"):
@@ -205,7 +205,7 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
 
 
 def _with_reset(reason: str, resets_at: str | None) -> str:
-    """The reason of a park, which says so when the pause is kugetsu's own."""
+    """The reason of a park; it says when the pause is kugetsu's own."""
     return reason if resets_at is not None else f"{reason} (no reset time known: USAGE_LIMIT_PAUSE_MINUTES)"
 
 
@@ -220,7 +220,7 @@ def _checkup(folder: str) -> dict[str, Any]:
 
 
 def said_of(outcome: Outcome) -> dict[str, Any]:
-    """What the agent said of itself: a claim, kept apart from the evidence; redacted, because it quotes output."""
+    """The agent's claims, kept apart from the evidence; redacted, because it quotes output."""
     return {
         "kind": str(outcome.kind),
         "reason": redact(outcome.reason),
@@ -233,8 +233,8 @@ def said_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[str, Any]:
-    """What git shows of the session's worktree, which is repaired first where git can; empty for a session that has
-    none. ``ask_remote``: see `collect`."""
+    """What git shows of the session's worktree, after repairing it; empty without one. ``ask_remote``: see
+    `collect`."""
     from kugetsu.runtime.git import evidence, integrity
 
     if session is None or session.kind != "issue" or session.worktree is None:
@@ -251,9 +251,9 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
 
 
 def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
-    """Why nobody can say what a run that ended well has brought; None where git could be asked.
+    """Why the result of a successful run is unknown; None where git could be asked.
 
-    A worktree that the agent removed itself is known by its branch, when that has commits; what else was in it is not.
+    A worktree that the agent removed is known by its branch's commits; what else was in it is not.
     """
     if session is not None and session.kind == "pm":
         return None
@@ -264,7 +264,7 @@ def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
 
 
 def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
-    """What the issue's forge shows: the pull request and the number of comments; {} where it may not be asked."""
+    """The pull request and the number of comments on the issue's forge; {} where it may not be contacted."""
     if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
         return {}
 
@@ -272,8 +272,8 @@ def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
 
 
 def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str:
-    """Remove the locks that killed gits left in the worktree of an attempt of which nothing runs any more: the next one
-    could not commit. What was removed, to be put behind the reason; it is an event too."""
+    """Remove the locks that killed gits left in the worktree of an ended attempt: the next one could not commit.
+    Returns a suffix for the reason; the removal is an event too."""
     if session is None or session.kind != "issue" or session.worktree is None:
         return ""
     names = []
@@ -293,7 +293,7 @@ def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str
 def keep_work(session: Session | None, name: str) -> tuple[str | None, str | None]:
     """Put every uncommitted or unpushed byte of a failed attempt on a rescue branch.
 
-    Returns its name, None where there is nothing to keep; and why that could not be done.
+    Returns the branch, None if there is nothing to keep; and why that failed.
     """
     if session is None or session.kind != "issue" or session.worktree is None:
         return None, None
@@ -313,7 +313,7 @@ def keep_work(session: Session | None, name: str) -> tuple[str | None, str | Non
 
 
 def summary(evidence: dict[str, Any]) -> str:
-    """What a run brought, by the evidence (which has commits: see `_unknown`)."""
+    """The result of a run, from evidence that has commits (see `_unknown`)."""
     commits = evidence["commits"]
     parts = [f"{commits} commit{'' if commits == 1 else 's'}" if commits else "no commit"]
     loose = uncommitted(evidence)
@@ -346,9 +346,8 @@ _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def of_failed_start(problem: Exception) -> Ending:
     """How the attempt ends, and what that means for its task.
 
-    What keeps an agent from being started is met by every task alike: the gate ``agent`` closes, and no attempt is used
-    up. A program, a repository or a file that fails this once is tried again. All else is the task's own and stays:
-    trying again does not mend it.
+    What prevents any agent from starting closes the gate ``agent`` and uses up no attempt. A program, repository or
+    file that may work next time is retried. Everything else is the task's own fault, and retrying does not help.
     """
     hint = getattr(problem, "hint", None)
     reason = redact(f"not started: {problem}" + (f" (hint: {hint})" if hint else ""))

@@ -1,7 +1,7 @@
-"""Phase C of a runner: what became of the attempt, with the evidence, recorded in one transaction.
+"""Phase C of a runner: record the attempt's end, with the evidence (`ending`), in one transaction.
 
-Run by the waiter as ``python -m kugetsu.runtime.runner.finalize ATTEMPT --exit … --stopped …``. The same code concludes
-for a runner that died, when the waiter's result is on disk (`reconciliation`).
+Run by the supervisor as ``python -m kugetsu.runtime.runner.finalize ATTEMPT --exit … --stopped …``; `reconcile` does
+the same for a runner that died and left its supervisor's result on disk.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ WRITE_PAUSE_SECONDS = 5.0
 
 
 def main(arguments: list[str]) -> int:
-    """Conclude one attempt. Returns the exit status."""
-    spawn.begin_conclusion()
+    """Finalize one attempt. Returns the exit status."""
+    spawn.begin_finalizing()
     attempt_id, *rest = arguments
     ws = open_workspace(os.environ, f"runner {attempt_id}")
     ended = spawn.parse_ended(rest)
@@ -43,10 +43,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
-    """Conclude once a full disk has room again: nobody else has the evidence. Raises LogWriteFailed after an hour.
+    """Conclude when a full disk has room again: nobody else has the evidence. Raises LogWriteFailed after an hour.
 
-    Where only this process may not write (`ulimit -f`), it gives its lease back: whoever looks may settle the attempt
-    from the waiter's result, and the slot does not wait for an hour.
+    If only this process may not write (`ulimit -f`), it releases its lease: others may settle the attempt from the
+    supervisor's result, and the slot does not wait for an hour.
     """
     from kugetsu.runtime.process import lease
 
@@ -65,9 +65,9 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
 
 
 def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, Any]]:
-    """Append how the attempt ended and what follows; [] when somebody else has recorded its end.
+    """Append how the attempt ended and what follows; [] if somebody else recorded its end.
 
-    Raises LogWriteFailed, at once: the next look records it.
+    Raises LogWriteFailed at once: reconciliation records it later.
     """
     attempt = ws.state().attempts.get(attempt_id)
     lease = attempt.lease if attempt is not None else None
@@ -84,7 +84,7 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
 
 
 def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
-    """Before the end is recorded: a kill in between leaves an attempt that is reconciled, and its folder goes then."""
+    """Done before the end is recorded: after a crash in between, reconciliation removes the folder."""
     try:
         if temp_folders.left(ws.paths, attempt_id) is not None and not processes.marked(lease):
             temp_folders.remove(ws.paths, attempt_id)

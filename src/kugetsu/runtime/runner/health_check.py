@@ -1,7 +1,7 @@
-"""The look at an agent that prints nothing: healthy, kept waiting by a usage limit, or stalled.
+"""Check an agent that prints nothing: healthy, waiting for a usage limit, or stalled.
 
-Run by the waiter as ``python -m kugetsu.runtime.runner.health_check ATTEMPT``; what it saw goes to stdout as JSON, its
-exit status says what to do: 0 go on, 10 stop it (usage limit), 11 stop it (stalled).
+Run by the supervisor as ``python -m kugetsu.runtime.runner.health_check ATTEMPT``; prints its finding as JSON. Exit
+status: 0 continue, 10 stop it (usage limit), 11 stop it (stalled).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GO_ON, LIMIT, STALL = 0, 10, 11
 
 
 def main(attempt_id: str) -> int:
-    """Look at one live attempt. Returns the exit status."""
+    """Check one live attempt. Returns the exit status."""
     import orjson
 
     ws = open_workspace(os.environ, f"checkup {attempt_id}")

@@ -1,9 +1,9 @@
-"""End what a runner does before its agent is there: as soon as a stop is requested, and at the time limit.
+"""Interrupt the preparation of an agent as soon as a stop is requested, and at the time limit.
 
-A runner holds its signals back until the waiter takes them (`supervision.detach`). While it prepares, it may wait for
-long: for another issue's checkout, for git, for a hook, for an agent's program, for a server. Within
-:func:`interruptible` the signal raises :class:`Interrupted` there, whatever the main thread waits for; what was half
-done then is what a kill would have left, which every step of the preparation copes with.
+A runner blocks signals until the supervisor takes them (`spawn.detach`), but preparation may wait long: for another
+checkout, git, a hook, an agent's program, a server. Within :func:`interruptible` the signal raises
+:class:`Interrupted`, whatever the main thread waits for. Every step of the preparation copes with what that leaves, as
+after a kill.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ALL = (*_STOPS, signal.SIGALRM)
 
 
 class Interrupted(BaseException):  # not an Exception: nobody who copes with errors may swallow it
-    """``timed_out``: the time limit has passed; else somebody asked for the stop."""
+    """``timed_out``: the time limit has passed; otherwise a stop was requested."""
 
     def __init__(self, *, timed_out: bool = False) -> None:
         super().__init__("timed out" if timed_out else "stopped")
@@ -26,8 +26,8 @@ class Interrupted(BaseException):  # not an Exception: nobody who copes with err
 
 @contextlib.contextmanager
 def interruptible(seconds: float) -> Iterator[None]:
-    """Raise Interrupted in here once, at SIGTERM or SIGINT (also at one that was held back before), or when ``seconds``
-    of real time have passed. In the main thread only."""
+    """Raise Interrupted once in this block at SIGTERM or SIGINT (even if pending before), or after ``seconds`` of real
+    time. In the main thread only."""
 
     def interrupt(number: int, _frame: object) -> None:
         _hold()  # what is cleaned up on the way out must not be interrupted again

@@ -1,7 +1,7 @@
-"""Phase A of a runner: from the claim to a running agent. Phase B is `waiter`, phase C is `conclusion`.
+"""Phase A of a runner: from the claim to a running agent. Phase B is `supervisor`, phase C is `finalize`.
 
-The runner is forked from whoever claimed (the daemon or a command), so that it pays for no import and holds the
-claim's lease from the first moment; forked twice, so that nobody has to reap it and it outlives everybody.
+The runner is forked from the claimer (the daemon or a command): it imports nothing and holds the claim's lease from the
+start. It is forked twice, so that nobody has to reap it and it outlives everybody.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SHORTEST_PREPARATION_SECONDS = 10.0
 
 
 def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
-    """Fork the runner of a claimed attempt. The caller's copy of the lease is closed: it is the runner's now."""
+    """Fork the runner of a claimed attempt. The caller's copy of the lease is closed."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -68,7 +68,7 @@ def fork(ws: Workspace, attempt_id: str, lease: Lease) -> None:
 
 
 def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
-    """The life of the runner up to the waiter; never returns."""
+    """The runner's life until it becomes the supervisor; never returns."""
     try:
         unusable = _detach(ws, attempt_id, lease)
         os.chdir("/")
@@ -86,9 +86,9 @@ def run(ws: Workspace, attempt_id: str, lease: Lease) -> NoReturn:
 
 
 def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentFailed | None:
-    """Make the run's folder and cut the runner off from its caller; what keeps the folder from being used, if anything.
+    """Create the run's folder and detach from the caller; returns what makes the folder unusable, if anything.
 
-    That is none of the task's doing, and the next attempt has another folder.
+    That is not the task's fault, and the next attempt has another folder.
     """
     try:
         log = os.path.join(ws.paths.make(ws.paths.run(attempt_id)), "runner.log")
@@ -103,9 +103,9 @@ def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentFailed | None:
 
 
 def _leave_the_caller(ws: Workspace) -> None:
-    """Make this process's environment, which its children and the next phases get, that of the workspace.
+    """Make the workspace's environment that of this process, its children and the next phases.
 
-    An agent may have typed the command: what it was given must not reach this attempt's.
+    An agent may have typed the command: its variables must not reach this attempt.
     """
     for name in set(os.environ) - set(ws.environment) - {MARK}:
         del os.environ[name]
@@ -133,7 +133,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
         with contextlib.suppress(LogWriteFailed):
             conclude(ws, attempt_id, ending.of_failed_start(problem))
         os._exit(1)
-    spawn.become_waiter(_orders(ws, attempt_id, lease, folder, pid), lease)
+    spawn.become_supervisor(_orders(ws, attempt_id, lease, folder, pid), lease)
 
 
 def _limit(ws: Workspace) -> float:
@@ -141,7 +141,7 @@ def _limit(ws: Workspace) -> float:
 
 
 def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
-    """Record that the attempt was stopped before it had an agent, once nothing that it started is left."""
+    """Record that the attempt was stopped before it had an agent, once its processes have ended."""
     processes.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
     attempt = ws.state().attempts.get(attempt_id)
     before = "before the agent was started"
@@ -156,7 +156,7 @@ def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: In
 
 
 def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple[Launch, str, str]:
-    """Make the session and the prompt ready: how to launch the agent, its session, its worktree."""
+    """Prepare the session and the prompt: how to launch the agent, its session, its worktree."""
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
     with _of_the_agent():
@@ -193,14 +193,14 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
 
 
 def _require_wanted(attempt: Attempt) -> None:
-    """Raise Interrupted when a stop was requested: of an attempt that had no runner yet, no signal tells it."""
+    """Raise Interrupted if a stop was requested: before the attempt had a runner, no signal was sent."""
     if attempt.stop is not None:
         raise Interrupted
 
 
 @contextlib.contextmanager
 def _of_the_agent() -> Iterator[None]:
-    """What fails in here keeps any task's agent from being started."""
+    """Failures in this block affect every task's agent."""
     try:
         yield
     except AgentUnavailable:
@@ -236,7 +236,7 @@ def _records(ws: Workspace, attempt_id: str) -> tuple[Attempt, Task, Session]:
 
 
 def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
-    """What the forge says of the attempt's issue; None where it is not asked. Takes FORGE_TIMEOUT_SECONDS at most."""
+    """The issue as the forge shows it; None where it is not contacted. Takes FORGE_TIMEOUT_SECONDS at most."""
     attempt, _, session = _records(ws, attempt_id)
     if session.kind != "issue" or session.key.startswith("local/") or ws.config.text("KUGETSU_FORGE") == "off":
         return None  # and nothing of what asks is loaded
@@ -245,7 +245,7 @@ def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
 
 
 def _message(ws: Workspace, task: Task) -> str:
-    """The task's message, whole, from its event."""
+    """The task's whole message, from its event."""
     key = task.id
     for event in ws.log.read_key(key):
         if event["type"] == "task.queued":
@@ -256,7 +256,7 @@ def _message(ws: Workspace, task: Task) -> str:
 
 
 def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
-    """What the agent's environment gets: secrets of its env file, then kugetsu's own marks, which nothing overrides."""
+    """The agent's environment: its env file, then kugetsu's own marks, which nothing overrides."""
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
         os.makedirs(temp, exist_ok=True)
@@ -276,9 +276,9 @@ def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease:
 
 
 def _bounds(ws: Workspace, task: Task, worktree: str) -> dict[str, str]:
-    """What keeps the agent's git from a repository above its folder, should that be none (any more).
+    """Keep the agent's git from a repository above its folder, in case that is not (or no longer) one.
 
-    Worktrees and submodules in it, and repositories elsewhere, are found as ever: the limit is the folder around it.
+    Worktrees and submodules in it, and repositories elsewhere, are found as usual: the limit is the parent folder.
     """
     given = values(ws.paths, task.kind).get(_CEILING)
     around = os.path.dirname(os.path.realpath(worktree))
@@ -307,6 +307,6 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
 
 
 def _between_checkups(ws: Workspace) -> float:
-    """Seconds between two looks: a stall must be seen soon after its time, also when that is short."""
+    """Seconds between two health checks: even a short stall must be noticed in time."""
     stall = ws.config.number("TASK_STALL_MINUTES") * 60
     return min(CHECKUP_SECONDS, max(stall, SHORTEST_CHECKUP_SECONDS)) if stall else CHECKUP_SECONDS

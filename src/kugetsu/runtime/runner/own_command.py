@@ -1,7 +1,6 @@
-"""The command `kugetsu` for the agents that kugetsu runs: a folder with nothing else in it, to go before their PATH.
+"""The command `kugetsu` for agents: a folder with nothing else in it, first in their PATH.
 
-Not the folder of the installed command: that of a virtual environment would put its python, pytest and pip before the
-project's. And there is none when kugetsu runs as ``python -m kugetsu``.
+A virtual environment's folder would shadow the project's python, pytest and pip, and `python -m kugetsu` has none.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from kugetsu.host.paths import Paths
 
 
 def folder(paths: Paths) -> str:
-    """KUGETSU_DIR/bin, with a `kugetsu` in it that runs this one by this Python. Raises KugetsuError and OSError."""
+    """KUGETSU_DIR/bin with a `kugetsu` that runs this program by this Python. Raises KugetsuError and OSError."""
     made = paths.make(os.path.join(paths.root, "bin"))
     _write_whole(os.path.join(made, "kugetsu"), _script())
     return made
@@ -39,7 +38,7 @@ def _script() -> str:
 
 
 def _write_whole(path: str, text: str) -> None:
-    """Agents that start meanwhile find the script of before, or this one."""
+    """Agents that start meanwhile find the previous script or this one."""
     try:
         with open(path, encoding="utf-8") as file:
             if file.read() == text and os.access(path, os.X_OK):

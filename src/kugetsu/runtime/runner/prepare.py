@@ -1,7 +1,7 @@
-"""Make a session ready: repository, worktree, base session, the agent's fork of it; finish what a crash left half done.
+"""Prepare a session: repository, worktree, base session, the agent's fork of it; finish what a crash left half done.
 
-Every step is an *ensure*: it makes what is missing and never deletes. Intent and outcome are in the log
-(`session.preparing`, `session.prepared`); between them nothing is assumed.
+Every step makes what is missing and deletes nothing. Intent and outcome are in the log (`session.preparing`,
+`session.prepared`); between them nothing is assumed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from kugetsu.runtime.runner.ending import keep_work
 from kugetsu.runtime.workspace import Workspace
 
 NOTE_LENGTH = 300
-"""Characters of a note on a preparation that its event keeps."""
+"""Characters of a preparation's note that its event keeps."""
 
 
 def ready(agent: Agent, session: Session) -> bool:
-    """Whether the session can be used as it is: prepared by this agent, its worktree there, the agent knows it."""
+    """Whether the session can be used as it is: prepared by this agent, with its worktree, known to the agent."""
     return (
         session.state == "idle"
         and session.agent == agent.name
@@ -37,7 +37,7 @@ def ready(agent: Agent, session: Session) -> bool:
 
 
 def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | None, attempt: str | None) -> None:
-    """Make the session of an issue ready. Raises KugetsuError with what stands in the way."""
+    """Prepare an issue's session. Raises KugetsuError with what prevents it."""
     _save_earlier_work(ws, session, attempt)
     whole = _fault(session) is None
     as_it_is = whole and ready(agent, session)
@@ -99,10 +99,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
 
 
 def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> None:
-    """Save what a failed attempt left and could not save: nothing begins on top of it.
-
-    Raises GitFailed while that does not succeed.
-    """
+    """Save the work that a failed attempt could not save, before anything begins on top of it. Raises GitFailed."""
     if session.unsaved is None:
         return
 
@@ -117,7 +114,7 @@ def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> 
 
 
 def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
-    """The worktree's folder: where it is (one that was imported lies elsewhere), else its own name."""
+    """The existing worktree (an imported one lies elsewhere), else the default folder."""
     if session.worktree is not None and os.path.isdir(session.worktree):
         return session.worktree
     return ws.paths.worktree(folder_name(ref))
@@ -156,8 +153,8 @@ def _repository(ws: Workspace, session: Session, task: Task | None) -> Repositor
 
 
 def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
-    """The agent's base session of a repository: made once, one for each repository, so that no fork of one project
-    ever carries what was said in another."""
+    """The agent's base session of a repository, one for each: no fork of one project carries what was said in
+    another."""
     key = decide.base_key(repository.repository)
     with repositories.locked(ws.paths, "base " + repository.repository):
         session = ws.state().sessions.get(key)
@@ -169,7 +166,7 @@ def ensure_base(ws: Workspace, agent: Agent, repository: Repository) -> str:
 
 
 def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str | None, directory: str) -> str:
-    """Make (or make anew) a session without a worktree of its own: a base or the PM session. Returns the agent's id."""
+    """Make (or remake) a session without its own worktree: a base or the PM session. Returns the agent's id."""
     session = ws.state().sessions.get(key)
     if session is None:
         ws.log.transact(lambda state: decide.request(state, key, kind, repository))
@@ -195,7 +192,7 @@ def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str
 
 
 def prepare_pm(ws: Workspace, agent: Agent) -> None:
-    """Make the PM session ready, in a folder of its own below KUGETSU_DIR."""
+    """Prepare the PM session, in its own folder below KUGETSU_DIR."""
     with repositories.locked(ws.paths, "pm session"):
         session = ws.state().sessions.get("pm")
         if session is None or not ready(agent, session):

@@ -1,7 +1,7 @@
-"""The prompt of an attempt: the standing instructions, what this run is about, what went before, and the message.
+"""The prompt of an attempt: standing instructions, this run, what went before, and the message.
 
-The message always comes whole and last; it adds to the instructions and has priority over them, and never replaces
-them. The instructions are skills (`skills`): one text for the prompt and for whoever installs it.
+The message is always whole and last; it adds to the instructions and has priority over them, but never replaces them.
+The instructions are skills (`skills`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ANSWERS = {
 def compose(ws: Workspace, task: Task, session: Session, message: str, issue_text: str | None = None) -> str:
     """The text that the agent reads on its standard input.
 
-    ``issue_text`` is the issue as the forge gave it (title, body, comments): it is quoted as information. Raises
-    KugetsuError for instructions of the user's that cannot be read.
+    ``issue_text`` is the issue from the forge (title, body, comments), quoted as information. Raises KugetsuError for
+    unreadable instructions of the user's.
     """
     if task.kind == "pm":
         parts = [_ended(skills.instructions(ws.paths, "pm")), ANSWERS[ws.config.text("KUGETSU_VERBOSITY")] + "\n"]
@@ -42,7 +42,7 @@ def compose(ws: Workspace, task: Task, session: Session, message: str, issue_tex
 
 
 def workflow(ws: Workspace, task: Task, session: Session) -> str:
-    """The standing instructions for work on an issue; `{issue}` and the like in a user's own become their values."""
+    """The standing instructions for an issue; `{issue}` and the like in a user's own text become their values."""
     values = {
         "issue": task.issue or "",
         "worktree": session.worktree or "",
@@ -57,7 +57,7 @@ def workflow(ws: Workspace, task: Task, session: Session) -> str:
 
 
 def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
-    """What the agent's environment says of its work, by the names that `kugetsu-work` uses."""
+    """The agent's environment variables about its work, as `kugetsu-work` names them."""
     if task.issue is None:
         return {"KUGETSU_ISSUE": ""}
     return {
@@ -70,8 +70,8 @@ def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
 
 
 def _api(ws: Workspace, issue: str) -> str:
-    """The address of the issue's repository in its forge's API; empty for a repository that is a folder, and for one of
-    a group within a group, which no forge has that kugetsu speaks to."""
+    """The URL of the issue's repository in its forge's API; empty for a folder, and for groups within groups, which no
+    supported forge has."""
     ref = parse_ref(issue)
     if ref.host == LOCAL or "/" in ref.owner:
         return ""

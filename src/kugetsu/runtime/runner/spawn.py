@@ -1,4 +1,5 @@
-"""What surrounds the lean waiter: how phase A detaches, starts the agent, becomes the waiter; how phase C begins.
+"""The parts of a runner around the lean supervisor: how phase A detaches, starts the agent and becomes the supervisor;
+how phase C begins.
 
 The order in phase A, in the child that the claimer forked::
 
@@ -6,11 +7,11 @@ The order in phase A, in the child that the claimer forked::
     …                                    # worktree, session; os.environ has the attempt's mark before the first child
     pid = spawn_agent(…)
     …                                    # append attempt.running
-    become_waiter(orders, lease)         # exec, does not return
+    become_supervisor(orders, lease)         # exec, does not return
 
 In phase C::
 
-    begin_conclusion()
+    begin_finalizing()
     ended = parse_ended(arguments)
 """
 
@@ -25,37 +26,34 @@ from typing import NoReturn
 
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable
+from kugetsu.model.record import value
 from kugetsu.runtime.process import identity, processes
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import supervisor
 
-#: The waiter's result is some ten short lines.
+#: The supervisor's result is some ten short lines.
 ENDED_BYTES = 65536
 
 
+@value
 class Ended:
-    """How the agent ended. ``exit_code`` and ``signal`` both None: nobody knows; ``stopped`` None: by itself."""
+    """How the agent ended. ``exit_code`` and ``signal`` both None: unknown; ``stopped`` None: by itself."""
 
-    __slots__ = ("ended_at", "exit_code", "leftover", "signal", "stopped")
-
-    def __init__(
-        self, exit_code: int | None, signal_number: int | None, stopped: str | None, ended_at: str, leftover: int
-    ) -> None:
-        self.exit_code = exit_code
-        self.signal = signal_number
-        self.stopped = stopped
-        self.ended_at = ended_at
-        self.leftover = leftover
+    exit_code: int | None
+    signal: int | None
+    stopped: str | None
+    ended_at: str
+    leftover: int
 
 
 def detach(directory: str, lease: Lease, output: str) -> bool:
-    """Cut a forked child off from whoever typed the command; returns whether it is a subreaper now.
+    """Detach a forked child from the command's caller; returns whether it is a subreaper now.
 
-    It becomes the leader of its own session (no controlling terminal, no SIGHUP from one), reads nothing, writes to the
-    file ``output`` (so that nobody who reads the command's output waits for it), holds no lease in ``directory`` but
-    ``lease`` and no other descriptor that its caller passed down, and has the signals held until the waiter takes them:
-    a stop that is asked for meanwhile is not lost. Descriptors that Python opened are not inheritable, and stay.
+    It becomes the leader of its own session (no controlling terminal, no SIGHUP), reads nothing, writes to the file
+    ``output`` (so that readers of the command's output do not wait for it), and keeps no lease in ``directory`` but
+    ``lease`` and no other descriptor passed down. Signals stay pending until the supervisor takes them: no stop is
+    lost. Descriptors that Python opened are not inheritable, and stay.
     """
     if os.getsid(0) != os.getpid():
         os.setsid()
@@ -79,15 +77,15 @@ def spawn_agent(
     stderr: str,
     lease: Lease,
 ) -> int:
-    """Start the agent in ``directory`` as the leader of its own process group, holding the lease too; returns its pid.
+    """Start the agent in ``directory`` as the leader of its own process group, holding the lease; returns its pid.
 
     Files are paths: stdin is read, stdout and stderr are appended to (never pipes: opencode loses what a pipe does not
-    take). ``environment`` is all of it but the attempt's mark, which is added. No signal is blocked or ignored.
+    take). ``environment`` is complete but for the attempt's mark, which is added. No signal is blocked or ignored.
 
-    Done by hand, because a ``Popen`` that is garbage gets reaped by the next ``Popen``, and the agent's status with it.
+    Done by hand, because a garbage-collected ``Popen`` is reaped by the next ``Popen``, and the agent's status with it.
 
-    Raises AgentUnavailable when the program cannot be executed, and AgentFailed when it may be another time, or in
-    another worktree: a file cannot be opened, the folder or a program in it is not there.
+    Raises AgentUnavailable if the program cannot be executed; AgentFailed if another try or worktree may work: a file
+    cannot be opened, the folder or a program in it is missing.
     """
     read_end, write_end = os.pipe()  # closed by a successful exec, else it carries the error
     pid = os.fork()
@@ -122,34 +120,34 @@ def _not_started(program: str, stage: str, number: str, text: str) -> AgentUnava
     return kind(f"cannot start {program}: {text}", "check KUGETSU_AGENT and that it is installed")
 
 
-def waiter_command(orders: supervisor.Orders) -> list[str]:
+def supervisor_command(orders: supervisor.Orders) -> list[str]:
     """The command line of phase B: isolated, without site-packages."""
     return [sys.executable, "-I", "-S", supervisor.__file__, *orders.arguments()]
 
 
-def become_waiter(orders: supervisor.Orders, lease: Lease) -> NoReturn:
-    """Replace this process by phase B, which holds the lease on. Raises OSError when that cannot be executed."""
+def become_supervisor(orders: supervisor.Orders, lease: Lease) -> NoReturn:
+    """Replace this process by phase B, which keeps the lease. Raises OSError if it cannot be executed."""
     signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.HELD_SIGNALS)
     lease.make_inheritable()
     orders.lease_fd = lease.fd
-    command = waiter_command(orders)
+    command = supervisor_command(orders)
     os.execve(command[0], command, {**os.environ, processes.MARK: lease.nonce})
 
 
-def begin_conclusion() -> None:
-    """Let phase C conclude undisturbed: SIGTERM, SIGINT, SIGHUP do nothing here, and are default in its children."""
+def begin_finalizing() -> None:
+    """Let phase C run undisturbed: SIGTERM, SIGINT and SIGHUP do nothing here, and are default in its children."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, supervisor.HELD_SIGNALS)
 
 
 def parse_ended(arguments: Sequence[str]) -> Ended:
-    """What the waiter appended to phase C's command. Raises ValueError or KeyError when it is incomplete."""
+    """What the supervisor appended to phase C's command. Raises ValueError or KeyError if incomplete."""
     values = dict(zip(arguments[::2], arguments[1::2], strict=True))
     code = values.get("--exit", "unknown")
     return Ended(
         exit_code=None if code == "unknown" else int(code),
-        signal_number=int(values["--signal"]) if "--signal" in values else None,
+        signal=int(values["--signal"]) if "--signal" in values else None,
         stopped=None if values["--stopped"] == "none" else values["--stopped"],
         ended_at=values["--ended-at"],
         leftover=int(values["--leftover"]),
@@ -157,9 +155,9 @@ def parse_ended(arguments: Sequence[str]) -> Ended:
 
 
 def read_ended(path: str) -> Ended | None:
-    """The waiter's result from its ended-file, for a runner that died before it concluded; None when there is none.
+    """The supervisor's result from its file, for a runner that died before it concluded; None without one.
 
-    Raises OSError when it is there and cannot be read (a disk that reports errors): that may pass.
+    Raises OSError if it exists and cannot be read: that may pass.
     """
     try:
         return parse_ended(run_files.read(path, ENDED_BYTES).decode("utf-8").splitlines())
@@ -175,7 +173,7 @@ def _fresh_signals() -> None:
 
 
 def _close_passed_down(keep: int) -> None:
-    """Close the inheritable descriptors past stderr: a pipe of the caller's, say, whose reader waits for its end."""
+    """Close the inheritable descriptors after stderr, such as a pipe of the caller's whose reader waits for its end."""
     for entry in os.listdir("/proc/self/fd" if identity.HAS_PROC else "/dev/fd"):
         fd = int(entry)
         if fd <= 2 or fd == keep:
@@ -188,7 +186,7 @@ def _close_passed_down(keep: int) -> None:
 
 
 def _connect(stdin: str, stdout: str, stderr: str) -> None:
-    """Make the three files this process's standard streams, for its children too."""
+    """Make the three files the standard streams of this process and its children."""
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     for number, (path, flags) in enumerate(((stdin, os.O_RDONLY), (stdout, append), (stderr, append))):
         fd = os.open(path, flags | os.O_CLOEXEC) if path == os.devnull else run_files.open_file(path, flags)

@@ -48,6 +48,7 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
 from kugetsu.host import run_files
+from kugetsu.model.record import field, record
 from kugetsu.runtime.process import processes
 from kugetsu.runtime.process.output_cap import OutputCap
 from kugetsu.runtime.process.tree import Tree
@@ -61,7 +62,7 @@ else:
     import _signal
 
 HELD_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGCHLD)
-"""What phase A blocks before it executes the waiter."""
+"""What phase A blocks before it executes the supervisor."""
 
 POLL_SECONDS = 5.0
 EXIT_NO_PHASE_C = 70  # EX_SOFTWARE of <sysexits.h>
@@ -76,52 +77,30 @@ _SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patienc
 _COMMANDS = ("checkup", "then")
 
 
+@record
 class Orders:
-    """What phase A tells the waiter; the module's docstring explains each. Seconds are floats."""
+    """What phase A passes to the supervisor; the module's docstring explains each. Seconds are floats."""
 
-    __slots__ = (*_WORDS, *_WHOLE, *_SECONDS, *_COMMANDS)
-
-    def __init__(
-        self,
-        *,
-        agent: int,
-        nonce: str,
-        then: Sequence[str],
-        stop_file: str,
-        ended_file: str,
-        output: str,
-        errors: str = os.devnull,
-        tree_file: str = os.devnull,
-        output_cap: int | None = None,
-        lease_fd: int | None = None,
-        grace: float = 10.0,
-        deadline: float | None = None,
-        checkup: Sequence[str] = (),
-        checkup_every: float | None = None,
-        checkup_limit: float = 30.0,
-        checkup_output: str = os.devnull,
-        then_patience: float = 30.0,
-    ) -> None:
-        self.agent = agent
-        self.nonce = nonce
-        self.then = list(then)
-        self.stop_file = stop_file
-        self.ended_file = ended_file
-        self.output = output
-        self.errors = errors
-        self.tree_file = tree_file
-        self.output_cap = output_cap
-        self.lease_fd = lease_fd
-        self.grace = grace
-        self.deadline = deadline
-        self.checkup = list(checkup)
-        self.checkup_every = checkup_every
-        self.checkup_limit = checkup_limit
-        self.checkup_output = checkup_output
-        self.then_patience = then_patience
+    agent: int
+    nonce: str
+    then: list[str]
+    stop_file: str
+    ended_file: str
+    output: str
+    errors: str = os.devnull
+    tree_file: str = os.devnull
+    output_cap: int | None = None
+    lease_fd: int | None = None
+    grace: float = 10.0
+    deadline: float | None = None
+    checkup: list[str] = field(factory=list)
+    checkup_every: float | None = None
+    checkup_limit: float = 30.0
+    checkup_output: str = os.devnull
+    then_patience: float = 30.0
 
     def arguments(self) -> list[str]:
-        """The orders as the waiter's arguments."""
+        """The orders as the supervisor's arguments."""
         words = []
         for name in (*_WORDS, *_WHOLE, *_SECONDS):
             value = getattr(self, name)
@@ -134,7 +113,7 @@ class Orders:
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> Orders:
         """The orders from its arguments. Raises ValueError or TypeError on what :meth:`arguments` does not write."""
-        options = {_option(name): name for name in cls.__slots__}
+        options = {_option(name): name for name in (*_WORDS, *_WHOLE, *_SECONDS, *_COMMANDS)}
         values: dict[str, object] = {}
         at = 0
         while at < len(arguments):
@@ -156,7 +135,7 @@ class Orders:
         return cls(**values)  # type: ignore[arg-type]
 
 
-class Waiter:
+class Supervisor:
     """Supervises one agent: :meth:`watch` it until it ends or must be stopped, :meth:`end_all`, :meth:`result`."""
 
     def __init__(self, orders: Orders) -> None:
@@ -322,18 +301,18 @@ def main(arguments: Sequence[str]) -> NoReturn:
     # Ignored by an ancestor, SIGCHLD would have the kernel reap the agent and throw its status away.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
-    waiter = Waiter(orders)
+    supervisor = Supervisor(orders)
     try:
-        stopped = waiter.watch()
+        stopped = supervisor.watch()
     except Exception as problem:  # noqa: BLE001  whatever it is, the agent must not run on unsupervised
-        _say(f"the waiter failed: {problem!r}")
-        stopped = "waiter-failed"
+        _say(f"the supervisor failed: {problem!r}")
+        stopped = "supervisor-failed"
     try:
-        leftover = waiter.end_all()
+        leftover = supervisor.end_all()
     except OSError as problem:
         _say(f"cannot end the agent's processes: {problem}")
         leftover = -1
-    _become([*orders.then, *waiter.result(stopped, leftover)], len(orders.then), orders)
+    _become([*orders.then, *supervisor.result(stopped, leftover)], len(orders.then), orders)
 
 
 def _become(command: list[str], own_words: int, orders: Orders) -> NoReturn:
@@ -393,7 +372,7 @@ def _write(path: str, text: str) -> None:
 
 def _say(text: str) -> None:
     try:
-        os.write(2, f"kugetsu waiter: {text}\n".encode("utf-8", "replace"))
+        os.write(2, f"kugetsu supervisor: {text}\n".encode("utf-8", "replace"))
     except OSError:
         return  # nobody to tell; the result matters more
 

@@ -1,8 +1,8 @@
-"""A temporary folder (TMPDIR) for each attempt, which goes with it: agents and their tools leave files behind.
+"""A temporary folder (TMPDIR) for each attempt, removed with it: agents and their tools leave files behind.
 
-It lies directly in the temporary folder of whoever started the runner: as large, as fast and as executable as what the
-agent would have had, and with a path that leaves room for sockets (108 bytes). Its path is written down in the run's
-folder first, so that whoever records a dead attempt finds it.
+It lies directly in the temporary folder of whoever started the runner: as large, fast and executable as usual, with a
+path short enough for sockets (108 bytes). Its path is recorded in the run's folder first, for whoever settles a dead
+attempt.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _RECORD = "tmpdir"
 
 
 def make(paths: Paths, environment: Mapping[str, str], attempt: str, nonce: str) -> str | None:
-    """Make the attempt's folder and return its path; None when that is not possible: the agent then has the usual one.
+    """Make the attempt's folder and return its path; None if that fails: the agent then has the usual one.
 
-    ``nonce`` is that of the attempt's lease: nobody can have made a folder of that name before.
+    ``nonce`` is that of the attempt's lease: nobody can have made a folder of that name.
     """
     path = f"{outer(environment.get(VARIABLE)) or _DEFAULT}/kugetsu-{attempt}-{nonce[:8]}"
     try:
@@ -39,14 +39,14 @@ def make(paths: Paths, environment: Mapping[str, str], attempt: str, nonce: str)
 
 
 def outer(path: str | None) -> str | None:
-    """The temporary folder around an attempt's own; any other path, as it is."""
+    """The temporary folder around an attempt's own; any other path unchanged."""
     while path and os.path.basename(path.rstrip("/")).startswith(_PREFIX):
         path = os.path.dirname(path.rstrip("/"))
     return path.rstrip("/") if path else path
 
 
 def left(paths: Paths, attempt: str) -> str | None:
-    """The attempt's folder, when it is still there and this user's; None for what the record cannot name."""
+    """The attempt's folder, if it still exists and is this user's; None for anything else in the record."""
     try:
         path = os.fsdecode(run_files.read(f"{paths.run(attempt)}/{_RECORD}", 4096))
         status = os.lstat(path)
@@ -58,9 +58,9 @@ def left(paths: Paths, attempt: str) -> str | None:
 
 
 def remove(paths: Paths, attempt: str) -> bool:
-    """Remove the attempt's folder with all that is in it, when none of its processes lives; whether it is gone.
+    """Remove the attempt's folder if none of its processes lives; whether it is gone.
 
-    It stays where something is mounted in it (`folders.mounted_within`): that is not the attempt's own.
+    It stays if something is mounted in it (`folders.mounted_within`).
     """
     path = left(paths, attempt)
     if path is None:
@@ -77,7 +77,7 @@ def remove(paths: Paths, attempt: str) -> bool:
 
 
 def _open_up(path: str) -> None:
-    """Let the owner remove what is in the folders: they may have been made read-only."""
+    """Make read-only folders removable."""
     with suppress(OSError):
         os.chmod(path, 0o700)
     for folder, names, _ in walk(path):

@@ -133,7 +133,7 @@ def test_whoever_only_asks_for_the_lease_is_no_part_of_the_attempt(stage: Stage)
 
 
 def test_a_runner_killed_after_the_agent_ended_is_concluded_from_what_it_wrote(stage: Stage) -> None:
-    # Phase C cannot begin: the settings cannot be read. What the waiter wrote is there.
+    # Phase C cannot begin: the settings cannot be read. What the supervisor wrote is there.
     stage.agent(UNTIL_GO + COMMIT)
     stage.start(1)
     stage.at_work("q1.1")

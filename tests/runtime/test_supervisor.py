@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kugetsu.model import record
 from kugetsu.model.errors import AgentUnavailable
 from kugetsu.runtime.process import identity, lease, processes
 from kugetsu.runtime.runner import spawn, supervisor
@@ -119,7 +120,7 @@ def test_a_stop_file_stops_the_agent_without_a_signal(attempt: Attempt) -> None:
     assert attempt.wait().stopped == "cancelled"
 
 
-def test_a_stop_that_comes_before_the_waiter_is_not_lost(attempt: Attempt) -> None:
+def test_a_stop_that_comes_before_the_supervisor_is_not_lost(attempt: Attempt) -> None:
     attempt.start(FOREVER, before_exec=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert attempt.wait().stopped == "terminated"
 
@@ -237,7 +238,7 @@ def test_an_agent_that_is_no_child_is_told_as_unknown_and_not_waited_for(attempt
         ended_file=str(attempt.run / "ended"),
         output=str(attempt.run / "output"),
     )
-    subprocess.run(spawn.waiter_command(orders), check=True, timeout=20)
+    subprocess.run(spawn.supervisor_command(orders), check=True, timeout=20)
     told = spawn.parse_ended((attempt.run / "then").read_text().splitlines())
     assert (told.exit_code, told.signal, told.stopped) == (None, None, None)
     attempt.lease.close()
@@ -366,7 +367,7 @@ def test_a_phase_c_that_comes_back_is_executed(attempt: Attempt) -> None:
 def test_phase_c_is_not_ended_by_a_late_stop(attempt: Attempt) -> None:
     script = (
         "import os, signal, sys; from kugetsu.runtime.runner import spawn as supervision;"
-        "os.kill(os.getpid(), signal.SIGTERM); supervision.begin_conclusion(); os.kill(os.getpid(), signal.SIGTERM);"
+        "os.kill(os.getpid(), signal.SIGTERM); supervision.begin_finalizing(); os.kill(os.getpid(), signal.SIGTERM);"
         "os.execv('/bin/sh', ['sh', '-c', sys.argv[1], 'sh', *sys.argv[2:]])"
     )
     write = f'grep SigIgn /proc/self/status > {attempt.run}/ignored; printf "%s\\n" "$@" > {attempt.run}/then'
@@ -441,7 +442,7 @@ def children() -> set[str]:
     return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
-def test_the_waiter_uses_less_than_12_megabytes(attempt: Attempt) -> None:
+def test_the_supervisor_uses_less_than_12_megabytes(attempt: Attempt) -> None:
     attempt.start(FOREVER, checkup=["/bin/true"], checkup_every=0.1)
     ready(attempt)
     time.sleep(0.5)
@@ -450,7 +451,7 @@ def test_the_waiter_uses_less_than_12_megabytes(attempt: Attempt) -> None:
     attempt.wait()
 
 
-def test_the_waiter_imports_nothing_big(attempt: Attempt) -> None:
+def test_the_supervisor_imports_nothing_big(attempt: Attempt) -> None:
     root = str(Path(supervisor.__file__).parents[3])
     listing = f"import sys; sys.path.append({root!r}); import kugetsu.runtime.runner.supervisor; print(*sys.modules)"
     done = subprocess.run(
@@ -486,8 +487,8 @@ seconds = st.none() | st.floats(0, 1e6)
 )
 def test_orders_survive_the_command_line(orders: supervisor.Orders) -> None:
     read = supervisor.Orders.parse(orders.arguments())
-    assert {name: getattr(read, name) for name in orders.__slots__} == {
-        name: getattr(orders, name) for name in orders.__slots__
+    assert {name: getattr(read, name) for name in record.fields(orders)} == {
+        name: getattr(orders, name) for name in record.fields(orders)
     }
 
 
