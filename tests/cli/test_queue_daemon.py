@@ -34,7 +34,7 @@ def test_in_the_foreground_it_works_until_sigterm_and_ends_in_order(ready):
     again = ready("queue-daemon", "start", "--json").json
     assert again == {"started": False, "pid": process.pid, "state": "running"}
     second = ready("queue-daemon", "run", real=True)
-    assert second.code == 5 and f"a daemon runs already, pid {process.pid}" in second.err
+    assert second.code == 5 and f"a daemon is already running (pid {process.pid}" in second.err
     assert "runs here" not in second.err
     assert ready("queue", "enqueue", REF, "x").code == 0
     assert "task.completed" in ready("history", "q1", "-f").out

@@ -1,8 +1,7 @@
-"""The daemon: one process that dispatches. It wakes on the log's growth, on due times, on a runner's death, on signals.
+"""The daemon: the process that dispatches. It wakes on log growth, due times, a runner's death and signals.
 
-It owns no agent: killed, it starts again from the fold and finds its runners alive. Run as
-``python -m kugetsu.runtime.daemon`` the first line of its stdout says ``ready PID``, or why it does not start; `run`
-is the same in the foreground.
+It owns no agent: restarted, it reads the log and finds its runners alive. Run as ``python -m kugetsu.runtime.daemon``;
+the first line of its stdout is ``ready PID``, or why it does not start. `run` is the same in the foreground.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class _RetakenError(Exception):
 
 
 def take_over(ws: Workspace) -> Lease:
-    """Become the daemon: append `daemon.started` unless one lives. Raises Conflict when one does."""
+    """Become the daemon: append `daemon.started`. Raises Conflict if one lives."""
     lease = Lease.create(ws.paths.leases)
     me = identity.own()
     while True:
@@ -63,7 +62,7 @@ def take_over(ws: Workspace) -> Lease:
                 raise _RetakenError
             if lives and state.daemon.runs:
                 pid = state.daemon.identity["pid"] if state.daemon.identity is not None else "unknown"
-                raise Conflict(f"a daemon runs already, pid {pid}", hint="kugetsu queue-daemon status")
+                raise Conflict(f"a daemon is already running (pid {pid})", hint="kugetsu queue-daemon status")
             return decide.started(state, me, lease.nonce)
 
         try:
@@ -94,18 +93,18 @@ class Daemon:
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT as the wish to stop; SIGHUP wakes up and reads the settings."""
+        """SIGTERM and SIGINT request a stop; SIGHUP wakes it to read the settings."""
         for number in STOP_SIGNALS:
             signal.signal(number, self.stop_on_signal)
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
 
     def stop_on_signal(self, number: int, _frame: object) -> None:
-        """A signal's handler: stop at the end of this turn."""
+        """Signal handler: stop at the end of this turn."""
         self.stopping = signal.Signals(number).name
 
     def serve(self) -> None:
-        """Dispatch until told to stop, or until drained."""
+        """Dispatch until stopped or drained."""
         from loguru import logger
 
         while self.stopping is None:
@@ -116,9 +115,9 @@ class Daemon:
             except KugetsuError as problem:
                 logger.error("{} (hint: {})", problem, problem.hint)
                 pause = ERROR_PAUSE_SECONDS
-            except Exception as problem:  # noqa: BLE001  a dispatcher that dies at night helps nobody: it says so and goes on
+            except Exception as problem:  # noqa: BLE001  keep dispatching: log the error and retry
                 trace = "".join(traceback.format_exception(problem))
-                logger.error("the dispatcher failed, and tries again\n{}", trace)
+                logger.error("the dispatcher failed, retrying\n{}", trace)
                 pause = ERROR_PAUSE_SECONDS
             if pause is None:
                 self.stopping = "drained"
@@ -130,7 +129,7 @@ class Daemon:
         logger.info("stopped: {}", reason)
 
     def _turn(self) -> float | None:
-        """One look at everything: the seconds to sleep, None when a drain is complete."""
+        """One pass over everything: the seconds to sleep, None when a drain is complete."""
         from loguru import logger
 
         self._reload()
@@ -141,7 +140,7 @@ class Daemon:
             logger.info("started {}", attempt)
         state = self.ws.state()
         if state.daemon.lease != self.lease.nonce:
-            raise SystemExit("another daemon has taken over")
+            raise SystemExit("another daemon took over")
         if state.daemon.state == "draining" and not state.attempts:
             return None
         watched = self._watch_runners(state)
@@ -158,9 +157,9 @@ class Daemon:
         return pause
 
     def _keep_lease(self) -> None:
-        """Take another lease when somebody deleted the file of ours: for all others no daemon would live any more.
+        """Replace a lease whose file was deleted: others would think that no daemon lives.
 
-        Ends the daemon when the whole directory went (or is another one now): nobody could find it to stop it.
+        Ends the daemon if the whole directory is gone or another one now: nobody could find it to stop it.
         """
         from loguru import logger
 
@@ -179,20 +178,20 @@ class Daemon:
             raise SystemExit(f"{self.ws.paths.root} was deleted") from problem
         except Conflict as problem:
             raise SystemExit(problem.message) from problem
-        logger.error("somebody deleted the daemon's lease: it has another one now")
+        logger.error("the daemon's lease was deleted, and replaced")
         self.lease.close()
         self.lease = lease
         os.environ[MARK] = lease.nonce
 
     def _reload(self) -> None:
-        """Read the settings; while they cannot be read, the last good ones hold, and the log file says why."""
+        """Read the settings; while they are unreadable, the last good ones apply, and the log file says why."""
         from loguru import logger
 
         try:
             self.ws.reload_settled()
         except (KugetsuError, OSError) as problem:
             if str(problem) != self.complaint:
-                logger.error("the settings cannot be read, the last good ones hold: {}", problem)
+                logger.error("the settings cannot be read, the last good ones apply: {}", problem)
             self.complaint = str(problem)
             return
         if self.complaint is not None:
@@ -200,7 +199,7 @@ class Daemon:
         self.complaint = None
 
     def _reconcile(self) -> bool:
-        """Settle what died; True when something of it could not be settled: that must not stop the other tasks."""
+        """Settle what died; True if something could not be settled, which must not stop other tasks."""
         from loguru import logger
 
         try:
@@ -214,7 +213,7 @@ class Daemon:
         return False
 
     def _watch_runners(self, state: State) -> bool:
-        """Hold a pidfd of every live attempt's runner; False when one cannot be watched and must be polled."""
+        """Hold a pidfd of every live attempt's runner; False if one must be polled instead."""
         for attempt_id in [known for known in self.pidfds if known not in state.attempts]:
             os.close(self.pidfds.pop(attempt_id))
         complete = True
@@ -254,7 +253,7 @@ class Daemon:
 
 
 def main() -> int:
-    """Run the daemon of the environment's KUGETSU_DIR, without a terminal, until it is stopped. Returns the status."""
+    """Run the daemon of the environment's KUGETSU_DIR, detached, until it is stopped. Returns the exit status."""
     try:
         ws = open_workspace(os.environ, "kugetsu queue-daemon")
         daemon = _stand(ws)
@@ -269,10 +268,10 @@ def main() -> int:
 
 
 def run(ws: Workspace, stands: Callable[[], None]) -> None:
-    """Be the daemon in the foreground, as a service manager wants it, until SIGTERM or Ctrl-C; a terminal that goes
-    away stops it too. Calls ``stands`` when it is the daemon. What it logs goes to stderr as well.
+    """Run the daemon in the foreground, for a service manager, until SIGTERM or Ctrl-C, or until the terminal closes.
+    Calls ``stands`` once it is the daemon. Its log goes to stderr too.
 
-    Raises Conflict when a daemon runs already.
+    Raises Conflict if a daemon is already running.
     """
     from loguru import logger
 
@@ -290,7 +289,7 @@ def run(ws: Workspace, stands: Callable[[], None]) -> None:
 
 
 def _stand(ws: Workspace) -> Daemon:
-    """Become the daemon: its log file, its lease, its signals. Raises KugetsuError."""
+    """Become the daemon: log file, lease, signals. Raises KugetsuError."""
     from loguru import logger
 
     disk.require_large_files(2 * SEGMENT_BYTES)  # a segment ends with the transaction that reaches its size
@@ -348,10 +347,10 @@ _FOR_RUNNERS = (
 
 
 def _preload() -> None:
-    """Import what runners need, so that each fork finds it: enqueue to agent in a few hundredths of a second.
+    """Import what runners need before they are forked: from enqueue to agent in a few hundredths of a second.
 
-    Also when kugetsu is upgraded while the daemon runs: a runner that imported half of the new program would die, and
-    each task with it.
+    It also protects runners from an upgrade of kugetsu while the daemon runs: importing half of the new program would
+    fail each task.
     """
     for name in _FOR_RUNNERS:
         module = import_module(name)

@@ -1,4 +1,4 @@
-"""Start, stop and look at the daemon from a command."""
+"""Start, stop and inspect the daemon from a command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ STOP_PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """What is known of the daemon: ``state`` is running, draining, stopped or lost (died without a word)."""
+    """What is known of the daemon: ``state`` is running, draining, stopped or lost (it exited without recording a
+    reason)."""
 
     running: bool
     pid: int | None
@@ -40,7 +41,7 @@ def status(ws: Workspace) -> DaemonStatus:
 
 
 def of_state(ws: Workspace, state: State) -> DaemonStatus:
-    """The daemon of an already read state."""
+    """The daemon in a state already read."""
     daemon = state.daemon
     running = liveness.daemon(ws.paths, state)
     shown = daemon.state if running or daemon.state in ("stopped", "lost") else "lost"
@@ -49,9 +50,10 @@ def of_state(ws: Workspace, state: State) -> DaemonStatus:
 
 
 def start(ws: Workspace) -> tuple[bool, int]:
-    """Start the daemon, detached from the terminal; returns whether it was started now (False: it ran), and its pid.
+    """Start the daemon, detached from the terminal; returns whether it was started now (False: already running), and
+    its pid.
 
-    Raises KugetsuError with what kept it from starting.
+    Raises KugetsuError with what prevents it.
     """
     require_initialised(ws.state())
     known = status(ws)
@@ -92,8 +94,8 @@ def _first_line(process: object) -> list[str]:
 
 
 def stop(ws: Workspace, *, drain: bool) -> bool:
-    """Stop the daemon; running agents go on (with ``drain``: it ends when the last of them has ended, which is waited
-    for). False when none runs. Raises KugetsuError when it does not end."""
+    """Stop the daemon; running agents continue (with ``drain`` it ends, and is waited for, when the last of them has).
+    False if none is running. Raises KugetsuError if it does not end."""
     known = status(ws)
     if not known.running:
         return False
@@ -114,7 +116,7 @@ def stop(ws: Workspace, *, drain: bool) -> bool:
         identity.signal(who, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
     if not _wait_until(gone, STOP_PATIENCE):
         raise KugetsuError(
-            f"the daemon (pid {known.pid}) was asked to stop and did not in {STOP_PATIENCE:.0f} s",
+            f"the daemon (pid {known.pid}) did not stop within {STOP_PATIENCE:.0f} s",
             hint=f"see {ws.paths.logs}/daemon.log",
         )
     return True
@@ -132,6 +134,6 @@ def _wait_until(what: Callable[[], bool], patience: float | None) -> bool:
 
 
 def restart(ws: Workspace) -> tuple[bool, int]:
-    """Stop the daemon if it runs and start it: it finds its running agents by their leases."""
+    """Stop the daemon if it is running, and start it: it finds its running agents by their leases."""
     stop(ws, drain=False)
     return start(ws)

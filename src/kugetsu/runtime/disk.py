@@ -1,4 +1,4 @@
-"""Whether the log can be written at all: on a full disk, over a quota, under a limit on the size of files."""
+"""Whether the log can be written: not on a full disk, over a quota, or beyond a limit on file sizes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _NEEDED = 8192
 
 
 def is_own_limit(problem: LogWriteFailed) -> bool:
-    """Whether only this process could not write (its `ulimit -f`), so that another one can."""
+    """Whether only this process cannot write (its `ulimit -f`)."""
     cause = problem.__cause__
     return isinstance(cause, OSError) and cause.errno == errno.EFBIG
 
 
 def refusal(paths: Paths) -> LogWriteFailed | None:
-    """Why nothing can be written beside the log now; None when a file of some bytes can.
+    """Why nothing can be written beside the log now; None if a small file can.
 
-    Tried in the folder of leases: in the log's own it would wake up everybody who watches that.
+    Tried in the folder of leases: in the log's own it would wake everybody who watches it.
     """
     path = f"{paths.leases}/.room-{os.getpid()}"
     try:
@@ -43,9 +43,9 @@ def refusal(paths: Paths) -> LogWriteFailed | None:
 
 
 def require_large_files(needed: int) -> None:
-    """Let this process and its children write files of ``needed`` bytes, raising the limit as far as it may.
+    """Let this process and its children write files of ``needed`` bytes, raising the soft limit if possible.
 
-    Raises KugetsuError when the limit that it was started under (`ulimit -f`) is lower and fixed.
+    Raises KugetsuError if the hard limit (`ulimit -f`) is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft == resource.RLIM_INFINITY:
@@ -54,6 +54,6 @@ def require_large_files(needed: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         return
     raise KugetsuError(
-        f"files may not grow beyond {hard >> 10} KiB here (ulimit -f), and the log's reach {needed >> 10} KiB",
+        f"files may not exceed {hard >> 10} KiB here (ulimit -f), and the log's reach {needed >> 10} KiB",
         "start it where the limit is higher: ulimit -f unlimited",
     )

@@ -1,6 +1,6 @@
-"""The dispatcher: look at what waits, claim a slot for the first task whose gates are open, fork its runner.
+"""The dispatcher: claim a slot for the first task whose gates are open, and fork its runner.
 
-The plan is made without the lock; the claim is decided again under it, so that the lock is held for a fraction of a
+The plan is made without the log's lock; the claim is decided again under it, which is held for a fraction of a
 millisecond however long the queue is.
 """
 
@@ -40,7 +40,7 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
 
 
 def make_offer(ws: Workspace) -> tuple[Lease, ClaimRequest]:
-    """A held lease, and the offer that names it."""
+    """A held lease, and the claim request that names it."""
     lease = Lease.create(ws.paths.leases)
     return lease, ClaimRequest(lease.nonce, identity.own())
 
@@ -50,8 +50,8 @@ def claim(
 ) -> tuple[str | None, list[dict[str, Any]]]:
     """Append what ``decide`` gives, and fork the runner of the attempt that it claims under ``lease``.
 
-    Returns the attempt (None, and the lease dropped, when there is no claim) and the events. The errors of ``decide``
-    and of the log are passed on, the lease dropped.
+    Returns the attempt (without a claim None, and the lease is dropped) and the events. Errors of ``decide`` and the
+    log are raised, the lease dropped.
     """
     try:
         events = ws.log.transact(decide)

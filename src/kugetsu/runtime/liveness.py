@@ -1,4 +1,4 @@
-"""What lives: asked of the leases, never of the log alone; a few microseconds each, so `status` can ask for all."""
+"""What lives, by its lease and not by the log alone; a few microseconds each, so `status` can check everything."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def of(paths: Paths, attempt: Attempt) -> bool:
 
 
 def daemon(paths: Paths, state: State) -> bool:
-    """Whether a daemon runs or drains: one that the log names, and that lives.
+    """Whether the daemon that the log names is running or draining.
 
-    A file that somebody deleted says nothing of its lock: then the process itself is asked for.
+    If its lease file was deleted, the process itself is checked.
     """
     held, who = state.daemon.lease, state.daemon.identity
     if held is None or not state.daemon.runs:
@@ -33,9 +33,9 @@ def daemon(paths: Paths, state: State) -> bool:
 
 
 def daemon_environment(state: State) -> Mapping[str, str] | None:
-    """The environment that the living daemon was started in; None where the system does not show it.
+    """The environment that the living daemon was started in; None if the system does not show it.
 
-    Its agents start from there: what is found in PATH here need not be found there.
+    Its agents start from there, so their PATH may differ from this command's.
     """
     who = state.daemon.identity
     if who is None or not identity.alive(who):

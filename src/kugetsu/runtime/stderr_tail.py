@@ -1,4 +1,4 @@
-"""Why a process of ours ended, from the file that its errors go to."""
+"""Why a kugetsu process ended, from the file with its errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _LOOKED_AT = 4096
 
 
 def of(path: str, after: int = 0) -> str:
-    """The line behind a file's first ``after`` bytes that names the cause, redacted, to be put behind a sentence; empty
-    for none."""
+    """The line after the first ``after`` bytes that names the cause, redacted, as a sentence's suffix; empty for
+    none."""
     try:
         with run_files.open_binary(path) as file:
             start = os.fstat(file.fileno()).st_size - _LOOKED_AT

@@ -1,4 +1,4 @@
-"""Stop a live attempt: the request is recorded, then the runner is told, and it ends the agent and all its tools."""
+"""Stop a live attempt: record the request, then signal the runner, which ends the agent and all its tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kugetsu.runtime.workspace import Workspace
 
 
 def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
-    """Cancel a task: a waiting one at once; the runner of a working one is told to stop it. Returns the events.
+    """Cancel a task: at once if it waits, else its runner is told to stop. Returns the events.
 
     Raises NotFound and Conflict as `decide.queue.cancel` does.
     """
@@ -25,7 +25,7 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
 
 
 def tell(ws: Workspace, task_id: str) -> bool:
-    """Tell the runner of a task's live attempt that a stop is requested; False when there is nobody to tell."""
+    """Tell the runner of a task's live attempt that a stop is requested; False if there is nobody to tell."""
     state = ws.state()
     task = state.tasks.get(task_id)
     attempt = state.attempts.get(task.attempt) if task is not None and task.attempt is not None else None

@@ -1,9 +1,8 @@
 """Run a short program to its end: it is waited for, not its pipes.
 
-A program may leave a process behind that keeps its output open: ssh with ControlPersist, a hook's background process.
-Whoever reads a pipe to its end waits for that one too. `run` sends output to files in memory, and what is in them when
-the program ends is its output; what it left goes on. `run_contained` keeps a bounded tail of the output and ends what
-was left.
+A program may leave a process that keeps its output open: ssh with ControlPersist, a hook's background process. `run`
+sends output to files in memory and takes what is in them when the program ends; what it left continues. `run_contained`
+keeps a bounded tail of the output and ends what was left.
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ def run(
     timeout: float,
     stdin: bytes | None = None,
 ) -> Result:
-    """Run a program in a session of its own.
+    """Run a program in its own session.
 
-    Raises OSError when it cannot be started, TimeoutError after `timeout` seconds: then it is ended, with all that it
-    started in its session.
+    Raises OSError if it cannot be started, TimeoutError after `timeout` seconds: then its session is ended.
     """
     with _scratch() as out, _scratch() as err, _scratch(stdin or b"") as given:
         process = subprocess.Popen(
@@ -71,8 +69,8 @@ def run_contained(
 ) -> tuple[int | None, str]:
     """Run a program in the root folder, and end whatever it leaves in its session.
 
-    Returns the exit code (None: it took over ``timeout`` seconds and was ended) and the end of what it printed. Raises
-    OSError when it cannot be started.
+    Returns the exit code (None: it exceeded ``timeout`` seconds and was ended) and the end of its output. Raises
+    OSError if it cannot be started.
     """
     with _scratch(stdin) as given:
         process = subprocess.Popen(
@@ -98,7 +96,7 @@ def run_contained(
 
 @contextlib.contextmanager
 def _scratch(content: bytes = b"") -> Iterator[int]:
-    """A file without a name, holding `content`, at its beginning."""
+    """An unnamed file with this content, at its beginning."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("kugetsu")
     else:  # macOS
@@ -115,7 +113,7 @@ def _scratch(content: bytes = b"") -> Iterator[int]:
 
 
 def _content(fd: int) -> bytes:
-    """What a file holds now; its position, which a process that is left may share, stays."""
+    """The file's content; its position, which a leftover process may share, is unchanged."""
     parts, at = [], 0
     size = os.fstat(fd).st_size
     while at < size:
@@ -128,7 +126,7 @@ def _content(fd: int) -> bytes:
 
 
 class _Tail:
-    """The last bytes of a pipe that is not waited for."""
+    """The last bytes of a pipe, read without blocking."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -136,7 +134,7 @@ class _Tail:
         os.set_blocking(fd, False)
 
     def read(self) -> bool:
-        """Read once; False when nothing is there or will come."""
+        """Read once; False if nothing is there."""
         try:
             part = os.read(self.fd, 1 << 16)
         except BlockingIOError:
@@ -146,9 +144,9 @@ class _Tail:
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float, tail: _Tail | None = None) -> bool:
-    """Wait for the end of a process, reading what it prints; False when it takes longer.
+    """Wait for a process while reading its output; False if it takes longer.
 
-    With a pidfd it stays unreaped: its number is the group's and cannot be another's yet.
+    With a pidfd it stays unreaped: its pid is the group's and cannot be reused yet.
     """
     end = time.monotonic() + seconds
     poll = select.poll()
@@ -177,7 +175,7 @@ def _ended(process: subprocess.Popen[bytes], seconds: float, tail: _Tail | None 
 
 
 def _end(process: subprocess.Popen[bytes], tail: _Tail | None = None) -> int:
-    """End a program and what it started (ssh, hooks): its session holds nothing else. Returns its exit code."""
+    """End a program's session: the program and what it started (ssh, hooks). Returns its exit code."""
     _signal_group(process.pid, signal.SIGTERM)
     _ended(process, _GRACE, tail)
     _signal_group(process.pid, signal.SIGKILL)

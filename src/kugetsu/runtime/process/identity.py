@@ -1,12 +1,12 @@
 """Which process is meant: boot id + pid + start time, and signals that cannot hit another one.
 
-A pid alone names whoever has it now; after a reboot or a reuse that is a stranger. An identity adds the boot id and
-the start time (clock ticks since boot, field 22 of ``/proc/<pid>/stat``). Signals go through a pidfd which is
-opened first and compared afterwards: whatever happens to the number in between, the pidfd keeps meaning
-the process that was compared. What is left is a reuse of the same pid within one tick (10 ms).
+A pid alone names whoever has it now; after a reboot or reuse that is another process. An identity adds the boot id and
+the start time (clock ticks since boot, field 22 of ``/proc/<pid>/stat``). Signals go through a pidfd that is opened
+first and compared afterwards, so it keeps meaning the compared process. What remains is a reuse of the pid within one
+tick (10 ms).
 
 Weaker without Linux: macOS has neither pidfd nor /proc. There the start time comes from ``ps`` in whole seconds, and
-between the comparison and the signal the pid could change hands.
+the pid could change hands between comparison and signal.
 
 Kept free of imports: ``kugetsu status`` and the lean supervisor load it.
 """
@@ -46,7 +46,7 @@ class Stat:
 
     @property
     def dead(self) -> bool:
-        """Ended, and only waiting to be reaped. A leader whose threads run on is a zombie too, but not dead."""
+        """Ended, and only waiting to be reaped. A leader whose threads still run is a zombie too, but not dead."""
         return self.state in _DEAD and self.threads <= 1
 
     def identity(self) -> Identity:
@@ -55,7 +55,7 @@ class Stat:
 
 
 def boot_id() -> str:
-    """The id of this boot: a new one after each restart of the machine."""
+    """The id of this boot."""
     global _boot
     if _boot is None:
         if HAS_PROC:
@@ -70,7 +70,7 @@ def boot_id() -> str:
 
 
 def stat(pid: int) -> Stat | None:
-    """The process that has ``pid`` now, or None when there is none."""
+    """The process that has ``pid`` now; None without one."""
     if not HAS_PROC:
         return table_of_ps(pid).get(pid)
     try:
@@ -89,16 +89,14 @@ def stat(pid: int) -> Stat | None:
 
 
 def of(pid: int) -> Identity | None:
-    """The identity of the process that has ``pid`` now (a zombie has one too), or None when there is none."""
+    """The identity of the process that has ``pid`` now (even a zombie); None without one."""
     found = stat(pid)
     return found.identity() if found is not None else None
 
 
 def own() -> Identity:
-    """The identity of this process.
-
-    Raises ProcessLookupError when the system does not show processes (/proc not mounted and no ``ps``).
-    """
+    """This process's identity. Raises ProcessLookupError if the system shows no processes (neither /proc nor
+    ``ps``)."""
     found = of(os.getpid())
     if found is None:
         raise ProcessLookupError(errno.ESRCH, "the system does not show this process")
@@ -114,12 +112,12 @@ def same(identity: Identity) -> bool:
 
 
 def pids() -> list[int]:
-    """The pids of all processes, also of those that have ended and are not reaped; none without /proc (macOS)."""
+    """The pids of all processes, zombies included; none without /proc (macOS)."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()] if HAS_PROC else []
 
 
 def alive(identity: Identity) -> bool:
-    """Whether that process still runs (a zombie does not)."""
+    """Whether that process is running (a zombie is not)."""
     if identity["boot"] != boot_id():
         return False
     found = stat(identity["pid"])
@@ -127,7 +125,7 @@ def alive(identity: Identity) -> bool:
 
 
 def stopped(identity: Identity) -> bool:
-    """Whether that process was stopped by a signal (SIGSTOP), and does nothing until SIGCONT."""
+    """Whether that process is stopped by a signal (SIGSTOP) until SIGCONT."""
     if identity["boot"] != boot_id():
         return False
     found = stat(identity["pid"])
@@ -135,9 +133,9 @@ def stopped(identity: Identity) -> bool:
 
 
 def open_pidfd(identity: Identity) -> int | None:
-    """A pidfd of exactly that process (the caller closes it), or None: it has ended, or this system has no pidfd.
+    """A pidfd of exactly that process (the caller closes it); None if it has ended or there are no pidfds here.
 
-    The pidfd is opened before the comparison, so that it cannot mean another process than the compared one.
+    It is opened before the comparison, so that it cannot mean another process.
     """
     if identity["boot"] != boot_id() or not hasattr(os, "pidfd_open"):
         return None
@@ -155,9 +153,9 @@ def open_pidfd(identity: Identity) -> int | None:
 
 
 def signal(identity: Identity, number: int) -> bool:
-    """Send signal ``number`` to that process; False when it has ended (or the pid is another's by now).
+    """Send a signal to that process; False if it has ended (or the pid is another's now).
 
-    Raises PermissionError when it belongs to another user.
+    Raises PermissionError if it belongs to another user.
     """
     if identity["pid"] <= 1:  # init, or (0, -1) a whole group: never meant
         return False
@@ -174,7 +172,7 @@ def signal(identity: Identity, number: int) -> bool:
 
 
 def _signal_by_pid(identity: Identity, number: int) -> bool:
-    """The weaker way: between the comparison and the signal the pid could change hands."""
+    """Weaker: the pid could change hands between the comparison and the signal."""
     if not alive(identity):
         return False
     try:
@@ -195,7 +193,7 @@ def _pidfd_works() -> bool:
 
 
 def table_of_ps(pid: int | None = None) -> dict[int, Stat]:
-    """All processes (or one) as ``ps`` shows them, for systems without /proc. Start time: epoch seconds."""
+    """All processes (or one) by ``ps``, for systems without /proc. Start time: epoch seconds."""
     import time
 
     which = ("-ax",) if pid is None else ("-p", str(pid))
@@ -208,7 +206,7 @@ def table_of_ps(pid: int | None = None) -> dict[int, Stat]:
 
 
 def output(*command: str) -> str:
-    """What a system tool prints; empty when it finds nothing. Needed only where there is no /proc."""
+    """What a system tool prints; empty if it finds nothing. Used only without /proc."""
     import subprocess
 
     done = subprocess.run(

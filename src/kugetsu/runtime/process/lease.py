@@ -1,13 +1,13 @@
-"""A lease: a file that somebody holds locked for as long as an attempt (or the daemon) lives.
+"""A lease: a file that is held locked for as long as an attempt (or the daemon) lives.
 
-The lock is ``flock``: it belongs to the open file description, not to a process. A fork shares it, an exec keeps it
-(when the descriptor is inheritable), and the kernel frees it when the last copy of the descriptor is closed, however
-its holder ended. So "does anybody hold it" is the operating system's answer to "does the attempt live", and
-neither a recycled pid nor a file that was left behind can fake it.
+The lock is ``flock``: it belongs to the open file description, not to a process. A fork shares it, an exec keeps it (if
+the descriptor is inheritable), and the kernel frees it when the last copy of the descriptor is closed, however its
+holder ended. So whether it is held is the operating system's answer to whether the attempt lives; neither a recycled
+pid nor a leftover file can fake it.
 
-The creator locks a file that nobody knows yet and gives it its name afterwards: a file with a lease's name is never
-seen unlocked while its creator lives. Probes take a *shared* lock for an instant, on a descriptor of their own: any
-number of them at once do not see each other, and the creator, who never locks again, cannot be disturbed.
+The creator locks a file under a temporary name and then renames it: a lease is never seen unlocked while its creator
+lives. Probes take a *shared* lock for an instant, on their own descriptor: they do not see each other, and do not
+disturb the creator, who never locks again.
 
 A network file system turns flock into byte-range locks, which belong to a process and do not survive this use.
 """
@@ -25,7 +25,7 @@ _OPEN = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
 
 
 class Lease:
-    """A held lease. Forked children hold it as well; dropping the object does not free it, closing ``fd`` does."""
+    """A held lease. Forked children hold it too; dropping the object does not free it, closing ``fd`` does."""
 
     __slots__ = ("directory", "fd", "nonce")
 
@@ -36,12 +36,10 @@ class Lease:
 
     @classmethod
     def create(cls, directory: str, nonce: str | None = None) -> Lease:
-        """A new lease, held by this process, in ``directory`` (``KUGETSU_DIR/leases``; made, mode 0700, when missing).
+        """A new lease, held by this process, in ``directory`` (``KUGETSU_DIR/leases``; created with mode 0700).
 
-        ``nonce`` is its name; without one, 128 random bits are taken. The descriptor is not inheritable by an exec
-        until :meth:`make_inheritable`; a fork shares it at once.
-
-        Raises Conflict when a lease of that name exists, OSError when the file cannot be made.
+        ``nonce`` is its name, by default 128 random bits. A fork shares the descriptor at once, an exec after
+        :meth:`make_inheritable`. Raises Conflict if a lease of that name exists, OSError if the file cannot be created.
         """
         # Whoever claims has portalocker loaded already, for the log; whoever only probes must not pay for it (33 ms).
         import portalocker
@@ -65,9 +63,9 @@ class Lease:
 
     @classmethod
     def adopt(cls, directory: str, nonce: str, fd: int) -> Lease:
-        """The lease that this process inherited as descriptor ``fd`` across an exec; from here on no exec passes it on.
+        """The lease that this process inherited as descriptor ``fd`` across an exec; later execs do not pass it on.
 
-        Raises Conflict when the descriptor is not that lease's.
+        Raises Conflict if the descriptor is not that lease's.
         """
         path = _path(directory, nonce)
         try:
@@ -80,27 +78,25 @@ class Lease:
         return cls(directory, nonce, fd)
 
     def make_inheritable(self) -> None:
-        """Let every exec from here on keep the descriptor: the agent, and this process's next phase."""
+        """Let later execs keep the descriptor: the agent, and this process's next phase."""
         os.set_inheritable(self.fd, True)
 
     def close(self) -> None:
-        """Close this process's copy only: forked and spawned holders keep the lease alive, the file stays."""
+        """Close this process's copy only: other holders keep the lease alive, and the file stays."""
         os.close(self.fd)
 
     def release(self) -> None:
-        """Drop the lease, never used or over: its file goes, this copy of the descriptor is closed."""
+        """Drop the lease: delete its file and close this copy of the descriptor."""
         _unlink(_path(self.directory, self.nonce))
         os.close(self.fd)
 
 
 def alive(directory: str, nonce: str) -> bool:
-    """Whether anybody holds the lease. A missing file, or what is no regular file, is not alive. 7 microseconds.
+    """Whether anybody holds the lease; False for a missing or irregular file. Takes 7 microseconds.
 
-    The lock is taken with ``fcntl`` and not with portalocker, because every ``kugetsu status`` probes each running
-    attempt and must not pay that import (33 ms); both are the same system call. The descriptor is
-    close-on-exec. A fork at that very moment may copy it, but what it copies is a shared lock, which no probe minds.
-
-    Raises OSError when the file is there but cannot be opened: then nobody can tell.
+    Locks with ``fcntl``, the same system call as portalocker, whose import (33 ms) every ``kugetsu status`` would pay
+    for. The descriptor is close-on-exec; a concurrent fork may copy it, but only a shared lock, which no probe minds.
+    Raises OSError if the file exists but cannot be opened: then nobody can tell.
     """
     import fcntl
 
@@ -120,12 +116,12 @@ def alive(directory: str, nonce: str) -> bool:
 
 
 def exists(directory: str, nonce: str) -> bool:
-    """Whether there is a lease of that name, held or not; not where somebody deleted or replaced it."""
+    """Whether a lease of that name exists, held or not."""
     return run_files.is_regular(_path(directory, nonce))
 
 
 def forget(directory: str, nonce: str) -> bool:
-    """Delete the file of a lease that nobody holds. False, and nothing done, when somebody does."""
+    """Delete the file of a lease that nobody holds; False if somebody does."""
     if alive(directory, nonce):
         return False
     _unlink(_path(directory, nonce))
@@ -133,8 +129,7 @@ def forget(directory: str, nonce: str) -> bool:
 
 
 def names(directory: str) -> list[str]:
-    """The nonces of all lease files, held or not, in no order; without those that a crash left half made, and without
-    what is hidden (`.nfs…`): that is no lease's name."""
+    """The nonces of all lease files, in no order; without half-made and hidden files (`.nfs…`)."""
     try:
         return [name for name in os.listdir(directory) if not name.endswith(_NEW) and name[0] != "."]
     except FileNotFoundError:
@@ -142,10 +137,10 @@ def names(directory: str) -> list[str]:
 
 
 def close_inherited(directory: str, keep: int | None = None) -> int:
-    """Close every descriptor of a lease in ``directory`` that this process holds, but ``keep``; returns how many.
+    """Close every lease descriptor in ``directory`` that this process holds, except ``keep``; returns how many.
 
-    A command typed inside an agent's tool may have inherited that agent's lease. A runner or daemon forked from it
-    would keep the lease alive long after that agent is gone, so both call this first.
+    A command typed in an agent's tool may have inherited that agent's lease. A runner or daemon forked from it would
+    keep it alive, so both call this first.
     """
     listing = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     leases: set[tuple[int, int]] = set()

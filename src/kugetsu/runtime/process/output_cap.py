@@ -1,10 +1,9 @@
-"""Keeps an agent's files within a size while it writes: of a file that is over, the middle is dropped.
+"""Bound an agent's files while it writes: drop the middle of a file that is too large.
 
-The agent has the files open for appending, so they cannot be rotated by name, and what is cut off at the end would be
-missed. A hole is punched instead: the beginning and the end stay, the blocks between are free, and not a byte that is
-written meanwhile is lost.
+The agent has the files open for appending, so they cannot be rotated, and a cut-off end would be missed. A hole is
+punched instead: beginning and end stay, and nothing written meanwhile is lost.
 
-Kept free of imports: the lean supervisor loads it, and ctypes only when a file is over.
+Kept free of imports: the lean supervisor loads it, and ctypes only when a file is too large.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _KEEP_SIZE_AND_PUNCH = 0x01 | 0x02  # <linux/falloc.h>
 
 
 class OutputCap:
-    """Looks after the files of one agent. ``most`` bytes of each are kept at most, about."""
+    """Bounds the files of one agent to about ``most`` bytes each."""
 
     def __init__(self, files: Iterable[str], most: int) -> None:
         self._dropped = dict.fromkeys(files, 0)  # where the hole ends; it begins at `_head`
@@ -31,7 +30,7 @@ class OutputCap:
         self.failed = False
 
     def step(self) -> bool:
-        """Drop what is too much; False when a file is over and its file system cannot drop a part of a file."""
+        """Drop what is too much; False if a file is too large and its file system cannot punch holes."""
         for path, dropped in self._dropped.items():
             try:
                 size = os.stat(path).st_size

@@ -1,18 +1,18 @@
 """Find the processes of an attempt, and end them: all of them, and no other.
 
-An agent's tools are sessions of their own, and outlive it. They are found in three ways that cover for each other:
+An agent's tools are sessions of their own and outlive it. Three ways to find them cover for each other:
 
-- the mark: ``KUGETSU_LEASE=<nonce>`` in the environment that a process was started with (``/proc/<pid>/environ``),
+- the mark: ``KUGETSU_LEASE=<nonce>`` in the environment a process was started with (``/proc/<pid>/environ``),
 - descent from a marked process, for those that cleared their environment,
 - descent from the runner, which adopts what its tools orphan (:func:`become_subreaper`).
 
 An agent may itself type ``kugetsu start``: the runner that this forks, and a daemon that it starts, descend from the
-agent's tools and may carry its mark, but are not its tools. A process with another attempt's mark, or one that holds a
-lease other than this attempt's, is spared with everything below it.
+agent's tools and may carry its mark, but are not its tools. A process with another attempt's mark, or one that holds
+another lease, is spared with everything below it.
 
-Signals go through :mod:`.identity` (pidfd, compared), never to a bare pid. Weaker without /proc (macOS):
-the mark is read from ``ps``, which shows it only for the user's own unprotected programs, there is no subreaper, and a
-spared runner is known by its mark alone.
+Signals go through :mod:`.identity` (pidfd, compared), never to a bare pid. Weaker without /proc (macOS): the mark is
+read from ``ps``, which shows only the user's own unprotected programs, there is no subreaper, and a spared runner is
+known by its mark alone.
 
 Kept free of imports: the lean supervisor loads it.
 """
@@ -54,7 +54,7 @@ class EndReport:
 
 
 def become_subreaper() -> bool:
-    """Let this process, across an exec too, adopt its descendants' orphans. False where there is no such thing."""
+    """Let this process, across an exec too, adopt its descendants' orphans. False if the system cannot."""
     import ctypes
 
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
@@ -62,10 +62,10 @@ def become_subreaper() -> bool:
 
 
 def marked(nonce: str, exclude: Collection[int] = ()) -> list[Identity]:
-    """The living processes with the attempt's mark, without this process and the pids of ``exclude``.
+    """The living processes with the attempt's mark, except this one and the pids of ``exclude``.
 
-    The attempt's runner has the mark too, from its second phase on. Processes whose environment may not be read
-    (another user's) are skipped.
+    The attempt's runner has the mark too, from its second phase on. Processes with unreadable environments (another
+    user's) are skipped.
     """
     table = _living()
     marks = _marks(table)
@@ -84,7 +84,7 @@ def descendants(pid: int) -> list[Identity]:
 
 
 def unmarked(root: int, nonce: str) -> list[Identity]:
-    """The living descendants of ``root`` without the attempt's mark, and without what `end` spares."""
+    """The living descendants of ``root`` without the attempt's mark, except what `end` spares."""
     table = _living()
     marks = {pid: _mark(pid) for pid in _below([root], table, lambda _: False)}
 
@@ -104,14 +104,14 @@ def end(
     remembered: Iterable[Identity] = (),
     wait: Callable[[float], object] = time.sleep,
 ) -> EndReport:
-    """End every process of the attempt: SIGTERM, ``grace_seconds`` later SIGKILL, until two scans in a row find none.
+    """End every process of the attempt: SIGTERM, after ``grace_seconds`` SIGKILL, until two scans in a row find none.
 
-    ``root`` adds the descendants of that pid (a runner gives its own), ``remembered`` adds processes that were written
-    down (`tree`). This process and the pids of ``exclude`` get no signal, but their descendants do. ``wait(seconds)``
-    passes the time between two scans; a runner reaps meanwhile.
+    ``root`` adds the descendants of that pid (a runner's own), ``remembered`` adds recorded processes (`tree`). This
+    process and the pids of ``exclude`` get no signal, but their descendants do. ``wait(seconds)`` passes the time
+    between scans; a runner reaps meanwhile.
 
-    A process that was seen once is pursued to its end, also when it loses what it was found by. New ones, forked while
-    the scan ran, are found by the next scan. Gives up ``KILL_SECONDS`` after the grace and reports what is left.
+    A process seen once is pursued to its end, even if it loses its mark. Those forked during a scan are found by the
+    next. Gives up ``KILL_SECONDS`` after the grace period and reports what is left.
     """
     hunt = _Hunt(nonce, exclude, root, remembered)
     kill_from = time.monotonic() + grace_seconds
@@ -139,13 +139,12 @@ def end_lost(
     exclude: Collection[int] = (),
     remembered: Collection[Identity] = (),
 ) -> EndReport:
-    """:func:`end`, for an attempt whose runner is dead: again until nobody holds its lease in ``directory``.
+    """:func:`end`, for an attempt whose runner is dead: repeated until nobody holds its lease in ``directory``.
 
-    A runner that was killed between a fork and the exec of its agent leaves a child that holds the lease, but has no
-    mark before it executes. A tool that cleared its environment and was orphaned, with no runner there to adopt it, is
-    known by nothing but the lease that it inherited, or by what its runner wrote down (``remembered``). Whoever claimed
-    the attempt holds the lease for a moment too: the caller names it in ``exclude``. The caller asks the lease
-    afterwards: still alive means that one of these holds it.
+    A runner killed between fork and exec of its agent leaves a child that holds the lease but has no mark yet. An
+    orphaned tool that cleared its environment is known only by the lease that it inherited, or by its runner's record
+    (``remembered``). The claimer holds the lease for a moment too: the caller puts it in ``exclude``. If the lease is
+    still alive afterwards, one of these holds it.
     """
 
     give_up_at = time.monotonic() + grace_seconds + KILL_SECONDS
@@ -164,7 +163,7 @@ def end_lost(
 
 
 class _Hunt:
-    """The processes of one attempt that were seen so far, and what was sent to each. Keys are (pid, start)."""
+    """The processes of one attempt seen so far, and what was sent to each. Keys are (pid, start)."""
 
     def __init__(self, nonce: str, exclude: Collection[int], root: int | None, remembered: Iterable[Identity]) -> None:
         self._nonce = nonce
@@ -209,7 +208,7 @@ class _Hunt:
 
 
 def _living() -> dict[int, Stat]:
-    """Every process that has not ended. A zombie has."""
+    """Every process that has not ended (a zombie has)."""
     if not identity.HAS_PROC:
         return {pid: stat for pid, stat in identity.table_of_ps().items() if not stat.dead}
     table = {}
@@ -221,7 +220,7 @@ def _living() -> dict[int, Stat]:
 
 
 def _below(roots: Iterable[int], table: dict[int, Stat], spare: Callable[[int], bool]) -> list[int]:
-    """The roots and all that descends from them, without what ``spare`` names and what is below that."""
+    """The roots and their descendants, except what ``spare`` names and everything below that."""
     children: dict[int, list[int]] = {}
     for pid, stat in table.items():
         children.setdefault(stat.parent, []).append(pid)
@@ -237,7 +236,7 @@ def _below(roots: Iterable[int], table: dict[int, Stat], spare: Callable[[int], 
 
 
 def _marks(pids: Iterable[int]) -> dict[int, str]:
-    """The value of the mark of each process that has one and lets it be read."""
+    """The mark of each process that has a readable one."""
     if not identity.HAS_PROC:
         return _marks_of_ps()
     marks = {}
@@ -265,7 +264,7 @@ def _mark(pid: int) -> str | None:
 
 
 def _value(text: bytes, before: bytes, after: bytes) -> str | None:
-    """The value of the mark in a list of variables that are enclosed in ``before`` and ``after``."""
+    """The mark's value in a list of variables enclosed in ``before`` and ``after``."""
     name = before + MARK.encode("ascii") + b"="
     at = text.find(name)
     if at < 0:
@@ -286,7 +285,7 @@ def _marks_of_ps() -> dict[int, str]:
 
 
 def _holds_other_lease(pid: int, nonce: str) -> bool:
-    """Whether the process holds a locked file ``…/leases/<another nonce>``: a runner or a daemon of its own."""
+    """Whether the process holds a locked file ``…/leases/<another nonce>``: a runner or daemon of its own."""
     folder = f"/proc/{pid}/fd"
     try:
         entries = os.listdir(folder)
@@ -304,7 +303,7 @@ def _holds_other_lease(pid: int, nonce: str) -> bool:
 
 
 def _holders(directory: str, nonce: str, exclude: Collection[int]) -> list[Identity]:
-    """The living processes that hold the lease (who only has its file open holds nothing). [] without /proc."""
+    """The living processes that hold the lease's lock. [] without /proc."""
     path = os.path.realpath(os.path.join(directory, nonce))
     found = []
     for pid, stat in _living().items() if identity.HAS_PROC else ():

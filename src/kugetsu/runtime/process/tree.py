@@ -1,8 +1,7 @@
-"""Remembers the processes of an attempt that only descent tells: those that cleared their environment.
+"""Record the processes of an attempt that only descent identifies: those that cleared their environment.
 
-While its runner lives it finds them below itself. Killed together with its agent, it leaves them to init, without a
-mark: whoever settles the attempt then ends those that the runner had written down. One that began in the last seconds
-before the kill may not be among them.
+While its runner lives it finds them below itself. Killed with its agent, it leaves them to init, unmarked: whoever
+settles the attempt ends those recorded here. One started in the last seconds before the kill may be missing.
 
 Kept free of imports: the lean supervisor loads it.
 """
@@ -25,12 +24,12 @@ _MOST = 1 << 16
 
 
 def path(folder: str) -> str:
-    """The file in the folder of a run."""
+    """The file in a run's folder."""
     return os.path.join(folder, _NAME)
 
 
 class Tree:
-    """Writes down, from time to time, the unmarked processes below this one."""
+    """Records the unmarked processes below this one from time to time."""
 
     def __init__(self, file: str, nonce: str) -> None:
         self._file = file
@@ -39,7 +38,7 @@ class Tree:
         self._written: list[Identity] = []
 
     def step(self, now: float) -> None:
-        """Look when it is time to, and write when that has changed. ``now`` is on the monotonic clock."""
+        """Scan if it is time, and write if the result changed. ``now`` is on the monotonic clock."""
         if now < self._due or not identity.HAS_PROC:
             return
         self._due = now + EVERY_SECONDS
@@ -54,7 +53,7 @@ class Tree:
 
 
 def read(file: str) -> list[Identity]:
-    """What was written down; empty for none. An agent may have broken the file: such lines are left out."""
+    """The recorded processes; lines that an agent broke are skipped."""
     try:
         lines = run_files.read(file, _MOST).decode("ascii", "replace").splitlines()
     except OSError:

@@ -195,11 +195,11 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
         resets_at = seen.get("resets_at")
         return "fail", "limited", _with_reset(str(seen.get("message") or "usage limit"), resets_at), resets_at
     if stopped == "output":
-        text = "stopped: it wrote more than MAX_OUTPUT_MB, and this file system cannot drop a part of a file"
+        text = "stopped: it wrote more than MAX_OUTPUT_MB, and this file system cannot punch holes in files"
         return "fail", "give_up", text, None
     if stopped == "stall":
         minutes = float(seen.get("quiet_seconds") or 0) / 60
-        text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'nothing shows that it works'})"
+        text = f"stalled: no output for {minutes:.0f} min ({seen.get('message') or 'no sign of progress'})"
         return "fail", "retry", text, None
     return "kill", "retry", f"stopped from outside ({stopped})", None
 
@@ -287,7 +287,7 @@ def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str
                 names.append(os.path.basename(lock.path))
     except (LogWriteFailed, OSError) as problem:
         print(f"a lock of a dead git stays: {problem}", file=sys.stderr)
-    return f"; removed what a killed git had left: {', '.join(names)}" if names else ""
+    return f"; removed locks of a killed git: {', '.join(names)}" if names else ""
 
 
 def keep_work(session: Session | None, name: str) -> tuple[str | None, str | None]:
@@ -304,7 +304,7 @@ def keep_work(session: Session | None, name: str) -> tuple[str | None, str | Non
         integrity.repair(session.source, path)
         fault = integrity.fault(session.source, path)
         if fault is not None:
-            return None, f"{path} is not its worktree any more: {fault}"
+            return None, f"{path} is no longer its worktree: {fault}"
         kept = rescue.rescue(path, name, branch=session.branch or "")
         return (kept.branch if kept is not None else None), None
     except (KugetsuError, OSError) as problem:

@@ -108,7 +108,7 @@ def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> 
     if why_not is not None:
         raise GitFailed(
             f"work of {of} in {session.worktree} could not be saved: {why_not}",
-            "mend that, or move the work away by hand; then: kugetsu continue REF MESSAGE",
+            "fix that, or move the work away; then: kugetsu continue REF MESSAGE",
         )
     ws.log.transact(lambda state: decide.rescued(state, session.key, branch, attempt))
 
@@ -122,7 +122,7 @@ def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
 
 def _fault(session: Session) -> str | None:
     """What is wrong with the session's worktree (`integrity.fault`)."""
-    return integrity.fault(session.source, session.worktree) if session.worktree is not None else "it was never made"
+    return integrity.fault(session.source, session.worktree) if session.worktree is not None else "it was never created"
 
 
 def _missing(session: Session, agent: Agent) -> str:
@@ -131,7 +131,7 @@ def _missing(session: Session, agent: Agent) -> str:
     fault = _fault(session)
     if fault is not None:
         return f"its worktree {session.worktree}: {fault}"
-    return f"{agent.name} does not know its session {session.agent_session} any more"
+    return f"{agent.name} no longer knows its session {session.agent_session}"
 
 
 def _agent_session(agent: Agent, session: Session, base: str, directory: str) -> str:
@@ -171,7 +171,7 @@ def make_plain(ws: Workspace, agent: Agent, key: str, kind: str, repository: str
     if session is None:
         ws.log.transact(lambda state: decide.request(state, key, kind, repository))
     elif session.state == "idle":
-        ws.log.transact(lambda state: decide.broken(state, key, f"{agent.name} does not know it any more"))
+        ws.log.transact(lambda state: decide.broken(state, key, f"{agent.name} no longer knows it"))
     intent = {"repository": repository, "source": directory, "branch": None, "agent": agent.name}
     ws.log.transact(lambda state: decide.preparing(state, key, intent))
     agent_session = agent.make_session(directory, f"kugetsu {key}")

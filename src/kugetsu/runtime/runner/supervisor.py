@@ -240,7 +240,7 @@ class _Checkup:
             self._size, self._grew_at = size, now
         if self.pid is not None:
             if now - self._started_at > self._orders.checkup_limit:
-                _say("a checkup took too long and is killed")
+                _say("killed a checkup that took too long")
                 self.kill()
         elif now - max(self._grew_at, self._started_at) >= every:
             self._started_at = now
