@@ -110,7 +110,7 @@ def test_with_a_damaged_log_nothing_is_set_that_nobody_could_record(kugetsu, sto
 def test_a_login_in_a_servers_url_is_refused_here_too_and_nobody_sees_it(kugetsu, story):
     for url in ("http://joe:hunter22@git.example.com", "HTTPS://joe:hunter22@git.example.com"):
         refused = kugetsu("config", "set", "GIT_SERVERS", f"x={url}")
-        assert refused.code == 3 and "has a login in it" in refused.err and "hint: " in refused.err, refused
+        assert refused.code == 3 and "contains a login" in refused.err and "hint: " in refused.err, refused
         assert "hunter22" not in refused.err
     assert not (kugetsu.root / "config").exists()
     assert kugetsu("config", "set", "GIT_SERVERS", "x=ssh://git@git.example.com").code == 0

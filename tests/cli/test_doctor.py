@@ -597,7 +597,7 @@ def test_an_existing_file_is_not_overwritten_unasked(lived):
     [
         (("--bundle", "no/such/x.tar.gz"), "there is no folder"),
         (("--bundle", "."), "is a folder"),
-        (("--no-messages",), "belong to --bundle"),
+        (("--no-messages",), "need --bundle"),
     ],
 )
 def test_a_bundle_that_cannot_be_written_is_refused_at_once(made, words, said):
@@ -623,7 +623,7 @@ def test_behind_a_damaged_line_the_bundle_goes_on(lived, removed):
     segment.write_bytes(b"".join(lines))
     shown = lived("doctor", "--bundle", "it.tar.gz")
     lines_left = len(lines) - removed
-    assert f"the log is damaged, the bundle has {len(lines) - 1} of {lines_left} lines: " in shown.err, shown
+    assert f"the log is damaged, the bundle contains {len(lines) - 1} of {lines_left} lines: " in shown.err, shown
     files = contents(lived.work / "it.tar.gz")
     events = [json.loads(line)["seq"] for line in files["log.jsonl"].splitlines()]
     assert events == [seq for seq in range(1, len(lines) + 1) if seq != at + 1]

@@ -66,14 +66,14 @@ def test_what_one_alone_needs_is_not_advised_to_others(kugetsu):
         kugetsu("env", "set", name, input=b"https://hooks.example/x")
     assert "any more" not in kugetsu("env", "set", "--agent", "forge", "GITEA_TOKEN", input=TOKEN.encode()).err
     shown = kugetsu("env", "set", "--agent", "pm-agent", "OTHER", input=b"x")
-    assert "for pm-agent: NPM_TOKEN is not seen there any more" in shown.err
+    assert "for pm-agent: NPM_TOKEN is no longer seen there" in shown.err
 
 
 def test_nobody_is_told_to_give_a_servers_token_to_the_sinks(kugetsu):
     assert kugetsu("init").code == 0
     kugetsu("env", "set", "NOTIFY_WEBHOOK_URL", input=b"https://hooks.example/x")
     shown = kugetsu("env", "set", "--agent", "notify", "OF_THE_COMMAND", input=b"x")
-    assert "for notify: NOTIFY_WEBHOOK_URL is not seen there any more" in shown.err
+    assert "for notify: NOTIFY_WEBHOOK_URL is no longer seen there" in shown.err
     assert kugetsu("env", "unset", "OF_THE_COMMAND").code == 0
     for name in ("GITEA_TOKEN", "GITEA_TOKEN_GIT_EXAMPLE_COM"):
         kugetsu("env", "set", name, input=TOKEN.encode())

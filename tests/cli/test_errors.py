@@ -93,7 +93,7 @@ def test_a_kugetsu_dir_that_is_no_path_is_bad_input(kugetsu):
     [
         (PermissionError(13, "Permission denied", "/x/config"), ("/x/config: permission denied", "chmod")),
         (OSError(28, "No space left on device"), ("no space left", "free some space")),
-        (ValueError("odd"), ("fault in kugetsu: ValueError: odd",)),
+        (ValueError("odd"), ("internal error in kugetsu: ValueError: odd",)),
     ],
 )
 def test_every_exception_becomes_a_line_with_a_remedy(error, words, capsys, monkeypatch, tmp_path):
@@ -113,8 +113,8 @@ def test_output_to_a_full_disk_is_an_error_of_the_output(kugetsu, story, words, 
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
     assert done.returncode == 1
     told = done.stderr.decode()
-    assert "error: the output could not be written: no space left" in told and "Traceback" not in told
-    assert "hint: what the command did stands" in told and "history --all" in told
+    assert "error: cannot write the output: no space left" in told and "Traceback" not in told
+    assert "hint: what the command did is in effect" in told and "history --all" in told
 
 
 def test_an_error_that_no_output_takes_as_json_is_told_in_words(kugetsu, story):
@@ -165,7 +165,7 @@ def test_ctrl_c_is_130_and_quiet(kugetsu, story):
 
 def test_a_verb_that_is_not_there_names_the_nearest_of_its_group(kugetsu):
     assert "did you mean" not in kugetsu("queue", "bogus").err
-    assert "there is no command 'queue lst'; did you mean queue list?" in kugetsu("queue", "lst").err
+    assert "unknown command: 'queue lst'; did you mean queue list?" in kugetsu("queue", "lst").err
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(kugetsu):

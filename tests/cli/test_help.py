@@ -60,7 +60,7 @@ def test_an_unknown_command_names_the_nearest(kugetsu):
 )
 def test_a_verb_alone_is_told_with_its_group(word, meant, capsys):
     assert main.main([word, "x"]) == 3
-    assert f"there is no command '{word}'; did you mean {meant}?\n" in capsys.readouterr().err
+    assert f"unknown command: '{word}'; did you mean {meant}?\n" in capsys.readouterr().err
 
 
 def test_the_overview_fits_a_terminal(kugetsu, fits):

@@ -228,7 +228,7 @@ def test_no_secret_reaches_anything_but_the_env_files(kugetsu, bare):
         if event["type"] == "task.queued"
     )
     assert message.startswith(f"see https://{HOST}/wiki/page and answer; the old token was ")
-    assert "a secret in its message was taken out" in dry.out and "put it into env/default.env" in dry.out
+    assert "a secret in its message was taken out" in dry.out and "put it in env/default.env" in dry.out
     assert item(done.json, "repos.json")["becomes"] == f"repository {REPOSITORY}"
 
 
@@ -359,7 +359,7 @@ def test_in_a_folder_of_the_bash_tool_the_import_is_the_hint_until_it_is_done(ku
     for words in (("env", "set", "A", "x"), ("list",), ("queue", "enqueue", "a/b#1", "x"), ("queue-daemon", "start")):
         assert f"hint: {command}\n" in kugetsu(*words).err, words
     assert kugetsu("list", "--json").json["error"]["hint"] == command
-    assert f"is taken over by: {command}\n" in kugetsu("init").err
-    assert f"is taken over by: {command}\n" in kugetsu("queue", "list").err
+    assert f"left here: {command}\n" in kugetsu("init").err
+    assert f"left here: {command}\n" in kugetsu("queue", "list").err
     assert kugetsu("import", "--yes", str(kugetsu.root)).code == 0
-    assert "taken over by" not in kugetsu("queue", "list").err + kugetsu("init").err
+    assert "left here" not in kugetsu("queue", "list").err + kugetsu("init").err

@@ -89,7 +89,7 @@ def test_marking_twice_changes_nothing(told, lived):
     assert told("clear").code == 0
     head = lived.log.head()
     again = told("clear")
-    assert (again.code, again.out) == (0, "nothing to mark: all of them were read\n")
+    assert (again.code, again.out) == (0, "nothing to mark: all of them are already read\n")
     assert lived.log.head() == head
     (event,) = [event for event in lived.log.read() if event["type"] == "notices.read"]
     assert event["by"]["cmd"] == "kugetsu notify clear"
@@ -105,11 +105,11 @@ def test_the_latest_are_shown_and_the_rest_is_named(told):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["list", "--limit", "0"], 3, "it is not between 1 and 1000"),
+        (["list", "--limit", "0"], 3, "must be between 1 and 1000"),
         (["list", "--limit", "many"], 3, "invalid int value"),
-        (["clear", "--until", "99999"], 4, "there is no event 99999"),
-        (["clear", "--until", "-1"], 4, "there is no event -1"),
-        (["test", "pigeon"], 3, "there is no sink 'pigeon'"),
+        (["clear", "--until", "99999"], 4, "no event 99999"),
+        (["clear", "--until", "-1"], 4, "no event -1"),
+        (["test", "pigeon"], 3, "unknown sink: 'pigeon'"),
         (["test"], 1, "no sink is set"),
     ],
 )
@@ -159,7 +159,7 @@ def test_watching_goes_on_with_what_comes_until_interrupted(kugetsu, story):
 
 def test_watching_on_a_terminal_shows_rows(kugetsu, story):
     watch = kugetsu.popen("notify", "watch")
-    assert b"nothing is unread; what comes is shown here until Ctrl-C" in watch.stderr.readline()
+    assert b"nothing is unread; new ones appear here until Ctrl-C" in watch.stderr.readline()
     story.at("10:00:00").enqueue("first \x1b[2J" + "x" * 200)
     (row,) = lines_of(watch, 1)
     assert "task_queued     q1     shoko/kugetsu#14  first [2Jxxx" in row
@@ -215,7 +215,7 @@ def test_the_sinks_and_how_their_deliveries_go(told, served, snapshot, fits):
     shown = told("sinks")
     assert shown.code == 0
     snapshot("notify-sinks", shown.out)
-    assert SECRET not in shown.out and "no daemon runs: kugetsu queue-daemon start" in shown.err
+    assert SECRET not in shown.out and "no daemon is running: kugetsu queue-daemon start" in shown.err
     assert fits(told("sinks", COLUMNS="60").out, 60)
     compare(told("sinks", "--json").json, documented("notify sinks"))
 

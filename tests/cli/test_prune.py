@@ -48,14 +48,14 @@ def test_forced_it_does_not_ask_and_keeps_what_is_dirty(forged, snapshot):
     again = forged("prune", "--force", "--json").json
     assert again["removed"] == [] and again["dry_run"] is False
     assert {one["subject"].rsplit("/", 1)[-1] for one in again["kept"]} == {"r#2", "r#3", "stray"}
-    assert forged("prune").out.startswith("there is nothing to remove\n")
+    assert forged("prune").out.startswith("nothing to remove\n")
     assert forged("log", "verify").code == 0
 
 
 def test_a_server_that_cannot_be_asked_is_named_once_with_what_lets_it_be(ready):
     for number in (1, 2):
         assert ready("start", "--wait", f"example.com/o/r#{number}", "x").code == 0
-    helps = "to have example.com asked: kugetsu server add example.com https://example.com\n"
+    helps = "to query example.com: kugetsu server add example.com https://example.com\n"
     assert ready("prune", "--dry-run").err == helps
     assert ready("prune", "--force").err == helps
     assert ready("prune", "--dry-run", "--json").err == ""
@@ -75,7 +75,7 @@ def test_json_says_what_went_and_by_which_event(forged):
 
 
 def test_a_fresh_directory_has_nothing_to_remove_and_none_is_an_error(kugetsu, ready):
-    assert ready("prune").out == "there is nothing to remove\n"
+    assert ready("prune").out == "nothing to remove\n"
 
 
 def test_where_kugetsu_is_not_set_up_it_says_so(kugetsu):

@@ -7,12 +7,12 @@ REF = "example.com/o/r#1"
 
 def test_the_daemon_starts_once_works_and_stops(ready):
     assert "the daemon is stopped" in ready("queue-daemon", "status").out
-    assert "no log yet" in ready("queue-daemon", "logs").out
+    assert "not written a log yet" in ready("queue-daemon", "logs").out
     assert ready("queue-daemon", "stop", "--json").json["stopped"] is False
     started = ready("queue-daemon", "start", "--json", real=True).json
     assert started["started"] is True
     again = ready("queue-daemon", "start")
-    assert again.code == 0 and f"runs already, pid {started['pid']}" in again.out
+    assert again.code == 0 and f"a daemon is already running (pid {started['pid']}" in again.out
     assert ready("queue", "enqueue", REF, "x").code == 0
     followed = ready("history", "q1", "-f")
     assert "task.completed" in followed.out and "next: " in followed.out
@@ -34,7 +34,7 @@ def test_in_the_foreground_it_works_until_sigterm_and_ends_in_order(ready):
     again = ready("queue-daemon", "start", "--json").json
     assert again == {"started": False, "pid": process.pid, "state": "running"}
     second = ready("queue-daemon", "run", real=True)
-    assert second.code == 5 and f"a daemon is already running (pid {process.pid}" in second.err
+    assert second.code == 5 and f"a daemon is already running (pid {process.pid})" in second.err
     assert "runs here" not in second.err
     assert ready("queue", "enqueue", REF, "x").code == 0
     assert "task.completed" in ready("history", "q1", "-f").out
@@ -60,9 +60,9 @@ def test_stop_says_who_goes_on_and_init_only_what_is_still_to_do(ready):
     assert ready("init").err.endswith("next: kugetsu queue enqueue REF MESSAGE\n")
     assert ready("start", REF, "x").code == 0
     one = ready("queue-daemon", "stop").out
-    assert one.endswith("; q1.1 goes on, its runner owns it\n")
+    assert one.endswith("; q1.1 continues: its runner owns it\n")
     assert ready("start", "example.com/o/r#2", "x").code == 0
-    assert ready("queue-daemon", "stop").out.endswith("; q1.1, q2.1 go on, their runners own them\n")
+    assert ready("queue-daemon", "stop").out.endswith("; q1.1, q2.1 continue: their runners own them\n")
     (ready.folder / "go").touch()
 
 

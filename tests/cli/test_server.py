@@ -136,7 +136,7 @@ def test_a_server_is_removed_but_not_the_default_one(kugetsu, story):
     assert refused.code == 5 and "kugetsu server default NAME" in refused.err
     assert kugetsu("server", "remove", "two.example").code == 0
     missing = kugetsu("server", "remove", "two.example")
-    assert missing.code == 4 and "there are: one.example" in missing.err
+    assert missing.code == 4 and "servers: one.example" in missing.err
     assert [row["name"] for row in kugetsu("server", "--json").json["servers"]] == ["one.example"]
 
 
@@ -173,8 +173,8 @@ def test_where_kugetsu_is_not_set_up_it_says_so(kugetsu):
 
 def test_the_folders_of_this_machine_may_be_the_default_and_are_no_server(kugetsu, story):
     assert kugetsu("server", "default", "local").code == 0
-    assert kugetsu("server", "default").out == "local  folders of this machine\n"
-    assert kugetsu("server", "get", "local").out == "folders of this machine\n"
+    assert kugetsu("server", "default").out == "local  folders on this machine\n"
+    assert kugetsu("server", "get", "local").out == "folders on this machine\n"
     row = kugetsu("server", "list", "--json").json["servers"][0]
     assert (row["name"], row["url"], row["kind"], row["problem"], row["default"]) == ("local", None, None, None, True)
     assert "https://local" not in kugetsu("server", "list").out

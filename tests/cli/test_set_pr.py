@@ -24,7 +24,7 @@ def _ties(kugetsu):
 def test_without_a_forge_it_is_taken_and_said_and_the_same_twice_changes_nothing(worked):
     first = worked("set-pr", REF, URL)
     assert first.code == 0 and first.out == f"tied to {REF}: {URL}\n"
-    assert "was not checked: example.com cannot be asked" in first.err
+    assert "not checked whether it exists: example.com cannot be queried" in first.err
     for same in (URL, f"{URL}/files", f"{URL}#issuecomment-3", "HTTPS://Example.com/O/R/pulls/15"):
         again = worked("set-pr", REF, same, "--json")
         assert again.code == 0 and again.json["seq"] is None and again.json["pr"] == URL, same
@@ -68,4 +68,4 @@ def test_the_forge_is_asked_whether_it_is_there(kugetsu, story):
         assert (tied["state"], tied["checked"], tied["number"]) == ("merged", True, 15)
         forge.answer("GET", "/pulls/15", status=403)
         again = kugetsu("set-pr", issue, f"{forge.url}/o/r/pulls/15")
-        assert again.code == 0 and "was not checked" in again.err
+        assert again.code == 0 and "not checked whether it exists" in again.err

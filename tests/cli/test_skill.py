@@ -206,7 +206,7 @@ def test_one_that_is_no_skill_stops_none_of_the_others_and_its_hint_promises_no_
     shown = kugetsu("skill", "show", "bad")
     assert shown.code == 3 and "hint: mend it, or move it away: none of that name came with kugetsu" in shown.err
     shown = kugetsu("skill", "install")
-    assert shown.code == 1 and f"left out bad: {path}" in shown.err and "hint: " in shown.err, shown
+    assert shown.code == 1 and f"skipped bad: {path}" in shown.err and "hint: " in shown.err, shown
     assert sorted(one.name for one in folder.iterdir() if one.is_dir()) == sorted(NAMES)
     shown = kugetsu("skill", "install", "--json")
     assert shown.code == 1 and [one["name"] for one in shown.json["left_out"]] == ["bad"]

@@ -340,7 +340,7 @@ def test_a_daemon_whose_lease_was_deleted_is_lost_only_when_it_is_dead(stage: St
     assert (known.state, known.running) == (("lost", False) if killed else ("running", True))
     if not killed:
         assert daemon_control.start(stage.ws) == (False, pid)
-        with pytest.raises(Conflict, match=f"runs already, pid {pid}"):
+        with pytest.raises(Conflict, match=rf"already running \(pid {pid}\)"):
             take_over(stage.ws)
         os.kill(pid, signal.SIGCONT)
         assert stage.finished(stage.enqueue(1)) == "completed"

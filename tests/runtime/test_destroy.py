@@ -84,7 +84,7 @@ def test_it_is_refused_while_tasks_wait_for_the_session_and_forced_it_cancels_th
 def test_it_is_refused_while_a_pull_request_may_be_open(stage: Stage) -> None:
     key = worked(stage)
     tied(stage, key, "https://git.example.com/a/b/pulls/1")
-    with pytest.raises(Conflict, match=r"may be open: git\.example\.com cannot be asked") as refused:
+    with pytest.raises(Conflict, match=r"may be open: git\.example\.com cannot be queried") as refused:
         destroy.destroy(stage.ws, key, force=False)
     hint = refused.value.hint or ""
     assert "kugetsu server add git.example.com" in hint and "--force" in hint

@@ -90,7 +90,7 @@ def test_without_a_forge_no_session_goes_and_it_says_what_helps(stage: Stage) ->
     stage.agent("exit 0")
     stage.finished(stage.start(1).task)
     removed, kept = pruned(stage)
-    assert removed == [] and "its issue may be open: local cannot be asked" in kept[str(stage.ref(1))][0]
+    assert removed == [] and "its issue may be open: local cannot be queried" in kept[str(stage.ref(1))][0]
 
 
 def test_an_open_pull_request_of_a_closed_issue_keeps_the_session_whatever_the_setting(

@@ -180,7 +180,7 @@ def test_a_stall_is_told_without_what_the_agent_said_last(stage: Stage) -> None:
 def test_a_secret_in_the_message_reaches_the_agent_whole_and_no_screen(stage: Stage) -> None:
     message = f"push with {SHAPED} to the server"
     shown = kugetsu(stage, "queue", "enqueue", f"{stage.name}#1", message)
-    assert b"seems to hold a secret" in shown and held(shown) == []
+    assert b"seems to contain a secret" in shown and held(shown) == []
     stage.agent('cat > "$STAGE/prompt"\n')
     stage.start_daemon()
     assert stage.finished("q1") == "completed"
@@ -200,7 +200,7 @@ def test_a_value_of_an_env_file_in_the_message_is_warned_of_by_its_name(stage: S
     path.chmod(0o600)
     for words in (("queue", "enqueue", f"{stage.name}#1"), ("delegate",)):
         shown = kugetsu(stage, *words, f"push with {TOKEN} to example")
-        assert f"holds the value of FOO_TOKEN ({file})".encode() in shown and better.encode() in shown
+        assert f"contains the value of FOO_TOKEN ({file})".encode() in shown and better.encode() in shown
         assert held(shown) == []
     stage.agent('cat > "$STAGE/prompt"\n')
     stage.start_daemon()

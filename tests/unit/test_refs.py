@@ -163,7 +163,7 @@ def test_every_accepted_form(text: str, canonical: str) -> None:
     [
         ("", "empty"),
         ("a/b", "no #number"),
-        ("word", "names no issue"),
+        ("word", "does not name an issue"),
         ("a/b#0", "at least 1"),
         ("a/b#-1", "not an issue's number"),
         ("a/b#1x", "not an issue's number"),
@@ -179,7 +179,7 @@ def test_every_accepted_form(text: str, canonical: str) -> None:
         ("a/b\x07#1", "spaces or control"),
         ("a/b\u2028c#1", "spaces or control"),
         ("h/g/s/r#3", "neither a host nor a name of GIT_SERVERS"),
-        ("https://gitlab.com/g/r/-/merge_requests/3", "GitLab numbers merge requests apart"),
+        ("https://gitlab.com/g/r/-/merge_requests/3", "GitLab numbers merge requests separately"),
         ("https://gitlab.com/g/r/-/tree/3", "not that of an issue"),
         ("h.org/a/b.git/c#3", "cannot be within the owner"),
         ("h.org/" + "a/" * 21 + "b#3", "over 20 levels"),

@@ -23,13 +23,13 @@ _COUNTED_FROM = 3
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("directory", metavar="DIR", completes="folder", help="the bash tool's KUGETSU_DIR")
-    parser.add_argument("-y", "--yes", action="store_true", help="do it; without it the plan is shown and no more")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and no more (the default)")
+    parser.add_argument("-y", "--yes", action="store_true", help="import; without it only the plan is shown")
+    parser.add_argument("--dry-run", action="store_true", help="only show the plan (the default)")
 
 
 def _import(call: Call) -> int:
     if call.args.yes and call.args.dry_run:
-        raise BadInput("kugetsu import: --yes does it, --dry-run does not: give one of them", "kugetsu import --help")
+        raise BadInput("kugetsu import: --yes and --dry-run exclude each other", "kugetsu import --help")
     directory = call.args.directory
     if "\0" in directory or not directory:
         raise BadInput("kugetsu import: DIR is not a path", "kugetsu import ~/.kugetsu")
@@ -47,10 +47,10 @@ def _import(call: Call) -> int:
 def _next(plan: Plan, path: str) -> tuple[str | None, str]:
     """The command that goes on, and what to say of it."""
     if plan.of("taken", "kept", "unclear") and not plan.done:
-        return f"kugetsu import --yes {line(shlex.quote(path))}", "do it: {}"
+        return f"kugetsu import --yes {line(shlex.quote(path))}", "to import: {}"
     if plan.done and any(item.kind == "task" for item in plan.of("taken")):
         return "kugetsu queue list", "next: {}, then: kugetsu queue-daemon start"
-    return ("kugetsu status", "next: {}") if plan.complete else (None, "mend what is named above, then import again")
+    return ("kugetsu status", "next: {}") if plan.complete else (None, "repair what is named above, then import again")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
@@ -91,18 +91,20 @@ def _item(item: Item) -> dict[str, Any]:
 
 def _lines(plan: Plan) -> list[str]:
     place = "in place" if plan.in_place else f"into {line(plan.target)}"
-    what = "imported" if plan.done else "a dry run, nothing is changed: import of"
+    what = "imported" if plan.done else "dry run, nothing is changed: import of"
     lines = [f"{what} {line(plan.directory)} {place}"]
     if plan.initialises:
-        lines.append("kugetsu was set up" if plan.done else "kugetsu is not set up there yet: this does it, as init")
+        lines.append(
+            "kugetsu was set up" if plan.done else "kugetsu is not set up there yet: import does it, as init would"
+        )
     if not plan.of("taken", "kept", "unclear"):
         known = len(plan.of("known"))
-        lines.append(f"nothing new: {_counted(known, 'record')} were imported before" if known else "nothing to import")
+        lines.append(f"nothing new: {_counted(known, 'record')} already imported" if known else "nothing to import")
     lines += _taken(plan) + _kept(plan) + _unclear(plan)
     if plan.warnings:
         lines += ["warnings", *(f"  {line(text)}" for text in plan.warnings)]
     if plan.untouched:
-        lines += ["not looked into, stays where it is"]
+        lines += ["not inspected, left in place"]
         lines += [f"  {line(path)}  {line(text)}" for path, text in plan.untouched]
     return lines + _unread(plan)
 
@@ -120,7 +122,7 @@ def _kept(plan: Plan) -> list[str]:
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in plan.of("kept"):
         groups.setdefault((item.kind, item.reason or ""), []).append(item)
-    lines = ["kept as records in the log, and no more"] if groups else []
+    lines = ["kept only as records in the log"] if groups else []
     for (kind, reason), items in groups.items():
         if len(items) >= _COUNTED_FROM:
             lines.append(f"  {_counted(len(items), kind)}: {line(reason)}")
@@ -133,10 +135,10 @@ def _unclear(plan: Plan) -> list[str]:
     lines: list[str] = []
     unclear, left = plan.of("unclear"), plan.of("left")
     if unclear:
-        lines.append("not understood: kept as records in the log, nothing is made of them")
+        lines.append("not understood: kept only as records in the log")
         lines += [f"  {line(item.source)}: {line(item.reason or '')}" for item in unclear]
     if left:
-        lines.append("left out: cannot be read, or not be taken now")
+        lines.append("skipped: unreadable, or not importable now")
         lines += [f"  {line(item.source)}: {line(item.reason or '')}" for item in left]
     return lines
 
@@ -160,37 +162,37 @@ def _counted(number: int, kind: str) -> str:
 COMMANDS = {
     "import": Command(
         "DIR [--yes] [--dry-run] [--json]",
-        "DIR may be KUGETSU_DIR itself: then it is taken over in place. Its files are only read: nothing of them is\n"
-        "changed, moved or deleted, and nothing in them is executed. Without --yes the plan is shown: what becomes\n"
-        "what, what is kept as a record, what is not understood, each with its file and reason. A second import\n"
-        "takes what is new and nothing twice. Exit code 1 says that something was not understood or left out.",
+        "DIR may be KUGETSU_DIR itself: then it is imported in place. Its files are only read: none is changed,\n"
+        "moved, deleted or executed. Without --yes the plan is shown: what each file becomes, what is kept as a\n"
+        "record, what is not understood, each with its file and reason. A second import imports what is new, and\n"
+        "nothing twice. Exit code 1 means that something was not understood or was skipped.",
         _arguments,
         _import,
         json="""\
 directory  the old directory
 into  KUGETSU_DIR
-in_place  whether the two are one
-done  whether it was done (--yes), or only planned
-initialises  whether KUGETSU_DIR is set up by it
-complete  whether everything was understood and could be taken
-counts  how many items have which outcome
-items[].source  the file below the old directory
-items[].kind  what the record was there: session, task, notification …
-items[].outcome  taken, kept (as a record), unclear (kept as a record), left (nothing of it now) or known (from before)
+in_place  whether both are the same
+done  whether it was imported (--yes), or only planned
+initialises  whether the import sets up KUGETSU_DIR
+complete  whether everything was understood and could be imported
+counts  the number of items by outcome
+items[].source  the file in the old directory
+items[].kind  what it was there: session, task, notification …
+items[].outcome  taken, kept (as a record), unclear (a record too), left (skipped for now) or known (imported before)
 items[].becomes  what it becomes, or null
 items[].reason  why it becomes nothing, or null
-items[].notes[]  what to look at
-items[].seq  the event that has the record, or null
-warnings[]  what to look at besides
-untouched[].path  a file or folder that is not looked into
+items[].notes[]  what to check
+items[].seq  the event that holds the record, or null
+warnings[]  what else to check
+untouched[].path  a file or folder that was not inspected
 untouched[].what  what it is
-unread[].type  the type of a notification that nobody has read
+unread[].type  the type of an unread notification
 unread[].issue_ref  its issue
 unread[].message  its text
-next  the command that goes on, or null""",
+next  the next command, or null""",
         examples="""\
-kugetsu import ~/.kugetsu  # show what would become what
-kugetsu import ~/.kugetsu --yes  # do it""",
+kugetsu import ~/.kugetsu  # show the plan
+kugetsu import ~/.kugetsu --yes  # import""",
         exits=(4,),
     )
 }

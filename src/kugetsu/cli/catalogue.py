@@ -13,85 +13,85 @@ if TYPE_CHECKING:
 
 #: Heading of `kugetsu --help` → its commands: name → (module of kugetsu.cli, summary).
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
-    "begin": {
+    "get started": {
         "init": ("setup", "set up KUGETSU_DIR: settings, env files, sessions"),
-        "doctor": ("doctor", "check everything it needs; --fix mends, --bundle packs"),
-        "import": ("bash_import", "take over a state directory of the bash tool"),
+        "doctor": ("doctor", "check what kugetsu needs; --fix repairs, --bundle packs"),
+        "import": ("bash_import", "import a state directory of the bash tool"),
     },
-    "hand work over": {
+    "hand over work": {
         "start": ("work", "start an agent on an issue now"),
-        "continue": ("work", "the next turn in an issue's session"),
+        "continue": ("work", "start the next turn in an issue's session"),
         "delegate": ("delegate", "queue a message for the issue it names, or for the PM"),
         "set-pr": ("sessions", "tie a pull request to an issue's session"),
     },
     "the queue": {
-        "queue list": ("queue", "tasks that run, wait or failed"),
-        "queue stats": ("queue", "tasks by state, and what they took"),
+        "queue list": ("queue", "list tasks that run, wait or failed"),
+        "queue stats": ("queue", "count tasks by state, with their time, tokens and cost"),
         "queue enqueue": ("queue", "queue a task for an issue"),
-        "queue dequeue": ("tasks", "take a waiting task out of the queue without running it"),
-        "queue cancel": ("tasks", "cancel a task; the agent that works on it is stopped"),
-        "queue retry": ("tasks", "let a finished, parked or pausing task go on now"),
-        "queue move": ("tasks", "give a waiting task another place, priority or order"),
-        "queue lift": ("tasks", "lift what an issue's runs, a limit or an outage hold back"),
-        "queue clear": ("tasks", "retire old finished tasks; --all cancels all that wait"),
+        "queue dequeue": ("tasks", "remove a waiting task from the queue without running it"),
+        "queue cancel": ("tasks", "cancel a task; stops the agent that works on it"),
+        "queue retry": ("tasks", "retry a finished, parked or pausing task now"),
+        "queue move": ("tasks", "change a waiting task's position, priority or order"),
+        "queue lift": ("tasks", "unblock what a limit, an outage or an issue's runs hold up"),
+        "queue clear": ("tasks", "retire old finished tasks; --all cancels all waiting ones"),
     },
-    "the daemon, which takes tasks from it": {
-        "queue-daemon start": ("daemon", "start the daemon that takes tasks from the queue"),
-        "queue-daemon stop": ("daemon", "stop the daemon; agents that run go on"),
-        "queue-daemon restart": ("daemon", "stop and start it; running agents are adopted again"),
-        "queue-daemon run": ("daemon", "be the daemon in the foreground, for a service manager"),
-        "queue-daemon status": ("daemon", "whether the daemon runs, since when"),
-        "queue-daemon logs": ("daemon", "the daemon's own log"),
+    "the daemon, which takes tasks from the queue": {
+        "queue-daemon start": ("daemon", "start the daemon"),
+        "queue-daemon stop": ("daemon", "stop the daemon; running agents continue"),
+        "queue-daemon restart": ("daemon", "restart the daemon; it adopts running agents again"),
+        "queue-daemon run": ("daemon", "run the daemon in the foreground, for a service manager"),
+        "queue-daemon status": ("daemon", "show whether the daemon is running, and since when"),
+        "queue-daemon logs": ("daemon", "show the daemon's own log"),
     },
-    "look": {
-        "status": ("status", "one screen: daemon, slots, queue, what wants a look"),
-        "list": ("sessions", "sessions: state, agent, worktree, branch, pull request"),
-        "logs": ("logs", "the latest agent logs, or one to read or follow"),
-        "context": ("context", "what a session was told, and what it answered"),
-        "notify list": ("notify", "what happened and was not read yet"),
+    "see what is happening": {
+        "status": ("status", "show daemon, slots, queue and what needs attention"),
+        "list": ("sessions", "list sessions: state, agent, worktree, branch, PR"),
+        "logs": ("logs", "list the latest agent logs, or read or follow one"),
+        "context": ("context", "show what a session was told and what it answered"),
+        "notify list": ("notify", "list unread notifications"),
         "notify clear": ("notify", "mark notifications as read"),
-        "notify watch": ("notify", "notifications as they come"),
-        "notify sinks": ("notify", "where they are sent, and how that goes"),
+        "notify watch": ("notify", "follow notifications as they come"),
+        "notify sinks": ("notify", "show where notifications are sent, and with what result"),
         "notify test": ("notify", "send a test message now"),
     },
     "find out why": {
-        "history": ("history", "the audit trail: every event, its cause, who did it"),
-        "why": ("why", "why a task is not running, or what led to an event"),
-        "timeline": ("timeline", "who held which slot when: text, picture, page"),
-        "audit": ("audit", "lost races, broken invariants, retries, time spent waiting"),
-        "diff": ("diff", "what changed between two points, a line for each record"),
-        "replay": ("replay", "the state at any point of the past"),
-        "undo": ("undo", "append what takes back what an event did"),
+        "history": ("history", "show the audit trail: every event, its cause, its author"),
+        "why": ("why", "explain why a task is not running, or an event happened"),
+        "timeline": ("timeline", "show who held which slot when: text, picture, page"),
+        "audit": ("audit", "report lost races, broken invariants, retries, waits"),
+        "diff": ("diff", "show what changed between two points, a line per record"),
+        "replay": ("replay", "show the state at any point in the past"),
+        "undo": ("undo", "undo an event by appending events that reverse it"),
         "log verify": ("log", "check every line of the event log"),
-        "log repair": ("log", "mend an unfinished write at the log's end"),
+        "log repair": ("log", "repair an unfinished write at the log's end"),
         "log seal": ("log_seal", "print the log's head, to be kept elsewhere"),
-        "log export": ("log_export", "events as JSON lines, or attempts as OpenTelemetry traces"),
-        "log stats": ("log", "events, bytes and segments of the log"),
+        "log export": ("log_export", "export events as JSON lines, or OpenTelemetry traces"),
+        "log stats": ("log", "count events, bytes and segments of the log"),
     },
     "clean up": {
-        "destroy": ("sessions", "end a session; keeps what is dirty or unpushed"),
-        "prune": ("prune", "remove what nobody needs; keeps all unsaved work"),
+        "destroy": ("sessions", "end a session; refuses while unsaved work would be lost"),
+        "prune": ("prune", "remove what is no longer needed; keeps all unsaved work"),
     },
     "settings": {
-        "skill list": ("skill", "the skills for agents, and where they are installed"),
-        "skill show": ("skill", "the text of a skill"),
-        "skill install": ("skill", "put skills where opencode looks"),
-        "config list": ("settings", "every setting, and where its value comes from"),
-        "config get": ("settings", "the value of a setting"),
-        "config set": ("settings", "write a setting into the file `config`"),
-        "config unset": ("settings", "take a setting out of the file: its default again"),
-        "env list": ("env", "the variables for agents: names, never values"),
-        "env get": ("env", "one variable: where it is set; --show prints its value"),
+        "skill list": ("skill", "list the skills for agents, and where they are installed"),
+        "skill show": ("skill", "print the text of a skill"),
+        "skill install": ("skill", "install skills where opencode looks for them"),
+        "config list": ("settings", "list every setting, and where its value comes from"),
+        "config get": ("settings", "print the value of a setting"),
+        "config set": ("settings", "write a setting to the file `config`"),
+        "config unset": ("settings", "remove a setting from the file: back to its default"),
+        "env list": ("env", "list the variables for agents: names, never values"),
+        "env get": ("env", "show where a variable is set; --show prints its value"),
         "env set": ("env", "set a variable, read without echo or from standard input"),
-        "env unset": ("env", "take a variable out of its file"),
-        "env path": ("env", "where the env files are"),
-        "env check": ("env", "permissions, lines and values of the env files"),
-        "server list": ("server", "git servers: URL, kind, token, which is the default"),
-        "server add": ("server", "name a git server"),
-        "server remove": ("server", "forget a git server"),
-        "server default": ("server", "the server of owner/repo#N: show or set it"),
-        "server get": ("server", "the URL of a server, or of the default one"),
-        "completion": ("completion", "the script that lets TAB complete, for bash, zsh, fish"),
+        "env unset": ("env", "remove a variable from its file"),
+        "env path": ("env", "print where the env files are"),
+        "env check": ("env", "check permissions, lines and values of the env files"),
+        "server list": ("server", "list git servers: URL, kind, token, the default"),
+        "server add": ("server", "add a git server under a name"),
+        "server remove": ("server", "remove a git server"),
+        "server default": ("server", "show or set the server of owner/repo#N"),
+        "server get": ("server", "print the URL of a server, or of the default one"),
+        "completion": ("completion", "print the completion script for bash, zsh or fish"),
     },
 }
 
@@ -127,7 +127,7 @@ def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         if first in DEFAULT_VERB:
             return DEFAULT_VERB[first], list(arguments[1:])
         verbs = ", ".join(name.partition(" ")[2] for name in members(first))
-        raise BadInput(f"kugetsu {first}: say what to do: {verbs}", f"kugetsu {first} --help")
+        raise BadInput(f"kugetsu {first}: which command? {verbs}", f"kugetsu {first} --help")
     name = f"{first} {verb}"
     if name not in COMMANDS:
         known = [member.partition(" ")[2] for member in members(first)]
@@ -150,7 +150,7 @@ def _unknown(name: str, known: Sequence[str], hint: str, group: str = "", near: 
 
         near = difflib.get_close_matches(name[:64], known, 1, 0.6)
     meant = f"; did you mean {group}{f' or {group}'.join(near)}?" if near else ""
-    return BadInput(f"there is no command {group + name[:64]!r}{meant}", hint)
+    return BadInput(f"unknown command: {group + name[:64]!r}{meant}", hint)
 
 
 def entry(name: str) -> Command:

@@ -10,7 +10,7 @@ from kugetsu.model.errors import Conflict
 def confirmed(question: str, without: str) -> bool:
     """Ask on the terminal. Raises Conflict, naming the command that does not ask, when there is none."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Conflict(f"not done without a yes: {question}", f"{without}   (there is no terminal to ask on)")
+        raise Conflict(f"confirmation required: {question}", f"{without}   (no terminal to ask on)")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

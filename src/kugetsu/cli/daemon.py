@@ -29,25 +29,29 @@ def _status_arguments(parser: Parser) -> None:
 
 def _stop_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--drain", action="store_true", help="start nothing new, and wait until running agents ended")
+    parser.add_argument(
+        "--drain", action="store_true", help="start nothing new, and wait until running agents have ended"
+    )
 
 
 def _logs_arguments(parser: Parser) -> None:
-    parser.add_argument("-n", "--lines", type=int, default=LINES, metavar="N", help=f"how many (default {LINES})")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines until Ctrl-C")
+    parser.add_argument(
+        "-n", "--lines", type=int, default=LINES, metavar="N", help=f"number of lines (default {LINES})"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="follow new lines until Ctrl-C")
     parser.source()
 
 
 def _start(call: Call) -> int:
     started, pid = daemon_control.start(call.workspace)
-    _told(call, started, pid, "started" if started else "runs already")
+    _show_running(call, started, pid, "started")
     return 0
 
 
 def _restart(call: Call) -> int:
     call.ready()
     started, pid = daemon_control.restart(call.workspace)
-    _told(call, started, pid, "restarted" if started else "runs already")
+    _show_running(call, started, pid, "restarted")
     return 0
 
 
@@ -57,26 +61,27 @@ def _run_arguments(_parser: Parser) -> None:
 
 def _run(call: Call) -> int:
     call.ready()
-    said = f"the daemon runs here, pid {os.getpid()}: Ctrl-C or SIGTERM stops it, agents go on"
+    said = f"the daemon runs here, pid {os.getpid()}: Ctrl-C or SIGTERM stops it, agents continue"
     daemon.run(call.workspace, lambda: call.say(said))
     return 0
 
 
-def _told(call: Call, started: bool, pid: int, verb: str) -> None:
-    call.show({"started": started, "pid": pid, "state": "running"}, [f"the daemon {verb}, pid {pid}"])
+def _show_running(call: Call, started: bool, pid: int, verb: str) -> None:
+    text = f"the daemon {verb}, pid {pid}" if started else f"a daemon is already running (pid {pid})"
+    call.show({"started": started, "pid": pid, "state": "running"}, [text])
 
 
 def _stop(call: Call) -> int:
     state = call.ready()
     live = sorted(state.attempts)
     if call.args.drain and live and not call.json:
-        call.say(f"waits for {', '.join(live)} to end")
+        call.say(f"waiting for {', '.join(live)} to end")
     stopped = daemon_control.stop(call.workspace, drain=call.args.drain)
     left = sorted(call.state().attempts)
-    said = "the daemon stopped" if stopped else "no daemon runs"
+    said = "the daemon stopped" if stopped else "no daemon is running"
     if left:
-        goes_on = "goes on, its runner owns it" if len(left) == 1 else "go on, their runners own them"
-        said += f"; {', '.join(left)} {goes_on}"
+        rest = "continues: its runner owns it" if len(left) == 1 else "continue: their runners own them"
+        said += f"; {', '.join(left)} {rest}"
     call.show({"stopped": stopped, "state": "stopped", "live": left}, [said])
     return 0
 
@@ -87,7 +92,7 @@ def _status(call: Call) -> int:
     data = {"running": known.running, "state": known.state, "pid": known.pid, "since": known.since}
     since = f"since {times.moment(known.since, call.screen.now)}" if known.since is not None else ""
     if known.state == "lost":  # when it died nobody wrote down
-        said = f"the daemon is lost: it ended without a word{f', it was there {since}' if since else ''}"
+        said = f"the daemon is lost (no reason recorded){f', it was running {since}' if since else ''}"
     else:
         pid = f"pid {known.pid}" if known.running else ""
         said = ", ".join(part for part in (f"the daemon is {known.state}", pid, since) if part)
@@ -115,7 +120,7 @@ def _logs(call: Call) -> int:
     lines = tail_file.last_lines(path, count)
     if lines is None and not call.args.follow:
         call.ready()
-        print("the daemon has written no log yet")
+        print("the daemon has not written a log yet")
         call.say("start it: kugetsu queue-daemon start")
         return 0
     tail_file.print_lines(lines or [], call.screen)
@@ -129,21 +134,21 @@ def _logs(call: Call) -> int:
 def _kept_logs(call: Call, place: Foreign, count: int) -> int:
 
     if call.args.follow:
-        raise BadInput("kugetsu queue-daemon logs: a file of another place does not go on", "leave out -f")
+        raise BadInput("kugetsu queue-daemon logs: an exported log does not grow", "drop -f")
     lines = place.require("daemon.log").splitlines()
     tail_file.print_lines(lines[-count:] if count else [])
     return 0
 
 
 STARTED = """\
-started  whether it was started now; false: it ran
+started  whether it was started now; false: it was already running
 pid      its process
 state    running"""
 
 COMMANDS = {
     "queue-daemon start": Command(
         "[--json]",
-        "Started twice it says so and exits with 0.",
+        "If a daemon is already running, says so and exits with 0.",
         _arguments,
         _start,
         json=STARTED,
@@ -154,7 +159,7 @@ COMMANDS = {
         "",
         _stop_arguments,
         _stop,
-        json="stopped  whether one ran\nstate    stopped\nlive[]   attempts that go on",
+        json="stopped  whether one was running\nstate    stopped\nlive[]   attempts that continue",
         examples="kugetsu queue-daemon stop --drain  # wait for running agents",
     ),
     "queue-daemon restart": Command(
@@ -162,9 +167,9 @@ COMMANDS = {
     ),
     "queue-daemon run": Command(
         "",
-        "For a service manager (kugetsu help ssh shows a systemd unit) or a look at what it does: what it logs goes\n"
-        "to standard error too. SIGTERM and Ctrl-C end it in order, with 0; the agents go on. With a daemon there\n"
-        "already: exit 5.",
+        "For a service manager (kugetsu help ssh shows a systemd unit), or to watch it: it logs to standard error\n"
+        "too. SIGTERM and Ctrl-C stop it cleanly, with exit code 0; the agents continue. Exits with 5 if a daemon is\n"
+        "already running.",
         _run_arguments,
         _run,
         examples="kugetsu queue-daemon run",
@@ -175,10 +180,10 @@ COMMANDS = {
         "",
         _status_arguments,
         _status,
-        json="running  whether it lives\n"
-        "state    running, draining, stopped or lost (it ended without a word)\n"
+        json="running  whether it is running\n"
+        "state    running, draining, stopped or lost (exited without recording a reason)\n"
         "pid      its process, or null\n"
-        "since    when it came into that state (UTC), or null",
+        "since    when it entered that state (UTC), or null",
         examples="kugetsu queue-daemon status",
     ),
     "queue-daemon logs": Command(
@@ -186,6 +191,6 @@ COMMANDS = {
         "",
         _logs_arguments,
         _logs,
-        examples="kugetsu queue-daemon logs -n 100\nkugetsu queue-daemon logs -f  # go on until Ctrl-C",
+        examples="kugetsu queue-daemon logs -n 100\nkugetsu queue-daemon logs -f  # follow until Ctrl-C",
     ),
 }

@@ -1,4 +1,4 @@
-"""`kugetsu delegate`: hand a message on and be done: to the issue that it names, else to the PM agent."""
+"""`kugetsu delegate`: queue a message for the issue that it names, else for the PM agent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _say_of_bare_numbers(call: Call, message: str) -> None:
     words = (word.strip(".,:;!?()\"'") for word in message.split())
     bare = next((word for word in words if word[:1] == "#" and word[1:].isdecimal() and word.isascii()), None)
     if bare is not None:
-        call.say(f"{bare} alone names no issue in a message, so the PM agent gets it: write owner/repo{bare}")
+        call.say(f"{bare} alone does not name an issue in a message, so the PM agent gets it: write owner/repo{bare}")
 
 
 COMMANDS = {
@@ -41,9 +41,9 @@ COMMANDS = {
         "[--file FILE] [--json] MESSAGE…",
         "A message that names one issue (its URL or that of a pull request, owner/repo#14, host/owner/repo#14)\n"
         "becomes a task for that issue, with the whole message. Any other text goes to the PM agent.\n"
-        "It returns at once: the daemon starts the agent.\n\n"
-        "MESSAGE: the words are joined by spaces; words that begin with a dash go behind a --;\n"
-        "a lone - reads the message from standard input, --file reads it from a file.",
+        "The command returns at once: the daemon starts the agent.\n\n"
+        "MESSAGE: the words are joined by spaces; put words that begin with a dash after --.\n"
+        "A lone - reads the message from standard input, --file reads it from a file.",
         _arguments,
         _delegate,
         json="""\

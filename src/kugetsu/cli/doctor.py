@@ -16,20 +16,21 @@ from kugetsu.views import doctor
 from kugetsu.views.text import line
 
 ABOUT = """\
-Exits with 1 when something is a problem; warnings are none. Nothing is changed without --fix, which makes missing
-folders and files, takes rights away from others, mends the log's end, settles dead attempts; it deletes nothing of
-yours. --online also asks the servers. A bundle holds the log, the settings, these findings and the latest errors,
-all without secrets, for somebody who is to help; task messages are in it unless --no-messages. --from shows what was
-found where a bundle was made; every command that reads log, settings or daemon takes it, but not log seal, notify sinks
-and notify watch."""
+Exits with 1 if there is a problem; warnings do not count. Nothing is changed without --fix, which creates missing
+folders and files, removes other users' access, repairs the log's end, and settles dead attempts; it deletes nothing of
+yours. --online also checks the servers. A bundle holds the log, the settings, these findings and the latest errors, all
+without secrets, for somebody who helps; it includes task messages unless --no-messages. --from shows the findings in a
+bundle; every command that reads log, settings or daemon takes it, except log seal, notify sinks and notify watch."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--fix", action="store_true", help="mend what can be mended safely, and look again")
-    parser.add_argument("--online", action="store_true", help="ask git servers and forges too")
-    parser.add_argument("--bundle", metavar="FILE", completes="file", help="write a redacted .tar.gz for somebody else")
-    parser.add_argument("--no-messages", action="store_true", help="with --bundle: no texts of tasks and agents")
+    parser.add_argument("--fix", action="store_true", help="make the safe repairs, then check again")
+    parser.add_argument("--online", action="store_true", help="check git servers and forges too")
+    parser.add_argument("--bundle", metavar="FILE", completes="file", help="write a redacted .tar.gz to share")
+    parser.add_argument(
+        "--no-messages", action="store_true", help="with --bundle: leave out the texts of tasks and agents"
+    )
     parser.add_argument("--force", action="store_true", help="with --bundle: overwrite the file")
     parser.source()
 
@@ -37,7 +38,7 @@ def _arguments(parser: Parser) -> None:
 def _doctor(call: Call) -> int:
     args = call.args
     if args.bundle is None and (args.no_messages or args.force):
-        raise BadInput("--no-messages and --force belong to --bundle", "kugetsu doctor --bundle FILE --no-messages")
+        raise BadInput("--no-messages and --force need --bundle", "kugetsu doctor --bundle FILE --no-messages")
     if call.foreign is not None:
         return _kept(call, call.foreign)
     if args.bundle is not None:
@@ -62,7 +63,7 @@ def _doctor(call: Call) -> int:
 def _kept(call: Call, place: Foreign) -> int:
     """What it found where a bundle was made. Raises NotFound for a file that does not say so."""
     if call.args.fix or call.args.online or call.args.bundle is not None:
-        raise BadInput("kugetsu doctor: in a file nothing is looked at or mended", "leave out --from, or all but it")
+        raise BadInput("kugetsu doctor: cannot check or repair anything in a file", "use --from alone, or drop it")
     found = place.findings()
     _show(call, found, [], None)
     return 1 if any(one.level == "problem" for one in found) else 0
@@ -93,9 +94,9 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
         call.say(f"the bundle is {made['path']}, {made['bytes']} bytes: {', '.join(made['files'])}")
         if made["log"]["lines"]:
             of = f"{made['log']['events']} of {made['log']['lines']} lines"
-            call.say(f"the log is damaged, the bundle has {of}: {line(made['log']['problem'])}")
+            call.say(f"the log is damaged, the bundle contains {of}: {line(made['log']['problem'])}")
     if not call.args.fix and any(one.repair is not None for one in found):
-        call.say("some of it can be mended: kugetsu doctor --fix")
+        call.say("some of it can be repaired: kugetsu doctor --fix")
 
 
 COMMANDS = {
@@ -104,22 +105,22 @@ COMMANDS = {
         ABOUT,
         _arguments,
         _doctor,
-        json="ok                  whether nothing is a problem\n"
-        "findings[].group    what it is about\n"
+        json="ok                  whether no finding is a problem\n"
+        "findings[].group    its subject\n"
         "findings[].name     which check\n"
         "findings[].level    ok, skipped (not run), warning or problem\n"
         "findings[].text     what was found\n"
         "findings[].fix      the command that helps, or null\n"
-        "findings[].mends    whether --fix does it\n"
-        "done[].text         with --fix: what was done\n"
-        "done[].failed       why it could not be done, or null\n"
+        "findings[].mends    whether --fix repairs it\n"
+        "done[].text         with --fix: a repair\n"
+        "done[].failed       why the repair failed, or null\n"
         "bundle.path         with --bundle: the file; else bundle is null\n"
-        "bundle.bytes        how large it is\n"
+        "bundle.bytes        its size\n"
         "bundle.files[]      what is in it\n"
-        "bundle.log.events   how many events of the log\n"
-        "bundle.log.lines    of a log that is damaged: how many lines it has; else 0\n"
+        "bundle.log.events   the number of events in it\n"
+        "bundle.log.lines    the number of lines of a damaged log; else 0\n"
         "bundle.log.problem  why not all of the log could be read, or null",
         examples="kugetsu doctor\nkugetsu doctor --fix\n"
-        "kugetsu doctor --bundle kugetsu.tar.gz --no-messages  # for somebody who is to help",
+        "kugetsu doctor --bundle kugetsu.tar.gz --no-messages  # for somebody who helps",
     )
 }

@@ -31,10 +31,10 @@ _KINDS = {"dev": "dev", "pm-agent": "pm", "notify": "notify", "forge": "forge"}
 _SHOWN = {kind: agent for agent, kind in _KINDS.items()}
 
 ABOUT = """\
-Files are in KUGETSU_DIR/env, readable by their owner only. Agents get dev.env (on issues) or pm-agent.env (the
+The files are in KUGETSU_DIR/env, readable by their owner only. Agents get dev.env (on issues) or pm-agent.env (the
 PM), else default.env: a file that sets anything replaces the default one.
 notify.env (else default.env) is for notifications, forge.env (else dev.env, else default.env) for kugetsu's own
-questions to a server."""
+requests to a server."""
 
 
 def _arguments(parser: Parser) -> None:
@@ -54,7 +54,9 @@ def _get_arguments(parser: Parser) -> None:
 
 def _set_arguments(parser: Parser) -> None:
     _named(parser)
-    parser.add_argument("value", metavar="VALUE", nargs="?", help="its value; without one it is asked for, or read")
+    parser.add_argument(
+        "value", metavar="VALUE", nargs="?", help="its value (default: ask for it, or read it from standard input)"
+    )
 
 
 def _agent(call: Call) -> str | None:
@@ -63,7 +65,7 @@ def _agent(call: Call) -> str | None:
         return None
     agent = "pm-agent" if agent == "pm" else agent
     if agent not in AGENTS:
-        raise BadInput(f"there is no env file for {agent[:40]!r}", f"--agent takes one of: {', '.join(AGENTS)}")
+        raise BadInput(f"no env file for {agent[:40]!r}", f"--agent takes one of: {', '.join(AGENTS)}")
     return agent
 
 
@@ -134,7 +136,7 @@ def _say_about_list(call: Call, found: list[Variable], problems: list[tuple[str,
     for file in dict.fromkeys(one.file for one in found if one.hidden):
         kinds = dict.fromkeys(kind for one in found if one.file == file for kind in one.hidden)
         agents = ", ".join(_SHOWN[kind] for kind in kinds)
-        call.say(f"a file of its own replaces {file} for {agents}: what is needed there is to be set there", words=True)
+        call.say(f"a separate file replaces {file} for {agents}: set there what they need", words=True)
 
 
 def _get(call: Call) -> int:
@@ -169,7 +171,7 @@ def _file_with(paths: Paths, name: str) -> str | None:
     files = [one.file for one in variables.listed(paths)[0] if one.name == name]
     if len(files) > 1:
         agents = [agent for agent, file in AGENTS.items() if file in files]
-        raise BadInput(f"{name} is set in {' and '.join(files)}", f"say which: --agent {'|'.join(agents)}")
+        raise BadInput(f"{name} is set in {' and '.join(files)}", f"choose one: --agent {'|'.join(agents)}")
     return files[0] if files else None
 
 
@@ -242,15 +244,15 @@ def _read(name: str) -> str:
 
 def _say_after_set(call: Call, found: list[Variable], file: str, name: str, value: str) -> None:
     if call.args.value is not None:
-        call.say(f"the shell's history may keep it; without VALUE it is asked for: kugetsu env set {name}")
+        call.say(f"the shell's history may keep it; without VALUE kugetsu asks for it: kugetsu env set {name}")
     if any(c.isspace() for c in value):
-        call.say("there is white space in the value: look whether it belongs there")
+        call.say("the value contains white space: check that this is intended")
     for one in found:
         missed = missed_by(name, one.hidden) if (one.file, one.name) == (file, name) else []
         if missed:
             agents = [_SHOWN[kind] for kind in missed]
             call.say(
-                f"{', '.join(agents)} will not see it: a file of its own replaces {file}",
+                f"{', '.join(agents)} will not see it: a separate file replaces {file}",
                 f"set it there too: kugetsu env set {name} --agent {agents[0]}",
             )
 
@@ -265,7 +267,7 @@ def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list
         agents = ", ".join(dict.fromkeys(_SHOWN[kind] for kinds in missed.values() for kind in kinds))
         are = "is" if len(names) == 1 else "are"
         call.say(
-            f"{AGENTS[agent]} now replaces {file} for {agents}: {', '.join(names)} {are} not seen there any more",
+            f"{AGENTS[agent]} now replaces {file} for {agents}: {', '.join(names)} {are} no longer seen there",
             *(f"set it there too: kugetsu env set {name} --agent {agent}" for name in names),
         )
 
@@ -278,7 +280,7 @@ def _unset(call: Call) -> int:
     if file is None:
         raise NotFound(f"{name[:80]!r} is not set", "kugetsu env list")
     variables.take_out(paths, file, name)
-    call.show({"name": name, "file": file}, [f"{name} is taken out of {file}"])
+    call.show({"name": name, "file": file}, [f"{name} is removed from {file}"])
     return 0
 
 
@@ -288,14 +290,14 @@ variables[].name         the variable's name
 variables[].file         the file that sets it
 variables[].characters   how long its value is
 variables[].for[]        who gets it: dev, pm-agent, notify, forge
-variables[].hidden_from[]  who would, did a file of its own not replace this one
-problems[].file          a file that cannot be read whole
+variables[].hidden_from[]  who would get it if a separate file did not replace this one
+problems[].file          a file that cannot be read completely
 problems[].text          why"""
 ONE = "name        the variable's name\nfile        the file that sets it\ncharacters  how long its value is"
 HIDES = """\
-hides[].name    a variable that the file, which set nothing before, now takes away
+hides[].name    a variable that the file, which set nothing before, now hides
 hides[].file    the file that sets that one
-hides[].from[]  from whom: dev, pm-agent, notify, forge"""
+hides[].from[]  whom it is hidden from: dev, pm-agent, notify, forge"""
 
 COMMANDS = {
     "env list": Command(
@@ -317,7 +319,7 @@ COMMANDS = {
     ),
     "env set": Command(
         "NAME [VALUE] [--agent AGENT] [--json]",
-        "Without VALUE it is asked for without echo, or read from standard input: then no shell history has it.",
+        "Without VALUE kugetsu asks for it without echo, or reads standard input: then no shell history has it.",
         _set_arguments,
         _set,
         json=f"{ONE}\n{HIDES}",
@@ -337,7 +339,7 @@ COMMANDS = {
         "",
         _arguments,
         _path,
-        json="path    the folder, or with --agent the file\nexists  whether it is there",
+        json="path    the folder, or with --agent the file\nexists  whether it exists",
         examples="kugetsu env path --agent dev  # for an editor",
     ),
     "env check": Command(
@@ -345,13 +347,13 @@ COMMANDS = {
         "Permissions, lines that cannot be read, empty values, names that look wrong. Exits with 1 for a problem.",
         _arguments,
         _check,
-        json="ok                 whether nothing is a problem\n"
+        json="ok                 whether no finding is a problem\n"
         "findings[].group   env files\n"
         "findings[].name    the file\n"
         "findings[].level   ok, skipped (not run), warning or problem\n"
         "findings[].text    what was found\n"
-        "findings[].fix     the command that mends it, or null\n"
-        "findings[].mends   whether doctor --fix does it",
+        "findings[].fix     the command that repairs it, or null\n"
+        "findings[].mends   whether doctor --fix repairs it",
         examples="kugetsu env check",
     ),
 }

@@ -81,13 +81,13 @@ def _as_known(error: Exception) -> KugetsuError:
     """An operating system's refusal, or a fault of kugetsu itself, as an error with its remedy."""
     if isinstance(error, OSError) and error.strerror:
         if error.errno == errno.ENOENT and error.filename is None and _is_folder_gone():
-            return KugetsuError("the current folder was deleted", "cd to a folder that is there")
+            return KugetsuError("the current folder was deleted", "cd to an existing folder")
         place = f"{error.filename}: " if isinstance(error.filename, str) else ""
         return KugetsuError(f"{place}{error.strerror.lower()}", _remedy(error))
     kept = _keep(error)
-    place = f"its details are in {kept}" if kept else "see its details with --debug"
+    place = f"details are in {kept}" if kept else "--debug shows the details"
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return KugetsuError(f"this is a fault in kugetsu: {summary}", place)
+    return KugetsuError(f"internal error in kugetsu: {summary}", place)
 
 
 def _is_folder_gone() -> bool:
@@ -102,11 +102,11 @@ def _is_folder_gone() -> bool:
 def _remedy(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         other = ownership_remedy(error.filename) if isinstance(error.filename, str) else None
-        return other or "make it accessible (chmod), or set KUGETSU_DIR to a folder of your own"
+        return other or "make it accessible (chmod), or set KUGETSU_DIR to another folder"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "free some space; nothing that was reported as done is lost"
+        return "free some space; nothing reported as done is lost"
     if error.errno == errno.ENOENT and "temporary directory" in str(error.strerror):
-        return "free some space there, or set TMPDIR to a folder that can be written"
+        return "free some space there, or set TMPDIR to a writable folder"
     return "--debug shows where it happened"
 
 

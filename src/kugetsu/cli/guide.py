@@ -20,7 +20,7 @@ pull request open), 6 log damaged, 128+N ended by signal N"""
 
 
 def tell(words: Sequence[str]) -> int:
-    """`kugetsu help [WORD…]`; returns the exit status. Raises BadInput for what is neither command nor page."""
+    """`kugetsu help [WORD…]`; returns the exit status. Raises BadInput for a word that is neither command nor page."""
     words = [word for word in words if not word.startswith("-")]
     if not words:
         print(overview())
@@ -45,12 +45,12 @@ def overview() -> str:
             first, *more = _wrapped(summary, 80 - width - 4)
             rows += [f"  {name:<{width}}  {first}", *(" " * (width + 4) + part for part in more)]
     return (
-        "kugetsu runs coding agents on issues: a session and a worktree each, a queue.\n\n"
+        "kugetsu queues issues for coding agents: one session and worktree per issue.\n\n"
         "usage: kugetsu COMMAND [ARGUMENTS]\n" + "\n".join(rows) + "\n\n"
-        "kugetsu help COMMAND tells more, kugetsu help pages lists the guide;\n"
-        "--version; --json where something is shown; --debug: the traceback\n"
-        "a REF is host/owner/repo#14, an issue's or pull request's URL, owner/repo#14,\n"
-        "or #14 inside a clone\n"
+        "kugetsu help COMMAND explains a command, kugetsu help pages lists the guide.\n"
+        "All commands that show something take --json; --debug shows an error's traceback.\n"
+        "REF is host/owner/repo#14, the URL of an issue or pull request, owner/repo#14,\n"
+        "or #14 inside a clone.\n"
         f"{EXIT_CODES}"
     )
 
@@ -69,7 +69,7 @@ def group_help(group: str) -> str:
     for name in names:
         first, *more = _wrapped(COMMANDS[name][1], 80 - width - 12)
         rows += [f"  kugetsu {name:<{width}}  {first}", *(" " * (width + 12) + part for part in more)]
-    return "\n".join(rows) + f"\n\nkugetsu help {names[0]} tells more"
+    return "\n".join(rows) + f"\n\nkugetsu help {names[0]} explains the first"
 
 
 # --- pages ------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def _page_named(name: str) -> str:
 
     near = difflib.get_close_matches(name[:64], [*COMMANDS, *groups(), *known], 1, 0.6)
     meant = f"; did you mean {near[0]}?" if near else ""
-    raise BadInput(f"there is no command and no page {name[:64]!r}{meant}", "kugetsu --help, or: kugetsu help pages")
+    raise BadInput(f"no command or page is called {name[:64]!r}{meant}", "kugetsu --help, or: kugetsu help pages")
 
 
 def _show(markdown: str) -> None:

@@ -78,8 +78,8 @@ def _failed(problem: OSError) -> Exception:
         return problem
     said = (problem.strerror or str(problem)).lower()
     return OutputFailed(
-        f"the output could not be written: {said}",
-        "what the command did stands: before it is repeated, look at kugetsu history --all",
+        f"cannot write the output: {said}",
+        "what the command did is in effect: check kugetsu history --all before you repeat it",
     )
 
 

@@ -20,8 +20,8 @@ LONGEST = 1 << 20
 USAGE = "REF MESSAGE…"
 ABOUT = """\
 REF is host/owner/repo#14, the URL of an issue or pull request, owner/repo#14, or #14 inside a clone.
-MESSAGE: the words behind it are joined by spaces; words that begin with a dash go behind a --;
-a lone - reads the message from standard input, --file reads it from a file."""
+MESSAGE: the words after it are joined by spaces; put words that begin with a dash after --.
+A lone - reads the message from standard input, --file reads it from a file."""
 
 
 def split(words: Sequence[str], command: str) -> tuple[str, list[str]]:
@@ -39,7 +39,7 @@ def read(words: Sequence[str], file: str | None, command: str, paths: Paths, exa
     """
     if file is not None:
         if words:
-            raise BadInput("a message is given twice: as words and with --file", "give it once")
+            raise BadInput("the message is given twice: as words and with --file", "give it once")
         message = _decoded(_file(file), file)
     elif list(words) == ["-"]:
         message = _decoded(sys.stdin.buffer.read(LONGEST + 1), "standard input")
@@ -48,12 +48,12 @@ def read(words: Sequence[str], file: str | None, command: str, paths: Paths, exa
         if not message.isascii():
             _require_text(message)
     if len(message.encode()) > LONGEST:
-        raise BadInput(f"the message is over {LONGEST} bytes long", "put the text into a file of the repository")
+        raise BadInput(f"the message is over {LONGEST} bytes long", "write the text to a file in the repository")
     if "\0" in message:
-        raise BadInput("the message has a NUL character in it", "write it as text")
+        raise BadInput("the message contains a NUL character", "write it as text")
     if not message.strip():
         raise BadInput(
-            "the message is empty", f"say what is to be done: {command} {example}, - for standard input, or --file FILE"
+            "the message is empty", f"describe the task: {command} {example}, - for standard input, or --file FILE"
         )
     _warn_of_secrets(message, paths)
     return message
@@ -65,14 +65,14 @@ def _warn_of_secrets(message: str, paths: Paths) -> None:
         return
     from kugetsu.runtime import variables
 
-    said, better = "seems to hold a secret", "kugetsu env set NAME, and write $NAME in the message"
+    said, better = "seems to contain a secret", "kugetsu env set NAME, and write $NAME in the message"
     # Of several files that set one name the last counts: one that an agent gets.
     held = {one.name: one for one in sorted(variables.held_in(message, paths), key=_reaches_agents)}
     if held:
-        said = "holds the value of " + ", ".join(f"{one.name} ({one.file})" for one in held.values())
+        said = "contains the value of " + ", ".join(f"{one.name} ({one.file})" for one in held.values())
     if held and all(map(_reaches_agents, held.values())):
         better = f"write {', '.join(f'${name}' for name in held)} in the message"
-    print(redact(f"the message {said}: the log keeps it, though no command shows it"), file=sys.stderr)
+    print(redact(f"the message {said}: the log keeps it, but no command shows it"), file=sys.stderr)
     print(redact(f"better: {better}"), file=sys.stderr)
 
 
@@ -103,4 +103,4 @@ def _file(path: str) -> bytes:
             return file.read(LONGEST + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BadInput(f"cannot read the message from {path}: {reason}", "name a file that is there") from error
+        raise BadInput(f"cannot read the message from {path}: {reason}", "name an existing file") from error

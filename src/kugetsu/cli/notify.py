@@ -27,45 +27,47 @@ task_dequeued   the daemon took it from the queue to work on it
 task_started    its agent runs
 task_completed  its agent finished
 task_error      its attempts are used up, or no retry helps
-task_parked     it waits for a usage limit, or for somebody to lift what holds it
-agent_lost      an agent (or the daemon) died without a word"""
+task_parked     it waits for a usage limit, or for somebody to unblock it
+agent_lost      an agent (or the daemon) died without recording a reason"""
 
 SINKS = """\
-NOTIFY_SINKS names the sinks, NOTIFY_EVENTS the kinds that are sent; what happened before a sink was named is not
-sent. The daemon's courier sends them; while none runs they wait. What comes within a second goes together, more than
-NOTIFY_DIGEST_OVER as a digest. A failed delivery is tried again after 30 s, doubling to 30 min, 8 times in all; what a
-receiver refuses for good is given up at once. Nothing of this ever holds up a task.
+NOTIFY_SINKS selects the sinks, NOTIFY_EVENTS the kinds to send; events before a sink was selected are not sent. The
+daemon's notifier sends them; while no daemon is running they wait. Events within one second are sent together, more
+than NOTIFY_DIGEST_OVER as a digest. A failed delivery is retried after 30 s, doubling to 30 min, 8 times in all; one
+that the receiver refuses for good is given up at once. Notifications never delay a task.
 
-desktop  notify-send (macOS: osascript), in the desktop session that the daemon was started in. At most once: a delivery
-         that is interrupted is recorded as such and not repeated
+desktop  notify-send (macOS: osascript), in the desktop session that the daemon was started in. At most once: an
+         interrupted delivery is recorded as such and not repeated
 command  NOTIFY_COMMAND, for 30 s at most: the message is its input; KUGETSU_NOTICE_TYPE, _ISSUE, _TASK, _DELIVERY and
          _JSON and the variables of env/notify.env are in its environment; exit 0 means sent. At most once, as desktop
-webhook  POST of {"delivery", "text", "notices", "more"} to NOTIFY_WEBHOOK_URL of env/notify.env; redirects are not
+webhook  POST of {"delivery", "text", "notices", "more"} to NOTIFY_WEBHOOK_URL in env/notify.env; redirects are not
          followed. At least once: a repetition has the same Idempotency-Key and X-Kugetsu-Delivery
 comment  a comment on the issue, for task_completed, task_error, task_parked and agent_lost; not for the PM's tasks.
-         Once: a hidden marker is looked for before one is posted again"""
+         Exactly once: before posting again it searches for the hidden marker"""
 
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
     parser.source()
-    parser.add_argument("--all", action="store_true", help="those that were read, too")
+    parser.add_argument("--all", action="store_true", help="include those that were read")
     parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help=f"the latest N (default {LIMIT})")
 
 
 def _clear_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--until", type=int, metavar="SEQ", help="only those up to the event SEQ")
+    parser.add_argument("--until", type=int, metavar="SEQ", help="only those up to event SEQ")
 
 
 def _watch_arguments(parser: Parser) -> None:
-    parser.add_argument("--all", action="store_true", help="begin with those that were read, too")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line; errors too")
+    parser.add_argument("--all", action="store_true", help="start with those that were read, too")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line; errors too")
 
 
 def _test_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("sinks", nargs="*", metavar="SINK", completes="sink", help="which (default: NOTIFY_SINKS)")
+    parser.add_argument(
+        "sinks", nargs="*", metavar="SINK", completes="sink", help="which sinks (default: NOTIFY_SINKS)"
+    )
 
 
 def _json_argument(parser: Parser) -> None:
@@ -75,7 +77,7 @@ def _json_argument(parser: Parser) -> None:
 def _found(call: Call, limit: int) -> tuple[Found, int, int]:
     """The notifications to show, the read mark, and the seq of the last event that was looked at."""
     if not 1 <= limit <= MOST:
-        raise BadInput(f"--limit {limit}: it is not between 1 and {MOST}", "kugetsu history --all shows everything")
+        raise BadInput(f"--limit {limit}: must be between 1 and {MOST}", "kugetsu history --all shows everything")
     state = call.ready()
     read, head = state.notices_read, state.seq
     after = 0 if call.args.all else read
@@ -107,20 +109,20 @@ def _nothing(call: Call, found: Found) -> str:
 
 def _say_what_next(call: Call, found: Found, unread: int) -> None:
     if found.looked_from:
-        call.say(f"events before {found.looked_from} were not looked at: kugetsu history --all")
+        call.say(f"events before {found.looked_from} were not searched: kugetsu history --all")
     elif found.more:
-        call.say(f"older ones are left out: --limit N shows the latest N (at most {MOST})")
+        call.say(f"older ones are not shown: --limit N shows the latest N (at most {MOST})")
     if unread:
         call.say("mark as read: kugetsu notify clear")
     elif not call.args.all:
-        call.say("those that were read: kugetsu notify list --all")
+        call.say("to see read ones: kugetsu notify list --all")
 
 
 def _clear(call: Call) -> int:
     state = call.ready()
     until = state.seq if call.args.until is None else call.args.until
     if not 0 <= until <= state.seq:
-        raise NotFound(f"there is no event {until}: the log has events 1 to {state.seq}", "kugetsu notify list")
+        raise NotFound(f"no event {until}: the log has events 1 to {state.seq}", "kugetsu notify list")
     found = reading.latest(call.workspace, after=state.notices_read, until=until, limit=MOST)
     marked, more = len(found.notices), found.more
     if marked or more:
@@ -131,7 +133,7 @@ def _clear(call: Call) -> int:
     said = f"marked {count + ' notifications' if count else counted(marked, 'notification')} as read"
     call.show(
         {"marked": marked, "more": more, "read_until": max(call.state().notices_read, state.notices_read)},
-        [said if marked or more else "nothing to mark: all of them were read"],
+        [said if marked or more else "nothing to mark: all of them are already read"],
     )
     return 0
 
@@ -144,7 +146,7 @@ def _watch(call: Call) -> int:
     elif found.notices:
         call.tell(view.lines(found.notices, call.screen))
     else:
-        call.say("nothing is unread; what comes is shown here until Ctrl-C")
+        call.say("nothing is unread; new ones appear here until Ctrl-C")
     sys.stdout.flush()
     for news in reading.following(call.workspace, head):
         if news is None:
@@ -176,9 +178,9 @@ def _sinks(call: Call) -> int:
     if not configured:
         call.say("send them: kugetsu config set NOTIFY_SINKS desktop  (or command, webhook, comment)", words=True)
     elif not data["daemon"]:
-        call.say("nothing is sent while no daemon runs: kugetsu queue-daemon start")
+        call.say("nothing is sent while no daemon is running: kugetsu queue-daemon start")
     elif not courier:
-        call.say(f"the courier does not run; the daemon starts it: see {ws.paths.logs}/daemon.log")
+        call.say(f"the notifier is not running; the daemon starts it: see {ws.paths.logs}/daemon.log")
     else:
         call.say("try them: kugetsu notify test")
     return 0
@@ -189,9 +191,9 @@ def _test(call: Call) -> int:
     names = list(dict.fromkeys(call.args.sinks)) or call.workspace.config.text("NOTIFY_SINKS").split()
     for name in names:
         if name not in KNOWN:
-            raise BadInput(f"there is no sink {name[:60]!r}", f"the sinks are: {', '.join(KNOWN)}")
+            raise BadInput(f"unknown sink: {name[:60]!r}", f"the sinks are: {', '.join(KNOWN)}")
     if not names:
-        raise KugetsuError("no sink is set: there is nothing to test", "kugetsu config set NOTIFY_SINKS desktop")
+        raise KugetsuError("no sink is set: nothing to test", "kugetsu config set NOTIFY_SINKS desktop")
     told = message.test_message(f"test-{os.urandom(4).hex()}")
     results = []
     for name in names:
@@ -206,13 +208,13 @@ def _test(call: Call) -> int:
 
 
 NOTICE = """\
-notices[].seq      the event that it is
+notices[].seq      its event
 notices[].at       when (UTC)
 notices[].type     its kind
 notices[].issue    host/owner/repo#N, or null
 notices[].task     the task's id, or null
 notices[].attempt  the attempt's id, or null
-notices[].text     what happened, in a line
+notices[].text     what happened, in one line
 notices[].url      the pull request's or the issue's page, or null
 notices[].read     whether it was marked as read"""
 
@@ -224,9 +226,9 @@ COMMANDS = {
         _list,
         json=f"{NOTICE}\n"
         "unread             how many of these are unread\n"
-        "more               whether older ones are left out\n"
+        "more               whether older ones are not shown\n"
         "read_until         the event up to which they were marked as read\n"
-        "head               the last event that was looked at",
+        "head               the last event that was searched",
         examples="kugetsu notify list\nkugetsu notify list --all --limit 200",
     ),
     "notify clear": Command(
@@ -234,18 +236,18 @@ COMMANDS = {
         "When nothing is unread it changes nothing, and exits with 0.",
         _clear_arguments,
         _clear,
-        json="marked      how many were marked now\n"
-        "more        whether there were more, so that they were not counted\n"
+        json="marked      how many were marked\n"
+        "more        whether there were more, so that the number is a lower bound\n"
         "read_until  the event up to which they are marked as read",
-        examples="kugetsu notify clear\nkugetsu notify clear --until 214  # what came later stays unread",
+        examples="kugetsu notify clear\nkugetsu notify clear --until 214  # later ones stay unread",
         exits=(4,),
     ),
     "notify watch": Command(
         "[--all] [--json]",
-        "Begins with those that are unread, and goes on with new ones as they come, until Ctrl-C (exit 130).",
+        "Starts with the unread ones, then follows new ones until Ctrl-C (exit 130).",
         _watch_arguments,
         _watch,
-        json="One object a line.\n" + NOTICE.replace("notices[].", ""),
+        json="One object per line.\n" + NOTICE.replace("notices[].", ""),
         examples="kugetsu notify watch\nkugetsu notify watch --json | jq -r .text",
     ),
     "notify sinks": Command(
@@ -254,35 +256,35 @@ COMMANDS = {
         _json_argument,
         _sinks,
         json="""\
-courier                    whether the process that sends them lives
-daemon                     whether the daemon lives, which starts it
+courier                    whether the process that sends them is running
+daemon                     whether the daemon, which starts it, is running
 events[]                   the kinds that are sent
 sinks[].sink               desktop, command, webhook or comment
-sinks[].configured         whether NOTIFY_SINKS names it
+sinks[].configured         whether it is in NOTIFY_SINKS
 sinks[].ready              whether it is set up
 sinks[].setup              how, or what is missing
-sinks[].upto               the event up to which it was served, or null
-sinks[].open[].delivery    the id of a delivery that is under way or failed
+sinks[].upto               the event up to which everything was sent, or null
+sinks[].open[].delivery    the id of a delivery that is being sent or failed
 sinks[].open[].lane        the issue of a comment, else all
-sinks[].open[].notices     how many notifications it holds
+sinks[].open[].notices     the number of notifications in it
 sinks[].open[].tries       how often it failed
-sinks[].open[].not_before  when it is tried again (UTC), or null
-sinks[].open[].sending     whether it is under way
-sinks[].given_up           how many deliveries were given up since the last that arrived
-sinks[].last.seq           the event of the latest outcome; last is null when there is none
+sinks[].open[].not_before  when it is retried (UTC), or null
+sinks[].open[].sending     whether it is being sent
+sinks[].given_up           deliveries given up since the last one that arrived
+sinks[].last.seq           the event of the latest outcome; last is null if there is none
 sinks[].last.at            when (UTC)
 sinks[].last.sent          whether it was delivered
-sinks[].last.text          what became of it""",
+sinks[].last.text          its result""",
         examples="kugetsu notify sinks",
     ),
     "notify test": Command(
         "[SINK …] [--json]",
-        "Exits with 1 when one of them fails. For comment it asks the default server whose token it has, and posts "
-        "nothing. What each sink needs and promises: kugetsu notify sinks --help",
+        "Exits with 1 if one of them fails. For comment it asks the default server who the token belongs to, and posts "
+        "nothing. What each sink needs and guarantees: kugetsu notify sinks --help",
         _test_arguments,
         _test,
         json="delivery         the id that it was sent with\nresults[].sink   the sink\n"
-        "results[].sent   whether it was delivered\nresults[].text   what became of it",
+        "results[].sent   whether it was delivered\nresults[].text   its result",
         examples="kugetsu notify test\nkugetsu notify test webhook",
     ),
 }

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--force", action="store_true", help="do not ask; what is dirty or unpushed stays")
-    parser.add_argument("--dry-run", action="store_true", help="only show what would go, and what stays")
+    parser.add_argument("--force", action="store_true", help="do not ask; dirty or unpushed work stays anyway")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be removed, and what stays")
     parser.add_argument(
-        "--runs", action="store_true", help="also the transcripts of old, retired tasks, which are nowhere else"
+        "--runs", action="store_true", help="also remove the transcripts of old, retired tasks (there is no other copy)"
     )
 
 
@@ -56,21 +56,20 @@ def _prune(call: Call) -> int:
 
 
 def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
-    """For each server that cannot be asked, so that its sessions stay, the command that lets it be asked: once. And
-    what lists ignored files, when some keep a worktree."""
+    """Name once the command that makes each unavailable server available, and how to list ignored files."""
     if call.json:
         return
 
     if any(IGNORED in reason for one in kept for reason in one.reasons):
         call.say("to see ignored files: git -C WORKTREE clean -ndX")
-        call.say("to let those go that can be made again, name them: kugetsu config get DISPOSABLE_FILES")
+        call.say("to remove those that can be made again, list them in: kugetsu config get DISPOSABLE_FILES")
     hosts = set()
     for one in kept:
-        if one.kind == "session" and any(" cannot be asked" in reason for reason in one.reasons):
+        if one.kind == "session" and any(" cannot be queried" in reason for reason in one.reasons):
             with contextlib.suppress(BadInput):  # an old spelling: its reason stands above all the same
                 hosts.add(parse_ref(one.subject).host)
     for host in sorted(hosts - {LOCAL}):
-        call.say(f"to have {host} asked: {forges.how_to_let_it(call.workspace, host)}")
+        call.say(f"to query {host}: {forges.how_to_let_it(call.workspace, host)}")
 
 
 def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[Kept], *, done: bool) -> None:
@@ -85,9 +84,9 @@ def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[K
 def _lines(call: Call, data: dict[str, Any], done: bool) -> list[str]:
     lines = []
     if data["removed"]:
-        lines += ["removed" if done else "would go", *_rows(call, data["removed"])]
+        lines += ["removed" if done else "would be removed", *_rows(call, data["removed"])]
     elif not done:
-        lines.append("there is nothing to remove")
+        lines.append("nothing to remove")
     if data["kept"]:
         lines += ["stays", *_rows(call, data["kept"])]
     return lines
@@ -107,25 +106,25 @@ def _rows(call: Call, rows: list[Row]) -> list[str]:
 COMMANDS = {
     "prune": Command(
         "[--dry-run] [--force] [--runs] [--json]",
-        "Looks at the sessions of issues (the pull request is merged or closed, the issue is closed, or worktree and\n"
-        "branch are gone), at folders in worktrees/ that no session names, at git's records of worktrees that are\n"
-        "gone, and at leases that nobody holds. What is in use, dirty, not pushed, or has an open pull\n"
-        "request stays, and so does what nobody can say: --force only leaves out the question. Files that git ignores\n"
-        "keep a worktree, but for those that can be made again (DISPOSABLE_FILES), as for destroy.\n"
-        "Branches, base sessions and the PM session are never removed. --json without --force only with --dry-run.",
+        "Considers sessions of issues (the pull request is merged or closed, the issue is closed, or worktree and\n"
+        "branch are missing), folders in worktrees/ without a session, git's records of missing worktrees, and\n"
+        "leases that no process holds. What is in use, dirty, not pushed, or has an open pull request stays, and so\n"
+        "does every doubtful case: --force only skips the question. Files that git ignores keep a worktree, except\n"
+        "those that can be made again (DISPOSABLE_FILES), as for destroy. Branches, base sessions and the PM session\n"
+        "are never removed. --json needs --force or --dry-run.",
         _arguments,
         _prune,
         json="""\
-dry_run            whether nothing was to be done
+dry_run            whether this was a dry run
 removed[].kind     session, worktree (that no session names), registration, lease or run
 removed[].subject  the session's key or the path
 removed[].paths    what was removed from the disk
-removed[].reason   why it could go
-removed[].seq      the event that says so, or null when it was not done
+removed[].reason   why it is not needed
+removed[].seq      the event that records it, or null
 kept[].kind        session, worktree or registration
 kept[].subject     the session's key or the path
 kept[].reasons     each reason""",
-        examples="kugetsu prune --dry-run  # what would go, and why the rest stays\nkugetsu prune --force  # from cron",
+        examples="kugetsu prune --dry-run  # what would go, what stays, and why\nkugetsu prune --force  # from cron",
         exits=(5,),
     )
 }

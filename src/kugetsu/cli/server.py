@@ -31,7 +31,7 @@ SERVERS = "GIT_SERVERS"
 DEFAULT = "DEFAULT_GIT_SERVER"
 AUTHORITIES = "GIT_SERVER_CA"
 #: What stands where a server's URL would.
-FOLDERS = "folders of this machine"
+FOLDERS = "folders on this machine"
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -61,9 +61,9 @@ def _list(call: Call) -> int:
     call.show(data, [] if call.json else table(call.screen, heads, shown))
     if not call.json:
         problems = dict.fromkeys(line(f"{row['name']}: {row['problem']}") for row in rows if row["problem"])
-        call.say(*(f"the token is not used for {problem}" for problem in problems), words=True)
+        call.say(*(f"the token is not used: {problem}" for problem in problems), words=True)
     if not call.json and not servers:
-        call.say("name a server of your own: kugetsu server add NAME URL")
+        call.say("add a server: kugetsu server add NAME URL")
 
     warn_of_environment(call, SERVERS)
     return 0
@@ -116,25 +116,25 @@ def _token(row: dict[str, Any]) -> str:
 
 def _add_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("name", metavar="NAME", help="the host that references show, or a short name")
-    parser.add_argument("url", metavar="URL", help="what its repositories lie below: https://git.example.com")
-    parser.add_argument("--force", action="store_true", help="give a name that is taken another URL")
+    parser.add_argument("name", metavar="NAME", help="the host as in references, or a short name")
+    parser.add_argument("url", metavar="URL", help="the URL above its repositories: https://git.example.com")
+    parser.add_argument("--force", action="store_true", help="replace the URL of an existing name")
     parser.add_argument(
         "--ca",
         metavar="FILE",
         completes="file",
-        help="the certificate authority that signed its certificate ('': none)",
+        help="the certificate authority of its certificate ('': none)",
     )
 
 
 def _add(call: Call) -> int:
     name, url = _name(call.args.name, new=True), _url(call.args.url)
     if name == LOCAL:
-        raise BadInput(f"{LOCAL} means the folders of this machine", "give the server another name")
+        raise BadInput(f"{LOCAL} means the folders on this machine", "choose another name")
     servers = _written(call).servers()
     old = servers.get(name)
     if old is not None and old != url and not call.args.force:
-        raise Conflict(f"{name} is {old} already", hint=f"kugetsu server add --force {name} {url}")
+        raise Conflict(f"{name} is already {old}", hint=f"kugetsu server add --force {name} {url}")
     ca = _authority(call.args.ca)  # before anything is written: a file that cannot be used is refused
     seq = None if old == url else _write(call, SERVERS, {**servers, name: url})
     if ca is not None:
@@ -151,7 +151,7 @@ def _authority(path: str | None) -> str | None:
         return path
     path = os.path.abspath(os.path.expanduser(path))
     if any(c in " ," or not c.isprintable() for c in path):
-        raise BadInput(f"{path!r} has characters in it that the file `config` cannot hold", "copy it to another path")
+        raise BadInput(f"{path!r} contains characters that the file `config` cannot hold", "copy it to another path")
     return checked_ca(path)
 
 
@@ -174,10 +174,10 @@ def _remove(call: Call) -> int:
     config = _written(call)
     servers = config.servers()
     if name not in servers:
-        raise NotFound(f"there is no server {name} in {SERVERS}", hint=_those(servers))
+        raise NotFound(f"{name} is not a server in {SERVERS}", hint=_those(servers))
     rest = {other: url for other, url in servers.items() if other != name}
     if config.text(DEFAULT).lower() == name or config.default_host() == name:
-        raise Conflict(f"{name} is the default server", hint="name another one first: kugetsu server default NAME")
+        raise Conflict(f"{name} is the default server", hint="set another one first: kugetsu server default NAME")
     seq = _write(call, SERVERS, rest)
     _write_authority(call, name, "")
     call.show({"name": name, "url": servers[name], "seq": seq}, [f"removed {name}"])
@@ -188,7 +188,11 @@ def _remove(call: Call) -> int:
 def _default_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", completes="server", help="a server's name, or a host (without: show it)"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        completes="server",
+        help="a server's name, or a host (default: show the current one)",
     )
 
 
@@ -199,7 +203,7 @@ def _default(call: Call) -> int:
     name = _name(call.args.name)
     servers = _written(call).servers()
     if name not in servers and not is_host_like(name):
-        raise NotFound(f"there is no server {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
+        raise NotFound(f"unknown server: {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
     seq = _write(call, DEFAULT, name)
     call.show(
         {"name": name, "seq": seq},
@@ -216,7 +220,7 @@ def _get_arguments(parser: Parser) -> None:
         nargs="?",
         metavar="NAME",
         completes="server",
-        help="a server's name, or its host (default: the default)",
+        help="a server's name or host (default: the default server)",
     )
 
 
@@ -232,7 +236,7 @@ def _show_one(call: Call, name: str) -> int:
     host = canonical_host(name, servers)
     known = name in servers or host in servers or host == config.default_host()
     if not known and not is_host_like(host):
-        raise NotFound(f"there is no server {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
+        raise NotFound(f"unknown server: {name}", hint=f"kugetsu server add {name} URL; {_those(servers)}")
     url = servers.get(name) or _below(host, servers)
     row = {**_described(call, name, url), "named": name in servers}
     if call.args.name is None and name == config.text(DEFAULT).lower() and call.command.startswith("kugetsu server d"):
@@ -275,22 +279,22 @@ def _warn(call: Call, key: str) -> None:
 
 
 def _those(servers: dict[str, str]) -> str:
-    return f"there are: {', '.join(servers)}" if servers else "there are none yet"
+    return f"servers: {', '.join(servers)}" if servers else "no servers yet"
 
 
-CHANGED = "seq   the event that says so, or null when nothing changed"
+CHANGED = "seq   the event that records it, or null when nothing changed"
 ONE = """\
-name      as it was named
-url       what its repositories lie below, or null for local, the folders of this machine
-host      what references show
-kind      gitea, forgejo, github, or null for what is only a place to clone from
-token     whether there is one for it
-variable  the variable that has it, or null
-file      the file of env/ that has it, or null
-problem   why a token that there is is not used, or null
+name      its name
+url       the URL above its repositories, or null for local, the folders on this machine
+host      the host as in references
+kind      gitea, forgejo, github, or null for a place to clone from only
+token     whether there is a token for it
+variable  the variable that holds it, or null
+file      the file in env/ that sets it, or null
+problem   why an existing token is not used, or null
 ca        the file of its certificate authority (GIT_SERVER_CA), or null
 default   whether owner/repo#N means it
-named     whether GIT_SERVERS names it"""
+named     whether it is in GIT_SERVERS"""
 
 COMMANDS = {
     "server list": Command(
@@ -304,10 +308,10 @@ COMMANDS = {
     ),
     "server add": Command(
         "NAME URL [--ca FILE] [--force] [--json]",
-        "A NAME that is a host (git.example.com) is what references show; any other (home) is a short way to type it.\n"
-        "kugetsu asks a server that is named here for issues and pull requests, and sends it the token. What is\n"
-        "GitHub Enterprise also goes into the setting FORGE_KINDS. Clones and fetches by https use the token too,\n"
-        "where git's own credential helpers have nothing that the server takes.",
+        "A NAME that is a host (git.example.com) appears in references; any other (home) is a short form to type.\n"
+        "kugetsu requests issues and pull requests from the servers named here, and sends them the token. List GitHub\n"
+        "Enterprise in the setting FORGE_KINDS too. Clones and fetches by https also use the token where git's own\n"
+        "credential helpers have none that the server accepts.",
         _add_arguments,
         _add,
         json="name  the server's name\nurl   its URL\nold   the URL before, or null\n"

@@ -18,7 +18,7 @@ from kugetsu.views.wording import words
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--all", action="store_true", help="base and PM sessions too")
+    parser.add_argument("--all", action="store_true", help="include base and PM sessions")
     parser.at()
     parser.source()
 
@@ -31,7 +31,7 @@ def _list(call: Call) -> int:
     paths = call.workspace.paths
     found = sessions.listed(state, lambda attempt: liveness.of(paths, attempt), call.args.all)
     lines = sessions.lines(found, call.screen, call.screen.now)
-    call.show({"sessions": found, "as_of": None}, lines or ["there are no sessions yet"])
+    call.show({"sessions": found, "as_of": None}, lines or ["no sessions yet"])
     if not found and not call.json:
         call.say("next: kugetsu start REF MESSAGE, or: kugetsu queue enqueue REF MESSAGE")
     return 0
@@ -42,7 +42,7 @@ def _listed_then(call: Call) -> int:
 
     state, now, as_of = points.then(call.workspace, call.args.at, call.screen.now)
     found = sessions.listed(state, lambda _: None, call.args.all)
-    lines = sessions.lines(found, call.screen, now) or ["there were no sessions"]
+    lines = sessions.lines(found, call.screen, now) or ["no sessions at that point"]
     call.show({"sessions": found, "as_of": as_of}, [*point.heading(as_of, call.screen), *lines])
     return 0
 
@@ -54,7 +54,9 @@ def _destroy_arguments(parser: Parser) -> None:
         "--base", metavar="REPOSITORY", completes="base", help="end the base session of host/owner/repo instead"
     )
     parser.add_argument("--pm-agent", action="store_true", help="end the PM session instead")
-    parser.add_argument("--force", action="store_true", help="also with unsaved work: it goes to a rescue branch first")
+    parser.add_argument(
+        "--force", action="store_true", help="even with unsaved work: it is moved to a rescue branch first"
+    )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
@@ -97,7 +99,7 @@ def _set_pr_arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("ref", metavar="REF", completes="issue", help="the issue whose session it belongs to")
     parser.add_argument("url", metavar="URL", help="the pull request: https://host/owner/repo/pulls/15")
-    parser.add_argument("--force", action="store_true", help="also one of another repository")
+    parser.add_argument("--force", action="store_true", help="even if it belongs to another repository")
 
 
 def _set_pr(call: Call) -> int:
@@ -108,11 +110,11 @@ def _set_pr(call: Call) -> int:
     url, seq, seen = pull_requests.tie(call.workspace, key, call.args.url, force=call.args.force)
     known = seen.state if seen.pull is not None else None
     stands = f", which is {known}" if known else ""
-    said = f"{key} has {url} already{stands}" if seq is None else f"tied to {key}: {url}{stands}"
+    said = f"{key} is already tied to {url}{stands}" if seq is None else f"tied to {key}: {url}{stands}"
     data = {"session": key, "pr": url, "number": seen.pull.number if seen.pull is not None else None}
     call.show({**data, "state": known, "checked": known is not None, "why_not": seen.why, "seq": seq}, [said])
     if known is None and not call.json:
-        call.say(f"whether it is there was not checked: {seen.why}")
+        call.say(f"not checked whether it exists: {seen.why}")
     return 0
 
 
@@ -128,8 +130,8 @@ sessions[].kind           issue, base or pm
 sessions[].state          requested, preparing, idle, working, broken or destroyed
 sessions[].agent          opencode or command, or null
 sessions[].agent_session  the agent's own id, or null
-sessions[].attempt        the attempt that works in it, or null
-sessions[].agent_alive    whether that attempt lives; null while there is none, and with --at and --from
+sessions[].attempt        the attempt working in it, or null
+sessions[].agent_alive    whether that attempt is alive; null if there is none, and with --at and --from
 sessions[].worktree       its folder, or null
 sessions[].branch         its branch, or null
 sessions[].base_branch    the branch that it was made from, or null
@@ -139,55 +141,55 @@ sessions[].pr_state       open, closed or merged after the last attempt, or null
 sessions[].reason         why it is in that state, or null
 sessions[].created_at     UTC
 sessions[].changed_at     UTC
-sessions[].attempts       how many were made in it; this and the next three over its whole life
+sessions[].attempts       number of attempts; this and the next three count over its whole life
 sessions[].parks          how often its tasks were parked
-sessions[].tokens         what the agents took
-sessions[].cost           what they cost, as the agent says
+sessions[].tokens         tokens used by the agents
+sessions[].cost           cost, as reported by the agent
 sessions[].commits        commits on its branch after the last attempt
-sessions[].dirty          uncommitted files, new ones too, after the last attempt
+sessions[].dirty          uncommitted files, new ones included, after the last attempt
 sessions[].pushed         whether its commits were pushed then, or null
 sessions[].event          the event of its latest change
-as_of.seq                 with --at or --from: the last event that counts; else as_of is null
-as_of.at                  the point's time (UTC)""",
-        examples="kugetsu list\nkugetsu list --all  # base and PM sessions too\nkugetsu list --at 2h ago",
+as_of.seq                 with --at or --from: the last event included; else as_of is null
+as_of.at                  the time of that point (UTC)""",
+        examples="kugetsu list\nkugetsu list --all  # include base and PM sessions\nkugetsu list --at 2h ago",
         exits=(4,),
     ),
     "destroy": Command(
         "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
         "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
         "not pushed or its pull request may be open. Submodules and clones inside the worktree count as well, and so\n"
-        "do files that git ignores, but for those that can be made again: what DISPOSABLE_FILES names, and caches\n"
-        "that say so themselves (CACHEDIR.TAG, Python's virtual environments); prune has the same rule.\n"
+        "do files that git ignores, except those that can be made again: files listed in DISPOSABLE_FILES, and caches\n"
+        "marked as such (CACHEDIR.TAG, Python's virtual environments); prune has the same rule.\n"
         "Its branch and its history stay. On a terminal it asks first, without --yes and --force. --force moves\n"
         "unsaved work to rescue branches of the clone, one for the worktree and one for each repository in it;\n"
-        "ignored files are on none (they hold secrets often), so it deletes them and names them.",
+        "it deletes ignored files, which often hold secrets, and names them.",
         _destroy_arguments,
         _destroy,
         json="""\
 session    the session's key
-seq        the event that says so
-worktree   the folder that was removed, or null when there was none to remove
+seq        the event that records it
+worktree   the folder that was removed, or null if there was none
 branch     the name of its branch, or null
 rescue     the branch that keeps unsaved work, or null
-kept[]     what stays, in words: its branch where that is there, further rescue branches
-ignored[]  files that --force deleted and no branch has: ignored, or overlooked by git's index""",
+kept[]     what stays, as text: its branch if it exists, further rescue branches
+ignored[]  files that --force deleted and no branch holds: ignored, or hidden from git's index""",
         examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
         exits=(4, 5),
     ),
     "set-pr": Command(
         "REF URL [--force] [--json]",
         "kugetsu finds the pull request of a session's branch by itself after each run; this is for any other. While\n"
-        "it is open, destroy and prune keep the session; the next run's prompt says how it stands.",
+        "it is open, destroy and prune keep the session; the next run's prompt describes its state.",
         _set_pr_arguments,
         _set_pr,
         json="""\
 session   the session's key
-pr        the URL that it is tied to
-number    its number as the forge says it, or null
+pr        the URL that the session is tied to
+number    its number according to the forge, or null
 state     open, closed or merged, or null
-checked   whether the forge was asked and knows it
-why_not   why it could not be asked, or null
-seq       the event that says so, or null when it was tied already""",
+checked   whether the forge confirmed that it exists
+why_not   why the forge could not confirm it, or null
+seq       the event that records it, or null if it was already tied""",
         examples="kugetsu set-pr owner/project#14 https://github.com/owner/project/pull/15",
         exits=(4, 5),
     ),

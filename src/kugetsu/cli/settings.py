@@ -125,7 +125,7 @@ def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | No
     try:
         seq = _record(call, key, old, new or "")
     except BadInput as problem:  # another line of the file: this one is written all the same
-        call.say(f"written, but the file cannot be used yet: {problem.message}")
+        call.say(f"written, but the file is not usable yet: {problem.message}")
     return old, new, seq
 
 
@@ -176,19 +176,19 @@ COMMANDS = {
         json="""\
 settings[].key     its name
 settings[].value   its value, as text
-settings[].source  where that comes from: default, environment, or the file and its line
-settings[].help    what it is
-unknown[].key      a name that is no setting
-unknown[].place    where it stands
+settings[].source  where the value comes from: default, environment, or the file and its line
+settings[].help    what it does
+unknown[].key      a name that is not a setting
+unknown[].place    where it is
 file               the file `config`, or that of --from""",
-        examples="kugetsu config list\nkugetsu config list --from kugetsu.tar.gz  # those that were in force there",
+        examples="kugetsu config list\nkugetsu config list --from kugetsu.tar.gz  # those in force there",
     ),
     "config get": Command(
         "KEY [--from FILE] [--json]",
         "",
         _get_arguments,
         _get,
-        json="key     its name\nvalue   its value, as text\nsource  where that comes from\nhelp    what it is",
+        json="key     its name\nvalue   its value, as text\nsource  where the value comes from\nhelp    what it does",
         examples="kugetsu config get MAX_CONCURRENT_AGENTS",
     ),
     "config set": Command(
@@ -197,16 +197,16 @@ file               the file `config`, or that of --from""",
         _set_arguments,
         _set,
         json="key  its name\nold  the value before, or null\nnew  the value now, or null\n"
-        "seq  the event that says so, or null when nothing changed",
+        "seq  the event that records it, or null when nothing changed",
         examples="kugetsu config set MAX_CONCURRENT_AGENTS 2",
     ),
     "config unset": Command(
         "KEY [--json]",
-        "The setting has its default again.",
+        "The setting returns to its default.",
         _unset_arguments,
         _unset,
         json="key  its name\nold  the value before, or null\nnew  its default\n"
-        "seq  the event that says so, or null when nothing changed",
+        "seq  the event that records it, or null when nothing changed",
         examples="kugetsu config unset MAX_CONCURRENT_AGENTS",
     ),
 }

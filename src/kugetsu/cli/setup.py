@@ -17,7 +17,7 @@ def _arguments(parser: Parser) -> None:
     parser.add_argument(
         "--repo", metavar="PATH|URL", completes="folder", help="register a clone, or the URL of a repository"
     )
-    parser.add_argument("--force", action="store_true", help="make the base and PM sessions anew; old ones are retired")
+    parser.add_argument("--force", action="store_true", help="make new base and PM sessions, and retire the old ones")
 
 
 def _init(call: Call) -> int:
@@ -46,7 +46,7 @@ def say_of_old_state(call: Call) -> None:
     """Say what takes over the sessions and tasks that the bash tool left in this folder, while there are none here."""
     paths, state = call.workspace.paths, call.state()
     if paths.hold_old_state() and not state.tasks_made and all(one.kind != "issue" for one in state.sessions.values()):
-        call.say(f"what the bash tool left here is taken over by: {paths.how_to_set_up()}")
+        call.say(f"to import what the bash tool left here: {paths.how_to_set_up()}")
 
 
 def _require_a_folder(paths: Paths) -> None:
@@ -65,7 +65,7 @@ def _lines(root: str, report: InitReport) -> list[str]:
     return (
         [f"kugetsu is set up in {line(root)}", *lines]
         if lines
-        else [f"kugetsu is set up in {line(root)} already: nothing was changed"]
+        else [f"kugetsu is already set up in {line(root)}: nothing was changed"]
     )
 
 
@@ -73,19 +73,19 @@ COMMANDS = {
     "init": Command(
         "[--repo PATH|URL] [--force] [--json]",
         "A second run changes nothing. Settings are in the file `config` of that folder (KUGETSU_DIR, ~/.kugetsu).\n"
-        "What agents are told comes with kugetsu; your own workflow.md or pm-agent.md in that folder takes its place\n"
-        "(kugetsu help skill list).",
+        "The instructions for agents come with kugetsu; your own workflow.md or pm-agent.md in that folder replaces\n"
+        "them (kugetsu help skill list).",
         _arguments,
         _init,
         json="""\
 directory                 KUGETSU_DIR
-created[]                 files and folders that were made
+created[]                 files and folders that were created
 registered                host/owner/repo of --repo, or null
 source                    where its clone is, or null
-sessions[].session        a session that was made: base:host/owner/repo or pm
-sessions[].agent_session  the agent's own id of it
+sessions[].session        a session that was created: base:host/owner/repo or pm
+sessions[].agent_session  the agent's own id for it
 retired[]                 sessions that --force retired
-notes[]                   what else is worth knowing""",
+notes[]                   remarks""",
         examples="kugetsu init --repo ~/src/project",
     )
 }

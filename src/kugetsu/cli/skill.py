@@ -15,7 +15,7 @@ from kugetsu.views.text import cut, line
 WORDS = {
     "current": "up to date",
     "outdated": "differs (kugetsu skill install updates it)",
-    "changed": "differs (changed by somebody)",
+    "changed": "differs (changed by hand)",
 }
 
 
@@ -31,7 +31,7 @@ def _list(call: Call) -> int:
     data = {"skills": entries, "folder": folders[0], "prompts": prompts}
     call.show(data, [] if call.json else _lines(call, entries, prompts))
     if not call.json and not any(entry["installed"] for entry in entries):
-        call.say("next: kugetsu skill install puts them where opencode looks")
+        call.say("next: kugetsu skill install copies them to where opencode looks")
     return 0
 
 
@@ -61,7 +61,7 @@ def _lines(call: Call, entries: list[dict[str, Any]], prompts: dict[str, str | N
     screen = call.screen
     lines = []
     for entry in entries:
-        lines.append(f"{screen.bold(entry['name'])}  {entry['source'] or 'cannot be used'}")
+        lines.append(f"{screen.bold(entry['name'])}  {entry['source'] or 'unusable'}")
         if entry["problem"]:
             lines.append(cut(f"  {line(entry['problem'])}", screen.cuts_at))
         else:
@@ -100,14 +100,14 @@ def _show(call: Call) -> int:
 
 def _install_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("names", metavar="NAME", nargs="*", completes="skill", help="which ones (default: all)")
+    parser.add_argument("names", metavar="NAME", nargs="*", completes="skill", help="which skills (default: all)")
     parser.add_argument("--to", metavar="FOLDER", completes="folder", help="the folder that gets NAME/SKILL.md")
-    parser.add_argument("--force", action="store_true", help="overwrite files that somebody changed")
+    parser.add_argument("--force", action="store_true", help="overwrite files that were changed by hand")
 
 
 def _install(call: Call) -> int:
     if call.args.to is not None and not call.args.to.strip():
-        raise BadInput("--to names no folder", "kugetsu skill install --to FOLDER")
+        raise BadInput("--to needs a folder", "kugetsu skill install --to FOLDER")
     paths = call.workspace.paths
     wanted, left_out = [], []
     for name in dict.fromkeys(call.args.names) or skills.names(paths):
@@ -130,29 +130,29 @@ def _install(call: Call) -> int:
     if new and not call.json and call.args.to is None:
         call.say("opencode finds them at its next start")
     for name, why in [] if call.json else left_out:
-        call.say(f"left out {name}: {line(why.message)}", f"hint: {why.hint}")
+        call.say(f"skipped {name}: {line(why.message)}", f"hint: {why.hint}")
     return 1 if left_out else 0
 
 
 COMMANDS = {
     "skill list": Command(
         "[--json]",
-        "Files of KUGETSU_DIR take the place of those that came with kugetsu: skills/NAME/SKILL.md that of a skill,\n"
-        "workflow.md that of the prompt for work on issues (kugetsu-work), pm-agent.md that of the PM agent's\n"
-        "(kugetsu-pm). To begin with: kugetsu skill show NAME.",
+        "Files in KUGETSU_DIR replace those that come with kugetsu: skills/NAME/SKILL.md replaces a skill,\n"
+        "workflow.md the prompt for work on issues (kugetsu-work), pm-agent.md the prompt of the PM agent\n"
+        "(kugetsu-pm). Start from the output of kugetsu skill show NAME.",
         _list_arguments,
         _list,
         json="""\
 skills[].name  its name
 skills[].description  what it is for
-skills[].source  package, override (in KUGETSU_DIR, of the package's) or own; null when it cannot be used
-skills[].folder  where it lies
-skills[].problem  why it cannot be used, or null
+skills[].source  package, override (a file in KUGETSU_DIR replaces the package's) or own; null if it is unusable
+skills[].folder  where it is
+skills[].problem  why it is unusable, or null
 skills[].installed[].path  a folder with a copy, where opencode looks
-skills[].installed[].state  current, outdated (install updates it) or changed (by somebody)
-folder  where install puts them
-prompts.dev  the file that takes the place of kugetsu-work as a prompt, or null
-prompts.pm  the file that takes the place of kugetsu-pm as a prompt, or null""",
+skills[].installed[].state  current, outdated (install updates it) or changed (by hand)
+folder  where skill install copies them
+prompts.dev  the file that replaces kugetsu-work as a prompt, or null
+prompts.pm  the file that replaces kugetsu-pm as a prompt, or null""",
         examples="kugetsu skill list",
     ),
     "skill show": Command(
@@ -164,23 +164,23 @@ prompts.pm  the file that takes the place of kugetsu-pm as a prompt, or null""",
 name  its name
 description  what it is for
 source  package, override or own
-folder  where it lies
+folder  where it is
 text  its SKILL.md""",
         examples="kugetsu skill show kugetsu-work",
     ),
     "skill install": Command(
         "[NAME…] [--to FOLDER] [--force] [--json]",
-        "They go where opencode looks: OPENCODE_CONFIG_DIR/skills, else skills in opencode's configuration folder\n"
-        "(XDG_CONFIG_HOME/opencode, ~/.config/opencode). Files that somebody changed are not overwritten: exit 5,\n"
-        "or --force. Of all, one of KUGETSU_DIR that cannot be used is left out: exit 1.",
+        "They are copied to where opencode looks: OPENCODE_CONFIG_DIR/skills, else skills in opencode's configuration\n"
+        "folder (XDG_CONFIG_HOME/opencode, ~/.config/opencode). Files that were changed by hand are not overwritten\n"
+        "without --force: exit 5. Without NAME, an unusable skill in KUGETSU_DIR is skipped: exit 1.",
         _install_arguments,
         _install,
         json="""\
-folder  the folder that they are in
+folder  the folder that they were copied to
 skills[].name  its name
 skills[].path  its folder
-skills[].did  installed, updated, overwritten (somebody's change, with --force) or unchanged
-left_out[].name  one that cannot be used
+skills[].did  installed, updated, overwritten (a change by hand, with --force) or unchanged
+left_out[].name  a skill that is unusable
 left_out[].problem  why""",
         examples="kugetsu skill install\n"
         "kugetsu skill install kugetsu-delegate --to ~/.claude/skills  # for another agent",

@@ -27,13 +27,13 @@ def _arguments(parser: Parser) -> None:
     parser.json()
     parser.words("words", "the issue, then the message", completes="issue")
     parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
-    parser.add_argument("--wait", action="store_true", help="stay until the outcome, and exit with it")
+    parser.add_argument("--wait", action="store_true", help="wait for the outcome, and exit with it")
 
 
 def _start_arguments(parser: Parser) -> None:
     _arguments(parser)
-    parser.add_argument("--pr", metavar="URL", help="the pull request that belongs to the work")
-    parser.add_argument("--queue", action="store_true", help="queue it when no slot is free")
+    parser.add_argument("--pr", metavar="URL", help="the pull request that the work belongs to")
+    parser.add_argument("--queue", action="store_true", help="queue the task when no slot is free")
 
 
 def _start(call: Call) -> int:
@@ -89,7 +89,7 @@ def _tie_or_say(call: Call, ref: IssueRef, pr: str) -> None:
     try:
         call.workspace.log.transact(lambda state: sessions.set_pr(state, str(ref), pr, "said"))
     except NotFound:
-        call.say(f"the pull request is not noted, there is no session yet; when it runs: kugetsu set-pr {ref} {pr}")
+        call.say(f"the pull request is not tied yet: there is no session; once it runs: kugetsu set-pr {ref} {pr}")
 
 
 def _follow(call: Call, started: Started) -> int:
@@ -168,7 +168,7 @@ def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
     if status:
         call.say(f"why: kugetsu why {final['task']}        story: kugetsu history {final['task']}")
     if kind == "task.retried":
-        call.say("no daemon runs, so nobody tries again: kugetsu queue-daemon start")
+        call.say("no daemon is running, so nothing retries it: kugetsu queue-daemon start")
     return status
 
 
@@ -178,7 +178,7 @@ def _verb(kind: str) -> str:
         "task.failed": "ended in error",
         "task.cancelled": "was cancelled",
         "task.parked": "is parked",
-        "task.retried": "failed and is to be tried again",
+        "task.retried": "failed and will be retried",
     }[kind]
 
 
@@ -189,21 +189,22 @@ issue          host/owner/repo#N
 state          running, or how it ended; with --wait the task's state
 reason         why it ended, or null
 slot           the slot it took
-cap            how many there are
-worktree       the folder in which it works, or null
-branch         the branch on which it works, or null
-agent_session  the agent's own id of the session, or null
+cap            how many slots there are
+worktree       the folder that it works in, or null
+branch         the branch that it works on, or null
+agent_session  the agent's own id for the session, or null
 event          with --wait: the event that ended the task
 exit_code      with --wait: the exit status"""
 
 COMMANDS = {
     "start": Command(
         f"[--wait] [--queue] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
-        f"{messages.ABOUT}\n\nIt returns when the agent runs. At the cap: exit 2 and nothing changed, or --queue.\n"
+        f"{messages.ABOUT}\n\nIt returns once the agent runs. At the cap it exits with 2 and changes nothing;\n"
+        "--queue queues the task instead.\n"
         "With --wait the exit status is the outcome: 0 completed, 1 failed, cancelled or parked.",
         _start_arguments,
         _start,
-        json=f"{JSON}\n\nWith --queue and no free slot first what kugetsu queue enqueue prints.",
+        json=f"{JSON}\n\nWith --queue and no free slot, it first prints what kugetsu queue enqueue prints.",
         examples="kugetsu start owner/project#14 fix the parser\n"
         "kugetsu start --wait '#14' --file task.md  # exit with the outcome",
         exits=(2, 5),

@@ -33,7 +33,7 @@ def from_micros(micros: int) -> str:
     """The text of a time given in microseconds since 1970 UTC. Raises BadInput outside of the years 1 to 9999."""
     seconds, fraction = divmod(micros, _MICRO)
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
-        raise BadInput("a time lies outside of the years 1 to 9999")
+        raise BadInput("a time is outside the years 1 to 9999")
     global _second, _second_text
     if seconds != _second:
         t = time.gmtime(seconds)

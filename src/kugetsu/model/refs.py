@@ -119,13 +119,13 @@ def parse_ref(
     if len(text) > 2000:
         _refuse(got, "it is too long")
     if any(c <= " " or c == "\x7f" or c.isspace() for c in text):
-        _refuse(got, "it has spaces or control characters in it")
+        _refuse(got, "it contains spaces or control characters")
     if "://" in text:
         host, segments, number = _from_url(got, text, known)
     else:
         path, mark, number = text.rpartition("#")
         if not mark and "/" in text:
-            _refuse(got, "there is no #number in it")
+            _refuse(got, "it has no #number")
         if not path:
             return _from_here(got, number, here)
         segments = path.split("/")
@@ -263,7 +263,7 @@ def _from_url(got: str, text: str, servers: Mapping[str, str]) -> tuple[str, lis
     if "-" in segments:  # GitLab: group/subgroup/repository/-/issues/14
         mark = segments.index("-")
         if "merge_requests" in segments[mark:]:
-            _refuse(got, "GitLab numbers merge requests apart from issues: name the issue")
+            _refuse(got, "GitLab numbers merge requests separately from issues: name the issue")
         found = mark if len(segments) > mark + 2 and segments[mark + 1] in _GITLAB_KINDS else 0
         number = segments[mark + 2] if found else ""
     else:
@@ -281,7 +281,7 @@ def _from_url(got: str, text: str, servers: Mapping[str, str]) -> tuple[str, lis
 def _first_host(got: str, segments: list[str], default_host: str | None) -> str:
     if len(segments) == 2:
         if default_host is None:
-            _refuse(got, "there is no default server (setting DEFAULT_GIT_SERVER)")
+            _refuse(got, "no default server is set (DEFAULT_GIT_SERVER)")
         return default_host
     if len(segments) > 2:
         return segments[0]
@@ -290,7 +290,7 @@ def _first_host(got: str, segments: list[str], default_host: str | None) -> str:
 
 def _from_here(got: str, number: str, here: Here | None) -> IssueRef:
     if not number.isdigit():
-        _refuse(got, "it names no issue")
+        _refuse(got, "it does not name an issue")
     place = here() if here is not None else None
     if place is None:
         _refuse(got, "a number alone needs a clone of its repository as the current folder")
@@ -365,7 +365,7 @@ def _name_fault(what: str, name: str) -> str | None:
     if name[0] == "-" or name in (".", ".."):
         return f"{_shown(name)} cannot be the {what}"
     if not _NAME.issuperset(name):
-        return f"the {what} {_shown(name)} has other characters than letters, digits, '.', '_' and '-'"
+        return f"the {what} {_shown(name)} contains characters other than letters, digits, '.', '_' and '-'"
     return None
 
 

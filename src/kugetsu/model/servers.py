@@ -198,7 +198,7 @@ def check_new_name(name: str) -> str:
     name = check_name(name)
     _, colon, port = name.partition(":")
     if colon and not is_port(port):
-        raise ValueError(f"{name!r} has no port behind its colon" if not port else f"{port!r} is not a port")
+        raise ValueError(f"{name!r} has no port after the colon" if not port else f"{port!r} is not a port")
     return name
 
 
@@ -220,11 +220,11 @@ def check_new_url(url: str) -> str:
     """
     url = check_url(url)
     if any(c in " ,\"'" or not c.isprintable() for c in url):
-        raise ValueError(f"{url!r} has characters in it that the file cannot hold in a URL")
+        raise ValueError(f"{url!r} contains characters that the file cannot hold in a URL")
     if "@" in url.partition("://")[2].partition("/")[0] and url.lower().startswith("http"):
-        raise ValueError("the URL has a login in it, which the log would keep: tokens go into env/default.env")
+        raise ValueError("the URL contains a login, which the log would keep: put tokens in env/default.env")
     place = url.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
     name, port = split_port(place)
     if len(place) > len(name) and not is_port(port):
-        raise ValueError(f"{url!r} has no port behind its colon" if not port else f"{port!r} is not a port")
+        raise ValueError(f"{url!r} has no port after the colon" if not port else f"{port!r} is not a port")
     return url

@@ -49,7 +49,7 @@ def _positive(text: str) -> int:
 def _cap(text: str) -> int:
     number = _integer(text)
     if number == 0:
-        raise ValueError("it must be at least 1; to let nothing start, use: kugetsu queue-daemon stop")
+        raise ValueError("it must be at least 1; to start nothing, use: kugetsu queue-daemon stop")
     return number
 
 
@@ -90,7 +90,7 @@ def _flag(text: str) -> bool:
 
 def _text(text: str) -> str:
     if any((c < " " and c != "\t") or c == "\x7f" for c in text):
-        raise ValueError("it has control characters in it")
+        raise ValueError("it contains control characters")
     return text
 
 
@@ -110,9 +110,9 @@ def _pattern(text: str) -> str:
     for field in ("{number}", "{owner}", "{repo}"):
         rest = rest.replace(field, "1")
     if "{number}" not in text:
-        raise ValueError("it must have {number} in it, so that each issue gets its own branch")
+        raise ValueError("it must contain {number}, so that each issue gets its own branch")
     if "{" in rest or "}" in rest:
-        raise ValueError("it may have {number}, {owner} and {repo} in it, and no other braces")
+        raise ValueError("it may contain {number}, {owner} and {repo}, and no other braces")
     return _branch(rest) and text
 
 
@@ -122,7 +122,7 @@ def _branch(text: str) -> str:
     parts = text.split("/")
     bad = bad or text == "@" or any(part.startswith(".") or part.endswith((".lock", ".")) for part in parts)
     if text and (bad or text[0] in "-/" or text[-1] == "/"):
-        raise ValueError("git takes no such branch name")
+        raise ValueError("git does not accept it as a branch name")
     return text
 
 
@@ -132,13 +132,13 @@ def _patterns(text: str) -> str:
     for pattern in patterns:
         parts = pattern.rstrip("/").lstrip("/").split("/")
         if pattern.startswith("!") or any(part in ("", ".", "..") or "**" in part for part in parts):
-            raise ValueError(f"{pattern!r} is neither a file's name nor a path from the top, such as *.o or out/")
+            raise ValueError(f"{pattern!r} is neither a file name nor a path from the top, such as *.o or out/")
     return " ".join(patterns)
 
 
 def _verbosity(text: str) -> str:
     if text.lower() not in ("default", "verbose", "quiet"):
-        raise ValueError("it is none of default, verbose, quiet")
+        raise ValueError("it is not one of default, verbose, quiet")
     return text.lower()
 
 
@@ -184,7 +184,7 @@ def _kinds(text: str) -> dict[str, str]:
     kinds = _pairs(text)
     for kind in kinds.values():
         if kind not in ("gitea", "forgejo", "github"):
-            raise ValueError(f"{kind!r} is none of gitea, forgejo, github")
+            raise ValueError(f"{kind!r} is not one of gitea, forgejo, github")
     return kinds
 
 
@@ -192,7 +192,7 @@ def _some_of(text: str, known: tuple[str, ...]) -> str:
     chosen = text.replace(",", " ").lower().split()
     for word in chosen:
         if word not in known:
-            raise ValueError(f"{word!r} is none of {', '.join(known)}")
+            raise ValueError(f"{word!r} is not one of {', '.join(known)}")
     return " ".join(dict.fromkeys(chosen))
 
 
@@ -225,7 +225,7 @@ _ALL = (
     Setting("KUGETSU_BASE_BRANCH", "", _branch, "the branch that work starts from (empty: the remote's HEAD)"),
     Setting("KUGETSU_BRANCH_PATTERN", "fix/issue-{number}", _pattern, "an issue's branch: {number}, {owner}, {repo}"),
     Setting(
-        "TASK_TIMEOUT_HOURS", "1", _duration, "hours after which an attempt is stopped; its preparation gets as many"
+        "TASK_TIMEOUT_HOURS", "1", _duration, "hours before an attempt is stopped; its preparation may take as long"
     ),
     Setting("TASK_STALL_MINUTES", "30", _number, "minutes without output before an attempt is stopped (0: never)"),
     Setting("MAX_OUTPUT_MB", "50", _number, "how much of an agent's output and stderr is kept, each (0: all of it)"),
@@ -233,26 +233,39 @@ _ALL = (
     Setting("MAX_ATTEMPTS", "3", _positive, "attempts at a task before it is an error"),
     Setting("RETRY_BACKOFF_SECONDS", "10", _number, "pause before the second attempt; doubles, to 5 minutes"),
     Setting("USAGE_LIMIT_PAUSE_MINUTES", "60", _duration, "how long to wait when a usage limit states no reset time"),
-    Setting("MIN_FREE_MEMORY_MB", "700", _integer, "start no agent when less memory is free (0: do not look)"),
-    Setting("MIN_FREE_DISK_MB", "200", _integer, "start no agent when less disk is free for KUGETSU_DIR (0: any)"),
-    Setting("MAX_AGENTS_PER_REPOSITORY", "0", _integer, "how many agents may work in one repository (0: any number)"),
-    Setting("REPOSITORY_CAPS", "", _caps, "the same for repositories by name: git.example.com/owner/repo=1"),
-    Setting("ISSUE_MAX_TOKENS", "0", _large, "tokens that an issue may use in its whole life (0: any number)"),
-    Setting("ISSUE_MAX_COST", "0", _number, "what an issue may cost in its whole life, as the agent counts (0: any)"),
-    Setting("MAX_RUNS_WITHOUT_PROGRESS", "5", _integer, "good runs in a row with no new commit or comment (0: any)"),
+    Setting("MIN_FREE_MEMORY_MB", "700", _integer, "start no agent when less memory is free (0: no check)"),
+    Setting("MIN_FREE_DISK_MB", "200", _integer, "start no agent when less disk is free for KUGETSU_DIR (0: no check)"),
+    Setting("MAX_AGENTS_PER_REPOSITORY", "0", _integer, "how many agents may work in one repository (0: no limit)"),
+    Setting("REPOSITORY_CAPS", "", _caps, "the same for named repositories: git.example.com/owner/repo=1"),
+    Setting("ISSUE_MAX_TOKENS", "0", _large, "tokens that an issue may use in its whole life (0: no limit)"),
+    Setting(
+        "ISSUE_MAX_COST", "0", _number, "what an issue may cost in its whole life, as the agent counts (0: no limit)"
+    ),
+    Setting(
+        "MAX_RUNS_WITHOUT_PROGRESS",
+        "5",
+        _integer,
+        "successful runs in a row with no new commit or comment (0: no limit)",
+    ),
     Setting("QUEUE_DAEMON_INTERVAL_MINUTES", "5", _duration, "the daemon's longest sleep; new work wakes it at once"),
     Setting("QUEUE_CLEANUP_AGE_DAYS", "7", _number, "age at which queue clear retires completed and failed items"),
-    Setting("KUGETSU_FORGE", "auto", _forge, "ask forges for issues and pull requests: auto (where told of), or off"),
-    Setting("FORGE_KINDS", "", _kinds, "what a server is, where its host does not tell: git.example.com=github"),
+    Setting(
+        "KUGETSU_FORGE", "auto", _forge, "query forges for issues and pull requests: auto (those you named), or off"
+    ),
+    Setting("FORGE_KINDS", "", _kinds, "the kind of a server that its host does not show: git.example.com=github"),
     Setting("FORGE_TIMEOUT_SECONDS", "10", _duration, "how long a forge may take to answer"),
     Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
-    Setting("DISPOSABLE_FILES", DISPOSABLE, _patterns, "ignored files that may go with a worktree (destroy, prune)"),
+    Setting(
+        "DISPOSABLE_FILES", DISPOSABLE, _patterns, "ignored files that destroy and prune may delete with a worktree"
+    ),
     Setting("NOTIFY_SINKS", "", _sinks, "where notifications go: desktop, command, webhook, comment"),
-    Setting("NOTIFY_EVENTS", "task_completed task_error task_parked agent_lost", _notices, "which are sent"),
-    Setting("NOTIFY_COMMAND", "", _text, "the command line of the sink command; the message is its input"),
-    Setting("NOTIFY_DIGEST_OVER", "5", _positive, "more than so many at a time are sent as one message"),
-    Setting("KUGETSU_TEMP_DIR", "~/.local/share/opencode/tool-output", _path, "where agents put files to pass on"),
-    Setting("KUGETSU_VERBOSITY", "default", _verbosity, "how much is said: default, verbose, quiet"),
+    Setting(
+        "NOTIFY_EVENTS", "task_completed task_error task_parked agent_lost", _notices, "which notifications are sent"
+    ),
+    Setting("NOTIFY_COMMAND", "", _text, "the command line of the sink `command`; the message is its input"),
+    Setting("NOTIFY_DIGEST_OVER", "5", _positive, "more notifications than this at a time are sent as one message"),
+    Setting("KUGETSU_TEMP_DIR", "~/.local/share/opencode/tool-output", _path, "where agents put files to hand over"),
+    Setting("KUGETSU_VERBOSITY", "default", _verbosity, "how much is printed: default, verbose, quiet"),
     Setting("DEFAULT_GIT_SERVER", "github.com", _text, "the server of owner/repo#N: a host, or a name of GIT_SERVERS"),
     Setting(
         "GIT_SERVERS", "", parse_servers, "git servers, as name=URL pairs: git.example.com=https://git.example.com"
@@ -264,10 +277,10 @@ SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _ALL}
 """Every setting by its key, in the order of the template."""
 
 ELSEWHERE = {
-    "KUGETSU_DIR": "set it in the environment: the file lies in that folder",
-    "GITEA_TOKEN": "put it into env/default.env, which only its owner can read",
-    "GITHUB_TOKEN": "put it into env/default.env, which only its owner can read",
-    "NOTIFY_WEBHOOK_URL": "put it into env/notify.env or env/default.env, which only their owner can read",
+    "KUGETSU_DIR": "set it in the environment: the file is in that folder",
+    "GITEA_TOKEN": "put it in env/default.env, which only its owner can read",
+    "GITHUB_TOKEN": "put it in env/default.env, which only its owner can read",
+    "NOTIFY_WEBHOOK_URL": "put it in env/notify.env or env/default.env, which only their owner can read",
 }
 """Known names that the file `config` does not decide, and where they belong."""
 
@@ -323,7 +336,7 @@ def require_servers(key: str, value: str, servers: Mapping[str, str], default: s
             raise BadInput(f"GIT_SERVERS: {error}", "write it as NAME=https://git.example.com") from error
         if names_a_server(default, servers) and not names_a_server(default, new):
             said = f"GIT_SERVERS without {default}: that is the default server"
-            raise BadInput(said, "name another one first: kugetsu server default NAME")
+            raise BadInput(said, "set another one first: kugetsu server default NAME")
 
 
 def about_unknown(key: str) -> str:

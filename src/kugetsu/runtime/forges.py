@@ -93,7 +93,7 @@ class Forges:
         may not be asked, and ForgeUnreachable when there is no answer in time."""
         forge, why = self._look_up(host)
         if forge is None:
-            raise NoForge(f"{host} cannot be asked: {why}", how_to_let_it(self._ws, host))
+            raise NoForge(f"{host} cannot be queried: {why}", how_to_let_it(self._ws, host))
         if forge.host in self._dead:
             raise self._dead[forge.host]
         seconds = self._ws.config.number("FORGE_TIMEOUT_SECONDS")

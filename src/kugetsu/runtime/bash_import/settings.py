@@ -128,7 +128,7 @@ def _add_server(draft: Draft, servers: dict[str, str], entry: Entry) -> None:
 def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
     record = Record(_FILE, "setting", {key: value})
     if key in ELSEWHERE or secrets_of({key: value}):
-        place = ELSEWHERE.get(key, "put it into env/default.env, which only its owner can read")
+        place = ELSEWHERE.get(key, "put it in env/default.env, which only its owner can read")
         if key == "KUGETSU_DIR":
             draft.kept(record, f"{key} is not taken: {place}")
         else:
