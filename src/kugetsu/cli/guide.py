@@ -48,7 +48,7 @@ def overview() -> str:
         "kugetsu queues issues for coding agents: one session and worktree per issue.\n\n"
         "usage: kugetsu COMMAND [ARGUMENTS]\n" + "\n".join(rows) + "\n\n"
         "kugetsu help COMMAND explains a command, kugetsu help pages lists the guide.\n"
-        "All commands that show something take --json; --debug shows an error's traceback.\n"
+        "Commands that show something take --json; --debug adds an error's traceback;\n--version prints the version.\n"
         "REF is host/owner/repo#14, the URL of an issue or pull request, owner/repo#14,\n"
         "or #14 inside a clone.\n"
         f"{EXIT_CODES}"
