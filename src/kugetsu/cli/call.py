@@ -74,7 +74,7 @@ class Call:
 
             self._workspace = open_workspace(self.environment, self.command)
             return self._workspace
-        from kugetsu.runtime.foreign import open_foreign
+        from kugetsu.runtime.workspace import open_foreign
         from kugetsu.views.text import line
 
         opened = open_foreign(path, self.environment, self.command)

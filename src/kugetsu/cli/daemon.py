@@ -11,6 +11,7 @@ from kugetsu.model.errors import BadInput
 from kugetsu.runtime import daemon, daemon_control
 from kugetsu.runtime.daemon_control import DaemonStatus
 from kugetsu.runtime.foreign import Foreign
+from kugetsu.runtime.host_probe import of_export
 from kugetsu.views import times
 from kugetsu.views.status import daemon_data
 
@@ -106,7 +107,8 @@ def _kept(place: Foreign) -> DaemonStatus:
     """The daemon as the look of a bundle tells, else as far as the log knows."""
 
     state = place.log.state()
-    alive = state.daemon.runs if place.probe is None else place.probe.daemon
+    probe = of_export(place)
+    alive = state.daemon.runs if probe is None else probe.daemon
     data = daemon_data(state, alive)
     pid = data["pid"] if alive else None
     return DaemonStatus(state.daemon.runs and alive, pid, state.daemon.changed_at or None, data["state"])

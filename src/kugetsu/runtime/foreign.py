@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from kugetsu.host import config
-from kugetsu.host.paths import Paths
 from kugetsu.log.foreign import ArchivedLog, open_archive
 from kugetsu.model import clock, jsontext
 from kugetsu.model.errors import NotFound
 from kugetsu.runtime.doctor.finding import Finding
-from kugetsu.runtime.host_probe import kept
-from kugetsu.runtime.workspace import Workspace, actor
-
-#: Nothing is there: no lease, no worktree, no output of an agent.
-_NOWHERE = "/nonexistent/kugetsu"
 
 
 class Foreign:
     """What an exported log brings along. ``now`` is when it was made; ``has_settings`` tells whether it holds the
-    settings that were in force; ``probe`` is the host probe at the end of its log, None when it has none."""
+    settings that were in force; ``probe`` is the record of the host probe at the end of its log, None without one."""
 
     __slots__ = ("has_settings", "log", "now", "path", "probe", "recorded")
 
@@ -32,8 +25,7 @@ class Foreign:
         self.has_settings = bool(self.recorded.get("settings"))
         manifest = self._json("manifest.json")
         self.now = self._made_at(manifest)
-        probe = kept(manifest.get("look"))
-        self.probe = probe if probe is not None and probe.seq == self.log.state().seq else None
+        self.probe = manifest.get("look")
 
     def require(self, name: str) -> bytes:
         """What a bundle has beside the log, by its name there. Raises NotFound where it is not."""
@@ -80,17 +72,6 @@ class Foreign:
         """One of a bundle's JSON files; {} when it is not there or cannot be read."""
         found = _loaded(self.log.contents.extras.get(name, b"{}"))
         return found if isinstance(found, dict) else {}
-
-
-def open_foreign(path: str, environment: Mapping[str, str], command: str) -> Workspace:
-    """The workspace of an exported log: ``paths.root`` is the file, its other paths lead nowhere.
-
-    Raises NotFound, BadInput for a file that holds no log, KugetsuError when it cannot be read.
-    """
-    foreign = Foreign(path)
-    paths = Paths(_NOWHERE)
-    paths.root = foreign.path
-    return Workspace(paths, foreign.config(), environment, actor(command, environment), foreign)
 
 
 def _loaded(data: bytes) -> Any:

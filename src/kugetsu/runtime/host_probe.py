@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kugetsu.agents.last_activity import Progress
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State
+    from kugetsu.runtime.foreign import Foreign
     from kugetsu.runtime.workspace import Workspace
 
 _AGENT: dict[str, Any] = {"alive": bool, "last": str | None, "at": str | None}
@@ -76,6 +77,12 @@ def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
             "cost": seen.cost if seen is not None else None,
         }
     return {"seq": state.seq, "daemon": known["dispatcher"] == "daemon", "facts": known, "agents": agents}
+
+
+def of_export(foreign: Foreign) -> HostProbe | None:
+    """The probe at the end of an exported log; None without one."""
+    probe = kept(foreign.probe)
+    return probe if probe is not None and probe.seq == foreign.log.state().seq else None
 
 
 def kept(value: Any) -> HostProbe | None:

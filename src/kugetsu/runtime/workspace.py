@@ -30,6 +30,9 @@ COMMAND_LENGTH = 120
 #: and empty means the defaults, another cap and another agent.
 SETTLE_SECONDS = 0.05
 
+#: Nothing is there: no lease, no worktree, no output of an agent.
+_NOWHERE = "/nonexistent/kugetsu"
+
 #: The variable by which an agent's environment names its attempt.
 ATTEMPT = "KUGETSU_ATTEMPT"
 #: The variable that lists the names which the agent's environment got from its env file.
@@ -132,6 +135,19 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     by = actor(command, environment)
     environment = outside(environment)
     return Workspace(paths, config.load(paths.config, environment), environment, by)
+
+
+def open_foreign(path: str, environment: Mapping[str, str], command: str) -> Workspace:
+    """The workspace of an exported log: ``paths.root`` is the file, its other paths lead nowhere.
+
+    Raises NotFound, BadInput for a file that holds no log, KugetsuError when it cannot be read.
+    """
+    from kugetsu.runtime.foreign import Foreign
+
+    foreign = Foreign(path)
+    paths = Paths(_NOWHERE)
+    paths.root = foreign.path
+    return Workspace(paths, foreign.config(), environment, actor(command, environment), foreign)
 
 
 def _guarded(new_events: Sequence[NewEvent], by: dict[str, Any]) -> Sequence[NewEvent]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from kugetsu.domain.events import CATALOGUE, MALFORMED, Event, upcast
 from kugetsu.domain.events.attempts import (
@@ -52,6 +51,10 @@ from kugetsu.domain.state import ENDS
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import times
 from kugetsu.views.text import line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Characters of a message that a row shows; the whole message is in the event.
 MESSAGE_LENGTH = 60

@@ -177,7 +177,7 @@ def _end_of_export(ws: Workspace, now: str) -> Point:
 
     foreign = ws.foreign
     assert foreign is not None
-    state, probe = ws.state(), foreign.probe
+    state, probe = ws.state(), host_probe.of_export(foreign)
     if probe is None:
         return _recorded(ws, state, now, claim_facts(ws, "none") if foreign.has_settings else None)
     seen: Asked = {**as_of(state, now), "facts_from": None, "facts_at": now}
@@ -254,6 +254,6 @@ def daemon_found_dead(ws: Workspace, seq: int) -> bool:
             return False
     state = ws.state()
     if ws.foreign is not None:
-        probe = ws.foreign.probe
+        probe = host_probe.of_export(ws.foreign)
         return probe is not None and state.daemon.runs and not probe.daemon
     return state.daemon.runs and not liveness.daemon(ws.paths, state)
