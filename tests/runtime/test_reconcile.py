@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from kugetsu.runtime import daemon_control, reconcile
+from kugetsu.domain.decide import claims
+from kugetsu.runtime import daemon_control, host_id, reconcile
+from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, processes, tree
+from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import ended
@@ -163,16 +167,14 @@ def test_the_work_of_a_lost_attempt_is_on_a_rescue_branch_and_in_its_worktree(st
 
 
 def test_a_machine_that_was_restarted_is_told_as_the_reason(stage: Stage) -> None:
-    from kugetsu.domain.decide import attempts, claims, queue
-    from kugetsu.domain.decide.claims import ClaimRequest
-    from kugetsu.runtime.facts import claim_facts
+    from kugetsu.domain.decide import attempts, queue
 
     facts = claim_facts(stage.ws, "self")
     elsewhere: identity.Identity = {"boot": "00000000-0000-0000-0000-000000000000", "pid": os.getpid(), "start": 1}
 
     def claimed(state):  # type: ignore[no-untyped-def]
         task = queue.enqueue(state, kind="dev", issue=str(stage.ref(1)), message="x", via="start")[0]
-        return claims.start(state, task, ClaimRequest("f" * 32, elsewhere), facts)
+        return claims.start(state, task, claims.ClaimRequest("f" * 32, elsewhere), facts)
 
     stage.ws.log.transact(claimed)
     stage.ws.log.transact(lambda state: attempts.starting(state, "q1.1", elsewhere))
@@ -246,3 +248,63 @@ def test_marks_of_two_kugetsu_directories_are_never_confused(stage: Stage) -> No
     assert other.poll() is None
     assert processes.end("e" * 32, 0.0).left == []
     other.wait()
+
+
+def _copy(stage: Stage) -> Workspace:
+    """A copy of the stage's KUGETSU_DIR, opened."""
+    copy = shutil.copytree(stage.ws.paths.root, stage.root / "copy", symlinks=True)
+    return open_workspace({**os.environ, "KUGETSU_DIR": str(copy)}, "kugetsu queue-daemon")
+
+
+def test_a_copy_of_the_directory_ends_no_agent_of_the_original(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    copy = _copy(stage)
+    attempt = copy.state().attempts["q1.1"]
+    assert not lease.alive(copy.paths.leases, attempt.lease), "nobody holds the lease in the copy"
+    assert processes.directories(attempt.lease) == {stage.ws.paths.root}
+    assert reconcile.dead(copy, copy.state()) == [] == reconcile.reconcile(copy)
+    copy.close()
+    assert attempt.agent is not None and identity.alive(attempt.agent)
+    stage.go()
+    assert stage.finished("q1") == "completed"
+
+
+def test_a_moved_directory_is_no_copy(stage: Stage) -> None:
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    agent = stage.state.attempts["q1.1"].agent
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    moved = _copy(stage)
+    os.rename(stage.ws.paths.root, stage.root / "away")
+    assert reconcile.reconcile(moved) == ["q1.1"]
+    moved.close()
+    assert agent is not None and not identity.alive(agent)
+    os.rename(stage.root / "away", stage.ws.paths.root)
+    reconcile.reconcile(stage.ws)
+
+
+def test_an_attempt_of_another_host_is_not_called_dead(stage: Stage) -> None:
+    elsewhere: identity.Identity = {"boot": "b", "pid": os.getpid(), "start": 1, "host": "0" * 32}
+    here: identity.Identity = {**elsewhere, "host": host_id.own(stage.ws)}
+    for number, who in ((1, elsewhere), (2, here)):
+        queued = claims.wanted(stage.state, str(stage.ref(number)))
+        offer, facts = claims.ClaimRequest(f"{number}" * 32, who), claim_facts(stage.ws, "self")
+        stage.ws.log.transact(partial(claims.start, enqueued=queued, offer=offer, facts=facts))
+    assert [attempt.id for attempt in reconcile.dead(stage.ws, stage.state)] == ["q2.1"]
+    assert reconcile.reconcile(stage.ws) == ["q2.1"]
+    assert stage.state.attempts["q1.1"].state == "claimed"
+
+
+def test_a_host_id_that_was_deleted_is_taken_from_the_log_again(stage: Stage) -> None:
+    first = host_id.own(stage.ws)
+    assert host_id.own(stage.ws) == first and len(first) == 32
+    stage.agent(UNTIL_GO)
+    stage.start(1)
+    stage.at_work("q1.1")
+    os.unlink(os.path.join(stage.ws.paths.root, host_id.NAME))
+    assert host_id.own(stage.ws) == first
+    stage.kill(stage.state.attempts["q1.1"].runner)
+    assert reconcile.reconcile(stage.ws) == ["q1.1"]

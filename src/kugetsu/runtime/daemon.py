@@ -17,6 +17,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from kugetsu.domain.decide import daemon as decide
+from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.log.files.segments import SEGMENT_BYTES
@@ -24,7 +25,7 @@ from kugetsu.log.files.watch import Watch
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import disk, dispatcher, liveness, reconcile
+from kugetsu.runtime import disk, dispatcher, host_id, liveness, reconcile
 from kugetsu.runtime.notifications.notifier_supervisor import Keeper
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
@@ -51,7 +52,7 @@ class _RetakenError(Exception):
 def take_over(ws: Workspace) -> Lease:
     """Become the daemon: append `daemon.started`. Raises Conflict if one lives."""
     lease = Lease.create(ws.paths.leases)
-    me = identity.own()
+    me: Identity = {**identity.own(), "host": host_id.own(ws)}
     while True:
         known = ws.state()
         named = known.daemon.lease

@@ -14,6 +14,7 @@ from kugetsu.domain.decide import claims
 from kugetsu.domain.decide.claims import ClaimRequest
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
+from kugetsu.runtime import host_id
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.lease import Lease
@@ -42,7 +43,7 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
 def make_offer(ws: Workspace) -> tuple[Lease, ClaimRequest]:
     """A held lease, and the claim request that names it."""
     lease = Lease.create(ws.paths.leases)
-    return lease, ClaimRequest(lease.nonce, identity.own())
+    return lease, ClaimRequest(lease.nonce, {**identity.own(), "host": host_id.own(ws)})
 
 
 def claim(

@@ -18,7 +18,7 @@ from kugetsu.domain.state import Attempt, State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import liveness, stderr_tail
+from kugetsu.runtime import host_id, liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease, processes, tree
 from kugetsu.runtime.process.processes import EndReport
 from kugetsu.runtime.runner import ending, spawn
@@ -36,8 +36,9 @@ _NOT_TRIED = "it could not be examined"
 
 
 def dead(ws: Workspace, state: State) -> list[Attempt]:
-    """The attempts that the log calls live although their runner is gone."""
-    return [attempt for attempt in state.attempts.values() if not _supervised(ws, attempt)]
+    """The attempts that the log calls live although their runner is gone; none of another host or directory."""
+    gone = [attempt for attempt in state.attempts.values() if not _supervised(ws, attempt)]
+    return [attempt for attempt in gone if host_id.may_judge(ws, attempt)]
 
 
 def _supervised(ws: Workspace, attempt: Attempt) -> bool:
@@ -59,6 +60,8 @@ def stopped(ws: Workspace, state: State) -> list[tuple[Attempt, float]]:
         since = attempt.running_at or attempt.claimed_at
         overdue = clock.seconds_between(since, now) - limit
         if overdue > 0 and attempt.runner is not None and identity.stopped(attempt.runner):
+            if not host_id.may_judge(ws, attempt):
+                continue
             found.append((attempt, overdue))
     return found
 
@@ -94,7 +97,7 @@ def reconcile(ws: Workspace) -> list[str]:
                 settled.append(attempt.id)
             else:
                 failure = failure or KugetsuError(f"{attempt.id} has ended, and cannot be recorded: {problem}")
-    if state.daemon.runs and not liveness.daemon(ws.paths, state):
+    if state.daemon.runs and host_id.owns(ws, state.daemon.identity) and not liveness.daemon(ws.paths, state):
         held = state.daemon.lease
 
         def lost(now: State) -> list[NewEvent]:

@@ -15,11 +15,15 @@ LIVE = ("an agent was started for it", "to stop it: kugetsu queue cancel {task}"
 
 
 class Identity(TypedDict):
-    """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds)."""
+    """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds).
+
+    ``host`` is the id of its host (`runtime.host_id`); older versions did not record it.
+    """
 
     boot: str
     pid: Safe
     start: Safe
+    host: NotRequired[str]
 
 
 @event("attempt.claimed", exempt=ALL, irrevocable=LIVE)

@@ -37,6 +37,9 @@ else:
 MARK = "KUGETSU_LEASE"
 """The variable that every process of an attempt inherits; its value is the nonce of the attempt's lease."""
 
+DIRECTORY = "KUGETSU_DIR"
+"""The variable that names the directory that a process works for."""
+
 KILL_SECONDS = 5.0
 """How long SIGKILL is repeated. Only a process stuck in the kernel (state D), or another user's, survives it."""
 
@@ -75,6 +78,12 @@ def marked(nonce: str, exclude: Collection[int] = ()) -> list[Identity]:
         for pid, stat in table.items()
         if marks.get(pid) == nonce and pid != own and pid not in exclude and not _holds_other_lease(pid, nonce)
     ]
+
+
+def directories(nonce: str) -> set[str]:
+    """The KUGETSU_DIR of each living process with the attempt's mark; none where the system does not show it."""
+    marked = (environ for pid in identity.pids() if _value(environ := _environ(pid), MARK) == nonce)
+    return {folder for environ in marked if (folder := _value(environ, DIRECTORY))}
 
 
 def descendants(pid: int) -> list[Identity]:
@@ -248,37 +257,42 @@ def _marks(pids: Iterable[int]) -> dict[int, str]:
 
 
 def _mark(pid: int) -> str | None:
+    return _value(_environ(pid), MARK)
+
+
+def _environ(pid: int) -> bytes:
+    """The environment that a process was started with, each variable between two NULs; b"" if it may not be read."""
     try:
         fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None
+        return b""
     parts = [b"\0"]
     try:
         while part := os.read(fd, 65536):
             parts.append(part)
     except (ProcessLookupError, PermissionError):  # it ended, or changed its user, between open and read
-        return None
+        return b""
     finally:
         os.close(fd)
-    return _value(b"".join(parts), b"\0", b"\0")
+    return b"".join(parts)
 
 
-def _value(text: bytes, before: bytes, after: bytes) -> str | None:
-    """The mark's value in a list of variables enclosed in ``before`` and ``after``."""
-    name = before + MARK.encode("ascii") + b"="
-    at = text.find(name)
+def _value(environ: bytes, variable: str, between: bytes = b"\0") -> str | None:
+    """The value of a variable in an environment whose variables stand ``between`` such bytes."""
+    name = between + variable.encode("ascii") + b"="
+    at = environ.find(name)
     if at < 0:
         return None
     start = at + len(name)
-    stop = text.find(after, start)
-    return text[start : stop if stop >= 0 else len(text)].decode("ascii", "replace")
+    stop = environ.find(between, start)
+    return os.fsdecode(environ[start : stop if stop >= 0 else len(environ)])
 
 
 def _marks_of_ps() -> dict[int, str]:
     marks = {}
     for line in identity.output("ps", "-axEww", "-o", "pid=,command=").splitlines():
         number, _, rest = line.strip().partition(" ")
-        mark = _value(rest.encode(), b" ", b" ")
+        mark = _value(rest.encode(), MARK, b" ")
         if mark is not None:
             marks[int(number)] = mark
     return marks

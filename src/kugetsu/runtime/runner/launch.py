@@ -16,11 +16,12 @@ from typing import NoReturn
 
 from kugetsu.agents.protocol import Launch, Turn
 from kugetsu.domain.decide import attempts as decide
+from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import Attempt, Session, Task
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
-from kugetsu.runtime import issue_context
+from kugetsu.runtime import host_id, issue_context
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.process import identity, processes, tree
 from kugetsu.runtime.process.lease import Lease
@@ -115,7 +116,7 @@ def _leave_the_caller(ws: Workspace) -> None:
 
 
 def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn:
-    me = identity.own()
+    me: Identity = {**identity.own(), "host": host_id.own(ws)}
     pid = 0
     try:
         ws.log.transact(lambda state: decide.starting(state, attempt_id, me))

@@ -1,0 +1,62 @@
+"""Which host a process is of: 128 random bits in KUGETSU_DIR/host, made at the first claim.
+
+Only its own host judges a process: a pid and a lease say nothing anywhere else, and loss of contact is not death.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from kugetsu.host import atomic
+from kugetsu.runtime.process import processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.events import Identity
+    from kugetsu.domain.state import Attempt, State
+    from kugetsu.runtime.workspace import Workspace
+
+NAME = "host"
+
+
+def own(ws: Workspace) -> str:
+    """This host's id; one that was deleted is taken from the log again, where that names just one host."""
+    path = os.path.join(ws.paths.root, NAME)
+    if (known := _read(path)) is None:
+        named = _named(ws.state())
+        made = named.pop() if len(named) == 1 else os.urandom(16).hex()
+        with suppress(FileExistsError), atomic.NewFile(path, sync=True) as new:
+            new.file.write(f"{made}\n".encode())
+            new.commit(overwrite=False)
+        known = _read(path) or made
+    return known
+
+
+def owns(ws: Workspace, who: Identity | None) -> bool:
+    """True if a recorded process is this host's; older versions recorded no host, and knew one only."""
+    host = who.get("host") if who is not None else None
+    return host is None or host == own(ws)
+
+
+def may_judge(ws: Workspace, attempt: Attempt) -> bool:
+    """True if an attempt that seems dead is this host's and this directory's to end.
+
+    A copied KUGETSU_DIR names the attempts of the original, whose lease nobody holds in the copy: as long as one of
+    their processes works for another directory, they are that directory's.
+    """
+    if not (owns(ws, attempt.claimer) and owns(ws, attempt.runner)):
+        return False
+    others = (folder for folder in processes.directories(attempt.lease) if os.path.isdir(folder))
+    return all(os.path.samefile(folder, ws.paths.root) for folder in others)
+
+
+def _named(state: State) -> set[str]:
+    known = [state.daemon.identity, *(attempt.claimer for attempt in state.attempts.values())]
+    return {who["host"] for who in known if who is not None and "host" in who}
+
+
+def _read(path: str) -> str | None:
+    with suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
+        return file.read(100).strip() or None
+    return None
