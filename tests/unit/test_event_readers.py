@@ -98,7 +98,7 @@ def undone(event: Event) -> None:
             continue
         for state in states():
             try:
-                for new_event in undo.compensate(state, facts):
+                for new_event in undo.compensate(state, [facts]):
                     assert CATALOGUE[new_event.type]
             except Conflict:
                 continue
