@@ -10,6 +10,7 @@ from typing import Any
 
 from kugetsu.host import run_files
 from kugetsu.model import clock, jsontext
+from kugetsu.model.record import record
 from kugetsu.redaction.funnel import CUT, redact, redact_unfinished
 
 TAIL_BYTES = 65536
@@ -20,6 +21,7 @@ _TEXT_LIMIT = 60
 _RETRY = "retry"
 
 
+@record
 class Progress:
     """What an agent did last: ``last`` is short text like ``edit src/x.py``, ``at`` its UTC time.
 
@@ -27,21 +29,11 @@ class Progress:
     All of them are None (False) when the agent told nothing yet.
     """
 
-    __slots__ = ("at", "cost", "last", "running", "tokens")
-
-    def __init__(
-        self,
-        last: str | None = None,
-        at: str | None = None,
-        tokens: int | None = None,
-        cost: float | None = None,
-        running: bool = False,
-    ) -> None:
-        self.last = last
-        self.at = at
-        self.tokens = tokens
-        self.cost = cost
-        self.running = running
+    last: str | None = None
+    at: str | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    running: bool = False
 
 
 def of_opencode(output: str, errors: str | None = None) -> Progress:

@@ -16,6 +16,7 @@ from kugetsu.domain.state import State, empty
 from kugetsu.log import transactions
 from kugetsu.log.protocol import EventLog
 from kugetsu.model.errors import BadInput, LogDamaged
+from kugetsu.model.record import record
 from kugetsu.runtime.query import points, subjects
 from kugetsu.views import audit as view
 
@@ -39,17 +40,15 @@ owed an answer. Without a word all of them, in short. A REF is an issue, a task,
 --since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; transactions are taken as a whole."""
 
 
+@record
 class Range:
     """What is looked at: the events after ``after`` up to ``until``, on from ``state``; times of both ends."""
 
-    __slots__ = ("after", "begins", "ends", "state", "until")
-
-    def __init__(self, state: State, after: int, begins: str, until: int, ends: str) -> None:
-        self.state = state
-        self.after = after
-        self.begins = begins
-        self.until = until
-        self.ends = ends
+    state: State
+    after: int
+    begins: str
+    until: int
+    ends: str
 
 
 def _arguments(parser: Parser) -> None:

@@ -19,6 +19,7 @@ from kugetsu.log.files.engine import FileLog
 from kugetsu.log.opening import DomainProjection
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
+from kugetsu.model.record import record
 from kugetsu.model.settings import NOTICES, SETTINGS, SINKS
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime.workspace import learn_secrets
@@ -36,14 +37,12 @@ MOST = 500
 WIDTH = 60
 
 
+@record
 class Candidate:
     """A word that may stand there, and what it is."""
 
-    __slots__ = ("about", "value")
-
-    def __init__(self, value: str, about: str = "") -> None:
-        self.value = value
-        self.about = about
+    value: str
+    about: str = ""
 
     def joined(self, head: str) -> Candidate:
         """With what stands before it in the same word."""

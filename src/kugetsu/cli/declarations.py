@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kugetsu.model.record import record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     ]
 
 
+@record
 class Help:
     """What `--help` and the reference say of a command.
 
@@ -41,16 +44,11 @@ class Help:
     ``exits`` are the exit codes that it has a use for beside those of every command (0, 1, 3 and 6).
     """
 
-    __slots__ = ("about", "examples", "exits", "json", "usage")
-
-    def __init__(
-        self, usage: str, about: str, *, json: str = "", examples: str = "", exits: Sequence[int] = ()
-    ) -> None:
-        self.usage = usage
-        self.about = about
-        self.json = json
-        self.examples = examples
-        self.exits = exits
+    usage: str
+    about: str
+    json: str = ""
+    examples: str = ""
+    exits: Sequence[int] = ()
 
 
 class Arguments:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from kugetsu.domain.state import ENDS
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,14 +124,12 @@ def _ran_between(claimed: Event, ended: Event, reader: Reader) -> Event | None:
 # --- forward ----------------------------------------------------------------------------------------------------
 
 
+@record
 class Effects:
     """What an event led to: ``found`` as (depth, event), each behind its cause; ``more`` were found and left out."""
 
-    __slots__ = ("found", "more")
-
-    def __init__(self, found: list[tuple[int, Event]], more: int) -> None:
-        self.found = found
-        self.more = more
+    found: list[tuple[int, Event]]
+    more: int
 
 
 def forward(event: Event, reader: Reader, coming: Iterable[Event] = ()) -> Effects:

@@ -14,6 +14,7 @@ from typing import Any
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import ENDS, State
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,32 +60,28 @@ KINDS = (
 _ALWAYS = frozenset(("kugetsu", "daemon", "slot", "setting", "notices", "log"))
 
 
+@record
 class Field:
     """One field of a record: its value before and after, and the event that changed it last."""
 
-    __slots__ = ("name", "now", "seq", "was")
-
-    def __init__(self, name: str, was: Any, now: Any, seq: int) -> None:
-        self.name = name
-        self.was = was
-        self.now = now
-        self.seq = seq
+    name: str
+    was: Any
+    now: Any
+    seq: int
 
 
+@record
 class Change:
     """One record that is not as it was. ``what`` is changed, came, went, or left (a task that changed, and was over so
     long that the state no longer has it); ``seq`` the event that did it (of what changed, the one that changed its
     state, else the last one); ``issue`` the issue or session that it belongs to."""
 
-    __slots__ = ("fields", "issue", "key", "kind", "seq", "what")
-
-    def __init__(self, kind: str, key: str, what: str, seq: int, fields: list[Field], issue: str | None) -> None:
-        self.kind = kind
-        self.key = key
-        self.what = what
-        self.seq = seq
-        self.fields = fields
-        self.issue = issue
+    kind: str
+    key: str
+    what: str
+    seq: int
+    fields: list[Field]
+    issue: str | None
 
     def concerns(self, name: str) -> bool:
         """Whether it is about this task (its attempts included), issue, session or attempt."""

@@ -10,6 +10,7 @@ from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.pauses import waits
 from kugetsu.model.clock import add_seconds, seconds_between
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,30 +22,19 @@ if TYPE_CHECKING:
     Gate = Callable[[State, Task, ClaimFacts], "Verdict"]
 
 
+@record
 class Verdict:
     """What one gate says. ``rests_on`` is the seq of the event behind it (0: no single event); ``until`` the time at
     which it opens by itself, when there is one; ``lift`` the command that opens it now; ``otherwise`` one that opens it
     when that has nothing to do."""
 
-    __slots__ = ("gate", "lift", "open", "otherwise", "reason", "rests_on", "until")
-
-    def __init__(
-        self,
-        gate: str,
-        open: bool,
-        reason: str,
-        rests_on: int = 0,
-        until: str | None = None,
-        lift: str | None = None,
-        otherwise: str | None = None,
-    ) -> None:
-        self.gate = gate
-        self.open = open
-        self.reason = reason
-        self.rests_on = rests_on
-        self.until = until
-        self.lift = lift
-        self.otherwise = otherwise
+    gate: str
+    open: bool
+    reason: str
+    rests_on: int = 0
+    until: str | None = None
+    lift: str | None = None
+    otherwise: str | None = None
 
     def as_data(self) -> dict[str, object]:
         """The verdict as JSON values."""

@@ -8,6 +8,8 @@ command that finds one need not import the library. A test runs the machine on e
 
 from __future__ import annotations
 
+from kugetsu.model.record import record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -71,13 +73,11 @@ _machines: dict[str, Machine] = {}
 _memo: dict[str, dict[tuple[str, str], str | None]] = {kind: {} for kind in DEFINITIONS}
 
 
+@record
 class Record:
     """The light model that a machine is triggered on: it has a state and nothing else."""
 
-    __slots__ = ("state",)
-
-    def __init__(self, state: str) -> None:
-        self.state = state
+    state: str
 
 
 def machine(kind: str) -> Machine:

@@ -12,6 +12,7 @@ from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LINE = ("daemon", *gates.FULL)
 
 
+@record
 class NextChange:
     """What will change by itself for a task. ``kind``:
 
@@ -29,58 +31,40 @@ class NextChange:
     until somebody acts. ``lift`` is the command that changes it now, ``needs_daemon`` says that one must run by then.
     """
 
-    __slots__ = ("at", "kind", "latest", "lift", "needs_daemon", "since", "what")
-
-    def __init__(
-        self,
-        kind: str,
-        what: str,
-        *,
-        at: str | None = None,
-        since: str | None = None,
-        latest: str | None = None,
-        lift: str | None = None,
-    ) -> None:
-        self.kind = kind
-        self.what = what
-        self.at = at
-        self.since = since
-        self.latest = latest
-        self.lift = lift
-        self.needs_daemon = False
+    kind: str
+    what: str
+    at: str | None = None
+    since: str | None = None
+    latest: str | None = None
+    lift: str | None = None
+    needs_daemon: bool = False
 
     def as_data(self) -> dict[str, object]:
         """The change as JSON values."""
         return {name: getattr(self, name) for name in ("kind", "what", "at", "since", "latest", "lift", "needs_daemon")}
 
 
+@record
 class QueuePosition:
     """A task's place among those that only wait for their turn, from 1; ``before`` are the ids of those before it."""
 
-    __slots__ = ("before", "place", "total")
-
-    def __init__(self, place: int, total: int, before: list[str]) -> None:
-        self.place = place
-        self.total = total
-        self.before = before
+    place: int
+    total: int
+    before: list[str]
 
     def as_data(self) -> dict[str, object]:
         """The place as JSON values."""
         return {"place": self.place, "total": self.total, "before": self.before}
 
 
+@record
 class Outlook:
     """Every gate's verdict in order, the first that is closed, what changes next, the place in line."""
 
-    __slots__ = ("change", "first", "line", "verdicts")
-
-    def __init__(
-        self, verdicts: list[Verdict], first: Verdict | None, change: NextChange, line: QueuePosition | None
-    ) -> None:
-        self.verdicts = verdicts
-        self.first = first
-        self.change = change
-        self.line = line
+    verdicts: list[Verdict]
+    first: Verdict | None
+    change: NextChange
+    line: QueuePosition | None
 
 
 def outlook(state: State, task: Task, facts: ClaimFacts, timeout_seconds: float) -> Outlook:

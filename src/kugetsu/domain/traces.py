@@ -17,6 +17,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.state import ENDS
 from kugetsu.model.clock import parse
 from kugetsu.model.errors import BadInput
+from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,15 +48,13 @@ _WHILE_WORKING = {
 }
 
 
+@record
 class Link:
     """Another span that one rests on: its ids, and what it is to it."""
 
-    __slots__ = ("relation", "span", "trace")
-
-    def __init__(self, trace: str, span: str, relation: str) -> None:
-        self.trace = trace
-        self.span = span
-        self.relation = relation
+    trace: str
+    span: str
+    relation: str
 
 
 class Span:
@@ -105,18 +104,16 @@ class Trace:
         self.spans: list[Span] = []
 
 
+@record
 class _Wait:
     """A task that waits, since an event."""
 
-    __slots__ = ("begun", "dropped", "events", "first", "previous")
-
-    def __init__(self, begun: Event, first: Event | None, previous: Event | None) -> None:
-        self.begun = begun
-        #: What queued the task, when that was seen, and the claim of the attempt before.
-        self.first = first
-        self.previous = previous
-        self.events: list[Event] = []
-        self.dropped = 0
+    begun: Event
+    #: What queued the task, when that was seen, and the claim of the attempt before.
+    first: Event | None
+    previous: Event | None
+    events: list[Event] = field(factory=list)
+    dropped: int = 0
 
     def add(self, event: Event) -> None:
         if len(self.events) < MOST_EVENTS:
@@ -125,17 +122,15 @@ class _Wait:
             self.dropped += 1
 
 
+@record
 class _Attempt:
     """An attempt that runs: its claim, the wait before it, its milestones, and what happened."""
 
-    __slots__ = ("asked_by", "claimed", "events", "marks", "wait")
-
-    def __init__(self, claimed: Event, wait: _Wait | None, asked_by: Event | None) -> None:
-        self.claimed = claimed
-        self.wait = wait
-        self.asked_by = asked_by
-        self.marks: dict[str, Event] = {}
-        self.events: list[Event] = []
+    claimed: Event
+    wait: _Wait | None
+    asked_by: Event | None
+    marks: dict[str, Event] = field(factory=dict)
+    events: list[Event] = field(factory=list)
 
 
 class Traces:

@@ -20,6 +20,7 @@ from kugetsu.forge.failures import (
     ForgeUnreachable,
 )
 from kugetsu.model import clock
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,15 +36,13 @@ _LATER = "try again later"
 _WRONG_URL = "is the server's URL right (setting GIT_SERVERS)? A login page or a proxy may stand before it"
 
 
+@record
 class Answer:
     """Status, headers (any case) and body of one HTTP response."""
 
-    __slots__ = ("data", "headers", "status")
-
-    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.data = data
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
 
 
 def judge(answer: Answer, client: Client, what: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kugetsu.domain.events import PRESENT, validation
 from kugetsu.model import jsontext
+from kugetsu.model.record import record
 
 try:
     from _sha256 import sha256 as _small_sha256  # type: ignore[import-not-found,unused-ignore]
@@ -165,6 +166,7 @@ def _printable(value: Any) -> Any:
     return value
 
 
+@record
 class Block:
     """The verified, committed events at the start of some bytes of a segment.
 
@@ -172,14 +174,11 @@ class Block:
     left over: an unfinished line, or a transaction whose last event is not there yet.
     """
 
-    __slots__ = ("events", "lines", "rest", "sha", "size")
-
-    def __init__(self, events: list[Event], lines: list[bytes], size: int, sha: bytes, rest: bool) -> None:
-        self.events = events
-        self.lines = lines
-        self.size = size
-        self.sha = sha
-        self.rest = rest
+    events: list[Event]
+    lines: list[bytes]
+    size: int
+    sha: bytes
+    rest: bool
 
 
 class UnverifiedError(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from kugetsu.log.files.segments import Head
+from kugetsu.model.record import record
 
 _LINE = re.compile(
     r"\b(?P<seq>[1-9][0-9]{0,14}):(?P<sha>[0-9a-fA-F]{32})\b"
@@ -16,16 +17,14 @@ _LINE = re.compile(
 )
 
 
+@record
 class Seal:
     """One head that was written down; ``at`` (the event's time) and ``log`` (the log's id) are None when only the head
     was kept."""
 
-    __slots__ = ("at", "head", "log")
-
-    def __init__(self, head: Head, at: str | None = None, log: str | None = None) -> None:
-        self.head = head
-        self.at = at
-        self.log = log
+    head: Head
+    at: str | None = None
+    log: str | None = None
 
     def __str__(self) -> str:
         """One line, fit for a mail, a notebook or a git tag; `parse` finds it there again."""

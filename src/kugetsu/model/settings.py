@@ -6,6 +6,7 @@ A kind's `read` turns a text into its value and raises ValueError with the reaso
 from __future__ import annotations
 
 from kugetsu.model.errors import BadInput
+from kugetsu.model.record import record
 from kugetsu.model.servers import check_name, check_new_url, names_a_server, parse_servers
 
 TYPE_CHECKING = False
@@ -204,16 +205,14 @@ def _notices(text: str) -> str:
     return _some_of(text, NOTICES)
 
 
+@record
 class Setting:
     """One key: the text of its default, what reads a text of it, its help."""
 
-    __slots__ = ("default", "help", "key", "read")
-
-    def __init__(self, key: str, default: str, read: Callable[[str], Value], help: str) -> None:
-        self.key = key
-        self.default = default
-        self.read = read
-        self.help = help
+    key: str
+    default: str
+    read: Callable[[str], Value]
+    help: str
 
 
 _ALL = (

@@ -13,6 +13,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,30 +28,26 @@ STAGGER_PATIENCE = 60.0
 FINAL = ("task.completed", "task.failed", "task.cancelled", "task.parked")
 
 
+@record
 class Started:
     """What became of a `start`: ``state`` is ``running``, or how the attempt ended before it ran."""
 
-    __slots__ = ("attempt", "events", "reason", "session", "state", "task")
-
-    def __init__(self, task: str, attempt: str, session: str, events: list[dict[str, Any]]) -> None:
-        self.task = task
-        self.attempt = attempt
-        self.session = session
-        self.events = events
-        self.state = "claimed"
-        self.reason: str | None = None
+    task: str
+    attempt: str
+    session: str
+    events: list[dict[str, Any]]
+    state: str = "claimed"
+    reason: str | None = None
 
 
+@record
 class Delegated:
     """What became of a `delegate`: ``ref`` is the issue of its `dev` task, None for a `pm` task; ``named`` are all the
     issues that the message names."""
 
-    __slots__ = ("events", "named", "ref")
-
-    def __init__(self, events: list[dict[str, Any]], ref: IssueRef | None, named: list[IssueRef]) -> None:
-        self.events = events
-        self.ref = ref
-        self.named = named
+    events: list[dict[str, Any]]
+    ref: IssueRef | None
+    named: list[IssueRef]
 
 
 class _StaleError(Exception):

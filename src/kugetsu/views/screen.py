@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.model.record import record
 from kugetsu.views.text import columns, wrapped
 from kugetsu.views.wrap import DESK, folded
 
@@ -29,29 +30,18 @@ def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
         return 80
 
 
+@record
 class Screen:
     """``width`` in columns (None: not a terminal, nothing is cut); ``now`` as UTC text, for spans of time;
     ``default_host`` is left out of references. ``source`` and ``when`` are the words of `--from` and `--at` that it was
     asked with, as one types them."""
 
-    __slots__ = ("colour", "default_host", "now", "source", "when", "width")
-
-    def __init__(
-        self,
-        *,
-        width: int | None = None,
-        colour: bool = False,
-        now: str = "",
-        default_host: str = "github.com",
-        source: str | None = None,
-        when: str | None = None,
-    ) -> None:
-        self.width = width
-        self.colour = colour
-        self.now = now
-        self.default_host = default_host
-        self.source = source
-        self.when = when
+    width: int | None = None
+    colour: bool = False
+    now: str = ""
+    default_host: str = "github.com"
+    source: str | None = None
+    when: str | None = None
 
     def at(self, now: str) -> Screen:
         """The same screen at another moment: for what was so in the past."""

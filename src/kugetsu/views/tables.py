@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.model.record import record
 from kugetsu.views.text import columns, cut, harmless, pad
 from kugetsu.views.wrap import folded
 
@@ -23,17 +24,15 @@ MOST = 12
 BELOW = "  "
 
 
+@record
 class Column:
     """A column of a table: its title, whether it is flushed right, whether it gives way when space is short, and
     whether it is never cut, for it is to be typed."""
 
-    __slots__ = ("gives", "right", "title", "whole")
-
-    def __init__(self, title: str, *, right: bool = False, gives: bool = False, whole: bool = False) -> None:
-        self.title = title
-        self.right = right
-        self.gives = gives
-        self.whole = whole
+    title: str
+    right: bool = False
+    gives: bool = False
+    whole: bool = False
 
 
 def table(

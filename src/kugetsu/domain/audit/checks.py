@@ -13,6 +13,7 @@ from kugetsu.domain import invariants
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold
 from kugetsu.domain.state import State
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,18 +24,16 @@ if TYPE_CHECKING:
 KEPT = 100
 
 
+@record
 class Finding:
     """A sentence that did not hold from event ``seq`` on; ``mended``: the event after which it held again, 0 when it
     never did. ``about`` are the issue, tasks, attempts and sessions of the transaction that broke it."""
 
-    __slots__ = ("about", "at", "mended", "seq", "text")
-
-    def __init__(self, seq: int, at: str, text: str, about: frozenset[str]) -> None:
-        self.seq = seq
-        self.at = at
-        self.text = text
-        self.about = about
-        self.mended = 0
+    seq: int
+    at: str
+    text: str
+    about: frozenset[str]
+    mended: int = 0
 
 
 class Checks:
@@ -59,8 +58,8 @@ class Checks:
         self._about: set[str] = set()
         self._open: dict[str, Finding] = {}
         every = [("task", task_id) for task_id in state.tasks] + [("session", key) for key in state.sessions]
-        for record in every:
-            self._look_at(record)
+        for key in every:
+            self._look_at(key)
         self._of_attempts = [*invariants.of_slots(state), *invariants.of_attempts(state)]
         for sentence in self.sentences():
             self._breaks(state.seq, state.at, sentence)
@@ -114,8 +113,8 @@ class Checks:
     def _settle(self, event: Event) -> None:
         self.transactions += 1
         before = bool(self._open)
-        for record in self._touched:
-            self._look_at(record)
+        for key in self._touched:
+            self._look_at(key)
         self._touched.clear()
         if self._of_records:
             self._forget_what_left()
@@ -161,8 +160,8 @@ class Checks:
     def _forget_what_left(self) -> None:
         """Records that another's event took out of the state (old finished tasks) break nothing any more."""
         kept: dict[str, Any] = {"task": self.state.tasks, "session": self.state.sessions}
-        for record in [record for record in self._of_records if record[1] not in kept[record[0]]]:
-            self._look_at(record)
+        for key in [key for key in self._of_records if key[1] not in kept[key[0]]]:
+            self._look_at(key)
 
     # --- findings ---------------------------------------------------------------------------------------------
 

@@ -15,25 +15,24 @@ from typing import Any
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.state import State, empty
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Counters = dict[str, Any]
 
 
+@record
 class Miscount:
     """Counters of ``issue`` that are not those of its history, since event ``seq``: ``recorded`` as the log counts,
     ``counted`` as it should; both go on with what came after. ``mended``: the event after which they agreed, else 0."""
 
-    __slots__ = ("at", "counted", "issue", "mended", "recorded", "seq")
-
-    def __init__(self, issue: str, seq: int, at: str, recorded: Counters, counted: Counters) -> None:
-        self.issue = issue
-        self.seq = seq
-        self.at = at
-        self.recorded = recorded
-        self.counted = counted
-        self.mended = 0
+    issue: str
+    seq: int
+    at: str
+    recorded: Counters
+    counted: Counters
+    mended: int = 0
 
     def text(self) -> str:
         """One sentence: what is counted, and what should be."""

@@ -8,6 +8,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.intervals import MICRO
 from kugetsu.domain.state import ENDS, State
 from kugetsu.model.clock import parse
+from kugetsu.model.record import field, record
 
 #: Issues that are kept; of more, those that hurt least become one sum. An issue that comes back counts from nothing.
 KEPT = 5000
@@ -17,36 +18,22 @@ REASON_LENGTH = 60
 OTHER = "other reasons"
 
 
+@record
 class Trouble:
     """Of one issue (or of the PM agent, or of all that are not kept): counts, tokens, cost, microseconds in attempts;
     ``wasted`` are those in attempts that did not succeed."""
 
-    __slots__ = (
-        "attempts",
-        "cost",
-        "ends",
-        "issues",
-        "key",
-        "parks",
-        "reasons",
-        "retries",
-        "spent",
-        "tokens",
-        "wasted",
-    )
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.issues = 1
-        self.attempts = 0
-        self.ends: dict[str, int] = {}
-        self.reasons: dict[str, int] = {}
-        self.retries = 0
-        self.parks: dict[str, int] = {}
-        self.tokens = 0
-        self.cost = 0.0
-        self.spent = 0
-        self.wasted = 0
+    key: str
+    issues: int = 1
+    attempts: int = 0
+    ends: dict[str, int] = field(factory=dict)
+    reasons: dict[str, int] = field(factory=dict)
+    retries: int = 0
+    parks: dict[str, int] = field(factory=dict)
+    tokens: int = 0
+    cost: float = 0.0
+    spent: int = 0
+    wasted: int = 0
 
     @property
     def failed(self) -> int:

@@ -7,24 +7,23 @@ from collections.abc import Iterable
 from kugetsu.domain.events import Event
 from kugetsu.domain.intervals import DAEMON, OF_DAEMON, Hold, Interval, Intervals, Meter
 from kugetsu.domain.state import State
+from kugetsu.model.record import field, record
 
 #: Spans of which a median is exact; of more, every second, fourth … is looked at.
 SAMPLED = 4096
 
 
+@record
 class Spans:
     """Spans of time of one sort: number, total, longest (and whose), median. All in microseconds."""
 
-    __slots__ = ("_every", "_sample", "longest", "number", "total", "worst")
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.total = 0
-        self.longest = 0
-        #: Whose the longest was: what `add` was given with it.
-        self.worst: tuple[str, int] | None = None
-        self._sample: list[int] = []
-        self._every = 1
+    number: int = 0
+    total: int = 0
+    longest: int = 0
+    #: Whose the longest was: what `add` was given with it.
+    worst: tuple[str, int] | None = None
+    _sample: list[int] = field(factory=list)
+    _every: int = 1
 
     def add(self, span: int, whose: tuple[str, int]) -> None:
         """Count one span; ``whose`` is a task and the event with which it began."""

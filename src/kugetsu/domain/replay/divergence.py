@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kugetsu.domain.events import PRESENT, Event, upcast
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.model.record import record
 from kugetsu.model.redacted import MARK
 
 if TYPE_CHECKING:
@@ -26,15 +27,13 @@ _MEASURED = re.compile(r"\[\d+ characters\]")
 ABSENT = "(absent)"
 
 
+@record
 class Place:
     """Where two events differ: a path (``data.slot``), and what stands there on each side."""
 
-    __slots__ = ("decided", "path", "recorded")
-
-    def __init__(self, path: str, recorded: Any, decided: Any) -> None:
-        self.path = path
-        self.recorded = recorded
-        self.decided = decided
+    path: str
+    recorded: Any
+    decided: Any
 
 
 class Mismatch:
@@ -51,17 +50,15 @@ class Mismatch:
         self.places = _places(recorded, decided) if recorded is not None and decided is not None else []
 
 
+@record
 class Tried:
     """A setting, the value that the facts name, and the one under which the transaction is as recorded; both as one
     would write them into the file."""
 
-    __slots__ = ("fact", "key", "recorded", "would")
-
-    def __init__(self, fact: str, key: str, recorded: str, would: str) -> None:
-        self.fact = fact
-        self.key = key
-        self.recorded = recorded
-        self.would = would
+    fact: str
+    key: str
+    recorded: str
+    would: str
 
 
 class Divergence(Mismatch):

@@ -14,33 +14,30 @@ from kugetsu.domain.simulation.recorder import Recorder, first_facts
 from kugetsu.domain.simulation.scenario import Scenario
 from kugetsu.domain.simulation.tally import Ledger
 from kugetsu.domain.simulation.user_actions import ACTS
+from kugetsu.model.record import value
 
 if TYPE_CHECKING:
     from kugetsu.domain.simulation.metrics import FigureData
 
 
+@value
 class Moved:
     """A task whose wait changed, in seconds; ``after`` is None when it does not begin any more, ``before`` when it
     never did."""
 
-    __slots__ = ("after", "before", "issue", "task")
-
-    def __init__(self, task: str, issue: str | None, before: float | None, after: float | None) -> None:
-        self.task = task
-        self.issue = issue
-        self.before = before
-        self.after = after
+    task: str
+    issue: str | None
+    before: float | None
+    after: float | None
 
 
+@value
 class Check:
     """How well the simulation tells what happened when nothing is changed: whether the claims come in the same order,
     and by how many seconds the wait that is farthest off is."""
 
-    __slots__ = ("off", "same_order")
-
-    def __init__(self, same_order: bool, off: float) -> None:
-        self.same_order = same_order
-        self.off = off
+    same_order: bool
+    off: float
 
 
 class Comparison:

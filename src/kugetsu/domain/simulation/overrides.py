@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kugetsu.model.record import field, record
 
+
+@record
 class Changes:
     """Other values; what is not named stays as it was recorded.
 
@@ -14,15 +17,12 @@ class Changes:
     fact ``repository_caps``. ``priorities`` are those of tasks (`q7`) and of all tasks of an issue.
     """
 
-    __slots__ = ("claim", "named_caps", "other_cap", "outcome", "priorities", "timeout_seconds")
-
-    def __init__(self) -> None:
-        self.claim: dict[str, Any] = {}
-        self.outcome: dict[str, Any] = {}
-        self.timeout_seconds: float | None = None
-        self.named_caps: dict[str, int] | None = None
-        self.other_cap: int | None = None
-        self.priorities: dict[str, int] = {}
+    claim: dict[str, Any] = field(factory=dict)
+    outcome: dict[str, Any] = field(factory=dict)
+    timeout_seconds: float | None = None
+    named_caps: dict[str, int] | None = None
+    other_cap: int | None = None
+    priorities: dict[str, int] = field(factory=dict)
 
     def of_claim(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of a claim, changed; a copy."""

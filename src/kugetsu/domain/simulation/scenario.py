@@ -14,6 +14,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.simulation.micros import SECOND
 from kugetsu.domain.simulation.tally import Ledger
 from kugetsu.domain.state import State, empty
+from kugetsu.model.record import record
 
 if TYPE_CHECKING:
     Moment = tuple[int, float]
@@ -88,27 +89,23 @@ class Past:
         return self.stopped is not None and self.verdict != "done"
 
 
+@record
 class Limit:
     """A usage limit of an agent and model: from the attempt that ran into it until its end, as far as is known."""
 
-    __slots__ = ("label", "resets_at", "since", "until")
-
-    def __init__(self, label: str | None, since: int, until: int, resets_at: str | None) -> None:
-        self.label = label
-        self.since = since
-        self.until = until
-        #: The end that the provider stated; None when it stated none.
-        self.resets_at = resets_at
+    label: str | None
+    since: int
+    until: int
+    #: The end that the provider stated; None when it stated none.
+    resets_at: str | None
 
 
+@record
 class Latency:
     """How long the way of a claim was open before it was made, and the seq of that claim."""
 
-    __slots__ = ("micros", "seq")
-
-    def __init__(self, micros: int, seq: int) -> None:
-        self.micros = micros
-        self.seq = seq
+    micros: int
+    seq: int
 
 
 class Pauses:

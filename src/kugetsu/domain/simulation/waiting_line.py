@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kugetsu.domain import gates
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.state import State
+from kugetsu.model.record import record
 
 if TYPE_CHECKING:
     Place = tuple[int, int, int, str]
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
 _COMMON = (gates.daemon, gates.stagger, gates.memory, gates.disk)
 
 
+@record
 class Look:
     """What a look found: the task to claim, when a gate opens by itself (UTC text), and the tasks to park."""
 
-    __slots__ = ("candidate", "park", "wake")
-
-    def __init__(self, candidate: str | None, wake: str | None, park: list[str]) -> None:
-        self.candidate = candidate
-        self.wake = wake
-        self.park = park
+    candidate: str | None
+    wake: str | None
+    park: list[str]
 
 
 class Line:

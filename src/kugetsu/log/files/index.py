@@ -20,6 +20,7 @@ from kugetsu.log.files import segments
 from kugetsu.log.files.block_reader import BlockReader, CollectionPaused
 from kugetsu.log.files.segments import Cursor
 from kugetsu.model import jsontext
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,16 +48,14 @@ _EVENT_READ = 4096
 """Bytes first read for one event; a longer one takes a second read."""
 
 
+@record
 class IndexHead:
     """Up to where the index is complete (``cursor``), and what each bucket file must hold: size and CRC-32."""
 
-    __slots__ = ("checks", "cursor", "generation", "sizes")
-
-    def __init__(self, cursor: Cursor, generation: int, sizes: list[int], checks: list[int]) -> None:
-        self.cursor = cursor
-        self.generation = generation
-        self.sizes = sizes
-        self.checks = checks
+    cursor: Cursor
+    generation: int
+    sizes: list[int]
+    checks: list[int]
 
 
 def try_guard(directory: str) -> int | None:

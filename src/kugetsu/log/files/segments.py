@@ -7,6 +7,7 @@ import os
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated, verified
 from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.model import jsontext
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,19 +43,17 @@ class Head:
         return f"{self.seq}:{self.sha}"
 
 
+@record
 class Cursor:
     """A place between two transactions: ``offset`` bytes into the segment whose first event is ``segment``.
 
     ``seq`` and ``sha`` are those of the event before it.
     """
 
-    __slots__ = ("offset", "segment", "seq", "sha")
-
-    def __init__(self, segment: int = 1, offset: int = 0, seq: int = 0, sha: bytes = GENESIS) -> None:
-        self.segment = segment
-        self.offset = offset
-        self.seq = seq
-        self.sha = sha
+    segment: int = 1
+    offset: int = 0
+    seq: int = 0
+    sha: bytes = GENESIS
 
     def copy(self) -> Cursor:
         """The same place, to be moved on by itself."""

@@ -13,6 +13,7 @@ from kugetsu.log.codec import GENESIS, seal
 from kugetsu.log.files.block_reader import BlockReader, CollectionPaused
 from kugetsu.log.files.segments import Cursor, cursor_in, fits, read_sealed
 from kugetsu.model import jsontext
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,15 +31,13 @@ _INDEX_STRIDE = 5_000
 """Events (15 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""
 
 
+@record
 class Snapshot:
     """A state (as the projection dumped it), the place after the last event folded into it, and its size in bytes."""
 
-    __slots__ = ("cursor", "size", "state")
-
-    def __init__(self, cursor: Cursor, state: Any, size: int) -> None:
-        self.cursor = cursor
-        self.state = state
-        self.size = size
+    cursor: Cursor
+    state: Any
+    size: int
 
 
 def read(directory: str, version: str, name: str = LATEST) -> Snapshot | None:

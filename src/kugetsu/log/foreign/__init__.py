@@ -24,6 +24,7 @@ from kugetsu.log.projection import Projection
 from kugetsu.log.protocol import Waker
 from kugetsu.model import jsontext
 from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,47 +39,29 @@ _TOLD = 20
 """Lines of each sort that are told one by one."""
 
 
+@record
 class _Seen:
     """What was seen of the lines while they were read; numbers of lines count from 1."""
 
-    __slots__ = (
-        "bytes",
-        "disorder",
-        "first_at",
-        "garbage",
-        "garbage_seen",
-        "holes",
-        "last_at",
-        "lines",
-        "nothing",
-        "redacted",
-        "repeated",
-        "types",
-        "unchecked",
-        "unsealed",
-        "unsealed_seen",
-    )
-
-    def __init__(self) -> None:
-        self.lines = 0
-        self.bytes = 0
-        self.garbage: list[int] = []
-        self.garbage_seen = 0
-        #: Lines that hold no event, the empty ones among them.
-        self.nothing = 0
-        self.repeated = 0
-        self.disorder = False
-        #: First and last seq of what is missing between two events.
-        self.holes: list[tuple[int, int]] = []
-        #: Events whose digest does not fit their line and the digest before it.
-        self.unsealed: list[int] = []
-        self.unsealed_seen = 0
-        #: Those that follow one that is not there, and those that say that something was taken out.
-        self.unchecked = 0
-        self.redacted = 0
-        self.types: dict[str, int] = {}
-        self.first_at: str | None = None
-        self.last_at: str | None = None
+    lines: int = 0
+    bytes: int = 0
+    garbage: list[int] = field(factory=list)
+    garbage_seen: int = 0
+    #: Lines that hold no event, the empty ones among them.
+    nothing: int = 0
+    repeated: int = 0
+    disorder: bool = False
+    #: First and last seq of what is missing between two events.
+    holes: list[tuple[int, int]] = field(factory=list)
+    #: Events whose digest does not fit their line and the digest before it.
+    unsealed: list[int] = field(factory=list)
+    unsealed_seen: int = 0
+    #: Those that follow one that is not there, and those that say that something was taken out.
+    unchecked: int = 0
+    redacted: int = 0
+    types: dict[str, int] = field(factory=dict)
+    first_at: str | None = None
+    last_at: str | None = None
 
 
 class ArchivedLog:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from kugetsu.log.files.segments import first_seqs, name
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
+from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _CUT = "it is cut off"
 _HINT = "a bundle (kugetsu doctor --bundle), a log export (kugetsu log export --jsonl), a log folder or a segment"
 
 
+@record
 class Contents:
     """What a file is and what was found in it beside the lines of its log.
 
@@ -48,13 +50,10 @@ class Contents:
     ``problems`` say, for people, what of the file could not be read; ``sources`` counts the parts its lines are in.
     """
 
-    __slots__ = ("extras", "kind", "problems", "sources")
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.extras: dict[str, bytes] = {}
-        self.problems: list[str] = []
-        self.sources = 1
+    kind: str
+    extras: dict[str, bytes] = field(factory=dict)
+    problems: list[str] = field(factory=list)
+    sources: int = 1
 
 
 def read(path: str, take: Take) -> Contents:

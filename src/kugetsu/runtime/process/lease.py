@@ -19,20 +19,19 @@ import os
 
 from kugetsu.host import run_files
 from kugetsu.model.errors import Conflict
+from kugetsu.model.record import record
 
 _NEW = ".new"
 _OPEN = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
 
 
+@record
 class Lease:
     """A held lease. Forked children hold it too; dropping the object does not free it, closing ``fd`` does."""
 
-    __slots__ = ("directory", "fd", "nonce")
-
-    def __init__(self, directory: str, nonce: str, fd: int) -> None:
-        self.directory = directory
-        self.nonce = nonce
-        self.fd = fd
+    directory: str
+    nonce: str
+    fd: int
 
     @classmethod
     def create(cls, directory: str, nonce: str | None = None) -> Lease:

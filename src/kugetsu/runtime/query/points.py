@@ -7,6 +7,7 @@ recorded when it was made.
 from __future__ import annotations
 
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.model.record import record
 from kugetsu.runtime import host_probe, liveness
 
 TYPE_CHECKING = False
@@ -39,37 +40,27 @@ if TYPE_CHECKING:
 LOOKS = (1000, 20_000, 400_000)
 
 
+@record
 class Probes:
     """What the log cannot know: which processes live (None: unknown), what the agents do, what is odd about the
     settings."""
 
-    __slots__ = ("alive", "daemon_alive", "progress", "warnings")
-
-    def __init__(
-        self,
-        alive: Callable[[Attempt], bool | None],
-        daemon_alive: bool,
-        progress: Callable[[Attempt], Progress | None],
-        warnings: list[str],
-    ) -> None:
-        self.alive = alive
-        self.daemon_alive = daemon_alive
-        self.progress = progress
-        self.warnings = warnings
+    alive: Callable[[Attempt], bool | None]
+    daemon_alive: bool
+    progress: Callable[[Attempt], Progress | None]
+    warnings: list[str]
 
 
+@record
 class Point:
     """A point of the log: ``state`` there, ``now`` its time, ``facts`` what the gates read, ``probes`` what was seen of
     the processes. ``past`` is None for the present."""
 
-    __slots__ = ("facts", "now", "past", "probes", "state")
-
-    def __init__(self, state: State, now: str, facts: ClaimFacts, past: Asked | None, probes: Probes) -> None:
-        self.state = state
-        self.now = now
-        self.facts = facts
-        self.past = past
-        self.probes = probes
+    state: State
+    now: str
+    facts: ClaimFacts
+    past: Asked | None
+    probes: Probes
 
 
 def as_of(state: State, now: str) -> AsOf:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +18,13 @@ if TYPE_CHECKING:
 FORMS = "a task (q7), an attempt (q7.1), an issue (owner/repo#14, its URL, #14 in a clone), pm or base:host/owner/repo"
 
 
+@record
 class Subject:
     """``kind`` is task, attempt, issue or session; ``key`` what the log files its events under; ``attempt`` its id."""
 
-    __slots__ = ("attempt", "key", "kind")
-
-    def __init__(self, kind: str, key: str, attempt: str | None = None) -> None:
-        self.kind = kind
-        self.key = key
-        self.attempt = attempt
+    kind: str
+    key: str
+    attempt: str | None = None
 
     def __str__(self) -> str:
         return self.attempt or self.key

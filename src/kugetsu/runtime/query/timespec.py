@@ -8,20 +8,19 @@ from kugetsu.log import transactions
 from kugetsu.log.protocol import EventLog
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.model.record import record
 
 FORMS = "a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z, 2026-11-23T10:00, 2026-11-23) or 10m ago"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+@record
 class When:
     """A point: ``seq`` an event, ``back`` so many events before the last, or ``at`` a UTC time; one of them is set."""
 
-    __slots__ = ("at", "back", "seq")
-
-    def __init__(self, *, seq: int | None = None, back: int | None = None, at: str | None = None) -> None:
-        self.seq = seq
-        self.back = back
-        self.at = at
+    seq: int | None = None
+    back: int | None = None
+    at: str | None = None
 
 
 def parse(text: str, now: str) -> When:
