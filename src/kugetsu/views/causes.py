@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
 
 from kugetsu.domain.events import Event
 from kugetsu.views.history import TYPE_WIDTH, Rows
@@ -11,18 +10,21 @@ from kugetsu.views.screen import Screen
 from kugetsu.views.text import cut, line
 from kugetsu.views.wording import who
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
 
-class WhyEvent(TypedDict):
-    """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause, and
-    how deep below the event each stands; how many more effects were found than are listed; which tasks wait now
-    because of it."""
+    class WhyEvent(TypedDict):
+        """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause, and
+        how deep below the event each stands; how many more effects were found than are listed; which tasks wait now
+        because of it."""
 
-    event: Event
-    because: list[Event]
-    led_to: list[Event]
-    depths: list[int]
-    more: int
-    holds: list[dict[str, str]]
+        event: Event
+        because: list[Event]
+        led_to: list[Event]
+        depths: list[int]
+        more: int
+        holds: list[dict[str, str]]
 
 
 #: Levels of a tree that are indented; what is deeper stands below the last.
