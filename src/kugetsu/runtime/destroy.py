@@ -1,4 +1,4 @@
-"""End a session: its worktree and its agent session go, its history stays. Every doubt keeps the user's work."""
+"""End a session: remove its worktree and its agent session, keep its history. Every doubt keeps the user's work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kugetsu.runtime.pull_requests import Seen
 from kugetsu.runtime.workspace import Workspace
 
 NAMED = 20
-"""Files that went without being saved which the event names."""
+"""Unsaved files that the event names."""
 
 
 def destroy(
@@ -31,10 +31,10 @@ def destroy(
 ) -> dict[str, Any]:
     """Destroy the session ``key``; returns its `session.destroyed` event.
 
-    Without ``force`` refused (Conflict, each reason named) while an agent works in it, tasks wait for it, its pull
-    request is open (or nobody can say), the worktree holds uncommitted work, or commits are in no other place. With
-    ``force`` the work is put on a rescue branch first. ``strict`` looks closer (`RemovalPolicy`); ``seen`` is how
-    its pull request stood when the caller asked about it, else it is asked here.
+    Without ``force`` refused (Conflict, with each reason) while an agent works in it, tasks wait for it, its pull
+    request is (or may be) open, or its worktree holds uncommitted work or commits that are nowhere else. With ``force``
+    the work is put on a rescue branch first. ``strict``: see `RemovalPolicy`; ``seen`` is its pull request as the
+    caller saw it, else it is looked up here.
     """
     session = require_unused(ws, key, force)
     if session.kind == "issue" and not force:
@@ -48,8 +48,8 @@ def destroy(
 
 
 def require_unused(ws: Workspace, key: str, force: bool) -> Session:
-    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it: reasons that are
-    told before any other, and before somebody is asked whether to go on."""
+    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it: checked first,
+    and before any confirmation is requested."""
     state = ws.state()
     session = decide.find_session(state, key)
     decide.unused(state, session, force)
@@ -107,8 +107,8 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
 
 
 class _Gone:
-    """What became of a session: the worktree that was removed, the branch that has its work, what else was kept, and
-    which files went without being saved."""
+    """What became of a session: the removed worktree, the branch with its work, what else was kept, and unsaved files
+    that went."""
 
     def __init__(self) -> None:
         self.ignored: list[str] = []
@@ -117,7 +117,7 @@ class _Gone:
         self.kept: list[str] = []
 
     def name_rescue(self, branch: str) -> None:
-        """The first one has the most: one that is made later may be of a worktree that was removed in part."""
+        """The first branch has the most: a later one may be of a partly removed worktree."""
         if self.rescue is None:
             self.rescue = branch
         elif branch != self.rescue and f"branch {branch}" not in self.kept:
@@ -144,7 +144,7 @@ def _require_kept_elsewhere(ws: Workspace, session: Session, care: RemovalPolicy
 
 
 def _require_repository(session: Session) -> None:
-    """Raises Conflict while the repository of files that would go is away: it may be on a disk that is not mounted."""
+    """Raise Conflict if the repository of files that would go is missing: it may be on an unmounted disk."""
     path, source = session.worktree, session.source
     if path is None or source is None or not integrity.holds_files(path) or integrity.is_repository(source):
         return
@@ -156,14 +156,14 @@ def _require_repository(session: Session) -> None:
 
 
 def why_keep(ws: Workspace, session: Session, care: RemovalPolicy) -> list[str]:
-    """The reasons that lie in its worktree against ending an issue's session (`removal.why_keep`)."""
+    """The reasons in its worktree against ending an issue's session (`removal.why_keep`)."""
     if session.worktree is None or not os.path.isdir(session.worktree):
         return []
     return removal.why_keep(session.worktree, session.branch or "", _repository(ws, session), care)
 
 
 def disposable(ws: Workspace) -> list[str]:
-    """The patterns of ignored files that may go with a worktree, for every way in which one is removed."""
+    """The patterns of ignored files that may go with a worktree."""
     return ws.config.text("DISPOSABLE_FILES").split()
 
 
@@ -194,7 +194,7 @@ def _remove_worktree(ws: Workspace, session: Session, gone: _Gone, force: bool, 
 
 
 def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
-    """Move a folder that git knows nothing of (any more) out of the way: what lies there cannot be put on a branch."""
+    """Move away a folder that is no longer git's: its files cannot be put on a branch."""
     integrity.repair(session.source, path)
     if integrity.fault(session.source, path) is None or not integrity.holds_files(path):
         return False
@@ -208,7 +208,7 @@ def _set_aside(session: Session, path: str, gone: _Gone) -> bool:
 
 
 def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *, resumed: bool) -> None:
-    """Put all work of the session's worktree on rescue branches. Raises Conflict when some cannot be moved."""
+    """Put all work of the session's worktree on rescue branches. Raises Conflict if some cannot be moved."""
     path = session.worktree or ""
     saved = inner_rescue.rescue_all(repository, path, session.branch or "", name)
     for branch in saved.branches:
@@ -226,7 +226,7 @@ def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *,
 
 
 def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
-    """What a removal that was interrupted had done before nobody could record it."""
+    """Add what an interrupted removal had done but not recorded."""
     if session.worktree is not None and not os.path.isdir(session.worktree):
         gone.worktree = session.worktree
     repository = _clone(ws, session)
@@ -235,14 +235,14 @@ def _take_over(ws: Workspace, session: Session, gone: _Gone, name: str) -> None:
 
 
 def _note_branch(ws: Workspace, session: Session, gone: _Gone) -> None:
-    """Say of the issue's branch that it is kept, where it is there: also when its worktree went another way."""
+    """Record that the issue's branch is kept, where it exists."""
     repository = _clone(ws, session) if session.branch is not None else None
     if repository is not None and removal.has_branch(repository, session.branch or ""):
         gone.kept.append(f"branch {session.branch}")
 
 
 def _clone(ws: Workspace, session: Session) -> Repository | None:
-    """Where the session's branches are; None when that is gone, and its branches with it."""
+    """Where the session's branches are; None if that is gone, and they with it."""
     try:
         return _repository(ws, session)
     except KugetsuError:

@@ -1,4 +1,4 @@
-"""Where an export goes, and what is taken out of its lines."""
+"""The destination of an export, and the redaction of its lines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kugetsu.redaction.funnel import clean, suspicious
 
 
 def without_secrets(event: Event, line: bytes) -> bytes:
-    """The very line when nothing in it looks like a secret; else one without them that says so.
+    """The line itself if nothing in it looks like a secret; else a redacted one that says so.
 
-    It keeps the digest of the line as it was, so that the lines around it can still be checked.
+    It keeps the digest of the original line, so the lines around it can still be verified.
     """
     if not suspicious(line.decode()):
         return line
@@ -30,7 +30,7 @@ def without_secrets(event: Event, line: bytes) -> bytes:
 
 
 class Destination:
-    """Lines to a file that appears whole or not at all, or to stdout. `commit` puts the file into its place."""
+    """Lines to a file that appears whole or not at all, or to stdout. `commit` puts the file in place."""
 
     def __init__(self, path: str | None, new: atomic.NewFile | None) -> None:
         self._path = path
@@ -39,8 +39,8 @@ class Destination:
 
     @classmethod
     def open(cls, path: str | None, *, force: bool) -> Destination:
-        """None is stdout. Raises Conflict for a file that is there unless ``force``, BadInput where none can be made,
-        KugetsuError when it cannot be written."""
+        """None is stdout. Raises Conflict for an existing file unless ``force``, BadInput or KugetsuError if it cannot
+        be created."""
         if path is None:
             return cls(None, None)
         folder = os.path.dirname(os.path.abspath(path))
@@ -56,7 +56,7 @@ class Destination:
             raise _unwritable(path, error) from error
 
     def write(self, line: bytes) -> None:
-        """One more line. Raises KugetsuError when the file cannot be written; BrokenPipeError is stdout's own."""
+        """Write a line. Raises KugetsuError if the file cannot be written; BrokenPipeError for stdout."""
         try:
             self._file.write(line)
             self._file.write(b"\n")
@@ -66,7 +66,7 @@ class Destination:
             raise _unwritable(self._path, error) from error
 
     def commit(self) -> None:
-        """All was written: put the file into its place."""
+        """Put the complete file in place."""
         if self._path is None or self._new is None:
             self._file.flush()
             return

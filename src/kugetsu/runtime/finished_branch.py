@@ -1,7 +1,7 @@
 """Whether a session's branch is finished: its pull request is merged, or the base branch has all of it.
 
-More work on a finished branch would start from an old base, and its commits would be in no pull request: it goes on on
-a fresh branch instead. What nobody can say leaves the branch as it is.
+More work on a finished branch would start from an old base, with commits in no pull request: it continues on a fresh
+branch. If that is unknown, the branch stays.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from kugetsu.runtime.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A branch that is merged: by which pull request, if one is known (`url`), and how many commits it has that came
-    after (None: nobody knows)."""
+    """A merged branch: by which pull request (`url`), if known, and how many of its commits came later (None:
+    unknown)."""
 
     branch: str
     url: str | None
@@ -41,17 +41,16 @@ class Finished:
 
 
 def intended(session: Session) -> Finished | None:
-    """The merged branch that the session's present branch was to follow, when that was not finished: a preparation was
-    killed, or failed."""
+    """The merged branch that the session's present branch was to follow, if its preparation was killed or failed."""
     data = session.follows
     return Finished(data["branch"], data["url"], data["later"]) if data is not None else None
 
 
 def look(ws: Workspace, session: Session, repository: Repository, branch: str) -> Finished | None:
-    """Whether the session's branch is finished; None also when that is not known.
+    """Whether the session's branch is finished; None if not, or unknown.
 
-    ``branch`` is the one that it would work on. Asks the forge (FORGE_TIMEOUT_SECONDS at most) when an agent worked on
-    the issue before, and the remote when commits of the branch are in the base branch.
+    ``branch`` is the one it would work on. Asks the forge (FORGE_TIMEOUT_SECONDS at most) if an agent worked on the
+    issue before, and the remote if the base branch has the branch's commits.
     """
     branch = refs.current_branch(session.worktree) or branch
     tip = merged.tip_of(repository, session.worktree, branch)

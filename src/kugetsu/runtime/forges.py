@@ -32,20 +32,20 @@ PROBLEM_LENGTH = 300
 
 
 def forge_for(ws: Workspace, host: str) -> Forge | None:
-    """The forge of a host, ready to be asked; None when it may not be asked (`why_none` says why).
+    """The forge of a host; None if it may not be contacted (`why_none` says why).
 
-    Raises BadInput for an env file or a token in it that cannot be used.
+    Raises BadInput for an unusable env file or token.
     """
     return _choose(ws, host)[0]
 
 
 def why_none(ws: Workspace, host: str) -> str | None:
-    """Why a host's forge is not asked, as a sentence's end; None when it may be asked. Raises as `forge_for` does."""
+    """Why a host's forge is not contacted; None if it may be. Raises as `forge_for` does."""
     return _choose(ws, host)[1]
 
 
 def limits(ws: Workspace) -> Limits:
-    """FORGE_TIMEOUT_SECONDS as the bounds of one call."""
+    """FORGE_TIMEOUT_SECONDS as the limits of one call."""
     seconds = ws.config.number("FORGE_TIMEOUT_SECONDS")
     return Limits(
         connect=min(CONNECT_SECONDS, seconds), read=seconds, deadline=seconds, patience=min(PATIENCE_SECONDS, seconds)
@@ -53,9 +53,9 @@ def limits(ws: Workspace) -> Limits:
 
 
 def network(ws: Workspace, host: str) -> Network:
-    """How requests to a host leave the machine: the proxies of the environment and of the env files, and its CA.
+    """How requests reach a host: the proxies of the environment and the env files, and its CA.
 
-    Raises BadInput for an env file that cannot be read.
+    Raises BadInput for an unreadable env file.
     """
     servers = ws.config.servers()
     authorities = {canonical_host(name, servers): path for name, path in ws.config.mapping("GIT_SERVER_CA").items()}
@@ -63,16 +63,16 @@ def network(ws: Workspace, host: str) -> Network:
 
 
 def one_line(problem: BaseException) -> str:
-    """A failure as an event keeps it: one line, without secrets, of bounded length."""
+    """A failure as an event keeps it: one bounded line without secrets."""
     text = problem.message if isinstance(problem, KugetsuError) else f"{type(problem).__name__}: {problem}"
     return redact(" ".join(text.split()), limit=PROBLEM_LENGTH)
 
 
 class Forges:
-    """The forges that one command or one phase of a runner asks: each made once, and after no answer not asked again.
+    """The forges for one command or phase of a runner: each made once, and not asked again after it failed to answer.
 
-    Everything that is asked of one `Forges` within one `ask` takes at most FORGE_TIMEOUT_SECONDS, name look-ups and
-    slow answers included; a dead server costs that once.
+    All requests within one `ask` take at most FORGE_TIMEOUT_SECONDS, DNS and slow answers included; a dead server costs
+    that once.
     """
 
     def __init__(self, ws: Workspace) -> None:
@@ -89,8 +89,8 @@ class Forges:
         return self._look_up(host)[1]
 
     def ask(self, host: str, question: Callable[[Forge], T]) -> T:
-        """What a question gives that is put to the host's forge. Raises ForgeFailure or BadInput: also NoForge when it
-        may not be asked, and ForgeUnreachable when there is no answer in time."""
+        """The answer to a question to the host's forge. Raises ForgeFailure or BadInput; NoForge if it may not be
+        contacted, ForgeUnreachable if it does not answer in time."""
         forge, why = self._look_up(host)
         if forge is None:
             raise NoForge(f"{host} cannot be queried: {why}", how_to_let_it(self._ws, host))
@@ -111,10 +111,10 @@ class Forges:
 
 
 def within(seconds: float, host: str, work: Callable[[], T]) -> T:
-    """What ``work`` gives, or its exception; ForgeUnreachable when it has not ended after so many seconds.
+    """The result of ``work``, or its exception; ForgeUnreachable if it has not ended after so many seconds.
 
-    The client's own limits do not bound the look-up of a name, which can take the resolver minutes. So it is done in a
-    thread that nobody waits for any longer than that; the process's end or exec ends it.
+    The client's own limits do not bound a DNS lookup, which can take minutes. So a thread does the work and is
+    abandoned; the process's end or exec ends it.
     """
     done: list[T] = []
     failed: list[BaseException] = []
@@ -136,7 +136,7 @@ def within(seconds: float, host: str, work: Callable[[], T]) -> T:
 
 
 def how_to_let_it(ws: Workspace, host: str) -> str:
-    """The remedy for a host that may not be asked."""
+    """The remedy for a host that may not be contacted."""
     host = canonical_host(host, ws.config.servers())
     if host == LOCAL:
         return "name the issue by its server: host/owner/repo#14"
@@ -150,8 +150,8 @@ def how_to_let_it(ws: Workspace, host: str) -> str:
 
 
 def _base_of(ws: Workspace, host: str) -> str:
-    """A host's URL with the scheme that a pull request's or a clone's URL has, else https: a server of one's own
-    network may speak http only."""
+    """A host's URL with the scheme of a pull request's or clone's URL, else https: an internal server may speak http
+    only."""
     for url in _urls(ws, host):
         scheme, other, _ = split_url(url)
         if other == host and scheme in ("http", "https"):
@@ -160,7 +160,7 @@ def _base_of(ws: Workspace, host: str) -> str:
 
 
 def _urls(ws: Workspace, host: str) -> Iterator[str]:
-    """The URLs that sessions and clones name, of which some may be of that host."""
+    """The URLs in sessions and clones, some of which may be of that host."""
     try:
         state = ws.state()
     except (KugetsuError, OSError):  # a hint is all that they are for

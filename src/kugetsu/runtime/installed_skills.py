@@ -1,7 +1,7 @@
-"""Copies of skills in a folder where an agent looks for them: what they are worth, and how they are brought up to date.
+"""Copies of skills in a folder where an agent looks for them: their state, and bringing them up to date.
 
-A file is kugetsu's to replace when its digest stands in `.kugetsu-skills.json` beside the skills, which names what was
-installed; any other difference was made by somebody, and is kept unless they force it.
+kugetsu may replace a file whose digest is in `.kugetsu-skills.json` beside the skills, which lists what was installed;
+any other difference is a user's and is kept unless forced.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Installed:
 
 
 class _Plan:
-    """What is to be written and removed for one skill, and which of its files somebody changed."""
+    """What to write and remove for one skill, and which of its files a user changed."""
 
     def __init__(self, skill: Skill, folder: str, known: Mapping[str, str]) -> None:
         self.skill = skill
@@ -62,7 +62,7 @@ class _Plan:
 
 
 def state(skill: Skill, folder: str) -> str | None:
-    """What the copy in ``folder`` is: current, outdated (as kugetsu once put it there) or changed; None for none."""
+    """The copy in ``folder``: current, outdated (as kugetsu once installed it) or changed; None for none."""
     plan = _Plan(skill, folder, _known(folder).get(skill.name, {}))
     if not os.path.lexists(os.path.join(plan.folder, "SKILL.md")):
         return None
@@ -74,7 +74,7 @@ def state(skill: Skill, folder: str) -> str | None:
 def install(skills: Iterable[Skill], folder: str, *, force: bool = False) -> list[Installed]:
     """Copy skills into ``folder``, each into its own, or change nothing.
 
-    Raises Conflict naming the files that somebody changed, unless ``force``; KugetsuError for a folder that cannot be
+    Raises Conflict naming the files that a user changed, unless ``force``; KugetsuError if the folder cannot be
     written.
     """
     record = _known(folder)
@@ -110,7 +110,7 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _known(folder: str) -> dict[str, dict[str, str]]:
-    """Digests by skill and file. A record that is damaged knows nothing: then files count as somebody's."""
+    """Digests by skill and file. A damaged record knows nothing: files then count as a user's."""
     content = _read(os.path.join(folder, RECORD))
     try:
         record = json.loads(content) if content is not None else {}
@@ -147,7 +147,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _write(path: str, content: bytes) -> None:
-    """Whoever reads it meanwhile sees the file of before or this one. A link to a file stays one."""
+    """Replace a file at once. A link to a file stays one."""
     path = os.path.realpath(path)
     require_not_from_sudo(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pull requests of sessions: which one, and how it stands. What is not known counts as open."""
+"""The pull requests of sessions: which one, and its state. An unknown state counts as open."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from kugetsu.runtime.git.published import published
 from kugetsu.runtime.workspace import Workspace
 
 MARK = "<!-- kugetsu:"
-"""What a comment holds that kugetsu itself posted: it is neither read to agents nor counted as progress."""
+"""Marks a comment that kugetsu posted: it is neither read to agents nor counted as progress."""
 FORKS = 2
-"""Other owners' repositories of the same name, among a clone's remotes, whose branches are looked at."""
+"""Other owners' repositories of the same name, among a clone's remotes, whose branches are searched."""
 
 
 class Seen:
-    """How a pull request stood when it was asked about.
+    """A pull request's state when it was looked up.
 
-    ``state`` is open, closed or merged; unknown with ``why`` and the ``hint`` that helps; or none, when there is none
-    (``url`` is None then).
+    ``state`` is open, closed or merged; unknown with ``why`` and a ``hint``; or none, if there is none (``url`` is
+    None).
     """
 
     __slots__ = ("hint", "pull", "state", "url", "why")
@@ -43,25 +43,25 @@ class Seen:
 
     @property
     def name(self) -> str:
-        """How a sentence calls it: `pull request #15`, else its URL."""
+        """`pull request #15`, else its URL."""
         return f"pull request #{self.pull.number}" if self.pull is not None else f"pull request {self.url}"
 
     @property
     def may_be_open(self) -> bool:
-        """Whether it is open, or nobody can say."""
+        """Whether it is open, or nobody can tell."""
         return self.state in ("open", "unknown")
 
     @property
     def merged_head(self) -> list[str]:
-        """The commit at the head of a merged one: what it reaches is in the base branch, maybe squashed."""
+        """The head of a merged one: what it reaches is in the base branch, maybe squashed."""
         return [self.pull.head_sha] if self.pull is not None and self.state == "merged" and self.pull.head_sha else []
 
 
 def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
-    """How the session's pull request stands: the one that it is tied to while that is open, else one that is open or
-    the newest from where its work was pushed.
+    """The session's pull request: the tied one while it is open, else an open one, or the newest, from where its work
+    was pushed.
 
-    What was never pushed has none, so nobody is asked; nor where there is no forge to ask and nobody named one.
+    Nobody is asked about work that was never pushed, nor without a forge to contact.
     """
     tied = _look_at(ws, session.pr, forges) if session.pr is not None else Seen(None, None)
     if tied.may_be_open:
@@ -91,8 +91,8 @@ def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
 
 
 def source_of(ws: Workspace, session: Session) -> Source | None:
-    """The branches and commits that a pull request with the session's work may come from; None when, as far as its
-    repository knows, nothing of it was pushed. What cannot be looked at may have been."""
+    """The branches and commits that a pull request with the session's work may come from; None if, as far as its
+    repository knows, nothing was pushed. What cannot be checked counts as pushed."""
     if not session.branch or session.source is None:
         return None
     known = {session.head} - {session.base_commit, None}
@@ -110,7 +110,7 @@ def source_of(ws: Workspace, session: Session) -> Source | None:
 
 
 def source_at(ws: Workspace, session: Session, clone: str, branch: str) -> Source:
-    """As `source_of`, for the branch that a session would work on, whether or not it was pushed."""
+    """As `source_of`, for the branch that a session would work on, pushed or not."""
     made = [session.head] if session.head is not None and session.head != session.base_commit else []
     since = session.base_commit or ""
     found = _source(ws, session.key, clone, session.worktree, branch, since=since, made=made, pushed=True)
@@ -120,7 +120,7 @@ def source_at(ws: Workspace, session: Session, clone: str, branch: str) -> Sourc
 def of_worktree(
     ws: Workspace, forges: Forges, issue: str, clone: str, worktree: str, branch: str
 ) -> PullRequest | None:
-    """The pull request that matters most with the work of a worktree of `clone`; ``issue`` is one of the repository.
+    """The most relevant pull request with the work of a worktree of `clone`; ``issue`` is any of the repository.
 
     Raises ForgeFailure, BadInput.
     """
@@ -143,7 +143,7 @@ def _source(
     made: Sequence[str] = (),
     pushed: bool = False,
 ) -> Source | None:
-    """As `source_of`. ``made`` are commits known to be the worktree's, ``pushed`` says that a remote has them."""
+    """As `source_of`. ``made`` are commits known to be the worktree's; ``pushed``: a remote has them."""
     owners = tuple(_fork_owners(ws, parse_ref(issue), clone))
     if not os.path.isdir(clone):
         return Source(frozenset((branch,)), frozenset(made), owners)
@@ -166,12 +166,12 @@ def from_branch(ws: Workspace, forge: Forge, ref: IssueRef, session: Session) ->
 
 
 def _first(pulls: Sequence[PullRequest]) -> PullRequest | None:
-    """The one that matters most: an open one, else the newest."""
+    """The most relevant one: open, else the newest."""
     return min(pulls, key=lambda pull: (pull.state != "open", -pull.number), default=None)
 
 
 def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
-    """Whose forks the clone has as remotes: a branch may have been pushed there."""
+    """The owners of forks among the clone's remotes: a branch may have been pushed there."""
     checkout = checkouts.find(source) if source is not None and os.path.isdir(source) else None
     if checkout is None:
         return []
@@ -184,10 +184,10 @@ def _fork_owners(ws: Workspace, ref: IssueRef, source: str | None) -> list[str]:
 
 
 def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str, int | None, Seen]:
-    """Tie a pull request to a session: its URL, the event's seq (None when it was tied already), how it stands.
+    """Tie a pull request to a session: its URL, the event's seq (None if already tied), its state.
 
-    Raises NotFound without the session, BadInput for what is no pull request's URL, Conflict for another repository's
-    (``force`` takes that too), ForgeNotFound when the forge says that there is none.
+    Raises NotFound without the session, BadInput if it is not a pull request's URL, Conflict for another repository's
+    (``force`` allows that), ForgeNotFound if the forge has none.
     """
     session = decide.find_session(ws.state(), key)
     try:
@@ -216,8 +216,7 @@ def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str,
 
 
 def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) -> str:
-    """The pull request's URL as the forge says it; built from GIT_SERVERS when that names another place (a server that
-    does not know its own address)."""
+    """The pull request's URL by the forge; built from GIT_SERVERS if the server does not know its own address."""
     servers = ws.config.servers()
     try:
         told = parse_pull_url(pull.url, servers)
@@ -234,7 +233,8 @@ def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) 
 
 
 def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
-    """What the forge shows after a run: ``pull``, ``comments`` (`foreign`), or ``forge_problem``; {} where nobody asks.
+    """What the forge shows after a run: ``pull``, ``comments`` (`foreign`), or ``forge_problem``; {} if it is not
+    contacted.
 
     Never raises for what a forge does, and takes at most FORGE_TIMEOUT_SECONDS: the attempt's end waits for it.
     """
@@ -295,7 +295,7 @@ def _current(
 
 
 def number_of(ws: Workspace, session: Session, ref: IssueRef) -> tuple[str, str, int] | None:
-    """Owner, repository and number of the session's pull request, when it is known and of the issue's own forge."""
+    """Owner, repository and number of the session's pull request, if it is known and on the issue's own forge."""
     if session.pr is None:
         return None
     try:
@@ -306,7 +306,7 @@ def number_of(ws: Workspace, session: Session, ref: IssueRef) -> tuple[str, str,
 
 
 def same(ws: Workspace, one: str, other: str) -> bool:
-    """Whether two URLs are those of one pull request."""
+    """Whether two URLs name one pull request."""
     servers = ws.config.servers()
     try:
         return parse_pull_url(one, servers) == parse_pull_url(other, servers)
@@ -320,7 +320,7 @@ def foreign(comments: tuple[Comment, ...]) -> list[Comment]:
 
 
 def later_commits(session: Session, pull: PullRequest) -> int | None:
-    """How many commits of the session's worktree came after its merged pull request; None when nobody knows."""
+    """How many commits of the session's worktree came after its merged pull request; None if unknown."""
     folder = merged.folder_of(session.worktree, session.source)
     if folder is None or not pull.head_sha:
         return None

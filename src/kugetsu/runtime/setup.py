@@ -1,4 +1,4 @@
-"""`kugetsu init`: the directory, its settings and templates, the base and PM sessions. A second run changes nothing."""
+"""`kugetsu init`: the directory, settings and templates, base and PM sessions. A second run changes nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from kugetsu.runtime.workspace import Workspace
 
 @dataclass(slots=True)
 class InitReport:
-    """What `init` did. Only ``repository``, what the one named is registered as, and its ``source`` are there also when
-    it was registered before; everything else empty means that all was there."""
+    """What `init` did. Empty fields: it existed before, except ``repository`` and ``source``, which describe the named
+    repository in any case."""
 
     created: list[str] = field(default_factory=list)
     registered: str | None = None
@@ -33,9 +33,8 @@ class InitReport:
 
 
 def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
-    """Set kugetsu up in its directory. ``repo`` (a path or URL) is registered; ``force`` makes the base and PM sessions
-    anew and retires the old ones. Raises KugetsuError with the remedy; what was made until then stays and is not
-    made twice."""
+    """Set kugetsu up in its directory. ``repo`` (a path or URL) is registered; ``force`` remakes the base and PM
+    sessions and retires the old ones. Raises KugetsuError with the remedy; what was made stays and is not repeated."""
     report = set_up(ws)
     repository = _register(ws, repo, report)
     _sessions(ws, report, repository, force)
@@ -43,7 +42,7 @@ def initialise(ws: Workspace, *, repo: str | None, force: bool) -> InitReport:
 
 
 def set_up(ws: Workspace) -> InitReport:
-    """The directory with its templates, and its log: all but the sessions, for which the agent is needed."""
+    """The directory with its templates and log: everything but the sessions, which need the agent."""
     report = InitReport()
     lay_out(ws, report)
     log_id = os.urandom(16).hex()
@@ -54,7 +53,7 @@ def set_up(ws: Workspace) -> InitReport:
 
 
 def lay_out(ws: Workspace, report: InitReport) -> None:
-    """Make the folders and the commented files that are missing; what is there stays as it is. Raises KugetsuError."""
+    """Create missing folders and commented files. Raises KugetsuError."""
     if not os.path.isdir(ws.paths.root):
         report.created.append(ws.paths.root)
     ws.paths.ensure()
@@ -67,7 +66,7 @@ def lay_out(ws: Workspace, report: InitReport) -> None:
 
 
 def _write_new(path: str, text: str, report: InitReport) -> None:
-    """Write a file that is not there, readable by its owner only; one that is there is the user's."""
+    """Write a missing file, readable by its owner only."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -92,8 +91,8 @@ def _register(ws: Workspace, repo: str | None, report: InitReport) -> str | None
 
 
 def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: bool) -> None:
-    """The PM session, and the base session of the repository named. An agent that is missing is a note, not an error:
-    the directory is usable, and the first start says the same again."""
+    """The PM session, and the base session of the named repository. A missing agent is a note, not an error: the
+    directory is usable, and the first start reports it again."""
     agent = ws.agent("dev")
     try:
         agent.require()

@@ -1,8 +1,8 @@
-"""The skills that kugetsu ships (agentskills.io layout), what a user puts in their place, and the prompts they are.
+"""The skills that kugetsu ships (agentskills.io layout), a user's replacements, and the prompts made of them.
 
-A skill is a folder with a `SKILL.md`: front matter (name, description), then the text. KUGETSU_DIR/skills/<name> takes
-the place of the package's. Two of them are prompts: `kugetsu-work` of agents that work on issues, `kugetsu-pm` of the
-PM agent; KUGETSU_DIR/workflow.md and KUGETSU_DIR/pm-agent.md take the place of those.
+A skill is a folder with a `SKILL.md`: front matter (name, description), then the text. KUGETSU_DIR/skills/<name>
+replaces the package's. Two are prompts: `kugetsu-work` of agents that work on issues, `kugetsu-pm` of the PM agent;
+KUGETSU_DIR/workflow.md and KUGETSU_DIR/pm-agent.md replace those.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _REMEDY_OF_OWN = "mend it, or move it away: none of that name came with kugetsu"
 
 
 class Skill:
-    """One skill. ``source`` is package, override (of the package's) or own; ``folder`` is where it lies; ``text`` is
-    its SKILL.md, ``body`` that without the front matter."""
+    """One skill. ``source`` is package, override (of the package's) or own; ``text`` is its SKILL.md, ``body`` the same
+    without the front matter."""
 
     __slots__ = ("body", "description", "folder", "name", "source", "text")
 
@@ -48,7 +48,7 @@ class Skill:
             raise BadInput(f"{where}: its name is {fields['name']!r}, but its folder's is {name!r}", _REMEDY)
 
     def files(self) -> dict[str, bytes]:
-        """All of its files by their path below its folder. Raises KugetsuError for one that cannot be read."""
+        """All of its files by their path below its folder. Raises KugetsuError for an unreadable one."""
         found = {}
         for parent, folders, names in os.walk(self.folder):
             folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
@@ -60,7 +60,7 @@ class Skill:
 
 
 def names(paths: Paths) -> list[str]:
-    """The names of all skills: those of the package, then the user's own."""
+    """The names of all skills: the package's, then the user's own."""
     shipped = _folders(SHIPPED)
     return shipped + [name for name in _folders(_own(paths)) if name not in shipped]
 
@@ -68,7 +68,7 @@ def names(paths: Paths) -> list[str]:
 def find(paths: Paths, name: str) -> Skill:
     """The skill of that name: the user's, else the package's.
 
-    Raises NotFound, BadInput for one that is no skill, and KugetsuError for one that cannot be read.
+    Raises NotFound, BadInput for an invalid skill, KugetsuError for an unreadable one.
     """
     shipped, own = os.path.join(SHIPPED, name), os.path.join(_own(paths), name)
     if _is_name(name):
@@ -88,9 +88,9 @@ def find(paths: Paths, name: str) -> Skill:
 
 
 def instructions(paths: Paths, kind: str) -> str:
-    """The standing instructions for a kind of task (``dev`` or ``pm``), as they are written.
+    """The standing instructions for a kind of task (``dev`` or ``pm``), unexpanded.
 
-    Raises as `find` does: an agent that is not told what its user wrote for it must not start.
+    Raises as `find` does: an agent without its user's instructions must not start.
     """
     own = prompt_file(paths, kind)
     text = _text(own) if own is not None else None
@@ -98,7 +98,7 @@ def instructions(paths: Paths, kind: str) -> str:
 
 
 def require_instructions(paths: Paths, kind: str) -> None:
-    """Raise what `instructions` would raise. Where there is only a file of the user's its content is not compared."""
+    """Raise what `instructions` would raise; the text itself is not needed."""
     file, skill = _PROMPTS[kind]
     own = _text(os.path.join(paths.root, file))
     if own is None or os.path.lexists(os.path.join(_own(paths), skill)):
@@ -106,7 +106,7 @@ def require_instructions(paths: Paths, kind: str) -> None:
 
 
 def prompt_file(paths: Paths, kind: str) -> str | None:
-    """The file of the user's that takes the place of a skill as the prompt for a kind of task; None without one."""
+    """The user's file that replaces a skill as the prompt for a kind of task; None without one."""
     path = os.path.join(paths.root, _PROMPTS[kind][0])
     try:
         content = _bytes(path)
@@ -134,7 +134,7 @@ def parse(text: str, path: str) -> tuple[dict[str, str], str]:
 
 
 def _fields(lines: list[str]) -> dict[str, str]:
-    """The top-level keys with their texts: plain, quoted, or folded over indented lines; deeper maps are left out."""
+    """The top-level keys with their texts: plain, quoted, or folded over indented lines; deeper maps are skipped."""
     fields: dict[str, str] = {}
     key = ""
     for line in lines:
@@ -177,7 +177,7 @@ def _folders(parent: str) -> list[str]:
 
 
 def _text(path: str) -> str | None:
-    """A file's text; None when there is none. A link that leads nowhere is one that cannot be read."""
+    """A file's text; None if there is none. A dangling link counts as unreadable."""
     try:
         return _bytes(path).decode("utf-8")
     except FileNotFoundError:

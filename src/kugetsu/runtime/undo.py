@@ -1,7 +1,7 @@
-"""Undoing events: what is to be undone, what that would append, and doing it.
+"""Undo events: what to undo, what that appends, and doing it.
 
-What was there before an event is read from the log (`EventLog.state_at`) without the lock; whether things are still so
-is decided under it. A setting's truth is the file: it is written first, and the event says so.
+The state before an event is read from the log (`EventLog.state_at`) without the lock; whether it can still be undone is
+decided under it. A setting's truth is its file: it is written first, then the event.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTING = "setting.changed"
 
 
 def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
-    """The event of that seq; ``whole``: all that were appended with it in one transaction, the latest first.
+    """The event of that seq; ``whole``: all events of its transaction, the latest first.
 
     Raises NotFound.
     """
@@ -42,9 +42,9 @@ def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
 
 
 def done_by(ws: Workspace, event: Event) -> int | None:
-    """The seq of the event that has undone this one already; None when none has.
+    """The seq of the event that has undone this one; None if none has.
 
-    Raises Conflict when that was undone as well: then the last of them is the one to undo.
+    Raises Conflict if that was undone too: the last of them is the one to undo.
     """
     chain: list[int] = [event["seq"]]
     for one in _later(ws, event):
@@ -59,7 +59,7 @@ def done_by(ws: Workspace, event: Event) -> int | None:
 
 
 def _later(ws: Workspace, event: Event) -> Iterable[Event]:
-    """The events after it that may be about the same."""
+    """Later events that may concern the same thing."""
     key = event.get("task") or event.get("session")
     if key is None or event["type"] == "task.resumed":  # what undoes that is about the limit, not about the task
         return ws.log.read(after=event["seq"])
@@ -67,7 +67,7 @@ def _later(ws: Workspace, event: Event) -> Iterable[Event]:
 
 
 class Undoing:
-    """What undoing some events rests on. Raises Conflict for one that can never be undone."""
+    """How some events are undone. Raises Conflict for one that can never be."""
 
     def __init__(self, ws: Workspace, events: Sequence[Event], now: str) -> None:
         self._ws = ws
@@ -80,13 +80,13 @@ class Undoing:
             self._undone.append(undo.described(event, before, now, ws.state().attempts))
 
     def planned(self) -> list[NewEvent]:
-        """What would be appended now. Raises Conflict when things are not as the events left them."""
+        """What would be appended now. Raises Conflict if the state has changed since the events."""
         if self._setting is not None:
             return [self._setting_draft(self._setting, self._old_value(self._setting))]
         return undo.compensate(self._ws.state(), self._undone)
 
     def carry_out(self) -> list[Event]:
-        """Do it. Raises as `planned` does, and KugetsuError when the settings cannot be written."""
+        """Undo. Raises as `planned` does, and KugetsuError if the settings cannot be written."""
         if self._setting is None:
             return self._ws.log.transact(partial(undo.compensate, undone=self._undone))
         value = self._old_value(self._setting)
@@ -112,7 +112,7 @@ class Undoing:
         return NewEvent(SETTING, data, cause=event["seq"], facts={undo.UNDO: event["seq"]})
 
     def _write(self, key: str, value: str) -> None:
-        """Write the value; the default is what holds without a line, so then the line goes."""
+        """Write the value; the default needs no line, so its line is removed."""
         if value == load(os.devnull, {}).as_text(key):
             unset_value(self._ws.paths.config, key)
         else:

@@ -1,4 +1,4 @@
-"""The variables of the env files, for whoever lists and changes them: which file sets one, and who gets it."""
+"""The variables of the env files: which file sets one, and who gets it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kugetsu.runtime.environments import FILES, SOURCES
 from kugetsu.runtime.workspace import OF_ATTEMPT
 
 LONGEST = 100_000
-"""Bytes of a value: the kernel takes 128 KiB a variable; what is longer is a file, whose path a variable can hold."""
+"""Bytes of a value: the kernel takes 128 KiB per variable; use a file for more."""
 
 OWN = ("KUGETSU_DIR", "KUGETSU_TEMP_DIR", *OF_ATTEMPT)
-"""What kugetsu itself sets for an agent, over whatever an env file says."""
+"""What kugetsu itself sets for an agent, overriding env files."""
 
 TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
-"""What a server is asked with; one server's own begins so."""
+"""Prefixes of tokens for servers."""
 
 WEBHOOK = "NOTIFY_WEBHOOK_URL"
 
@@ -34,7 +34,7 @@ _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable of one file. ``kinds`` get it; ``hidden`` would, did not a file of their own replace this one."""
+    """One variable of one file. ``kinds`` get it; ``hidden`` would, if a file of their own did not replace this one."""
 
     name: str
     value: str
@@ -44,7 +44,7 @@ class Variable:
 
 
 def listed(paths: Paths) -> tuple[list[Variable], list[tuple[str, str]]]:
-    """Every variable, by name and file; and what cannot be read: file and reason, without a word of the line."""
+    """Every variable, by name and file; and what cannot be read: file and reason, without quoting the line."""
     problems: list[tuple[str, str]] = []
     files: dict[str, dict[str, str]] = {}
     for name in FILES:
@@ -74,17 +74,17 @@ def _variable(name: str, file: str, files: dict[str, dict[str, str]]) -> Variabl
 
 
 def held_in(text: str, paths: Paths) -> list[Variable]:
-    """The variables whose secrets a text holds, in whatever form the redaction knows."""
+    """The variables whose secrets a text contains, in any form that redaction knows."""
     return [
         one for one in listed(paths)[0] if any(holds(text, value) for value in secrets_among({one.name: one.value}))
     ]
 
 
 def missed_by(name: str, kinds: list[str]) -> list[str]:
-    """Of those that do not see a variable the ones that need it: to nobody else should it go on anyone's advice.
+    """Of the kinds that do not see a variable those that need it; nobody else should be given it.
 
-    ``forge`` looks for servers' tokens only, and ``notify`` for the webhook's URL: comments are posted with the token
-    of ``forge``, and NOTIFY_COMMAND gets nothing of default.env.
+    ``forge`` uses only servers' tokens, ``notify`` only the webhook's URL: comments are posted with the token of
+    ``forge``, and NOTIFY_COMMAND gets nothing of default.env.
     """
     if name == WEBHOOK:
         return [kind for kind in kinds if kind == "notify"]
@@ -93,7 +93,7 @@ def missed_by(name: str, kinds: list[str]) -> list[str]:
 
 
 def newly_hidden(before: list[Variable], after: list[Variable]) -> list[tuple[Variable, list[str]]]:
-    """The variables that somebody no longer sees, and who: a file of their own has begun to replace theirs."""
+    """The variables that a file of their own now hides, and from whom."""
     known = {(one.file, one.name): one.hidden for one in before}
     found = []
     for one in after:
@@ -104,7 +104,7 @@ def newly_hidden(before: list[Variable], after: list[Variable]) -> list[tuple[Va
 
 
 def write(paths: Paths, file: str, name: str, value: str) -> None:
-    """Set a variable in a file. Raises BadInput for what no variable can be, KugetsuError when it cannot be written."""
+    """Set a variable in a file. Raises BadInput for an invalid one, KugetsuError if it cannot be written."""
     check_name(name)
     if "\n" in value or "\r" in value:
         raise BadInput(f"the value of {name} has more than one line", "put it into a file, and set its path instead")
@@ -119,10 +119,10 @@ def write(paths: Paths, file: str, name: str, value: str) -> None:
 
 
 def trouble_of(name: str, value: str) -> str | None:
-    """Why no agent could work with such a value; None for all that may be meant.
+    """Why no agent could work with such a value; None if it may be valid.
 
-    Looked at are the two whose slip stops every agent in a way that is hard to see: they take the place of what the
-    daemon has, and whoever types them thinks of a shell. A toolchain's PATH and a HOME of the agent's own are fine.
+    Checks the two variables whose mistakes stop every agent obscurely: they replace the daemon's value, and users think
+    of a shell. A toolchain's PATH and an agent's own HOME are fine.
     """
     if name == "PATH" and shutil.which("git", path=value) is None:
         return "there is no git in its folders, and it takes the place of the whole PATH"
@@ -132,7 +132,7 @@ def trouble_of(name: str, value: str) -> str | None:
 
 
 def take_out(paths: Paths, file: str, name: str) -> None:
-    """Take a variable out of a file. Raises NotFound when it is not there, KugetsuError."""
+    """Remove a variable from a file. Raises NotFound if it is missing, KugetsuError."""
     path = os.path.join(paths.env, file)
     if all(entry.key != name for entry in read_leniently(read_file(path))[0]):
         raise NotFound(f"{name[:80]!r} is not set in {file}", "kugetsu env list")
@@ -140,7 +140,7 @@ def take_out(paths: Paths, file: str, name: str) -> None:
 
 
 def check_name(name: str) -> str:
-    """The name of a variable. Raises BadInput for what is none, and for those that kugetsu sets itself."""
+    """The name of a variable. Raises BadInput for an invalid one, and for those that kugetsu sets itself."""
     if not name or not _LETTERS.issuperset(name) or name[0].isdigit():
         # It may be the value, or NAME=VALUE in one word: not quoted.
         said = "not a variable's name: letters, digits and _ make one, and no digit begins it"

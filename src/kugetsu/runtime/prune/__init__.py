@@ -1,9 +1,8 @@
-"""`kugetsu prune`: what nobody needs any more goes, and everything else stays, with the reason.
+"""`kugetsu prune`: remove what nobody needs any more; everything else stays, with the reason.
 
-First a plan is made, for which forges are asked and worktrees are looked at; then each removal is decided once more
-under the lock that keeps others away, because the world may have moved since. Nothing dirty, unpushed or with an open
-pull request ever goes, nothing outside of KUGETSU_DIR, and no link is followed. A removal that was killed is finished
-by the next run.
+First a plan is made, for which forges are asked and worktrees examined; then each removal is decided again under the
+lock, because the world may have changed. Nothing dirty, unpushed or with an open pull request goes, nothing outside of
+KUGETSU_DIR, and no link is followed. A killed removal is finished by the next run.
 """
 
 from __future__ import annotations

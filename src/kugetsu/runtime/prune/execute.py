@@ -1,4 +1,4 @@
-"""Removing what a plan says can go: each thing is decided once more, and one that fails does not stop the others."""
+"""Remove what a plan lists: each item is decided again, and one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kugetsu.runtime.workspace import Workspace
 
 
 class Outcome:
-    """What went, each with the seq of the event that says so, and what stayed all the same."""
+    """What was removed, with the seq of the event that records it, and what stayed."""
 
     def __init__(self) -> None:
         self.removed: list[tuple[Item, int]] = []
@@ -45,9 +45,9 @@ def carry_out(ws: Workspace, plan: Plan) -> Outcome:
 
 
 def _remove(ws: Workspace, item: Item) -> int:
-    """The seq of the event that says that it is gone.
+    """The seq of the event that records the removal.
 
-    Raises Conflict when it must stay after all, NotFound when it went meanwhile: then nothing is recorded.
+    Raises Conflict if the item must stay after all, NotFound if it is gone: then nothing is recorded.
     """
     if item.kind == "session":
         reason = f"prune: {item.reason}"
@@ -103,7 +103,7 @@ def _forget(repository: str, path: str) -> None:
 
 
 def _require_unclaimed(ws: Workspace, path: str) -> None:
-    """Raises Conflict when a session came to the folder since the plan was made: it is recorded before it is made."""
+    """Raise Conflict if a session has taken the folder since the plan was made."""
     if os.path.realpath(path) in claimed_folders(ws, ws.state()):
         raise Conflict("a session has it now")
 
@@ -121,7 +121,7 @@ def _remove_files(ws: Workspace, item: Item) -> None:
 
 
 def _recorded(ws: Workspace, item: Item, effect: Any) -> int:
-    """Intent, effect, outcome; the outcome's seq."""
+    """Record intent, do it, record the outcome; returns the outcome's seq."""
     data = {"what": item.kind, "paths": item.paths, "reason": item.reason}
     intent = ws.log.append([NewEvent("files.pruning", data)])[0]["seq"]
     effect()

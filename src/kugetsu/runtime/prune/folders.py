@@ -1,4 +1,4 @@
-"""Folders below `worktrees/` that no session names, and git's records of worktrees that are gone."""
+"""Folders below `worktrees/` without a session, and git's records of missing worktrees."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from kugetsu.runtime.workspace import Workspace
 
 
 def care_of(ws: Workspace) -> removal.RemovalPolicy:
-    """How closely a folder is examined. No session says that a removal was interrupted, but files that are only
-    missing are lost already, not by us."""
+    """How closely a folder is examined. No session shows whether a removal was interrupted, but missing files are lost
+    already, and not by us."""
     return removal.RemovalPolicy(strict=True, resumed=True, disposable=destroy.disposable(ws))
 
 
 def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
-    """Every entry of `worktrees/` that no session names, into ``found``."""
+    """Add every entry of `worktrees/` without a session to ``found``."""
     claimed = claimed_folders(ws, state)
     known = known_repositories(ws, state)
     try:
@@ -103,7 +103,7 @@ def branch_of(path: str, repository: Repository) -> str:
 def _pull_request(
     ws: Workspace, repository: Repository, name: str, path: str, branch: str, forges: Forges
 ) -> str | None:
-    """Why a pull request of the branch keeps the folder; None when there is none, or nobody can be asked."""
+    """Why a pull request of the branch keeps the folder; None without one, or if nobody can be asked."""
     host = parse_repository(name)[0]
     try:
         if not branch or forges.of(host) is None:
@@ -120,7 +120,7 @@ def _pull_request(
 
 
 def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
-    """git's records of worktrees that lay directly below `worktrees/` and are gone, into ``found``."""
+    """Add git's records of missing worktrees directly below `worktrees/` to ``found``."""
     claimed = claimed_folders(ws, state)
     top = os.path.realpath(ws.paths.worktrees)
     for known in known_repositories(ws, state).values():
@@ -141,7 +141,7 @@ def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
 
 
 def why_keep_record(path: str, admin: str, repository: Repository) -> str | None:
-    """Why git's record of a worktree that is gone stays: it may be the only thing that holds some work."""
+    """Why git's record of a missing worktree stays: some work may be nowhere else."""
     if os.path.exists(admin + "/locked"):
         return "the worktree is gone, and git's record of it is locked"
     doing = operation(admin)

@@ -1,4 +1,4 @@
-"""What `prune` finds: things that can go, things that stay, and which repositories kugetsu knows."""
+"""What `prune` finds: what can go, what stays, and the repositories that kugetsu knows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from kugetsu.runtime.pull_requests import Seen
 from kugetsu.runtime.workspace import Workspace
 
 KINDS = ("session", "worktree", "registration", "lease", "run")
-"""In the order in which they go. A ``worktree`` is a folder that no session names."""
+"""In order of removal. A ``worktree`` is a folder without a session."""
 
 
 @dataclass(slots=True)
 class Item:
-    """One thing that can go: its kind, what people call it, its paths, and why.
-
-    ``seen`` is how a session's pull request stood, ``repository`` whose worktree it is.
-    """
+    """One thing that can go. ``seen`` is a session's pull request, ``repository`` whose worktree it is."""
 
     kind: str
     subject: str
@@ -66,15 +63,15 @@ class Plan:
 
 @dataclass(slots=True)
 class Known:
-    """A repository that kugetsu knows, and every `host/owner/repo` that it goes by (a fork and its origin, say)."""
+    """A repository that kugetsu knows, and every `host/owner/repo` it goes by (such as a fork and its origin)."""
 
     repository: Repository
     names: list[str] = field(default_factory=list)
 
 
 def known_repositories(ws: Workspace, state: State) -> dict[str, Known]:
-    """The repositories that worktrees were made from, by the real path of their git folder: registered clones, sources
-    of sessions, and kugetsu's own bare clones."""
+    """The repositories of worktrees, by the real path of their git folder: registered clones, sources of sessions, and
+    kugetsu's bare clones."""
     places = [(name, place["path"]) for name, place in state.repositories.items() if "path" in place]
     places += [(session.repository or "", session.source) for session in state.sessions.values() if session.source]
     places += _own_clones(ws.paths.repositories)
@@ -98,7 +95,7 @@ def _own_clones(folder: str) -> list[tuple[str, str]]:
 
 
 def _clones_below(folder: str, owner: str) -> list[tuple[str, str]]:
-    """The bare clones of an owner, and of the groups below it: a folder `….git` is a clone, any other a group."""
+    """The bare clones of an owner and its groups: a folder `….git` is a clone, any other a group."""
     found = []
     for name in _folders(folder):
         if name.startswith("."):
@@ -119,7 +116,7 @@ def _folders(path: str) -> list[str]:
 
 
 def claimed_folders(ws: Workspace, state: State) -> set[str]:
-    """The real paths of the worktrees that sessions have, or would make for what runs and waits."""
+    """The real paths of the worktrees that sessions have, or that running and waiting tasks would create."""
     issues = {session.key for session in state.sessions.values() if session.kind == "issue"}
     issues |= {task.issue for task in state.tasks.values() if task.issue and task.id not in state.finished}
     paths = [ws.paths.worktree(folder_name(parse_ref(issue))) for issue in issues]

@@ -1,4 +1,4 @@
-"""What can go: looked at without changing anything."""
+"""What can go, determined without changing anything."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kugetsu.runtime.prune.model import Item, Plan
 from kugetsu.runtime.workspace import Workspace
 
 LEASE_SECONDS = 3600.0
-"""Age of a lease's file before it can go: one that is being made must not be taken away."""
+"""Age from which a lease's file can go: one that is being created must stay."""
 
 
 def plan(ws: Workspace, *, runs: bool = False) -> Plan:
     """Everything that can go, and everything that stays with its reasons; ``runs``: transcripts of old runs too.
 
-    Takes as long as git needs to look at each worktree, and at most FORGE_TIMEOUT_SECONDS for each question to a forge
-    that answers; one that does not is asked once.
+    Takes as long as git needs for each worktree, and at most FORGE_TIMEOUT_SECONDS per question to a forge; one that
+    does not answer is asked once.
     """
     state = ws.state()
     found = Plan()
@@ -36,8 +36,7 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
 
 
 def _leases(ws: Workspace, state: State, found: Plan) -> None:
-    """Files that nobody holds locked and no live attempt names; the daemon's last one is asked for by its name, and the
-    courier's is the same for ever."""
+    """Files that are not locked and belong to no live attempt; the daemon's and the notifier's are known by name."""
     named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
     free = []
     for name in _names(ws.paths.leases):
@@ -50,7 +49,7 @@ def _leases(ws: Workspace, state: State, found: Plan) -> None:
 
 
 def _runs(ws: Workspace, state: State, found: Plan) -> None:
-    """Folders of attempts whose task has left the queue's list, and that nobody wrote to for QUEUE_CLEANUP_AGE_DAYS."""
+    """Folders of attempts whose task is retired, unchanged for QUEUE_CLEANUP_AGE_DAYS."""
     days = ws.config.number("QUEUE_CLEANUP_AGE_DAYS")
     old = []
     for name in _names(ws.paths.runs):
@@ -72,7 +71,7 @@ def _names(folder: str) -> list[str]:
 
 
 def _age(path: str) -> float:
-    """Seconds since it was changed; 0 for what is gone."""
+    """Seconds since it was changed; 0 if it is gone."""
     try:
         return time.time() - os.lstat(path).st_mtime
     except FileNotFoundError:
@@ -80,5 +79,5 @@ def _age(path: str) -> float:
 
 
 def _latest_age(folder: str) -> float:
-    """Seconds since anything directly in the folder, or itself, was changed."""
+    """Seconds since the folder, or anything directly in it, was changed."""
     return min((_age(path) for path in (folder, *(f"{folder}/{name}" for name in _names(folder)))), default=0.0)

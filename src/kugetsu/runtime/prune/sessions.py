@@ -20,7 +20,7 @@ from kugetsu.runtime.workspace import Workspace
 
 
 def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
-    """Every issue's session, into ``found``. Base and PM sessions are never touched."""
+    """Judge every issue's session into ``found``. Base and PM sessions always stay."""
     for session in sorted(state.sessions.values(), key=lambda session: session.changed):
         if session.kind != "issue":
             continue
@@ -100,7 +100,7 @@ def _by_issue(session: Session, forges: Forges) -> tuple[str | None, list[str]]:
 
 
 def _is_nowhere(session: Session) -> bool:
-    """Whether its repository, which is there, knows the branch neither as its own nor as a remote's."""
+    """Whether its repository exists and knows the branch neither locally nor on a remote."""
     if session.source is None or not os.path.isdir(session.source):
         return False
     answer = ask(["for-each-ref", "--count=1", f"refs/heads/{session.branch}"], session.source)
