@@ -201,7 +201,7 @@ def test_a_path_without_git_and_a_home_that_is_no_folder_stop_every_agent_and_ar
         ("HOME", str(made.folder / "no")),
     ):
         shown = made("env", "set", name, value)
-        assert shown.code == 3 and f"no agent could work with this {name}" in shown.err and "hint: " in shown.err
+        assert shown.code == 3 and f"no agent can work with this {name}" in shown.err and "hint: " in shown.err
     for name, value in (("PATH", f"/opt/tool/bin:{os.environ['PATH']}"), ("HOME", str(made.folder))):
         assert made("env", "set", name, value).code == 0
     assert made("env", "check").code == 0

@@ -204,7 +204,7 @@ def test_an_override_that_is_no_skill_is_refused_by_name_and_hides_no_other(kuge
 def test_one_that_is_no_skill_stops_none_of_the_others_and_its_hint_promises_no_other(kugetsu, folder):
     path = _own(kugetsu, "bad", "nothing in front\n")
     shown = kugetsu("skill", "show", "bad")
-    assert shown.code == 3 and "hint: mend it, or move it away: none of that name came with kugetsu" in shown.err
+    assert shown.code == 3 and "hint: fix it, or move it away: kugetsu has none of that name" in shown.err
     shown = kugetsu("skill", "install")
     assert shown.code == 1 and f"skipped bad: {path}" in shown.err and "hint: " in shown.err, shown
     assert sorted(one.name for one in folder.iterdir() if one.is_dir()) == sorted(NAMES)

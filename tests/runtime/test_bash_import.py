@@ -318,7 +318,7 @@ def test_what_is_set_here_already_stays(importer: Importer) -> None:
     plan = importer.take()
     assert "says 7, and stays" in (of(plan, "config").reason or "")
     assert "yours stays" in (of(plan, "env/dev.env").reason or "")
-    assert of(plan, "env/pm-agent.env").notes == ["env/pm-agent.env:1 is not KEY=VALUE: mend it before an agent starts"]
+    assert of(plan, "env/pm-agent.env").notes == ["env/pm-agent.env:1 is not KEY=VALUE: fix it before an agent starts"]
     assert (new / "config").read_text() == "MAX_ATTEMPTS=7\n" and (new / "env" / "dev.env").read_text() == "A=mine\n"
 
 

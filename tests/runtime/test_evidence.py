@@ -139,7 +139,7 @@ def test_a_broken_worktree_is_a_problem_and_no_crash(sample: Place, base: str) -
     (sample.clone / ".git" / "HEAD").unlink()
     evidence = look(sample, base)
     assert evidence.exists
-    assert "not a git repository" in (evidence.problem or "")
+    assert "no longer a git repository" in (evidence.problem or "")
 
 
 def test_without_a_remote_nothing_is_pushed(sample: Place, base: str) -> None:

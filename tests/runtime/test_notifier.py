@@ -118,7 +118,7 @@ def test_a_courier_that_crashes_again_and_again_is_started_with_pauses_and_stops
     stage.start_daemon()
     log = stage.directory / "logs" / "daemon.log"
     stage.until(lambda: log.read_text().count("the notifier ended with status 1") >= 2)
-    assert "it is started again in 4 s" in log.read_text()
+    assert "restarting it in 4 s" in log.read_text()
     assert stage.finished(stage.enqueue(1)) == "completed"
     (stage.directory / "leases" / notifier_lock.NAME).rmdir()
     enabled(stage, "command")

@@ -215,9 +215,9 @@ def test_what_is_no_worktree_of_a_known_repository_stays_and_nothing_outside_is_
     assert {Path(subject).name: reasons[0] for subject, reasons in kept.items()} == {
         "link": "it is a link, and links are not followed",
         "file": "it is a file",
-        "plain": "it is no git worktree",
-        "clone": "it is a repository of its own",
-        "theirs": f"it is a worktree of {stage.root / 'unknown'}, which kugetsu does not know",
+        "plain": "it is not a git worktree",
+        "clone": "it is a repository itself",
+        "theirs": f"it is a worktree of {stage.root / 'unknown'}, unknown to kugetsu",
         "orphan": "it is a worktree of a repository that is gone",
     }
     assert (outside / "precious").exists() and (folder / "plain" / "notes").exists()

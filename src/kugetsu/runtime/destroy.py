@@ -78,7 +78,7 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
     care = RemovalPolicy(kept=kept, disposable=disposable(ws), strict=strict, resumed=resumed)
     if session.kind == "issue" and not force:
         if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
-            raise Conflict(f"{key} got another pull request meanwhile: {session.pr}", hint="try again")
+            raise Conflict(f"{key} got another pull request: {session.pr}", hint="try again")
         _require_kept_elsewhere(ws, session, care)
     if session.kind == "issue" and force:
         _require_repository(session)
@@ -131,14 +131,14 @@ def _require_kept_elsewhere(ws: Workspace, session: Session, care: RemovalPolicy
         fault = integrity.fault(session.source, path)
         if fault is not None:
             raise Conflict(
-                f"the worktree of {session.key} is kept, {path} holds files and is no git worktree any more: {fault}",
-                hint=f"look at it: ls -a {path}; to end the session and keep the folder under another name: "
+                f"the worktree of {session.key} was kept, {path} holds files and is no longer a git worktree: {fault}",
+                hint=f"inspect it: ls -a {path}; to end the session and keep the folder under another name: "
                 f"kugetsu destroy --force {session.key}",
             )
     reasons = why_keep(ws, session, care)
     if reasons:
         raise Conflict(
-            f"the worktree of {session.key} is kept, it has {'; '.join(reasons)}",
+            f"the worktree of {session.key} was kept, it has {'; '.join(reasons)}",
             hint=way_on(session.worktree or "", reasons, f"kugetsu destroy --force {session.key}"),
         )
 
@@ -149,8 +149,8 @@ def _require_repository(session: Session) -> None:
     if path is None or source is None or not integrity.holds_files(path) or integrity.is_repository(source):
         return
     raise Conflict(
-        f"the worktree of {session.key} is kept, {path} holds files and its repository {source} is gone",
-        hint=f"bring the repository back; or keep the files: {integrity.keeping(path)}, "
+        f"the worktree of {session.key} was kept, {path} holds files and its repository {source} is gone",
+        hint=f"restore the repository; or keep the files: {integrity.keeping(path)}, "
         f"then: kugetsu destroy --force {session.key}",
     )
 
@@ -169,7 +169,7 @@ def disposable(ws: Workspace) -> list[str]:
 
 def _repository(ws: Workspace, session: Session) -> Repository:
     if session.repository is None or session.source is None:
-        raise KugetsuError(f"the session {session.key} does not say where its worktree comes from")
+        raise KugetsuError(f"the session {session.key} has no recorded repository")
     return repositories.at_path(session.repository, session.source, ws.config.servers())
 
 
@@ -219,8 +219,8 @@ def _rescue(session: Session, repository: Repository, gone: _Gone, name: str, *,
     if left_out:
         where = f"{', '.join(saved.branches)} could not take in" if saved.branches else "it has"
         raise Conflict(
-            f"the worktree of {session.key} is kept: {where} {'; '.join(left_out[:5])}",
-            hint=f"push that, or move it away by hand from {path}, then: kugetsu destroy --force {session.key}",
+            f"the worktree of {session.key} was kept: {where} {'; '.join(left_out[:5])}",
+            hint=f"push that, or move it away from {path}, then: kugetsu destroy --force {session.key}",
         )
     inner_rescue.note_complete(repository, path, name)
 

@@ -131,7 +131,7 @@ def within(seconds: float, host: str, work: Callable[[], T]) -> T:
     if failed:
         raise failed[0]
     if not done:
-        raise ForgeUnreachable(f"{host} gave no whole answer within {seconds:g} s", "try again later")
+        raise ForgeUnreachable(f"{host} gave no complete answer within {seconds:g} s", "try again later")
     return done[0]
 
 
@@ -184,9 +184,9 @@ def _choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
     servers = ws.config.servers()
     host = canonical_host(host, servers)
     if host == LOCAL:
-        return None, "the repository is a folder of this machine"
+        return None, "the repository is a folder on this machine"
     if ws.config.text("KUGETSU_FORGE") == "off":
-        return None, "forges are not asked (setting KUGETSU_FORGE)"
+        return None, "forges are not contacted (setting KUGETSU_FORGE)"
     forge = forge_of(
         host,
         servers,

@@ -84,7 +84,7 @@ def install(skills: Iterable[Skill], folder: str, *, force: bool = False) -> lis
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise Conflict(
             f"not written by kugetsu, or changed since: {changed[0]}{more}; nothing was installed",
-            "kugetsu skill install --force overwrites it; your own text belongs into KUGETSU_DIR/skills",
+            "kugetsu skill install --force overwrites it; put your own text into KUGETSU_DIR/skills",
         )
     try:
         for plan in plans:
@@ -143,7 +143,7 @@ def _read(path: str) -> bytes | None:
         return None
     except OSError as problem:
         said = f"cannot read {path}: {(problem.strerror or str(problem)).lower()}"
-        raise KugetsuError(said, "mend it, or name another folder with --to") from problem
+        raise KugetsuError(said, "fix it, or name another folder with --to") from problem
 
 
 def _write(path: str, content: bytes) -> None:

@@ -198,7 +198,7 @@ def tie(ws: Workspace, key: str, url: str, *, force: bool = False) -> tuple[str,
     if repository != own and not force:
         raise Conflict(
             f"#{number} is a pull request of {repository}, and {key} belongs to {own}",
-            hint=f"if it belongs to the work all the same: kugetsu set-pr --force {key} {url}",
+            hint=f"if it belongs to the work anyway: kugetsu set-pr --force {key} {url}",
         )
     url = url.strip().partition("#")[0].partition("?")[0].rstrip("/")
     try:

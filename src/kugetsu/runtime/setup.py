@@ -72,7 +72,7 @@ def _write_new(path: str, text: str, report: InitReport) -> None:
     except FileExistsError:
         return
     except OSError as problem:
-        raise KugetsuError(f"cannot write {path}: {problem.strerror}", hint="mend its folder") from problem
+        raise KugetsuError(f"cannot write {path}: {problem.strerror}", hint="fix its folder") from problem
     with open(fd, "w", encoding="utf-8") as file:
         file.write(text)
     report.created.append(path)
@@ -98,7 +98,7 @@ def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: 
         agent.require()
         agent.prepare_home()
     except AgentUnavailable as problem:
-        report.notes.append(f"{problem.message}: the base and PM sessions are made later" + _hint(problem))
+        report.notes.append(f"{problem.message}: the base and PM sessions are created later" + _hint(problem))
         return
     report.notes += [f"{problem.text} (hint: {problem.hint})" for problem in agent.check()]
     wanted = ["pm"] + ([decide.base_key(repository)] if repository is not None else [])

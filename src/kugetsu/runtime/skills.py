@@ -26,8 +26,8 @@ _PROMPTS = {"dev": ("workflow.md", WORK), "pm": ("pm-agent.md", PM)}
 
 #: What earlier versions of `init` wrote into pm-agent.md (SHA-256): nobody's own words, so the skill holds.
 _ONCE_WRITTEN = ("9dc1325030df006a09fd6a72dc97a44dbbd49faa916bcb77166e317e819d935b",)
-_REMEDY = "mend it, or move it away: then the one that came with kugetsu holds"
-_REMEDY_OF_OWN = "mend it, or move it away: none of that name came with kugetsu"
+_REMEDY = "fix it, or move it away: then kugetsu's own applies"
+_REMEDY_OF_OWN = "fix it, or move it away: kugetsu has none of that name"
 
 
 class Skill:
@@ -122,13 +122,13 @@ def parse(text: str, path: str) -> tuple[dict[str, str], str]:
     lines = text.removeprefix("\ufeff").splitlines(keepends=True)
     end = next((at for at, line in enumerate(lines) if at and line.rstrip() == "---"), 0)
     if not end or lines[0].rstrip() != "---":
-        raise BadInput(f"{path}: it does not begin with --- and its name and description", _REMEDY)
+        raise BadInput(f"{path}: it must begin with ---, its name and description", _REMEDY)
     fields = _fields(lines[1:end])
     for key, longest in (("name", LONGEST_NAME), ("description", LONGEST_DESCRIPTION)):
         if not 1 <= len(fields.get(key, "")) <= longest:
             raise BadInput(f"{path}: its {key} must have 1 to {longest} characters", _REMEDY)
     if not _is_name(fields["name"]):
-        said = f"{path}: {fields['name']!r} is no name of a skill: a-z, 0-9, and single hyphens between them"
+        said = f"{path}: {fields['name']!r} is not a valid skill name: a-z, 0-9, and single hyphens between them"
         raise BadInput(said, _REMEDY)
     return fields, "".join(lines[end + 1 :]).lstrip("\r\n")
 

@@ -98,7 +98,7 @@ class Undoing:
     def _old_value(self, event: Event) -> str:
         key = event["data"]["key"]
         if key not in SETTINGS:
-            raise Conflict(f"event {event['seq']} is not undone: {key} is no setting any more", "kugetsu config list")
+            raise Conflict(f"event {event['seq']} is not undone: {key} is no longer a setting", "kugetsu config list")
         try:
             current: str | None = redact(load(self._ws.paths.config, {}).as_text(key))
         except BadInput:  # the decision tells that the file cannot be read

@@ -26,7 +26,7 @@ WEBHOOK = "NOTIFY_WEBHOOK_URL"
 
 _WHOLE = {
     "PATH": "name all folders, as /opt/tool/bin:/usr/local/bin:/usr/bin:/bin ($PATH in it is not expanded)",
-    "HOME": "name a folder of this machine by its whole path",
+    "HOME": "name a folder on this machine by its absolute path",
 }
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
@@ -109,12 +109,12 @@ def write(paths: Paths, file: str, name: str, value: str) -> None:
     if "\n" in value or "\r" in value:
         raise BadInput(f"the value of {name} has more than one line", "put it into a file, and set its path instead")
     if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > LONGEST:
-        raise BadInput(f"the value of {name} cannot be an environment variable's", "put it into a file")
+        raise BadInput(f"the value of {name} cannot be an environment variable", "put it into a file")
     if not value:
-        raise BadInput(f"the value of {name} is empty", f"to take it out: kugetsu env unset {name}")
+        raise BadInput(f"the value of {name} is empty", f"to remove it: kugetsu env unset {name}")
     trouble = trouble_of(name, value)
     if trouble is not None:
-        raise BadInput(f"no agent could work with this {name}: {trouble}", _WHOLE.get(name))
+        raise BadInput(f"no agent can work with this {name}: {trouble}", _WHOLE.get(name))
     put(os.path.join(paths.make(paths.env), file), name, value)
 
 
@@ -125,9 +125,9 @@ def trouble_of(name: str, value: str) -> str | None:
     of a shell. A toolchain's PATH and an agent's own HOME are fine.
     """
     if name == "PATH" and shutil.which("git", path=value) is None:
-        return "there is no git in its folders, and it takes the place of the whole PATH"
+        return "it has no folder with git, and replaces the whole PATH"
     if name == "HOME" and not (os.path.isabs(value) and os.path.isdir(value)):
-        return "it is no folder"
+        return "it is not a folder"
     return None
 
 
@@ -143,8 +143,8 @@ def check_name(name: str) -> str:
     """The name of a variable. Raises BadInput for an invalid one, and for those that kugetsu sets itself."""
     if not name or not _LETTERS.issuperset(name) or name[0].isdigit():
         # It may be the value, or NAME=VALUE in one word: not quoted.
-        said = "not a variable's name: letters, digits and _ make one, and no digit begins it"
+        said = "not a variable name: letters, digits and _, not beginning with a digit"
         raise BadInput(said, "kugetsu env set NAME (the value is asked for)")
     if name in OWN:
-        raise BadInput(f"{name} is set by kugetsu for each agent", "what an env file says of it has no effect")
+        raise BadInput(f"{name} is set by kugetsu for each agent", "its value in an env file has no effect")
     return name

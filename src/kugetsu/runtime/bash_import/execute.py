@@ -139,7 +139,7 @@ def _write(path: str, content: bytes) -> None:
     except OSError as problem:
         raise KugetsuError(
             f"cannot write {path}: {(problem.strerror or str(problem)).lower()}",
-            "make its folder writable or free some space, then import again: nothing is done twice",
+            "make its folder writable or free some space, then import again: nothing is repeated",
         ) from problem
 
 

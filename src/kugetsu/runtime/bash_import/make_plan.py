@@ -74,11 +74,11 @@ def _locks(old: OldDirectory, agents: OldAgents, found: Plan) -> dict[str, int]:
         if pid is None or not agents.alive(pid):
             continue
         if agents.works(pid):
-            found.warnings.append(f"{source} is held by process {pid}, which runs")
+            found.warnings.append(f"{source} is held by process {pid}, which is running")
             if len(words) > 1 and words[1]:
                 held[words[1]] = pid
         else:
-            found.warnings.append(f"{source} names process {pid}, which runs but is another program: taken for stale")
+            found.warnings.append(f"{source} names process {pid}, which is another program: treated as stale")
     return held
 
 
@@ -94,7 +94,7 @@ def _daemon(old: OldDirectory, agents: OldAgents, found: Plan) -> int | None:
     pid = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
     if pid is None or not agents.works(pid):
         return None
-    found.warnings.append(f"the bash tool's daemon runs (pid {pid}): stop it before tasks are taken over")
+    found.warnings.append(f"the bash tool's daemon is running (pid {pid}): stop it before importing tasks")
     return pid
 
 

@@ -106,12 +106,12 @@ def worktree_at(path: object, servers: Mapping[str, str]) -> Tree:
         raise NoWorktreeError(f"its worktree {path} is gone", gone=True)
     checkout = checkouts.find(path)
     if checkout is None or checkout.top != os.path.realpath(path):
-        raise NoWorktreeError(f"{path} is not a git worktree (any more)")
+        raise NoWorktreeError(f"{path} is not a git worktree")
     if checkout.git_dir == checkout.common_dir:
-        raise NoWorktreeError(f"{path} is a clone of its own, not the worktree of one")
+        raise NoWorktreeError(f"{path} is a clone itself, not a worktree")
     admin = interrupted_checkout.admin_folder(checkout.common_dir, path)
     if admin is None:
-        raise NoWorktreeError(f"{checkout.home} does not know {path} as its worktree (git worktree repair {path})")
+        raise NoWorktreeError(f"{checkout.home} does not have {path} as its worktree (git worktree repair {path})")
     if interrupted_checkout.is_unfinished(admin, path):
         raise NoWorktreeError(f"the worktree {path} was never completed")
     named = remotes.repositories(checkout, servers)

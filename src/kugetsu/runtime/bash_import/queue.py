@@ -54,11 +54,11 @@ def _plan_task(
     if value.get("state") == "notified":
         pid = _agent_of(sessions, value)
         if pid is not None:
-            draft.held(record, f"its agent still runs (pid {pid}): wait or stop it, then import again")
+            draft.held(record, f"its agent is still running (pid {pid}): wait or stop it, then import again")
             return
-        notes.append("it was started, and its agent does not run any more: it is queued again")
+        notes.append("it was started, and its agent is no longer running: queued again")
         if _pids(value) == []:
-            notes.append("its agent's pid is not recorded: see that no opencode still works on it")
+            notes.append("its agent's pid is not recorded: check that no opencode still works on it")
     _plan_waiting(draft, sessions, daemon, ids, record, notes, 0)
 
 
@@ -73,7 +73,7 @@ def _plan_waiting(
 ) -> None:
     value = record.value
     if not _remember(ids, value):
-        draft.unclear(record, f"another task has its id {value['id'][:60]}, too")
+        draft.unclear(record, f"another task has the id {value['id'][:60]} too")
         return
     try:
         issue = str(sessions.naming.issue(value.get("issue_ref")))
@@ -83,13 +83,13 @@ def _plan_waiting(
         return
     pid = sessions.busy.get(issue)
     if pid is not None:
-        draft.held(record, f"an agent still works on {issue} (pid {pid}): wait or stop it, then import again")
+        draft.held(record, f"an agent is still working on {issue} (pid {pid}): wait or stop it, then import again")
         return
     if daemon is not None:
         draft.held(record, f"the bash tool's daemon still runs (pid {daemon}): stop it, then import again")
         return
     if message != value["message"]:
-        notes.append("a secret in its message was taken out: agents get secrets from env/default.env")
+        notes.append("a secret was removed from its message: agents get secrets from env/default.env")
     notes += sessions.naming.note(value.get("issue_ref"))
     draft.taken(record, TakeTask(issue, message, priority), f"task for {issue}", notes)
 
@@ -99,7 +99,7 @@ def _plan_lists(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: 
     for name in [*PRIORITIES, *(name for name in value if name not in PRIORITIES)]:
         entries = value.get(name)
         if name not in PRIORITIES:
-            draft.kept(Record(_LISTS, "other", {name: entries}), f"{name[:60]!r} is none of its three lists")
+            draft.kept(Record(_LISTS, "other", {name: entries}), f"{name[:60]!r} is not one of its three lists")
         elif isinstance(entries, list):
             for entry in entries:
                 _plan_listed(draft, sessions, daemon, ids, name, entry)
@@ -153,7 +153,7 @@ def _message(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadInput("it has no message")
     if "\0" in value:
-        raise BadInput("its message has a NUL character in it")
+        raise BadInput("its message contains a NUL character")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -33,7 +33,9 @@ class OldDirectory:
         self.path = os.path.abspath(os.path.expanduser(path))
         try:
             if not stat.S_ISDIR(os.stat(self.path).st_mode):
-                raise BadInput(f"{shown(self.path)} is not a folder", "name the bash tool's folder: ~/.kugetsu was it")
+                raise BadInput(
+                    f"{shown(self.path)} is not a folder", "name the bash tool's folder, by default ~/.kugetsu"
+                )
             self.entries = sorted(os.listdir(self.path))
         except OSError as error:
             _refuse(self.path, error)
@@ -131,7 +133,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise UnreadableError(f"is not JSON: {text} is no number")
+    raise UnreadableError(f"is not JSON: {text} is not a number")
 
 
 def _whole(text: str) -> int | str:
@@ -157,15 +159,17 @@ def _depth(value: Any) -> int:
 
 def _said(error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "its links lead round in a circle"
+        return "its links form a circle"
     return (error.strerror or str(error)).lower()
 
 
 def _refuse(path: str, error: OSError) -> NoReturn:
     if isinstance(error, FileNotFoundError):
-        raise NotFound(f"there is no folder {shown(path)}", "name the bash tool's folder: ~/.kugetsu was it") from error
+        raise NotFound(
+            f"there is no folder {shown(path)}", "name the bash tool's folder, by default ~/.kugetsu"
+        ) from error
     if isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP:
         raise BadInput(f"{shown(path)} is not a folder: {_said(error)}", "name the bash tool's folder") from error
     raise KugetsuError(
-        f"{shown(path)} cannot be read: {_said(error)}", "make it readable for you (chmod u+rx, chown), then try again"
+        f"{shown(path)} cannot be read: {_said(error)}", "make it readable (chmod u+rx, chown), then try again"
     ) from error

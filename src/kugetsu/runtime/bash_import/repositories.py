@@ -27,14 +27,14 @@ def plan(old: OldDirectory, draft: Draft, naming: Naming, state: State) -> dict[
         read.append((record, repository, url))
     told: set[str] = set()
     for record, repository, url in read:
-        notes = [] if url in record.value.values() else ["its password was left out: give git a credential helper"]
+        notes = [] if url in record.value.values() else ["its password was omitted: set up a git credential helper"]
         if len(urls[repository]) > 1:
             draft.unclear(record, f"{repository} has {len(urls[repository])} different URLs: kugetsu init --repo URL")
         elif repository in told:
-            draft.kept(record, f"{repository} is there already")
+            draft.kept(record, f"{repository} already exists")
         elif state.repositories.get(repository, {"url": url}) != {"url": url}:
             place = state.repositories[repository]
-            draft.kept(record, f"{repository} is {place.get('path') or place.get('url')} here, and stays")
+            draft.kept(record, f"{repository} is {place.get('path') or place.get('url')} here, which stays")
         else:
             draft.taken(record, TakeRepository(repository, url), f"repository {repository}", notes)
         told.add(repository)
@@ -49,5 +49,5 @@ def _url(draft: Draft, value: object, naming: Naming) -> str:
         raise BadInput(f"{str(value)[:80]!r} is not a clone URL")
     url = draft.funnel.usable(value.strip())
     if "[redacted]" in url or (not url.startswith("/") and repository_of_url(url, servers=naming.servers) is None):
-        raise BadInput(f"{url[:200]!r} is not a clone URL that can be used")
+        raise BadInput(f"{url[:200]!r} is not a usable clone URL")
     return url

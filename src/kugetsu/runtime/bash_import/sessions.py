@@ -178,7 +178,7 @@ def _issue(sessions: OldSessions, name: str, value: dict[str, Any], type: object
     issue = issues.pop()
     if len(sessions.files_of[issue]) > 1:
         too = ", ".join(f"sessions/{shown(other)}" for other in sorted(sessions.files_of[issue] - {name}))
-        raise _UnclearError(f"{issue} has another file, too: {too}")
+        raise _UnclearError(f"{issue} has another file too: {too}")
     agent_session = value.get("opencode_session_id")
     if not isinstance(agent_session, str) or not _AGENT_SESSION.fullmatch(agent_session):
         raise _UnclearError(f"{repr(agent_session)[:80]} is not the id of an opencode session")
@@ -194,10 +194,10 @@ def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any]
     if pid is None and isinstance(worktree, str):
         pid = sessions.agents.in_folder(worktree)
     if issue in state.sessions:
-        raise _GoneError(f"{issue} has a session here already: kugetsu history {issue}")
+        raise _GoneError(f"{issue} already has a session here: kugetsu history {issue}")
     if pid is not None:
         sessions.busy[issue] = pid
-        raise _BusyError(f"its agent still runs (pid {pid}): wait or stop it, then import again")
+        raise _BusyError(f"its agent is still running (pid {pid}): wait or stop it, then import again")
     try:
         tree = observed.worktree_at(worktree, sessions.naming.servers)
     except observed.NoWorktreeError as problem:
@@ -221,7 +221,7 @@ def _check_repository(sessions: OldSessions, issue: str, tree: observed.Tree, no
     same = any(name.startswith("local/") or name.split("/")[-1] == repository.split("/")[-1] for name in tree.names)
     if not same:
         raise _UnclearError(f"its worktree {tree.path} is one of {names}, not of {repository}")
-    notes.append(f"its worktree is one of {names}: see that this is a mirror or a fork of {repository}")
+    notes.append(f"its worktree is one of {names}: check that this is a mirror or a fork of {repository}")
 
 
 def _branch(tree: observed.Tree, value: dict[str, Any], notes: list[str]) -> str | None:
@@ -240,5 +240,5 @@ def _pull_request(draft: Draft, value: dict[str, Any], notes: list[str]) -> str 
         return None
     if isinstance(url, str) and url.startswith(("https://", "http://")) and url.isprintable() and " " not in url:
         return draft.funnel.usable(url)
-    notes.append(f"its pr_url {str(url)[:80]!r} is not a URL, and is not taken")
+    notes.append(f"its pr_url {str(url)[:80]!r} is not a URL, and was not imported")
     return None

@@ -54,7 +54,7 @@ def look_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None
         try:
             warnings += _faults(old.bytes(f"env/{name}"), f"env/{shown(name)}")
             if os.stat(path).st_mode & 0o077:
-                warnings.append(f"env/{shown(name)}: others can read it, and no agent starts: chmod 600 {shown(path)}")
+                warnings.append(f"env/{shown(name)}: others can read it, so no agent starts: chmod 600 {shown(path)}")
         except UnreadableError as problem:
             warnings.append(f"env/{shown(name)} {problem}")
 
@@ -130,9 +130,9 @@ def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
     if key in ELSEWHERE or secrets_of({key: value}):
         place = ELSEWHERE.get(key, "put it in env/default.env, which only its owner can read")
         if key == "KUGETSU_DIR":
-            draft.kept(record, f"{key} is not taken: {place}")
+            draft.kept(record, f"{key} is not imported: {place}")
         else:
-            draft.unclear(record, f"{key} is a secret and is not taken: {place}")
+            draft.unclear(record, f"{key} is a secret and is not imported: {place}")
         return
     setting = SETTINGS.get(key)
     if setting is None:
@@ -153,7 +153,7 @@ def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
         # The same: an import that was killed got as far as this, or the user did it.
         draft.taken(record, TakeSetting(key, value), f"{key}={value}")
     else:
-        draft.kept(record, f"{key}: your config says {here.as_text(key)}, and stays")
+        draft.kept(record, f"{key}: your config has {here.as_text(key)}, which stays")
 
 
 def _needs_a_shell(value: str) -> bool:
@@ -200,7 +200,7 @@ def _plan_file(old: OldDirectory, draft: Draft, kind: str, source: str, target: 
     if not os.path.lexists(target) or untouched_template(target) or _same(target, content):
         draft.taken(record, TakeFile(f"{old.path}/{source}", target), f"{name}, readable by its owner only", notes)
     else:
-        draft.kept(record, f"{name} is here already, and differs: yours stays")
+        draft.kept(record, f"{name} already exists and differs: yours stays")
 
 
 def _same(path: str, content: bytes) -> bool:
@@ -216,8 +216,8 @@ def _faults(content: bytes, name: str) -> list[str]:
     try:
         config_file.parse(decoded(content), name)
     except UnreadableError as problem:
-        return [f"{name} {problem}: mend it before an agent starts"]
+        return [f"{name} {problem}: fix it before an agent starts"]
     except BadInput as problem:
         line = problem.message.removeprefix(name + ":").partition(":")[0]
-        return [f"{name}:{line} is not KEY=VALUE: mend it before an agent starts"]
+        return [f"{name}:{line} is not KEY=VALUE: fix it before an agent starts"]
     return []

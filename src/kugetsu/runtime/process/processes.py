@@ -86,12 +86,6 @@ def directories(nonce: str) -> set[str]:
     return {folder for environ in marked if (folder := _value(environ, DIRECTORY))}
 
 
-def descendants(pid: int) -> list[Identity]:
-    """The living children of ``pid``, their children, and so on."""
-    table = _living()
-    return [table[each].identity() for each in _below([pid], table, lambda _: False) if each != pid]
-
-
 def unmarked(root: int, nonce: str) -> list[Identity]:
     """The living descendants of ``root`` without the attempt's mark, except what `end` spares."""
     table = _living()

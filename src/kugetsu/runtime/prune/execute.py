@@ -91,9 +91,9 @@ def _remove_registration(ws: Workspace, item: Item) -> int:
     with repositories.locked(ws.paths, repository.common_dir):
         _require_unclaimed(ws, path)
         if os.path.lexists(path):
-            raise Conflict("it is there again")
+            raise Conflict("it exists again")
         if interrupted_checkout.admin_folder(repository.common_dir, path) is None:
-            raise NotFound(f"git has no record of {path} any more")
+            raise NotFound(f"git no longer has a record of {path}")
         return _recorded(ws, item, lambda: _forget(repository.path, path))
 
 
@@ -105,7 +105,7 @@ def _forget(repository: str, path: str) -> None:
 def _require_unclaimed(ws: Workspace, path: str) -> None:
     """Raise Conflict if a session has taken the folder since the plan was made."""
     if os.path.realpath(path) in claimed_folders(ws, ws.state()):
-        raise Conflict("a session has it now")
+        raise Conflict("a session uses it now")
 
 
 def _remove_files(ws: Workspace, item: Item) -> None:

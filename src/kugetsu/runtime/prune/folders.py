@@ -56,10 +56,10 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges,
         branch = branch_of(path, repository)
         reasons = removal.why_keep(path, branch, repository, care_of(ws))
     except (KugetsuError, OSError) as problem:
-        found.keep("worktree", path, f"it cannot be looked at: {problem}")
+        found.keep("worktree", path, f"it cannot be examined: {problem}")
         return
     if reasons:
-        found.keep("worktree", path, f"no session names it, but it has {'; '.join(reasons)}")
+        found.keep("worktree", path, f"it has no session, but it has {'; '.join(reasons)}")
         return
     against = next(
         filter(None, (_pull_request(ws, repository, name, path, branch, forges) for name in owner.names)), None
@@ -67,7 +67,7 @@ def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges,
     if against is not None:
         found.keep("worktree", path, against)
         return
-    reason = f"no session names it; it is a clean worktree of {repository.repository}"
+    reason = f"it has no session; it is a clean worktree of {repository.repository}"
     found.items.append(Item("worktree", path, [path], reason, repository=repository))
 
 
@@ -82,15 +82,15 @@ def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:
                 for common_dir, one in known.items()
                 if interrupted_checkout.admin_folder(common_dir, real) is not None
             ),
-            "it is no git worktree",
+            "it is not a git worktree",
         )
     checkout = checkouts.find(path)
     if checkout is None or checkout.top != real:
         return "it is a worktree of a repository that is gone"
     if checkout.git_dir == checkout.common_dir:
-        return "it is a repository of its own"
+        return "it is a repository itself"
     found = known.get(os.path.realpath(checkout.common_dir))
-    return found if found is not None else f"it is a worktree of {checkout.home}, which kugetsu does not know"
+    return found if found is not None else f"it is a worktree of {checkout.home}, unknown to kugetsu"
 
 
 def branch_of(path: str, repository: Repository) -> str:
@@ -136,14 +136,14 @@ def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
             if against is not None:
                 found.keep("registration", path, against)
                 continue
-            reason = f"git in {repository.path} still has a record of it, and it is gone"
+            reason = f"it is gone, but git in {repository.path} still has a record of it"
             found.items.append(Item("registration", path, [path], reason, repository=repository))
 
 
 def why_keep_record(path: str, admin: str, repository: Repository) -> str | None:
     """Why git's record of a missing worktree stays: some work may be nowhere else."""
     if os.path.exists(admin + "/locked"):
-        return "the worktree is gone, and git's record of it is locked"
+        return "the worktree is gone, but git's record of it is locked"
     doing = operation(admin)
     if doing is not None:
         return f"the worktree is gone in the middle of a {doing}, and git's record of it holds that"

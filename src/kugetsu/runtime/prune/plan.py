@@ -45,7 +45,7 @@ def _leases(ws: Workspace, state: State, found: Plan) -> None:
         if name[0] != "." and name not in named and old and not lease.alive(ws.paths.leases, name):
             free.append(path)
     if free:
-        found.items.append(Item("lease", f"{len(free)} in {ws.paths.leases}", free, "nobody holds them"))
+        found.items.append(Item("lease", f"{len(free)} in {ws.paths.leases}", free, "not in use"))
 
 
 def _runs(ws: Workspace, state: State, found: Plan) -> None:

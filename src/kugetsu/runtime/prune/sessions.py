@@ -31,7 +31,7 @@ def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
         try:
             _judge(ws, session, forges, found)
         except (KugetsuError, OSError) as problem:
-            found.keep("session", session.key, f"it cannot be looked at: {problem}")
+            found.keep("session", session.key, f"it cannot be examined: {problem}")
 
 
 def _busy(ws: Workspace, state: State, session: Session) -> list[str]:
@@ -77,11 +77,11 @@ def _why_it_can_go(session: Session, forges: Forges, seen: Seen) -> tuple[str | 
     if seen.state == "unknown":
         return None, [f"its {seen.name} may be open: {seen.why}" if seen.url else f"it may have one open: {seen.why}"]
     if session.destroying:
-        return "its removal was begun, and interrupted", []
+        return "its removal was interrupted", []
     gone = session.worktree is None or not os.path.lexists(session.worktree)
     if gone and (session.branch is None or _is_nowhere(session)):
-        nowhere = "its worktree is gone, and its branch is nowhere"
-        return nowhere if session.branch else "nothing was ever made of it", []
+        nowhere = "its worktree is gone, and its branch does not exist"
+        return nowhere if session.branch else "nothing was created for it", []
     later = pull_requests.later_commits(session, seen.pull) if seen.pull is not None and seen.state == "merged" else 0
     if later:
         return None, [f"{counted(later, 'commit')} came after its {seen.name} was merged"]
