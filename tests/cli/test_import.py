@@ -309,7 +309,7 @@ def test_a_task_whose_agent_still_runs_is_left_and_taken_when_it_ended(importing
     assert f"pid {pid}" in item(plan, "queue/items/q_01.json")["reason"]
     assert item(plan, "queue/items/q_01.json")["outcome"] == "left"
     gone = item(plan, "queue/items/q_02.json")
-    assert gone["becomes"] == f"q1 for {REPOSITORY}#15" and "does not run any more" in gone["notes"][0]
+    assert gone["becomes"] == f"q1 for {REPOSITORY}#15" and "is no longer running" in gone["notes"][0]
     bare.item("q_01", REF, "do it", "notified", pid=999_999_999)
     assert item(importing("--yes"), "queue/items/q_01.json")["becomes"] == f"q2 for {REF}"
 
@@ -347,8 +347,8 @@ def test_no_task_is_taken_while_the_old_daemon_runs(importing, bare, opencode, t
     bare.write("queue/daemon.pid", f"{pid}\n")
     bare.item("q_01", REF, "do it")
     plan = importing("--yes", code=1)
-    assert "daemon still runs" in item(plan, "queue/items/q_01.json")["reason"]
-    assert any("daemon runs" in text for text in plan["warnings"])
+    assert "daemon is still running" in item(plan, "queue/items/q_01.json")["reason"]
+    assert any("daemon is running" in text for text in plan["warnings"])
 
 
 def test_in_a_folder_of_the_bash_tool_the_import_is_the_hint_until_it_is_done(kugetsu):

@@ -183,12 +183,12 @@ def test_a_folder_that_cannot_be_written_names_the_remedy(kugetsu):
     ("text", "words"),
     [
         (b"\xff\xfe", "UTF-8"),
-        (b"no front matter", "does not begin with ---"),
+        (b"no front matter", "must begin with ---"),
         (b"---\nname: kugetsu-pm\n---\nx", "description"),
         (b"---\nname: other\ndescription: d\n---\nx", "its folder's is"),
-        (b"---\nname: No_Name\ndescription: d\n---\nx", "no name of a skill"),
+        (b"---\nname: No_Name\ndescription: d\n---\nx", "not a valid skill name"),
         (b"---\nname: kugetsu-pm\ndescription: " + b"d" * 1025 + b"\n---\nx", "1 to 1024"),
-        (b"---\nname: kugetsu-pm\ndescription: d\n", "does not begin with ---"),
+        (b"---\nname: kugetsu-pm\ndescription: d\n", "must begin with ---"),
     ],
 )
 def test_an_override_that_is_no_skill_is_refused_by_name_and_hides_no_other(kugetsu, text, words):

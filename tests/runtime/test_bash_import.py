@@ -182,20 +182,20 @@ def two_issues(importer: Importer) -> None:
         (inside_of_a_worktree, "is not a git worktree"),
         (another_projects_worktree, f"is one of {HOST}/shoko/jigaido, not of {REPOSITORY}"),
         (same_agent_session, "is also that of sessions/git.example.com-shoko-kugetsu-15.json"),
-        (two_files, "has another file, too"),
+        (two_files, "has another file too"),
         (two_issues, f"index.json names it for {REF} and {OTHER}"),
         (lambda i: i.old.session(REF, opencode_session_id="ses_pm000000"), "is also that of the pm session"),
         (lambda i: i.old.session(REF, opencode_session_id="ses_base0000"), "is also that of the base session"),
         (lambda i: i.old.session(REF, opencode_session_id="ses_a/../b"), "is not the id of an opencode session"),
         (lambda i: i.old.session(REF, opencode_session_id=None), "is not the id of an opencode session"),
-        (lambda i: i.old.session(REF, worktree=i.old.clone()), "is a clone of its own"),
+        (lambda i: i.old.session(REF, worktree=i.old.clone()), "is a clone itself"),
         (lambda i: i.old.session(REF, worktree="relative/path"), "is not an absolute path"),
         (lambda i: i.old.session(REF, worktree_path=None), "it names no worktree"),
         (lambda i: i.old.session(REF, index=False), "index.json does not name it"),
         (lambda i: i.old.session(REF, type="strange"), "its type 'strange' is not known"),
         (lambda i: i.old.session(REF, issue_ref=OTHER), "the file itself for"),
         (lambda i: i.old.session(REF, issue_ref="rubbish"), "not an issue reference"),
-        (lambda i: i.old.session(REF, issue_ref=7), "its issue is no text"),
+        (lambda i: i.old.session(REF, issue_ref=7), "its issue is not text"),
     ],
 )
 def test_a_session_that_is_in_doubt_is_kept_as_a_record(importer: Importer, make: Any, said: str) -> None:
@@ -242,7 +242,7 @@ def test_an_issue_that_has_a_session_here_keeps_it(importer: Importer) -> None:
     importer.take()
     importer.old.session(REF, worktree=importer.old.root / "worktrees" / file_name(REF), state="changed")
     item = session(importer.take(), REF)
-    assert item.outcome == "kept" and "has a session here already" in (item.reason or "")
+    assert item.outcome == "kept" and "already has a session here" in (item.reason or "")
 
 
 # --- tasks, repositories, settings ------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_the_first_registration_of_a_repository_stays(importer: Importer) -> Non
     ws = importer.workspace()
     assert ws.state().repositories == {REPOSITORY: {"url": f"https://{REPOSITORY}.git"}}
     importer.old.write("repos.json", {REF: "git@elsewhere.example:x/y.git"})
-    assert "and stays" in (of(importer.take(), "repos.json").reason or "")
+    assert "which stays" in (of(importer.take(), "repos.json").reason or "")
     importer.old.write("repos.json", {REF: "https://a.example/x/y", OTHER: "https://b.example/x/y"})
     assert len([item for item in importer.take().of("unclear") if "2 different URLs" in (item.reason or "")]) == 2
 
@@ -316,7 +316,7 @@ def test_what_is_set_here_already_stays(importer: Importer) -> None:
     importer.old.write("env/dev.env", "A=theirs\n")
     importer.old.write("env/pm-agent.env", "oops a broken line\n")
     plan = importer.take()
-    assert "says 7, and stays" in (of(plan, "config").reason or "")
+    assert "has 7, which stays" in (of(plan, "config").reason or "")
     assert "yours stays" in (of(plan, "env/dev.env").reason or "")
     assert of(plan, "env/pm-agent.env").notes == ["env/pm-agent.env:1 is not KEY=VALUE: fix it before an agent starts"]
     assert (new / "config").read_text() == "MAX_ATTEMPTS=7\n" and (new / "env" / "dev.env").read_text() == "A=mine\n"
@@ -384,7 +384,7 @@ def test_two_equal_notifications_are_two(importer: Importer) -> None:
     ("text", "said"),
     [
         ('{"a": 1, "a": 2}', "has the key 'a' twice"),
-        ('{"a": NaN}', "NaN is no number"),
+        ('{"a": NaN}', "NaN is not a number"),
         ("[" * 100_000, "nested too deep"),
         ("[" * 100 + "]" * 100, "nested too deep"),
         ("", "is empty"),

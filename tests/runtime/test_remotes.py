@@ -176,7 +176,7 @@ def test_a_clone_of_our_own_follows_the_default_branch(sample: Place) -> None:
     sample.remote.rename(sample.root / "gone")
     offline = worktrees.ensure(own, sample.paths.worktree("sample+2"), "fix/issue-2", sample.paths)
     assert (offline.base_branch, offline.fetched) == ("trunk", False)
-    assert "work starts from what is known here" in " ".join(offline.notes)
+    assert "work starts from what the clone has" in " ".join(offline.notes)
 
 
 def test_a_head_that_names_no_branch_leaves_what_is_known(sample: Place) -> None:

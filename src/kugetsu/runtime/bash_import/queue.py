@@ -86,7 +86,7 @@ def _plan_waiting(
         draft.held(record, f"an agent is still working on {issue} (pid {pid}): wait or stop it, then import again")
         return
     if daemon is not None:
-        draft.held(record, f"the bash tool's daemon still runs (pid {daemon}): stop it, then import again")
+        draft.held(record, f"the bash tool's daemon is still running (pid {daemon}): stop it, then import again")
         return
     if message != value["message"]:
         notes.append("a secret was removed from its message: agents get secrets from env/default.env")
