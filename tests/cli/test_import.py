@@ -228,7 +228,7 @@ def test_no_secret_reaches_anything_but_the_env_files(kugetsu, bare):
         if event["type"] == "task.queued"
     )
     assert message.startswith(f"see https://{HOST}/wiki/page and answer; the old token was ")
-    assert "a secret in its message was taken out" in dry.out and "put it in env/default.env" in dry.out
+    assert "a secret was removed from its message" in dry.out and "put it in env/default.env" in dry.out
     assert item(done.json, "repos.json")["becomes"] == f"repository {REPOSITORY}"
 
 
