@@ -79,10 +79,8 @@ def test_a_mark_behind_a_huge_environment_is_found(start: Start) -> None:
 def test_descendants_are_children_and_theirs(start: Start, tmp_path: Path) -> None:
     child = start(f"(sleep 60 & echo $! > {tmp_path}/pid; wait) & wait")
     deepest = written_pid(tmp_path / "pid")
-    found = {each["pid"] for each in processes.unmarked(child.pid, "another")}
-    assert deepest in found
-    assert child.pid not in found
-    assert len(found) == 2
+    found = {*processes._below([child.pid], processes._living(), lambda _: False)} - {child.pid}
+    assert deepest in found and len(found) == 2
 
 
 def test_a_polite_process_is_ended_without_sigkill(start: Start) -> None:
