@@ -1,26 +1,35 @@
-"""What every adapter of a forge has in common: its client, whom its requests speak for, the path of a repository."""
+"""What both forges do alike: the client, the requests for issues, comments, pull requests and reviews; an adapter names
+what differs between them, in its attributes and in how it reads the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kugetsu.forge.client import Client, Limits, segment
+from kugetsu.forge.client import Call, Client, Limits, segment
 from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import NoForge
+from kugetsu.forge.json_fields import Fields
+from kugetsu.forge.protocol import Comment, Issue, PullRequest, Review
 from kugetsu.host.proxies import Network
+from kugetsu.model import clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.forge.client import Query
 
 
 class Adapter:
     """A forge behind a kept client; the adapters add what differs between them.
 
     `scheme` is the word before the token in the Authorization header, `headers` go with each request, `public` is a
-    path that anyone may ask for.
+    path that anyone may ask for. ``comment_page`` and ``review_page`` ask for full pages.
     """
 
     public = "/version"
-
     scheme = ""
     headers: Mapping[str, str] = {}
+    comment_page: Query = {}
+    review_page: Query = {}
 
     def __init__(
         self,
@@ -69,9 +78,80 @@ class Adapter:
         """Ask the server something that needs no account. Raises ForgeFailure when it gives no answer of its kind."""
         self._client.call("version of the server").get(self.public)
 
+    def issue(self, owner: str, repo: str, number: int) -> Issue:
+        """The issue (or pull request) with all its comments. Raises ForgeFailure."""
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}", number)
+        found = call.get(path)
+        items = call.pages(f"{path}/comments", self.comment_page) if self._has_comments(found) else ()
+        return Issue(
+            number=found.number("number"),
+            title=found.text("title"),
+            body=found.text("body", ""),
+            state="closed" if found.text("state") == "closed" else "open",
+            author=self._author(found),
+            labels=tuple(label.text("name") for label in found.list("labels")),
+            url=found.text("html_url", self._no_url),
+            is_pull=found.maybe("pull_request") is not None,
+            comments=tuple(map(self._comment, items)),
+        )
+
+    def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
+        """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}/comments", number)
+        return self._comment(call.post(path, {"body": body}))
+
+    def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
+        """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}/comments", number)
+        start = "" if since is None else clock.from_micros(clock.parse(since))[:19] + "Z"
+        # The server's `since` is about changes: it gives older comments too.
+        query = {**self.comment_page, "since": start} if start else self.comment_page
+        found = map(self._comment, call.pages(path, query))
+        return tuple(comment for comment in found if comment.created_at >= start)
+
+    def pull(self, owner: str, repo: str, number: int) -> PullRequest:
+        """One pull request. Raises ForgeFailure."""
+        call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}", number)
+        return self._pull(call.get(path))
+
+    def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
+        """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
+        call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/reviews", number)
+        found = map(self._review, call.pages(path, self.review_page))
+        return tuple(review for review in found if review is not None)
+
     def close(self) -> None:
         """Close the kept connections."""
         self._client.close()
+
+    def _asked(self, what: str, owner: str, repo: str, path: str, number: int) -> tuple[Call, str]:
+        """A call about one issue or pull request, and the path to ask for."""
+        call = self._client.call(f"{what} {owner}/{repo}#{number}")
+        return call, f"{repository_path(owner, repo)}/{path}"
+
+    #: What an issue's URL is where the forge gives none; None: it always gives one.
+    _no_url: str | None = None
+
+    def _has_comments(self, issue: Fields) -> bool:  # noqa: ARG002 - for adapters whose forge tells
+        return True
+
+    def _author(self, item: Fields) -> str:
+        raise NotImplementedError
+
+    def _pull(self, item: Fields) -> PullRequest:
+        raise NotImplementedError
+
+    def _review(self, item: Fields) -> Review | None:
+        raise NotImplementedError
+
+    def _comment(self, item: Fields) -> Comment:
+        return Comment(
+            id=item.number("id"),
+            author=self._author(item),
+            body=item.text("body", ""),
+            url=item.text("html_url", self._no_url),
+            created_at=item.time("created_at"),
+        )
 
 
 def repository_path(owner: str, repo: str) -> str:

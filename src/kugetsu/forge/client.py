@@ -20,7 +20,6 @@ from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited, Forg
 from kugetsu.forge.json_fields import Fields
 from kugetsu.host.proxies import Network
 from kugetsu.model.errors import BadInput
-from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Limits:
     pages: int = 30
 
 
-class Client:
+class Client(responses.Server):
     """Talks to one API. Connections are kept; `close` closes them. Made cheaply: urllib3 comes with the first call."""
 
     def __init__(
@@ -69,11 +68,8 @@ class Client:
         now: Callable[[], float] = time.time,
     ) -> None:
         """`scheme` is the word before the token in the Authorization header; `now` the wall clock, in seconds."""
-        self.api = api.rstrip("/")
-        self.host = host
-        self.credential = credential
+        super().__init__(api, host, credential, now)
         self.limits = limits or Limits()
-        self.now = now
         self._scheme = scheme
         self._headers = {"User-Agent": f"kugetsu/{__version__}", **headers}
         self._network = network or Network()
@@ -108,11 +104,6 @@ class Client:
         if token:
             headers["Authorization"] = f"{self._scheme} {token}"
         return headers
-
-    def clean(self, text: str, limit: int = 300) -> str:
-        """A foreign text made fit for one line of an error: no secrets, no control characters, of bounded length."""
-        printable = "".join(c if c.isprintable() else " " for c in text[: limit * 10])
-        return redact(" ".join(printable.split()), [self.credential.reveal()], limit=limit)
 
 
 class Call:

@@ -10,8 +10,6 @@ from kugetsu.forge.protocol import (
     Check,
     Checks,
     CheckState,
-    Comment,
-    Issue,
     PullRequest,
     PullState,
     Review,
@@ -20,7 +18,6 @@ from kugetsu.forge.protocol import (
     checks_of,
     open_first,
 )
-from kugetsu.model import clock
 
 PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
@@ -47,42 +44,8 @@ class Gitea(Adapter):
 
     scheme = "token"
     headers = {"Accept": "application/json"}
-
-    def issue(self, owner: str, repo: str, number: int) -> Issue:
-        """The issue (or pull request) with all its comments. Raises ForgeFailure."""
-        call = self._client.call(f"issue {owner}/{repo}#{number}")
-        path = f"{repository_path(owner, repo)}/issues/{number:d}"
-        found = call.get(path)
-        comments = tuple(_comment(item) for item in call.pages(f"{path}/comments", {}))
-        return Issue(
-            number=found.number("number"),
-            title=found.text("title"),
-            body=found.text("body", ""),
-            state="closed" if found.text("state") == "closed" else "open",
-            author=_author(found),
-            labels=tuple(label.text("name") for label in found.list("labels")),
-            url=found.text("html_url", ""),
-            is_pull=found.maybe("pull_request") is not None,
-            comments=comments,
-        )
-
-    def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
-        """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
-        call = self._client.call(f"issue {owner}/{repo}#{number}")
-        return _comment(call.post(f"{repository_path(owner, repo)}/issues/{number:d}/comments", {"body": body}))
-
-    def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
-        """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
-        call = self._client.call(f"issue {owner}/{repo}#{number}")
-        start = "" if since is None else clock.from_micros(clock.parse(since))[:19] + "Z"
-        query = {"since": start} if start else {}  # of the server's: what was changed since, also older comments
-        found = call.pages(f"{repository_path(owner, repo)}/issues/{number:d}/comments", query)
-        return tuple(comment for comment in map(_comment, found) if comment.created_at >= start)
-
-    def pull(self, owner: str, repo: str, number: int) -> PullRequest:
-        """One pull request. Raises ForgeFailure."""
-        call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        return _pull(call.get(f"{repository_path(owner, repo)}/pulls/{number:d}"))
+    review_page = {"limit": PAGE}
+    _no_url = ""
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
         """Pull requests from these branches or commits, open ones first, then the newest.
@@ -96,14 +59,8 @@ class Gitea(Adapter):
         for state in ("open", "closed"):
             query = {"state": state, "sort": "recentupdate", "limit": PAGE}
             bound = CLOSED_PAGES if state == "closed" else None
-            found += [_pull(item) for item in call.pages(path, query, limit=bound, cut=bound is not None)]
+            found += [self._pull(item) for item in call.pages(path, query, limit=bound, cut=bound is not None)]
         return open_first([pull for pull in found if source.has(pull)])
-
-    def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
-        """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
-        call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        found = call.pages(f"{repository_path(owner, repo)}/pulls/{number:d}/reviews", {"limit": PAGE})
-        return tuple(_review(item) for item in found if item.text("state", "") != "REQUEST_REVIEW")
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
         """The latest status of each context at a commit. Raises ForgeFailure."""
@@ -111,65 +68,54 @@ class Gitea(Adapter):
         path = f"{repository_path(owner, repo)}/commits/{segment(sha)}/status"
         return checks_of(tuple(_check(item) for item in call.pages(path, {"limit": PAGE}, key="statuses")))
 
+    def _author(self, item: Fields) -> str:
+        # What was imported from elsewhere has its author's name apart, and the importing account as its user.
+        user = item.maybe("user")
+        return item.text("original_author", "") or (user.text("login", "") if user is not None else "") or GHOST
 
-def _author(item: Fields) -> str:
-    # What was imported from elsewhere has its author's name apart, and the importing account as its user.
-    user = item.maybe("user")
-    return item.text("original_author", "") or (user.text("login", "") if user is not None else "") or GHOST
+    def _pull(self, item: Fields) -> PullRequest:
+        head, base, title = item.child("head"), item.child("base"), item.text("title")
+        repository, target = head.maybe("repo"), base.maybe("repo")
+        state: PullState = "closed" if item.text("state") == "closed" else "open"
+        if item.flag("merged"):
+            state = "merged"
+        # A deleted branch leaves only its name, in the label; the ref is then that of the pull request itself.
+        branch = head.text("ref")
+        if branch.startswith(_DELETED_BRANCH):
+            branch = head.text("label", branch)
+        draft = item.flag("draft")
+        draft = title.upper().startswith(_DRAFTS) if draft is None else draft
+        mergeable = item.flag("mergeable")
+        if state != "open" or (draft and not mergeable):
+            mergeable = None  # Gitea calls drafts not mergeable, whether they conflict or not
+        name = repository.text("full_name", "") if repository is not None else ""
+        return PullRequest(
+            number=item.number("number"),
+            url=item.text("html_url"),
+            title=title,
+            state=state,
+            head_branch=branch,
+            head_repository=name,
+            head_owner=name.partition("/")[0],
+            head_sha=head.text("sha", ""),
+            base_branch=base.text("ref"),
+            base_repository=target.text("full_name", "") if target is not None else "",
+            mergeable=mergeable,
+            draft=draft,
+            updated_at=item.time("updated_at"),
+        )
 
-
-def _comment(item: Fields) -> Comment:
-    return Comment(
-        id=item.number("id"),
-        author=_author(item),
-        body=item.text("body", ""),
-        url=item.text("html_url", ""),
-        created_at=item.time("created_at"),
-    )
-
-
-def _pull(item: Fields) -> PullRequest:
-    head, base, title = item.child("head"), item.child("base"), item.text("title")
-    repository, target = head.maybe("repo"), base.maybe("repo")
-    state: PullState = "closed" if item.text("state") == "closed" else "open"
-    if item.flag("merged"):
-        state = "merged"
-    # A deleted branch leaves only its name, in the label; the ref is then that of the pull request itself.
-    branch = head.text("ref")
-    if branch.startswith(_DELETED_BRANCH):
-        branch = head.text("label", branch)
-    draft = item.flag("draft")
-    draft = title.upper().startswith(_DRAFTS) if draft is None else draft
-    mergeable = item.flag("mergeable")
-    if state != "open" or (draft and not mergeable):
-        mergeable = None  # Gitea calls drafts not mergeable, whether they conflict or not
-    name = repository.text("full_name", "") if repository is not None else ""
-    return PullRequest(
-        number=item.number("number"),
-        url=item.text("html_url"),
-        title=title,
-        state=state,
-        head_branch=branch,
-        head_repository=name,
-        head_owner=name.partition("/")[0],
-        head_sha=head.text("sha", ""),
-        base_branch=base.text("ref"),
-        base_repository=target.text("full_name", "") if target is not None else "",
-        mergeable=mergeable,
-        draft=draft,
-        updated_at=item.time("updated_at"),
-    )
-
-
-def _review(item: Fields) -> Review:
-    state = _REVIEWS.get(item.text("state"), "commented")
-    return Review(
-        id=item.number("id"),
-        author=_author(item),
-        state="dismissed" if item.flag("dismissed") else state,
-        body=item.text("body", ""),
-        submitted_at=item.time("submitted_at", "") if state != "pending" else "",
-    )
+    def _review(self, item: Fields) -> Review | None:
+        if item.text("state", "") == "REQUEST_REVIEW":
+            return None
+        state = _REVIEWS.get(item.text("state"), "commented")
+        return Review(
+            id=item.number("id"),
+            author=self._author(item),
+            state="dismissed" if item.flag("dismissed") else state,
+            body=item.text("body", ""),
+            submitted_at=item.time("submitted_at", "") if state != "pending" else "",
+        )
 
 
 def _check(item: Fields) -> Check:

@@ -13,8 +13,6 @@ from kugetsu.forge.protocol import (
     Check,
     Checks,
     CheckState,
-    Comment,
-    Issue,
     PullRequest,
     PullState,
     Review,
@@ -23,7 +21,6 @@ from kugetsu.forge.protocol import (
     checks_of,
     open_first,
 )
-from kugetsu.model import clock
 
 VERSION = "2022-11-28"
 PAGE = 100
@@ -59,46 +56,8 @@ class GitHub(Adapter):
 
     scheme = "Bearer"
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
-
-    def issue(self, owner: str, repo: str, number: int) -> Issue:
-        """The issue (or pull request) with all its comments. Raises ForgeFailure."""
-        call = self._client.call(f"issue {owner}/{repo}#{number}")
-        path = f"{repository_path(owner, repo)}/issues/{number:d}"
-        found = call.get(path)
-        comments: tuple[Comment, ...] = ()
-        if found.number("comments", 1):
-            comments = tuple(_comment(item) for item in call.pages(f"{path}/comments", {"per_page": PAGE}))
-        return Issue(
-            number=found.number("number"),
-            title=found.text("title"),
-            body=found.text("body", ""),
-            state="closed" if found.text("state") == "closed" else "open",
-            author=_author(found),
-            labels=tuple(label.text("name") for label in found.list("labels")),
-            url=found.text("html_url"),
-            is_pull=found.maybe("pull_request") is not None,
-            comments=comments,
-        )
-
-    def comment(self, owner: str, repo: str, number: int, body: str) -> Comment:
-        """Post a comment, once. Raises ForgeFailure; `uncertain` when it may be posted all the same."""
-        call = self._client.call(f"issue {owner}/{repo}#{number}")
-        return _comment(call.post(f"{repository_path(owner, repo)}/issues/{number:d}/comments", {"body": body}))
-
-    def comments_after(self, owner: str, repo: str, number: int, since: str | None) -> tuple[Comment, ...]:
-        """The comments created in or after the second of `since`, the oldest first. Raises ForgeFailure, BadInput."""
-        call = self._client.call(f"issue {owner}/{repo}#{number}")
-        start = "" if since is None else clock.from_micros(clock.parse(since))[:19] + "Z"
-        query: dict[str, str | int] = {"per_page": PAGE}
-        if start:
-            query["since"] = start  # of the server's: what was changed since, also older comments
-        found = call.pages(f"{repository_path(owner, repo)}/issues/{number:d}/comments", query)
-        return tuple(comment for comment in map(_comment, found) if comment.created_at >= start)
-
-    def pull(self, owner: str, repo: str, number: int) -> PullRequest:
-        """One pull request. Raises ForgeFailure."""
-        call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        return _pull(call.get(f"{repository_path(owner, repo)}/pulls/{number:d}"))
+    comment_page = {"per_page": PAGE}
+    review_page = {"per_page": PAGE}
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
         """Pull requests from these branches or commits, open ones first, then the newest, `mergeable` not known.
@@ -119,7 +78,7 @@ class GitHub(Adapter):
         for commit in sorted(source.commits):
             with contextlib.suppress(ForgeRefused, ForgeNotFound):  # it knows no such commit
                 for item in call.pages(f"{path}/commits/{segment(commit)}/pulls", {"per_page": PAGE}):
-                    pull = _pull(item)
+                    pull = self._pull(item)
                     if pull.state == "open" or source.has(pull):
                         found[pull.number] = pull
         return open_first(list(found.values()))
@@ -127,14 +86,8 @@ class GitHub(Adapter):
     def _add_branches(self, found: dict[int, PullRequest], call: Call, path: str, owner: str, source: Source) -> None:
         for branch in sorted(source.branches):
             query: dict[str, str | int] = {"head": f"{owner}:{branch}", "state": "all", "per_page": PAGE}
-            pulls = [_pull(item) for item in call.pages(f"{path}/pulls", query)]
+            pulls = [self._pull(item) for item in call.pages(f"{path}/pulls", query)]
             found.update({pull.number: pull for pull in pulls if source.has(pull)})
-
-    def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
-        """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
-        call = self._client.call(f"pull request {owner}/{repo}#{number}")
-        found = call.pages(f"{repository_path(owner, repo)}/pulls/{number:d}/reviews", {"per_page": PAGE})
-        return tuple(_review(item) for item in found)
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
         """The latest status of each context and the latest run of each check at a commit. Raises ForgeFailure."""
@@ -144,56 +97,46 @@ class GitHub(Adapter):
         runs = [_run(item) for item in call.pages(f"{path}/check-runs", query, key="check_runs")]
         return checks_of((*statuses, *runs))
 
+    def _has_comments(self, issue: Fields) -> bool:
+        return bool(issue.number("comments", 1))
 
-def _author(item: Fields) -> str:
-    user = item.maybe("user")
-    return user.text("login") if user is not None else GHOST
+    def _author(self, item: Fields) -> str:
+        user = item.maybe("user")
+        return user.text("login") if user is not None else GHOST
 
+    def _pull(self, item: Fields) -> PullRequest:
+        head = item.child("head")
+        base = item.child("base")
+        repository, target = head.maybe("repo"), base.maybe("repo")
+        name = repository.text("full_name") if repository is not None else ""
+        state: PullState = "closed" if item.text("state") == "closed" else "open"
+        if item.flag("merged") or item.text("merged_at", ""):  # lists give only the time
+            state = "merged"
+        return PullRequest(
+            number=item.number("number"),
+            url=item.text("html_url"),
+            title=item.text("title"),
+            state=state,
+            head_branch=head.text("ref"),
+            head_repository=name,
+            # A repository that is gone leaves the label `owner:branch`.
+            head_owner=name.partition("/")[0] or head.text("label", "").rpartition(":")[0],
+            head_sha=head.text("sha"),
+            base_branch=base.text("ref"),
+            base_repository=target.text("full_name", "") if target is not None else "",
+            mergeable=item.flag("mergeable") if state == "open" else None,
+            draft=bool(item.flag("draft")),
+            updated_at=item.time("updated_at"),
+        )
 
-def _comment(item: Fields) -> Comment:
-    return Comment(
-        id=item.number("id"),
-        author=_author(item),
-        body=item.text("body", ""),
-        url=item.text("html_url"),
-        created_at=item.time("created_at"),
-    )
-
-
-def _pull(item: Fields) -> PullRequest:
-    head = item.child("head")
-    base = item.child("base")
-    repository, target = head.maybe("repo"), base.maybe("repo")
-    name = repository.text("full_name") if repository is not None else ""
-    state: PullState = "closed" if item.text("state") == "closed" else "open"
-    if item.flag("merged") or item.text("merged_at", ""):  # lists give only the time
-        state = "merged"
-    return PullRequest(
-        number=item.number("number"),
-        url=item.text("html_url"),
-        title=item.text("title"),
-        state=state,
-        head_branch=head.text("ref"),
-        head_repository=name,
-        # A repository that is gone leaves the label `owner:branch`.
-        head_owner=name.partition("/")[0] or head.text("label", "").rpartition(":")[0],
-        head_sha=head.text("sha"),
-        base_branch=base.text("ref"),
-        base_repository=target.text("full_name", "") if target is not None else "",
-        mergeable=item.flag("mergeable") if state == "open" else None,
-        draft=bool(item.flag("draft")),
-        updated_at=item.time("updated_at"),
-    )
-
-
-def _review(item: Fields) -> Review:
-    return Review(
-        id=item.number("id"),
-        author=_author(item),
-        state=_REVIEWS.get(item.text("state").upper(), "commented"),
-        body=item.text("body", ""),
-        submitted_at=item.time("submitted_at", ""),
-    )
+    def _review(self, item: Fields) -> Review:
+        return Review(
+            id=item.number("id"),
+            author=self._author(item),
+            state=_REVIEWS.get(item.text("state").upper(), "commented"),
+            body=item.text("body", ""),
+            submitted_at=item.time("submitted_at", ""),
+        )
 
 
 def _status(item: Fields) -> Check:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import orjson
 
-from kugetsu.forge.credentials import PLACE
+from kugetsu.forge.credentials import PLACE, Credential
 from kugetsu.forge.failures import (
     ForgeBroken,
     ForgeFailure,
@@ -21,12 +21,12 @@ from kugetsu.forge.failures import (
 )
 from kugetsu.model import clock
 from kugetsu.model.record import record
+from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import urllib3
 
-    from kugetsu.forge.client import Client
 
 _DAY = 86_400.0  # no forge limits for longer; a later time is a wrong clock
 _PORTS = {"http": 80, "https": 443}
@@ -34,6 +34,21 @@ _UNSTATED = 60.0  # GitHub's documentation: without a time given, wait at least 
 MAY_BE_DONE = "it may have been carried out all the same: look before sending it again"
 _LATER = "try again later"
 _WRONG_URL = "is the server's URL right (setting GIT_SERVERS)? A login page or a proxy may stand before it"
+
+
+class Server:
+    """Whom a request went to, and for whom it speaks; ``now`` is the wall clock, in seconds."""
+
+    def __init__(self, api: str, host: str, credential: Credential, now: Callable[[], float]) -> None:
+        self.api = api.rstrip("/")
+        self.host = host
+        self.credential = credential
+        self.now = now
+
+    def clean(self, text: str, limit: int = 300) -> str:
+        """A foreign text made fit for one line of an error: no secrets, no control characters, of bounded length."""
+        printable = "".join(c if c.isprintable() else " " for c in text[: limit * 10])
+        return redact(" ".join(printable.split()), [self.credential.reveal()], limit=limit)
 
 
 @record
@@ -45,33 +60,33 @@ class Answer:
     data: bytes
 
 
-def judge(answer: Answer, client: Client, what: str) -> None:
+def judge(answer: Answer, server: Server, what: str) -> None:
     """Raises the ForgeFailure that a status means; 2xx passes. `what` is the subject of the call."""
-    status, host = answer.status, client.host
+    status, host = answer.status, server.host
     if 200 <= status < 300:
         return
-    said = message_of(answer, client)
+    said = message_of(answer, server)
     tail = f": {said}" if said else ""
     if status == 429 or (status == 403 and _is_limit(answer, said)):
-        raise _limited(answer, client)
+        raise _limited(answer, server)
     if status == 401:
-        raise _unauthorised(client)
+        raise _unauthorised(server)
     if status == 403:
-        raise ForgeForbidden(f"{host} forbids it ({what}){tail}", _rights(client))
+        raise ForgeForbidden(f"{host} forbids it ({what}){tail}", _rights(server))
     if status in (404, 410):
-        raise ForgeNotFound(f"{host} has no {what}", _look_again(client))
+        raise ForgeNotFound(f"{host} has no {what}", _look_again(server))
     if status >= 500:
         raise ForgeBroken(
             f"{host} is in trouble ({status}){tail}",
             _LATER,
             uncertain=True,
             again=status != 501,
-            retry_at=_retry_after(answer, client),
+            retry_at=_retry_after(answer, server),
         )
     raise ForgeRefused(f"{host} refuses it ({status}, {what}){tail}")
 
 
-def json_of(answer: Answer, client: Client, *, uncertain: bool) -> object:
+def json_of(answer: Answer, server: Server, *, uncertain: bool) -> object:
     """The body as JSON. Raises ForgeBroken, which tells a web page from other things."""
     try:
         return orjson.loads(answer.data)
@@ -79,11 +94,11 @@ def json_of(answer: Answer, client: Client, *, uncertain: bool) -> object:
         page = answer.data.lstrip()[:1] == b"<" or "html" in answer.headers.get("content-type", "")
         form = "a web page" if page else "nothing" if not answer.data.strip() else "something else"
         raise ForgeBroken(
-            f"{client.host} answers with {form} instead of JSON", _WRONG_URL, uncertain=uncertain
+            f"{server.host} answers with {form} instead of JSON", _WRONG_URL, uncertain=uncertain
         ) from None
 
 
-def message_of(answer: Answer, client: Client) -> str:
+def message_of(answer: Answer, server: Server) -> str:
     """What the server says about a failure, in one line without secrets; empty when it says nothing that one reads."""
     try:
         value = orjson.loads(answer.data)
@@ -95,16 +110,16 @@ def message_of(answer: Answer, client: Client) -> str:
     errors = value.get("errors")
     for error in errors if isinstance(errors, list) else ():
         parts.append(error if isinstance(error, str) else _github_error(error))
-    return client.clean("; ".join(part for part in parts if isinstance(part, str) and part))
+    return server.clean("; ".join(part for part in parts if isinstance(part, str) and part))
 
 
-def redirected(answer: Answer, client: Client, method: str, url: str) -> str:
+def redirected(answer: Answer, server: Server, method: str, url: str) -> str:
     """The URL to go on with. Raises ForgeBroken when it leads to another server, or to a less safe connection."""
     try:
         here, target = urlsplit(url), urlsplit(urljoin(url, answer.headers.get("location", "")))
         ports = (here.port or _PORTS.get(here.scheme), target.port or _PORTS.get(target.scheme))
     except ValueError:
-        raise ForgeBroken(f"{client.host} redirects to what is no URL", _WRONG_URL) from None
+        raise ForgeBroken(f"{server.host} redirects to what is no URL", _WRONG_URL) from None
     same = target.scheme == here.scheme and ports[0] == ports[1]
     safer = (here.scheme, target.scheme) == ("http", "https") and ports == (80, 443)
     if (
@@ -113,10 +128,10 @@ def redirected(answer: Answer, client: Client, method: str, url: str) -> str:
         or "@" in target.netloc
         or not answer.headers.get("location")
     ):
-        place = client.clean(f"{target.scheme}://{target.hostname}", 120)
-        raise ForgeBroken(f"{client.host} redirects to {place}, where kugetsu does not follow", _WRONG_URL)
+        place = server.clean(f"{target.scheme}://{target.hostname}", 120)
+        raise ForgeBroken(f"{server.host} redirects to {place}, where kugetsu does not follow", _WRONG_URL)
     if method != "GET" and answer.status not in (307, 308):
-        raise ForgeBroken(f"{client.host} redirects what was to be sent to it ({answer.status})", _WRONG_URL)
+        raise ForgeBroken(f"{server.host} redirects what was to be sent to it ({answer.status})", _WRONG_URL)
     return target.geturl()
 
 
@@ -136,29 +151,29 @@ def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
     return count < total
 
 
-def unreachable(error: urllib3.exceptions.HTTPError, client: Client, timeout: urllib3.Timeout) -> ForgeFailure:
+def unreachable(error: urllib3.exceptions.HTTPError, server: Server, timeout: urllib3.Timeout) -> ForgeFailure:
     """The failure of a request that got no whole answer."""
     import ssl
 
     import urllib3.exceptions as kinds
 
-    host = client.host
+    host = server.host
     if isinstance(error, kinds.LocationValueError):
-        return ForgeUnreachable(f"{host}: {client.clean(client.api)} is no URL to ask", _WRONG_URL)
+        return ForgeUnreachable(f"{host}: {server.clean(server.api)} is no URL to ask", _WRONG_URL)
     if isinstance(error, kinds.NameResolutionError):
         return ForgeUnreachable(f"{host} is not known (DNS)", "check the spelling and the network")
     if isinstance(error, kinds.ProxyError):
         cause = error.original_error
         text = (cause.strerror or str(cause)) if isinstance(cause, OSError) else "no connection to it"
         return ForgeUnreachable(
-            f"{host} is not reached through the proxy: {client.clean(text)}",
+            f"{host} is not reached through the proxy: {server.clean(text)}",
             "check HTTPS_PROXY, or add the host to NO_PROXY",
         )
     if isinstance(error, kinds.NewConnectionError):
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else None
         text = (reason.strerror or str(reason)).lower() if reason is not None else "no connection"
         return ForgeUnreachable(
-            f"{host} does not answer: {client.clean(text)}", "is the server up, and the port right?"
+            f"{host} does not answer: {server.clean(text)}", "is the server up, and the port right?"
         )
     if isinstance(error, kinds.ConnectTimeoutError):
         waited = timeout.connect_timeout
@@ -171,7 +186,7 @@ def unreachable(error: urllib3.exceptions.HTTPError, client: Client, timeout: ur
             f"name the file of the authority that signed it: kugetsu server add {host} URL --ca FILE (or SSL_CERT_FILE)"
         )
         return ForgeUnreachable(
-            f"{host}: no safe connection (TLS): {client.clean(text)}", hint if bad else None, uncertain=not bad
+            f"{host}: no safe connection (TLS): {server.clean(text)}", hint if bad else None, uncertain=not bad
         )
     if isinstance(error, kinds.TimeoutError):
         waited = timeout.read_timeout
@@ -193,13 +208,13 @@ def _is_limit(answer: Answer, said: str) -> bool:
     return headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers or "rate limit" in said.lower()
 
 
-def _limited(answer: Answer, client: Client) -> ForgeLimited:
-    wait = _wait(answer, client.now())
-    retry_at = _utc(client.now() + wait)
+def _limited(answer: Answer, server: Server) -> ForgeLimited:
+    wait = _wait(answer, server.now())
+    retry_at = _utc(server.now() + wait)
     hint = "try again after that"
-    if not client.credential.reveal():
-        hint = f"with a token more requests are allowed: put {client.credential.variable} into {PLACE}"
-    return ForgeLimited(f"{client.host} takes no more requests until {retry_at}", hint, retry_at=retry_at, wait=wait)
+    if not server.credential.reveal():
+        hint = f"with a token more requests are allowed: put {server.credential.variable} into {PLACE}"
+    return ForgeLimited(f"{server.host} takes no more requests until {retry_at}", hint, retry_at=retry_at, wait=wait)
 
 
 def _wait(answer: Answer, now: float) -> float:
@@ -226,11 +241,11 @@ def _seconds(text: str, now: float) -> float | None:
         return None
 
 
-def _retry_after(answer: Answer, client: Client) -> str | None:
-    seconds = _seconds(answer.headers.get("retry-after", ""), client.now())
+def _retry_after(answer: Answer, server: Server) -> str | None:
+    seconds = _seconds(answer.headers.get("retry-after", ""), server.now())
     if seconds is None:
         return None
-    return _utc(client.now() + min(max(seconds, 0.0), _DAY))
+    return _utc(server.now() + min(max(seconds, 0.0), _DAY))
 
 
 def _utc(seconds: float) -> str:
@@ -238,31 +253,31 @@ def _utc(seconds: float) -> str:
     return clock.from_epoch(seconds)[:19] + "Z"
 
 
-def _unauthorised(client: Client) -> ForgeUnauthorised:
-    credential = client.credential
+def _unauthorised(server: Server) -> ForgeUnauthorised:
+    credential = server.credential
     if credential.reveal():
         return ForgeUnauthorised(
-            f"{client.host} does not take the token in {credential.variable}",
+            f"{server.host} does not take the token in {credential.variable}",
             f"it may have expired: put a new one into {PLACE}",
         )
     if credential.held_back:
         return ForgeUnauthorised(
-            f"{client.host} wants a token, and {credential.variable} was not sent: {credential.held_back}",
+            f"{server.host} wants a token, and {credential.variable} was not sent: {credential.held_back}",
             "name the server's URL in the setting GIT_SERVERS if it may have the token",
         )
     return ForgeUnauthorised(
-        f"{client.host} wants a token, and there is none", f"put {credential.variable}=… into {PLACE}"
+        f"{server.host} wants a token, and there is none", f"put {credential.variable}=… into {PLACE}"
     )
 
 
-def _rights(client: Client) -> str:
-    if client.credential.reveal():
-        return f"give the token in {client.credential.variable} the right to it, or use another account's"
-    return f"put {client.credential.variable}=… into {PLACE}"
+def _rights(server: Server) -> str:
+    if server.credential.reveal():
+        return f"give the token in {server.credential.variable} the right to it, or use another account's"
+    return f"put {server.credential.variable}=… into {PLACE}"
 
 
-def _look_again(client: Client) -> str:
-    credential = client.credential
+def _look_again(server: Server) -> str:
+    credential = server.credential
     if credential.reveal():
         return f"check the name; what the token in {credential.variable} may not see looks the same"
     private = "check the name; without a token a private repository looks the same"
