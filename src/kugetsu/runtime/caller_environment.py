@@ -1,8 +1,8 @@
-"""What a surrounding git command (a hook, an alias, `git rebase --exec`) leaves in the environment of what it starts.
+"""What a surrounding git command (a hook, an alias, `git rebase --exec`) leaves in the environment of its children.
 
-It names that command's repository, index and author of the moment. Nothing that kugetsu starts works there: the agent
-has a worktree of its own, and the daemon outlives the command. `workspace.outside` takes these names away, once, for
-the agent, the daemon, runners, checkups and notification commands; `git.command` does so for kugetsu's own git.
+It names that command's repository, index and author. Nothing that kugetsu starts works there: agents have their own
+worktree, and the daemon outlives the command. `workspace.outside` removes these names once, for agents, daemon,
+runners, health checks and notification commands; `git.child` does for kugetsu's own git.
 
 What users set on purpose stays: GIT_SSH_COMMAND, GIT_SSH, GIT_ASKPASS, GIT_CONFIG_GLOBAL, GIT_CONFIG_SYSTEM,
 GIT_CONFIG_NOSYSTEM, GIT_CONFIG_COUNT with its KEY and VALUE pairs, GIT_ALLOW_PROTOCOL, GIT_HTTP_*, GIT_SSL_*,
@@ -68,11 +68,11 @@ _COMMAND = (
 )
 
 FOREIGN = frozenset((*_REPOSITORY, *_PLACE, *_IDENTITY, *_COMMAND))
-"""Every name that nothing inherits."""
+"""Every name that is not inherited."""
 
 
 def without(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment without what a surrounding git command left; the same object where there is nothing of it."""
+    """The environment without what a surrounding git command left; the same object if it left nothing."""
     if FOREIGN.isdisjoint(environment):
         return environment
     return {name: value for name, value in environment.items() if name not in FOREIGN}

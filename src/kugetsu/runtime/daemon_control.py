@@ -71,14 +71,14 @@ def start(ws: Workspace) -> tuple[bool, int]:
             env={**ws.environment, "KUGETSU_DIR": ws.paths.root},
             start_new_session=True,
         )
-    said = _first_line(process)
-    if said and said[0] == "ready":
-        return True, int(said[1])
-    if len(said) == 3:
+    answer = _first_line(process)
+    if answer and answer[0] == "ready":
+        return True, int(answer[1])
+    if len(answer) == 3:
         now = status(ws)
         if now.running and now.pid is not None:
             return False, now.pid
-        raise KugetsuError(said[1], hint=said[2] or None)
+        raise KugetsuError(answer[1], hint=answer[2] or None)
     why = stderr_tail.of(os.path.join(ws.paths.logs, "daemon.err"), before)
     raise KugetsuError(f"the daemon did not start{why}", hint=f"see {ws.paths.logs}/daemon.err")
 

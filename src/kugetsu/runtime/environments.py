@@ -1,7 +1,7 @@
 """The environment files: secrets for agents (`<agent>.env`, else `default.env`) and for kugetsu's own requests.
 
-KEY=VALUE lines, never executed. The values reach the agent's environment (or a request to a server) and nothing else:
-no argument list, no log, no history. What reads them here also tells the redaction funnel what to look for.
+KEY=VALUE lines, never executed. Values reach the agent's environment (or a request) and nothing else: no argument list,
+log or history. Reading them also tells the redaction funnel what to look for.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ SOURCES = {
     "notify": ("notify.env", "default.env"),
     "forge": ("forge.env", "dev.env", "default.env"),
 }
-"""For each kind of user of secrets the files it looks into: the first that sets anything is all it sees."""
+"""The files for each user of secrets: the first that sets anything is all it sees."""
 
 FRESH_SECONDS = 0.02
-"""For how long nobody looks again whether an env file was changed: each text that is shown asks."""
+"""For how long a changed env file may go unnoticed: every text shown checks."""
 
 FILES = tuple(dict.fromkeys(name for names in SOURCES.values() for name in names))
 """Every environment file that kugetsu reads."""
@@ -42,7 +42,7 @@ FILES = tuple(dict.fromkeys(name for names in SOURCES.values() for name in names
 def values(paths: Paths, kind: str) -> dict[str, str]:
     """What is set for a kind: the agents ``dev`` and ``pm``, and kugetsu's own ``notify`` (sinks) and ``forge`` (HTTP).
 
-    Raises BadInput for a line that is no KEY=VALUE, and for a file that others than its owner can read.
+    Raises BadInput for a line that is not KEY=VALUE, and for a file that others can read.
     """
     name, found = in_force(paths, kind)
     if name is not None:
@@ -53,9 +53,9 @@ def values(paths: Paths, kind: str) -> dict[str, str]:
 
 
 def in_force(paths: Paths, kind: str) -> tuple[str | None, dict[str, str]]:
-    """The file that is in force for a kind, and what it sets; None when none sets anything.
+    """The file in force for a kind, and what it sets; None if none sets anything.
 
-    Raises BadInput for a line that is no KEY=VALUE.
+    Raises BadInput for a line that is not KEY=VALUE.
     """
     for name in SOURCES[kind]:
         found = read(os.path.join(paths.env, name))
@@ -74,9 +74,9 @@ def read(path: str) -> dict[str, str]:
 
 
 class Known:
-    """The secrets of a directory's env files and of an environment, for `redaction.know`: read again when they change.
+    """The secrets of the env files and an environment, for `redaction.know`: read again when they change.
 
-    What it has seen once stays known to the process: an agent that was given it may still print it.
+    Values once seen stay known to the process: an agent that got one may still print it.
     """
 
     __slots__ = ("_environment", "_folder", "_found", "_looked", "_stamps")
@@ -89,7 +89,7 @@ class Known:
         self._looked = -FRESH_SECONDS
 
     def __call__(self, fresh: bool = False) -> tuple[str, ...]:
-        """The values; five `stat` calls (10 µs) when the last look was FRESH_SECONDS ago, or one is wanted now."""
+        """The values; five `stat` calls (10 µs) if the last check was FRESH_SECONDS ago or ``fresh``."""
         now = time.monotonic()
         if not fresh and now - self._looked < FRESH_SECONDS:
             return self._found

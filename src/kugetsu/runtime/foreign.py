@@ -32,8 +32,8 @@ class Foreign:
         try:
             return self.log.contents.extras[name]
         except KeyError:
-            said = f"{name} is not in {self.path}"
-            raise NotFound(said, "a bundle has it, when it was there: kugetsu doctor --bundle FILE") from None
+            text = f"{name} is not in {self.path}"
+            raise NotFound(text, "a bundle has it, when it was there: kugetsu doctor --bundle FILE") from None
 
     def stderr_logs(self) -> dict[str, bytes]:
         """What the agents that failed wrote to stderr, by attempt, in the order in which they ended."""

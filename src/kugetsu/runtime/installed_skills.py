@@ -93,8 +93,8 @@ def install(skills: Iterable[Skill], folder: str, *, force: bool = False) -> lis
         if wanted != record:
             _write(os.path.join(folder, RECORD), _json(wanted))
     except OSError as problem:
-        said = f"cannot install into {folder}: {(problem.strerror or str(problem)).lower()}"
-        raise KugetsuError(said, "name another folder: kugetsu skill install --to FOLDER") from problem
+        text = f"cannot install into {folder}: {(problem.strerror or str(problem)).lower()}"
+        raise KugetsuError(text, "name another folder: kugetsu skill install --to FOLDER") from problem
     return [Installed(plan.skill.name, plan.folder, plan.did()) for plan in plans]
 
 
@@ -142,8 +142,8 @@ def _read(path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as problem:
-        said = f"cannot read {path}: {(problem.strerror or str(problem)).lower()}"
-        raise KugetsuError(said, "fix it, or name another folder with --to") from problem
+        text = f"cannot read {path}: {(problem.strerror or str(problem)).lower()}"
+        raise KugetsuError(text, "fix it, or name another folder with --to") from problem
 
 
 def _write(path: str, content: bytes) -> None:

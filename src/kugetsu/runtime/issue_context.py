@@ -1,6 +1,7 @@
-"""What the forge says of an issue and its pull request before a run: read once, told to the agent, noted in the log.
+"""The issue and its pull request as context for a run: read once from the forge, quoted to the agent, recorded in the
+log.
 
-A forge that fails never fails the run: the prompt then says that the text could not be read, and why.
+A failing forge never fails the run: the prompt says that the text could not be read, and why.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _STATES = {"approved": "approves", "changes_requested": "asks for changes", "dis
 
 
 class Briefing:
-    """What was read. ``problem`` is why the issue could not be read, ``pull_problem`` the same for its pull request."""
+    """What was read. ``problem``: why the issue could not be read; ``pull_problem``: the same for its pull request."""
 
     def __init__(self) -> None:
         self.issue: Issue | None = None
@@ -44,9 +45,9 @@ class Briefing:
 
 
 def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
-    """The text for the prompt, after `issue.read` was appended; None where the forge is not asked.
+    """The text for the prompt, after appending `issue.read`; None where the forge is not contacted.
 
-    A pull request that was found by the session's branch is tied to it, so that all of the prompt names the same one.
+    A pull request found by the session's branch is tied to it, so that the whole prompt names the same one.
     """
     if session.kind != "issue":
         return None
@@ -63,12 +64,12 @@ def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
 
 
 def _tied(state: State, key: str, url: str) -> list[NewEvent]:
-    """One that somebody named meanwhile stays."""
+    """One that a user named meanwhile stays."""
     return decide.set_pr(state, key, url, "branch") if decide.find_session(state, key).pr is None else []
 
 
 def read(ws: Workspace, session: Session) -> Briefing | None:
-    """What the forge says of the session's issue, in at most FORGE_TIMEOUT_SECONDS; None where it is not asked."""
+    """The session's issue from the forge, within FORGE_TIMEOUT_SECONDS; None where it is not contacted."""
     ref = parse_ref(session.key)
     found = filled = Briefing()
     try:
@@ -108,7 +109,7 @@ def _fill(found: Briefing, ws: Workspace, forge: Forge, ref: IssueRef, session: 
 
 
 def event_data(found: Briefing) -> dict[str, Any]:
-    """`events.IssueRead`: comments are those of the issue and its pull request, without kugetsu's own."""
+    """`events.IssueRead`: comments on the issue and its pull request, except kugetsu's own."""
     problem = "; ".join(said for said in (found.problem, found.pull_problem) if said) or None
     issue = found.issue
     if issue is None:
@@ -125,7 +126,7 @@ def event_data(found: Briefing) -> dict[str, Any]:
 
 
 def _digest(found: Briefing) -> str:
-    """SHA-256 of all texts that were read, whole, in their order."""
+    """SHA-256 of all texts that were read, whole, in order."""
     issue = found.issue
     assert issue is not None
     bodies = [comment.body for comment in (*issue.comments, *found.conversation)]
@@ -138,8 +139,8 @@ def _digest(found: Briefing) -> str:
 
 
 def text(found: Briefing) -> str:
-    """What the agent is told, at most MOST bytes and a note: what people wrote is quoted line by line (`> `), so that
-    it cannot pass for anything else. The newest comments and reviews are kept."""
+    """The text for the agent, at most MOST bytes and a note. What people wrote is quoted line by line (`> `), so that
+    it cannot pass for anything else; the newest comments and reviews are kept."""
     issue = found.issue
     if issue is None:
         return f"The issue could not be read: {found.problem}.\nRead it yourself before you begin, if you can.\n"
@@ -183,7 +184,7 @@ def _pull(pull: PullRequest, checks: Checks | None) -> str:
 
 
 def _timeline(found: Briefing, issue: Issue, room: int) -> str:
-    """Comments and reviews in the order of their times; the oldest are left out where there is not room for all."""
+    """Comments and reviews in chronological order; the oldest are omitted if there is no room."""
     number = found.pull.number if found.pull is not None else issue.number
     entries = [_comment(comment, "") for comment in pull_requests.foreign(issue.comments)]
     entries += [_comment(comment, f" on pull request #{number}") for comment in found.conversation]

@@ -140,8 +140,8 @@ def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
     waited = clock.seconds_between(noted.unsettled_at, clock.now())
     if 0 <= waited < SETTLE_PATIENCE_SECONDS:  # before its beginning: the clock was set back, and tells nothing
         return False
-    said = f"it ended, its outcome is unknown: {reason}"
-    ending = Ending("lose", _verdict_of_lost(attempt), said, rescue_failed=_NOT_TRIED)
+    text = f"it ended with an unknown outcome: {reason}"
+    ending = Ending("lose", _verdict_of_lost(attempt), text, rescue_failed=_NOT_TRIED)
     return bool(conclude(ws, attempt.id, ending))
 
 
@@ -193,7 +193,7 @@ def _what_died(ws: Workspace, attempt: Attempt) -> str:
     if attempt.state == "running":
         return "its runner was killed"
 
-    said = stderr_tail.of(os.path.join(ws.paths.run(attempt.id), "runner.log"))
+    text = stderr_tail.of(os.path.join(ws.paths.run(attempt.id), "runner.log"))
     if attempt.state == "starting":
-        return f"its runner died while it prepared the worktree and the session{said}"
-    return f"its runner ended before it was recorded{said}" if said else "its claimer died before the runner was there"
+        return f"its runner died while preparing the worktree and session{text}"
+    return f"its runner ended before it was recorded{text}" if text else "its claimer died before the runner existed"

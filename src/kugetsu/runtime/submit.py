@@ -1,4 +1,4 @@
-"""Requests for work: put a message for an issue into the queue, or start on it now. There is one path for both."""
+"""Submit work: queue a message for an issue, or start on it now. Both take one path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FINAL = ("task.completed", "task.failed", "task.cancelled", "task.parked")
 
 @record
 class Started:
-    """What became of a `start`: ``state`` is ``running``, or how the attempt ended before it ran."""
+    """The result of a `start`: ``state`` is ``running``, or how the attempt ended before it ran."""
 
     task: str
     attempt: str
@@ -42,8 +42,8 @@ class Started:
 
 @record
 class Delegated:
-    """What became of a `delegate`: ``ref`` is the issue of its `dev` task, None for a `pm` task; ``named`` are all the
-    issues that the message names."""
+    """The result of a `delegate`: ``ref`` is the issue of its `dev` task, None for a `pm` task; ``named`` are all
+    issues in the message."""
 
     events: list[dict[str, Any]]
     ref: IssueRef | None
@@ -51,7 +51,7 @@ class Delegated:
 
 
 class _StaleError(Exception):
-    """A session was destroyed between the reading of its issue's history and the decision."""
+    """A session was destroyed between reading its issue's history and the decision."""
 
 
 class _StaggeredError(Exception):
@@ -63,7 +63,7 @@ class _StaggeredError(Exception):
 
 
 def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
-    """The clone in which the command is typed, when one of its remotes is the ref's repository."""
+    """The clone in which the command is typed, if one of its remotes is the ref's repository."""
     from kugetsu.runtime.git import checkouts, remotes
 
     folder = remotes.typed_in(os.environ)
@@ -78,7 +78,7 @@ def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
 def enqueue(
     ws: Workspace, ref: IssueRef, message: str, *, via: str, priority: int = 0, after: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Put a message for an issue at the end of the queue. Returns the events."""
+    """Append a message for an issue to the queue. Returns the events."""
     here = clone_here(ws, ref)
     issue = str(ref)
     while True:
@@ -103,8 +103,8 @@ def enqueue(
 
 
 def earlier_life(ws: Workspace, issue: str) -> tuple[int, dict[str, Any] | None]:
-    """The seq of the state that was read, and what the issue's destroyed sessions had counted (`usage.of_history`);
-    None when it has a session now, which has the counters, and when no agent ever worked on it."""
+    """The seq of the state read, and the usage of the issue's destroyed sessions (`usage.of_history`); None if it has a
+    session, which holds the usage, or was never worked on."""
     state = ws.state()
     seq = state.seq
     if issue in state.sessions:
@@ -113,7 +113,7 @@ def earlier_life(ws: Workspace, issue: str) -> tuple[int, dict[str, Any] | None]
 
 
 def _require_current(state: State, issue: str, read_at: int) -> None:
-    """Raise _StaleError when a session was destroyed since the issue's earlier life was read."""
+    """Raise _StaleError if a session was destroyed since ``read_at``."""
     if issue not in state.sessions and state.last_destroyed > read_at:
         raise _StaleError
 
@@ -131,7 +131,7 @@ def delegate(ws: Workspace, message: str) -> Delegated:
 
 
 def _named(ws: Workspace, message: str) -> list[IssueRef]:
-    """The issues that a message names. Beside an issue, the URL of a pull request says more about that issue."""
+    """The issues that a message names. Next to an issue, a pull request's URL is about that issue."""
     from kugetsu.model.refs import find_refs
 
     host, servers = ws.config.default_host(), ws.config.servers()
@@ -147,8 +147,8 @@ def _named(ws: Workspace, message: str) -> list[IssueRef]:
 def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr: str | None = None) -> Started:
     """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
 
-    Raises CapReached when the machine is full, AgentUnavailable when the agent cannot be started, and Conflict when
-    another gate is closed; then nothing was changed.
+    Raises CapReached if the machine is full, AgentUnavailable if no agent can start, Conflict if another gate is
+    closed; then nothing was changed.
     """
     import time
 
@@ -229,8 +229,8 @@ def _await_running(ws: Workspace, started: Started) -> None:
 
 
 def _unrecorded(attempt: str, problem: LogWriteFailed) -> LogWriteFailed:
-    said = f"{attempt} has ended, which cannot be recorded yet: {problem.message}"
-    return LogWriteFailed(said, f"{problem.hint}; the daemon, or the next kugetsu start, records it")
+    text = f"{attempt} has ended, which cannot be recorded yet: {problem.message}"
+    return LogWriteFailed(text, f"{problem.hint}; the daemon, or the next kugetsu start, records it")
 
 
 def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
@@ -244,8 +244,8 @@ def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
     problem = disk.refusal(ws.paths)
     if problem is not None:
         told.add("full")
-        said = f"{awaited}: its agent has ended, which cannot be recorded yet: {problem.message}"
-        print(f"kugetsu: {said}; {problem.hint}", file=sys.stderr, flush=True)
+        text = f"{awaited}: its agent has ended, which cannot be recorded yet: {problem.message}"
+        print(f"kugetsu: {text}; {problem.hint}", file=sys.stderr, flush=True)
 
 
 def _notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:

@@ -143,8 +143,8 @@ def check_name(name: str) -> str:
     """The name of a variable. Raises BadInput for an invalid one, and for those that kugetsu sets itself."""
     if not name or not _LETTERS.issuperset(name) or name[0].isdigit():
         # It may be the value, or NAME=VALUE in one word: not quoted.
-        said = "not a variable name: letters, digits and _, not beginning with a digit"
-        raise BadInput(said, "kugetsu env set NAME (the value is asked for)")
+        text = "not a variable name: letters, digits and _, not beginning with a digit"
+        raise BadInput(text, "kugetsu env set NAME (the value is asked for)")
     if name in OWN:
         raise BadInput(f"{name} is set by kugetsu for each agent", "its value in an env file has no effect")
     return name

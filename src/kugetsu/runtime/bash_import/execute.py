@@ -1,6 +1,7 @@
-"""Does what the plan says: each record in one transaction with what becomes of it, so that a kill loses and doubles
-nothing. Effects outside the log (files, settings) come before their record: made twice they are the same; of a kill
-between the two only `setting.changed` is missing afterwards, as it is when someone edits the file by hand."""
+"""Execute the plan: each record in one transaction with what becomes of it, so that a kill neither loses nor repeats
+anything. Effects outside the log (files, settings) come first and can be repeated; a kill in between only loses
+`setting.changed`, as if the file had been edited by hand.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +41,10 @@ from kugetsu.runtime.workspace import Workspace
 
 
 def take_over(ws: Workspace, directory: str) -> Plan:
-    """Import the directory: plan, and do it. Returns the plan with what became of each item.
+    """Import the directory: plan, and execute. Returns the plan with the outcome of each item.
 
-    Sets KUGETSU_DIR up first where nobody did, but for the agent's sessions. A second import at the same time waits
-    for the first. Raises as `plan` does, and KugetsuError when KUGETSU_DIR cannot be written; what was done until
-    then stays and is not done twice.
+    Sets KUGETSU_DIR up first if needed, except the agent's sessions. A concurrent import waits for the first. Raises as
+    `plan` does, and KugetsuError if KUGETSU_DIR cannot be written; what was done stays and is not repeated.
     """
     intended = plan(ws, directory)  # what is no directory of the bash tool sets nothing up
     setup.set_up(ws)
@@ -108,7 +108,7 @@ def _record(ws: Workspace, done: Plan, item: Item, record: Record, decided: Call
 
 
 def _kept(ws: Workspace, record: Record, value: Any) -> Any:
-    """What the event holds of a record: all of it but its secrets, or the name of the file that does."""
+    """What the event holds of a record: everything but its secrets, or the name of a file with that."""
     content = serialised(value)
     if len(content) <= LARGEST_IN_LOG:
         return value
@@ -119,8 +119,8 @@ def _kept(ws: Workspace, record: Record, value: Any) -> Any:
 
 
 def _copy(ws: Workspace, source: str, target: str) -> None:
-    """Copy a file of the old directory, readable by its owner only. One that is there is the user's and stays, unless
-    it is a template that nobody touched."""
+    """Copy a file of the old directory, readable by its owner only. An existing file is the user's and stays, unless it
+    is an untouched template."""
     if os.path.lexists(target) and not untouched_template(target):
         return  # an import that was killed had got as far as this
     try:
@@ -144,7 +144,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _set(ws: Workspace, action: TakeSetting, issue: str | None) -> Callable[..., list[NewEvent]]:
-    """Write a setting into the config file; what decides on its record."""
+    """Write a setting into the config file; the event for it."""
     before = config.load(ws.paths.config, {}).as_text(action.key)
     config_file.set_value(ws.paths.config, action.key, action.value)
     after = config.load(ws.paths.config, {}).as_text(action.key)

@@ -1,4 +1,4 @@
-"""Makes the plan of an import: looks at the old directory, at git and at the processes, and changes nothing."""
+"""Plan an import: inspect the old directory, git and the processes, and change nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOLD = 200  # characters of an unread notification that the report shows
 
 
 def plan(ws: Workspace, directory: str) -> Plan:
-    """What an import of the directory does now. Raises NotFound or BadInput for what is no directory of the bash tool.
+    """What an import of the directory would do now. Raises NotFound or BadInput if it is not the bash tool's.
 
     Works before KUGETSU_DIR is set up, and changes nothing.
     """
@@ -61,7 +61,7 @@ def plan(ws: Workspace, directory: str) -> Plan:
 
 
 def _locks(old: OldDirectory, agents: OldAgents, found: Plan) -> dict[str, int]:
-    """The agents that hold a lock and live: pid by agent session, as the lock says it (PID:session_id:timestamp)."""
+    """The living agents that hold a lock: pid by agent session, from the lock (PID:session_id:timestamp)."""
     held: dict[str, int] = {}
     for name in _names(old, "locks", found):
         source = f"locks/{shown(name)}"
@@ -83,7 +83,7 @@ def _locks(old: OldDirectory, agents: OldAgents, found: Plan) -> dict[str, int]:
 
 
 def _daemon(old: OldDirectory, agents: OldAgents, found: Plan) -> int | None:
-    """The pid of the bash tool's daemon, when it runs: it would work on the same tasks."""
+    """The pid of the bash tool's daemon if it is running: it would work on the same tasks."""
     if not old.has("queue/daemon.pid"):
         return None
     try:
@@ -107,7 +107,7 @@ def _names(old: OldDirectory, folder: str, found: Plan) -> list[str]:
 
 
 def _list_worktrees(old: OldDirectory, found: Plan, known: set[str]) -> None:
-    """Worktrees without a session; which issue they were for is not to be told from their names."""
+    """Worktrees without a session; their names do not tell the issue."""
     for name in _names(old, "worktrees", found):
         path = f"{old.path}/worktrees/{name}"
         if os.path.isdir(path) and os.path.realpath(path) not in known:

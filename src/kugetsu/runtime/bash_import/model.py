@@ -280,10 +280,10 @@ class Draft:
         return self._add(record, item)
 
     def _add(self, record: Record, item: Item) -> Item:
-        said = self.funnel.said
-        item.becomes = said(item.becomes) if item.becomes is not None else None
-        item.reason = said(item.reason) if item.reason is not None else None
-        item.notes = [said(note) for note in item.notes]
+        shown = self.funnel.said
+        item.becomes = shown(item.becomes) if item.becomes is not None else None
+        item.reason = shown(item.reason) if item.reason is not None else None
+        item.notes = [shown(note) for note in item.notes]
         seen = self._seen.get(record.digest, 0)
         self._seen[record.digest] = seen + 1
         if seen:

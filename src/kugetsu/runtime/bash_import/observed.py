@@ -1,6 +1,6 @@
-"""What git and the processes of this machine show of what the bash tool recorded: worktrees, and agents at work.
+"""What git and this machine's processes show of what the bash tool recorded: worktrees, and agents at work.
 
-It recorded pids alone, so that who has the pid now is looked at.
+It recorded pids alone, so the present owner of a pid is checked.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class OldAgents:
                 self._folders[os.readlink(f"/proc/{pid}/cwd")] = pid
 
     def alive(self, pid: object) -> bool:
-        """Whether a process has that pid, whatever it is."""
+        """Whether any process has that pid."""
         if not isinstance(pid, int) or isinstance(pid, bool) or not 1 < pid < 1 << 31:
             return False
         found = identity.stat(pid)
         return found is not None and not found.dead
 
     def works(self, pid: object) -> bool:
-        """Whether a process has that pid and looks like opencode or the bash tool: it is taken for the one meant."""
+        """Whether the process with that pid looks like opencode or the bash tool."""
         if not isinstance(pid, int) or not self.alive(pid) or pid == os.getpid():
             return False
         try:
@@ -55,7 +55,7 @@ class OldAgents:
         return any(name in words for name in _TOOL)
 
     def in_folder(self, path: str) -> int | None:
-        """The pid of an opencode whose working folder is `path` or lies in it."""
+        """The pid of an opencode working in `path` or below."""
         inside = os.path.realpath(path)
         for folder, pid in self._folders.items():
             if folder == inside or folder.startswith(inside + "/"):
@@ -71,7 +71,7 @@ def _words(pid: int) -> list[bytes]:
 
 
 class NoWorktreeError(Exception):
-    """Why a path is no worktree to go on in. `gone`: there is nothing at the path."""
+    """Why a path is not a usable worktree. `gone`: nothing is there."""
 
     def __init__(self, reason: str, *, gone: bool = False) -> None:
         super().__init__(reason)
@@ -80,11 +80,11 @@ class NoWorktreeError(Exception):
 
 @dataclass(frozen=True)
 class Tree:
-    """A worktree of a clone. `branch` is None when its HEAD is detached; `names` are the repositories that the clone is
-    one of by its remotes, the likeliest first.
+    """A worktree of a clone. `branch` is None for a detached HEAD; `names` are the clone's repositories by its remotes,
+    the likeliest first.
 
-    `base_branch` is the one that the clone knows as its remote's HEAD, `base_commit` where the worktree's line left it;
-    where no base is known, the commit that it is at now: work is counted from there.
+    `base_branch` is the clone's HEAD of its remote, `base_commit` where the worktree left it; without a known base, its
+    present commit, from which work is counted.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""The old queues: `queue/items/` (one file a task) and, from before it, `queue.json` (three lists by priority)."""
+"""The old queues: `queue/items/` (one file per task) and its predecessor `queue.json` (three lists by priority)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from kugetsu.runtime.bash_import.reading import OldDirectory
 from kugetsu.runtime.bash_import.sessions import OldSessions
 
 PRIORITIES = {"dev_followups": 20, "user_interrupts": 10, "background": 0}
-"""The lists of `queue.json`, the most urgent first, and the priority that their tasks get."""
+"""The lists of `queue.json`, the most urgent first, and their tasks' priority."""
 
 LONGEST = 1 << 20
-"""Bytes of a message, as of every message that kugetsu takes."""
+"""Bytes of a message, as for every message to kugetsu."""
 
 _ITEMS = "queue/items"
 _LISTS = "queue.json"
 
 
 def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | None) -> None:
-    """Plan the tasks, in the order in which they waited. `daemon` is the pid of the bash tool's daemon, if it runs."""
+    """Plan the tasks in queue order. `daemon` is the pid of the bash tool's daemon, if it is running."""
     ids: set[str] = set()
     waiting: list[tuple[tuple[float, int, str], str, dict[str, Any]]] = []
     for _, source, value in draft.files(old, _ITEMS, "task", ".json"):
@@ -31,8 +31,8 @@ def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | N
         elif value.get("state") not in ("pending", "notified"):
             state = value.get("state")
             known = state in ("completed", "error")
-            said = f"it is {state}: history" if known else f"its state {str(state)[:60]!r} does not wait"
-            draft.kept(record, said)
+            text = f"it is {state}: history" if known else f"its state {str(state)[:60]!r} does not wait"
+            draft.kept(record, text)
             _remember(ids, value)
         else:
             waiting.append((_place(value, source), source, value))
@@ -122,7 +122,7 @@ def _issue(sessions: OldSessions, value: Any) -> str | None:
 
 
 def _remember(ids: set[str], value: dict[str, Any]) -> bool:
-    """Note a task's id; False when another task had it."""
+    """Record a task's id; False if another task had it."""
     id = value.get("id")
     if not isinstance(id, str) or not id:
         return True
@@ -136,7 +136,7 @@ def _pids(value: dict[str, Any]) -> list[object]:
 
 
 def _agent_of(sessions: OldSessions, value: dict[str, Any]) -> int | None:
-    """The pid of the agent that still works on a task."""
+    """The pid of the agent still working on a task."""
     for pid in _pids(value):
         number = int(pid) if isinstance(pid, str) and pid.isascii() and pid.isdigit() and len(pid) < 10 else pid
         if isinstance(number, int) and sessions.agents.works(number):
@@ -149,7 +149,7 @@ def _agent_of(sessions: OldSessions, value: dict[str, Any]) -> int | None:
 
 
 def _message(value: object) -> str:
-    """A task's message. Raises BadInput when it cannot be given to an agent."""
+    """A task's message. Raises BadInput if no agent can be given it."""
     if not isinstance(value, str) or not value.strip():
         raise BadInput("it has no message")
     if "\0" in value:
@@ -164,7 +164,7 @@ def _message(value: object) -> str:
 
 
 def _place(value: dict[str, Any], source: str) -> tuple[float, int, str]:
-    """Where a task stood in the queue: by the time since when it waited, then by its id's number."""
+    """A task's place in the queue: by waiting time, then by its id's number."""
     id = value.get("id")
     digits = id.removeprefix("q_") if isinstance(id, str) else ""
     number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 30 else 0
@@ -172,8 +172,7 @@ def _place(value: dict[str, Any], source: str) -> tuple[float, int, str]:
 
 
 def _seconds(time: object) -> float:
-    """A time of the old files in seconds since 1970: it is not known whether they have texts or numbers; what is
-    neither comes last."""
+    """A time of the old files, text or number, in seconds since 1970; infinity if it is neither."""
     if isinstance(time, int | float) and not isinstance(time, bool):
         return float(time)
     if isinstance(time, str):

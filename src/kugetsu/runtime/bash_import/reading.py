@@ -1,4 +1,4 @@
-"""Reads the files of a bash tool's directory: what is broken, endless or no file is named, and the rest goes on."""
+"""Read the files of a bash tool's directory: broken or endless ones are named, and the rest continues."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any, NoReturn
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 
 LARGEST = 64 << 20
-"""Bytes of a file that are read: state files have some hundred kB, so that a larger one is something else."""
+"""Bytes of a file that are read: state files have some hundred kB."""
 
 DEEPEST = 64
 """Levels of a JSON value; the bash tool's have four."""
 
 SIGNS = ("index.json", "sessions/", "queue/", "queue.json", "repos.json", "notifications.json", "context/")
-"""What tells a directory of the bash tool; `config` and `env/` are in one of this kugetsu, too."""
+"""What identifies a directory of the bash tool; `config` and `env/` exist in this kugetsu's too."""
 
 
 class UnreadableError(Exception):
-    """Why a file cannot be read or understood, as the end of a sentence that names it."""
+    """Why a file cannot be read or understood, to follow its name in a sentence."""
 
 
 class OldDirectory:
-    """One state directory of the bash tool. Paths are relative to it."""
+    """A state directory of the bash tool. Paths are relative to it."""
 
     def __init__(self, path: str) -> None:
-        """Raises NotFound, BadInput or KugetsuError when there is no such directory that can be listed."""
+        """Raises NotFound, BadInput or KugetsuError if it cannot be listed."""
         self.path = os.path.abspath(os.path.expanduser(path))
         try:
             if not stat.S_ISDIR(os.stat(self.path).st_mode):
@@ -41,7 +41,7 @@ class OldDirectory:
             _refuse(self.path, error)
 
     def require_signs(self) -> None:
-        """Raises BadInput, naming what was looked for, when nothing in it is the bash tool's."""
+        """Raise BadInput, naming what is missing, if nothing in it is the bash tool's."""
         if not any(os.path.lexists(f"{self.path}/{sign.rstrip('/')}") for sign in SIGNS):
             raise BadInput(
                 f"{shown(self.path)} is not a directory of the bash tool: it has none of {', '.join(SIGNS)}",
@@ -49,7 +49,7 @@ class OldDirectory:
             )
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
-        """The names in one of its folders, sorted; [] when there is no such folder. Raises UnreadableError."""
+        """The names in a folder, sorted; [] if there is none. Raises UnreadableError."""
         try:
             names = os.listdir(f"{self.path}/{folder}")
         except FileNotFoundError:
@@ -63,7 +63,7 @@ class OldDirectory:
         return os.path.lexists(f"{self.path}/{path}")
 
     def bytes(self, path: str) -> bytes:
-        """A file's content. Raises UnreadableError; waits for no pipe and no device."""
+        """A file's content. Raises UnreadableError; does not block on pipes or devices."""
         try:
             fd = os.open(f"{self.path}/{path}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError as error:
@@ -92,7 +92,7 @@ class OldDirectory:
 
 
 def decoded(raw: bytes) -> str:
-    """UTF-8 text. Raises UnreadableError naming the line that is none."""
+    """UTF-8 text. Raises UnreadableError naming the invalid line."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -101,8 +101,8 @@ def decoded(raw: bytes) -> str:
 
 
 def parsed(text: str) -> Any:
-    """The value of a JSON text, nothing of it lost: a key that stands twice and a number that JSON does not know make
-    it unreadable; numbers beyond 64 bits, which the log cannot hold, become texts."""
+    """The value of a JSON text without loss: duplicate keys and numbers outside JSON are unreadable; numbers beyond 64
+    bits, which the log cannot hold, become texts."""
     if not text.strip():
         raise UnreadableError("is empty")
     try:
@@ -119,7 +119,7 @@ def parsed(text: str) -> Any:
 
 
 def shown(path: str) -> str:
-    """A path as JSON and screens can hold it: bytes that are no UTF-8 are escaped."""
+    """A path for JSON and screens: bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""The old `repos.json`: where a repository is cloned from, by the issues that asked for it."""
+"""The old `repos.json`: a repository's clone URL, by the issues that asked for it."""
 
 from __future__ import annotations
 

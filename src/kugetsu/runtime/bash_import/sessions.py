@@ -1,7 +1,7 @@
-"""The old `index.json` and `sessions/`: a session goes on where the index, its file, git and its agent's id agree.
+"""The old `index.json` and `sessions/`: a session continues if the index, its file, git and its agent's id agree.
 
-References come from the index and the files' `issue_ref` alone: the names of files and folders had `-` for both `/` and
-`#`, so that two issues could share one.
+References come from the index and the files' `issue_ref` only: file and folder names had `-` for both `/` and `#`, so
+two issues could share one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _WHOLE = {
 
 @dataclass
 class OldSessions:
-    """What is known of all sessions together. `owners` are the issues by agent session, `clones` the URLs that
-    repos.json has for a repository; `busy` are issues in whose session an agent still works, with its pid; `worktrees`
-    the paths that the files name, `with_message` those of imported sessions that hold an old message."""
+    """What is known of all sessions together. `owners`: issues by agent session; `clones`: URLs by repository; `busy`:
+    issues whose session's agent is still working, with its pid; `worktrees`: the paths in the files, `with_message`
+    those of imported sessions with an old message.
+    """
 
     naming: Naming
     agents: OldAgents
@@ -86,7 +87,7 @@ def _index(old: OldDirectory, draft: Draft) -> dict[str, Any]:
 
 
 def _plan_entry(old: OldDirectory, draft: Draft, naming: Naming, key: str, name: object) -> None:
-    """An entry of the index whose file is missing; one that is there and cannot be read was told already."""
+    """An index entry whose file is missing; an unreadable file is reported already."""
     if isinstance(name, str) and "/" not in name and "\0" not in name and old.has(f"sessions/{name}"):
         return
     record = Record(_INDEX, "index entry", {key: name}, naming.issue_or_none(key))
@@ -94,7 +95,7 @@ def _plan_entry(old: OldDirectory, draft: Draft, naming: Naming, key: str, name:
 
 
 def _gather(sessions: OldSessions, index: dict[str, Any], entries: dict[str, Any], files: dict[str, Any]) -> None:
-    """Find out what several records share, before any of them is judged."""
+    """Collect what several records share, before judging any."""
     for what in ("base", "pm_agent"):
         if isinstance(index.get(what), str):
             sessions.owners.setdefault(index[what], []).append(f"the {what.partition('_')[0]} session")
@@ -160,7 +161,7 @@ def _plan_file(draft: Draft, sessions: OldSessions, state: State, name: str, val
 
 
 def _issue(sessions: OldSessions, name: str, value: dict[str, Any], type: object) -> str:
-    """The issue of a session's file, when the index and the file agree on it."""
+    """The issue of a session's file, if the index and the file agree."""
     if type != "forked":
         raise _UnclearError(f"its type {str(type)[:60]!r} is not known")
     keys = sessions.keys.get(name, [])
@@ -168,13 +169,13 @@ def _issue(sessions: OldSessions, name: str, value: dict[str, Any], type: object
         raise _UnclearError(f"{_INDEX} does not name it")
     try:
         issues = {str(sessions.naming.issue(key)) for key in keys}
-        said = {str(sessions.naming.issue(value["issue_ref"]))} if value.get("issue_ref") is not None else issues
+        own = {str(sessions.naming.issue(value["issue_ref"]))} if value.get("issue_ref") is not None else issues
     except BadInput as problem:
         raise _UnclearError(problem.message) from problem
     if len(issues) > 1:
         raise _UnclearError(f"{_INDEX} names it for {' and '.join(sorted(issues))}")
-    if said != issues:
-        raise _UnclearError(f"{_INDEX} has it for {issues.pop()}, the file itself for {said.pop()}")
+    if own != issues:
+        raise _UnclearError(f"{_INDEX} has it for {issues.pop()}, the file itself for {own.pop()}")
     issue = issues.pop()
     if len(sessions.files_of[issue]) > 1:
         too = ", ".join(f"sessions/{shown(other)}" for other in sorted(sessions.files_of[issue] - {name}))
@@ -211,8 +212,8 @@ def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any]
 
 
 def _check_repository(sessions: OldSessions, issue: str, tree: observed.Tree, notes: list[str]) -> None:
-    """The bash tool's agents sometimes worked in another project's clone. A mirror or a fork has the same name, a clone
-    of a folder may have any."""
+    """The bash tool's agents sometimes worked in another project's clone. A mirror or fork has the same name; a
+    folder's clone may have any."""
     repository = issue.rpartition("#")[0]
     known = sessions.clones.get(repository, set()) | {repository}
     if not tree.names or known.intersection(tree.names):
@@ -225,12 +226,12 @@ def _check_repository(sessions: OldSessions, issue: str, tree: observed.Tree, no
 
 
 def _branch(tree: observed.Tree, value: dict[str, Any], notes: list[str]) -> str | None:
-    said = value.get("branch_name")
+    named = value.get("branch_name")
     if tree.branch is None:
         notes.append("git has no branch there now (its HEAD is detached)")
         return None
-    if isinstance(said, str) and said and said != tree.branch:
-        notes.append(f"the branch is {tree.branch} by git, {said} by the file: git is right")
+    if isinstance(named, str) and named and named != tree.branch:
+        notes.append(f"the branch is {tree.branch} by git, {named} by the file: git is right")
     return tree.branch
 
 

@@ -1,4 +1,4 @@
-"""The old `config`, `env/` and `pm-agent.md`: settings are read, never executed; the files are copied as they are."""
+"""The old `config`, `env/` and `pm-agent.md`: settings are parsed, never executed; the files are copied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PM_PROMPT = "pm-agent.md"
 
 
 def plan(ws: Workspace, old: OldDirectory, draft: Draft, in_place: bool) -> Naming:
-    """Plan the settings; returns how references are to be read."""
+    """Plan the settings; returns how to read references."""
     if in_place:  # the file is in force here already
         return Naming(ws.config.servers(), ws.config.default_host(), ws.config.source(_DEFAULT))
     values = _values(old, draft)
@@ -42,7 +42,7 @@ def plan_files(ws: Workspace, old: OldDirectory, draft: Draft) -> None:
 
 
 def look_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None:
-    """What stands in the way of the files that are used where they are: they are the user's to mend."""
+    """Warn of faults in files that are used where they are: the user fixes them."""
     warnings += ws.config.warnings()
     try:
         names = old.names("env", ".env")
@@ -60,7 +60,7 @@ def look_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None
 
 
 def secrets(old: OldDirectory) -> list[str]:
-    """The secret values of its env files and its config: they are taken out wherever else they stand."""
+    """The secret values in its env files and config, to be removed everywhere else."""
     try:
         paths = [_FILE, *(f"env/{name}" for name in old.names("env", ".env"))]
     except UnreadableError:  # told where the files are planned
@@ -76,7 +76,7 @@ def secrets(old: OldDirectory) -> list[str]:
 
 
 def untouched_template(path: str) -> bool:
-    """Whether a file is just as `init` wrote it, so that nothing of the user's is in it."""
+    """Whether a file is exactly as `init` wrote it."""
     template = TEMPLATES.get(os.path.basename(path))
     if template is None:
         return False
@@ -88,7 +88,7 @@ def untouched_template(path: str) -> bool:
 
 
 def _values(old: OldDirectory, draft: Draft) -> dict[str, str]:
-    """The values that the old file sets, in one text each; {} when it cannot be understood."""
+    """The values that the old file sets; {} if it cannot be understood."""
     if not old.has(_FILE):
         return {}
     try:
@@ -157,7 +157,7 @@ def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
 
 
 def _needs_a_shell(value: str) -> bool:
-    """Whether bash would have made another text of a value; a home folder in front is understood."""
+    """Whether bash would have changed a value; a home folder in front is understood."""
     for home in ("$HOME", "${HOME}"):
         if value == home or value.startswith(home + "/"):
             value = value[len(home) :]
@@ -165,7 +165,7 @@ def _needs_a_shell(value: str) -> bool:
 
 
 def _naming(now: Config, old: dict[str, str]) -> Naming:
-    """Servers and default as they will be: what is set here stays, else the old file's."""
+    """Servers and default after the import: settings here stay, else the old file's apply."""
     old_servers = _read_servers(old.get(_SERVERS, ""))
     servers = now.servers() if now.source(_SERVERS) != "default" else old_servers or now.servers()
     default = old.get(_DEFAULT)
@@ -212,7 +212,7 @@ def _same(path: str, content: bytes) -> bool:
 
 
 def _faults(content: bytes, name: str) -> list[str]:
-    """What kugetsu will not understand in an env file, told without a word of its content."""
+    """What kugetsu cannot parse in an env file, without quoting it."""
     try:
         config_file.parse(decoded(content), name)
     except UnreadableError as problem:

@@ -113,11 +113,11 @@ def _at(cwd: str | None, extra: Mapping[str, str | None] | None, settings: Seque
 
 def failure(args: Sequence[str], answer: Answer) -> GitFailed:
     """The error for an answer: git's message, and a hint."""
-    said = redact(" ".join(answer.err.split()) or " ".join(answer.out.split()), limit=_SAID)
-    if answer.code < 0 and not said:
-        said = f"ended by signal {-answer.code}"
+    text = redact(" ".join(answer.err.split()) or " ".join(answer.out.split()), limit=_SAID)
+    if answer.code < 0 and not text:
+        text = f"ended by signal {-answer.code}"
     error = GitFailed(
-        f"git {_named(args)} failed: {said or f'exit code {answer.code}'}", remedies.hint(args, answer.err)
+        f"git {_named(args)} failed: {text or f'exit code {answer.code}'}", remedies.hint(args, answer.err)
     )
     error.missing = remedies.is_missing(args, answer.err)
     return error

@@ -180,8 +180,8 @@ def _prune(repository: Repository, remote: str, answer: Answer, fetched: Fetched
     if not stale:
         return False
     theirs = [f"refs/heads/{ref.removeprefix(prefix)}" for ref in stale]
-    said = transport.git(["ls-remote", remote, *theirs], repository.path, timeout=timeout)
-    there = {line.partition("\t")[2] for line in said.splitlines()}
+    listing = transport.git(["ls-remote", remote, *theirs], repository.path, timeout=timeout)
+    there = {line.partition("\t")[2] for line in listing.splitlines()}
     gone = [ref for ref, name in zip(stale, theirs, strict=True) if name not in there]
     _delete(repository, gone, fetched)
     return bool(gone)
@@ -208,9 +208,9 @@ def _delete(repository: Repository, refs: Iterable[str], fetched: Fetched) -> No
         fetched.notes.append(f"pruned {name} ({commit[:12]}), in the way, and gone from the remote")
 
 
-def is_contention(said: str) -> bool:
+def is_contention(error_output: str) -> bool:
     """Whether git lost a race for one of its lock files, which another git holds for moments."""
-    return "File exists" in said or "could not lock config file" in said or "but expected" in said
+    return any(words in error_output for words in ("File exists", "could not lock config file", "but expected"))
 
 
 def is_own(repository: Repository, repositories: str) -> bool:

@@ -65,44 +65,44 @@ _LOCAL = (*_MACHINE, ("not a git repository", "name a folder that is a git repos
 
 def hint(args: Sequence[str], error_output: str) -> str | None:
     """What helps when `git ARGS` fails with this error output; None if unknown."""
-    said = _lines(error_output, _OF_GIT)
+    text = _lines(error_output, _OF_GIT)
     if _subcommand(args) not in _REMOTE_COMMANDS:
-        return _first(_LOCAL, said)
+        return _first(_LOCAL, text)
     theirs = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
-    return _first(_MACHINE, said) or _first(_SSH, error_output) or _first(_REMOTE, theirs)
+    return _first(_MACHINE, text) or _first(_SSH, error_output) or _first(_REMOTE, theirs)
 
 
 def is_missing(args: Sequence[str], error_output: str) -> bool:
     """Whether the server (or the path) has no such repository, as far as it tells."""
-    said = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
-    return _subcommand(args) in _REMOTE_COMMANDS and _first(_MISSING, said) is not None
+    text = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
+    return _subcommand(args) in _REMOTE_COMMANDS and _first(_MISSING, text) is not None
 
 
 def wants_credentials(error_output: str) -> bool:
     """Whether a server refused access, or hides the repository from strangers."""
-    said = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
-    refused = any(words in said for words, _ in _CREDENTIALS)
-    return refused or ("repository 'http" in said and "' not found" in said)
+    text = _lines(error_output, (*_OF_GIT, *_OF_SERVERS))
+    refused = any(words in text for words, _ in _CREDENTIALS)
+    return refused or ("repository 'http" in text and "' not found" in text)
 
 
 def refs_in_the_way(error_output: str) -> list[str]:
     """The refs that prevent others: `fix` and `fix/issue-1` exclude each other."""
-    said = _lines(error_output, _OF_GIT)
-    return list(dict.fromkeys(re.findall(r"'([^'\n]+)' exists; cannot create ", said)))
+    text = _lines(error_output, _OF_GIT)
+    return list(dict.fromkeys(re.findall(r"'([^'\n]+)' exists; cannot create ", text)))
 
 
-def last_line(said: str, most: int = 200) -> str:
+def last_line(text: str, most: int = 200) -> str:
     """The last non-empty line, redacted and bounded."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return redact(" ".join(lines[-1].split()), limit=most) if lines else ""
 
 
-def _first(hints: Sequence[tuple[str, str]], said: str) -> str | None:
-    return next((hint for words, hint in hints if words in said), None)
+def _first(hints: Sequence[tuple[str, str]], text: str) -> str | None:
+    return next((hint for words, hint in hints if words in text), None)
 
 
-def _lines(said: str, marks: tuple[str, ...]) -> str:
-    return "\n".join(line for line in said.splitlines() if line.lstrip().startswith(marks))
+def _lines(text: str, marks: tuple[str, ...]) -> str:
+    return "\n".join(line for line in text.splitlines() if line.lstrip().startswith(marks))
 
 
 def _subcommand(args: Sequence[str]) -> str:

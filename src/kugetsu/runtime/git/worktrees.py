@@ -97,8 +97,8 @@ def _is_whole(repository: Repository, path: str) -> bool:
     integrity.repair(repository.path, path)
     fault = integrity.fault(repository.path, path)
     if fault is not None and integrity.holds_files(path):
-        said = f"{path} is in the way: not a worktree of {repository.path}, {fault}"
-        raise Conflict(said, integrity.remedy(path))
+        text = f"{path} is in the way: not a worktree of {repository.path}, {fault}"
+        raise Conflict(text, integrity.remedy(path))
     return fault is None
 
 
@@ -174,8 +174,8 @@ def _add(args: list[str], worktree: Worktree) -> None:
     if answer.code == 0:
         return
     if _is_complete(worktree):
-        said = remedies.last_line(answer.err)
-        worktree.notes.append(f"the post-checkout hook failed (exit {answer.code}){f': {said}' if said else ''}")
+        text = remedies.last_line(answer.err)
+        worktree.notes.append(f"the post-checkout hook failed (exit {answer.code}){f': {text}' if text else ''}")
         return
     error = failure(command, answer)
     if "already checked out" in answer.err or "already used by worktree" in answer.err:

@@ -74,8 +74,8 @@ def line(notice: Notice) -> str:
     """``github.com/shoko/kugetsu#14 q7 completed: tests pass``."""
     if notice.task is None:
         return f"kugetsu: {notice.text}"
-    said = f"{notice.issue or 'the PM agent'} {notice.task} {WORDS[notice.type]}"
-    return f"{said}: {notice.text}" if notice.text else said
+    text = f"{notice.issue or 'the PM agent'} {notice.task} {WORDS[notice.type]}"
+    return f"{text}: {notice.text}" if notice.text else text
 
 
 def counts(notices: Sequence[Notice]) -> str:

@@ -59,11 +59,13 @@ def holder(paths: Paths) -> Identity | None:
         return None
     try:
         with open(paths.lease(NAME), "rb") as file:
-            said = orjson.loads(file.read(1000))
+            content = orjson.loads(file.read(1000))
     except (OSError, orjson.JSONDecodeError):
         return None
-    who: Identity = said
-    return who if isinstance(said, dict) and {"boot", "pid", "start"} <= said.keys() and identity.alive(who) else None
+    if not isinstance(content, dict) or not {"boot", "pid", "start"} <= content.keys():
+        return None
+    who: Identity = content
+    return who if identity.alive(who) else None
 
 
 def _sign(fd: int) -> None:

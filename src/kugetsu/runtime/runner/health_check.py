@@ -40,14 +40,14 @@ def main(attempt_id: str) -> int:
         verdict = LIMIT
     elif seen.health is Health.STUCK or (seen.health in (Health.UNKNOWN, Health.RETRYING) and limit and quiet >= limit):
         verdict = STALL
-    said = {
+    finding = {
         "health": str(seen.health),
         "message": seen.message,
         "resets_at": seen.resets_at,
         "since": seen.since,
         "quiet_seconds": quiet,
     }
-    sys.stdout.buffer.write(orjson.dumps(said) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(finding) + b"\n")
     sys.stdout.buffer.flush()
     return verdict
 

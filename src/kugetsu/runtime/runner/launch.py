@@ -98,8 +98,8 @@ def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentFailed | None:
         spawn.detach(ws.paths.leases, lease, os.devnull)
         if isinstance(problem, KugetsuError):
             return AgentFailed(problem.message, problem.hint)
-        said = f"cannot use the folder {ws.paths.run(attempt_id)}: {problem.strerror or problem}"
-        return AgentFailed(said, "free space, or move away what is in its place")
+        text = f"cannot use the folder {ws.paths.run(attempt_id)}: {problem.strerror or problem}"
+        return AgentFailed(text, "free space, or move away what is in its place")
     return None
 
 

@@ -46,7 +46,7 @@ class Command(Sink):
             argv = _words(self._line)
             environment = self._environment(message)
             given = f"{message.text}\n".encode("utf-8", "replace")
-            code, said = children.run_contained(argv, env=environment, timeout=LIMIT_SECONDS, stdin=given)
+            code, output = children.run_contained(argv, env=environment, timeout=LIMIT_SECONDS, stdin=given)
         except ValueError as problem:
             return Outcome(False, f"NOTIFY_COMMAND cannot be split into words: {problem}")
         except KugetsuError as problem:
@@ -56,7 +56,7 @@ class Command(Sink):
             return Outcome(False, one_line(f"NOTIFY_COMMAND cannot be started{what}: {problem.strerror or problem}"))
         if code == 0:
             return Outcome(True, "exit 0")
-        last = one_line(next((part for part in reversed(said.splitlines()) if part.strip()), ""))
+        last = one_line(next((part for part in reversed(output.splitlines()) if part.strip()), ""))
         reason = f": {last}" if last else ""
         if code is None:
             return Outcome(False, f"timed out after {LIMIT_SECONDS:g} s{reason}")

@@ -49,9 +49,9 @@ class Comments(Sink):
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:
         """Post it, unless an earlier try did."""
-        ready, said = self.describe()
+        ready, text = self.describe()
         if not ready:
-            return Outcome(False, said, again=False)
+            return Outcome(False, text, again=False)
         try:
             ref = parse_ref(message.lane)
             forge = forges.forge_for(self._ws, ref.host)
@@ -70,9 +70,9 @@ class Comments(Sink):
 
     def test(self, message: Message) -> Outcome:  # noqa: ARG002
         """Ask the default server whose token it is; a test must not write on an issue."""
-        ready, said = self.describe()
+        ready, text = self.describe()
         if not ready:
-            return Outcome(False, said)
+            return Outcome(False, text)
         host = self._ws.config.default_host()
         try:
             forge = forges.forge_for(self._ws, host)

@@ -48,14 +48,14 @@ class Desktop(Sink):
             return Outcome(False, program, again=False)  # neither appears while this daemon runs
         try:
             argv = command(program, message)
-            code, said = children.run_contained(argv, env=self._environment, timeout=LIMIT_SECONDS)
+            code, output = children.run_contained(argv, env=self._environment, timeout=LIMIT_SECONDS)
         except OSError as problem:
             return Outcome(False, one_line(f"{_name()} cannot be started: {problem.strerror or problem}"))
         if code == 0:
             return Outcome(True, "shown")
         if code is None:
             return Outcome(False, f"{_name()} timed out after {LIMIT_SECONDS:g} s")
-        return Outcome(False, one_line(f"{_name()} ended with {code}: {said}"))
+        return Outcome(False, one_line(f"{_name()} ended with {code}: {output}"))
 
 
 def command(program: str, message: Message) -> list[str]:
