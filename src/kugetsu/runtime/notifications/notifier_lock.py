@@ -64,7 +64,7 @@ def holder(paths: Paths) -> Identity | None:
         return None
     if not isinstance(content, dict) or not {"boot", "pid", "start"} <= content.keys():
         return None
-    who: Identity = content
+    who: Identity = {"boot": content["boot"], "pid": content["pid"], "start": content["start"]}
     return who if identity.alive(who) else None
 
 
