@@ -19,7 +19,7 @@ def test_a_parked_task_says_until_when_and_what_lifts_it(kugetsu, parked, snapsh
 def test_without_a_daemon_the_command_that_starts_it_is_named(kugetsu, story, snapshot):
     story.at("10:00:00").enqueue()
     shown = kugetsu("why", "q1", at="10:01:00")
-    assert "✗ daemon        no daemon runs" in shown.out and "lift: kugetsu queue-daemon start" in shown.out
+    assert "✗ daemon        no daemon is running" in shown.out and "lift: kugetsu queue-daemon start" in shown.out
     snapshot("why-no-daemon", shown.out)
 
 

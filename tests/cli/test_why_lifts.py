@@ -247,7 +247,7 @@ def test_too_many_that_start_lift_themselves(kugetsu, story):
     more = {"MAX_CONCURRENT_AGENTS": "99"}
     assert first_closed(kugetsu, last, **more) == "stagger"
     answer = kugetsu("why", last, "--json", **more).json["tasks"][0]
-    assert answer["next"]["kind"] == "event" and answer["next"]["what"] == "one of those that start runs"
+    assert answer["next"]["kind"] == "event" and answer["next"]["what"] == "one of the starting agents is running"
     for number in range(cores()):
         attempt = f"q{number + 1}.1"
         story.do(lambda state, attempt=attempt: attempts.starting(state, attempt, AGENT))
@@ -364,4 +364,4 @@ def test_draining_is_told_of_a_story_too(kugetsu, story):
     story.enqueue()
     story.do(lambda state: daemon.drain(state, "asked"))
     shown = kugetsu("why", "q1")
-    assert "the daemon drains" in shown.out and "lift: kugetsu queue-daemon restart" in shown.out
+    assert "the daemon is draining" in shown.out and "lift: kugetsu queue-daemon restart" in shown.out

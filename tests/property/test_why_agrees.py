@@ -10,6 +10,7 @@ from kugetsu.domain.decide import claims
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.scheduling import LINE, outlook
 from kugetsu.domain.state import State
+from kugetsu.views import gates as gate_words
 from kugetsu.views.why import about_task
 from property.simulation import World, random_commands, short_listing
 
@@ -29,7 +30,7 @@ def first_closed(answer: WhyTask) -> dict[str, object] | None:
 def compare(state: State, facts: ClaimFacts, seen: Counter[str]) -> None:
     planned = claims.plan(state, facts)
     said = answers(state, facts)
-    told = {task_id: verdict.as_data() for task_id, verdict in planned.held}
+    told = {task_id: gate_words.data(verdict) for task_id, verdict in planned.held}
     open_ones = [task_id for task_id, answer in said.items() if first_closed(answer) is None]
     assert open_ones[:1] == ([planned.candidate] if planned.candidate else []), "the first open one is the candidate"
     for task_id, answer in said.items():

@@ -75,8 +75,8 @@ def test_tasks_wait_until_the_agent_can_be_started_and_all_are_completed(
     stage.start_daemon()
     tasks = [stage.enqueue(number) for number in (1, 2, 3)]
     stage.until(lambda: all(stage.state.tasks[task].held == "agent" for task in tasks))
-    assert {event["data"]["reason"] for event in stage.events("task.held")} == {cause}
-    with pytest.raises(AgentUnavailable, match="not started: "):
+    assert {event["data"]["values"]["why"] for event in stage.events("task.held")} == {cause}
+    with pytest.raises(AgentUnavailable, match="gate_closed"):
         stage.start(4)
     assert stage.events("attempt.claimed") == []
     mend()
@@ -240,7 +240,7 @@ def test_a_missing_interpreter_holds_the_tasks_and_doctor_asks_as_the_daemon(
     stage.until(lambda: all(stage.state.tasks[task].held == "agent" for task in tasks))
     assert stage.events("attempt.claimed") == []
     cause = f"the interpreter of {agent} is not found in PATH: my-node"
-    assert {event["data"]["reason"] for event in stage.events("task.held")} == {cause}
+    assert {event["data"]["values"]["why"] for event in stage.events("task.held")} == {cause}
     monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
     assert agent_preflight.problems(stage.ws) == {}, "here all is well"
     from kugetsu.runtime import liveness

@@ -111,7 +111,7 @@ def test_instructions_that_cannot_be_read_hold_the_task_and_are_named(stage: Sta
     message = f"do {stage.ref(1)}" if kind == "dev" else "hello"
     task = submit.delegate(stage.ws, message).events[0]["task"]
     held = stage.wait("task.held", task=task)["data"]
-    assert held["gate"] == "agent" and f"{own}: byte 3 is not UTF-8" in held["reason"]
+    assert held["gate"] == "agent" and f"{own}: byte 3 is not UTF-8" in held["values"]["why"]
     assert stage.events("attempt.claimed", task=task) == [], "trying would not help"
     own.unlink()
     assert stage.finished(task) == "completed"

@@ -53,7 +53,7 @@ def test_a_second_start_on_a_busy_issue_is_refused_and_changes_nothing(stage: St
     stage.agent(UNTIL_GO)
     stage.start(1)
     before = stage.ws.log.head()
-    with pytest.raises(Conflict, match=r"q1\.1 works on the same issue"):
+    with pytest.raises(Conflict, match=r"issue_busy.*q1\.1"):
         stage.start(1)
     assert stage.ws.log.head() == before
 
@@ -70,7 +70,7 @@ def test_a_start_whose_agent_is_missing_is_refused_and_changes_nothing(stage: St
     told = len(stage.events())
     with pytest.raises(AgentUnavailable, match="/nowhere/agent") as refused:
         stage.start(1)
-    assert "kugetsu config set KUGETSU_AGENT_COMMAND" in (refused.value.hint or "")
+    assert "kugetsu config set KUGETSU_AGENT_COMMAND" in str(refused.value)
     assert len(stage.events()) == told
 
 

@@ -12,6 +12,7 @@ from kugetsu.domain.facts import Ending
 from kugetsu.domain.state import ENDED
 from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, NotFound
+from kugetsu.views.refusals import words
 from property.simulation import AGENT, ISSUES, PROCESS, Event, World
 
 ISSUE = ISSUES[0]
@@ -161,7 +162,12 @@ def test_attempts_are_retried_until_they_are_used_up(world: World) -> None:
         attempt = again(world)
     made = finish(world, "fail", "retry", attempt)
     assert [row[:2] for row in seen] == [("task.retried", 1), ("task.retried", 2)]
-    assert made[1]["data"] == {"reason": "3 attempts failed: why", "used": 3, "max_attempts": 3}
+    assert made[1]["data"] == {
+        "reason": "why",
+        "values": {"failures": 3},
+        "used": 3,
+        "max_attempts": 3,
+    }
     task = world.state.tasks["q1"]
     assert (task.state, task.made, task.used, task.retries) == ("error", 3, 3, 2)
 
@@ -300,7 +306,7 @@ def test_a_stop_is_requested_once(world: World) -> None:
 
 def test_an_attempt_is_started_once(world: World) -> None:
     world.step(0, 0)
-    with pytest.raises(Conflict, match="starting already"):
+    with pytest.raises(Conflict, match=r"attempt_taken.*starting"):
         attempts.starting(world.state, "q1.1", PROCESS)
 
 
@@ -323,7 +329,7 @@ def test_of_an_attempt_that_has_ended_nothing_more_is_taken(what: str, world: Wo
             attempts.running(world.state, "q1.1", PROCESS, "ses", "/w", "opencode")
         else:
             attempts.stop(world.state, "q1.1", "timeout")
-    assert refused.value.hint == "kugetsu history q1.1"
+    assert words(refused.value)[1] == "kugetsu history q1.1"
 
 
 def test_a_usage_limit_is_that_of_the_model_the_attempt_was_claimed_for(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -16,6 +17,8 @@ from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import AgentUnavailable
+from kugetsu.views import gates as words
+from kugetsu.views import refusals
 from property.simulation import AGENT, ISSUES, Event, World, random_commands
 
 
@@ -58,15 +61,20 @@ def run(world: World, task_id: str) -> str:
     return attempt
 
 
-def ask(world: World, gate: str, task_id: str, dispatcher: str = "self") -> Verdict:
+def verdict(world: World, gate: str, task_id: str, dispatcher: str = "self") -> Verdict:
     facts = world.claim_facts(dispatcher)
     said: Verdict = getattr(gates, gate)(world.state, world.state.tasks[task_id], facts)
     assert said.gate == gate
     return said
 
 
-def told(verdict: Verdict) -> tuple[Any, ...]:
-    return verdict.open, verdict.reason, verdict.rests_on, verdict.until, verdict.lift
+def ask(world: World, gate: str, task_id: str, dispatcher: str = "self") -> SimpleNamespace:
+    """What a gate says, in the words of `kugetsu why`."""
+    return SimpleNamespace(**words.data(verdict(world, gate, task_id, dispatcher)))
+
+
+def told(said: SimpleNamespace) -> tuple[Any, ...]:
+    return said.open, said.reason, said.rests_on, said.until, said.lift
 
 
 def later(world: World, seconds: float) -> str:
@@ -100,7 +108,8 @@ def test_a_task_that_nothing_holds_back_finds_all_gates_open(world: World) -> No
     task = world.state.tasks["q1"]
     said = gates.verdicts(world.state, task, world.claim_facts())
     assert [verdict.gate for verdict in said] == [gate.__name__ for gate in gates.GATES]
-    assert all(verdict.open and verdict.reason and not verdict.lift for verdict in said)
+    assert all(verdict.open for verdict in said)
+    assert all(" " in words.reason_of(verdict) and words.commands_of(verdict) == (None, None) for verdict in said)
     assert gates.first_closed(world.state, task, world.claim_facts()) is None
 
 
@@ -118,14 +127,14 @@ def test_the_first_closed_gate_is_the_reason(world: World) -> None:
 
 
 def test_a_verdict_as_data_holds_all_of_it() -> None:
-    assert Verdict("slots", False, "full", 3, "T", "wait", "or that").as_data() == {
-        "gate": "slots",
+    assert words.data(Verdict("disk", False, "disk_low", {"free": 10, "wanted": 20}, 3, "T")) == {
+        "gate": "disk",
         "open": False,
-        "reason": "full",
+        "reason": "10 MB of disk free, 20 MB required",
         "rests_on": 3,
         "until": "T",
-        "lift": "wait",
-        "otherwise": "or that",
+        "lift": "kugetsu prune",
+        "otherwise": "kugetsu config set MIN_FREE_DISK_MB 9",
     }
 
 
@@ -134,7 +143,7 @@ def test_a_verdict_as_data_holds_all_of_it() -> None:
 
 def test_without_a_daemon_nothing_dispatches(world: World) -> None:
     enqueue(world)
-    reason = "no daemon runs, so nothing takes tasks from the queue"
+    reason = "no daemon is running, so no task leaves the queue"
     assert told(ask(world, "daemon", "q1", "none")) == (False, reason, 0, None, "kugetsu queue-daemon start")
 
 
@@ -143,7 +152,7 @@ def test_a_draining_daemon_starts_nothing_but_start_does(world: World) -> None:
     world.daemon_start(0, 0)
     assert ask(world, "daemon", "q1", "daemon").open
     draining = world.daemon_end(0, 0)[0]["seq"]
-    reason = "the daemon drains: it starts nothing new"
+    reason = "the daemon is draining: it starts nothing new"
     assert told(ask(world, "daemon", "q1", "daemon")) == (False, reason, draining, None, "kugetsu queue-daemon restart")
     assert ask(world, "daemon", "q1", "self").open
 
@@ -197,7 +206,7 @@ def test_a_usage_limit_holds_the_tasks_of_the_same_agent_back(world: World) -> N
     enqueue(world)
     enqueue(world, ISSUES[1])
     parked = limited(world, "q1", 100.0)
-    reason = "the provider's usage limit stopped q1, it would stop this one too"
+    reason = "the provider's usage limit stopped q1 and would stop this task too"
     wanted = (False, reason, parked["seq"], parked["data"]["until"], f"kugetsu queue lift {AGENT}")
     assert told(ask(world, "provider", "q2")) == wanted
     assert ask(world, "provider", "q1").open, "its own limit is what parked says"
@@ -451,7 +460,7 @@ def test_memory_for_one_more_must_be_free(free: int | None, opens: bool, world: 
     assert said.open == opens
     if not opens:
         assert told(said)[1:] == (
-            "499 MB of memory free, 500 MB wanted",
+            "499 MB of memory free, 500 MB required",
             0,
             None,
             "kugetsu config set MIN_FREE_MEMORY_MB 449",
@@ -462,7 +471,7 @@ def test_without_a_memory_limit_none_is_looked_at(world: World) -> None:
     enqueue(world)
     facts = {**world.claim_facts(), "min_free_memory_mb": 0, "free_memory_mb": 1}
     said = gates.memory(world.state, world.state.tasks["q1"], facts)  # type: ignore[arg-type]
-    assert (said.open, said.reason) == (True, "no memory limit set")
+    assert (said.open, said.code) == (True, "no_memory_limit")
 
 
 # --- disk
@@ -471,7 +480,7 @@ def test_without_a_memory_limit_none_is_looked_at(world: World) -> None:
 def test_a_full_disk_holds_everything_back(world: World) -> None:
     enqueue(world)
     world.free_disk_mb = 199
-    assert told(ask(world, "disk", "q1")) == (False, "199 MB of disk free, 200 MB wanted", 0, None, "kugetsu prune")
+    assert told(ask(world, "disk", "q1")) == (False, "199 MB of disk free, 200 MB required", 0, None, "kugetsu prune")
     assert ask(world, "disk", "q1").otherwise == "kugetsu config set MIN_FREE_DISK_MB 179"
     world.free_disk_mb = 200
     assert ask(world, "disk", "q1").open
@@ -503,7 +512,7 @@ def test_what_keeps_the_agent_of_one_kind_from_starting_holds_that_kind_only(
     world.agent_problems = {broken: OTHERS_READ}
     for task in ("q1", "q2"):
         wanted = (False, OTHERS_READ["cause"], 0, None, OTHERS_READ["remedy"])
-        opened = (True, "nothing known that keeps the agent from starting", 0, None, None)
+        opened = (True, "no known reason for the agent not to start", 0, None, None)
         assert told(ask(world, "agent", task)) == (wanted if task == held else opened)
 
 
@@ -525,10 +534,10 @@ def test_a_decision_that_did_not_look_at_the_agent_finds_its_gate_open(world: Wo
 def test_a_start_that_the_agent_keeps_back_is_refused_as_one_that_fails(world: World) -> None:
     enqueue(world)
     world.agent_problems = {"dev": OTHERS_READ}
-    refused = claims.refusal(ask(world, "agent", "q1"))
+    refused = claims.refusal(verdict(world, "agent", "q1"))
     assert isinstance(refused, AgentUnavailable)
-    assert (refused.exit_code, refused.hint) == (1, OTHERS_READ["remedy"])
-    assert refused.message == f"not started: {OTHERS_READ['cause']}"
+    assert refused.exit_code == 1
+    assert refusals.words(refused) == (f"not started: {OTHERS_READ['cause']}", OTHERS_READ["remedy"])
 
 
 # --- repository
@@ -608,18 +617,6 @@ def test_small_amounts_are_told_so_that_they_mean_something(
     assert ask(world, "budget", "q2").open, "what lifts it does"
 
 
-def test_a_decision_of_an_earlier_version_tells_amounts_as_it_did(world: World) -> None:
-    """Reasons are recorded: decided again they must be the same."""
-    enqueue(world)
-    worked(world, "q1", cost=0.0237)
-    enqueue(world)
-    world.max_cost = 0.005
-    facts = world.claim_facts()
-    del facts["agent_problems"]
-    said = gates.budget(world.state, world.state.tasks["q2"], facts)
-    assert said.reason == "the issue has cost 0.02 of 0.01"
-
-
 def test_what_was_used_is_known_to_tasks_that_wait_while_the_session_goes(world: World) -> None:
     enqueue(world)
     worked(world, "q1", tokens=600)
@@ -656,8 +653,9 @@ def test_good_runs_that_bring_nothing_park_the_next_task_until_someone_lifts_it(
     reason = "2 runs in a row ended well and brought no new commit or comment"
     assert ask(world, "progress", "q3").lift == f"kugetsu queue lift {ISSUES[0]}"
     made = dispatched(world)
+    why = {"reason": "no_progress", "values": {"runs": 2, "issue": ISSUES[0]}}
     assert [(event["type"], event["data"]) for event in made] == [
-        ("task.parked", {"until": None, "stated": False, "limit": None, "reason": reason, "gate": "progress"})
+        ("task.parked", {"until": None, "stated": False, "limit": None, "gate": "progress", **why})
     ]
     assert told(ask(world, "parked", "q3")) == (False, reason, made[0]["seq"], None, "kugetsu queue retry q3")
     world.now = later(world, 1e6)
@@ -742,11 +740,12 @@ def test_no_gate_changes_anything_and_every_closed_one_explains_itself() -> None
             before = frozen(world.state) if world.state.seq % 10 == 0 else None
             for task in world.state.tasks.values():
                 for said in gates.verdicts(world.state, task, facts):
-                    assert said.reason
+                    assert words.reason_of(said) != said.code, "every code has its words"
+                    assert orjson.loads(orjson.dumps(said.values)) == said.values
                     assert 0 <= said.rests_on <= world.state.seq
                     if not said.open:
                         closed.add(said.gate)
-                        assert said.lift or said.gate == "stagger"
+                        assert words.commands_of(said)[0] or said.gate == "stagger"
                         assert said.until is None or said.until > world.now
             assert facts == given
             assert before is None or frozen(world.state) == before

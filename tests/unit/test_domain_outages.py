@@ -15,6 +15,8 @@ from kugetsu.domain.replay.divergence import mismatch
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import AgentUnavailable, Conflict
+from kugetsu.views import gates as words
+from kugetsu.views import refusals
 from property.simulation import AGENT, ISSUES, Event, World
 
 
@@ -70,11 +72,11 @@ def test_an_outage_closes_its_gate_for_all_and_uses_up_no_attempt(gate: str, wor
         held = closed(world, other)
         assert held is not None
         assert (held.gate, held.rests_on, held.until) == (gate, parked["seq"], clock.add_seconds(world.now, 10.0))
-        assert (held.lift, held.otherwise) == (f"kugetsu queue lift {AGENT}", "opencode auth login")
-        assert "bad key" in held.reason
+        assert words.commands_of(held) == (f"kugetsu queue lift {AGENT}", "opencode auth login")
+        assert "bad key" in words.reason_of(held)
     refused = claims.refusal(held)
     assert isinstance(refused, AgentUnavailable if gate == "agent" else Conflict)
-    assert refused.hint == f"opencode auth login, then: kugetsu queue lift {AGENT}"
+    assert refusals.words(refused)[1] == f"opencode auth login, then: kugetsu queue lift {AGENT}"
 
 
 def test_it_is_tried_again_by_one_task_at_a_time_with_growing_pauses(world: World) -> None:
@@ -92,7 +94,7 @@ def test_it_is_tried_again_by_one_task_at_a_time_with_growing_pauses(world: Worl
         other = next(other for other in ("q2", "q3", "q4") if other != task)
         held = gates.provider(world.state, world.state.tasks[other], world.claim_facts())
         assert (held.open, held.until) == (False, None)
-        assert attempt in held.reason
+        assert held.values["attempt"] == attempt
         end(world, attempt)
     assert pauses == [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
     assert [task.used for task in world.state.tasks.values()] == [0, 0, 0, 0]
@@ -178,7 +180,7 @@ def test_what_another_task_does_not_meet_is_the_tasks_own_fault(world: World) ->
         wait(world, 300.0)
     failed = end(world, run(world, "q1"))
     assert failed[1]["type"] == "task.failed"
-    assert failed[1]["data"]["reason"].startswith("3 attempts failed: ")
+    assert failed[1]["data"]["values"] == {"failures": 3}
 
 
 def test_a_task_that_somebody_lets_go_on_may_meet_an_outage_again(world: World) -> None:
@@ -211,7 +213,7 @@ def test_a_usage_limit_shows_that_the_provider_answers(world: World) -> None:
     assert outages.of(world.state, AGENT) is None
     held = closed(world, "q3")
     assert held is not None
-    assert "usage limit stopped q2" in held.reason
+    assert (held.code, held.values["task"]) == ("usage_limit", "q2")
 
 
 def test_no_pause_of_the_settings_makes_it_try_all_the_time(world: World) -> None:

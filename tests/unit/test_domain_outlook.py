@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kugetsu.domain.decide import attempts, claims, queue, sessions
 from kugetsu.domain.facts import Ending
-from kugetsu.domain.scheduling import NextChange, Outlook, outlook
+from kugetsu.domain.scheduling import Outlook, outlook
 from kugetsu.model import clock
+from kugetsu.views import gates
 from property.simulation import ISSUES, World
 
 HOUR = 3600.0
@@ -46,8 +48,14 @@ def look(world: World, task: str, dispatcher: str = "daemon") -> Outlook:
     return outlook(world.state, world.state.tasks[task], world.claim_facts(dispatcher), HOUR)
 
 
+def worded(world: World, task: str, dispatcher: str = "daemon") -> SimpleNamespace:
+    """What changes next, in the words of `kugetsu why`."""
+    seen = look(world, task, dispatcher)
+    return SimpleNamespace(**gates.change_data(seen.change, seen.first))
+
+
 def change(world: World, task: str, dispatcher: str = "daemon") -> tuple[Any, ...]:
-    told: NextChange = look(world, task, dispatcher).change
+    told = worded(world, task, dispatcher)
     return told.kind, told.what, told.at, told.since, told.latest
 
 
@@ -84,7 +92,7 @@ def test_a_pause_and_a_limit_end_at_their_time_if_a_daemon_runs_by_then(world: W
 
 def test_without_a_daemon_somebody_must_start_one(world: World) -> None:
     enqueue(world, MANY[0])
-    told = look(world, "q1", "none").change
+    told = worded(world, "q1", "none")
     assert (told.kind, told.lift, told.needs_daemon) == ("person", "kugetsu queue-daemon start", False)
 
 
@@ -95,7 +103,7 @@ def test_what_it_comes_after_must_be_completed(world: World) -> None:
     attempt = run(world, "q1")
     assert change(world, "q2") == ("event", "q1 is completed", None, world.now, later(world, HOUR))
     end(world, attempt, "fail", "give_up")
-    told = look(world, "q2").change
+    told = worded(world, "q2")
     assert (told.kind, told.lift) == ("person", "kugetsu queue retry q1")
 
 
@@ -111,32 +119,32 @@ def test_a_session_that_is_being_destroyed_needs_somebody(world: World) -> None:
     end(world, run(world, enqueue(world, MANY[0])))
     world.do(lambda state: sessions.destroying(state, MANY[0], False, "destroy"))
     enqueue(world, MANY[0])
-    told = look(world, "q2").change
+    told = worded(world, "q2")
     assert (told.kind, told.lift) == ("person", f"kugetsu destroy {MANY[0]}")
 
 
 def test_memory_and_disk_are_looked_at_again(world: World) -> None:
     enqueue(world, MANY[0])
     world.free_memory_mb = 1
-    assert change(world, "q1")[:3] == ("look", "the free memory is looked at again", later(world, 15))
+    assert change(world, "q1")[:3] == ("look", "free memory is checked", later(world, 15))
     world.free_memory_mb, world.free_disk_mb = 4000, 1
-    assert change(world, "q1")[:3] == ("look", "the free disk is looked at again", later(world, 15))
+    assert change(world, "q1")[:3] == ("look", "free disk is checked", later(world, 15))
 
 
 def test_an_agent_that_cannot_be_started_is_looked_at_again(world: World) -> None:
     enqueue(world, MANY[0])
     world.agent_problems = {"dev": {"cause": "opencode is not installed", "remedy": "npm install -g opencode-ai"}}
-    told = look(world, "q1")
-    assert (told.change.kind, told.change.what) == ("look", "the agent is looked at again")
-    assert (told.change.at, told.change.lift) == (later(world, 15), "npm install -g opencode-ai")
-    assert told.line is None, "who is held by more than the queue stands in no line"
+    told = worded(world, "q1")
+    assert (told.kind, told.what) == ("look", "the agent is checked")
+    assert (told.at, told.lift) == (later(world, 15), "npm install -g opencode-ai")
+    assert look(world, "q1").line is None, "who is held by more than the queue stands in no line"
 
 
 def test_used_up_budgets_need_somebody(world: World) -> None:
     end(world, run(world, enqueue(world, MANY[0])), tokens=500)
     enqueue(world, MANY[0])
     world.max_tokens = 400
-    told = look(world, "q2").change
+    told = worded(world, "q2")
     assert (told.kind, told.lift) == ("person", "kugetsu config set ISSUE_MAX_TOKENS 1000")
 
 

@@ -12,11 +12,13 @@ from kugetsu.domain.decide import attempts, claims, importing, notifications, qu
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
-from kugetsu.domain.replay import OBSERVED, checker, observed
+from kugetsu.domain.gates import Verdict
+from kugetsu.domain.replay import OBSERVED, UnknownError, UnnamedError, checker, observed
 from kugetsu.domain.replay.alternatives import SETTINGS
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.domain.state import State
+from kugetsu.model.errors import Conflict
 from kugetsu.model.settings import SETTINGS as KNOWN
 from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
 
@@ -118,7 +120,7 @@ def test_a_transaction_that_lost_its_first_event_is_unexpected(events: list[Even
     del events[at]
     found = only(renumbered(events, at, -1))
     assert (found.category, found.seq) == ("unexpected", at + 1)
-    assert found.refusal == "it names no decision, and its writer names them"
+    assert isinstance(found.refusal, UnnamedError)
 
 
 def test_a_claim_that_was_dropped_from_a_dispatch_is_missing(world: World) -> None:
@@ -151,7 +153,7 @@ def test_a_cancel_of_what_has_ended_is_unexpected_and_the_refusal_is_told(events
     }
     found = only([*events, extra])
     assert (found.category, found.seq) == ("unexpected", extra["seq"])
-    assert found.refusal == f"{done['task']} is completed already"
+    assert isinstance(found.refusal, Conflict) and found.refusal.refusal == "task_finished"
     assert found.decided is None
 
 
@@ -199,7 +201,8 @@ def test_a_claim_for_another_task_than_the_plan_chose_is_different(world: World)
 def test_a_decision_that_this_version_does_not_have_is_the_versions(events: list[Event]) -> None:
     events[place(events, "task.queued")]["decision"] = "queue.teleport"
     found = only(events)
-    assert (found.category, found.refusal) == ("code version", "this version has no decision queue.teleport")
+    assert found.category == "code version"
+    assert isinstance(found.refusal, UnknownError) and found.refusal.name == "queue.teleport"
 
 
 def test_another_decision_than_the_one_that_was_taken_is_found(events: list[Event]) -> None:
@@ -254,7 +257,7 @@ def test_a_claim_beyond_the_recorded_cap_names_the_cap_under_which_it_would_be_r
     claim["facts"]["cap"] = 1
     found = only(events)
     assert (found.category, found.found) == ("config", "unexpected")
-    assert found.refusal is not None and found.refusal.startswith("gate slots: 1 of 1 slots used")
+    assert isinstance(found.refusal, Verdict) and found.refusal.code == "slots_full"
     assert found.setting is not None
     assert (found.setting.key, found.setting.recorded, found.setting.would) == ("MAX_CONCURRENT_AGENTS", "1", "2")
 
@@ -530,7 +533,7 @@ def test_a_start_that_lost_its_claim_is_decided_again_from_both_states(world: Wo
     events: list[Event] = orjson.loads(orjson.dumps(world.memory.events))
     assert differences(events) == []
     events[-1]["facts"]["planned"] += 2
-    assert "1" in (only(events).refusal or "")
+    assert "slots_full" in str(only(events).refusal)
 
 
 def test_observations_are_not_decided_again() -> None:

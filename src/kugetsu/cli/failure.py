@@ -22,6 +22,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     if "--debug" in own:
         print(_trace(error), end="", file=sys.stderr)
     known = error if isinstance(error, KugetsuError) else _as_known(error)
+    in_words(known)
     if isinstance(known, NotSetUp):
         known.hint = Paths.of(os.environ).how_to_set_up()
     taken = _flush() and not isinstance(known, OutputFailed)
@@ -29,6 +30,14 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
         with contextlib.suppress(OSError):  # nobody reads that either: the status still tells
             print_lines(known)
     return known.exit_code
+
+
+def in_words(error: KugetsuError) -> None:
+    """Give what a decision refuses its message and hint."""
+    if error.refusal is not None:
+        from kugetsu.views import refusals
+
+        refusals.put_into_words(error)
 
 
 def _trace(error: Exception) -> str:

@@ -161,6 +161,9 @@ def run(name: str, arguments: Sequence[str]) -> int:
     except LogDamaged as damage:
         return _with_the_rest(function, call, damage)
     except KugetsuError as error:
+        from kugetsu.cli.failure import in_words
+
+        in_words(error)
         error.hint = call.hint(error)
         raise
     except (OSError, RuntimeError):
@@ -189,8 +192,9 @@ def _with_the_rest(function: Run, call: Call, damage: LogDamaged) -> int:
     try:
         function(call)
     except KugetsuError as error:
-        from kugetsu.cli.failure import print_lines
+        from kugetsu.cli.failure import in_words, print_lines
 
+        in_words(error)
         error.hint = call.hint(error)
         print_lines(error)
     return damage.exit_code

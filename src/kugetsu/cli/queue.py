@@ -142,11 +142,12 @@ def _enqueue(call: Call) -> int:
 def warn_of_stranded(call: Call, task_id: str) -> None:
     """Say that a task comes after one that is over and not completed, and what lets it go on."""
     from kugetsu.domain import gates
+    from kugetsu.views import gates as words
 
     state = call.state()
     closed = gates.stranded(state, state.tasks[task_id])
     if closed is not None:
-        call.say(f"{task_id} {closed.reason}; to let it go on: {closed.lift}")
+        call.say(f"{task_id} {words.reason_of(closed)}; to let it go on: {words.commands_of(closed)[0]}")
 
 
 def warn_of_waiting_behind(call: Call, task_id: str) -> None:

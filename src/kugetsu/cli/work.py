@@ -71,9 +71,11 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
     return _follow(call, started)
 
 
-def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, full: Exception) -> int:
+def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, full: CapReached) -> int:
     if not call.json:
-        call.say(str(full))
+        from kugetsu.views import refusals
+
+        call.say(refusals.words(full)[0])
     events = submit.enqueue(call.workspace, ref, message, via=via)
     told_queued(call, events)
     if pr is not None:

@@ -42,7 +42,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "kugetsu": ("initialised", "log"),
     "log": ("refused",),
 }
-_READERS = {kind: attrgetter(*FIELDS[kind]) for kind in ("task", "attempt", "session")}
+_READERS = {kind: attrgetter(*FIELDS[kind]) for kind in ("attempt", "session")}
+_READERS["task"] = attrgetter(*("why" if name == "reason" else name for name in FIELDS["task"]))
 _PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}
 _SLOT = FIELDS["attempt"].index("slot")
 #: Events of tasks and attempts that change the session of their issue.

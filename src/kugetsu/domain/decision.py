@@ -33,7 +33,7 @@ class MissingArgumentError(Exception):
     """A transaction does not record an argument that its decision needs."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"it does not record {name}, which its decision reads")
+        super().__init__(name)
         self.name = name
 
 

@@ -1,7 +1,8 @@
-"""The gates: may this task start now, and if not, why, since which event, until when, and what lifts it.
+"""The gates: may this task start now, and if not, why, since which event and until when.
 
 One ordered list, called by the dispatcher, by `start` and by `kugetsu why`: an answer can never drift from what
 decides. A gate is a pure function of the state, the task and the facts; the facts are recorded with the decision.
+It answers with a code and values; the words, and the command that opens it, are in `views.gates`.
 """
 
 from __future__ import annotations
@@ -15,82 +16,80 @@ from kugetsu.model.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State, Task
 
     Gate = Callable[[State, Task, ClaimFacts], "Verdict"]
+    Values = dict[str, Any]
 
 
 @record
 class Verdict:
-    """What one gate says. ``rests_on`` is the seq of the event behind it (0: no single event); ``until`` the time at
-    which it opens by itself, when there is one; ``lift`` the command that opens it now; ``otherwise`` one that opens it
-    when that has nothing to do."""
+    """What one gate answers: ``code`` names the answer, ``values`` (JSON) are what it was decided from. ``rests_on`` is
+    the seq of the event behind it (0: no single event), ``until`` the time at which it opens by itself, if any."""
 
     gate: str
     open: bool
-    reason: str
+    code: str
+    values: Values
     rests_on: int = 0
     until: str | None = None
-    lift: str | None = None
-    otherwise: str | None = None
 
-    def as_data(self) -> dict[str, object]:
-        """The verdict as JSON values."""
-        return {
-            name: getattr(self, name) for name in ("gate", "open", "reason", "rests_on", "until", "lift", "otherwise")
-        }
+
+def _open(gate: str, code: str, **values: Any) -> Verdict:
+    return Verdict(gate, True, code, values)
+
+
+def _closed(gate: str, code: str, rests_on: int = 0, until: str | None = None, **values: Any) -> Verdict:
+    return Verdict(gate, False, code, values, rests_on, until)
 
 
 def daemon(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Someone dispatches: the daemon runs and does not drain (a `start` dispatches for itself)."""
     if facts["dispatcher"] == "none":
-        reason = "no daemon runs, so nothing takes tasks from the queue"
-        return Verdict("daemon", False, reason, state.daemon.changed, lift="kugetsu queue-daemon start")
+        return _closed("daemon", "no_daemon", state.daemon.changed)
     if facts["dispatcher"] == "daemon" and state.daemon.state == "draining":
-        reason = "the daemon drains: it starts nothing new"
-        return Verdict("daemon", False, reason, state.daemon.changed, lift="kugetsu queue-daemon restart")
-    return Verdict("daemon", True, "a dispatcher is there")
+        return _closed("daemon", "daemon_draining", state.daemon.changed)
+    return _open("daemon", "dispatcher_present")
 
 
 def waiting(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The task waits: it is neither finished nor cancelled, and no attempt of it is live."""
     if task.state in FINISHED_TASK:
-        verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
-        return Verdict("waiting", False, f"it {verb}", task.changed, lift=f"kugetsu queue retry {task.id}")
+        return _closed("waiting", "task_finished", task.changed, task=task.id, state=task.state)
     if task.state == "notified":
-        reason = f"attempt {task.attempt} works on it" if task.attempt is not None else "an attempt works on it"
-        return Verdict("waiting", False, reason, task.changed, lift=f"kugetsu queue cancel {task.id}")
-    return Verdict("waiting", True, "not cancelled, not finished")
+        return _closed("waiting", "task_running", task.changed, task=task.id, attempt=task.attempt)
+    return _open("waiting", "task_waiting")
 
 
 def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """A usage limit parked it until a time, or runs that changed nothing until someone lifts it."""
+    """A usage limit parked it until a time, or runs that changed nothing until someone unblocks it."""
     if task.state == "parked" and task.not_before is None:
         held = progress(state, task, facts)
         if not held.open:
-            return Verdict("parked", False, held.reason, task.changed, lift=f"kugetsu queue retry {task.id}")
+            return _closed("parked", held.code, task.changed, **{**held.values, "task": task.id})
     if task.state == "parked" and _pauses(task, facts):
         outage = outages.of(state, task.parked_for)
-        reason = f"parked: {outage['reason']}" if outage is not None else "parked by the provider's usage limit"
-        lift = f"kugetsu queue retry {task.id}"
-        return Verdict("parked", False, reason, task.changed, task.not_before, lift)
-    return Verdict("parked", True, "not parked")
+        if outage is not None:
+            why = outage["reason"]
+            return _closed("parked", "parked_by_outage", task.changed, task.not_before, task=task.id, why=why)
+        return _closed("parked", "parked_by_limit", task.changed, task.not_before, task=task.id)
+    return _open("parked", "not_parked")
 
 
 def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """No usage limit that another task ran into holds for the same agent and model, and no outage of the provider."""
-    if outages.of(state, facts["agent"]) is not None:
-        closed = _outage(state, task, facts, "provider")
-        return closed or Verdict("provider", True, "no usage limit known")
-    limit = state.limits.get(facts["agent"])
-    holds = limit is not None and _waits(limit["until"], limit["at"], facts)
-    if limit is not None and holds and limit["task"] != task.id:
-        reason = f"the provider's usage limit stopped {limit['task']}, it would stop this one too"
-        lift = f"kugetsu queue lift {facts['agent']}"
-        return Verdict("provider", False, reason, limit["seq"], limit["until"], lift)
-    return Verdict("provider", True, "no other task's usage limit" if holds else "no usage limit known")
+    agent = facts["agent"]
+    if outages.of(state, agent) is not None:
+        return _outage(state, task, facts, "provider") or _open("provider", "no_limit")
+    limit = state.limits.get(agent)
+    if limit is None or not _waits(limit["until"], limit["at"], facts):
+        return _open("provider", "no_limit")
+    if limit["task"] == task.id:
+        return _open("provider", "own_limit")
+    return _closed("provider", "usage_limit", limit["seq"], limit["until"], task=limit["task"], agent=agent)
 
 
 def _pauses(task: Task, facts: ClaimFacts) -> bool:
@@ -105,18 +104,17 @@ def _waits(until: str, since: str, facts: ClaimFacts) -> bool:
 
 def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict | None:
     """The closed gate of an outage; None when the task may start: there is none, or this task finds out."""
-    entry = outages.of(state, facts["agent"])
+    agent = facts["agent"]
+    entry = outages.of(state, agent)
     if entry is None or entry["outage"]["gate"] != gate:
         return None
-    lift, remedy = f"kugetsu queue lift {facts['agent']}", entry["outage"]["remedy"] or None
-    tries = outages.probe(state, facts["agent"], entry)
-    if tries is not None:
-        reason = f"{tries.id} finds out whether it works again: {entry['reason']}"
-        return Verdict(gate, False, reason, tries.claimed, lift=lift, otherwise=remedy)
+    values = {"agent": agent, "why": entry["reason"], "remedy": entry["outage"]["remedy"] or None}
+    probe = outages.probe(state, agent, entry)
+    if probe is not None:
+        return _closed(gate, "outage_probed", probe.claimed, attempt=probe.id, **values)
     if not _waits(entry["until"], entry["at"], facts) or entry["task"] == task.id:
         return None
-    reason = f"{entry['task']} met what every task would meet: {entry['reason']}"
-    return Verdict(gate, False, reason, entry["seq"], entry["until"], lift, remedy)
+    return _closed(gate, "outage", entry["seq"], entry["until"], task=entry["task"], **values)
 
 
 def _life(state: State, task: Task, name: str) -> float:
@@ -133,36 +131,17 @@ def _life_rests_on(state: State, task: Task) -> int:
     return session.changed if session is not None else task.queued
 
 
-def _cents(amount: float) -> str:
-    return f"{amount:.2f}"
-
-
-def _money(amount: float) -> str:
-    """An amount with two decimals, a small one with as many as three of its digits need: 0.00 would mean any."""
-    decimals = 2
-    while 0 < amount < 10.0 ** (2 - decimals) and decimals < 15:
-        decimals += 1
-    whole, _, part = f"{amount:.{decimals}f}".partition(".")
-    return f"{whole}.{part.rstrip('0'):0<2}"
-
-
 def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The issue has not used up its tokens or its money: counted over its whole life, whatever was restarted."""
     if task.issue is None:
-        return Verdict("budget", True, "belongs to no issue")
-    most, dearest = facts.get("issue_max_tokens", 0), facts.get("issue_max_cost", 0.0)
+        return _open("budget", "no_issue")
+    max_tokens, max_cost = facts.get("issue_max_tokens", 0), facts.get("issue_max_cost", 0.0)
     tokens, cost = int(_life(state, task, "tokens")), _life(state, task, "cost")
-    if most and tokens >= most:
-        reason = f"the issue has used {tokens} of {most} tokens"
-        lift = f"kugetsu config set ISSUE_MAX_TOKENS {2 * tokens}"
-        return Verdict("budget", False, reason, _life_rests_on(state, task), lift=lift)
-    if dearest and cost >= dearest:
-        # A reason is recorded and decided again: those who did not look at the agent yet told two decimals.
-        told = _money if "agent_problems" in facts else _cents
-        reason = f"the issue has cost {told(cost)} of {told(dearest)}"
-        lift = f"kugetsu config set ISSUE_MAX_COST {_money(2 * cost)}"
-        return Verdict("budget", False, reason, _life_rests_on(state, task), lift=lift)
-    return Verdict("budget", True, "within the issue's budget" if most or dearest else "no budget set")
+    if max_tokens and tokens >= max_tokens:
+        return _closed("budget", "tokens_used_up", _life_rests_on(state, task), tokens=tokens, max=max_tokens)
+    if max_cost and cost >= max_cost:
+        return _closed("budget", "cost_used_up", _life_rests_on(state, task), cost=cost, max=max_cost)
+    return _open("budget", "within_budget" if max_tokens or max_cost else "no_budget")
 
 
 def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -170,21 +149,16 @@ def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     most = facts.get("max_runs_without_progress", 0)
     runs = int(_life(state, task, "fruitless")) if task.issue is not None else 0
     if most and runs >= most:
-        reason = f"{runs} runs in a row ended well and brought no new commit or comment"
-        lift = f"kugetsu queue lift {task.issue}"
-        return Verdict("progress", False, reason, _life_rests_on(state, task), lift=lift)
-    return Verdict(
-        "progress", True, f"{runs} runs in a row brought nothing new" if runs else "no runs without progress"
-    )
+        return _closed("progress", "no_progress", _life_rests_on(state, task), runs=runs, issue=task.issue)
+    return _open("progress", "some_runs_without_progress", runs=runs) if runs else _open("progress", "no_such_runs")
 
 
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The pause after a failed attempt is over."""
     if task.state == "pending" and _pauses(task, facts):
-        reason = f"pauses after a failed attempt ({task.used} of {facts['max_attempts']} used)"
-        lift = f"kugetsu queue retry {task.id}"
-        return Verdict("backoff", False, reason, task.changed, task.not_before, lift)
-    return Verdict("backoff", True, "no pause after a failure")
+        values = {"task": task.id, "used": task.used, "max_attempts": facts["max_attempts"]}
+        return _closed("backoff", "pause_after_failure", task.changed, task.not_before, **values)
+    return _open("backoff", "no_pause")
 
 
 def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -194,21 +168,18 @@ def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
         closed = _closed_by(state, task, earlier_id)
         if closed is not None:
             return closed
-    return Verdict("dependencies", True, "comes after nothing that is open")
+    return _open("dependencies", "no_earlier_task")
 
 
 def _closed_by(state: State, task: Task, earlier_id: str) -> Verdict | None:
     """What the gate says of one task that ``task`` comes after; None when that one does not hold it back."""
     earlier = state.tasks.get(earlier_id)
     if earlier is None:
-        reason = f"comes after {earlier_id}, which left the queue without being completed"
-        return Verdict("dependencies", False, reason, task.queued, lift=_forget_earlier(task))
+        return _closed("dependencies", "earlier_task_gone", task.queued, task=task.id, earlier=earlier_id)
     if earlier.state == "completed":
         return None
-    reason = f"comes after {earlier_id}, which is {earlier.state}"
-    over = earlier.state in FINISHED_TASK
-    lift = f"kugetsu queue retry {earlier_id}" if over else _forget_earlier(task)
-    return Verdict("dependencies", False, reason, earlier.changed, lift=lift)
+    code = "earlier_task_finished" if earlier.state in FINISHED_TASK else "earlier_task_open"
+    return _closed("dependencies", code, earlier.changed, task=task.id, earlier=earlier_id, state=earlier.state)
 
 
 def stranded(state: State, task: Task) -> Verdict | None:
@@ -223,23 +194,16 @@ def stranded(state: State, task: Task) -> Verdict | None:
     return None
 
 
-def _forget_earlier(task: Task) -> str:
-    """The command with which a task comes after nothing any more."""
-    return f"kugetsu queue move {task.id} --after ''"
-
-
 def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """One live attempt an issue, and the tasks of one issue in their order: two agents would talk to each other.
 
     A task that still waits for one it comes after has no turn yet: it could be waiting for this very task.
     """
     if task.issue is None:
-        return Verdict("issue", True, "belongs to no issue")
+        return _open("issue", "no_issue")
     for attempt in state.attempts.values():
         if attempt.issue == task.issue and attempt.task != task.id:
-            reason = f"{attempt.id} works on the same issue"
-            lift = f"kugetsu queue cancel {attempt.task}"
-            return Verdict("issue", False, reason, attempt.claimed, lift=lift)
+            return _closed("issue", "issue_busy", attempt.claimed, attempt=attempt.id, task=attempt.task)
     if _destroying(state, task):
         return _being_destroyed(state, task, "issue")
     for other_id in state.of_issue.get(task.issue, ()):
@@ -250,11 +214,10 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             and (other.priority, -other.order) > (task.priority, -task.order)
             and dependencies(state, other, facts).open
         ):
-            reason = f"{other.id} of the same issue comes first"
             # What `start` would queue is no task yet: there is nothing to move.
-            lift = f"kugetsu queue move {task.id} --first" if task.id in state.tasks else f"kugetsu why {other.id}"
-            return Verdict("issue", False, reason, other.changed, lift=lift)
-    return Verdict("issue", True, "issue has no other live attempt")
+            queued = task.id if task.id in state.tasks else None
+            return _closed("issue", "other_task_first", other.changed, other=other.id, task=queued)
+    return _open("issue", "issue_free")
 
 
 def _destroying(state: State, task: Task) -> bool:
@@ -264,20 +227,16 @@ def _destroying(state: State, task: Task) -> bool:
 
 def _being_destroyed(state: State, task: Task, gate: str) -> Verdict:
     """Someone said that the session goes and has not said yet that it is gone: nothing may start in it."""
-    subject = task.issue or "--pm-agent"
-    reason = "its session is being destroyed"
-    return Verdict(gate, False, reason, state.sessions[task.session].destroying, lift=f"kugetsu destroy {subject}")
+    return _closed(gate, "session_destroying", state.sessions[task.session].destroying, issue=task.issue)
 
 
 def pm(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """PM tasks run one at a time."""
-    if task.kind == "pm":
-        for attempt in state.live("pm"):
-            lift = f"kugetsu queue cancel {attempt.task}"
-            return Verdict("pm", False, f"{attempt.id} uses the PM session", attempt.claimed, lift=lift)
-        if _destroying(state, task):
-            return _being_destroyed(state, task, "pm")
-    return Verdict("pm", True, "the PM session is free" if task.kind == "pm" else "needs no PM session")
+    if task.kind != "pm":
+        return _open("pm", "no_pm_session_needed")
+    for attempt in state.live("pm"):
+        return _closed("pm", "pm_session_busy", attempt.claimed, attempt=attempt.id, task=attempt.task)
+    return _being_destroyed(state, task, "pm") if _destroying(state, task) else _open("pm", "pm_session_free")
 
 
 def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -287,22 +246,19 @@ def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """
     problem = facts.get("agent_problems", {}).get(task.kind)
     if problem is not None:
-        return Verdict("agent", False, problem["cause"], lift=problem["remedy"])
-    closed = _outage(state, task, facts, "agent")
-    return closed or Verdict("agent", True, "nothing known that keeps the agent from starting")
+        return _closed("agent", "agent_unavailable", why=problem["cause"], remedy=problem["remedy"])
+    return _outage(state, task, facts, "agent") or _open("agent", "agent_available")
 
 
 def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """A slot is free; only dev attempts hold one."""
     if task.kind == "pm":
-        return Verdict("slots", True, "PM tasks need no slot")
-    live = state.live("dev")
-    used = f"{len(live)} of {facts['cap']} slots used"
-    if len(live) >= facts["cap"]:
-        held_by = f" ({', '.join(attempt.id for attempt in live)})" if live else ""
-        lift = f"kugetsu config set MAX_CONCURRENT_AGENTS {len(live) + 1}"
-        return Verdict("slots", False, f"{used}{held_by}", live[0].claimed if live else 0, lift=lift)
-    return Verdict("slots", True, used)
+        return _open("slots", "no_slot_needed")
+    live, cap = state.live("dev"), facts["cap"]
+    if len(live) < cap:
+        return _open("slots", "slot_free", used=len(live), cap=cap)
+    first = live[0].claimed if live else 0
+    return _closed("slots", "slots_full", first, used=len(live), cap=cap, attempts=[attempt.id for attempt in live])
 
 
 def repository_cap(name: str, facts: ClaimFacts) -> int:
@@ -315,33 +271,26 @@ def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Fewer agents than allowed work in the task's repository."""
     caps = facts.get("repository_caps", {})
     if task.issue is None or not caps:
-        return Verdict("repository", True, "no limit for its repository")
+        return _open("repository", "no_repository_cap")
     name = task.issue.rpartition("#")[0]
     cap = repository_cap(name, facts)
+    if not cap:
+        return _open("repository", "no_repository_cap")
     live = state.live_in(name)
-    used = f"{len(live)} of {cap} agents allowed work in {name}" if cap else "no limit for its repository"
-    if cap and len(live) >= cap:
-        return Verdict("repository", False, used, live[0].claimed, lift=_raise_cap(name, len(live) + 1, caps))
-    return Verdict("repository", True, used)
-
-
-def _raise_cap(name: str, cap: int, caps: dict[str, int]) -> str:
-    """The command that lets one more agent work in a repository, by the setting that keeps it back: as for slots, it
-    ends nobody's work."""
-    if name not in caps:
-        return f"kugetsu config set MAX_AGENTS_PER_REPOSITORY {cap}"
-    named = {**caps, name: cap}
-    pairs = ",".join(f"{repository}={most}" for repository, most in named.items() if repository != "*")
-    return f"kugetsu config set REPOSITORY_CAPS {pairs}"
+    if len(live) < cap:
+        return _open("repository", "repository_free", used=len(live), cap=cap, repository=name)
+    own = {repository: most for repository, most in caps.items() if repository != "*"} if name in caps else None
+    first = live[0].claimed
+    return _closed("repository", "repository_full", first, used=len(live), cap=cap, repository=name, caps=own)
 
 
 def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """At most one agent a core starts at a time: starting costs seconds of CPU, and too many at once time out."""
     starting = [attempt for attempt in state.attempts.values() if _starts(attempt, facts)]
+    values = {"starting": len(starting), "cores": facts["cores"]}
     if starting and len(starting) >= facts["cores"]:
-        reason = f"{len(starting)} agents are starting on {facts['cores']} cores"
-        return Verdict("stagger", False, reason, starting[0].claimed, until=_warm(starting, facts))
-    return Verdict("stagger", True, f"{len(starting)} agents are starting on {facts['cores']} cores")
+        return _closed("stagger", "agents_starting", starting[0].claimed, _warm(starting, facts), **values)
+    return _open("stagger", "agents_starting", **values)
 
 
 def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
@@ -364,23 +313,19 @@ def memory(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Enough memory is free for one more agent."""
     wanted, free = facts["min_free_memory_mb"], facts["free_memory_mb"]
     if wanted and free is not None and free < wanted:
-        reason = f"{free} MB of memory free, {wanted} MB wanted"
-        # A little below: what is free goes up and down all the time.
-        return Verdict("memory", False, reason, lift=f"kugetsu config set MIN_FREE_MEMORY_MB {free * 9 // 10}")
-    return Verdict("memory", True, "enough memory" if wanted else "no memory limit set")
+        return _closed("memory", "memory_low", free=free, wanted=wanted)
+    return _open("memory", "memory_enough" if wanted else "no_memory_limit")
 
 
 def disk(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Enough disk is free for one more worktree: a full one stops every agent and the log."""
     wanted, free = facts.get("min_free_disk_mb", 0), facts.get("free_disk_mb")
     if wanted and free is not None and free < wanted:
-        reason = f"{free} MB of disk free, {wanted} MB wanted"
-        lower = f"kugetsu config set MIN_FREE_DISK_MB {free * 9 // 10}"
-        return Verdict("disk", False, reason, lift="kugetsu prune", otherwise=lower)
-    return Verdict("disk", True, "enough disk" if wanted else "no disk limit set")
+        return _closed("disk", "disk_low", free=free, wanted=wanted)
+    return _open("disk", "disk_enough" if wanted else "no_disk_limit")
 
 
-#: The order in which a task's way is looked at; the first closed gate is the reason.
+#: The order in which the gates are asked; the first closed one is the reason.
 GATES: tuple[Gate, ...] = (
     waiting,
     parked,
@@ -406,7 +351,7 @@ FULL = ("slots", "repository", "stagger", "memory", "disk")
 #: Gates that park a pending task when they close: nothing but a person opens them.
 PARKING = ("progress",)
 
-#: Gates that no event and no known time opens: looked at again every so many seconds.
+#: Gates that no event and no known time opens: probed again every so many seconds.
 MACHINE = ("memory", "disk", "agent")
 MACHINE_LOOK_SECONDS = 15.0
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from typing import Any
 
 from kugetsu.domain import gates
 from kugetsu.domain.events import Event
@@ -40,7 +41,7 @@ class Hold:
     """A part of a task's wait with one reason. ``recorded`` is the gate as recorded, ``gate`` the one that counts.
 
     ``seq`` is the event it began with, ``due`` when its gate opens by itself. ``owed``: nothing holds the task, and a
-    daemon that lives answers at once.
+    daemon that lives answers at once. ``reason`` is a gate's code with ``values``, words without (`events.tasks`).
     """
 
     task: str
@@ -54,6 +55,7 @@ class Hold:
     owed: bool = False
     gate: str = ""
     until: int | None = None
+    values: dict[str, Any] | None = None
 
 
 @record
@@ -180,6 +182,7 @@ class Intervals:
             due, parked = None, False
         opens = parse(due) if due is not None else None
         hold = Hold(task.id, task.issue, gate, self._at, seq, task.reason or "", opens, parked, gate == TURN)
+        hold.values = task.reason_values
         self.waits[task.id] = Wait(task.id, self._at, seq, "", hold)
         self._open_hold(hold)
 
@@ -244,6 +247,7 @@ class Intervals:
             return
         due = parse(data["until"]) if data["until"] is not None else None
         hold = Hold(wait.task, wait.hold.issue, data["gate"], now, event["seq"], data["reason"], due)
+        hold.values = data.get("values")
         self._switch(wait, hold)
 
     def _resumed(self, event: Event, now: int) -> None:
@@ -360,6 +364,7 @@ class Intervals:
         issue, opens = event.get("issue"), parse(due) if due is not None else None
         reason = event["data"].get("reason") or ""
         hold = Hold(event["task"], issue, gate, now, event["seq"], reason, opens, parked, gate == TURN)
+        hold.values = event["data"].get("values")
         if wait is None or gate == TURN:
             self.waits[hold.task] = Wait(hold.task, now, event["seq"], event["type"], hold)
             self._open_hold(hold)

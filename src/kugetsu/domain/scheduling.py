@@ -1,21 +1,23 @@
-"""What comes next for a task: what opens its way by itself and when, or who must lift what; and who is before it.
+"""What comes next for a task: what lets it start by itself and when, or that someone must act; and who is before it.
 
 Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from kugetsu.domain import gates, outages
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.clock import add_seconds
-from kugetsu.model.record import record
+from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.domain.facts import ClaimFacts
 
 #: Gates that close for all that wait alike: who is held by nothing else stands in line.
@@ -26,22 +28,18 @@ LINE = ("daemon", *gates.FULL)
 class NextChange:
     """What will change by itself for a task. ``kind``:
 
-    ``now`` nothing holds it; ``time`` at ``at``; ``event`` when ``what`` happens, which runs since ``since`` and is
-    ended ``latest``; ``look`` something that only a look tells, looked at again at ``at``; ``person`` nothing changes
-    until somebody acts. ``lift`` is the command that changes it now, ``needs_daemon`` says that one must run by then.
+    ``now`` nothing holds it; ``time`` at ``at``; ``event`` when what ``code`` and ``values`` name happens, which runs
+    since ``since`` and is ended ``latest``; ``look`` something that only a probe tells, probed again at ``at``;
+    ``person`` nothing changes until somebody acts. ``needs_daemon``: a daemon must be running by then.
     """
 
     kind: str
-    what: str
+    code: str = ""
+    values: dict[str, Any] = field(factory=dict)
     at: str | None = None
     since: str | None = None
     latest: str | None = None
-    lift: str | None = None
     needs_daemon: bool = False
-
-    def as_data(self) -> dict[str, object]:
-        """The change as JSON values."""
-        return {name: getattr(self, name) for name in ("kind", "what", "at", "since", "latest", "lift", "needs_daemon")}
 
 
 @record
@@ -51,10 +49,6 @@ class QueuePosition:
     place: int
     total: int
     before: list[str]
-
-    def as_data(self) -> dict[str, object]:
-        """The place as JSON values."""
-        return {"place": self.place, "total": self.total, "before": self.before}
 
 
 @record
@@ -93,63 +87,62 @@ def _stands_in_line(state: State, task: Task, facts: ClaimFacts) -> bool:
     return closed is None or closed.gate in LINE
 
 
+def next_start(
+    state: State, waiting: Sequence[Task], facts: ClaimFacts, for_all: Container[str]
+) -> tuple[Task | None, Verdict | None]:
+    """Which of ``waiting`` starts next, and the gate that it waits for; the first one that may start, else the one
+    whose gate opens first, else the first. A closed gate in ``for_all`` answers for all that come behind it."""
+    soonest: tuple[str, Task, Verdict] | None = None
+    first: tuple[Task, Verdict] | None = None
+    for task in waiting:
+        closed = gates.first_closed(state, task, facts)
+        if closed is None or closed.gate in for_all:
+            return task, closed
+        first = first or (task, closed)
+        if closed.until is not None and (soonest is None or closed.until < soonest[0]):
+            soonest = (closed.until, task, closed)
+    return soonest[1:] if soonest is not None else first or (None, None)
+
+
 # --- what changes next ------------------------------------------------------------------------------------------
 
 
 def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, timeout: float) -> NextChange:
     if first is None:
-        return NextChange("now", "the dispatcher takes it")
+        return NextChange("now", "dispatched")
     if task.state == "notified" and task.attempt is not None:
-        return _end_of([state.attempts[task.attempt]], 1, timeout, first.lift)
+        return _end_of([state.attempts[task.attempt]], 1, timeout)
     if task.state in FINISHED_TASK:
-        return NextChange("person", "", lift=first.lift)
+        return NextChange("person")
     if first.until is not None:
-        return NextChange("time", _over(state, task, facts, first), at=first.until, lift=first.lift)
-    tries = next((one for one in state.attempts.values() if one.claimed == first.rests_on), None)
-    if tries is not None and first.gate in ("provider", "agent"):
-        return _end_of([tries], 1, timeout, first.lift)
+        return NextChange("time", _over(state, task, facts, first), at=first.until)
+    if first.code == "outage_probed":
+        return _end_of([state.attempts[first.values["attempt"]]], 1, timeout)
     if first.gate in gates.MACHINE:
         at = add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS)
-        return NextChange("look", _LOOKED_AT[first.gate], at=at, lift=first.lift)
+        return NextChange("look", f"{first.gate}_probed", at=at)
     if first.gate == "dependencies":
-        return _of_earlier(state, task, first, timeout)
+        return _of_earlier(state, task, timeout)
     waited_for, needed = _attempts_behind(state, task, facts, first)
     if waited_for:
-        return _end_of(waited_for, needed, timeout, first.lift)
-    if first.gate == "issue" and task.issue is not None:
-        rivals = (state.tasks[other] for other in state.of_issue.get(task.issue, ()))
-        ahead = next((other.id for other in rivals if other.changed == first.rests_on), None)
-        if ahead is not None:
-            return NextChange("event", f"{ahead} has had its turn", lift=first.lift)
-    if first.gate == "stagger":
-        return NextChange("event", "one of those that start runs")
-    return NextChange("person", "", lift=first.lift)
+        return _end_of(waited_for, needed, timeout)
+    if first.code == "other_task_first":
+        return NextChange("event", "turn_over", {"task": first.values["other"]})
+    return NextChange("event", "agent_running") if first.gate == "stagger" else NextChange("person")
 
-
-#: What is looked at again behind a gate that only a look opens.
-_LOOKED_AT = {
-    "memory": "the free memory is looked at again",
-    "disk": "the free disk is looked at again",
-    "agent": "the agent is looked at again",
-}
 
 #: What is over at the time at which a gate opens by itself.
-_OVER = {
-    "parked": "the usage limit is over",
-    "provider": "the usage limit is over",
-    "backoff": "the pause is over",
-    "stagger": "the first of those that start is warm",
-}
+_OVER = {"parked": "limit_over", "provider": "limit_over", "backoff": "pause_over", "stagger": "agent_warm"}
 
 
 def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:
     label = task.parked_for if first.gate == "parked" else facts["agent"]
     if first.gate in ("parked", "provider", "agent") and outages.of(state, label) is not None:
-        return "it is tried again"
+        return "tried_again"
     return _OVER[first.gate]
 
 
-def _of_earlier(state: State, task: Task, first: Verdict, timeout: float) -> NextChange:
+def _of_earlier(state: State, task: Task, timeout: float) -> NextChange:
     """A task that comes after others: the first of them that is not completed."""
     for earlier_id in task.after:
         earlier = state.tasks.get(earlier_id)
@@ -157,14 +150,13 @@ def _of_earlier(state: State, task: Task, first: Verdict, timeout: float) -> Nex
             continue
         if earlier is None or earlier.state in FINISHED_TASK:
             break
-        what = f"{earlier_id} is completed"
+        change = NextChange("event", "task_completed", {"task": earlier_id})
         working = state.attempts.get(earlier.attempt or "")
-        if working is None:
-            return NextChange("event", what, lift=f"kugetsu why {earlier_id}")
-        change = _end_of([working], 1, timeout, f"kugetsu why {earlier_id}")
-        change.what = what
+        if working is not None:
+            ends = _end_of([working], 1, timeout)
+            change.since, change.latest = ends.since, ends.latest
         return change
-    return NextChange("person", "", lift=first.lift)
+    return NextChange("person")
 
 
 def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> tuple[list[Attempt], int]:
@@ -183,17 +175,11 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
     return [], 0
 
 
-def _end_of(live: Sequence[Attempt], needed: int, timeout: float, lift: str | None) -> NextChange:
+def _end_of(live: Sequence[Attempt], needed: int, timeout: float) -> NextChange:
     """When so many of the live attempts have ended: ``latest`` by their time limit, known once they run."""
-    names = ", ".join(attempt.id for attempt in live)
-    if len(live) == 1:
-        what = f"{names} ends"
-    elif needed == 1:
-        what = f"one of {names} ends"
-    else:
-        what = f"{needed} of {names} have ended"
     running = [attempt.running_at for attempt in live if attempt.running_at is not None]
     ends = sorted(add_seconds(since, timeout) for since in running)
     latest = ends[needed - 1] if timeout > 0 and len(ends) >= needed else None
     since = running[0] if len(live) == 1 and running else None
-    return NextChange("event", what, since=since, latest=latest, lift=lift)
+    values = {"attempts": [attempt.id for attempt in live], "needed": needed}
+    return NextChange("event", "attempts_end", values, since=since, latest=latest)

@@ -51,7 +51,9 @@ class Task:
     changed: int = 0
     changed_at: str = ""
     not_before: str | None = None
+    #: Words; or with values the code of a gate, or of a failure that took several attempts (`events.TaskFailed`).
     reason: str | None = None
+    reason_values: dict[str, Any] | None = None
     held: str | None = None
     held_seq: int = 0
     attempt: str | None = None
@@ -73,6 +75,11 @@ class Task:
     def session(self) -> str:
         """Key of the session it works in: its issue's, or the PM agent's."""
         return self.issue or "pm"
+
+    @property
+    def why(self) -> str | dict[str, Any] | None:
+        """The reason as one value: words, or a code and values."""
+        return self.reason if self.reason_values is None else {"code": self.reason, "values": self.reason_values}
 
 
 @record

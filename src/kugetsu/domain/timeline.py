@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.intervals import DAEMON, OF_DAEMON, TURN, Hold, Interval, Intervals, Run, Shift
+from kugetsu.domain.intervals import OF_DAEMON, TURN, Hold, Interval, Intervals, Run, Shift
 from kugetsu.domain.state import State
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record
@@ -71,8 +71,3 @@ def collect(
 def gate_of(hold: Hold) -> str:
     """The gate of a hold as the timeline names it: it does not tell apart what tasks are parked for."""
     return "parked" if hold.parked and hold.gate not in OF_DAEMON else hold.gate
-
-
-def reason_of(hold: Hold) -> str:
-    """Why it holds the task, as recorded."""
-    return "no daemon was there" if hold.gate == DAEMON != hold.recorded else hold.reason

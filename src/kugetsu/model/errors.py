@@ -6,16 +6,33 @@ Exit codes are those of the command line (0 done, 1 error, 2 cap reached, 3 bad 
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Self
+
 
 class KugetsuError(Exception):
     """Base of every error that a command reports in one line.
 
     ``hint`` is the remedy: a command or a setting that helps, shown below the error. ``code`` is the stable
-    name that ``--json`` prints; ``exit_code`` is the status of the process.
+    name that ``--json`` prints; ``exit_code`` is the status of the process. ``refusal`` and ``values`` name what a
+    decision refuses, and why: its words are in `views.refusals`.
     """
 
     exit_code = 1
     code = "error"
+    refusal: str | None = None
+    values: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def because(cls, refusal: str, **values: Any) -> Self:
+        """The error of a decision that refuses."""
+        error = cls(f"{refusal} ({', '.join(f'{name} {value}' for name, value in values.items())})")
+        error.refusal, error.values = refusal, values
+        return error
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)

@@ -178,7 +178,7 @@ class Daemon:
         except LogDamaged as problem:
             raise SystemExit(f"{self.ws.paths.root} was deleted") from problem
         except Conflict as problem:
-            raise SystemExit(problem.message) from problem
+            raise SystemExit("another daemon has taken over") from problem
         logger.error("the daemon's lease was deleted, and replaced")
         self.lease.close()
         self.lease = lease

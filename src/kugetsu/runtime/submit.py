@@ -58,7 +58,7 @@ class _StaggeredError(Exception):
     """Only the stagger gate is closed: worth waiting for."""
 
     def __init__(self, closed: Verdict) -> None:
-        super().__init__(closed.reason)
+        super().__init__(closed.code)
         self.closed = closed
 
 

@@ -12,6 +12,7 @@ from kugetsu.domain.audit.retries import Retries
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.intervals import MICRO
 from kugetsu.views import times
+from kugetsu.views.gates import reason
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import cut, line
@@ -73,8 +74,11 @@ def _finding(kind: str, one: Finding) -> dict[str, Any]:
 
 
 def races_data(races: Races) -> dict[str, Any]:
-    """The lost races, the latest last."""
-    return {"lost": races.seen, "found": races.latest()}
+    """The lost races, the latest last, their reasons in words."""
+    found = [{**race, "reason": reason(race["reason"], race["values"])} for race in races.latest()]
+    for race in found:
+        del race["values"]
+    return {"lost": races.seen, "found": found}
 
 
 def retries_data(retries: Retries) -> dict[str, Any]:
@@ -230,7 +234,7 @@ def _failed(trouble: dict[str, Any]) -> int:
 
 def _retry_row(one: dict[str, Any], screen: Screen) -> list[str]:
     reasons = sorted(one["reasons"].items(), key=lambda entry: (-entry[1], entry[0]))
-    why = ", ".join(f"{line(reason)} ({number})" if number > 1 else line(reason) for reason, number in reasons)
+    why = ", ".join(f"{line(said)} ({number})" if number > 1 else line(said) for said, number in reasons)
     parks = ", ".join(f"{gate} {number}" for gate, number in one["parks"].items())
     return [
         screen.issue(one["issue"]),

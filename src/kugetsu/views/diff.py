@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from kugetsu.domain.changes import COUNTERS, Change, Field
-from kugetsu.views import times
+from kugetsu.views import gates, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, line, pad, wrapped
 
@@ -66,11 +66,17 @@ def data(changes: list[Change]) -> list[ChangeData]:
             "event": change.seq,
             "issue": change.issue,
             "fields": [
-                {"field": field.name, "from": field.was, "to": field.now, "event": field.seq} for field in change.fields
+                {"field": field.name, "from": _worded(field.was), "to": _worded(field.now), "event": field.seq}
+                for field in change.fields
             ],
         }
         for change in changes
     ]
+
+
+def _worded(value: Any) -> Any:
+    """A value as it is shown: why a task waits or failed may be a code and values."""
+    return gates.reason(**value) if isinstance(value, dict) and value.keys() == {"code", "values"} else value
 
 
 def lines(found: DiffData, changes: list[Change], screen: Screen) -> list[str]:
@@ -195,7 +201,7 @@ def _details(fields: dict[str, Field], screen: Screen) -> str:
     """What belongs to a state: until when, who, why."""
     state = fields["state"].now
     until, attempt, reason = (
-        fields[name].now if name in fields else None for name in ("not_before", "attempt", "reason")
+        _worded(fields[name].now) if name in fields else None for name in ("not_before", "attempt", "reason")
     )
     reason = reason or (fields["stop"].now if "stop" in fields else None)
     if until:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import ENDS, Task
 from kugetsu.model import clock
-from kugetsu.views import times
+from kugetsu.views import gates, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
@@ -226,7 +226,7 @@ def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:
             verb = "resumes at" if task.state == "parked" else "starts at"
             condition = ", if the daemon runs" if any(gate.gate == "daemon" for gate in closed) else ""
             return f"{verb} {times.ahead(first.until, screen.now)}{condition}"
-        return f"waits: {first.reason}"
+        return f"waits: {gates.reason_of(first)}"
     return "nothing by itself"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import pauses
-from kugetsu.views import times
+from kugetsu.views import gates, times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
 
@@ -69,7 +69,7 @@ def task_data(task: Task) -> TaskData:
         "queued_at": task.queued_at,
         "changed_at": task.changed_at,
         "not_before": task.not_before,
-        "reason": task.reason,
+        "reason": gates.of_task(task),
         "held": task.held,
         "attempt": task.attempt,
         "attempts": task.made,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, pauses
+from kugetsu.domain import gates, pauses, scheduling
+from kugetsu.views import gates as words
 from kugetsu.views import queue, times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import columns, cut, line
@@ -109,7 +110,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "live": sum(attempt.kind == "dev" for attempt in live),
         "agents": agents,
         "queue": queue.counts(state),
-        "next": next_dispatch(state, waiting, facts),
+        "next": _next(state, waiting, facts),
         "attention": attention + _attention(state, agents, daemon, waiting, facts),
         "as_of": as_of,
     }
@@ -144,28 +145,14 @@ def daemon_data(state: State, alive: bool) -> DaemonData:
     }
 
 
-def next_dispatch(state: State, waiting: list[Task], facts: ClaimFacts) -> NextData:
-    """Which task starts next, and when: asked of the very gates that the dispatcher asks."""
-    soonest: tuple[str, Task, gates.Verdict] | None = None
-    first: tuple[Task, gates.Verdict] | None = None
-    for task in waiting[:LOOKED_AT]:
-        closed = gates.first_closed(state, task, facts)
-        if closed is None:
-            return {"task": task.id, "gate": None, "reason": "now", "until": None}
-        if closed.gate in _FOR_ALL:
-            return _next(task, closed)
-        first = first or (task, closed)
-        if closed.until is not None and (soonest is None or closed.until < soonest[0]):
-            soonest = (closed.until, task, closed)
-    if soonest is not None:
-        return _next(soonest[1], soonest[2])
-    if first is not None:
-        return _next(*first)
-    return {"task": None, "gate": None, "reason": "nothing waits", "until": None}
-
-
-def _next(task: Task, closed: gates.Verdict) -> NextData:
-    return {"task": task.id, "gate": closed.gate, "reason": closed.reason, "until": closed.until}
+def _next(state: State, waiting: list[Task], facts: ClaimFacts) -> NextData:
+    """Which task starts next, and when."""
+    task, closed = scheduling.next_start(state, waiting[:LOOKED_AT], facts, _FOR_ALL)
+    if task is None:
+        return {"task": None, "gate": None, "reason": "no task is waiting", "until": None}
+    if closed is None:
+        return {"task": task.id, "gate": None, "reason": "now", "until": None}
+    return {"task": task.id, "gate": closed.gate, "reason": words.reason_of(closed), "until": closed.until}
 
 
 # --- what wants a look ------------------------------------------------------------------------------------------
@@ -290,7 +277,7 @@ def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
 
 def _errors(state: State) -> list[Attention]:
     failed = [task for task_id in state.finished if (task := state.tasks[task_id]).state == "error"]
-    found = [_look(task.id, "error", task.reason or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
+    found = [_look(task.id, "error", words.of_task(task) or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
     if len(failed) > LISTED:
         text = f"{times.counted(len(failed) - LISTED, 'more task')} ended in error"
         found.append(_look("queue", "error", text, "kugetsu queue list --state error"))
@@ -311,7 +298,7 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
         if waits < HELD_LONG and closed.gate not in _FOR_A_PERSON and stranded is None:
             continue
         how = "parked" if task.state == "parked" else "held"
-        text = f"for {times.duration(waits)}: {closed.reason}"
+        text = f"for {times.duration(waits)}: {words.reason_of(closed)}"
         found.append(_look(task.id, how, text, f"kugetsu why {task.id}"))
         if len(found) == LISTED or closed.gate in _FOR_ALL:
             break

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from kugetsu.domain import invariants
+from kugetsu.domain.decision import MissingArgumentError
+from kugetsu.domain.events import PRESENT
+from kugetsu.domain.gates import Verdict
+from kugetsu.domain.replay import UnknownError, UnnamedError
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.model import jsontext
+from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import clean
-from kugetsu.views import times, wording
+from kugetsu.views import gates, refusals, times, wording
 from kugetsu.views.screen import NARROW, Screen
 from kugetsu.views.text import columns, cut, line
 from kugetsu.views.wrap import folded
@@ -116,7 +121,7 @@ def _difference(one: Divergence, version: str) -> DifferenceData:
             {"path": place.path, "recorded": clean(place.recorded), "decided": clean(place.decided)}
             for place in one.places
         ],
-        "refusal": one.refusal,
+        "refusal": _refusal(one.refusal),
         "setting": None
         if setting is None
         else {"key": setting.key, "fact": setting.fact, "recorded": setting.recorded, "would": setting.would},
@@ -125,6 +130,23 @@ def _difference(one: Divergence, version: str) -> DifferenceData:
         "by": one.by,
         "look": _look(one),
     }
+
+
+def _refusal(refusal: Exception | Verdict | None) -> str | None:
+    """Why the decision refuses now, or cannot be made."""
+    if refusal is None:
+        return None
+    if isinstance(refusal, KugetsuError):
+        return refusals.words(refusal)[0]
+    if isinstance(refusal, MissingArgumentError):
+        return f"it does not record {refusal.name}, which its decision reads"
+    if isinstance(refusal, UnknownError):
+        return f"this version has no decision {refusal.name}"
+    if isinstance(refusal, UnnamedError):
+        return "it names no decision, and its writer names them"
+    if isinstance(refusal, Exception):
+        return f"the decision cannot be made from what is recorded: {type(refusal).__name__}: {refusal}"
+    return f"gate {refusal.gate}: {gates.reason_of(refusal)}"
 
 
 def _sentence(one: Divergence, version: str) -> str:
@@ -188,8 +210,8 @@ def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
 def _told(one: DifferenceData, screen: Screen) -> list[str]:
     width = screen.width or 100
     shown = _paragraph(f"event {one['seq']}: {one['says']}", width, screen)
-    shown.append(_side("recorded", one["recorded"], screen))
-    shown.append(_side("now", one["decided"], screen))
+    shown.append(_side("recorded", one["recorded"], one["at"], screen))
+    shown.append(_side("now", one["decided"], one["at"], screen))
     shown += [cut(f"  {'differs':8}  {_place(place)}", screen.cuts_at) for place in one["places"][:PLACES_SHOWN]]
     if len(one["places"]) > PLACES_SHOWN:
         shown.append(f"  {'':8}  and {len(one['places']) - PLACES_SHOWN} more places (--json has them)")
@@ -207,9 +229,10 @@ def _told(one: DifferenceData, screen: Screen) -> list[str]:
     return shown
 
 
-def _side(name: str, event: dict[str, Any] | None, screen: Screen) -> str:
+def _side(name: str, event: dict[str, Any] | None, at: str, screen: Screen) -> str:
     if event is None:
         return f"  {name:8}  nothing"
+    event = {"v": PRESENT.get(event["type"], 1), "at": at, **event}  # what is decided has no version and time yet
     subject = event.get("attempt") or event.get("task") or event.get("session") or ""
     said = "  ".join(part for part in (event["type"], screen.issue(subject), wording.words(event)) if part)
     return cut(f"  {name:8}  {said}", screen.cuts_at)

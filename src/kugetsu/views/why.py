@@ -8,7 +8,8 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.scheduling import Outlook
 from kugetsu.domain.state import Attempt, Task
-from kugetsu.views import times
+from kugetsu.model.record import values
+from kugetsu.views import gates, times
 from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
 from kugetsu.views.screen import Screen
@@ -51,9 +52,9 @@ def about_task(task: Task, attempt: Attempt | None, seen: Outlook, because: list
     return {
         "task": task_data(task),
         "answer": _answer(task, attempt, seen),
-        "gates": [verdict.as_data() for verdict in seen.verdicts] if not over else [],
-        "next": seen.change.as_data(),
-        "line": seen.line.as_data() if seen.line is not None else None,
+        "gates": [gates.data(verdict) for verdict in seen.verdicts] if not over else [],
+        "next": gates.change_data(seen.change, seen.first),
+        "line": values(seen.line) if seen.line is not None else None,
         "because": because,
         "then": None,
     }
@@ -79,10 +80,10 @@ def _answer(task: Task, attempt: Attempt | None, seen: Outlook) -> str:
         return f"{task.id} runs: {task.attempt or 'an attempt that is not known'}{slot} works on it{stopping}"
     if task.state in FINISHED_TASK:
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
-        said = {"cancel": "on request"}.get(task.reason or "", task.reason or "")
+        said = "on request" if task.reason == "cancel" else gates.of_task(task) or ""
         return f"{task.id} {verb}{': ' + line(said) if said else ''}"
     if seen.first is not None:
-        return f"{task.id} waits: {line(seen.first.reason)}"
+        return f"{task.id} waits: {line(gates.reason_of(seen.first))}"
     if seen.line is not None and seen.line.place > 1:
         return f"{task.id} waits for its turn: nothing but the queue holds it back"
     return f"{task.id} may start now: nothing holds it back"

@@ -39,6 +39,7 @@ from kugetsu.domain.events.tasks import (
     HoldLifted,
     HoldRestored,
     QueueCleared,
+    TaskFailed,
     TaskHeld,
     TaskMoved,
     TaskParked,
@@ -49,7 +50,7 @@ from kugetsu.domain.events.tasks import (
 from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.domain.state import ENDS
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import times
+from kugetsu.views import gates, times
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -136,8 +137,13 @@ def _queued(data: TaskQueued) -> str:
     return f"{quoted(data['message'])}{extra}{after}"
 
 
+def _why(data: TaskHeld | TaskParked | TaskFailed | ClaimLost) -> str:
+    """The reason of what a gate holds back, or of a failed task."""
+    return gates.reason(data["reason"], data.get("values"))
+
+
 def _held(data: TaskHeld, written: str) -> str:
-    return f"{data['reason']}, {_until(data['until'], written)}" if data["until"] else data["reason"]
+    return f"{_why(data)}, {_until(data['until'], written)}" if data["until"] else _why(data)
 
 
 def _until(until: str, written: str) -> str:
@@ -188,7 +194,7 @@ def _retried(data: TaskRetried) -> str:
 
 def _parked(data: TaskParked, written: str) -> str:
     if data["until"] is None:
-        return f"{data['reason']}; until unblocked"
+        return f"{_why(data)}; until unblocked"
     if data.get("again"):
         return f"{_until(data['until'], written)}, as before"
     if "outage" in data:
@@ -208,7 +214,7 @@ def _claimed(data: AttemptClaimed) -> str:
 
 def _lost(data: ClaimLost) -> str:
     faster = f"{data['to']} was faster" if data["to"] else "another gate closed first"
-    return f"not claimed, {faster}: {data['reason']}"
+    return f"not claimed, {faster}: {_why(data)}"
 
 
 def _running(data: AttemptRunning) -> str:
@@ -355,7 +361,6 @@ _TEMPLATES = {
     "session.requested": "{kind} session",
     "session.broken": "{reason}",
     "task.completed": "{summary}",
-    "task.failed": "{reason}",
     "attempt.starting": "runner pid {runner[pid]}",
     "attempt.unsettled": "ended, not recorded yet: {reason}",
     "daemon.started": "pid {identity[pid]}",
@@ -390,6 +395,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "task.moved": _moved,
     "task.retried": _retried,
     "task.resumed": lambda data: _said(data["why"]),
+    "task.failed": lambda data: _why(data),
     "task.cancelled": lambda data: _said(data["reason"]),
     "task.requeued": _requeued,
     "queue.cleared": _cleared,

@@ -9,7 +9,7 @@ so where it was typed).
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.intervals import MICRO
@@ -27,6 +27,7 @@ class Race(TypedDict):
     by: str
     gate: str | None
     reason: str
+    values: dict[str, Any] | None
     to: str | None
     behind: int
     events: int | None
@@ -93,6 +94,7 @@ class Races:
             "by": str(event.get("by", {}).get("cmd", "")),
             "gate": data["gate"],
             "reason": data["reason"],
+            "values": data.get("values"),
             "to": data["to"],
             "behind": behind,
             "events": event["seq"] - behind if behind else None,
@@ -109,7 +111,8 @@ class Races:
             "subject": f"daemon pid {was}",
             "by": str(started.get("by", {}).get("cmd", "")),
             "gate": None,
-            "reason": "it had ended without a word",
+            "reason": "daemon_lost",
+            "values": {},
             "to": f"daemon pid {started['data']['identity'].get('pid')}",
             "behind": started["seq"],
             "events": None,

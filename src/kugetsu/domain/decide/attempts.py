@@ -24,7 +24,7 @@ def find_attempt(state: State, attempt_id: str) -> Attempt:
     """The live attempt of that id; NotFound when none lives."""
     attempt = state.attempts.get(attempt_id)
     if attempt is None:
-        raise NotFound(f"no attempt {attempt_id} is live", hint=f"kugetsu history {attempt_id}")
+        raise NotFound.because("attempt_not_live", attempt=attempt_id)
     return attempt
 
 
@@ -43,7 +43,7 @@ def starting(state: State, attempt_id: str, runner: Identity) -> list[NewEvent]:
     """The runner takes the attempt over from its claimer."""
     attempt = find_attempt(state, attempt_id)
     if attempt.state != "claimed":
-        raise Conflict(f"{attempt_id} is {attempt.state} already")
+        raise Conflict.because("attempt_taken", attempt=attempt_id, state=attempt.state)
     return [NewEvent("attempt.starting", {"runner": runner}, **_about(attempt, attempt.claimed))]
 
 
@@ -54,11 +54,11 @@ def running(
     """The agent's process is there. Raises Conflict when the attempt was not starting or its session is not idle."""
     attempt = find_attempt(state, attempt_id)
     if step("attempt", attempt.state, "run") is None:
-        raise Conflict(f"{attempt_id} is {attempt.state}, not starting")
+        raise Conflict.because("attempt_not_starting", attempt=attempt_id, state=attempt.state)
     session = state.sessions.get(attempt.session)
     if session is None or step("session", session.state, "work") is None:
         is_now = session.state if session is not None else "gone"
-        raise Conflict(f"the session {attempt.session} is {is_now}: {attempt_id} cannot work in it")
+        raise Conflict.because("session_not_idle", session=attempt.session, state=is_now, attempt=attempt_id)
     data = {"agent": agent, "agent_session": agent_session, "worktree": worktree, "program": program}
     return [NewEvent("attempt.running", data, **_about(attempt, attempt.claimed))]
 
@@ -154,9 +154,8 @@ def _consequence(
         not_before = add_seconds(facts["now"], backoff_seconds(used, facts["backoff_seconds"]))
         data = {"not_before": not_before, "used": used, "max_attempts": most, "reason": ending.reason}
         return NewEvent("task.retried", data, **about)
-    plural = "attempt" if used == 1 else "attempts"
-    spent = f"{used} {plural} failed: {ending.reason}" if passing else ending.reason
-    return NewEvent("task.failed", {"reason": spent, "used": used, "max_attempts": most}, **about)
+    data = {"reason": ending.reason, "used": used, "max_attempts": most}
+    return NewEvent("task.failed", {**data, "values": {"failures": used}} if passing else data, **about)
 
 
 def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:

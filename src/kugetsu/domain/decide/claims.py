@@ -137,16 +137,12 @@ def start(
 
 def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
     """The error that a closed gate is to someone who wanted to start now."""
-    until = f" until {closed.until[:10]} {closed.until[11:16]} UTC" if closed.until else ""
-    message = f"not started: {closed.reason}{until}"
-    if closed.gate in ("agent", "provider"):
-        hint = f"{closed.otherwise}, then: {closed.lift}" if closed.otherwise else closed.lift
-        return AgentUnavailable(message, hint=hint) if closed.gate == "agent" else Conflict(message, hint=hint)
-    if closed.gate in gates.MACHINE:
-        return CapReached(message, hint=", or: ".join(filter(None, (closed.lift, closed.otherwise))) or None)
+    values = {"gate": closed.gate, "code": closed.code, "values": closed.values, "until": closed.until}
+    if closed.gate == "agent":
+        return AgentUnavailable.because("gate_closed", **values)
     if closed.gate in gates.FULL:
-        return CapReached(message, hint="wait for one to end (kugetsu status), or queue it: kugetsu start --queue …")
-    return Conflict(message, hint=closed.lift)
+        return CapReached.because("gate_closed", **values)
+    return Conflict.because("gate_closed", **values)
 
 
 def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: bool = True) -> list[NewEvent]:
@@ -162,7 +158,8 @@ def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: 
     behind = winner.claimed if winner is not None else closed.rests_on or (task.changed if of_task else 0)
     data = {
         "gate": closed.gate,
-        "reason": closed.reason,
+        "reason": closed.code,
+        "values": closed.values,
         "to": winner.id if winner is not None else None,
         "behind_seq": behind,
     }
@@ -245,10 +242,11 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
 
 def _kept_back(task: Task, closed: Verdict, until: str | None, recorded: dict[str, Any]) -> NewEvent:
     about: dict[str, Any] = {"issue": task.issue, "task": task.id, "cause": closed.rests_on or task.changed}
+    why = {"reason": closed.code, "values": closed.values}
     if closed.gate in gates.PARKING and task.state == "pending":
-        parked = {"until": None, "stated": False, "limit": None, "reason": closed.reason, "gate": closed.gate}
-        return NewEvent("task.parked", parked, facts=recorded, **about)
-    data = {"gate": closed.gate, "reason": closed.reason, "rests_on": closed.rests_on, "until": until}
+        data: dict[str, Any] = {"until": None, "stated": False, "limit": None, "gate": closed.gate}
+        return NewEvent("task.parked", {**data, **why}, facts=recorded, **about)
+    data = {"gate": closed.gate, **why, "rests_on": closed.rests_on, "until": until}
     return NewEvent("task.held", data, facts=recorded, **about)
 
 

@@ -27,7 +27,7 @@ def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
     Raises Conflict when the log names another dispatcher, or none, by now.
     """
     if state.daemon.lease != replaced or not state.daemon.runs:
-        raise Conflict("another daemon has taken over", hint="kugetsu queue-daemon status")
+        raise Conflict.because("daemon_replaced")
     data = {"replaced": replaced, "lease": lease}
     return [NewEvent("daemon.lease_replaced", data, cause=state.daemon.changed)]
 
@@ -46,7 +46,7 @@ def drain(state: State, reason: str) -> list[NewEvent]:
     if state.daemon.state == "draining":
         return []
     if state.daemon.state != "running":
-        raise Conflict("the daemon does not run", hint="kugetsu queue-daemon start")
+        raise Conflict.because("daemon_not_running")
     return [NewEvent("daemon.draining", {"reason": reason}, cause=state.daemon.changed)]
 
 

@@ -59,7 +59,7 @@ def take_session(
     """
     queue.require_initialised(state)
     if key in state.sessions:
-        raise Conflict(f"{key} has a session here already", hint=f"kugetsu history {key}")
+        raise Conflict.because("session_exists", session=key)
     repository = key.rsplit("#", 1)[0]
     wanted: dict[str, Any] = {"kind": "issue", "repository": repository}
     if carried:
@@ -111,8 +111,6 @@ def take_repository(
     """Where a repository is cloned from, and its record. Raises Conflict when another place is registered."""
     known = state.repositories.get(repository)
     if known is not None and known != {"url": url}:
-        raise Conflict(
-            f"{repository} is registered with another place: {known.get('path') or known.get('url')}",
-            hint="kugetsu init --repo PATH|URL",
-        )
+        source = known.get("path") or known.get("url")
+        raise Conflict.because("repository_registered", repository=repository, source=source)
     return _record(sessions.register(state, repository, {"url": url}), imported, issue)

@@ -44,8 +44,7 @@ def find_task(state: State, task_id: str) -> Task:
 
 def unknown(state: State, task_id: str) -> NotFound:
     """The error for a task id that the state does not have."""
-    hint = f"kugetsu history {task_id}" if _was_made(state, task_id) else "kugetsu queue list"
-    return NotFound(f"there is no task {task_id} in the queue", hint=hint)
+    return NotFound.because("task_unknown", task=task_id, made=_was_made(state, task_id))
 
 
 def _was_made(state: State, task_id: str) -> bool:
@@ -75,7 +74,7 @@ def enqueue(
     require_initialised(state)
     _require_text(message)
     if (kind == "dev") != (issue is not None):
-        raise BadInput(f"a {kind} task {'needs an' if kind == 'dev' else 'has no'} issue")
+        raise BadInput.because("issue_missing" if issue is None else "issue_given", kind=kind)
     require_known(state, after)
     data: dict[str, Any] = {
         "kind": kind,
@@ -95,18 +94,14 @@ def require_known(state: State, after: Sequence[str]) -> None:
     """Raise NotFound when one of the tasks is not in the state: nothing can come after it."""
     for earlier in after:
         if earlier not in state.tasks:
-            gone = _was_made(state, earlier)
-            said = f"{earlier} has left the queue" if gone else f"there is no task {earlier}"
-            hint = f"kugetsu history {earlier}" if gone else "kugetsu queue list"
-            raise NotFound(f"{said}: nothing can come after it", hint=hint)
+            raise NotFound.because("earlier_task_unknown", task=earlier, made=_was_made(state, earlier))
 
 
 def _require_text(message: str) -> None:
     try:
         message.encode("utf-8")
     except UnicodeEncodeError as problem:
-        hint = "write it as UTF-8 (iconv -t UTF-8)"
-        raise BadInput(f"the message is not UTF-8 text: byte or character {problem.start + 1}", hint) from None
+        raise BadInput.because("message_not_text", at=problem.start + 1) from None
 
 
 @decision("queue.cancel")
@@ -114,7 +109,7 @@ def cancel(state: State, task_id: str, reason: str) -> list[NewEvent]:
     """Cancel a waiting task, or request the stop of the one that works (its runner then ends the agent)."""
     task = find_task(state, task_id)
     if task.state in FINISHED_TASK:
-        raise Conflict(f"{task_id} is {task.state} already", hint=f"kugetsu history {task_id}")
+        raise Conflict.because("task_finished", task=task_id, state=task.state)
     if task.attempt is None:
         return [NewEvent("task.cancelled", {"reason": reason}, issue=task.issue, task=task.id, cause=task.changed)]
     attempt = state.attempts[task.attempt]
@@ -140,12 +135,12 @@ def dequeue(state: State, task_id: str | None) -> list[NewEvent]:
     if task_id is None:
         waiting = state.waiting()
         if not waiting:
-            raise NotFound("nothing waits in the queue", hint="kugetsu queue list --all")
+            raise NotFound.because("queue_empty")
         task = waiting[0]
     else:
         task = find_task(state, task_id)
     if task.attempt is not None:
-        raise Conflict(f"{task.id} is being worked on by {task.attempt}", hint=f"kugetsu queue cancel {task.id}")
+        raise Conflict.because("task_running", task=task.id, attempt=task.attempt)
     return cancel(state, task.id, "dequeued")
 
 
@@ -167,8 +162,7 @@ def move(
     """
     task = find_task(state, task_id)
     if task.state not in ("pending", "parked"):
-        hint = f"kugetsu queue retry {task_id}" if task.state in FINISHED_TASK else f"kugetsu queue cancel {task_id}"
-        raise Conflict(f"{task_id} does not wait, it is {task.state}", hint=hint)
+        raise Conflict.because("task_not_waiting", task=task_id, state=task.state)
     others = [other for other in state.waiting() if other is not task]
     rank, order = task.priority if priority is None else priority, task.order
     if first and priority is None:
@@ -200,8 +194,7 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
     while ways:
         way = ways.pop()
         if way[-1] == task_id:
-            hint = f"kugetsu why {way[1]}" if way[1] != task_id else "name another task"
-            raise BadInput(f"{task_id} would wait for itself: {' after '.join(way)}", hint=hint)
+            raise BadInput.because("task_after_itself", task=task_id, way=way)
         if way[-1] in seen or way[-1] not in state.tasks:
             continue
         seen.add(way[-1])
@@ -214,14 +207,14 @@ def lift(state: State, gate: str, subject: str) -> list[NewEvent]:
     and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
     if gate == "provider":
         if subject not in state.limits:
-            raise NotFound(f"no usage limit of {subject} is known", hint="kugetsu status")
+            raise NotFound.because("limit_unknown", subject=subject)
         cause, parked = state.limits[subject]["seq"], outages.parked(state, subject)
     else:
         session = state.sessions.get(subject)
         parked = [t for t in state.waiting() if t.issue == subject and t.state == "parked" and t.not_before is None]
         carried = [t for t in state.waiting() if t.issue == subject and (t.carried or {}).get("fruitless")]
         if not parked and not carried and (session is None or not session.fruitless):
-            raise NotFound(f"nothing of its earlier runs holds {subject} back", hint=f"kugetsu why {subject}")
+            raise NotFound.because("not_held_back", subject=subject)
         cause = session.changed if session is not None else (parked or carried)[0].changed
     issue = subject if gate == "progress" else None
     new_events = [NewEvent("hold.lifted", {"gate": gate, "subject": subject}, issue=issue, session=issue, cause=cause)]
@@ -237,9 +230,9 @@ def retry(state: State, task_id: str) -> list[NewEvent]:
     if task.state in FINISHED_TASK:
         return [NewEvent("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
     if task.attempt is not None:
-        raise Conflict(f"{task_id} is being worked on by {task.attempt}", hint=f"kugetsu logs {task.attempt} -f")
+        raise Conflict.because("task_already_running", task=task_id, attempt=task.attempt)
     if task.not_before is None and task.state != "parked":
-        raise Conflict(f"{task_id} already waits for its turn", hint=f"kugetsu why {task_id}")
+        raise Conflict.because("task_already_waiting", task=task_id)
     return [NewEvent("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
 
 

@@ -22,7 +22,7 @@ def find_session(state: State, key: str) -> Session:
     """The session of that key; NotFound when there is none."""
     session = state.sessions.get(key)
     if session is None:
-        raise NotFound(f"there is no session for {key}", hint="kugetsu list")
+        raise NotFound.because("session_unknown", session=key)
     return session
 
 
@@ -30,7 +30,7 @@ def _find_ready_to(state: State, key: str, trigger: str) -> Session:
     """The session of that key when its machine allows ``trigger``; Conflict when it does not."""
     session = find_session(state, key)
     if step("session", session.state, trigger) is None:
-        raise Conflict(f"the session {key} is {session.state}", hint=f"kugetsu history {key}")
+        raise Conflict.because("session_not_ready", session=key, state=session.state)
     return session
 
 
@@ -128,16 +128,17 @@ def unused(state: State, session: Session, force: bool) -> list[str]:
     """The waiting tasks that end with a session that is destroyed. Raises Conflict while an agent works in it, and,
     without `force`, while tasks wait for it."""
     if session.attempt is not None:
-        task = state.attempts[session.attempt].task
-        raise Conflict(f"{session.attempt} works in {session.key}", hint=f"kugetsu queue cancel {task}")
+        raise _busy(state, session.attempt, session.key)
     waiting = [task.id for task in state.waiting() if task.session == session.key]
     if session.destroying and not force:
         return []
     if waiting and not force:
-        verb = "waits" if len(waiting) == 1 else "wait"
-        hint = f"kugetsu queue cancel {waiting[0]}"
-        raise Conflict(f"{', '.join(waiting)} still {verb} for {session.key}", hint=hint)
+        raise Conflict.because("session_wanted", session=session.key, tasks=waiting)
     return waiting
+
+
+def _busy(state: State, attempt: str, key: str) -> Conflict:
+    return Conflict.because("session_busy", session=key, attempt=attempt, task=state.attempts[attempt].task)
 
 
 @decision("sessions.destroying")
@@ -169,7 +170,7 @@ def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
     """The session is gone (`events.SessionDestroyed`); Conflict when an agent works in it."""
     session = _find_ready_to(state, key, "destroy")
     if session.attempt is not None:
-        raise Conflict(f"{session.attempt} works in {key}")
+        raise _busy(state, session.attempt, key)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
     return [NewEvent("session.destroyed", result, **about)]
 

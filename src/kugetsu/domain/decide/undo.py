@@ -14,7 +14,6 @@ from typing import Any
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
-from kugetsu.domain.events.attempts import LIVE
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import Conflict, KugetsuError
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 #: The name, in the facts of an event that undoes, of the seq that it undoes.
 UNDO = "undo"
-
-_OVER = "an agent was started for it, and has ended", "its outcome: kugetsu history {attempt}"
-_RECORD = "it is a record of what happened", None
+_NOT_UNDONE = "not_undone"
 
 
 def described(event: Event, before: State, now: str, live: Container[str] = ()) -> Undone:
@@ -50,10 +47,11 @@ def compensate(state: State, undone: Sequence[Undone]) -> list[NewEvent]:
 def _compensate(state: State, undone: Undone) -> list[NewEvent]:
     try:
         new_events = _COMPENSATE[undone["type"]](state, undone)
-    except Conflict:
-        raise
-    except KugetsuError as problem:  # what a queue's own decision finds missing or wrong
-        raise _since(undone, problem.message, problem.hint) from problem
+    except KugetsuError as problem:
+        if problem.refusal is None or problem.refusal == _NOT_UNDONE:
+            raise
+        # What a queue's own decision finds missing or wrong.
+        raise _since(undone, problem.refusal, **problem.values) from problem
     new_events[0].facts = undone
     return new_events
 
@@ -65,27 +63,32 @@ def undoes(event: Event) -> int | None:
 
 
 def _refused(event: Event, live: Container[str] = ()) -> Conflict:
-    """The error that tells why ``event`` cannot be undone; ``live``: the attempts that are live now."""
+    """The error for an event that cannot be undone; ``live``: the attempts that are live now."""
     kind = CATALOGUE.get(event["type"])
-    why, instead = (kind.irrevocable if kind is not None else None) or _RECORD
-    if (why, instead) == LIVE and event.get("attempt") not in live:
-        why, instead = _OVER
-    names = {name: event.get(name) or "" for name in ("task", "attempt", "session")}
-    hint = instead.format(**names) if instead is not None else None
-    if event["type"] == "task.resumed" and event["data"].get("why") == "lift" and event.get("cause"):
-        hint = f"it came with a lift, which can be undone: kugetsu undo {event['cause']}"
-    return Conflict(f"event {event['seq']} ({event['type']}) cannot be undone: {why}", hint=hint)
+    why = (kind.irrevocable if kind is not None else None) or "recorded"
+    if why == "agent_started" and event.get("attempt") not in live:
+        why = "agent_ended"
+    came_with = event["type"] == "task.resumed" and event["data"].get("why") == "lift"
+    return Conflict.because(
+        "irrevocable",
+        event=event["seq"],
+        type=event["type"],
+        why=why,
+        task=event.get("task"),
+        attempt=event.get("attempt"),
+        session=event.get("session"),
+        unblocked_by=event.get("cause") if came_with else None,
+    )
 
 
-def _since(undone: Undone, said: str, hint: str | None = None) -> Conflict:
-    return Conflict(f"event {undone[UNDO]} is not undone: {said}", hint=hint)
+def _since(undone: Undone, code: str, **values: Any) -> Conflict:
+    return Conflict.because(_NOT_UNDONE, event=undone[UNDO], code=code, values=values)
 
 
 def _task(state: State, undone: Undone) -> Task:
     task = state.tasks.get(undone["task"])
     if task is None:
-        hint = f"its message is in kugetsu history {undone['task']}: queue it again"
-        raise _since(undone, f"{undone['task']} has left the queue's list, and its history stays", hint)
+        raise _since(undone, "task_gone", task=undone["task"])
     return task
 
 
@@ -103,12 +106,11 @@ def _name_task(event: Event, _: State) -> Undone:
 def _unqueue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.attempt is not None:
-        raise _since(undone, f"{task.attempt} works on {task.id}", f"kugetsu queue cancel {task.id}")
+        raise _since(undone, "task_running", task=task.id, attempt=task.attempt)
     if task.id in state.finished:
-        raise _since(undone, f"{task.id} is {task.state} already", f"kugetsu history {task.id}")
+        raise _since(undone, "task_finished", task=task.id, state=task.state)
     if task.made:
-        attempts = "an agent has" if task.made == 1 else f"{task.made} agents have"
-        raise _since(undone, f"{attempts} worked on {task.id}", f"kugetsu queue cancel {task.id}")
+        raise _since(undone, "task_worked_on", task=task.id, attempts=task.made)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
@@ -122,8 +124,7 @@ def _describe_cancelled(event: Event, before: State) -> Undone:
 def _uncancel(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state != "cancelled" or task.changed != undone[UNDO]:
-        said = f"{task.id} is {task.state} since event {task.changed}"
-        raise _since(undone, said, f"kugetsu history {task.id}")
+        raise _since(undone, "task_changed", task=task.id, state=task.state, event=task.changed)
     return [NewEvent("task.requeued", {"was": "cancelled", "kept": undone["kept"]}, **_about(task, undone))]
 
 
@@ -136,8 +137,7 @@ def _describe_requeued(event: Event, _: State) -> Undone:
 def _unrequeue(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.changed != undone[UNDO] or task.state != "pending":
-        hint = None if task.id in state.finished else f"kugetsu queue cancel {task.id}"
-        raise _since(undone, f"{task.id} is {task.state} since event {task.changed}", hint)
+        raise _since(undone, "requeued_task_changed", task=task.id, state=task.state, event=task.changed)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
@@ -153,10 +153,10 @@ def _describe_moved(event: Event, _: State) -> Undone:
 def _unmove(state: State, undone: Undone) -> list[NewEvent]:
     task = _task(state, undone)
     if task.state not in ("pending", "parked"):
-        raise _since(undone, f"{task.id} does not wait, it is {task.state}", f"kugetsu history {task.id}")
+        raise _since(undone, "task_not_waiting", task=task.id, state=task.state)
     place, was = undone["place"], undone["was"]
     if (task.priority, task.order) != (place["priority"], place["order"]) or _comes_after_others(state, task, place):
-        raise _since(undone, f"{task.id} was moved again since", f"kugetsu history {task.id}")
+        raise _since(undone, "task_moved", task=task.id)
     data: dict[str, Any] = {**was, "was_priority": task.priority, "was_order": task.order}
     if "after" in was:
         queue.require_known(state, was["after"])
@@ -178,7 +178,7 @@ def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool
 
 def _parked(task: Task) -> dict[str, Any]:
     """What parks a task again as it was; ``made`` tells whether it has run since."""
-    names = ("made", "not_before", "reason", "parked_for")
+    names = ("made", "not_before", "reason", "reason_values", "parked_for")
     return {"task": task.id, **{name: getattr(task, name) for name in names}}
 
 
@@ -247,10 +247,13 @@ def _restore(state: State, undone: Undone) -> list[NewEvent]:
             "until": was["not_before"],
             "stated": True,
             "limit": was["parked_for"] if gate == "provider" else None,
-            "reason": was["reason"] or "what let it go on was undone",
+            "reason": was["reason"] or "undone",
             "gate": gate,
             "again": True,
         }
+        values = was.get("reason_values") if was["reason"] else {}
+        if values is not None:
+            again["values"] = values
         new_events.append(NewEvent("task.parked", again, issue=task.issue, task=task.id, cause=-len(new_events)))
     return new_events
 
@@ -259,17 +262,15 @@ def _require_restorable(state: State, undone: Undone) -> None:
     gate, subject = undone["gate"], undone["subject"]
     if gate == "provider":
         if undone["until"] <= undone["now"]:
-            at = f"{undone['until'][:10]} {undone['until'][11:16]} UTC"
-            raise _since(undone, f"the usage limit of {subject} has ended by itself, at {at}")
+            raise _since(undone, "limit_ended", subject=subject, until=undone["until"])
         if subject in state.limits:
-            raise _since(undone, f"{subject} met a usage limit again", "kugetsu status")
+            raise _since(undone, "limit_met_again", subject=subject)
         return
     session = state.sessions.get(subject)
     if session is not None and (session.attempts != undone["attempts"] or session.fruitless):
-        hint = "what its runs bring from now on is counted anew: kugetsu history " + subject
-        raise _since(undone, f"an agent has worked on {subject} since", hint)
+        raise _since(undone, "session_worked_in", session=subject)
     if session is None and undone["attempts"]:
-        raise _since(undone, f"the session of {subject} was destroyed since", f"kugetsu history {subject}")
+        raise _since(undone, "session_destroyed", session=subject)
 
 
 def _describe_restored(event: Event, _: State) -> Undone:
@@ -279,7 +280,7 @@ def _describe_restored(event: Event, _: State) -> Undone:
 def _lift_again(state: State, undone: Undone) -> list[NewEvent]:
     gate, subject = undone["gate"], undone["subject"]
     if gate == "provider" and state.limits.get(subject, {}).get("seq") != undone[UNDO]:
-        raise _since(undone, f"what held {subject} back is not that any more", "kugetsu status")
+        raise _since(undone, "hold_replaced", subject=subject)
     new_events = queue.lift(state, gate, subject)
     new_events[0].cause = undone[UNDO]
     return new_events
@@ -304,10 +305,9 @@ def _read_again(state: State, undone: Undone) -> list[NewEvent]:
 
 def _require_mark(state: State, undone: Undone) -> None:
     if state.notices_read != undone["until"]:
-        said = f"notifications are marked as read up to event {state.notices_read} since"
-        raise _since(undone, said, "undo that first: kugetsu history --all")
+        raise _since(undone, "notifications_read", until=state.notices_read)
     if undone["was"] == undone["until"]:
-        raise _since(undone, "it changed nothing: the mark was there before")
+        raise _since(undone, "notifications_unchanged")
 
 
 def _describe_pr(event: Event, before: State) -> Undone:
@@ -320,10 +320,9 @@ def _describe_pr(event: Event, before: State) -> Undone:
 def _untie(state: State, undone: Undone) -> list[NewEvent]:
     session = state.sessions.get(undone["session"])
     if session is None:
-        raise _since(undone, f"the session {undone['session']} was destroyed since", "kugetsu list --all")
+        raise _since(undone, "session_destroyed", session=undone["session"])
     if session.pr != undone["url"]:
-        said = f"{session.key} has {session.pr or 'no pull request'} since"
-        raise _since(undone, said, f"kugetsu history {session.key}")
+        raise _since(undone, "pr_changed", session=session.key, pr=session.pr)
     issue = session.key if session.kind == "issue" else None
     data = {"url": undone["was"], "source": "undo"}
     return [NewEvent("session.pr", data, issue=issue, session=session.key, cause=undone[UNDO])]
@@ -338,7 +337,7 @@ def _describe_registered(event: Event, before: State) -> Undone:
 def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     repository = undone["repository"]
     if state.repositories.get(repository, {}) != undone["source"] or undone["source"] == undone["was"]:
-        raise _since(undone, f"{repository} was registered from elsewhere since", "kugetsu history --all")
+        raise _since(undone, "repository_changed", repository=repository)
     return [NewEvent("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
 
 
@@ -394,13 +393,10 @@ def setting(event: Event, current: str | None, later: Event | None) -> str:
     data, undone = event["data"], {UNDO: event["seq"]}
     key, old = data["key"], data["old"]
     if later is not None:
-        said = f"event {later['seq']} has changed {key} since"
-        raise _since(undone, said, f"kugetsu undo {later['seq']} goes back one step; kugetsu config set {key} VALUE")
+        raise _since(undone, "setting_changed", key=key, event=later["seq"])
     if current != data["new"]:
-        said = f"the file says {key}={current} now" if current is not None else "the settings cannot be read"
-        raise _since(undone, f"{said}, by another hand", f"kugetsu config set {key} VALUE")
+        raise _since(undone, "setting_edited", key=key, current=current)
     if old is None or REDACTED in old:
-        why = "was taken out of the log, as a secret" if old is not None else "could not be read then"
-        raise _since(undone, f"the value of {key} before {why}", f"kugetsu config set {key} VALUE")
+        raise _since(undone, "setting_redacted" if old is not None else "setting_unread", key=key)
     value: str = old
     return value

@@ -6,12 +6,11 @@ from kugetsu.domain.events.declaration import ALL, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NotRequired
+    from typing import Any, NotRequired
 
     from kugetsu.domain.events.declaration import Safe
 
 #: Of an attempt that is live: `undo` says of one that has ended that it has.
-LIVE = ("an agent was started for it", "to stop it: kugetsu queue cancel {task}")
 
 
 class Identity(TypedDict):
@@ -26,7 +25,7 @@ class Identity(TypedDict):
     host: NotRequired[str]
 
 
-@event("attempt.claimed", exempt=ALL, irrevocable=LIVE)
+@event("attempt.claimed", exempt=ALL, irrevocable="agent_started")
 class AttemptClaimed(TypedDict):
     """A slot is allocated: this append is the claim."""
 
@@ -38,26 +37,28 @@ class AttemptClaimed(TypedDict):
     live: list[str]
 
 
-@event("claim.lost", folded=False, irrevocable=("it changed nothing", None))
+@event("claim.lost", folded=False, irrevocable="nothing_changed")
 class ClaimLost(TypedDict):
     """A claimer that had seen every gate open found one closed under the lock. ``to`` is the attempt that was faster,
     when one was; ``behind_seq`` the event that closed the gate. The task is named when it is in the queue; a `start`
-    that lost made none. The seq of the state that it had seen is ``planned`` in the facts."""
+    that lost made none. The seq of the state that it had seen is ``planned`` in the facts. ``reason`` and ``values`` as
+    in `tasks.TaskHeld`."""
 
     gate: str
     reason: str
+    values: NotRequired[dict[str, Any]]
     to: str | None
     behind_seq: int
 
 
-@event("attempt.starting", exempt=ALL, irrevocable=LIVE)
+@event("attempt.starting", exempt=ALL, irrevocable="agent_started")
 class AttemptStarting(TypedDict):
     """The runner is there and about to prepare and spawn."""
 
     runner: Identity
 
 
-@event("attempt.running", exempt=ALL, irrevocable=LIVE)
+@event("attempt.running", exempt=ALL, irrevocable="agent_started")
 class AttemptRunning(TypedDict):
     """The agent's process runs."""
 
@@ -69,7 +70,7 @@ class AttemptRunning(TypedDict):
 
 @event(
     "attempt.stop_requested",
-    irrevocable=("the agent was told to stop", "to run it again: kugetsu queue retry {task}"),
+    irrevocable="agent_stopped",
 )
 class AttemptStopRequested(TypedDict):
     """Intent: the agent is about to be ended; why."""
@@ -122,10 +123,7 @@ class Evidence(TypedDict, total=False):
     "attempt.killed",
     "attempt.lost",
     exempt="rescue exit signal tokens cost",
-    irrevocable=(
-        "the work of an agent cannot be undone",
-        "its commits are in git: kugetsu history {attempt}; to run it again: kugetsu queue retry {task}",
-    ),
+    irrevocable="agent_worked",
 )
 class AttemptEnded(TypedDict):
     """How an attempt ended: what the agent said (``outcome``), and what git and the process show (``evidence``).
@@ -143,7 +141,7 @@ class AttemptEnded(TypedDict):
     rescue_failed: NotRequired[str]
 
 
-@event("attempt.unsettled", irrevocable=("it records what was seen", None))
+@event("attempt.unsettled", irrevocable="observed")
 class AttemptUnsettled(TypedDict):
     """The attempt is dead, and something keeps its end from being recorded; told when the reason changes."""
 
@@ -154,7 +152,7 @@ class AttemptUnsettled(TypedDict):
     "attempt.continued",
     observed=True,
     folded=False,
-    irrevocable=("a process goes on", "to end it: kugetsu queue cancel {task}"),
+    irrevocable="process_continued",
 )
 class AttemptContinued(TypedDict):
     """The attempt's runner was stopped (SIGSTOP) past the attempt's time limit, and got SIGCONT."""
@@ -163,7 +161,7 @@ class AttemptContinued(TypedDict):
     overdue_seconds: float
 
 
-@event("orphans.ended", observed=True, folded=False, irrevocable=("ended processes cannot be brought back", None))
+@event("orphans.ended", observed=True, folded=False, irrevocable="processes_ended")
 class OrphansEnded(TypedDict):
     """Processes that outlived their agent were ended."""
 
@@ -171,7 +169,7 @@ class OrphansEnded(TypedDict):
     killed: int
 
 
-@event("lock.removed", observed=True, folded=False, irrevocable=("the git that held the lock is dead", None))
+@event("lock.removed", observed=True, folded=False, irrevocable="lock_removed")
 class LockRemoved(TypedDict):
     """A lock file that a dead git left in the worktree's record was removed; its age when it was."""
 

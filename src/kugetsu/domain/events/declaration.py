@@ -49,8 +49,8 @@ class Kind:
 
     ``exempt`` names the fields that the redaction funnel leaves as they are, because kugetsu needs them again: names,
     paths, ids. ``observed``: it records what was seen or done outside of the log; nothing is decided from the state.
-    ``folded``: it changes the state. ``undoable``: `kugetsu undo` may take it back; ``irrevocable`` says why not (in
-    every case, or in those left), and what to do instead.
+    ``folded``: it changes the state. ``undoable``: `kugetsu undo` may take it back; ``irrevocable`` is the code of
+    why not (in every case, or in those left): `views.irrevocable` has the words.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Kind:
     observed: bool = False
     folded: bool = True
     undoable: bool = False
-    irrevocable: tuple[str, str | None] | None = None
+    irrevocable: str | None = None
 
 
 CATALOGUE: dict[str, Kind] = {}

@@ -9,13 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NotRequired
 
-_MADE = ("it made a worktree and an agent session", "to remove them: kugetsu destroy {session}")
-
 
 @event(
     "session.requested",
     exempt="kind repository carried",
-    irrevocable=("it only reserved a name", "to remove the session: kugetsu destroy {session}"),
+    irrevocable="name_reserved",
 )
 class SessionRequested(TypedDict):
     """A session is wanted. ``carried`` are the counters of the issue's earlier life, read from its history."""
@@ -34,7 +32,7 @@ class Follows(TypedDict):
     later: NotRequired[int | None]
 
 
-@event("session.preparing", exempt="agent repository source branch", irrevocable=_MADE)
+@event("session.preparing", exempt="agent repository source branch", irrevocable="session_made")
 class SessionPreparing(TypedDict):
     """Intent: the worktree and the agent's session are about to be made."""
 
@@ -48,7 +46,7 @@ class SessionPreparing(TypedDict):
 @event(
     "session.prepared",
     exempt="agent agent_session worktree source branch base_branch base_commit base_session",
-    irrevocable=_MADE,
+    irrevocable="session_made",
 )
 class SessionPrepared(TypedDict):
     """Outcome: worktree and agent session are there. ``notes`` are sentences on what is not as one would expect.
@@ -69,14 +67,14 @@ class SessionPrepared(TypedDict):
     follows: NotRequired[Follows | None]
 
 
-@event("session.broken", irrevocable=("it records what was found", "it is prepared anew before the next attempt"))
+@event("session.broken", irrevocable="found_broken")
 class SessionBroken(TypedDict):
     """The session cannot be used as it is; it is prepared anew before the next attempt."""
 
     reason: str
 
 
-@event("session.rescued", irrevocable=("it only saved work", "to see where: kugetsu history {session}"))
+@event("session.rescued", irrevocable="work_saved")
 class SessionRescued(TypedDict):
     """The work of an earlier attempt (``of``), which could not be saved when that ended, is on ``branch`` now; None:
     nothing of it was left."""
@@ -85,7 +83,7 @@ class SessionRescued(TypedDict):
     of: str
 
 
-@event("session.destroying", irrevocable=("it began a removal", "kugetsu history {session}"))
+@event("session.destroying", irrevocable="removal_begun")
 class SessionDestroying(TypedDict):
     """Intent: worktree and agent session are about to be removed."""
 
@@ -96,7 +94,7 @@ class SessionDestroying(TypedDict):
 @event(
     "session.destroyed",
     exempt="worktree branch rescue",
-    irrevocable=("its worktree is gone", "to make a new one: kugetsu continue {session} MESSAGE"),
+    irrevocable="worktree_gone",
 )
 class SessionDestroyed(TypedDict):
     """Outcome: what was removed, what was kept where. ``ignored``: files that git ignores or was told to overlook, and
@@ -109,7 +107,7 @@ class SessionDestroyed(TypedDict):
     ignored: NotRequired[list[str]]
 
 
-@event("session.pr", undoable=True, irrevocable=("it changed nothing: the session had that pull request", None))
+@event("session.pr", undoable=True, irrevocable="pr_unchanged")
 class SessionPr(TypedDict):
     """A pull request belongs to the session (none, when ``url`` is None). ``source``: ``said`` with the request for
     work, ``set-pr``, found by the ``branch`` before or after a run, or ``undo``; absent where nobody recorded it."""
@@ -121,7 +119,7 @@ class SessionPr(TypedDict):
 @event(
     "issue.read",
     observed=True,
-    irrevocable=("it records the forge's answer", "the issue is read again before the next run"),
+    irrevocable="forge_answered",
 )
 class IssueRead(TypedDict):
     """What the forge said of the issue before a run; ``problem`` is why it could not be read. The texts themselves are

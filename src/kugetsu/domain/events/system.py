@@ -11,12 +11,8 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events.declaration import Time
 
-_ENDED = ("a process has ended", "kugetsu queue-daemon start")
-_SETTINGS = ("it follows from the settings", "kugetsu config set NOTIFY_SINKS …")
-_SENT = ("a sent notification cannot be recalled", "kugetsu notify sinks")
 
-
-@event("log.created", exempt=ALL, irrevocable=("the log begins with it", None))
+@event("log.created", exempt=ALL, irrevocable="log_begun")
 class LogCreated(TypedDict):
     """The first event: which log this is."""
 
@@ -29,7 +25,7 @@ class LogCreated(TypedDict):
     exempt=ALL,
     observed=True,
     folded=False,
-    irrevocable=("the truncated bytes were not a complete event", "to see where they are kept: kugetsu history --all"),
+    irrevocable="bytes_incomplete",
 )
 class LogRepaired(TypedDict):
     """A torn tail was cut off; its bytes are kept."""
@@ -43,7 +39,7 @@ class LogRepaired(TypedDict):
 @event(
     "kugetsu.initialised",
     exempt=ALL,
-    irrevocable=("the directory is set up", "to start afresh: move KUGETSU_DIR away, then kugetsu init"),
+    irrevocable="set_up",
 )
 class Initialised(TypedDict):
     """`kugetsu init` made the directory usable."""
@@ -71,7 +67,7 @@ class SettingChanged(TypedDict):
     new: str
 
 
-@event("daemon.started", exempt=ALL, irrevocable=("a process was started", "kugetsu queue-daemon stop"))
+@event("daemon.started", exempt=ALL, irrevocable="daemon_started")
 class DaemonStarted(TypedDict):
     """A dispatcher runs."""
 
@@ -79,7 +75,7 @@ class DaemonStarted(TypedDict):
     lease: str
 
 
-@event("daemon.lease_replaced", irrevocable=("the lease before it was deleted", None))
+@event("daemon.lease_replaced", irrevocable="lease_deleted")
 class DaemonLeaseReplaced(TypedDict):
     """Somebody deleted the file of the dispatcher's lease ``replaced``: it lives on, and holds ``lease`` instead."""
 
@@ -89,7 +85,7 @@ class DaemonLeaseReplaced(TypedDict):
 
 @event(
     "daemon.draining",
-    irrevocable=("the daemon ends when its agents have", "then: kugetsu queue-daemon start"),
+    irrevocable="daemon_draining",
 )
 class DaemonDraining(TypedDict):
     """No new attempts; it stops when the last one has ended."""
@@ -97,14 +93,14 @@ class DaemonDraining(TypedDict):
     reason: str
 
 
-@event("daemon.stopped", irrevocable=_ENDED)
+@event("daemon.stopped", irrevocable="daemon_ended")
 class DaemonStopped(TypedDict):
     """The dispatcher ended in order."""
 
     reason: str
 
 
-@event("daemon.lost", irrevocable=_ENDED)
+@event("daemon.lost", irrevocable="daemon_ended")
 class DaemonLost(TypedDict):
     """The dispatcher's lease is free although it never recorded that it stopped."""
 
@@ -125,7 +121,7 @@ class NoticesUnread(TypedDict):
     until: int
 
 
-@event("sink.enabled", exempt=ALL, irrevocable=_SETTINGS)
+@event("sink.enabled", exempt=ALL, irrevocable="settings_followed")
 class SinkEnabled(TypedDict):
     """A sink gets the notifications of events after ``upto``: what happened before is not sent."""
 
@@ -133,7 +129,7 @@ class SinkEnabled(TypedDict):
     upto: int
 
 
-@event("sink.disabled", exempt=ALL, irrevocable=_SETTINGS)
+@event("sink.disabled", exempt=ALL, irrevocable="settings_followed")
 class SinkDisabled(TypedDict):
     """A sink was taken out of the settings: its open deliveries are dropped, and what happens until it is enabled
     again is not sent."""
@@ -141,7 +137,7 @@ class SinkDisabled(TypedDict):
     sink: str
 
 
-@event("notice.sending", exempt="sink lane delivery", irrevocable=_SENT)
+@event("notice.sending", exempt="sink lane delivery", irrevocable="notification_sent")
 class NoticeSending(TypedDict):
     """Intent: the notifications of these events are about to be delivered, as one message. ``lane`` parts a sink's
     messages (an issue for comments); ``delivery`` is the id by which a receiver knows a repetition."""
@@ -153,7 +149,7 @@ class NoticeSending(TypedDict):
     upto: int
 
 
-@event("notice.sent", exempt="sink lane delivery", irrevocable=_SENT)
+@event("notice.sent", exempt="sink lane delivery", irrevocable="notification_sent")
 class NoticeSent(TypedDict):
     """Outcome: delivered."""
 
@@ -163,7 +159,7 @@ class NoticeSent(TypedDict):
     detail: str
 
 
-@event("notice.failed", exempt="sink lane delivery", irrevocable=_SENT)
+@event("notice.failed", exempt="sink lane delivery", irrevocable="notification_sent")
 class NoticeFailed(TypedDict):
     """Outcome: not delivered; tried again at ``not_before``, given up when that is None."""
 
@@ -181,7 +177,7 @@ class NoticeFailed(TypedDict):
     exempt="paths",
     observed=True,
     folded=False,
-    irrevocable=("removed files cannot be restored", None),
+    irrevocable="files_removed",
 )
 class FilesPruned(TypedDict):
     """Intent and outcome of `prune`. ``what``: worktree (no session names it), registration (git's record of a worktree
@@ -196,7 +192,7 @@ class FilesPruned(TypedDict):
     "record.imported",
     observed=True,
     folded=False,
-    irrevocable=("it is a copy of a record of the bash tool", None),
+    irrevocable="record_copied",
 )
 class RecordImported(TypedDict):
     """One record of a bash tool's directory as it was: ``source`` its file, ``kind`` what it was there."""

@@ -6,11 +6,9 @@ from kugetsu.domain.events.declaration import ALL, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NotRequired
+    from typing import Any, NotRequired
 
     from kugetsu.domain.events.declaration import Event, Time
-
-_WAITED = ("it only records why the task waited", "kugetsu why {task}")
 
 
 class Carried(TypedDict, total=False):
@@ -64,17 +62,20 @@ class TaskMoved(TypedDict):
     was_after: NotRequired[list[str]]
 
 
-@event("task.held", exempt="gate", irrevocable=_WAITED)
+@event("task.held", exempt="gate", irrevocable="wait_recorded")
 class TaskHeld(TypedDict):
-    """The dispatcher considered the task and a gate said no; logged when the gate changes."""
+    """The dispatcher considered the task and a gate said no; logged when the gate changes. ``reason`` is the gate's
+    code and ``values`` what it was decided from (`gates.Verdict`); without them it is words, as earlier versions wrote.
+    """
 
     gate: str
     reason: str
+    values: NotRequired[dict[str, Any]]
     rests_on: int
     until: Time | None
 
 
-@event("task.retried", irrevocable=_WAITED)
+@event("task.retried", irrevocable="wait_recorded")
 class TaskRetried(TypedDict):
     """An attempt failed and another will be made, not before a time."""
 
@@ -104,18 +105,19 @@ def _parked_by_a_limit(event: Event) -> Event:
     version=2,
     upcasters={1: _parked_by_a_limit},
     exempt="gate limit",
-    irrevocable=("it records what an agent met", "to unblock the task now: kugetsu queue retry {task}"),
+    irrevocable="limit_recorded",
 )
 class TaskParked(TypedDict):
     """Waits and uses up no attempt. ``gate`` says for what: ``provider``, a usage ``limit`` until a time, or
     ``progress``, runs that changed nothing: until someone unblocks it (``until`` and ``limit`` are then None).
     ``again``: what unblocked it was undone; it was counted when it was parked before. ``outage``: it met no usage limit
-    of ``limit``, but what every task would meet."""
+    of ``limit``, but what every task would meet. ``reason`` and ``values`` as in `TaskHeld`; without them, words."""
 
     until: Time | None
     stated: bool
     limit: str | None
     reason: str
+    values: NotRequired[dict[str, Any]]
     gate: str
     again: NotRequired[bool]
     outage: NotRequired[Outage]
@@ -124,10 +126,7 @@ class TaskParked(TypedDict):
 @event(
     "task.resumed",
     undoable=True,
-    irrevocable=(
-        "a wait that has ended cannot be restored",
-        "to keep the task from starting: kugetsu queue cancel {task}",
-    ),
+    irrevocable="wait_ended",
 )
 class TaskResumed(TypedDict):
     """The wait is over: by time, or because someone unblocked it."""
@@ -135,7 +134,7 @@ class TaskResumed(TypedDict):
     why: str
 
 
-@event("task.completed", irrevocable=("an agent has done it", "to run it again: kugetsu queue retry {task}"))
+@event("task.completed", irrevocable="agent_done")
 class TaskCompleted(TypedDict):
     """The agent finished; evidence stands beside in the attempt's event."""
 
@@ -144,12 +143,14 @@ class TaskCompleted(TypedDict):
 
 @event(
     "task.failed",
-    irrevocable=("it records how its attempts ended", "to give it new attempts: kugetsu queue retry {task}"),
+    irrevocable="attempts_ended",
 )
 class TaskFailed(TypedDict):
-    """Attempts used up, or a failure that no retry helps."""
+    """Attempts used up, or a failure that no retry helps. ``values``: how many ``failures`` used the attempts up, the
+    last one for that ``reason``; of a reason without them only the words are known."""
 
     reason: str
+    values: NotRequired[dict[str, Any]]
     used: int
     max_attempts: int
 
@@ -157,7 +158,7 @@ class TaskFailed(TypedDict):
 @event(
     "task.cancelled",
     undoable=True,
-    irrevocable=("its agent was stopped with it", "to queue it again: kugetsu queue retry {task}"),
+    irrevocable="agent_stopped_too",
 )
 class TaskCancelled(TypedDict):
     """Taken out of the queue on request."""
@@ -176,7 +177,7 @@ class Kept(TypedDict):
 @event(
     "task.requeued",
     undoable=True,
-    irrevocable=("the task was finished before", "to take it out of the queue: kugetsu queue cancel {task}"),
+    irrevocable="finished_before",
 )
 class TaskRequeued(TypedDict):
     """A finished task is wanted again, with all its attempts; or, when its cancellation was undone, as it was:
@@ -189,10 +190,7 @@ class TaskRequeued(TypedDict):
 @event(
     "queue.cleared",
     exempt=ALL,
-    irrevocable=(
-        "the tasks have left the list, their history stays",
-        "to queue one again: kugetsu history ID has its message, then kugetsu queue enqueue",
-    ),
+    irrevocable="tasks_left",
 )
 class QueueCleared(TypedDict):
     """Finished tasks left the queue's listing; their history stays."""
@@ -205,7 +203,7 @@ class QueueCleared(TypedDict):
     "hold.lifted",
     exempt="gate subject why by",
     undoable=True,
-    irrevocable=("an agent found that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
+    irrevocable="works_again",
 )
 class HoldLifted(TypedDict):
     """Tasks are unblocked: ``gate`` is ``progress`` (``subject`` an issue) or ``provider`` (``subject`` agent and
@@ -231,7 +229,7 @@ class HoldRestored(TypedDict):
     outage: NotRequired[Outage]
 
 
-@event("counters.corrected", exempt=ALL, irrevocable=("it records what the history of the issue counts", None))
+@event("counters.corrected", exempt=ALL, irrevocable="counts_recorded")
 class CountersCorrected(TypedDict):
     """The counters that the issue took over from its earlier sessions were not those of its history: ``old`` is what
     was counted until now, ``new`` what its history counts. The event's cause is the one that carried the wrong

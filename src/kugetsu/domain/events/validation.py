@@ -291,6 +291,7 @@ def _rule(text: str) -> Rule:
         "list[str]": ((list,), _all_of(str)),
         "list[int]": ((list,), _all_of(int)),
         "dict[str, str]": ((dict,), None),
+        "dict[str, Any]": ((dict,), None),
         "Any": ((), None),
     }
     return simple.get(text) or ((dict,), _object(SHAPES[text]))

@@ -115,7 +115,7 @@ def task_retried(state: State, event: Event) -> None:
     if task is not None:
         task.retries += 1
         task.not_before = not_before
-        task.reason = reason
+        task.reason, task.reason_values = reason, None
 
 
 def task_parked(state: State, event: Event) -> None:
@@ -127,7 +127,7 @@ def task_parked(state: State, event: Event) -> None:
     if task is None:
         return
     task.not_before = until
-    task.reason = reason
+    task.reason, task.reason_values = reason, data.get("values")
     task.parked_for = limit or gate
     if data.get("again"):
         return
@@ -233,7 +233,7 @@ def task_completed(state: State, event: Event) -> None:
 
 def task_failed(state: State, event: Event) -> None:
     """Fold of ``task.failed``."""
-    _finish_task(state, event, "fail", event["data"]["reason"])
+    _finish_task(state, event, "fail", event["data"]["reason"], event["data"].get("values"))
 
 
 def task_cancelled(state: State, event: Event) -> None:
@@ -241,11 +241,13 @@ def task_cancelled(state: State, event: Event) -> None:
     _finish_task(state, event, "cancel", event["data"]["reason"])
 
 
-def _finish_task(state: State, event: Event, trigger: str, reason: str | None) -> None:
+def _finish_task(
+    state: State, event: Event, trigger: str, reason: str | None, values: dict[str, Any] | None = None
+) -> None:
     task = move_task(state, event, trigger)
     if task is None:
         return
-    task.reason = reason
+    task.reason, task.reason_values = reason, values
     task.not_before = None
     finished = state.finished
     finished[task.id] = None
@@ -283,7 +285,7 @@ def task_requeued(state: State, event: Event) -> None:
         task.used = used
         task.outage = ""
         task.not_before = not_before
-        task.reason = None
+        task.reason = task.reason_values = None
 
 
 def queue_cleared(state: State, event: Event) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kugetsu.domain import facts as declared
+from kugetsu.domain import gates
 from kugetsu.domain.decide import attempts, claims, daemon, importing, notifications, queue, sessions, undo
 from kugetsu.domain.decision import DECISIONS, MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, Event
@@ -26,6 +27,14 @@ OBSERVED = frozenset(name for name, kind in CATALOGUE.items() if kind.observed)
 class UnknownError(Exception):
     """The transaction names a decision that is not registered: a later version, or nobody, made it."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class UnnamedError(Exception):
+    """The transaction names no decision, though its writer names them."""
+
 
 def observed(group: Sequence[Event]) -> bool:
     """True if the transaction records observations only."""
@@ -40,7 +49,7 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[New
     """
     found = DECISIONS.get(group[0]["decision"])
     if found is None:
-        raise UnknownError(f"this version has no decision {group[0]['decision']}")
+        raise UnknownError(group[0]["decision"])
     arguments = found.arguments_of(state, group)
     kind = found.function.__annotations__.get("facts")
     if kind is not None:
@@ -60,13 +69,10 @@ def _require_open(looked: State, arguments: dict[str, Any]) -> None:
         raise claims.refusal(closed)
 
 
-def closed_gate(state: State, group: Sequence[Event]) -> str | None:
-    """The gate that keeps the task which ``group`` claims from starting, in words; None when none does."""
-    from kugetsu.domain import gates
-
+def closed_gate(state: State, group: Sequence[Event]) -> gates.Verdict | None:
+    """The gate that keeps the task which ``group`` claims from starting; None when none does."""
     claimed = next((event for event in group if event["type"] == "attempt.claimed"), None)
     task = state.tasks.get(claimed["task"]) if claimed is not None else None
     if claimed is None or task is None or "facts" not in claimed:
         return None
-    closed = gates.first_closed(state, task, claimed["facts"])
-    return f"gate {closed.gate}: {closed.reason}" if closed is not None else None
+    return gates.first_closed(state, task, claimed["facts"])

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from kugetsu.domain.decision import MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, PRESENT, Event
 from kugetsu.domain.fold import fold
+from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.replay import Earlier, UnknownError, alternatives, closed_gate, observed, redecide
+from kugetsu.domain.replay import Earlier, UnknownError, UnnamedError, alternatives, closed_gate, observed, redecide
 from kugetsu.domain.replay.divergence import Divergence, Mismatch, agree, mismatch, present, version_of
 from kugetsu.domain.state import State, empty
 from kugetsu.model.errors import KugetsuError
@@ -74,7 +75,7 @@ class ReplayChecker:
         group = present(recorded)
         if "decision" not in recorded[0]:
             if writer in self._naming:
-                return self._difference(group, [], "it names no decision, and its writer names them")
+                return self._difference(group, [], UnnamedError())
             self.folded += 1
             self.last_folded = recorded[-1]["seq"]
             return None
@@ -84,14 +85,11 @@ class ReplayChecker:
         self.redecided += 1
         try:
             new_events = redecide(self.state, group, self._earlier)
-        except KugetsuError as refusal:
-            return self._difference(group, [], str(refusal))
         except (MissingArgumentError, UnknownError) as problem:
             missing = problem.name if isinstance(problem, MissingArgumentError) else None
-            return self._difference(group, [], str(problem), missing, unknown=missing is None)
-        except (LookupError, TypeError, ValueError, AttributeError) as problem:
-            said = f"the decision cannot be made from what is recorded: {type(problem).__name__}: {problem}"
-            return self._difference(group, [], said)
+            return self._difference(group, [], problem, missing, unknown=missing is None)
+        except (KugetsuError, LookupError, TypeError, ValueError, AttributeError) as refusal:
+            return self._difference(group, [], refusal)
         if agree(group, new_events):
             return None
         return self._difference(group, new_events, None)
@@ -103,7 +101,7 @@ class ReplayChecker:
         self,
         group: Sequence[Event],
         new_events: Sequence[NewEvent],
-        refusal: str | None,
+        refusal: Exception | Verdict | None,
         missing_fact: str | None = None,
         *,
         unknown: bool = False,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from kugetsu.domain.events import PRESENT, Event, upcast
+from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.record import record
 from kugetsu.model.redacted import MARK
@@ -64,7 +65,8 @@ class Tried:
 class Divergence(Mismatch):
     """A mismatch with what there is to say of it.
 
-    ``refusal`` is why the decision refuses now (or cannot be made), ``setting`` the other value of a setting under
+    ``refusal`` is the error with which the decision refuses now (or cannot be made), or the gate that is closed;
+    ``setting`` the other value of a setting under
     which it is as recorded, ``missing_fact`` what the transaction does not record, ``written_by`` the version that
     wrote it (None: it does not say), ``by`` and ``at`` who and when.
     """
@@ -77,7 +79,7 @@ class Divergence(Mismatch):
         group: Sequence[Event],
         *,
         category: Category,
-        refusal: str | None = None,
+        refusal: Exception | Verdict | None = None,
         setting: Tried | None = None,
         missing_fact: str | None = None,
     ) -> None:

@@ -67,8 +67,20 @@ def _take(ws: Workspace, done: Plan, item: Item, record: Record) -> None:
         _record(ws, done, item, record, _decision(ws, action, record.issue))
     except (BadInput, Conflict) as problem:
         # Something happened since the plan was made: the record is kept, and says so.
-        item.outcome, item.becomes, item.action, item.reason = UNCLEAR, None, None, problem.message
+        item.outcome, item.becomes, item.action, item.reason = UNCLEAR, None, None, _why_kept(problem)
         _record(ws, done, item, record, partial(decide.keep_record, issue=record.issue))
+
+
+def _why_kept(problem: KugetsuError) -> str:
+    """What the decision met, in words (`domain.decide.importing`)."""
+    values = problem.values
+    if problem.refusal == "session_exists":
+        return f"{values['session']} already has a session here"
+    if problem.refusal == "repository_registered":
+        return f"{values['repository']} is already registered at another place: {values['source']}"
+    if problem.refusal == "message_not_text":
+        return f"its message is not UTF-8 text: character {values['at']}"
+    return problem.message
 
 
 def _decision(ws: Workspace, action: Action | None, issue: str | None) -> Callable[..., list[NewEvent]]:

@@ -122,10 +122,19 @@ def _base(session: Session) -> str:
     return f"{session.base_branch} at {(session.base_commit or '')[:12]}"
 
 
+def _reason(task: Task) -> str:
+    """Why the task was not done, in words (`events.TaskParked`, `events.TaskFailed`)."""
+    if task.reason is None or (task.reason_values and "runs" not in task.reason_values):
+        return "it ended before it was done"
+    if task.reason_values is None:
+        return task.reason
+    return f"its last {task.reason_values['runs']} runs brought no new commit or comment"
+
+
 def _earlier(task: Task, session: Session) -> str:
-    reason = task.reason or "it ended before it was done"
     return (
-        f"An earlier attempt at this did not finish: {reason}. What it left is in this folder ({session.worktree}); "
+        f"An earlier attempt at this did not finish: {_reason(task)}. "
+        f"What it left is in this folder ({session.worktree}); "
         "look at it (git status, git log) and go on from there.\n"
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.intervals import DAEMON, MICRO, Hold, Run
-from kugetsu.domain.timeline import Timeline, gate_of, reason_of
+from kugetsu.domain.timeline import Timeline, gate_of
 from kugetsu.model.clock import from_micros
 from kugetsu.views import times
+from kugetsu.views.gates import reason
 from kugetsu.views.text import line
 
 #: Seconds between two marks of the axis, the smallest that leaves enough room is taken.
@@ -98,8 +99,13 @@ def about_run(run: Run, scale: Scale) -> str:
 def about_hold(hold: Hold, scale: Scale) -> str:
     """A hold in one line."""
     lasted = scale.lasted(hold.since, hold.until)
-    since, reason = time_of_day(hold.since), line(reason_of(hold))
-    return f"{hold.task} waits ({gate_of(hold)}) from {since} for {lasted}: {reason}"
+    since = time_of_day(hold.since)
+    return f"{hold.task} waits ({gate_of(hold)}) from {since} for {lasted}: {line(reason_of(hold))}"
+
+
+def reason_of(hold: Hold) -> str:
+    """Why it holds the task, in words."""
+    return "no daemon was running" if hold.gate == DAEMON != hold.recorded else reason(hold.reason, hold.values)
 
 
 def data(found: Timeline) -> dict[str, Any]:

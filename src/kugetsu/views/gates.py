@@ -1,0 +1,220 @@
+"""The words of the gates: what each answer of `domain.gates` reads like, and the commands that open a closed one."""
+
+from __future__ import annotations
+
+from kugetsu.views.times import counted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from kugetsu.domain.gates import Verdict
+    from kugetsu.domain.scheduling import NextChange
+    from kugetsu.domain.state import Task
+
+    Values = Mapping[str, Any]
+
+
+def reason(code: str, values: Values | None) -> str:
+    """Why a task is held back, parked or failed, in words: of a gate's code, or of a failure's words and the number of
+    attempts. Without values it is words already: logs of earlier versions have those."""
+    if values is None:
+        return code
+    try:
+        if "failures" in values:
+            return f"{counted(values['failures'], 'attempt')} failed: {code}"
+        return _REASONS[code](values)
+    except (LookupError, TypeError, ValueError, AttributeError):  # another version's, or made by hand
+        return code
+
+
+def reason_of(verdict: Verdict) -> str:
+    """What a gate says, in words."""
+    return reason(verdict.code, verdict.values)
+
+
+def of_task(task: Task) -> str | None:
+    """Why a task ended or waits, in words; None when nothing says."""
+    return reason(task.reason, task.reason_values) if task.reason is not None else None
+
+
+def commands(gate: str, code: str, values: Values) -> tuple[str | None, str | None]:
+    """The command that opens a gate that is closed so, and one that does when the first finds nothing to do."""
+    if gate == "parked":
+        return f"kugetsu queue retry {values['task']}", None
+    make = _COMMANDS.get(code)
+    made = make(values) if make is not None else None
+    if code in ("outage", "outage_probed"):
+        return made, values["remedy"]
+    return made, f"kugetsu config set MIN_FREE_DISK_MB {values['free'] * 9 // 10}" if code == "disk_low" else None
+
+
+def commands_of(verdict: Verdict) -> tuple[str | None, str | None]:
+    """The commands that open a gate; none for an open one."""
+    return (None, None) if verdict.open else commands(verdict.gate, verdict.code, verdict.values)
+
+
+def data(verdict: Verdict) -> dict[str, object]:
+    """A verdict as `--json` shows it."""
+    lift, otherwise = commands_of(verdict)
+    return {
+        "gate": verdict.gate,
+        "open": verdict.open,
+        "reason": reason_of(verdict),
+        "rests_on": verdict.rests_on,
+        "until": verdict.until,
+        "lift": lift,
+        "otherwise": otherwise,
+    }
+
+
+def change_data(change: NextChange, first: Verdict | None) -> dict[str, object]:
+    """What changes next as `--json` shows it; ``first`` is the gate that holds the task back."""
+    lift = commands_of(first)[0] if first is not None else None
+    if change.code == "task_completed":
+        lift = f"kugetsu why {change.values['task']}"
+    return {
+        "kind": change.kind,
+        "what": _CHANGES[change.code](change.values) if change.code else "",
+        "at": change.at,
+        "since": change.since,
+        "latest": change.latest,
+        "lift": lift,
+        "needs_daemon": change.needs_daemon,
+    }
+
+
+def money(amount: float) -> str:
+    """An amount with two decimals, a small one with as many as three of its digits need: 0.00 would mean any."""
+    decimals = 2
+    while 0 < amount < 10.0 ** (2 - decimals) and decimals < 15:
+        decimals += 1
+    whole, _, part = f"{amount:.{decimals}f}".partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"
+
+
+def _slots_full(v: Values) -> str:
+    held_by = f" ({', '.join(v['attempts'])})" if v["attempts"] else ""
+    return f"{v['used']} of {v['cap']} slots used{held_by}"
+
+
+def _raise_repository_cap(v: Values) -> str:
+    """Raise the setting that holds the task back: it ends nobody's work."""
+    name, cap = v["repository"], v["used"] + 1
+    if v["caps"] is None:
+        return f"kugetsu config set MAX_AGENTS_PER_REPOSITORY {cap}"
+    pairs = ",".join(f"{repository}={most}" for repository, most in {**v["caps"], name: cap}.items())
+    return f"kugetsu config set REPOSITORY_CAPS {pairs}"
+
+
+def _ends(v: Values) -> str:
+    names, needed = ", ".join(v["attempts"]), v["needed"]
+    if len(v["attempts"]) == 1:
+        return f"{names} ends"
+    return f"one of {names} ends" if needed == 1 else f"{needed} of {names} have ended"
+
+
+_FINISHED = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}
+
+#: code → what the gate says.
+_REASONS: dict[str, Callable[[Values], str]] = {
+    "no_daemon": lambda _: "no daemon is running, so no task leaves the queue",
+    "daemon_draining": lambda _: "the daemon is draining: it starts nothing new",
+    "dispatcher_present": lambda _: "a dispatcher is running",
+    "task_finished": lambda v: f"it {_FINISHED[v['state']]}",
+    "task_running": lambda v: f"attempt {v['attempt']} works on it" if v["attempt"] else "an attempt works on it",
+    "task_waiting": lambda _: "not cancelled, not finished",
+    "parked_by_outage": lambda v: f"parked: {v['why']}",
+    "parked_by_limit": lambda _: "parked by the provider's usage limit",
+    "not_parked": lambda _: "not parked",
+    "usage_limit": lambda v: f"the provider's usage limit stopped {v['task']} and would stop this task too",
+    "own_limit": lambda _: "no other task's usage limit",
+    "no_limit": lambda _: "no known usage limit",
+    "outage_probed": lambda v: f"{v['attempt']} is testing whether it works again: {v['why']}",
+    "outage": lambda v: f"{v['task']} met what every task would meet: {v['why']}",
+    "tokens_used_up": lambda v: f"the issue has used {v['tokens']} of {v['max']} tokens",
+    "cost_used_up": lambda v: f"the issue has cost {money(v['cost'])} of {money(v['max'])}",
+    "within_budget": lambda _: "within the issue's budget",
+    "no_budget": lambda _: "no budget set",
+    "no_issue": lambda _: "belongs to no issue",
+    "no_progress": lambda v: f"{v['runs']} runs in a row ended well and brought no new commit or comment",
+    "some_runs_without_progress": lambda v: f"{v['runs']} runs in a row brought nothing new",
+    "no_such_runs": lambda _: "no runs without progress",
+    "pause_after_failure": lambda v: f"pauses after a failed attempt ({v['used']} of {v['max_attempts']} used)",
+    "no_pause": lambda _: "no pause after a failure",
+    "earlier_task_gone": lambda v: f"comes after {v['earlier']}, which left the queue without being completed",
+    "earlier_task_finished": lambda v: f"comes after {v['earlier']}, which is {v['state']}",
+    "earlier_task_open": lambda v: f"comes after {v['earlier']}, which is {v['state']}",
+    "no_earlier_task": lambda _: "comes after no open task",
+    "issue_busy": lambda v: f"{v['attempt']} works on the same issue",
+    "session_destroying": lambda _: "its session is being destroyed",
+    "other_task_first": lambda v: f"{v['other']} of the same issue comes first",
+    "issue_free": lambda _: "issue has no other live attempt",
+    "pm_session_busy": lambda v: f"{v['attempt']} uses the PM session",
+    "pm_session_free": lambda _: "the PM session is free",
+    "no_pm_session_needed": lambda _: "needs no PM session",
+    "agent_unavailable": lambda v: str(v["why"]),
+    "agent_available": lambda _: "no known reason for the agent not to start",
+    "no_slot_needed": lambda _: "PM tasks need no slot",
+    "slot_free": lambda v: f"{v['used']} of {v['cap']} slots used",
+    "slots_full": _slots_full,
+    "repository_free": lambda v: f"{v['used']} of {v['cap']} agents allowed work in {v['repository']}",
+    "repository_full": lambda v: f"{v['used']} of {v['cap']} agents allowed work in {v['repository']}",
+    "no_repository_cap": lambda _: "no limit for its repository",
+    "agents_starting": lambda v: f"{v['starting']} agents are starting on {v['cores']} cores",
+    "memory_low": lambda v: f"{v['free']} MB of memory free, {v['wanted']} MB required",
+    "memory_enough": lambda _: "enough memory",
+    "no_memory_limit": lambda _: "no memory limit set",
+    "disk_low": lambda v: f"{v['free']} MB of disk free, {v['wanted']} MB required",
+    "disk_enough": lambda _: "enough disk",
+    "no_disk_limit": lambda _: "no disk limit set",
+    "daemon_lost": lambda _: "it exited without recording a reason",
+    "undone": lambda _: "what let it go on was undone",
+}
+
+#: code of a closed gate → the command that opens it; `agents_starting` opens by itself.
+_COMMANDS: dict[str, Callable[[Values], str]] = {
+    "no_daemon": lambda _: "kugetsu queue-daemon start",
+    "daemon_draining": lambda _: "kugetsu queue-daemon restart",
+    "task_finished": lambda v: f"kugetsu queue retry {v['task']}",
+    "task_running": lambda v: f"kugetsu queue cancel {v['task']}",
+    "usage_limit": lambda v: f"kugetsu queue lift {v['agent']}",
+    "outage_probed": lambda v: f"kugetsu queue lift {v['agent']}",
+    "outage": lambda v: f"kugetsu queue lift {v['agent']}",
+    "tokens_used_up": lambda v: f"kugetsu config set ISSUE_MAX_TOKENS {2 * v['tokens']}",
+    "cost_used_up": lambda v: f"kugetsu config set ISSUE_MAX_COST {money(2 * v['cost'])}",
+    "no_progress": lambda v: f"kugetsu queue lift {v['issue']}",
+    "pause_after_failure": lambda v: f"kugetsu queue retry {v['task']}",
+    "earlier_task_gone": lambda v: f"kugetsu queue move {v['task']} --after ''",
+    "earlier_task_finished": lambda v: f"kugetsu queue retry {v['earlier']}",
+    "earlier_task_open": lambda v: f"kugetsu queue move {v['task']} --after ''",
+    "issue_busy": lambda v: f"kugetsu queue cancel {v['task']}",
+    "session_destroying": lambda v: f"kugetsu destroy {v['issue'] or '--pm-agent'}",
+    "other_task_first": lambda v: (
+        f"kugetsu queue move {v['task']} --first" if v["task"] else f"kugetsu why {v['other']}"
+    ),
+    "pm_session_busy": lambda v: f"kugetsu queue cancel {v['task']}",
+    "agent_unavailable": lambda v: str(v["remedy"]),
+    "slots_full": lambda v: f"kugetsu config set MAX_CONCURRENT_AGENTS {v['used'] + 1}",
+    "repository_full": _raise_repository_cap,
+    # A little below: what is free goes up and down all the time.
+    "memory_low": lambda v: f"kugetsu config set MIN_FREE_MEMORY_MB {v['free'] * 9 // 10}",
+    "disk_low": lambda _: "kugetsu prune",
+}
+
+#: code of what changes next → what happens then.
+_CHANGES: dict[str, Callable[[Values], str]] = {
+    "dispatched": lambda _: "the dispatcher takes it",
+    "limit_over": lambda _: "the usage limit is over",
+    "tried_again": lambda _: "it is tried again",
+    "pause_over": lambda _: "the pause is over",
+    "agent_warm": lambda _: "the first of the starting agents has warmed up",
+    "agent_running": lambda _: "one of the starting agents is running",
+    "memory_probed": lambda _: "free memory is checked",
+    "disk_probed": lambda _: "free disk is checked",
+    "agent_probed": lambda _: "the agent is checked",
+    "turn_over": lambda v: f"{v['task']} has had its turn",
+    "task_completed": lambda v: f"{v['task']} is completed",
+    "attempts_end": _ends,
+}

@@ -1,0 +1,199 @@
+"""The words of errors: what a decision refuses (`KugetsuError.because`), and the command that helps."""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.views import gates, irrevocable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from kugetsu.model.errors import KugetsuError
+
+    Values = Mapping[str, Any]
+    #: A message, and the hint below it.
+    Words = tuple[str, str | None]
+
+
+def words(error: KugetsuError) -> Words:
+    """The message of an error, and its hint; of any but a decision's, those that it was raised with."""
+    return (error.message, error.hint) if error.refusal is None else _refusal(error.refusal, error.values)
+
+
+def put_into_words(error: KugetsuError) -> None:
+    """Give the error of a decision its message and hint."""
+    error.message, error.hint = words(error)
+    error.refusal = None
+
+
+def _refusal(code: str, values: Values) -> Words:
+    return _WORDS[code](values)
+
+
+def _gate_closed(v: Values) -> Words:
+    """What keeps a task from starting now."""
+    gate, code, values, until = v["gate"], v["code"], v["values"], v["until"]
+    message = f"not started: {gates.reason(code, values)}"
+    if until:
+        message += f" until {until[:10]} {until[11:16]} UTC"
+    unblock, otherwise = gates.commands(gate, code, values)
+    if gate in ("slots", "repository", "stagger"):
+        return message, "wait for one to end (kugetsu status), or queue it: kugetsu start --queue …"
+    if gate in ("agent", "provider") and otherwise:
+        return message, f"{otherwise}, then: {unblock}"
+    return message, ", or: ".join(filter(None, (unblock, otherwise))) or None
+
+
+def _not_undone(v: Values) -> Words:
+    message, hint = _refusal(v["code"], v["values"])
+    return f"event {v['event']} is not undone: {message}", hint
+
+
+def _task_unknown(v: Values) -> Words:
+    return f"no task {v['task']} in the queue", _history_or_list(v)
+
+
+def _earlier_task_unknown(v: Values) -> Words:
+    message = f"{v['task']} has left the queue" if v["made"] else f"no task {v['task']}"
+    return f"{message}: nothing can come after it", _history_or_list(v)
+
+
+def _history_or_list(v: Values) -> str:
+    return f"kugetsu history {v['task']}" if v["made"] else "kugetsu queue list"
+
+
+def _task_not_waiting(v: Values) -> Words:
+    verb = "retry" if v["state"] in FINISHED_TASK else "cancel"
+    return f"{v['task']} is not waiting, it is {v['state']}", f"kugetsu queue {verb} {v['task']}"
+
+
+def _task_after_itself(v: Values) -> Words:
+    task, way = v["task"], v["way"]
+    hint = f"kugetsu why {way[1]}" if way[1] != task else "name another task"
+    return f"{task} would wait for itself: {' after '.join(way)}", hint
+
+
+def _session_wanted(v: Values) -> Words:
+    verb = "waits" if len(v["tasks"]) == 1 else "wait"
+    return f"{', '.join(v['tasks'])} still {verb} for {v['session']}", f"kugetsu queue cancel {v['tasks'][0]}"
+
+
+def _task_worked_on(v: Values) -> Words:
+    attempts = "an agent has" if v["attempts"] == 1 else f"{v['attempts']} agents have"
+    return f"{attempts} worked on {v['task']}", f"kugetsu queue cancel {v['task']}"
+
+
+def _requeued_task_changed(v: Values) -> Words:
+    hint = None if v["state"] in FINISHED_TASK else f"kugetsu queue cancel {v['task']}"
+    return f"{v['task']} is {v['state']} since event {v['event']}", hint
+
+
+def _setting_edited(v: Values) -> Words:
+    current = v["current"]
+    said = f"{v['key']} is now {current} in the file" if current is not None else "the settings cannot be read"
+    return f"{said}, and kugetsu did not write that", f"kugetsu config set {v['key']} VALUE"
+
+
+#: code → its message and hint.
+_WORDS: dict[str, Callable[[Values], Words]] = {
+    "gate_closed": _gate_closed,
+    "irrevocable": irrevocable.words,
+    "not_undone": _not_undone,
+    # tasks
+    "task_unknown": _task_unknown,
+    "earlier_task_unknown": _earlier_task_unknown,
+    "issue_missing": lambda v: (f"a {v['kind']} task needs an issue", None),
+    "issue_given": lambda v: (f"a {v['kind']} task has no issue", None),
+    "message_not_text": lambda v: (
+        f"the message is not UTF-8 text: byte or character {v['at']}",
+        "write it as UTF-8 (iconv -t UTF-8)",
+    ),
+    "task_finished": lambda v: (f"{v['task']} is already {v['state']}", f"kugetsu history {v['task']}"),
+    "task_running": lambda v: (f"{v['attempt']} is working on {v['task']}", f"kugetsu queue cancel {v['task']}"),
+    "task_already_running": lambda v: (
+        f"{v['attempt']} is already working on {v['task']}",
+        f"kugetsu logs {v['attempt']} -f",
+    ),
+    "task_already_waiting": lambda v: (f"{v['task']} is already waiting for its turn", f"kugetsu why {v['task']}"),
+    "task_not_waiting": _task_not_waiting,
+    "task_after_itself": _task_after_itself,
+    "queue_empty": lambda _: ("no task is waiting in the queue", "kugetsu queue list --all"),
+    "limit_unknown": lambda v: (f"no known usage limit of {v['subject']}", "kugetsu status"),
+    "not_held_back": lambda v: (
+        f"no earlier runs of {v['subject']} hold it back",
+        f"kugetsu why {v['subject']}",
+    ),
+    # attempts, sessions, repositories, the daemon
+    "attempt_not_live": lambda v: (f"no live attempt {v['attempt']}", f"kugetsu history {v['attempt']}"),
+    "attempt_taken": lambda v: (f"{v['attempt']} is already {v['state']}", None),
+    "attempt_not_starting": lambda v: (f"{v['attempt']} is {v['state']}, not starting", None),
+    "session_not_idle": lambda v: (
+        f"the session {v['session']} is {v['state']}: {v['attempt']} cannot work in it",
+        None,
+    ),
+    "session_unknown": lambda v: (f"no session for {v['session']}", "kugetsu list"),
+    "session_not_ready": lambda v: (f"the session {v['session']} is {v['state']}", f"kugetsu history {v['session']}"),
+    "session_busy": lambda v: (f"{v['attempt']} works in {v['session']}", f"kugetsu queue cancel {v['task']}"),
+    "session_wanted": _session_wanted,
+    "session_exists": lambda v: (f"{v['session']} already has a session here", f"kugetsu history {v['session']}"),
+    "repository_registered": lambda v: (
+        f"{v['repository']} is already registered at another place: {v['source']}",
+        "kugetsu init --repo PATH|URL",
+    ),
+    "daemon_replaced": lambda _: ("another daemon has taken over", "kugetsu queue-daemon status"),
+    "daemon_not_running": lambda _: ("no daemon is running", "kugetsu queue-daemon start"),
+    # what is not undone
+    "task_gone": lambda v: (
+        f"{v['task']} has left the queue's list; its history stays",
+        f"kugetsu history {v['task']} has its message: queue it again",
+    ),
+    "task_worked_on": _task_worked_on,
+    "task_changed": lambda v: (
+        f"{v['task']} is {v['state']} since event {v['event']}",
+        f"kugetsu history {v['task']}",
+    ),
+    "requeued_task_changed": _requeued_task_changed,
+    "task_moved": lambda v: (f"{v['task']} has been moved again since", f"kugetsu history {v['task']}"),
+    "limit_ended": lambda v: (
+        f"the usage limit of {v['subject']} ended by itself at {v['until'][:10]} {v['until'][11:16]} UTC",
+        None,
+    ),
+    "limit_met_again": lambda v: (f"{v['subject']} has met a usage limit again", "kugetsu status"),
+    "session_worked_in": lambda v: (
+        f"an agent has worked on {v['session']} since",
+        f"its runs are counted anew: kugetsu history {v['session']}",
+    ),
+    "session_destroyed": lambda v: (
+        f"the session of {v['session']} has been destroyed since",
+        f"kugetsu history {v['session']}",
+    ),
+    "hold_replaced": lambda v: (f"{v['subject']} is held back by something else now", "kugetsu status"),
+    "notifications_read": lambda v: (
+        f"notifications have been marked as read up to event {v['until']} since",
+        "undo that first: kugetsu history --all",
+    ),
+    "notifications_unchanged": lambda _: ("it changed nothing: the mark was there before", None),
+    "pr_changed": lambda v: (
+        f"{v['session']} has {v['pr'] or 'no pull request'} since",
+        f"kugetsu history {v['session']}",
+    ),
+    "repository_changed": lambda v: (
+        f"{v['repository']} has been registered at another place since",
+        "kugetsu history --all",
+    ),
+    "setting_changed": lambda v: (
+        f"event {v['event']} has changed {v['key']} since",
+        f"kugetsu undo {v['event']} goes back one step; kugetsu config set {v['key']} VALUE",
+    ),
+    "setting_edited": _setting_edited,
+    "setting_redacted": lambda v: (
+        f"the previous value of {v['key']} is a secret and is not in the log",
+        f"kugetsu config set {v['key']} VALUE",
+    ),
+    "setting_unread": lambda v: (
+        f"the previous value of {v['key']} could not be read when it was changed",
+        f"kugetsu config set {v['key']} VALUE",
+    ),
+}
