@@ -57,51 +57,38 @@ class Link:
     relation: str
 
 
+@record
 class Span:
     """One phase: ids in hex, times in microseconds since 1970 UTC; ``failed`` is None where nothing is said of it."""
 
-    __slots__ = (
-        "attributes",
-        "dropped",
-        "end",
-        "events",
-        "failed",
-        "id",
-        "links",
-        "message",
-        "name",
-        "parent",
-        "start",
-    )
+    id: str
+    parent: str | None
+    name: str
+    start: int
+    end: int
+    attributes: dict[str, Value] = field(factory=dict)
+    events: list[tuple[str, int, dict[str, Value]]] = field(factory=list)
+    dropped: int = 0
+    links: list[Link] = field(factory=list)
+    failed: bool | None = None
+    message: str = ""
 
-    def __init__(self, id: str, parent: str | None, name: str, start: int, end: int) -> None:
-        self.id = id
-        self.parent = parent
-        self.name = name
-        self.start = start
-        self.end = max(start, end)  # clocks go back
-        self.attributes: dict[str, Value] = {}
-        self.events: list[tuple[str, int, dict[str, Value]]] = []
-        self.dropped = 0
-        self.links: list[Link] = []
-        self.failed: bool | None = None
-        self.message = ""
+    def __post_init__(self) -> None:
+        self.end = max(self.start, self.end)  # clocks go back
 
 
+@record
 class Trace:
     """An attempt that has ended: its spans, the first one the root, and the machine that ran it. ``ended`` is the seq
     and the time of its end."""
 
-    __slots__ = ("attempt", "ended", "host", "id", "issue", "spans", "task")
-
-    def __init__(self, id: str, attempt: str, task: str, issue: str | None, host: str, ended: Event) -> None:
-        self.id = id
-        self.attempt = attempt
-        self.task = task
-        self.issue = issue
-        self.host = host
-        self.ended: tuple[int, str] = (ended["seq"], ended["at"])
-        self.spans: list[Span] = []
+    id: str
+    attempt: str
+    task: str
+    issue: str | None
+    host: str
+    ended: tuple[int, str]
+    spans: list[Span] = field(factory=list)
 
 
 @record
@@ -206,7 +193,7 @@ class Traces:
         claimed, marks = live.claimed, live.marks
         host = str(claimed["by"].get("host", ""))
         about = (claimed["attempt"], claimed["task"], claimed.get("issue"))
-        trace = Trace(self._id(claimed, "trace", 32), *about, host, ended)
+        trace = Trace(self._id(claimed, "trace", 32), *about, host, (ended["seq"], ended["at"]))
         root = Span(self._id(claimed, "attempt", 16), None, f"attempt {claimed['attempt']}", _at(claimed), _at(ended))
         trace.spans.append(root)
         self._describe(root, live, ended)

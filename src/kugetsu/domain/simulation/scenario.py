@@ -14,7 +14,7 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.simulation.micros import SECOND
 from kugetsu.domain.simulation.tally import Ledger
 from kugetsu.domain.state import State, empty
-from kugetsu.model.record import record
+from kugetsu.model.record import field, record
 
 if TYPE_CHECKING:
     Moment = tuple[int, float]
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PAUSE_MICROS = 10 * SECOND
 
 
+@record
 class Past:
     """What one attempt did. Times in microseconds; ``running`` and ``ended`` are None when it never came to that.
 
@@ -31,46 +32,24 @@ class Past:
     decided from, ``lag`` how old these were when the end was written. ``seqs`` are its events claimed, running, ended.
     """
 
-    __slots__ = (
-        "brought",
-        "claimed",
-        "cost",
-        "ended",
-        "facts",
-        "how",
-        "kind",
-        "label",
-        "lag",
-        "number",
-        "reason",
-        "resets_at",
-        "running",
-        "seqs",
-        "stopped",
-        "task",
-        "tokens",
-        "verdict",
-    )
-
-    def __init__(self, task: str, number: int, kind: str, label: str | None, claimed: int, seq: int) -> None:
-        self.task = task
-        self.number = number
-        self.kind = kind
-        self.label = label
-        self.claimed = claimed
-        self.running: int | None = None
-        self.ended: int | None = None
-        self.stopped: int | None = None
-        self.how = "lose"
-        self.verdict = "retry"
-        self.reason = ""
-        self.tokens = 0
-        self.cost = 0.0
-        self.brought: bool | None = None
-        self.resets_at: str | None = None
-        self.facts: dict[str, Any] = {}
-        self.lag = 0
-        self.seqs = [seq, 0, 0]
+    task: str
+    number: int
+    kind: str
+    label: str | None
+    claimed: int
+    seqs: list[int]
+    running: int | None = None
+    ended: int | None = None
+    stopped: int | None = None
+    how: str = "lose"
+    verdict: str = "retry"
+    reason: str = ""
+    tokens: int = 0
+    cost: float = 0.0
+    brought: bool | None = None
+    resets_at: str | None = None
+    facts: dict[str, Any] = field(factory=dict)
+    lag: int = 0
 
     @property
     def startup(self) -> int:
@@ -174,7 +153,7 @@ class Scenario:
         """An attempt of which nothing is known: the middle of all that were done, or of all that ended."""
         ended = [past for past in self.attempts() if past.work is not None and not past.cancelled]
         done = [past for past in ended if past.verdict == "done"] or ended
-        middle = Past("", 0, "dev", None, 0, self.last_seq + 1)
+        middle = Past("", 0, "dev", None, 0, [self.last_seq + 1, 0, 0])
         middle.how, middle.verdict, middle.reason = "succeed", "done", "assumed"
         middle.seqs = [self.last_seq + 1] * 3
         middle.running = round(median(past.startup for past in ended)) if ended else SECOND

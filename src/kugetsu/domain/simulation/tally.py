@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kugetsu.domain.state import ENDS
+from kugetsu.model.record import field, record
 
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
@@ -13,37 +14,26 @@ if TYPE_CHECKING:
 _FINISHED = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 
 
+@record
 class Life:
     """What became of one task. Times in microseconds; ``waits`` are the spans in which it waited, the last one open
     (its end is None) while it does."""
 
-    __slots__ = (
-        "attempts",
-        "cost",
-        "first_claim",
-        "issue",
-        "last_end",
-        "parks",
-        "queued",
-        "retries",
-        "state",
-        "tokens",
-        "waits",
-    )
+    issue: str | None
+    queued: int
+    first_claim: int | None = None
+    last_end: int | None = None
+    waits: list[tuple[int, int | None]] = field(factory=list)
+    #: completed, error or cancelled; None while it is not finished.
+    state: str | None = None
+    attempts: int = 0
+    retries: int = 0
+    parks: int = 0
+    tokens: int = 0
+    cost: float = 0.0
 
-    def __init__(self, issue: str | None, queued: int) -> None:
-        self.issue = issue
-        self.queued = queued
-        self.first_claim: int | None = None
-        self.last_end: int | None = None
-        self.waits: list[tuple[int, int | None]] = [(queued, None)]
-        #: completed, error or cancelled; None while it is not finished.
-        self.state: str | None = None
-        self.attempts = 0
-        self.retries = 0
-        self.parks = 0
-        self.tokens = 0
-        self.cost = 0.0
+    def __post_init__(self) -> None:
+        self.waits.append((self.queued, None))
 
     def waiting(self) -> bool:
         """Whether it waits now."""

@@ -7,7 +7,7 @@ import os
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated, verified
 from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.model import jsontext
-from kugetsu.model.record import record
+from kugetsu.model.record import record, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,23 +21,12 @@ SEGMENT_BYTES: Final = 8 * 1024 * 1024
 _DIGITS = 20
 
 
+@value
 class Head:
     """The last committed event: its ``seq`` (0 in an empty log) and its digest, 32 hex digits."""
 
-    __slots__ = ("seq", "sha")
-
-    def __init__(self, seq: int, sha: str) -> None:
-        self.seq = seq
-        self.sha = sha
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Head) and (self.seq, self.sha) == (other.seq, other.sha)
-
-    def __hash__(self) -> int:
-        return hash((self.seq, self.sha))
-
-    def __repr__(self) -> str:
-        return f"Head({self.seq}, {self.sha!r})"
+    seq: int
+    sha: str
 
     def __str__(self) -> str:
         return f"{self.seq}:{self.sha}"
