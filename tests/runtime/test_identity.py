@@ -26,7 +26,7 @@ def test_a_process_knows_itself() -> None:
     own = identity.own()
     assert own["pid"] == os.getpid()
     assert own == identity.of(os.getpid())
-    assert identity.same(own)
+    assert identity.current(own) is not None
     assert identity.alive(own)
 
 
@@ -36,7 +36,7 @@ def test_a_process_that_ended_has_no_identity_and_is_not_the_same(sleeper: subpr
     sleeper.kill()
     sleeper.wait()
     assert identity.of(sleeper.pid) is None
-    assert not identity.same(found)
+    assert identity.current(found) is None
     assert not identity.alive(found)
     assert identity.open_pidfd(found) is None
     assert not identity.signal(found, signal.SIGTERM)
@@ -47,7 +47,7 @@ def test_a_zombie_is_the_same_process_but_not_alive(sleeper: subprocess.Popen[by
     assert found is not None
     sleeper.kill()
     assert eventually(lambda: not identity.alive(found))
-    assert identity.same(found)
+    assert identity.current(found) is not None
     assert identity.open_pidfd(found) is None
     assert not identity.signal(found, signal.SIGTERM)
 
@@ -57,7 +57,7 @@ def test_another_start_or_boot_is_another_process(sleeper: subprocess.Popen[byte
     found = identity.of(sleeper.pid)
     assert found is not None
     stranger: identity.Identity = {**found, **wrong}  # type: ignore[typeddict-item]
-    assert not identity.same(stranger)
+    assert identity.current(stranger) is None
     assert not identity.alive(stranger)
     assert identity.open_pidfd(stranger) is None
     assert not identity.signal(stranger, signal.SIGKILL)

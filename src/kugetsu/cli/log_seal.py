@@ -11,7 +11,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.log.files.verify import Problem, Verification
 from kugetsu.log.protocol import EventLog
 from kugetsu.log.seals import Seal, left_out, parse
-from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged
+from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, reason_of
 from kugetsu.views.times import counted
 
 #: Bytes of a file of seals that are read: a line has some hundred.
@@ -73,7 +73,7 @@ def _append(path: str, text: str) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise KugetsuError(f"cannot write {path}: {reason}", "name another file, or leave out --to") from error
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 
 from kugetsu.cli.catalogue import find, load
-from kugetsu.model.errors import KugetsuError, LogDamaged, OutputFailed
+from kugetsu.model.errors import KugetsuError, LogDamaged, OutputFailed, reason_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Output:
 def _failed(problem: OSError) -> Exception:
     if isinstance(problem, BrokenPipeError):
         return problem
-    said = (problem.strerror or str(problem)).lower()
+    said = reason_of(problem)
     return OutputFailed(
         f"cannot write the output: {said}",
         "what the command did is in effect: check kugetsu history --all before you repeat it",

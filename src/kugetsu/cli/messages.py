@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.model.errors import BadInput
+from kugetsu.model.errors import BadInput, reason_of
 from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
@@ -102,5 +102,5 @@ def _file(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read(LONGEST + 1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise BadInput(f"cannot read the message from {path}: {reason}", "name an existing file") from error

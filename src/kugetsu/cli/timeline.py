@@ -11,7 +11,7 @@ from kugetsu.domain.state import State
 from kugetsu.domain.timeline import Timeline
 from kugetsu.host import atomic
 from kugetsu.model import clock
-from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
 from kugetsu.runtime.query import points, subjects
 from kugetsu.views.timeline import picture, shape, text
 
@@ -107,7 +107,7 @@ def _write(path: str, kind: str, found: Timeline) -> str:
     try:
         atomic.write(path, content.encode())
     except OSError as problem:
-        reason = (problem.strerror or str(problem)).lower()
+        reason = reason_of(problem)
         raise KugetsuError(f"cannot write {path}: {reason}", "name a file in a folder that is there") from problem
     return path
 

@@ -20,6 +20,7 @@ from kugetsu.forge.failures import (
     ForgeUnreachable,
 )
 from kugetsu.model import clock
+from kugetsu.model.errors import reason_of
 from kugetsu.model.record import record
 from kugetsu.redaction.funnel import redact
 
@@ -171,7 +172,7 @@ def unreachable(error: urllib3.exceptions.HTTPError, server: Server, timeout: ur
         )
     if isinstance(error, kinds.NewConnectionError):
         reason = error.__cause__ if isinstance(error.__cause__, OSError) else None
-        text = (reason.strerror or str(reason)).lower() if reason is not None else "no connection"
+        text = reason_of(reason) if reason is not None else "no connection"
         return ForgeUnreachable(
             f"{host} does not answer: {server.clean(text)}", "is the server up, and the port right?"
         )

@@ -11,7 +11,7 @@ import os
 from kugetsu.host import atomic, run_files
 from kugetsu.host.ownership import require_own
 from kugetsu.host.paths import ownership_remedy
-from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.errors import BadInput, KugetsuError, reason_of
 from kugetsu.model.settings import known, shown, template
 
 TYPE_CHECKING = False
@@ -327,7 +327,7 @@ def _replace(path: str, text: str, *, private: bool = False) -> None:
 
 
 def _unwritable(path: str, error: OSError) -> KugetsuError:
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     hint = ownership_remedy(path) if isinstance(error, PermissionError) else None
     return KugetsuError(
         f"cannot write {path}: {reason}", hint or "make the file and its folder writable, or free some space"

@@ -6,7 +6,7 @@ import errno
 import os
 
 from kugetsu.host.ownership import name_for_sudo, name_of, require_own
-from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.errors import BadInput, KugetsuError, reason_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def _refuse(folder: str, error: OSError) -> NoReturn:
         remedy = (
             ownership_remedy(folder) or "make it writable (chmod u+rwx), or set KUGETSU_DIR to a folder of your own"
         )
-        said = (error.strerror or str(error)).lower()
+        said = reason_of(error)
     else:
         remedy = "free space or mend the file system, or set KUGETSU_DIR to another folder"
-        said = (error.strerror or str(error)).lower()
+        said = reason_of(error)
     raise KugetsuError(f"cannot use the folder {folder}: {said}", remedy) from error

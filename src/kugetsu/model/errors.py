@@ -40,6 +40,11 @@ class KugetsuError(Exception):
         self.hint = hint
 
 
+def reason_of(problem: OSError) -> str:
+    """What the system says of a failed call, to follow a colon: `permission denied`."""
+    return (problem.strerror or str(problem)).lower()
+
+
 class NotSetUp(KugetsuError):
     """`kugetsu init` was never run in this directory."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.host.paths import Paths
-from kugetsu.model.errors import AgentUnavailable, BadInput, KugetsuError
+from kugetsu.model.errors import AgentUnavailable, BadInput, KugetsuError, reason_of
 from kugetsu.runtime.environments import values
 
 TYPE_CHECKING = False
@@ -155,7 +155,7 @@ def _asked(settings: Config, environment: Mapping[str, str]) -> tuple[str, str] 
     except KugetsuError as problem:
         return _told(problem)
     except OSError as problem:
-        return f"the agent's program cannot be read: {(problem.strerror or str(problem)).lower()}", "kugetsu doctor"
+        return f"the agent's program cannot be read: {reason_of(problem)}", "kugetsu doctor"
     return None
 
 

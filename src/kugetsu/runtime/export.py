@@ -9,7 +9,7 @@ from typing import IO
 
 from kugetsu.domain.events import Event
 from kugetsu.host import atomic
-from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
 from kugetsu.redaction.funnel import clean, suspicious
 
 
@@ -86,5 +86,5 @@ class Destination:
 
 
 def _unwritable(path: str, error: OSError) -> KugetsuError:
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     return KugetsuError(f"cannot write {path}: {reason}", "name another file, or free some space")

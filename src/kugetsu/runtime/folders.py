@@ -41,15 +41,26 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def mounted_within(path: str) -> list[str]:
     """The mount points at `path` and below it: whoever removes the folder would empty them too. Empty without /proc."""
+    top = os.path.realpath(path)
+    return [point for point, _ in _mounts() if point == top or point.startswith(top + "/")]
+
+
+def file_system(path: str) -> str | None:
+    """The kernel's type of the file system that a path is on; None without /proc."""
+    path = os.path.realpath(path)
+    around = [(len(point), kind) for point, kind in _mounts() if (path + "/").startswith(point.rstrip("/") + "/")]
+    longest = max((length for length, _ in around), default=0)
+    return next((kind for length, kind in reversed(around) if length == longest), None)
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Mount point and type of every mount, the topmost last; none without /proc."""
     try:
         with open(_TABLE, "rb") as file:
             table = file.read()
     except OSError:
-        return []
-    top = os.fsencode(os.path.realpath(path))
-    points = [_ESCAPED.sub(_byte, line.split(b" ")[4]) for line in table.splitlines()]
-    return [os.fsdecode(point) for point in points if point == top or point.startswith(top + b"/")]
-
-
-def _byte(escaped: re.Match[bytes]) -> bytes:
-    return bytes([int(escaped[1], 8) & 0xFF])
+        return
+    for line in table.splitlines():
+        fields = line.split(b" ")
+        point = _ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 8) & 0xFF]), fields[4])
+        yield os.fsdecode(point), os.fsdecode(fields[fields.index(b"-") + 1])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kugetsu.host import atomic, run_files
 from kugetsu.host.ownership import require_not_from_sudo
-from kugetsu.model.errors import Conflict, KugetsuError
+from kugetsu.model.errors import Conflict, KugetsuError, reason_of
 from kugetsu.runtime.skills import Skill
 
 RECORD = ".kugetsu-skills.json"
@@ -93,7 +93,7 @@ def install(skills: Iterable[Skill], folder: str, *, force: bool = False) -> lis
         if wanted != record:
             _write(os.path.join(folder, RECORD), _json(wanted))
     except OSError as problem:
-        text = f"cannot install into {folder}: {(problem.strerror or str(problem)).lower()}"
+        text = f"cannot install into {folder}: {reason_of(problem)}"
         raise KugetsuError(text, "name another folder: kugetsu skill install --to FOLDER") from problem
     return [Installed(plan.skill.name, plan.folder, plan.did()) for plan in plans]
 
@@ -142,7 +142,7 @@ def _read(path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as problem:
-        text = f"cannot read {path}: {(problem.strerror or str(problem)).lower()}"
+        text = f"cannot read {path}: {reason_of(problem)}"
         raise KugetsuError(text, "fix it, or name another folder with --to") from problem
 
 

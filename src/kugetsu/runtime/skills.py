@@ -12,7 +12,7 @@ import os
 
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
-from kugetsu.model.errors import BadInput, KugetsuError, NotFound
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
 
 FILE = "SKILL.md"
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "skills")
@@ -197,7 +197,7 @@ def _bytes(path: str) -> bytes:
 
 
 def _unreadable(path: str, problem: OSError) -> KugetsuError:
-    return KugetsuError(f"cannot read {path}: {(problem.strerror or str(problem)).lower()}", _REMEDY)
+    return KugetsuError(f"cannot read {path}: {reason_of(problem)}", _REMEDY)
 
 
 def _digest(content: bytes) -> str:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from kugetsu.log.files.segments import first_seqs, name
-from kugetsu.model.errors import BadInput, KugetsuError, NotFound
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
 from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
@@ -71,7 +71,7 @@ def read(path: str, take: Take) -> Contents:
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}", f"--from takes {_HINT}") from None
     except OSError as problem:
-        said = (problem.strerror or str(problem)).lower()
+        said = reason_of(problem)
         raise KugetsuError(f"cannot read {path}: {said}", "`ls -l` shows whose it is") from problem
 
 

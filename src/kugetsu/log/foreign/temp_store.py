@@ -10,7 +10,7 @@ from typing import IO
 
 from kugetsu.log.codec import event_of
 from kugetsu.model import jsontext
-from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.errors import BadInput, KugetsuError, reason_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TempStore:
         try:
             self._file.write(line + b"\n")
         except OSError as problem:
-            said = (problem.strerror or str(problem)).lower()
+            said = reason_of(problem)
             hint = "set TMPDIR to a folder on a disk with more room"
             raise KugetsuError(f"the temporary file cannot be written: {said}", hint) from problem
         self._size += len(line) + 1

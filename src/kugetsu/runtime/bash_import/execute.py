@@ -13,7 +13,7 @@ from typing import Any
 from kugetsu.domain.decide import importing as decide
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.host import atomic, config, config_file
-from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import setup
 from kugetsu.runtime.bash_import.make_plan import plan
@@ -139,7 +139,7 @@ def _copy(ws: Workspace, source: str, target: str) -> None:
         with open(source, "rb") as file:
             content = file.read()
     except OSError as problem:
-        raise BadInput(f"it cannot be read: {(problem.strerror or str(problem)).lower()}") from problem
+        raise BadInput(f"it cannot be read: {reason_of(problem)}") from problem
     ws.paths.make(os.path.dirname(target))
     _write(target, content)
 
@@ -150,7 +150,7 @@ def _write(path: str, content: bytes) -> None:
         atomic.write(path, content, sync=True)
     except OSError as problem:
         raise KugetsuError(
-            f"cannot write {path}: {(problem.strerror or str(problem)).lower()}",
+            f"cannot write {path}: {reason_of(problem)}",
             "make its folder writable or free some space, then import again: nothing is repeated",
         ) from problem
 

@@ -9,7 +9,7 @@ import os
 import stat
 from typing import Any, NoReturn
 
-from kugetsu.model.errors import BadInput, KugetsuError, NotFound
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
 
 LARGEST = 64 << 20
 """Bytes of a file that are read: state files have some hundred kB."""
@@ -160,7 +160,7 @@ def _depth(value: Any) -> int:
 def _said(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "its links form a circle"
-    return (error.strerror or str(error)).lower()
+    return reason_of(error)
 
 
 def _refuse(path: str, error: OSError) -> NoReturn:

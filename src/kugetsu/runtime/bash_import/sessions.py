@@ -49,16 +49,12 @@ class OldSessions:
     with_message: list[str] = field(default_factory=list)
 
 
-class _UnclearError(Exception):
-    """Why a session's record cannot be understood."""
+class _NotTakenError(Exception):
+    """Why a session does not continue. ``becomes``: `unclear`, `kept` (understood, but gone) or `held` (in use)."""
 
-
-class _GoneError(Exception):
-    """Why a session that is understood cannot go on."""
-
-
-class _BusyError(Exception):
-    """An agent still works in the session."""
+    def __init__(self, becomes: str, reason: str) -> None:
+        super().__init__(reason)
+        self.becomes = becomes
 
 
 def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, state: State) -> None:
@@ -150,12 +146,8 @@ def _plan_file(draft: Draft, sessions: OldSessions, state: State, name: str, val
             "base_commit": tree.base_commit,
         }
         pr = _pull_request(draft, value, notes)
-    except _UnclearError as problem:
-        draft.unclear(record, str(problem))
-    except _GoneError as problem:
-        draft.kept(record, str(problem))
-    except _BusyError as problem:
-        draft.held(record, str(problem))
+    except _NotTakenError as problem:
+        getattr(draft, problem.becomes)(record, str(problem))
     else:
         draft.taken(record, TakeSession(issue, found, pr), f"session {issue}", notes)
 
@@ -163,29 +155,29 @@ def _plan_file(draft: Draft, sessions: OldSessions, state: State, name: str, val
 def _issue(sessions: OldSessions, name: str, value: dict[str, Any], type: object) -> str:
     """The issue of a session's file, if the index and the file agree."""
     if type != "forked":
-        raise _UnclearError(f"its type {str(type)[:60]!r} is not known")
+        raise _NotTakenError("unclear", f"its type {str(type)[:60]!r} is not known")
     keys = sessions.keys.get(name, [])
     if not keys:
-        raise _UnclearError(f"{_INDEX} does not name it")
+        raise _NotTakenError("unclear", f"{_INDEX} does not name it")
     try:
         issues = {str(sessions.naming.issue(key)) for key in keys}
         own = {str(sessions.naming.issue(value["issue_ref"]))} if value.get("issue_ref") is not None else issues
     except BadInput as problem:
-        raise _UnclearError(problem.message) from problem
+        raise _NotTakenError("unclear", problem.message) from problem
     if len(issues) > 1:
-        raise _UnclearError(f"{_INDEX} names it for {' and '.join(sorted(issues))}")
+        raise _NotTakenError("unclear", f"{_INDEX} names it for {' and '.join(sorted(issues))}")
     if own != issues:
-        raise _UnclearError(f"{_INDEX} has it for {issues.pop()}, the file itself for {own.pop()}")
+        raise _NotTakenError("unclear", f"{_INDEX} has it for {issues.pop()}, the file itself for {own.pop()}")
     issue = issues.pop()
     if len(sessions.files_of[issue]) > 1:
         too = ", ".join(f"sessions/{shown(other)}" for other in sorted(sessions.files_of[issue] - {name}))
-        raise _UnclearError(f"{issue} has another file too: {too}")
+        raise _NotTakenError("unclear", f"{issue} has another file too: {too}")
     agent_session = value.get("opencode_session_id")
     if not isinstance(agent_session, str) or not _AGENT_SESSION.fullmatch(agent_session):
-        raise _UnclearError(f"{repr(agent_session)[:80]} is not the id of an opencode session")
+        raise _NotTakenError("unclear", f"{repr(agent_session)[:80]} is not the id of an opencode session")
     others = [owner for owner in sessions.owners[agent_session] if owner != _owner(name, value)]
     if others:
-        raise _UnclearError(f"its opencode session {agent_session} is also that of {' and '.join(others)}")
+        raise _NotTakenError("unclear", f"its opencode session {agent_session} is also that of {' and '.join(others)}")
     return issue
 
 
@@ -195,16 +187,16 @@ def _tree(sessions: OldSessions, state: State, issue: str, value: dict[str, Any]
     if pid is None and isinstance(worktree, str):
         pid = sessions.agents.in_folder(worktree)
     if issue in state.sessions:
-        raise _GoneError(f"{issue} already has a session here: kugetsu history {issue}")
+        raise _NotTakenError("kept", f"{issue} already has a session here: kugetsu history {issue}")
     if pid is not None:
         sessions.busy[issue] = pid
-        raise _BusyError(f"its agent is still running (pid {pid}): wait or stop it, then import again")
+        raise _NotTakenError("held", f"its agent is still running (pid {pid}): wait or stop it, then import again")
     try:
         tree = observed.worktree_at(worktree, sessions.naming.servers)
     except observed.NoWorktreeError as problem:
         if problem.gone:
-            raise _GoneError(f"{problem}: kugetsu start {issue} … makes a new one") from problem
-        raise _UnclearError(str(problem)) from problem
+            raise _NotTakenError("kept", f"{problem}: kugetsu start {issue} … makes a new one") from problem
+        raise _NotTakenError("unclear", str(problem)) from problem
     _check_repository(sessions, issue, tree, notes)
     if os.path.lexists(f"{tree.path}/{MESSAGE}"):
         sessions.with_message.append(tree.path)
@@ -221,7 +213,7 @@ def _check_repository(sessions: OldSessions, issue: str, tree: observed.Tree, no
     names = ", ".join(tree.names[:3])
     same = any(name.startswith("local/") or name.split("/")[-1] == repository.split("/")[-1] for name in tree.names)
     if not same:
-        raise _UnclearError(f"its worktree {tree.path} is one of {names}, not of {repository}")
+        raise _NotTakenError("unclear", f"its worktree {tree.path} is one of {names}, not of {repository}")
     notes.append(f"its worktree is one of {names}: check that this is a mirror or a fork of {repository}")
 
 

@@ -22,7 +22,7 @@ from kugetsu.host import atomic, run_files
 from kugetsu.log.foreign import open_archive
 from kugetsu.log.protocol import EventLog
 from kugetsu.model import clock
-from kugetsu.model.errors import BadInput, Conflict, KugetsuError
+from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
 from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import clean, redact, suspicious
 from kugetsu.runtime.doctor.context import Context
@@ -80,7 +80,7 @@ def write(case: Context, found: list[Finding], path: str, *, messages: bool, for
     except FileExistsError:
         raise Conflict(f"{path} is there already", "name another file, or overwrite it with --force") from None
     except OSError as problem:
-        said = (problem.strerror or str(problem)).lower()
+        said = reason_of(problem)
         raise KugetsuError(f"cannot write {path}: {said}", "name a file in a folder that can be written") from problem
     size = os.stat(path).st_size
     log = {"events": story.events, "lines": story.lines, "problem": story.problem}

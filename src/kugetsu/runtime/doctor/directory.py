@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from kugetsu.agents.opencode.environment import data_directory
 from kugetsu.host.ownership import remedy
+from kugetsu.model.errors import reason_of
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.facts import free_disk_mb
+from kugetsu.runtime.folders import file_system
 from kugetsu.runtime.setup import InitReport, lay_out
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "afs", "lustre", "fuse.sshfs", "fuse.rclone", "davfs")
@@ -32,7 +34,7 @@ def check(context: Context) -> Iterator[Finding]:
         yield found.problem("exists", f"{root} does not exist: kugetsu is not set up", "kugetsu init")
         return
     except OSError as problem:
-        text = (problem.strerror or str(problem)).lower()
+        text = reason_of(problem)
         yield found.problem("exists", f"{root} cannot be reached: {text}", "fix its path, or set KUGETSU_DIR")
         return
     if not os.path.isdir(root):
@@ -115,25 +117,6 @@ def _file_system(root: str) -> Iterator[Finding]:
         yield found.skipped("locks", "file locks were not tested: no file can be created there")
     else:
         yield found.ok("locks", f"file locks work between processes{f' ({kind})' if kind else ''}")
-
-
-def file_system(path: str) -> str | None:
-    """The type of the file system that a path is on, as the kernel calls it; None where /proc does not tell."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-            mounts = [line.split() for line in lines]
-    except OSError:
-        return None
-    path = os.path.realpath(path)
-    best, kind = -1, None
-    for fields in mounts:
-        if "-" not in fields or len(fields) < 5:
-            continue
-        point = fields[4].replace("\\040", " ")
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:
-            best, kind = len(point), fields[fields.index("-") + 1]
-    return kind
 
 
 def locks_work(folder: str) -> bool | None:

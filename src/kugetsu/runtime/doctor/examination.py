@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kugetsu.model.errors import KugetsuError
+from kugetsu.model.errors import KugetsuError, reason_of
 from kugetsu.runtime.doctor import (
     agent,
     daemon,
@@ -69,6 +69,6 @@ def repair(findings: list[Finding]) -> list[tuple[str, str | None]]:
         except KugetsuError as error:
             problem = error.message
         except OSError as error:
-            problem = (error.strerror or str(error)).lower()
+            problem = reason_of(error)
         done.append((fix.text, problem))
     return done

@@ -103,12 +103,12 @@ def own() -> Identity:
     return found
 
 
-def same(identity: Identity) -> bool:
-    """Whether the pid still belongs to that process. True for a zombie; see :func:`alive`."""
+def current(identity: Identity) -> Stat | None:
+    """That process, even as a zombie; None if it is gone, whoever has its pid now."""
     if identity["boot"] != boot_id():
-        return False
+        return None
     found = stat(identity["pid"])
-    return found is not None and found.start == identity["start"]
+    return found if found is not None and found.start == identity["start"] else None
 
 
 def pids() -> list[int]:
@@ -118,18 +118,14 @@ def pids() -> list[int]:
 
 def alive(identity: Identity) -> bool:
     """Whether that process is running (a zombie is not)."""
-    if identity["boot"] != boot_id():
-        return False
-    found = stat(identity["pid"])
-    return found is not None and found.start == identity["start"] and not found.dead
+    found = current(identity)
+    return found is not None and not found.dead
 
 
 def stopped(identity: Identity) -> bool:
     """Whether that process is stopped by a signal (SIGSTOP) until SIGCONT."""
-    if identity["boot"] != boot_id():
-        return False
-    found = stat(identity["pid"])
-    return found is not None and found.start == identity["start"] and found.state == "T"
+    found = current(identity)
+    return found is not None and found.state == "T"
 
 
 def open_pidfd(identity: Identity) -> int | None:
