@@ -31,7 +31,7 @@ CHECKS_NAMED = 10
 _STATES = {"approved": "approves", "changes_requested": "asks for changes", "dismissed": "was dismissed"}
 
 
-class Briefing:
+class IssueContext:
     """What was read. ``problem``: why the issue could not be read; ``pull_problem``: the same for its pull request."""
 
     def __init__(self) -> None:
@@ -68,10 +68,10 @@ def _tied(state: State, key: str, url: str) -> list[NewEvent]:
     return decide.set_pr(state, key, url, "branch") if decide.find_session(state, key).pr is None else []
 
 
-def read(ws: Workspace, session: Session) -> Briefing | None:
+def read(ws: Workspace, session: Session) -> IssueContext | None:
     """The session's issue from the forge, within FORGE_TIMEOUT_SECONDS; None where it is not contacted."""
     ref = parse_ref(session.key)
-    found = filled = Briefing()
+    found = filled = IssueContext()
     try:
         forges = Forges(ws)
         if forges.of(ref.host) is None:
@@ -89,7 +89,7 @@ def read(ws: Workspace, session: Session) -> Briefing | None:
     return found
 
 
-def _fill(found: Briefing, ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> None:
+def _fill(found: IssueContext, ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> None:
     found.issue = forge.issue(ref.owner, ref.repo, ref.number)
     number = pull_requests.number_of(ws, session, ref)
     if number is None and found.issue.is_pull:
@@ -108,7 +108,7 @@ def _fill(found: Briefing, ws: Workspace, forge: Forge, ref: IssueRef, session: 
         found.pull_problem = one_line(problem)
 
 
-def event_data(found: Briefing) -> dict[str, Any]:
+def event_data(found: IssueContext) -> dict[str, Any]:
     """`events.IssueRead`: comments on the issue and its pull request, except kugetsu's own."""
     problem = "; ".join(said for said in (found.problem, found.pull_problem) if said) or None
     issue = found.issue
@@ -125,7 +125,7 @@ def event_data(found: Briefing) -> dict[str, Any]:
     }
 
 
-def _digest(found: Briefing) -> str:
+def _digest(found: IssueContext) -> str:
     """SHA-256 of all texts that were read, whole, in order."""
     issue = found.issue
     assert issue is not None
@@ -138,7 +138,7 @@ def _digest(found: Briefing) -> str:
 # --- the text ---------------------------------------------------------------------------------------------------------
 
 
-def text(found: Briefing) -> str:
+def text(found: IssueContext) -> str:
     """The text for the agent, at most MOST bytes and a note. What people wrote is quoted line by line (`> `), so that
     it cannot pass for anything else; the newest comments and reviews are kept."""
     issue = found.issue
@@ -183,7 +183,7 @@ def _pull(pull: PullRequest, checks: Checks | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _timeline(found: Briefing, issue: Issue, room: int) -> str:
+def _timeline(found: IssueContext, issue: Issue, room: int) -> str:
     """Comments and reviews in chronological order; the oldest are omitted if there is no room."""
     number = found.pull.number if found.pull is not None else issue.number
     entries = [_comment(comment, "") for comment in pull_requests.foreign(issue.comments)]

@@ -12,9 +12,10 @@ from kugetsu.agents.protocol import Agent
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session, Task
 from kugetsu.model.errors import GitFailed, KugetsuError
-from kugetsu.model.refs import IssueRef, folder_name, parse_ref
+from kugetsu.model.refs import folder_name, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import finished_branch
+from kugetsu.runtime.finished_branch import Finished
 from kugetsu.runtime.git import checkouts, integrity, merged, repositories, worktrees
 from kugetsu.runtime.git.repositories import Repository
 from kugetsu.runtime.runner.ending import keep_work
@@ -61,6 +62,19 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     if session.state == "idle":
         why = str(over) if as_it_is else _missing(session, agent)
         ws.log.transact(lambda state: decide.broken(state, session.key, why))
+    _make_ready(ws, agent, session, repository, branch, over, attempt)
+
+
+def _make_ready(
+    ws: Workspace,
+    agent: Agent,
+    session: Session,
+    repository: Repository,
+    branch: str,
+    over: Finished | None,
+    attempt: str | None,
+) -> None:
+    """Prepare the session on `branch`, with intent and outcome in the log; `over` is the merged branch it follows."""
     follows = {"follows": over.as_data()} if over is not None else {}
     intent = {
         "repository": session.repository,
@@ -73,17 +87,16 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     base = ensure_base(ws, agent, repository)
     tree = worktrees.ensure(
         repository,
-        _worktree(ws, session, ref),
+        _worktree(ws, session),
         branch,
         ws.paths,
         base_branch=ws.config.text("KUGETSU_BASE_BRANCH"),
         fresh=over is not None,
     )
-    agent_session = _agent_session(agent, session, base, tree.path)
     anew = tree.created or over is not None
     outcome = {
         "agent": agent.name,
-        "agent_session": agent_session,
+        "agent_session": _agent_session(agent, session, base, tree.path),
         "worktree": tree.path,
         "source": repository.path,
         "branch": tree.branch,
@@ -113,11 +126,11 @@ def _save_earlier_work(ws: Workspace, session: Session, attempt: str | None) -> 
     ws.log.transact(lambda state: decide.rescued(state, session.key, branch, attempt))
 
 
-def _worktree(ws: Workspace, session: Session, ref: IssueRef) -> str:
+def _worktree(ws: Workspace, session: Session) -> str:
     """The existing worktree (an imported one lies elsewhere), else the default folder."""
     if session.worktree is not None and os.path.isdir(session.worktree):
         return session.worktree
-    return ws.paths.worktree(folder_name(ref))
+    return ws.paths.worktree(folder_name(parse_ref(session.key)))
 
 
 def _fault(session: Session) -> str | None:
