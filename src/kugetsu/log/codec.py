@@ -7,16 +7,8 @@ A line is the event's JSON with ``sha`` as its last key: the first 32 hex digits
 from __future__ import annotations
 
 from kugetsu.domain.events import PRESENT, validation
-from kugetsu.model import jsontext
+from kugetsu.model import jsontext, lean
 from kugetsu.model.record import record
-
-try:
-    from _sha256 import sha256 as _small_sha256  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
-    try:
-        from _sha2 import sha256 as _small_sha256  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        from hashlib import sha256 as _small_sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +36,7 @@ _LONG = 1000
 _LARGE = 1536 * 1024
 """Bytes from which OpenSSL's digest (0.45 µs a line instead of 1.3 µs) is worth its import of 3 ms."""
 
-_sha256: Callable[[bytes], Any] = _small_sha256
+_sha256: Callable[[bytes], Any] = lean.sha256()
 _hashed = 0
 
 
@@ -54,11 +46,9 @@ def _hash_for(size: int) -> Callable[[bytes], Any]:
     if _hashed < _LARGE:
         _hashed += size
         if _hashed >= _LARGE:
-            try:
-                from _hashlib import openssl_sha256
-            except ImportError:
-                return _sha256
-            _sha256 = openssl_sha256
+            import hashlib
+
+            _sha256 = hashlib.sha256
     return _sha256
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import sys
 
+from kugetsu.model import lean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +26,7 @@ _seen = 0
 _scan: Callable[[str, int], tuple[Any, int]] | None = None
 _encode: Callable[[Any, int], tuple[str, ...]] | None = None
 
-try:
-    import _json
-except ImportError:
-    _json = None  # type: ignore[assignment]
+_json = lean.json_parts()
 
 
 class JSONError(ValueError):

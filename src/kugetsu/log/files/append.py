@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from kugetsu.host.ownership import require_own
@@ -12,7 +13,6 @@ from kugetsu.model.errors import LogWriteFailed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 
 LOCK = "lock"
@@ -84,13 +84,11 @@ class Appender:
 
     __slots__ = (
         "_directory",
-        "_exclusive",
         "_fd",
-        "_flock",
         "_inode",
         "_lock_fd",
         "_lock_path",
-        "_none",
+        "_portalocker",
         "_queue_fd",
         "_segment",
         "segment_bytes",
@@ -110,11 +108,7 @@ class Appender:
         # Imported by whoever writes, and by nobody who only reads: portalocker takes 15 ms to import.
         import portalocker
 
-        # portalocker's own locker of this system (flock, blocking), without what `lock` and `unlock` do around it for
-        # other modes: 5 and 3 µs more, during the latter of which everybody waits.
-        self._flock: Callable[[int, int], Any] = portalocker.portalocker.LOCKER  # type: ignore[assignment]
-        self._none = int(portalocker.LOCK_UN)
-        self._exclusive = int(portalocker.LOCK_EX)
+        self._portalocker = portalocker
 
     def acquire(self) -> None:
         """Wait for the lock; blocking, because polling starves (32 writers: some got one turn)."""
@@ -122,7 +116,7 @@ class Appender:
             while True:
                 if self._lock_fd < 0:
                     self._open_lock()
-                self._flock(self._lock_fd, self._exclusive)
+                self._take(self._lock_fd)
                 if self._is_current():
                     return
                 self.forget_lock()
@@ -131,7 +125,7 @@ class Appender:
 
     def release(self) -> None:
         """Let the next writer in."""
-        self._flock(self._lock_fd, self._none)
+        self._portalocker.unlock(self._lock_fd)
 
     def queue_up(self) -> None:
         """Wait to be the next but one at the lock.
@@ -144,13 +138,21 @@ class Appender:
             if self._queue_fd < 0:
                 path = os.path.join(self._directory, QUEUE)
                 self._queue_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._flock(self._queue_fd, self._exclusive)
+            self._take(self._queue_fd)
         except OSError as error:
             raise failed(error, "the queue for the log's lock cannot be entered") from error
 
     def leave_queue(self) -> None:
         """Let the next one come up."""
-        self._flock(self._queue_fd, self._none)
+        self._portalocker.unlock(self._queue_fd)
+
+    def _take(self, fd: int) -> None:
+        """Lock a file, waiting for it. Raises OSError."""
+        try:
+            self._portalocker.lock(fd, self._portalocker.LOCK_EX)
+        except self._portalocker.LockException as error:
+            cause = error.__cause__
+            raise cause if isinstance(cause, OSError) else OSError(errno.EIO, str(error)) from error
 
     def _open_lock(self) -> None:
         if not os.path.isdir(self._directory):

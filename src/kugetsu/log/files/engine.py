@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import os
-from _weakref import ref
 
 from kugetsu.log.codec import encode, events_of
 from kugetsu.log.files import snapshots
 from kugetsu.log.files.block_reader import BlockReader, CollectionPaused
 from kugetsu.log.files.segments import SEGMENT_BYTES, Cursor, Head
+from kugetsu.model.lean import RLock, ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class FileLog:
         self._segment_bytes = segment_bytes
         self._latest_every = latest_every
         self._periodic_every = periodic_every
-        self._mutex = _thread.RLock()
+        self._mutex = RLock()
         self._tail: BlockReader | None = None
         self._state: Any = None
         self._half_folded = False
@@ -385,7 +384,7 @@ class FileLog:
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _forget_parent(self) -> None:
-        self._mutex = _thread.RLock()
+        self._mutex = RLock()
         self._deciding = False
         if self._appender is not None:
             self._appender.close()

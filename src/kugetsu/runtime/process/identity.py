@@ -16,16 +16,13 @@ from __future__ import annotations
 import errno
 import os
 
+from kugetsu.model import lean
 from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
-
     from kugetsu.domain.events import Identity as Identity
 else:
-    import _signal  # the module `signal` costs 3 ms and 0.8 MB for its enums
-
     Identity = dict
 
 HAS_PROC = os.path.exists("/proc/self/stat")
@@ -159,7 +156,7 @@ def signal(identity: Identity, number: int) -> bool:
     if pidfd is None:
         return not _pidfd_works() and _signal_by_pid(identity, number)
     try:
-        _signal.pidfd_send_signal(pidfd, number)
+        lean.signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         return False
     finally:

@@ -22,17 +22,15 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.model import lean
 from kugetsu.model.record import record
 from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
     from collections.abc import Callable, Collection, Iterable
 
     from kugetsu.runtime.process.identity import Identity, Stat
-else:
-    import _signal
 
 MARK = "KUGETSU_LEASE"
 """The variable that every process of an attempt inherits; its value is the nonce of the attempt's lease."""
@@ -161,7 +159,7 @@ def end_lost(
         for holder in _holders(directory, nonce, {os.getpid(), *exclude}):
             told.add((holder["pid"], holder["start"]))
             last = time.monotonic() >= give_up_at - KILL_SECONDS
-            identity.signal(holder, _signal.SIGKILL if last else _signal.SIGTERM)
+            identity.signal(holder, lean.signal.SIGKILL if last else lean.signal.SIGTERM)
         time.sleep(_FIRST_PAUSE)
 
 
@@ -200,12 +198,12 @@ class _Hunt:
         try:
             if kill:
                 self.killed.add(key)
-                identity.signal(stat.identity(), _signal.SIGKILL)
+                identity.signal(stat.identity(), lean.signal.SIGKILL)
             elif key not in self.asked:
-                identity.signal(stat.identity(), _signal.SIGTERM)
+                identity.signal(stat.identity(), lean.signal.SIGTERM)
             self.asked.add(key)
             if stat.state == "T":  # stopped, maybe since it was asked: it cannot act on SIGTERM before it goes on
-                identity.signal(stat.identity(), _signal.SIGCONT)
+                identity.signal(stat.identity(), lean.signal.SIGCONT)
         except PermissionError:
             return  # another user's (a set-uid tool): it stays, and is reported as left
 

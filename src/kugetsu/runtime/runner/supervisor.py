@@ -48,6 +48,7 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
 from kugetsu.host import run_files
+from kugetsu.model import lean
 from kugetsu.model.record import field, record
 from kugetsu.runtime.process import processes
 from kugetsu.runtime.process.output_cap import OutputCap
@@ -55,13 +56,10 @@ from kugetsu.runtime.process.tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
     from collections.abc import Sequence
     from typing import NoReturn
-else:
-    import _signal
 
-HELD_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGCHLD)
+HELD_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT, lean.signal.SIGHUP, lean.signal.SIGCHLD)
 """What phase A blocks before it executes the supervisor."""
 
 POLL_SECONDS = 5.0
@@ -70,7 +68,7 @@ TERMINATED = "terminated"
 """The reason of a stop that a signal asked for, with no file that gives another."""
 CHECKUP_REASONS = {10: "limit", 11: "stall"}
 
-_STOP_SIGNALS = (_signal.SIGTERM, _signal.SIGINT)
+_STOP_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT)
 _WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "tree_file", "checkup_output")
 _WHOLE = ("agent", "lease_fd", "output_cap")
 _SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
@@ -256,7 +254,7 @@ class _Checkup:
         if self.pid is None:
             return
         try:
-            os.killpg(self.pid, _signal.SIGKILL)
+            os.killpg(self.pid, lean.signal.SIGKILL)
         except ProcessLookupError:
             return  # it has ended, and is about to be reaped
 
@@ -297,10 +295,10 @@ class _Checkup:
 def main(arguments: Sequence[str]) -> NoReturn:
     """Supervise the agent to its end, then become phase C."""
     orders = Orders.parse(arguments)
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, HELD_SIGNALS)
+    lean.signal.pthread_sigmask(lean.signal.SIG_BLOCK, HELD_SIGNALS)
     # Ignored by an ancestor, SIGCHLD would have the kernel reap the agent and throw its status away.
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+    lean.signal.signal(lean.signal.SIGCHLD, lean.signal.SIG_DFL)
+    lean.signal.signal(lean.signal.SIGHUP, lean.signal.SIG_IGN)
     supervisor = Supervisor(orders)
     try:
         stopped = supervisor.watch()
@@ -320,9 +318,9 @@ def _become(command: list[str], own_words: int, orders: Orders) -> NoReturn:
     _write(orders.ended_file, "\n".join(command[own_words:]) + "\n")
     while _take_signal(0) is not None:  # what came too late to matter
         continue
-    for number in (*_STOP_SIGNALS, _signal.SIGHUP):
-        _signal.signal(number, _signal.SIG_IGN)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, HELD_SIGNALS)
+    for number in (*_STOP_SIGNALS, lean.signal.SIGHUP):
+        lean.signal.signal(number, lean.signal.SIG_IGN)
+    lean.signal.pthread_sigmask(lean.signal.SIG_UNBLOCK, HELD_SIGNALS)
     give_up_at = time.monotonic() + orders.then_patience
     while True:
         try:
@@ -343,15 +341,15 @@ def utc_now() -> str:
 def _take_signal(seconds: float) -> int | None:
     """The number of the next held signal, or None when none came within ``seconds``."""
     seconds = max(seconds, 0.0)
-    awaited = (*_STOP_SIGNALS, _signal.SIGCHLD)
-    if hasattr(_signal, "sigtimedwait"):
-        taken = _signal.sigtimedwait(awaited, seconds)
+    awaited = (*_STOP_SIGNALS, lean.signal.SIGCHLD)
+    if hasattr(lean.signal, "sigtimedwait"):
+        taken = lean.signal.sigtimedwait(awaited, seconds)
         return taken.si_signo if taken is not None else None
     # macOS: an alarm, blocked as well, ends the wait.
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGALRM,))
-    _signal.setitimer(_signal.ITIMER_REAL, max(seconds, 0.001))
-    number = _signal.sigwait((*awaited, _signal.SIGALRM))
-    return None if number == _signal.SIGALRM else number
+    lean.signal.pthread_sigmask(lean.signal.SIG_BLOCK, (lean.signal.SIGALRM,))
+    lean.signal.setitimer(lean.signal.ITIMER_REAL, max(seconds, 0.001))
+    number = lean.signal.sigwait((*awaited, lean.signal.SIGALRM))
+    return None if number == lean.signal.SIGALRM else number
 
 
 def _size(path: str) -> int:
