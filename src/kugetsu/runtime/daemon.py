@@ -241,7 +241,7 @@ class Daemon:
                     seconds = min(seconds, WATCHFUL_SECONDS)
                 else:
                     poll.register(watch, select.POLLIN)
-            # Without the folder of env files there is nothing to see; the agent's gate is looked at by itself too.
+            # Without the folder of env files there is nothing to watch; the agent's gate is polled anyway.
             for pidfd in (*self.pidfds.values(), self.courier.fileno(), self.secrets_watch.fileno()):
                 if pidfd is not None:
                     poll.register(pidfd, select.POLLIN)
@@ -261,7 +261,7 @@ def main() -> int:
     except KugetsuError as problem:
         print(f"{problem.exit_code}\t{problem.message}\t{problem.hint or ''}", flush=True)
         return problem.exit_code
-    with suppress(BrokenPipeError):  # whoever started it was killed: the daemon stands all the same
+    with suppress(BrokenPipeError):  # its starter was killed: the daemon runs anyway
         print(f"ready\t{os.getpid()}", flush=True)
     _let_go_of_the_terminal()
     _serve(daemon)
@@ -304,7 +304,7 @@ def _stand(ws: Workspace) -> Daemon:
         diagnose=False,  # a traceback with the values of variables would show secrets
     )
     logger.configure(patcher=_redacted)
-    # From the moment on that the log names it, somebody may ask it to stop: that waits until it listens.
+    # Once the log names it, a stop may be requested: it stays pending until the daemon listens.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         lease = take_over(ws)

@@ -19,7 +19,7 @@ from kugetsu.runtime import liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease
 from kugetsu.runtime.workspace import Workspace
 
-#: Seconds for which a daemon may take to say that it stands, and to end after it was asked to.
+#: Seconds for a daemon to report that it is ready, and to end when requested.
 START_PATIENCE = 30.0
 STOP_PATIENCE = 30.0
 
@@ -113,7 +113,7 @@ def stop(ws: Workspace, *, drain: bool) -> bool:
         return True
     if who is not None:
         identity.signal(who, signal.SIGTERM)
-        identity.signal(who, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
+        identity.signal(who, signal.SIGCONT)  # a stopped one (SIGSTOP) reacts to nothing else
     if not _wait_until(gone, STOP_PATIENCE):
         raise KugetsuError(
             f"the daemon (pid {known.pid}) did not stop within {STOP_PATIENCE:.0f} s",

@@ -90,7 +90,7 @@ def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, se
             _note_branch(ws, session, gone)
         _delete_agent_session(ws, session, gone.kept)
     except (KugetsuError, OSError) as problem:
-        # The intent closes the issue's gate: without an outcome nothing would start on the issue any more.
+        # The intent closes the issue's gate: without an outcome nothing would ever start on the issue.
         why = f"could not be destroyed: {problem}"
         if gone.rescue is not None and gone.rescue not in why:
             why += f"; its work is kept on {gone.rescue}"

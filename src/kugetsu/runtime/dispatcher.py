@@ -37,7 +37,7 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
         attempt, _ = claim(ws, lease, partial(claims.dispatch, planned=plan, offer=offer, facts=facts))
         if attempt is not None:
             started.append(attempt)
-        # Else somebody was faster, or the world changed: plan again on what is there now.
+        # Otherwise another claim came first: plan again.
 
 
 def make_offer(ws: Workspace) -> tuple[Lease, ClaimRequest]:

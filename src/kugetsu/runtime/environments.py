@@ -113,7 +113,7 @@ class Known:
         for name in names:
             try:
                 text = read_file(f"{self._folder}/{name}")
-            except BadInput:  # `env check` tells; what cannot be read was given to nobody
+            except BadInput:  # reported by `env check`; unreadable values were given to nobody
                 continue
             if all(not line or line[0] == "#" for line in text.split("\n")):
                 continue  # as `init` made it: not worth a parser at each command

@@ -21,7 +21,7 @@ from kugetsu.runtime import pull_requests
 from kugetsu.runtime.forges import Forges, one_line
 from kugetsu.runtime.workspace import Workspace
 
-#: Bytes of all that is told; of the issue's body; of one comment. A prompt of 60 kB is about 15,000 tokens.
+#: Bytes of the whole text; of the issue's body; of one comment. A prompt of 60 kB is about 15,000 tokens.
 MOST = 60_000
 BODY_MOST = 16_000
 COMMENT_MOST = 8_000
@@ -78,7 +78,7 @@ def read(ws: Workspace, session: Session) -> IssueContext | None:
             return None
         forges.ask(ref.host, lambda forge: _fill(filled, ws, forge, ref, session))
     except Exception as problem:  # noqa: BLE001  a run never fails for what a server or an env file holds
-        # Whoever asks goes on beside us when the time is over: what the log and the prompt say must be the same.
+        # The request's thread may still be filling it after the timeout; log and prompt must agree.
         found = copy(filled)
         if found.issue is None:
             found.problem = one_line(problem)

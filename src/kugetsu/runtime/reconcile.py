@@ -25,13 +25,13 @@ from kugetsu.runtime.runner import ending, spawn
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.workspace import Workspace
 
-#: Seconds between SIGTERM and SIGKILL for what a dead runner left: everybody waits for the slot meanwhile.
+#: Seconds between SIGTERM and SIGKILL for what a dead runner left; the slot is blocked meanwhile.
 ORPHAN_GRACE_SECONDS = 2.0
 
-#: For how long a dead attempt that cannot be settled is tried again before it is recorded as lost all the same.
+#: How long settling a dead attempt is retried before it is recorded as lost anyway.
 SETTLE_PATIENCE_SECONDS = 600.0
 
-#: Why no rescue branch has the work of an attempt that could not be looked at: the next one saves it first.
+#: Why an attempt that could not be examined has no rescue branch: the next one saves its work first.
 _NOT_TRIED = "it could not be examined"
 
 
@@ -44,7 +44,7 @@ def dead(ws: Workspace, state: State) -> list[Attempt]:
 def _supervised(ws: Workspace, attempt: Attempt) -> bool:
     """Whether somebody will record how it ends: its lease is held, and by its runner (not by the agent alone)."""
     if not liveness.of(ws.paths, attempt):
-        # A file that somebody deleted says nothing of its lock: then the runner itself is asked for.
+        # A deleted file says nothing about its lock: check the runner itself.
         deleted = not lease.exists(ws.paths.leases, attempt.lease)
         return deleted and attempt.runner is not None and identity.alive(attempt.runner)
     return attempt.runner is None or identity.alive(attempt.runner)
@@ -124,7 +124,7 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     try:
         return bool(conclude(ws, attempt.id, _ending(ws, attempt)))
     except (KugetsuError, OSError):
-        raise  # it may pass, or somebody mends it
+        raise  # it may pass, or be fixed
     except Exception as problem:  # noqa: BLE001  what the agent left would fail again, and hold the slot for ever
         return bool(conclude(ws, attempt.id, _unreadable(attempt, problem)))
 
@@ -136,9 +136,9 @@ def _give_up(ws: Workspace, attempt: Attempt, problem: Exception) -> bool:
     ws.log.transact(lambda state: decide_attempts.unsettled(state, attempt.id, reason))
     noted = ws.state().attempts.get(attempt.id)
     if noted is None or noted.unsettled_at is None:
-        return noted is None  # somebody else has ended it
+        return noted is None  # recorded by another process
     waited = clock.seconds_between(noted.unsettled_at, clock.now())
-    if 0 <= waited < SETTLE_PATIENCE_SECONDS:  # before its beginning: the clock was set back, and tells nothing
+    if 0 <= waited < SETTLE_PATIENCE_SECONDS:  # negative: the clock was set back
         return False
     text = f"it ended with an unknown outcome: {reason}"
     ending = Ending("lose", _verdict_of_lost(attempt), text, rescue_failed=_NOT_TRIED)

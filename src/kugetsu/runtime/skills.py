@@ -113,7 +113,7 @@ def prompt_file(paths: Paths, kind: str) -> str | None:
     except FileNotFoundError:
         return None
     except KugetsuError:
-        return path  # whoever reads it is told what is wrong with it
+        return path  # reading it will report the problem
     return None if _digest(content) in _ONCE_WRITTEN else path
 
 

@@ -21,7 +21,7 @@ def of(path: str, after: int = 0) -> str:
             file.seek(max(after, start))
             text = CUT * (start > after) + file.read(_LOOKED_AT).decode("utf-8", "replace")
             lines = redact(text).splitlines()
-    except OSError:  # then it said nothing that could be told
+    except OSError:  # nothing to report
         return ""
     cause = error_lines.cause(lines)
     return f": {cause}" if cause else ""

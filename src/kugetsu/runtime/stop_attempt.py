@@ -38,5 +38,5 @@ def tell(ws: Workspace, task_id: str) -> bool:
         print(f"kugetsu: cannot write the stop file of {attempt.id}, it gets the signal: {problem}", file=sys.stderr)
     if attempt.runner is None or not identity.signal(attempt.runner, signal.SIGTERM):
         return False
-    identity.signal(attempt.runner, signal.SIGCONT)  # one that somebody stopped (SIGSTOP) acts on nothing else
+    identity.signal(attempt.runner, signal.SIGCONT)  # a stopped one (SIGSTOP) reacts to nothing else
     return True

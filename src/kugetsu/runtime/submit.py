@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
 
-#: For how long `start` waits for another agent's start to get out of its way, in seconds.
+#: Seconds that `start` waits for the stagger gate.
 STAGGER_PATIENCE = 60.0
 FINAL = ("task.completed", "task.failed", "task.cancelled", "task.parked")
 
@@ -277,7 +277,7 @@ def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
     seen = ws.state().seq
     last: dict[str, Any] | None = None
     for event in ws.log.read_key(task_id):
-        # What held it back is no step of its own: what it did last still stands.
+        # `task.held` is not a step of its own: the last other event counts.
         if event["seq"] <= seen and event["type"].startswith("task.") and event["type"] != "task.held":
             last = event
     if last is None:

@@ -101,7 +101,7 @@ class Undoing:
             raise Conflict(f"event {event['seq']} is not undone: {key} is no longer a setting", "kugetsu config list")
         try:
             current: str | None = redact(load(self._ws.paths.config, {}).as_text(key))
-        except BadInput:  # the decision tells that the file cannot be read
+        except BadInput:  # the decision reports an unreadable file
             current = None
         changes = self._ws.log.read(after=event["seq"])
         later = undo.standing(one for one in changes if one["type"] == SETTING and one["data"].get("key") == key)

@@ -46,7 +46,7 @@ def take_over(ws: Workspace, directory: str) -> Plan:
     Sets KUGETSU_DIR up first if needed, except the agent's sessions. A concurrent import waits for the first. Raises as
     `plan` does, and KugetsuError if KUGETSU_DIR cannot be written; what was done stays and is not repeated.
     """
-    intended = plan(ws, directory)  # what is no directory of the bash tool sets nothing up
+    intended = plan(ws, directory)  # refuse first: a wrong directory sets nothing up
     setup.set_up(ws)
     ws.reload()
     with locked(ws.paths, "import"):

@@ -63,7 +63,7 @@ def secrets(old: OldDirectory) -> list[str]:
     """The secret values in its env files and config, to be removed everywhere else."""
     try:
         paths = [_FILE, *(f"env/{name}" for name in old.names("env", ".env"))]
-    except UnreadableError:  # told where the files are planned
+    except UnreadableError:  # reported where the files are planned
         paths = [_FILE]
     found: list[str] = []
     for path in paths:
@@ -179,7 +179,7 @@ def _naming(now: Config, old: dict[str, str]) -> Naming:
 def _read_servers(text: str) -> dict[str, str]:
     try:
         value = SETTINGS[_SERVERS].read(text)
-    except ValueError:  # told where the setting is planned
+    except ValueError:  # reported where the setting is planned
         return {}
     assert isinstance(value, dict)
     return value

@@ -24,7 +24,7 @@ def check(context: Context) -> Iterator[Finding]:
     """The findings; the agent's own check takes about 2 s with opencode."""
     try:
         variables = values(context.paths, "dev")
-    except BadInput:  # the group "env files" tells
+    except BadInput:  # reported by the group "env files"
         variables = {}
     environment = {**context.environment, **variables}
     yield from _outage(context)

@@ -80,7 +80,7 @@ def _login(context: Context) -> Iterator[Finding]:
         text = "loginctl does not report whether processes may linger"
         yield found.skipped("login", text, "loginctl show-user")
     elif lingers and killed and not unit:
-        # Lingering keeps the user's systemd and its units; the session's own processes are killed all the same.
+        # Lingering keeps the user's systemd and its units; the session's own processes are killed anyway.
         text = "your processes may linger, but KillUserProcesses=yes kills what a login started: only a unit survives"
         yield found.warning("login", text, "run the daemon as a unit of your systemd: kugetsu help ssh")
     elif lingers and killed is None and not unit:

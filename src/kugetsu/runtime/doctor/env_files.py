@@ -43,7 +43,7 @@ def _folder(paths: Paths) -> Iterator[Finding]:
     try:
         mode = os.stat(paths.env).st_mode
         names = sorted(os.listdir(paths.env))
-    except OSError:  # not there: the group "directory" tells
+    except OSError:  # missing: reported by the group "directory"
         return
     if mode & 0o077:
         repair = Fix(f"chmod 700 {paths.env}", lambda: os.chmod(paths.env, 0o700))

@@ -18,7 +18,7 @@ from kugetsu.runtime.process import children
 _SAID = 600  # characters of git's own words that an error shows
 
 
-# GIT_ASKPASS and core.askPass stay the user's: a program that answers by itself. One that would open a window has no
+# GIT_ASKPASS and core.askPass stay the user's: they may answer without a user. One that would open a window has no
 # display, VS Code's has no way to its editor. ssh reads passwords and confirmations from the terminal only, and a
 # session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
 _QUIET = {
@@ -29,7 +29,7 @@ _QUIET = {
     "GIT_PAGER": "cat",
     "GIT_SEQUENCE_EDITOR": ":",
     "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",  # errors are told apart by git's English words
+    "LC_ALL": "C",  # errors are recognised by git's English messages
     "SSH_ASKPASS_REQUIRE": "never",
 }
 

@@ -19,7 +19,7 @@ from kugetsu.runtime.process import identity
 INITIALIZING = "initializing"
 """git's reason for the lock since 2.17 (builtin/worktree.c)."""
 
-_PATIENCE = 120.0  # seconds for a git that goes on by itself after whoever started it was killed
+_PATIENCE = 120.0  # seconds for a git that outlives its killed starter
 _FINISH_TIMEOUT = 600.0  # as for a fresh checkout
 
 

@@ -124,7 +124,7 @@ def _filter(section: str, own: dict[str, str], users: dict[str, str]) -> Iterato
     for name in names.values():
         if name in users or name in own:
             yield name, users.get(name, "")
-    # With a `process`, even an empty one, git uses no `clean`: then there is no filter, and none is required.
+    # With a `process`, even an empty one, git uses no `clean`: no filter, and none required.
     overridden = names["process"] in own and names["process"] not in users
     yield f"{section}.required", "false" if overridden else users.get(f"{section}.required", "false")
 

@@ -101,7 +101,7 @@ def _remotes_by_git(checkout: Checkout) -> dict[str, str]:
     try:
         answer = ask(["remote", "-v"], checkout.home)
     except KugetsuError:
-        return {}  # without git the files are all that is known; whoever needs git next says so
+        return {}  # without git, only its files count; the next use of git reports it
     found: dict[str, str] = {}
     for line in answer.out.splitlines():
         name, _, rest = line.partition("\t")

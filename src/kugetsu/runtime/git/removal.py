@@ -150,7 +150,7 @@ def remove_locked(
     reasons = [] if force else why_keep(path, branch, repository, care)
     if reasons:
         raise Conflict(f"the worktree {path} was kept: it has {'; '.join(reasons)}", way_on(path, reasons))
-    # git refuses to remove a folder without its pointer; one that somebody emptied has none.
+    # git refuses to remove a folder without its pointer, which an emptied one lacks.
     place = os.path.realpath(path)
     emptied = not os.listdir(place)
     admin = interrupted_checkout.admin_folder(repository.common_dir, place)

@@ -84,7 +84,7 @@ def commit_everything(path: str, name: str, reached: Sequence[str]) -> tuple[str
         raise GitFailed(f"{path} is not a git repository")
     head, left_out = commit_of("HEAD", path), list[str]()
     further = [*_held_commits(git_dir, path, head), *(commit for commit in reached if commit != head)]
-    # What lies in repositories within this one is not left out: each is rescued by itself.
+    # Repositories within this one are not left out: each is rescued separately.
     made = _commit_everything(path, git_dir, name, head, further, _Changes(path, None), left_out)
     if left_out:
         raise GitFailed(f"git cannot take in {', '.join(left_out[:5])}", "move that away")

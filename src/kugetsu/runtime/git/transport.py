@@ -95,7 +95,7 @@ def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, s
     try:
         settings = config.load(Paths.of(environment).config, environment)
     except KugetsuError:
-        return [], {}  # whoever opens the settings says so
+        return [], {}  # reported when the settings are opened
     servers, authorities = settings.servers(), settings.mapping("GIT_SERVER_CA")
     if not authorities:
         return [], {}

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Say = Callable[[str], None]
 
-#: Seconds from the first notification to its delivery: what comes meanwhile goes with it.
+#: Seconds from the first notification to its delivery; later ones join it.
 GATHER_SECONDS = 1.0
 #: Pause in seconds after an error of the log (damaged, disk full); it doubles up to the longest.
 ERROR_PAUSE = 1.0

@@ -27,7 +27,7 @@ from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.processes import MARK
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
-#: The longest sleep in seconds; what it waits for wakes it at once, where the system can tell.
+#: The longest sleep in seconds; events wake it at once where the system can report them.
 LONGEST_SLEEP = 60.0
 #: The same where it cannot (no inotify, no pidfd), and after an error; that one doubles up to the longest pause.
 WATCHFUL_SECONDS = 1.0

@@ -14,7 +14,7 @@ from kugetsu.host.paths import Paths
 from kugetsu.runtime.process import identity, lease
 
 NAME = "courier"
-#: Seconds for which taking it is tried: a probe (`alive`) holds the lock for an instant.
+#: Seconds to retry taking it: a probe (`alive`) holds the lock for an instant.
 PATIENCE = 1.0
 
 
@@ -28,7 +28,7 @@ def take(paths: Paths) -> int | None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(fd), os.stat(path)):
                 break
-        except (BlockingIOError, FileNotFoundError):  # held for now; or deleted meanwhile, by hand
+        except (BlockingIOError, FileNotFoundError):  # held for an instant, or deleted by hand
             pass
         os.close(fd)
         if time.monotonic() >= give_up:

@@ -73,7 +73,7 @@ class Keeper:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 cwd="/",
-                # Its own mark from the first moment on: it outlives this daemon, and is no tool of an agent's.
+                # Its own mark from the start: it outlives this daemon, and is not an agent's tool.
                 env={
                     **self._ws.environment,
                     "KUGETSU_DIR": self._ws.paths.root,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from kugetsu.domain.notifications import Notice, located, notice_of
 from kugetsu.runtime.workspace import Workspace
 
-#: Events of the first look back from the head; each further one is twice as long.
+#: Events read back from the head first; each further step is twice as long.
 FIRST_LOOK = 500
-#: Events that are looked at in all, back from the head: half a second's worth.
+#: Events read back from the head at most: half a second's worth.
 LOOK_BACK = 50_000
 
 

@@ -40,7 +40,7 @@ class Lease:
         ``nonce`` is its name, by default 128 random bits. A fork shares the descriptor at once, an exec after
         :meth:`make_inheritable`. Raises Conflict if a lease of that name exists, OSError if the file cannot be created.
         """
-        # Whoever claims has portalocker loaded already, for the log; whoever only probes must not pay for it (33 ms).
+        # A claimer has portalocker loaded already, for the log; a probe must not pay for it (33 ms).
         import portalocker
 
         nonce = nonce if nonce is not None else os.urandom(16).hex()
@@ -174,4 +174,4 @@ def _unlink(path: str) -> None:
     try:
         os.unlink(path)
     except FileNotFoundError:
-        return  # somebody else dropped it: the same end
+        return  # another process dropped it

@@ -202,7 +202,7 @@ class _Hunt:
             elif key not in self.asked:
                 identity.signal(stat.identity(), lean.signal.SIGTERM)
             self.asked.add(key)
-            if stat.state == "T":  # stopped, maybe since it was asked: it cannot act on SIGTERM before it goes on
+            if stat.state == "T":  # stopped: it cannot act on SIGTERM until it continues
                 identity.signal(stat.identity(), lean.signal.SIGCONT)
         except PermissionError:
             return  # another user's (a set-uid tool): it stays, and is reported as left
@@ -303,7 +303,7 @@ def _holds_other_lease(pid: int, nonce: str) -> bool:
             parent, _, name = target.removesuffix(" (deleted)").rpartition("/")
             if parent.endswith("/leases") and name != nonce and _is_locked(pid, entry):
                 return True
-        except OSError:  # it closed this one meanwhile
+        except OSError:  # it closed this one
             continue
     return False
 
@@ -316,7 +316,7 @@ def _holders(directory: str, nonce: str, exclude: Collection[int]) -> list[Ident
         try:
             entries = [] if pid in exclude else os.listdir(f"/proc/{pid}/fd")
             held = any(os.readlink(f"/proc/{pid}/fd/{one}") == path and _is_locked(pid, one) for one in entries)
-        except OSError:  # it ended, may not be looked at, or closed one meanwhile: the next look tells
+        except OSError:  # it ended, is unreadable, or closed one: the next scan will show
             continue
         if held:
             found.append(stat.identity())

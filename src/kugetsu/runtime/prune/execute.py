@@ -37,7 +37,7 @@ def carry_out(ws: Workspace, plan: Plan) -> Outcome:
             except (LogWriteFailed, LogDamaged):
                 raise
             except NotFound:
-                continue  # someone else removed it meanwhile
+                continue  # already removed
             except (KugetsuError, OSError) as problem:
                 changed = isinstance(problem, Conflict)
                 outcome.kept.append(Kept(item.kind, item.subject, [str(problem)], failed=not changed))
@@ -111,7 +111,7 @@ def _require_unclaimed(ws: Workspace, path: str) -> None:
 def _remove_files(ws: Workspace, item: Item) -> None:
     for path in item.paths:
         if item.kind == "lease":
-            lease.forget(ws.paths.leases, os.path.basename(path))  # which stays when somebody took it since the plan
+            lease.forget(ws.paths.leases, os.path.basename(path))  # it stays if it was taken since the plan
         elif os.path.isdir(path) and not os.path.islink(path):
             if item.kind == "run" and not temp_folders.remove(ws.paths, os.path.basename(path)):
                 raise Conflict(f"its temporary folder {temp_folders.left(ws.paths, os.path.basename(path))} stays")

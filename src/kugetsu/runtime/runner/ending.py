@@ -85,7 +85,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         remedy=outcome.remedy,
     )
     if verdict == "done" and session is not None and session.kind == "pm":
-        # It changes no repository, so there is no evidence: its answer is what was asked for.
+        # It changes no repository, so there is no evidence: its answer is the result.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"
     elif verdict == "done":
         ending.reason = "; ".join([summary(evidence), *outcome.notes])
@@ -180,8 +180,8 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
     stopped = ended.stopped or attempt.stop
     if ended.stopped == TERMINATED and attempt.stop is not None:
         stopped = attempt.stop  # the supervisor saw the signal, and no file with the reason
-    # An agent that was told to stop may end with exit code 0 all the same: that it obeyed is no success. One that ended
-    # by itself, while a stop was only requested, may have been done.
+    # An agent that was told to stop may exit with code 0: obeying is not success. One that ended
+    # by itself, while a stop was only requested, may have finished.
     if stopped is None or (ended.stopped is None and outcome.kind == "succeeded"):
         how, verdict = _VERDICTS[str(outcome.kind)]
         reason = _with_reset(outcome.reason, outcome.resets_at) if verdict == "limited" else outcome.reason

@@ -77,7 +77,7 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
     events = ws.log.transact(finish)
     _keep_result(ws, attempt_id, events)
     if lease is not None:
-        # Nobody asks for it any more; its lock goes with the last process that holds it.
+        # No longer needed; its lock is freed with the last process that holds it.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(ws.paths.lease(lease))
     return events

@@ -33,7 +33,7 @@ from kugetsu.runtime.runner.interruption import Interrupted, interruptible
 from kugetsu.runtime.runner.supervisor import Orders
 from kugetsu.runtime.workspace import ATTEMPT, GIVEN, Workspace, actor
 
-#: Seconds without output after which the agent is looked at, and between two looks.
+#: Seconds without output before a health check, and between two of them.
 CHECKUP_SECONDS = 20.0
 SHORTEST_CHECKUP_SECONDS = 1.0
 
@@ -130,7 +130,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
         traceback.print_exc()
         if pid:
             raise
-        # On a full disk nobody waits here: the lease is free in a moment, and whoever looks is told, or records it.
+        # Do not wait for a full disk: the lease is about to be free, and reconciliation records the end.
         with contextlib.suppress(LogWriteFailed):
             conclude(ws, attempt_id, ending.of_failed_start(problem))
         os._exit(1)

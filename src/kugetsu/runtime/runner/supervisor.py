@@ -176,7 +176,7 @@ class Supervisor:
         """Collect every child that has ended: the agent, the checkup, and orphans that this process adopted."""
         if self._ended_at is None:
             try:
-                # Asked for by its pid first: an agent that is no child of ours must not be waited for without end.
+                # By its pid first: an agent that is not our child must not be waited for forever.
                 pid, status = os.waitpid(self._orders.agent, os.WNOHANG)
             except ChildProcessError:
                 self._ended_at = utc_now()
@@ -201,7 +201,7 @@ class Supervisor:
         report = processes.end(self._orders.nonce, self._orders.grace, root=os.getpid(), wait=self.wait)
         self.reap()
         if self._cap is not None:
-            self._cap.step()  # what was written since the last look; nobody writes any more
+            self._cap.step()  # what was written since the last step, the last of it
         return len(report.left)
 
     def result(self, stopped: str | None, leftover: int) -> list[str]:
@@ -274,7 +274,7 @@ class _Checkup:
                 setsigmask=(),
                 setsigdef=HELD_SIGNALS,
             )
-        except OSError as problem:  # the agent goes on: its deadline holds without checkups too
+        except OSError as problem:  # the agent continues: its deadline applies without checkups too
             _say(f"cannot start a checkup: {problem}")
         finally:
             os.close(output)

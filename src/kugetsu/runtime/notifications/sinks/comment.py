@@ -62,7 +62,7 @@ class Comments(Sink):
             finally:
                 forge.close()
         except ForgeFailure as problem:
-            # Without a token, or with an old one, somebody may mend it within the hour.
+            # A missing or expired token may be fixed within the hour.
             passes = problem.passing or problem.uncertain or isinstance(problem, ForgeUnauthorised)
             return Outcome(False, one_line(problem.message), again=passes, asked=_asked(problem.retry_at))
         except KugetsuError as problem:
