@@ -118,7 +118,7 @@ def test_what_came_and_ended_in_between_is_counted(kugetsu, lived):
         ("9 nonsense", 3, "not known"),
         ("2 9 q99", 4, "nothing ever happened to q99"),
         ("999", 4, "there is no event 999"),
-        ("9 2026-12-01", 3, "is yet to come"),
+        ("9 2026-12-01", 3, "is in the future"),
         ("9 --at 3", 3, "unrecognized arguments"),
     ],
 )

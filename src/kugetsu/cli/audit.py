@@ -31,13 +31,13 @@ BROKEN = 6
 _FAULTS = ("broken", "refused", "miscounted")
 
 ABOUT = """\
-invariants: what must hold after every transaction, what the state machines refused, and counters carried into a new
-session that are not those of the issue's history, with the event that broke it first; exits with 6 when anything did.
-races: every claim that was lost by someone who had seen the way open, to whom
-and by how much. retries: the issues that went wrong most, by time lost. waits: how long tasks waited, by what held
-them, and how long slots stood empty meanwhile; a daemon that ended without a word counts as gone from when it first
-owed an answer. Without a word all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
---since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; transactions are taken as a whole."""
+invariants: conditions that must hold after every transaction, events that the state machines refused, and counters
+carried into a new session that differ from the issue's history, each with the first event that broke it; exits with 6
+if there is any. races: every claim lost although all gates looked open, to whom and by how much. retries: the issues
+that failed most, by time lost. waits: how long tasks waited, by what held them, and how long slots were empty in that
+time; a daemon that exited without recording a reason counts as stopped from the moment it first failed to act. Without
+a part: all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
+--since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; transactions are included as a whole."""
 
 
 @record
@@ -54,12 +54,18 @@ class Range:
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.source()
-    parser.add_argument("what", nargs="?", metavar="|".join(PARTS), help="one of them, at length (default: all)")
     parser.add_argument(
-        "subject", nargs="?", metavar="REF", completes=("issue", "task", "session"), help="only of this one"
+        "what", nargs="?", metavar="|".join(PARTS), help="one part, in full (default: all of them, in short)"
     )
-    parser.add_argument("--since", metavar="WHEN", completes="when", help="from there on (default: the beginning)")
-    parser.add_argument("--until", metavar="WHEN", completes="when", help="up to there (default: now)")
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        metavar="REF",
+        completes=("issue", "task", "session"),
+        help="only this issue, task or session",
+    )
+    parser.add_argument("--since", metavar="WHEN", completes="when", help="from this point on (default: the beginning)")
+    parser.add_argument("--until", metavar="WHEN", completes="when", help="up to this point (default: now)")
 
 
 def _audit(call: Call) -> int:
@@ -174,65 +180,65 @@ COMMANDS = {
         _audit,
         json="""\
 subject                        the key of the REF, or null
-events                         how many were looked at
-first                          the first of them, or null: a transaction is looked at as a whole
-last                           the event as of which things are told
-begins                         from when on (UTC)
-ends                           up to when (UTC)
-whole                          false for a part of a log without its beginning: its invariants cannot be checked
-invariants.transactions        how many were checked; null when it was not asked for, so are the next four
-invariants.broken              how many sentences came not to hold
-invariants.refused             how many events the state machines refused, or claims were beyond their cap
-invariants.miscounted          how often an issue carried counters that are not those of its history
+events                         how many were examined
+first                          the first of them, or null: a transaction is included as a whole
+last                           the last of them
+begins                         the start of the period (UTC)
+ends                           the end of the period (UTC)
+whole                          false if the log lacks its beginning: then invariants cannot be checked
+invariants.transactions        how many were checked; null if this part was not requested, like the next four
+invariants.broken              how many invariants were broken
+invariants.refused             events that the state machines refused, and claims beyond their cap
+invariants.miscounted          how often an issue's counters differed from its history
 invariants.found[].kind        broken, refused or miscounted
 invariants.found[].seq         the event that broke it first
 invariants.found[].at          its time (UTC)
-invariants.found[].text        what should hold and did not
+invariants.found[].text        an invariant that did not hold
 invariants.found[].mended      the event after which it held again, or null
-races.lost                     how many there were
-races.found[].seq              the event that tells it
+races.lost                     how many races were lost
+races.found[].seq              the event that records it
 races.found[].at               its time (UTC)
 races.found[].kind             claim, or daemon (another took over)
 races.found[].subject          the task, issue or daemon that lost
 races.found[].by               the command that lost
-races.found[].gate             the gate that was closed meanwhile, or null
-races.found[].reason           what it said
-races.found[].to               the attempt that was faster, or null
-races.found[].behind           the event that closed the way; 0 when not known
+races.found[].gate             the gate that closed first, or null
+races.found[].reason           its reason
+races.found[].to               the attempt that won, or null
+races.found[].behind           the event that closed the gate; 0 if unknown
 races.found[].events           how many events later the loser decided, or null
 races.found[].seconds          how much later, or null
 races.found[].looked           the last event that the loser had seen, or null
-retries.issues                 on how many issues agents worked
-retries.wrong                  on how many anything went wrong
-retries.attempts               how many attempts were made
-retries.failed                 how many did not succeed
-retries.retries                how many were tried again
+retries.issues                 issues that agents worked on
+retries.wrong                  issues with a failure, retry or park
+retries.attempts               number of attempts
+retries.failed                 attempts that did not succeed
+retries.retries                number of retries
 retries.parks                  how often tasks were parked
-retries.tokens                 what all attempts took
-retries.cost                   what they cost, as the agents said
+retries.tokens                 tokens of all attempts
+retries.cost                   their cost, as reported by the agents
 retries.seconds                time in attempts
-retries.lost_seconds           time in those that did not succeed
-retries.worst[].issue          host/owner/repo#N, or pm; those that hurt most first
-retries.worst[].attempts       as above, of that issue; so are tokens, cost, seconds and lost_seconds
-retries.worst[].ends.*         how many attempts ended how
-retries.worst[].reasons.*      how many failed for what, by the beginning of the reason
-retries.worst[].retries        how many were tried again
-retries.worst[].parks.*        how often its tasks were parked for what
-retries.worst[].tokens         what its attempts took
-retries.worst[].cost           what they cost
+retries.lost_seconds           time in attempts that did not succeed
+retries.worst[].issue          host/owner/repo#N, or pm; most time lost first
+retries.worst[].attempts       number of attempts on that issue
+retries.worst[].ends.*         number of attempts by outcome
+retries.worst[].reasons.*      number of failures by reason (its beginning)
+retries.worst[].retries        number of retries
+retries.worst[].parks.*        number of parks by gate
+retries.worst[].tokens         tokens of its attempts
+retries.worst[].cost           their cost
 retries.worst[].seconds        time in attempts
-retries.worst[].lost_seconds   time in those that did not succeed
-waits.gates[].gate             what held tasks: a gate, daemon (none ran), or turn (nothing did: until it took them)
-waits.gates[].waits            how often
-waits.gates[].seconds          how long in all
-waits.gates[].median           half of the waits were shorter, in seconds
+retries.worst[].lost_seconds   time in attempts that did not succeed
+waits.gates[].gate             what held tasks: a gate, daemon (none was running), or turn (only their turn)
+waits.gates[].waits            number of waits
+waits.gates[].seconds          their sum, in seconds
+waits.gates[].median           their median, in seconds
 waits.gates[].longest          the longest, in seconds
-waits.gates[].task             whose that was
-waits.gates[].event            the event with which it began
-waits.gates[].idle_seconds     slots that stood empty meanwhile, times how long
-waits.slots.used_seconds       slots that were used, times how long
-waits.slots.empty_seconds      slots that stood empty, times how long
-waits.slots.empty_while_waiting_seconds  those while a task waited""",
+waits.gates[].task             the task with the longest wait
+waits.gates[].event            the event that began it
+waits.gates[].idle_seconds     slot-seconds empty during these waits
+waits.slots.used_seconds       slot-seconds used
+waits.slots.empty_seconds      slot-seconds empty
+waits.slots.empty_while_waiting_seconds  slot-seconds empty while a task waited""",
         examples="kugetsu audit\nkugetsu audit waits --since 12h ago  # where the night went\n"
         "kugetsu audit retries owner/project#14\nkugetsu audit invariants --from kugetsu.tar.gz",
         exits=(4,),

@@ -32,12 +32,12 @@ def _completion(call: Call) -> int:
 COMMANDS = {
     "completion": Command(
         "[bash|zsh|fish]",
-        "One line makes it work in every new shell:\n\n"
+        "One line enables it in every new shell:\n\n"
         "  bash  echo 'eval \"$(kugetsu completion bash)\"' >> ~/.bashrc\n"
         "  zsh   echo 'source <(kugetsu completion zsh)' >> ~/.zshrc\n"
         "  fish  kugetsu completion fish > ~/.config/fish/completions/kugetsu.fish\n\n"
-        "TAB completes commands, options and what there is: tasks, issues, attempts, settings and their values. It\n"
-        "asks kugetsu each time; that reads and never writes, and says nothing when something is wrong.",
+        "TAB completes commands, options, tasks, issues, attempts, settings and their values. It runs kugetsu each\n"
+        "time, which only reads, and stays silent if something is wrong.",
         _arguments,
         _completion,
         examples="kugetsu completion bash",

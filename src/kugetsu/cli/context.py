@@ -32,8 +32,8 @@ def _arguments(parser: Parser) -> None:
         "ref", metavar="REF", completes=("issue", "session", "task", "attempt"), help="the issue, or pm, or one task"
     )
     parser.source()
-    parser.add_argument("--attempt", metavar="ID", completes="attempt", help="this attempt only, as q7.1")
-    parser.add_argument("--full", action="store_true", help="the prompts as they were sent, whole")
+    parser.add_argument("--attempt", metavar="ID", completes="attempt", help="only this attempt, as q7.1")
+    parser.add_argument("--full", action="store_true", help="show the complete prompts, as they were sent")
 
 
 def _context(call: Call) -> int:
@@ -59,7 +59,7 @@ def _context(call: Call) -> int:
         lines += context.lines(exchange, call.screen, full=call.args.full)
     call.show(clean(data) if call.json else None, lines)
     if call.foreign is not None and not call.json:
-        call.say("the file has no prompts and no outputs of agents, only what the log says of them")
+        call.say("the file contains no prompts or agent outputs, only what the log records about them")
     elif not found and not call.json:
         call.say(f"no agent has worked in it yet        why: kugetsu why {subject}")
     return 0
@@ -179,13 +179,13 @@ def _file(path: str, missing: list[str]) -> bytes | None:
 COMMANDS = {
     "context": Command(
         "REF [--attempt ID] [--full] [--from FILE] [--json]",
-        "For each attempt the message that it was given, what it said (tools in one line each), and how it ended.\n"
-        "Everything that the tools printed: kugetsu logs ATTEMPT.",
+        "Shows for each attempt its message, the agent's output (tools in one line each), and how it ended.\n"
+        "For the full output of the tools: kugetsu logs ATTEMPT.",
         _arguments,
         _context,
         json="""\
 session                   the session's key
-state                     its state, or null when it has none now; so are the next four
+state                     its state, or null if there is no session now, like the next four
 branch                    its branch
 pr                        the URL of its pull request
 created_at                UTC
@@ -194,17 +194,17 @@ attempts[].attempt        its id
 attempts[].task           its task's id
 attempts[].claimed_at     UTC
 attempts[].running_at     UTC, or null
-attempts[].ended_at       UTC, or null while it works
+attempts[].ended_at       UTC, or null while it runs
 attempts[].outcome        succeeded, failed, timed_out, killed or lost, or null
 attempts[].reason         how it ended, or null
-attempts[].event          the event that says so
-attempts[].message        the message of whoever asked for it
-attempts[].prompt         with --full the whole prompt as it was sent, else null
+attempts[].event          the event that records it
+attempts[].message        the message of its task
+attempts[].prompt         with --full the complete prompt as it was sent, else null
 attempts[].prompt_bytes   its length, or null
-attempts[].prompt_file    the file that has it
+attempts[].prompt_file    the file that holds it
 attempts[].answered[]     kind (text, tool or error) and text, in their order
-attempts[].final_text     its last words as the log has them, or null
-attempts[].missing[]      what of it is not there any more""",
+attempts[].final_text     the agent's final text, as recorded, or null
+attempts[].missing[]      files that no longer exist""",
         examples="kugetsu context owner/project#14\nkugetsu context owner/project#14 --attempt q7.1 --full",
         exits=(4,),
     )

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from kugetsu.views.diff import DiffData
 
 ABOUT = """\
-WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00; without a zone: this machine's) or 10m ago; one alone is
-compared with now. The second may be before the first. With a name: what changed of it only. Each row: the record,
-from → to (what matters first, counters as +N), and the event that did it; what another event did has its number. Tasks
-and attempts that came and ended on the way are counted below. Exits with 0 also when nothing changed."""
+WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00; without a zone: this machine's) or 10m ago; a single
+one is compared with now. The second may be before the first. With a name, only its changes. Each row: the record,
+from → to (the most important first, counters as +N), and the event that changed it; changes by other events carry
+their number. Tasks and attempts that came and ended in between are counted below. Exits with 0 even if nothing
+changed."""
 
 
 def _arguments(parser: Parser) -> None:
@@ -30,7 +31,7 @@ def _arguments(parser: Parser) -> None:
         nargs="*",
         metavar="WHEN [WHEN] [REF|TASK]",
         completes=("when", "task", "issue"),
-        help="one or two points; then whose changes",
+        help="one or two points, then optionally an issue or task",
     )
 
 
@@ -79,7 +80,7 @@ def _at(call: Call, text: str) -> tuple[State, str]:
     log, now = call.workspace.log, call.screen.now
     seq, at = timespec.state_of(log, timespec.parse(text, now))
     if at is not None and at > now:
-        raise BadInput(f"{text[:60]!r} is yet to come", "a point of the past, or @ for now")
+        raise BadInput(f"{text[:60]!r} is in the future", "give a point in the past, or @ for now")
     state: State = log.state_at(seq=seq, at=at)
     return state, (at if at is not None and state.seq else state.at)
 
@@ -108,24 +109,24 @@ COMMANDS = {
         _arguments,
         _diff,
         json="""\
-from.seq                  the last event that counts for the first point; 0 before the first event
-from.at                   the point's time (UTC); empty before the first event
-to.seq                    the same of the second point
+from.seq                  the last event included for the first point; 0 before the first event
+from.at                   the time of that point (UTC); empty before the first event
+to.seq                    the same for the second point
 to.at                     its time
 events                    how many events are between them
 reversed                  whether the second point is before the first
 changes[].record          kugetsu, daemon, slot, task, attempt, session, limit, repository, setting, notices, sink, log
-changes[].key             which one; empty where there is only one
+changes[].key             its key; empty if there is only one such record
 changes[].change          changed, came, went, or left (a task that changed and has left the list)
-changes[].event           the event that did it
+changes[].event           the event that changed it
 changes[].issue           the issue or session that it belongs to, or null
 changes[].fields[].field  a part of the record
-changes[].fields[].from   its value at the first point; null when the record was not there
+changes[].fields[].from   its value at the first point; null if the record did not exist
 changes[].fields[].to     its value at the second point
 changes[].fields[].event  the event that changed it last
-passed.*                  how many tasks, attempts and sessions came and went on the way; with a name: nothing
-left                      how many finished tasks left the list; with a name: 0""",
-        examples="kugetsu diff 1h ago\nkugetsu diff 2026-11-23T22:00 2026-11-24T06:00  # what the night brought\n"
+passed.*                  number of tasks, attempts and sessions that came and ended in between; empty with a name
+left                      number of finished tasks that left the list; 0 with a name""",
+        examples="kugetsu diff 1h ago\nkugetsu diff 2026-11-23T22:00 2026-11-24T06:00  # what changed overnight\n"
         "kugetsu diff 214 261 q7",
         exits=(4,),
     )

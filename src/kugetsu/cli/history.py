@@ -24,21 +24,25 @@ if TYPE_CHECKING:
 SUBJECT: tuple[Kind, ...] = ("task", "issue", "attempt", "session")
 
 ABOUT = """\
-Each row: the event's number, the time, what kind of event, the attempt, what happened, and the event it follows from
-(because N) or how long after the claim it came (+2.1s). Times are in this machine's zone, which the first row names.
---json prints the events themselves, one JSON object a line, their times in UTC.
---at WHEN shows what there was at that point: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
+Each row: the event's number, time, kind and attempt, what happened, and the event that caused it (because N) or the
+time since the claim (+2.1s). Times are in this machine's zone, which the first row names.
+--json prints the events themselves, one JSON object per line, with times in UTC.
+--at WHEN shows the history up to that point: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument(
-        "subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", completes=SUBJECT, help="whose events"
+        "subject",
+        nargs="?",
+        metavar="REF|TASK|ATTEMPT|SESSION",
+        completes=SUBJECT,
+        help="an issue, task, attempt or session",
     )
     parser.add_argument("--all", action="store_true", help="every event of the log")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with new events as they come, until Ctrl-C")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow new events until Ctrl-C")
     parser.at()
     parser.source()
-    parser.add_argument("--json", action="store_true", help="one event a line, as the log has it; errors too")
+    parser.add_argument("--json", action="store_true", help="print one event per line, as in the log; errors too")
 
 
 def _history(call: Call) -> int:
@@ -189,25 +193,25 @@ COMMANDS = {
         _arguments,
         _history,
         json="""\
-One event a line, as the log has it.
+One event per line, as in the log.
 seq      its number
 at       its time (UTC)
 type     what kind of event, as task.queued
 v        the version of that kind
-issue    host/owner/repo#N; this and the next seven only where they apply
+issue    host/owner/repo#N; this and the next seven only if they apply
 task     the task's id
 attempt  the attempt's id
 session  the session's key
-cause    the event it follows from
-more     how many events of the same step follow
-decision  the decision that this step is, by its name; absent where something was only seen
-arguments.*  its arguments, but for those that the step's events hold under their own names
+cause    the event that caused it
+more     how many events of the same transaction follow
+decision  the name of the decision that made this transaction; absent if it only records an observation
+arguments.*  its arguments, except those that its events hold under their own names
 data     what happened
-facts    what it was decided from
+facts    the facts it was decided from
 by       who did it: cmd, pid, host, user
 sha      the digest of the log up to here""",
-        examples="kugetsu history owner/project#14\nkugetsu history q7 -f  # go on with what comes\n"
-        "kugetsu history q7 --at 2h ago  # what there was then\n"
+        examples="kugetsu history owner/project#14\nkugetsu history q7 -f  # follow new events\n"
+        "kugetsu history q7 --at 2h ago  # as it was then\n"
         "kugetsu history --all --json | jq -r .type",
         exits=(4,),
     )

@@ -188,43 +188,43 @@ def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
 COMMANDS = {
     "log verify": Command(
         "[--head SEAL] [--from FILE] [--json]",
-        "Exits with 6 when the log is damaged; an unfinished write at its end is no damage. With --from a bundle,\n"
-        "whose lines were redacted, it says that nothing can be verified. With --head also when the log is not what\n"
-        "was sealed (kugetsu log seal): when its end was cut off, or all of it was written anew.",
+        "Exits with 6 if the log is damaged; an unfinished write at its end is not damage. Redacted lines of a\n"
+        "bundle (--from) cannot be verified. With --head it also exits with 6 if the log differs from the sealed one\n"
+        "(kugetsu log seal): its end was cut off, or it was rewritten.",
         _verify_arguments,
         _verify,
         json="""\
-ok                  whether every line is what was written; null when that cannot be told
-events              how many verify
-segments            how many files
+ok                  whether every line is as it was written; null if that cannot be verified
+events              the number of verified events
+segments            the number of files
 head.seq            the last event's number
-head.sha            its digest: it stands for the whole log
-problems[].seq      the event that is damaged, or null when that is not known
+head.sha            its digest, which covers the whole log
+problems[].seq      the damaged event, or null if unknown
 problems[].segment  the file
-problems[].offset   the byte in it
-problems[].kind     what is wrong, in a word
-problems[].text     what is wrong, in words
+problems[].offset   the byte offset in it
+problems[].kind     the kind of problem
+problems[].text     a description
 torn.segment        an unfinished write at the end, or torn is null
-torn.offset         where it begins
-torn.bytes          how long it is
-note                why it cannot be told, or null
+torn.offset         its byte offset
+torn.bytes          its length
+note                why it cannot be verified, or null
 seals[].seq         with --head: the event that was sealed
-seals[].sha         the digest that it had
-seals[].at          its time (UTC), or null when that was not kept
+seals[].sha         its digest then
+seals[].at          its time (UTC), or null if it was not recorded
 seals[].log         the id of the log that was sealed, or null
-seals[].ok          whether everything up to it is what was sealed; null: cannot be told
-seals[].text        what is wrong, in words, or null
-violations[]        events that a state machine refused; of a part of a log [], so is invariants
-invariants[]        what should hold and does not""",
+seals[].ok          whether everything up to it is unchanged; null: cannot be verified
+seals[].text        what differs, or null
+violations[]        events that a state machine refused; [] for a part of a log, as is invariants
+invariants[]        an invariant that does not hold""",
         examples="kugetsu log verify\nkugetsu log verify --head 214:9b2c6a1e0f4d4c55a3e1c0a7d2b84f10",
     ),
     "log repair": Command(
         "[--json]",
-        "What is cut off is kept in log/torn/. Damage elsewhere is reported, never guessed away.",
+        "The bytes cut off are kept in log/torn/. Damage elsewhere is reported, never repaired by guessing.",
         _arguments,
         _repair,
-        json="mended      whether something was done\n"
-        "event       the event that says so, or null\n"
+        json="mended      whether something was repaired\n"
+        "event       the event that records it, or null\n"
         "problems[]  as problems[] of kugetsu log verify",
         examples="kugetsu log repair",
     ),
@@ -233,9 +233,9 @@ invariants[]        what should hold and does not""",
         "",
         _reading_arguments,
         _stats,
-        json="events    how many\nbytes     in all segments\nsegments  how many files\n"
+        json="events    number of events\nbytes     size of all segments\nsegments  number of files\n"
         "first_at  the first event's time (UTC), or null\nlast_at   the last event's time (UTC), or null\n"
-        "types.*   how many events of each kind",
+        "types.*   number of events by kind",
         examples="kugetsu log stats",
     ),
 }

@@ -22,30 +22,30 @@ from kugetsu.views.text import json_harmless
 from kugetsu.views.times import counted
 
 ABOUT = """\
-JSON lines: each event as the log has it, byte for byte: the first 32 hex digits of SHA-256 over the sha of the line
-before and this line up to ,"sha": give its sha (the first line's predecessor is 32 zeros). Where something in a line
-looks like a secret it is taken out; the line then ends with "redacted":true, and its sha is that of the line as it was.
---raw leaves everything as it is. On a terminal, characters that would steer it are written as JSON escapes.
+JSON lines: each event as in the log, byte for byte. Its sha is the first 32 hex digits of SHA-256 over the sha of the
+previous line and this line up to ,"sha": (the first line's predecessor is 32 zeros). What looks like a secret is
+redacted; that line ends with "redacted":true, and keeps the sha of the original line. --raw redacts nothing. On a
+terminal, control characters are written as JSON escapes.
 
 OpenTelemetry (--otlp): each attempt that has ended is a trace: the attempt, the wait before it, preparing, starting,
-running, stopping. Ids come from the log's events: a second export has the same ones, and adds nothing. As OTLP/JSON to
-stdout or a FILE, a request a line; to a URL as protobuf over HTTP, for which pip install "kugetsu[otlp]". What the
-receiver wants in headers: OTEL_EXPORTER_OTLP_HEADERS in env/notify.env.
+running, stopping. Ids derive from the log's events: a second export repeats them, and adds nothing. As OTLP/JSON to
+stdout or a FILE, one request per line; to a URL as protobuf over HTTP, which needs pip install "kugetsu[otlp]". Headers for
+the receiver: OTEL_EXPORTER_OTLP_HEADERS in env/notify.env.
 
-WHEN is a seq (214), @-3, a time (2026-11-23T10:00) or "10m ago". Both ends are part of it; of attempts their end
-counts. A FILE appears whole or not at all, readable for you only."""
+WHEN is a seq (214), @-3, a time (2026-11-23T10:00) or "10m ago". Both ends are included; for attempts their
+end counts. A FILE is written completely or not at all, readable by you only."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument(
-        "subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", completes=SUBJECT, help="only what is about it"
+        "subject", nargs="?", metavar="REF|TASK|ATTEMPT|SESSION", completes=SUBJECT, help="only its events"
     )
-    parser.add_argument("--jsonl", action="store_true", help="events as JSON lines (what it does anyway)")
+    parser.add_argument("--jsonl", action="store_true", help="events as JSON lines (the default)")
     parser.add_argument("--otlp", action="store_true", help="attempts as OpenTelemetry traces")
     parser.add_argument("--to", metavar="FILE|URL", completes="file", help="a file, or an OTLP receiver's URL")
     parser.add_argument("--since", metavar="WHEN", completes="when", help="from that event or time on")
     parser.add_argument("--until", metavar="WHEN", completes="when", help="up to that event or time")
-    parser.add_argument("--raw", action="store_true", help="with the secrets that are in it")
+    parser.add_argument("--raw", action="store_true", help="do not redact secrets")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     parser.source()
     parser.add_argument("--json", action="store_true", help="with --to: print JSON about it; errors too")
@@ -241,18 +241,18 @@ COMMANDS = {
         _arguments,
         _export,
         json="""\
-With --to; else stdout has the export itself.
+With --to; otherwise stdout is the export itself.
 what        events or traces
 to          the file or the receiver
-events      how many lines there are -- of events
+events      number of lines -- of events
 first       the first one's number, or null -- of events
 last        the last one's number, or null -- of events
-redacted    how many lines have something taken out -- of events
-attempts    how many attempts there are -- of traces
-spans       how many spans -- of traces
-live[]      attempts that have not ended, and are left out -- of traces
-requests    how many requests were made -- to a receiver
-rejected    how many spans it did not take -- to a receiver
+redacted    number of redacted lines -- of events
+attempts    number of attempts -- of traces
+spans       number of spans -- of traces
+live[]      attempts that have not ended and are skipped -- of traces
+requests    number of requests -- to a receiver
+rejected    number of spans it rejected -- to a receiver
 understood  whether its answers were those of an OTLP receiver -- to a receiver""",
         examples="kugetsu log export --to night.jsonl\n"
         'kugetsu log export owner/project#14 --since "2d ago" | jq -r .type\n'

@@ -18,10 +18,10 @@ from kugetsu.views.times import counted
 MOST = 1 << 20
 
 ABOUT = """\
-Checks the whole log and prints its head on one line: the last event's number and its digest, which stands for every
-event up to it. Keep it where whoever could change the log cannot: in a mail, on paper, in a tag of another repository
-(git tag -m "$(kugetsu log seal)" night-42). It shows later what the log alone cannot: that its end was cut off, or that
-all of it was written anew."""
+Checks the whole log and prints its head on one line: the last event's number and its digest, which covers every event
+up to it. Keep it where nobody who could change the log can change it: in a mail, on paper, in a tag of another
+repository (git tag -m "$(kugetsu log seal)" night-42). Later it proves what the log alone cannot: that its end was cut
+off, or that it was rewritten."""
 
 
 # --- seal -----------------------------------------------------------------------------------------------------------
@@ -184,9 +184,9 @@ seq    the last event's number
 sha    its digest
 at     its time (UTC)
 log    the log's id
-line   all of it, as one line to be kept
+line   all of it on one line, to be kept
 check  the command that checks it later
 file   the file that it was appended to, or null""",
-        examples="kugetsu log seal\nkugetsu log seal --to /mnt/usb/seals  # a line more, each night",
+        examples="kugetsu log seal\nkugetsu log seal --to /mnt/usb/seals  # one more line each night",
     ),
 }

@@ -35,12 +35,12 @@ def _arguments(parser: Parser) -> None:
         nargs="*",
         metavar="N|REF|TASK|ATTEMPT",
         completes=("attempt", "task", "issue", "session"),
-        help=f"how many (default {LATEST}), or whose",
+        help=f"a number (default {LATEST}), or an issue, task or attempt",
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until the attempt ends")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow the output until the attempt ends")
     parser.source()
-    parser.add_argument("--all", action="store_true", help="the whole output, not only its end")
-    parser.add_argument("--raw", action="store_true", help="the agent's output as it is, but for secrets")
+    parser.add_argument("--all", action="store_true", help="show the whole output, not only its end")
+    parser.add_argument("--raw", action="store_true", help="show the agent's raw output, without secrets")
 
 
 def _logs(call: Call) -> int:
@@ -305,9 +305,9 @@ def _read_exported(call: Call, stderr: dict[str, bytes], name: str) -> int:
 COMMANDS = {
     "logs": Command(
         "[N] [REF|TASK|ATTEMPT] [-f] [--all] [--raw] [--from FILE] [--json]",
-        "Without a name: the N latest agent logs. With one: what that agent said and did, its errors, its end.\n"
-        "Of a long output the last megabyte; --all, --raw and --json give all of it.\n"
-        "A bundle (--from) has only what agents that failed wrote to stderr, and how they ended.",
+        "Without a name: the N latest agent logs. With one: that agent's output and actions, its errors, its end.\n"
+        "A long output is shown from its last megabyte on; --all, --raw and --json show all of it.\n"
+        "A bundle (--from) contains only the stderr of agents that failed, and how they ended.",
         _arguments,
         _logs,
         json="""\
@@ -316,9 +316,9 @@ logs[].issue       host/owner/repo#N, or null
 logs[].state       claimed, starting, running, or ended
 logs[].path        the file with the agent's output
 logs[].bytes       its size
-logs[].changed_at  when it was written last (UTC)
+logs[].changed_at  when it was last written (UTC)
 
-With a name: the agent's own events, one a line, as the agent writes them; with --from: attempt and stderr[], lines.""",
+With a name: the agent's own events, one per line, as it writes them; with --from: attempt and stderr[], lines.""",
         examples="kugetsu logs 10  # the ten latest\nkugetsu logs q7.1 -f  # follow one until it ends",
         exits=(4,),
     )

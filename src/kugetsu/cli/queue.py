@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kugetsu.runtime.query.points import AsOf
 
 
-NO_DAEMON = "no daemon runs: queued tasks and retries wait for kugetsu queue-daemon start"
+NO_DAEMON = "no daemon is running: queued tasks and retries wait for kugetsu queue-daemon start"
 
 
 def warn_without_daemon(call: Call) -> None:
@@ -33,7 +33,7 @@ def warn_without_daemon(call: Call) -> None:
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--all", action="store_true", help="completed and cancelled tasks too")
+    parser.add_argument("--all", action="store_true", help="include completed and cancelled tasks")
     parser.add_argument("--state", metavar="STATE", completes="task-state", help="only tasks in this state")
     parser.at()
     parser.source()
@@ -118,7 +118,7 @@ def _enqueue_arguments(parser: Parser) -> None:
     parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
     parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher goes first (default 0)")
     parser.add_argument(
-        "--after", action="append", default=[], metavar="ID", completes="task", help="not before that task is completed"
+        "--after", action="append", default=[], metavar="ID", completes="task", help="wait until that task is completed"
     )
 
 
@@ -192,23 +192,23 @@ tasks[].title       the first line of its message
 tasks[].priority    higher goes first
 tasks[].after       tasks that must be completed before it
 tasks[].queued_at   when it was queued (UTC)
-tasks[].changed_at  when it changed last (UTC)
-tasks[].not_before  until when it waits (UTC), or null
+tasks[].changed_at  when it last changed (UTC)
+tasks[].not_before  when it may start at the earliest (UTC), or null
 tasks[].reason      why it ended or waits, or null
-tasks[].held        the gate that held it when it was looked at last, or null
+tasks[].held        the gate that held it at the last check, or null
 tasks[].attempt     the attempt that works on it, or null
-tasks[].attempts    how many were made
-tasks[].used        how many of MAX_ATTEMPTS are used up
-tasks[].retries     how often it was tried again
+tasks[].attempts    number of attempts
+tasks[].used        attempts used up, of MAX_ATTEMPTS
+tasks[].retries     how often it was retried
 tasks[].parks       how often it was parked
 tasks[].tokens      over all its attempts
 tasks[].cost        over all its attempts
 tasks[].event       the event of its latest change
-counts.*            how many tasks are in each state, those that left the list included
-as_of.seq           with --at or --from: the last event that counts; else as_of is null
-as_of.at            the point's time (UTC)""",
+counts.*            number of tasks by state, including those that left the list
+as_of.seq           with --at or --from: the last event included; else as_of is null
+as_of.at            the time of that point (UTC)""",
         examples="kugetsu queue list\nkugetsu queue list --state error\n"
-        "kugetsu queue list --at 2026-11-23T22:00  # what waited then",
+        "kugetsu queue list --at 2026-11-23T22:00  # what was waiting then",
         exits=(4,),
     ),
     "queue stats": Command(
@@ -217,15 +217,15 @@ as_of.at            the point's time (UTC)""",
         _stats_arguments,
         _stats,
         json="""\
-counts.*        how many tasks are in each state, those that left the list included
-total           how many there ever were
-listed          how many are still in the list
-oldest_waiting  when the task that waits longest was queued (UTC), or null
-attempts        of the tasks in the list; so are tokens and cost
-tokens          what they took
-cost            what they cost, as the agent says
-as_of.seq       with --at or --from: the last event that counts; else as_of is null
-as_of.at        the point's time (UTC)""",
+counts.*        number of tasks by state, including those that left the list
+total           number of tasks ever queued
+listed          number of tasks still in the list
+oldest_waiting  when the longest-waiting task was queued (UTC), or null
+attempts        attempts of the tasks in the list, as are tokens and cost
+tokens          tokens used
+cost            cost, as reported by the agent
+as_of.seq       with --at or --from: the last event included; else as_of is null
+as_of.at        the time of that point (UTC)""",
         examples="kugetsu queue stats",
         exits=(4,),
     ),
@@ -236,6 +236,6 @@ as_of.at        the point's time (UTC)""",
         _enqueue,
         json="task   the task's id\nissue  host/owner/repo#N\nseq    the event that queued it\nstate  pending",
         examples="kugetsu queue enqueue owner/project#15 add a test for empty input\n"
-        "kugetsu queue enqueue --after q7 '#16' then write the page about it",
+        "kugetsu queue enqueue --after q7 '#16' then document it",
     ),
 }

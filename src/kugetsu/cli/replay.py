@@ -32,10 +32,10 @@ def _arguments(parser: Parser) -> None:
         default=[],
         metavar="KEY=VALUE",
         completes="setting",
-        help="run the queue's history under another value of a setting; may be given several times",
+        help="rerun the queue's history with another value of a setting; repeatable",
     )
     parser.add_argument(
-        "--since", metavar="WHEN", completes="when", help="with --what-if: tasks queued since then only"
+        "--since", metavar="WHEN", completes="when", help="with --what-if: only tasks queued since then"
     )
     parser.source()
 
@@ -118,29 +118,29 @@ VERIFY_JSON = """\
 With --verify:
 
 ok                          whether every decision is the same, no event was refused, and every invariant holds
-seq                         the last event that was looked at
+seq                         the last event that was checked
 at                          its time (UTC), or null
-version                     the kugetsu that decided again
+version                     the kugetsu version that decided again
 redecided                   transactions that were decided again
-observed                    transactions that only say what was seen: nothing is decided
+observed                    transactions that only record observations
 folded                      transactions that name no decision: folded, not decided again
 last_folded                 the last event of the last of them, or null
-unfinished                  events of a transaction that goes on behind the point
+unfinished                  events of a transaction that continues after the point
 violations_seen             events that a state machine refused
-invariants[]                what should hold and does not
+invariants[]                an invariant that does not hold
 differences_seen            how many transactions differ
 differences[].seq           the event, or the number that a missing one would have
 differences[].first         the first event of its transaction
 differences[].last          the last event of its transaction
 differences[].at            when it was written (UTC)
 differences[].category      missing, unexpected, different, config or code version
-differences[].found         missing, unexpected or different: what is seen, whatever the reason
-differences[].says          it in one sentence
+differences[].found         missing, unexpected or different, whatever the cause
+differences[].says          a one-sentence description
 differences[].recorded.*    the event as recorded, or null
-differences[].decided.*     what is decided now, or null
+differences[].decided.*     the event as decided now, or null
 differences[].places[]      path, recorded and decided: where the two differ
 differences[].refusal       why the decision refuses now, or null
-differences[].setting.*     key, fact, recorded and would: the value under which it is as recorded; or null
+differences[].setting.*     key, fact, recorded and would: the value that explains it; or null
 differences[].missing_fact  what the transaction does not record, or null
 differences[].written_by    the version that wrote it, or null
 differences[].by.*          who wrote it
@@ -150,23 +150,23 @@ COMMANDS = {
     "replay": Command(
         "[--since WHEN] [--until WHEN] [--verify [--all]] [--what-if KEY=VALUE …] [--from FILE] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
-        "A seq in a transaction of several events means the state after all of them.\n"
+        "A seq within a transaction means the state after all of its events.\n"
         "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
-        "--verify decides every recorded decision again: by the rules of this version, from the state before it and\n"
-        "the arguments and facts that it recorded. Transactions of older versions name no decision: they are folded,\n"
-        "and counted. The first that is not the same is shown with what was recorded, what is decided\n"
-        "now, where they differ, and a category:\n\n"
+        "--verify makes every recorded decision again: by the rules of this version, from the state before it and the\n"
+        "arguments and facts that it recorded. Transactions of older versions do not name their decision: they are\n"
+        "folded and counted. The first difference is shown with the recorded and the new result, where they differ,\n"
+        "and a category:\n\n"
         "  missing       decided now, and not recorded\n"
         "  unexpected    recorded, and not decided now\n"
-        "  different     recorded with another content than is decided now\n"
-        "  config        as it would be under another value of a setting than the\n"
+        "  different     recorded with another content than decided now\n"
+        "  config        it fits another value of a setting than the\n"
         "                one that it recorded\n"
         "  code version  another version wrote it, or it recorded less than this\n"
         "                version reads\n\n" + what_if.about,
         _arguments,
         _replay,
         json="""\
-seq               the last event that counts
+seq               the last event included
 at                its time (UTC), or null
 initialised       whether kugetsu was set up then
 daemon            running, draining, stopped or lost
@@ -176,13 +176,13 @@ agents[].task     the task's id
 agents[].issue    host/owner/repo#N, or null
 agents[].state    claimed, starting or running
 agents[].since    when it was claimed (UTC)
-queue.*           how many tasks were in each state
+queue.*           number of tasks by state
 tasks[]           as tasks[] of kugetsu queue list
-sessions[]        as sessions[] of kugetsu list; agent_alive means nothing here
+sessions[]        as sessions[] of kugetsu list; ignore agent_alive here
 repositories.*    host/owner/repo, and where its clone was
 violations[]      events that a state machine refused
-violations_seen   how many there were in all
-invariants[]      what should hold and did not
+violations_seen   how many there were in total
+invariants[]      an invariant that did not hold
 
 """
         + what_if.JSON

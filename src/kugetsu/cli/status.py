@@ -20,17 +20,17 @@ EVERY = 1.0
 
 
 ABOUT = """\
---at shows the screen as it was at a point of the past: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; when the
-next task would have started is asked with the settings and the machine as the nearest decision recorded them. Whether
-a process lived then nobody can tell: what the log knew is shown. --from shows that of another place; a bundle knows
-what lived when it was made."""
+--at shows the screen at a point in the past: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago. The next start is
+computed with the settings and machine that the nearest decision recorded. Whether a process was alive then is unknown:
+the screen shows what the log recorded. --from shows another machine's log; a bundle records which processes were alive
+when it was made."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.at()
     parser.source()
-    parser.add_argument("--watch", action="store_true", help="draw it anew every second until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="refresh every second until Ctrl-C")
 
 
 def _status(call: Call) -> int:
@@ -75,11 +75,11 @@ def collect(call: Call) -> StatusData:
 JSON = """\
 initialised          whether kugetsu is set up
 directory            KUGETSU_DIR
-now                  when this was answered; times are UTC
+now                  the time of this answer; times are UTC
 seq                  the last event's number
-daemon.state         running, draining, stopped or lost (it ended without a word)
+daemon.state         running, draining, stopped or lost (it exited without recording a reason)
 daemon.pid           its process, or null
-daemon.since         when it came into that state, or null; null when it is lost and nobody has recorded it yet
+daemon.since         when it entered that state, or null; null if it is lost and that is not recorded yet
 cap                  MAX_CONCURRENT_AGENTS
 live                 how many slots are used
 agents[].slot        1 to cap, or null for the PM agent
@@ -87,25 +87,25 @@ agents[].attempt     the attempt's id
 agents[].task        the task's id
 agents[].issue       host/owner/repo#N, or null
 agents[].state       claimed, starting or running
-agents[].alive       false when its process is gone and nobody has recorded that yet; null where nobody looked
+agents[].alive       false if its process has ended and that is not recorded yet; null if it was not checked
 agents[].stopping    why it is being stopped, or null
 agents[].since       when it was claimed
-agents[].tokens      what it took so far, as its output says; so are the next three
-agents[].cost        what it cost so far
-agents[].last        what it did last, or null
+agents[].tokens      tokens so far, according to its output, like the next three
+agents[].cost        cost so far
+agents[].last        its last action, or null
 agents[].last_at     when, or null
-queue.*              how many tasks are in each state
+queue.*              number of tasks by state
 next.task            the task that starts next, or null
 next.gate            what holds it, or null when it may start now
-next.reason          the same in words
+next.reason          the same as text
 next.until           until when, or null
-attention[].subject  what wants a look
-attention[].state    in which state it is
+attention[].subject  what needs attention
+attention[].state    its state
 attention[].text     why
 attention[].command  the command that helps
-as_of.seq            with --at or --from: the last event that counts; else as_of is null
-as_of.at             the point's time (UTC)
-as_of.facts_from     the event whose recorded facts the gates were asked with, or null
+as_of.seq            with --at or --from: the last event included; else as_of is null
+as_of.at             the time of that point (UTC)
+as_of.facts_from     the event whose recorded facts the gates used, or null
 as_of.facts_at       its time (UTC); without one, when the bundle that has them was made; or null"""
 
 COMMANDS = {
@@ -116,7 +116,7 @@ COMMANDS = {
         _status,
         json=JSON,
         examples="kugetsu status\nkugetsu status --watch\nkugetsu status --at 10m ago\n"
-        "kugetsu status --from kugetsu.tar.gz  # what somebody saw who sent this bundle",
+        "kugetsu status --from kugetsu.tar.gz  # the screen of whoever sent this bundle",
         exits=(4,),
     )
 }

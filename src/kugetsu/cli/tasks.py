@@ -89,9 +89,9 @@ def _retry(call: Call) -> int:
 
 def _move_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("id", metavar="ID", completes="task-waiting", help="a task that waits, as q7")
-    parser.add_argument("--first", action="store_true", help="before all that wait")
-    parser.add_argument("--last", action="store_true", help="behind all of its priority")
+    parser.add_argument("id", metavar="ID", completes="task-waiting", help="a waiting task, as q7")
+    parser.add_argument("--first", action="store_true", help="before all waiting tasks")
+    parser.add_argument("--last", action="store_true", help="after all tasks of its priority")
     parser.add_argument("--priority", type=int, metavar="N", help="higher goes first")
     parser.add_argument(
         "--after",
@@ -99,7 +99,7 @@ def _move_arguments(parser: Parser) -> None:
         default=[],
         metavar="ID",
         completes="task",
-        help="not before that task is completed; none: ''",
+        help="wait until that task is completed ('': none)",
     )
 
 
@@ -160,7 +160,7 @@ def _lift(call: Call) -> int:
 
 def _clear_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--all", action="store_true", help="cancel everything that waits (asks first)")
+    parser.add_argument("--all", action="store_true", help="cancel all waiting tasks (asks first)")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
@@ -195,8 +195,8 @@ def _clear_all(call: Call) -> int:
 
 CHANGED = """\
 task   the task's id
-state  the state it is in now
-seq    the event that says so"""
+state  its state now
+seq    the event that records it"""
 
 COMMANDS = {
     "queue dequeue": Command(
@@ -205,7 +205,7 @@ COMMANDS = {
         _dequeue_arguments,
         _dequeue,
         json="task     the task's id\nissue    host/owner/repo#N, or null for the PM agent\n"
-        "message  what the agent was to be told\nstate    cancelled\nseq      the event that says so",
+        "message  its message\nstate    cancelled\nseq      the event that records it",
         examples="kugetsu queue dequeue q7",
         exits=(4, 5),
     ),
@@ -215,7 +215,7 @@ COMMANDS = {
         _cancel_arguments,
         _cancel,
         json="task     the task's id\nstate    cancelled, or stopping while its agent is ended\n"
-        "attempt  the attempt that is stopped, or null\nseq      the event that says so, or null",
+        "attempt  the attempt that is stopped, or null\nseq      the event that records it, or null",
         examples="kugetsu queue cancel q7",
         exits=(4, 5),
     ),
@@ -224,24 +224,25 @@ COMMANDS = {
     ),
     "queue move": Command(
         "ID [--first|--last] [--priority N] [--after ID] [--json]",
-        "Tasks that would come after each other in a circle are refused.",
+        "Dependencies that form a circle are refused.",
         _move_arguments,
         _move,
-        json="task      the task's id\nplace     its place among those that wait, from 1\n"
-        "waiting   how many wait\npriority  higher goes first\nafter     tasks that must be completed before it\n"
-        "seq       the event that says so, or null when nothing was changed",
+        json="task      the task's id\nplace     its position among the waiting tasks, from 1\n"
+        "waiting   number of waiting tasks\npriority  higher goes first\n"
+        "after     tasks that must be completed before it\n"
+        "seq       the event that records it, or null if nothing changed",
         examples="kugetsu queue move q7 --first\nkugetsu queue move q7 --after q5  # not before q5 is completed",
         exits=(4, 5),
     ),
     "queue lift": Command(
         "REF|AGENT:MODEL [--json]",
-        "Of an issue: its runs that ended well and brought nothing new are counted from 0 again, and the tasks that\n"
-        "were parked for them go on. Of an agent and model: the usage limit or the outage that was\nmet is forgotten.",
+        "For an issue: its successful runs without progress are counted from 0 again, and the tasks parked for them\n"
+        "continue. For an agent and model: the usage limit or outage is forgotten.",
         _lift_arguments,
         _lift,
         json="gate       progress or provider\nsubject    the issue, or agent and model\n"
-        "resumed[]  tasks that were parked for it\nseq        the event that says so",
-        examples="kugetsu queue lift owner/project#14\nkugetsu queue lift opencode:default  # try before its time",
+        "resumed[]  tasks that were parked for it and continue\nseq        the event that records it",
+        examples="kugetsu queue lift owner/project#14\nkugetsu queue lift opencode:default  # retry now",
         exits=(4,),
     ),
     "queue clear": Command(
@@ -250,9 +251,9 @@ COMMANDS = {
         _clear_arguments,
         _clear,
         json="retired[]    without --all: the tasks that left the list\n"
-        "older_than   without --all: finished before that (UTC)\n"
-        "cancelled[]  with --all, and alone: the tasks that were cancelled",
-        examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel everything that waits",
+        "older_than   without --all: they finished before this (UTC)\n"
+        "cancelled[]  with --all: the only key; the tasks that were cancelled",
+        examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel all waiting tasks",
         exits=(5,),
     ),
 }

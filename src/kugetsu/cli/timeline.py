@@ -22,12 +22,14 @@ SPAN = 12 * 3600.0
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.source()
-    parser.add_argument("subject", nargs="?", metavar="REF|TASK", completes=("issue", "task"), help="only that one's")
-    parser.add_argument("--since", metavar="WHEN", completes="when", help="from then on (default: 12h ago)")
-    parser.add_argument("--until", metavar="WHEN", completes="when", help="up to then (default: now)")
-    parser.add_argument("--svg", metavar="FILE", completes="file", help="write a picture into a file")
-    parser.add_argument("--html", metavar="FILE", completes="file", help="write a page that zooms into a file")
-    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument(
+        "subject", nargs="?", metavar="REF|TASK", completes=("issue", "task"), help="only this issue or task"
+    )
+    parser.add_argument("--since", metavar="WHEN", completes="when", help="from this point on (default: 12h ago)")
+    parser.add_argument("--until", metavar="WHEN", completes="when", help="up to this point (default: now)")
+    parser.add_argument("--svg", metavar="FILE", completes="file", help="write a picture to a file")
+    parser.add_argument("--html", metavar="FILE", completes="file", help="write a zoomable page to a file")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def _timeline(call: Call) -> int:
@@ -115,19 +117,19 @@ def _write(path: str, kind: str, found: Timeline) -> str:
 COMMANDS = {
     "timeline": Command(
         "[REF|TASK] [--since WHEN] [--until WHEN] [--svg FILE] [--html FILE] [--force] [--from FILE] [--json]",
-        "A lane for each slot: what prepares, works, and how it ended. Below, a row for each gate\n"
-        "that held tasks back, and for no daemon: how many of them at a time. The page zooms by the wheel.\n"
+        "A lane per slot: which attempt prepared or worked, and how it ended. Below, a row per gate, and one for a\n"
+        "missing daemon: how many tasks it held at a time. The page zooms with the mouse wheel.\n"
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00) or 10m ago.",
         _arguments,
         _timeline,
         json="""\
-since       the beginning of what is shown (UTC)
+since       the start of the period (UTC)
 until       its end (UTC)
-seq         the last event that counts
+seq         the last event included
 slots       how many slots there were
 holdings[]  attempt, task, issue, slot (null: the PM session), since, ran, until, end, reason, seq, end_seq
-holds[]     task, issue, gate, reason, since, until, seq: what held a task back
-daemon[]    state, since, until, end, seq: when a daemon was there
+holds[]     task, issue, gate, reason, since, until, seq: a time in which a gate held a task
+daemon[]    state, since, until, end, seq: when a daemon was running
 written[]   the files that were written""",
         examples="kugetsu timeline\nkugetsu timeline --since 2d ago --html night.html\nkugetsu timeline q7 --json",
         exits=(4, 5),

@@ -18,29 +18,29 @@ from kugetsu.views import undo as view
 from kugetsu.views.times import counted
 
 ABOUT = """\
-The log is never rewritten: undoing appends events whose cause is SEQ. What somebody has changed since is never
-overwritten; then nothing is done, and the way on is told. SEQ is the number that kugetsu history shows, @ for the last
-event, @-1 for the one before. Undone can be:
+The log is never rewritten: undoing appends events whose cause is SEQ. A later change is never overwritten: then nothing
+is done, and the error names another way. SEQ is the number that kugetsu history shows, @ for the last event, @-1 for
+the one before. These events can be undone:
 
-task.queued            while no agent has worked on it: it is cancelled
-task.cancelled         the task waits again in its old place, with the attempts and the pause that it had
-task.requeued          of a cancelled task: it is cancelled again
-task.moved             priority, place and dependencies as before
-hold.lifted            what held tasks back holds again: a usage limit until its time, an issue's fruitless runs
-task.resumed           of a parked task, by queue retry: the same, and it is parked again
-notices.read           the mark of what was read goes back
-session.pr             the pull request that was tied before, or none
-repository.registered  where the repository's clone was before, or nowhere
-setting.changed        config set and server: the old value goes back into the file
+task.queued            while no agent has worked on it: the task is cancelled
+task.cancelled         the task waits again in its old position, with the attempts and the pause that it had
+task.requeued          of a cancelled task: the task is cancelled again
+task.moved             priority, position and dependencies as before
+hold.lifted            the hold applies again: a usage limit until its time, an issue's runs without progress
+task.resumed           of a parked task, by queue retry: the task is parked again
+notices.read           the read mark moves back
+session.pr             the previously tied pull request, or none
+repository.registered  the previous place of the repository's clone, or none
+setting.changed        config set and server: the old value is written to the file
 
-An undo is an event too, and can be undone. Of anything else it is told why not, and what to do instead."""
+An undo is an event too, and can be undone. For anything else the error says why not, and what to do instead."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("seq", metavar="SEQ", completes="when", help="the event's number, @ or @-1")
     parser.add_argument(
-        "--transaction", action="store_true", help="and what was appended with it, as by queue clear --all"
+        "--transaction", action="store_true", help="also undo what was appended with it, as by queue clear --all"
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
@@ -126,14 +126,14 @@ COMMANDS = {
         _undo,
         json="""\
 undone[]          the events that were undone
-already           the event that had undone it before, or null
+already           the event that already undid it, or null
 events[].seq      an event that was appended
 events[].type     its kind
 events[].task     the task's id, or null
 events[].session  the session's key, or null
-events[].text     what it says""",
-        examples="kugetsu undo 214\nkugetsu undo @ --yes  # the last event, without a question\n"
-        "kugetsu undo 214 --transaction  # all that one queue clear --all cancelled",
+events[].text     a description""",
+        examples="kugetsu undo 214\nkugetsu undo @ --yes  # the last event, without asking\n"
+        "kugetsu undo 214 --transaction  # everything that one queue clear --all cancelled",
         exits=(4, 5),
     )
 }

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from kugetsu.views.what_if import ChangeData
 
 about = """\
---what-if KEY=VALUE simulates the queue's history under another value: tasks come when they came, attempts do what
-they did, and every decision is made anew by the rules of this version. It prints waits, makespan and use of the slots
-beside the real ones, and what had to be assumed. KEY is one of
+--what-if KEY=VALUE simulates the queue's history with another value: tasks arrive when they arrived, attempts do what
+they did, and the rules of this version make every decision again. It prints waits, makespan and slot use next to the
+real ones, and its assumptions. KEY is one of
 
   MAX_CONCURRENT_AGENTS, MAX_AGENTS_PER_REPOSITORY, REPOSITORY_CAPS,
   MAX_ATTEMPTS, RETRY_BACKOFF_SECONDS, TASK_TIMEOUT_HOURS,
@@ -38,37 +38,37 @@ JSON = """\
 With --what-if:
 
 changes[].key             what was changed
-changes[].value           to what
-changes[].recorded        what it was at the end of the record, or null
+changes[].value           its new value
+changes[].recorded        its value at the end of the record, or null
 since                     the time (UTC) that --since names, or null
 until                     the time (UTC) that --until names, or null
-tasks                     how many tasks are measured
-open                      how many of them were not finished when the record ends
-real.waits                how many waits for a first claim are measured; what never begins waits until the end
+tasks                     number of tasks measured
+open                      how many of them were unfinished when the record ends
+real.waits                number of waits for a first claim; a task that never starts waits until the end
 real.wait_p50             seconds from queued to first claim: the median
 real.wait_p95             the 95th percentile (nearest rank)
 real.wait_max             the longest
-real.waiting_total        seconds of all waits, also between attempts
+real.waiting_total        seconds of all waits, including those between attempts
 real.makespan             seconds from the first arrival to the last end
-real.slot_use             busy slot-time of all there was, from 0 to 1
-real.attempts             how many were made
-real.retries              how often one was tried again
-real.parks                how often one was parked
+real.slot_use             share of the slot-time that was used, from 0 to 1
+real.attempts             number of attempts
+real.retries              number of retries
+real.parks                number of parks
 real.completed            tasks
 real.error                tasks
 real.cancelled            tasks
 real.unfinished           tasks
 real.tokens               used by all attempts
 real.cost                 of all attempts
-simulated.*               the same as in real
+simulated.*               the same keys as in real
 moved[].task              the five tasks whose wait changed most
 moved[].issue             host/owner/repo#N, or null
-moved[].real              seconds, or null when it never began
-moved[].simulated         seconds, or null when it never begins
-moved_in_all              how many waits changed
-assumptions[]             what had to be assumed, in sentences
-check.same_order          whether, with nothing changed, the claims come in the recorded order
-check.off                 by how many seconds the wait that is farthest off differs then"""
+moved[].real              seconds, or null if it never started
+moved[].simulated         seconds, or null if it never starts
+moved_in_all              number of waits that changed
+assumptions[]             the assumptions, as sentences
+check.same_order          whether, with nothing changed, the simulation claims in the recorded order
+check.off                 the largest difference of a wait in that check, in seconds"""
 
 EXAMPLES = """\
 kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5  # would two more slots have helped?

@@ -35,12 +35,12 @@ MOST_ASKED = 200
 COMING = 5000
 
 ABOUT = """\
-A task that waits: the reason, what will change by itself and when, its place in line, and every gate in the
-dispatcher's order: ✓ open, ✗ the reason, · closed behind it, each with the event it rests on and the command that
-lifts it. A task that runs or has ended: what led there, and how to go on. A number: that event, what led to it back
-to who typed the command, what it was decided from, and what it led to.
---at WHEN asks the same of a point of the past, with the settings and the machine as the nearest decision recorded
-them: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
+For a waiting task: the reason, what will change without you and when, its position in line, and every gate in the
+dispatcher's order: ✓ open, ✗ the reason, · also closed, each with the event it rests on and the command that unblocks
+it. For a task that runs or has ended: what led there, and how to continue. For a number: that event, its causes back to
+the command somebody typed, the facts it was decided from, and its effects.
+--at WHEN answers for a point in the past, with the settings and machine that the nearest decision recorded:
+a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago."""
 
 
 def _arguments(parser: Parser) -> None:
@@ -244,39 +244,39 @@ COMMANDS = {
         _arguments,
         _why,
         json="""\
-tasks[].task               as tasks[] of kugetsu queue list, or null when it has left the list
+tasks[].task               as tasks[] of kugetsu queue list, or null if it has left the list
 tasks[].answer             the answer in one line
 tasks[].gates[].gate       each gate, in order: the first that is closed is the reason
-tasks[].gates[].open       whether it lets the task through
-tasks[].gates[].reason     what it says
-tasks[].gates[].rests_on   the event behind that; 0 when no single one is
-tasks[].gates[].until      when it opens by itself (UTC), or null
+tasks[].gates[].open       whether it is open for the task
+tasks[].gates[].reason     its reason
+tasks[].gates[].rests_on   the event that the reason rests on; 0 if there is no single one
+tasks[].gates[].until      when it opens without you (UTC), or null
 tasks[].gates[].lift       the command that opens it, or null
-tasks[].gates[].otherwise  one that opens it when that finds nothing to do, or null
-tasks[].next.kind          now, time, event, look (something that only a look tells) or person (nothing by itself)
+tasks[].gates[].otherwise  the command to use if the first one has no effect, or null
+tasks[].next.kind          now, time, event, look (checked again and again) or person (blocked until someone acts)
 tasks[].next.what          what happens then
 tasks[].next.at            when (UTC), or null
-tasks[].next.since         since when that runs which is waited for (UTC), or null
-tasks[].next.latest        when it is ended at the latest (UTC), or null
+tasks[].next.since         when the attempt that it waits for started (UTC), or null
+tasks[].next.latest        when that attempt ends at the latest (UTC), or null
 tasks[].next.lift          the command that changes it now, or null
 tasks[].next.needs_daemon  whether a daemon must be started by then
-tasks[].line.place         its place among those that only wait for their turn; null when something else holds it
-tasks[].line.total         how many those are
+tasks[].line.place         its position among tasks that only wait for their turn; null if something else holds it
+tasks[].line.total         the number of these tasks
 tasks[].line.before[]      the tasks before it
 tasks[].because[]          the events that led there, the oldest first
-tasks[].then               how to go on, for what has left the list, or null
-more                       how many more tasks of it wait
-as_of.seq                  with --at or --from: the last event that counts, or as_of is null
-as_of.at                   the point's time (UTC)
-as_of.facts_from           the event whose recorded facts the gates were asked with, or null
+tasks[].then               how to continue, for a task that has left the list, or null
+more                       how many more of its tasks wait
+as_of.seq                  with --at or --from: the last event included, or as_of is null
+as_of.at                   the time of that point (UTC)
+as_of.facts_from           the event whose recorded facts the gates used, or null
 as_of.facts_at             its time (UTC); without one, when the bundle that has them was made; null: those of now
 
-With a number: event, because[] and led_to[], events as kugetsu history prints them; depths[], how many steps each of
-led_to[] lies behind the event; more, how many further effects were found; and holds[], each task that waits now because
-of that event, and the gate.""",
-        examples="kugetsu why q7\nkugetsu why 214  # what led to that event, and what it led to\n"
-        "kugetsu why q7 --at 2h ago  # the same question two hours earlier\n"
-        "kugetsu why q7 --from kugetsu.tar.gz  # and to the bundle that somebody sent",
+With a number: event, because[] and led_to[], events as kugetsu history prints them; depths[], the distance of each of
+led_to[] from the event; more, the number of further effects; and holds[], each task that waits now because of that
+event, and the gate.""",
+        examples="kugetsu why q7\nkugetsu why 214  # the causes and effects of that event\n"
+        "kugetsu why q7 --at 2h ago  # the same, two hours earlier\n"
+        "kugetsu why q7 --from kugetsu.tar.gz  # the same, in a bundle",
         exits=(4,),
     )
 }
