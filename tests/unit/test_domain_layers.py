@@ -37,6 +37,9 @@ IMPURE = {
     "logging",
 }
 LONGEST = 500
+LONGEST_FUNCTION = 59
+#: The one module that may use private modules of the interpreter.
+LEAN = Path("model/lean.py")
 
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
@@ -120,6 +123,61 @@ def test_the_domain_calls_no_clock() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_no_module_is_longer_than_what_one_can_hold_in_the_head(module: Path) -> None:
     assert len((ROOT / module).read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_function_fits_a_screen(module: Path) -> None:
+    functions = [node for node in ast.walk(parsed(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lengths = {f"{module}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert [name for name, length in lengths.items() if length > LONGEST_FUNCTION] == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != LEAN], ids=str)
+def test_no_private_module_of_others_is_imported(module: Path) -> None:
+    private = [
+        f"{module}:{line} {name}"
+        for line, name, _ in imported(module)
+        if not name.startswith(("kugetsu", "__future__")) and any(part.startswith("_") for part in name.split("."))
+    ]
+    assert private == []
+
+
+def import_graph() -> dict[str, set[str]]:
+    """The modules of kugetsu that each module imports, at whatever depth and be it for types only."""
+    names = {
+        ".".join(["kugetsu", *module.with_suffix("").parts]).removesuffix(".__init__"): module for module in MODULES
+    }
+    graph: dict[str, set[str]] = {name: set() for name in names}
+    for name, module in names.items():
+        for _, target, _ in imported(module):
+            found = target if target in names else target.rpartition(".")[0]
+            if found in names and found != name:
+                graph[name].add(found)
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of nodes that all reach one another."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, open_ = set[str](), list(graph[start])
+        while open_:
+            node = open_.pop()
+            if node not in seen:
+                seen.add(node)
+                open_ += graph[node]
+        reached[start] = seen
+    found = {frozenset(other for other in reached[node] if node in reached[other]) for node in graph}
+    return sorted(sorted(group) for group in found if len(group) > 1)
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    assert circles(import_graph()) == []
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert circles(graph) == [["b", "c"]]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

@@ -9,8 +9,8 @@ from kugetsu.cli import log_seal
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import invariants
-from kugetsu.domain.state import VIOLATIONS_KEPT
-from kugetsu.log.files.verify import Problem
+from kugetsu.domain.state import VIOLATIONS_KEPT, State
+from kugetsu.log.files.verify import Problem, Verification
 from kugetsu.views import times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
@@ -66,17 +66,8 @@ def _verify(call: Call) -> int:
     copied = place is not None and place.contents.kind != "folder"
     compared = log_seal.compared(call.workspace.log, seals, found, copied=copied)
     unsealed = any(seal["ok"] is False for seal in compared)
-    refused: list[dict[str, Any]] = []
-    broken: list[str] = []
-    more = 0
     part = place is not None and place.part  # it cannot be folded from nothing
-    if not damage and not part:
-        state = call.state()
-        refused, broken = state.violations, invariants.broken(state)
-        more = state.violations_seen - len(refused)
-        known = {entry["seq"] for entry in refused}
-        odd = [{"seq": seq, "text": text} for seq, text in found.malformed.items() if seq not in known]
-        refused = sorted([*refused, *odd[:VIOLATIONS_KEPT]], key=lambda entry: entry["seq"])
+    refused, more, broken = _refused(call.state(), found) if not damage and not part else ([], 0, [])
     torn = found.torn
     data = {
         "ok": not damage and not unsealed if found.note is None or damage or unsealed else None,
@@ -90,17 +81,7 @@ def _verify(call: Call) -> int:
         "violations": refused,
         "invariants": broken,
     }
-    lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
-    if found.note is not None:
-        lines = [f"{counted(found.count, 'event')}; {found.note}"]
-        lines += _problem_lines(damage)
-    elif damage:
-        lines = [f"the log is damaged in {counted(len(damage), 'place')}; {counted(found.count, 'event')} verify"]
-        lines += _problem_lines(damage)
-    if torn is not None:
-        lines.append(f"an unfinished write of {torn.bytes} bytes is at its end: the next command mends it")
-    if part:
-        lines.append("what its events mean was not checked: it is a part of a log, without its beginning")
+    lines = _integrity_lines(found, damage, part=part)
     lines += [f"  event {entry['seq']}  refused: {entry['text']}" for entry in refused]
     if more:
         lines.append(f"  and {counted(more, 'more event')} refused")
@@ -122,6 +103,30 @@ def _verify(call: Call) -> int:
             "copies of the log folder against the seal, kugetsu log verify --head SEAL --from COPY"
         )
     return DAMAGED if damage or unsealed else 0
+
+
+def _refused(state: State, found: Verification) -> tuple[list[dict[str, Any]], int, list[str]]:
+    """The events that a machine refused or that do not fit their kind, how many more there are, broken invariants."""
+    known = {entry["seq"] for entry in state.violations}
+    odd = [{"seq": seq, "text": text} for seq, text in found.malformed.items() if seq not in known]
+    refused = sorted([*state.violations, *odd[:VIOLATIONS_KEPT]], key=lambda entry: entry["seq"])
+    return refused, state.violations_seen - len(state.violations), invariants.broken(state)
+
+
+def _integrity_lines(found: Verification, damage: list[Problem], *, part: bool) -> list[str]:
+    """What the check of the digests found."""
+    lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
+    if found.note is not None:
+        lines = [f"{counted(found.count, 'event')}; {found.note}"]
+        lines += _problem_lines(damage)
+    elif damage:
+        lines = [f"the log is damaged in {counted(len(damage), 'place')}; {counted(found.count, 'event')} verify"]
+        lines += _problem_lines(damage)
+    if found.torn is not None:
+        lines.append(f"an unfinished write of {found.torn.bytes} bytes is at its end: the next command mends it")
+    if part:
+        lines.append("what its events mean was not checked: it is a part of a log, without its beginning")
+    return lines
 
 
 def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
