@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.git import repositories, ssh_hosts, worktrees
+from kugetsu.runtime.git import remotes, repositories, worktrees
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process import children
 from runtime.repos import Place, place, run, sample
@@ -112,9 +112,9 @@ def test_an_ssh_whose_configuration_leaves_a_program_behind_names_the_host(
     ssh.write_text(f"#!/bin/sh\n{FOR_EVER} <&- &\necho $! >> {left}\necho hostname git.example.com\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
-    ssh_hosts.target_of.cache_clear()
-    assert ssh_hosts.target_of("work") == "git.example.com"
-    ssh_hosts.target_of.cache_clear()
+    remotes.target_of.cache_clear()
+    assert remotes.target_of("work") == "git.example.com"
+    remotes.target_of.cache_clear()
     assert left.read_text().split()
 
 

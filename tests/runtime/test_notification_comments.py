@@ -92,7 +92,7 @@ def test_a_comment_that_may_have_been_posted_is_looked_for(stage: Stage, forge: 
     assert (lost.sent, lost.again) == (False, True)
     forge.say("acme/web", 1, "they wrote <!-- kugetsu:log-1-comment-1-1 --> somewhere")
     found = comment_on(stage, forge, again=True)
-    assert found.sent and "was posted before" in found.text
+    assert found.sent and "already posted" in found.text
     assert len(forge.posted("acme/web", 1)) == 1
 
 

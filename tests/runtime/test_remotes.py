@@ -11,7 +11,7 @@ import pytest
 
 from kugetsu.model.errors import Conflict, GitFailed, NotFound
 from kugetsu.model.refs import parse_repository
-from kugetsu.runtime.git import checkouts, evidence, fetching, refs, remotes, repositories, ssh_hosts, worktrees
+from kugetsu.runtime.git import checkouts, evidence, fetching, refs, remotes, repositories, worktrees
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.git.worktrees import Worktree
 from runtime.repos import Place, commit, place, run, sample
@@ -120,9 +120,9 @@ def ssh(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "ssh").write_text(f'#!/bin/sh\necho "$@" >> {place.root}/asked\nexec {program} -F {config} "$@"\n')
     (folder / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    ssh_hosts.target_of.cache_clear()
+    remotes.target_of.cache_clear()
     yield config
-    ssh_hosts.target_of.cache_clear()
+    remotes.target_of.cache_clear()
 
 
 @pytest.mark.parametrize("alias", ["github-work", "github.com-work"])

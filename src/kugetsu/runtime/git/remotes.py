@@ -6,17 +6,22 @@ leave open (included files, `url.….insteadOf`).
 
 from __future__ import annotations
 
+import functools
 import os
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import local_repository, parse_repository, repository_of_url
-from kugetsu.model.servers import is_host_like, split_scp, split_url
+from kugetsu.model.servers import LOCAL, is_host_like, is_known_host, split_scp, split_url
 from kugetsu.runtime.git.checkouts import Checkout, find, remotes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+SSH_SECONDS = 5.0
+"""For `ssh -G`, which costs about 5 ms: a `Match exec` of the configuration may run a program."""
+
+_ALIASING = ("hostname", "include", "match")  # the keywords without which no host stands for another one
 _ORDER = ("upstream", "github", "origin")
 
 
@@ -71,8 +76,6 @@ def matching_remote(
 def _named(
     urls: Mapping[str, str], checkout: Checkout, servers: Mapping[str, str] | None
 ) -> list[tuple[str | None, str]]:
-    from kugetsu.runtime.git.ssh_hosts import resolver
-
     found: list[tuple[str | None, str]] = []
     name_of = resolver(servers or {})
     for remote in _in_order(urls):
@@ -124,3 +127,53 @@ def typed_in(environment: Mapping[str, str]) -> str | None:
     git_dir = environment.get("GIT_DIR")
     named = find(os.path.join(folder, git_dir)) if git_dir else None
     return named.top if named is not None else None
+
+
+# --- hosts of ssh URLs ------------------------------------------------------------------------------------------------
+# `github-work` may be `github.com` in the user's ssh configuration. `ssh -G` tells, and connects to nothing.
+
+
+def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
+    """A function from the host of an ssh URL (lowercase, no port) to its server."""
+
+    def name_of(host: str) -> str:
+        if is_known_host(host, servers):
+            return host
+        dotted = is_host_like(host)
+        if dotted and not _has_aliases():
+            return host
+        target = target_of(host)
+        # A host name with a dot is a server's own name as well: `git.example.com` may be reached by way of another
+        # address. It is an alias (`github.com-work`) only where it leads to a server that is known.
+        return target if target != LOCAL and (not dotted or is_known_host(target, servers)) else host
+
+    return name_of
+
+
+@functools.cache
+def target_of(host: str) -> str:
+    """The host name that ssh would connect to; the host itself if ssh does not tell."""
+    from kugetsu.runtime.process import children
+
+    if host.startswith("-"):
+        return host
+    try:
+        done = children.run(["ssh", "-G", host], cwd=None, env=os.environ, timeout=SSH_SECONDS)
+    except OSError:
+        return host
+    for line in done.out.decode("utf-8", "replace").splitlines():
+        key, _, value = line.partition(" ")
+        if key == "hostname" and value.strip():
+            name = value.strip().lower().rstrip(".")
+            return f"[{name}]" if ":" in name else name
+    return host
+
+
+def _has_aliases() -> bool:
+    """True if the user's ssh configuration may rename hosts."""
+    try:
+        with open(os.path.expanduser("~/.ssh/config"), encoding="utf-8", errors="replace") as file:
+            text = file.read(1 << 20).lower()
+    except OSError:
+        return False
+    return any(word in text for word in _ALIASING)

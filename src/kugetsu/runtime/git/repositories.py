@@ -21,7 +21,7 @@ from kugetsu.model.servers import LOCAL, clone_url, split_scp
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.git import checkouts, remotes, transport
 from kugetsu.runtime.git.command import ask, git
-from kugetsu.runtime.git.ssh_hosts import resolver
+from kugetsu.runtime.git.remotes import resolver
 
 CLONE_TIMEOUT = 1800.0
 """Seconds for a first clone: a repository of some gigabytes over a slow line."""
