@@ -27,15 +27,17 @@ def agent_label(config: Config) -> str:
 
 
 def free_memory_mb() -> int | None:
-    """Memory in MB that new processes can have without swapping (MemAvailable); None where /proc does not tell."""
+    """Memory in MB that new processes can have without swapping (MemAvailable); None without /proc."""
+    return memory_mb("MemAvailable")
+
+
+def memory_mb(name: str) -> int | None:
+    """A line of /proc/meminfo in MB; None without it."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) // 1024
+            return next((int(line.split()[1]) // 1024 for line in lines if line.startswith(name + ":")), None)
     except OSError:
         return None
-    return None
 
 
 def cores() -> int:

@@ -64,3 +64,11 @@ def _mounts() -> Iterator[tuple[str, str]]:
         fields = line.split(b" ")
         point = _ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 8) & 0xFF]), fields[4])
         yield os.fsdecode(point), os.fsdecode(fields[fields.index(b"-") + 1])
+
+
+def names(folder: str) -> list[str]:
+    """The names in a folder, sorted; none if it is missing or unreadable."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

@@ -17,6 +17,7 @@ from kugetsu.model.plural import counted
 from kugetsu.runtime import folders, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
+from kugetsu.runtime.folders import names
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import identity, lease
 from kugetsu.runtime.process.processes import MARK
@@ -40,8 +41,8 @@ class _Seen:
 
     def __init__(self, paths: Paths) -> None:
         self.leases = lease.names(paths.leases)
-        self.worktrees = _names(paths.worktrees)
-        self.runs = _names(paths.runs)
+        self.worktrees = names(paths.worktrees)
+        self.runs = names(paths.runs)
         self.marked = list(_marked(paths.root))
 
 
@@ -166,13 +167,6 @@ def _remove(paths: Iterable[str]) -> None:
 def _was_made(name: str, state: State) -> bool:
     task = name.partition(".")[0]
     return task[:1] == "q" and task[1:].isdigit() and 0 < int(task[1:]) <= state.tasks_made
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
 
 
 def _some(names: list[str]) -> str:

@@ -51,7 +51,7 @@ def _clock(context: Context) -> Iterator[Finding]:
 
 def _memory(context: Context) -> Iterator[Finding]:
     config = context.ws.config
-    total, free = _memory_mb("MemTotal"), facts.free_memory_mb()
+    total, free = facts.memory_mb("MemTotal"), facts.free_memory_mb()
     if total is None or free is None:
         yield found.skipped("memory", "this machine's memory cannot be read", "set MAX_CONCURRENT_AGENTS low")
         return
@@ -68,14 +68,6 @@ def _memory(context: Context) -> Iterator[Finding]:
         yield found.warning("memory", text, f"kugetsu config set MIN_FREE_MEMORY_MB {free}")
     else:
         yield found.ok("memory", f"{free} of {total} MB of memory free")
-
-
-def _memory_mb(name: str) -> int | None:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next((int(line.split()[1]) // 1024 for line in lines if line.startswith(name + ":")), None)
-    except OSError:
-        return None
 
 
 def _limits() -> Iterator[Finding]:

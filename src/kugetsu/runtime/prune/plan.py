@@ -6,6 +6,7 @@ import os
 import time
 
 from kugetsu.domain.state import State
+from kugetsu.runtime.folders import names
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import lease
@@ -39,7 +40,7 @@ def _leases(ws: Workspace, state: State, found: Plan) -> None:
     """Files that are not locked and belong to no live attempt; the daemon's and the notifier's are known by name."""
     named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
     free = []
-    for name in _names(ws.paths.leases):
+    for name in names(ws.paths.leases):
         path = ws.paths.lease(name)
         old = _age(path) > LEASE_SECONDS and os.path.isfile(path) and not os.path.islink(path)
         if name[0] != "." and name not in named and old and not lease.alive(ws.paths.leases, name):
@@ -52,7 +53,7 @@ def _runs(ws: Workspace, state: State, found: Plan) -> None:
     """Folders of attempts whose task is retired, unchanged for QUEUE_CLEANUP_AGE_DAYS."""
     days = ws.config.number("QUEUE_CLEANUP_AGE_DAYS")
     old = []
-    for name in _names(ws.paths.runs):
+    for name in names(ws.paths.runs):
         task, dot, number = name.partition(".")
         path = ws.paths.run(name)
         ours = dot and number.isdigit() and task[:1] == "q" and task[1:].isdigit() and not os.path.islink(path)
@@ -61,13 +62,6 @@ def _runs(ws: Workspace, state: State, found: Plan) -> None:
     if old:
         reason = f"their tasks are retired, and they are older than {days:g} days"
         found.items.append(Item("run", f"{len(old)} in {ws.paths.runs}", old, reason))
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:  # not there, not a folder, or not to be looked into
-        return []
 
 
 def _age(path: str) -> float:
@@ -80,4 +74,4 @@ def _age(path: str) -> float:
 
 def _latest_age(folder: str) -> float:
     """Seconds since the folder, or anything directly in it, was changed."""
-    return min((_age(path) for path in (folder, *(f"{folder}/{name}" for name in _names(folder)))), default=0.0)
+    return min((_age(path) for path in (folder, *(f"{folder}/{name}" for name in names(folder)))), default=0.0)
