@@ -1,1 +1,1 @@
-"""What `kugetsu doctor` looks at: one module for each subject, each giving findings with their evidence and remedy."""
+"""`kugetsu doctor`: a module for each group of checks, which gives findings with their evidence and remedy."""

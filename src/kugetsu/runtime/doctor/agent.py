@@ -36,7 +36,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _outage(context: Context) -> Iterator[Finding]:
-    """What every task met, as long as no attempt has shown that it is over: asked as the daemon's agents met it."""
+    """The error that every task would meet, unless an attempt has succeeded since."""
     state = context.state()
     label = agent_label(context.ws.config)
     entry = outages.of(state, label) if state is not None else None
@@ -60,7 +60,7 @@ def _checked(context: Context, environment: Mapping[str, str]) -> Iterator[Findi
 
 
 def _good(agent: Agent, name: str, model: str) -> Finding:
-    """What was found, as far as it was looked for: of a command line only the program of its first word."""
+    """What was checked; of a command line only the program of its first word."""
     if not isinstance(agent, Command):
         return found.ok("check", f"{name} can be started{model}")
     program = agent.argv()[0]
@@ -78,7 +78,7 @@ _READERS = {"dev": "agents on issues", "pm": "the PM agent"}
 
 
 def check_skills(context: Context) -> Iterator[Finding]:
-    """The findings. An agent whose instructions cannot be read is not started."""
+    """The findings. An agent with unreadable instructions does not start."""
     own = broken = 0
     for name in skills.names(context.paths):
         try:

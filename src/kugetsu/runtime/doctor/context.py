@@ -1,4 +1,4 @@
-"""What the checks look at: one KUGETSU_DIR as it is, in whatever state. What cannot be read is kept as its error."""
+"""What the checks examine: one KUGETSU_DIR in any state. What cannot be read is kept as its error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kugetsu.runtime.workspace import Workspace, actor, learn_secrets, outside
 
 
 class Context:
-    """A directory under examination. ``online``: servers may be asked."""
+    """A directory under examination. ``online``: servers may be contacted."""
 
     def __init__(self, paths: Paths, environment: Mapping[str, str], command: str, *, online: bool = False) -> None:
         learn_secrets(paths, environment)
@@ -28,7 +28,7 @@ class Context:
         self._state_problem: KugetsuError | None = None
 
     def _settings(self) -> Config:
-        """The settings in force; with a file that cannot be understood those of the environment alone."""
+        """The settings in force; without an unreadable file those of the environment, else the defaults."""
         try:
             return config.load(self.paths.config, self.environment)
         except BadInput as problem:
@@ -44,7 +44,7 @@ class Context:
         return self.paths.exists()
 
     def state(self) -> State | None:
-        """The fold of the log; None when there is none, or when it cannot be read (`state_problem`)."""
+        """The folded log; None without a log, or if it cannot be read (`state_problem`)."""
         if self._state is None and self._state_problem is None and self.has_log:
             try:
                 self._state = self.ws.state()
@@ -57,14 +57,14 @@ class Context:
         return self._state
 
     def why_no_state(self) -> str:
-        """Why a check that needs the log is not run."""
+        """Why a check that needs the log is skipped."""
         return "the log cannot be read" if self.has_log else "there is no log"
 
     def state_problem(self) -> KugetsuError | None:
-        """Why there is no state; None when there is one, or no log."""
+        """Why the log cannot be read; None if it can, or there is none."""
         self.state()
         return self._state_problem
 
     def close(self) -> None:
-        """Give the log's descriptors back."""
+        """Close the log."""
         self.ws.close()

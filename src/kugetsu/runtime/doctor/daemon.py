@@ -1,4 +1,4 @@
-"""The daemon: does it run, is it as new as this program, and does it outlive the end of the login."""
+"""The daemon: whether it is running, is as new as this program, and survives logout."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def _process(context: Context, state: State) -> Iterator[Finding]:
 
 
 def _agents(context: Context, state: State) -> Iterator[Finding]:
-    """What keeps the daemon from starting agents, and is not so where this is typed: other groups do not see it."""
+    """What keeps the daemon, but not this command's environment, from starting agents."""
     found_there = agent_preflight.problems(context.ws, liveness.daemon_environment(state))
     for cause in {one["cause"] for one in found_there.values() if one["remedy"] == agent_preflight.RESTART}:
         yield found.problem("agent", cause, agent_preflight.RESTART)
 
 
 def _age(since: str | None) -> Iterator[Finding]:
-    """A daemon that was started before the program was installed anew still runs the old one."""
+    """A daemon started before kugetsu was reinstalled still runs the old program."""
     folder = os.path.dirname(kugetsu.__file__)
     newest = 0.0
     for parent, _, names in os.walk(folder):
@@ -68,7 +68,7 @@ def _age(since: str | None) -> Iterator[Finding]:
 
 
 def _login(context: Context) -> Iterator[Finding]:
-    """Whether processes survive the end of the login, which systemd's `KillUserProcesses` and lingering decide."""
+    """Whether processes survive logout, which systemd's `KillUserProcesses` and lingering decide."""
     if not os.path.isdir("/run/systemd/system"):
         yield found.ok("login", "no systemd here that could end processes at logout")
         return
@@ -118,9 +118,9 @@ def _lingers() -> bool | None:
 
 
 def _kills_at_logout() -> bool | None:
-    """The last `KillUserProcesses` of logind.conf and what overrides it; None where systemd does not say.
+    """The last `KillUserProcesses` of logind.conf and its overrides; None if systemd does not report it.
 
-    Distributions build systemd with one default or the other, and write it into logind.conf as a comment.
+    Distributions build systemd with either default, and show it in logind.conf as a comment.
     """
     text = _said("systemd-analyze", "cat-config", "systemd/logind.conf")
     lines = [line.replace(" ", "") for line in (text or "").splitlines()]
@@ -132,7 +132,7 @@ def _kills_at_logout() -> bool | None:
 
 
 def _said(*argv: str) -> str | None:
-    """What a program prints; None when it is not there, fails, or takes too long."""
+    """What a program prints; None if it is missing, fails, or takes too long."""
     try:
         done = children.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)
         text = done.out.decode().strip()

@@ -1,4 +1,4 @@
-"""KUGETSU_DIR: there, its owner's alone, writable, with room, and on a file system whose locks keep their promise."""
+"""KUGETSU_DIR: exists, is private and writable, has space, and is on a file system with reliable locks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kugetsu.runtime.setup import InitReport, lay_out
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "afs", "lustre", "fuse.sshfs", "fuse.rclone", "davfs")
 LOW_DISK_MB = 1024
-"""Below that one is warned: a worktree, its build and a transcript can take as much."""
+"""Warn below this: a worktree, its build and a transcript can take as much."""
 LOW_FILES = 1000
 FULL_DISK_MB = 50
-"""Below that a disk counts as full where no MIN_FREE_DISK_MB is wanted."""
+"""Below this a disk counts as full without MIN_FREE_DISK_MB."""
 
 found = Found("directory")
 
@@ -81,7 +81,7 @@ def _room(context: Context, root: str) -> Iterator[Finding]:
 
 
 def _other_disks(context: Context, root: str) -> Iterator[Finding]:
-    """The disks beside KUGETSU_DIR's that an agent fills: a full one stops it as well, with words of its own."""
+    """Other disks that an agent fills: a full one stops it too, with its own error."""
     wanted = context.ws.config.integer("MIN_FREE_DISK_MB")
     seen = {os.stat(root).st_dev}
     for what, folder in _filled_by_agents(context):
@@ -120,7 +120,7 @@ def _file_system(root: str) -> Iterator[Finding]:
 
 
 def locks_work(folder: str) -> bool | None:
-    """Whether a lock that this process holds keeps another process out; None when no file can be made there."""
+    """Whether a lock of this process keeps another process out; None if no file can be created there."""
     path = os.path.join(folder, f".doctor-{os.getpid()}.lock")
     try:
         mine = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,6 +1,6 @@
-"""The env files: their owner's alone, every line readable, no value empty, none that a server would refuse.
+"""The env files: private, every line readable, no value empty or sure to be refused.
 
-Nothing here ever quotes a line or a value.
+Lines and values are never quoted.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _lines(path: str, name: str, entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _hidden(paths: Paths) -> Iterator[Finding]:
-    """A token of default.env that a file of its own keeps from somebody: the most common surprise of that rule."""
+    """A token of default.env that a more specific file hides: the most common surprise of that rule."""
     for one in listed(paths)[0]:
         missed = missed_by(one.name, one.hidden)
         if missed and one.name in TOKENS:

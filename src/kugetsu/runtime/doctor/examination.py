@@ -1,4 +1,4 @@
-"""The examination: every group of checks in turn. A check that breaks is a finding, and stops no other."""
+"""The examination: every group of checks in turn. A check that fails is a finding, and does not stop the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check found: how bad it is, the evidence, the command that mends it, and whether `doctor --fix` may do so."""
+"""What a check gives: how bad it is, the evidence, the remedy, and whether `doctor --fix` can apply it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A repair that is safe and deletes nothing of the user's: what it does in words, and the doing."""
+    """A safe repair that deletes nothing of the user's: what it does in words, and the action."""
 
     text: str
     do: Callable[[], object]
@@ -21,8 +21,8 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding. ``group`` and ``name`` are stable words; ``text`` is one line with its evidence; ``fix`` is a
-    command, or what to do in a few words; ``repair`` is there when `doctor --fix` can do it."""
+    """One finding. ``group`` and ``name`` are stable; ``text`` is one line with evidence; ``fix`` is a command or
+    instruction; ``repair`` is what `doctor --fix` does."""
 
     group: str
     name: str
@@ -44,15 +44,15 @@ class Found:
         return Finding(self.group, name, "ok", text)
 
     def skipped(self, name: str, text: str, fix: str | None = None) -> Finding:
-        """It was not checked: the text says why, ``fix`` what checks it."""
+        """Not checked: the text says why, ``fix`` how to check it."""
         return Finding(self.group, name, "skipped", text, fix=fix)
 
     def warning(self, name: str, text: str, fix: str | None = None, repair: Fix | None = None) -> Finding:
-        """Works, and may not for long or not for all."""
+        """It works, but may not for long or for all."""
         return Finding(self.group, name, "warning", text, fix=fix, repair=repair)
 
     def problem(self, name: str, text: str, fix: str | None = None, repair: Fix | None = None) -> Finding:
-        """Something does not work."""
+        """It does not work."""
         return Finding(self.group, name, "problem", text, fix=fix, repair=repair)
 
 

@@ -1,4 +1,4 @@
-"""Forges: which servers are known, whether there is a token for each, and with --online whose it is."""
+"""Forges: which servers are known, whether each has a token, and with --online whose it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ found = Found("forge")
 
 
 def check(context: Context) -> Iterator[Finding]:
-    """The findings. Names of tokens only."""
+    """The findings; tokens by name only."""
     if context.ws.config.text("KUGETSU_FORGE") == "off":
         yield found.ok("off", "forges are not contacted (KUGETSU_FORGE)")
         return
@@ -33,7 +33,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _hosts(context: Context) -> list[str]:
-    """The hosts of GIT_SERVERS and of the repositories and sessions that kugetsu knows."""
+    """The hosts of GIT_SERVERS and of known repositories and sessions."""
     servers = context.ws.config.servers()
     hosts = {canonical_host(name, servers) for name in servers}
     state = context.state()
@@ -65,7 +65,7 @@ def _server(context: Context, host: str) -> Iterator[Finding]:
 
 
 def _ask(forge: Forge) -> tuple[str | None, str]:
-    """The account of the token (None without one, when the server is only reached), and how it was asked."""
+    """The account of the token (None without one: the server is only reached), and how it was asked."""
     if not forge.authenticated:
         forge.reach()
     return forge.whoami(), forge.access

@@ -1,4 +1,4 @@
-"""git: there, new enough, with a name to commit by; the repositories that kugetsu was told of."""
+"""git: installed, new enough, with a name to commit with; and the registered repositories."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.locks import Lock
 
 OLDEST = (2, 29)
-"""`git fetch --no-write-fetch-head` came with it."""
+"""The first with `git fetch --no-write-fetch-head`."""
 ONLINE_SECONDS = 15.0
 OLD_LOCK_SECONDS = 60.0
-"""git holds its locks for moments, and for as long as its editor or its hooks take: then it runs."""
+"""git holds its locks for moments, or while its editor or hooks run."""
 
 found = Found("git")
 
@@ -47,13 +47,13 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _version(text: str) -> tuple[int, int] | None:
-    """The numbers of `git version 2.39.5 (Apple Git-154)`."""
+    """The numbers in `git version 2.39.5 (Apple Git-154)`."""
     parts = text.removeprefix("git version ").split(".")
     return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else None
 
 
 def _identity(context: Context) -> Finding:
-    """A name in this command's environment does not count: agents get none from there, but from an env file."""
+    """A name in this command's environment does not count: agents get it from an env file only."""
     given: dict[str, str] = {}
     with contextlib.suppress(KugetsuError):  # the check of env files says so
         given = in_force(context.paths, "dev")[1]
@@ -95,7 +95,7 @@ def _repositories(context: Context) -> Iterator[Finding]:
 
 
 def _locks(context: Context) -> Iterator[Finding]:
-    """Lock files of gits that are dead, in the clones and in the worktrees in which no agent works."""
+    """Lock files of dead gits, in clones and in worktrees where no agent works."""
     state = context.state()
     if state is None:
         return
@@ -127,7 +127,7 @@ def _counted(count: int) -> str:
 
 
 def _folder(name: str, path: str) -> Finding | None:
-    """What is wrong with a registered folder, in git's own words; None when git can work in it."""
+    """What is wrong with a registered folder, in git's words; None if git can work in it."""
     register = "kugetsu init --repo PATH|URL"
     if not os.path.isdir(path):
         return found.problem("repositories", f"{path}, registered for {name}, is gone", register)
@@ -147,7 +147,7 @@ def _folder(name: str, path: str) -> Finding | None:
 
 
 def _remote(context: Context, name: str, path: str | None, url: str | None) -> Finding | None:
-    """What came of asking a repository's remote; None when it answers."""
+    """The result of asking a repository's remote; None if it answers."""
     target: str | None = url
     try:
         if path is not None:

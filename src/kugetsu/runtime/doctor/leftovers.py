@@ -1,4 +1,4 @@
-"""What was left behind: attempts without a process, leases and folders of nobody, processes that nobody owns."""
+"""What was left behind: attempts without a process, unused leases and folders, stray processes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ from kugetsu.runtime.prune.model import claimed_folders
 from kugetsu.runtime.runner import temp_folders
 
 YOUNG_SECONDS = 60.0
-"""A lease younger than that may be one that is just being claimed."""
+"""A younger lease may be one that is just being claimed."""
 ENDING_SECONDS = 3.0
-"""A process whose attempt is over may be the runner that has just recorded so: it ends at once, but on a machine that
-is busy."""
+"""A process of an ended attempt may be its runner, which ends at once unless the machine is busy."""
 LOOK_SECONDS = 0.1
-"""Between two looks whether it has."""
+"""Between two looks."""
 
 found = Found("leftovers")
 
 
 class _Seen:
-    """What is there. It is looked at before the log is: what agents and the daemon make and end meanwhile would else
-    pass for left behind, because the log names everything before it is made."""
+    """What exists, listed before the log is read: the log names everything before it is made, so what is made or ends
+    meanwhile does not pass for a leftover."""
 
     def __init__(self, paths: Paths) -> None:
         self.leases = lease.names(paths.leases)
@@ -123,7 +122,7 @@ def _folders(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
 
 
 def _temp_folders(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
-    """Temporary folders of attempts that are over: some of their processes could not be ended, or a removal failed."""
+    """Temporary folders of ended attempts: some of their processes could not be ended, or a removal failed."""
     old = []
     in_use = tuple(f"-{nonce[:8]}" for _, nonce in seen.marked)
     for name in seen.runs:
@@ -174,7 +173,7 @@ def _some(names: list[str]) -> str:
 
 
 def _processes(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
-    """Processes with our mark whose attempt is over: they are told, never ended here."""
+    """Marked processes of ended attempts: reported, never ended here."""
     live = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
     mine = _ancestors()
     strangers = []
@@ -193,7 +192,7 @@ def _processes(context: Context, state: State, seen: _Seen) -> Iterator[Finding]
 
 
 def _marked(root: str) -> Iterator[tuple[int, str]]:
-    """The processes that were started by an attempt or the daemon of this directory, and the lease that marks them."""
+    """The processes started by an attempt or the daemon of this directory, and the lease that marks them."""
     for pid in identity.pids():
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
@@ -207,7 +206,7 @@ def _marked(root: str) -> Iterator[tuple[int, str]]:
 
 
 def _ancestors() -> set[int]:
-    """This process and those above it: doctor may be typed by an agent, or below a tool of one."""
+    """This process and its ancestors: doctor may be typed by an agent, or below a tool of one."""
     found, pid = set(), os.getpid()
     while pid > 1 and pid not in found:
         found.add(pid)

@@ -1,4 +1,4 @@
-"""The event log: can it be read, does it verify, does it hold what this kugetsu does not know."""
+"""The event log: whether it can be read, verifies, and holds only what this kugetsu knows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 
 WHOLE_BYTES = 8 << 20
-"""A log up to this size is verified whole (a tenth of a second); of a longer one the events since the checkpoint."""
+"""A log up to this size is verified whole (a tenth of a second); of a longer one the events since the snapshot."""
 LATEST = 2000
-"""Events at the end that are looked at for what a newer kugetsu wrote."""
+"""Events at the end that are searched for what a newer kugetsu wrote."""
 
 found = Found("log")
 
@@ -84,7 +84,7 @@ def _meaning(context: Context) -> Iterator[Finding]:
 
 
 def _counters(context: Context) -> Iterator[Finding]:
-    """Issues whose budgets are held against counters that are not those of their history."""
+    """Issues whose recorded usage differs from their history."""
     for one in usage_repair.miscounted(context.ws):
         repair = Fix(
             f"count what was used on {one.issue} from its history", partial(usage_repair.correct, context.ws, one)

@@ -1,4 +1,4 @@
-"""The machine: memory and cores for as many agents as the cap lets run, and the kernel's limits."""
+"""The machine: memory and cores for the configured cap, and the kernel's limits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
 
 AGENT_MB = {"opencode": 600, "command": 0}
-"""Memory of an agent at work (opencode 1.18: 530 to 670 MB resident, its tools not counted; a command: unknown)."""
+"""Memory of a working agent (opencode 1.18: 530 to 670 MB resident, without its tools; a command: unknown)."""
 AGENTS_PER_CORE = 4
-"""Agents mostly wait for their model; what they run in between (builds, tests) does not."""
+"""Agents mostly wait for their model; their builds and tests do not."""
 _INOTIFY = {"max_user_instances": 128, "max_user_watches": 8192}
 _FILES = 1024
 
@@ -40,7 +40,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _clock(context: Context) -> Iterator[Finding]:
-    """Whether the clock is where it was when the log's latest event was written, or later."""
+    """Whether the clock is not behind the log's latest event."""
     state = context.state()
     if state is None or not pauses.set_back(state, clock.now()):
         return

@@ -1,4 +1,4 @@
-"""Notifications: whether each sink of the settings is set up."""
+"""Notifications: whether each configured sink is set up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _failure(context: Context, name: str) -> dict[str, Any] | None:
-    """The outcome of the last delivery, when that failed."""
+    """The last delivery's outcome, if it failed."""
     state = context.state()
     box = state.outbox.get(name) if state is not None else None
     last: dict[str, Any] | None = box["last"] if box is not None else None
@@ -41,7 +41,7 @@ def _failure(context: Context, name: str) -> dict[str, Any] | None:
 
 
 def _remedy(context: Context, name: str, names: list[str]) -> str:
-    """The command that sets a sink up, or else the one that takes it out."""
+    """The command that sets a sink up, or the one that removes it."""
     if name == "command":
         return "kugetsu config set NOTIFY_COMMAND '…'"
     if name == "webhook":

@@ -1,4 +1,4 @@
-"""The file `config` and the settings in the environment: readable, known, and not against each other."""
+"""The file `config` and settings in the environment: readable, known, and consistent."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _contradictions(config: Config) -> Iterator[Finding]:
 
 
 def _of_this_shell(context: Context) -> Iterator[Finding]:
-    """Settings that this command has from its environment, and that a running daemon does not have from its own."""
+    """Settings from this command's environment that a running daemon does not have."""
     config, state = context.ws.config, context.state()
     there = (liveness.daemon_environment(state) if state is not None else None) or {}
     for key in ("MAX_CONCURRENT_AGENTS", "KUGETSU_AGENT", "KUGETSU_MODEL"):
@@ -81,7 +81,7 @@ def _of_this_shell(context: Context) -> Iterator[Finding]:
 
 
 def _authorities(config: Config) -> Iterator[Finding]:
-    """The files of GIT_SERVER_CA: with one that cannot be used every fetch from its server fails."""
+    """The files of GIT_SERVER_CA: with an unusable one every fetch from its server fails."""
     servers = config.servers()
     for server, path in config.mapping("GIT_SERVER_CA").items():
         try:
@@ -106,7 +106,7 @@ def _servers(config: Config) -> Iterator[Finding]:
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
-    """Settings are shown, logged and visible in `ps`: a secret does not belong there."""
+    """Settings are displayed, logged and visible in `ps`: no place for a secret."""
     for key, text in config.texts().items():
         if suspicious(f"{key}={text}") and _holds_secret(text):
             text = f"{key} seems to hold a secret: settings are displayed, and command lines are visible to others"

@@ -134,7 +134,7 @@ class Orders:
 
 
 class Supervisor:
-    """Supervises one agent: :meth:`watch` it until it ends or must be stopped, :meth:`end_all`, :meth:`result`."""
+    """Supervises one agent: :meth:`watch` until it ends or must be stopped, :meth:`end_all`, :meth:`result`."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
@@ -147,7 +147,7 @@ class Supervisor:
         self._verdict: str | None = None
 
     def watch(self) -> str | None:
-        """None once the agent has ended by itself, else the reason why it has to be stopped."""
+        """None once the agent has ended by itself, else the reason to stop it."""
         orders = self._orders
         poll = POLL_SECONDS if orders.checkup_every is None else min(POLL_SECONDS, orders.checkup_every / 4)
         while True:
@@ -167,13 +167,13 @@ class Supervisor:
             self.wait(poll if orders.deadline is None else min(poll, orders.deadline - now))
 
     def wait(self, seconds: float) -> None:
-        """Sleep until a child ends, a stop is asked for, or ``seconds`` have passed; then reap."""
+        """Sleep until a child ends, a stop is requested, or ``seconds`` have passed; then reap."""
         if _take_signal(seconds) in _STOP_SIGNALS:
             self._stop_asked = True
         self.reap()
 
     def reap(self) -> None:
-        """Collect every child that has ended: the agent, the checkup, and orphans that this process adopted."""
+        """Collect every ended child: the agent, the checkup, and adopted orphans."""
         if self._ended_at is None:
             try:
                 # By its pid first: an agent that is not our child must not be waited for forever.
@@ -196,7 +196,7 @@ class Supervisor:
                 self._verdict = self._checkup.ended(status)
 
     def end_all(self) -> int:
-        """End the agent and everything that it started; returns how many processes could not be ended."""
+        """End the agent and everything it started; returns how many processes could not be ended."""
         self._checkup.kill()
         report = processes.end(self._orders.nonce, self._orders.grace, root=os.getpid(), wait=self.wait)
         self.reap()
@@ -205,7 +205,7 @@ class Supervisor:
         return len(report.left)
 
     def result(self, stopped: str | None, leftover: int) -> list[str]:
-        """What phase C gets appended to its command."""
+        """The arguments that phase C gets appended."""
         code = "unknown" if self._status is None else str(os.waitstatus_to_exitcode(self._status))
         end = ["--signal", code[1:]] if code.startswith("-") else ["--exit", code]
         when = self._ended_at if self._ended_at is not None else utc_now()
@@ -220,7 +220,7 @@ class Supervisor:
 
 
 class _Checkup:
-    """Runs the checkup command while the agent's output does not grow: one at a time, and never waited for."""
+    """Runs the checkup while the agent's output does not grow: one at a time, never waited for."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
@@ -229,7 +229,7 @@ class _Checkup:
         self.pid: int | None = None
 
     def step(self, now: float) -> None:
-        """Start one when it is due, kill one that takes too long."""
+        """Start a checkup when it is due; kill one that takes too long."""
         every = self._orders.checkup_every
         if every is None or not self._orders.checkup:
             return
@@ -245,12 +245,12 @@ class _Checkup:
             self._start(now - self._grew_at)
 
     def ended(self, status: int) -> str | None:
-        """The checkup was reaped: the reason to stop the agent, or None."""
+        """A checkup was reaped: the reason to stop the agent, or None."""
         self.pid = None
         return CHECKUP_REASONS.get(os.waitstatus_to_exitcode(status))
 
     def kill(self) -> None:
-        """SIGKILL to its group. Its pid is a child's that was not reaped, so no other process can have it."""
+        """SIGKILL its group. Its unreaped pid cannot be another process's."""
         if self.pid is None:
             return
         try:
@@ -280,8 +280,8 @@ class _Checkup:
             os.close(output)
 
     def _open_output(self) -> int:
-        """The file for what a checkup prints. Not opened by the spawned process: this one waits for that until it
-        executes, and a FIFO in the file's place would never open."""
+        """The file for a checkup's output. Not opened by the spawned process, which this one waits for until it
+        executes: a FIFO in its place would block both."""
         path = self._orders.checkup_output
         if path != os.devnull:
             try:
@@ -314,7 +314,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 
 def _become(command: list[str], own_words: int, orders: Orders) -> NoReturn:
-    """Write the result down, then execute phase C."""
+    """Record the result, then execute phase C."""
     _write(orders.ended_file, "\n".join(command[own_words:]) + "\n")
     while _take_signal(0) is not None:  # what came too late to matter
         continue
@@ -339,7 +339,7 @@ def utc_now() -> str:
 
 
 def _take_signal(seconds: float) -> int | None:
-    """The number of the next held signal, or None when none came within ``seconds``."""
+    """The next held signal, or None if none came within ``seconds``."""
     seconds = max(seconds, 0.0)
     awaited = (*_STOP_SIGNALS, lean.signal.SIGCHLD)
     if hasattr(lean.signal, "sigtimedwait"):
@@ -353,7 +353,7 @@ def _take_signal(seconds: float) -> int | None:
 
 
 def _size(path: str) -> int:
-    """The file's size in bytes; -1 when it is not there: that does not grow either."""
+    """The file's size in bytes; -1 if it is missing."""
     try:
         return os.stat(path).st_size
     except OSError:
