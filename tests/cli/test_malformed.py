@@ -105,7 +105,7 @@ def test_a_line_that_verifies_and_is_no_event_is_damage_with_its_place_and_the_r
         assert_told(words, kugetsu(*words))
         told = kugetsu(*words, "--from", exported(kugetsu, events))
         assert_told([*words, "--from"], told)
-        assert "line that is no event was left out, the first is line 13" in told.err, (words, told)
+        assert "1 line is not an event and was skipped: line 13" in told.err, (words, told)
 
 
 def test_every_command_shows_a_log_and_a_file_with_lines_that_are_no_events(kugetsu, lived):
@@ -118,7 +118,7 @@ def test_every_command_shows_a_log_and_a_file_with_lines_that_are_no_events(kuge
         assert_told(words, kugetsu(*words))
         told = kugetsu(*words, "--from", place)
         assert_told([*words, "--from"], told)
-        said = f"{len(ENVELOPES)} lines that are no events were left out, the first is line 10"
+        said = f"{len(ENVELOPES)} lines are not events and were skipped, the first is line 10"
         assert said in told.err, (words, told)
     assert len(kugetsu("log", "verify", "--json").json["problems"]) == len(ENVELOPES)
 

@@ -264,13 +264,13 @@ def test_a_bundle_of_a_real_run_verifies_elsewhere(kugetsu, tmp_path, name, more
 
 def test_a_part_of_a_log_cannot_be_verified_and_says_why(tmp_path):
     from kugetsu.cli.replay import verified
-    from kugetsu.log.foreign import open_archive
+    from kugetsu.log.foreign.engine import ForeignLog
     from kugetsu.model.errors import BadInput
 
     lines = next((FIXTURES / "opencode").glob("*.jsonl")).read_bytes().splitlines(keepends=True)
     for part, missing in ((lines[40:], 1), ([*lines[:40], *lines[41:]], 41)):
         (tmp_path / "part.jsonl").write_bytes(b"".join(part))
-        archive = open_archive(str(tmp_path / "part.jsonl"))
+        archive = ForeignLog(str(tmp_path / "part.jsonl"))
         with pytest.raises(BadInput, match=f"event {missing} is missing") as problem:
             verified(archive, None, None, most=1)
         assert problem.value.hint

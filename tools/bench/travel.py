@@ -44,9 +44,9 @@ assert comparison.state.seq >= int(sys.argv[2]) and comparison.changes()
 
 _FROM = """
 import sys, time
-from kugetsu.log.foreign import open_archive
+from kugetsu.log.foreign.engine import ForeignLog
 began = time.perf_counter()
-assert open_archive(sys.argv[1]).state().seq >= int(sys.argv[2])
+assert ForeignLog(sys.argv[1]).state().seq >= int(sys.argv[2])
 """
 
 

@@ -218,7 +218,7 @@ def decode(block: bytes, seq: int, sha: bytes, *, settle: bool = True) -> Block:
     return _committed(block, end, lines, events, seq, sha, previous)
 
 
-def decode_trusted(block: bytes, sha: bytes, *, settle: bool = True) -> Block:
+def decode_trusted(block: bytes, sha: bytes) -> Block:
     """As `decode`, of lines that were checked one by one when they were unpacked: no digest is verified, events may be
     missing between two of them, and every whole line counts.
 
@@ -231,7 +231,7 @@ def decode_trusted(block: bytes, sha: bytes, *, settle: bool = True) -> Block:
     events = _load(lines)
     if events is None or len(events) != len(lines):
         raise UnverifiedError(0, 0, "the lines cannot be read together")
-    if settle and validation.settle(events, deep=_may_be_deep(lines)) is not None:
+    if validation.settle(events, deep=_may_be_deep(lines)) is not None:
         raise UnverifiedError(0, 0, "not an event", "shape")
     return Block(events, lines, end, lines[-1][-34:-2], end < len(block))
 
@@ -247,6 +247,18 @@ def event_of(line: bytes) -> Event | None:
         return None
     events: list[Event] = [event]
     return events[0] if validation.settle(events, deep=_may_be_deep([line])) is None else None
+
+
+def events_in(lines: list[bytes]) -> list[Event | None]:
+    """As `event_of` of each line, at half the cost where all are events."""
+    try:
+        events: list[Any] = [jsontext.loads(line) for line in lines]
+    except jsontext.JSONError:
+        return [event_of(line) for line in lines]
+    whole = all(isinstance(event, dict) for event in events)
+    if whole and validation.settle(events, deep=_may_be_deep(lines)) is None:
+        return events
+    return [event_of(line) for line in lines]
 
 
 def _may_be_deep(lines: list[bytes]) -> bool:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from kugetsu.host import config
-from kugetsu.log.foreign import ArchivedLog, open_archive
+from kugetsu.log.foreign.engine import ForeignLog
 from kugetsu.model import clock, jsontext
 from kugetsu.model.errors import NotFound
 from kugetsu.runtime.doctor.finding import Finding
@@ -20,7 +20,7 @@ class Foreign:
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
-        self.log: ArchivedLog = open_archive(path)
+        self.log = ForeignLog(path)
         self.recorded = self._json("settings.json")
         self.has_settings = bool(self.recorded.get("settings"))
         manifest = self._json("manifest.json")
@@ -62,9 +62,9 @@ class Foreign:
 
     def _made_at(self, manifest: dict[str, Any]) -> str:
         """When a bundle was made; of any other file, and of a truncated bundle, the latest time that it knows."""
-        state, log, made = self.log.state(), manifest.get("log"), manifest.get("made_at")
-        latest: str = state.latest
-        if not isinstance(log, dict) or log.get("seq") != state.seq or not isinstance(made, str):
+        found, log, made = self.log.found, manifest.get("log"), manifest.get("made_at")
+        latest = found.latest
+        if not isinstance(log, dict) or log.get("seq") != found.seq or not isinstance(made, str):
             return latest
         return made if made > latest and clock.is_time(made) else latest
 

@@ -82,7 +82,7 @@ def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
 def of_export(foreign: Foreign) -> HostProbe | None:
     """The probe at the end of an exported log; None without one."""
     probe = kept(foreign.probe)
-    return probe if probe is not None and probe.seq == foreign.log.state().seq else None
+    return probe if probe is not None and probe.seq == foreign.log.found.seq else None
 
 
 def kept(value: Any) -> HostProbe | None:

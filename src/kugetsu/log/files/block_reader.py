@@ -205,7 +205,7 @@ class BlockReader:
             data = os.pread(self._fd, min(size, length), cursor.offset)
             try:
                 if self._trusted:
-                    block = decode_trusted(data, cursor.sha, settle=self._settle)
+                    block = decode_trusted(data, cursor.sha)
                 else:
                     block = decode(data, cursor.seq, cursor.sha, settle=self._settle)
             except UnverifiedError as bad:

@@ -333,7 +333,7 @@ class FileLog:
         """The events whose issue, task or session is ``key``, in order."""
         from kugetsu.log.files.index import read_key
 
-        return read_key(self.directory, key, trusted=self._trusted)
+        return read_key(self.directory, key)
 
     def follow(self, after: int) -> Iterator[Event | None]:
         """Events as they come, from ``after`` on; None at least every second when there are none. Never ends."""

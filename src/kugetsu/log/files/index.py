@@ -108,13 +108,13 @@ def _store_head(directory: str, head: IndexHead) -> None:
     atomic.write(os.path.join(directory, FOLDER, "head"), data)
 
 
-def extend(directory: str, at_most: int | None = None, *, trusted: bool = False) -> IndexHead:
+def extend(directory: str, at_most: int | None = None) -> IndexHead:
     """Index the events behind the head, ``at_most`` so many of them; whoever calls holds the guard.
 
     Raises OSError when the index cannot be written, DamagedLine when the log does not verify.
     """
     head = load_head(directory) or _begin(directory)
-    tail = BlockReader(directory, head.cursor.copy(), trusted=trusted)
+    tail = BlockReader(directory, head.cursor.copy())
     writer = _Writer(directory, head)
     start = tail.cursor.seq
     try:
@@ -222,20 +222,20 @@ class _AstrayError(Exception):
     """The index does not lead to the events of a key: it is to be discarded."""
 
 
-def read_key(directory: str, key: str, *, trusted: bool = False) -> Iterator[Event]:
+def read_key(directory: str, key: str) -> Iterator[Event]:
     """The events whose issue, task or session is ``key``: by the index up to its head, then from the log's tail."""
-    head = _current_head(directory, trusted)
+    head = _current_head(directory)
     after = 0
     cursor = Cursor()
     if head is not None:
         try:
-            for event in _indexed(directory, head, key, trusted):
+            for event in _indexed(directory, head, key):
                 yield event
                 after = event["seq"]
             cursor = head.cursor
         except _AstrayError:
             _discard(directory)
-    tail = BlockReader(directory, cursor, trusted=trusted)
+    tail = BlockReader(directory, cursor)
     try:
         while (block := tail.next_block()) is not None:
             for event in block.events:
@@ -251,7 +251,7 @@ def carries(event: Event, key: str) -> bool:
     return key in (event.get("issue"), event.get("task"), event.get("session"))
 
 
-def _current_head(directory: str, trusted: bool) -> IndexHead | None:
+def _current_head(directory: str) -> IndexHead | None:
     """The index's head, after extending the index when it is far behind and nobody else is doing so."""
     head = load_head(directory)
     if _is_near(directory, head):
@@ -261,7 +261,7 @@ def _current_head(directory: str, trusted: bool) -> IndexHead | None:
         if guard is None:
             return head
         try:
-            return extend(directory, trusted=trusted)
+            return extend(directory)
         finally:
             os.close(guard)
     except OSError:
@@ -279,10 +279,10 @@ def _is_near(directory: str, head: IndexHead | None) -> bool:
     return os.stat(os.path.join(directory, segments.name(firsts[-1]))).st_size - cursor.offset < _NEAR
 
 
-def _indexed(directory: str, head: IndexHead, key: str, trusted: bool = False) -> Iterator[Event]:
+def _indexed(directory: str, head: IndexHead, key: str) -> Iterator[Event]:
     bucket, tag = _place_of(key)
     records = _bucket(directory, head, bucket)
-    reader = _EventReader(directory, trusted)
+    reader = _EventReader(directory)
     before = (0, 0)
     try:
         at = records.find(tag)
@@ -319,11 +319,10 @@ def _bucket(directory: str, head: IndexHead, bucket: int) -> bytes:
 class _EventReader:
     """Reads single events by their place, keeping the last segment open."""
 
-    __slots__ = ("_directory", "_fd", "_segment", "_trusted")
+    __slots__ = ("_directory", "_fd", "_segment")
 
-    def __init__(self, directory: str, trusted: bool) -> None:
+    def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._trusted = trusted
         self._fd = -1
         self._segment = 0
 
@@ -345,7 +344,7 @@ class _EventReader:
             raise _AstrayError from error
         previous = data[before - 35 : before - 3] if before else self._digest_before(segment)
         line = data[before:end]
-        event = event_of(line) if self._trusted or verified(previous, line) is not None else None
+        event = event_of(line) if verified(previous, line) is not None else None
         if event is None:
             raise _AstrayError
         return event

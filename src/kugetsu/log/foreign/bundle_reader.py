@@ -1,36 +1,40 @@
-"""What may hold a log that came from another place: a bundle of `doctor`, exported lines, a log folder, a segment.
+"""What may hold an exported log: a bundle of `doctor`, exported lines, a log folder, a segment; packed by gzip or not.
 
-Such a file is somebody else's, so nothing of it is believed: nothing is unpacked to disk, names and links of an archive
-lead nowhere, and how much is read is bounded. What is cut off or damaged behind a place is read up to there.
+Such a file is untrusted: names and links of an archive lead nowhere, and how much is read is bounded. What is truncated
+or damaged behind a place is read up to there.
 """
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import stat
+import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING
 
 from kugetsu.log.files.segments import first_seqs, name
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
 from kugetsu.model.record import field, record
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Take = Callable[[bytes], None]
+    from _typeshed import WriteableBuffer as Buffer
+
+Take = Callable[[list[bytes]], None]
 
 MOST_BYTES = 4 << 30
 """Bytes that are read at most, unpacked: some ten million events."""
 MOST_MEMBERS = 1000
 LINE_BYTES = 16 << 20
-"""A longer line is left out: the longest event that kugetsu writes has a message of some 100 kB."""
+"""A longer line is skipped: the longest event that kugetsu writes has a message of some 100 kB."""
 EXTRA_BYTES = 2 << 20
-"""A longer member of a bundle beside the log is left out; `doctor` writes at most 1 MiB."""
+"""A longer member of a bundle beside the log is skipped; `doctor` writes at most 1 MiB."""
 EXTRAS_BYTES = 32 << 20
 
 _PIECE = 1 << 20
-_STEP = 4096
-_BLOCK = 512
+_BLOCK = tarfile.BLOCKSIZE
 _PACKED_MOST = 400
 """Unpacked bytes a packed one: events have 5 to 30, nothing but zeros has 1000."""
 _EASY = 64 << 20
@@ -38,7 +42,7 @@ _EASY = 64 << 20
 
 LOG = "log.jsonl"
 _EXTRAS = ("manifest.json", "settings.json", "findings.json", "daemon.log")
-_CUT = "it is cut off"
+_CUT = "it is truncated"
 _HINT = "a bundle (kugetsu doctor --bundle), a log export (kugetsu log export --jsonl), a log folder or a segment"
 
 
@@ -50,231 +54,174 @@ class Contents:
     ``problems`` say, for people, what of the file could not be read; ``sources`` counts the parts its lines are in.
     """
 
-    kind: str
+    kind: str = "lines"
     extras: dict[str, bytes] = field(factory=dict)
     problems: list[str] = field(factory=list)
     sources: int = 1
 
 
-def read(path: str, take: Take) -> Contents:
-    """Hand every line of the log in ``path`` to ``take``, without its newline, as they stand there.
+def read(path: str, contents: Contents, take: Take) -> None:
+    """Hand the lines of the log in ``path`` to ``take``, some at a time, without their newlines, as they stand there.
 
-    Raises NotFound, BadInput for what holds no log or too much, KugetsuError when it cannot be read.
+    ``contents`` is filled in; its kind is known before the first line is handed over. Raises NotFound, BadInput for
+    what holds no log or too much, KugetsuError when it cannot be read.
     """
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            return _folder(path, take)
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise BadInput(f"{path} is no file", f"--from takes {_HINT}")
-        return _file(path, take)
+            _folder(path, contents, take)
+        elif stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+            _file(path, contents, take)
+        else:
+            raise BadInput(f"{path} is not a file", f"--from takes {_HINT}")
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}", f"--from takes {_HINT}") from None
     except OSError as problem:
-        said = reason_of(problem)
-        raise KugetsuError(f"cannot read {path}: {said}", "`ls -l` shows whose it is") from problem
+        raise KugetsuError(f"cannot read {path}: {reason_of(problem)}", "`ls -l` shows whose it is") from problem
 
 
-def _folder(path: str, take: Take) -> Contents:
+def _folder(path: str, contents: Contents, take: Take) -> None:
     """The segments of a log folder, or of the `log` folder in a KUGETSU_DIR."""
     inside = os.path.join(path, "log")
     place = inside if not first_seqs(path) and os.path.isdir(inside) else path
     firsts = first_seqs(place)
     if not firsts:
         raise BadInput(f"no log is in the folder {path}", f"--from takes {_HINT}")
-    contents = Contents("folder")
+    contents.kind = "folder"
     contents.sources = len(firsts)
-    flow = _Flow(contents)
+    left = MOST_BYTES
     for first in firsts:
         with open(os.path.join(place, name(first)), "rb") as file:
-            rest = _lines(flow.through(_plain(file.read)), take, contents)
+            source = _Unpacked(file, contents, most=left)
+            rest = _lines(io.BufferedReader(source, _PIECE), None, take, contents)
+            left -= source.unpacked
         if rest and first == firsts[-1]:
-            contents.problems.append(f"an unfinished write of {len(rest)} bytes at its end was left out")
+            contents.problems.append(f"an unfinished write of {len(rest)} bytes at its end was skipped")
         elif rest:
-            take(rest)
-    return contents
+            take([rest])
 
 
-def _file(path: str, take: Take) -> Contents:
-    contents = Contents("lines")
+def _file(path: str, contents: Contents, take: Take) -> None:
     with open(path, "rb") as file:
-        start = file.read(_PIECE)
-        packed = start[:2] == b"\x1f\x8b"
-        pieces = _plain(file.read, start)
-        flow = _Flow(contents)
-        stream = _Stream(flow.through(_unpacked(pieces, flow) if packed else pieces))
-        if _is_archive(stream.peek(_BLOCK)):
+        stream: io.BufferedReader = io.BufferedReader(_Unpacked(file, contents, most=MOST_BYTES), _PIECE)
+        if _header(stream.peek(_BLOCK)[:_BLOCK]) is not None:
             contents.kind = "bundle"
-            _members(stream, take, contents)
-        else:
-            rest = _lines(stream.pieces(MOST_BYTES + 1), take, contents)
-            if rest:
-                take(rest)
-    return contents
+            _members(stream, contents, take)
+        elif rest := _lines(stream, None, take, contents):
+            take([rest])
 
 
-class _Flow:
-    """Counts what is read, packed and unpacked; refuses what is too much."""
+class _Counted:
+    """A file that counts what is read of it."""
 
-    __slots__ = ("_contents", "packed", "unpacked")
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.count = 0
 
-    def __init__(self, contents: Contents) -> None:
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self.count += len(piece)
+        return piece
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a file, unpacked if they are packed, up to where they are truncated or damaged.
+
+    They are counted; reading raises BadInput when there are too many.
+    """
+
+    def __init__(self, file: io.BufferedReader, contents: Contents, *, most: int) -> None:
+        self._packed = _Counted(file)
+        is_packed = file.peek(2)[:2] == b"\x1f\x8b"
+        self._file = gzip.GzipFile(fileobj=self._packed) if is_packed else None  # type: ignore[call-overload]
         self._contents = contents
-        self.packed = 0
+        self._most = most
+        self._ended = False
         self.unpacked = 0
 
-    def through(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            self.unpacked += len(piece)
-            if self.unpacked > MOST_BYTES:
-                said = f"there is more than {MOST_BYTES >> 30} GiB in it"
-                raise BadInput(said, "export a part of the log: kugetsu log export --jsonl")
-            yield piece
+    def readable(self) -> bool:
+        return True
 
-    def check_ratio(self) -> None:
-        if self.unpacked > _EASY and self.unpacked > self.packed * _PACKED_MOST:
-            raise BadInput("it is packed as no log is: it unpacks to far more than it holds", f"--from takes {_HINT}")
-
-    def broken(self, said: str) -> None:
-        self._contents.problems.append(said)
-
-
-def _plain(read: Callable[[int], bytes], start: bytes = b"") -> Iterator[bytes]:
-    if start:
-        yield start
-    while piece := read(_PIECE):
-        yield piece
-
-
-def _unpacked(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
-    """What gzip packed; up to the place where it is cut off or damaged."""
-    unpacker = zlib.decompressobj(31)
-    try:
-        for step in _steps(pieces, flow):
-            while step:
-                if unpacker.eof:  # another one follows, as `cat a.gz b.gz` makes it; zeros fill up a tape's block
-                    step = step.lstrip(b"\0")
-                    if not step:
-                        break
-                    unpacker = zlib.decompressobj(31)
-                yield unpacker.decompress(step, _PIECE)
-                flow.check_ratio()
-                step = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-        yield unpacker.flush()
-    except zlib.error:
-        flow.broken("it is damaged: what is behind a place cannot be unpacked")
-        return
-    if not unpacker.eof:
-        flow.broken(_CUT)
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        piece = b""
+        try:
+            if not self._ended:
+                piece = self._packed.read(len(view)) if self._file is None else self._file.read1(len(view))
+        except EOFError:
+            self._contents.problems.append(_CUT)
+        except (zlib.error, gzip.BadGzipFile):
+            self._contents.problems.append("it is damaged: what is behind a place cannot be unpacked")
+        self._ended = not piece
+        self.unpacked += len(piece)
+        if self.unpacked > self._most:
+            said = f"there is more than {MOST_BYTES >> 30} GiB in it"
+            raise BadInput(said, "export a part of the log: kugetsu log export --jsonl")
+        if self._file is not None and self.unpacked > max(_EASY, self._packed.count * _PACKED_MOST):
+            raise BadInput("refused: implausible compression ratio", f"--from takes {_HINT}")
+        view[: len(piece)] = piece
+        return len(piece)
 
 
-def _steps(pieces: Iterator[bytes], flow: _Flow) -> Iterator[bytes]:
-    """The same in small steps: unpacking one that is damaged loses all that was unpacked of it."""
-    for piece in pieces:
-        for start in range(0, len(piece), _STEP):
-            step = piece[start : start + _STEP]
-            flow.packed += len(step)
-            yield step
-
-
-class _Stream:
-    """Pieces of bytes, read in any portions; ``short``: fewer were there than somebody wanted."""
-
-    __slots__ = ("_pieces", "_rest", "short")
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-        self.short = False
-
-    def peek(self, size: int) -> bytes:
-        while len(self._rest) < size and (piece := next(self._pieces, None)) is not None:
-            self._rest += piece
-        return self._rest[:size]
-
-    def take(self, size: int) -> bytes:
-        """So many bytes, or fewer at the end."""
-        return b"".join(self.pieces(size))
-
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """So many bytes, or fewer at the end, a piece at a time."""
-        while size > 0:
-            piece = self._rest or next(self._pieces, None)
-            if piece is None:
-                self.short = True
-                return
-            self._rest = piece[size:]
-            piece = piece[:size]
-            size -= len(piece)
-            if piece:
-                yield piece
-
-
-def _lines(pieces: Iterator[bytes], take: Take, contents: Contents) -> bytes:
-    """Hand over whole lines; what stands behind the last newline is returned."""
+def _lines(stream: io.BufferedReader, size: int | None, take: Take, contents: Contents) -> bytes:
+    """Hand over the whole lines in the next ``size`` bytes, or in all; returns what is behind the last newline."""
     rest = b""
     skipping = False
-    for piece in pieces:
+    left = MOST_BYTES if size is None else size
+    while left > 0 and (piece := stream.read1(min(left, _PIECE))):
+        left -= len(piece)
         *lines, last = (rest + piece).split(b"\n")
-        for line in lines:
-            if not skipping:
-                take(line)
+        if lines:
+            take(lines[1:] if skipping else lines)
             skipping = False
         rest = b"" if skipping else last
         if len(rest) > LINE_BYTES:
-            contents.problems.append(f"a line longer than {LINE_BYTES >> 20} MiB was left out")
+            contents.problems.append(f"a line longer than {LINE_BYTES >> 20} MiB was skipped")
             rest, skipping = b"", True
+    if size is not None:
+        _note_cut(contents, left)
     return rest
 
 
 # --- archives ---------------------------------------------------------------------------------------------------
 
 
-def _is_archive(block: bytes) -> bool:
-    import tarfile
-
+def _header(block: bytes) -> tarfile.TarInfo | None:
     try:
-        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError:
-        return False
-    return True
+        return None
 
 
-def _members(stream: _Stream, take: Take, contents: Contents) -> None:
-    """Read the members of a tar archive one after the other: only their headers, and those that are known."""
-    import tarfile
+def _members(stream: io.BufferedReader, contents: Contents, take: Take) -> None:
+    """Read the members of a tar archive one after the other: only their headers, and those that are known.
 
+    The headers are read one by one because `tarfile` would follow extensions, whose sizes are not bounded.
+    """
     found = False
     for _ in range(MOST_MEMBERS):
-        block = stream.take(_BLOCK)
+        block = stream.read(_BLOCK)
         if not block.strip(b"\0"):
             break
-        try:
-            member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.HeaderError:
-            contents.problems.append("it is damaged: what is behind a place is no archive")
+        member = _header(block)
+        if member is None or member.size < 0:
+            contents.problems.append("it is damaged: what is behind a place is not an archive")
             break
-        if member.size < 0:
-            contents.problems.append("it is damaged: a member has no size")
-            break
-        regular = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
-        known = member.name.removeprefix("./") if regular else ""
+        known = member.name.removeprefix("./") if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else ""
         if known == LOG and not found:
             found = True
-            rest = _lines(stream.pieces(member.size), take, contents)
-            if rest:
-                take(rest)
+            if rest := _lines(stream, member.size, take, contents):
+                take([rest])
         elif _is_extra(known) and member.size <= min(EXTRA_BYTES, EXTRAS_BYTES - _held(contents)):
-            contents.extras[known] = stream.take(member.size)
+            contents.extras[known] = stream.read(member.size)
+            _note_cut(contents, member.size - len(contents.extras[known]))
         else:
-            _skip(stream, member.size)
-        if stream.short and _CUT not in contents.problems:
-            contents.problems.append(_CUT)
+            _note_cut(contents, _skip(stream, member.size))
         _skip(stream, -member.size % _BLOCK)
     else:
         raise BadInput(f"the archive has more than {MOST_MEMBERS} members", f"--from takes {_HINT}")
     if not found:
-        raise BadInput(f"the archive is no bundle: it has no {LOG}", f"--from takes {_HINT}")
+        raise BadInput(f"the archive is not a bundle: it has no {LOG}", f"--from takes {_HINT}")
 
 
 def _is_extra(member: str) -> bool:
@@ -289,6 +236,13 @@ def _held(contents: Contents) -> int:
     return sum(map(len, contents.extras.values()))
 
 
-def _skip(stream: _Stream, size: int) -> None:
-    for _ in stream.pieces(size):
-        pass
+def _skip(stream: io.BufferedReader, size: int) -> int:
+    """Read on; how many of ``size`` bytes were not there."""
+    while size > 0 and (piece := stream.read1(min(size, _PIECE))):
+        size -= len(piece)
+    return size
+
+
+def _note_cut(contents: Contents, lacking: int) -> None:
+    if lacking > 0 and _CUT not in contents.problems:
+        contents.problems.append(_CUT)

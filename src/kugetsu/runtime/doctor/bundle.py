@@ -19,7 +19,7 @@ from typing import IO, Any
 from kugetsu import __version__
 from kugetsu.domain.events import Event
 from kugetsu.host import atomic, run_files
-from kugetsu.log.foreign import open_archive
+from kugetsu.log.foreign.engine import ForeignLog
 from kugetsu.log.protocol import EventLog
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
@@ -213,17 +213,17 @@ def _copy_damaged(case: Context, file: IO[bytes], private: _Private, until: int 
     """What one who reads the folder as that of another place sees: the lines behind a damaged one too; ``story``, what
     was copied up to there, when there is not even that."""
     try:
-        archive = open_archive(case.paths.log)
+        damaged = ForeignLog(case.paths.log)
     except KugetsuError:
         return story
     try:
         file.seek(0)
         file.truncate()
         found = _Story()
-        _copy(archive, file, private, until, found)
-        found.lines = archive.lines
+        _copy(damaged, file, private, until, found)
+        found.lines = damaged.found.lines
     finally:
-        archive.close()
+        damaged.close()
     return found
 
 

@@ -7,6 +7,9 @@ import io
 import json
 import os
 import random
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +19,8 @@ import pytest
 
 from kugetsu.log.files.engine import FileLog
 from kugetsu.log.files.segments import Head
-from kugetsu.log.foreign import ArchivedLog, bundle_reader
+from kugetsu.log.foreign import bundle_reader, unpack
+from kugetsu.log.foreign.engine import ForeignLog
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from log.counting import Counting, fill, open_files
 
@@ -44,11 +48,11 @@ def lines(original: FileLog) -> list[bytes]:
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[..., ArchivedLog]]:
-    logs: list[ArchivedLog] = []
+def opened() -> Iterator[Callable[..., ForeignLog]]:
+    logs: list[ForeignLog] = []
 
-    def open_one(path: Path | str, **more: Any) -> ArchivedLog:
-        logs.append(ArchivedLog(str(path), Patient(), **more))
+    def open_one(path: Path | str, **more: Any) -> ForeignLog:
+        logs.append(ForeignLog(str(path), Patient(), **more))
         return logs[-1]
 
     yield open_one
@@ -92,7 +96,7 @@ FORMS: dict[str, Callable[[Path, list[bytes], str], Path]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_has_the_same_events_and_states(tmp_path, original, lines, directory, opened, form):
-    log = opened(FORMS[form](tmp_path, lines, directory), every=40)
+    log = opened(FORMS[form](tmp_path, lines, directory), periodic_every=40)
     assert list(log.read()) == list(original.read())
     assert list(log.read(30, 90)) == list(original.read(30, 90))
     assert list(log.read(90, 30)) == []
@@ -144,9 +148,7 @@ def test_of_a_redacted_log_is_said_that_nothing_can_be_verified(tmp_path, lines,
 
 def test_a_part_says_so_and_verifies_from_its_second_event_on(tmp_path, lines, opened):
     log = opened(written(tmp_path / "l", joined(lines[99:150])))
-    assert log.verify().ok and log.notes() == [
-        "it is a part of a log, events 100 to 150: what was before them is not known"
-    ]
+    assert log.verify().ok and log.notes() == ["it is a part of a log, events 100 to 150: what was before is not known"]
     assert log.state()["seq"] == 150 and [event["seq"] for event in log.read(148)] == [149, 150]
 
 
@@ -199,17 +201,17 @@ def test_what_is_no_event_is_left_out_and_told(tmp_path, original, lines, opened
     mixed = [*garbage[:4], *lines[:100], *garbage[4:], *lines[100:]]
     log = opened(written(tmp_path / "l", joined(mixed)))
     assert list(log.read()) == list(original.read())
-    assert log.notes() == [f"{len(garbage) - 1} lines that are no events were left out, the first is line 2"]
+    assert log.notes() == [f"{len(garbage) - 1} lines are not events and were skipped, the first is line 2"]
 
 
 def test_another_order_and_repetitions_are_mended_and_told(tmp_path, original, lines, opened):
     shuffled = [*lines, *lines[30:40]]
     random.Random(3).shuffle(shuffled)
-    log = opened(written(tmp_path / "l", joined(shuffled)), every=40)
+    log = opened(written(tmp_path / "l", joined(shuffled)), periodic_every=40)
     assert list(log.read()) == list(original.read())
     assert log.state() == original.state() and log.state_at(seq=77) == original.state_at(seq=77)
     assert log.verify().ok
-    assert any("not in their order" in note for note in log.notes())
+    assert any("out of order" in note for note in log.notes())
     assert any(note.startswith("10 more of an event") for note in log.notes())
 
 
@@ -222,7 +224,7 @@ def test_a_file_that_is_cut_off_is_read_up_to_there(tmp_path, original, director
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
     log = opened(path)
-    assert "it is cut off" in log.notes()
+    assert "it is truncated" in log.notes()
     assert 100 < log.head().seq < 2200 and [event["seq"] for event in log.read()] == list(range(1, log.head().seq + 1))
 
 
@@ -242,7 +244,7 @@ def test_an_unfinished_write_at_a_folders_end_is_left_out(original, directory, o
     last.write_bytes(last.read_bytes() + b'{"seq":201,"at":"20')
     log = opened(directory)
     assert log.head().seq == EVENTS and log.notes() == [
-        "an unfinished write of 19 bytes at its end was left out",
+        "an unfinished write of 19 bytes at its end was skipped",
     ]
 
 
@@ -263,7 +265,7 @@ def test_nothing_is_appended(tmp_path, lines, opened):
     log = opened(written(tmp_path / "l", joined(lines)))
     calls: list[Callable[[], Any]] = [lambda: log.transact(lambda _: []), lambda: log.append([]), log.repair]
     for call in calls:
-        with pytest.raises(KugetsuError, match="only read"):
+        with pytest.raises(KugetsuError, match="read-only"):
             call()
     for call in (lambda: log.follow(0), lambda: log.wait(0, 1.0), log.watch):
         with pytest.raises(BadInput):
@@ -300,26 +302,26 @@ def test_a_link_in_the_logs_place_is_no_log(tmp_path):
         about = tarfile.TarInfo("log.jsonl")
         about.type, about.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(about)
-    with pytest.raises(BadInput, match="no bundle"):
-        ArchivedLog(str(path), Patient())
+    with pytest.raises(BadInput, match="not a bundle"):
+        ForeignLog(str(path), Patient())
 
 
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle_reader, "_EASY", 1 << 20)
-    path = written(tmp_path / "l.gz", gzip.compress(b"\n" * (8 << 20)))
-    with pytest.raises(BadInput, match="packed as no log is"):
-        ArchivedLog(str(path), Patient())
+    path = written(tmp_path / "l.gz", gzip.compress(b"\0" * (16 << 20)))
+    with pytest.raises(BadInput, match="implausible compression ratio"):
+        ForeignLog(str(path), Patient())
 
 
 def test_more_than_is_read_is_refused(tmp_path, lines, monkeypatch):
     monkeypatch.setattr(bundle_reader, "MOST_BYTES", 10_000)
     with pytest.raises(BadInput, match="there is more than"):
-        ArchivedLog(str(written(tmp_path / "l", joined(lines))), Patient())
+        ForeignLog(str(written(tmp_path / "l", joined(lines))), Patient())
 
 
 def test_an_archive_of_many_members_is_refused(tmp_path, lines):
     with pytest.raises(BadInput, match="more than 1000 members"):
-        ArchivedLog(str(bundle(tmp_path / "b", lines, **{f"file{n}": b"" for n in range(1000)})), Patient())
+        ForeignLog(str(bundle(tmp_path / "b", lines, **{f"file{n}": b"" for n in range(1000)})), Patient())
 
 
 def test_large_members_beside_the_log_are_left_out(tmp_path, lines, opened):
@@ -354,26 +356,64 @@ def test_a_header_that_claims_more_than_there_is_does_no_harm(tmp_path, lines, o
 )
 def test_a_file_without_events_is_no_log(tmp_path, content, error):
     with pytest.raises(error, match="no event is in"):
-        ArchivedLog(str(written(tmp_path / "x", content)), Patient())
+        ForeignLog(str(written(tmp_path / "x", content)), Patient())
 
 
 def test_what_is_not_there_or_no_file_is_told(tmp_path):
     with pytest.raises(NotFound):
-        ArchivedLog(str(tmp_path / "nothing"), Patient())
+        ForeignLog(str(tmp_path / "nothing"), Patient())
     with pytest.raises(BadInput, match="no log is in the folder"):
-        ArchivedLog(str(tmp_path), Patient())
-    with pytest.raises(BadInput, match="is no file"):
-        ArchivedLog("/dev/zero", Patient())
+        ForeignLog(str(tmp_path), Patient())
+    with pytest.raises(BadInput, match="is not a file"):
+        ForeignLog("/dev/zero", Patient())
 
 
-def test_no_temporary_file_is_left(tmp_path, lines, monkeypatch):
-    monkeypatch.setattr("kugetsu.log.foreign.temp_store._IN_MEMORY", 100)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
-    log = ArchivedLog(str(written(tmp_path / "l", joined(lines))), Patient())
-    assert os.listdir(tmp_path / "tmp") == [] and len(list(log.read())) == EVENTS
+    return folder
+
+
+def test_the_temporary_folder_is_private_and_gone_when_the_log_is_closed(tmp_path, lines, temporary):
+    log = ForeignLog(str(written(tmp_path / "l", joined(lines))), Patient())
+    (folder,) = temporary.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
     log.close()
+    assert not list(temporary.iterdir())
+    with pytest.raises(BadInput):
+        ForeignLog(str(written(tmp_path / "l", b"no log")), Patient())
+    assert not list(temporary.iterdir())
+
+
+OPENS = """
+import sys, time
+from kugetsu.log.foreign.engine import ForeignLog
+log = ForeignLog(sys.argv[1])
+print("opened", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_the_temporary_folder_of_a_process_that_was_ended_is_removed(tmp_path, lines, temporary, opened, number):
+    path = written(tmp_path / "l", joined(lines))
+    process = subprocess.Popen(
+        [sys.executable, "-c", OPENS, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"opened\n"
+    (folder,) = temporary.iterdir()
+    log = opened(path)  # which leaves alone the folder of one that lives
+    assert folder.is_dir()
+    log.close()
+    process.send_signal(number)
+    assert process.wait(20) == -number
+    process.stdout.close()
+    assert folder.is_dir() == (number == signal.SIGKILL)
+    opened(path).close()
+    assert not list(temporary.iterdir())
 
 
 def test_whatever_bits_are_flipped_it_is_read_or_refused(tmp_path, lines, directory):
@@ -385,7 +425,7 @@ def test_whatever_bits_are_flipped_it_is_read_or_refused(tmp_path, lines, direct
         for _ in range(chance.randrange(1, 6)):
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         try:
-            log = ArchivedLog(str(written(tmp_path / "f", bytes(data))), Patient())
+            log = ForeignLog(str(written(tmp_path / "f", bytes(data))), Patient())
         except KugetsuError:
             continue
         seqs = [event["seq"] for event in log.read()]
@@ -394,12 +434,12 @@ def test_whatever_bits_are_flipped_it_is_read_or_refused(tmp_path, lines, direct
 
 
 def test_a_file_of_nothing_but_newlines_is_refused_before_all_of_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("kugetsu.log.foreign._MOST_NOTHING", 5000)
+    monkeypatch.setattr("kugetsu.log.foreign.unpack._MOST_NOTHING", 5000)
     path = tmp_path / "nothing.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n" * (8 << 20)))
     taken = []
-    look = ArchivedLog._take
-    monkeypatch.setattr(ArchivedLog, "_take", lambda self, line: (taken.append(1), look(self, line))[1])
-    with pytest.raises(BadInput, match=r"more than 5,000 lines of .* are no events"):
-        ArchivedLog(str(path), Counting())
+    look = unpack._Unpacked._skip
+    monkeypatch.setattr(unpack._Unpacked, "_skip", lambda self, line: (taken.append(1), look(self, line))[1])
+    with pytest.raises(BadInput, match=r"more than 5,000 lines of .* are not events"):
+        ForeignLog(str(path), Counting())
     assert len(taken) == 5001

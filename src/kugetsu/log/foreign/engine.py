@@ -1,0 +1,234 @@
+"""An exported log as an engine of the `EventLog` protocol: the ordinary one, on what was unpacked, read-only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from kugetsu.domain.events import Event
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.log.codec import event_of
+from kugetsu.log.files import segments
+from kugetsu.log.files.engine import PERIODIC_EVERY, FileLog
+from kugetsu.log.files.index import carries
+from kugetsu.log.files.segments import Head
+from kugetsu.log.files.verify import Problem, Repair, Stats, Verification
+from kugetsu.log.files.watch import Watch
+from kugetsu.log.foreign.bundle_reader import Contents
+from kugetsu.log.foreign.temp_folder import TempFolder
+from kugetsu.log.foreign.unpack import Findings, unpack
+from kugetsu.log.opening import DomainProjection
+from kugetsu.log.projection import Projection
+from kugetsu.model import jsontext
+from kugetsu.model.errors import BadInput, KugetsuError
+
+
+class ForeignLog(FileLog):
+    """The log in ``path``, which is read once, into a temporary folder, when this is made.
+
+    Raises NotFound, BadInput for a file that holds no log (or too much), KugetsuError when it cannot be read.
+    """
+
+    def __init__(
+        self, path: str, projection: Projection[Any] | None = None, *, periodic_every: int = PERIODIC_EVERY
+    ) -> None:
+        self.path = os.path.abspath(path)
+        self._folder = TempFolder()
+        self._before_unfinished: Any = None
+        directory = os.path.join(self._folder.path, "log")
+        try:
+            os.mkdir(directory)
+            self.found: Findings = unpack(path, directory)
+            if not self.found.count:
+                said = self._problem_there()
+                hint = (
+                    f"where it was made: {said}" if said else "is it a bundle, a log export, a log folder or a segment?"
+                )
+                raise BadInput(f"no event is in {path}", f"where it was made: {said}" if said else hint)
+        except BaseException:
+            self._folder.close()
+            raise
+        super().__init__(
+            directory,
+            projection or DomainProjection(),
+            {},
+            lambda: "",
+            periodic_every=periodic_every,
+            upkeep=False,
+            trusted=True,
+        )
+
+    @property
+    def contents(self) -> Contents:
+        """What the file is, and what it holds beside the log."""
+        return self.found.contents
+
+    @property
+    def part(self) -> bool:
+        """Whether the log's beginning is missing: what its events mean is not known then."""
+        return self.found.first > 1
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it is a log folder of which not all can be read, or in which something was changed."""
+        return self.contents.kind == "folder" and bool(self.verify().problems)
+
+    def _problem_there(self) -> str | None:
+        """What of its log the one who made a bundle could not read."""
+        try:
+            manifest = jsontext.loads(self.contents.extras.get("manifest.json", b"{}"))
+        except jsontext.JSONError:
+            return None
+        log = manifest.get("log") if isinstance(manifest, dict) else None
+        said = log.get("problem") if isinstance(log, dict) else None
+        return said if isinstance(said, str) and said else None
+
+    def notes(self) -> list[str]:
+        """What to know of the file before one believes what it shows, a line each."""
+        found = self.found
+        notes = list(self.contents.problems)
+        there = self._problem_there()
+        if there is not None:
+            notes.append(f"where it was made: {there}")
+        if self.part:
+            notes.append(f"it is a part of a log, events {found.first} to {found.last}: what was before is not known")
+        for first, last in found.holes[:3]:
+            notes.append(f"event {first} is missing" if first == last else f"events {first} to {last} are missing")
+        if len(found.holes) > 3:
+            notes.append(f"more events are missing after event {found.holes[3][0]}")
+        if found.garbage_seen == 1:
+            notes.append(f"1 line is not an event and was skipped: line {found.garbage[0]}")
+        elif found.garbage_seen:
+            notes.append(
+                f"{found.garbage_seen} lines are not events and were skipped, the first is line {found.garbage[0]}"
+            )
+        if found.repeated:
+            notes.append(f"{found.repeated} more of an event that was there already: the first one counts")
+        if found.unsealed_seen and not found.all_changed:
+            are = "event was changed:" if found.unsealed_seen == 1 else "events were changed, the first is"
+            notes.append(
+                f"{found.unsealed_seen} {are} event {found.unsealed[0]}: kugetsu log verify --from FILE shows more"
+            )
+        if found.disorder:
+            notes.append("its events were out of order: they were sorted")
+        if found.whole is not None:
+            notes.append(f"it ends in the middle of a transaction: the state is that after event {found.whole}")
+        return notes
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        """The fold of all its events, but for those of a transaction that the file breaks off in."""
+        if self.found.whole is None:
+            return super().state()
+        if self._before_unfinished is None:
+            self._before_unfinished = self.state_at()
+        return self._before_unfinished
+
+    def state_at(self, seq: int | None = None, at: str | None = None) -> Any:
+        """The state after event ``seq``, or before the first event later than ``at``; see `EventLog.state_at`."""
+        whole = self.found.whole
+        return super().state_at(seq if whole is None else min(whole, whole if seq is None else seq), at)
+
+    def read_key(self, key: str) -> Iterator[Event]:
+        """The events whose issue, task or session is ``key``, in order: an index of what is read once costs more."""
+        wanted = jsontext.dumps(key)
+        with open(os.path.join(self.directory, segments.name(1)), "rb") as file:
+            for line in file:
+                # What is written with escapes is not found as bytes.
+                if wanted in line or b"\\" in line:
+                    event = event_of(line)
+                    if event is not None and carries(event, key):
+                        yield event
+
+    # -- checking ----------------------------------------------------------------------------------------------
+
+    def verify(self, expected_head: Head | None = None) -> Verification:
+        """What unpacking found of its chain: all of it when no line was changed, nothing when it was redacted."""
+        found, name = self.found, os.path.basename(self.path)
+        checked = Verification(count=found.count, segments=self.contents.sources, head=self.head())
+        if found.all_changed:
+            checked.note = (
+                "nothing can be verified: it was redacted, its events do not have the bytes that their digests are of"
+            )
+        else:
+            checked.count -= found.unsealed_seen + found.redacted
+            checked.note = self._not_checked()
+            text = "the line's digest does not fit: it was changed, or lines before it are missing or swapped"
+            checked.problems += [Problem(seq, name, 0, "digest", text) for seq in found.unsealed]
+        if self.contents.kind == "folder":
+            checked.problems += [Problem(0, name, 0, "json", f"line {line} is not an event") for line in found.garbage]
+            for first, last in found.holes:
+                checked.problems.append(Problem(first, name, 0, "missing", f"events {first} to {last} are missing"))
+        if expected_head is not None and expected_head.seq:
+            self._check_head(checked, expected_head)
+        return checked
+
+    def _not_checked(self) -> str | None:
+        """Why not all of its events could be checked; None when they could (but for the first one of a part)."""
+        found = self.found
+        said = []
+        if found.redacted:
+            said.append(f"something was taken out of {_counted(found.redacted)}")
+        if found.holes:
+            said.append(f"events are missing before {_counted(found.unchecked)} of it")
+        return f"not all can be verified: {', '.join(said)}" if said else None
+
+    def _check_head(self, checked: Verification, expected: Head) -> None:
+        seq = expected.seq
+        event = next(iter(self.read(seq - 1, seq)), None)
+        if event is None:
+            text = f"event {seq} was sealed, the events here are {self.found.first} to {self.found.last}"
+            checked.problems.append(Problem(seq, "", 0, "missing", text))
+        elif event["sha"] != expected.sha:
+            text = f"event {seq} was sealed, it has another digest"
+            checked.problems.append(Problem(seq, "", 0, "head", text))
+
+    def stats(self) -> Stats:
+        """Counts and sizes, with the parts that the file is in."""
+        counted = super().stats()
+        counted.segments = self.contents.sources
+        return counted
+
+    # -- what it cannot ----------------------------------------------------------------------------------------
+
+    def _read_only(self) -> KugetsuError:
+        return KugetsuError(f"{self.path} is an exported log, read-only", "drop --from to act on the log that is here")
+
+    def transact(self, decide: Callable[[Any], Sequence[NewEvent]]) -> list[Event]:  # noqa: ARG002
+        """Raises KugetsuError: nothing is appended."""
+        raise self._read_only()
+
+    def append(self, new_events: Sequence[NewEvent]) -> list[Event]:  # noqa: ARG002
+        """Raises KugetsuError: nothing is appended."""
+        raise self._read_only()
+
+    def repair(self) -> Repair:
+        """Raises KugetsuError: nothing is repaired."""
+        raise self._read_only()
+
+    def _does_not_grow(self) -> BadInput:
+        return BadInput("an exported log does not grow", "drop -f, --follow or --watch")
+
+    def follow(self, after: int) -> Iterator[Event | None]:  # noqa: ARG002
+        """Raises BadInput: nothing more comes."""
+        raise self._does_not_grow()
+
+    def wait(self, after: int, timeout: float) -> bool:  # noqa: ARG002
+        """Raises BadInput: nothing more comes."""
+        raise self._does_not_grow()
+
+    def watch(self) -> Watch:
+        """Raises BadInput: nothing more comes."""
+        raise self._does_not_grow()
+
+    def close(self) -> None:
+        """Remove the temporary folder."""
+        super().close()
+        self._folder.close()
+
+
+def _counted(events: int) -> str:
+    """``1 event``, ``2 events``."""
+    return "1 event" if events == 1 else f"{events} events"
