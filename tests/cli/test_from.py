@@ -543,7 +543,7 @@ def test_logs_of_a_bundle_are_what_failed_agents_wrote_to_stderr(kugetsu, lived)
 
 def test_context_is_what_the_log_says(kugetsu, lived):
     shown = elsewhere(kugetsu, "context a/b#4", bundled(kugetsu, lived))
-    assert shown.code == 0 and "tests do not pass" in shown.out and "no outputs of agents" in shown.err, shown
+    assert shown.code == 0 and "tests do not pass" in shown.out and "no prompts or agent outputs" in shown.err, shown
     assert "gone" not in shown.out
 
 

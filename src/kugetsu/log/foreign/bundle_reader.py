@@ -13,14 +13,11 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 from kugetsu.log.files.segments import first_seqs, name
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
 from kugetsu.model.record import field, record
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
 
 Take = Callable[[list[bytes]], None]
 
@@ -142,7 +139,7 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
         piece = b""
         try:
