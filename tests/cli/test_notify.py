@@ -277,7 +277,7 @@ def test_what_a_sink_did_is_told_in_words(served, lived, snapshot, monkeypatch):
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_colours_are_for_terminals_only(told, terminal):
-    from kugetsu.domain.notifications import notice_of
+    from kugetsu.runtime.notifications.notice import notice_of
     from kugetsu.views import notifications as view
     from kugetsu.views.screen import Screen
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.notifications import Notice
 from kugetsu.runtime.notifications import message, notifier_lock
+from kugetsu.runtime.notifications.notice import Notice
 from kugetsu.runtime.notifications.sinks import desktop
 from kugetsu.runtime.process import identity
 from runtime.stage import PATIENCE, Stage, bare_stage
@@ -43,7 +43,7 @@ def stage(bare_stage: Stage) -> Iterator[Stage]:
 
 
 def notice(seq: int, type: str = "task_completed", text: str = "all done", issue: str | None = ISSUE) -> Notice:
-    made = Notice({"seq": seq, "at": AT, "issue": issue, "task": f"q{seq}"}, type, text)
+    made = Notice(seq, AT, type, text, issue, f"q{seq}")
     made.url = f"https://git.example.org/o/r/issues/{seq}" if issue else None
     return made
 

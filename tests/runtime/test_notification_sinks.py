@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kugetsu.domain.notifications import Notice
 from kugetsu.runtime.notifications import message, sinks
+from kugetsu.runtime.notifications.notice import Notice
 from kugetsu.runtime.notifications.sinks import command, desktop, webhook
 from kugetsu.runtime.notifications.sinks.sink import Outcome
 from runtime.noticing import (
@@ -67,8 +67,8 @@ def test_a_flood_fits_a_message_and_a_variable() -> None:
 
 
 def test_what_has_no_task_or_no_issue_is_told_all_the_same() -> None:
-    lost = Notice({"seq": 1, "at": AT}, "agent_lost", "the daemon ended without a word")
-    assert message.line(lost) == "kugetsu: the daemon ended without a word"
+    lost = Notice(1, AT, "agent_lost", "the daemon was lost")
+    assert message.line(lost) == "kugetsu: the daemon was lost"
     assert message.line(notice(2, issue=None)) == "the PM agent q2 completed: all done"
     assert told(notice(1, "task_started")).urgency == "low"
 

@@ -86,7 +86,7 @@ def allowed(importer: str, target: str, types_only: bool) -> bool:
     if "" in (importer, target) or importer == target:
         return True
     if importer == "domain":
-        return target in ("model", "redaction")
+        return target == "model"
     if types_only and target == "domain":
         # Signatures may name the domain's types from anywhere below it.
         return True

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain import notifications as projection
 from kugetsu.domain.decide import claims, notifications, queue
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.notifications import TEXT_LENGTH, WORDS, issue_url, located, notice_of, one_line
 from kugetsu.domain.state import Session, State, empty
 from kugetsu.model import settings
+from kugetsu.runtime.notifications import notice as projection
+from kugetsu.runtime.notifications.notice import TEXT_LENGTH, WORDS, issue_url, located, notice_of, one_line
 from property.simulation import ISSUES, Event, World, random_commands
 
 AT = "2026-11-23T12:00:00.000000Z"
@@ -39,9 +39,19 @@ def event(type: str, data: Any, **more: Any) -> Event:
             "task_parked",
             "usage limit, until 2026-11-23 12:01 UTC",
         ),
-        (event("task.parked", {"reason": "no news", "until": None}), "task_parked", "no news, until someone lifts it"),
+        (
+            event("task.parked", {"reason": "no news", "until": None}),
+            "task_parked",
+            "no news, until someone unblocks it",
+        ),
+        (
+            event("task.parked", {"reason": "no_progress", "values": {"runs": 3}, "until": None}),
+            "task_parked",
+            "3 runs in a row ended well and brought no new commit or comment, until someone unblocks it",
+        ),
+        (event("task.failed", {"reason": "lost", "values": {"failures": 2}}), "task_error", "2 attempts failed: lost"),
         (event("attempt.lost", {"reason": "its runner was killed"}), "agent_lost", "its runner was killed"),
-        (event("daemon.lost", {"identity": None}), "agent_lost", "the daemon ended without a word"),
+        (event("daemon.lost", {"identity": None}), "agent_lost", "the daemon exited without recording a reason"),
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else None,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kugetsu.domain.notifications import Notice
 from kugetsu.domain.state import State
+from kugetsu.runtime.notifications.notice import Notice
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table

@@ -166,7 +166,7 @@ def _attention(
         said = f"{times.counted(state.violations_seen, 'event')} that the machines refuse, first {_first(state)}"
         found.append(_look("log", "violated", said, "kugetsu log verify"))
     if daemon["state"] == "lost":
-        found.append(_look("daemon", "lost", "it ended without a word", "kugetsu queue-daemon start"))
+        found.append(_look("daemon", "lost", "it exited without recording a reason", "kugetsu queue-daemon start"))
     elif daemon["state"] == "stopped" and waiting:
         count = times.counted(len(waiting), "task")
         found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kugetsu.domain.notifications import WORDS, Notice
+from kugetsu.runtime.notifications.notice import WORDS, Notice
 
 #: Lines that a message has at most, whatever NOTIFY_DIGEST_OVER says: receivers cut longer ones.
 MOST_LINES = 50

@@ -13,11 +13,11 @@ from typing import Any
 
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.notifications import Notice, located, notice_of, one_line
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.runtime.notifications import message, reading, sinks
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.notice import Notice, located, notice_of, one_line
 from kugetsu.runtime.notifications.sinks.sink import ALL, Outcome, Sink
 from kugetsu.runtime.workspace import Workspace
 

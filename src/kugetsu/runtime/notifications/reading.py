@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kugetsu.domain.notifications import Notice, located, notice_of
+from kugetsu.runtime.notifications.notice import Notice, located, notice_of
 from kugetsu.runtime.workspace import Workspace
 
 #: Events read back from the head first; each further step is twice as long.

@@ -10,11 +10,11 @@ import shlex
 from collections.abc import Sequence
 
 from kugetsu.agents.command import needs_shell
-from kugetsu.domain.notifications import one_line
 from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.process import children
 from kugetsu.runtime.workspace import Workspace

@@ -6,7 +6,6 @@ also tells kugetsu's comments from others.
 
 from __future__ import annotations
 
-from kugetsu.domain.notifications import WORDS, Notice, one_line
 from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised
 from kugetsu.forge.protocol import Forge
 from kugetsu.model import clock
@@ -15,6 +14,7 @@ from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.notice import WORDS, Notice, one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.workspace import Workspace

@@ -11,8 +11,8 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-from kugetsu.domain.notifications import one_line
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.process import children
 from kugetsu.runtime.workspace import Workspace

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 
-from kugetsu.domain.notifications import Notice
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.notice import Notice
 
 ALL = "all"
 """The lane of a sink that has one."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from kugetsu import __version__
-from kugetsu.domain.notifications import one_line
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.environments import values
 from kugetsu.runtime.notifications.message import Message
+from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.workspace import Workspace
 

@@ -1,12 +1,13 @@
-"""Notifications: a projection of the log. Each is one event that a person wants to hear of, in one line.
+"""Notifications: each is one event of the log that a person wants to hear of, as one line without secrets.
 
-Nothing is kept of them but how far they were read and what has become of their delivery (`State.notices_read`,
+Nothing is kept of them but how far they were read and the outcome of their delivery (`State.notices_read`,
 `State.outbox`): the events are the notifications.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kugetsu.domain.events import Event
@@ -28,23 +29,21 @@ WORDS = {
 TEXT_LENGTH = 300
 
 
+@dataclass(slots=True)
 class Notice:
     """One notification: ``type`` is a key of `WORDS`, ``text`` one harmless line without secrets, ``at`` UTC text.
 
     ``issue``, ``task`` and ``attempt`` are None where they do not apply; ``url`` is filled in by `located`.
     """
 
-    __slots__ = ("at", "attempt", "issue", "seq", "task", "text", "type", "url")
-
-    def __init__(self, event: Event, type: str, text: str) -> None:
-        self.seq: int = event["seq"]
-        self.at: str = event["at"]
-        self.type = type
-        self.issue: str | None = event.get("issue")
-        self.task: str | None = event.get("task")
-        self.attempt: str | None = event.get("attempt")
-        self.text = text
-        self.url: str | None = None
+    seq: int
+    at: str
+    type: str
+    text: str
+    issue: str | None = None
+    task: str | None = None
+    attempt: str | None = None
+    url: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As `--json` and webhooks show it."""
@@ -53,14 +52,15 @@ class Notice:
 
 def notice_of(event: Event) -> Notice | None:
     """The notification that an event is; None for the many that are none. Never raises for what an event says."""
-    told = _KINDS.get(event["type"])
-    if told is None:
+    known = _KINDS.get(event["type"])
+    if known is None:
         return None
-    type, applies, tell = told
+    type, applies, text = known
     data = event["data"] if isinstance(event["data"], dict) else {}
     if applies is not None and not applies(event, data):
         return None
-    return Notice(event, type, one_line(tell(data)))
+    issue, task, attempt = (event.get(name) for name in ("issue", "task", "attempt"))
+    return Notice(event["seq"], event["at"], type, one_line(text(data)), issue, task, attempt)
 
 
 def one_line(text: object) -> str:
@@ -103,10 +103,23 @@ def _was_in_the_queue(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG0
     return not (isinstance(facts, dict) and facts.get("dispatcher") == "self")
 
 
+def _failed(data: dict[str, Any]) -> str:
+    failures = _values(data).get("failures")
+    count = f"{failures} attempt{'' if failures == 1 else 's'} failed: " if failures else ""
+    return f"{count}{data.get('reason', '')}"
+
+
 def _parked(data: dict[str, Any]) -> str:
-    until = data.get("until")
-    when = f", until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else ", until someone lifts it"
-    return f"{data.get('reason', '')}{when}"
+    until, runs = data.get("until"), _values(data).get("runs")
+    when = f"until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else "until someone unblocks it"
+    reason = f"{runs} runs in a row ended well and brought no new commit or comment" if runs else data.get("reason", "")
+    return f"{reason}, {when}"
+
+
+def _values(data: dict[str, Any]) -> dict[str, Any]:
+    """What the code of a reason was decided from (`domain.events.tasks`); {} where the reason is words."""
+    values = data.get("values")
+    return values if isinstance(values, dict) else {}
 
 
 def _claimed(data: dict[str, Any]) -> str:
@@ -118,8 +131,8 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "attempt.claimed": ("task_dequeued", _was_in_the_queue, _claimed),
     "attempt.running": ("task_started", None, lambda data: "its agent runs"),  # noqa: ARG005
     "task.completed": ("task_completed", None, lambda data: data.get("summary")),
-    "task.failed": ("task_error", None, lambda data: data.get("reason")),
+    "task.failed": ("task_error", None, _failed),
     "task.parked": ("task_parked", None, _parked),
     "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
-    "daemon.lost": ("agent_lost", None, lambda data: "the daemon ended without a word"),  # noqa: ARG005
+    "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }
