@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from kugetsu.domain.audit.checks import Checks, Finding
 from kugetsu.domain.audit.counters import Miscount
 from kugetsu.domain.audit.races import Race, Races
-from kugetsu.domain.audit.retries import Retries
+from kugetsu.domain.audit.retries import OTHER, Retries, Trouble
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.intervals import MICRO
 from kugetsu.views import times
@@ -75,10 +75,16 @@ def _finding(kind: str, one: Finding) -> dict[str, Any]:
 
 def races_data(races: Races) -> dict[str, Any]:
     """The lost races, the latest last, their reasons in words."""
-    found = [{**race, "reason": reason(race["reason"], race["values"])} for race in races.latest()]
-    for race in found:
-        del race["values"]
-    return {"lost": races.seen, "found": found}
+    return {"lost": races.seen, "found": [_race(race) for race in races.latest()]}
+
+
+def _race(race: Race) -> dict[str, Any]:
+    """A lost race in words."""
+    told: dict[str, Any] = {**race, "reason": reason(race["reason"], race["values"])}
+    values = told.pop("values")
+    if race["kind"] == "daemon":
+        told |= {"subject": f"daemon pid {values['was']}", "to": f"daemon pid {values['pid']}"}
+    return told
 
 
 def retries_data(retries: Retries) -> dict[str, Any]:
@@ -93,8 +99,14 @@ def retries_data(retries: Retries) -> dict[str, Any]:
         "retries": whole.retries,
         "parks": sum(whole.parks.values()),
         **{name: summed[name] for name in ("tokens", "cost", "seconds", "lost_seconds")},
-        "worst": [trouble.as_data() for trouble in retries.worst()[: 10 * LONG]],
+        "worst": [_trouble(trouble) for trouble in retries.worst()[: 10 * LONG]],
     }
+
+
+def _trouble(trouble: Trouble) -> dict[str, Any]:
+    told = trouble.as_data()
+    told["reasons"] = {"other reasons" if name == OTHER else name: count for name, count in told["reasons"].items()}
+    return told
 
 
 def waits_data(waits: Waits) -> dict[str, Any]:

@@ -15,7 +15,7 @@ KEPT = 5000
 #: Reasons of failures that are kept for an issue, by their beginning; more are counted together.
 REASONS = 5
 REASON_LENGTH = 60
-OTHER = "other reasons"
+OTHER = "(other)"
 
 
 @record

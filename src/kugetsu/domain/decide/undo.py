@@ -62,10 +62,10 @@ def undoes(event: Event) -> int | None:
     return seq
 
 
-def _refused(event: Event, live: Container[str] = ()) -> Conflict:
+def _refused(event: Event, live: Container[str] = (), why: str | None = None) -> Conflict:
     """The error for an event that cannot be undone; ``live``: the attempts that are live now."""
     kind = CATALOGUE.get(event["type"])
-    why = (kind.irrevocable if kind is not None else None) or "recorded"
+    why = why or (kind.irrevocable if kind is not None else None) or "recorded"
     if why == "agent_started" and event.get("attempt") not in live:
         why = "agent_ended"
     came_with = event["type"] == "task.resumed" and event["data"].get("why") == "lift"
@@ -204,7 +204,7 @@ def _describe_lifted(event: Event, before: State) -> Undone:
     parked = [task for task in before.waiting() if task.state == "parked"]
     if gate == "provider":
         if subject not in before.limits:
-            raise Conflict(f"event {event['seq']} (hold.lifted) cannot be undone: it changed nothing")
+            raise _refused(event, why="nothing_changed")
         tasks = [task for task in parked if task.parked_for == subject]
     else:
         tasks = [task for task in parked if task.issue == subject and task.not_before is None]

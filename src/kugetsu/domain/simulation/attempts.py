@@ -192,11 +192,11 @@ class Work:
         hit = world.hit(run.past, label, at, until)
         first = hit[0] if hit is not None else until
         if cut < first and not (self._left is None and world.stopped_the_same(run.past)):
-            run.how, run.verdict, run.reason = "time_out", "retry", "stopped at its time limit"
+            run.how, run.verdict, run.reason = "time_out", "retry", "time_limit"
             run.assumed.append("timed_out")
             return cut
         if hit is not None:
-            run.how, run.verdict, run.reason = "fail", "limited", "usage limit"
+            run.how, run.verdict, run.reason = "fail", "limited", "usage_limit"
             run.resets_at = hit[1].resets_at
             run.assumed.append("limited")
             return first

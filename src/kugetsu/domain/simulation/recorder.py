@@ -230,7 +230,7 @@ class Recorder:
             self._attempt_ended(group)
         elif types[-1] == "record.imported":
             for event in group:
-                self._deed("as it is", event)
+                self._deed("as_recorded", event)
         else:
             for event in group:
                 self._classify_one(event, types)
@@ -238,7 +238,7 @@ class Recorder:
     def _classify_one(self, event: Event, types: Sequence[str]) -> None:
         kind, data = event["type"], event["data"]
         if kind in _AS_THEY_ARE:
-            self._deed("as it is", event)
+            self._deed("as_recorded", event)
         elif kind in _DONE_ANEW:
             self._deed(kind, event)
         elif kind == "task.cancelled" and "session.destroying" not in types:
@@ -246,11 +246,11 @@ class Recorder:
         elif kind == "task.resumed" and data["why"] == "retry":
             self._deed("task.resumed", event)
         elif kind == "task.parked" and data.get("again"):
-            self._deed("parked again", event)
+            self._deed("parked_again", event)
         elif kind in ("session.destroyed", "session.broken"):
             session = self._state.sessions.get(event["session"])
             if session is not None and session.destroying:
-                self._deed("destruction over", event)
+                self._deed("destruction_over", event)
         elif kind == "session.prepared":
             self.scenario.prepared[event["session"]] = event
         elif kind == "attempt.running" and event["attempt"] in self._live:

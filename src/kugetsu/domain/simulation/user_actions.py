@@ -120,12 +120,12 @@ def _destruction_over(simulation: Simulation, event: Event) -> None:
 
 #: What is done for each kind of deed of a scenario.
 ACTS: dict[str, Callable[[Simulation, Event], None]] = {
-    "as it is": _as_it_is,
+    "as_recorded": _as_it_is,
     "start": _start,
     "claim": _claim,
     "cancel": _cancel,
-    "parked again": _parked_again,
-    "destruction over": _destruction_over,
+    "parked_again": _parked_again,
+    "destruction_over": _destruction_over,
     "task.queued": _queued,
     "task.moved": _moved,
     "task.resumed": _retried,
