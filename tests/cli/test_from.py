@@ -125,7 +125,7 @@ def as_told(line: str, out: str) -> str:
 
 def without_file(out: str, path: Path) -> str:
     """What is shown, without the words with which one goes on asking that file."""
-    return out.replace(f"        to ask on: add --from {path}", "").replace(f" --from {path}", "")
+    return out.replace(f"        append --from {path} to the commands below", "").replace(f" --from {path}", "")
 
 
 def test_a_bundle_tells_of_the_moment_at_which_it_was_made(kugetsu, lived, snapshot, fits):
@@ -279,9 +279,7 @@ def test_a_bundle_without_a_look_tells_what_the_log_and_the_settings_say(kugetsu
     data = elsewhere(kugetsu, "status --json", path).json
     assert data["daemon"]["state"] == "running" and data["agents"][0]["alive"] is None
     assert data["now"] == f"2026-11-23T{NOW}.000000Z"
-    assert (
-        "asked with the settings that the file has, and the machine as event" in elsewhere(kugetsu, "why q2", path).out
-    )
+    assert "asked with the settings in the file, and the machine as event" in elsewhere(kugetsu, "why q2", path).out
 
 
 def test_a_look_that_is_not_one_is_left_out(kugetsu, ending):
@@ -483,7 +481,7 @@ def test_commands_that_ask_go_on_asking_the_file(kugetsu, ending):
     source = f" --from '{path}'"
     seen = set()
     status = kugetsu("status", "--from", str(path))
-    assert f"attention        to ask on: add{source}\n" in status.out, status
+    assert f"attention        append{source} to the commands below\n" in status.out, status
     for line in ("why q1", "why q2", "why q2 --at 20", "why q3", "why 12", "history q2", "audit waits"):
         shown = kugetsu(*line.split(), "--from", str(path), KUGETSU_DIR=str(kugetsu.folder / "other"))
         assert shown.code == 0, shown

@@ -112,7 +112,7 @@ def test_dequeue_of_a_running_task_is_a_conflict(kugetsu, story):
 
 
 def test_retry_lets_a_parked_and_a_finished_task_go_on(kugetsu, parked):
-    assert "waits no longer" in kugetsu("queue", "retry", "q1", at="10:43:00").out
+    assert "no longer waits" in kugetsu("queue", "retry", "q1", at="10:43:00").out
     assert kugetsu("queue", "retry", "q1").code == 5
     parked.do(lambda state: queue.cancel(state, "q1", "cancel"))
     assert "queued again" in kugetsu("queue", "retry", "q1").out
@@ -146,7 +146,7 @@ def test_clear_all_wants_a_yes_where_nobody_can_be_asked(kugetsu, story):
     assert refused.code == 5 and "--yes" in refused.err
     assert kugetsu("queue", "list", "--json").json["counts"]["pending"] == 2
     assert kugetsu("queue", "clear", "--all", "--yes", "--json").json == {"cancelled": ["q1", "q2"]}
-    assert "nothing waits" in kugetsu("queue", "clear", "--all").out
+    assert "no task is waiting" in kugetsu("queue", "clear", "--all").out
 
 
 def test_a_group_without_a_verb_names_its_verbs(kugetsu):

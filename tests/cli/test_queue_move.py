@@ -60,7 +60,7 @@ def test_a_circle_is_refused_and_shown(kugetsu, three):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("q1",), 3, "where to"),
+        (("q1",), 3, "no place given"),
         (("q1", "--first", "--last"), 3, "at once"),
         (("q1", "--priority", "5000"), 3, "out of range"),
         (("q9", "--first"), 4, "no task q9"),

@@ -110,7 +110,7 @@ def test_a_task_behind_others_says_its_place_and_what_must_end(kugetsu, story, s
     assert "when q1.1 ends (running 12m00s; TASK_TIMEOUT_HOURS ends it at 12:00" in shown.out
     snapshot("why-slots", shown.out)
     turn = kugetsu("why", "q3", at="10:12:00", MAX_CONCURRENT_AGENTS="9").out
-    assert turn.startswith("q3 waits for its turn: nothing but the queue holds it back.")
+    assert turn.startswith("q3 waits for its turn: only the queue holds it back.")
 
 
 def test_an_attempt_that_ended_is_answered_with_its_end(kugetsu, story):
@@ -130,7 +130,7 @@ def test_a_session_without_tasks_is_answered_from_its_history(kugetsu, story):
     assert shown.out.startswith("base:github.com/a/b is ready"), shown
     story.do(lambda state: sessions.broken(state, "base:github.com/a/b", "its clone is gone"))
     shown = kugetsu("why", "base:github.com/a/b")
-    assert "is broken: its clone is gone" in shown.out and "made anew" in shown.out
+    assert "is broken: its clone is gone" in shown.out and "prepared again" in shown.out
 
 
 def test_of_many_tasks_of_one_issue_the_first_are_answered(kugetsu, story):
@@ -166,7 +166,7 @@ def test_the_same_question_is_answered_for_a_point_of_the_past(kugetsu, parked, 
 def test_the_past_before_anything_was_decided_says_so(kugetsu, story):
     story.at("10:00:00").enqueue()
     shown = kugetsu("why", "q1", "--at", "3", at="10:01:00")
-    assert shown.code == 0 and "no decision had recorded what it was made from" in shown.out
+    assert shown.code == 0 and "no decision had recorded its inputs" in shown.out
     early = kugetsu("why", "q1", "--at", "2", at="10:01:00")
     assert early.code == 4 and "nothing had happened to q1 by event 2" in early.err
     assert kugetsu("why", "3", "--at", "3").code == 3, "an event is the same at any time"

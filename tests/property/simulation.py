@@ -242,7 +242,7 @@ class World:
 
     def lift(self, a: int, b: int) -> list[Event]:
         gate, subject = ("provider", AGENT) if b % 2 else ("progress", ISSUES[a % len(ISSUES)])
-        return self.do(lambda state: queue.lift(state, gate, subject))
+        return self.do(lambda state: queue.unblock(state, gate, subject))
 
     def cancel_waiting(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: queue.cancel_waiting(state, "clear --all")) if a == b else []

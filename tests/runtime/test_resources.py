@@ -24,7 +24,7 @@ def test_runs_that_end_well_and_change_nothing_are_stopped_by_parking_the_next(s
     assert (parked["data"]["reason"], parked["data"]["values"]["runs"]) == ("no_progress", 2)
     assert len(stage.events("attempt.claimed")) == 2, "no slot was taken"
     stage.agent(COMMIT)
-    stage.ws.log.transact(lambda state: queue.lift(state, "progress", str(stage.ref(1))))
+    stage.ws.log.transact(lambda state: queue.unblock(state, "progress", str(stage.ref(1))))
     assert stage.finished(task) == "completed"
     assert stage.state.sessions[str(stage.ref(1))].fruitless == 0
 
@@ -49,7 +49,7 @@ def test_a_start_beside_a_parked_task_names_a_remedy_that_is_one(stage: Stage) -
     with pytest.raises(Conflict, match=rf"other_task_first.*{parked}") as refused:
         stage.start(1)
     assert words(refused.value)[1] == f"kugetsu why {parked}"
-    stage.ws.log.transact(lambda state: queue.lift(state, "progress", str(stage.ref(1))))
+    stage.ws.log.transact(lambda state: queue.unblock(state, "progress", str(stage.ref(1))))
     assert stage.finished(parked) == "completed"
 
 

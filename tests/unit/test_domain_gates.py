@@ -236,7 +236,7 @@ def test_a_limit_whose_task_has_left_the_queue_can_still_be_lifted(world: World)
     world.do(lambda state: queue.clear(state, None))
     said = ask(world, "provider", "q2")
     assert (said.open, said.lift) == (False, f"kugetsu queue lift {AGENT}")
-    world.do(lambda state: queue.lift(state, "provider", AGENT))
+    world.do(lambda state: queue.unblock(state, "provider", AGENT))
     assert ask(world, "provider", "q2").open
 
 
@@ -671,7 +671,7 @@ def test_a_task_parked_for_want_of_progress_goes_on_when_it_is_lifted(how: str, 
     if how == "retry":
         world.do(lambda state: queue.retry(state, "q3"))
     elif how == "lift":
-        made = world.do(lambda state: queue.lift(state, "progress", ISSUES[0]))
+        made = world.do(lambda state: queue.unblock(state, "progress", ISSUES[0]))
         assert [event["type"] for event in made] == ["hold.lifted", "task.resumed"]
     else:
         world.max_fruitless = 3
@@ -715,7 +715,7 @@ def test_the_count_of_fruitless_runs_outlives_the_session(world: World) -> None:
     world.max_fruitless = 2
     enqueue(world)
     assert not ask(world, "progress", "q3").open
-    world.do(lambda state: queue.lift(state, "progress", ISSUES[0]))
+    world.do(lambda state: queue.unblock(state, "progress", ISSUES[0]))
     assert ask(world, "progress", "q3").open
     enqueue(world)
     assert ask(world, "progress", "q4").open, "the history knows that it was lifted"

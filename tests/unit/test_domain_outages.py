@@ -196,7 +196,7 @@ def test_a_task_that_somebody_lets_go_on_may_meet_an_outage_again(world: World) 
 def test_a_person_who_mended_it_need_not_wait(by: str, world: World) -> None:
     end(world, run(world, "q1"))
     if by == "lift":
-        world.do(lambda state: queue.lift(state, "provider", AGENT))
+        world.do(lambda state: queue.unblock(state, "provider", AGENT))
         assert (first(world), closed(world, "q2")) == ("q1", None)
     else:
         world.do(lambda state: queue.retry(state, "q1"))

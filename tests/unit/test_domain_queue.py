@@ -256,7 +256,7 @@ def test_what_a_task_comes_after_can_be_changed(world: World) -> None:
 def test_lifting_a_limit_lets_the_tasks_that_it_parked_go_on(world: World) -> None:
     world.start(0, 1)
     finish(world, "limited")
-    made = world.do(lambda state: queue.lift(state, "provider", AGENT))
+    made = world.do(lambda state: queue.unblock(state, "provider", AGENT))
     assert [event["type"] for event in made] == ["hold.lifted", "task.resumed"]
     assert (world.state.tasks["q1"].state, world.state.limits) == ("pending", {})
 
@@ -265,7 +265,7 @@ def test_lifting_a_limit_lets_the_tasks_that_it_parked_go_on(world: World) -> No
 def test_there_must_be_something_to_lift(gate: str, subject: str, world: World) -> None:
     world.do(ask)
     with pytest.raises(NotFound):
-        queue.lift(world.state, gate, subject)
+        queue.unblock(world.state, gate, subject)
 
 
 # --- retry, clear

@@ -70,7 +70,7 @@ def _cancel(call: Call) -> int:
         call.show(data, [f"cancelled {wanted}"])
         warn_of_waiting_behind(call, wanted)
         return 0
-    said = f"{attempt} is being stopped" if events else f"{attempt} is being stopped already"
+    said = f"{attempt} is being stopped" if events else f"{attempt} is already being stopped"
     call.show(data, [said])
     if not call.json:
         call.say(f"follow: kugetsu history {wanted} -f")
@@ -81,7 +81,7 @@ def _cancel(call: Call) -> int:
 def _retry(call: Call) -> int:
     wanted = task_id(call.args.id)
     events = _transact(call, lambda state: queue.retry(state, wanted))
-    said = {"task.requeued": "is queued again", "task.resumed": "waits no longer"}[events[0]["type"]]
+    said = {"task.requeued": "is queued again", "task.resumed": "no longer waits"}[events[0]["type"]]
     call.show({"task": wanted, "state": "pending", "seq": events[0]["seq"]}, [f"{wanted} {said}"])
     warn_without_daemon(call)
     return 0
@@ -109,7 +109,7 @@ def _move(call: Call) -> int:
     if args.first and args.last:
         raise BadInput("--first and --last at once", "give one of them")
     if not (args.first or args.last) and args.priority is None and not args.after:
-        raise BadInput("kugetsu queue move: where to?", f"kugetsu queue move {wanted} --first")
+        raise BadInput("kugetsu queue move: no place given", f"kugetsu queue move {wanted} --first")
     if args.priority is not None:
         require_priority(args.priority)
     after = [task_id(one) for given in args.after for one in given.split(",") if one] if args.after else None
@@ -128,7 +128,7 @@ def _move(call: Call) -> int:
         "seq": events[0]["seq"] if events else None,
     }
     said = f"{wanted} is number {data['place']} of {len(waiting)} that wait" if data["place"] else f"{wanted} was moved"
-    call.show(data, [said if events else f"{said} already: nothing was changed"])
+    call.show(data, [said if events else f"{said} already: nothing changed"])
     if task.after and not call.json:
         call.say(f"it comes after {', '.join(task.after)}")
     warn_of_stranded(call, wanted)
@@ -140,19 +140,22 @@ def _lift_arguments(parser: Parser) -> None:
     parser.add_argument("what", metavar="REF|AGENT:MODEL", completes="issue", help="an issue, or agent and model")
 
 
-def _lift(call: Call) -> int:
+def _unblock(call: Call) -> int:
     call.ready()
     what = call.args.what.strip()
     known = call.state().limits
     outage = "outage" in known.get(what, ())
     limited = what in known or what.startswith(("opencode:", "command:"))
     gate, subject = ("provider", what) if limited else ("progress", str(subjects.issue(call.workspace, what)))
-    events = _transact(call, lambda state: queue.lift(state, gate, subject))
+    events = _transact(call, lambda state: queue.unblock(state, gate, subject))
     resumed = [event["task"] for event in events if event["type"] == "task.resumed"]
-    held = f"what the earlier runs on {subject} held back"
+    forgotten = "runs without progress are"
     if limited:
-        held = f"the {'outage' if outage else 'usage limit'} of {subject}"
-    lines = [f"lifted {held}", *([f"{', '.join(resumed)} may go on"] if resumed else [])]
+        forgotten = f"{'outage' if outage else 'usage limit'} is"
+    lines = [
+        f"unblocked {subject}: its {forgotten} forgotten",
+        *([f"{', '.join(resumed)} may go on"] if resumed else []),
+    ]
     call.show({"gate": gate, "subject": subject, "resumed": resumed, "seq": events[0]["seq"]}, lines)
     warn_without_daemon(call)
     return 0
@@ -182,14 +185,14 @@ def _clear(call: Call) -> int:
 def _clear_all(call: Call) -> int:
     waiting = call.ready().waiting()
     if not waiting:
-        call.show({"cancelled": []}, ["nothing waits"])
+        call.show({"cancelled": []}, ["no task is waiting"])
         return 0
     if not call.args.yes and not confirmed(f"cancel {len(waiting)} waiting tasks?", "kugetsu queue clear --all --yes"):
         call.say("nothing was cancelled")
         return 1
     events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))
     cancelled = [event["task"] for event in events]
-    call.show({"cancelled": cancelled}, [f"cancelled {', '.join(cancelled)}" if cancelled else "nothing waits"])
+    call.show({"cancelled": cancelled}, [f"cancelled {', '.join(cancelled)}" if cancelled else "no task is waiting"])
     return 0
 
 
@@ -239,7 +242,7 @@ COMMANDS = {
         "For an issue: its successful runs without progress are counted from 0 again, and the tasks parked for them\n"
         "continue. For an agent and model: the usage limit or outage is forgotten.",
         _lift_arguments,
-        _lift,
+        _unblock,
         json="gate       progress or provider\nsubject    the issue, or agent and model\n"
         "resumed[]  tasks that were parked for it and continue\nseq        the event that records it",
         examples="kugetsu queue lift owner/project#14\nkugetsu queue lift opencode:default  # retry now",

@@ -139,10 +139,10 @@ def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
     reader = _reader(ws, until=at.state.seq)
     chain = causes.back(final, reader)
     name = str(subject) if subject.kind == "attempt" else final.get("task") or str(subject)
-    verb = _SAID.get(final["type"], f"is where {final['type']} left it")
+    verb = _SAID.get(final["type"], f"was last changed by {final['type']}")
     left = "; it has left the list" if subject.kind == "task" else ""
     if left and call.foreign is not None and events[0]["type"] != "task.queued":
-        left = "; how it was queued is not in the file, so where it stands is not known"
+        left = "; how it was queued is not in the file, so its state is unknown"
     answer = f"{name} {verb}: {words(final)} (event {final['seq']}{left})"
     return view.from_history(answer, chain, _way_on(subject, final, at.state, call.screen))
 
@@ -177,7 +177,7 @@ def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str
         now = f"its task {subject.key} is {task.state} now: " if task is not None else ""
         return f"{now}{screen.command(f'kugetsu why {subject.key}')}        {history}"
     if final["type"] == "session.broken":
-        return f"it is made anew before the next attempt        {history}"
+        return f"it is prepared again before the next attempt        {history}"
     if final.get("issue"):
         return f"go on: kugetsu continue {final['issue']} MESSAGE        {history}"
     return history
@@ -190,7 +190,7 @@ def _why_event(call: Call, seq: int) -> int:
     from kugetsu.views import causes as view
 
     if call.args.at is not None:
-        raise BadInput("--at says nothing about an event: it is what it was", f"kugetsu why {seq}")
+        raise BadInput("--at does not apply to an event", f"kugetsu why {seq}")
     event = _event(call.workspace, seq)
     event["holds"] = _held_by(call, seq)
     call.show(event, [] if call.json else view.event_lines(event, call.screen))

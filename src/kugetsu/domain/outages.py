@@ -2,7 +2,7 @@
 
 A usage limit ends at a time; an outage ends when somebody has mended it, which nobody tells kugetsu. So the gate that
 it closes (``provider`` or ``agent``) lets one attempt through at a time to find out, with growing pauses between them.
-The task that such an attempt belongs to uses none of its attempts up. The first one that gets further lifts the gate.
+The task that such an attempt belongs to uses none of its attempts up. The first one that gets further opens the gate.
 
 An outage is kept among the usage limits of its agent and model (`State.limits`), as an entry that has ``outage``.
 """
@@ -71,7 +71,7 @@ def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) ->
     }
 
 
-def lifted_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back: int) -> list[NewEvent]:
+def ended_by(state: State, attempt: Attempt, ending: Ending, verdict: str, back: int) -> list[NewEvent]:
     """The end of an outage, when the attempt shows that it is over: the tasks that it parked go on. ``back`` is how
     many new_events lie between the attempt's end and the first of these."""
     entry = of(state, attempt.label)

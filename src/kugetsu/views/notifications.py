@@ -93,11 +93,11 @@ def sink_data(name: str, configured: bool, ready: bool, setup: str, state: State
 def sink_lines(sink: dict[str, Any], screen: Screen) -> list[str]:
     """A sink: whether it is set up, how far it is, what is open, what became of the last delivery."""
     ready = sink["configured"] and sink["ready"]
-    state = "ready" if ready else "not ready" if sink["configured"] else "taken out of NOTIFY_SINKS"
+    state = "ready" if ready else "not ready" if sink["configured"] else "not in NOTIFY_SINKS"
     indent = " " * 9
     shown = [f"{sink['sink']:<9}{state}: {line(sink['setup'])}"]
     if sink["upto"] is None:
-        shown.append(f"{indent}nothing was sent yet: it gets what happens from the daemon's next look on")
+        shown.append(f"{indent}nothing has been sent yet: it gets what happens from the daemon's next check on")
     else:
         shown.append(f"{indent}handled up to event {sink['upto']}{_last(sink['last'], screen)}")
         if sink["given_up"]:
@@ -110,7 +110,7 @@ def sink_lines(sink: dict[str, Any], screen: Screen) -> list[str]:
 
 def _last(last: dict[str, Any] | None, screen: Screen) -> str:
     if last is None:
-        return "; nothing was sent yet"
+        return "; nothing has been sent yet"
     verdict = "sent" if last["sent"] else "failed"
     return f"; last at {times.moment(last['at'], screen.now)}: {verdict}, {line(last['text'])}"
 

@@ -168,7 +168,7 @@ def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     lines = table(screen, [Column("STATE"), Column("TASKS", right=True)], rows)
     oldest = figures["oldest_waiting"]
     if oldest is not None:
-        lines.append(f"the oldest that waits was queued {times.duration(times.since(oldest, now))} ago")
+        lines.append(f"the oldest waiting task was queued {times.duration(times.since(oldest, now))} ago")
     spent = f"{times.counted(figures['attempts'], 'attempt')}, {times.amount(figures['tokens'])} tokens"
     cost = f", cost {figures['cost']:.2f}" if figures["cost"] else ""
     lines.append(f"the {times.counted(figures['listed'], 'task')} still listed took {spent}{cost}")

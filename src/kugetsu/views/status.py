@@ -163,7 +163,7 @@ def _attention(
 ) -> list[Attention]:
     found: list[Attention] = []
     if state.violations_seen:
-        said = f"{times.counted(state.violations_seen, 'event')} that the machines refuse, first {_first(state)}"
+        said = f"{times.counted(state.violations_seen, 'event')} refused by a state machine, first {_first(state)}"
         found.append(_look("log", "violated", said, "kugetsu log verify"))
     if daemon["state"] == "lost":
         found.append(_look("daemon", "lost", "it exited without recording a reason", "kugetsu queue-daemon start"))
@@ -408,7 +408,7 @@ def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[st
 def _attention_head(screen: Screen) -> str:
     """The title; of another place or point also what commands that ask need, once: in each it would leave no room."""
     more = screen.command("kugetsu status").removeprefix("kugetsu status")
-    return screen.yellow("attention") + (f"        to ask on: add{more}" if more else "")
+    return screen.yellow("attention") + (f"        append{more} to the commands below" if more else "")
 
 
 _BELOW = " " * 6

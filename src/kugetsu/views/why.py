@@ -77,7 +77,7 @@ def _answer(task: Task, attempt: Attempt | None, seen: Outlook) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""
         stopping = " and is being stopped" if attempt is not None and attempt.stop else ""
-        return f"{task.id} runs: {task.attempt or 'an attempt that is not known'}{slot} works on it{stopping}"
+        return f"{task.id} runs: {task.attempt or 'an unknown attempt'}{slot} works on it{stopping}"
     if task.state in FINISHED_TASK:
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
         said = "on request" if task.reason == "cancel" else gates.of_task(task) or ""
@@ -85,7 +85,7 @@ def _answer(task: Task, attempt: Attempt | None, seen: Outlook) -> str:
     if seen.first is not None:
         return f"{task.id} waits: {line(gates.reason_of(seen.first))}"
     if seen.line is not None and seen.line.place > 1:
-        return f"{task.id} waits for its turn: nothing but the queue holds it back"
+        return f"{task.id} waits for its turn: only the queue holds it back"
     return f"{task.id} may start now: nothing holds it back"
 
 
@@ -136,20 +136,20 @@ def _next(data: WhyTask, screen: Screen) -> str:
     """What changes by itself, in words."""
     change = data["next"] or {}
     what, kind = line(str(change.get("what") or "")), change.get("kind")
-    condition = ", if a daemon runs by then: kugetsu queue-daemon start" if change.get("needs_daemon") else ""
+    condition = ", if a daemon is running by then: kugetsu queue-daemon start" if change.get("needs_daemon") else ""
     if kind == "now":
-        return "now: the daemon takes it at its next look, in its turn"
+        return "now: the daemon starts it in its turn"
     if kind == "time":
         return f"at {times.ahead(change['at'], screen.now)}: {what}{condition}"
     if kind == "look":
         # The look and the screen are some milliseconds apart.
         every = times.duration(round(times.since(screen.now, change["at"])))
         closed = next((gate["gate"] for gate in data["gates"] if not gate["open"]), None)
-        when = "once that is mended" if closed == "agent" else "when there is more"
+        when = "once that is fixed" if closed == "agent" else "when there is more"
         return f"by itself {when}: {what} every {every}{condition}"
     if kind == "event":
         return f"when {what}{_while(change, screen)}{condition}"
-    return f"nothing by itself, someone must act: {change.get('lift') or 'see below'}"
+    return f"blocked until someone acts: {change.get('lift') or 'see below'}"
 
 
 def _while(change: dict[str, Any], screen: Screen) -> str:
@@ -204,7 +204,7 @@ def _evidence(data: WhyTask, task: TaskData, screen: Screen) -> list[str]:
 
 
 def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
-    """Every gate in the dispatcher's order: ✓ open, ✗ the reason, · closed behind it; below it what lifts it."""
+    """Every gate in the dispatcher's order: ✓ open, ✗ the reason, · closed behind it; below it what opens it."""
     shown: list[str] = []
     reason_told = False
     left = 4 if screen.narrow else _LEFT
@@ -223,7 +223,7 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
         shown.append(f"  {mark} {screen.dim(name) if gate['open'] else name}  {first}".rstrip())
         shown += [" " * left + part for part in more]
         if not gate["open"]:
-            shown += [" " * left + part for part in _lifted(gate, reason_told, screen, left)]
+            shown += [" " * left + part for part in _unblocked(gate, reason_told, screen, left)]
             reason_told = True
     return shown
 
@@ -241,7 +241,7 @@ def _told(reason: str, evidence: str, screen: Screen, left: int) -> list[str]:
     return [*before, last, evidence]
 
 
-def _lifted(gate: dict[str, Any], later: bool, screen: Screen, left: int) -> list[str]:
+def _unblocked(gate: dict[str, Any], later: bool, screen: Screen, left: int) -> list[str]:
     """Until when the gate is closed, and what opens it; ``later``: once it is the reason."""
     until = f"until {times.ahead(gate['until'], screen.now)}" if gate["until"] else ""
     lift = f"{'then ' if later else ''}lift: {screen.command(gate['lift'])}" if gate["lift"] else ""
@@ -257,13 +257,13 @@ def asked_with(point: Asked, screen: Screen, *, settings: bool = False) -> list[
     """What an answer for a point of the past was made from; ``settings``: those of the point itself are known."""
     made_from, at = point["facts_from"], point["facts_at"]
     if made_from is None and at is not None:
-        known = "asked with settings and machine as they were when the file was made; a lift is typed where it was made"
+        known = "asked with settings and machine as they were when the file was made; type commands where it was made"
         return [screen.dim(part) for part in paragraph(known, screen)]
     if made_from is None:
-        of = "that the file has" if settings else "of another time"
-        known = f"no decision had recorded what it was made from: asked with settings {of}"
+        of = "in the file" if settings else "of another time"
+        known = f"no decision had recorded its inputs: asked with settings {of}"
     elif settings:
-        known = f"asked with the settings that the file has, and the machine as event {made_from} recorded it"
+        known = f"asked with the settings in the file, and the machine as event {made_from} recorded it"
     else:
         known = f"asked with settings and machine as event {made_from} recorded them"
     if made_from is not None and at is not None and at < point["at"]:

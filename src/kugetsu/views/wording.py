@@ -161,7 +161,7 @@ def _moved(data: TaskMoved) -> str:
     return ", ".join(said) or "to the place that it had"
 
 
-def _lifted(data: HoldLifted) -> str:
+def _unblocked(data: HoldLifted) -> str:
     if data.get("why") == "answered":
         return f"{data['subject']} works again: {data.get('by')} got further"
     what = "the usage limit of" if data["gate"] == "provider" else "the count of runs without progress on"
@@ -399,7 +399,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "task.cancelled": lambda data: _said(data["reason"]),
     "task.requeued": _requeued,
     "queue.cleared": _cleared,
-    "hold.lifted": _lifted,
+    "hold.lifted": _unblocked,
     "counters.corrected": _corrected,
     "attempt.claimed": _claimed,
     "claim.lost": _lost,

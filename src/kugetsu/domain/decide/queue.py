@@ -201,9 +201,9 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
         ways += [[*way, earlier] for earlier in state.tasks[way[-1]].after]
 
 
-@decision("queue.lift")
-def lift(state: State, gate: str, subject: str) -> list[NewEvent]:
-    """Lift what holds tasks back: an issue's fruitless runs (``progress``), or a usage limit or an outage of an agent
+@decision("queue.unblock")
+def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
+    """Unblock tasks: forget an issue's fruitless runs (``progress``), or a usage limit or an outage of an agent
     and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
     if gate == "provider":
         if subject not in state.limits:

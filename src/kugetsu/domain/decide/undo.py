@@ -183,7 +183,7 @@ def _parked(task: Task) -> dict[str, Any]:
 
 
 def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
-    """What was lifted: a usage limit, or an issue's count of runs that brought nothing; and whom it had parked."""
+    """What was forgotten: a usage limit, or an issue's count of runs that brought nothing; and whom it had parked."""
     held: dict[str, Any] = {"gate": gate, "subject": subject, "tasks": [_parked(task) for task in tasks]}
     if gate == "provider":
         limit = before.limits[subject]
@@ -197,7 +197,7 @@ def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
     return {**held, "until": None, "met_by": None, "fruitless": fruitless, "attempts": made}
 
 
-def _describe_lifted(event: Event, before: State) -> Undone:
+def _describe_unblocked(event: Event, before: State) -> Undone:
     if event["data"].get("why") is not None:
         raise _refused(event)
     gate, subject = event["data"]["gate"], event["data"]["subject"]
@@ -277,11 +277,11 @@ def _describe_restored(event: Event, _: State) -> Undone:
     return {name: event["data"][name] for name in ("gate", "subject")}
 
 
-def _lift_again(state: State, undone: Undone) -> list[NewEvent]:
+def _unblock_again(state: State, undone: Undone) -> list[NewEvent]:
     gate, subject = undone["gate"], undone["subject"]
     if gate == "provider" and state.limits.get(subject, {}).get("seq") != undone[UNDO]:
         raise _since(undone, "hold_replaced", subject=subject)
-    new_events = queue.lift(state, gate, subject)
+    new_events = queue.unblock(state, gate, subject)
     new_events[0].cause = undone[UNDO]
     return new_events
 
@@ -347,7 +347,7 @@ _DESCRIBE: dict[str, Callable[[Event, State], Undone]] = {
     "task.requeued": _describe_requeued,
     "task.moved": _describe_moved,
     "task.resumed": _describe_resumed,
-    "hold.lifted": _describe_lifted,
+    "hold.lifted": _describe_unblocked,
     "hold.restored": _describe_restored,
     "notices.read": _describe_mark,
     "notices.unread": _describe_mark,
@@ -362,7 +362,7 @@ _COMPENSATE: dict[str, Callable[[State, Undone], list[NewEvent]]] = {
     "task.moved": _unmove,
     "task.resumed": _restore,
     "hold.lifted": _restore,
-    "hold.restored": _lift_again,
+    "hold.restored": _unblock_again,
     "notices.read": _unread,
     "notices.unread": _read_again,
     "session.pr": _untie,

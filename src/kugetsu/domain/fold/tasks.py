@@ -166,7 +166,7 @@ def task_resumed(state: State, event: Event) -> None:
     if task is None:
         return
     task.not_before = None
-    _lift(state, task)
+    _forget_limits(state, task)
     if why in FORGIVING:
         task.outage = ""
     if task.parked_for == "progress" and why in FORGIVING:
@@ -218,7 +218,7 @@ def _count_fruitless(state: State, key: str, runs: int) -> None:
             task.carried = {**task.carried, "fruitless": runs}
 
 
-def _lift(state: State, task: Task) -> None:
+def _forget_limits(state: State, task: Task) -> None:
     """Forget the usage limits that this task ran into: its time has come, or someone wants to try."""
     for limit, stated in list(state.limits.items()):
         # That an outage has ended, only an attempt shows.
@@ -280,7 +280,7 @@ def task_requeued(state: State, event: Event) -> None:
         state.finished.pop(task.id, None)
         _open(state, task)
         if "kept" not in event["data"]:
-            _lift(state, task)
+            _forget_limits(state, task)
         task.order = order
         task.used = used
         task.outage = ""

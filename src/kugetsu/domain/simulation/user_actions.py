@@ -79,11 +79,11 @@ def _retried(simulation: Simulation, event: Event) -> None:
     simulation.apply(new_events, event["seq"])
 
 
-def _lift(simulation: Simulation, event: Event) -> None:
+def _unblock(simulation: Simulation, event: Event) -> None:
     data = event["data"]
     try:
-        new_events = queue.lift(simulation.state, data["gate"], data["subject"])
-    except KugetsuError:  # there is nothing of the kind to lift
+        new_events = queue.unblock(simulation.state, data["gate"], data["subject"])
+    except KugetsuError:  # there is nothing of the kind to forget
         return
     simulation.apply(new_events)
 
@@ -130,7 +130,7 @@ ACTS: dict[str, Callable[[Simulation, Event], None]] = {
     "task.moved": _moved,
     "task.resumed": _retried,
     "task.requeued": _retried,
-    "hold.lifted": _lift,
+    "hold.lifted": _unblock,
     "queue.cleared": _cleared,
     "session.destroying": _destroy,
 }
