@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.host import proc
+
 
 def cores_used(pid: int, seconds: float) -> float | None:
     """Cores in use by a process tree over the next ``seconds``; None where /proc does not tell (not Linux)."""
@@ -47,9 +49,5 @@ def _ticks(root: int) -> dict[int, int] | None:
 
 def _stat(pid: int) -> tuple[int, int] | None:
     """A process's parent and the ticks that it used, its reaped children's included; None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b") ")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return int(fields[1]), sum(map(int, fields[11:15]))
+    fields = proc.stat_fields(pid)
+    return (int(fields[1]), sum(map(int, fields[11:15]))) if fields is not None else None

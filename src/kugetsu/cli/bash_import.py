@@ -9,6 +9,7 @@ from typing import Any
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
+from kugetsu.model.plural import counted
 from kugetsu.runtime.bash_import.execute import take_over
 from kugetsu.runtime.bash_import.make_plan import plan as make
 from kugetsu.runtime.bash_import.model import Item, Plan
@@ -99,7 +100,7 @@ def _lines(plan: Plan) -> list[str]:
         )
     if not plan.of("taken", "kept", "unclear"):
         known = len(plan.of("known"))
-        lines.append(f"nothing new: {_counted(known, 'record')} already imported" if known else "nothing to import")
+        lines.append(f"nothing new: {counted(known, 'record')} already imported" if known else "nothing to import")
     lines += _taken(plan) + _kept(plan) + _unclear(plan)
     if plan.warnings:
         lines += ["warnings", *(f"  {line(text)}" for text in plan.warnings)]
@@ -125,7 +126,7 @@ def _kept(plan: Plan) -> list[str]:
     lines = ["kept only as records in the log"] if groups else []
     for (kind, reason), items in groups.items():
         if len(items) >= _COUNTED_FROM:
-            lines.append(f"  {_counted(len(items), kind)}: {line(reason)}")
+            lines.append(f"  {counted(len(items), kind)}: {line(reason)}")
         else:
             lines += [f"  {line(item.source)}: {line(reason)}" for item in items]
     return lines
@@ -152,11 +153,6 @@ def _unread(plan: Plan) -> list[str]:
     if len(plan.unread) > _UNREAD_SHOWN:
         lines.append(f"  (the latest {_UNREAD_SHOWN}; --json has all)")
     return lines
-
-
-def _counted(number: int, kind: str) -> str:
-    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
-    return f"1 {kind}" if number == 1 else f"{number} {plural}"
 
 
 COMMANDS = {

@@ -11,10 +11,10 @@ from kugetsu.cli.parser import Parser
 from kugetsu.domain import invariants
 from kugetsu.domain.state import VIOLATIONS_KEPT, State
 from kugetsu.log.files.verify import Problem, Verification
+from kugetsu.model.plural import counted
 from kugetsu.views import times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
-from kugetsu.views.times import counted
 from kugetsu.views.wording import words
 
 #: Exit status when the log is damaged (errors.LogDamaged).
@@ -182,8 +182,8 @@ def _stat_lines(call: Call, data: dict[str, Any]) -> list[str]:
         return ["the log is empty"]
     now = call.screen.now
     lines = [
-        f"{times.counted(data['events'], 'event')}, {times.amount(data['bytes'])} bytes "
-        f"in {times.counted(data['segments'], 'segment')}, "
+        f"{counted(data['events'], 'event')}, {times.amount(data['bytes'])} bytes "
+        f"in {counted(data['segments'], 'segment')}, "
         f"{times.moment(data['first_at'], now)} to {times.moment(data['last_at'], now)}"
     ]
     rows = [[name, str(number)] for name, number in data["types"].items()]

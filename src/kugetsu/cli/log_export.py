@@ -13,13 +13,13 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.traces import Traces
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, NotFound
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.export import Destination, without_secrets
 from kugetsu.runtime.otlp import encoding, sending
 from kugetsu.runtime.query import subjects, timespec
 from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views.text import json_harmless
-from kugetsu.views.times import counted
 
 ABOUT = """\
 JSON lines: each event as in the log, byte for byte. Its sha is the first 32 hex digits of SHA-256 over the sha of the

@@ -12,7 +12,7 @@ from kugetsu.log.files.verify import Problem, Verification
 from kugetsu.log.protocol import EventLog
 from kugetsu.log.seals import Seal, left_out, parse
 from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, reason_of
-from kugetsu.views.times import counted
+from kugetsu.model.plural import counted
 
 #: Bytes of a file of seals that are read: a line has some hundred.
 MOST = 1 << 20

@@ -10,12 +10,12 @@ from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
+from kugetsu.model.plural import counted
 from kugetsu.model.settings import SINKS as KNOWN
 from kugetsu.runtime import liveness
 from kugetsu.runtime.notifications import message, notifier_lock, reading, sinks
 from kugetsu.runtime.notifications.reading import Found
 from kugetsu.views import notifications as view
-from kugetsu.views.times import counted
 
 #: Notifications that are shown unless asked for more, and the most that may be asked for.
 LIMIT = 50

@@ -12,6 +12,7 @@ from kugetsu.domain.timeline import Timeline
 from kugetsu.host import atomic
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
+from kugetsu.model.plural import counted
 from kugetsu.runtime.query import points, subjects
 from kugetsu.views.timeline import picture, shape, text
 
@@ -54,9 +55,8 @@ def _timeline(call: Call) -> int:
 
 
 def _waiting(found: Timeline) -> str:
-    from kugetsu.views import times
 
-    return f"{times.counted(len(found.unheld), 'task')} waited, for what is not recorded"
+    return f"{counted(len(found.unheld), 'task')} waited, for what is not recorded"
 
 
 def _collected(call: Call) -> Timeline:

@@ -12,10 +12,10 @@ from kugetsu.cli.settings import warn_of_environment
 from kugetsu.domain.events import Event
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, Conflict
+from kugetsu.model.plural import counted
 from kugetsu.runtime.query import timespec
 from kugetsu.runtime.undo import Undoing
 from kugetsu.views import undo as view
-from kugetsu.views.times import counted
 
 ABOUT = """\
 The log is never rewritten: undoing appends events whose cause is SEQ. A later change is never overwritten: then nothing

@@ -7,9 +7,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """`1 commit`, `2 commits`; `plural` when it is not the noun with an s: `2 stashes`."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+def counted(number: int, noun: str) -> str:
+    """`1 attempt`, `2 attempts`, `2 tries`, `2 processes`, `2 stashes`."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}{'es' if noun.endswith(('s', 'sh', 'ch')) else 's'}"
 
 
 def listed(names: Sequence[object], most: int = 3) -> str:

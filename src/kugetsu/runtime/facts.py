@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.domain import pauses
+from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight
 
@@ -28,16 +29,7 @@ def agent_label(config: Config) -> str:
 
 def free_memory_mb() -> int | None:
     """Memory in MB that new processes can have without swapping (MemAvailable); None without /proc."""
-    return memory_mb("MemAvailable")
-
-
-def memory_mb(name: str) -> int | None:
-    """A line of /proc/meminfo in MB; None without it."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next((int(line.split()[1]) // 1024 for line in lines if line.startswith(name + ":")), None)
-    except OSError:
-        return None
+    return proc.memory_mb("MemAvailable")
 
 
 def cores() -> int:

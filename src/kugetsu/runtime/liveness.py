@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.host import proc
 from kugetsu.runtime.process import identity, lease
 
 TYPE_CHECKING = False
@@ -40,11 +41,10 @@ def daemon_environment(state: State) -> Mapping[str, str] | None:
     who = state.daemon.identity
     if who is None or not identity.alive(who):
         return None
-    try:
-        with open(f"/proc/{who['pid']}/environ", "rb") as file:
-            pairs = os.fsdecode(file.read()).split("\0")
-    except OSError:
+    environ = proc.environ(who["pid"])
+    if not environ:
         return None
+    pairs = os.fsdecode(environ).split("\0")
     from kugetsu.runtime.workspace import outside
 
     return outside(dict(pair.split("=", 1) for pair in pairs if "=" in pair))

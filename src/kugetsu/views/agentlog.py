@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from kugetsu.agents.last_activity import describe_tool
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import Lines
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
@@ -87,7 +88,7 @@ class Reader:
         for row in said[:TOOL_LINES]:
             shown.append(self._screen.dim(f"    {cut(row, (self._screen.width or 200) - 4)}"))
         if rest > 0:
-            shown.append(self._screen.dim(f"    … {times.counted(rest, 'line')} more"))
+            shown.append(self._screen.dim(f"    … {counted(rest, 'line')} more"))
         return shown
 
     def _step(self, part: dict[str, Any]) -> list[str]:

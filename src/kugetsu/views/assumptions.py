@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kugetsu.domain.simulation.comparison import Comparison
 from kugetsu.domain.simulation.scenario import Scenario
+from kugetsu.model.plural import counted
 from kugetsu.views import times
 
 #: Ids that a sentence names; of more it says how many there are.
@@ -54,12 +55,12 @@ def _always(found: Comparison) -> Iterator[str]:
         f"A claim comes as long after its way is open as recorded; one that is not recorded takes the median ({usual})."
     )
     if found.measured.open:
-        n = times.counted(len(found.measured.open), "task")
+        n = counted(len(found.measured.open), "task")
         yield f"{n} not finished when the record ends: both sides show them as they stand at that time."
     lives = found.simulation.ledger.lives
     never = sum(one.after is None and one.task in lives and lives[one.task].state is None for one in found.moved)
     if never:
-        n = times.counted(never, "task")
+        n = counted(never, "task")
         yield f"{n} would never begin: that counts as a wait until everything else has ended."
 
 
@@ -72,7 +73,7 @@ def _world(scenario: Scenario) -> Iterator[str]:
             "could have been: the dispatcher does not look then either."
         )
     if scenario.limits:
-        n = times.counted(len(scenario.limits), "usage limit")
+        n = counted(len(scenario.limits), "usage limit")
         yield (
             f"{n}: a fact of the agent and model from the time at which one was met until its stated end. Who runs "
             "then meets it, and who does not is not stopped."

@@ -11,6 +11,7 @@ from kugetsu.domain.audit.races import Race, Races
 from kugetsu.domain.audit.retries import OTHER, Retries, Trouble
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.intervals import MICRO
+from kugetsu.model.plural import counted
 from kugetsu.views import times
 from kugetsu.views.gates import reason
 from kugetsu.views.screen import Screen
@@ -143,7 +144,7 @@ def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
     about = f" of {screen.issue(data['subject'])}" if data["subject"] else ""
     span = f"{times.moment(data['begins'], now)} to {times.moment(data['ends'], now)}"
     of_others = ", the others looked at beside" if data["subject"] and at_length else ""
-    events = times.counted(data["events"], "event")
+    events = counted(data["events"], "event")
     which = f"{events} ({data['first']} to {data['last']})" if data["first"] else f"{events} up to {data['last']}"
     shown = [cut(f"audit{about}: {which}, {span}{of_others}", screen.cuts_at)]
     rows = LONG if at_length else SHORT
@@ -174,11 +175,11 @@ def _more(total: int, shown: int, command: str) -> list[str]:
 
 
 def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
-    checked = times.counted(found["transactions"], "transaction")
+    checked = counted(found["transactions"], "transaction")
     if not found["found"]:
         return _headed("invariants", f"all kept after each of {checked}; no event was refused", screen, screen.green)
-    miscounted = f"{times.counted(found['miscounted'], 'miscount')}, " if found["miscounted"] else ""
-    said = f"{found['broken']} broken, {times.counted(found['refused'], 'event')} refused, {miscounted}in {checked}"
+    miscounted = f"{counted(found['miscounted'], 'miscount')}, " if found["miscounted"] else ""
+    said = f"{found['broken']} broken, {counted(found['refused'], 'event')} refused, {miscounted}in {checked}"
     shown = _headed("invariants", said, screen, screen.red)
     for one in found["found"][:rows]:
         mended = f", until event {one['mended']}" if one["mended"] else ""
@@ -214,7 +215,7 @@ def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
 def _race_row(race: Race, screen: Screen) -> list[str]:
     by = "" if race["seconds"] is None else _short(race["seconds"])
     if race["events"] is not None:
-        by = f"{by}, {times.counted(race['events'], 'event')}".removeprefix(", ")
+        by = f"{by}, {counted(race['events'], 'event')}".removeprefix(", ")
     return [str(race["seq"]), line(screen.issue(race["subject"])), line(race["to"] or "-"), by, line(race["reason"])]
 
 
@@ -225,9 +226,9 @@ def _short(seconds: float) -> str:
 def _retry_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     if not found["attempts"]:
         return _headed("retries", "no agent worked", screen)
-    parts = [f"{found['failed']} of {times.counted(found['attempts'], 'attempt')} failed"]
+    parts = [f"{found['failed']} of {counted(found['attempts'], 'attempt')} failed"]
     parts.append(f"{_span(found['lost_seconds'])} of {_span(found['seconds'])} lost")
-    parts += [times.counted(found[name], one) for name, one in (("retries", "retry"), ("parks", "park")) if found[name]]
+    parts += [counted(found[name], one) for name, one in (("retries", "retry"), ("parks", "park")) if found[name]]
     said = ", ".join(parts).replace("retrys", "retries")
     shown = _headed("retries", said, screen)
     hurt = found["worst"][: found["wrong"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from kugetsu.domain.changes import COUNTERS, Change, Field
+from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, line, pad, wrapped
@@ -86,18 +87,18 @@ def lines(found: DiffData, changes: list[Change], screen: Screen) -> list[str]:
         shown.append("nothing changed")
     else:
         shown += _table(changes, screen)
-    passed = [times.counted(number, kind) for kind, number in found["passed"].items() if kind != "limit"]
+    passed = [counted(number, kind) for kind, number in found["passed"].items() if kind != "limit"]
     if passed:
         shown.append(screen.dim(f"came and ended in between: {', '.join(passed)}"))
     if found["left"]:
-        count = times.counted(found["left"], "finished task")
+        count = counted(found["left"], "finished task")
         shown.append(screen.dim(f"{count} left the list: {screen.command('kugetsu history TASK')} still tells them"))
     return shown
 
 
 def _headline(found: DiffData, screen: Screen) -> list[str]:
     one, other = found["from"], found["to"]
-    said = f"from {_point(one)} to {_point(other, one)}: {times.counted(found['events'], 'event')}"
+    said = f"from {_point(one)} to {_point(other, one)}: {counted(found['events'], 'event')}"
     if one["at"] and other["at"]:
         said += f", {times.duration(times.since(one['at'], other['at']) or times.since(other['at'], one['at']))}"
     if found["reversed"]:

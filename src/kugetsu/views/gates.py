@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.views.times import counted
+from kugetsu.model.plural import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import ENDS, Task
 from kugetsu.model import clock
+from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, pad
@@ -81,7 +82,7 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
     if summary.state:
         parts.append(screen.state(summary.state, summary.state))
     if summary.attempts:
-        parts.append(times.counted(summary.attempts, "attempt"))
+        parts.append(counted(summary.attempts, "attempt"))
         parts.append(times.duration(summary.worked_by(screen.now)))
     if summary.tokens:
         parts.append(f"{times.amount(summary.tokens)} tokens")

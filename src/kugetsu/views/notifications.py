@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kugetsu.domain.state import State
+from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.notice import Notice
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
@@ -117,9 +118,9 @@ def _last(last: dict[str, Any] | None, screen: Screen) -> str:
 
 def _open(entry: dict[str, Any], screen: Screen) -> str:
     lane = "" if entry["lane"] == "all" else f" for {screen.issue(entry['lane'])}"
-    said = f"open: {times.counted(entry['notices'], 'notification')}{lane}"
+    said = f"open: {counted(entry['notices'], 'notification')}{lane}"
     if entry["tries"]:
-        said += f", failed {times.counted(entry['tries'], 'time')}"
+        said += f", failed {counted(entry['tries'], 'time')}"
     if entry["not_before"] is not None:
         return f"{said}, again at {times.ahead(entry['not_before'], screen.now)}"
     return f"{said}, being sent"

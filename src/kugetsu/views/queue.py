@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import pauses
+from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
@@ -169,7 +170,7 @@ def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     oldest = figures["oldest_waiting"]
     if oldest is not None:
         lines.append(f"the oldest waiting task was queued {times.duration(times.since(oldest, now))} ago")
-    spent = f"{times.counted(figures['attempts'], 'attempt')}, {times.amount(figures['tokens'])} tokens"
+    spent = f"{counted(figures['attempts'], 'attempt')}, {times.amount(figures['tokens'])} tokens"
     cost = f", cost {figures['cost']:.2f}" if figures["cost"] else ""
-    lines.append(f"the {times.counted(figures['listed'], 'task')} still listed took {spent}{cost}")
+    lines.append(f"the {counted(figures['listed'], 'task')} still listed took {spent}{cost}")
     return lines

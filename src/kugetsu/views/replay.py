@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 from kugetsu.domain import invariants
 from kugetsu.domain.state import State
+from kugetsu.model.plural import counted
 from kugetsu.views import queue, sessions, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
@@ -86,7 +87,7 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     shown += _part("sessions", _sessions(data["sessions"], screen, then), screen)
     refused = [f"  event {entry['seq']}: {line(entry['text'])}" for entry in data["violations"]]
     if data["violations_seen"] > len(refused):
-        refused.append(f"  and {times.counted(data['violations_seen'] - len(refused), 'more event')}")
+        refused.append(f"  and {counted(data['violations_seen'] - len(refused), 'more event')}")
     shown += _part("refused by a machine", refused, screen)
     shown += _part("invariants that do not hold", [f"  {text}" for text in data["invariants"]], screen)
     if not refused and not data["invariants"]:
@@ -119,7 +120,7 @@ def _sessions(found: list[SessionData], screen: Screen, then: str) -> list[str]:
             screen.issue(session["session"]),
             session["state"],
             line(session["branch"] or "-"),
-            times.counted(session["attempts"], "attempt"),
+            counted(session["attempts"], "attempt"),
             times.duration(times.since(session["changed_at"], then)),
         ]
         for session in found

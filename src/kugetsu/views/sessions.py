@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kugetsu.domain.state import Attempt, Session, State
+from kugetsu.model.plural import counted
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
@@ -135,7 +136,7 @@ def _work(session: SessionData) -> str:
     said = []
     if session["commits"]:
         pushed = {True: " pushed", False: " unpushed", None: ""}[session["pushed"]]
-        said.append(times.counted(session["commits"], "commit") + pushed)
+        said.append(counted(session["commits"], "commit") + pushed)
     if session["dirty"]:
         said.append(f"{session['dirty']} dirty")
     return ", ".join(said) or "-"

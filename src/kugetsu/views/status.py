@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates, pauses, scheduling
+from kugetsu.model.plural import counted
 from kugetsu.views import gates as words
 from kugetsu.views import queue, times
 from kugetsu.views.tables import Column, table
@@ -163,12 +164,12 @@ def _attention(
 ) -> list[Attention]:
     found: list[Attention] = []
     if state.violations_seen:
-        said = f"{times.counted(state.violations_seen, 'event')} refused by a state machine, first {_first(state)}"
+        said = f"{counted(state.violations_seen, 'event')} refused by a state machine, first {_first(state)}"
         found.append(_look("log", "violated", said, "kugetsu log verify"))
     if daemon["state"] == "lost":
         found.append(_look("daemon", "lost", "it exited without recording a reason", "kugetsu queue-daemon start"))
     elif daemon["state"] == "stopped" and waiting:
-        count = times.counted(len(waiting), "task")
+        count = counted(len(waiting), "task")
         found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
     for agent in agents:
         if agent["alive"] is False:
@@ -247,7 +248,7 @@ def _agent_problems(waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
     for (cause, remedy), kinds in by_cause.items():
         count = sum(task.kind in kinds for task in waiting)
         subject = "pm agent" if kinds == ["pm"] else "agent"
-        text = f"{times.counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}"
+        text = f"{counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}"
         found.append(_look(subject, "held", text, remedy))
     return found
 
@@ -270,7 +271,7 @@ def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     outage = limit["outage"]
     ahead = pauses.waits(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
-    tried = times.counted(outage["times"], "try")
+    tried = counted(outage["times"], "try")
     remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"
     return _look(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
 
@@ -279,7 +280,7 @@ def _errors(state: State) -> list[Attention]:
     failed = [task for task_id in state.finished if (task := state.tasks[task_id]).state == "error"]
     found = [_look(task.id, "error", words.of_task(task) or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
     if len(failed) > LISTED:
-        text = f"{times.counted(len(failed) - LISTED, 'more task')} ended in error"
+        text = f"{counted(len(failed) - LISTED, 'more task')} ended in error"
         found.append(_look("queue", "error", text, "kugetsu queue list --state error"))
     return found
 

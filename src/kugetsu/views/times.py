@@ -73,12 +73,3 @@ def amount(number: int) -> str:
     if number < 999_500:
         return f"{number / 1000:.1f}k" if number < 9_950 else f"{round(number / 1000)}k"
     return f"{number / 1_000_000:.1f}M"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 attempt``, ``2 attempts``, ``2 tries``, ``2 processes``."""
-    if number == 1:
-        return f"1 {noun}"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
-        return f"{number} {noun[:-1]}ies"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -14,6 +14,7 @@ from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.model import jsontext
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import clean
 from kugetsu.views import gates, refusals, times, wording
 from kugetsu.views.screen import NARROW, Screen
@@ -177,19 +178,17 @@ def _look(one: Divergence) -> list[str]:
 def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
     """The text of `replay --verify`."""
     counts = (
-        f"{times.counted(data['redecided'], 'transaction')} decided again, "
-        f"{times.counted(data['observed'], 'observation')}, up to event {data['seq']}"
+        f"{counted(data['redecided'], 'transaction')} decided again, "
+        f"{counted(data['observed'], 'observation')}, up to event {data['seq']}"
     )
     rest = []
     if data["folded"]:
-        unnamed = f"{times.counted(data['folded'], 'transaction')} up to event {data['last_folded']}"
+        unnamed = f"{counted(data['folded'], 'transaction')} up to event {data['last_folded']}"
         rest.append(f"folded, not decided again: {unnamed}, written before decisions were recorded by name")
     if data["unfinished"]:
-        rest.append(
-            f"not looked at: {times.counted(data['unfinished'], 'event')} of a transaction that goes on behind it"
-        )
+        rest.append(f"not looked at: {counted(data['unfinished'], 'event')} of a transaction that goes on behind it")
     if data["violations_seen"]:
-        refused = f"a state machine refused {times.counted(data['violations_seen'], 'event')}"
+        refused = f"a state machine refused {counted(data['violations_seen'], 'event')}"
         rest.append(f"{refused}: {screen.command('kugetsu replay')} lists them")
     rest += [f"does not hold: {line(text)}" for text in data["invariants"]]
     if data["ok"]:

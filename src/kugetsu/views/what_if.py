@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 from kugetsu.domain.simulation.comparison import Comparison
+from kugetsu.model.plural import counted
 from kugetsu.views import assumptions, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
@@ -98,7 +99,7 @@ def _title(data: WhatIfData) -> str:
         for one in data["changes"]
     )
     still = f", {data['open']} of them still open" if data["open"] else ""
-    return f"{times.counted(data['tasks'], 'task')}{still}, simulated with {changed}"
+    return f"{counted(data['tasks'], 'task')}{still}, simulated with {changed}"
 
 
 # --- the table ------------------------------------------------------------------------------------------------------

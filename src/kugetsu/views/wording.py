@@ -49,6 +49,7 @@ from kugetsu.domain.events.tasks import (
 )
 from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.domain.state import ENDS
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import gates, times
 from kugetsu.views.text import line
@@ -171,7 +172,7 @@ def _unblocked(data: HoldLifted) -> str:
 def _restored(data: HoldRestored, written: str) -> str:
     if data["until"] is not None:
         return f"the usage limit of {data['subject']}, {_until(data['until'], written)}"
-    return f"{times.counted(data['fruitless'], 'run')} without progress on {data['subject']}"
+    return f"{counted(data['fruitless'], 'run')} without progress on {data['subject']}"
 
 
 def _corrected(data: CountersCorrected) -> str:
@@ -183,7 +184,7 @@ def _corrected(data: CountersCorrected) -> str:
 def _read(data: IssueRead) -> str:
     if data["state"] is None:
         return f"not read: {data['problem']}"
-    said = f"{data['state']}, {times.counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
+    said = f"{data['state']}, {counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
     return f"{said}; not read in whole: {data['problem']}" if data["problem"] else said
 
 
@@ -198,7 +199,7 @@ def _parked(data: TaskParked, written: str) -> str:
     if data.get("again"):
         return f"{_until(data['until'], written)}, as before"
     if "outage" in data:
-        tries = times.counted(data["outage"]["times"], "try")
+        tries = counted(data["outage"]["times"], "try")
         at = times.time_of_day(data["outage"]["until"])
         return f"affects every task; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
     said = "" if data["stated"] else " (no reset time known)"
@@ -228,13 +229,13 @@ def _ended(data: AttemptEnded) -> str:
     if commits and "commit" not in data["reason"]:
         unknown = ", unknown whether pushed" if "pushed" in evidence else ""
         pushed = {True: ", pushed", False: ", not pushed", None: unknown}[evidence.get("pushed")]
-        said.append(times.counted(commits, "commit") + pushed)
+        said.append(counted(commits, "commit") + pushed)
     pull = evidence.get("pull")
     if pull and "pull request" not in data["reason"]:
         said.append(f"pull request #{pull.get('number') or '?'} {pull.get('state') or 'of unknown state'}")
     loose = uncommitted(evidence)
     if loose and "uncommitted" not in data["reason"]:
-        said.append(times.counted(loose, "uncommitted file"))
+        said.append(counted(loose, "uncommitted file"))
     if data["tokens"]:
         said.append(f"{times.amount(data['tokens'])} tokens")
     said.append(_unfinished(data["outcome"]))
@@ -253,7 +254,7 @@ def _unfinished(outcome: Outcome) -> str:
     if not calls:
         return ""
     bound = f"at most {times.amount(most)} tokens more" if most is not None else "its tokens are not known"
-    return f"{times.counted(calls, 'model call')} cut off: {bound}"
+    return f"{counted(calls, 'model call')} cut off: {bound}"
 
 
 def _prepared(data: SessionPrepared) -> str:
@@ -293,7 +294,7 @@ def _setting(data: SettingChanged) -> str:
 
 def _orphans(data: OrphansEnded) -> str:
     killed = f", {data['killed']} of them with SIGKILL" if data["killed"] else ""
-    return f"ended {times.counted(data['signalled'], 'process')} that outlived the agent{killed}"
+    return f"ended {counted(data['signalled'], 'process')} that outlived the agent{killed}"
 
 
 def _continued(data: AttemptContinued) -> str:
@@ -313,12 +314,12 @@ def _imported(data: RecordImported) -> str:
 
 def _pruned(data: FilesPruned) -> str:
     paths = data["paths"]
-    which = paths[0] if len(paths) == 1 else times.counted(len(paths), "path")
+    which = paths[0] if len(paths) == 1 else counted(len(paths), "path")
     return f"{data['what']} {which}: {data['reason']}"
 
 
 def _undelivered(data: NoticeFailed) -> str:
-    tries = times.counted(data["tries"], "try")
+    tries = counted(data["tries"], "try")
     if data["not_before"] is None:
         return f"{data['sink']}: {data['reason']}; given up after {tries}"
     return f"{data['sink']}: {data['reason']}; again at {times.time_of_day(data['not_before'])}"
@@ -341,11 +342,11 @@ def _requeued(data: TaskRequeued) -> str:
 
 
 def _cleared(data: QueueCleared) -> str:
-    return f"{times.counted(len(data['tasks']), 'finished task')} left the list"
+    return f"{counted(len(data['tasks']), 'finished task')} left the list"
 
 
 def _sending(data: NoticeSending) -> str:
-    return f"{data['sink']}: {times.counted(len(data['seqs']), 'notification')}"
+    return f"{data['sink']}: {counted(len(data['seqs']), 'notification')}"
 
 
 def _daemon_lost(data: DaemonLost) -> str:

@@ -22,6 +22,7 @@ from kugetsu.log.opening import DomainProjection
 from kugetsu.log.projection import Projection
 from kugetsu.model import jsontext
 from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.model.plural import counted
 
 
 class ForeignLog(FileLog):
@@ -170,9 +171,9 @@ class ForeignLog(FileLog):
         found = self.found
         said = []
         if found.redacted:
-            said.append(f"something was taken out of {_counted(found.redacted)}")
+            said.append(f"something was taken out of {counted(found.redacted, 'event')}")
         if found.holes:
-            said.append(f"events are missing before {_counted(found.unchecked)} of it")
+            said.append(f"events are missing before {counted(found.unchecked, 'event')} of it")
         return f"not all can be verified: {', '.join(said)}" if said else None
 
     def _check_head(self, checked: Verification, expected: Head) -> None:
@@ -227,8 +228,3 @@ class ForeignLog(FileLog):
         """Remove the temporary folder."""
         super().close()
         self._folder.close()
-
-
-def _counted(events: int) -> str:
-    """``1 event``, ``2 events``."""
-    return "1 event" if events == 1 else f"{events} events"

@@ -10,6 +10,7 @@ from functools import partial
 
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
@@ -89,9 +90,13 @@ def _repositories(context: Context) -> Iterator[Finding]:
         elif path is None:
             yield found.skipped("repositories", f"{name} was not checked at {url}", "kugetsu doctor --online")
     if there:
-        yield found.ok("repositories", f"{_counted(there)} {'exists' if there == 1 else 'exist'}")
+        yield found.ok(
+            "repositories", f"{counted(there, 'registered repository')} {'exists' if there == 1 else 'exist'}"
+        )
     if answered:
-        yield found.ok("remotes", f"{_counted(answered)} {'answers' if answered == 1 else 'answer'}")
+        yield found.ok(
+            "remotes", f"{counted(answered, 'registered repository')} {'answers' if answered == 1 else 'answer'}"
+        )
 
 
 def _locks(context: Context) -> Iterator[Finding]:
@@ -120,10 +125,6 @@ def _locks(context: Context) -> Iterator[Finding]:
 def _unlock(context: Context, lock: Lock) -> None:
     context.ws.log.append([NewEvent("lock.removed", {"path": lock.path, "age_seconds": round(lock.age, 1)})])
     lock.remove()
-
-
-def _counted(count: int) -> str:
-    return f"{count} registered repositor{'y' if count == 1 else 'ies'}"
 
 
 def _folder(name: str, path: str) -> Finding | None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 from kugetsu.domain.state import State
+from kugetsu.host import proc
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
@@ -187,19 +188,14 @@ def _processes(context: Context, state: State, seen: _Seen) -> Iterator[Finding]
         strangers = [pid for pid in strangers if pid in still]
     if strangers:
         pids = " ".join(map(str, strangers))
-        text = f"{counted(len(strangers), 'process', 'processes')} of an attempt that has ended: pid {pids}"
+        text = f"{counted(len(strangers), 'process')} of an attempt that has ended: pid {pids}"
         yield found.warning("processes", text, f"inspect them, then: kill {pids}")
 
 
 def _marked(root: str) -> Iterator[tuple[int, str]]:
     """The processes started by an attempt or the daemon of this directory, and the lease that marks them."""
     for pid in identity.pids():
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                entries = file.read().split(b"\0")
-        except OSError:  # ended meanwhile, or another user's
-            continue
-        values = dict(entry.partition(b"=")[::2] for entry in entries)
+        values = dict(entry.partition(b"=")[::2] for entry in proc.environ(pid).split(b"\0"))
         nonce = values.get(MARK.encode(), b"").decode("ascii", "replace")
         if nonce.isalnum() and values.get(b"KUGETSU_DIR", b"") == os.fsencode(root):
             yield pid, nonce

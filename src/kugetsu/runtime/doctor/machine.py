@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from kugetsu.domain import pauses
+from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
 from kugetsu.runtime import facts
@@ -51,7 +52,7 @@ def _clock(context: Context) -> Iterator[Finding]:
 
 def _memory(context: Context) -> Iterator[Finding]:
     config = context.ws.config
-    total, free = facts.memory_mb("MemTotal"), facts.free_memory_mb()
+    total, free = proc.memory_mb("MemTotal"), facts.free_memory_mb()
     if total is None or free is None:
         yield found.skipped("memory", "this machine's memory cannot be read", "set MAX_CONCURRENT_AGENTS low")
         return

@@ -72,7 +72,7 @@ class Work:
         if self.changes:
             parts.append(f"{counted(len(self.changes), 'uncommitted change')} ({listed(self.changes)})")
         if self.stashes:
-            parts.append(counted(self.stashes, "stash", "stashes"))
+            parts.append(counted(self.stashes, "stash"))
         elif self.commits:
             parts.append(f"{counted(self.commits, 'commit')} that no remote has")
         if self.operation is not None:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 
+from kugetsu.host import proc
 from kugetsu.model.errors import Conflict
 from kugetsu.model.plural import listed
 from kugetsu.runtime.git import checkouts
@@ -111,8 +112,7 @@ def _git_at_work(path: str) -> bool:
     wanted = os.fsencode(path)
     for pid in identity.pids():
         with contextlib.suppress(OSError):  # it ended, or belongs to someone else
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read(65536).split(b"\0")
+            words = proc.command_line(pid)
             if not os.path.basename(words[0]).startswith(b"git"):
                 continue
             if (b"worktree" in words and wanted in words) or os.readlink(f"/proc/{pid}/cwd") == path:

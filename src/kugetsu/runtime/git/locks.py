@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Collection, Iterator
 
-from kugetsu.host import run_files
+from kugetsu.host import proc, run_files
 from kugetsu.runtime.folders import walk
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.checkouts import Checkout
@@ -83,11 +83,11 @@ def _in_use(paths: Collection[str], checkout: Checkout, *, shared: bool) -> bool
 
 
 def _is_git_of(pid: int, checkout: Checkout, *, shared: bool) -> bool:
-    command = _read(f"/proc/{pid}/cmdline")
+    command = b"\0".join(proc.command_line(pid))
     if not os.path.basename(command.partition(b"\0")[0]).startswith(b"git"):
         return False
     folder = os.fsencode(checkout.common_dir if shared else checkout.git_dir)
-    if folder in command or os.fsencode(checkout.top) in command or folder in _read(f"/proc/{pid}/environ"):
+    if folder in command or os.fsencode(checkout.top) in command or folder in proc.environ(pid):
         return True
     try:
         where = checkouts.find(os.readlink(f"/proc/{pid}/cwd"))
@@ -107,11 +107,3 @@ def _has_open(pid: int, paths: Collection[str]) -> bool:
                 if os.readlink(f"/proc/{pid}/fd/{entry}") in paths:
                     return True
     return False
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(1 << 17)
-    except OSError:
-        return b""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 
+from kugetsu.host import proc
 from kugetsu.model import lean
 from kugetsu.model.record import record
 
@@ -70,18 +71,9 @@ def stat(pid: int) -> Stat | None:
     """The process that has ``pid`` now; None without one."""
     if not HAS_PROC:
         return table_of_ps(pid).get(pid)
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    fields = proc.stat_fields(pid)
+    if fields is None:
         return None
-    try:
-        line = os.read(fd, 4096)
-    except ProcessLookupError:  # it was reaped between open and read
-        return None
-    finally:
-        os.close(fd)
-    # The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
-    fields = line[line.rindex(b")") + 2 :].split()
     return Stat(pid, int(fields[1]), fields[0].decode("ascii"), int(fields[17]), int(fields[19]))
 
 

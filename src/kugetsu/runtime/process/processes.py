@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import time
 
+from kugetsu.host import proc
 from kugetsu.model import lean
 from kugetsu.model.record import record
 from kugetsu.runtime.process import identity, lease
@@ -80,7 +81,7 @@ def marked(nonce: str, exclude: Collection[int] = ()) -> list[Identity]:
 
 def directories(nonce: str) -> set[str]:
     """The KUGETSU_DIR of each living process with the attempt's mark; none where the system does not show it."""
-    marked = (environ for pid in identity.pids() if _value(environ := _environ(pid), MARK) == nonce)
+    marked = (environ for pid in identity.pids() if _value(environ := proc.environ(pid), MARK) == nonce)
     return {folder for environ in marked if (folder := _value(environ, DIRECTORY))}
 
 
@@ -249,24 +250,7 @@ def _marks(pids: Iterable[int]) -> dict[int, str]:
 
 
 def _mark(pid: int) -> str | None:
-    return _value(_environ(pid), MARK)
-
-
-def _environ(pid: int) -> bytes:
-    """The environment that a process was started with, each variable between two NULs; b"" if it may not be read."""
-    try:
-        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
-    parts = [b"\0"]
-    try:
-        while part := os.read(fd, 65536):
-            parts.append(part)
-    except (ProcessLookupError, PermissionError):  # it ended, or changed its user, between open and read
-        return b""
-    finally:
-        os.close(fd)
-    return b"".join(parts)
+    return _value(proc.environ(pid), MARK)
 
 
 def _value(environ: bytes, variable: str, between: bytes = b"\0") -> str | None:
