@@ -30,7 +30,7 @@ def test_a_flipped_bit_is_found_and_every_command_says_where_to_look(kugetsu, pa
     assert path.read_bytes() == bytes(raw)
 
 
-def test_a_torn_tail_is_no_damage_and_is_mended_on_request(kugetsu, parked):
+def test_a_torn_tail_is_not_damage_and_is_repaired_on_request(kugetsu, parked):
     path = _segment(kugetsu)
     with path.open("ab") as file:
         file.write(b'{"seq":12,"at":"20')
@@ -38,7 +38,7 @@ def test_a_torn_tail_is_no_damage_and_is_mended_on_request(kugetsu, parked):
     assert shown.code == 0 and "unfinished write of 18 bytes" in shown.out and "log repair" in shown.err
     mended = kugetsu("log", "repair", "--json").json
     assert mended["mended"] and mended["event"] == 12
-    assert "nothing to mend" in kugetsu("log", "repair").out
+    assert "nothing to repair" in kugetsu("log", "repair").out
     assert kugetsu("log", "verify").code == 0
 
 

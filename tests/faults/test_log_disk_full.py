@@ -69,7 +69,7 @@ def test_a_torn_tail_that_cannot_be_kept_stays(tmp_path: Path) -> None:
     assert log.verify().ok
 
 
-def test_bytes_that_cannot_be_cut_back_are_mended_by_the_next_writer(
+def test_bytes_that_cannot_be_cut_back_are_repaired_by_the_next_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = str(tmp_path / "log")

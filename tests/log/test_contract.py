@@ -31,7 +31,7 @@ def test_an_empty_log_has_nothing_and_says_so(log: EventLog) -> None:
     assert log.state()["seq"] == 0
     assert log.verify().ok
     assert log.stats().events == 0
-    assert not log.repair().mended
+    assert not log.repair().repaired
 
 
 def test_an_event_has_its_envelope_in_order(log: EventLog) -> None:

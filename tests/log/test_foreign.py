@@ -1,4 +1,4 @@
-"""A log in a file of another place: the same events, the same states; and nothing in such a file is believed."""
+"""An exported log: the same events, the same states; and nothing in such a file is trusted."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_line_that_was_changed_is_found(tmp_path, lines, opened):
     assert [problem.seq for problem in found.problems] == [50] and found.count == EVENTS - 1
 
 
-def test_of_a_redacted_log_is_said_that_nothing_can_be_verified(tmp_path, lines, opened):
+def test_nothing_of_a_redacted_log_can_be_verified(tmp_path, lines, opened):
     redacted = [line.replace(b'"host":"box"', b'"host":"host1"') for line in lines]
     for path in (written(tmp_path / "l", joined(redacted)), bundle(tmp_path / "b", redacted)):
         found = opened(path).verify()
@@ -152,7 +152,7 @@ def test_a_part_says_so_and_verifies_from_its_second_event_on(tmp_path, lines, o
     assert log.state()["seq"] == 150 and [event["seq"] for event in log.read(148)] == [149, 150]
 
 
-def test_missing_events_are_told(tmp_path, lines, opened):
+def test_missing_events_are_noted(tmp_path, lines, opened):
     del lines[20:30], lines[100]
     log = opened(written(tmp_path / "l", joined(lines)))
     assert log.notes() == ["events 21 to 30 are missing", "event 111 is missing"]
@@ -165,7 +165,7 @@ def test_missing_segments_of_a_folder_are_damage(original, directory, opened):
     assert [problem.kind for problem in opened(directory).verify().problems] == ["missing"]
 
 
-def test_lines_that_say_that_something_was_taken_out_are_no_damage(tmp_path, lines, opened):
+def test_lines_marked_as_redacted_are_not_damage(tmp_path, lines, opened):
     event = json.loads(lines[49])
     lines[49] = json.dumps({**event, "data": {"text": "[redacted]"}, "redacted": True}).encode()
     found = opened(written(tmp_path / "l", joined(lines))).verify()
@@ -173,7 +173,7 @@ def test_lines_that_say_that_something_was_taken_out_are_no_damage(tmp_path, lin
     assert found.note == "not all can be verified: something was taken out of 1 event"
 
 
-def test_what_is_no_event_is_left_out_and_told(tmp_path, original, lines, opened):
+def test_lines_that_are_not_events_are_skipped_and_counted(tmp_path, original, lines, opened):
     good = json.loads(lines[0])
     garbage: list[Any] = [b"", b"garbage", b"[1]", b"7", b'{"seq":1}', b"\xff\xfe", b"{" * 100_000, lines[3][:-9]]
     garbage += [
@@ -204,7 +204,7 @@ def test_what_is_no_event_is_left_out_and_told(tmp_path, original, lines, opened
     assert log.notes() == [f"{len(garbage) - 1} lines are not events and were skipped, the first is line 2"]
 
 
-def test_another_order_and_repetitions_are_mended_and_told(tmp_path, original, lines, opened):
+def test_events_out_of_order_or_repeated_are_sorted_and_noted(tmp_path, original, lines, opened):
     shuffled = [*lines, *lines[30:40]]
     random.Random(3).shuffle(shuffled)
     log = opened(written(tmp_path / "l", joined(shuffled)), periodic_every=40)
@@ -216,7 +216,7 @@ def test_another_order_and_repetitions_are_mended_and_told(tmp_path, original, l
 
 
 @pytest.mark.parametrize("form", ["bundle", "packed lines"])
-def test_a_file_that_is_cut_off_is_read_up_to_there(tmp_path, original, directory, opened, form):
+def test_a_truncated_file_is_read_up_to_there(tmp_path, original, directory, opened, form):
     rest = random.Random(1)
     fill(original, 2000)
     lines = [line.replace(b"hello", rest.randbytes(8).hex().encode()) for _, line in original.read_lines()]
@@ -239,7 +239,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_read_up_to_there(tmp_path, orig
     assert any("damaged" in note for note in log.notes()) and log.head().seq > 100
 
 
-def test_an_unfinished_write_at_a_folders_end_is_left_out(original, directory, opened):
+def test_an_unfinished_write_at_the_end_of_a_folder_is_skipped(original, directory, opened):
     last = sorted(Path(directory).glob("*.jsonl"))[-1]
     last.write_bytes(last.read_bytes() + b'{"seq":201,"at":"20')
     log = opened(directory)
@@ -296,7 +296,7 @@ def test_members_with_evil_names_and_links_lead_nowhere(tmp_path, original, line
     assert not (tmp_path.parent / "escape").exists()
 
 
-def test_a_link_in_the_logs_place_is_no_log(tmp_path):
+def test_a_link_named_as_the_log_is_not_followed(tmp_path):
     path = tmp_path / "b.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         about = tarfile.TarInfo("log.jsonl")
@@ -313,7 +313,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch):
         ForeignLog(str(path), Patient())
 
 
-def test_more_than_is_read_is_refused(tmp_path, lines, monkeypatch):
+def test_a_file_beyond_the_size_limit_is_refused(tmp_path, lines, monkeypatch):
     monkeypatch.setattr(bundle_reader, "MOST_BYTES", 10_000)
     with pytest.raises(BadInput, match="there is more than"):
         ForeignLog(str(written(tmp_path / "l", joined(lines))), Patient())
@@ -324,12 +324,12 @@ def test_an_archive_of_many_members_is_refused(tmp_path, lines):
         ForeignLog(str(bundle(tmp_path / "b", lines, **{f"file{n}": b"" for n in range(1000)})), Patient())
 
 
-def test_large_members_beside_the_log_are_left_out(tmp_path, lines, opened):
+def test_large_members_beside_the_log_are_skipped(tmp_path, lines, opened):
     log = opened(bundle(tmp_path / "b", lines, **{"daemon.log": b"x" * (3 << 20), "settings.json": b"{}"}))
     assert set(log.contents.extras) == {"manifest.json", "settings.json"}
 
 
-def test_an_endless_line_is_left_out(tmp_path, original, lines, opened, monkeypatch):
+def test_an_endless_line_is_skipped(tmp_path, original, lines, opened, monkeypatch):
     monkeypatch.setattr(bundle_reader, "LINE_BYTES", 5 << 20)
     long = b'{"seq":1,' + b"x" * (9 << 20)
     log = opened(written(tmp_path / "l", joined([*lines[:100], long, *lines[100:]])))
@@ -359,7 +359,7 @@ def test_a_file_without_events_is_no_log(tmp_path, content, error):
         ForeignLog(str(written(tmp_path / "x", content)), Patient())
 
 
-def test_what_is_not_there_or_no_file_is_told(tmp_path):
+def test_a_missing_file_and_a_device_are_refused(tmp_path):
     with pytest.raises(NotFound):
         ForeignLog(str(tmp_path / "nothing"), Patient())
     with pytest.raises(BadInput, match="no log is in the folder"):

@@ -33,7 +33,7 @@ def block(directory: str) -> bytes:
     return content[cut:]
 
 
-def test_a_tail_that_another_mends_first_is_mended(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tail_that_another_repairs_first_is_repaired(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(open_files(directory), 3)
     with segment(directory).open("ab") as file:
         file.write(b'{"seq":4,')
@@ -42,11 +42,11 @@ def test_a_tail_that_another_mends_first_is_mended(directory: str, monkeypatch: 
 
     def verify() -> Verification:
         found = look()
-        assert open_files(directory).repair().mended
+        assert open_files(directory).repair().repaired
         return found
 
     monkeypatch.setattr(log, "verify", verify)
-    assert log.repair().mended
+    assert log.repair().repaired
     assert [event["type"] for event in log.read(after=3)] == ["log.repaired"]
 
 
@@ -97,11 +97,11 @@ def test_junk_without_a_newline_is_cut_and_kept(directory: str, block: bytes, ju
         file.write(junk)
     log = open_files(directory)
     repair = log.repair()
-    assert repair.mended
+    assert repair.repaired
     assert repair.event is not None
     assert (Path(directory) / repair.event["data"]["kept"]).read_bytes() == junk
     assert log.verify().ok
-    assert not log.repair().mended
+    assert not log.repair().repaired
 
 
 def test_every_flipped_bit_of_the_last_newline_is_damage_and_nothing_is_cut(directory: str, block: bytes) -> None:
@@ -116,7 +116,7 @@ def test_every_flipped_bit_of_the_last_newline_is_damage_and_nothing_is_cut(dire
                 append()
             assert caught.value.seq == 13  # type: ignore[attr-defined]
         assert segment(directory).read_bytes() == flipped
-        assert not log.repair().mended
+        assert not log.repair().repaired
         assert log.repair().problems
 
 

@@ -123,7 +123,7 @@ def _integrity_lines(found: Verification, damage: list[Problem], *, part: bool) 
         lines = [f"the log is damaged in {counted(len(damage), 'place')}; {counted(found.count, 'event')} verify"]
         lines += _problem_lines(damage)
     if found.torn is not None:
-        lines.append(f"an unfinished write of {found.torn.bytes} bytes is at its end: the next command mends it")
+        lines.append(f"an unfinished write of {found.torn.bytes} bytes is at its end: the next command repairs it")
     if part:
         lines.append("what its events mean was not checked: it is a part of a log, without its beginning")
     return lines
@@ -144,7 +144,7 @@ def _repair(call: Call) -> int:
     done = call.workspace.log.repair()
 
     data = {
-        "mended": done.mended,
+        "mended": done.repaired,
         "event": done.event["seq"] if done.event is not None else None,
         "problems": _problems(done.problems),
     }
@@ -154,9 +154,9 @@ def _repair(call: Call) -> int:
             *_problem_lines(done.problems),
         ]
     elif done.event is not None:
-        said = [f"mended: {words(done.event)} (event {done.event['seq']})"]
+        said = [f"repaired: {words(done.event)} (event {done.event['seq']})"]
     else:
-        said = ["mended: the last newline was missing" if done.mended else "nothing to mend: the log ends whole"]
+        said = ["repaired: the last newline was missing" if done.repaired else "nothing to repair: the log ends whole"]
     call.show(data, said)
     if done.problems and not call.json:
         _say_what_helps(call, True, False)

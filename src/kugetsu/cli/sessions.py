@@ -38,7 +38,7 @@ def _list(call: Call) -> int:
 
 
 def _listed_then(call: Call) -> int:
-    """The sessions at a point of the past, or of another place: nobody can tell which agents lived."""
+    """The sessions at a past point, or of an exported log: which agents were alive is unknown."""
 
     state, now, as_of = points.then(call.workspace, call.args.at, call.screen.now)
     found = sessions.listed(state, lambda _: None, call.args.all)

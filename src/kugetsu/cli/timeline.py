@@ -86,8 +86,8 @@ def _collected(call: Call) -> Timeline:
 
 
 def _ending(end: State, now: str) -> str:
-    """The end of what is shown without a wish: now while something runs or waits, else the last event. Of a file of
-    another place now is when it was made."""
+    """The end of what is shown without a wish: now while something runs or waits, else the last event. Of an
+    exported log now is when it was made."""
     goes_on = end.attempts or end.waiting()
     return now if goes_on or not end.at else end.at
 

@@ -133,7 +133,7 @@ def load(path: str, environment: Mapping[str, str]) -> Config:
 
 
 def recorded(values: Mapping[str, object]) -> Config:
-    """The settings as another place had them: `value` and `source` by key; what cannot be understood is left out."""
+    """The settings that an exported log recorded: `value` and `source` by key; what is not understood is skipped."""
     config = Config()
     for key, setting in SETTINGS.items():
         said = values.get(key)

@@ -10,10 +10,10 @@ S = TypeVar("S")
 
 
 class Projection(Protocol[S]):
-    """How events become a state, and how a state is kept in a checkpoint."""
+    """How events become a state, and how a state is kept in a snapshot."""
 
     VERSION: str
-    """Changes when the state's shape or the fold does; a checkpoint of another version is ignored."""
+    """Changes when the state's shape or the fold does; a snapshot of another version is ignored."""
 
     def empty(self) -> S:
         """The state before the first event."""

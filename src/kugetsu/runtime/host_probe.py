@@ -86,7 +86,7 @@ def of_export(foreign: Foreign) -> HostProbe | None:
 
 
 def kept(value: Any) -> HostProbe | None:
-    """The look that a file of another place holds; None when there is none, or when it is not as `taken` makes it."""
+    """The host probe that an exported log holds; None without one, or when it is not as `taken` makes it."""
     from kugetsu.domain.recorded_facts import complete
 
     if not _fits(value, {"seq": int, "daemon": bool, "facts": dict, "agents": dict}) or not complete(value["facts"]):

@@ -202,7 +202,7 @@ class Appender:
         try:
             os.ftruncate(fd, cursor.offset)
         except OSError as second:
-            # What is left is a torn tail, which the next writer mends.
+            # What is left is a torn tail, which the next writer repairs.
             what = f"the event could not be written, and its first bytes could not be cut off ({second.strerror})"
         return failed(error, what)
 

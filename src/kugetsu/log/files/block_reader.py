@@ -193,7 +193,7 @@ class BlockReader:
         seen = (cursor.segment, cursor.offset, length)
         if self._unfinished == seen:
             raise self._damaged("newline", "the segment does not end with a whole event, and a later one follows")
-        self._unfinished = seen  # written to its end meanwhile, or mended, before the next segment was opened
+        self._unfinished = seen  # written to its end meanwhile, or repaired, before the next segment was opened
         return True
 
     def _read(self, length: int, locked: bool) -> Block | None:

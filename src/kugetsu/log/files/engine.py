@@ -273,7 +273,7 @@ class FileLog:
                     end.moved(cursor)
             finally:
                 appender.release()
-            if cursor is None:  # an empty log, a torn tail, or damage: all told by reading it
+            if cursor is None:  # an empty log, a torn tail, or damage: reading it shows which
                 return self.transact(lambda _: new_events)
             appender.sync()
             return events_of(lines)
@@ -367,13 +367,13 @@ class FileLog:
 
         before = self.verify()
         if before.problems or before.torn is None:
-            return Repair(mended=False, event=None, problems=before.problems)
+            return Repair(repaired=False, event=None, problems=before.problems)
         with self._mutex:
             self.transact(lambda _: [])
             if self._appender is not None:
                 self._appender.sync()
         notes = (event for event in self.read(after=before.head.seq) if event["type"] == "log.repaired")
-        return Repair(mended=True, event=next(notes, None), problems=[])
+        return Repair(repaired=True, event=next(notes, None), problems=[])
 
     def stats(self) -> Stats:
         """Events, bytes, segments, events by type, first and last time."""

@@ -1,6 +1,6 @@
 """Repairing a torn tail: what a writer that was killed, or a machine that lost power, left at the log's end.
 
-Only bytes that no writer was ever told about are cut, and they are kept in ``torn/``. A line that is complete and
+Only bytes whose write was never confirmed are cut, and they are kept in ``torn/``. A line that is complete and
 verified is never cut: when just its newline is missing, the newline is added; when another byte stands in its place,
 that is damage and left for a person.
 """

@@ -107,7 +107,7 @@ def fits(directory: str, cursor: Cursor) -> bool:
     try:
         fd = os.open(os.path.join(directory, name(cursor.segment)), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        # Whether the log can be read is told by who reads it; here it only means that nothing fits.
+        # Whoever reads the log reports that it cannot be read; here it only means that nothing fits.
         return False
     try:
         return digest_before(fd, cursor.offset) == cursor.sha

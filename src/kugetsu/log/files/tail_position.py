@@ -25,7 +25,7 @@ class TailPosition:
 
     def find(self) -> Cursor | None:
         """The place after the last event, when the log ends with a whole transaction whose last line fits the digest
-        stated before it; None when it does not, or when that cannot be told from the last bytes."""
+        stated before it; None when it does not, or when the last bytes do not show it."""
         segment = self._segment()
         while segment:
             path = os.path.join(self._directory, name(segment))

@@ -1,4 +1,4 @@
-"""Checking the whole log: every line of every segment, and the checkpoint against a full fold."""
+"""Checking the whole log: every line of every segment, and the latest snapshot against a full fold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """An unfinished write at the log's end: no damage, the next append mends it."""
+    """An unfinished write at the log's end: not damage, the next append repairs it."""
 
     segment: str
     offset: int
@@ -48,7 +48,7 @@ class Torn:
 @dataclass(slots=True)
 class Verification:
     """What a check of the whole log found. ``count`` events verify; ``head`` is the last of them. ``note`` says why
-    the chain cannot be checked at all: in a file of another place that was redacted."""
+    the chain cannot be checked at all: in an exported log that was redacted."""
 
     count: int = 0
     segments: int = 0
@@ -70,7 +70,7 @@ class Repair:
     """What a repair did. ``event`` is the `log.repaired` that says what was cut and where it is kept; it is None when
     nothing was torn, or when only the last newline had to be added."""
 
-    mended: bool
+    repaired: bool
     event: Event | None
     problems: list[Problem]
 
@@ -93,7 +93,7 @@ def verify(directory: str, projection: Projection[Any], expected_head: Head | No
 
 
 class _Check:
-    """One walk over all lines: digests, seqs, transactions, names; and the fold, for the checkpoint's sake."""
+    """One walk over all lines: digests, seqs, transactions, names; and the fold, to check the latest snapshot."""
 
     def __init__(self, directory: str, projection: Projection[Any], expected_head: Head | None) -> None:
         self._directory = directory
@@ -106,7 +106,7 @@ class _Check:
         self._more = 0
         self._committed = Head(0, GENESIS.decode())
         self._state = projection.empty()
-        self._checkpoint = snapshots.read(directory, projection.VERSION)
+        self._latest = snapshots.read(directory, projection.VERSION)
 
     def run(self) -> Verification:
         found = self._found
@@ -124,7 +124,7 @@ class _Check:
             size = os.path.getsize(os.path.join(self._directory, segments.name(firsts[-1])))
             found.torn = Torn(segments.name(pending_at.segment), pending_at.offset, size - pending_at.offset)
         found.head = self._committed
-        self._check_checkpoint_reached()
+        self._check_latest_reached()
         self._check_head_reached()
         return found
 
@@ -227,8 +227,8 @@ class _Check:
         if expected is not None and cursor.seq == expected.seq and sha != expected.sha:
             text = f"event {cursor.seq} is not the one that was sealed: its digest is {sha}, not {expected.sha}"
             self._problem("head", text, cursor.segment, cursor.offset, cursor.seq)
-        saved = self._checkpoint
-        # A checkpoint is of a fold that took such events as they are.
+        saved = self._latest
+        # A snapshot is of a fold that took such events as they are.
         if sound and not self._found.malformed and saved is not None and saved.cursor.seq == cursor.seq:
             self._compare(saved, cursor)
 
@@ -243,8 +243,8 @@ class _Check:
             text = "the checkpoint differs from the fold of the events before it: delete it, it is built anew"
         self._found.problems.append(Problem(cursor.seq, snapshots.LATEST, 0, "checkpoint", text))
 
-    def _check_checkpoint_reached(self) -> None:
-        saved = self._checkpoint
+    def _check_latest_reached(self) -> None:
+        saved = self._latest
         if saved is not None and saved.cursor.seq > self._seq:
             text = f"the checkpoint knows event {saved.cursor.seq}, the log ends at {self._seq}: the log's end was lost"
             self._found.problems.append(Problem(self._seq + 1, snapshots.LATEST, 0, "missing", text))

@@ -210,7 +210,7 @@ def _copy_log(case: Context, file: IO[bytes], private: _Private, until: int | No
 
 
 def _copy_damaged(case: Context, file: IO[bytes], private: _Private, until: int | None, story: _Story) -> _Story:
-    """What one who reads the folder as that of another place sees: the lines behind a damaged one too; ``story``, what
+    """What a reader of the folder as an exported log sees: the lines behind a damaged one too; ``story``, what
     was copied up to there, when there is not even that."""
     try:
         damaged = ForeignLog(case.paths.log)

@@ -1,4 +1,4 @@
-"""What a user names: an issue, a task, an attempt, a session, an event; told apart by how it is written."""
+"""What a user names: an issue, a task, an attempt, a session, an event; distinguished by how it is written."""
 
 from __future__ import annotations
 
