@@ -8,6 +8,7 @@ import pytest
 
 from kugetsu.domain.decide import queue
 from kugetsu.model import clock
+from kugetsu.views import gates
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 from runtime.supervised import ended
@@ -46,7 +47,7 @@ def test_a_failing_task_is_tried_again_up_to_its_attempts_and_then_an_error_with
     stage.start_daemon()
     task = stage.enqueue(1)
     assert stage.finished(task) == "error"
-    reason = stage.state.tasks[task].reason or ""
+    reason = gates.of_task(stage.state.tasks[task]) or ""
     assert "3 attempts failed" in reason and "cannot reach the moon" in reason
     assert [event["attempt"] for event in stage.events("attempt.claimed")] == [f"{task}.{n}" for n in (1, 2, 3)]
     retries = stage.events("task.retried")

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 import kugetsu.domain
+from kugetsu.domain import scheduling
+from kugetsu.domain.events import CATALOGUE
+from kugetsu.domain.gates import MACHINE
+from kugetsu.views import gates, irrevocable, refusals
 
 DOMAIN = Path(kugetsu.domain.__file__).parent
 #: Modules whose sentences say what is wrong with a log: an event that cannot be read or that a machine refuses, a state
@@ -68,3 +72,42 @@ def test_no_command_in_what_is_wrong_with_a_log(module: str) -> None:
 def test_english_is_found() -> None:
     found = words(ast.parse('"""A docstring."""\nx: "int | str" = f"{y} is over"\nz = "kugetsu prune"\nw = "code"'))
     assert sorted(found) == ["2: ' is over'", "3: 'kugetsu prune'"]
+
+
+def codes(*called: str, at: int) -> set[str]:
+    """The codes that the domain gives as an argument of these functions."""
+    found = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse((DOMAIN / module).read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or len(node.args) <= at:
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in called:
+                parts = ast.walk(node.args[at])
+                found |= {
+                    part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)
+                }
+    return found
+
+
+def test_every_refusal_has_its_words_and_no_words_are_left_over() -> None:
+    given = codes("because", at=0) | codes("_since", at=1) | {"not_undone"}
+    assert refusals._WORDS.keys() == given
+
+
+def test_every_answer_of_a_gate_has_its_words() -> None:
+    given = codes("_open", "_closed", at=1) | {"earlier_task_finished", "earlier_task_open"}
+    of_events = {"undone", "daemon_lost"}  # of a task that is parked again, and of a daemon that was taken over from
+    assert gates._REASONS.keys() == given | of_events
+    assert gates._COMMANDS.keys() <= given
+
+
+def test_every_change_that_comes_next_has_its_words() -> None:
+    given = codes("NextChange", at=1) | set(scheduling._OVER.values()) | {"tried_again"}
+    given |= {f"{gate}_probed" for gate in MACHINE}
+    assert gates._CHANGES.keys() == given - {"_probed"}
+
+
+def test_every_reason_why_an_event_cannot_be_undone_has_its_words() -> None:
+    given = {kind.irrevocable for kind in CATALOGUE.values() if kind.irrevocable is not None}
+    assert irrevocable.REASONS.keys() == given | {"agent_ended", "recorded"}

@@ -93,17 +93,17 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def _pauses(task: Task, facts: ClaimFacts) -> bool:
-    """Whether the task waits until a time. What gave it that time is what changed it last."""
+    """True if the task waits until a time. What gave it that time is what changed it last."""
     return task.not_before is not None and _waits(task.not_before, task.changed_at, facts)
 
 
 def _waits(until: str, since: str, facts: ClaimFacts) -> bool:
-    """Whether a pause goes on; facts that may only be older than its beginning say nothing of the clock."""
+    """True if a pause goes on; facts that are only older than its beginning say nothing about the clock."""
     return waits(until, since, facts["now"]) if facts.get("set_back") else until > facts["now"]
 
 
 def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict | None:
-    """The closed gate of an outage; None when the task may start: there is none, or this task finds out."""
+    """The closed gate of an outage; None when the task may start: there is none, or this task probes it."""
     agent = facts["agent"]
     entry = outages.of(state, agent)
     if entry is None or entry["outage"]["gate"] != gate:
@@ -145,7 +145,7 @@ def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
-    """The issue's latest runs that ended well brought something: a loop of them would else cost money all night."""
+    """The issue's latest successful runs brought something new: a loop of them would cost money all night."""
     most = facts.get("max_runs_without_progress", 0)
     runs = int(_life(state, task, "fruitless")) if task.issue is not None else 0
     if most and runs >= most:
@@ -172,7 +172,7 @@ def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 
 def _closed_by(state: State, task: Task, earlier_id: str) -> Verdict | None:
-    """What the gate says of one task that ``task`` comes after; None when that one does not hold it back."""
+    """The answer for one task that ``task`` comes after; None when that one does not hold it back."""
     earlier = state.tasks.get(earlier_id)
     if earlier is None:
         return _closed("dependencies", "earlier_task_gone", task.queued, task=task.id, earlier=earlier_id)
@@ -183,8 +183,8 @@ def _closed_by(state: State, task: Task, earlier_id: str) -> Verdict | None:
 
 
 def stranded(state: State, task: Task) -> Verdict | None:
-    """What the gate of dependencies says of a task that is over and not completed: nothing but a person lets ``task``
-    go on. None when there is no such one among those that it comes after."""
+    """The answer of the gate of dependencies for an earlier task that is finished and not completed: only a person can
+    unblock ``task``. None when it comes after no such task."""
     for earlier_id in task.after:
         earlier = state.tasks.get(earlier_id)
         if earlier is None or earlier.state in FINISHED_TASK:
@@ -226,7 +226,7 @@ def _destroying(state: State, task: Task) -> bool:
 
 
 def _being_destroyed(state: State, task: Task, gate: str) -> Verdict:
-    """Someone said that the session goes and has not said yet that it is gone: nothing may start in it."""
+    """The removal of the session has begun and not ended: nothing may start in it."""
     return _closed(gate, "session_destroying", state.sessions[task.session].destroying, issue=task.issue)
 
 
@@ -242,7 +242,7 @@ def pm(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The agent can be started: its program is there, its env file and its instructions can be read.
 
-    What is wrong there would end every task alike within seconds: they wait until somebody has mended it.
+    What is wrong there would end every task alike within seconds: they wait until it is fixed.
     """
     problem = facts.get("agent_problems", {}).get(task.kind)
     if problem is not None:
@@ -298,13 +298,13 @@ def _starts(attempt: Attempt, facts: ClaimFacts) -> bool:
     if at is None:
         return True
     if at > facts["now"]:
-        # Another claim's event came between, or the clock went back: then nothing says that it began just now.
+        # Another claim's event came between, or the clock went back: then it need not have begun just now.
         return seconds_between(facts["now"], at) <= facts["warmup_seconds"]
     return at > facts["warm_before"]
 
 
 def _warm(starting: list[Attempt], facts: ClaimFacts) -> str | None:
-    """When the first of those that run already is warm; None when none of them runs yet."""
+    """When the first of those already running is warm; None when none is running yet."""
     running = [attempt.running_at for attempt in starting if attempt.running_at is not None]
     return add_seconds(min(running), facts["warmup_seconds"]) if running else None
 

@@ -1,8 +1,8 @@
 """Outages: what the provider or the machine does to every task alike (a refused key, a program that is not there).
 
-A usage limit ends at a time; an outage ends when somebody has mended it, which nobody tells kugetsu. So the gate that
-it closes (``provider`` or ``agent``) lets one attempt through at a time to find out, with growing pauses between them.
-The task that such an attempt belongs to uses none of its attempts up. The first one that gets further opens the gate.
+A usage limit ends at a time; an outage ends when somebody has fixed it, which kugetsu is not told. So the gate that it
+closes (``provider`` or ``agent``) lets one attempt through at a time to probe it, with growing pauses in between. The
+task of such an attempt uses none of its attempts up. The first attempt that gets further opens the gate.
 
 An outage is kept among the usage limits of its agent and model (`State.limits`), as an entry that has ``outage``.
 """
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.domain.state import Attempt, State, Task
 
-#: The longest pause between two tries, in seconds: what was mended must not wait long for somebody to notice.
+#: The longest pause between two probes, in seconds: a fix must not go unnoticed for long.
 LONGEST_PAUSE = 300.0
-#: The shortest one: RETRY_BACKOFF_SECONDS may be 0, and a gate that is tried all the time is none.
+#: The shortest one: RETRY_BACKOFF_SECONDS may be 0, and a gate that is always probed holds nothing back.
 SHORTEST_PAUSE = 1.0
-#: Seconds after the gate's time in which the task that met the outage leaves the try to another: should it be that
-#: task's own fault after all, it is found out by the first other one, and keeps nobody back.
+#: Seconds after the gate's time in which the task that met the outage leaves the probe to another: if it was that
+#: task's own fault after all, the first other one shows it, and nothing else is held back.
 OTHERS_FIRST = 2.0
 
 #: `Task.outage`: it met one that has not ended; or it met one that another task did not meet, so it is its own.
@@ -36,19 +36,19 @@ def of(state: State, label: str | None) -> dict[str, Any] | None:
 
 
 def probe(state: State, label: str, entry: dict[str, Any]) -> Attempt | None:
-    """The live attempt that finds out whether the outage has ended: the first one claimed since it was last met."""
+    """The live attempt that probes whether the outage has ended: the first one claimed since it was last met."""
     tries = (one for one in state.attempts.values() if one.label == label and one.claimed > entry["seq"])
     return min(tries, key=lambda one: one.claimed, default=None)
 
 
 def is_met(task: Task, verdict: str) -> bool:
-    """Whether an attempt that ended so tells of an outage, and not of the task's own fault."""
+    """True if an attempt that ended so met an outage, not a fault of its own task."""
     return verdict == "unavailable" and task.outage != OWN
 
 
 def park(state: State, attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
-    """What ``task.parked`` says of an attempt that met an outage. One that began before the present pause adds no
-    try to it: several agents that run meet the same outage."""
+    """The data of ``task.parked`` for an attempt that met an outage. One that began before the present pause does not
+    count as another: several running agents meet the same outage."""
     from kugetsu.model.clock import add_seconds
 
     label = attempt.label or facts["agent"]

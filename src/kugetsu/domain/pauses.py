@@ -13,14 +13,14 @@ CLOCK_MARGIN_SECONDS = 60.0
 
 
 def set_back(state: State, now: str) -> bool:
-    """Whether the clock was set back: the log has an event of a time that has not come yet."""
+    """True if the clock was set back: the log has an event of a time that has not come yet."""
     return state.latest > add_seconds(now, CLOCK_MARGIN_SECONDS)
 
 
 def waits(until: str, since: str, now: str) -> bool:
-    """Whether a pause that began at ``since`` and lasts ``until`` a time goes on.
+    """True if a pause that began at ``since`` and lasts ``until`` a time goes on.
 
     It is over as well when ``now`` lies before its beginning: the clock was set back, and the end may be a year away.
-    A little before is no such thing: facts are gathered before the log is locked, and the pause may have begun since.
+    Not for a little before: facts are gathered before the log is locked, and the pause may have begun since.
     """
     return until > now and now >= add_seconds(since, -CLOCK_MARGIN_SECONDS)

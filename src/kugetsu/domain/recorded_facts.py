@@ -33,7 +33,7 @@ _WARMUP_MOST = 86_400.0
 
 
 def decided(event: Event) -> bool:
-    """Whether an event records what the gates read (a claim, a hold, a lost claim)."""
+    """True if an event records what the gates read (a claim, a hold, a lost claim)."""
     facts = event.get("facts")
     if not isinstance(facts, dict) or "free_memory_mb" not in facts:
         return False
@@ -41,7 +41,7 @@ def decided(event: Event) -> bool:
 
 
 def complete(facts: Mapping[str, Any]) -> bool:
-    """Whether what somebody else calls facts is all that the gates read, each of its kind."""
+    """True if facts from another place have all that the gates read, each of its type."""
     kinds: dict[str, Any] = {**_NEEDED, **_READ}
     if not all(name in facts and isinstance(facts[name], kind) for name, kind in kinds.items()):
         return False
@@ -53,7 +53,7 @@ def complete(facts: Mapping[str, Any]) -> bool:
 
 def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: bool | None = None) -> ClaimFacts:
     """What the gates read at ``now``, the time of ``state``: the recorded settings and machine, that time, and whether
-    a daemon ran: ``daemon`` where somebody looked, else as far as the log knew."""
+    a daemon ran (``daemon`` if known, else according to the log)."""
     facts: Any = {name: value for name, value in recorded.items() if name not in ("planned", "set_back")}
     facts["now"] = now
     facts["warm_before"] = add_seconds(now, -facts["warmup_seconds"])

@@ -1,6 +1,6 @@
-"""A look at the machine: which processes live, what the agents do, what the gates read beside the log.
+"""The host beside the log: which processes are alive, what the agents do, what the gates read.
 
-A bundle takes one with it: whoever opens it elsewhere sees what was seen where it was made, and no process is asked.
+A bundle holds one probe: elsewhere it is shown as it was where the bundle was made, and no process is asked.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
 
 
 class HostProbe:
-    """What a look told when the log's last event was ``seq``; ``facts`` without a time that can be relied on."""
+    """What was found when the log's last event was ``seq``; the time in ``facts`` cannot be relied on."""
 
     __slots__ = ("_agents", "daemon", "facts", "seq")
 
@@ -52,7 +52,7 @@ class HostProbe:
         self._agents = agents
 
     def alive(self, attempt: Attempt) -> bool | None:
-        """Whether its process lived; None when the look does not tell."""
+        """True if its process was alive; None when the probe does not tell."""
         return self._agents.get(attempt.id, {}).get("alive")
 
     def progress(self, attempt: Attempt) -> Progress | None:
@@ -64,7 +64,7 @@ class HostProbe:
 
 
 def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
-    """A look as JSON values, for `kept`; without ``texts`` it does not say what the agents did last."""
+    """A probe as JSON values, for `kept`; without ``texts`` it leaves out what the agents did last."""
     known = facts_now(ws, state)
     agents = {}
     for attempt in state.attempts.values():

@@ -1,4 +1,4 @@
-"""One screen: is it set up, does the daemon run, who holds which slot, what waits, what wants a look."""
+"""One screen: is it set up, does the daemon run, who holds which slot, what waits, what needs attention."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         until: str | None
 
     class Attention(TypedDict):
-        """Something that wants a look, and the command that helps."""
+        """Something that needs attention, and the command that helps."""
 
         subject: str
         state: str
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         as_of: Asked | None
 
 
-#: A task that was held back this long, in seconds, though nothing says until when, wants a look.
+#: A task that was held back this long, in seconds, though nothing says until when, needs attention.
 HELD_LONG = 600
 #: How many waiting tasks are asked for the next dispatch, and how many entries of one sort the attention list has.
 LOOKED_AT = 100
@@ -92,15 +92,15 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
     agents = [_agent(attempt, probes) for attempt in live]
     daemon = daemon_data(state, probes.daemon_alive)
     waiting = state.waiting()
-    attention = [_look("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
+    attention = [_entry("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
     if pauses.set_back(state, facts["now"]):
         behind = times.duration(times.since(facts["now"], state.latest))
-        attention.append(_look("clock", "set back", f"it is {behind} behind the log's latest event", "kugetsu doctor"))
+        attention.append(_entry("clock", "set back", f"it is {behind} behind the log's latest event", "kugetsu doctor"))
     if as_of is None and facts.get("free_disk_mb") == 0:
         import shlex
 
         said = "less than 1 MB is free: starts fail, and ends cannot be recorded"
-        attention.append(_look("disk", "full", said, f"df -h {shlex.quote(directory)}"))
+        attention.append(_entry("disk", "full", said, f"df -h {shlex.quote(directory)}"))
     return {
         "initialised": bool(state.initialised),
         "directory": directory,
@@ -156,7 +156,7 @@ def _next(state: State, waiting: list[Task], facts: ClaimFacts) -> NextData:
     return {"task": task.id, "gate": closed.gate, "reason": words.reason_of(closed), "until": closed.until}
 
 
-# --- what wants a look ------------------------------------------------------------------------------------------
+# --- what needs attention ------------------------------------------------------------------------------------------
 
 
 def _attention(
@@ -165,19 +165,19 @@ def _attention(
     found: list[Attention] = []
     if state.violations_seen:
         said = f"{counted(state.violations_seen, 'event')} refused by a state machine, first {_first(state)}"
-        found.append(_look("log", "violated", said, "kugetsu log verify"))
+        found.append(_entry("log", "violated", said, "kugetsu log verify"))
     if daemon["state"] == "lost":
-        found.append(_look("daemon", "lost", "it exited without recording a reason", "kugetsu queue-daemon start"))
+        found.append(_entry("daemon", "lost", "it exited without recording a reason", "kugetsu queue-daemon start"))
     elif daemon["state"] == "stopped" and waiting:
         count = counted(len(waiting), "task")
-        found.append(_look("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
+        found.append(_entry("queue", "waits", f"{count}, and no daemon runs", "kugetsu queue-daemon start"))
     for agent in agents:
         if agent["alive"] is False:
             unsettled = state.attempts[agent["attempt"]].unsettled
             text = "its process is gone; the daemon records it and tries again"
             if unsettled is not None:
                 text = f"its process is gone, and that cannot be recorded yet: {unsettled}"
-            found.append(_look(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
+            found.append(_entry(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
     found += _agent_problems(waiting, facts)
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
@@ -187,7 +187,7 @@ def _attention(
     return [*found, *_held(state, waiting, facts), *_notes(state)]
 
 
-def _look(subject: str, state: str, text: str, command: str) -> Attention:
+def _entry(subject: str, state: str, text: str, command: str) -> Attention:
     return {"subject": subject, "state": state, "text": line(text), "command": command}
 
 
@@ -198,7 +198,7 @@ def _first(state: State) -> str:
 def _broken_sessions(state: State) -> list[Attention]:
     broken = [session for session in state.sessions.values() if session.state == "broken"]
     return [
-        _look(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
+        _entry(session.key, "broken", session.reason or "", f"kugetsu history {session.key}")
         for session in broken[-LISTED:]
     ]
 
@@ -207,7 +207,7 @@ def _unsaved(state: State) -> list[Attention]:
     """Sessions whose latest failed attempt left work that no rescue branch has: the next attempt saves it first."""
     unsaved = [session for session in state.sessions.values() if session.unsaved]
     return [
-        _look(
+        _entry(
             session.key,
             "unsaved",
             f"work of {session.unsaved['attempt']} could not be saved: {session.unsaved['reason']}",
@@ -222,7 +222,7 @@ def _notes(state: State) -> list[Attention]:
     """What is odd about a session's latest attempt: a hook that failed, a server not reached, tool calls refused."""
     noted = [session for session in state.sessions.values() if session.notes]
     return [
-        _look(session.key, "noted", "; ".join(session.notes), f"kugetsu history {session.key}")
+        _entry(session.key, "noted", "; ".join(session.notes), f"kugetsu history {session.key}")
         for session in noted[-LISTED:]
     ]
 
@@ -234,7 +234,7 @@ def _undelivered(state: State) -> list[Attention]:
         lost = box.get("given_up")
         if lost is not None and lost["notice"] > state.notices_read:
             text = f"notifications were given up: {lost['text']}"
-            found.append(_look(sink, "failed", text, f"kugetsu notify test {sink}"))
+            found.append(_entry(sink, "failed", text, f"kugetsu notify test {sink}"))
     return found
 
 
@@ -249,7 +249,7 @@ def _agent_problems(waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
         count = sum(task.kind in kinds for task in waiting)
         subject = "pm agent" if kinds == ["pm"] else "agent"
         text = f"{counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}"
-        found.append(_look(subject, "held", text, remedy))
+        found.append(_entry(subject, "held", text, remedy))
     return found
 
 
@@ -263,7 +263,7 @@ def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[A
     if not pauses.waits(limit["until"], limit["at"], facts["now"]):
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
-    return [_look("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
+    return [_entry("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
 
 
 def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
@@ -273,15 +273,15 @@ def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
     tried = counted(outage["times"], "try")
     remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"
-    return _look(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
+    return _entry(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
 
 
 def _errors(state: State) -> list[Attention]:
     failed = [task for task_id in state.finished if (task := state.tasks[task_id]).state == "error"]
-    found = [_look(task.id, "error", words.of_task(task) or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
+    found = [_entry(task.id, "error", words.of_task(task) or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
     if len(failed) > LISTED:
         text = f"{counted(len(failed) - LISTED, 'more task')} ended in error"
-        found.append(_look("queue", "error", text, "kugetsu queue list --state error"))
+        found.append(_entry("queue", "error", text, "kugetsu queue list --state error"))
     return found
 
 
@@ -300,7 +300,7 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
             continue
         how = "parked" if task.state == "parked" else "held"
         text = f"for {times.duration(waits)}: {words.reason_of(closed)}"
-        found.append(_look(task.id, how, text, f"kugetsu why {task.id}"))
+        found.append(_entry(task.id, how, text, f"kugetsu why {task.id}"))
         if len(found) == LISTED or closed.gate in _FOR_ALL:
             break
     return found

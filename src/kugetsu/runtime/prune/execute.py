@@ -40,7 +40,9 @@ def carry_out(ws: Workspace, plan: Plan) -> Outcome:
                 continue  # already removed
             except (KugetsuError, OSError) as problem:
                 changed = isinstance(problem, Conflict)
-                outcome.kept.append(Kept(item.kind, item.subject, [str(problem)], failed=not changed))
+                refused = isinstance(problem, KugetsuError) and problem.refusal is not None
+                reason = "it has come into use since" if refused else str(problem)
+                outcome.kept.append(Kept(item.kind, item.subject, [reason], failed=not changed))
     return outcome
 
 
