@@ -21,7 +21,6 @@ _UNTOUCHED = {
 
 _NOTIFICATIONS = "notifications.json"
 
-
 _TOLD = 200  # characters of an unread notification that the report shows
 
 

@@ -21,10 +21,8 @@ T = TypeVar("T")
 LARGEST_IN_LOG = 16 << 10
 """Bytes of a record's JSON that the log takes; a larger one is a file in `imported/`, which the event names."""
 
-
 FOLDER = "imported"
 """Folder of KUGETSU_DIR with the records that are too large for the log, by digest."""
-
 
 _LOGIN = re.compile(r"(https?://)[^\s/@\"'<>]{1,500}@", re.IGNORECASE)
 
@@ -142,18 +140,14 @@ class Naming:
 TAKEN = "taken"
 """It becomes something: a setting, a file, a repository, a session, a task."""
 
-
 KEPT = "kept"
 """It is history, or what it was about is gone: kept as a record."""
-
 
 UNCLEAR = "unclear"
 """It cannot be understood, so that nothing is made of it; kept as a record."""
 
-
 LEFT = "left"
 """It cannot be read, or not be taken now: nothing of it is in the log, the next import looks at it again."""
-
 
 KNOWN = "known"
 """An earlier import took or kept it."""

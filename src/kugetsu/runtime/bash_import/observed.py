@@ -19,7 +19,6 @@ from kugetsu.runtime.process import identity
 
 _OPENCODE = b"opencode"
 
-
 _TOOL = (_OPENCODE, b"kugetsu")
 
 

@@ -17,7 +17,6 @@ from kugetsu.runtime.process import children
 
 _SAID = 600  # characters of git's own words that an error shows
 
-
 # GIT_ASKPASS and core.askPass stay the user's: they may answer without a user. One that would open a window has no
 # display, VS Code's has no way to its editor. ssh reads passwords and confirmations from the terminal only, and a
 # session of its own has none, so core.sshCommand and GIT_SSH_COMMAND stay the user's.
@@ -33,9 +32,7 @@ _QUIET = {
     "SSH_ASKPASS_REQUIRE": "never",
 }
 
-
 _WINDOWS = ("DISPLAY", "SSH_ASKPASS", "VSCODE_GIT_IPC_HANDLE", "WAYLAND_DISPLAY")
-
 
 LOCAL_TIMEOUT = 60.0
 """Seconds for a command that only touches this machine's disks."""

@@ -18,7 +18,6 @@ from kugetsu.runtime.git.refs import made_commits
 MOST = 3
 """Commits by which pull requests are searched: each may cost a request."""
 
-
 REMOTES = 3
 """Remotes of a clone that are asked: its own, and forks."""
 

@@ -41,7 +41,6 @@ def is_ref(git_dir: str, name: str) -> bool:
 _MADE = {"commit", "merge", "rebase", "cherry-pick", "revert", "am", "pull"}
 """What the messages of entries begin with whose commits git may have made there (builtin/commit.c and others)."""
 
-
 _CAME = ("fast-forward", "(start)", "(abort)")
 """What they hold when the commit was there before."""
 

@@ -32,14 +32,11 @@ from kugetsu.runtime.workspace import Workspace
 #: What a checkup prints is far shorter.
 CHECKUP_BYTES = 65536
 
-
 #: Characters of the PM agent's answer that the summary of its task holds; `kugetsu logs` has all of it.
 ANSWER_LENGTH = 500
 
-
 #: Characters of the reason why a rescue failed that the attempt's end keeps.
 RESCUE_REASON_LENGTH = 300
-
 
 _VERDICTS = {
     "succeeded": ("succeed", "done"),
@@ -338,7 +335,6 @@ def summary(evidence: dict[str, Any]) -> str:
 
 EXAMINE = "kugetsu doctor"
 """The remedy where an error names none that can be typed."""
-
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
