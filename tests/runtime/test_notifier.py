@@ -173,8 +173,8 @@ def test_there_is_one_courier_and_a_new_daemon_finds_the_old_ones(stage: Stage) 
     assert first is not None and notifier_lock.take(stage.ws.paths) is None
     second = stage.python("import sys; from kugetsu.runtime.notifications import notifier; sys.exit(notifier.main())")
     assert second.wait(PATIENCE) == 0
-    keeper = notifier_supervisor.Keeper(stage.ws)
-    assert keeper.look(stage.state) is None and keeper.fileno() is not None
+    keeper = notifier_supervisor.NotifierSupervisor(stage.ws)
+    assert keeper.step(stage.state) is None and keeper.fileno() is not None
     assert notifier_lock.holder(stage.ws.paths) == first
 
 

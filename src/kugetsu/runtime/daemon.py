@@ -26,7 +26,7 @@ from kugetsu.model import clock
 from kugetsu.model.errors import Conflict, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import disk, dispatcher, host_id, liveness, reconcile
-from kugetsu.runtime.notifications.notifier_supervisor import Keeper
+from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
@@ -90,7 +90,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
-        self.courier = Keeper(ws)
+        self.notifier = NotifierSupervisor(ws)
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
@@ -150,9 +150,9 @@ class Daemon:
             pause = min(pause, ERROR_PAUSE_SECONDS)
         if not watched:
             pause = min(pause, WATCHFUL_SECONDS)
-        courier_look = self.courier.look(state)
-        if courier_look is not None:
-            pause = min(pause, courier_look)
+        notifier_pause = self.notifier.step(state)
+        if notifier_pause is not None:
+            pause = min(pause, notifier_pause)
         if next_look is not None:
             pause = min(pause, max(clock.seconds_between(clock.now(), next_look), 0.0) + 0.001)
         return pause
@@ -242,7 +242,7 @@ class Daemon:
                 else:
                     poll.register(watch, select.POLLIN)
             # Without the folder of env files there is nothing to watch; the agent's gate is polled anyway.
-            for pidfd in (*self.pidfds.values(), self.courier.fileno(), self.secrets_watch.fileno()):
+            for pidfd in (*self.pidfds.values(), self.notifier.fileno(), self.secrets_watch.fileno()):
                 if pidfd is not None:
                     poll.register(pidfd, select.POLLIN)
         poll.poll(max(seconds, 0.0) * 1000)

@@ -59,7 +59,7 @@ def require_unused(ws: Workspace, key: str, force: bool) -> Session:
 def _ask(ws: Workspace, session: Session) -> Seen | None:
     if not ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
         return None
-    return pull_requests.look(ws, session, Forges(ws))
+    return pull_requests.inspect(ws, session, Forges(ws))
 
 
 def _require_not_open(key: str, seen: Seen) -> None:

@@ -46,7 +46,7 @@ def intended(session: Session) -> Finished | None:
     return Finished(data["branch"], data["url"], data["later"]) if data is not None else None
 
 
-def look(ws: Workspace, session: Session, repository: Repository, branch: str) -> Finished | None:
+def inspect(ws: Workspace, session: Session, repository: Repository, branch: str) -> Finished | None:
     """Whether the session's branch is finished; None if not, or unknown.
 
     ``branch`` is the one it would work on. Asks the forge (FORGE_TIMEOUT_SECONDS at most) if an agent worked on the

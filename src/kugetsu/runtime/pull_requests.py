@@ -57,13 +57,13 @@ class Seen:
         return [self.pull.head_sha] if self.pull is not None and self.state == "merged" and self.pull.head_sha else []
 
 
-def look(ws: Workspace, session: Session, forges: Forges) -> Seen:
+def inspect(ws: Workspace, session: Session, forges: Forges) -> Seen:
     """The session's pull request: the tied one while it is open, else an open one, or the newest, from where its work
     was pushed.
 
     Nobody is asked about work that was never pushed, nor without a forge to contact.
     """
-    tied = _look_at(ws, session.pr, forges) if session.pr is not None else Seen(None, None)
+    tied = _inspect_url(ws, session.pr, forges) if session.pr is not None else Seen(None, None)
     if tied.may_be_open:
         return tied
     found = _search(ws, session, forges)
@@ -82,7 +82,7 @@ def _search(ws: Workspace, session: Session, forges: Forges) -> Seen:
     return Seen(url_of(ws, ref.host, (ref.owner, ref.repo), pull) if pull is not None else None, pull)
 
 
-def _look_at(ws: Workspace, url: str, forges: Forges) -> Seen:
+def _inspect_url(ws: Workspace, url: str, forges: Forges) -> Seen:
     try:
         host, owner, repo, number = parse_pull_url(url, ws.config.servers())
         return Seen(url, forges.ask(host, lambda forge: forge.pull(owner, repo, number)))

@@ -119,7 +119,7 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
         raise KugetsuError(f"these of its processes cannot be ended: {pids}")
     if liveness.of(ws.paths, attempt):
         return False
-    _tell_orphans(ws, attempt, report)
+    _record_orphans(ws, attempt, report)
 
     try:
         return bool(conclude(ws, attempt.id, _ending(ws, attempt)))
@@ -150,7 +150,7 @@ def _unreadable(attempt: Attempt, problem: Exception) -> Ending:
     return Ending("lose", _verdict_of_lost(attempt), reason, rescue_failed=_NOT_TRIED)
 
 
-def _tell_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
+def _record_orphans(ws: Workspace, attempt: Attempt, report: EndReport) -> None:
     if not report.signalled:
         return
     data = {"signalled": report.signalled, "killed": report.killed}

@@ -38,7 +38,7 @@ def plan(ws: Workspace, directory: str) -> Plan:
     draft = Draft(Known.read(ws.log), found.funnel)
     naming = settings.plan(ws, old, draft, in_place)
     if in_place:
-        settings.look_in_place(ws, old, found.warnings)
+        settings.check_in_place(ws, old, found.warnings)
     else:
         settings.plan_files(ws, old, draft)
     agents = OldAgents()

@@ -41,7 +41,7 @@ def plan_files(ws: Workspace, old: OldDirectory, draft: Draft) -> None:
         _plan_file(old, draft, "PM prompt", _PM_PROMPT, f"{ws.paths.root}/{_PM_PROMPT}")
 
 
-def look_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None:
+def check_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None:
     """Warn of faults in files that are used where they are: the user fixes them."""
     warnings += ws.config.warnings()
     try:

@@ -70,7 +70,7 @@ def collect(
     fault = integrity.fault(repository_path, path)
     try:
         if fault is None:
-            _look_at_files(evidence, path)
+            _add_files(evidence, path)
         elif integrity.holds_files(path):
             evidence.problem = f"{path} is no longer its worktree: {fault}"
             return evidence
@@ -80,20 +80,20 @@ def collect(
         else:
             evidence.problem = "the worktree is gone; this is its branch"
             folder, tip = repository_path, f"refs/heads/{branch}"
-        _look_at_commits(evidence, folder, tip, base_commit)
+        _add_commits(evidence, folder, tip, base_commit)
         if evidence.commits == 0 and tip == "HEAD":
             left = published.left_on_a_branch(folder, base_commit)
             if left is not None:
                 tip, evidence.branch = left
-                _look_at_commits(evidence, folder, tip, base_commit)
+                _add_commits(evidence, folder, tip, base_commit)
         if evidence.commits and evidence.pushed is False and _has_remote(folder):
-            _look_at_remotes(evidence, folder, tip, ask_remote)
+            _add_remotes(evidence, folder, tip, ask_remote)
     except KugetsuError as error:
         evidence.problem = error.message
     return evidence
 
 
-def _look_at_files(evidence: Evidence, path: str) -> None:
+def _add_files(evidence: Evidence, path: str) -> None:
     git_dir = checkouts.git_dir_of(path)
     if git_dir is not None:
         evidence.operation = operation(git_dir)
@@ -118,7 +118,7 @@ def _look_at_files(evidence: Evidence, path: str) -> None:
         _name(evidence, f"{link}/")
 
 
-def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) -> None:
+def _add_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) -> None:
     since = [f"^{base_commit}"] if base_commit else []
     command = ["log", "-z", f"--max-count={_SUBJECTS}", "--format=%H %s", tip, *since, "--"]
     answer = ask(command, folder)
@@ -143,7 +143,7 @@ def _look_at_commits(evidence: Evidence, folder: str, tip: str, base_commit: str
     evidence.pushed = evidence.ahead == 0
 
 
-def _look_at_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:
+def _add_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:
     """Settle whether commits that no remote-tracking branch has were pushed."""
     problem = published.ask_remotes(folder, evidence.head or "") if ask_remote else "the remote was not asked"
     evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))

@@ -36,19 +36,19 @@ class Trouble:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._told = ""
+        self._reported = ""
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """It is met."""
-        if text != self._told:
+        if text != self._reported:
             self._say(redact(text, limit=_LENGTH))
-        self._told = text
+        self._reported = text
 
     def over(self, text: str = "recovered") -> None:
         """It is not met any more."""
-        if self._told:
+        if self._reported:
             self._say(text)
-        self._told = ""
+        self._reported = ""
 
 
 class Worker:
@@ -94,7 +94,7 @@ class Worker:
             try:
                 seconds = self._turn()
             except Exception as problem:  # noqa: BLE001  keep delivering: log the error and retry
-                self._trouble.tell(f"waiting: {_said(problem)}")
+                self._trouble.report(f"waiting: {_said(problem)}")
                 self._recovered = False  # an unfinished delivery is treated as that of a dead notifier
                 # Not woken by the log: a failed append moves its file too.
                 self._stop.wait(pause)
@@ -106,7 +106,7 @@ class Worker:
         try:
             self._deliver_rest()
         except Exception as problem:  # noqa: BLE001  the next notifier sends what is left
-            self._trouble.tell(f"ending: {_said(problem)}")
+            self._trouble.report(f"ending: {_said(problem)}")
         self._ws.close()
 
     def _turn(self) -> float:
@@ -146,7 +146,7 @@ class Worker:
             except (KugetsuError, OSError) as problem:
                 if self._stop.is_set():
                     raise  # the next notifier finds the intent and handles it
-                self._trouble.tell(f"delivered, but the outcome cannot be recorded: {_said(problem)}")
+                self._trouble.report(f"delivered, but the outcome cannot be recorded: {_said(problem)}")
                 self._stop.wait(pause)
                 pause = min(pause * 2, LONGEST_ERROR_PAUSE)
             else:

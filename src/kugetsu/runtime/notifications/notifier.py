@@ -53,13 +53,13 @@ class Notifier:
         self._daemon: Identity | None = None
         self._daemon_lease: str | None = None
         self._stopping: str | None = None
-        self._told = False
+        self._at_once = False
         self._watches = (ws.log.watch(), Watch(ws.paths.root))
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
         """SIGTERM ends it after the current delivery; signals of a terminal are ignored."""
-        signal.signal(signal.SIGTERM, self._told_to_stop)
+        signal.signal(signal.SIGTERM, self._stop_on_signal)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -70,9 +70,9 @@ class Notifier:
         pause = WATCHFUL_SECONDS
         while self._stopping is None:
             try:
-                self._look()
+                self._step()
             except (KugetsuError, OSError) as problem:
-                self._trouble.tell(f"waiting: {problem}")
+                self._trouble.report(f"waiting: {problem}")
                 self._sleep(pause, failed=True)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
@@ -82,7 +82,7 @@ class Notifier:
                 self._sleep(WATCHFUL_SECONDS if self._ending else LONGEST_SLEEP)
         self.say(f"ending: {self._stopping}")
         for worker in self._workers.values():
-            worker.stop(at_once=self._told)
+            worker.stop(at_once=self._at_once)
         for worker in join_all([*self._workers.values(), *self._ending], FINISH_SECONDS):
             self.say(f"{worker.name}: its delivery did not end within {FINISH_SECONDS:g} s and was abandoned")
 
@@ -98,7 +98,7 @@ class Notifier:
             finally:
                 os.close(fd)
 
-    def _look(self) -> None:
+    def _step(self) -> None:
         """Check the daemon, the settings and the sinks, and wake the workers."""
         self._mind_the_daemon()
         if not notifier_lock.is_held(self._ws.paths, self._lease):
@@ -156,7 +156,7 @@ class Notifier:
         try:
             self._ws.reload_settled()
         except (KugetsuError, OSError) as problem:
-            self._settings_trouble.tell(f"the settings cannot be read, the last good ones apply: {problem}")
+            self._settings_trouble.report(f"the settings cannot be read, the last good ones apply: {problem}")
         else:
             self._settings_trouble.over("the settings can be read again")
 
@@ -181,8 +181,8 @@ class Notifier:
         with suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 
-    def _told_to_stop(self, number: int, _frame: object) -> None:
-        self._stopping, self._told = signal.Signals(number).name, True
+    def _stop_on_signal(self, number: int, _frame: object) -> None:
+        self._stopping, self._at_once = signal.Signals(number).name, True
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ LONG_LIFE = 60.0
 LOOK_SECONDS = 5.0
 
 
-class Keeper:
+class NotifierSupervisor:
     """Keeps one notifier alive while it is needed."""
 
     def __init__(self, ws: Workspace) -> None:
@@ -42,7 +42,7 @@ class Keeper:
         """A descriptor that becomes readable when the notifier ends; None if the system has none."""
         return self._pidfd
 
-    def look(self, state: State) -> float | None:
+    def step(self, state: State) -> float | None:
         """Start the notifier when it is needed. Returns the seconds until the next look, None when `fileno` reports the
         end."""
         from loguru import logger

@@ -25,7 +25,7 @@ def care_of(ws: Workspace) -> removal.RemovalPolicy:
     return removal.RemovalPolicy(strict=True, resumed=True, disposable=destroy.disposable(ws))
 
 
-def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
+def add_folders(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
     """Add every entry of `worktrees/` without a session to ``found``."""
     claimed = claimed_folders(ws, state)
     known = known_repositories(ws, state)
@@ -119,7 +119,7 @@ def _pull_request(
 # --- git's records ----------------------------------------------------------------------------------------------------
 
 
-def look_for_registrations(ws: Workspace, state: State, found: Plan) -> None:
+def add_registrations(ws: Workspace, state: State, found: Plan) -> None:
     """Add git's records of missing worktrees directly below `worktrees/` to ``found``."""
     claimed = claimed_folders(ws, state)
     top = os.path.realpath(ws.paths.worktrees)

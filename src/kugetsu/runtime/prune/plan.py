@@ -27,9 +27,9 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
     state = ws.state()
     found = Plan()
     forges = Forges(ws)
-    sessions.look(ws, state, forges, found)
-    folders.look(ws, state, forges, found)
-    folders.look_for_registrations(ws, state, found)
+    sessions.add_sessions(ws, state, forges, found)
+    folders.add_folders(ws, state, forges, found)
+    folders.add_registrations(ws, state, found)
     _leases(ws, state, found)
     if runs:
         _runs(ws, state, found)

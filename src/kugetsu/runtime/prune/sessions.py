@@ -19,7 +19,7 @@ from kugetsu.runtime.pull_requests import Seen
 from kugetsu.runtime.workspace import Workspace
 
 
-def look(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
+def add_sessions(ws: Workspace, state: State, forges: Forges, found: Plan) -> None:
     """Judge every issue's session into ``found``. Base and PM sessions always stay."""
     for session in sorted(state.sessions.values(), key=lambda session: session.changed):
         if session.kind != "issue":
@@ -51,7 +51,7 @@ def _is_ours(ws: Workspace, worktree: str) -> bool:
 
 
 def _judge(ws: Workspace, session: Session, forges: Forges, found: Plan) -> None:
-    seen = pull_requests.look(ws, session, forges)
+    seen = pull_requests.inspect(ws, session, forges)
     why, against = _why_it_can_go(session, forges, seen)
     if why is None:
         found.keep("session", session.key, *against)

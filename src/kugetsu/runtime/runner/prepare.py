@@ -51,7 +51,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     if session.branch is not None and session.worktree is not None:
         branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
     begun = finished_branch.intended(session)
-    over = begun or finished_branch.look(ws, session, repository, branch)
+    over = begun or finished_branch.inspect(ws, session, repository, branch)
     if over is not None:
         if session.worktree is not None and whole:
             merged.require_free(session.worktree, over.branch, str(over))
