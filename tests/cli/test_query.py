@@ -43,5 +43,5 @@ def test_no_query_imports_a_command():
     named = (
         "import sys, kugetsu.runtime.query.{0}; sys.exit(any(name.startswith('kugetsu.cli') for name in sys.modules))"
     )
-    for module in ("points", "subjects", "timespec"):
+    for module in ("exchanges", "points", "subjects", "timespec"):
         assert subprocess.run([sys.executable, "-c", named.format(module)], check=False).returncode == 0, module

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from kugetsu.domain.state import Session
+from kugetsu.runtime.query.exchanges import Exchange, Said
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import block, cut, line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-
-    class Said(TypedDict):
-        """One thing that the agent said or did: ``kind`` is text, tool or error."""
-
-        kind: str
-        text: str
-
-    class Exchange(TypedDict):
-        """One attempt: what it was told and what it answered; ``missing`` says what of it is not there any more."""
-
-        attempt: str
-        task: str
-        claimed_at: str
-        running_at: str | None
-        ended_at: str | None
-        outcome: str | None
-        reason: str | None
-        event: int
-        message: str | None
-        prompt: str | None
-        prompt_bytes: int | None
-        prompt_file: str
-        answered: list[Said]
-        final_text: str | None
-        missing: list[str]
-
 
 INDENT = "  "
 

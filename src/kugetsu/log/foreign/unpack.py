@@ -107,7 +107,7 @@ class _Unpacked:
         """Check some lines, and write their events."""
         kept: list[bytes] = self._take_intact(lines) if self._intact else []
         lines = lines[len(kept) :]
-        for line, event in zip(lines, events_in(lines), strict=True):
+        for line, event in zip(lines, events_in(lines) if lines else [], strict=True):
             self.found.lines += 1
             if event is None:
                 self._skip(line)

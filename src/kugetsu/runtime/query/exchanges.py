@@ -1,0 +1,170 @@
+"""What a session was told and what it answered, attempt by attempt: from its events and the files of its runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TypedDict
+
+from kugetsu.domain.events import Event
+from kugetsu.domain.state import ENDS
+from kugetsu.host import run_files
+from kugetsu.model.errors import NotFound
+from kugetsu.redaction.funnel import Lines, redact
+from kugetsu.runtime.query.subjects import Subject
+from kugetsu.runtime.workspace import Workspace
+
+Brief = Callable[[bytes], tuple[str, str] | None]
+
+#: Bytes of one output that are read, from its end: what an agent says fits, the output of a tool may not.
+MOST = 16 << 20
+_GONE = "is gone"
+
+
+class Said(TypedDict):
+    """One thing that the agent said or did: ``kind`` is text, tool or error."""
+
+    kind: str
+    text: str
+
+
+class Exchange(TypedDict):
+    """One attempt: what it was told and what it answered; ``missing`` says what of it is not there any more."""
+
+    attempt: str
+    task: str
+    claimed_at: str
+    running_at: str | None
+    ended_at: str | None
+    outcome: str | None
+    reason: str | None
+    event: int
+    message: str | None
+    prompt: str | None
+    prompt_bytes: int | None
+    prompt_file: str
+    answered: list[Said]
+    final_text: str | None
+    missing: list[str]
+
+
+def collect(
+    ws: Workspace,
+    subject: Subject,
+    events: list[Event],
+    brief: Brief,
+    *,
+    attempt: str | None = None,
+    full: bool = False,
+) -> list[Exchange]:
+    """The attempts among the events of a subject, in their order, or only ``attempt``; ``full``: with their prompts.
+
+    ``brief`` gives kind and words of a line of output, or None to skip it. Raises NotFound for an attempt that is not
+    among them.
+    """
+    found: dict[str, Exchange] = {}
+    messages: dict[str, str] = {}
+    for event in events:
+        kind, name = event["type"], event.get("attempt")
+        if kind == "task.queued":
+            messages[event["task"]] = event["data"]["message"]
+        elif kind == "attempt.claimed":
+            found[event["attempt"]] = _begun(event)
+        elif name in found and kind == "attempt.running":
+            found[name]["running_at"] = event["at"]
+        elif name in found and kind in ENDS:
+            _end(found[name], event)
+    if attempt is not None and attempt not in found:
+        raise NotFound(f"{subject} has no attempt {attempt}", f"there are: {', '.join(found) or 'none'}")
+    chosen = [exchange for name, exchange in found.items() if attempt in (None, name)]
+    for exchange in chosen:
+        _read(ws, exchange, messages, brief, full)
+    return chosen
+
+
+def _begun(event: Event) -> Exchange:
+    return {
+        "attempt": event["attempt"],
+        "task": event["task"],
+        "claimed_at": event["at"],
+        "running_at": None,
+        "ended_at": None,
+        "outcome": None,
+        "reason": None,
+        "event": event["seq"],
+        "message": None,
+        "prompt": None,
+        "prompt_bytes": None,
+        "prompt_file": "",
+        "answered": [],
+        "final_text": None,
+        "missing": [],
+    }
+
+
+def _end(exchange: Exchange, event: Event) -> None:
+    data = event["data"]
+    outcome = data.get("outcome")
+    exchange["ended_at"] = event["at"]
+    exchange["outcome"] = event["type"].partition(".")[2]
+    exchange["reason"] = data.get("reason")
+    exchange["event"] = event["seq"]
+    exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
+
+
+def _read(ws: Workspace, exchange: Exchange, messages: dict[str, str], brief: Brief, full: bool) -> None:
+    """Fill in what the log and the run's files have of an attempt, without secrets."""
+    folder = ws.paths.run(exchange["attempt"])
+    exchange["message"] = redact(_message(ws, exchange["task"], messages)) or None
+    if ws.foreign is not None:
+        return  # an exported log has neither prompts nor outputs
+    exchange["prompt_file"] = f"{folder}/prompt.md"
+    prompt = _file(exchange["prompt_file"], exchange["missing"])
+    if prompt is not None:
+        exchange["prompt_bytes"] = len(prompt)
+        exchange["prompt"] = redact(prompt.decode("utf-8", "replace")) if full else None
+    exchange["answered"] = _answers(f"{folder}/output.jsonl", exchange["missing"], brief)
+    if exchange["running_at"] is None:  # it never ran: there was nothing to lose
+        exchange["missing"] = [said for said in exchange["missing"] if not said.endswith(_GONE)]
+
+
+def _message(ws: Workspace, task: str, messages: dict[str, str]) -> str:
+    if task not in messages:
+        # Asked for one attempt, whose events do not hold its task's.
+        queued = [event for event in ws.log.read_key(task) if event["type"] == "task.queued"]
+        messages[task] = queued[0]["data"]["message"] if queued else ""
+    return messages[task]
+
+
+def _answers(path: str, missing: list[str], brief: Brief) -> list[Said]:
+    output = _file(path, missing)
+    secrets = Lines()
+    found: list[Said] = []
+    goes_on = False
+    for raw in (output or b"").split(b"\n"):
+        said = brief(secrets.redact_bytes(raw)) if raw else None
+        if said is None or not said[1]:
+            continue
+        plain = said[0] == "text" and not raw.startswith(b"{")
+        if plain and goes_on:
+            found[-1]["text"] += "\n" + said[1]  # lines of a plain output are one text
+        else:
+            found.append({"kind": said[0], "text": said[1]})
+        goes_on = plain
+    return found
+
+
+def _file(path: str, missing: list[str]) -> bytes | None:
+    """A run's file, at most its last MOST bytes; None when it is not there, which ``missing`` then says."""
+    try:
+        with run_files.open_binary(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST:
+                file.seek(size - MOST)
+                file.readline()
+                missing.append(f"only the last {MOST >> 20} MiB of {path} are shown")
+            return file.read(MOST)
+    except OSError as problem:
+        why = _GONE if isinstance(problem, FileNotFoundError) else f"cannot be read: {problem.strerror}"
+        missing.append(f"{path} {why}")
+        return None
