@@ -57,6 +57,14 @@ def test_a_random_history_lived_again_unchanged_is_as_recorded(seed: int) -> Non
         assert_as_recorded(events)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_history_that_names_no_decision_is_as_recorded(seed: int) -> None:
+    """As versions wrote it that recorded only what came of decisions."""
+    events = [{key: value for key, value in event.items() if key != "decision"} for event in history(seed, 250)]
+    if comparison.first_facts(events) is not None:
+        assert_as_recorded(events)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_night_lived_again_unchanged_is_as_recorded(seed: int) -> None:
     """A daemon that is awake, with and without latency, and people who type things."""

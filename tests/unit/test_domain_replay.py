@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
 import pytest
 
+from kugetsu.domain import state_codec
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
+from kugetsu.domain.fold import usage
 from kugetsu.domain.gates import Verdict
+from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay import OBSERVED, UnknownError, UnnamedError, checker, observed
 from kugetsu.domain.replay.alternatives import SETTINGS
 from kugetsu.domain.replay.checker import ReplayChecker
@@ -20,6 +23,7 @@ from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
 from kugetsu.model.settings import SETTINGS as KNOWN
+from property import simulation
 from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
 
 VERSION = "0.1.0"
@@ -500,12 +504,66 @@ def _others() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: sessions.set_pr(state, "base:example.org/o/a", "https://example.org/p/1", "set-pr")
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _others])
+def _rest() -> Iterator[Callable[[State], list[Any]]]:
+    issue, facts, offer = ISSUES[0], World().claim_facts(), claims.ClaimRequest("lease", PROCESS)
+    yield lambda state: queue.enqueue(state, kind="dev", issue=issue, message="go", via="enqueue")
+    full = {**facts, "cap": 0}
+    yield lambda state: claims.hold(state, claims.plan(state, full), full)
+    yield lambda state: claims.claim(state, "q1", offer, facts)
+    yield lambda state: claims.lost_start(state, ISSUES[1], 5, {**facts, "cap": 1})
+    yield lambda state: attempts.stop(state, "q1.1", "timeout")
+    yield lambda state: attempts.unsettled(state, "q1.1", "its worktree cannot be read")
+    lost = Ending("lose", "retry", "its runner was killed", rescue_failed="no room")
+    yield lambda state: attempts.finish(state, "q1.1", lost, World().outcome_facts())
+    yield lambda state: sessions.rescued(state, issue, "kugetsu/rescue/q1.1")
+    yield lambda state: sessions.correct_counters(state, issue, {**(usage.counted(state, issue) or {}), "tokens": 7}, 1)
+
+
+@pytest.mark.parametrize("story", [_notices, _imports, _others, _rest])
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():
         assert world.do(decide), "nothing was decided"
     assert differences(world.memory.events) == []
+
+
+# --- an engine that compares and appends decides again when somebody was faster --------------------------------------
+
+
+class Contended(simulation.Memory):
+    """A log whose first append always finds that somebody was faster: each decision is taken twice."""
+
+    rival: Sequence[NewEvent] = (NewEvent("lock.removed", {"path": "/x", "age_seconds": 1.0}),)
+
+    def transact(self, decide: Callable[[State], Sequence[NewEvent]]) -> list[Event]:
+        before = orjson.dumps(state_codec.dump(self.state))
+        decide(self.state)
+        assert orjson.dumps(state_codec.dump(self.state)) == before, "a decision changed the state"
+        super().transact(lambda _: self.rival)
+        return super().transact(decide)
+
+
+class Repeated(Contended):
+    """Nobody was faster, and the decision is taken twice all the same: for stories that name seqs."""
+
+    rival = ()
+
+
+def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "Memory", Contended)
+    worlds = [World() for _ in range(5)]
+    for number, world in enumerate(worlds):
+        for _ in world.play(random_commands(number, 400)):
+            pass
+    monkeypatch.setattr(simulation, "Memory", Repeated)
+    for story in (_notices, _imports, _others, _rest):
+        worlds.append(_set_up())
+        for decide in story():
+            assert worlds[-1].do(decide), "nothing was decided"
+    for world in worlds:
+        assert differences(world.memory.events) == [] and world.state.violations == []
+    named = {event.get("decision") for world in worlds for event in world.memory.events}
+    assert DECISIONS.keys() - named == set()
 
 
 def test_notifications_that_two_couriers_took_up_are_unexpected() -> None:

@@ -39,7 +39,6 @@ def base_key(repository: str) -> str:
     return f"base:{repository}"
 
 
-@decision("sessions.create_log")
 def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:
     """The first event of a new log; [] when the log has an id."""
     if state.log_id is not None:

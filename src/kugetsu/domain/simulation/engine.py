@@ -6,6 +6,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from kugetsu.domain import gates
@@ -53,10 +54,10 @@ class Noted:
 
 
 class Simulation:
-    """A scenario under changed settings. ``act`` does to it what people did (`acting.ACTS`)."""
+    """A scenario under changed settings. ``acts`` do again what people did (`user_actions.ACTS`)."""
 
     def __init__(
-        self, scenario: Scenario, changes: Changes, acts: dict[str, Callable[[Simulation, Event], None]]
+        self, scenario: Scenario, changes: Changes, acts: dict[str, tuple[slice, Callable[[Simulation, Event], None]]]
     ) -> None:
         self.scenario = scenario
         self.changes = changes
@@ -115,10 +116,10 @@ class Simulation:
         scenario = self.scenario
         for micros, seq, facts in scenario.steps:
             self.at(micros, seq, self._step(facts))
-        for micros, seq, deeds in scenario.deeds:
-            self.at(micros, seq, self._deeds(deeds))
-            for what, event in deeds:
-                if what == "cancel":
+        for micros, seq, name, events in scenario.deeds:
+            self.at(micros, seq, partial(self._act, name, events))
+            for event in events:
+                if event["type"] in ("task.cancelled", "attempt.stop_requested"):
                     self._cancels.setdefault(event["task"], []).append(micros)
         for task in self.state.tasks.values():
             wanted = self.changes.priority(task.id, task.issue)
@@ -142,12 +143,9 @@ class Simulation:
 
         return act
 
-    def _deeds(self, deeds: Sequence[tuple[str, Event]]) -> Callable[[], None]:
-        def act() -> None:
-            for what, event in deeds:
-                self._acts[what](self, event)
-
-        return act
+    def _act(self, name: str, events: Sequence[Event]) -> None:
+        for event in events:
+            self._acts[name][1](self, event)
 
     # --- events -----------------------------------------------------------------------------------------------------
 

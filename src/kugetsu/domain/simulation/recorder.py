@@ -16,11 +16,13 @@ from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.recorded_facts import decided, facts_then
 from kugetsu.domain.replay.divergence import present
+from kugetsu.domain.simulation import unnamed
 from kugetsu.domain.simulation.micros import micros_of, text_of
 from kugetsu.domain.simulation.scenario import PAUSE_MICROS, Latency, Limit, Past, Scenario
 from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.simulation.user_actions import ACTS
 from kugetsu.domain.simulation.waiting_line import Line
-from kugetsu.domain.state import ENDED, ENDS, Session, empty
+from kugetsu.domain.state import ENDED, Session, empty
 from kugetsu.model.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,34 +39,6 @@ _VERDICTS = {
     "task.failed": "give_up",
     "task.cancelled": "cancelled",
 }
-
-#: Kinds that are taken over as they are, whatever became of the queue.
-_AS_THEY_ARE = frozenset(
-    {
-        "log.created",
-        "kugetsu.initialised",
-        "repository.registered",
-        "daemon.started",
-        "daemon.lease_replaced",
-        "daemon.draining",
-        "daemon.stopped",
-        "daemon.lost",
-        "hold.restored",
-        "counters.corrected",
-    }
-)
-
-#: Kinds that are done anew to the queue that there is then.
-_DONE_ANEW = frozenset(
-    {
-        "task.queued",
-        "task.moved",
-        "task.requeued",
-        "hold.lifted",
-        "queue.cleared",
-        "session.destroying",
-    }
-)
 
 #: What a probe's fruitless runs are before an attempt's end is counted on it.
 _PROBE = 7
@@ -200,7 +174,7 @@ class Recorder:
         key = (task, claim["data"]["number"])
         if task != self._candidate:
             scenario.forced[key] = (self._now, claim["seq"])
-            self._deed("claim", claim)
+            self._deed("claims.claim", [claim])
             return
         self._candidate = None
         since = scenario.pauses.over(self._open_since)
@@ -209,58 +183,38 @@ class Recorder:
             since = (self._now, 0)
         scenario.latencies[key] = Latency(self._now - since[0], claim["seq"])
 
-    # --- what kind of transaction it is -----------------------------------------------------------------------------
+    # --- which decision a transaction is -----------------------------------------------------------------------------
 
-    def _deed(self, what: str, event: Event) -> None:
-        deeds = self.scenario.deeds
-        if not deeds or deeds[-1][1] != self._first:
-            deeds.append((self._now, self._first, []))
-        deeds[-1][2].append((what, event))
+    def _deed(self, name: str, events: Sequence[Event]) -> None:
+        self.scenario.deeds.append((self._now, self._first, name, events))
 
     def _classify(self, group: Sequence[Event]) -> None:
-        types = [event["type"] for event in group]
-        if "attempt.claimed" in types:
-            claim = group[types.index("attempt.claimed")]
-            if types[0] == "task.queued":
-                self._deed("start", group[0])
-            else:
-                self._claimed(claim)
-            self._attempt_claimed(claim)
-        elif types[0] in ENDS:
+        name = group[0].get("decision") or unnamed.decision_of(group)
+        if name == "attempts.finish":
             self._attempt_ended(group)
-        elif types[-1] == "record.imported":
-            for event in group:
-                self._deed("as_recorded", event)
-        else:
-            for event in group:
-                self._classify_one(event, types)
-
-    def _classify_one(self, event: Event, types: Sequence[str]) -> None:
-        kind, data = event["type"], event["data"]
-        if kind in _AS_THEY_ARE:
-            self._deed("as_recorded", event)
-        elif kind in _DONE_ANEW:
-            self._deed(kind, event)
-        elif kind == "task.cancelled" and "session.destroying" not in types:
-            self._deed("cancel", event)
-        elif kind == "task.resumed" and data["why"] == "retry":
-            self._deed("task.resumed", event)
-        elif kind == "task.parked" and data.get("again"):
-            self._deed("parked_again", event)
-        elif kind in ("session.destroyed", "session.broken"):
-            session = self._state.sessions.get(event["session"])
+        elif name.startswith("claims."):
+            claim = next((event for event in group if event["type"] == "attempt.claimed"), None)
+            if claim is not None:
+                if name == "claims.start":
+                    self._deed(name, group[:1])
+                else:
+                    self._claimed(claim)
+                self._attempt_claimed(claim)
+        elif name in ("sessions.destroyed", "sessions.broken"):
+            session = self._state.sessions.get(group[0]["session"])
             if session is not None and session.destroying:
-                self._deed("destruction_over", event)
-        elif kind == "session.prepared":
-            self.scenario.prepared[event["session"]] = event
-        elif kind == "attempt.running" and event["attempt"] in self._live:
-            past = self._live[event["attempt"]]
-            past.running = self._now
-            past.seqs[1] = event["seq"]
-        elif kind == "attempt.stop_requested" and data["reason"] == "cancel":
-            if event["attempt"] in self._live:
-                self._live[event["attempt"]].stopped = self._now
-            self._deed("cancel", event)
+                self._deed(name, group)
+        elif name == "sessions.prepared":
+            self.scenario.prepared[group[0]["session"]] = group[0]
+        elif name == "attempts.running":
+            if (past := self._live.get(group[0]["attempt"])) is not None:
+                past.running = self._now
+                past.seqs[1] = group[0]["seq"]
+        elif name in ACTS:
+            for event in group:
+                if event["type"] == "attempt.stop_requested" and event["attempt"] in self._live:
+                    self._live[event["attempt"]].stopped = self._now
+            self._deed(name, group[ACTS[name][0]])
 
     def _attempt_claimed(self, claim: Event) -> None:
         data = claim["data"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from itertools import accumulate
 from statistics import median
@@ -120,7 +120,7 @@ class Scenario:
     ``base`` is the state when it begins, made anew for each simulation (`state_codec.dump`, or None for the empty one).
     ``steps`` are the facts of decisions by the time and seq at which they were first known, ``known`` those from
     before; ``deeds`` what people and other causes outside of the queue did: for each transaction its time, its first
-    seq, and its events with what is to be done for them.
+    seq, its decision, and those of its events that are done again (`user_actions.ACTS`).
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -133,7 +133,7 @@ class Scenario:
         self.open: tuple[str, Moment] | None = None
         self.known: dict[str, Any] = {}
         self.steps: list[tuple[int, float, dict[str, Any]]] = []
-        self.deeds: list[tuple[int, int, list[tuple[str, Event]]]] = []
+        self.deeds: list[tuple[int, int, str, Sequence[Event]]] = []
         self.pasts: dict[str, list[Past]] = {}
         self.limits: list[Limit] = []
         self.latencies: dict[tuple[str, int], Latency] = {}

@@ -10,6 +10,8 @@ from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.simulation.engine import Simulation
 from kugetsu.model.errors import KugetsuError
 
+Act = Callable[[Simulation, Event], None]
+
 
 def _as_it_is(simulation: Simulation, event: Event) -> None:
     simulation.take(event)
@@ -118,19 +120,46 @@ def _destruction_over(simulation: Simulation, event: Event) -> None:
         simulation.take(event)
 
 
-#: What is done for each kind of deed of a scenario.
-ACTS: dict[str, Callable[[Simulation, Event], None]] = {
-    "as_recorded": _as_it_is,
-    "start": _start,
-    "claim": _claim,
-    "cancel": _cancel,
-    "parked_again": _parked_again,
-    "destruction_over": _destruction_over,
-    "task.queued": _queued,
-    "task.moved": _moved,
-    "task.resumed": _retried,
+def _undone(simulation: Simulation, event: Event) -> None:
+    act = _TAKEN_BACK.get(event["type"])
+    if act is not None:
+        act(simulation, event)
+
+
+#: What is done again for each kind of event that undoes another.
+_TAKEN_BACK: dict[str, Act] = {
+    "task.cancelled": _cancel,
     "task.requeued": _retried,
+    "task.moved": _moved,
+    "task.parked": _parked_again,
     "hold.lifted": _unblock,
-    "queue.cleared": _cleared,
-    "session.destroying": _destroy,
+    "hold.restored": _as_it_is,
+    "repository.registered": _as_it_is,
+}
+
+_ALL, _FIRST, _LAST = slice(None), slice(0, 1), slice(-1, None)
+_IMPORTS = ("keep_record", "take_setting", "take_session", "take_task", "take_repository")
+_DAEMON = ("started", "lease_replaced", "lost", "drain", "stopped")
+
+#: For each decision that is an input of the queue: which of its events are done again, and how.
+ACTS: dict[str, tuple[slice, Act]] = {
+    "claims.start": (_FIRST, _start),
+    "claims.claim": (_FIRST, _claim),
+    "queue.enqueue": (_FIRST, _queued),
+    "queue.cancel": (_ALL, _cancel),
+    "queue.dequeue": (_ALL, _cancel),
+    "queue.cancel_waiting": (_ALL, _cancel),
+    "queue.move": (_FIRST, _moved),
+    "queue.retry": (_FIRST, _retried),
+    "queue.unblock": (_FIRST, _unblock),
+    "queue.clear": (_FIRST, _cleared),
+    "undo.compensate": (_ALL, _undone),
+    "sessions.destroying": (_LAST, _destroy),
+    "sessions.destroyed": (_ALL, _destruction_over),
+    "sessions.broken": (_ALL, _destruction_over),
+    "sessions.initialise": (_ALL, _as_it_is),
+    "sessions.register": (_ALL, _as_it_is),
+    "sessions.correct_counters": (_ALL, _as_it_is),
+    **dict.fromkeys((f"importing.{name}" for name in _IMPORTS), (_ALL, _as_it_is)),
+    **dict.fromkeys((f"daemon.{name}" for name in _DAEMON), (_ALL, _as_it_is)),
 }
