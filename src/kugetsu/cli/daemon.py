@@ -8,7 +8,7 @@ from kugetsu.cli import tail_file
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime import daemon, daemon_control
+from kugetsu.runtime import daemon_control
 from kugetsu.runtime.daemon_control import DaemonStatus
 from kugetsu.runtime.foreign import Foreign
 from kugetsu.runtime.host_probe import of_export
@@ -63,6 +63,8 @@ def _run_arguments(_parser: Parser) -> None:
 def _run(call: Call) -> int:
     call.ready()
     said = f"the daemon runs here, pid {os.getpid()}: Ctrl-C or SIGTERM stops it, agents continue"
+    from kugetsu.runtime import daemon  # it imports loguru (55 ms), which no other subcommand needs
+
     daemon.run(call.workspace, lambda: call.say(said))
     return 0
 

@@ -16,6 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 
+import loguru
+from loguru import logger
+
 from kugetsu.domain.decide import daemon as decide
 from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
@@ -32,10 +35,6 @@ from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.processes import MARK
 from kugetsu.runtime.workspace import Workspace, open_workspace
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from loguru import Record
 
 #: What asks the daemon to stop.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -106,8 +105,6 @@ class Daemon:
 
     def serve(self) -> None:
         """Dispatch until stopped or drained."""
-        from loguru import logger
-
         while self.stopping is None:
             failed = True
             try:
@@ -131,8 +128,6 @@ class Daemon:
 
     def _turn(self) -> float | None:
         """One pass over everything: the seconds to sleep, None when a drain is complete."""
-        from loguru import logger
-
         self._reload()
         self._keep_lease()
         trouble = self._reconcile()
@@ -162,8 +157,6 @@ class Daemon:
 
         Ends the daemon if the whole directory is gone or another one now: nobody could find it to stop it.
         """
-        from loguru import logger
-
         if leases.alive(self.ws.paths.leases, self.lease.nonce):
             return
         mine = self.lease.nonce
@@ -186,8 +179,6 @@ class Daemon:
 
     def _reload(self) -> None:
         """Read the settings; while they are unreadable, the last good ones apply, and the log file says why."""
-        from loguru import logger
-
         try:
             self.ws.reload_settled()
         except (KugetsuError, OSError) as problem:
@@ -201,8 +192,6 @@ class Daemon:
 
     def _reconcile(self) -> bool:
         """Settle what died; True if something could not be settled, which must not stop other tasks."""
-        from loguru import logger
-
         try:
             for settled in reconcile.reconcile(self.ws):
                 logger.warning("{} was found dead and settled; its slot is free", settled)
@@ -274,8 +263,6 @@ def run(ws: Workspace, stands: Callable[[], None]) -> None:
 
     Raises Conflict if a daemon is already running.
     """
-    from loguru import logger
-
     daemon = _stand(ws)
     stands()
     if sys.stderr.isatty():
@@ -291,8 +278,6 @@ def run(ws: Workspace, stands: Callable[[], None]) -> None:
 
 def _stand(ws: Workspace) -> Daemon:
     """Become the daemon: log file, lease, signals. Raises KugetsuError."""
-    from loguru import logger
-
     disk.require_large_files(2 * SEGMENT_BYTES)  # a segment ends with the transaction that reaches its size
     leases.close_inherited(ws.paths.leases)
     logger.remove()
@@ -318,13 +303,11 @@ def _stand(ws: Workspace) -> Daemon:
     return daemon
 
 
-def _redacted(record: Record) -> None:
+def _redacted(record: loguru.Record) -> None:
     record["message"] = redact(record["message"])
 
 
 def _serve(daemon: Daemon) -> None:
-    from loguru import logger
-
     logger.info("started, pid {}", os.getpid())
     try:
         daemon.serve()

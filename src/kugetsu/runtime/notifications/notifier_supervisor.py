@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from loguru import logger
+
 from kugetsu.domain.events import Identity
 from kugetsu.domain.state import State
 from kugetsu.runtime import stderr_tail
@@ -45,8 +47,6 @@ class NotifierSupervisor:
     def step(self, state: State) -> float | None:
         """Start the notifier when it is needed. Returns the seconds until the next look, None when `fileno` reports the
         end."""
-        from loguru import logger
-
         try:
             self._reap()
             if not self._ws.config.text("NOTIFY_SINKS") and not state.outbox:
@@ -64,8 +64,6 @@ class NotifierSupervisor:
         return self._watched()
 
     def _start(self) -> None:
-        from loguru import logger
-
         with open(self._errors(), "wb") as errors:  # of the latest one only: it may end often
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kugetsu.runtime.notifications.notifier"],
@@ -96,8 +94,6 @@ class NotifierSupervisor:
 
     def _reap(self) -> None:
         """Record its end, and when it may be started again."""
-        from loguru import logger
-
         if self._process is None:
             if self._who is not None and not identity.alive(self._who):
                 self._forget()
