@@ -7,6 +7,8 @@ import sys
 from types import TracebackType
 from typing import IO
 
+import orjson
+
 from kugetsu.domain.events import Event
 from kugetsu.host import atomic
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
@@ -20,8 +22,6 @@ def without_secrets(event: Event, line: bytes) -> bytes:
     """
     if not suspicious(line.decode()):
         return line
-    import orjson
-
     written = orjson.loads(line)  # as it stands there, also where the event does not fit its kind
     shown = {**clean(written), "sha": event["sha"]}
     if shown == written:

@@ -9,6 +9,8 @@ import fcntl
 import os
 import time
 
+import orjson
+
 from kugetsu.domain.events import Identity
 from kugetsu.host.paths import Paths
 from kugetsu.runtime.process import identity, lease
@@ -53,8 +55,6 @@ def alive(paths: Paths) -> bool:
 
 def holder(paths: Paths) -> Identity | None:
     """The notifier's process; None without one, or when it could not record itself (a full disk)."""
-    import orjson
-
     if not alive(paths):
         return None
     try:
@@ -70,8 +70,6 @@ def holder(paths: Paths) -> Identity | None:
 
 def _sign(fd: int) -> None:
     """Record who holds it; on a full disk only its pid stays unknown."""
-    import orjson
-
     try:
         os.ftruncate(fd, 0)
         os.pwrite(fd, orjson.dumps(identity.own()), 0)

@@ -9,6 +9,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from kugetsu.agents import choose, output_file
 from kugetsu.agents import protocol as agents
 from kugetsu.agents.outcome import Outcome, sentence
@@ -23,6 +25,7 @@ from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFai
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_requests
 from kugetsu.runtime.environments import values
+from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git import integrity, locks, rescue
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.runner.spawn import Ended
@@ -207,8 +210,6 @@ def _with_reset(reason: str, resets_at: str | None) -> str:
 
 
 def _checkup(folder: str) -> dict[str, Any]:
-    import orjson
-
     try:
         seen = orjson.loads(run_files.read(os.path.join(folder, "checkup.json"), CHECKUP_BYTES))
     except (OSError, orjson.JSONDecodeError):
@@ -232,12 +233,10 @@ def said_of(outcome: Outcome) -> dict[str, Any]:
 def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[str, Any]:
     """What git shows of the session's worktree, after repairing it; empty without one. ``ask_remote``: see
     `collect`."""
-    from kugetsu.runtime.git import evidence, integrity
-
     if session is None or session.kind != "issue" or session.worktree is None:
         return {}
     repaired = integrity.repair(session.source, session.worktree)
-    seen = evidence.collect(
+    seen = git_evidence.collect(
         session.worktree,
         session.base_commit or "",
         session.branch or "",

@@ -13,12 +13,15 @@ import time
 from functools import partial
 from typing import Any
 
+import orjson
+
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.host import run_files
 from kugetsu.model.errors import LogWriteFailed
 from kugetsu.runtime import disk
 from kugetsu.runtime.facts import outcome_facts
+from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process import processes
 from kugetsu.runtime.runner import spawn, temp_folders
 from kugetsu.runtime.runner.ending import ending_of
@@ -48,8 +51,6 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
     If only this process may not write (`ulimit -f`), it releases its lease: others may settle the attempt from the
     supervisor's result, and the slot does not wait for an hour.
     """
-    from kugetsu.runtime.process import lease
-
     give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
     while True:
         try:
@@ -58,7 +59,7 @@ def _conclude_patiently(ws: Workspace, attempt_id: str, ending: Ending) -> None:
             if time.monotonic() >= give_up:
                 raise
             if disk.is_own_limit(problem):
-                lease.close_inherited(ws.paths.leases)
+                leases.close_inherited(ws.paths.leases)
             time.sleep(WRITE_PAUSE_SECONDS)
         else:
             return
@@ -93,8 +94,6 @@ def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
 
 
 def _keep_result(ws: Workspace, attempt_id: str, events: list[dict[str, Any]]) -> None:
-    import orjson
-
     if not events:
         return
     # The log has it; this copy is for people who look into the run's folder, so a full disk may have it.

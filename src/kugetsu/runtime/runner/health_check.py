@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+import orjson
+
 from kugetsu.agents.protocol import Health, Running
 from kugetsu.runtime.workspace import open_workspace
 
@@ -17,8 +19,6 @@ GO_ON, LIMIT, STALL = 0, 10, 11
 
 def main(attempt_id: str) -> int:
     """Check one live attempt. Returns the exit status."""
-    import orjson
-
     ws = open_workspace(os.environ, f"checkup {attempt_id}")
     attempt = ws.state().attempts.get(attempt_id)
     if attempt is None or attempt.agent is None or attempt.agent_session is None:

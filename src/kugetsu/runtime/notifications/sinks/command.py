@@ -9,6 +9,8 @@ import os
 import shlex
 from collections.abc import Sequence
 
+import orjson
+
 from kugetsu.agents.command import needs_shell
 from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
@@ -73,8 +75,6 @@ class Command(Sink):
 
 def about(message: Message) -> dict[str, str]:
     """The variables that describe a message; issue and task are empty when there are several."""
-    import orjson
-
     most = len(message.notices)
     json = orjson.dumps(message.json())
     while len(json) > _MOST_JSON:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+import orjson
+
 from kugetsu import __version__
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import KugetsuError
@@ -88,7 +90,6 @@ def _checked(url: str) -> dict[str, str]:
 
 
 def _post(pool: urllib3.PoolManager, url: str, login: Mapping[str, str], message: Message) -> Outcome:
-    import orjson
     import urllib3
 
     headers = {
