@@ -9,7 +9,7 @@ import pytest
 
 from e2e.rig import Clone, Runs, git, script
 from kugetsu.agents.opencode.adapter import OpenCode
-from kugetsu.agents.opencode.locks import state_directory
+from kugetsu.agents.opencode.leftovers import state_directory
 from kugetsu.agents.protocol import Health
 from kugetsu.model.errors import NotFound
 from scripted_model.isolation import isolate

@@ -13,15 +13,15 @@ import pytest
 
 from kugetsu.agents import choose
 from kugetsu.agents.opencode import (
+    baseline,
+    session_files,
+    store,
+)
+from kugetsu.agents.opencode import (
     environment as opencode_environment,
 )
 from kugetsu.agents.opencode import (
     program as opencode_program,
-)
-from kugetsu.agents.opencode import (
-    session_files,
-    startup_files,
-    store,
 )
 from kugetsu.agents.protocol import Turn
 from kugetsu.model.errors import AgentUnavailable, BadInput, KugetsuError
@@ -229,9 +229,9 @@ def test_only_what_opencode_inserted_is_put_back(
     file = tmp_path / "opencode.json"
     file.write_text(before)
     file.chmod(0o640)
-    noted = startup_files.contents(str(tmp_path))
+    noted = baseline.contents(str(tmp_path))
     file.unlink() if after is None else file.write_text(after)
-    assert startup_files.put_back(str(tmp_path), noted, noted) == (["opencode.json"] if put_back else [])
+    assert baseline.put_back(str(tmp_path), noted, noted) == (["opencode.json"] if put_back else [])
     if after is not None:
         assert file.read_text() == (before if put_back else after)
         assert file.stat().st_mode & 0o777 == 0o640
@@ -240,6 +240,6 @@ def test_only_what_opencode_inserted_is_put_back(
 def test_configuration_behind_a_link_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("{}")
     (tmp_path / "opencode.json").symlink_to("users")
-    assert startup_files.contents(str(tmp_path)) == {}
-    (tmp_path / "users").write_text(startup_files.as_opencode_writes("{}"))
-    assert startup_files.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}, ["opencode.json", "../x"]) == []
+    assert baseline.contents(str(tmp_path)) == {}
+    (tmp_path / "users").write_text(baseline.as_opencode_writes("{}"))
+    assert baseline.put_back(str(tmp_path), {"opencode.json": "{}", "../x": "{}"}, ["opencode.json", "../x"]) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from kugetsu.agents.opencode.locks import clear_abandoned
+from kugetsu.agents.opencode.leftovers import clear_abandoned
 
 
 def lock(state: Path, name: str, pid: int, host: str) -> Path:

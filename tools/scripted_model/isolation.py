@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from kugetsu.agents.opencode import locks
+from kugetsu.agents.opencode import leftovers
 from scripted_model.server import MODEL
 
 PROVIDER = "scripted"
@@ -47,7 +47,7 @@ def isolate(home: str | Path, url: str) -> dict[str, str]:
     root.mkdir(parents=True, exist_ok=True)
     config = root / "opencode.json"
     config.write_text(json.dumps(opencode_config(url), indent=2) + "\n", encoding="utf-8")
-    locks.suppress_install(root / "config" / "opencode")
+    leftovers.suppress_install(root / "config" / "opencode")
     git = root / "gitconfig"
     if not git.exists():
         git.write_text("[user]\n\tname = Scripted agent\n\temail = agent@example.invalid\n", encoding="utf-8")

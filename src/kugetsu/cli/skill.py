@@ -36,9 +36,9 @@ def _list(call: Call) -> int:
 
 
 def _folders(call: Call) -> list[str]:
-    from kugetsu.agents.opencode.skills import folders
+    from kugetsu.agents.opencode.environment import skill_folders
 
-    return folders(call.environment)
+    return skill_folders(call.environment)
 
 
 def _entry(call: Call, name: str, folders: list[str]) -> dict[str, Any]:

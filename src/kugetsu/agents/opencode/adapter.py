@@ -17,25 +17,10 @@ from typing import Any
 from kugetsu.agents import error_lines, last_activity, missing_program
 from kugetsu.agents.last_activity import Progress
 from kugetsu.agents.missing_program import INSTALL_HINT
-from kugetsu.agents.opencode import (
-    baseline,
-    config,
-    locks,
-    refusals,
-    session_files,
-    startup_files,
-    store,
-    usage,
-)
-from kugetsu.agents.opencode import (
-    environment as opencode_environment,
-)
-from kugetsu.agents.opencode import (
-    leftovers as opencode_leftovers,
-)
-from kugetsu.agents.opencode import (
-    program as opencode_program,
-)
+from kugetsu.agents.opencode import baseline, config, refusals, session_files, store, usage
+from kugetsu.agents.opencode import environment as opencode_environment
+from kugetsu.agents.opencode import leftovers as opencode_leftovers
+from kugetsu.agents.opencode import program as opencode_program
 from kugetsu.agents.opencode.events import add_calls_of_sub_agents, read_errors, read_output
 from kugetsu.agents.opencode.health_check import look
 from kugetsu.agents.opencode.verdict import judge
@@ -129,7 +114,7 @@ class OpenCode:
         `stat` afterwards, 1 to 2 s the first time; of several callers one does it and the others wait. Locks that a
         killed opencode left are cleared each time: it would wait a minute for them.
         """
-        locks.clear_abandoned(self._environment)
+        opencode_leftovers.clear_abandoned(self._environment)
         mark = self._room() / "prepared"
         if self._is_prepared(mark):
             return
@@ -266,7 +251,7 @@ class OpenCode:
 
     def launch(self, turn: Turn) -> Launch:
         """`opencode run` in the worktree, the prompt on stdin, events to a file, errors and signs to another."""
-        locks.clear_abandoned(self._environment | dict(turn.environment))
+        opencode_leftovers.clear_abandoned(self._environment | dict(turn.environment))
         argv = [self.program(), "run", "--format", "json", "--print-logs", "--log-level", "ERROR"]
         argv += ["--dir", turn.directory, "--session", turn.session]
         if model := turn.model or self._settings.get("KUGETSU_MODEL"):
@@ -312,12 +297,12 @@ class OpenCode:
     def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:
         """Undoes what opencode wrote into the project's configuration files at its start."""
         files = baseline.read(output).get("files")
-        return startup_files.put_back(directory, files, changed) if isinstance(files, dict) else []
+        return baseline.put_back(directory, files, changed) if isinstance(files, dict) else []
 
     def _note_before(self, turn: Turn) -> None:
         """Write down, for `outcome` and `put_back`, what the session had used and how the project is configured."""
         used = usage.as_data(usage.stored(self._database(), turn.session))
-        before: dict[str, Any] = {"usage": used, "files": startup_files.contents(turn.directory)}
+        before: dict[str, Any] = {"usage": used, "files": baseline.contents(turn.directory)}
         with suppress(store.UnreadableError):
             before["messages"] = store.messages(self._database(), turn.session)
             before["calls"] = len(store.calls_of_sub_agents(self._database(), turn.session))
@@ -333,7 +318,7 @@ class OpenCode:
         seen = look(running, datetime.now(UTC), self._was_prompted(running))
         if seen.health is Health.UNKNOWN:
             # Its start may wait for a lock whose holder has ended meanwhile.
-            locks.clear_abandoned(self._environment)
+            opencode_leftovers.clear_abandoned(self._environment)
         return seen
 
     def _was_prompted(self, running: Running) -> bool | None:

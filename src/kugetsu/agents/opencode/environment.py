@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from kugetsu.agents.opencode import locks
+from kugetsu.agents.opencode import leftovers
 from kugetsu.agents.opencode.config import Settings
 
 PLUGIN = Path(__file__).with_name("plugin.js")
@@ -74,7 +74,7 @@ def for_short_commands(environment: Mapping[str, str], room: str) -> dict[str, s
     home = environment.get("HOME") or os.path.expanduser("~")
     users = Path(environment.get("XDG_CONFIG_HOME") or f"{home}/.config") / "git"
     config = Path(room) / "config"
-    locks.suppress_install(config / "opencode")
+    leftovers.suppress_install(config / "opencode")
     if users.is_dir() and not (config / "git").is_symlink():
         # opencode asks git for the project: git must find the user's settings (safe.directory) here too.
         with suppress(FileExistsError):
@@ -169,3 +169,18 @@ def _outside(environment: Mapping[str, str], temp_dirs: Iterable[str | None]) ->
     ]
     allowed += [f"{folder.rstrip('/')}/*" for folder in temp_dirs if folder]
     return {"*": "deny"} | dict.fromkeys(allowed, "allow")
+
+
+def skill_folders(environment: Mapping[str, str]) -> list[str]:
+    """Where opencode looks for the user's skills (1.18.33), the folder for new ones first.
+
+    OPENCODE_CONFIG_DIR, opencode's folder in XDG_CONFIG_HOME (each with `skills` or, older, `skill`), and those that
+    opencode shares with other agents.
+    """
+    home = environment.get("HOME") or os.path.expanduser("~")
+    configs = [os.path.join(environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "opencode")]
+    if environment.get("OPENCODE_CONFIG_DIR"):
+        configs.insert(0, os.path.abspath(environment["OPENCODE_CONFIG_DIR"]))
+    found = [os.path.join(config, "skills") for config in configs]
+    found += [os.path.join(config, "skill") for config in configs]
+    return found + [os.path.join(home, each, "skills") for each in (".opencode", ".agents", ".claude")]
