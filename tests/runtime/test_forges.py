@@ -87,7 +87,7 @@ def test_an_env_file_that_others_can_read_is_an_error_and_not_no_token(stage: St
 
 def test_what_takes_too_long_ends_in_time_and_what_fails_fails_as_it_did() -> None:
     never = threading.Event()
-    with pytest.raises(ForgeUnreachable, match=r"no whole answer within 0\.05 s"):
+    with pytest.raises(ForgeUnreachable, match=r"no complete answer within 0\.05 s"):
         forges.within(0.05, "h", never.wait)
     never.set()
     assert forges.within(5, "h", lambda: 3) == 3
