@@ -112,12 +112,12 @@ def test_a_log_that_cannot_be_written_is_travelled_all_the_same(kugetsu, lived):
         ("", 3, "not a point in time"),
         ("@+1", 3, "not a point in time"),
         ("10x ago", 3, "not a point in time"),
-        ("2026-12-01", 3, "is yet to come"),
-        ("0", 4, "there was nothing yet: the log begins with event 1, 2026-11-23T09:00:00Z"),
-        ("2026-11-22", 4, "there was nothing yet"),
-        ("500d ago", 4, "there was nothing yet"),
-        ("999", 4, "there is no event 999"),
-        ("@-999", 4, "there is no event"),
+        ("2026-12-01", 3, "is in the future"),
+        ("0", 4, "nothing was recorded yet: the log begins with event 1, 2026-11-23T09:00:00Z"),
+        ("2026-11-22", 4, "nothing was recorded yet"),
+        ("500d ago", 4, "nothing was recorded yet"),
+        ("999", 4, "no event 999"),
+        ("@-999", 4, "no event"),
     ],
 )
 def test_what_is_no_point_of_the_past_is_told(kugetsu, lived, name, when, code, said):

@@ -138,7 +138,7 @@ def test_the_log_of_another_place_is_audited_too(kugetsu, night):
     [
         ("succeed", {"exit": 3}, "q1.1 succeeded, but its process exited with 3"),
         ("succeed", {"signal": 9}, "q1.1 succeeded, but its process was ended by signal 9"),
-        ("fail", {"exit": 0}, "q1.1 failed, but its process exited with 0, and nothing says that it went wrong"),
+        ("fail", {"exit": 0}, "q1.1 failed, but its process exited with 0, and nothing records a failure"),
         ("fail", {"exit": 0, "outcome": {"kind": "failed", "reason": "all its tools were refused"}}, None),
         ("fail", {"exit": 1}, None),
         ("fail", {"signal": 9}, None),

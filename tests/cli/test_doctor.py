@@ -595,7 +595,7 @@ def test_an_existing_file_is_not_overwritten_unasked(lived):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--bundle", "no/such/x.tar.gz"), "there is no folder"),
+        (("--bundle", "no/such/x.tar.gz"), "no such folder"),
         (("--bundle", "."), "is a folder"),
         (("--no-messages",), "need --bundle"),
     ],

@@ -177,4 +177,4 @@ def test_a_file_in_the_place_of_the_folder_is_named(kugetsu):
 
 def test_an_empty_log_has_no_events_to_name(kugetsu):
     shown = kugetsu("replay", "--until", "3")
-    assert shown.code == 4 and "there is no event 3: the log is empty" in shown.err
+    assert shown.code == 4 and "no event 3: the log is empty" in shown.err

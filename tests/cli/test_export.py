@@ -357,7 +357,7 @@ def test_nobody_listening_is_told_at_once(kugetsu, worked):
 def test_a_web_server_that_says_yes_to_everything_is_told_of(kugetsu, worked, receiver):
     receiver.answers = [(200, {"Content-Type": "text/plain"}, b"hello")] * 2
     sent = kugetsu("log", "export", "--otlp", "--to", receiver.url)
-    assert sent.code == 0 and "not that of an OTLP receiver" in sent.err
+    assert sent.code == 0 and "did not answer as an OTLP receiver" in sent.err
     assert kugetsu("log", "export", "--otlp", "--to", receiver.url, "--json").json["understood"] is False
     taken = kugetsu("log", "export", "--otlp", "--to", receiver.url, "--json")
     assert (taken.json["understood"], taken.err) == (True, "")

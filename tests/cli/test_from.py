@@ -418,15 +418,17 @@ def test_a_seal_of_later_events_cannot_be_told_but_of_a_log_folder(kugetsu, endi
     shown = kugetsu("log", "verify", "--head", seal, "--from", str(path))
     seq = ending.log.state().seq
     if made is folder:
-        assert shown.code == 6 and f"NOT what was sealed: event {seq} was sealed, the events here are 1 to" in shown.out
+        assert (
+            shown.code == 6 and f"DIFFERS from the seal: event {seq} was sealed, the events here are 1 to" in shown.out
+        )
     else:
         assert shown.code == 0 and "damaged" not in shown.out + shown.err, shown
-        assert f"whether it is what was sealed at event {seq} cannot be told: it ends with event" in shown.out
+        assert f"whether it matches the seal at event {seq} cannot be verified: it ends with event" in shown.out
     data = kugetsu("log", "verify", "--head", seal, "--from", str(path), "--json").json
     assert data["ok"] is {bundled: None, exported: True, folder: False}[made]
     assert data["seals"][0]["ok"] is (False if made is folder else None)
     wrong = kugetsu("log", "verify", "--head", f"{first.split()[2].split(':')[0]}:{'0' * 32}", "--from", str(path))
-    assert wrong.code == 6 and "NOT what was sealed: event" in wrong.out and "another digest" in wrong.out, wrong
+    assert wrong.code == 6 and "DIFFERS from the seal: event" in wrong.out and "another digest" in wrong.out, wrong
 
 
 @pytest.mark.parametrize("happened", [killed, unknown_setting])

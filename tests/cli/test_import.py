@@ -158,7 +158,7 @@ def test_json_says_how_to_go_on(importing, kugetsu, old):
 @pytest.mark.parametrize(
     ("directory", "code", "said"),
     [
-        ("not/there", 4, "there is no folder"),
+        ("not/there", 4, "no such folder"),
         ("file", 3, "is not a folder"),
         ("empty", 3, "index.json, sessions/, queue/"),
         ("loop", 3, "is not a folder"),

@@ -93,8 +93,8 @@ def test_tasks_that_wait_behind_a_cancelled_one_are_named(kugetsu, story, verb):
     story.enqueue(issue="github.com/a/b#4", after=["q3"])
     shown = kugetsu("queue", verb, "q1")
     ways = "kugetsu queue retry q1, or kugetsu queue move q2 --after ''"
-    assert f"q2, q3 come after it and wait; to let them go on: {ways}\n" in shown.err
-    assert "q4 comes after it and waits; to let it go on:" in kugetsu("queue", verb, "q3", "--json").err
+    assert f"q2, q3 come after it and wait; to unblock them: {ways}\n" in shown.err
+    assert "q4 comes after it and waits; to unblock it:" in kugetsu("queue", verb, "q3", "--json").err
 
 
 def test_tasks_that_wait_behind_one_that_is_stopped_are_named(kugetsu, story):

@@ -46,7 +46,7 @@ def test_to_come_after_one_that_is_over_and_not_completed_is_said_to_be_for_good
     kugetsu("queue", "cancel", "q3")
     shown = kugetsu("queue", "move", "q1", "--after", "q2,q3")
     assert shown.code == 0
-    assert "q1 comes after q3, which is cancelled; to let it go on: kugetsu queue retry q3\n" in shown.err
+    assert "q1 comes after q3, which is cancelled; to unblock it: kugetsu queue retry q3\n" in shown.err
 
 
 def test_a_circle_is_refused_and_shown(kugetsu, three):
@@ -102,7 +102,7 @@ def test_a_loop_without_progress_is_parked_and_why_says_how_to_lift_it(kugetsu, 
     snapshot("status-no-progress", kugetsu("status", at="10:31:00").out)
     assert kugetsu("queue", "list", "--json").json["tasks"][0]["state"] == "parked"
     lifted = kugetsu("queue", "lift", "github.com/shoko/kugetsu#14")
-    assert lifted.code == 0 and f"{task} may go on" in lifted.out
+    assert lifted.code == 0 and f"{task} may continue" in lifted.out
     assert kugetsu("why", task, at="10:32:00").out.startswith(f"{task} ")
     assert kugetsu("queue", "lift", "github.com/shoko/kugetsu#14").code == 4
 
@@ -117,7 +117,7 @@ def test_a_loop_without_progress_is_not_started_by_hand_either(kugetsu, story):
 
 def test_a_usage_limit_is_lifted_by_agent_and_model(kugetsu, parked):
     shown = kugetsu("queue", "lift", "command:default")
-    assert shown.code == 0 and "q1 may go on" in shown.out
+    assert shown.code == 0 and "q1 may continue" in shown.out
     assert kugetsu("queue", "lift", "command:default").code == 4
     assert kugetsu("queue", "lift", "no issue").code == 3
 

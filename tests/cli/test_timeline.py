@@ -156,17 +156,17 @@ def test_from_zero_on_is_from_the_first_event_on(kugetsu, night):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--until", "0"), 4, "there was nothing yet: the log begins with event 1"),
-        (("--until", "2026-11-22"), 4, "there was nothing yet"),
-        (("--until", "2030-01-01"), 3, "'2030-01-01' is yet to come"),
-        (("--since", "2030-01-01"), 3, "'2030-01-01' is yet to come"),
+        (("--until", "0"), 4, "nothing was recorded yet: the log begins with event 1"),
+        (("--until", "2026-11-22"), 4, "nothing was recorded yet"),
+        (("--until", "2030-01-01"), 3, "'2030-01-01' is in the future"),
+        (("--since", "2030-01-01"), 3, "'2030-01-01' is in the future"),
     ],
 )
 def test_a_point_without_a_state_is_told_as_everywhere(kugetsu, night, command, words, code, said):
     shown = kugetsu(command, *words, at="23:10:00")
     assert shown.code == code and said in shown.err and shown.out == "", shown
     if code == 3:
-        assert f"hint: leave out {words[0]}" in shown.err
+        assert f"hint: drop {words[0]}" in shown.err
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_task_that_waits_for_nothing_known_is_not_nothing(kugetsu, story):
     story.at("22:00:00", "kugetsu queue-daemon").daemon(alive=True)
     story.at("22:10:00", "kugetsu queue enqueue").enqueue()
     shown = kugetsu("timeline", at="22:20:00")
-    assert "1 task waited, for what is not recorded: kugetsu why q1" in shown.out
+    assert "1 task waited, the reason is not recorded: kugetsu why q1" in shown.out
     assert "nothing waited" not in shown.out
     assert "nothing waited" in kugetsu("timeline", "--until", "2026-11-23T22:05", at="22:20:00").out
 

@@ -104,8 +104,8 @@ def test_only_tasks_of_a_window_are_measured(kugetsu, night):
         ("MAX_CONCURRENT_AGENTS=0", "it must be at least 1", "how many agents"),
         ("MAX_CONCURRENT_AGENTS=many", "it is not a whole number", "how many agents"),
         ("MAX_CONCURRENT_AGENTS", "not KEY=VALUE", "kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5"),
-        ("priority:q1=high", "it is no priority", "-1000 to 1000"),
-        ("priority:q1=9999", "it is no priority", "-1000 to 1000"),
+        ("priority:q1=high", "not a valid priority", "-1000 to 1000"),
+        ("priority:q1=9999", "not a valid priority", "-1000 to 1000"),
         ("priority:nonsense=1", "nonsense", "owner/repo#"),
     ],
 )

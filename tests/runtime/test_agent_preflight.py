@@ -163,7 +163,7 @@ def test_opencode_is_looked_for_where_its_adapter_looks(stage: Stage) -> None:
     stage.configure(KUGETSU_AGENT="opencode", KUGETSU_OPENCODE="my-agent")
     found = agent_preflight.problems(stage.ws)
     assert found["dev"] == found["pm"]
-    assert found["dev"]["cause"] == "KUGETSU_OPENCODE is no program: my-agent"
+    assert found["dev"]["cause"] == "KUGETSU_OPENCODE is not an executable file: my-agent"
     assert found["dev"]["remedy"] == "kugetsu config set KUGETSU_OPENCODE PATH"
     program(stage)
     env_file(stage, "dev.env", text=f"PATH={stage.root}/bin:/usr/bin:/bin\n")

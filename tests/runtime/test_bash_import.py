@@ -190,7 +190,7 @@ def two_issues(importer: Importer) -> None:
         (lambda i: i.old.session(REF, opencode_session_id=None), "is not the id of an opencode session"),
         (lambda i: i.old.session(REF, worktree=i.old.clone()), "is a clone itself"),
         (lambda i: i.old.session(REF, worktree="relative/path"), "is not an absolute path"),
-        (lambda i: i.old.session(REF, worktree_path=None), "it names no worktree"),
+        (lambda i: i.old.session(REF, worktree_path=None), "it does not name a worktree"),
         (lambda i: i.old.session(REF, index=False), "index.json does not name it"),
         (lambda i: i.old.session(REF, type="strange"), "its type 'strange' is not known"),
         (lambda i: i.old.session(REF, issue_ref=OTHER), "the file itself for"),

@@ -136,7 +136,7 @@ def test_a_closed_issue_is_said_to_be_closed(forged: Stage, forge: ScriptedForge
         ({"status": 404}, "has no issue acme/web#14"),
         ({"status": 403}, "forbids it"),
         ({"status": 500, "times": 0}, "is in trouble"),
-        ({"status": 429, "headers": {"Retry-After": "3600"}}, "takes no more requests until"),
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, "accepts no requests until"),
         ({"body": "<html>log in</html>", "content": "text/html"}, "a web page instead of JSON"),
         ({"body": {"number": 14}}, "lacks title"),
         ({"silent": True, "times": 0}, "answer within 0.3 s"),

@@ -283,7 +283,7 @@ def test_no_error_tells_the_url(stage: Stage, url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("http://127.0.0.1:1/x", "the connection was refused, or there is no way to its host"),
+        ("http://127.0.0.1:1/x", "the connection was refused, or its host is unreachable"),
         ("http://no-such-host.invalid/x", "its host is not known"),
         ("ftp://example.org/x", "NOTIFY_WEBHOOK_URL is not an http or https URL"),
     ],

@@ -116,7 +116,7 @@ def test_unknown_keys_are_reported_with_the_nearest_name(file: Path) -> None:
         ("MAX_ATTEMPTS = 3\n", 1, "no spaces around"),
         ("=3\n", 1, "is not KEY=VALUE"),
         ("\n\nMAX_ATTEMPTS='3\n", 3, "does not end"),
-        ("MAX_ATTEMPTS='3' 4\n", 1, "behind the closing quote"),
+        ("MAX_ATTEMPTS='3' 4\n", 1, "after the closing quote"),
         ("MAX_ATTEMPTS=three\n", 1, "not a whole number"),
         ("MAX_ATTEMPTS=1.5\n", 1, "not a whole number"),
         ("MAX_ATTEMPTS=-1\n", 1, "negative"),

@@ -201,7 +201,7 @@ def needs_shell(line: str) -> bool:
 
 
 def _verdict(ended: Ended, last_lines: list[str], said: list[str], *, started: bool) -> tuple[Kind, str, str | None]:
-    last = error_lines.cause(said) or "it said nothing"
+    last = error_lines.cause(said) or "it printed nothing"
     if ended.exit_code == 0:
         return Kind.SUCCEEDED, "the command ended with exit code 0", None
     now = datetime.now(UTC)
@@ -214,7 +214,7 @@ def _verdict(ended: Ended, last_lines: list[str], said: list[str], *, started: b
     if ended.signal is not None:
         return Kind.RETRYABLE, f"the command was ended by signal {ended.signal}", None
     if ended.exit_code is None:
-        return Kind.RETRYABLE, "the command ended, nobody saw how", None
+        return Kind.RETRYABLE, "the command ended, exit status unknown", None
     if ended.exit_code == _TEMPFAIL:
         return Kind.RETRYABLE, f"the command asks to be tried again (exit code 75): {last}", None
     if ended.exit_code in (126, 127) and not started and (ended.seconds or 0.0) <= _AT_ONCE_SECONDS:

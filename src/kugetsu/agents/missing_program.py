@@ -22,7 +22,7 @@ COMMAND_HINT = f"set it to the command line of your agent: {_SET_COMMAND}"
 def opencode(named: str) -> AgentUnavailable:
     """No opencode in PATH, or none that is called as KUGETSU_OPENCODE says (``named``, empty when it says nothing)."""
     if named:
-        return AgentUnavailable(f"KUGETSU_OPENCODE is no program: {named}", INSTALL_HINT, _NAME_IT)
+        return AgentUnavailable(f"KUGETSU_OPENCODE is not an executable file: {named}", INSTALL_HINT, _NAME_IT)
     return AgentUnavailable("opencode is not installed", INSTALL_HINT, _INSTALL)
 
 

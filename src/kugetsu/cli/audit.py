@@ -87,13 +87,13 @@ def _words(call: Call) -> tuple[str | None, str | None]:
         return what, subject
     if subject is not None:
         hint = f"kugetsu audit {subject} REF" if subject in PARTS else f"write one of {', '.join(PARTS)} before the REF"
-        raise BadInput(f"there is no audit of {what[:60]!r}", hint)
+        raise BadInput(f"no audit of {what[:60]!r}", hint)
     if what.isascii() and what.isalpha() and what not in ("pm",):
         import difflib
 
         meant = difflib.get_close_matches(what, PARTS, 1, 0.6)
         hint = f"did you mean: kugetsu audit {meant[0]}" if meant else f"write {', '.join(PARTS)}, or a REF"
-        raise BadInput(f"there is no audit of {what[:60]!r}", hint)
+        raise BadInput(f"no audit of {what[:60]!r}", hint)
     return None, what
 
 
@@ -239,7 +239,7 @@ waits.gates[].idle_seconds     slot-seconds empty during these waits
 waits.slots.used_seconds       slot-seconds used
 waits.slots.empty_seconds      slot-seconds empty
 waits.slots.empty_while_waiting_seconds  slot-seconds empty while a task waited""",
-        examples="kugetsu audit\nkugetsu audit waits --since 12h ago  # where the night went\n"
+        examples="kugetsu audit\nkugetsu audit waits --since 12h ago  # what the night was spent on\n"
         "kugetsu audit retries owner/project#14\nkugetsu audit invariants --from kugetsu.tar.gz",
         exits=(4,),
     )

@@ -22,7 +22,7 @@ def _arguments(parser: Parser) -> None:
 def _completion(call: Call) -> int:
     shell = call.args.shell or os.path.basename(call.environment.get("SHELL", ""))
     if shell not in SHELLS:
-        said = f"there is no completion for {shell[:40]!r}" if shell else "for which shell?"
+        said = f"no completion for {shell[:40]!r}" if shell else "for which shell?"
         raise BadInput(f"kugetsu completion: {said}", "one of: " + ", ".join(f"kugetsu completion {s}" for s in SHELLS))
     with open(os.path.join(FOLDER, f"kugetsu.{shell}"), encoding="utf-8") as file:
         print(file.read(), end="")

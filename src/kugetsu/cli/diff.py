@@ -70,7 +70,7 @@ def _split(call: Call) -> tuple[list[str], str | None]:
         points.append(word)
     rest = words[len(points) :]
     if not points or len(rest) > 1:
-        problem = "between which points?" if not points else f"what is {rest[1][:40]!r}?"
+        problem = "between which points?" if not points else f"unexpected argument {rest[1][:40]!r}"
         raise BadInput(f"kugetsu diff: {problem}", f"kugetsu diff WHEN [WHEN] [REF|TASK]; WHEN is {timespec.FORMS}")
     return ([*points, "@"] if len(points) == 1 else points), (rest[0] if rest else None)
 

@@ -50,7 +50,7 @@ def _history(call: Call) -> int:
 
     args = call.args
     if (args.subject is None) == (not args.all):
-        problem = "whose history?" if args.subject is None else "either a subject or --all"
+        problem = "which history?" if args.subject is None else "either a subject or --all"
         raise BadInput(f"kugetsu history: {problem}", f"write {subjects.FORMS}, or --all")
     if args.follow and (args.at or call.foreign is not None):
         raise BadInput("kugetsu history: cannot follow a past point", "drop -f, or --at and --from")

@@ -99,7 +99,7 @@ def _verify(call: Call) -> int:
         call.say("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
     if not call.json and unsealed and not damage:
         call.say(
-            "hint: its digests fit each other, so it was cut off or written anew, or the seal is another log's: hold "
+            "hint: its digests are consistent, so it was cut off or rewritten, or the seal is another log's: check "
             "copies of the log folder against the seal, kugetsu log verify --head SEAL --from COPY"
         )
     return DAMAGED if damage or unsealed else 0
@@ -156,7 +156,11 @@ def _repair(call: Call) -> int:
     elif done.event is not None:
         said = [f"repaired: {words(done.event)} (event {done.event['seq']})"]
     else:
-        said = ["repaired: the last newline was missing" if done.repaired else "nothing to repair: the log ends whole"]
+        said = [
+            "repaired: the last newline was missing"
+            if done.repaired
+            else "nothing to repair: the log ends with a complete event"
+        ]
     call.show(data, said)
     if done.problems and not call.json:
         _say_what_helps(call, True, False)

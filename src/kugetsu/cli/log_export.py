@@ -204,11 +204,11 @@ def _send(call: Call) -> int:
     _tell(call, {**data, **counts})
     if not receiver.understood and not call.json:
         call.say(
-            f"its answer is not that of an OTLP receiver: whether it took them nobody knows. Is {url} the right URL? "
+            f"it did not answer as an OTLP receiver, so whether it accepted them is unknown. Is {url} the right URL? "
             f"Most have {sending.PATH}"
         )
     if receiver.rejected and not call.json:
-        call.say(f"the receiver rejected {receiver.rejected} spans: {receiver.why or 'it did not say why'}")
+        call.say(f"the receiver rejected {receiver.rejected} spans: {receiver.why or 'it gave no reason'}")
     return 1 if receiver.rejected else 0
 
 

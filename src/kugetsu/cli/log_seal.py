@@ -37,7 +37,7 @@ def _seal(call: Call) -> int:
     if not found.ok:
         raise LogDamaged("not sealed: the log does not verify", "kugetsu log verify")
     if not found.head.seq:
-        raise KugetsuError("the log is empty: there is nothing to seal", "kugetsu init")
+        raise KugetsuError("the log is empty: nothing to seal", "kugetsu init")
     log = call.workspace.log
     (last,) = log.read(found.head.seq - 1, found.head.seq)
     seal = Seal(found.head, last["at"], log.state().log_id or "unknown")
@@ -59,7 +59,7 @@ def _say_where(call: Call, check: str) -> None:
     call.say(f"check later: kugetsu log verify --head {path}")
     root = os.path.realpath(call.workspace.paths.root)
     if os.path.realpath(path).startswith(root + os.sep):
-        call.say(f"{path} lies beside the log: who changes the one can change the other; keep a copy elsewhere")
+        call.say(f"{path} is next to the log: whoever can change one can change the other; keep a copy elsewhere")
 
 
 def _append(path: str, text: str) -> None:
@@ -99,7 +99,7 @@ def ignored(text: str | None) -> str | None:
     lines = left_out(_content(text))
     if not lines:
         return None
-    is_none = "is no seal and was" if len(lines) == 1 else "are no seals and were"
+    is_none = "is not a seal and was" if len(lines) == 1 else "are not seals and were"
     first = f"line {lines[0]}" if len(lines) == 1 else f"the first is line {lines[0]}"
     return f"{os.path.basename(text)}: {counted(len(lines), 'line')} {is_none} left out: {first}"
 
@@ -153,7 +153,7 @@ def _unlike(log: EventLog, seal: Seal) -> str | None:
         return f"event {seal.head.seq} was sealed, the log ends at {log.head().seq}: the log's end was lost"
     if event["sha"] != seal.head.sha:
         said = f"its digest is {event['sha']}, not {seal.head.sha}"
-        return f"event {seal.head.seq} is not the one that was sealed: {said}"
+        return f"event {seal.head.seq} is not the sealed one: {said}"
     return None
 
 
@@ -164,12 +164,12 @@ def lines(seals: Sequence[dict[str, Any]], head: int) -> list[str]:
         if seal["ok"]:
             since = head - seal["seq"]
             after = f"; {since} {'event was' if since == 1 else 'events were'} appended since" if since else ""
-            shown.append(f"sealed: events 1 to {seal['seq']} are what was sealed{after}")
+            shown.append(f"sealed: events 1 to {seal['seq']} are unchanged{after}")
         elif seal["ok"] is None:
             why = f": it ends with event {head}" if seal["seq"] > head else ""
-            shown.append(f"whether it is what was sealed at event {seal['seq']} cannot be told{why}")
+            shown.append(f"whether it matches the seal at event {seal['seq']} cannot be verified{why}")
         else:
-            shown.append(f"NOT what was sealed: {seal['text']}")
+            shown.append(f"DIFFERS from the seal: {seal['text']}")
     return shown
 
 

@@ -47,14 +47,14 @@ def _logs(call: Call) -> int:
     count, text = _split(call.args.what)
     if call.foreign is not None:
         if call.args.follow or call.args.raw:
-            raise BadInput("kugetsu logs: an exported log has no output of agents", "drop -f and --raw")
+            raise BadInput("kugetsu logs: an exported log has no agent output", "drop -f and --raw")
         stderr = call.foreign.stderr_logs()
         return _list_exported(call, stderr, count) if text is None else _read_exported(call, stderr, text)
     if text is None and (call.args.follow or call.args.raw):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
         if len(live) != 1:
             names = ", ".join(attempt.id for attempt in live) or "none runs"
-            raise BadInput("kugetsu logs: whose log?", f"kugetsu logs ATTEMPT -f; live: {names}")
+            raise BadInput("kugetsu logs: which log?", f"kugetsu logs ATTEMPT -f; live: {names}")
         text = live[0].id
     if text is None:
         return _list(call, count)
@@ -150,7 +150,7 @@ def _attempt(call: Call, text: str) -> str:
         made = live or [event["attempt"] for event in _claims(call, subject)]
         if made:
             return str(made[-1])
-    raise NotFound(f"there is no agent log of {subject}", f"kugetsu history {subject}")
+    raise NotFound(f"no agent log of {subject}", f"kugetsu history {subject}")
 
 
 def _claims(call: Call, subject: Subject) -> list[dict[str, str]]:
@@ -283,7 +283,7 @@ def _list_exported(call: Call, stderr: dict[str, bytes], count: int) -> int:
         ends = [event["at"] for event in call.workspace.log.read_key(attempt.partition(".")[0])]
         changed_at = ends[-1] if ends else call.state().latest
         shown.append(_entry(call, attempt, f"attempts/{attempt}/stderr.log", len(data), changed_at))
-    call.show({"logs": shown}, agentlog.list_lines(shown, call.screen) or ["it has no agent's log"])
+    call.show({"logs": shown}, agentlog.list_lines(shown, call.screen) or ["it has no agent log"])
     return 0
 
 
@@ -291,14 +291,14 @@ def _read_exported(call: Call, stderr: dict[str, bytes], name: str) -> int:
     subject = subjects.subject(call.workspace, name)
     claims = _claims(call, subject)
     if not claims:
-        raise NotFound(f"there is no agent log of {subject}", f"kugetsu history {subject}")
+        raise NotFound(f"no agent log of {subject}", f"kugetsu history {subject}")
     attempt = claims[-1]["attempt"]
     lines = [line for line in stderr.get(attempt, b"").split(b"\n") if line]
     if call.json:
         call.show({"attempt": attempt, "stderr": [line.decode("utf-8", "replace") for line in lines]}, [])
         return 0
     _quote_end(call, attempt, lines[-agentlog.ERROR_LINES :])
-    call.say("the file has no output of agents, only what those that failed wrote to stderr")
+    call.say("the file has no agent output, only the stderr of agents that failed")
     return 0
 
 

@@ -141,7 +141,7 @@ class Parser:
         """The error for arguments that cannot be understood, naming the command's own help."""
         hint = f"{self.program} --help"
         if message.startswith("unrecognized arguments: -") and self.words_dest is not None:
-            hint = f"words that begin with a dash go behind a --: {self.program} … -- …; all options: {hint}"
+            hint = f"put words that begin with a dash after --: {self.program} … -- …; all options: {hint}"
         return BadInput(f"{self.program}: {message}", hint)
 
 

@@ -147,7 +147,7 @@ def warn_of_stranded(call: Call, task_id: str) -> None:
     state = call.state()
     closed = gates.stranded(state, state.tasks[task_id])
     if closed is not None:
-        call.say(f"{task_id} {words.reason_of(closed)}; to let it go on: {words.commands_of(closed)[0]}")
+        call.say(f"{task_id} {words.reason_of(closed)}; to unblock it: {words.commands_of(closed)[0]}")
 
 
 def warn_of_waiting_behind(call: Call, task_id: str) -> None:
@@ -157,7 +157,7 @@ def warn_of_waiting_behind(call: Call, task_id: str) -> None:
     if behind:
         verb = "comes after it and waits" if len(behind) == 1 else "come after it and wait"
         way_out = f"kugetsu queue retry {task_id}, or kugetsu queue move {behind[0]} --after ''"
-        call.say(f"{', '.join(behind)} {verb}; to let {'it' if len(behind) == 1 else 'them'} go on: {way_out}")
+        call.say(f"{', '.join(behind)} {verb}; to unblock {'it' if len(behind) == 1 else 'them'}: {way_out}")
 
 
 def require_priority(priority: int) -> None:

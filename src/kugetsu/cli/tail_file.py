@@ -71,7 +71,7 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
 
 def unreadable(path: str, problem: OSError) -> KugetsuError:
     """The error for a file that cannot be read."""
-    return KugetsuError(f"{path} cannot be read: {problem.strerror or problem}", f"see what is there: ls -ld {path}")
+    return KugetsuError(f"{path} cannot be read: {problem.strerror or problem}", f"check it: ls -ld {path}")
 
 
 def _read(path: str, at: int) -> bytes:

@@ -154,7 +154,7 @@ def _unblock(call: Call) -> int:
         forgotten = f"{'outage' if outage else 'usage limit'} is"
     lines = [
         f"unblocked {subject}: its {forgotten} forgotten",
-        *([f"{', '.join(resumed)} may go on"] if resumed else []),
+        *([f"{', '.join(resumed)} may continue"] if resumed else []),
     ]
     call.show({"gate": gate, "subject": subject, "resumed": resumed, "seq": events[0]["seq"]}, lines)
     warn_without_daemon(call)

@@ -56,7 +56,7 @@ def _timeline(call: Call) -> int:
 
 def _waiting(found: Timeline) -> str:
 
-    return f"{counted(len(found.unheld), 'task')} waited, for what is not recorded"
+    return f"{counted(len(found.unheld), 'task')} waited, the reason is not recorded"
 
 
 def _collected(call: Call) -> Timeline:
@@ -100,7 +100,7 @@ def _begin_with_the_first(found: Timeline) -> None:
 
 def _require_new(path: str | None, force: bool) -> None:
     if path is not None and not force and os.path.lexists(path):
-        raise Conflict(f"{path} is there already", "name another file, or add --force")
+        raise Conflict(f"{path} already exists", "name another file, or add --force")
 
 
 def _write(path: str, kind: str, found: Timeline) -> str:

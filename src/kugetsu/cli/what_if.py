@@ -207,7 +207,7 @@ def _subject(call: Call, key: str) -> str:
 def _priority(key: str, text: str) -> int:
     digits = text[1:] if text[:1] in "+-" else text
     if not (digits.isascii() and digits.isdigit() and len(digits) < 6 and LOWEST <= int(text) <= HIGHEST):
-        raise BadInput(f"{key}={settings.shown(text)}: it is no priority", f"a number from {LOWEST} to {HIGHEST}")
+        raise BadInput(f"{key}={settings.shown(text)}: not a valid priority", f"a number from {LOWEST} to {HIGHEST}")
     return int(text)
 
 
@@ -233,16 +233,16 @@ def _scenario(log: EventLog, since: str | None) -> Scenario:
                 "the log's beginning is missing, and what follows rests on it",
                 "take a bundle or an export that begins with the log: kugetsu doctor --bundle FILE",
             )
-        raise NotFound("the log is empty: there is nothing to simulate", "kugetsu init")
+        raise NotFound("the log is empty: nothing to simulate", "kugetsu init")
 
     def read() -> Iterable[dict[str, Any]]:
         return log.read(0)
 
     scenario = record(read, since)
     if scenario is None:
-        raise NotFound("no agent was ever started: there is nothing to simulate", "kugetsu queue list")
+        raise NotFound("no agent was ever started: nothing to simulate", "kugetsu queue list")
     if not any(past.ended is not None for past in scenario.attempts()):
-        raise NotFound("no attempt has ended yet: nobody knows how long one takes", "kugetsu status")
+        raise NotFound("no attempt has ended yet: durations are unknown", "kugetsu status")
     return scenario
 
 
@@ -251,9 +251,7 @@ def _require_tasks(scenario: Scenario, changes: Changes) -> None:
     issues = {life.issue for life in known.values()}
     for subject in changes.priorities:
         if subject not in known and subject not in issues:
-            raise NotFound(
-                f"there is no task {'of ' if '#' in subject else ''}{subject} in the record", "kugetsu history --all"
-            )
+            raise NotFound(f"no task {'of ' if '#' in subject else ''}{subject} in the record", "kugetsu history --all")
 
 
 def _told(scenario: Scenario, pairs: dict[str, str]) -> list[ChangeData]:

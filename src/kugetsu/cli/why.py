@@ -179,7 +179,7 @@ def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str
     if final["type"] == "session.broken":
         return f"it is prepared again before the next attempt        {history}"
     if final.get("issue"):
-        return f"go on: kugetsu continue {final['issue']} MESSAGE        {history}"
+        return f"continue: kugetsu continue {final['issue']} MESSAGE        {history}"
     return history
 
 

@@ -43,7 +43,7 @@ def forge_of(
     host = canonical_host(host, servers)
     if host == LOCAL:
         raise NoForge(
-            "a repository that is a folder has no issues and pull requests to ask for",
+            "a repository that is a folder has no issues or pull requests",
             "name the issue by its server: host/owner/repo#14",
         )
     kind = kind_of(host, servers, kinds)

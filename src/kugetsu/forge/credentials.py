@@ -77,7 +77,7 @@ def credential_of(
     if token and variable == general and kind == "gitea" and host not in named:
         held_back = f"{host} is neither in GIT_SERVERS nor the default server"
     elif token and not _is_private(base, servers):
-        held_back = f"{base} is plain http, and GIT_SERVERS does not say so"
+        held_back = f"{base} is plain http, and GIT_SERVERS does not list it as http"
     return Credential(variable, token, held_back)
 
 

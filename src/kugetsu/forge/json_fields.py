@@ -104,6 +104,6 @@ class Fields:
             fault += "" if wanted is None else f"has a {place} that is not {wanted}"
         raise ForgeBroken(
             fault,
-            "is the server's URL right (setting GIT_SERVERS), and of the kind that it is said to be?",
+            "are the server's URL (GIT_SERVERS) and kind (FORGE_KINDS) right?",
             uncertain=self._posted,
         )

@@ -34,7 +34,7 @@ _PORTS = {"http": 80, "https": 443}
 _UNSTATED = 60.0  # GitHub's documentation: without a time given, wait at least one minute
 MAY_BE_DONE = "it may have been carried out all the same: look before sending it again"
 _LATER = "try again later"
-_WRONG_URL = "is the server's URL right (setting GIT_SERVERS)? A login page or a proxy may stand before it"
+_WRONG_URL = "is the server's URL right (setting GIT_SERVERS)? A login page or a proxy may be in front of it"
 
 
 class Server:
@@ -120,7 +120,7 @@ def redirected(answer: Answer, server: Server, method: str, url: str) -> str:
         here, target = urlsplit(url), urlsplit(urljoin(url, answer.headers.get("location", "")))
         ports = (here.port or _PORTS.get(here.scheme), target.port or _PORTS.get(target.scheme))
     except ValueError:
-        raise ForgeBroken(f"{server.host} redirects to what is no URL", _WRONG_URL) from None
+        raise ForgeBroken(f"{server.host} redirects to an invalid URL", _WRONG_URL) from None
     same = target.scheme == here.scheme and ports[0] == ports[1]
     safer = (here.scheme, target.scheme) == ("http", "https") and ports == (80, 443)
     if (
@@ -132,7 +132,7 @@ def redirected(answer: Answer, server: Server, method: str, url: str) -> str:
         place = server.clean(f"{target.scheme}://{target.hostname}", 120)
         raise ForgeBroken(f"{server.host} redirects to {place}, where kugetsu does not follow", _WRONG_URL)
     if method != "GET" and answer.status not in (307, 308):
-        raise ForgeBroken(f"{server.host} redirects what was to be sent to it ({answer.status})", _WRONG_URL)
+        raise ForgeBroken(f"{server.host} redirects a request with a body ({answer.status})", _WRONG_URL)
     return target.geturl()
 
 
@@ -160,7 +160,7 @@ def unreachable(error: urllib3.exceptions.HTTPError, server: Server, timeout: ur
 
     host = server.host
     if isinstance(error, kinds.LocationValueError):
-        return ForgeUnreachable(f"{host}: {server.clean(server.api)} is no URL to ask", _WRONG_URL)
+        return ForgeUnreachable(f"{host}: {server.clean(server.api)} is not a valid URL", _WRONG_URL)
     if isinstance(error, kinds.NameResolutionError):
         return ForgeUnreachable(f"{host} is not known (DNS)", "check the spelling and the network")
     if isinstance(error, kinds.ProxyError):
@@ -215,7 +215,7 @@ def _limited(answer: Answer, server: Server) -> ForgeLimited:
     hint = "try again after that"
     if not server.credential.reveal():
         hint = f"with a token more requests are allowed: put {server.credential.variable} into {PLACE}"
-    return ForgeLimited(f"{server.host} takes no more requests until {retry_at}", hint, retry_at=retry_at, wait=wait)
+    return ForgeLimited(f"{server.host} accepts no requests until {retry_at}", hint, retry_at=retry_at, wait=wait)
 
 
 def _wait(answer: Answer, now: float) -> float:
@@ -263,11 +263,11 @@ def _unauthorised(server: Server) -> ForgeUnauthorised:
         )
     if credential.held_back:
         return ForgeUnauthorised(
-            f"{server.host} wants a token, and {credential.variable} was not sent: {credential.held_back}",
+            f"{server.host} requires a token, and {credential.variable} was not sent: {credential.held_back}",
             "name the server's URL in the setting GIT_SERVERS if it may have the token",
         )
     return ForgeUnauthorised(
-        f"{server.host} wants a token, and there is none", f"put {credential.variable}=… into {PLACE}"
+        f"{server.host} requires a token, and none is set", f"put {credential.variable}=… into {PLACE}"
     )
 
 

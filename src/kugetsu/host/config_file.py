@@ -32,7 +32,7 @@ class NonsenseLine(BadInput):
     def __init__(self, path: str, line: int, text: str, what: str) -> None:
         super().__init__(
             f"{path}:{line}: {shown(text.strip())} {what}",
-            f"mend line {line}, or put a # before it: the file holds KEY=VALUE lines and is not executed",
+            f"correct line {line}, or put a # before it: the file holds KEY=VALUE lines and is not executed",
         )
         self.line = line
         self.what = what
@@ -83,7 +83,7 @@ def _remedy(error: OSError) -> str:
             ownership_remedy(str(error.filename))
             or "make it and its folder readable (chmod, chown), or set KUGETSU_DIR to another folder"
         )
-    return "mend or move it: kugetsu init writes a new one"
+    return "repair or move it: kugetsu init writes a new one"
 
 
 def parse(text: str, path: str) -> list[Entry]:
@@ -138,7 +138,7 @@ def _value(key: str, rest: str, path: str, number: int, line: str) -> str:
         value = value.strip()
     after = after.strip()
     if after and after[0] not in "#;":
-        _nonsense(path, number, line, "has something behind the closing quote")
+        _nonsense(path, number, line, "has text after the closing quote")
     fallback = "${" + key + ":-"
     if value.startswith(fallback) and value.endswith("}"):
         value = value[len(fallback) : -1]
@@ -237,7 +237,7 @@ def put(path: str, key: str, value: str | None) -> None:
         except BadInput:
             same = False
         if not same:
-            raise BadInput(f"the value of {key} cannot be written on one line", "put it into a file, and name that")
+            raise BadInput(f"the value of {key} cannot be written on one line", "put it in a file, and name that file")
     _rewrite(path, key, line, private=True)
 
 

@@ -41,9 +41,9 @@ class Paths:
             raise BadInput(said, "set KUGETSU_DIR to a folder's path")
         path = os.path.abspath(os.path.expanduser(text))
         if path.startswith("~"):
-            raise BadInput(f"KUGETSU_DIR names no folder: {text!r}", "set KUGETSU_DIR to an absolute path")
+            raise BadInput(f"KUGETSU_DIR is not a folder: {text!r}", "set KUGETSU_DIR to an absolute path")
         if path == "/":
-            raise BadInput("KUGETSU_DIR is the root folder", "set KUGETSU_DIR to a folder of its own")
+            raise BadInput("KUGETSU_DIR is the root folder", "set KUGETSU_DIR to a separate folder")
         return cls(path)
 
     def run(self, attempt: str) -> str:
@@ -134,13 +134,13 @@ def _refuse(folder: str, error: OSError) -> NoReturn:
         remedy = "move the file away, or set KUGETSU_DIR to another folder"
         said = "a file (or a broken link) is in its place"
     elif error.errno == errno.ELOOP:
-        remedy, said = "mend the link, or set KUGETSU_DIR to another folder", "its links lead round in a circle"
+        remedy, said = "repair the link, or set KUGETSU_DIR to another folder", "its links lead round in a circle"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         remedy = (
             ownership_remedy(folder) or "make it writable (chmod u+rwx), or set KUGETSU_DIR to a folder of your own"
         )
         said = reason_of(error)
     else:
-        remedy = "free space or mend the file system, or set KUGETSU_DIR to another folder"
+        remedy = "free space or repair the file system, or set KUGETSU_DIR to another folder"
         said = reason_of(error)
     raise KugetsuError(f"cannot use the folder {folder}: {said}", remedy) from error

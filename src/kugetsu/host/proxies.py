@@ -100,7 +100,7 @@ def in_words(error: Exception, connect_seconds: float, answer_seconds: float) ->
     if isinstance(error, exceptions.NameResolutionError):
         return "its host is not known"
     if isinstance(error, exceptions.NewConnectionError):  # before timeouts: the library counts it as one
-        return "the connection was refused, or there is no way to its host"
+        return "the connection was refused, or its host is unreachable"
     if isinstance(error, exceptions.ConnectTimeoutError):
         return f"no connection within {connect_seconds:g} s"
     if isinstance(error, exceptions.TimeoutError):

@@ -289,7 +289,7 @@ def _committed(
         last = lines[whole - 1][-34:-2] if whole else sha
         del events[whole:], lines[whole:]
     if whole and (events[0].get("seq") != seq + 1 or events[-1].get("seq") != seq + whole):
-        raise UnverifiedError(0, 0, f"event {seq + 1} was expected, event {events[0].get('seq')} stands there")
+        raise UnverifiedError(0, 0, f"event {seq + 1} was expected, found event {events[0].get('seq')}")
     return Block(events, lines, size, last, size < len(block))
 
 
@@ -310,5 +310,5 @@ def blame(line: bytes) -> str:
     except jsontext.JSONError as error:
         return f"the line is not JSON ({error} of the line)"
     if not isinstance(event, dict) or "seq" not in event:
-        return "the line is no event"
+        return "the line is not an event"
     return "the line's digest does not fit: it was changed, or lines before it are missing, repeated or swapped"

@@ -54,7 +54,7 @@ def problems(ws: Workspace, environment: Mapping[str, str] | None = None) -> dic
         here = problems(ws)
         for kind, told in found.items():
             if kind not in here:
-                told["cause"] += " (asked as the daemon, which was started in another environment)"
+                told["cause"] += " (checked for the daemon, which was started in another environment)"
                 told["remedy"] = RESTART
     return found
 

@@ -47,7 +47,7 @@ class Destination:
         if not path or os.path.isdir(path):
             raise BadInput(f"{path!r} is a folder", "name the file: kugetsu log export --to kugetsu.jsonl")
         if not os.path.isdir(folder):
-            raise BadInput(f"there is no folder {folder}", "create it, or name another file")
+            raise BadInput(f"no such folder: {folder}", "create it, or name another file")
         if os.path.lexists(path) and not force:
             raise Conflict(f"{path} already exists", "name another file, or overwrite it with --force")
         try:

@@ -144,7 +144,7 @@ def text(found: IssueContext) -> str:
     issue = found.issue
     if issue is None:
         return f"The issue could not be read: {found.problem}.\nRead it yourself before you begin, if you can.\n"
-    parts = [_head(issue), _quoted(issue.body, BODY_MOST) or "(there is no text beside the title)\n"]
+    parts = [_head(issue), _quoted(issue.body, BODY_MOST) or "(no text besides the title)\n"]
     if found.pull is not None:
         parts.append(_pull(found.pull, found.checks))
     if found.pull_problem is not None:
@@ -157,7 +157,7 @@ def text(found: IssueContext) -> str:
 def _head(issue: Issue) -> str:
     lines = [f"Title: {_plain(issue.title)}", f"By: {_plain(issue.author)}", f"State: {issue.state}"]
     if issue.state == "closed":
-        lines[-1] += ". Someone closed it: look whether there is anything left to do, and say so in the end if not"
+        lines[-1] += ". Someone closed it: check whether anything is left to do, and say so at the end if not"
     if issue.labels:
         lines.append(f"Labels: {', '.join(_plain(label) for label in issue.labels)}")
     if issue.url:
@@ -170,7 +170,7 @@ def _pull(pull: PullRequest, checks: Checks | None) -> str:
     lines = [f"\nPull request #{pull.number}: {_plain(pull.title)}", f"URL: {_plain(pull.url)}"]
     lines.append(f"State: {pull.state}{draft}, from {_plain(pull.head_branch)} into {_plain(pull.base_branch)}")
     if pull.state == "open":
-        said = {True: "yes", False: "no: rebase it", None: "the forge has not said"}[pull.mergeable]
+        said = {True: "yes", False: "no: rebase it", None: "unknown so far"}[pull.mergeable]
         lines.append(f"Mergeable: {said}")
     if checks is not None:
         lines.append(f"Checks: {checks.state}")

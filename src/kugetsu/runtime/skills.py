@@ -84,7 +84,7 @@ def find(paths: Paths, name: str) -> Skill:
         text = _text(os.path.join(shipped, FILE))
         if text is not None:
             return Skill(name, "package", shipped, text)
-    raise NotFound(f"there is no skill {name[:80]!r}", f"one of: {', '.join(names(paths))}")
+    raise NotFound(f"unknown skill: {name[:80]!r}", f"one of: {', '.join(names(paths))}")
 
 
 def instructions(paths: Paths, kind: str) -> str:

@@ -203,7 +203,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     if closed is not None:
         raise claims.refusal(closed)
     if attempt is None:
-        raise KugetsuError("the claim was not made, and no gate says why", hint="kugetsu log verify")
+        raise KugetsuError("the claim was not made, and no gate explains it", hint="kugetsu log verify")
     started = Started(events[0]["task"], attempt, issue, events)
     _await_running(ws, started)
     return started

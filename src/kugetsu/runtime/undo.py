@@ -33,7 +33,7 @@ def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
     found = next(iter(ws.log.read(after=seq - 1, until=seq)), None) if 0 < seq <= head else None
     if found is None:
         known = f"the log has events 1 to {head}" if head else "the log is empty"
-        raise NotFound(f"there is no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
+        raise NotFound(f"no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
     if not whole:
         return [found]
 

@@ -107,9 +107,9 @@ def write(paths: Paths, file: str, name: str, value: str) -> None:
     """Set a variable in a file. Raises BadInput for an invalid one, KugetsuError if it cannot be written."""
     check_name(name)
     if "\n" in value or "\r" in value:
-        raise BadInput(f"the value of {name} has more than one line", "put it into a file, and set its path instead")
+        raise BadInput(f"the value of {name} has more than one line", "put it in a file, and set its path instead")
     if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > LONGEST:
-        raise BadInput(f"the value of {name} cannot be an environment variable", "put it into a file")
+        raise BadInput(f"the value of {name} cannot be an environment variable", "put it in a file")
     if not value:
         raise BadInput(f"the value of {name} is empty", f"to remove it: kugetsu env unset {name}")
     trouble = trouble_of(name, value)
@@ -144,7 +144,7 @@ def check_name(name: str) -> str:
     if not name or not _LETTERS.issuperset(name) or name[0].isdigit():
         # It may be the value, or NAME=VALUE in one word: not quoted.
         text = "not a variable name: letters, digits and _, not beginning with a digit"
-        raise BadInput(text, "kugetsu env set NAME (the value is asked for)")
+        raise BadInput(text, "kugetsu env set NAME (it asks for the value)")
     if name in OWN:
         raise BadInput(f"{name} is set by kugetsu for each agent", "its value in an env file has no effect")
     return name

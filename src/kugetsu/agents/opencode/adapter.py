@@ -186,7 +186,7 @@ class OpenCode:
             found.append(Leftover("libraries", said, tuple(libraries)))
         stale = [folder for folder, _ in self._stale_snapshots(worktrees)]
         if stale:
-            said = f"{len(stale)} of opencode's snapshot folders of worktrees that are gone"
+            said = f"{len(stale)} of opencode's snapshot folders belong to missing worktrees"
             found.append(Leftover("snapshots", said, tuple(stale)))
         return found
 
@@ -368,7 +368,7 @@ def _models_hint(said: str) -> str:
     """What helps when opencode cannot list its models: a login does not mend a file or a disk."""
     if error_lines.is_of_a_full_disk(said):
         return "free disk space: df -h"
-    return "mend that file" if "onfig" in said else "try: opencode models"
+    return "repair that file" if "onfig" in said else "try: opencode models"
 
 
 class _Lock:

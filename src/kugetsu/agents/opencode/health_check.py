@@ -43,14 +43,14 @@ def look(running: Running, now: datetime, prompted: bool | None = None) -> Check
     patience = _START_SECONDS if errors.signs or starting else _BLIND_START_SECONDS
     if running.quiet_seconds >= patience and not errors.asked and _printed_nothing(running.output):
         cause = " (a plugin that does not answer?)" if starting else ""
-        return Checkup(Health.STUCK, f"its start hangs: the model was never asked{cause}")
+        return Checkup(Health.STUCK, f"its start hangs: it never called the model{cause}")
     if errors.last_sign is not None:
         return _by_last_sign(*errors.last_sign, now)
     busy = process_load.cores_used(running.pid, _SAMPLE_SECONDS)
     if busy is not None and busy >= _BUSY:
         return Checkup(Health.HEALTHY, f"works: {busy:.1f} cores in use")
     if starting:
-        return Checkup(Health.UNKNOWN, "starts, and has not asked the model yet: plugins may take their time")
+        return Checkup(Health.UNKNOWN, "is starting, and has not called the model yet: plugins may take time")
     return Checkup(Health.UNKNOWN, "waits for the model's answer")
 
 
@@ -59,7 +59,7 @@ def _by_last_sign(kind: str, at_ms: int, now: datetime) -> Checkup:
     if kind == "answering" and now.timestamp() - at_ms / 1000 <= _ANSWERING_SECONDS:
         return Checkup(Health.HEALTHY, "the model's answer arrives", None, since)
     if kind == "hello":
-        return Checkup(Health.UNKNOWN, "has started, and has not asked the model yet", None, since)
+        return Checkup(Health.UNKNOWN, "has started, and has not called the model yet", None, since)
     return Checkup(Health.UNKNOWN, "waits for the model's answer", None, since)
 
 

@@ -123,7 +123,7 @@ def run(
         except FileNotFoundError as error:
             if directory is not None and not Path(directory).is_dir():
                 raise AgentFailed(f"the folder for opencode is not there: {directory}") from error
-            raise AgentUnavailable(f"opencode is not there any more: {program}", INSTALL_HINT) from error
+            raise AgentUnavailable(f"opencode no longer exists: {program}", INSTALL_HINT) from error
         except OSError as error:
             kind = AgentFailed if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY) else AgentUnavailable
             raise kind(f"opencode cannot be started: {program}: {error.strerror}", INSTALL_HINT) from error

@@ -71,7 +71,7 @@ def _judge(
     if signal is not None:
         return {"kind": Kind.RETRYABLE, "reason": f"opencode was ended by signal {signal}", "error": said}
     if exit_code is None:
-        return {"kind": Kind.RETRYABLE, "reason": "opencode ended, nobody saw how", "error": said}
+        return {"kind": Kind.RETRYABLE, "reason": "opencode ended, exit status unknown", "error": said}
     if exit_code != 0:
         return _of_exit(exit_code, errors, said, now, directory)
     return _of_finish(output, errors, said)
@@ -155,13 +155,13 @@ def _of_unknown(message: str, errors: Errors, directory: str) -> Parts:
     """ "Unexpected server error": what it was stands in the log only."""
     full = "\n".join([message, *errors.said, *errors.logged])
     if "Session not found" in full:
-        return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True}
+        return {"kind": Kind.FAILED, "reason": "the session no longer exists", "session_lost": True}
     if (no_model := _UNKNOWN_MODEL.search(full) or _NO_MODEL.search(full)) is not None:
         # A session keeps the model of its last prompt, also when the configuration changes: only -m overrides it.
         reason = f"opencode refuses the model ({no_model[0]}): set KUGETSU_MODEL"
         model = no_model[1] if no_model.re is _UNKNOWN_MODEL else None
         if model and _names_model(directory, model):
-            return {"kind": Kind.FAILED, "reason": f"{reason}, or mend the repository's opencode.json"}
+            return {"kind": Kind.FAILED, "reason": f"{reason}, or repair the repository's opencode.json"}
         return _unavailable("provider", reason, _CHOOSE_MODEL)
     cause = error_lines.cause([*errors.said, *reversed(errors.logged)])
     if error_lines.is_of_a_full_disk(cause):
@@ -188,25 +188,25 @@ def _of_configuration(errors: Errors, directory: str) -> Parts | None:
         reason = f"opencode's configuration {path} is not valid" + (f": {problem}" if problem else "")
         if directory and os.path.realpath(path).startswith(os.path.realpath(directory) + os.sep):
             return {"kind": Kind.FAILED, "reason": reason}
-        return _unavailable("agent", reason, f"mend {path}")
+        return _unavailable("agent", reason, f"repair {path}")
     return None
 
 
 def _of_exit(exit_code: int, errors: Errors, said: str, now: datetime, directory: str) -> Parts:
     """An exit code other than 0 without an error event."""
     if "Session not found" in said:
-        return {"kind": Kind.FAILED, "reason": "the session is not there any more", "session_lost": True, "error": said}
+        return {"kind": Kind.FAILED, "reason": "the session no longer exists", "session_lost": True, "error": said}
     if (of_configuration := _of_configuration(errors, directory)) is not None:
         return of_configuration | {"error": said}
     cause = error_lines.cause(errors.said or errors.logged)
     if exit_code in (126, 127):
-        reason = f"opencode could not be started (exit code {exit_code}): {cause or 'it said nothing'}"
+        reason = f"opencode could not be started (exit code {exit_code}): {cause or 'it printed nothing'}"
         return _unavailable("agent", reason, _EXAMINE) | {"error": said}
     if error_lines.is_of_a_full_disk(cause):
         return _unavailable("agent", f"opencode met a full disk: {cause}", _EXAMINE) | {"error": said}
     if errors.stream_error is not None and (limit := limits.find(errors.stream_error[1], now)) is not None:
         return _limited(errors.stream_error[1], limit)
-    reason = f"opencode ended with exit code {exit_code}: {cause or 'it said nothing'}"
+    reason = f"opencode ended with exit code {exit_code}: {cause or 'it printed nothing'}"
     return {"kind": Kind.RETRYABLE, "reason": reason, "error": said or "\n".join(errors.logged)}
 
 
@@ -221,7 +221,7 @@ def _of_finish(output: Output, errors: Errors, said: str) -> Parts:
     if output.reason == "length":
         return {"kind": Kind.INCOMPLETE, "reason": "the answer was cut at its length limit", "error": said}
     if errors.rejected:
-        reason = f"a permission was asked for that nobody could give: {errors.rejected[-1]}"
+        reason = f"it requested a permission that nobody could grant: {errors.rejected[-1]}"
         return {"kind": Kind.INCOMPLETE, "reason": reason, "error": said}
     if output.open_step:
         return {"kind": Kind.INCOMPLETE, "reason": "the turn ended in the middle of a step", "error": said}

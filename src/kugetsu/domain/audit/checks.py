@@ -216,7 +216,7 @@ def _belied(state: State, event: Event) -> str | None:
     if kind == "attempt.failed" and code == 0 and attempt is not None and attempt.state == "running":
         by_itself = attempt.stop is None and outcome.get("reason") in (None, data.get("reason"))
         if by_itself and outcome.get("kind", "succeeded") == "succeeded":
-            return f"{attempt.id} failed, but its process exited with 0, and nothing says that it went wrong"
+            return f"{attempt.id} failed, but its process exited with 0, and nothing records a failure"
     return None
 
 

@@ -92,7 +92,7 @@ def misshapen(event: Any) -> str | None:
         if types is not None and type(value) not in types:
             return f"its {name} is {_NAMES.get(type(value), 'something else')}, not {_NAMES[types[0]]}"
     if not 0 < event["seq"] < LARGEST:
-        return "its seq is no possible number"
+        return "its seq is not a possible number"
     if not is_time(event["at"]):
         return "its at is not a time"
     if is_deep(event):

@@ -29,7 +29,7 @@ _ADVICE = {
     "EACCES": "make the directory yours and writable (`ls -ld` shows its owner), or set KUGETSU_DIR to another one",
     "EPERM": "make the directory yours and writable (`lsattr -d` may show a flag), or set KUGETSU_DIR to another one",
     "ENOLCK": "a network file system without locks? put KUGETSU_DIR on a local disk",
-    "EIO": "the disk reports errors: look at `dmesg`, save the directory elsewhere, then `kugetsu log verify`",
+    "EIO": "the disk reports errors: check `dmesg`, save the directory elsewhere, then `kugetsu log verify`",
     "ENOTDIR": "KUGETSU_DIR must be a directory (or not there yet): move the file away, or name another directory",
 }
 

@@ -158,7 +158,7 @@ class BlockReader:
         if status.st_ino != self.inode:
             raise self._damaged("replaced", "the segment was replaced by another file while it was in use")
         if status.st_size < self.cursor.offset:
-            raise self._damaged("missing", "committed events at the segment's end are gone")
+            raise self._damaged("missing", "committed events at the segment's end are missing")
         return status.st_size
 
     def _next_segment(self) -> bool:

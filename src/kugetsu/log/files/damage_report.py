@@ -21,7 +21,7 @@ def unreadable(error: OSError, path: str) -> KugetsuError:
     return KugetsuError(
         f"the log {path} cannot be read: {error.strerror or error}",
         (isinstance(error, PermissionError) and ownership_remedy(path))
-        or "`ls -ld` shows whose it is; make it readable, or set KUGETSU_DIR to another directory",
+        or "`ls -ld` shows its owner; make it readable, or set KUGETSU_DIR to another directory",
     )
 
 

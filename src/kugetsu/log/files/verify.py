@@ -184,7 +184,7 @@ class _Check:
         more = event.get("more", 0)
         if self._otherwise is None:
             if event.get("seq") != expected:
-                text = f"event {expected} was expected, {event.get('seq')} stands there"
+                text = f"event {expected} was expected, found {event.get('seq')}"
                 self._problem("seq", text, first, offset, expected)
             if self._more and more != self._more - 1:
                 self._problem("framing", "the event does not continue its transaction", first, offset, expected)
@@ -225,7 +225,7 @@ class _Check:
             self._committed = Head(cursor.seq, sha)
         expected = self._expected
         if expected is not None and cursor.seq == expected.seq and sha != expected.sha:
-            text = f"event {cursor.seq} is not the one that was sealed: its digest is {sha}, not {expected.sha}"
+            text = f"event {cursor.seq} is not the sealed one: its digest is {sha}, not {expected.sha}"
             self._problem("head", text, cursor.segment, cursor.offset, cursor.seq)
         saved = self._latest
         # A snapshot is of a fold that took such events as they are.
@@ -240,7 +240,7 @@ class _Check:
             folded = orjson.loads(orjson.dumps(self._projection.dump(self._state)))
             if folded == saved.state:
                 return
-            text = "the checkpoint differs from the fold of the events before it: delete it, it is built anew"
+            text = "the checkpoint differs from the fold of the events before it: delete it, and it is rebuilt"
         self._found.problems.append(Problem(cursor.seq, snapshots.LATEST, 0, "checkpoint", text))
 
     def _check_latest_reached(self) -> None:

@@ -113,7 +113,9 @@ class Naming:
     def issue(self, text: object) -> IssueRef:
         """The issue that a field of the old files names. Raises BadInput."""
         if not isinstance(text, str):
-            raise BadInput("it names no issue" if text is None else f"its issue is not text: {str(text)[:60]!r}")
+            raise BadInput(
+                "it does not name an issue" if text is None else f"its issue is not text: {str(text)[:60]!r}"
+            )
         return parse_ref(text, default_host=self.default_host, servers=self.servers)
 
     def issue_or_none(self, text: object) -> str | None:

@@ -97,12 +97,12 @@ class Tree:
 def worktree_at(path: object, servers: Mapping[str, str]) -> Tree:
     """The worktree at a recorded path. Raises NoWorktreeError."""
     if not isinstance(path, str) or not path:
-        raise NoWorktreeError("it names no worktree")
+        raise NoWorktreeError("it does not name a worktree")
     if not os.path.isabs(path) or "\0" in path:
         raise NoWorktreeError(f"its worktree {path[:200]!r} is not an absolute path")
     path = os.path.normpath(path)
     if not os.path.isdir(path):
-        raise NoWorktreeError(f"its worktree {path} is gone", gone=True)
+        raise NoWorktreeError(f"its worktree {path} is missing", gone=True)
     checkout = checkouts.find(path)
     if checkout is None or checkout.top != os.path.realpath(path):
         raise NoWorktreeError(f"{path} is not a git worktree")

@@ -166,7 +166,7 @@ def _said(error: OSError) -> str:
 def _refuse(path: str, error: OSError) -> NoReturn:
     if isinstance(error, FileNotFoundError):
         raise NotFound(
-            f"there is no folder {shown(path)}", "name the bash tool's folder, by default ~/.kugetsu"
+            f"no such folder: {shown(path)}", "name the bash tool's folder, by default ~/.kugetsu"
         ) from error
     if isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP:
         raise BadInput(f"{shown(path)} is not a folder: {_said(error)}", "name the bash tool's folder") from error

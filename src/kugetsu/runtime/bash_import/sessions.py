@@ -25,8 +25,8 @@ _INDEX = "index.json"
 _AGENT_SESSION = re.compile(r"ses_[A-Za-z0-9]{1,64}")
 _TYPES = {"base.json": "base", "pm-agent.json": "pm_agent"}
 _WHOLE = {
-    "base": "one base for all projects let what was said in one reach the others: each repository gets its own here",
-    "pm_agent": "the PM agent gets a session of its own here (kugetsu init)",
+    "base": "one base served all projects, so texts of one reached the others: here each repository gets its own",
+    "pm_agent": "the PM agent gets its own session here (kugetsu init)",
 }
 
 

@@ -101,7 +101,7 @@ def _values(old: OldDirectory, draft: Draft) -> dict[str, str]:
     except BadInput as problem:
         # One line of a script may decide on all the others (if, source): without running it no value is sure.
         line = problem.message.removeprefix(_FILE + ":").partition(":")[0]
-        reason = f"line {line} is not KEY=VALUE, and it is not executed: set what it says with kugetsu config set"
+        reason = f"line {line} is not KEY=VALUE, and it is not executed: set its value with kugetsu config set"
         draft.unclear(Record(_FILE, "config", {"text": text}), reason)
         return {}
     values: dict[str, str] = {}

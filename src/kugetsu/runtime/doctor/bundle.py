@@ -56,9 +56,9 @@ def require_free(path: str, *, force: bool) -> None:
     if os.path.isdir(path):
         raise BadInput(f"{path} is a folder", "name the file: kugetsu doctor --bundle kugetsu.tar.gz")
     if not os.path.isdir(folder):
-        raise BadInput(f"there is no folder {folder}", "make it, or name another file")
+        raise BadInput(f"no such folder: {folder}", "make it, or name another file")
     if os.path.lexists(path) and not force:
-        raise Conflict(f"{path} is there already", "name another file, or overwrite it with --force")
+        raise Conflict(f"{path} already exists", "name another file, or overwrite it with --force")
 
 
 def write(case: Context, found: list[Finding], path: str, *, messages: bool, force: bool) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def write(case: Context, found: list[Finding], path: str, *, messages: bool, for
                 files, story = _fill(archive, case, found, messages)
             new.commit(overwrite=force)
     except FileExistsError:
-        raise Conflict(f"{path} is there already", "name another file, or overwrite it with --force") from None
+        raise Conflict(f"{path} already exists", "name another file, or overwrite it with --force") from None
     except OSError as problem:
         said = reason_of(problem)
         raise KugetsuError(f"cannot write {path}: {said}", "name a file in a folder that can be written") from problem

@@ -116,6 +116,6 @@ def _hidden(paths: Paths) -> Iterator[Finding]:
         missed = missed_by(one.name, one.hidden)
         if missed and one.name in TOKENS:
             who = ", ".join("pm-agent" if kind == "pm" else kind for kind in missed)
-            text = f"{one.name} of {one.file} is not seen by {who}: a file of its own replaces {one.file}"
+            text = f"{one.name} of {one.file} is not seen by {who}: a separate file replaces {one.file}"
             agent = "pm-agent" if missed[0] == "pm" else missed[0]
             yield found.warning(one.file, text, f"kugetsu env set {one.name} --agent {agent}")

@@ -145,7 +145,7 @@ def _add_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) ->
 
 def _add_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:
     """Settle whether commits that no remote-tracking branch has were pushed."""
-    problem = published.ask_remotes(folder, evidence.head or "") if ask_remote else "the remote was not asked"
+    problem = published.ask_remotes(folder, evidence.head or "") if ask_remote else "the remote was not queried"
     evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
     evidence.pushed = evidence.ahead == 0
     if not evidence.pushed and problem is not None and not published.follows(folder, evidence.branch or ""):

@@ -34,7 +34,7 @@ def why_keep(path: str, within: Sequence[Inner] = (), patterns: Sequence[str] = 
         reasons.append(f"{counted(len(ignored), 'ignored file')} ({listed(ignored)}) {IGNORED}")
     overlooked = overlooked_files(path)
     if overlooked:
-        reasons.append(f"{counted(len(overlooked), 'file')} that git was told to overlook ({listed(overlooked)})")
+        reasons.append(f"{counted(len(overlooked), 'file')} that git is configured to overlook ({listed(overlooked)})")
     return reasons
 
 

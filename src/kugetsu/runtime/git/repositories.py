@@ -105,7 +105,7 @@ def describe(place: str, cwd: str, servers: Mapping[str, str] | None = None) -> 
             raise BadInput(f"{place} is not a git repository", "run git init there, or name a clone or a URL")
         named = remotes.repositories(checkout, servers)
         if not named:
-            raise BadInput(f"{place} has no name that a reference can contain", "move it into a folder of its own")
+            raise BadInput(f"{place} has no name that a reference can contain", "move it to a separate folder")
         return named[0][1], {"path": checkout.home}
     if place.startswith("-") or any(c <= " " for c in place):
         raise BadInput(

@@ -85,7 +85,7 @@ def _require_own_way(cwd: str | None) -> None:
     if own:
         unset = f"git -C {shlex.quote(cwd)} config --unset {own[0]}"
         raise GitFailed(
-            f"the server wants a login, and the token is not sent: {cwd} itself sets {', '.join(own)}",
+            f"the server requires a login, and the token is not sent: {cwd} itself sets {', '.join(own)}",
             f"set it globally instead: git config --global {own[0]} VALUE; {unset}",
         )
 

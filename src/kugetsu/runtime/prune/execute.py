@@ -66,7 +66,7 @@ def _remove(ws: Workspace, item: Item) -> int:
 
 def _require_there(item: Item) -> None:
     if not any(os.path.lexists(path) for path in item.paths):
-        raise NotFound(f"{item.subject} is gone already")
+        raise NotFound(f"{item.subject} is already gone")
 
 
 def _remove_worktree(ws: Workspace, item: Item) -> int:

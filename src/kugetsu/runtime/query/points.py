@@ -125,7 +125,7 @@ def moment(log: EventLog, when: str, now: str, option: str) -> tuple[int | None,
 
     seq, at = timespec.state_of(log, timespec.parse(when, now))
     if at is not None and at > now:
-        raise BadInput(f"{when[:60]!r} is yet to come", f"leave out {option} to see what is so now")
+        raise BadInput(f"{when[:60]!r} is in the future", f"drop {option} to see the present state")
     return seq, at
 
 
@@ -138,7 +138,7 @@ def state_at(log: EventLog, when: str, now: str, option: str = "--at") -> tuple[
     first = first_event(log)
     if (seq is not None and seq < first["seq"]) or (at is not None and at < first["at"]):
         raise NotFound(
-            f"there was nothing yet: the log begins with event {first['seq']}, {first['at'][:19]}Z",
+            f"nothing was recorded yet: the log begins with event {first['seq']}, {first['at'][:19]}Z",
             "name a later point",
         )
     state: State = log.state_at(seq=seq, at=at)
@@ -157,7 +157,7 @@ def event_at(log: EventLog, seq: int) -> Event:
     """The event of that seq. Raises NotFound."""
     found = next(iter(log.read(after=seq - 1, until=seq)), None) if seq > 0 else None
     if found is None:
-        raise NotFound(f"there is no event {seq}: the log ends at {log.head().seq}", "kugetsu history --all")
+        raise NotFound(f"no event {seq}: the log ends at {log.head().seq}", "kugetsu history --all")
     return found
 
 

@@ -89,5 +89,5 @@ def resolve(log: EventLog, when: When) -> tuple[int | None, str | None]:
     seq = when.seq if when.seq is not None else head - (when.back or 0)
     if not 0 <= seq <= head:
         known = f"the log has events 1 to {head}" if head else "the log is empty"
-        raise NotFound(f"there is no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
+        raise NotFound(f"no event {seq}: {known}", "kugetsu history --all" if head else "kugetsu init")
     return seq, None

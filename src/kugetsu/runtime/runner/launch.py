@@ -99,7 +99,7 @@ def _detach(ws: Workspace, attempt_id: str, lease: Lease) -> AgentFailed | None:
         if isinstance(problem, KugetsuError):
             return AgentFailed(problem.message, problem.hint)
         text = f"cannot use the folder {ws.paths.run(attempt_id)}: {problem.strerror or problem}"
-        return AgentFailed(text, "free space, or move away what is in its place")
+        return AgentFailed(text, "free space, or move away whatever is in its place")
     return None
 
 

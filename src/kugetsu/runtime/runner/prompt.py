@@ -17,8 +17,8 @@ from kugetsu.runtime.workspace import Workspace
 
 #: What KUGETSU_VERBOSITY means for the answers of the PM agent.
 ANSWERS = {
-    "default": "Keep answers short: a few sentences; details when they are asked for.",
-    "verbose": "Answer at length: what you looked at, what you decided and why, and what comes next.",
+    "default": "Keep answers short: a few sentences; details on request.",
+    "verbose": "Answer at length: what you examined, what you decided and why, and what comes next.",
     "quiet": "Answer in one sentence at most.",
 }
 
@@ -81,7 +81,7 @@ def _api(ws: Workspace, issue: str) -> str:
 
 def _no_api(issue: str) -> str:
     if issue.startswith(f"{LOCAL}/"):
-        return "none: the repository is a folder, there is nothing to read or to open there"
+        return "none: the repository is a folder, without issues or pull requests"
     return "none that kugetsu knows: read the issue and open the pull request with the tools of its server"
 
 
@@ -107,9 +107,7 @@ def _merged_before(ws: Workspace, session: Session) -> list[tuple[str, str]]:
         return []
     before = told["follows"]
     by = f" by {before['url']}" if before["url"] else ""
-    text = (
-        f"{before['branch']} is merged{by} and finished. Work on {session.branch} only, with a pull request of its own"
-    )
+    text = f"{before['branch']} is merged{by} and finished. Work on {session.branch} only, with a new pull request"
     if before["later"]:
         # The newest ones: after a squash the range also holds the commits that were merged.
         later, since = before["later"], told["base_commit"]
@@ -135,7 +133,7 @@ def _earlier(task: Task, session: Session) -> str:
     return (
         f"An earlier attempt at this did not finish: {_reason(task)}. "
         f"What it left is in this folder ({session.worktree}); "
-        "look at it (git status, git log) and go on from there.\n"
+        "check it (git status, git log) and continue from there.\n"
     )
 
 
