@@ -93,7 +93,7 @@ def test_a_wrong_carried_counter_is_found_with_its_event_and_corrected_by_one(
     assert "650 of 500" not in kugetsu("why", "q3", **budget).out
 
     session = story.log.state().sessions[ISSUE]
-    assert usage.carried_by(session) == usage.of_history(ISSUE, story.log.read_key(ISSUE))
+    assert usage.prior_usage(session) == usage.of_history(ISSUE, story.log.read_key(ISSUE))
     *_, corrected = story.log.read()
     assert (corrected["type"], corrected["cause"]) == ("counters.corrected", miscounted)
     assert "tokens 650 → 350" in kugetsu("history", ISSUE, COLUMNS="200").out
@@ -113,7 +113,7 @@ def test_a_task_that_waits_with_wrong_counters_is_corrected_before_its_session_t
     assert "fruitless 1 instead of 0" in problem["text"]
     assert findings(kugetsu, "--fix") == []
     story.claim("q2")
-    assert story.log.state().sessions[ISSUE].tokens == 300
+    assert story.log.state().sessions[ISSUE].usage.tokens == 300
     assert kugetsu("replay", "--verify").code == 0
 
 
@@ -125,7 +125,7 @@ def test_counters_that_count_no_more_need_no_correction(kugetsu: Any, story: Any
     assert found["mended"] == gone["seq"]
     assert findings(kugetsu) == []
     assert kugetsu("queue", "enqueue", ISSUE, "once more").code == 0
-    assert story.log.state().tasks["q3"].carried["tokens"] == 350
+    assert story.log.state().tasks["q3"].prior_usage["tokens"] == 350
 
 
 def test_counters_of_a_range_without_the_miscount_are_not_told(kugetsu: Any, story: Any, miscounted: int) -> None:

@@ -109,7 +109,7 @@ def test_16_processes_for_an_issue_whose_budget_one_run_uses_up_start_none_after
     ran = [answer for answer in first if answer[:2] in ("ru", "su")]
     assert len(ran) == 1 and first.count("conflict") == 15, first
     stage.until(lambda: not stage.state.attempts)
-    assert stage.state.sessions[str(stage.ref(1))].tokens == 100
+    assert stage.state.sessions[str(stage.ref(1))].usage.tokens == 100
     assert race(stage, [1] * 16) == ["conflict"] * 16
     assert len(stage.events("attempt.claimed")) == 1
 

@@ -176,7 +176,7 @@ class World:
         known = list(state.tasks)
         issue = None if pm else ISSUES[a % len(ISSUES)]
         earlier = (event for event in self.memory.events if event.get("issue") == issue)
-        carried = usage.of_history(issue, earlier) if issue is not None and issue not in state.sessions else None
+        prior = usage.of_history(issue, earlier) if issue is not None and issue not in state.sessions else None
         after = [known[b % len(known)], known[b // 2 % len(known)]] if known and b % 3 == 0 else []
         return queue.enqueue(
             state,
@@ -186,7 +186,7 @@ class World:
             via="queue enqueue",
             priority=5 if b % 5 == 4 else 0,
             after=after,
-            carried=carried,
+            carried=prior,
         )
 
     def enqueue(self, a: int, b: int) -> list[Event]:

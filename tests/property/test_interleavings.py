@@ -153,7 +153,7 @@ def test_used_counts_the_claims_since_the_last_requeue_less_the_parks(seed: int)
             case "task.failed":
                 assert event["data"]["used"] == used[task] <= 3
     for task in world.state.tasks.values():
-        assert (task.used, task.made) == (used[task.id], made[task.id])
+        assert (task.used, task.usage.attempts) == (used[task.id], made[task.id])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -162,8 +162,8 @@ def test_tokens_and_cost_fold_over_the_whole_life(seed: int) -> None:
     ended = [event for event in world.memory.events if event["type"] in ENDS]
     for task in world.state.tasks.values():
         own = [event["data"] for event in ended if event["task"] == task.id]
-        assert task.tokens == sum(data["tokens"] for data in own)
-        assert task.cost == sum(data["cost"] for data in own)
+        assert task.usage.tokens == sum(data["tokens"] for data in own)
+        assert task.usage.cost == sum(data["cost"] for data in own)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -43,7 +43,7 @@ def _hold(state: State, event: Event) -> Any:
         limit = state.limits.get(subject)
         return limit and (limit["until"], limit["task"])
     session = state.sessions.get(subject)
-    return session and session.fruitless
+    return session and session.usage.no_progress_runs
 
 
 #: What undoing an event of a kind restores.
@@ -192,7 +192,7 @@ def test_a_lift_and_a_retry_of_what_a_usage_limit_parked_are_undone(verb: str) -
     memory = later(world.memory.events)
     assert [event["type"] for event in check(memory, lifted)] == ["hold.restored", "task.parked"]
     task = memory.state.tasks["q1"]
-    assert (task.state, task.parks, task.used) == ("parked", 1, 0), "it was counted twice"
+    assert (task.state, task.usage.parks, task.used) == ("parked", 1, 0), "it was counted twice"
     (limit,), (limit_was,) = memory.state.limits.values(), was[0].values()
     assert (limit["until"], limit["task"], task.not_before) == (limit_was["until"], "q1", was[1])
 

@@ -287,7 +287,7 @@ def test_after_it_a_new_start_works_and_the_counters_go_on(stage: Stage) -> None
     destroy.destroy(stage.ws, str(stage.ref(1)), force=True)
     worked(stage)
     session = stage.state.sessions[str(stage.ref(1))]
-    assert (session.attempts, session.tokens, session.cost) == (2, 100, 0.5)
+    assert (session.usage.attempts, session.usage.tokens, session.usage.cost) == (2, 100, 0.5)
 
 
 def test_a_worktree_that_is_gone_already_does_not_stand_in_the_way(stage: Stage) -> None:

@@ -116,7 +116,7 @@ def test_tokens_that_a_lost_attempt_reported_count(stage: Stage) -> None:
     lost = stage.wait("attempt.lost", attempt="q1.1")["data"]
     assert (lost["tokens"], lost["cost"]) == (18689, 0.5)
     [session] = [one for one in stage.state.sessions.values() if one.kind == "issue"]
-    assert session.tokens == 18689, "ISSUE_MAX_TOKENS counts them"
+    assert session.usage.tokens == 18689, "ISSUE_MAX_TOKENS counts them"
 
 
 def test_whoever_only_asks_for_the_lease_is_no_part_of_the_attempt(stage: Stage) -> None:

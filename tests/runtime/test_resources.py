@@ -26,7 +26,7 @@ def test_runs_that_end_well_and_change_nothing_are_stopped_by_parking_the_next(s
     stage.agent(COMMIT)
     stage.ws.log.transact(lambda state: queue.unblock(state, "progress", str(stage.ref(1))))
     assert stage.finished(task) == "completed"
-    assert stage.state.sessions[str(stage.ref(1))].fruitless == 0
+    assert stage.state.sessions[str(stage.ref(1))].usage.no_progress_runs == 0
 
 
 def test_the_breaker_is_not_undone_by_destroying_the_session(stage: Stage) -> None:

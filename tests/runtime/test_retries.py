@@ -194,8 +194,8 @@ def test_tokens_and_cost_that_an_agent_reports_are_added_up_over_its_attempts(st
     stage.start_daemon()
     task = stage.enqueue(1)
     assert stage.finished(task) == "completed"
-    assert (stage.state.tasks[task].tokens, stage.state.tasks[task].cost) == (200, 0.5)
-    assert stage.state.sessions[str(stage.ref(1))].tokens == 200
+    assert (stage.state.tasks[task].usage.tokens, stage.state.tasks[task].usage.cost) == (200, 0.5)
+    assert stage.state.sessions[str(stage.ref(1))].usage.tokens == 200
 
 
 def test_an_agent_whose_tools_live_on_does_not_keep_the_slot(stage: Stage) -> None:

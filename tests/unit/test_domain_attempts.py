@@ -117,8 +117,14 @@ def test_the_end_keeps_what_was_said_apart_from_what_was_seen(world: World) -> N
     made = finish(world, "succeed", "done", **told)
     assert made[0]["data"] == {"reason": "why", **told}
     session, task = world.state.sessions[ISSUE], world.state.tasks["q1"]
-    assert (session.commits, session.dirty, session.pushed, session.tokens, session.cost) == (2, 1, False, 5, 0.25)
-    assert (task.tokens, task.cost) == (5, 0.25)
+    assert (session.commits, session.dirty, session.pushed, session.usage.tokens, session.usage.cost) == (
+        2,
+        1,
+        False,
+        5,
+        0.25,
+    )
+    assert (task.usage.tokens, task.usage.cost) == (5, 0.25)
 
 
 def test_an_end_without_evidence_leaves_the_evidence_as_it_was(world: World) -> None:
@@ -169,7 +175,7 @@ def test_attempts_are_retried_until_they_are_used_up(world: World) -> None:
         "max_attempts": 3,
     }
     task = world.state.tasks["q1"]
-    assert (task.state, task.made, task.used, task.retries) == ("error", 3, 3, 2)
+    assert (task.state, task.usage.attempts, task.used, task.usage.retries) == ("error", 3, 3, 2)
 
 
 def test_a_failure_that_no_retry_helps_is_told_as_it_is(world: World) -> None:
@@ -193,7 +199,7 @@ def test_a_task_wanted_again_has_all_its_attempts(world: World) -> None:
     finish(world, "fail", "give_up")
     world.do(lambda state: queue.retry(state, "q1"))
     task = world.state.tasks["q1"]
-    assert (task.used, task.made, task.state) == (0, 1, "pending")
+    assert (task.used, task.usage.attempts, task.state) == (0, 1, "pending")
     assert again(world) == "q1.2", "attempts are numbered over the whole life"
 
 
@@ -236,9 +242,9 @@ def test_a_usage_limit_uses_no_attempt_up(world: World) -> None:
     for parks in range(1, 8):
         park(world, None, attempt)
         task = world.state.tasks["q1"]
-        assert (task.used, task.parks, task.state) == (0, parks, "parked")
+        assert (task.used, task.usage.parks, task.state) == (0, parks, "parked")
         attempt = again(world)
-    assert world.state.sessions[ISSUE].parks == 7
+    assert world.state.sessions[ISSUE].usage.parks == 7
     assert types(finish(world, "fail", "retry", attempt))[1] == "task.retried"
 
 

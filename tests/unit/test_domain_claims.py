@@ -170,7 +170,7 @@ def test_a_session_goes_on_with_the_counters_of_its_earlier_life(world: World) -
     wanted = partial(queue.enqueue, kind="dev", issue=MANY[0], message="m", via="start", carried=carried)
     world.do(lambda state: claims.start(state, wanted(state)[0], offer, facts))
     session = world.state.sessions[MANY[0]]
-    assert (session.attempts, session.parks, session.tokens, session.cost) == (5, 2, 900, 1.5)
+    assert (session.usage.attempts, session.usage.parks, session.usage.tokens, session.usage.cost) == (5, 2, 900, 1.5)
     assert session.pr == carried["pr"]
 
 
@@ -184,7 +184,7 @@ def test_a_parked_task_is_resumed_and_claimed_once_its_time_has_come(world: Worl
     assert types(made) == ["task.resumed", "attempt.claimed"]
     assert made[0]["data"] == {"why": "time"}
     one = world.state.tasks["q1"]
-    assert (one.state, one.attempt, one.made, one.used, one.parks, one.not_before) == (
+    assert (one.state, one.attempt, one.usage.attempts, one.used, one.usage.parks, one.not_before) == (
         "notified",
         "q1.2",
         2,

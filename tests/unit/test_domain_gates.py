@@ -31,10 +31,10 @@ def world() -> World:
 
 def enqueue(world: World, issue: str | None = ISSUES[0], *, priority: int = 0, after: tuple[str, ...] = ()) -> Event:
     kind = "dev" if issue else "pm"
-    carried = usage.of_history(issue, [e for e in world.memory.events if e.get("issue") == issue]) if issue else None
+    prior = usage.of_history(issue, [e for e in world.memory.events if e.get("issue") == issue]) if issue else None
     return world.do(
         lambda state: queue.enqueue(
-            state, kind=kind, issue=issue, message="m", via="test", priority=priority, after=after, carried=carried
+            state, kind=kind, issue=issue, message="m", via="test", priority=priority, after=after, carried=prior
         )
     )[0]
 
@@ -676,7 +676,7 @@ def test_a_task_parked_for_want_of_progress_goes_on_when_it_is_lifted(how: str, 
     else:
         world.max_fruitless = 3
     assert "attempt.claimed" in [event["type"] for event in dispatched(world)]
-    assert world.state.sessions[ISSUES[0]].fruitless == (2 if how == "setting" else 0)
+    assert world.state.sessions[ISSUES[0]].usage.no_progress_runs == (2 if how == "setting" else 0)
     assert world.state.tasks["q3"].used == 1, "parking used up no attempt"
 
 
@@ -696,20 +696,20 @@ def test_progress_is_a_new_commit_or_comment(evidence: dict[str, Any], fruitless
     worked(world, "q1", evidence={"head": "c0ffee", "comments": 4})
     enqueue(world)
     worked(world, "q2", evidence={"head": "c0ffee", "comments": 4})
-    assert world.state.sessions[ISSUES[0]].fruitless == 2
+    assert world.state.sessions[ISSUES[0]].usage.no_progress_runs == 2
     enqueue(world)
     worked(world, "q3", evidence=evidence)
-    assert world.state.sessions[ISSUES[0]].fruitless == fruitless
+    assert world.state.sessions[ISSUES[0]].usage.no_progress_runs == fruitless
 
 
 def test_a_failed_run_counts_neither_for_nor_against_progress(world: World) -> None:
     idle_runs(world, 1)
     enqueue(world)
     end(world, run(world, "q2"), "fail", "give_up", evidence={"head": "c0ffee"})
-    assert world.state.sessions[ISSUES[0]].fruitless == 1
+    assert world.state.sessions[ISSUES[0]].usage.no_progress_runs == 1
 
 
-def test_the_count_of_fruitless_runs_outlives_the_session(world: World) -> None:
+def test_the_count_of_runs_without_progress_outlives_the_session(world: World) -> None:
     idle_runs(world, 2)
     destroy(world, ISSUES[0])
     world.max_fruitless = 2

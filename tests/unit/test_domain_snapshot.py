@@ -35,7 +35,7 @@ def test_every_field_of_every_record_comes_back(state: State) -> None:
             for key, record in before.items():
                 assert type(after[key]) is type(record)
                 for slot in record.__slots__:
-                    assert getattr(after[key], slot) == getattr(record, slot), (name, key, slot)
+                    assert repr(getattr(after[key], slot)) == repr(getattr(record, slot)), (name, key, slot)
         elif name == "daemon":
             assert [getattr(after, slot) for slot in Daemon.__slots__] == [
                 getattr(before, slot) for slot in Daemon.__slots__

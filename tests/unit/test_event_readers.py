@@ -22,7 +22,7 @@ from kugetsu.domain.events.declaration import keys
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.machines import DEFINITIONS
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Attempt, Session, State, Task
+from kugetsu.domain.state import Attempt, Session, State, Task, Usage
 from kugetsu.domain.timeline import collect
 from kugetsu.domain.traces import Traces
 from kugetsu.model.errors import Conflict
@@ -42,9 +42,9 @@ def states() -> Iterator[State]:
     places = {kind: states for kind, (states, _) in DEFINITIONS.items()}
     for step in range(max(map(len, places.values()))):
         state = State(seq=80, at=AT, latest=AT, log_id="log")
-        task = state.tasks["q1"] = Task("q1", "dev", ISSUE, "a title", attempt="q1.1", made=1, used=1)
+        task = state.tasks["q1"] = Task("q1", "dev", ISSUE, "a title", attempt="q1.1", used=1, usage=Usage(attempts=1))
         attempt = state.attempts["q1.1"] = Attempt("q1.1", "q1", "dev", ISSUE, ISSUE, slot=1)
-        session = state.sessions[ISSUE] = Session(ISSUE, "issue", attempt="q1.1", attempts=1)
+        session = state.sessions[ISSUE] = Session(ISSUE, "issue", attempt="q1.1", usage=Usage(attempts=1))
         for kind, record in (("task", task), ("attempt", attempt), ("session", session), ("daemon", state.daemon)):
             for name in fields(record):
                 if name.endswith("_at"):

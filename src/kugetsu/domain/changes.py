@@ -42,8 +42,14 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "kugetsu": ("initialised", "log"),
     "log": ("refused",),
 }
-_READERS = {kind: attrgetter(*FIELDS[kind]) for kind in ("attempt", "session")}
-_READERS["task"] = attrgetter(*("why" if name == "reason" else name for name in FIELDS["task"]))
+_COUNTERS = {name: f"usage.{name}" for name in ("attempts", "retries", "parks", "tokens", "cost")}
+#: Where the records have what is compared under another name.
+_PATHS: dict[str, dict[str, str]] = {
+    "task": {**_COUNTERS, "made": "usage.attempts", "reason": "why"},
+    "attempt": {},
+    "session": {**_COUNTERS, "fruitless": "usage.no_progress_runs"},
+}
+_READERS = {kind: attrgetter(*(paths.get(name, name) for name in FIELDS[kind])) for kind, paths in _PATHS.items()}
 _PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}
 _SLOT = FIELDS["attempt"].index("slot")
 #: Events of tasks and attempts that change the session of their issue.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.pauses import waits
+from kugetsu.domain.state import Usage
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import record
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     Gate = Callable[[State, Task, ClaimFacts], "Verdict"]
     Values = dict[str, Any]
+
+_UNUSED = Usage()
 
 
 @record
@@ -117,16 +120,15 @@ def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict |
     return _closed(gate, "outage", entry["seq"], entry["until"], task=entry["task"], **values)
 
 
-def _life(state: State, task: Task, name: str) -> float:
-    """One of the counters of the life of the task's issue; 0 when nothing was counted yet."""
+def _issue_usage(state: State, task: Task) -> Usage:
+    """What the task's issue has used over its whole life."""
     session = state.sessions.get(task.session)
     if session is not None:
-        value: float = getattr(session, name)
-        return value
-    return (task.carried or {}).get(name) or 0
+        return session.usage
+    return Usage().take_over(task.prior_usage) if task.prior_usage else _UNUSED
 
 
-def _life_rests_on(state: State, task: Task) -> int:
+def _usage_rests_on(state: State, task: Task) -> int:
     session = state.sessions.get(task.session)
     return session.changed if session is not None else task.queued
 
@@ -136,20 +138,21 @@ def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     if task.issue is None:
         return _open("budget", "no_issue")
     max_tokens, max_cost = facts.get("issue_max_tokens", 0), facts.get("issue_max_cost", 0.0)
-    tokens, cost = int(_life(state, task, "tokens")), _life(state, task, "cost")
+    used = _issue_usage(state, task)
+    tokens, cost = used.tokens, used.cost
     if max_tokens and tokens >= max_tokens:
-        return _closed("budget", "tokens_used_up", _life_rests_on(state, task), tokens=tokens, max=max_tokens)
+        return _closed("budget", "tokens_used_up", _usage_rests_on(state, task), tokens=tokens, max=max_tokens)
     if max_cost and cost >= max_cost:
-        return _closed("budget", "cost_used_up", _life_rests_on(state, task), cost=cost, max=max_cost)
+        return _closed("budget", "cost_used_up", _usage_rests_on(state, task), cost=cost, max=max_cost)
     return _open("budget", "within_budget" if max_tokens or max_cost else "no_budget")
 
 
 def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The issue's latest successful runs brought something new: a loop of them would cost money all night."""
     most = facts.get("max_runs_without_progress", 0)
-    runs = int(_life(state, task, "fruitless")) if task.issue is not None else 0
+    runs = _issue_usage(state, task).no_progress_runs if task.issue is not None else 0
     if most and runs >= most:
-        return _closed("progress", "no_progress", _life_rests_on(state, task), runs=runs, issue=task.issue)
+        return _closed("progress", "no_progress", _usage_rests_on(state, task), runs=runs, issue=task.issue)
     return _open("progress", "some_runs_without_progress", runs=runs) if runs else _open("progress", "no_such_runs")
 
 

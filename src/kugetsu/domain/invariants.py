@@ -61,8 +61,8 @@ def of_task(state: State, task: Task) -> list[str]:
         found.append(f"{task.id} is worked on by {task.attempt}, which is not live")
     if (task.state in FINISHED_TASK) != (task.id in state.finished):
         found.append(f"{task.id} is {task.state}, but the list of finished tasks says otherwise")
-    if task.used < 0 or task.used > task.made:
-        found.append(f"{task.id} has used {task.used} of {task.made} attempts made")
+    if task.used < 0 or task.used > task.usage.attempts:
+        found.append(f"{task.id} has used {task.used} of {task.usage.attempts} attempts made")
     return found
 
 

@@ -33,10 +33,61 @@ ENDED = {
 ENDS = frozenset(ENDED.values())
 
 
+#: The counters of an issue's whole life: their names in the log, and those of the fields of `Usage`.
+ISSUE_COUNTERS = {
+    "attempts": "attempts",
+    "parks": "parks",
+    "tokens": "tokens",
+    "cost": "cost",
+    "fruitless": "no_progress_runs",
+}
+
+
+@record
+class Usage:
+    """What the attempts at a task, or at an issue over its whole life, took. ``no_progress_runs`` counts the latest
+    ones, in a row, that ended well and brought neither a commit nor a comment."""
+
+    attempts: int = 0
+    retries: int = 0
+    parks: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    no_progress_runs: int = 0
+
+    def count(self, kind: str, data: dict[str, Any]) -> None:
+        """Count an event of the task or the issue. Whether it brought progress is not counted here (`fold.usage`)."""
+        if kind == "attempt.claimed":
+            self.attempts += 1
+        elif kind == "task.retried":
+            self.retries += 1
+        elif kind == "task.parked":
+            self.parks += 0 if data.get("again") else 1
+        elif kind.startswith("attempt.") and "tokens" in data:
+            self.tokens += data["tokens"]
+            self.cost += data["cost"]
+
+    def as_recorded(self) -> dict[str, Any]:
+        """The issue's counters as the log has them."""
+        return {name: getattr(self, counter) for name, counter in ISSUE_COUNTERS.items()}
+
+    def take_over(self, recorded: dict[str, Any]) -> Usage:
+        """Count on from the counters that an event has; those that it lacks stay."""
+        for name, counter in ISSUE_COUNTERS.items():
+            if recorded.get(name) is not None:
+                setattr(self, counter, recorded[name])
+        return self
+
+    def add(self, other: Usage) -> None:
+        """Add what another counted."""
+        for name in ("attempts", "retries", "parks", "tokens", "cost"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
 @record
 class Task:
     """One request for work. ``used`` counts the attempts that count against MAX_ATTEMPTS since it was last requeued;
-    ``made`` counts all of its life and numbers the next attempt."""
+    ``usage.attempts`` counts all of its life and numbers the next attempt."""
 
     id: str
     kind: str
@@ -57,19 +108,15 @@ class Task:
     held: str | None = None
     held_seq: int = 0
     attempt: str | None = None
-    made: int = 0
     used: int = 0
-    retries: int = 0
-    parks: int = 0
-    tokens: int = 0
-    cost: float = 0.0
+    usage: Usage = field(factory=Usage)
     repository: dict[str, str] | None = None
     #: The usage limit that parked it, or `progress`: runs that changed nothing.
     parked_for: str | None = None
     #: `outages.MET` when it met an outage, `outages.OWN` when another task did not meet it; else empty.
     outage: str = ""
-    #: Counters of its issue's life, while the issue has no session that has them.
-    carried: dict[str, Any] | None = None
+    #: Usage of its issue's earlier sessions as recorded (`fold.usage`), while the issue has no session that has it.
+    prior_usage: dict[str, Any] | None = None
 
     @property
     def session(self) -> str:
@@ -142,19 +189,16 @@ class Session:
     #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that
     #: succeeded (tool calls that were refused).
     notes: list[str] = field(factory=list)
-    attempts: int = 0
-    parks: int = 0
-    tokens: int = 0
-    cost: float = 0.0
+    #: Over the issue's whole life, but for retries, which are a task's.
+    usage: Usage = field(factory=Usage)
     commits: int = 0
     dirty: int = 0
     pushed: bool | None = None
     #: The issue's title as the forge said it before the latest run.
     title: str | None = None
-    #: Last commit and number of comments known, and how many good runs in a row brought neither a new one.
+    #: Last commit and number of comments known, by which progress is seen.
     head: str | None = None
     comments: int | None = None
-    fruitless: int = 0
 
 
 @record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import machines
-from kugetsu.domain.state import Attempt, Daemon, Session, State, Task
+from kugetsu.domain.state import Attempt, Daemon, Session, State, Task, Usage
 from kugetsu.model.record import fields, values
 
 TYPE_CHECKING = False
@@ -15,11 +15,12 @@ _RECORDS: dict[str, type[Any]] = {"tasks": Task, "attempts": Attempt, "sessions"
 _PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "daemon"))
 
 #: Changes when the shape of the state or the fold changes: an older snapshot is then ignored and rebuilt.
-VERSION = "5:" + ";".join(
+VERSION = "6:" + ";".join(
     f"{name}={','.join(names)}"
     for name, names in (
         ("state", _PLAIN),
         ("daemon", fields(Daemon)),
+        ("usage", fields(Usage)),
         *((name, fields(kind)) for name, kind in _RECORDS.items()),
     )
 )
@@ -29,9 +30,9 @@ def dump(state: State) -> dict[str, Any]:
     """Everything of ``state`` (and the machines' memo) as values that JSON can hold."""
     kept: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
     for name in _RECORDS:
-        kept[name] = [[*values(record).values()] for record in getattr(state, name).values()]
+        kept[name] = [_row(record) for record in getattr(state, name).values()]
     kept["finished"] = list(state.finished)
-    kept["daemon"] = [*values(state.daemon).values()]
+    kept["daemon"] = _row(state.daemon)
     kept["machines"] = machines.table()
     return kept
 
@@ -49,9 +50,14 @@ def load(kept: dict[str, Any]) -> State:
     return state
 
 
+def _row(record: Any) -> list[Any]:
+    """The values of a record, those of a usage within it as a row of their own."""
+    return [_row(value) if type(value) is Usage else value for value in values(record).values()]
+
+
 def _record(kind: type[Any], row: Iterable[Any]) -> Any:
     """A record of these values: without its constructor, which would have to be compiled for it."""
     record = object.__new__(kind)
     for name, value in zip(fields(kind), row, strict=True):
-        setattr(record, name, value)
+        setattr(record, name, _record(Usage, value) if name == "usage" else value)
     return record

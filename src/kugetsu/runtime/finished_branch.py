@@ -54,7 +54,7 @@ def inspect(ws: Workspace, session: Session, repository: Repository, branch: str
     """
     branch = refs.current_branch(session.worktree) or branch
     tip = merged.tip_of(repository, session.worktree, branch)
-    if session.attempts < 2 and tip is None:
+    if session.usage.attempts < 2 and tip is None:
         return None  # nobody worked on it
     found = _by_forge(ws, session, repository, branch, tip)
     if found is not None or tip is None:

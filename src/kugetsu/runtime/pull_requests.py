@@ -158,7 +158,7 @@ def _source(
 
 def from_branch(ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> tuple[str, str, int] | None:
     """Owner, repository and number of the open pull request with a session's work. Raises ForgeFailure."""
-    source = source_of(ws, session) if session.attempts > 1 else None
+    source = source_of(ws, session) if session.usage.attempts > 1 else None
     if source is None:
         return None  # nothing of it can be on the forge before the first run
     pull = _first(forge.pulls_from(ref.owner, ref.repo, source))

@@ -82,7 +82,7 @@ def enqueue(
     here = clone_here(ws, ref)
     issue = str(ref)
     while True:
-        read_at, carried = earlier_life(ws, issue)
+        read_at, carried = prior_usage_of(ws, issue)
 
         def decide(state: State, read_at: int = read_at, carried: dict[str, Any] | None = carried) -> list[NewEvent]:
             _require_current(state, issue, read_at)
@@ -102,7 +102,7 @@ def enqueue(
             return ws.log.transact(decide)
 
 
-def earlier_life(ws: Workspace, issue: str) -> tuple[int, dict[str, Any] | None]:
+def prior_usage_of(ws: Workspace, issue: str) -> tuple[int, dict[str, Any] | None]:
     """The seq of the state read, and the usage of the issue's destroyed sessions (`usage.of_history`); None if it has a
     session, which holds the usage, or was never worked on."""
     state = ws.state()
@@ -173,7 +173,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     here = clone_here(ws, ref)
     issue = str(ref)
     facts = claim_facts(ws, "self")
-    read_at, carried = earlier_life(ws, issue)
+    read_at, carried = prior_usage_of(ws, issue)
 
     def wanted(state: State) -> NewEvent:
         return queue.enqueue(

@@ -32,7 +32,7 @@ def correct(ws: Workspace, found: Miscount) -> None:
     while wanted is not None:
 
         def decide(state: State, now: Miscount = wanted) -> list[NewEvent]:
-            if usage.counted(state, now.issue) != now.recorded:
+            if usage.of_issue(state, now.issue) != now.recorded:
                 raise _StaleError
             return sessions.correct_counters(state, now.issue, now.counted, now.seq)
 

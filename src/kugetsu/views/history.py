@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kugetsu.domain.gates import Verdict
-from kugetsu.domain.state import ENDS, Task
+from kugetsu.domain.state import ENDS, Task, Usage
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
@@ -46,8 +46,7 @@ class Summary:
     def __init__(self) -> None:
         self.state = ""
         self.task: str | None = None
-        self.attempts = 0
-        self.tokens = 0
+        self.usage = Usage()
         self.worked = 0.0
         self.events = 0
         self.first_at = ""
@@ -61,11 +60,10 @@ class Summary:
         if event.get("task"):
             self.task = event["task"]
         self.state = _AFTER.get(kind) or self.state
+        self.usage.count(kind, event["data"])
         if kind == "attempt.claimed":
-            self.attempts += 1
             self._claims[event["attempt"]] = event["at"]
         elif kind in ENDS:
-            self.tokens += event["data"].get("tokens", 0)
             claimed_at = self._claims.pop(event["attempt"], event["at"])
             self.worked += times.since(claimed_at, event["at"])
         elif kind.startswith("session.") and not self.task:
@@ -81,11 +79,11 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
     parts = [subject]
     if summary.state:
         parts.append(screen.state(summary.state, summary.state))
-    if summary.attempts:
-        parts.append(counted(summary.attempts, "attempt"))
+    if summary.usage.attempts:
+        parts.append(counted(summary.usage.attempts, "attempt"))
         parts.append(times.duration(summary.worked_by(screen.now)))
-    if summary.tokens:
-        parts.append(f"{times.amount(summary.tokens)} tokens")
+    if summary.usage.tokens:
+        parts.append(f"{times.amount(summary.usage.tokens)} tokens")
     return [" · ".join(parts)]
 
 

@@ -73,12 +73,12 @@ def task_data(task: Task) -> TaskData:
         "reason": gates.of_task(task),
         "held": task.held,
         "attempt": task.attempt,
-        "attempts": task.made,
+        "attempts": task.usage.attempts,
         "used": task.used,
-        "retries": task.retries,
-        "parks": task.parks,
-        "tokens": task.tokens,
-        "cost": task.cost,
+        "retries": task.usage.retries,
+        "parks": task.usage.parks,
+        "tokens": task.usage.tokens,
+        "cost": task.usage.cost,
         "event": task.changed,
     }
 
@@ -108,9 +108,9 @@ def stats(state: State) -> QueueStats:
         "total": sum(by_state.values()),
         "listed": len(tasks),
         "oldest_waiting": min((task.queued_at for task in state.waiting()), default=None),
-        "attempts": sum(task.made for task in tasks),
-        "tokens": sum(task.tokens for task in tasks),
-        "cost": round(sum(task.cost for task in tasks), 6),
+        "attempts": sum(task.usage.attempts for task in tasks),
+        "tokens": sum(task.usage.tokens for task in tasks),
+        "cost": round(sum(task.usage.cost for task in tasks), 6),
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
-from kugetsu.domain.state import State, empty
+from kugetsu.domain.state import ISSUE_COUNTERS, State, empty
 from kugetsu.model.record import record
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ class Miscount:
 
     def text(self) -> str:
         """One sentence: what is counted, and what should be."""
-        wrong = [name for name in usage.COUNTED if self.recorded[name] != self.counted[name]]
+        wrong = [name for name in ISSUE_COUNTERS if self.recorded[name] != self.counted[name]]
         told = ", ".join(f"{name} {self.recorded[name]} instead of {self.counted[name]}" for name in wrong)
         return f"the counters of {self.issue} are not those of its history: {told}"
 
@@ -65,7 +65,7 @@ class _Recount:
     """Folds the events of some issues as recorded, and as they would be with the right counters."""
 
     def __init__(self, issues: Iterable[str]) -> None:
-        self._lives = {issue: usage.Life(issue) for issue in issues}
+        self._usages = {issue: usage.IssueUsage(issue) for issue in issues}
         self._recorded = empty()
         self._counted = empty()
         self._open: dict[str, Miscount] = {}
@@ -74,24 +74,24 @@ class _Recount:
     def add(self, event: Event) -> None:
         """Take the next event of the log."""
         issue = event.get("issue") or event.get("session") or ""
-        life = self._lives.get(issue)
-        if life is None:
+        counted = self._usages.get(issue)
+        if counted is None:
             return
         fold(self._recorded, event)
-        fold(self._counted, self._righted(event, life))
-        life.add(event)
+        fold(self._counted, self._righted(event, counted))
+        counted.add(event)
         self._compare(issue, event)
 
-    def _righted(self, event: Event, life: usage.Life) -> Event:
+    def _righted(self, event: Event, counted: usage.IssueUsage) -> Event:
         data = event["data"]
         if not data.get("carried"):
             return event
         if event["type"] == "session.requested":
             task = self._counted.tasks.get(event.get("task") or "")
-            carried = task.carried if task is not None else None
+            prior = task.prior_usage if task is not None else None
         else:
-            carried = None
-        return {**event, "data": {**data, "carried": carried or life.carried()}}
+            prior = None
+        return {**event, "data": {**data, "carried": prior or counted.prior_usage()}}
 
     def _compare(self, issue: str, event: Event) -> None:
         recorded, counted = _of(self._recorded, issue), _of(self._counted, issue)
@@ -107,4 +107,4 @@ class _Recount:
 
 
 def _of(state: State, issue: str) -> Counters:
-    return usage.counted(state, issue) or dict.fromkeys(usage.COUNTED, 0)
+    return usage.of_issue(state, issue) or dict.fromkeys(ISSUE_COUNTERS, 0)

@@ -65,14 +65,14 @@ def _claim(
     if task.session not in state.sessions:
         new_events.append(NewEvent("session.requested", _wanted(task), session=task.session, **about))
     data: dict[str, Any] = {
-        "number": task.made + 1,
+        "number": task.usage.attempts + 1,
         "kind": task.kind,
         "slot": slot,
         "lease": offer.lease,
         "claimer": offer.claimer,
         "live": [other.id for other in state.live("dev")],
     }
-    attempt = f"{task.id}.{task.made + 1}"
+    attempt = f"{task.id}.{task.usage.attempts + 1}"
     recorded: dict[str, Any] = dict(facts)
     if planned is not None:
         recorded["planned"] = planned
@@ -83,8 +83,8 @@ def _claim(
 def _wanted(task: Task) -> dict[str, Any]:
     repository = task.issue.rsplit("#", 1)[0] if task.issue else None
     data: dict[str, Any] = {"kind": "issue" if task.issue else "pm", "repository": repository}
-    if task.carried:
-        data["carried"] = task.carried
+    if task.prior_usage:
+        data["carried"] = task.prior_usage
     return data
 
 
@@ -128,7 +128,7 @@ def start(
     task = _as_queued(state, enqueued, facts)
     new_events = [enqueued, *_claim(state, task, offer, facts)]
     session = state.sessions.get(task.session)
-    known = session.pr if session is not None else (task.carried or {}).get("pr")
+    known = session.pr if session is not None else (task.prior_usage or {}).get("pr")
     if pr is not None and pr != known:
         said = {"url": pr, "source": "said"}
         new_events.append(NewEvent("session.pr", said, issue=task.issue, session=task.session, cause=-1))

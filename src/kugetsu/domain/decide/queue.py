@@ -203,8 +203,9 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
 
 @decision("queue.unblock")
 def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
-    """Unblock tasks: forget an issue's fruitless runs (``progress``), or a usage limit or an outage of an agent
-    and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the kind."""
+    """Unblock tasks: forget an issue's runs without progress (``progress``), or a usage limit or an outage of an
+    agent and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the
+    kind."""
     if gate == "provider":
         if subject not in state.limits:
             raise NotFound.because("limit_unknown", subject=subject)
@@ -212,10 +213,10 @@ def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
     else:
         session = state.sessions.get(subject)
         parked = [t for t in state.waiting() if t.issue == subject and t.state == "parked" and t.not_before is None]
-        carried = [t for t in state.waiting() if t.issue == subject and (t.carried or {}).get("fruitless")]
-        if not parked and not carried and (session is None or not session.fruitless):
+        prior = [t for t in state.waiting() if t.issue == subject and (t.prior_usage or {}).get("fruitless")]
+        if not parked and not prior and (session is None or not session.usage.no_progress_runs):
             raise NotFound.because("not_held_back", subject=subject)
-        cause = session.changed if session is not None else (parked or carried)[0].changed
+        cause = session.changed if session is not None else (parked or prior)[0].changed
     issue = subject if gate == "progress" else None
     new_events = [NewEvent("hold.lifted", {"gate": gate, "subject": subject}, issue=issue, session=issue, cause=cause)]
     for place, task in enumerate(parked, 1):

@@ -191,9 +191,9 @@ def setting_changed(key: str, old: str | None, new: str) -> list[NewEvent]:
 
 @decision("sessions.correct_counters")
 def correct_counters(state: State, issue: str, new: dict[str, Any], wrong: int) -> list[NewEvent]:
-    """Count the issue's life from ``new`` on (`usage.COUNTED`), what its history counts; ``wrong`` is the event that
-    carried other counters. [] when nothing is counted, or just that."""
-    old = usage.counted(state, issue)
+    """Count the issue's usage on from ``new`` (`state.ISSUE_COUNTERS`), what its history counts; ``wrong`` is the event
+    that carried other counters. [] when nothing is counted, or just that."""
+    old = usage.of_issue(state, issue)
     if old is None or old == new:
         return []
     session = issue if issue in state.sessions else None

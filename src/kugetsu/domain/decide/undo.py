@@ -109,8 +109,8 @@ def _unqueue(state: State, undone: Undone) -> list[NewEvent]:
         raise _since(undone, "task_running", task=task.id, attempt=task.attempt)
     if task.id in state.finished:
         raise _since(undone, "task_finished", task=task.id, state=task.state)
-    if task.made:
-        raise _since(undone, "task_worked_on", task=task.id, attempts=task.made)
+    if task.usage.attempts:
+        raise _since(undone, "task_worked_on", task=task.id, attempts=task.usage.attempts)
     return [NewEvent("task.cancelled", {"reason": "undo"}, **_about(task, undone))]
 
 
@@ -178,8 +178,8 @@ def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool
 
 def _parked(task: Task) -> dict[str, Any]:
     """What parks a task again as it was; ``made`` tells whether it has run since."""
-    names = ("made", "not_before", "reason", "reason_values", "parked_for")
-    return {"task": task.id, **{name: getattr(task, name) for name in names}}
+    kept = {name: getattr(task, name) for name in ("not_before", "reason", "reason_values", "parked_for")}
+    return {"task": task.id, "made": task.usage.attempts, **kept}
 
 
 def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
@@ -191,9 +191,9 @@ def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
             held["outage"] = limit["outage"]
         return {**held, "until": limit["until"], "met_by": limit["task"], "fruitless": 0, "attempts": 0}
     session = before.sessions.get(subject)
-    carried = [(t.carried or {}).get("fruitless") or 0 for t in before.tasks.values() if t.issue == subject]
-    fruitless = session.fruitless if session is not None else max(carried, default=0)
-    made = session.attempts if session is not None else 0
+    prior = [(t.prior_usage or {}).get("fruitless") or 0 for t in before.tasks.values() if t.issue == subject]
+    fruitless = session.usage.no_progress_runs if session is not None else max(prior, default=0)
+    made = session.usage.attempts if session is not None else 0
     return {**held, "until": None, "met_by": None, "fruitless": fruitless, "attempts": made}
 
 
@@ -241,7 +241,7 @@ def _restore(state: State, undone: Undone) -> list[NewEvent]:
     new_events = [NewEvent("hold.restored", data, issue=issue, session=session, cause=undone[UNDO])]
     for was in undone["tasks"]:
         task = state.tasks.get(was["task"])
-        if task is None or task.state != "pending" or task.made != was["made"]:
+        if task is None or task.state != "pending" or task.usage.attempts != was["made"]:
             continue  # it has run, or was cancelled: what holds the others is restored all the same
         again = {
             "until": was["not_before"],
@@ -267,7 +267,7 @@ def _require_restorable(state: State, undone: Undone) -> None:
             raise _since(undone, "limit_met_again", subject=subject)
         return
     session = state.sessions.get(subject)
-    if session is not None and (session.attempts != undone["attempts"] or session.fruitless):
+    if session is not None and (session.usage.attempts != undone["attempts"] or session.usage.no_progress_runs):
         raise _since(undone, "session_worked_in", session=subject)
     if session is None and undone["attempts"]:
         raise _since(undone, "session_destroyed", session=subject)

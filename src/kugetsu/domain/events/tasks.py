@@ -25,7 +25,7 @@ class Carried(TypedDict, total=False):
 
 
 class Counters(TypedDict):
-    """What an issue has used over its whole life (`usage.COUNTED`)."""
+    """What an issue has used over its whole life (`state.ISSUE_COUNTERS`)."""
 
     attempts: int
     parks: int

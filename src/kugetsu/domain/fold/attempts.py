@@ -49,13 +49,13 @@ def attempt_claimed(state: State, event: Event) -> None:
     attempt.claimed_at = event["at"]
     state.attempts[attempt.id] = attempt
     task.attempt = attempt.id
-    task.made = number
+    task.usage.attempts = number
     task.used += 1
     task.not_before = None
     session = state.sessions.get(task.session)
     if session is not None:
         session.attempt = attempt.id
-        session.attempts += 1
+        session.usage.attempts += 1
         session.notes = []
 
 
@@ -105,7 +105,7 @@ def attempt_ended(trigger: str) -> Handler:
 
     def handler(state: State, event: Event) -> None:
         data = event["data"]
-        tokens, cost, evidence = data["tokens"], data["cost"], data["evidence"]
+        evidence, _tokens, _cost = data["evidence"], data["tokens"], data["cost"]
         notes = data["outcome"].get("notes") or []
         attempt = move_attempt(state, event, trigger)
         if attempt is None:
@@ -113,8 +113,7 @@ def attempt_ended(trigger: str) -> Handler:
         del state.attempts[attempt.id]
         task = state.tasks[attempt.task]
         task.attempt = None
-        task.tokens += tokens
-        task.cost += cost
+        task.usage.count(event["type"], data)
         session = state.sessions.get(attempt.session)
         if session is None:
             return
@@ -124,7 +123,8 @@ def attempt_ended(trigger: str) -> Handler:
             session.notes = [*session.notes, *notes]
         if data.get("rescue_failed"):
             session.unsaved = {"attempt": attempt.id, "reason": data["rescue_failed"]}
-        usage.ended(session, trigger == "succeed", tokens, cost, evidence)
+        session.usage.count(event["type"], data)
+        usage.note_end(session, trigger == "succeed", evidence)
         if session.state == "working":
             move_session(state, event, session.key, "rest")
 

@@ -39,9 +39,8 @@ def session_requested(state: State, event: Event) -> None:
     session.repository = data["repository"]
     session.created_at = session.changed_at = event["at"]
     session.changed = event["seq"]
-    carried = data.get("carried")
-    if carried:
-        usage.take_over(session, carried)
+    if data.get("carried"):
+        usage.take_over(session, data["carried"])
     state.sessions[key] = session
 
 
@@ -115,10 +114,10 @@ def session_destroyed(state: State, event: Event) -> None:
         return
     del state.sessions[session.key]
     state.last_destroyed = event["seq"]
-    carried = usage.carried_by(session)
+    prior = usage.prior_usage(session)
     for task in state.tasks.values():
         if task.issue == session.key:
-            task.carried = carried
+            task.prior_usage = prior
 
 
 def issue_read(state: State, event: Event) -> None:
@@ -146,7 +145,7 @@ def session_pr(state: State, event: Event) -> None:
 def counters_corrected(state: State, event: Event) -> None:
     """Fold of ``counters.corrected``."""
     issue, new, _ = event["issue"], event["data"]["new"], event["data"]["old"]
-    if usage.counted(state, issue) is None:
+    if usage.of_issue(state, issue) is None:
         state.violate(event["seq"], f"counters.corrected names {issue}, of which nothing is counted")
         return
     usage.correct(state, issue, new)

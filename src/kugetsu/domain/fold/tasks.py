@@ -66,7 +66,7 @@ def queued(event: Event) -> Task:
     task.priority = data["priority"]
     task.after = list(dict.fromkeys(data["after"]))
     task.repository = data["repository"]
-    task.carried = data.get("carried")
+    task.prior_usage = data.get("carried")
     task.order = task.queued = task.changed = event["seq"]
     task.queued_at = task.changed_at = event["at"]
     return task
@@ -113,7 +113,7 @@ def task_retried(state: State, event: Event) -> None:
     not_before, reason = event["data"]["not_before"], event["data"]["reason"]
     task = move_task(state, event, "retry")
     if task is not None:
-        task.retries += 1
+        task.usage.retries += 1
         task.not_before = not_before
         task.reason, task.reason_values = reason, None
 
@@ -131,7 +131,7 @@ def task_parked(state: State, event: Event) -> None:
     task.parked_for = limit or gate
     if data.get("again"):
         return
-    task.parks += 1
+    task.usage.parks += 1
     if gate == "provider":
         task.used -= 1
     if outage is not None and limit is not None:
@@ -144,7 +144,7 @@ def task_parked(state: State, event: Event) -> None:
             state.limits[limit] = {"until": until, "at": event["at"], "seq": event["seq"], "task": task.id}
     session = state.sessions.get(task.session)
     if session is not None:
-        session.parks += 1
+        session.usage.parks += 1
 
 
 def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: Event) -> None:
@@ -201,21 +201,21 @@ def hold_restored(state: State, event: Event) -> None:
         if "outage" in data:
             state.limits[subject] |= {"outage": data["outage"], "reason": ""}
     else:
-        _count_fruitless(state, subject, fruitless)
+        _set_no_progress_runs(state, subject, fruitless)
 
 
 def _forgive(state: State, key: str) -> None:
-    """Count the issue's fruitless runs from nothing again: someone wants it to go on."""
-    _count_fruitless(state, key, 0)
+    """Count the issue's runs without progress from nothing again: someone wants it to go on."""
+    _set_no_progress_runs(state, key, 0)
 
 
-def _count_fruitless(state: State, key: str, runs: int) -> None:
+def _set_no_progress_runs(state: State, key: str, runs: int) -> None:
     session = state.sessions.get(key)
     if session is not None:
-        session.fruitless = runs
+        session.usage.no_progress_runs = runs
     for task in state.tasks.values():
-        if task.issue == key and task.carried is not None:
-            task.carried = {**task.carried, "fruitless": runs}
+        if task.issue == key and task.prior_usage is not None:
+            task.prior_usage = {**task.prior_usage, "fruitless": runs}
 
 
 def _forget_limits(state: State, task: Task) -> None:

@@ -31,10 +31,10 @@ class Case:
         found = [event["data"].get(name) for event in self.group if event["type"] == kind]
         return [value for value in found if value is not None]
 
-    def lived(self, name: str) -> list[Any]:
+    def used(self, name: str) -> list[Any]:
         """A counter of the life of each issue that the transaction is about."""
         keys = {event.get("issue") for event in self.group}
-        return sorted({getattr(self.state.sessions[key], name) for key in keys if key in self.state.sessions})
+        return sorted({getattr(self.state.sessions[key].usage, name) for key in keys if key in self.state.sessions})
 
 
 def explain(state: State, group: Sequence[Event], earlier: Earlier) -> Tried | None:
@@ -125,8 +125,8 @@ SETTINGS: dict[str, tuple[str, Callable[[Case], Iterable[Any]], Callable[[Any], 
     "pause_seconds": ("USAGE_LIMIT_PAUSE_MINUTES", _pauses, lambda seconds: _number(seconds / 60)),
     "min_free_memory_mb": ("MIN_FREE_MEMORY_MB", lambda case: _room(case, "free_memory_mb", 700), str),
     "min_free_disk_mb": ("MIN_FREE_DISK_MB", lambda case: _room(case, "free_disk_mb", 200), str),
-    "issue_max_tokens": ("ISSUE_MAX_TOKENS", lambda case: [0, *case.lived("tokens"), 1], str),
-    "issue_max_cost": ("ISSUE_MAX_COST", lambda case: [0.0, *case.lived("cost"), 0.01], _number),
+    "issue_max_tokens": ("ISSUE_MAX_TOKENS", lambda case: [0, *case.used("tokens"), 1], str),
+    "issue_max_cost": ("ISSUE_MAX_COST", lambda case: [0.0, *case.used("cost"), 0.01], _number),
     "max_runs_without_progress": (
         "MAX_RUNS_WITHOUT_PROGRESS",
         lambda case: _near(case.facts["max_runs_without_progress"]),

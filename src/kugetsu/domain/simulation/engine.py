@@ -220,7 +220,7 @@ class Simulation:
 
     def _offer(self, task: Task, chosen: int, since: Moment) -> None:
         """Claim the task as long after its way is open as it took, unless the way closes before."""
-        latency = self.scenario.latencies.get((task.id, task.made + 1))
+        latency = self.scenario.latencies.get((task.id, task.usage.attempts + 1))
         micros, seq = (latency.micros, latency.seq) if latency is not None else (self._usual, self.scenario.last_seq)
 
         def act() -> None:
@@ -268,12 +268,12 @@ class Simulation:
         pasts = self.scenario.pasts.get(task.id, [])
         work = self._work.get(task.id)
         if work is None:
-            work = self._work[task.id] = Work(pasts, task.made - 1)
+            work = self._work[task.id] = Work(pasts, task.usage.attempts - 1)
         comes = any(at >= self.now for at in self._cancels.get(task.id, ()))
         run = self.runs[attempt_id] = work.begin(claimed, label, self._world, cancel_comes=comes)
         for name in run.assumed:
             self.noted.add(name, task.id)
-        recorded = pasts[task.made - 1] if task.made <= len(pasts) else None
+        recorded = pasts[task.usage.attempts - 1] if task.usage.attempts <= len(pasts) else None
         if run.running is not None and not begun:
             seq = recorded.seqs[1] if recorded is not None else self.scenario.last_seq
             self.at(run.running, seq, lambda: self._runs(attempt_id))

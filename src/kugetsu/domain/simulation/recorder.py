@@ -40,7 +40,7 @@ _VERDICTS = {
     "task.cancelled": "cancelled",
 }
 
-#: What a probe's fruitless runs are before an attempt's end is counted on it.
+#: How many runs without progress a probe has before an attempt's end is counted on it.
 _PROBE = 7
 
 
@@ -158,7 +158,8 @@ class Recorder:
         """The candidate's way closes without a claim."""
         if self._candidate is not None:
             task = self._state.tasks.get(self._candidate)
-            self._missed.append((self._candidate, task.made + 1 if task is not None else 0, self._open_since, until))
+            number = task.usage.attempts + 1 if task is not None else 0
+            self._missed.append((self._candidate, number, self._open_since, until))
 
     def _pause_where_missed(self) -> None:
         """Who could have been claimed, and was not in the time that it takes, was not looked at."""
@@ -253,9 +254,10 @@ class Recorder:
         if session is None:
             return None
         probe = Session(session.key, session.kind)
-        probe.head, probe.comments, probe.fruitless = session.head, session.comments, _PROBE
-        usage.ended(probe, end["type"] == "attempt.succeeded", 0, 0.0, end["data"]["evidence"])
-        return None if probe.fruitless == _PROBE else probe.fruitless == 0
+        probe.head, probe.comments, probe.usage.no_progress_runs = session.head, session.comments, _PROBE
+        usage.note_end(probe, end["type"] == "attempt.succeeded", end["data"]["evidence"])
+        runs = probe.usage.no_progress_runs
+        return None if runs == _PROBE else runs == 0
 
     def _limit(self, past: Past, parked: dict[str, Any] | None) -> None:
         if parked is None:

@@ -38,7 +38,9 @@ def _start(simulation: Simulation, event: Event) -> None:
 def _claim(simulation: Simulation, event: Event) -> None:
     """A claim that no look explains: made at its time, when the task waits then for this very attempt."""
     task = simulation.state.tasks.get(event["task"])
-    waits = task is not None and task.state in ("pending", "parked") and task.made + 1 == event["data"]["number"]
+    waits = (
+        task is not None and task.state in ("pending", "parked") and task.usage.attempts + 1 == event["data"]["number"]
+    )
     if waits and simulation.claim(event["task"], "self"):
         simulation.noted.add("forced", event["task"])
 

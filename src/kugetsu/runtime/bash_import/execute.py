@@ -36,7 +36,7 @@ from kugetsu.runtime.bash_import.model import (
 )
 from kugetsu.runtime.bash_import.settings import untouched_template
 from kugetsu.runtime.git.repositories import locked
-from kugetsu.runtime.submit import earlier_life
+from kugetsu.runtime.submit import prior_usage_of
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -90,17 +90,17 @@ def _decision(ws: Workspace, action: Action | None, issue: str | None) -> Callab
     if isinstance(action, TakeRepository):
         return partial(decide.take_repository, repository=action.repository, url=action.url, issue=issue)
     if isinstance(action, TakeSession):
-        carried = _carried(ws, action.issue)
+        carried = _prior_usage(ws, action.issue)
         return partial(decide.take_session, key=action.issue, pr=action.pr, carried=carried, **action.found)
     if isinstance(action, TakeTask):
-        carried = _carried(ws, action.issue)
+        carried = _prior_usage(ws, action.issue)
         message, priority = action.message, action.priority
         return partial(decide.take_task, issue=action.issue, message=message, priority=priority, carried=carried)
     return partial(decide.keep_record, issue=issue)
 
 
-def _carried(ws: Workspace, issue: str) -> dict[str, Any] | None:
-    return earlier_life(ws, issue)[1]
+def _prior_usage(ws: Workspace, issue: str) -> dict[str, Any] | None:
+    return prior_usage_of(ws, issue)[1]
 
 
 def _record(ws: Workspace, done: Plan, item: Item, record: Record, decided: Callable[..., list[NewEvent]]) -> None:

@@ -42,7 +42,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
     _save_earlier_work(ws, session, attempt)
     whole = _fault(session) is None
     as_it_is = whole and ready(agent, session)
-    if as_it_is and session.attempts < 2:
+    if as_it_is and session.usage.attempts < 2:
         return
     repository = _repository(ws, session, task)
     ref = parse_ref(session.key)

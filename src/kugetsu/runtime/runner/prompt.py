@@ -33,7 +33,7 @@ def compose(ws: Workspace, task: Task, session: Session, message: str, issue_tex
         parts = [_ended(skills.instructions(ws.paths, "pm")), ANSWERS[ws.config.text("KUGETSU_VERBOSITY")] + "\n"]
     else:
         parts = [workflow(ws, task, session), _this_run(ws, task, session)]
-    if task.used > 1 or task.parks:
+    if task.used > 1 or task.usage.parks:
         parts.append(_earlier(task, session))
     if issue_text is not None and issue_text.strip():
         parts.append(_quoted(issue_text))

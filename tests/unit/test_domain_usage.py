@@ -52,9 +52,9 @@ def test_only_who_lets_runs_without_progress_go_on_forgives_them(gate: str, why:
     state = empty()
     for one in told[:-1]:
         fold(state, one)
-    state.sessions[ISSUE].fruitless = 2
+    state.sessions[ISSUE].usage.no_progress_runs = 2
     fold(state, told[-1])
-    assert state.sessions[ISSUE].fruitless == left
+    assert state.sessions[ISSUE].usage.no_progress_runs == left
     as_lived = [{**one, "type": "attempt.succeeded"} if one["type"] == "attempt.failed" else one for one in told]
     before = event(0, "session.prepared", {"base_commit": "h"})
     carried = usage.of_history(ISSUE, [before, *as_lived])
@@ -73,8 +73,8 @@ def test_the_history_of_a_real_issue_counts_what_the_fold_counts(name: str) -> N
     for session in state.sessions.values():
         if session.kind == "issue":
             own = [one for one in events if session.key in (one.get("issue"), one.get("session"))]
-            assert usage.of_history(session.key, own) == usage.carried_by(session), session.key
-            compared += session.attempts > 0
+            assert usage.of_history(session.key, own) == usage.prior_usage(session), session.key
+            compared += session.usage.attempts > 0
     assert compared
 
 
@@ -96,21 +96,21 @@ def test_a_correction_counts_from_its_values_on_and_keeps_what_is_no_sum() -> No
     assert new_event.data["old"] == {**NEW, "attempts": 2, "tokens": 10}
     corrected = event(2, "counters.corrected", new_event.data)
     fold(state, corrected)
-    assert state.tasks["q1"].carried == {**NEW, "pr": "https://example.org/1", "head": "h"}
-    requested = {"kind": "issue", "repository": "git.example.org/o/r", "carried": state.tasks["q1"].carried}
+    assert state.tasks["q1"].prior_usage == {**NEW, "pr": "https://example.org/1", "head": "h"}
+    requested = {"kind": "issue", "repository": "git.example.org/o/r", "carried": state.tasks["q1"].prior_usage}
     fold(state, event(3, "session.requested", requested, task="q1"))
-    state.sessions[ISSUE].tokens += 7
+    state.sessions[ISSUE].usage.tokens += 7
     fold(state, {**corrected, "seq": 4})
-    assert usage.counted(state, ISSUE) == NEW and state.violations == []
+    assert usage.of_issue(state, ISSUE) == NEW and state.violations == []
     assert decide.correct_counters(state, ISSUE, NEW, 1) == []
 
 
 @pytest.mark.parametrize("data", [{}, {"old": NEW}, {"new": NEW}, {"old": NEW, "new": {"tokens": 1}}, {"new": None}])
 def test_a_correction_that_lacks_something_changes_nothing(data: dict[str, Any]) -> None:
     state = waiting(10)
-    before = usage.counted(state, ISSUE)
+    before = usage.of_issue(state, ISSUE)
     fold(state, event(2, "counters.corrected", data))
-    assert usage.counted(state, ISSUE) == before
+    assert usage.of_issue(state, ISSUE) == before
     assert [one["seq"] for one in state.violations] == [2]
 
 
