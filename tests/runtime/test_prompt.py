@@ -126,7 +126,7 @@ def test_instructions_that_become_unreadable_at_the_last_moment_are_named(stage:
     task = submit.delegate(stage.ws, message).events[0]["task"]
     assert dispatcher.dispatch(stage.ws)[0] == [f"{task}.1"]
     parked = stage.wait("task.parked", task=task)["data"]
-    assert f"{own}: byte 3 is not UTF-8" in parked["reason"] and "hint: mend it" in parked["reason"]
+    assert f"{own}: byte 3 is not UTF-8" in parked["reason"] and "hint: fix it" in parked["reason"]
     assert stage.state.tasks[task].used == 0, "every task would meet it"
 
 
