@@ -124,7 +124,7 @@ def test_a_worktree_that_is_gone_is_told_and_taken_when_it_is_back(importer: Imp
     path = importer.old.root / "worktrees" / file_name(REF)
     path.rename(importer.root / "elsewhere")
     item = session(importer.take(), REF)
-    assert item.outcome == "kept" and f"{path} is gone" in (item.reason or "")
+    assert item.outcome == "kept" and f"{path} is missing" in (item.reason or "")
     assert session(importer.take(), REF).outcome == "known"
     (importer.root / "elsewhere").rename(path)
     assert session(importer.take(), REF).outcome == "taken"
