@@ -23,11 +23,20 @@ HOLDS = {
     "command": {"task.failed", "task.parked", "hold.lifted", "attempt.lost", "attempt.killed", "setting.changed"}
     | {"task.moved", "task.requeued", "notice.sent", "notices.read", "queue.cleared", "session.destroyed"},
     "campaign": {"attempt.lost", "daemon.lost", "daemon.stopped", "orphans.ended", "task.cancelled", "task.parked"},
+    "named": {
+        "task.failed",
+        "task.parked",
+        "hold.lifted",
+        "attempt.lost",
+        "setting.changed",
+        "task.moved",
+        "notice.sent",
+    },
     "upgrade": {"task.parked", "task.moved", "hold.lifted", "notices.read", "attempt.lost", "session.destroyed"},
 }
 
 #: Those whose transactions name their decisions; the others are of versions that did not.
-NAMED: set[str] = set()
+NAMED = {"named"}
 
 
 def opened(name: str) -> FileLog:

@@ -201,7 +201,7 @@ def campaign(_: str) -> Place:
     return place
 
 
-STORIES = {"opencode": opencode, "command": command, "campaign": campaign, "upgrade": upgrade}
+STORIES = {"opencode": opencode, "command": command, "campaign": campaign, "upgrade": upgrade, "named": command}
 
 
 def log_of(place: Place) -> Path:

@@ -61,17 +61,19 @@ class Decision:
         for new_event in new_events:
             new_event.decision = new_event.arguments = None
         events = [_as_event(new_event) for new_event in new_events]
+        facts = _facts(events)
         given = {**self.defaults, **dict(zip(self.parameters, args, strict=False)), **kwargs}
         recorded: dict[str, Any] = {}
         for name in self.parameters:
             record: Any = self.records.get(name)
             if record is None or given[name] is None:
-                _keep(recorded, name, given[name], events, self.defaults)
+                _keep(recorded, name, given[name], events, facts, self.defaults)
             elif isinstance(record, str):
                 recorded |= inner
             elif isinstance(record, type):
+                known = _defaults(record)
                 for field in fields(record):
-                    _keep(recorded, field, getattr(given[name], field), events, _defaults(record))
+                    _keep(recorded, field, getattr(given[name], field), events, facts, known)
         new_events[0].decision, new_events[0].arguments = self.name, recorded or None
 
     def arguments_of(self, state: Any, events: Sequence[Event]) -> dict[str, Any]:
@@ -125,10 +127,17 @@ def decision(name: str, **records: Any) -> Callable[[Decide], Decide]:
     return register
 
 
-def _keep(recorded: dict[str, Any], name: str, value: Any, events: Sequence[Event], defaults: dict[str, Any]) -> None:
+def _keep(
+    recorded: dict[str, Any],
+    name: str,
+    value: Any,
+    events: Sequence[Event],
+    facts: list[Any],
+    defaults: dict[str, Any],
+) -> None:
     """Record an argument, unless it is read from the events, or left to its default, as the same."""
     value = list(value) if isinstance(value, tuple) else getattr(value, "seq", value)
-    said = _said(name, events)
+    said = _said(name, events, facts)
     if name == "imported" or (name == "facts" and said is not _ABSENT and value.items() <= said.items()):
         return
     if said is _ABSENT:
@@ -145,7 +154,7 @@ def _read(
     for name in names:
         value = recorded.pop(name, _ABSENT)
         if value is _ABSENT:
-            value = _said(name, events)
+            value = _said(name, events, _facts(events))
         if value is not _ABSENT:
             arguments[name] = value
         elif name not in defaults:
@@ -162,25 +171,37 @@ def _defaults(function: Any) -> dict[str, Any]:
     return {**dict(zip(positional[::-1], given[::-1], strict=False)), **(function.__kwdefaults__ or {})}
 
 
-def _said(name: str, events: Sequence[Event]) -> Any:
+def _facts(events: Sequence[Event]) -> list[Any]:
+    return [event["facts"] for event in events if event.get("facts")]
+
+
+def _said(name: str, events: Sequence[Event], facts: list[Any]) -> Any:
     """What a transaction says under the name of a parameter, beside its arguments."""
     if name in _SUBJECTS:
         return events[0].get(_SUBJECTS[name])
     if name in _WHOLE:
         return events[_WHOLE[name]]["data"]
-    facts = [event["facts"] for event in events if event.get("facts")]
     if name == "facts":
         return facts[0] if facts else _ABSENT
     if name == "undone":
         return facts
     if name == "origin":
         return {key: value for key, value in events[0]["data"].items() if key != "repository"}
-    for said in (*(event["data"] for event in events), *facts):
+    for event in events:
+        if name in event["data"]:
+            return event["data"][name]
+    for said in facts:
         if name in said:
             return said[name]
     return _ABSENT
 
 
 def _as_event(new_event: NewEvent) -> Event:
-    names = ("issue", "task", "attempt", "session", "data", "facts")
-    return {name: getattr(new_event, name) for name in names}
+    return {
+        "issue": new_event.issue,
+        "task": new_event.task,
+        "attempt": new_event.attempt,
+        "session": new_event.session,
+        "data": new_event.data,
+        "facts": new_event.facts,
+    }
