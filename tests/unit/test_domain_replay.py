@@ -516,7 +516,9 @@ def _rest() -> Iterator[Callable[[State], list[Any]]]:
     lost = Ending("lose", "retry", "its runner was killed", rescue_failed="no room")
     yield lambda state: attempts.finish(state, "q1.1", lost, World().outcome_facts())
     yield lambda state: sessions.rescued(state, issue, "kugetsu/rescue/q1.1")
-    yield lambda state: sessions.correct_counters(state, issue, {**(usage.counted(state, issue) or {}), "tokens": 7}, 1)
+    yield lambda state: sessions.correct_counters(
+        state, issue, {**(usage.of_issue(state, issue) or {}), "tokens": 7}, 1
+    )
 
 
 @pytest.mark.parametrize("story", [_notices, _imports, _others, _rest])
