@@ -41,7 +41,8 @@ def values(name: str, text: str, *, full: bool, second: bool) -> Any:
         return data(SHAPES[text], full=full, optional=full, second=second)
     plain = {"int": 3, "Safe": 7, "float": 2.5, "bool": True, "Time": LATER, "Any": {"some": "thing"}}
     empty = {"int": 0, "Safe": 0, "float": 0.0, "bool": False, "Time": AT, "Any": None}
-    lists = {"list[str]": [f"a {name}"], "list[int]": [1], "dict[str, str]": {"path": "/r"}}
+    lists: dict[str, Any] = {"list[str]": [f"a {name}"], "list[int]": [1]}
+    lists |= {"dict[str, str]": {"path": "/r"}, "dict[str, Any]": {"failures": 3}}
     if text in lists:
         return lists[text] if full else type(lists[text])()
     return (plain if full else empty)[text]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from kugetsu.cli import catalogue
 from kugetsu.cli.catalogue import COMMANDS
+from kugetsu.domain.events import Event
 from kugetsu.log import codec
 from kugetsu.log.files import segments
-
-Event = dict[str, Any]
 
 
 def sealed(events: Iterable[Event]) -> bytes:

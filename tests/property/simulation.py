@@ -16,7 +16,7 @@ import pytest
 
 from kugetsu.domain import state_codec
 from kugetsu.domain.decide import attempts, claims, daemon, notifications, queue, sessions, undo
-from kugetsu.domain.events import CATALOGUE, Identity
+from kugetsu.domain.events import CATALOGUE, Event, Identity
 from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.fold import tasks as folding
@@ -25,7 +25,6 @@ from kugetsu.domain.state import State, empty
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 
-Event = dict[str, Any]
 Transact = Callable[[Callable[[State], Sequence[NewEvent]]], list[Event]]
 
 START = "2026-11-23T10:00:00.000000Z"

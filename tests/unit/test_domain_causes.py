@@ -8,8 +8,7 @@ import pytest
 
 from kugetsu.domain import causes
 from kugetsu.domain.causes import Reader, back, forward
-
-Event = dict[str, Any]
+from kugetsu.domain.events import Event
 
 
 def event(seq: int, kind: str, cause: int | None = None, **more: Any) -> Event:

@@ -9,7 +9,7 @@ import pytest
 
 import event_samples
 from event_samples import AT, ISSUE, LATER, samples
-from kugetsu.domain import causes, notifications
+from kugetsu.domain import causes
 from kugetsu.domain.audit.checks import Checks
 from kugetsu.domain.audit.counters import carrying, recount
 from kugetsu.domain.audit.races import Races
@@ -28,6 +28,7 @@ from kugetsu.domain.traces import Traces
 from kugetsu.model.errors import Conflict
 from kugetsu.model.record import fields
 from kugetsu.runtime.log_guard import guard
+from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.otlp import encoding
 from kugetsu.views import wording
 from kugetsu.views.causes import event_lines
@@ -159,7 +160,7 @@ READERS: list[Callable[[Event], Any]] = [
     placed_in_time,
     shown,
     caused,
-    notifications.notice_of,
+    notice_of,
     lambda event: usage.of_history(ISSUE, story(event)),
 ]
 

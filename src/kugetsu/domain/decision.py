@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
-    Event = dict[str, Any]
+    from kugetsu.domain.events import Event
+
     Decide = TypeVar("Decide", bound=Callable[..., list[NewEvent]])
 
 #: Every registered decision by its name; complete once the modules of `domain.decide` are imported.

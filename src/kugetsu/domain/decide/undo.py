@@ -32,9 +32,9 @@ _NOT_UNDONE = "not_undone"
 def described(event: Event, before: State, now: str, live: Container[str] = ()) -> Undone:
     """What undoing ``event`` rests on; ``before`` is the state right before it, ``live`` the attempts that are so now.
     Raises Conflict for what can never be undone, saying why, with what to do instead as the hint."""
-    describe = _DESCRIBE.get(event["type"])
-    if describe is None:
+    if event["type"] not in _BY_KIND:
         raise _refused(event, live)
+    describe, _ = _BY_KIND[event["type"]]
     return {UNDO: event["seq"], "type": event["type"], "now": now, **describe(event, before)}
 
 
@@ -46,7 +46,8 @@ def compensate(state: State, undone: Sequence[Undone]) -> list[NewEvent]:
 
 def _compensate(state: State, undone: Undone) -> list[NewEvent]:
     try:
-        new_events = _COMPENSATE[undone["type"]](state, undone)
+        _, undo = _BY_KIND[undone["type"]]
+        new_events = undo(state, undone)
     except KugetsuError as problem:
         if problem.refusal is None or problem.refusal == _NOT_UNDONE:
             raise
@@ -341,37 +342,23 @@ def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     return [NewEvent("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
 
 
-_DESCRIBE: dict[str, Callable[[Event, State], Undone]] = {
-    "task.queued": _name_task,
-    "task.cancelled": _describe_cancelled,
-    "task.requeued": _describe_requeued,
-    "task.moved": _describe_moved,
-    "task.resumed": _describe_resumed,
-    "hold.lifted": _describe_unblocked,
-    "hold.restored": _describe_restored,
-    "notices.read": _describe_mark,
-    "notices.unread": _describe_mark,
-    "session.pr": _describe_pr,
-    "repository.registered": _describe_registered,
+#: kind → what undoing an event of it rests on, and the events that undo it.
+_BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Undone], list[NewEvent]]]] = {
+    "task.queued": (_name_task, _unqueue),
+    "task.cancelled": (_describe_cancelled, _uncancel),
+    "task.requeued": (_describe_requeued, _unrequeue),
+    "task.moved": (_describe_moved, _unmove),
+    "task.resumed": (_describe_resumed, _restore),
+    "hold.lifted": (_describe_unblocked, _restore),
+    "hold.restored": (_describe_restored, _unblock_again),
+    "notices.read": (_describe_mark, _unread),
+    "notices.unread": (_describe_mark, _read_again),
+    "session.pr": (_describe_pr, _untie),
+    "repository.registered": (_describe_registered, _unregister),
 }
-
-_COMPENSATE: dict[str, Callable[[State, Undone], list[NewEvent]]] = {
-    "task.queued": _unqueue,
-    "task.cancelled": _uncancel,
-    "task.requeued": _unrequeue,
-    "task.moved": _unmove,
-    "task.resumed": _restore,
-    "hold.lifted": _restore,
-    "hold.restored": _unblock_again,
-    "notices.read": _unread,
-    "notices.unread": _read_again,
-    "session.pr": _untie,
-    "repository.registered": _unregister,
-}
-
 
 #: The kinds that may be undone; `setting.changed` is undone by what writes the file (`setting`).
-KINDS = frozenset(_DESCRIBE)
+KINDS = frozenset(_BY_KIND)
 
 
 def standing(changes: Iterable[Event]) -> Event | None:
