@@ -137,12 +137,16 @@ def test_a_task_that_never_begins_does_not_wait_less_than_one_that_does(cut: int
 def test_a_task_that_never_begins_waits_for_as_long_as_another_goes_on() -> None:
     """Both were done at 100 s in the record. Simulated the first ends at 500 s: the second has waited until then."""
     real, simulated = Ledger(), Ledger()
+
+    def event(seconds: int, kind: str, task: str, **data: Any) -> dict[str, Any]:
+        return {"seq": 1, "at": clock.from_micros(seconds * SECOND), "task": task, "type": kind, "data": data}
+
     for ledger, end, claimed in ((real, 100, ("q1", "q2")), (simulated, 500, ("q1",))):
         for task in ("q1", "q2"):
-            ledger.see({"task": task, "type": "task.queued", "data": {}}, 0)
+            ledger.see(event(0, "task.queued", task), 0)
         for task in claimed:
-            ledger.see({"task": task, "type": "attempt.claimed", "data": {"number": 1}}, 0)
-            ledger.see({"task": task, "type": "task.completed", "data": {}}, end * SECOND)
+            ledger.see(event(0, "attempt.claimed", task, number=1, slot=1) | {"attempt": f"{task}.1"}, 0)
+            ledger.see(event(end, "task.completed", task), end * SECOND)
     found = figures(simulated, Measured(real, ["q1", "q2"], 100 * SECOND))
     assert (found["waits"], found["wait_max"], found["waiting_total"]) == (2, 500.0, 500.0)
 

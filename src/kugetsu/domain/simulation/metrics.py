@@ -92,15 +92,15 @@ def figures(ledger: Ledger, measured: Measured) -> FigureData:
         "waiting_total": _seconds(waited) or 0.0,
         "makespan": _seconds(end - begin) if begin is not None and end else None,
         "slot_use": _slot_use(ledger, begin, until) if begin is not None else None,
-        "attempts": sum(life.attempts for life in lives.values()),
-        "retries": sum(life.retries for life in lives.values()),
-        "parks": sum(life.parks for life in lives.values()),
+        "attempts": sum(life.usage.attempts for life in lives.values()),
+        "retries": sum(life.usage.retries for life in lives.values()),
+        "parks": sum(life.usage.parks for life in lives.values()),
         "completed": states.count("completed"),
         "error": states.count("error"),
         "cancelled": states.count("cancelled"),
         "unfinished": states.count("unfinished"),
-        "tokens": sum(life.tokens for life in lives.values()),
-        "cost": round(sum(life.cost for life in lives.values()), 6),
+        "tokens": sum(life.usage.tokens for life in lives.values()),
+        "cost": round(sum(life.usage.cost for life in lives.values()), 6),
     }
 
 
@@ -110,7 +110,7 @@ def _seconds(micros: int | None) -> float | None:
 
 def _waited(life: Life, end: int) -> int:
     """Microseconds of all its waits; one that has not ended counts until ``end``."""
-    return sum((until if until is not None else max(end, since)) - since for since, until in life.waits)
+    return life.waited + (max(end - life.waits_since, 0) if life.waits_since is not None else 0)
 
 
 def _slot_use(ledger: Ledger, begin: int, end: int) -> float | None:

@@ -3,73 +3,43 @@ have happened."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from kugetsu.domain.state import ENDS
+from kugetsu.domain.events import Event
+from kugetsu.domain.intervals import Intervals, Wait
+from kugetsu.domain.state import ENDS, Usage, empty
 from kugetsu.model.record import field, record
-
-if TYPE_CHECKING:
-    from kugetsu.domain.events import Event
 
 _FINISHED = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 
 
 @record
 class Life:
-    """What became of one task. Times in microseconds; ``waits`` are the spans in which it waited, the last one open
-    (its end is None) while it does."""
+    """What became of one task. Times in microseconds; ``waited`` sums up its waits that are over, ``waits_since`` is
+    the beginning of the one that is not."""
 
     issue: str | None
     queued: int
     first_claim: int | None = None
     last_end: int | None = None
-    waits: list[tuple[int, int | None]] = field(factory=list)
+    waited: int = 0
+    waits_since: int | None = None
     #: completed, error or cancelled; None while it is not finished.
     state: str | None = None
-    attempts: int = 0
-    retries: int = 0
-    parks: int = 0
-    tokens: int = 0
-    cost: float = 0.0
+    usage: Usage = field(factory=Usage)
 
-    def __post_init__(self) -> None:
-        self.waits.append((self.queued, None))
-
-    def waiting(self) -> bool:
-        """Whether it waits now."""
-        return bool(self.waits) and self.waits[-1][1] is None
-
-    def _begin_wait(self, at: int) -> None:
-        if not self.waiting():
-            self.waits.append((at, None))
-
-    def _end_wait(self, at: int) -> None:
-        if self.waiting():
-            self.waits[-1] = (self.waits[-1][0], at)
-
-    def see(self, kind: str, data: Event, at: int) -> None:
+    def see(self, kind: str, data: dict[str, Any], at: int) -> None:
         """Count one event of the task."""
-        if kind == "attempt.claimed":
-            self._end_wait(at)
-            self.attempts += 1
-            self.first_claim = at if self.first_claim is None else self.first_claim
+        self.usage.count(kind, data)
+        if kind == "attempt.claimed" and self.first_claim is None:
+            self.first_claim = at
         elif kind in ENDS:
-            self.tokens += data["tokens"]
-            self.cost += data["cost"]
             self.last_end = at
-        elif kind == "task.retried":
-            self.retries += 1
-            self._begin_wait(at)
-        elif kind == "task.parked":
-            self.parks += 0 if data.get("again") else 1
-            self._begin_wait(at)
         elif kind in _FINISHED:
             self.state = _FINISHED[kind]
             self.last_end = at
-            self._end_wait(at)
         elif kind == "task.requeued":
             self.state = None
-            self._begin_wait(at)
 
 
 class Ledger:
@@ -85,6 +55,7 @@ class Ledger:
         self.fill: list[tuple[int, int, int, int]] = []
         self.frozen = frozen
         self.horizon = horizon
+        self._intervals = Intervals(empty())
 
     def see(self, event: Event, at: int) -> None:
         """Count one event of a task."""
@@ -92,14 +63,18 @@ class Ledger:
         if task is None:
             return
         kind, data = event["type"], event["data"]
+        closed = self._intervals.add(event)
         if kind == "task.queued":
             self.lives.setdefault(task, Life(event.get("issue"), at))
-            return
         if kind == "attempt.claimed":
             self.claims.append((task, data["number"], at))
         life = self.lives.get(task)
-        if life is not None and not (self.horizon is not None and at > self.horizon and task in self.frozen):
-            life.see(kind, data, at)
+        if life is None or (self.horizon is not None and at > self.horizon and task in self.frozen):
+            return
+        life.see(kind, data, at)
+        life.waited += sum((one.until or at) - one.since for one in closed if isinstance(one, Wait))
+        wait = self._intervals.waits.get(task)
+        life.waits_since = wait.since if wait is not None else None
 
     def settle(self, at: int, live: int, waiting: int, cap: int) -> None:
         """How full the slots are from ``at`` on."""
