@@ -25,7 +25,7 @@ def event(kind: str = "task.resumed", data: Any = None, **more: Any) -> dict[str
 
 @pytest.mark.parametrize("kind", CATALOGUE)
 def test_every_annotation_is_one_that_is_checked(kind: str) -> None:
-    named = {name for name, text in keys(CATALOGUE[kind].shape).items() if "Any" not in text}
+    named = {name for name, text in keys(CATALOGUE[kind].shape).items() if text not in ("Any", "NotRequired[Any]")}
     assert {name for name, _, _ in validation._compiled(kind)} == named
 
 
