@@ -32,7 +32,7 @@ from kugetsu.domain.state import empty
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.runtime import daemon_control, setup, stop_attempt, submit
-from kugetsu.runtime.process import identity, processes
+from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 SETTINGS = """\
@@ -242,7 +242,7 @@ class Campaign:
             if outcomes[attempt] != 1 and attempt not in state.attempts:
                 broken.append(f"{attempt} has {outcomes[attempt]} outcomes")
         for attempt, nonce in claims.items():
-            if attempt not in state.attempts and processes.marked(nonce):
+            if attempt not in state.attempts and termination.marked(nonce):
                 broken.append(f"processes of {attempt} are left")
         if self.stranger.poll() is not None:
             broken.append("a stranger was ended")
@@ -271,7 +271,7 @@ class Campaign:
         if state.daemon.identity is not None and state.daemon.state in ("running", "draining"):
             identity.signal(state.daemon.identity, signal.SIGKILL)
         for attempt in list(state.attempts.values()):
-            processes.end(attempt.lease, 0.0)
+            termination.end(attempt.lease, 0.0)
         self.ws.close()
 
 

@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from kugetsu.cli import catalogue  # noqa: E402
+from kugetsu.cli.argparse_help import ITEM, examples, filled  # noqa: E402
 from kugetsu.cli.call import Command  # noqa: E402
 from kugetsu.cli.catalogue import COMMANDS  # noqa: E402
 from kugetsu.cli.declarations import Declared  # noqa: E402
 from kugetsu.cli.guide import EXIT_CODES  # noqa: E402
 from kugetsu.cli.parser import Parser  # noqa: E402
-from kugetsu.cli.usage import ITEM, examples, filled  # noqa: E402
 from kugetsu.model.settings import SETTINGS  # noqa: E402
 
 GUIDE = ROOT / "src" / "kugetsu" / "guide"

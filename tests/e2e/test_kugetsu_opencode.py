@@ -16,7 +16,7 @@ import pytest
 
 from e2e.rig import git, script
 from kugetsu.log import open_log
-from kugetsu.runtime.process import identity, processes
+from kugetsu.runtime.process import identity, termination
 from scripted_model.server import ScriptedModel
 
 pytestmark = pytest.mark.e2e
@@ -95,7 +95,7 @@ class House:
         """Assert that no process of the issue's attempts lives, once its runner has had the moment to end as well."""
         leases = [claim["data"]["lease"] for claim in self.events("attempt.claimed", issue=issue)]
         end = time.monotonic() + PATIENCE
-        while left := [who for lease in leases for who in processes.marked(lease)]:
+        while left := [who for lease in leases for who in termination.marked(lease)]:
             assert time.monotonic() < end, left
             time.sleep(0.05)
 
@@ -219,7 +219,7 @@ def test_a_killed_agent_leaves_none_of_its_tools_and_keeps_its_work(house: House
     house.ok("start", ref(8), text, MAX_ATTEMPTS="1")
     lease = house.events("attempt.claimed", issue=8)[0]["data"]["lease"]
     end = time.monotonic() + PATIENCE
-    while not any(_runs(who["pid"], "sleep 987") for who in processes.marked(lease)):
+    while not any(_runs(who["pid"], "sleep 987") for who in termination.marked(lease)):
         assert time.monotonic() < end
         time.sleep(0.1)
     assert identity.signal(house.events("attempt.running", issue=8)[0]["data"]["agent"], signal.SIGKILL)
@@ -253,7 +253,7 @@ def test_tokens_of_sub_agents_count_when_runner_and_agent_were_killed(house: Hou
     house.ok("start", ref(10), text, MAX_ATTEMPTS="1")
     lease = house.events("attempt.claimed", issue=10)[0]["data"]["lease"]
     end = time.monotonic() + PATIENCE
-    while not any(_runs(who["pid"], "sleep 986") for who in processes.marked(lease)):
+    while not any(_runs(who["pid"], "sleep 986") for who in termination.marked(lease)):
         assert time.monotonic() < end
         time.sleep(0.1)
     for event, who in (("attempt.starting", "runner"), ("attempt.running", "agent")):

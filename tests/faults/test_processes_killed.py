@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.process import identity, processes
+from kugetsu.runtime.process import identity, termination
 from runtime.supervised import Attempt, ended, eventually
 
 TOOLS = (
@@ -43,12 +43,12 @@ def test_a_killed_supervisor_leaves_processes_that_are_found_and_ended(attempt: 
     agent, deaf, polite = attempt.pid("agent"), attempt.pid("deaf"), attempt.pid("polite")
     kill_runner(attempt)
     assert attempt.holds(), "the agent lives, and holds the lease"
-    assert {agent, deaf, polite} <= {found["pid"] for found in processes.marked(attempt.nonce)}
-    report = processes.end(attempt.nonce, 0.3)
+    assert {agent, deaf, polite} <= {found["pid"] for found in termination.marked(attempt.nonce)}
+    report = termination.end(attempt.nonce, 0.3)
     assert report.left == []
     assert [ended(pid) for pid in (agent, deaf, polite)] == [True, True, True]
     assert not attempt.holds()
-    assert processes.marked(attempt.nonce) == []
+    assert termination.marked(attempt.nonce) == []
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -58,8 +58,8 @@ def test_a_runner_killed_at_any_moment_leaves_nothing_that_is_not_found(attempt:
     # Its pid is this process's unreaped child: nobody else can have it.
     os.kill(attempt.runner, signal.SIGKILL)
     attempt.runner_status()
-    assert processes.end_lost(attempt.leases, attempt.nonce, 0.1).left == []
-    assert processes.marked(attempt.nonce) == []
+    assert termination.end_lost(attempt.leases, attempt.nonce, 0.1).left == []
+    assert termination.marked(attempt.nonce) == []
     assert not attempt.holds()
 
 
@@ -67,7 +67,7 @@ def test_a_tool_that_forks_without_end_is_ended(attempt: Attempt) -> None:
     storm = "trap '' TERM; while :; do (sleep 0.02; sleep 0.02) & (setsid sleep 30 &); wait $!; done"
     attempt.start(f'(setsid sh -c "{storm}" &); sleep 0.5; exit 0')
     assert attempt.wait().leftover == 0
-    assert processes.marked(attempt.nonce) == []
+    assert termination.marked(attempt.nonce) == []
 
 
 def test_a_killed_agent_takes_its_tools_along(attempt: Attempt) -> None:

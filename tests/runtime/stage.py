@@ -25,7 +25,7 @@ from kugetsu.domain.state import State, empty
 from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.settings import SETTINGS
 from kugetsu.runtime import agent_preflight, daemon_control, setup, submit
-from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.process import identity, lease, termination
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.supervised import eventually
@@ -256,7 +256,7 @@ class Stage:
         live = self.state.attempts
         for attempt, nonce in ever.items():
             if attempt not in live:
-                assert eventually(lambda nonce=nonce: not processes.marked(nonce)), f"processes of {attempt} are left"
+                assert eventually(lambda nonce=nonce: not termination.marked(nonce)), f"processes of {attempt} are left"
 
     def clean_up(self) -> None:
         """End everything that runs here."""
@@ -282,7 +282,7 @@ class Stage:
         for event in with_log.log.read():
             if event["type"] == "attempt.claimed":
                 nonce = event["data"]["lease"]
-                processes.end(nonce, 0.0)
+                termination.end(nonce, 0.0)
                 eventually(lambda nonce=nonce: not lease.alive(with_log.paths.leases, nonce), 5.0)
         with_log.close()
         for ws in self._opened:

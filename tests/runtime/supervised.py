@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.process import identity, lease, termination
 from kugetsu.runtime.runner import spawn, supervisor
 
 PATIENCE = 90.0
@@ -119,7 +119,7 @@ class Attempt:
 
     def clean_up(self) -> None:
         """Leave nothing behind, whatever the test did."""
-        processes.end(self.nonce, 0.0)
+        termination.end(self.nonce, 0.0)
         if self.runner and self._status is None:
             found = identity.of(self.runner)
             if found is not None:

@@ -15,7 +15,7 @@ import pytest
 from kugetsu.domain.decide import claims
 from kugetsu.runtime import daemon_control, host_id, reconcile
 from kugetsu.runtime.facts import claim_facts
-from kugetsu.runtime.process import identity, lease, processes, tree
+from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.workspace import Workspace, open_workspace
 from runtime import repos
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
@@ -246,7 +246,7 @@ def test_marks_of_two_kugetsu_directories_are_never_confused(stage: Stage) -> No
     stage.kill(stage.state.attempts["q1.1"].runner)
     reconcile.reconcile(stage.ws)
     assert other.poll() is None
-    assert processes.end("e" * 32, 0.0).left == []
+    assert termination.end("e" * 32, 0.0).left == []
     other.wait()
 
 
@@ -263,7 +263,7 @@ def test_a_copy_of_the_directory_ends_no_agent_of_the_original(stage: Stage) -> 
     copy = _copy(stage)
     attempt = copy.state().attempts["q1.1"]
     assert not lease.alive(copy.paths.leases, attempt.lease), "nobody holds the lease in the copy"
-    assert processes.directories(attempt.lease) == {stage.ws.paths.root}
+    assert termination.directories(attempt.lease) == {stage.ws.paths.root}
     assert reconcile.dead(copy, copy.state()) == [] == reconcile.reconcile(copy)
     copy.close()
     assert attempt.agent is not None and identity.alive(attempt.agent)

@@ -18,7 +18,7 @@ from kugetsu.domain.decide.queue import title_of
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.log.files.append import Appender
 from kugetsu.redaction import funnel, known_values
-from kugetsu.runtime import environments
+from kugetsu.runtime import env_files
 from kugetsu.runtime.workspace import open_workspace
 from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
@@ -286,7 +286,7 @@ def test_the_env_files_are_read_before_the_logs_lock_is_taken(stage: Stage, monk
     plant(stage)
     held: list[bool] = []
     looked: list[bool] = []
-    acquire, release, read = Appender.acquire, Appender.release, environments.read_file
+    acquire, release, read = Appender.acquire, Appender.release, env_files.read_file
 
     def acquired(appender: Appender) -> None:
         acquire(appender)
@@ -302,7 +302,7 @@ def test_the_env_files_are_read_before_the_logs_lock_is_taken(stage: Stage, monk
 
     monkeypatch.setattr(Appender, "acquire", acquired)
     monkeypatch.setattr(Appender, "release", released)
-    monkeypatch.setattr(environments, "read_file", noted)
+    monkeypatch.setattr(env_files, "read_file", noted)
     ws = open_workspace(os.environ, "test")
     ws.log.transact(lambda _: [NewEvent("orphans.ended", {"signalled": 1, "killed": 0})])
     ws.close()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kugetsu.model import record
 from kugetsu.model.errors import AgentUnavailable
-from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.process import identity, lease, termination
 from kugetsu.runtime.runner import spawn, supervisor
 from runtime.supervised import Attempt, ended, eventually
 
@@ -185,7 +185,7 @@ def test_a_tool_that_cleared_its_environment_is_gone(attempt: Attempt) -> None:
 
 
 def test_strangers_survive_the_end_of_an_attempt(attempt: Attempt) -> None:
-    stranger = subprocess.Popen(["sleep", "60"], env={**os.environ, processes.MARK: "f" * 32})
+    stranger = subprocess.Popen(["sleep", "60"], env={**os.environ, termination.MARK: "f" * 32})
     attempt.start(f"{DAEMONISED}; {FOREVER}")
     attempt.pid("tool")
     ready(attempt)
@@ -197,7 +197,7 @@ def test_strangers_survive_the_end_of_an_attempt(attempt: Attempt) -> None:
 
 
 def test_an_attempt_that_an_agent_started_survives_it(attempt: Attempt) -> None:
-    inner = f"(env {processes.MARK}={'e' * 32} setsid sh -c 'echo $$ > \"$RUN/tool\"; exec sleep 60' &)"
+    inner = f"(env {termination.MARK}={'e' * 32} setsid sh -c 'echo $$ > \"$RUN/tool\"; exec sleep 60' &)"
     attempt.start(f"{inner}; while ! test -s $RUN/tool; do sleep 0.01; done; exit 0")
     other = attempt.pid("tool")
     told = attempt.wait()

@@ -282,9 +282,9 @@ def _env_agents(_place: Place) -> list[Candidate]:
 
 def _variables(place: Place) -> list[Candidate]:
     """Names; what they are set to nobody is shown."""
-    from kugetsu.runtime import variables
+    from kugetsu.runtime import env_variables
 
-    return [Candidate(one.name, one.file) for one in variables.listed(place.paths())[0]]
+    return [Candidate(one.name, one.file) for one in env_variables.listed(place.paths())[0]]
 
 
 # --- words of kugetsu -------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotFound, NotSetUp
-from kugetsu.runtime import environments, variables
-from kugetsu.runtime.doctor import env_files
+from kugetsu.runtime import env_files, env_variables
+from kugetsu.runtime.doctor.env_files import examine
 from kugetsu.runtime.doctor.finding import as_data
-from kugetsu.runtime.variables import LONGEST, Variable, missed_by
+from kugetsu.runtime.env_variables import LONGEST, Variable, missed_by
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.doctor import finding_lines
 from kugetsu.views.tables import Column, table
@@ -82,7 +82,7 @@ def _paths(call: Call) -> Paths:
 def _list(call: Call) -> int:
     agent = _agent(call)
     paths = _paths(call)
-    found, problems = variables.listed(paths)
+    found, problems = env_variables.listed(paths)
     if agent is not None:
         kind = _KINDS.get(agent)
         found = [one for one in found if (kind in one.kinds if kind else one.file == AGENTS[agent])]
@@ -144,10 +144,10 @@ def _get(call: Call) -> int:
     name = call.args.name
     paths = _paths(call)
     if agent in _KINDS:
-        file, values = environments.in_force(paths, _KINDS[agent])
+        file, values = env_files.in_force(paths, _KINDS[agent])
     else:
         file = AGENTS[agent] if agent is not None else _file_with(paths, name)
-        values = environments.read(os.path.join(paths.env, file)) if file is not None else {}
+        values = env_files.read(os.path.join(paths.env, file)) if file is not None else {}
     if name not in values:
         raise NotFound(f"{name[:80]!r} is not set" + (f" for {agent}" if agent else ""), "kugetsu env list")
     value = values[name]
@@ -168,7 +168,7 @@ def _get(call: Call) -> int:
 
 def _file_with(paths: Paths, name: str) -> str | None:
     """The only file that sets a name; raises BadInput when there are several."""
-    files = [one.file for one in variables.listed(paths)[0] if one.name == name]
+    files = [one.file for one in env_variables.listed(paths)[0] if one.name == name]
     if len(files) > 1:
         agents = [agent for agent, file in AGENTS.items() if file in files]
         raise BadInput(f"{name} is set in {' and '.join(files)}", f"choose one: --agent {'|'.join(agents)}")
@@ -188,7 +188,7 @@ def _check(call: Call) -> int:
     paths = _paths(call)
     if not os.path.isdir(paths.root):
         raise NotSetUp
-    found = env_files.examine(paths, [AGENTS[agent]] if agent is not None else None)
+    found = examine(paths, [AGENTS[agent]] if agent is not None else None)
     call.show(
         {"findings": [as_data(one) for one in found], "ok": not any(one.level == "problem" for one in found)},
         [] if call.json else finding_lines(found, call.plain_screen()),
@@ -201,16 +201,16 @@ def _check(call: Call) -> int:
 
 def _set(call: Call) -> int:
     agent = _agent(call) or "default"
-    name = variables.check_name(call.args.name)
+    name = env_variables.check_name(call.args.name)
     paths = _paths(call)
     if not paths.exists():
         raise NotSetUp
     value = call.args.value if call.args.value is not None else _read(name)
     file = AGENTS[agent]
-    before = variables.listed(paths)[0]
-    variables.write(paths, file, name, value)
-    after = variables.listed(paths)[0]
-    hides = variables.newly_hidden(before, after)
+    before = env_variables.listed(paths)[0]
+    env_variables.write(paths, file, name, value)
+    after = env_variables.listed(paths)[0]
+    hides = env_variables.newly_hidden(before, after)
     data = {
         "name": name,
         "file": file,
@@ -279,7 +279,7 @@ def _unset(call: Call) -> int:
     file = AGENTS[agent] if agent is not None else _file_with(paths, name)
     if file is None:
         raise NotFound(f"{name[:80]!r} is not set", "kugetsu env list")
-    variables.take_out(paths, file, name)
+    env_variables.take_out(paths, file, name)
     call.show({"name": name, "file": file}, [f"{name} is removed from {file}"])
     return 0
 

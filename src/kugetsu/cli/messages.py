@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kugetsu.host.paths import Paths
-    from kugetsu.runtime.variables import Variable
+    from kugetsu.runtime.env_variables import Variable
 
 #: Bytes; a prompt beyond this fits no model, and the log must stay small.
 LONGEST = 1 << 20
@@ -63,11 +63,11 @@ def _warn_of_secrets(message: str, paths: Paths) -> None:
     """The agent needs the message whole, so the log keeps it whole: whoever types a secret should know that."""
     if redact(message) == message:
         return
-    from kugetsu.runtime import variables
+    from kugetsu.runtime import env_variables
 
     said, better = "seems to contain a secret", "kugetsu env set NAME, and write $NAME in the message"
     # Of several files that set one name the last counts: one that an agent gets.
-    held = {one.name: one for one in sorted(variables.held_in(message, paths), key=_reaches_agents)}
+    held = {one.name: one for one in sorted(env_variables.held_in(message, paths), key=_reaches_agents)}
     if held:
         said = "contains the value of " + ", ".join(f"{one.name} ({one.file})" for one in held.values())
     if held and all(map(_reaches_agents, held.values())):

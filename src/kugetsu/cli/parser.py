@@ -133,7 +133,7 @@ class Parser:
 
     def build(self) -> argparse.ArgumentParser:
         """The same declarations as an argparse parser."""
-        from kugetsu.cli.usage import build
+        from kugetsu.cli.argparse_help import build
 
         return build(self.program, self.usage, self.description, self.command, self.declared, self.refuse)
 

@@ -23,7 +23,7 @@ from kugetsu.model.servers import (
     is_host_like,
 )
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.environments import in_force, values
+from kugetsu.runtime.env_files import in_force, values
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
 

@@ -10,7 +10,7 @@ import os
 
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import AgentUnavailable, BadInput, KugetsuError, reason_of
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from kugetsu.runtime.notifications.notifier_supervisor import NotifierSupervisor
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
-from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: What asks the daemon to stop.

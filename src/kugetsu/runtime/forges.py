@@ -18,7 +18,7 @@ from kugetsu.host.proxies import Network
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.servers import LOCAL, canonical_host, split_url
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.workspace import Workspace
 

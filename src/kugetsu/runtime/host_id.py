@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 
 from kugetsu.host import atomic
-from kugetsu.runtime.process import processes
+from kugetsu.runtime.process import termination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def may_judge(ws: Workspace, attempt: Attempt) -> bool:
     """
     if not (owns(ws, attempt.claimer) and owns(ws, attempt.runner)):
         return False
-    others = (folder for folder in processes.directories(attempt.lease) if os.path.isdir(folder))
+    others = (folder for folder in termination.directories(attempt.lease) if os.path.isdir(folder))
     return all(os.path.samefile(folder, ws.paths.root) for folder in others)
 
 

@@ -19,8 +19,8 @@ from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, liveness, stderr_tail
-from kugetsu.runtime.process import identity, lease, processes, tree
-from kugetsu.runtime.process.processes import EndReport
+from kugetsu.runtime.process import identity, lease, termination, tree
+from kugetsu.runtime.process.termination import EndReport
 from kugetsu.runtime.runner import ending, spawn
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.workspace import Workspace
@@ -113,7 +113,7 @@ def _settle(ws: Workspace, attempt: Attempt) -> bool:
     grace = min(ws.config.number("KILL_GRACE_SECONDS"), ORPHAN_GRACE_SECONDS)
     claimer = [attempt.claimer["pid"]] if attempt.claimer is not None and identity.alive(attempt.claimer) else []
     remembered = tree.read(tree.path(ws.paths.run(attempt.id)))
-    report = processes.end_lost(ws.paths.leases, attempt.lease, grace, claimer, remembered)
+    report = termination.end_lost(ws.paths.leases, attempt.lease, grace, claimer, remembered)
     if report.left:
         pids = ", ".join(str(process["pid"]) for process in report.left)
         raise KugetsuError(f"these of its processes cannot be ended: {pids}")

@@ -12,7 +12,7 @@ from kugetsu.host.config_file import write_template
 from kugetsu.host.ownership import require_not_from_sudo
 from kugetsu.model.errors import AgentUnavailable, KugetsuError
 from kugetsu.runtime.destroy import destroy
-from kugetsu.runtime.environments import TEMPLATES
+from kugetsu.runtime.env_files import TEMPLATES
 from kugetsu.runtime.git import repositories
 from kugetsu.runtime.runner import prepare
 from kugetsu.runtime.workspace import Workspace

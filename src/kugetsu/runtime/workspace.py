@@ -111,10 +111,10 @@ class Workspace:
         """The agent of the settings, for tasks of a kind: it sees the environment that its runs see, so that a variable
         of an env file that moves the agent's data moves it for imports and exports too.
 
-        Raises BadInput as `environments.values` does.
+        Raises BadInput as `env_files.values` does.
         """
         from kugetsu.agents import choose
-        from kugetsu.runtime.environments import values
+        from kugetsu.runtime.env_files import values
 
         return choose(self.config.texts(), {**self.environment, **values(self.paths, kind)})
 
@@ -163,7 +163,7 @@ def learn_secrets(paths: Paths, environment: Mapping[str, str]) -> None:
 
     def ask(fresh: bool) -> Iterable[str]:
         if not known:
-            from kugetsu.runtime.environments import Known
+            from kugetsu.runtime.env_files import Known
 
             known.append(Known(paths, environment))
         return known[0](fresh)

@@ -13,7 +13,7 @@ from kugetsu.model.settings import ELSEWHERE, SETTINGS
 from kugetsu.redaction.funnel import secrets_among, secrets_of
 from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeFile, TakeSetting
 from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, decoded, shown
-from kugetsu.runtime.environments import TEMPLATES
+from kugetsu.runtime.env_files import TEMPLATES
 from kugetsu.runtime.workspace import Workspace
 
 _FILE = "config"

@@ -14,7 +14,7 @@ from kugetsu.model.plural import counted
 from kugetsu.runtime import skills
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.facts import agent_label
 
 found = Found("agent")

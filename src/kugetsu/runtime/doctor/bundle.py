@@ -27,7 +27,7 @@ from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import clean, redact, suspicious
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, as_data
-from kugetsu.runtime.variables import listed
+from kugetsu.runtime.env_variables import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

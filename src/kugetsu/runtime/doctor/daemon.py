@@ -11,7 +11,7 @@ from kugetsu.model import clock
 from kugetsu.runtime import agent_preflight, daemon_control, liveness, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
-from kugetsu.runtime.process import children
+from kugetsu.runtime.process import programs
 
 PATIENCE_SECONDS = 5.0
 
@@ -134,7 +134,7 @@ def _kills_at_logout() -> bool | None:
 def _said(*argv: str) -> str | None:
     """What a program prints; None if it is missing, fails, or takes too long."""
     try:
-        done = children.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)
+        done = programs.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)
         text = done.out.decode().strip()
     except (OSError, UnicodeDecodeError):
         return None

@@ -14,7 +14,7 @@ from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
-from kugetsu.runtime.environments import in_force
+from kugetsu.runtime.env_files import in_force
 from kugetsu.runtime.git import checkouts, locks, repositories, transport
 from kugetsu.runtime.git.child import failure
 from kugetsu.runtime.git.command import ask, git

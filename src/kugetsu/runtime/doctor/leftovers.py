@@ -21,7 +21,7 @@ from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.folders import names
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import identity, lease
-from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.prune.model import claimed_folders
 from kugetsu.runtime.runner import temp_folders
 

@@ -8,7 +8,7 @@ from typing import Any
 from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.notifications.sinks import make
 
 found = Found("notifications")

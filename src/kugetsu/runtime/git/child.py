@@ -13,7 +13,7 @@ from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import caller_environment
 from kugetsu.runtime.git import checkouts, remedies
-from kugetsu.runtime.process import children
+from kugetsu.runtime.process import programs
 
 _SAID = 600  # characters of git's own words that an error shows
 
@@ -59,7 +59,7 @@ def run(
     """Run git with these settings, and no others, on top of the configuration. Raises GitFailed after `timeout`
     seconds."""
     try:
-        ran = children.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
+        ran = programs.run(["git", *args], cwd=cwd, env=_at(cwd, env, settings), stdin=stdin, timeout=timeout)
     except TimeoutError:
         raise GitFailed(
             f"git {_named(args)} timed out after {timeout:g} seconds",

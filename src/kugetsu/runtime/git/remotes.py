@@ -153,12 +153,12 @@ def resolver(servers: Mapping[str, str]) -> Callable[[str], str]:
 @functools.cache
 def target_of(host: str) -> str:
     """The host name that ssh would connect to; the host itself if ssh does not tell."""
-    from kugetsu.runtime.process import children
+    from kugetsu.runtime.process import programs
 
     if host.startswith("-"):
         return host
     try:
-        done = children.run(["ssh", "-G", host], cwd=None, env=os.environ, timeout=SSH_SECONDS)
+        done = programs.run(["ssh", "-G", host], cwd=None, env=os.environ, timeout=SSH_SECONDS)
     except OSError:
         return host
     for line in done.out.decode("utf-8", "replace").splitlines():

@@ -20,7 +20,7 @@ from kugetsu.host import config
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.model.servers import base_url, canonical_host, is_loopback, split_url
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git import command, pins, remedies
 from kugetsu.runtime.git.child import Answer, failure
 

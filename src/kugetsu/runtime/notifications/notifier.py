@@ -24,7 +24,7 @@ from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.notifications.channel import Trouble, Worker, join_all
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
-from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: The longest sleep in seconds; events wake it at once where the system can report them.

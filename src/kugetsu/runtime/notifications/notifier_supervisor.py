@@ -17,7 +17,7 @@ from kugetsu.domain.state import State
 from kugetsu.runtime import stderr_tail
 from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process import identity
-from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.workspace import Workspace
 
 #: Pause in seconds before it is started again; doubles up to the longest while it does not live for long.

@@ -13,7 +13,7 @@ from kugetsu.domain.traces import Trace
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.otlp import messages
 from kugetsu.runtime.workspace import Workspace
 

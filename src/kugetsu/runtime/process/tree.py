@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.host import run_files
-from kugetsu.runtime.process import identity, processes
+from kugetsu.runtime.process import identity, termination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Tree:
         if now < self._due or not identity.HAS_PROC:
             return
         self._due = now + EVERY_SECONDS
-        found = processes.unmarked(os.getpid(), self._nonce)
+        found = termination.unmarked(os.getpid(), self._nonce)
         if found != self._written:
             self._written = found
             text = "".join(f"{one['boot']} {one['pid']} {one['start']}\n" for one in found)

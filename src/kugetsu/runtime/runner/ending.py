@@ -24,7 +24,7 @@ from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_requests
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git import integrity, locks, rescue
 from kugetsu.runtime.git.changes import changed_files

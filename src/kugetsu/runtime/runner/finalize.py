@@ -22,7 +22,7 @@ from kugetsu.model.errors import LogWriteFailed
 from kugetsu.runtime import disk
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process import lease as leases
-from kugetsu.runtime.process import processes
+from kugetsu.runtime.process import termination
 from kugetsu.runtime.runner import spawn, temp_folders
 from kugetsu.runtime.runner.ending import ending_of
 from kugetsu.runtime.workspace import Workspace, open_workspace
@@ -87,7 +87,7 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
 def _remove_temp_folder(ws: Workspace, attempt_id: str, lease: str) -> None:
     """Done before the end is recorded: after a crash in between, reconciliation removes the folder."""
     try:
-        if temp_folders.left(ws.paths, attempt_id) is not None and not processes.marked(lease):
+        if temp_folders.left(ws.paths, attempt_id) is not None and not termination.marked(lease):
             temp_folders.remove(ws.paths, attempt_id)
     except Exception as problem:  # noqa: BLE001  what an agent left there must not hold its slot; doctor finds it
         print(f"the temporary folder of {attempt_id} stays: {problem!r}", file=sys.stderr)

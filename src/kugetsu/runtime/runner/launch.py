@@ -22,10 +22,10 @@ from kugetsu.domain.state import Attempt, Session, Task
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, Conflict, KugetsuError, LogWriteFailed
 from kugetsu.runtime import host_id, issue_context
-from kugetsu.runtime.environments import values
-from kugetsu.runtime.process import identity, processes, tree
+from kugetsu.runtime.env_files import values
+from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
-from kugetsu.runtime.process.processes import MARK
+from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.runner import ending, own_command, prepare, spawn, temp_folders
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
@@ -143,7 +143,7 @@ def _limit(ws: Workspace) -> float:
 
 def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
     """Record that the attempt was stopped before it had an agent, once its processes have ended."""
-    processes.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
+    termination.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
     attempt = ws.state().attempts.get(attempt_id)
     before = "before the agent was started"
     if stop.timed_out:
@@ -225,7 +225,7 @@ def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_s
         ws.log.transact(lambda state: decide.running(state, attempt_id, who, agent_session, worktree, launch.argv[0]))
     except BaseException:
         # What is not recorded must not run: the agent is ended, and the attempt's lease with it.
-        processes.end(lease.nonce, 0.0, root=os.getpid())
+        termination.end(lease.nonce, 0.0, root=os.getpid())
         raise
     return pid
 

@@ -27,7 +27,7 @@ from typing import NoReturn
 from kugetsu.host import run_files
 from kugetsu.model.errors import AgentFailed, AgentUnavailable
 from kugetsu.model.record import value
-from kugetsu.runtime.process import identity, processes
+from kugetsu.runtime.process import identity, termination
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.runner import supervisor
@@ -63,8 +63,8 @@ def detach(directory: str, lease: Lease, output: str) -> bool:
     _connect(os.devnull, output, output)
     leases.close_inherited(directory, keep=lease.fd)
     _close_passed_down(keep=lease.fd)
-    os.environ[processes.MARK] = lease.nonce
-    return processes.become_subreaper()
+    os.environ[termination.MARK] = lease.nonce
+    return termination.become_subreaper()
 
 
 def spawn_agent(
@@ -98,7 +98,7 @@ def spawn_agent(
             lease.make_inheritable()
             _fresh_signals()
             stage = "exec"
-            os.execvpe(command[0], list(command), {**environment, processes.MARK: lease.nonce})
+            os.execvpe(command[0], list(command), {**environment, termination.MARK: lease.nonce})
         except BaseException as problem:  # noqa: BLE001  a forked child must never return into its parent's code
             number = problem.errno if isinstance(problem, OSError) else None
             os.write(write_end, f"{stage} {number or 0} {problem}".encode("utf-8", "replace")[:4000])
@@ -131,7 +131,7 @@ def become_supervisor(orders: supervisor.Orders, lease: Lease) -> NoReturn:
     lease.make_inheritable()
     orders.lease_fd = lease.fd
     command = supervisor_command(orders)
-    os.execve(command[0], command, {**os.environ, processes.MARK: lease.nonce})
+    os.execve(command[0], command, {**os.environ, termination.MARK: lease.nonce})
 
 
 def begin_finalizing() -> None:

@@ -50,7 +50,7 @@ if __name__ == "__main__":  # the rest of the package is found beside this file;
 from kugetsu.host import run_files
 from kugetsu.model import lean
 from kugetsu.model.record import field, record
-from kugetsu.runtime.process import processes
+from kugetsu.runtime.process import termination
 from kugetsu.runtime.process.output_cap import OutputCap
 from kugetsu.runtime.process.tree import Tree
 
@@ -198,7 +198,7 @@ class Supervisor:
     def end_all(self) -> int:
         """End the agent and everything it started; returns how many processes could not be ended."""
         self._checkup.kill()
-        report = processes.end(self._orders.nonce, self._orders.grace, root=os.getpid(), wait=self.wait)
+        report = termination.end(self._orders.nonce, self._orders.grace, root=os.getpid(), wait=self.wait)
         self.reap()
         if self._cap is not None:
             self._cap.step()  # what was written since the last step, the last of it

@@ -14,11 +14,11 @@ import orjson
 from kugetsu.agents.command import needs_shell
 from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
-from kugetsu.runtime.process import children
+from kugetsu.runtime.process import programs
 from kugetsu.runtime.workspace import Workspace
 
 #: Seconds that it may take.
@@ -48,7 +48,7 @@ class Command(Sink):
             argv = _words(self._line)
             environment = self._environment(message)
             given = f"{message.text}\n".encode("utf-8", "replace")
-            code, output = children.run_contained(argv, env=environment, timeout=LIMIT_SECONDS, stdin=given)
+            code, output = programs.run_contained(argv, env=environment, timeout=LIMIT_SECONDS, stdin=given)
         except ValueError as problem:
             return Outcome(False, f"NOTIFY_COMMAND cannot be split into words: {problem}")
         except KugetsuError as problem:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
-from kugetsu.runtime.process import children
+from kugetsu.runtime.process import programs
 from kugetsu.runtime.workspace import Workspace
 
 LIMIT_SECONDS = 10.0
@@ -48,7 +48,7 @@ class Desktop(Sink):
             return Outcome(False, program, again=False)  # neither appears while this daemon runs
         try:
             argv = command(program, message)
-            code, output = children.run_contained(argv, env=self._environment, timeout=LIMIT_SECONDS)
+            code, output = programs.run_contained(argv, env=self._environment, timeout=LIMIT_SECONDS)
         except OSError as problem:
             return Outcome(False, one_line(f"{_name()} cannot be started: {problem.strerror or problem}"))
         if code == 0:

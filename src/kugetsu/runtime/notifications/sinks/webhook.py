@@ -15,7 +15,7 @@ import orjson
 from kugetsu import __version__
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.environments import values
+from kugetsu.runtime.env_files import values
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from kugetsu.model.errors import AgentUnavailable, BadInput
-from kugetsu.runtime import environments, variables
+from kugetsu.runtime import env_files, env_variables
 from runtime.stage import UNTIL_GO, Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -44,8 +44,8 @@ def test_values_reach_the_agent_and_neither_the_log_nor_any_argument_list(stage:
 def test_the_file_of_the_kind_of_agent_replaces_the_default_one(stage: Stage) -> None:
     write(stage, "default.env", "A=default\nB=default\n")
     write(stage, "dev.env", "A=dev\n")
-    assert environments.values(stage.ws.paths, "dev") == {"A": "dev"}
-    assert environments.values(stage.ws.paths, "pm") == {"A": "default", "B": "default"}
+    assert env_files.values(stage.ws.paths, "dev") == {"A": "dev"}
+    assert env_files.values(stage.ws.paths, "pm") == {"A": "default", "B": "default"}
 
 
 def test_nothing_in_it_is_executed(stage: Stage) -> None:
@@ -74,13 +74,13 @@ def test_no_name_that_an_agent_gets_from_kugetsu_can_be_set(stage: Stage) -> Non
     assert {"KUGETSU_LEASE", "KUGETSU_NUMBER", "KUGETSU_API", "KUGETSU_BRANCH"} <= given
     for name in given:
         with pytest.raises(BadInput):
-            variables.check_name(name)
+            env_variables.check_name(name)
 
 
 def test_one_that_others_can_read_is_refused_with_the_remedy_and_nothing_is_started(stage: Stage) -> None:
     write(stage, "default.env", f"GITEA_TOKEN={SECRET}\n", mode=0o644)
     with pytest.raises(BadInput) as refused:
-        environments.values(stage.ws.paths, "dev")
+        env_files.values(stage.ws.paths, "dev")
     assert "chmod 600" in (refused.value.hint or "")
     told = len(stage.events())
     with pytest.raises(AgentUnavailable, match="others can read it") as kept:
@@ -92,7 +92,7 @@ def test_one_that_others_can_read_is_refused_with_the_remedy_and_nothing_is_star
 def test_a_line_that_is_nonsense_is_refused_with_its_place_and_without_its_value(stage: Stage) -> None:
     write(stage, "default.env", f"GOOD=1\nexport export {SECRET}\n")
     with pytest.raises(BadInput, match=r"default\.env:2"):
-        environments.values(stage.ws.paths, "dev")
+        env_files.values(stage.ws.paths, "dev")
     broken_after_the_look(stage)
     assert stage.start(1).state == "failed"
     assert SECRET.encode() not in (stage.directory / "runs" / "q1.1" / "runner.log").read_bytes()
@@ -111,24 +111,24 @@ def test_a_file_that_breaks_while_an_agent_works_does_not_keep_it_from_being_con
 def test_kugetsus_own_requests_have_files_of_their_own(stage: Stage) -> None:
     paths = stage.ws.paths
     write(stage, "default.env", "A=default\n")
-    assert environments.values(paths, "notify") == environments.values(paths, "forge") == {"A": "default"}
+    assert env_files.values(paths, "notify") == env_files.values(paths, "forge") == {"A": "default"}
     write(stage, "dev.env", "A=dev\n")
-    assert environments.values(paths, "forge") == {"A": "dev"}
-    assert environments.values(paths, "notify") == {"A": "default"}
+    assert env_files.values(paths, "forge") == {"A": "dev"}
+    assert env_files.values(paths, "notify") == {"A": "default"}
     write(stage, "forge.env", "A=forge\n")
     write(stage, "notify.env", "A=notify\n")
-    assert environments.values(paths, "forge") == {"A": "forge"}
-    assert environments.values(paths, "notify") == {"A": "notify"}
+    assert env_files.values(paths, "forge") == {"A": "forge"}
+    assert env_files.values(paths, "notify") == {"A": "notify"}
 
 
 def test_every_file_that_is_looked_into_is_known_to_the_redaction(stage: Stage) -> None:
-    for number, name in enumerate(environments.FILES):
+    for number, name in enumerate(env_files.FILES):
         write(stage, name, f"SOME_TOKEN={SECRET}-{number}\n")
-    known = environments.Known(stage.ws.paths, {"MY_PASSWORD": "from-outside", "HOME": "/home/me"})
-    assert set(known()) == {"from-outside", *(f"{SECRET}-{number}" for number in range(len(environments.FILES)))}
+    known = env_files.Known(stage.ws.paths, {"MY_PASSWORD": "from-outside", "HOME": "/home/me"})
+    assert set(known()) == {"from-outside", *(f"{SECRET}-{number}" for number in range(len(env_files.FILES)))}
 
 
 def test_a_file_that_cannot_be_read_hides_no_secret_of_the_others(stage: Stage) -> None:
     write(stage, "default.env", f"nonsense here\nSOME_TOKEN={SECRET}\n")
     (stage.directory / "env" / "dev.env").write_bytes(b"\xff")
-    assert set(environments.Known(stage.ws.paths, {})()) == {SECRET}
+    assert set(env_files.Known(stage.ws.paths, {})()) == {SECRET}

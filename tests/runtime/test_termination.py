@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kugetsu.runtime.process import identity, lease, processes
+from kugetsu.runtime.process import identity, lease, termination
 from runtime.supervised import ended, eventually
 
 NONCE = os.urandom(16).hex()
@@ -28,19 +28,19 @@ def start() -> Iterator[Start]:
     def run(script: str, mark: str | None = NONCE, **variables: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **variables}
         if mark is not None:
-            environment[processes.MARK] = mark
+            environment[termination.MARK] = mark
         started.append(subprocess.Popen(["sh", "-c", script], env=environment, start_new_session=True))
         return started[-1]
 
     yield run
-    processes.end(NONCE, 0.0)
+    termination.end(NONCE, 0.0)
     for child in started:
         child.kill()
         child.wait()
 
 
 def marked_pids(exclude: tuple[int, ...] = ()) -> set[int]:
-    return {found["pid"] for found in processes.marked(NONCE, exclude)}
+    return {found["pid"] for found in termination.marked(NONCE, exclude)}
 
 
 def written_pid(file: Path) -> int:
@@ -51,7 +51,7 @@ def written_pid(file: Path) -> int:
 def test_a_marked_process_is_found(start: Start) -> None:
     child = start("exec sleep 60")
     assert eventually(lambda: marked_pids() == {child.pid})
-    assert processes.marked(NONCE) == [identity.of(child.pid)]
+    assert termination.marked(NONCE) == [identity.of(child.pid)]
 
 
 def test_excluded_ones_and_zombies_are_not_found(start: Start) -> None:
@@ -65,8 +65,8 @@ def test_excluded_ones_and_zombies_are_not_found(start: Start) -> None:
 def test_only_the_whole_mark_counts(start: Start) -> None:
     start("exec sleep 60", mark=NONCE + "0")
     start("exec sleep 60", mark=NONCE[:-1])
-    start("exec sleep 60", mark=None, **{"X" + processes.MARK: NONCE})
-    start("exec sleep 60", mark=None, OTHER=f"{processes.MARK}={NONCE}")
+    start("exec sleep 60", mark=None, **{"X" + termination.MARK: NONCE})
+    start("exec sleep 60", mark=None, OTHER=f"{termination.MARK}={NONCE}")
     child = start("exec sleep 60")
     assert eventually(lambda: marked_pids() == {child.pid})
 
@@ -79,14 +79,14 @@ def test_a_mark_behind_a_huge_environment_is_found(start: Start) -> None:
 def test_descendants_are_children_and_theirs(start: Start, tmp_path: Path) -> None:
     child = start(f"(sleep 60 & echo $! > {tmp_path}/pid; wait) & wait")
     deepest = written_pid(tmp_path / "pid")
-    found = {*processes._below([child.pid], processes._living(), lambda _: False)} - {child.pid}
+    found = {*termination._below([child.pid], termination._living(), lambda _: False)} - {child.pid}
     assert deepest in found and len(found) == 2
 
 
 def test_a_polite_process_is_ended_without_sigkill(start: Start) -> None:
     child = start("exec sleep 60")
     assert eventually(lambda: marked_pids() == {child.pid})
-    report = processes.end(NONCE, 10.0)
+    report = termination.end(NONCE, 10.0)
     assert child.wait(20) == -signal.SIGTERM
     assert (report.signalled, report.killed, report.left) == (1, 0, [])
 
@@ -94,7 +94,7 @@ def test_a_polite_process_is_ended_without_sigkill(start: Start) -> None:
 def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(start: Start, tmp_path: Path) -> None:
     child = start(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 60; done")
     written_pid(tmp_path / "pid")
-    report = processes.end(NONCE, 0.2)
+    report = termination.end(NONCE, 0.2)
     assert child.wait(20) == -signal.SIGKILL
     assert report.killed >= 1
     assert report.left == []
@@ -103,7 +103,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(start: Start, 
 def test_sigterm_is_sent_once_to_each(start: Start, tmp_path: Path) -> None:
     start(f"trap 'echo asked >> {tmp_path}/asked' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.01; done")
     written_pid(tmp_path / "pid")
-    processes.end(NONCE, 0.5)
+    termination.end(NONCE, 0.5)
     assert (tmp_path / "asked").read_text() == "asked\n"
 
 
@@ -113,7 +113,7 @@ def test_a_stopped_process_gets_to_act_on_sigterm(start: Start, tmp_path: Path) 
     )
     written_pid(tmp_path / "pid")
     os.kill(child.pid, signal.SIGSTOP)
-    processes.end(NONCE, 10.0)
+    termination.end(NONCE, 10.0)
     assert child.wait(20) == 0
     assert (tmp_path / "bye").exists()
 
@@ -121,7 +121,7 @@ def test_a_stopped_process_gets_to_act_on_sigterm(start: Start, tmp_path: Path) 
 def test_a_daemonised_tool_is_ended(start: Start, tmp_path: Path) -> None:
     start(f"(setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done' &) ; exit 0").wait()
     tool = written_pid(tmp_path / "pid")
-    processes.end(NONCE, 0.1)
+    termination.end(NONCE, 0.1)
     assert ended(tool)
 
 
@@ -129,7 +129,7 @@ def test_a_tool_without_the_mark_is_ended_with_its_marked_parent(start: Start, t
     start(f"env -i setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done' & wait")
     tool = written_pid(tmp_path / "pid")
     # The parent goes at SIGTERM, and with it the descent that the tool was found by.
-    processes.end(NONCE, 0.3)
+    termination.end(NONCE, 0.3)
     assert ended(tool)
 
 
@@ -137,29 +137,29 @@ def test_strangers_are_not_touched(start: Start) -> None:
     strangers = [start("exec sleep 60", mark=None), start("exec sleep 60", mark="f" * 32)]
     child = start("exec sleep 60")
     assert eventually(lambda: marked_pids() == {child.pid})
-    processes.end(NONCE, 5.0)
+    termination.end(NONCE, 5.0)
     child.wait(20)
     assert [stranger.poll() for stranger in strangers] == [None, None]
 
 
 def test_another_attempt_below_the_agent_is_spared(start: Start, tmp_path: Path) -> None:
     script = f"echo $$ > {tmp_path}/pid; sleep 60 & echo $! > {tmp_path}/tool; wait"
-    start(f"env {processes.MARK}={'e' * 32} setsid sh -c '{script}' & wait")
+    start(f"env {termination.MARK}={'e' * 32} setsid sh -c '{script}' & wait")
     other, tool = written_pid(tmp_path / "pid"), written_pid(tmp_path / "tool")
-    processes.end(NONCE, 0.2)
+    termination.end(NONCE, 0.2)
     assert (ended(other), ended(tool)) == (False, False)
-    processes.end("e" * 32, 0.2)
+    termination.end("e" * 32, 0.2)
     assert (ended(other), ended(tool)) == (True, True)
 
 
 def test_a_holder_of_another_lease_is_spared_although_it_has_the_mark(start: Start, tmp_path: Path) -> None:
     held = lease.Lease.create(str(tmp_path / "leases"))
     held.make_inheritable()
-    runner = subprocess.Popen(["sleep", "60"], close_fds=False, env={**os.environ, processes.MARK: NONCE})
+    runner = subprocess.Popen(["sleep", "60"], close_fds=False, env={**os.environ, termination.MARK: NONCE})
     held.close()
     child = start("exec sleep 60")
     assert eventually(lambda: marked_pids() == {child.pid})
-    processes.end(NONCE, 0.2)
+    termination.end(NONCE, 0.2)
     assert ended(child.pid)
     assert runner.poll() is None
     runner.kill()
@@ -169,9 +169,9 @@ def test_a_holder_of_another_lease_is_spared_although_it_has_the_mark(start: Sta
 def test_the_holder_of_the_attempts_own_lease_is_not_spared(tmp_path: Path) -> None:
     held = lease.Lease.create(str(tmp_path / "leases"))
     held.make_inheritable()
-    agent = subprocess.Popen(["sleep", "60"], close_fds=False, env={**os.environ, processes.MARK: held.nonce})
+    agent = subprocess.Popen(["sleep", "60"], close_fds=False, env={**os.environ, termination.MARK: held.nonce})
     held.close()
-    processes.end(held.nonce, 5.0)
+    termination.end(held.nonce, 5.0)
     assert agent.wait(20) == -signal.SIGTERM
 
 
@@ -179,13 +179,13 @@ def test_the_descendants_of_a_root_are_ended_and_the_root_is_not(start: Start, t
     os.mkfifo(tmp_path / "fifo")
     root = start(f"env -i sleep 60 & echo $! > {tmp_path}/pid; read nothing <> {tmp_path}/fifo", mark=None)
     tool = written_pid(tmp_path / "pid")
-    processes.end(NONCE, 5.0, exclude=(root.pid,), root=root.pid)
+    termination.end(NONCE, 5.0, exclude=(root.pid,), root=root.pid)
     assert ended(tool)
     assert root.poll() is None
 
 
 def test_nothing_to_end_is_a_report_of_nothing() -> None:
-    report = processes.end(os.urandom(16).hex(), 5.0)
+    report = termination.end(os.urandom(16).hex(), 5.0)
     assert (report.signalled, report.killed, report.left) == (0, 0, [])
 
 
@@ -196,10 +196,10 @@ def test_what_cannot_be_ended_is_reported(start: Start, tmp_path: Path) -> None:
     if asker == 0:
         code = 9
         try:
-            processes.KILL_SECONDS = 0.2
+            termination.KILL_SECONDS = 0.2
             os.setuid(65534)
             # A root that is this process's sibling: `nobody` may neither read its environment nor signal it.
-            report = processes.end(NONCE, 0.1, root=child.pid)
+            report = termination.end(NONCE, 0.1, root=child.pid)
             code = 0 if [left["pid"] for left in report.left] == [child.pid] else 1
         finally:
             os._exit(code)
@@ -212,7 +212,7 @@ def test_a_subreaper_adopts_orphans(tmp_path: Path) -> None:
     if runner == 0:
         code = 9
         try:
-            assert processes.become_subreaper()
+            assert termination.become_subreaper()
             os.system(f"(sleep 60 & echo $! > {tmp_path}/pid)")
             orphan = int((tmp_path / "pid").read_text())
             found = identity.stat(orphan)

@@ -10,7 +10,7 @@ from kugetsu.host.config_file import put, read_file, read_leniently
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.redaction.known_values import holds, secrets_among
-from kugetsu.runtime.environments import FILES, SOURCES
+from kugetsu.runtime.env_files import FILES, SOURCES
 from kugetsu.runtime.workspace import OF_ATTEMPT
 
 LONGEST = 100_000

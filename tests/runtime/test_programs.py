@@ -11,7 +11,7 @@ import pytest
 
 from kugetsu.runtime.git import remotes, repositories, worktrees
 from kugetsu.runtime.git.command import git
-from kugetsu.runtime.process import children
+from kugetsu.runtime.process import programs
 from runtime.repos import Place, place, run, sample
 from runtime.supervised import eventually
 
@@ -32,8 +32,8 @@ def left(tmp_path: Path):  # type: ignore[no-untyped-def]
             continue
 
 
-def _ran(script: str, timeout: float = 60.0, stdin: bytes | None = None) -> children.Result:
-    return children.run(["sh", "-c", script], cwd=None, env=dict(os.environ), timeout=timeout, stdin=stdin)
+def _ran(script: str, timeout: float = 60.0, stdin: bytes | None = None) -> programs.Result:
+    return programs.run(["sh", "-c", script], cwd=None, env=dict(os.environ), timeout=timeout, stdin=stdin)
 
 
 def test_a_process_that_keeps_the_output_open_is_not_waited_for(left: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_signal_is_a_negative_code() -> None:
 
 def test_what_cannot_be_started_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        children.run([str(tmp_path / "none")], cwd=None, env={}, timeout=5.0)
+        programs.run([str(tmp_path / "none")], cwd=None, env={}, timeout=5.0)
 
 
 def test_no_descriptor_is_left(tmp_path: Path) -> None:
@@ -120,4 +120,4 @@ def test_an_ssh_whose_configuration_leaves_a_program_behind_names_the_host(
 
 def test_this_interpreter_can_be_waited_for_without_a_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "pidfd_open", raising=False)
-    assert children.run([sys.executable, "-c", "pass"], cwd=None, env=dict(os.environ), timeout=60.0).code == 0
+    assert programs.run([sys.executable, "-c", "pass"], cwd=None, env=dict(os.environ), timeout=60.0).code == 0
