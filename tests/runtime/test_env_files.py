@@ -8,6 +8,7 @@ import pytest
 
 from kugetsu.model.errors import AgentUnavailable, BadInput
 from kugetsu.runtime import env_files, env_variables
+from kugetsu.views import refusals
 from runtime.stage import UNTIL_GO, Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -85,7 +86,7 @@ def test_one_that_others_can_read_is_refused_with_the_remedy_and_nothing_is_star
     told = len(stage.events())
     with pytest.raises(AgentUnavailable, match="others can read it") as kept:
         stage.start(1)
-    assert kept.value.hint == f"chmod 600 {stage.directory}/env/default.env"
+    assert refusals.words(kept.value)[1] == f"chmod 600 {stage.directory}/env/default.env"
     assert len(stage.events()) == told, "nothing was changed"
 
 
