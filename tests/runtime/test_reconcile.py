@@ -308,3 +308,21 @@ def test_a_host_id_that_was_deleted_is_taken_from_the_log_again(stage: Stage) ->
     assert host_id.own(stage.ws) == first
     stage.kill(stage.state.attempts["q1.1"].runner)
     assert reconcile.reconcile(stage.ws) == ["q1.1"]
+
+
+def test_an_emptied_host_id_is_made_once(stage: Stage) -> None:
+    path = os.path.join(stage.ws.paths.root, host_id.NAME)
+    with open(path, "w"):
+        pass
+    first = host_id.own(stage.ws)
+    assert len(first) == 32 and host_id.own(stage.ws) == first
+
+
+def test_among_hosts_in_the_log_the_one_of_this_boot_is_ours(stage: Stage) -> None:
+    names = {"1" * 32: "another boot", "2" * 32: identity.boot_id()}
+    for number, (host, boot) in enumerate(names.items(), 1):
+        who: identity.Identity = {"boot": boot, "pid": 1, "start": 1, "host": host}
+        queued = claims.wanted(stage.state, str(stage.ref(number)))
+        offer, facts = claims.ClaimRequest(f"{number}" * 32, who), claim_facts(stage.ws, "self")
+        stage.ws.log.transact(partial(claims.start, enqueued=queued, offer=offer, facts=facts))
+    assert host_id.own(stage.ws) == "2" * 32

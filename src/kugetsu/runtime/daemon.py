@@ -50,8 +50,8 @@ class _RetakenError(Exception):
 
 def take_over(ws: Workspace) -> Lease:
     """Become the daemon: append `daemon.started`. Raises Conflict if one lives."""
-    lease = Lease.create(ws.paths.leases)
     me: Identity = {**identity.own(), "host": host_id.own(ws)}
+    lease = Lease.create(ws.paths.leases)
     while True:
         known = ws.state()
         named = known.daemon.lease

@@ -12,6 +12,7 @@ from typing import Any
 
 from kugetsu.domain.decide import claims
 from kugetsu.domain.decide.claims import ClaimRequest
+from kugetsu.domain.events import Identity
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.runtime import host_id
@@ -42,8 +43,9 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
 
 def make_offer(ws: Workspace) -> tuple[Lease, ClaimRequest]:
     """A held lease, and the claim request that names it."""
+    me: Identity = {**identity.own(), "host": host_id.own(ws)}
     lease = Lease.create(ws.paths.leases)
-    return lease, ClaimRequest(lease.nonce, {**identity.own(), "host": host_id.own(ws)})
+    return lease, ClaimRequest(lease.nonce, me)
 
 
 def claim(

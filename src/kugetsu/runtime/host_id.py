@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 
 from kugetsu.host import atomic
-from kugetsu.runtime.process import termination
+from kugetsu.runtime.process import identity, termination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +21,18 @@ NAME = "host"
 
 
 def own(ws: Workspace) -> str:
-    """This host's id; one that was deleted is taken from the log again, where that names just one host."""
+    """This host's id; one that was deleted or emptied is taken from the log again, where that names just one host.
+
+    Raises KugetsuError where it cannot be made, OSError where it cannot be read.
+    """
     path = os.path.join(ws.paths.root, NAME)
-    if (known := _read(path)) is None:
+    if not (known := _read(path)):
         named = _named(ws.state())
         made = named.pop() if len(named) == 1 else os.urandom(16).hex()
+        ws.paths.make(ws.paths.root)
         with suppress(FileExistsError), atomic.NewFile(path, sync=True) as new:
             new.file.write(f"{made}\n".encode())
-            new.commit(overwrite=False)
+            new.commit(overwrite=known is not None)
         known = _read(path) or made
     return known
 
@@ -52,11 +56,14 @@ def may_judge(ws: Workspace, attempt: Attempt) -> bool:
 
 
 def _named(state: State) -> set[str]:
+    """The hosts in the log: those of processes since this machine started, where there are any, else all."""
     known = [state.daemon.identity, *(attempt.claimer for attempt in state.attempts.values())]
-    return {who["host"] for who in known if who is not None and "host" in who}
+    hosts = [(who["host"], who["boot"]) for who in known if who is not None and "host" in who]
+    return {host for host, boot in hosts if boot == identity.boot_id()} or {host for host, _ in hosts}
 
 
 def _read(path: str) -> str | None:
+    """What the file holds; None if there is none."""
     with suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
-        return file.read(100).strip() or None
+        return file.read(100).strip()
     return None
