@@ -60,7 +60,7 @@ def everything(events):
     state, at = empty(), events[0]["at"]
     checker = ReplayChecker(lambda seq: folded(events[:seq]), "1", explained=2)
     parts = [Checks(empty()), Races(), Retries(empty(), at), Waits(empty(), at, None)]
-    spans = traces.Traces(str)
+    spans = traces.Traces(str, lambda code, values: code)
     compared = changes.Comparison(empty())
     facts, before = None, empty()
     for event in events:

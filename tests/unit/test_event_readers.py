@@ -30,7 +30,7 @@ from kugetsu.model.record import fields
 from kugetsu.runtime.log_guard import guard
 from kugetsu.runtime.notifications.notice import notice_of
 from kugetsu.runtime.otlp import encoding
-from kugetsu.views import wording
+from kugetsu.views import gates, wording
 from kugetsu.views.causes import event_lines
 from kugetsu.views.history import Rows, Summary
 from kugetsu.views.screen import Screen
@@ -111,7 +111,7 @@ def guarded(event: Event) -> None:
 
 
 def traced(event: Event) -> None:
-    traces = Traces(str)
+    traces = Traces(str, gates.reason)
     made = [trace for one in story(event) if (trace := traces.add(one)) is not None]
     assert made
     assert encoding.request(made, "log")

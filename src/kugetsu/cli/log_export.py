@@ -19,6 +19,7 @@ from kugetsu.runtime.export import Destination, without_secrets
 from kugetsu.runtime.otlp import encoding, sending
 from kugetsu.runtime.query import subjects, timespec
 from kugetsu.runtime.query.subjects import Subject
+from kugetsu.views import gates
 from kugetsu.views.text import json_harmless
 
 ABOUT = """\
@@ -161,7 +162,7 @@ def _traces(call: Call, span: _Span) -> Iterator[tuple[Any, str, list[str]]]:
     The log is read from its beginning: an attempt's wait may have begun long before.
     """
     subject = _subject(call)
-    traces = Traces(str if call.args.raw else redact)
+    traces = Traces(str if call.args.raw else redact, gates.reason)
     begun = False
     for event in call.workspace.log.read(0, span.last):
         seq, at = event["seq"], event["at"]

@@ -1,8 +1,8 @@
-"""Attempts as traces: an attempt is a trace, its phases are spans, what happened meanwhile are events of a span.
+"""Attempts as traces: an attempt is a trace, its phases are spans, what happened in a phase are events of its span.
 
-Ids are derived from the log's id and the seqs of events, and times are those of events: the same log gives the same
-traces whenever, wherever and however often it is asked. The wait before a claim belongs to the attempt's trace as its
-first span, because "why did it take so long" is asked of the whole; it begins before its parent does.
+Ids derive from the log's id and the seqs of events, and times are those of the events: every export of a log gives the
+same traces. The wait before a claim is the first span in the attempt's trace, so that one trace explains the whole
+delay; it begins before its parent does.
 
 Pure: events go in, traces of attempts that have ended come out; only what waits or runs is kept.
 """
@@ -14,22 +14,22 @@ from collections.abc import Callable
 from typing import Any
 
 from kugetsu.domain.events import Event
-from kugetsu.domain.state import ENDS
+from kugetsu.domain.intervals import Intervals, Run
+from kugetsu.domain.state import empty
 from kugetsu.model.clock import parse
-from kugetsu.model.errors import BadInput
 from kugetsu.model.record import field, record
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Value = str | int | float | bool
-    Clean = Callable[[str], str]
+Value = str | int | float | bool
+#: Redacts a text that people or agents wrote.
+Clean = Callable[[str], str]
+#: Words a recorded reason: of a gate's code and values, or of words without values.
+Reason = Callable[[str, dict[str, Any] | None], str]
 
-#: Events of one span that are kept (OpenTelemetry's own limit); what is beyond is counted.
+#: Events of one span that are kept (OpenTelemetry's own limit); more are counted only.
 MOST_EVENTS = 128
 
-_WAIT_ENDS = frozenset({"task.completed", "task.failed", "task.cancelled"})
-_WAIT_BEGINS = frozenset({"task.queued", "task.requeued", "task.retried", "task.parked"})
-#: What happens to a task that waits, with what of its data is told.
+_FINISHES = frozenset({"task.completed", "task.failed", "task.cancelled"})
+#: What happens to a task that waits, and which of its data are exported.
 _WHILE_WAITING = {
     "task.held": ("gate", "reason", "until"),
     "task.moved": ("priority", "was_priority"),
@@ -37,7 +37,7 @@ _WHILE_WAITING = {
     "task.resumed": ("why",),
     "claim.lost": ("gate", "reason"),
 }
-#: What happens in an attempt, with what of its data is told.
+#: What happens in an attempt, and which of its data are exported.
 _WHILE_WORKING = {
     "attempt.stop_requested": ("reason",),
     "issue.read": ("state", "comments", "problem"),
@@ -50,7 +50,7 @@ _WHILE_WORKING = {
 
 @record
 class Link:
-    """Another span that one rests on: its ids, and what it is to it."""
+    """Another span that a span refers to: its ids, and why."""
 
     trace: str
     span: str
@@ -59,7 +59,7 @@ class Link:
 
 @record
 class Span:
-    """One phase: ids in hex, times in microseconds since 1970 UTC; ``failed`` is None where nothing is said of it."""
+    """One phase: ids in hex, times in microseconds since 1970 UTC; ``failed`` is None if unknown."""
 
     id: str
     parent: str | None
@@ -92,69 +92,56 @@ class Trace:
 
 
 @record
-class _Wait:
-    """A task that waits, since an event."""
+class _Waited:
+    """What is kept of a task: what queued it and began its current wait, the claims of its previous attempt and of the
+    attempt that queued it, and what happened while it waited."""
 
-    begun: Event
-    #: What queued the task, when that was seen, and the claim of the attempt before.
-    first: Event | None
-    previous: Event | None
+    queued: Event | None = None
+    begun: Event | None = None
+    previous: Event | None = None
+    queued_by: Event | None = None
     events: list[Event] = field(factory=list)
     dropped: int = 0
-
-    def add(self, event: Event) -> None:
-        if len(self.events) < MOST_EVENTS:
-            self.events.append(event)
-        else:
-            self.dropped += 1
 
 
 @record
 class _Attempt:
-    """An attempt that runs: its claim, the wait before it, its milestones, and what happened."""
+    """An attempt that runs: its claim, the wait before it, the first event of each kind, and what happened."""
 
     claimed: Event
-    wait: _Wait | None
-    asked_by: Event | None
+    waited: _Waited
     marks: dict[str, Event] = field(factory=dict)
     events: list[Event] = field(factory=list)
 
 
 class Traces:
-    """Takes the events of a log in order and gives the trace of each attempt when it has ended.
+    """Takes the events of a log in order and gives the trace of each attempt when it ends."""
 
-    ``clean`` is applied to every text that people or agents wrote.
-    """
-
-    def __init__(self, clean: Clean, log_id: str = "") -> None:
+    def __init__(self, clean: Clean, reason: Reason) -> None:
         self._clean = clean
-        self._log_id = log_id
-        self._waits: dict[str, _Wait] = {}
-        self._asked: dict[str, Event] = {}
+        self._reason = reason
+        self._intervals = Intervals(empty())
+        self._tasks: dict[str, _Waited] = {}
         self._live: dict[str, _Attempt] = {}
+        #: The id of the log, from its first event.
+        self.log_id = ""
 
     @property
     def live(self) -> list[str]:
         """The attempts that have not ended."""
         return list(self._live)
 
-    @property
-    def log_id(self) -> str:
-        """The id of the log, from its first event."""
-        return self._log_id
-
     def add(self, event: Event) -> Trace | None:
         """Take the next event in; the trace of the attempt that it ends."""
-        kind, task, attempt = event["type"], event.get("task"), event.get("attempt")
+        kind, task, live = event["type"], event.get("task"), self._live.get(event.get("attempt", ""))
+        for closed in self._intervals.add(event):
+            if isinstance(closed, Run):
+                return self._trace(self._live.pop(closed.attempt), event)
         if kind == "log.created":
-            self._log_id = event["data"]["log_id"]
+            self.log_id = event["data"]["log_id"]
         elif kind == "attempt.claimed":
             self._claim(event)
-        elif kind in ENDS:
-            live = self._live.pop(event["attempt"], None)
-            return self._trace(live, event) if live is not None else None
-        elif attempt in self._live and not kind.startswith("task."):
-            live = self._live[attempt]
+        elif live is not None and not kind.startswith("task."):
             live.marks.setdefault(kind, event)
             if kind in _WHILE_WORKING and len(live.events) < MOST_EVENTS:
                 live.events.append(event)
@@ -163,42 +150,49 @@ class Traces:
         return None
 
     def _wait(self, kind: str, task: str, event: Event) -> None:
-        wait = self._waits.get(task)
-        waits = wait is not None and wait.begun["type"] != "attempt.claimed"
-        if kind in _WAIT_ENDS:
-            self._waits.pop(task, None)
-            self._asked.pop(task, None)
-        elif kind in _WAIT_BEGINS and not (kind == "task.parked" and waits):
+        wait = self._intervals.waits.get(task)
+        if kind in _FINISHES:
+            self._tasks.pop(task, None)
+        elif wait is None:
+            return
+        elif wait.seq == event["seq"]:
+            waited = self._tasks.get(task) or _Waited()
             asker = self._live.get(event["by"].get("attempt", "")) if kind == "task.queued" else None
-            if asker is not None:
-                self._asked[task] = asker.claimed
-            first = event if kind == "task.queued" else wait.first if wait is not None else None
-            self._waits[task] = _Wait(event, first, wait.previous if wait is not None else None)
-        elif wait is not None and waits and kind in _WHILE_WAITING:
-            wait.add(event)
+            self._tasks[task] = _Waited(
+                event if kind == "task.queued" else waited.queued,
+                event,
+                waited.previous,
+                asker.claimed if asker is not None else waited.queued_by,
+            )
+        elif kind in _WHILE_WAITING:
+            waited = self._tasks[task]
+            if len(waited.events) < MOST_EVENTS:
+                waited.events.append(event)
+            else:
+                waited.dropped += 1
 
     def _claim(self, event: Event) -> None:
-        task = event["task"]
-        wait = self._waits.get(task)
-        self._live[event["attempt"]] = _Attempt(event, wait, self._asked.get(task))
-        # What stays is only what the next attempt of the task points back to.
-        self._waits[task] = _Wait(event, wait.first if wait is not None else None, event)
+        waited = self._tasks.get(event["task"]) or _Waited()
+        self._live[event["attempt"]] = _Attempt(event, waited)
+        # The next attempt at the task refers to this one.
+        self._tasks[event["task"]] = _Waited(waited.queued, None, event, waited.queued_by)
 
     # -- spans -------------------------------------------------------------------------------------------------------
 
     def _id(self, event: Event, name: str, digits: int) -> str:
-        return hashlib.sha256(f"{self._log_id}:{event['seq']}:{name}".encode()).hexdigest()[:digits]
+        return hashlib.sha256(f"{self.log_id}:{event['seq']}:{name}".encode()).hexdigest()[:digits]
 
     def _trace(self, live: _Attempt, ended: Event) -> Trace:
         claimed, marks = live.claimed, live.marks
         host = str(claimed["by"].get("host", ""))
         about = (claimed["attempt"], claimed["task"], claimed.get("issue"))
         trace = Trace(self._id(claimed, "trace", 32), *about, host, (ended["seq"], ended["at"]))
-        root = Span(self._id(claimed, "attempt", 16), None, f"attempt {claimed['attempt']}", _at(claimed), _at(ended))
+        begun, until = parse(claimed["at"]), parse(ended["at"])
+        root = Span(self._id(claimed, "attempt", 16), None, f"attempt {claimed['attempt']}", begun, until)
         trace.spans.append(root)
         self._describe(root, live, ended)
-        if live.wait is not None and live.wait.begun["type"] != "attempt.claimed":
-            trace.spans.append(self._queued(live.wait, claimed, root))
+        if live.waited.begun is not None:
+            trace.spans.append(self._queued(live.waited, live.waited.begun, claimed, root))
         running = marks.get("attempt.running")
         trace.spans.append(self._phase(root, "starting", claimed, running or ended))
         preparing = marks.get("session.preparing")
@@ -214,57 +208,59 @@ class Traces:
         stop = marks.get("attempt.stop_requested")
         if stop is not None:
             phase = self._phase(root, "stopping", stop, ended)
-            phase.attributes["kugetsu.reason"] = self._clean(stop["data"]["reason"])
+            phase.attributes["kugetsu.reason"] = self._reason_of(stop)
             trace.spans.append(phase)
         return trace
 
     def _phase(self, parent: Span, name: str, begun: Event, ended: Event) -> Span:
-        return Span(self._id(begun, name, 16), parent.id, name, _at(begun), _at(ended))
+        return Span(self._id(begun, name, 16), parent.id, name, parse(begun["at"]), parse(ended["at"]))
 
-    def _queued(self, wait: _Wait, claimed: Event, root: Span) -> Span:
-        span = self._phase(root, "queued", wait.begun, claimed)
-        span.attributes["kugetsu.wait.since"] = wait.begun["type"]
-        data = wait.begun["data"]
-        if data.get("reason"):
-            span.attributes["kugetsu.reason"] = self._clean(data["reason"])
-        if wait.first is not None:
-            span.attributes["kugetsu.task.queued_seq"] = wait.first["seq"]
-            span.attributes["kugetsu.task.priority"] = wait.first["data"]["priority"]
-            span.attributes["kugetsu.task.via"] = wait.first["data"]["via"]
-        span.events = [self._happened(event, _WHILE_WAITING) for event in wait.events]
-        span.dropped = wait.dropped
+    def _queued(self, waited: _Waited, begun: Event, claimed: Event, root: Span) -> Span:
+        span = self._phase(root, "queued", begun, claimed)
+        span.attributes["kugetsu.wait.since"] = begun["type"]
+        if begun["data"].get("reason"):
+            span.attributes["kugetsu.reason"] = self._reason_of(begun)
+        queued = waited.queued
+        if queued is not None:
+            span.attributes["kugetsu.task.queued_seq"] = queued["seq"]
+            span.attributes["kugetsu.task.priority"] = queued["data"]["priority"]
+            span.attributes["kugetsu.task.via"] = queued["data"]["via"]
+        span.events = [self._event(event, _WHILE_WAITING) for event in waited.events]
+        span.dropped = waited.dropped
         return span
 
-    def _happened(self, event: Event, told: dict[str, tuple[str, ...]]) -> tuple[str, int, dict[str, Value]]:
+    def _reason_of(self, event: Event) -> str:
+        return self._clean(self._reason(event["data"]["reason"], event["data"].get("values")))
+
+    def _event(self, event: Event, exported: dict[str, tuple[str, ...]]) -> tuple[str, int, dict[str, Value]]:
         attributes: dict[str, Value] = {"kugetsu.seq": event["seq"]}
-        for name in told[event["type"]]:
+        for name in exported[event["type"]]:
             value = event["data"].get(name)
             if isinstance(value, str):
-                attributes[f"kugetsu.{name}"] = self._clean(value)
+                attributes[f"kugetsu.{name}"] = self._reason_of(event) if name == "reason" else self._clean(value)
             elif value is not None:
                 attributes[f"kugetsu.{name}"] = value
-        return event["type"], _at(event), attributes
+        return event["type"], parse(event["at"]), attributes
 
     def _describe(self, root: Span, live: _Attempt, ended: Event) -> None:
-        claimed, data = live.claimed, ended["data"]
-        root.attributes = self._of_claim(claimed, live.wait.first if live.wait is not None else None)
+        root.attributes = self._of_claim(live.claimed, live.waited.queued)
         root.attributes |= self._of_end(ended)
         for name in ("attempt.running", "session.prepared"):
             found = live.marks.get(name)
             if found is not None and found["data"].get("agent_session"):
                 root.attributes["gen_ai.conversation.id"] = found["data"]["agent_session"]
                 break
-        root.events = [self._happened(event, _WHILE_WORKING) for event in live.events]
-        if live.wait is not None and live.wait.previous is not None:
-            root.links.append(self._link(live.wait.previous, "previous attempt"))
-        if live.asked_by is not None:
-            root.links.append(self._link(live.asked_by, "asked for by"))
+        root.events = [self._event(event, _WHILE_WORKING) for event in live.events]
+        if live.waited.previous is not None:
+            root.links.append(self._link(live.waited.previous, "previous attempt"))
+        if live.waited.queued_by is not None:
+            root.links.append(self._link(live.waited.queued_by, "asked for by"))
         stop = live.marks.get("attempt.stop_requested")
         if ended["type"] == "attempt.succeeded":
             root.failed = False
-        elif stop is None or stop["data"]["reason"] != "cancel":  # what somebody cancelled is no failure
+        elif stop is None or stop["data"]["reason"] != "cancel":  # a cancelled attempt is not a failure
             root.failed = True
-            root.message = self._clean(data["reason"])
+            root.message = self._reason_of(ended)
 
     def _link(self, claimed: Event, relation: str) -> Link:
         return Link(self._id(claimed, "trace", 32), self._id(claimed, "attempt", 16), relation)
@@ -296,7 +292,7 @@ class Traces:
         failed = ended["type"] != "attempt.succeeded"
         found: dict[str, Any] = {
             "kugetsu.outcome": ended["type"].partition(".")[2],
-            "kugetsu.reason": self._clean(data["reason"]),
+            "kugetsu.reason": self._reason_of(ended),
             "error.type": ended["type"].partition(".")[2] if failed else None,
             "process.exit.code": data["exit"],
             "kugetsu.signal": data["signal"],
@@ -317,10 +313,3 @@ class Traces:
 def _process(data: dict[str, Any]) -> dict[str, Value]:
     found = {"process.pid": data["agent"].get("pid"), "process.executable.name": data["program"].rpartition("/")[2]}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _at(event: Event) -> int:
-    try:
-        return parse(event["at"])
-    except BadInput:  # an event that says no time: it is shown at the beginning of time, not left out
-        return 0
