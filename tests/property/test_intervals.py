@@ -124,9 +124,9 @@ def test_all_waits_together_are_what_a_simulation_is_measured_by(seed: int, hist
     events, _ = played(seed, history)
     scenario = comparison.record(lambda: events)
     assert scenario is not None
-    measured = Measured(scenario.ledger, comparison.queued_between(scenario, None, None), scenario.horizon)
+    measured = Measured(scenario.tally, comparison.queued_between(scenario, None, None), scenario.horizon)
     whole = sum(waited(events, events[-1]["at"]).values()) / MICRO
-    assert figures(scenario.ledger, measured)["waiting_total"] == pytest.approx(whole)
+    assert figures(scenario.tally, measured)["waiting_total"] == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -30,15 +30,15 @@ def recorded(events: list[Event], since: str | None = None) -> Scenario:
 def unchanged(events: list[Event], since: str | None = None) -> tuple[Scenario, Simulation, Measured]:
     scenario = recorded(events, since)
     tasks = comparison.queued_between(scenario, since, None)
-    return scenario, comparison.simulate(scenario, Changes()), Measured(scenario.ledger, tasks, scenario.horizon)
+    return scenario, comparison.simulate(scenario, Changes()), Measured(scenario.tally, tasks, scenario.horizon)
 
 
 def assert_as_recorded(events: list[Event], since: str | None = None) -> None:
     scenario, simulation, measured = unchanged(events, since)
-    check = comparison.agreement(scenario.ledger, simulation.ledger, measured)
+    check = comparison.agreement(scenario.tally, simulation.tally, measured)
     assert (check.same_order, check.off) == (True, 0.0)
-    claimed = [claim for claim in simulation.ledger.claims if claim[2] <= scenario.horizon]
-    assert claimed == scenario.ledger.claims, "also the times of all claims are those of the record, to the microsecond"
+    claimed = [claim for claim in simulation.tally.claims if claim[2] <= scenario.horizon]
+    assert claimed == scenario.tally.claims, "also the times of all claims are those of the record, to the microsecond"
 
 
 def history(seed: int, commands: int) -> list[Event]:
@@ -71,7 +71,7 @@ def test_a_night_lived_again_unchanged_is_as_recorded(seed: int) -> None:
     events = night(seed, 60, commands=seed * 5, latency=(0.0, 0.02, 2.0)[seed % 3]).live()
     assert_as_recorded(events)
     scenario, simulation, measured = unchanged(events)
-    before, after = figures(scenario.ledger, measured), figures(simulation.ledger, measured)
+    before, after = figures(scenario.tally, measured), figures(simulation.tally, measured)
     assert before == after
 
 
@@ -120,7 +120,7 @@ def test_whatever_is_changed_the_machines_and_invariants_hold(seed: int) -> None
         assert invariants.broken(simulation.state) == []
         assert [text for text in simulation.state.violations if "daemon" not in text["text"]] == []
         if "cap" in changes.claim:
-            assert max(live for _, live, _, _ in simulation.ledger.fill) <= changes.claim["cap"]
+            assert max(live for _, live, _, _ in simulation.tally.fill) <= changes.claim["cap"]
 
 
 def changed(**facts: Any) -> Changes:

@@ -14,7 +14,7 @@ from kugetsu.domain.simulation.metrics import Measured, figures, nearest_rank
 from kugetsu.domain.simulation.micros import SECOND
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Pauses
-from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.simulation.tally import Tally
 from kugetsu.model import clock
 from kugetsu.views import assumptions
 from property.nights import Night
@@ -131,22 +131,22 @@ def test_a_task_that_never_begins_does_not_wait_less_than_one_that_does(cut: int
     assert (found.before["wait_p50"], found.after["wait_p50"], found.after["wait_max"]) == (100.0, end, end)
     assert found.after["waiting_total"] == 3 * end
     assert {one.after for one in found.moved if one.before == 0.0} == {None}, "that it never begins is told as such"
-    assert "would never begin" in said(found)
+    assert "would never start" in said(found)
 
 
 def test_a_task_that_never_begins_waits_for_as_long_as_another_goes_on() -> None:
     """Both were done at 100 s in the record. Simulated the first ends at 500 s: the second has waited until then."""
-    real, simulated = Ledger(), Ledger()
+    real, simulated = Tally(), Tally()
 
     def event(seconds: int, kind: str, task: str, **data: Any) -> dict[str, Any]:
         return {"seq": 1, "at": clock.from_micros(seconds * SECOND), "task": task, "type": kind, "data": data}
 
-    for ledger, end, claimed in ((real, 100, ("q1", "q2")), (simulated, 500, ("q1",))):
+    for tally, end, claimed in ((real, 100, ("q1", "q2")), (simulated, 500, ("q1",))):
         for task in ("q1", "q2"):
-            ledger.see(event(0, "task.queued", task), 0)
+            tally.see(event(0, "task.queued", task), 0)
         for task in claimed:
-            ledger.see(event(0, "attempt.claimed", task, number=1, slot=1) | {"attempt": f"{task}.1"}, 0)
-            ledger.see(event(end, "task.completed", task), end * SECOND)
+            tally.see(event(0, "attempt.claimed", task, number=1, slot=1) | {"attempt": f"{task}.1"}, 0)
+            tally.see(event(end, "task.completed", task), end * SECOND)
     found = figures(simulated, Measured(real, ["q1", "q2"], 100 * SECOND))
     assert (found["waits"], found["wait_max"], found["waiting_total"]) == (2, 500.0, 500.0)
 
@@ -177,7 +177,7 @@ def test_attempts_that_never_were_do_what_the_last_one_did() -> None:
     found = what_if(Script(script), under(max_attempts=5))
     assert found.after["attempts"] == 5 and found.after["error"] == 1
     assert found.after["makespan"] == 50 + 10 + 50 + 20 + 60 + 40 + 60 + 80 + 60
-    assert "Attempts beyond the recorded ones (q1) do again what the last recorded one" in said(found)
+    assert "Attempts beyond the recorded ones (q1) repeat the last recorded attempt" in said(found)
 
 
 def test_another_backoff_moves_the_next_attempt() -> None:
@@ -189,7 +189,7 @@ def test_a_shorter_time_limit_cuts_a_run_and_the_next_attempt_does_the_rest() ->
     found = what_if(Script(tasks(100)), under(timeout_seconds=60.0))
     assert (found.after["attempts"], found.after["completed"], found.after["makespan"]) == (2, 1, 60 + 10 + 40)
     assert found.after["tokens"] == 100, "the parts of a run use what it used"
-    assert "goes on where a time limit stopped it" in said(found)
+    assert "resumes where a time limit stopped it" in said(found)
     found = what_if(Script(tasks(100)), under(timeout_seconds=30.0))
     assert (found.after["attempts"], found.after["error"]) == (3, 1)
 
@@ -197,14 +197,14 @@ def test_a_shorter_time_limit_cuts_a_run_and_the_next_attempt_does_the_rest() ->
 def test_a_longer_time_limit_lets_a_run_do_what_the_next_attempt_did() -> None:
     found = what_if(Script([(0.0, [(60, TIMED_OUT), (40, DONE)])]), under(timeout_seconds=120.0))
     assert (found.after["attempts"], found.after["completed"], found.after["makespan"]) == (1, 1, 100.0)
-    assert "goes on, under the longer one, with what the next attempt did (q1)" in said(found)
+    assert "continues, under the longer one, as the next attempt did (q1)" in said(found)
 
 
 def test_a_run_that_nothing_finished_lasts_until_any_time_limit() -> None:
     script = [(0.0, [(60, TIMED_OUT)] * 3)]
     found = what_if(Script(script), under(timeout_seconds=300.0))
     assert (found.after["error"], found.after["makespan"]) == (1, 300 + 10 + 300 + 20 + 300)
-    assert "are taken to last until the time limit" in said(found)
+    assert "last until the time limit" in said(found)
 
 
 def test_the_time_limit_that_there_was_changes_nothing() -> None:
@@ -227,8 +227,8 @@ def test_a_run_that_comes_into_a_usage_limit_is_stopped_by_it() -> None:
     found = what_if(Script(script, cap=1), under(cap=2))
     assert (found.before["parks"], found.after["parks"]) == (1, 2)
     assert found.after["makespan"] == 700 + 60 + 200, "100 s were done, the rest is done when the limit is over"
-    assert "comes into a usage limit stops there" in said(found)
-    assert "1 usage limit: a fact of the agent" in said(found)
+    assert "meets a usage limit stops there" in said(found)
+    assert "1 usage limit: each applies to its agent" in said(found)
 
 
 def test_another_pause_counts_for_a_limit_whose_end_nobody_said() -> None:
@@ -261,7 +261,7 @@ def test_what_is_cancelled_too_late_is_left_out() -> None:
     script.after(250.0, "cancel_q", "q3")
     found = what_if(script, under(cap=3))
     assert (found.before["cancelled"], found.after["completed"]) == (1, 3)
-    assert "no longer has any effect on (q3)" in said(found)
+    assert "no longer have any effect on their task (q3)" in said(found)
     assert "q3 never ran in the record" in said(found)
 
 
@@ -306,7 +306,7 @@ def test_a_daemon_that_hangs_hangs_all_the_same() -> None:
     script.now = clock.add_seconds(script.now, 300.0)
     found = what_if_now(script, under(cap=5))
     assert (found.before["wait_max"], found.after["wait_max"]) == (300.0, 300.0)
-    assert "Once, for 5m00s in all, nothing was started although it could have been" in said(found)
+    assert "Once, for 5m00s in total, nothing was started although it could have been" in said(found)
 
 
 def test_an_agent_that_could_not_be_started_cannot_be_there_either() -> None:
@@ -315,7 +315,7 @@ def test_an_agent_that_could_not_be_started_cannot_be_there_either() -> None:
     script.after(300.0, "mend")
     found = what_if(script, under(cap=4))
     assert waits(found) == pytest.approx({"q3": 260.0, "q4": 240.0}, abs=1.0), "with q2, when it is mended"
-    assert "Whether the agent could be started is what was recorded" in said(found)
+    assert "Whether the agent can be started is as recorded" in said(found)
 
 
 def _break(self: Script, subject: str) -> None:

@@ -33,7 +33,7 @@ real ones, and its assumptions. KEY is one of
 
 --since and --until measure the tasks that were queued between two points; the change holds from --since on."""
 
-#: What the reference says of `--json` with `--what-if`.
+#: The JSON reference of `--what-if`.
 JSON = """\
 With --what-if:
 
@@ -75,7 +75,7 @@ kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5  # would two more slots have he
 kugetsu replay --what-if priority:q7=5 --what-if RETRY_BACKOFF_SECONDS=60"""
 
 PRIORITY = "priority:"
-#: Beyond these no priority is taken anywhere.
+#: The limits of a priority, as everywhere.
 LOWEST, HIGHEST = -1000, 1000
 
 
@@ -109,7 +109,7 @@ def _caps(changes: Changes, value: Any) -> None:
     changes.named_caps = {name: int(cap) for name, cap in value.items()}
 
 
-#: Settings that change what becomes of the queue, and how.
+#: Settings that affect the queue, and how.
 CHANGEABLE: dict[str, Callable[[Changes, Any], None]] = {
     "MAX_CONCURRENT_AGENTS": _claim("cap"),
     "MAX_AGENTS_PER_REPOSITORY": _per_repository,
@@ -127,7 +127,7 @@ CHANGEABLE: dict[str, Callable[[Changes, Any], None]] = {
 
 
 def run(call: Call, given: Sequence[str]) -> int:
-    """Answer `replay --what-if`. Raises BadInput for what cannot be changed, NotFound where nothing can be told."""
+    """Run `replay --what-if`. Raises BadInput for what cannot be changed, NotFound if there is nothing to simulate."""
     pairs = _pairs(given)
     changes = _changes(call, pairs)
     log = call.workspace.log
@@ -141,12 +141,12 @@ def run(call: Call, given: Sequence[str]) -> int:
     if not tasks:
         raise NotFound("no task was queued in that time", "kugetsu history --all shows when tasks were queued")
     found = compare(scenario, changes, tasks)
-    data = what_if.collect(found, _told(scenario, pairs), since, until)
+    data = what_if.collect(found, _change_data(scenario, pairs), since, until)
     call.show(data, [] if call.json else what_if.lines(data, call.screen))
     return 0
 
 
-# --- what is to be changed ------------------------------------------------------------------------------------------
+# --- the changes ----------------------------------------------------------------------------------------------------
 
 
 def _pairs(given: Sequence[str]) -> dict[str, str]:
@@ -173,7 +173,7 @@ def _changes(call: Call, pairs: dict[str, str]) -> Changes:
         if setting is None:
             raise BadInput(_about_unknown(key), _takes())
         if key not in CHANGEABLE:
-            raise BadInput(f"{key} does not change what becomes of the queue", _takes())
+            raise BadInput(f"{key} does not affect the queue", _takes())
         try:
             value = setting.read(text)
         except ValueError as problem:
@@ -196,7 +196,7 @@ def _takes() -> str:
 
 
 def _subject(call: Call, key: str) -> str:
-    """The task or the issue whose priority is changed."""
+    """The task or issue whose priority is changed."""
     name = key.removeprefix(PRIORITY)
     if name[:1] == "q" and name[1:].isdigit():
         return name
@@ -215,7 +215,7 @@ def _priority(key: str, text: str) -> int:
 
 
 def _time(call: Call, log: EventLog, text: str | None) -> str | None:
-    """The time of a point; None for now, and for none."""
+    """The time of a point; None for now or without one."""
     if text is None or text == "@":
         return None
 
@@ -230,8 +230,8 @@ def _scenario(log: EventLog, since: str | None) -> Scenario:
     if first is None:
         if log.head().seq:
             raise BadInput(
-                "the log's beginning is missing, and what follows rests on it",
-                "take a bundle or an export that begins with the log: kugetsu doctor --bundle FILE",
+                "the log's beginning is missing, and later events depend on it",
+                "use a bundle or an export of the whole log: kugetsu doctor --bundle FILE",
             )
         raise NotFound("the log is empty: nothing to simulate", "kugetsu init")
 
@@ -247,19 +247,19 @@ def _scenario(log: EventLog, since: str | None) -> Scenario:
 
 
 def _require_tasks(scenario: Scenario, changes: Changes) -> None:
-    known = scenario.ledger.lives
-    issues = {life.issue for life in known.values()}
+    tasks = scenario.tally.tasks
+    issues = {counts.issue for counts in tasks.values()}
     for subject in changes.priorities:
-        if subject not in known and subject not in issues:
+        if subject not in tasks and subject not in issues:
             raise NotFound(f"no task {'of ' if '#' in subject else ''}{subject} in the record", "kugetsu history --all")
 
 
-def _told(scenario: Scenario, pairs: dict[str, str]) -> list[ChangeData]:
+def _change_data(scenario: Scenario, pairs: dict[str, str]) -> list[ChangeData]:
     return [{"key": key, "value": value, "recorded": _recorded(scenario, key)} for key, value in pairs.items()]
 
 
 def _recorded(scenario: Scenario, key: str) -> str | None:
-    """The value that the last decision of the record read; None where decisions do not say."""
+    """The value that the last decision of the record read; None if decisions do not record it."""
     claim = scenario.steps[-1][2] if scenario.steps else scenario.known
     outcome = max((past for past in scenario.attempts() if past.facts), key=lambda past: past.seqs[2], default=None)
     ended = outcome.facts if outcome is not None else {}

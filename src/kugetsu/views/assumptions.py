@@ -1,4 +1,4 @@
-"""What had to be assumed to live a record again, in sentences: only what was needed."""
+"""The assumptions behind a simulation, in sentences: only those that it needed."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ from kugetsu.domain.simulation.scenario import Scenario
 from kugetsu.model.plural import counted
 from kugetsu.views import times
 
-#: Ids that a sentence names; of more it says how many there are.
+#: Ids that a sentence names; the rest are counted.
 NAMED = 4
 _SECOND = 1_000_000
 
-#: What was noted in the simulation (`simulation.Noted`), by its name: the sentence, with `{tasks}` and `{n}`.
+#: The sentence for each assumption that the simulation noted (`simulation.Noted`), with `{tasks}` and `{n}`.
 _NOTED = {
-    "repeated": "Attempts beyond the recorded ones ({tasks}) do again what the last recorded one of their task did.",
-    "typical": "{tasks} never ran in the record: such a run is taken to start, to last and to use as the median of all "
-    "that were done, and to be done.",
-    "open": "What the runs of {tasks} would have come to nobody knows, as the record ends or somebody cancelled them: "
-    "they are taken to last as the median of all that were done, or as long as was seen, and to be done.",
-    "timed_out": "A session goes on where a time limit stopped it, so the next attempt does what was left ({tasks}).",
-    "longer": "A run that was stopped at its time limit goes on, under the longer one, with what the next attempt did "
+    "repeated": "Attempts beyond the recorded ones ({tasks}) repeat the last recorded attempt of their task.",
+    "typical": "{tasks} never ran in the record: each such run takes the median start-up, duration and usage of all "
+    "completed runs, and completes.",
+    "open": "The outcome of the runs of {tasks} is unknown, because the record ends or they were cancelled: each takes "
+    "the median duration of all completed runs, or the observed one if longer, and completes.",
+    "timed_out": "A session resumes where a time limit stopped it, so the next attempt does the rest ({tasks}).",
+    "longer": "A run that was stopped at its time limit continues, under the longer one, as the next attempt did "
     "({tasks}).",
-    "endless": "Runs that no recorded attempt finished ({tasks}) are taken to last until the time limit, however long "
-    "it is.",
-    "limited": "A run that comes into a usage limit stops there, and the next attempt does what was left ({tasks}).",
-    "unlimited": "A run that no longer meets the usage limit that stopped it goes on with what the next attempt did "
+    "endless": "Runs that no recorded attempt finished ({tasks}) last until the time limit, however long it is.",
+    "limited": "A run that meets a usage limit stops there, and the next attempt does the rest ({tasks}).",
+    "unlimited": "A run that no longer meets the usage limit that stopped it continues as the next attempt did "
     "({tasks}).",
-    "rest": "Where no next attempt says how a run would have gone on ({tasks}), it lasts as the median of all that "
-    "were done, and is done.",
-    "shares": "A part of a run uses its part of the run's tokens and cost.",
-    "start": "A `start` whose task cannot begin at once ({tasks}) queues it, as with --queue.",
-    "forced": "{n} claims that the order of the queue does not explain are made at their recorded times, where they "
-    "can be.",
-    "late": "What people did about a task that it no longer has any effect on ({tasks}) is left out.",
-    "kept": "A session that an agent works in by then, or that is not there yet ({tasks}), is not destroyed.",
+    "rest": "Where no next attempt shows how a run would have continued ({tasks}), it takes the median duration of all "
+    "completed runs, and completes.",
+    "shares": "A part of a run uses the same part of the run's tokens and cost.",
+    "start": "A `start` whose task cannot start at once ({tasks}) queues it, as with --queue.",
+    "forced": "{n} claims that the order of the queue does not explain are made at their recorded times if possible.",
+    "late": "User actions that no longer have any effect on their task ({tasks}) are skipped.",
+    "kept": "A session that an agent is working in by then, or that does not exist yet ({tasks}), is not destroyed.",
 }
 
 
@@ -48,20 +46,21 @@ def _always(found: Comparison) -> Iterator[str]:
     scenario = found.scenario
     usual = _short(scenario.usual_latency())
     yield (
-        "Every attempt starts, lasts, uses and ends as the recorded one of its task and number, however many run "
-        "beside it."
+        "Every attempt takes the start-up, duration, usage and outcome of the recorded one of its task and number, "
+        "however many others run at the same time."
     )
     yield (
-        f"A claim comes as long after its way is open as recorded; one that is not recorded takes the median ({usual})."
+        f"A claim follows the opening of its gates after the recorded delay; without a record, after the median "
+        f"({usual})."
     )
     if found.measured.open:
         n = counted(len(found.measured.open), "task")
-        yield f"{n} not finished when the record ends: both sides show them as they stand at that time."
-    lives = found.simulation.ledger.lives
-    never = sum(one.after is None and one.task in lives and lives[one.task].state is None for one in found.moved)
+        yield f"{n} not finished when the record ends: both columns show them as of that time."
+    tasks = found.simulation.tally.tasks
+    never = sum(one.after is None and one.task in tasks and tasks[one.task].state is None for one in found.moved)
     if never:
         n = counted(never, "task")
-        yield f"{n} would never begin: that counts as a wait until everything else has ended."
+        yield f"{n} would never start: that counts as a wait until everything else has ended."
 
 
 def _world(scenario: Scenario) -> Iterator[str]:
@@ -69,23 +68,25 @@ def _world(scenario: Scenario) -> Iterator[str]:
     if spans:
         n = "once" if len(spans) == 1 else f"{len(spans)} times"
         yield (
-            f"{n.capitalize()}, for {times.duration(sum(spans) / _SECOND)} in all, nothing was started although it "
-            "could have been: the dispatcher does not look then either."
+            f"{n.capitalize()}, for {times.duration(sum(spans) / _SECOND)} in total, nothing was started although it "
+            "could have been: the simulated dispatcher starts nothing then either."
         )
     if scenario.limits:
         n = counted(len(scenario.limits), "usage limit")
         yield (
-            f"{n}: a fact of the agent and model from the time at which one was met until its stated end. Who runs "
-            "then meets it, and who does not is not stopped."
+            f"{n}: each applies to its agent and model from the time it was met until its stated end. A run in that "
+            "time meets it; no other run is stopped."
         )
         if any(limit.resets_at is None for limit in scenario.limits):
-            yield "A usage limit without a stated end is taken to have lasted until the recorded pause was over."
+            yield "A usage limit without a stated end lasts until the recorded pause ended."
     known = scenario.known
-    looked = [name for name in ("memory", "disk") if known.get(f"min_free_{name}_mb") and known.get(f"free_{name}_mb")]
-    if looked:
-        yield f"Free {' and '.join(looked)} is what was recorded at that time, however many agents run."
+    resources = [
+        name for name in ("memory", "disk") if known.get(f"min_free_{name}_mb") and known.get(f"free_{name}_mb")
+    ]
+    if resources:
+        yield f"Free {' and '.join(resources)} is as recorded at that time, however many agents run."
     if any(facts.get("agent_problems") for facts in (known, *(facts for _, _, facts in scenario.steps))):
-        yield "Whether the agent could be started is what was recorded at that time."
+        yield "Whether the agent can be started is as recorded at that time."
 
 
 def _seen(found: Comparison) -> Iterator[str]:
@@ -95,7 +96,7 @@ def _seen(found: Comparison) -> Iterator[str]:
         if tasks:
             yield sentence.format(tasks=_named(tasks), n=len(noted[name]))
     if found.simulation.stopped_early:
-        yield "The simulation was stopped: there were far more attempts than are recorded."
+        yield "The simulation was stopped: it made far more attempts than are recorded."
 
 
 def _short(micros: int) -> str:

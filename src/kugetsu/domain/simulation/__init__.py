@@ -1,5 +1,5 @@
-"""What if: a recorded queue lived again under other settings, by the production decisions on the production fold.
+"""What if: rerun a recorded queue under other settings, with the production decisions on the production fold.
 
-`recorder` reads a scenario off the log (arrivals, what attempts did, what people typed, how the machine was),
-`simulation` lives it again, `comparison` holds both sides against each other. Pure: no clock, no file.
+`recorder` reads a scenario from the log (arrivals, attempts, user actions, the machine's facts), `engine` simulates it,
+`comparison` compares the two. Pure: no clock, no file.
 """

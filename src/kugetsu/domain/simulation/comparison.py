@@ -1,4 +1,4 @@
-"""What happened beside what would have happened."""
+"""Compares the recorded history with a simulated one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kugetsu.domain.simulation.micros import SECOND, micros_of
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.recorder import Recorder, first_facts
 from kugetsu.domain.simulation.scenario import Scenario
-from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.simulation.tally import Tally
 from kugetsu.domain.simulation.user_actions import ACTS
 from kugetsu.model.record import value
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 @value
 class Moved:
-    """A task whose wait changed, in seconds; ``after`` is None when it does not begin any more, ``before`` when it
-    never did."""
+    """A task whose wait changed, in seconds; ``after`` is None if it no longer starts, ``before`` if it never did."""
 
     task: str
     issue: str | None
@@ -33,15 +32,15 @@ class Moved:
 
 @value
 class Check:
-    """How well the simulation tells what happened when nothing is changed: whether the claims come in the same order,
-    and by how many seconds the wait that is farthest off is."""
+    """How well an unchanged simulation reproduces the record: whether the claims come in the same order, and the
+    largest difference of a wait in seconds."""
 
     same_order: bool
     off: float
 
 
 class Comparison:
-    """Both sides, what was assumed for the changed one, and how well the unchanged one agrees with the record."""
+    """The record, the changed simulation with its assumptions, and how well an unchanged one agrees with the record."""
 
     __slots__ = ("after", "before", "check", "measured", "moved", "scenario", "simulation")
 
@@ -56,13 +55,13 @@ class Comparison:
         self.simulation = simulation
         self.measured = measured
         self.check = check
-        self.before: FigureData = figures(scenario.ledger, measured)
-        self.after: FigureData = figures(simulation.ledger, measured)
-        self.moved = _moved(scenario.ledger, simulation.ledger, measured)
+        self.before: FigureData = figures(scenario.tally, measured)
+        self.after: FigureData = figures(simulation.tally, measured)
+        self.moved = _moved(scenario.tally, simulation.tally, measured)
 
 
 def record(read: Callable[[], Iterable[Event]], since: str | None = None) -> Scenario | None:
-    """The scenario of the events that ``read`` gives (it is asked twice); None when nothing was ever dispatched."""
+    """The scenario of the events that ``read`` returns (called twice); None if nothing was ever dispatched."""
     known = first_facts(read())
     if known is None:
         return None
@@ -73,7 +72,7 @@ def record(read: Callable[[], Iterable[Event]], since: str | None = None) -> Sce
 
 
 def simulate(scenario: Scenario, changes: Changes) -> Simulation:
-    """The scenario under changed settings, until nothing happens any more."""
+    """Run the scenario under changed settings until nothing is left to happen."""
     simulation = Simulation(scenario, changes, ACTS)
     simulation.run()
     return simulation
@@ -85,49 +84,49 @@ def queued_between(scenario: Scenario, since: str | None, until: str | None) -> 
     high = micros_of(until) if until is not None else None
     return [
         task
-        for task, life in scenario.ledger.lives.items()
-        if (low is None or life.queued >= low) and (high is None or life.queued <= high)
+        for task, counts in scenario.tally.tasks.items()
+        if (low is None or counts.queued >= low) and (high is None or counts.queued <= high)
     ]
 
 
 def compare(scenario: Scenario, changes: Changes, tasks: Iterable[str]) -> Comparison:
-    """The measured ``tasks`` as they fared and as they would have."""
-    measured = Measured(scenario.ledger, list(tasks), scenario.horizon)
+    """The measured ``tasks`` as recorded and as simulated under ``changes``."""
+    measured = Measured(scenario.tally, list(tasks), scenario.horizon)
     unchanged = simulate(scenario, Changes())
-    check = agreement(scenario.ledger, unchanged.ledger, measured)
+    check = agreement(scenario.tally, unchanged.tally, measured)
     return Comparison(scenario, simulate(scenario, changes), measured, check)
 
 
-def agreement(real: Ledger, simulated: Ledger, measured: Measured) -> Check:
-    """How far a simulation is from what happened."""
+def agreement(real: Tally, simulated: Tally, measured: Measured) -> Check:
+    """How far a simulation is from the record."""
     off = 0
     for task in measured.tasks:
-        before = first_wait(task, real.lives[task], measured)
-        life = simulated.lives.get(task)
-        after = first_wait(task, life, measured) if life is not None else None
+        before = first_wait(task, real.tasks[task], measured)
+        counts = simulated.tasks.get(task)
+        after = first_wait(task, counts, measured) if counts is not None else None
         if before is None or after is None:
-            off = off if before is after else max(off, measured.horizon - real.lives[task].queued)
+            off = off if before is after else max(off, measured.horizon - real.tasks[task].queued)
         else:
             off = max(off, abs(after - before))
     return Check(_order(real, measured) == _order(simulated, measured), off / SECOND)
 
 
-def _order(ledger: Ledger, measured: Measured) -> list[tuple[str, int]]:
-    return [(task, number) for task, number, at in ledger.claims if at <= measured.horizon]
+def _order(tally: Tally, measured: Measured) -> list[tuple[str, int]]:
+    return [(task, number) for task, number, at in tally.claims if at <= measured.horizon]
 
 
-def _moved(real: Ledger, simulated: Ledger, measured: Measured) -> list[Moved]:
-    """The tasks whose first wait changed, the most changed first; those that begin no more, or only now, come last."""
+def _moved(real: Tally, simulated: Tally, measured: Measured) -> list[Moved]:
+    """The tasks whose first wait changed, the most changed first; those that never start on one side come last."""
     return sorted(_changed(real, simulated, measured), key=_rank)
 
 
-def _changed(real: Ledger, simulated: Ledger, measured: Measured) -> Iterator[Moved]:
+def _changed(real: Tally, simulated: Tally, measured: Measured) -> Iterator[Moved]:
     for task in measured.tasks:
-        life = simulated.lives.get(task)
-        before = first_wait(task, real.lives[task], measured)
-        after = first_wait(task, life, measured) if life is not None else None
+        counts = simulated.tasks.get(task)
+        before = first_wait(task, real.tasks[task], measured)
+        after = first_wait(task, counts, measured) if counts is not None else None
         if before != after:
-            yield Moved(task, real.lives[task].issue, _in_seconds(before), _in_seconds(after))
+            yield Moved(task, real.tasks[task].issue, _in_seconds(before), _in_seconds(after))
 
 
 def _rank(one: Moved) -> tuple[bool, float]:

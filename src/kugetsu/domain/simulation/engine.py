@@ -1,5 +1,5 @@
-"""The queue's life again: what people did at its time, attempts that do what they did, and every decision made anew by
-the production functions on the production fold."""
+"""Simulates the queue: user actions and attempts as recorded, every decision made again by the production functions on
+the production fold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.simulation.scenario import Moment
 
 
-#: Attempts after which a simulation ends whatever is left: this many, and so many for each recorded one.
+#: Attempts after which a simulation stops: this many, plus so many for each recorded one.
 MOST_ATTEMPTS, MOST_OF_ONE = 20_000, 20
 
 _PREPARED: Event = {
@@ -43,18 +43,18 @@ _PREPARED: Event = {
 
 
 class Noted:
-    """What had to be assumed, by its name: the tasks that it concerns, and how often."""
+    """The assumptions made, by name: the tasks that each concerns, once per use."""
 
     def __init__(self) -> None:
         self.tasks: dict[str, list[str]] = {}
 
     def add(self, name: str, task: str) -> None:
-        """Once more."""
+        """Note one use of an assumption."""
         self.tasks.setdefault(name, []).append(task)
 
 
 class Simulation:
-    """A scenario under changed settings. ``acts`` do again what people did (`user_actions.ACTS`)."""
+    """A scenario under changed settings. ``acts`` repeat the user actions (`user_actions.ACTS`)."""
 
     def __init__(
         self, scenario: Scenario, changes: Changes, acts: dict[str, tuple[slice, Callable[[Simulation, Event], None]]]
@@ -67,9 +67,9 @@ class Simulation:
         self.line = Line()
         self.runs: dict[str, Run] = {}
         self.stopped_early = False
-        unfinished = frozenset(task for task, life in scenario.ledger.lives.items() if life.state is None)
-        self.ledger = deepcopy(scenario.counted)
-        self.ledger.frozen, self.ledger.horizon = unfinished, scenario.horizon
+        unfinished = frozenset(task for task, counts in scenario.tally.tasks.items() if counts.state is None)
+        self.tally = deepcopy(scenario.counted)
+        self.tally.frozen, self.tally.horizon = unfinished, scenario.horizon
         timeout = changes.timeout_seconds
         self._world = World(
             scenario.limits,
@@ -96,12 +96,12 @@ class Simulation:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def at(self, micros: int, seq: float, act: Callable[[], None]) -> None:
-        """Let something happen at a time; of what happens at the same time the lower seq comes first, as recorded."""
+        """Schedule ``act``; at the same time the lower seq comes first, as recorded."""
         self._pushed += 1
         heapq.heappush(self._entries, (micros, seq, self._pushed, act))
 
     def run(self) -> None:
-        """Until nothing happens any more."""
+        """Run until nothing is scheduled."""
         most = MOST_ATTEMPTS + MOST_OF_ONE * sum(map(len, self.scenario.pasts.values()))
         while self._entries:
             if self._made > most:
@@ -133,7 +133,7 @@ class Simulation:
         if scenario.open is not None:
             self._candidate, since = scenario.open
             self._offer(self.state.tasks[self._candidate], self._chosen, since)
-        self.at(self.now, -1, lambda: None)  # a first look
+        self.at(self.now, -1, lambda: None)  # the first step
 
     def _step(self, facts: dict[str, Any]) -> Callable[[], None]:
         def act() -> None:
@@ -150,7 +150,7 @@ class Simulation:
     # --- events -----------------------------------------------------------------------------------------------------
 
     def apply(self, new_events: Iterable[NewEvent], seq: int | None = None) -> None:
-        """Fold what was decided. ``seq`` is that of the recorded event behind it, by which tasks keep their order."""
+        """Fold a decision's events. ``seq`` is that of the recorded event, so that tasks keep their order."""
         now = text_of(self.now)
         for new_event in new_events:
             self._seq += 1
@@ -170,7 +170,7 @@ class Simulation:
     def take(self, event: Event) -> None:
         """Fold an event."""
         fold(self.state, event)
-        self.ledger.see(event, self.now)
+        self.tally.see(event, self.now)
         task = event.get("task")
         if task is None:
             return
@@ -186,14 +186,14 @@ class Simulation:
                     self._stuck.add(then)
 
     def settle(self) -> None:
-        """Note how full the slots are."""
+        """Record how full the slots are."""
         cap = self.changes.of_claim(self._known)["cap"]
-        self.ledger.settle(self.now, len(self.state.live("dev")), len(self.line), cap)
+        self.tally.settle(self.now, len(self.state.live("dev")), len(self.line), cap)
 
     # --- the dispatcher ---------------------------------------------------------------------------------------------
 
     def facts(self, dispatcher: str | None = None) -> ClaimFacts:
-        """What gates read now."""
+        """The facts that gates read now."""
         facts = facts_then(self.changes.of_claim(self._known), self.state, text_of(self.now))
         if dispatcher is not None:
             facts["dispatcher"] = dispatcher
@@ -219,7 +219,7 @@ class Simulation:
             self._offer(self.state.tasks[look.candidate], self._chosen, moment)
 
     def _offer(self, task: Task, chosen: int, since: Moment) -> None:
-        """Claim the task as long after its way is open as it took, unless the way closes before."""
+        """Claim the task after the recorded delay, unless a gate closes first."""
         latency = self.scenario.latencies.get((task.id, task.usage.attempts + 1))
         micros, seq = (latency.micros, latency.seq) if latency is not None else (self._usual, self.scenario.last_seq)
 
@@ -263,7 +263,7 @@ class Simulation:
     # --- attempts ---------------------------------------------------------------------------------------------------
 
     def _set_out(self, attempt_id: str, claimed: int, label: str | None, *, begun: bool = False) -> None:
-        """Let a claimed attempt do what it does."""
+        """Schedule the run and end of a claimed attempt."""
         task = self.state.tasks[self.state.attempts[attempt_id].task]
         pasts = self.scenario.pasts.get(task.id, [])
         work = self._work.get(task.id)
@@ -303,7 +303,7 @@ class Simulation:
         self.apply(attempts.running(self.state, attempt_id, NOBODY, "", "", ""))
 
     def stop(self, attempt_id: str) -> None:
-        """Somebody cancelled its task: it ends as soon as the recorded one did, unless that was done all the same."""
+        """Its task was cancelled: end it after the recorded delay, unless the recorded one was done all the same."""
         run = self.runs[attempt_id]
         past = run.past
         if past.stopped is not None and not past.cancelled:

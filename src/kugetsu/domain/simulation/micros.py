@@ -1,6 +1,6 @@
 """Times as whole microseconds since 1970 UTC, so that a simulation adds and compares numbers, and back as text.
 
-The same few times are asked for over and over while one moment is simulated: the latest are kept.
+Cached: simulating one moment converts the same few times over and over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is to be other than it was: settings by the facts that decisions read them from, and priorities of tasks."""
+"""The changes of a simulation: settings, as the facts that decisions read, and priorities of tasks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kugetsu.model.record import field, record
 
 @record
 class Changes:
-    """Other values; what is not named stays as it was recorded.
+    """New values; everything else stays as recorded.
 
-    ``claim`` and ``outcome`` are facts (`facts.ClaimFacts`, `facts.OutcomeFacts`) by name. ``timeout_seconds`` is no
-    fact: runs are stopped by who watches them. ``named_caps`` and ``other_cap`` (0: none) are the two parts of the
-    fact ``repository_caps``. ``priorities`` are those of tasks (`q7`) and of all tasks of an issue.
+    ``claim`` and ``outcome`` are facts (`facts.ClaimFacts`, `facts.OutcomeFacts`) by name. ``timeout_seconds`` is not a
+    fact: the runner enforces it. ``named_caps`` and ``other_cap`` (0: none) are the two parts of the fact
+    ``repository_caps``. ``priorities`` are those of tasks (`q7`) and of all tasks of an issue.
     """
 
     claim: dict[str, Any] = field(factory=dict)
@@ -36,7 +36,7 @@ class Changes:
         return {**recorded, **self.outcome}
 
     def priority(self, task: str, issue: str | None) -> int | None:
-        """The priority that a task has throughout; None for what it had."""
+        """The fixed priority of a task; None to keep the recorded one."""
         own = self.priorities.get(task)
         return own if own is not None or issue is None else self.priorities.get(issue)
 

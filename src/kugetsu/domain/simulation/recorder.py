@@ -19,7 +19,7 @@ from kugetsu.domain.replay.divergence import present
 from kugetsu.domain.simulation import unnamed
 from kugetsu.domain.simulation.micros import micros_of, text_of
 from kugetsu.domain.simulation.scenario import PAUSE_MICROS, Latency, Limit, Past, Scenario
-from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.simulation.tally import Tally
 from kugetsu.domain.simulation.user_actions import ACTS
 from kugetsu.domain.simulation.waiting_line import Line
 from kugetsu.domain.state import ENDED, Session, empty
@@ -61,7 +61,7 @@ class Recorder:
     """
 
     def __init__(self, known: dict[str, Any], since: str | None = None) -> None:
-        self.scenario = Scenario(Ledger())
+        self.scenario = Scenario(Tally())
         self._known = known
         self._since = micros_of(since) if since is not None else None
         self._began = False
@@ -113,11 +113,11 @@ class Recorder:
         self._classify(group)
         for event in group:
             fold(self._state, event)
-            self.scenario.ledger.see(event, now)
+            self.scenario.tally.see(event, now)
             if "task" in event:
                 self._line.update(self._state, event["task"])
         cap = self._known["cap"]
-        self.scenario.ledger.settle(now, len(self._state.live("dev")), len(self._line), cap)
+        self.scenario.tally.settle(now, len(self._state.live("dev")), len(self._line), cap)
         self._look()
 
     def _begin(self) -> None:
@@ -130,7 +130,7 @@ class Recorder:
         scenario.steps.clear()
         scenario.deeds.clear()
         scenario.live = list(self._live.values())
-        scenario.counted = deepcopy(scenario.ledger)
+        scenario.counted = deepcopy(scenario.tally)
         if self._state.seq:
             scenario.base = deepcopy(state_codec.dump(self._state))
 

@@ -1,4 +1,4 @@
-"""What is taken over from a log: what people did and when, what every attempt did, and how the machine was."""
+"""The inputs of a simulation, read from a log: user actions, what every attempt did, and the machine's facts."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 from kugetsu.domain import state_codec
 from kugetsu.domain.events import Event
 from kugetsu.domain.simulation.micros import SECOND
-from kugetsu.domain.simulation.tally import Ledger
+from kugetsu.domain.simulation.tally import Tally
 from kugetsu.domain.state import State, empty
 from kugetsu.model.record import field, record
 
 if TYPE_CHECKING:
     Moment = tuple[int, float]
 
-#: A way that was open for longer before its task was claimed was no latency: the dispatcher did not look.
+#: A longer delay between open gates and the claim is a pause of the dispatcher, not a latency.
 PAUSE_MICROS = 10 * SECOND
 
 
 @record
 class Past:
-    """What one attempt did. Times in microseconds; ``running`` and ``ended`` are None when it never came to that.
+    """What one attempt did. Times in microseconds; ``running`` and ``ended`` are None if it never got there.
 
-    ``verdict`` is what its end meant for the task (`Ending`), ``brought`` whether it changed anything: True,
-    False, or None when nothing was said of it. ``stopped`` is when somebody cancelled it, ``facts`` what its end was
-    decided from, ``lag`` how old these were when the end was written. ``seqs`` are its events claimed, running, ended.
+    ``verdict`` is what its end meant for the task (`Ending`), ``brought`` whether it changed anything (None if
+    unknown), ``stopped`` when it was cancelled, ``facts`` what its end was decided from, ``lag`` how old these were
+    when the end was written. ``seqs`` are the seqs of its events claimed, running, ended.
     """
 
     task: str
@@ -53,43 +53,43 @@ class Past:
 
     @property
     def startup(self) -> int:
-        """From the claim to the agent that runs; to its end when none ever ran."""
+        """From the claim to the running agent; to the end if none ever ran."""
         until = self.running if self.running is not None else self.ended
         return (until if until is not None else self.claimed) - self.claimed
 
     @property
     def work(self) -> int | None:
-        """For how long its agent ran; None when none ran, or when nobody knows how it ended."""
+        """How long its agent ran; None if none ran or its end is unknown."""
         return self.ended - self.running if self.ended is not None and self.running is not None else None
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody cut it short: for how long it would have run nobody knows."""
+        """Whether it was cut short, so that its full duration is unknown."""
         return self.stopped is not None and self.verdict != "done"
 
 
 @record
 class Limit:
-    """A usage limit of an agent and model: from the attempt that ran into it until its end, as far as is known."""
+    """A usage limit of an agent and model: from the attempt that met it until its end, as far as known."""
 
     label: str | None
     since: int
     until: int
-    #: The end that the provider stated; None when it stated none.
+    #: The end that the provider stated, or None.
     resets_at: str | None
 
 
 @record
 class Latency:
-    """How long the way of a claim was open before it was made, and the seq of that claim."""
+    """How long a claim's gates were open before it was made, and the seq of that claim."""
 
     micros: int
     seq: int
 
 
 class Pauses:
-    """Spans in which no dispatcher looked although a task could have started. A moment is a time and, for what happens
-    at the same time, a seq (half a seq less: what a transaction tells of the settings, right before it)."""
+    """Spans in which no dispatcher acted although a task could have started. A moment is a time and, to order events of
+    the same time, a seq (half a seq less for the settings that a transaction shows, right before it)."""
 
     def __init__(self) -> None:
         self.spans: list[tuple[Moment, Moment]] = []
@@ -97,7 +97,7 @@ class Pauses:
         self._latest: list[Moment] = []
 
     def add(self, since: Moment, until: Moment) -> None:
-        """One more."""
+        """Add a span."""
         place = bisect_right(self._begins, since)
         self._begins.insert(place, since)
         self.spans.insert(place, (since, until))
@@ -105,8 +105,8 @@ class Pauses:
         self._latest[place:] = list(accumulate((end for _, end in self.spans[place:]), max, initial=before))[1:]
 
     def over(self, at: Moment) -> Moment:
-        """When a dispatcher looks again after ``at``: ``at`` itself, outside of all pauses. The end of a pause is a
-        look, also when the next one begins with it."""
+        """When a dispatcher acts again after ``at``: ``at`` itself outside of all pauses. It acts at the end of a
+        pause, even if the next one begins then."""
         place = bisect_right(self._begins, at) - 1
         while place >= 0 and self._latest[place] > at:
             at = self._latest[place]
@@ -115,21 +115,21 @@ class Pauses:
 
 
 class Scenario:
-    """The recorded inputs of a simulation, and what really happened (``ledger``).
+    """The recorded inputs of a simulation, and what really happened (``tally``).
 
-    ``base`` is the state when it begins, made anew for each simulation (`state_codec.dump`, or None for the empty one).
-    ``steps`` are the facts of decisions by the time and seq at which they were first known, ``known`` those from
-    before; ``deeds`` what people and other causes outside of the queue did: for each transaction its time, its first
-    seq, its decision, and those of its events that are done again (`user_actions.ACTS`).
+    ``base`` is the state at its start, copied for each simulation (`state_codec.dump`, or None for the empty one).
+    ``steps`` are the facts of decisions by the time and seq at which they were first known, ``known`` the earlier ones.
+    ``deeds`` are the actions of users and other causes outside of the queue: for each transaction its time, first seq,
+    decision, and the events to repeat (`user_actions.ACTS`).
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
         self.base: dict[str, Any] | None = None
-        #: What was counted before it begins.
-        self.counted = Ledger()
+        #: The counts before its start.
+        self.counted = Tally()
         self.begins = 0
-        #: The task whose way is open when it begins, and since when.
+        #: The task whose gates are open at its start, and since when.
         self.open: tuple[str, Moment] | None = None
         self.known: dict[str, Any] = {}
         self.steps: list[tuple[int, float, dict[str, Any]]] = []
@@ -137,7 +137,7 @@ class Scenario:
         self.pasts: dict[str, list[Past]] = {}
         self.limits: list[Limit] = []
         self.latencies: dict[tuple[str, int], Latency] = {}
-        #: Claims that no dispatcher's look explains: time and seq.
+        #: Claims that no step of a dispatcher explains: time and seq.
         self.forced: dict[tuple[str, int], tuple[int, int]] = {}
         self.pauses = Pauses()
         self.prepared: dict[str, Event] = {}
@@ -150,7 +150,7 @@ class Scenario:
         return (past for pasts in self.pasts.values() for past in pasts)
 
     def typical(self) -> Past:
-        """An attempt of which nothing is known: the middle of all that were done, or of all that ended."""
+        """The stand-in for an unknown attempt: the median of all completed ones, else of all that ended."""
         ended = [past for past in self.attempts() if past.work is not None and not past.cancelled]
         done = [past for past in ended if past.verdict == "done"] or ended
         middle = Past("", 0, "dev", None, 0, [self.last_seq + 1, 0, 0])
@@ -169,5 +169,5 @@ class Scenario:
 
 
 def state_of(dumped: dict[str, Any] | None) -> State:
-    """A state of its own."""
+    """A new copy of a dumped state; the empty one for None."""
     return empty() if dumped is None else state_codec.load(deepcopy(dumped))

@@ -1,5 +1,4 @@
-"""What became of the tasks and of the slots, counted event by event: the same for what happened and for what would
-have happened."""
+"""Counts what becomes of the tasks and slots, event by event; the same for a recorded and a simulated history."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ _FINISHED = {"task.completed": "completed", "task.failed": "error", "task.cancel
 
 
 @record
-class Life:
-    """What became of one task. Times in microseconds; ``waited`` sums up its waits that are over, ``waits_since`` is
-    the beginning of the one that is not."""
+class TaskTally:
+    """What became of one task. Times in microseconds; ``waited`` is the sum of its ended waits, ``waits_since`` the
+    start of the current one."""
 
     issue: str | None
     queued: int
@@ -24,7 +23,7 @@ class Life:
     last_end: int | None = None
     waited: int = 0
     waits_since: int | None = None
-    #: completed, error or cancelled; None while it is not finished.
+    #: completed, error or cancelled; None while unfinished.
     state: str | None = None
     usage: Usage = field(factory=Usage)
 
@@ -42,15 +41,15 @@ class Life:
             self.state = None
 
 
-class Ledger:
-    """All lives, the claims in their order, and how full the slots were.
+class Tally:
+    """All tasks, the claims in their order, and how full the slots were.
 
-    The lives of tasks in ``frozen`` are not counted on behind ``horizon``: where the record ends nobody knows what
-    became of them. ``fill`` has an entry (time, live dev attempts, waiting tasks, cap) for each change.
+    Tasks in ``frozen`` are not counted after ``horizon``, the record's end: their outcome is unknown. ``fill`` has an
+    entry (time, live dev attempts, waiting tasks, cap) for each change.
     """
 
     def __init__(self, frozen: frozenset[str] = frozenset(), horizon: int | None = None) -> None:
-        self.lives: dict[str, Life] = {}
+        self.tasks: dict[str, TaskTally] = {}
         self.claims: list[tuple[str, int, int]] = []
         self.fill: list[tuple[int, int, int, int]] = []
         self.frozen = frozen
@@ -65,18 +64,18 @@ class Ledger:
         kind, data = event["type"], event["data"]
         closed = self._intervals.add(event)
         if kind == "task.queued":
-            self.lives.setdefault(task, Life(event.get("issue"), at))
+            self.tasks.setdefault(task, TaskTally(event.get("issue"), at))
         if kind == "attempt.claimed":
             self.claims.append((task, data["number"], at))
-        life = self.lives.get(task)
-        if life is None or (self.horizon is not None and at > self.horizon and task in self.frozen):
+        counts = self.tasks.get(task)
+        if counts is None or (self.horizon is not None and at > self.horizon and task in self.frozen):
             return
-        life.see(kind, data, at)
-        life.waited += sum((one.until or at) - one.since for one in closed if isinstance(one, Wait))
+        counts.see(kind, data, at)
+        counts.waited += sum((one.until or at) - one.since for one in closed if isinstance(one, Wait))
         wait = self._intervals.waits.get(task)
-        life.waits_since = wait.since if wait is not None else None
+        counts.waits_since = wait.since if wait is not None else None
 
     def settle(self, at: int, live: int, waiting: int, cap: int) -> None:
-        """How full the slots are from ``at`` on."""
+        """Record how full the slots are from ``at`` on."""
         if not self.fill or self.fill[-1][1:] != (live, waiting, cap):
             self.fill.append((at, live, waiting, cap))

@@ -1,4 +1,4 @@
-"""The decision behind a transaction that names none: older versions recorded only what came of it."""
+"""The decision behind a transaction of an older version, which does not name it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BY_KIND = {
 
 
 def decision_of(group: Sequence[Event]) -> str:
-    """The name of the decision, as far as a simulation needs it; "" for any other."""
+    """The name of the decision if a simulation needs it, else ""."""
     types = [event["type"] for event in group]
     if types[-1] == "record.imported":
         return "importing.keep_record"

@@ -1,4 +1,4 @@
-"""What people did, done again to the queue that there is then: what finds nothing to do any more is left out."""
+"""Recorded user actions, repeated on the simulated queue; those that no longer apply are skipped."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _queued(simulation: Simulation, event: Event) -> None:
 
 
 def _start(simulation: Simulation, event: Event) -> None:
-    """`start` claims at once; when it cannot, its task waits as with `--queue`."""
+    """`start` claims at once; if it cannot, its task waits as with `--queue`."""
     _queued(simulation, event)
     if not simulation.claim(event["task"], "self"):
         simulation.noted.add("start", event["task"])
 
 
 def _claim(simulation: Simulation, event: Event) -> None:
-    """A claim that no look explains: made at its time, when the task waits then for this very attempt."""
+    """A claim that the queue's order does not explain: made at its time if the task waits for this attempt then."""
     task = simulation.state.tasks.get(event["task"])
     waits = (
         task is not None and task.state in ("pending", "parked") and task.usage.attempts + 1 == event["data"]["number"]
@@ -77,7 +77,7 @@ def _retried(simulation: Simulation, event: Event) -> None:
         return
     try:
         new_events = queue.retry(simulation.state, task.id)
-    except KugetsuError:  # it waits for its turn or is being worked on: then nobody types this
+    except KugetsuError:  # it is waiting or running: nobody would type this
         simulation.noted.add("late", event["task"])
         return
     simulation.apply(new_events, event["seq"])
@@ -87,7 +87,7 @@ def _unblock(simulation: Simulation, event: Event) -> None:
     data = event["data"]
     try:
         new_events = queue.unblock(simulation.state, data["gate"], data["subject"])
-    except KugetsuError:  # there is nothing of the kind to forget
+    except KugetsuError:  # nothing is held
         return
     simulation.apply(new_events)
 
@@ -109,7 +109,7 @@ def _destroy(simulation: Simulation, event: Event) -> None:
     data = event["data"]
     try:
         new_events = sessions.destroying(simulation.state, event["session"], data["force"], data["reason"])
-    except KugetsuError:  # an agent works in it now, tasks wait for it, or it is not there yet
+    except KugetsuError:  # an agent works in it, tasks wait for it, or it does not exist yet
         if event.get("issue") is not None:
             simulation.noted.add("kept", event["session"])
         return
@@ -128,7 +128,7 @@ def _undone(simulation: Simulation, event: Event) -> None:
         act(simulation, event)
 
 
-#: What is done again for each kind of event that undoes another.
+#: How each kind of event that undoes another is repeated.
 _TAKEN_BACK: dict[str, Act] = {
     "task.cancelled": _cancel,
     "task.requeued": _retried,
@@ -143,7 +143,7 @@ _ALL, _FIRST, _LAST = slice(None), slice(0, 1), slice(-1, None)
 _IMPORTS = ("keep_record", "take_setting", "take_session", "take_task", "take_repository")
 _DAEMON = ("started", "lease_replaced", "lost", "drain", "stopped")
 
-#: For each decision that is an input of the queue: which of its events are done again, and how.
+#: For each decision that is an input of the queue: which of its events are repeated, and how.
 ACTS: dict[str, tuple[slice, Act]] = {
     "claims.start": (_FIRST, _start),
     "claims.claim": (_FIRST, _claim),

@@ -1,7 +1,7 @@
-"""The dispatcher's line: the tasks that wait, kept in the order in which a dispatcher looks at them.
+"""The waiting tasks in the order in which a dispatcher considers them.
 
-Finds what `claims.plan` finds (a test holds the two against each other), without looking at every task: behind the
-first that may start nobody is asked, and while the machine is full only the PM agent's tasks are.
+Finds what `claims.plan` finds (a test compares the two) without checking every task: none after the first that may
+start, and only the PM agent's tasks while all slots are taken.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from kugetsu.model.record import record
 if TYPE_CHECKING:
     Place = tuple[int, int, int, str]
 
-#: Gates that say the same of every task.
+#: Gates whose verdict is the same for every task.
 _COMMON = (gates.daemon, gates.stagger, gates.memory, gates.disk)
 
 
 @record
 class Look:
-    """What a look found: the task to claim, when a gate opens by itself (UTC text), and the tasks to park."""
+    """What the dispatcher finds: the task to claim, when a gate opens by time (UTC text), and the tasks to park."""
 
     candidate: str | None
     wake: str | None
@@ -32,25 +32,25 @@ class Look:
 
 
 class Line:
-    """The waiting tasks in order; told of every task that changed."""
+    """The waiting tasks in order; `update` it with every task that changes."""
 
     def __init__(self) -> None:
         self._places: list[Place] = []
         self._of_pm: list[Place] = []
         self._known: dict[str, tuple[Place, bool]] = {}
-        #: Tasks that come after one that was not completed when they were looked at, and that one.
+        #: task → the uncompleted task that it comes after, as of its last check.
         self._behind: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._places)
 
     def refill(self, state: State) -> None:
-        """Take over the waiting tasks of a state."""
+        """Add the waiting tasks of a state."""
         for task in state.waiting():
             self.update(state, task.id)
 
     def update(self, state: State, task_id: str) -> None:
-        """Put a task where it belongs now, or take it out."""
+        """Insert a task at its present place, or remove it."""
         self._behind.pop(task_id, None)
         task = state.tasks.get(task_id)
         waits = task is not None and task.state in ("pending", "parked")
@@ -69,7 +69,7 @@ class Line:
                 insort(places, place)
 
     def look(self, state: State, facts: ClaimFacts) -> Look:
-        """The first task whose gates are all open, as the dispatcher would find it."""
+        """The first task whose gates are all open, as the dispatcher finds it."""
         if not self._places:
             return Look(None, None, [])
         first = state.tasks[self._places[0][-1]]
@@ -82,7 +82,7 @@ class Line:
         limit = state.limits.get(facts["agent"])
         if limit is None or limit["until"] <= facts["now"]:
             return self._first_open(state, facts, places)
-        # Only the task that met the usage limit may begin while it lasts.
+        # Only the task that met the usage limit may start while it lasts.
         known = self._known.get(limit["task"])
         found = self._first_open(state, facts, [known[0]] if known is not None and (known[1] or not full) else [])
         if found.wake is None or limit["until"] < found.wake:
@@ -95,7 +95,7 @@ class Line:
         for place in places:
             task = state.tasks[place[-1]]
             behind = self._behind.get(task.id)
-            # Hundreds may wait for what failed for good. One that was completed leaves ``after`` with the state.
+            # Hundreds may wait for a task that failed for good. A completed one leaves ``after`` with the state.
             if behind is not None and behind in task.after and not _completed(state, behind):
                 continue
             closed = gates.first_closed(state, task, facts)
