@@ -61,7 +61,7 @@ def test_events_before_a_damage_that_were_shown_are_not_shown_twice(kugetsu, tor
 def test_what_decides_again_says_that_it_cannot(kugetsu, torn):
     for more in ([], ["--from", str(torn)]):
         shown = kugetsu("replay", "--verify", *more)
-        assert shown.code == 6 and "event 7 is missing, and what follows it rests on it" in shown.err, shown
+        assert shown.code == 6 and "event 7 is missing, and later events depend on it" in shown.err, shown
 
 
 def test_log_verify_tells_every_segments_damage_and_audit_of_a_copied_folder_exits_with_6(kugetsu, torn):

@@ -197,7 +197,7 @@ def test_until_looks_no_further(kugetsu, lived):
     assert kugetsu("replay", "--verify", "--until", "@-1").code == 0
     assert kugetsu("replay", "--verify", "--until", "2026-11-23T12:30:30Z").code == 0
     cut = kugetsu("replay", "--verify", "--until", "10")
-    assert cut.code == 0 and "not looked at: 1 event of a transaction" in cut.out
+    assert cut.code == 0 and "not checked: 1 event of a transaction" in cut.out
     assert kugetsu("replay", "--verify", "--until", "99").code == 4
 
 

@@ -100,7 +100,7 @@ def test_only_tasks_of_a_window_are_measured(kugetsu, night):
     [
         ("MAX_CONCURENT_AGENTS=5", "did you mean MAX_CONCURRENT_AGENTS?", "--what-if takes"),
         ("COLOUR=5", "'COLOUR' is not a setting", "--what-if takes"),
-        ("KUGETSU_MODEL=x/y", "KUGETSU_MODEL does not change what becomes of the queue", "MAX_CONCURRENT_AGENTS"),
+        ("KUGETSU_MODEL=x/y", "KUGETSU_MODEL does not affect the queue", "MAX_CONCURRENT_AGENTS"),
         ("MAX_CONCURRENT_AGENTS=0", "it must be at least 1", "how many agents"),
         ("MAX_CONCURRENT_AGENTS=many", "it is not a whole number", "how many agents"),
         ("MAX_CONCURRENT_AGENTS", "not KEY=VALUE", "kugetsu replay --what-if MAX_CONCURRENT_AGENTS=5"),

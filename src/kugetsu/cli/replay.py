@@ -15,7 +15,7 @@ from kugetsu.model.errors import BadInput, LogDamaged
 from kugetsu.runtime.query import timespec
 from kugetsu.views import replay, verify
 
-#: Exit status when a recorded decision is not what is decided now.
+#: Exit status if a recorded decision differs from the one made now.
 DIFFERS = 6
 #: Differences that `--all` lists.
 MOST = 100
@@ -44,12 +44,12 @@ def _replay(call: Call) -> int:
     if call.args.what_if:
         return _what_if(call)
     if call.args.since is not None:
-        raise BadInput("kugetsu replay --since goes with --what-if", what_if.EXAMPLES.partition("  #")[0])
+        raise BadInput("kugetsu replay: --since requires --what-if", what_if.EXAMPLES.partition("  #")[0])
     log = call.workspace.log
     if call.args.all and not call.args.verify:
-        raise BadInput("kugetsu replay --all goes with --verify", "kugetsu replay --verify --all")
+        raise BadInput("kugetsu replay: --all requires --verify", "kugetsu replay --verify --all")
     point = timespec.parse(call.args.until, call.screen.now)
-    if call.args.verify:  # it tells which events of a transaction it leaves out
+    if call.args.verify:  # it counts the events of an unfinished transaction
         return _verify(call, log, *timespec.resolve(log, point))
     seq, at = timespec.state_of(log, point)
     state: State = log.state_at(seq=seq, at=at)
@@ -57,14 +57,14 @@ def _replay(call: Call) -> int:
     call.show(data, [] if call.json else replay.lines(data, call.screen))
     if not state.seq and not call.json:
         call.say(
-            f"the log has no event before that: {call.screen.command('kugetsu history --all')} shows what there is"
+            f"the log has no event before that; to see the first ones: {call.screen.command('kugetsu history --all')}"
         )
     return 0
 
 
 def _what_if(call: Call) -> int:
     if call.args.verify:
-        raise BadInput("kugetsu replay: --verify and --what-if at once", "give one of them")
+        raise BadInput("kugetsu replay: --verify and --what-if exclude each other", "drop one of them")
     return what_if.run(call, call.args.what_if)
 
 
@@ -75,23 +75,22 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
     call.show(data, [] if call.json else verify.lines(data, call.screen, everything=everything))
     if not verifier.state.seq and not call.json:
         call.say(
-            f"the log has no event before that: {call.screen.command('kugetsu history --all')} shows what there is"
+            f"the log has no event before that; to see the first ones: {call.screen.command('kugetsu history --all')}"
         )
     return 0 if data["ok"] else DIFFERS
 
 
 def _is_part(call: Call) -> bool:
-    """Whether somebody may have picked events out of the log on purpose: not out of a log folder."""
+    """Whether the log may be an excerpt, made on purpose; a log folder is not."""
     return call.foreign is not None and call.foreign.log.contents.kind != "folder"
 
 
 def verified(
     log: EventLog, seq: int | None, at: str | None, *, most: int, copied: bool = True
 ) -> tuple[ReplayChecker, list[Divergence]]:
-    """Decide everything up to a point again; the verifier, and the first differences, ``most`` at most.
+    """Decide everything up to a point again; the verifier, and the first ``most`` differences.
 
-    Raises LogDamaged where events are missing; BadInput when it is only a part of a log that was ``copied``, or one
-    without its beginning.
+    Raises LogDamaged if events are missing; BadInput for a part of a log that was ``copied``, or without its beginning.
     """
     verifier = ReplayChecker(lambda earlier: log.state_at(seq=earlier), __version__, explained=most)
     found: list[Divergence] = []
@@ -101,7 +100,7 @@ def verified(
         wanted = verifier.state.seq + verifier.unfinished + 1
         if event["seq"] != wanted:
             kind = BadInput if copied or wanted == 1 else LogDamaged
-            raise kind(f"event {wanted} is missing, and what follows it rests on it", _before(wanted))
+            raise kind(f"event {wanted} is missing, and later events depend on it", _before(wanted))
         difference = verifier.add(event)
         if difference is not None and len(found) < most:
             found.append(difference)
@@ -110,8 +109,8 @@ def verified(
 
 def _before(missing: int) -> str:
     if missing == 1:
-        return "take a bundle or an export that begins with the log: kugetsu doctor --bundle FILE"
-    return f"what was before it: kugetsu replay --verify --until {missing - 1}"
+        return "use a bundle or an export of the whole log: kugetsu doctor --bundle FILE"
+    return f"to verify the events before it: kugetsu replay --verify --until {missing - 1}"
 
 
 VERIFY_JSON = """\
@@ -127,7 +126,7 @@ folded                      transactions that name no decision: folded, not deci
 last_folded                 the last event of the last of them, or null
 unfinished                  events of a transaction that continues after the point
 violations_seen             events that a state machine refused
-invariants[]                an invariant that does not hold
+invariants[]                a broken invariant
 differences_seen            how many transactions differ
 differences[].seq           the event, or the number that a missing one would have
 differences[].first         the first event of its transaction
@@ -151,14 +150,14 @@ COMMANDS = {
         "[--since WHEN] [--until WHEN] [--verify [--all]] [--what-if KEY=VALUE …] [--from FILE] [--json]",
         "WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z; without a zone: this machine's) or 10m ago.\n"
         "A seq within a transaction means the state after all of its events.\n"
-        "Events that a state machine refused, and invariants that do not hold at that point, are listed.\n\n"
+        "Lists events that a state machine refused, and invariants broken at that point.\n\n"
         "--verify makes every recorded decision again: by the rules of this version, from the state before it and the\n"
         "arguments and facts that it recorded. Transactions of older versions do not name their decision: they are\n"
         "folded and counted. The first difference is shown with the recorded and the new result, where they differ,\n"
         "and a category:\n\n"
-        "  missing       decided now, and not recorded\n"
-        "  unexpected    recorded, and not decided now\n"
-        "  different     recorded with another content than decided now\n"
+        "  missing       decided now, but not recorded\n"
+        "  unexpected    recorded, but not decided now\n"
+        "  different     recorded with other content than decided now\n"
         "  config        it fits another value of a setting than the\n"
         "                one that it recorded\n"
         "  code version  another version wrote it, or it recorded less than this\n"
@@ -182,7 +181,7 @@ sessions[]        as sessions[] of kugetsu list; ignore agent_alive here
 repositories.*    host/owner/repo, and where its clone was
 violations[]      events that a state machine refused
 violations_seen   how many there were in total
-invariants[]      an invariant that did not hold
+invariants[]      a broken invariant
 
 """
         + what_if.JSON

@@ -1,4 +1,4 @@
-"""Of which point of the past, or of which file, a screen tells."""
+"""The heading of a screen that shows a past point or a file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def heading(point: AsOf | None, screen: Screen) -> list[str]:
-    """The first line of a screen that does not tell of the present; none for the present."""
+    """The first line of a screen that shows a past point; [] for the present."""
     if point is None:
         return []
     at = point["at"]
-    said = f"as of event {point['seq']}, {times.day(at)} {times.time_of_day(at)} {times.zone(at)}"
-    return [screen.bold(cut(said, screen.cuts_at))]
+    heading = f"as of event {point['seq']}, {times.day(at)} {times.time_of_day(at)} {times.zone(at)}"
+    return [screen.bold(cut(heading, screen.cuts_at))]

@@ -1,4 +1,4 @@
-"""The state at a point of the past, as people read it: slots, queue, sessions, and what did not hold."""
+"""The text of `replay`: slots, queue, sessions at a past point, refused events and broken invariants."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def collect(state: State) -> ReplayData:
-    """Everything that `replay` shows, as JSON values. Whether a process lived then nobody can tell any more."""
+    """Everything that `replay` shows, as JSON values. Whether a process was alive then is unknown."""
     live = sorted(state.attempts.values(), key=lambda attempt: (attempt.slot or 1 << 30, attempt.claimed))
     return {
         "seq": state.seq,
@@ -77,7 +77,7 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     """The text of `replay`."""
     then = data["at"]
     if then is None:
-        return ["before the first event: nothing was there"]
+        return ["before the first event: the log was empty"]
     when = f"{times.day(then)} {times.time_of_day(then)} {times.zone(then)}"
     shown = [screen.bold(f"after event {data['seq']}, {when}")]
     shown.append(f"daemon  {data['daemon']}        agents  {len(data['agents'])} live")
@@ -88,10 +88,10 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     refused = [f"  event {entry['seq']}: {line(entry['text'])}" for entry in data["violations"]]
     if data["violations_seen"] > len(refused):
         refused.append(f"  and {counted(data['violations_seen'] - len(refused), 'more event')}")
-    shown += _part("refused by a machine", refused, screen)
+    shown += _part("refused by a state machine", refused, screen)
     shown += _part("invariants that do not hold", [f"  {text}" for text in data["invariants"]], screen)
     if not refused and not data["invariants"]:
-        shown += ["", "every event was allowed, every invariant holds"]
+        shown += ["", "every event was accepted, every invariant holds"]
     return shown
 
 

@@ -1,4 +1,4 @@
-"""What `replay --verify` found, as people read it at night: what happened, why it matters, where to look next."""
+"""The result of `replay --verify`: what differs, why it matters, where to look next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
 
     class DifferenceData(TypedDict):
-        """One transaction that is not what is decided now."""
+        """One transaction that differs from the decision made now."""
 
         seq: int
         first: int
@@ -66,27 +66,27 @@ if TYPE_CHECKING:
 PLACES_SHOWN = 6
 
 _SAYS = {
-    "missing": "{kind} is decided now, and was not recorded",
-    "unexpected": "{kind} was recorded, and is not decided now",
-    "different": "{kind} was recorded otherwise than it is decided now",
+    "missing": "{kind} is decided now but was not recorded",
+    "unexpected": "{kind} was recorded but is not decided now",
+    "different": "{kind} was recorded with other content than is decided now",
 }
 _MATTERS = {
-    "missing": "From the same state and the same facts this follows now. Either it was lost, or what decided read "
-    "something that is not recorded, or the rule has changed since.",
-    "unexpected": "From the same state and the same facts this does not follow. Either something else than kugetsu's "
-    "decision wrote it, or the decision read something that is not recorded, or the rule has changed since.",
-    "different": "From the same state and the same facts something else follows. Either the decision read something "
-    "that is not recorded, or the event was changed, or the rule has changed since.",
-    "config": "The decision was made under another value of that setting than its facts say: whoever looks for the "
-    "reason in the facts is misled. The setting may have been changed in that moment.",
-    "code version": "Another version of kugetsu decided it, by its own rules or from fewer facts. That is no damage: "
-    "what was done then stands, and this version would do otherwise today.",
+    "missing": "It follows now from the same state and facts. Either it was lost, or the decision read something that "
+    "is not recorded, or the rule has changed since.",
+    "unexpected": "It does not follow from the same state and facts. Either something other than kugetsu's decision "
+    "wrote it, or the decision read something that is not recorded, or the rule has changed since.",
+    "different": "The same state and facts lead to a different event now. Either the decision read something that is "
+    "not recorded, or the event was changed, or the rule has changed since.",
+    "config": "The decision used another value of that setting than its facts record, so the facts do not explain it. "
+    "The setting may have been changed at that moment.",
+    "code version": "Another version of kugetsu made this decision, by its own rules or from fewer facts. This is not "
+    "damage: the recorded result stands, and this version would decide differently today.",
 }
-_GOES_ON = "Everything was folded as it is recorded; the state that kugetsu works with is not changed by this."
+_UNAFFECTED = "Everything was folded as recorded; the state that kugetsu works with is unaffected."
 
 
 def collect(verifier: ReplayChecker, differences: Sequence[Divergence], version: str) -> VerifyData:
-    """Everything that `replay --verify` shows, as JSON values; texts in it are redacted."""
+    """Everything that `replay --verify` shows, as JSON values with redacted texts."""
     state = verifier.state
     broken = invariants.broken(state)
     return {
@@ -134,7 +134,7 @@ def _difference(one: Divergence, version: str) -> DifferenceData:
 
 
 def _refusal(refusal: Exception | Verdict | None) -> str | None:
-    """Why the decision refuses now, or cannot be made."""
+    """Why the decision is refused now, or cannot be made."""
     if refusal is None:
         return None
     if isinstance(refusal, KugetsuError):
@@ -144,31 +144,31 @@ def _refusal(refusal: Exception | Verdict | None) -> str | None:
     if isinstance(refusal, UnknownError):
         return f"this version has no decision {refusal.name}"
     if isinstance(refusal, UnnamedError):
-        return "it names no decision, and its writer names them"
+        return "it does not name its decision, although the version that wrote it does"
     if isinstance(refusal, Exception):
         return f"the decision cannot be made from what is recorded: {type(refusal).__name__}: {refusal}"
     return f"gate {refusal.gate}: {gates.reason_of(refusal)}"
 
 
 def _sentence(one: Divergence, version: str) -> str:
-    told = one.recorded if one.recorded is not None else one.decided
-    said = _SAYS[one.found].format(kind=told["type"] if told is not None else "an event")
+    event = one.recorded if one.recorded is not None else one.decided
+    sentence = _SAYS[one.found].format(kind=event["type"] if event is not None else "an event")
     if one.missing_fact is not None:
-        return f"{said}: it does not record {one.missing_fact}, which this version's decision reads"
+        return f"{sentence}: it does not record {one.missing_fact}, which this version's decision reads"
     if one.category == "code version":
         writer = f"kugetsu {one.written_by}" if one.written_by is not None else "a later version"
-        said = f"{said}: {writer} wrote it, and this is {version}"
+        sentence = f"{sentence}: {writer} wrote it, and this is {version}"
     if one.setting is not None:
         setting = one.setting
-        said = f"{said}: as recorded if {setting.key} were {setting.would}, but {setting.recorded} was recorded"
-    return said
+        sentence = f"{sentence}: it fits {setting.key}={setting.would}, but {setting.recorded} was recorded"
+    return sentence
 
 
 def _look(one: Divergence) -> list[str]:
-    """The commands that show more, the most telling first."""
-    told = one.recorded if one.recorded is not None else one.decided or {}
-    key = told.get("task") or told.get("session") or told.get("issue")
-    # One that is missing has no number of its own: the transaction that it belongs to is looked at.
+    """The commands that show more, the most useful first."""
+    event = one.recorded if one.recorded is not None else one.decided or {}
+    key = event.get("task") or event.get("session") or event.get("issue")
+    # A missing event has no number: inspect its transaction.
     shown = [f"kugetsu why {one.seq if one.recorded is not None else one.first}"]
     if key:
         shown.append(f"kugetsu history {key}")
@@ -186,16 +186,18 @@ def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
         unnamed = f"{counted(data['folded'], 'transaction')} up to event {data['last_folded']}"
         rest.append(f"folded, not decided again: {unnamed}, written before decisions were recorded by name")
     if data["unfinished"]:
-        rest.append(f"not looked at: {counted(data['unfinished'], 'event')} of a transaction that goes on behind it")
+        rest.append(
+            f"not checked: {counted(data['unfinished'], 'event')} of a transaction that continues after this point"
+        )
     if data["violations_seen"]:
         refused = f"a state machine refused {counted(data['violations_seen'], 'event')}"
         rest.append(f"{refused}: {screen.command('kugetsu replay')} lists them")
-    rest += [f"does not hold: {line(text)}" for text in data["invariants"]]
+    rest += [f"invariant broken: {line(text)}" for text in data["invariants"]]
     if data["ok"]:
         return [f"{screen.green('verified')}: {counts}", *rest]
     shown = []
     for one in data["differences"]:
-        shown += [*_told(one, screen), ""]
+        shown += [*_difference_lines(one, screen), ""]
     seen, listed = data["differences_seen"], len(data["differences"])
     differ = "1 differs" if seen == 1 else f"{seen or 'none'} differ"
     shown.append(f"{counts}: {differ}")
@@ -206,7 +208,7 @@ def lines(data: VerifyData, screen: Screen, *, everything: bool) -> list[str]:
     return shown + rest
 
 
-def _told(one: DifferenceData, screen: Screen) -> list[str]:
+def _difference_lines(one: DifferenceData, screen: Screen) -> list[str]:
     width = screen.width or 100
     shown = _paragraph(f"event {one['seq']}: {one['says']}", width, screen)
     shown.append(_side("recorded", one["recorded"], one["at"], screen))
@@ -217,8 +219,8 @@ def _told(one: DifferenceData, screen: Screen) -> list[str]:
     if one["refusal"] is not None:
         shown += _filled("why not", line(one["refusal"]), width)
     shown += _filled("written", _writer(one), width)
-    shown += _wrapped(f"{_MATTERS[one['category']]} {_GOES_ON}", width, "  ")
-    about = ("its inputs, and what came of it", "the whole story", "the state it was decided in")
+    shown += _wrapped(f"{_MATTERS[one['category']]} {_UNAFFECTED}", width, "  ")
+    about = ("its inputs and effects", "the full history", "the state before the decision")
     look = [screen.command(command) for command in one["look"]]
     look = look if len(look) == 3 else [look[0], "", look[-1]]
     wide = max(map(columns, look))
@@ -233,8 +235,8 @@ def _side(name: str, event: dict[str, Any] | None, at: str, screen: Screen) -> s
         return f"  {name:8}  nothing"
     event = {"v": PRESENT.get(event["type"], 1), "at": at, **event}  # what is decided has no version and time yet
     subject = event.get("attempt") or event.get("task") or event.get("session") or ""
-    said = "  ".join(part for part in (event["type"], screen.issue(subject), wording.words(event)) if part)
-    return cut(f"  {name:8}  {said}", screen.cuts_at)
+    text = "  ".join(part for part in (event["type"], screen.issue(subject), wording.words(event)) if part)
+    return cut(f"  {name:8}  {text}", screen.cuts_at)
 
 
 def _place(place: dict[str, Any]) -> str:

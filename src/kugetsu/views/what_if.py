@@ -1,5 +1,4 @@
-"""What happened beside what would have happened, as people read it: a small table, the tasks that it concerns most, and
-what had to be assumed."""
+"""The text of `replay --what-if`: a table of real and simulated figures, the most affected tasks, the assumptions."""
 
 from __future__ import annotations
 
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
     from kugetsu.domain.simulation.metrics import FigureData
 
     class ChangeData(TypedDict):
-        """One change; ``recorded`` is the value that the record's last decision read, or None where none is known."""
+        """One change; ``recorded`` is the value that the record's last decision read, or None if unknown."""
 
         key: str
         value: str
         recorded: str | None
 
     class MovedData(TypedDict):
-        """A task whose wait for its first claim changed, in seconds; None where it never began."""
+        """A task whose wait for its first claim changed, in seconds; None if it never started."""
 
         task: str
         issue: str | None
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
         simulated: float | None
 
     class CheckData(TypedDict):
-        """How the simulation without any change compares with the record."""
+        """How an unchanged simulation compares with the record."""
 
         same_order: bool
         off: float
@@ -54,11 +53,11 @@ if TYPE_CHECKING:
         check: CheckData
 
 
-#: Tasks whose waits are told in text and in JSON.
+#: Tasks whose waits are listed in text and in JSON.
 MOVED_SHOWN = 5
-#: Columns of prose where the output is no terminal.
+#: Columns of prose if the output is not a terminal.
 PROSE = 100
-#: A difference below this many seconds is none to read of.
+#: Seconds below which a difference is not worth reporting.
 SLIGHT = 0.05
 
 
@@ -131,7 +130,7 @@ def _row(name: str, show: Callable[[float], str], before: float | None, after: f
 
 
 def _as_shown(value: float, show: Callable[[float], str]) -> float:
-    """The value as it reads, so that what is shown of two values and of their difference agrees."""
+    """The value as shown, so that two shown values and their shown difference agree."""
     if show is times.duration:
         return float(int(value)) if value >= 1 else round(value, 1)
     return round(value, 2) if show is _share else value
@@ -158,7 +157,7 @@ _ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("  median (p50)", "wait_p50", times.duration),
     ("  p95", "wait_p95", times.duration),
     ("  longest", "wait_max", times.duration),
-    ("waiting in all", "waiting_total", times.duration),
+    ("total waiting time", "waiting_total", times.duration),
     ("first queued to last end", "makespan", times.duration),
     ("slots in use", "slot_use", _share),
     ("attempts", "attempts", _count),
@@ -201,7 +200,7 @@ def _from_to(before: float | None, after: float | None) -> Sequence[str]:
 
 
 def _wait(seconds: float | None) -> str:
-    return "never begins" if seconds is None else times.duration(seconds)
+    return "never starts" if seconds is None else times.duration(seconds)
 
 
 def _prose(text: str, screen: Screen, margin: int = 0) -> list[str]:
@@ -217,9 +216,9 @@ def _check(data: WhatIfData) -> str:
     check = data["check"]
     off = check["off"]
     if check["same_order"] and off < SLIGHT:
-        return "checked: simulated with nothing changed, every claim comes in its order and every wait is as recorded"
-    order = "the claims come in their order" if check["same_order"] else "the claims come in another order"
+        return "checked: an unchanged simulation claims in the recorded order, and every wait is as recorded"
+    order = "the recorded order" if check["same_order"] else "another order"
     return (
-        f"checked: simulated with nothing changed, {order}, and waits are off by up to {times.duration(off)}: "
-        "take differences of that size for none"
+        f"checked: an unchanged simulation claims in {order}, and waits differ by up to {times.duration(off)}: "
+        "ignore differences of that size"
     )
