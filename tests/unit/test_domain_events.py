@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import pytest
 
 from kugetsu.domain import events, fold
-from kugetsu.domain.events import CATALOGUE, Kind, missing_keys, upcast
+from kugetsu.domain.events import CATALOGUE, Kind, declaration, missing_keys, upcast
 from kugetsu.domain.events.declaration import keys
 from kugetsu.domain.state import empty
 
@@ -62,7 +62,7 @@ def temporary_kind(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A kind in its third version; gives what was folded of it."""
     folded: list[dict[str, Any]] = []
     kind = Kind("test.happened", Third, 3, {1: _first_to_second, 2: _second_to_third})
-    monkeypatch.setitem(events.CATALOGUE, "test.happened", kind)
+    monkeypatch.setitem(declaration.DECLARED, "test.happened", kind)
     monkeypatch.setitem(events.PRESENT, "test.happened", 3)
     monkeypatch.setitem(fold.HANDLERS, "test.happened", lambda state, event: folded.append(event["data"]))
     return folded

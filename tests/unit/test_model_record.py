@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kugetsu.model.record import field, fields, record, replace, value, values
+from kugetsu.model.record import FEW, field, fields, record, replace, value, values
 
 
 @record
@@ -74,3 +74,35 @@ def test_a_value_does_not_change() -> None:
 def test_a_class_inherits_fields_and_their_defaults() -> None:
     assert fields(Named) == ("x", "y", "name")
     assert values(Named(4)) == {"x": 4, "y": 0, "name": "here"}
+
+
+def test_the_many_are_made_as_the_few() -> None:
+    @record
+    class Mark:
+        at: int
+        names: list[str] = field(factory=list)
+
+        def __post_init__(self) -> None:
+            self.names.append(str(self.at))
+
+    made = [Mark(number) for number in range(FEW + 2)]
+    assert [values(mark) for mark in made] == [{"at": number, "names": [str(number)]} for number in range(FEW + 2)]
+
+
+@pytest.mark.parametrize("times", [0, FEW])
+def test_arguments_that_do_not_fit_are_refused(times: int) -> None:
+    @value
+    class Mark:
+        at: int
+        name: str = ""
+
+    for _ in range(times):
+        Mark(1)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'at'"):
+        Mark()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="multiple values for argument 'at'"):
+        Mark(1, at=1)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        Mark(1, colour=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes from 2 to 3 positional arguments but 4 were given"):
+        Mark(1, "", 2)  # type: ignore[call-arg]

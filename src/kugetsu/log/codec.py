@@ -106,7 +106,7 @@ def events_of(lines: list[bytes]) -> list[Event]:
 
 
 def _envelope(new_event: NewEvent, seq: int, at: str, more: int, by: dict[str, Any]) -> Event:
-    event: Event = {"seq": seq, "at": at, "type": new_event.type, "v": PRESENT.get(new_event.type, 1)}
+    event: Event = {"seq": seq, "at": at, "type": new_event.type, "v": PRESENT[new_event.type]}
     if new_event.issue is not None:
         event["issue"] = new_event.issue
     if new_event.task is not None:

@@ -1,6 +1,7 @@
 """`@record` and `@value`: classes with slots made from their annotations, as `dataclasses` makes them.
 
-Importing `dataclasses` costs 12 ms, a third of `kugetsu status`. Here an ``__init__`` is compiled at its first call.
+Importing `dataclasses` costs 12 ms, a third of `kugetsu status`. Here an ``__init__`` is compiled only for a class of
+which many are made: compiling takes as long as making some fifty without.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ else:
     def dataclass_transform(**_):
         """Means something to type checkers only."""
         return lambda decorator: decorator
+
+
+#: Records of a class that are made before its ``__init__`` is compiled.
+FEW = 40
+
+
+#: Instances of a class for which its ``__init__`` is not worth compiling.
+FEW = 40
 
 
 class _Fresh:
@@ -75,18 +84,36 @@ def _made(cls: type[T], assign: str, methods: dict[str, Any]) -> type[T]:
     body = {name: part for name, part in vars(cls).items() if name not in (*own, "__dict__", "__weakref__")}
     body |= {name: method for name, method in {"__repr__": _repr, **methods}.items() if name not in body}
     body |= {"__slots__": tuple(own), "__fields__": (*base, *own), "__field_defaults__": defaults}
-
-    def first_init(self: Any, *args: Any, **kwargs: Any) -> None:
-        made.__init__ = _init(made, assign)
-        made.__init__(self, *args, **kwargs)
-
-    body["__init__"] = first_init
     metaclass: Any = type(cls)
     made: Any = metaclass(cls.__name__, cls.__bases__, body)
+    made.__init__ = _init(made, assign)
     return made  # type: ignore[no-any-return]
 
 
 def _init(made: Any, assign: str) -> Callable[..., None]:
+    """The ``__init__`` of the first few; it is replaced by a compiled one, which also refuses arguments that do not
+    fit."""
+    names = frozenset(made.__fields__)
+    left = FEW
+
+    def init(self: Any, *args: Any, **named: Any) -> None:
+        nonlocal left
+        left -= 1
+        given = {**dict(zip(made.__fields__, args, strict=False)), **named}
+        found = {**defaults(made), **given}
+        if left < 0 or len(given) != len(args) + len(named) or found.keys() != names:
+            made.__init__ = _compiled(made, assign)
+            made.__init__(self, *args, **named)
+            return
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+        if hasattr(made, "__post_init__"):
+            self.__post_init__()
+
+    return init
+
+
+def _compiled(made: Any, assign: str) -> Callable[..., None]:
     defaults = made.__field_defaults__
     known: dict[str, Any] = {"_set": object.__setattr__, **{f"_{name}": default for name, default in defaults.items()}}
     head, lines = ["self"], []

@@ -21,7 +21,7 @@ def told(event: Event, screen: Screen) -> str:
 
 def plan(new_events: Sequence[NewEvent], screen: Screen) -> list[str]:
     """What would be appended."""
-    as_events = ({**values(new), "v": PRESENT.get(new.type, 1), "at": screen.now} for new in new_events)
+    as_events = ({**values(new), "v": PRESENT[new.type], "at": screen.now} for new in new_events)
     return [f"  {_what(event)}" for event in as_events]
 
 

@@ -233,7 +233,7 @@ def _difference_lines(one: DifferenceData, screen: Screen) -> list[str]:
 def _side(name: str, event: dict[str, Any] | None, at: str, screen: Screen) -> str:
     if event is None:
         return f"  {name:8}  nothing"
-    event = {"v": PRESENT.get(event["type"], 1), "at": at, **event}  # what is decided has no version and time yet
+    event = {"v": PRESENT[event["type"]], "at": at, **event}  # what is decided has no version and time yet
     subject = event.get("attempt") or event.get("task") or event.get("session") or ""
     text = "  ".join(part for part in (event["type"], screen.issue(subject), wording.words(event)) if part)
     return cut(f"  {name:8}  {text}", screen.cuts_at)

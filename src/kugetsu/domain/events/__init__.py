@@ -3,20 +3,64 @@ a new version with an upcaster from the one before."""
 
 from __future__ import annotations
 
-from kugetsu.domain.events import attempts, sessions, system, tasks
-from kugetsu.domain.events.attempts import Identity
-from kugetsu.domain.events.declaration import CATALOGUE, MALFORMED, Event, Kind, keys
+from collections.abc import Mapping
+
+from kugetsu.domain.events.declaration import DECLARED, MALFORMED, Event, Identity, Kind, keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 __all__ = ["CATALOGUE", "MALFORMED", "PRESENT", "Event", "Identity", "Kind", "missing_keys", "upcast"]
 
-_DECLARED = (attempts, sessions, system, tasks)  # importing them filled the catalogue
+_MODULES = {
+    "attempts": ("attempt", "claim", "lock", "orphans"),
+    "sessions": ("issue", "session"),
+    "system": ("daemon", "files", "kugetsu", "log", "notice", "notices", "record", "repository", "setting", "sink"),
+    "tasks": ("counters", "hold", "queue", "task"),
+}
+"""Module → the first words of the kinds that it declares."""
 
-PRESENT: dict[str, int] = {name: kind.version for name, kind in CATALOGUE.items() if kind.version != 1}
-"""The present version of the kinds that have had another one."""
+_MODULE_OF = {word: module for module, words in _MODULES.items() for word in words}
+
+
+class Catalogue(Mapping[str, Kind]):
+    """Every kind by its name. A module of declarations is imported with the first of its kinds that is looked up:
+    most commands meet kinds of few."""
+
+    def __getitem__(self, name: str) -> Kind:
+        if name not in DECLARED:
+            _declare(_MODULE_OF[name.partition(".")[0]])
+        return DECLARED[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for module in _MODULES:
+            _declare(module)
+        return iter(DECLARED)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+CATALOGUE = Catalogue()
+
+
+class _Versions(dict[str, int]):
+    def __missing__(self, name: str) -> int:
+        kind = CATALOGUE.get(name)
+        if kind is None:
+            return 1
+        self[name] = kind.version
+        return kind.version
+
+
+PRESENT = _Versions()
+"""The present version of each kind; 1 for one that is not known."""
+
+
+def _declare(module: str) -> None:
+    __import__(f"{__name__}.{module}")
 
 
 def missing_keys(type: str, data: dict[str, Any]) -> list[str]:

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.events.declaration import ALL, TypedDict, event
+from kugetsu.domain.events.declaration import ALL, Identity, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NotRequired
-
-    from kugetsu.domain.events.declaration import Safe
-
-#: Of an attempt that is live: `undo` says of one that has ended that it has.
-
-
-class Identity(TypedDict):
-    """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds).
-
-    ``host`` is the id of its host (`runtime.host_id`); older versions did not record it.
-    """
-
-    boot: str
-    pid: Safe
-    start: Safe
-    host: NotRequired[str]
 
 
 @event("attempt.claimed", exempt=ALL, irrevocable="agent_started")

@@ -11,7 +11,7 @@ from kugetsu.model.record import field, record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NotRequired
     from typing import TypedDict as TypedDict
 else:
 
@@ -64,8 +64,8 @@ class Kind:
     irrevocable: str | None = None
 
 
-CATALOGUE: dict[str, Kind] = {}
-"""Every kind by its name."""
+DECLARED: dict[str, Kind] = {}
+"""The kinds that were declared so far, by their names; `events.CATALOGUE` knows all."""
 
 
 def event(*names: str, **declared: Any) -> Callable[[Any], Any]:
@@ -73,7 +73,7 @@ def event(*names: str, **declared: Any) -> Callable[[Any], Any]:
 
     def declare(shape: Any) -> Any:
         for name in names:
-            CATALOGUE[name] = Kind(name, shape, **declared)
+            DECLARED[name] = Kind(name, shape, **declared)
         return shape
 
     return declare
@@ -83,3 +83,31 @@ def keys(shape: type[Any]) -> dict[str, str]:
     """The keys of a shape, each with the text of its annotation."""
     texts: dict[str, str] = shape.__annotations__
     return texts if getattr(shape, "total", True) else {name: f"NotRequired[{text}]" for name, text in texts.items()}
+
+
+# --- shapes within those of several modules -------------------------------------------------------------------------
+
+
+class Identity(TypedDict):
+    """A process: the boot it runs in, its pid, its start (clock ticks since boot; macOS: epoch seconds).
+
+    ``host`` is the id of its host (`runtime.host_id`); older versions did not record it.
+    """
+
+    boot: str
+    pid: Safe
+    start: Safe
+    host: NotRequired[str]
+
+
+class Carried(TypedDict, total=False):
+    """The counters that an issue takes over from its earlier sessions."""
+
+    attempts: int
+    parks: int
+    tokens: int
+    cost: float
+    fruitless: int
+    pr: str | None
+    head: str | None
+    comments: int | None

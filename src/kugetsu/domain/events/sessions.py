@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.events.declaration import TypedDict, event
-from kugetsu.domain.events.tasks import Carried as Carried
+from kugetsu.domain.events.declaration import Carried, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.events.attempts import Identity as Identity
-from kugetsu.domain.events.declaration import ALL, TypedDict, event
+from kugetsu.domain.events.declaration import ALL, Identity, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

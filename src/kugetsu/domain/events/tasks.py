@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.events.declaration import ALL, TypedDict, event
+from kugetsu.domain.events.declaration import ALL, Carried, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NotRequired
 
     from kugetsu.domain.events.declaration import Event, Time
-
-
-class Carried(TypedDict, total=False):
-    """The counters that an issue takes over from its earlier sessions."""
-
-    attempts: int
-    parks: int
-    tokens: int
-    cost: float
-    fruitless: int
-    pr: str | None
-    head: str | None
-    comments: int | None
 
 
 class Counters(TypedDict):

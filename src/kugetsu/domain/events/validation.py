@@ -216,7 +216,7 @@ def malformed(event: Event) -> Event:
 def _meet(event: Event) -> Checks | None:
     """What is still to be looked at in data of these keys and types, from now on known; None when those are wrong."""
     kind, data = event["type"], event["data"]
-    fields = _compiled(kind) if event["v"] == PRESENT.get(kind, 1) else ()
+    fields = _compiled(kind) if event["v"] == PRESENT[kind] else ()
     if any(name not in event for name in _named(kind)):
         return None
     if not all(type(data.get(name, _missing)) in types for name, types, _ in fields):

@@ -29,7 +29,7 @@ def fold(state: State, event: Event) -> None:
     handler = HANDLERS.get(kind)
     if handler is not None:
         try:
-            if event["v"] != PRESENT.get(kind, 1):
+            if event["v"] != PRESENT[kind]:
                 event = _in_present_version(state, event)
             handler(state, event)
         except KeyError as missing:
@@ -47,7 +47,7 @@ def fold(state: State, event: Event) -> None:
 
 
 def _in_present_version(state: State, event: Event) -> Event:
-    present = PRESENT.get(event["type"], 1)
+    present = PRESENT[event["type"]]
     if event["v"] > present:
         text = f"{event['type']} is of version {event['v']}, later than the {present} that this version knows"
         state.violate(event["seq"], text)

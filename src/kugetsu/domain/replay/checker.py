@@ -119,7 +119,7 @@ class ReplayChecker:
 
     def _category(self, group: Sequence[Event], found: Mismatch, lesser: bool, config: bool) -> Category:
         writer = version_of(group[0])
-        later = any(event["type"] not in CATALOGUE or event["v"] > PRESENT.get(event["type"], 1) for event in group)
+        later = any(event["type"] not in CATALOGUE or event["v"] > PRESENT[event["type"]] for event in group)
         if lesser or later or (writer is not None and writer != self._version):
             return "code version"
         return "config" if config else found.found

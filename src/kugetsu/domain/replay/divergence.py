@@ -192,7 +192,7 @@ def plain(value: Any) -> Any:
 def present(group: Sequence[Event]) -> Sequence[Event]:
     """The events in the present versions of their kinds."""
     for event in group:
-        if event["v"] != PRESENT.get(event["type"], 1):
+        if event["v"] != PRESENT[event["type"]]:
             break
     else:
         return group

@@ -158,7 +158,7 @@ class Simulation:
                 "seq": seq if seq is not None else self._seq,
                 "at": now,
                 "type": new_event.type,
-                "v": PRESENT.get(new_event.type, 1),
+                "v": PRESENT[new_event.type],
                 "data": new_event.data,
             }
             for name in ("issue", "task", "attempt", "session", "facts"):
