@@ -230,11 +230,11 @@ class Campaign:
             differs = verifier.add(event)
             if differs is not None:
                 broken.append(f"event {differs.seq} is not decided so again: kugetsu replay --verify")
-        if verifier.folded:
-            broken.append(f"event {verifier.last_folded} names no decision")
             fold(state, event)
             if not event.get("more"):
                 broken += [f"after event {event['seq']}: {text}" for text in invariants.broken(state)]
+        if verifier.folded:
+            broken.append(f"event {verifier.last_folded} names no decision")
         broken += [f"event {seen['seq']}: {seen['text']}" for seen in state.violations]
         if state_codec.dump(state) != state_codec.dump(self.ws.state()):
             broken.append("the fold of the whole log is not the live state")
