@@ -105,7 +105,8 @@ def test_imports_go_down_only(module: Path) -> None:
 
 
 def test_every_module_has_a_room() -> None:
-    assert {module.parts[0] for module in MODULES} - {"__init__.py", "__main__.py"} == set(LAYERS)
+    beside = {"__init__.py", "__main__.py", "secret_shapes.py"}  # the last by a name of earlier versions
+    assert {module.parts[0] for module in MODULES} - beside == set(LAYERS)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] == "domain"], ids=str)

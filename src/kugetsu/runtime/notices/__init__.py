@@ -1,0 +1,1 @@
+"""Names under which a daemon of an earlier version that outlives an upgrade starts programs."""
