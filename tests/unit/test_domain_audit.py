@@ -397,11 +397,11 @@ def test_troubles_are_counted_by_issue_the_worst_first(world: World) -> None:
     }
     assert worst[0]["parks"] == {"provider": 1}
     whole = found.total()
-    assert (whole.issues, whole.attempts, whole.failed, found.wrong()) == (3, 5, 3, 2)
-    assert whole.spent == (30 + 35 + 60 + 5) * SECOND, "the attempt that still lives counts up to now"
+    assert (whole.issues, whole.usage.attempts, whole.failed, found.wrong()) == (3, 5, 3, 2)
+    assert whole.spent == (30 + 35 + 60 + 5) * SECOND, "the attempt that is still running counts up to now"
 
 
-def test_of_many_issues_those_that_hurt_least_become_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_troubled_of_many_issues_become_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "KEPT", 10)
     found = Retries(empty(), START)
     for number in range(100):
@@ -411,14 +411,15 @@ def test_of_many_issues_those_that_hurt_least_become_one_sum(monkeypatch: pytest
             "task": f"q{number}",
             "attempt": f"q{number}.1",
         }
-        found.add({"seq": 1, "at": START, "type": "attempt.claimed", "data": {"slot": 1}, **about})
+        begun = clock.add_seconds(START, 200 * number)
+        found.add({"seq": 1, "at": begun, "type": "attempt.claimed", "data": {"slot": 1}, **about})
         data = {"reason": "x", "tokens": 1, "cost": 0.0}
         kind = "attempt.failed" if number % 10 == 0 else "attempt.succeeded"
-        found.add({"seq": 2, "at": clock.add_seconds(START, 1 + number), "type": kind, "data": data, **about})
+        found.add({"seq": 2, "at": clock.add_seconds(begun, 1 + number), "type": kind, "data": data, **about})
     assert len(found.worst()) <= 20
     assert [one.key for one in found.worst()[:3]] == ["h/o/r#90", "h/o/r#80", "h/o/r#70"]
     whole = found.total()
-    assert (whole.issues, whole.attempts, whole.failed, whole.tokens, found.wrong()) == (100, 100, 10, 100, 10)
+    assert (whole.issues, whole.usage.attempts, whole.failed, whole.usage.tokens, found.wrong()) == (100, 100, 10, 100, 10)
 
 
 # --- races

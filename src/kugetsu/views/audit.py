@@ -95,9 +95,9 @@ def retries_data(retries: Retries) -> dict[str, Any]:
     return {
         "issues": whole.issues,
         "wrong": retries.wrong(),
-        "attempts": whole.attempts,
+        "attempts": whole.usage.attempts,
         "failed": whole.failed,
-        "retries": whole.retries,
+        "retries": whole.usage.retries,
         "parks": sum(whole.parks.values()),
         **{name: summed[name] for name in ("tokens", "cost", "seconds", "lost_seconds")},
         "worst": [_trouble(trouble) for trouble in retries.worst()[: 10 * LONG]],
