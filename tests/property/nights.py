@@ -8,7 +8,7 @@ from typing import Any
 
 from kugetsu.domain.decide import attempts, claims, daemon, queue
 from kugetsu.domain.facts import ClaimFacts, Ending
-from kugetsu.domain.simulation.waiting_line import Line
+from kugetsu.domain.waiting_line import WaitingLine
 from kugetsu.model import clock
 from property.simulation import ISSUES, PROCESS, Event, World
 
@@ -27,7 +27,7 @@ class Night(World):
         self.ends = ends
         self.chance = random.Random(seed)
         self.latency = latency
-        self.line = Line()
+        self.line = WaitingLine()
         self.seen = 0
         #: What is to happen: (time, number, what, attempt).
         self.agenda: list[tuple[str, int, str, str]] = []
@@ -140,8 +140,8 @@ class Factory(Night):
     """Thousands of tasks, each on an issue of its own. Its dispatcher says nothing of those that it holds back."""
 
     def plan(self, facts: ClaimFacts) -> claims.Plan:
-        look = self.line.look(self.state, facts)
-        return claims.Plan(self.state.seq, look.candidate, [], look.wake)
+        plan = claims.plan(self.state, facts, self.line)
+        return claims.Plan(plan.seq, plan.candidate, [], plan.next_look)
 
     def issue(self, number: int) -> str:
         return f"example.org/o/r#{self.state.tasks_made + 1}"

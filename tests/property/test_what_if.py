@@ -14,7 +14,7 @@ from kugetsu.domain.simulation.engine import Simulation
 from kugetsu.domain.simulation.metrics import Measured, figures
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Scenario
-from kugetsu.domain.simulation.waiting_line import Line
+from kugetsu.domain.waiting_line import WaitingLine
 from property.nights import WITH_OUTAGES, night
 from property.simulation import Event, World, random_commands, short_listing
 
@@ -96,7 +96,7 @@ def test_a_real_log_lived_again_unchanged_is_as_recorded(log: str) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_line_finds_the_task_that_a_plan_finds(seed: int) -> None:
-    world, line, seen = World(), Line(), 0
+    world, line, seen = World(), WaitingLine(), 0
     for _ in world.play(random_commands(seed, 200)):
         for event in world.memory.events[seen:]:
             if "task" in event:
@@ -104,10 +104,10 @@ def test_the_line_finds_the_task_that_a_plan_finds(seed: int) -> None:
         seen = len(world.memory.events)
         for dispatcher in ("daemon", "none"):
             facts = world.claim_facts(dispatcher)
-            plan, look = claims.plan(world.state, facts), line.look(world.state, facts)
-            assert look.candidate == plan.candidate
-            if plan.candidate is None and plan.next_look is not None and look.wake is not None:
-                assert look.wake >= plan.next_look or look.wake > facts["now"]
+            plan, short = claims.plan(world.state, facts), claims.plan(world.state, facts, line)
+            assert short.candidate == plan.candidate
+            if plan.candidate is None and plan.next_look is not None and short.next_look is not None:
+                assert short.next_look >= plan.next_look or short.next_look > facts["now"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 6])

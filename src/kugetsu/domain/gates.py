@@ -174,6 +174,12 @@ def dependencies(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return _open("dependencies", "no_earlier_task")
 
 
+def completed(state: State, task_id: str) -> bool:
+    """True if a task is known and completed."""
+    task = state.tasks.get(task_id)
+    return task is not None and task.state == "completed"
+
+
 def _closed_by(state: State, task: Task, earlier_id: str) -> Verdict | None:
     """The answer for one task that ``task`` comes after; None when that one does not hold it back."""
     earlier = state.tasks.get(earlier_id)
@@ -353,6 +359,12 @@ FULL = ("slots", "repository", "stagger", "memory", "disk")
 
 #: Gates that park a pending task when they close: nothing but a person opens them.
 PARKING = ("progress",)
+
+#: Gates that answer the same for every task.
+COMMON = ("daemon", "stagger", "memory", "disk")
+
+#: Answers that hold for every task but the one that met the limit or the outage.
+PROVIDER_WIDE = ("usage_limit", "outage", "outage_probed")
 
 #: Gates that no event and no known time opens: probed again every so many seconds.
 MACHINE = ("memory", "disk", "agent")

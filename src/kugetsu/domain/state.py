@@ -266,7 +266,7 @@ class State:
     def waiting(self) -> list[Task]:
         """The tasks that wait (pending or parked), in the order in which they are considered."""
         found = [task for task in self.tasks.values() if task.state in ("pending", "parked")]
-        found.sort(key=lambda task: (-task.priority, task.order))
+        found.sort(key=queue_order)
         return found
 
     def live(self, kind: str) -> list[Attempt]:
@@ -276,6 +276,11 @@ class State:
     def live_in(self, repository: str) -> list[Attempt]:
         """The live attempts that work on issues of a repository (`host/owner/repo`), in the order of their claims."""
         return [one for one in self.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == repository]
+
+
+def queue_order(task: Task) -> tuple[int, int]:
+    """The sort key of the queue: tasks are considered by priority, then in their order."""
+    return -task.priority, task.order
 
 
 def empty() -> State:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events import Identity
     from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.waiting_line import WaitingLine
 
 
 #: The identity of no process: of a claimer that claimed nothing.
@@ -196,8 +197,10 @@ class Plan:
     next_look: str | None
 
 
-def plan(state: State, facts: ClaimFacts) -> Plan:
+def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Plan:
     """Look at every waiting task in order: the first with all gates open is the candidate.
+
+    With ``line``, look only as far as it takes to know the candidate and when a gate opens by itself.
 
     When the machine is full now for this reason and now for that (`gates.FULL`), only the task that is next in line
     says so: a long queue would else log itself once for every agent that starts.
@@ -206,19 +209,23 @@ def plan(state: State, facts: ClaimFacts) -> Plan:
     next_in_line = True
     held: list[tuple[str, Verdict]] = []
     looks: list[str] = []
-    for task in state.waiting():
+    for task in state.waiting() if line is None else line.contenders(state, facts):
         closed = gates.first_closed(state, task, facts)
         if closed is None:
             candidate = candidate or task.id
+            if line is not None:
+                break
             continue
         if closed.until is not None:
             looks.append(closed.until)
-        elif closed.gate in gates.MACHINE:
+        elif closed.gate in gates.MACHINE and line is None:
             looks.append(add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS))
         full = closed.gate in gates.FULL
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             held.append((task.id, closed))
         next_in_line = next_in_line and not full
+        if line is not None and (closed.gate in gates.COMMON or closed.code in gates.PROVIDER_WIDE):
+            break  # it holds back all behind it as well
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 

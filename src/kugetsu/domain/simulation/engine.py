@@ -21,8 +21,8 @@ from kugetsu.domain.simulation.attempts import EVER, Run, Work, World
 from kugetsu.domain.simulation.micros import SECOND, micros_of, text_of
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Past, Scenario, state_of
-from kugetsu.domain.simulation.waiting_line import Line
 from kugetsu.domain.state import ENDS, State, Task
+from kugetsu.domain.waiting_line import WaitingLine
 
 if TYPE_CHECKING:
     from kugetsu.domain.simulation.scenario import Moment
@@ -64,7 +64,7 @@ class Simulation:
         self.state: State = state_of(scenario.base)
         self.noted = Noted()
         self.now = scenario.begins
-        self.line = Line()
+        self.line = WaitingLine()
         self.runs: dict[str, Run] = {}
         self.stopped_early = False
         unfinished = frozenset(task for task, counts in scenario.tally.tasks.items() if counts.state is None)
@@ -207,16 +207,16 @@ class Simulation:
         facts, moment = self.facts(), (self.now, self._hint)
         if facts["dispatcher"] == "daemon" and self.scenario.pauses.over(moment) == moment:
             self._park(self._stuck_tasks(), facts)
-        look = self.line.look(self.state, facts)
-        self._park(look.park, facts)
+        plan = claims.plan(self.state, facts, self.line)
+        self._park([task for task, closed in plan.held if closed.gate in gates.PARKING], facts)
         self.settle()
-        self._wake_at(look.wake)
-        if look.candidate == self._candidate:
+        self._wake_at(plan.next_look)
+        if plan.candidate == self._candidate:
             return
-        self._candidate = look.candidate
+        self._candidate = plan.candidate
         self._chosen += 1
-        if look.candidate is not None:
-            self._offer(self.state.tasks[look.candidate], self._chosen, moment)
+        if plan.candidate is not None:
+            self._offer(self.state.tasks[plan.candidate], self._chosen, moment)
 
     def _offer(self, task: Task, chosen: int, since: Moment) -> None:
         """Claim the task after the recorded delay, unless a gate closes first."""

@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain import state_codec
+from kugetsu.domain.decide import claims
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.recorded_facts import decided, facts_then
@@ -21,8 +22,8 @@ from kugetsu.domain.simulation.micros import micros_of, text_of
 from kugetsu.domain.simulation.scenario import PAUSE_MICROS, Latency, Limit, Past, Scenario
 from kugetsu.domain.simulation.tally import Tally
 from kugetsu.domain.simulation.user_actions import ACTS
-from kugetsu.domain.simulation.waiting_line import Line
 from kugetsu.domain.state import ENDED, Session, empty
+from kugetsu.domain.waiting_line import WaitingLine
 from kugetsu.model.errors import BadInput
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Recorder:
         self._began = False
         self._now = 0
         self._state = empty()
-        self._line = Line()
+        self._line = WaitingLine()
         self._live: dict[str, Past] = {}
         self._group: list[Event] = []
         self._candidate: str | None = None
@@ -148,11 +149,11 @@ class Recorder:
             self._miss((self._now, self._seq))
             self._candidate, self._wake = None, None
             return
-        look = self._line.look(self._state, facts_then(self._known, self._state, text_of(self._now)))
-        self._wake = _later(look.wake, self._now)
-        if look.candidate != self._candidate:
+        plan = claims.plan(self._state, facts_then(self._known, self._state, text_of(self._now)), self._line)
+        self._wake = _later(plan.next_look, self._now)
+        if plan.candidate != self._candidate:
             self._miss((self._now, self._seq))
-            self._candidate, self._open_since = look.candidate, (self._now, self._seq)
+            self._candidate, self._open_since = plan.candidate, (self._now, self._seq)
 
     def _miss(self, until: Moment) -> None:
         """The candidate's way closes without a claim."""

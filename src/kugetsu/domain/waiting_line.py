@@ -1,0 +1,69 @@
+"""The waiting tasks, kept in the queue's order from event to event instead of sorted anew at every look.
+
+For `claims.plan` when nobody asks why each task waits: it then looks only at those that might start.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from kugetsu.domain import gates
+from kugetsu.domain.facts import ClaimFacts
+from kugetsu.domain.state import State, Task, queue_order
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Place = tuple[int, int, int, str]
+
+
+class WaitingLine:
+    """The waiting tasks in order; `update` it with every task that changes."""
+
+    def __init__(self) -> None:
+        self._places: list[Place] = []
+        self._of_pm: list[Place] = []
+        self._known: dict[str, tuple[Place, bool]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def refill(self, state: State) -> None:
+        """Add the waiting tasks of a state."""
+        for task in state.waiting():
+            self.update(state, task.id)
+
+    def update(self, state: State, task_id: str) -> None:
+        """Insert a task at its present place, or remove it."""
+        task = state.tasks.get(task_id)
+        waits = task is not None and task.state in ("pending", "parked")
+        place = (*queue_order(task), task.queued, task_id) if task is not None and waits else None
+        known = self._known.get(task_id)
+        if known is not None:
+            if known[0] == place:
+                return
+            del self._known[task_id]
+            for places in (self._places, self._of_pm) if known[1] else (self._places,):
+                del places[bisect_left(places, known[0])]
+        if place is not None and task is not None:
+            pm = task.kind == "pm"
+            self._known[task_id] = (place, pm)
+            for places in (self._places, self._of_pm) if pm else (self._places,):
+                insort(places, place)
+
+    def contenders(self, state: State, facts: ClaimFacts) -> Iterator[Task]:
+        """The tasks that might start, in order: none without a dispatcher, only the PM agent's while the machine is
+        full, none behind an uncompleted task. During a usage limit the task that met it, which may end it, is first.
+        """
+        if not self._places or not gates.daemon(state, state.tasks[self._places[0][-1]], facts).open:
+            return
+        full = len(state.live("dev")) >= facts["cap"]
+        places = self._of_pm if full else self._places
+        limit = state.limits.get(facts["agent"])
+        prober = limit["task"] if limit is not None and limit["until"] > facts["now"] else None
+        if prober in self._known and (self._known[prober][1] or not full):
+            yield state.tasks[prober]
+        for place in places:
+            task = state.tasks[place[-1]]
+            if task.id != prober and all(gates.completed(state, earlier) for earlier in task.after):
+                yield task
