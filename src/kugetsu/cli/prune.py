@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.parser import Parser
-from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges, prune
@@ -63,11 +61,7 @@ def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
     if any(IGNORED in reason for one in kept for reason in one.reasons):
         call.say("to see ignored files: git -C WORKTREE clean -ndX")
         call.say("to remove those that can be made again, list them in: kugetsu config get DISPOSABLE_FILES")
-    hosts = set()
-    for one in kept:
-        if one.kind == "session" and any(" cannot be queried" in reason for reason in one.reasons):
-            with contextlib.suppress(BadInput):  # an old spelling: its reason stands above all the same
-                hosts.add(parse_ref(one.subject).host)
+    hosts = {parse_ref(one.subject).host for one in kept if one.unqueried}
     for host in sorted(hosts - {LOCAL}):
         call.say(f"to query {host}: {forges.how_to_let_it(call.workspace, host)}")
 

@@ -36,13 +36,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One thing that stays, with each reason; ``failed``: its removal was tried."""
+    """One thing that stays, with each reason; ``failed``: its removal was tried; ``unqueried``: nobody knows whether it
+    can go, because its server may not be contacted."""
 
     kind: str
     subject: str
     reasons: list[str]
     _: KW_ONLY
     failed: bool = False
+    unqueried: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """For --json."""
@@ -56,9 +58,9 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
-    def keep(self, kind: str, subject: str, *reasons: str) -> None:
+    def keep(self, kind: str, subject: str, *reasons: str, unqueried: bool = False) -> None:
         """Note that it stays."""
-        self.kept.append(Kept(kind, subject, list(reasons)))
+        self.kept.append(Kept(kind, subject, list(reasons), unqueried=unqueried))
 
 
 @dataclass(slots=True)

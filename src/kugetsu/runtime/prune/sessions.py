@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from kugetsu.domain.state import Session, State
@@ -54,7 +55,7 @@ def _judge(ws: Workspace, session: Session, forges: Forges, found: Plan) -> None
     seen = pull_requests.inspect(ws, session, forges)
     why, against = _why_it_can_go(session, forges, seen)
     if why is None:
-        found.keep("session", session.key, *against)
+        found.keep("session", session.key, *against, unqueried=_is_unqueried(session, forges, seen))
         return
     care = RemovalPolicy(
         kept=seen.merged_head,
@@ -88,6 +89,13 @@ def _why_it_can_go(session: Session, forges: Forges, seen: Seen) -> tuple[str | 
     if seen.state in ("merged", "closed"):
         return f"its {seen.name} is {seen.state}", []
     return _by_issue(session, forges)
+
+
+def _is_unqueried(session: Session, forges: Forges, seen: Seen) -> bool:
+    if seen.state in ("none", "unknown"):
+        with contextlib.suppress(BadInput):  # an old spelling
+            return forges.of(parse_ref(session.key).host) is None
+    return False
 
 
 def _by_issue(session: Session, forges: Forges) -> tuple[str | None, list[str]]:
