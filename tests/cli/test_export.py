@@ -377,10 +377,11 @@ def test_headers_come_from_the_env_file_and_are_never_shown(kugetsu, worked, rec
 
 
 def test_without_the_package_it_says_what_to_install(kugetsu, worked, receiver, tmp_path):
-    hidden = tmp_path / "hidden" / "opentelemetry"
-    hidden.mkdir(parents=True)
-    (hidden / "__init__.py").write_text("raise ImportError('hidden', name='opentelemetry')\n")
-    path = f"{hidden.parent}:{kugetsu.environment['PYTHONPATH']}"
+    for package in ("opentelemetry", "google"):
+        hidden = tmp_path / "hidden" / package
+        hidden.mkdir(parents=True)
+        (hidden / "__init__.py").write_text(f"raise ImportError('hidden', name={package!r})\n")
+    path = f"{tmp_path / 'hidden'}:{kugetsu.environment['PYTHONPATH']}"
     refused = kugetsu("log", "export", "--otlp", "--to", receiver.url, PYTHONPATH=path)
     assert refused.code == 1 and 'pip install "kugetsu[otlp]"' in refused.err
     assert kugetsu("log", "export", "--otlp", PYTHONPATH=path).code == 0, "OTLP/JSON needs no package"

@@ -1,28 +1,49 @@
-"""OTLP/JSON: one `ExportTraceServiceRequest` as the specification writes it.
+"""OTLP: an `ExportTraceServiceRequest` as the specification writes it in JSON, and the same as protobuf.
 
-Keys in lowerCamelCase, ids in hex (where protobuf's own JSON has base64), whole numbers of 64 bits as text, enums as
-numbers. Times are nanoseconds; events have microseconds.
+JSON has keys in lowerCamelCase, ids in hex (protobuf's own JSON has base64), whole numbers of 64 bits as text, enums as
+numbers. Times are nanoseconds; events have microseconds. Protobuf is made with the message classes of the package
+opentelemetry-proto (the extra `kugetsu[otlp]`), imported by those who send.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
 
 from kugetsu import __version__
+from kugetsu.domain.traces import Link, Span, Trace, Value
+from kugetsu.model.errors import KugetsuError
 
-if TYPE_CHECKING:
-    from kugetsu.domain.traces import Link, Span, Trace, Value
-
-SCOPE = "kugetsu"
+#: The name of the service and of the scope that the spans are of.
+SERVICE = "kugetsu"
 #: Numbers of the protocol's enums: a span inside of a program; a status that went well or failed.
 INTERNAL = 1
 OK, ERROR = 1, 2
-#: Which attributes of its resource and scope a trace has.
-SERVICE = "kugetsu"
 
 
-def resource(log_id: str, host: str) -> dict[str, Value]:
+def request(traces: Sequence[Trace], log_id: str) -> dict[str, Any]:
+    """The request that hands these traces to a receiver."""
+    by_host: dict[str, list[Trace]] = {}
+    for trace in traces:
+        by_host.setdefault(trace.host, []).append(trace)
+    return {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": _attributes(_resource(log_id, host))},
+                "scopeSpans": [
+                    {
+                        "scope": {"name": SERVICE, "version": __version__},
+                        "spans": [_span(trace, span) for trace in group for span in trace.spans],
+                    }
+                ],
+            }
+            for host, group in by_host.items()
+        ]
+    }
+
+
+def _resource(log_id: str, host: str) -> dict[str, Value]:
     """The attributes of what traces come from: the program, the log, the machine."""
     named: dict[str, Value] = {
         "service.name": SERVICE,
@@ -33,35 +54,9 @@ def resource(log_id: str, host: str) -> dict[str, Value]:
     return {name: value for name, value in named.items() if value}
 
 
-def by_host(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
-    """The traces of each machine, in their order."""
-    found: dict[str, list[Trace]] = {}
-    for trace in traces:
-        found.setdefault(trace.host, []).append(trace)
-    return found
-
-
-def request(traces: Sequence[Trace], log_id: str) -> dict[str, Any]:
-    """The request that hands these traces to a receiver."""
-    return {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": _attributes(resource(log_id, host))},
-                "scopeSpans": [
-                    {
-                        "scope": {"name": SCOPE, "version": __version__},
-                        "spans": [_span(trace, span) for trace in group for span in trace.spans],
-                    }
-                ],
-            }
-            for host, group in by_host(traces).items()
-        ]
-    }
-
-
-def nanoseconds(micros: int) -> int:
+def _nanoseconds(micros: int) -> str:
     """The protocol's unit; it has no time before 1970."""
-    return max(micros, 0) * 1000
+    return str(max(micros, 0) * 1000)
 
 
 def _span(trace: Trace, span: Span) -> dict[str, Any]:
@@ -71,11 +66,11 @@ def _span(trace: Trace, span: Span) -> dict[str, Any]:
     found |= {
         "name": span.name,
         "kind": INTERNAL,
-        "startTimeUnixNano": str(nanoseconds(span.start)),
-        "endTimeUnixNano": str(nanoseconds(span.end)),
+        "startTimeUnixNano": _nanoseconds(span.start),
+        "endTimeUnixNano": _nanoseconds(span.end),
         "attributes": _attributes(span.attributes),
         "events": [
-            {"timeUnixNano": str(nanoseconds(at)), "name": name, "attributes": _attributes(attributes)}
+            {"timeUnixNano": _nanoseconds(at), "name": name, "attributes": _attributes(attributes)}
             for name, at, attributes in span.events
         ],
         "droppedEventsCount": span.dropped,
@@ -108,3 +103,47 @@ def _value(value: Value) -> dict[str, Any]:
     if isinstance(value, float):
         return {"doubleValue": value}
     return {"stringValue": value}
+
+
+# --- protobuf -------------------------------------------------------------------------------------------------------
+
+
+def require_protobuf() -> None:
+    """Raise KugetsuError if the message classes are not installed."""
+    try:
+        import opentelemetry.proto.collector.trace.v1.trace_service_pb2  # noqa: F401
+    except ImportError as error:
+        raise KugetsuError(
+            f"sending to a receiver needs the package opentelemetry-proto, which is not installed ({error.name})",
+            'pip install "kugetsu[otlp]"; or write OTLP as JSON into a file: kugetsu log export --otlp --to FILE',
+        ) from error
+
+
+def protobuf(traces: Sequence[Trace], log_id: str) -> bytes:
+    """The same request as protobuf."""
+    from google.protobuf.json_format import ParseDict
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    data = request(traces, log_id)
+    for part in data["resourceSpans"]:
+        for span in part["scopeSpans"][0]["spans"]:
+            for ids in (span, *span["links"]):
+                ids |= {name: _base64(ids[name]) for name in ("traceId", "spanId", "parentSpanId") if name in ids}
+    return ParseDict(data, ExportTraceServiceRequest()).SerializeToString(deterministic=True)
+
+
+def _base64(hexadecimal: str) -> str:
+    return b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def rejected(answer: bytes) -> tuple[int, str] | None:
+    """How many spans a receiver rejected, and why, from its answer; None if it is not an answer of the protocol."""
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    response = ExportTraceServiceResponse()
+    try:
+        response.ParseFromString(answer)
+    except DecodeError:
+        return None
+    return response.partial_success.rejected_spans, response.partial_success.error_message

@@ -14,7 +14,7 @@ from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime.env_files import values
-from kugetsu.runtime.otlp import messages
+from kugetsu.runtime.otlp import encoding
 from kugetsu.runtime.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Receiver:
     def __init__(self, url: str, headers: Mapping[str, str], network: Network | None = None) -> None:
         import urllib3
 
-        messages.require()
+        encoding.require_protobuf()
         self.url = url
         self.sent = 0
         self.requests = 0
@@ -113,8 +113,8 @@ class Receiver:
         """Send what waits."""
         if not self._waiting:
             return
-        answer = self._deliver(messages.request(self._waiting, log_id))
-        said = messages.rejected(answer)
+        answer = self._deliver(encoding.protobuf(self._waiting, log_id))
+        said = encoding.rejected(answer)
         self.understood = self.understood and said is not None
         refused, why = said or (0, "")
         self.rejected += refused
