@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kugetsu.domain import gates
 from kugetsu.domain.decide import claims
 from kugetsu.domain.facts import ClaimFacts
-from kugetsu.domain.scheduling import LINE, outlook
+from kugetsu.domain.scheduling import LINE, forecast
 from kugetsu.domain.state import State
 from kugetsu.views import gates as gate_words
 from kugetsu.views.why import about_task
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def answers(state: State, facts: ClaimFacts) -> dict[str, WhyTask]:
     """What `why` says of every task that waits, in their order."""
-    return {task.id: about_task(task, None, outlook(state, task, facts, 3600.0), []) for task in state.waiting()}
+    return {task.id: about_task(task, None, forecast(state, task, facts, 3600.0), []) for task in state.waiting()}
 
 
 def first_closed(answer: WhyTask) -> dict[str, object] | None:

@@ -75,7 +75,7 @@ def test_the_remedy_for_a_host_has_the_scheme_that_its_pull_request_or_clone_has
         lambda state: sessions.set_pr(state, "git.lan:5000/o/r#1", "http://git.lan:5000/o/r/pulls/1", "said")
     )
     for host, scheme in {"git.lan:3000": "http", "git.lan:4000": "https", "git.lan:5000": "http"}.items():
-        assert forges.how_to_let_it(stage.ws, host) == f"kugetsu server add {host} {scheme}://{host}"
+        assert forges.how_to_allow(stage.ws, host) == f"kugetsu server add {host} {scheme}://{host}"
 
 
 def test_an_env_file_that_others_can_read_is_an_error_and_not_no_token(stage: Stage) -> None:

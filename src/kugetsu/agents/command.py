@@ -30,7 +30,7 @@ import orjson
 from kugetsu.agents import error_lines, last_activity, limits, missing_program, process_load
 from kugetsu.agents.last_activity import Progress, tail_lines
 from kugetsu.agents.opencode.environment import QUIET
-from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, cost_told, sentence, tokens_told
+from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, reported_cost, reported_tokens, sentence
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
 from kugetsu.model.errors import AgentUnavailable, NotFound
 
@@ -164,7 +164,7 @@ class Command:
             gate="agent" if unavailable else "",
             remedy="kugetsu doctor" if unavailable else "",
             tokens=_tokens(report.get("tokens")),
-            cost=cost_told(report.get("cost")),
+            cost=reported_cost(report.get("cost")),
             final_text=bounded("\n".join(output[:-1] if report else output)),
             error="" if kind is Kind.SUCCEEDED else bounded(said),
             details=details,
@@ -258,9 +258,9 @@ def _report(output: list[str]) -> dict[str, Any]:
 def _tokens(value: object) -> Tokens | None:
     """Tokens as a plain number, or as an object with the names of `Tokens`."""
     if not isinstance(value, dict):
-        plain = tokens_told(value)
+        plain = reported_tokens(value)
         return Tokens(total=plain) if plain is not None else None
     names = ("input", "output", "reasoning", "cache_read", "cache_write")
-    counts = {name: told for name in names if (told := tokens_told(value.get(name))) is not None}
-    total = tokens_told(value.get("total"))
+    counts = {name: told for name in names if (told := reported_tokens(value.get(name))) is not None}
+    total = reported_tokens(value.get("total"))
     return Tokens(**counts, total=total if total is not None else sum(counts.values()))

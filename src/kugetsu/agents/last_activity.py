@@ -50,7 +50,7 @@ def of_opencode(output: str, errors: str | None = None) -> Progress:
             if sign is not None:
                 _take_sign(seen, now, sign)
     for sign in now.values():
-        _say_sign(seen, sign)
+        _note_sign(seen, sign)
     return seen
 
 
@@ -126,9 +126,9 @@ def _take_event(seen: Progress, event: dict[str, Any]) -> None:
     kind = event.get("type")
     if kind == "tool_use":
         state = part.get("state")
-        _say(seen, describe_tool(str(part.get("tool")), state if isinstance(state, dict) else {}), at)
+        _note(seen, describe_tool(str(part.get("tool")), state if isinstance(state, dict) else {}), at)
     elif kind == "text":
-        _say(seen, short(str(part.get("text") or "")), at)
+        _note(seen, short(str(part.get("text") or "")), at)
     elif kind == "step_finish":
         _add_usage(seen, part)
 
@@ -149,18 +149,18 @@ def _take_sign(seen: Progress, now: dict[str, dict[str, Any]], sign: dict[str, A
         seen.tokens, seen.cost = sign.get("total"), sign.get("cost")
 
 
-def _say_sign(seen: Progress, sign: dict[str, Any]) -> None:
+def _note_sign(seen: Progress, sign: dict[str, Any]) -> None:
     at = sign.get("at")
     if not isinstance(at, int):
         return
     if sign.get("type") == "tool":
-        _say(seen, short(f"{sign.get('tool')} {sign.get('title') or ''}"), at)
+        _note(seen, short(f"{sign.get('tool')} {sign.get('title') or ''}"), at)
         seen.running = True
     else:
-        _say(seen, short(f"retries: {sign.get('message')}"), at)
+        _note(seen, short(f"retries: {sign.get('message')}"), at)
 
 
-def _say(seen: Progress, text: str, at: int) -> None:
+def _note(seen: Progress, text: str, at: int) -> None:
     if text:
         seen.last = text
         seen.at = clock.from_epoch(at / 1000)

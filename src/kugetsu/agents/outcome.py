@@ -10,7 +10,7 @@ from kugetsu.redaction.funnel import redact
 TEXT_LIMIT = 4000
 """Characters of the agent's last words, and of an error, that go into an outcome: the files keep all of it."""
 REASON_LIMIT = 200
-MOST_TOLD = 10**15
+MOST_REPORTED = 10**15
 """Tokens, or money, in one report: what is beyond is none. The sum of many of them stays within 64 bits."""
 
 
@@ -116,15 +116,15 @@ class Outcome:
         return replace(self, tokens=usage.tokens, cost=usage.cost, details=details)
 
 
-def tokens_told(value: object) -> int | None:
+def reported_tokens(value: object) -> int | None:
     """A number of tokens that an agent reports; None for what cannot be one: an issue's sums must never go down."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
-    return whole if isinstance(whole, int) and not isinstance(whole, bool) and 0 <= whole <= MOST_TOLD else None
+    return whole if isinstance(whole, int) and not isinstance(whole, bool) and 0 <= whole <= MOST_REPORTED else None
 
 
-def cost_told(value: object) -> float | None:
+def reported_cost(value: object) -> float | None:
     """A cost that an agent reports; None for what cannot be one."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOLD
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_REPORTED
     return float(value) if known else None  # type: ignore[arg-type]
 
 

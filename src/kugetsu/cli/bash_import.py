@@ -41,7 +41,7 @@ def _import(call: Call) -> int:
     command, said = _next(plan, os.path.abspath(os.path.expanduser(directory)))
     call.show(_data(plan, command), [] if call.json else _lines(plan))
     if not call.json:
-        call.say(said.format(command))
+        call.note(said.format(command))
     return 0 if plan.complete else 1
 
 

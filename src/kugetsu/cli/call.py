@@ -79,7 +79,7 @@ class Call:
 
         opened = open_foreign(path, self.environment, self.command)
         if opened.foreign is not None:
-            self.say(*(line(f"{os.path.basename(path)}: {note}") for note in opened.foreign.log.notes()))
+            self.note(*(line(f"{os.path.basename(path)}: {note}") for note in opened.foreign.log.notes()))
         self._workspace = opened
         return opened
 
@@ -110,7 +110,7 @@ class Call:
         setattr(self.args, "from", folder)
         self.damaged = True
         self.forget_screen()
-        self.say("what follows is what can be read of it:")
+        self.note("what follows is what can be read of it:")
 
     def malformed(self) -> LogDamaged | None:
         """The first event of this log that does not fit its kind, as an error; None when there is none: what went wrong
@@ -215,9 +215,9 @@ class Call:
             for line in lines:
                 print(harmless(redact(line)))
         else:
-            self.tell(lines)
+            self.print_lines(lines)
 
-    def tell(self, lines: Iterable[str], *, flush: bool = False) -> None:
+    def print_lines(self, lines: Iterable[str], *, flush: bool = False) -> None:
         """Print lines of a screen; those that are too wide for it are folded."""
         for line in self.fitting(lines, sys.stdout):
             print(line, flush=flush)
@@ -230,8 +230,8 @@ class Call:
         for line in self.screen.folded(shown) if self.screen.small else shown:
             print(line)
 
-    def say(self, *lines: str, words: bool | None = None) -> None:
-        """Talk, to stderr; KUGETSU_VERBOSITY=quiet wants none. ``words``: it is prose without a long path, to be folded
+    def note(self, *lines: str, words: bool | None = None) -> None:
+        """Print to stderr; KUGETSU_VERBOSITY=quiet wants none. ``words``: it is prose without a long path, to be folded
         on any screen."""
         if self.environment.get("KUGETSU_VERBOSITY", "").lower() == "quiet":
             return

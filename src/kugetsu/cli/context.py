@@ -44,9 +44,9 @@ def _context(call: Call) -> int:
         lines += context.lines(exchange, call.screen, full=call.args.full)
     call.show(clean(data) if call.json else None, lines)
     if call.foreign is not None and not call.json:
-        call.say("the file contains no prompts or agent outputs, only what the log records about them")
+        call.note("the file contains no prompts or agent outputs, only what the log records about them")
     elif not found and not call.json:
-        call.say(f"no agent has worked in it yet        why: kugetsu why {subject}")
+        call.note(f"no agent has worked in it yet        why: kugetsu why {subject}")
     return 0
 
 

@@ -65,7 +65,7 @@ def _run(call: Call) -> int:
     said = f"the daemon runs here, pid {os.getpid()}: Ctrl-C or SIGTERM stops it, agents continue"
     from kugetsu.runtime import daemon  # it imports loguru (55 ms), which no other subcommand needs
 
-    daemon.run(call.workspace, lambda: call.say(said))
+    daemon.run(call.workspace, lambda: call.note(said))
     return 0
 
 
@@ -78,7 +78,7 @@ def _stop(call: Call) -> int:
     state = call.ready()
     live = sorted(state.attempts)
     if call.args.drain and live and not call.json:
-        call.say(f"waiting for {', '.join(live)} to end")
+        call.note(f"waiting for {', '.join(live)} to end")
     stopped = daemon_control.stop(call.workspace, drain=call.args.drain)
     left = sorted(call.state().attempts)
     said = "the daemon stopped" if stopped else "no daemon is running"
@@ -101,7 +101,7 @@ def _status(call: Call) -> int:
         said = ", ".join(part for part in (f"the daemon is {known.state}", pid, since) if part)
     call.show(data, [said])
     if not known.running and not call.json and call.foreign is None:
-        call.say("start it: kugetsu queue-daemon start")
+        call.note("start it: kugetsu queue-daemon start")
     return 0
 
 
@@ -125,7 +125,7 @@ def _logs(call: Call) -> int:
     if lines is None and not call.args.follow:
         call.ready()
         print("the daemon has not written a log yet")
-        call.say("start it: kugetsu queue-daemon start")
+        call.note("start it: kugetsu queue-daemon start")
         return 0
     tail_file.print_lines(lines or [], call.screen)
     if call.args.follow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.cli import messages
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.queue import told_queued
+from kugetsu.cli.queue import show_queued
 from kugetsu.runtime import submit
 
 
@@ -20,20 +20,20 @@ def _delegate(call: Call) -> int:
     done = submit.delegate(call.workspace, message)
     if len(done.named) > 1 and not call.json:
         shown = ", ".join(str(ref) for ref in done.named[:3]) + (" …" if len(done.named) > 3 else "")
-        call.say(f"the message names {len(done.named)} issues ({shown}): the PM agent decides")
+        call.note(f"the message names {len(done.named)} issues ({shown}): the PM agent decides")
     if not done.named and not call.json:
-        _say_of_bare_numbers(call, message)
+        _warn_of_bare_numbers(call, message)
     kind = "dev" if done.ref is not None else "pm"
-    told_queued(call, done.events, kind=kind, named=[str(ref) for ref in done.named])
+    show_queued(call, done.events, kind=kind, named=[str(ref) for ref in done.named])
     return 0
 
 
-def _say_of_bare_numbers(call: Call, message: str) -> None:
+def _warn_of_bare_numbers(call: Call, message: str) -> None:
     """Elsewhere `#14` is an issue of the clone that one stands in; in a message it may be any number sign."""
     words = (word.strip(".,:;!?()\"'") for word in message.split())
     bare = next((word for word in words if word[:1] == "#" and word[1:].isdecimal() and word.isascii()), None)
     if bare is not None:
-        call.say(f"{bare} alone does not name an issue in a message, so the PM agent gets it: write owner/repo{bare}")
+        call.note(f"{bare} alone does not name an issue in a message, so the PM agent gets it: write owner/repo{bare}")
 
 
 COMMANDS = {

@@ -91,12 +91,12 @@ def _show(call: Call, found: list[Finding], done: list[tuple[str, str | None]], 
     if call.json:
         return
     if made is not None:
-        call.say(f"the bundle is {made['path']}, {made['bytes']} bytes: {', '.join(made['files'])}")
+        call.note(f"the bundle is {made['path']}, {made['bytes']} bytes: {', '.join(made['files'])}")
         if made["log"]["lines"]:
             of = f"{made['log']['events']} of {made['log']['lines']} lines"
-            call.say(f"the log is damaged, the bundle contains {of}: {line(made['log']['problem'])}")
+            call.note(f"the log is damaged, the bundle contains {of}: {line(made['log']['problem'])}")
     if not call.args.fix and any(one.repair is not None for one in found):
-        call.say("some of it can be repaired: kugetsu doctor --fix")
+        call.note("some of it can be repaired: kugetsu doctor --fix")
 
 
 COMMANDS = {

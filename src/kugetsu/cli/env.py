@@ -95,7 +95,7 @@ def _list(call: Call) -> int:
         [] if call.json else _table(call, found),
     )
     if not call.json:
-        _say_about_list(call, found, problems)
+        _warn_of_problems(call, found, problems)
     return 0
 
 
@@ -127,16 +127,16 @@ def _table(call: Call, found: list[Variable]) -> list[str]:
     return table(call.plain_screen(), heads, rows)
 
 
-def _say_about_list(call: Call, found: list[Variable], problems: list[tuple[str, str]]) -> None:
-    call.say(*(line(f"{name}: {text}") for name, text in problems))
+def _warn_of_problems(call: Call, found: list[Variable], problems: list[tuple[str, str]]) -> None:
+    call.note(*(line(f"{name}: {text}") for name, text in problems))
     if problems:
-        call.say("more: kugetsu env check")
+        call.note("more: kugetsu env check")
     if not found and not problems:
-        call.say("next: kugetsu env set GITEA_TOKEN")
+        call.note("next: kugetsu env set GITEA_TOKEN")
     for file in dict.fromkeys(one.file for one in found if one.hidden):
         kinds = dict.fromkeys(kind for one in found if one.file == file for kind in one.hidden)
         agents = ", ".join(_SHOWN[kind] for kind in kinds)
-        call.say(f"a separate file replaces {file} for {agents}: set there what they need", words=True)
+        call.note(f"a separate file replaces {file} for {agents}: set there what they need", words=True)
 
 
 def _get(call: Call) -> int:
@@ -162,7 +162,7 @@ def _get(call: Call) -> int:
         return 0
     call.show(data, [masked(value)])
     if not call.json:
-        call.say("--show prints it")
+        call.note("--show prints it")
     return 0
 
 
@@ -221,8 +221,8 @@ def _set(call: Call) -> int:
     }
     call.show(data, [f"{name} is {masked(value)}, in {file}"])
     if not call.json:
-        _say_after_set(call, after, file, name, value)
-        _say_what_is_hidden(call, agent, hides)
+        _report_set(call, after, file, name, value)
+        _warn_of_hidden(call, agent, hides)
     return 0
 
 
@@ -242,22 +242,22 @@ def _read(name: str) -> str:
         raise BadInput(f"standard input: byte {error.start} is not UTF-8 text", "write the value in UTF-8") from None
 
 
-def _say_after_set(call: Call, found: list[Variable], file: str, name: str, value: str) -> None:
+def _report_set(call: Call, found: list[Variable], file: str, name: str, value: str) -> None:
     if call.args.value is not None:
-        call.say(f"the shell's history may keep it; without VALUE kugetsu asks for it: kugetsu env set {name}")
+        call.note(f"the shell's history may keep it; without VALUE kugetsu asks for it: kugetsu env set {name}")
     if any(c.isspace() for c in value):
-        call.say("the value contains white space: check that this is intended")
+        call.note("the value contains white space: check that this is intended")
     for one in found:
         missed = missed_by(name, one.hidden) if (one.file, one.name) == (file, name) else []
         if missed:
             agents = [_SHOWN[kind] for kind in missed]
-            call.say(
+            call.note(
                 f"{', '.join(agents)} will not see it: a separate file replaces {file}",
                 f"set it there too: kugetsu env set {name} --agent {agents[0]}",
             )
 
 
-def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list[str]]]) -> None:
+def _warn_of_hidden(call: Call, agent: str, hides: list[tuple[Variable, list[str]]]) -> None:
     """What the first variable of a file takes away from those whose file it now is."""
     for file in dict.fromkeys(one.file for one, _ in hides):
         missed = {one.name: missed_by(one.name, kinds) for one, kinds in hides if one.file == file}
@@ -266,7 +266,7 @@ def _say_what_is_hidden(call: Call, agent: str, hides: list[tuple[Variable, list
             continue
         agents = ", ".join(dict.fromkeys(_SHOWN[kind] for kinds in missed.values() for kind in kinds))
         are = "is" if len(names) == 1 else "are"
-        call.say(
+        call.note(
             f"{AGENTS[agent]} now replaces {file} for {agents}: {', '.join(names)} {are} no longer seen there",
             *(f"set it there too: kugetsu env set {name} --agent {agent}" for name in names),
         )

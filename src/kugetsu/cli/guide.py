@@ -19,7 +19,7 @@ EXIT_CODES = """exit codes: 0 done, 1 error, 2 no slot is free (nothing changed,
 pull request open), 6 log damaged, 128+N ended by signal N"""
 
 
-def tell(words: Sequence[str]) -> int:
+def answer(words: Sequence[str]) -> int:
     """`kugetsu help [WORD…]`; returns the exit status. Raises BadInput for a word that is neither command nor page."""
     words = [word for word in words if not word.startswith("-")]
     if not words:

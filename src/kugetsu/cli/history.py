@@ -68,7 +68,7 @@ def _history(call: Call) -> int:
         _print_events(events)
         _follow_json(call, subject, events)
         return 0
-    _told(call, subject, events, past)
+    _show_subject(call, subject, events, past)
     return 0
 
 
@@ -88,7 +88,7 @@ def _unknown(call: Call, subject: Subject) -> NotFound:
     return NotFound(f"nothing ever happened to {subject}", hint if subject.kind != "session" else "kugetsu list --all")
 
 
-def _told(call: Call, subject: Subject, events: list[Event], past: tuple[int, str] | None) -> None:
+def _show_subject(call: Call, subject: Subject, events: list[Event], past: tuple[int, str] | None) -> None:
     screen = call.screen if past is None else call.screen.at(past[1])
     summary = history.Summary()
     for event in events:
@@ -96,19 +96,19 @@ def _told(call: Call, subject: Subject, events: list[Event], past: tuple[int, st
     subjects = len({event["task"] for event in events if event.get("task")}) > 1
     last = events[-1]["seq"] if events else 0
     rows = history.Rows(screen, seq_width=max(len(str(last)), 3), subjects=subjects)
-    call.tell(history.header(str(subject), summary, screen))
+    call.print_lines(history.header(str(subject), summary, screen))
     for event in events:
-        call.tell(rows.lines(event))
+        call.print_lines(rows.lines(event))
     if call.args.follow:
         for event in _coming(call, subject, last):
-            call.tell(rows.lines(event), flush=True)
+            call.print_lines(rows.lines(event), flush=True)
     if past is not None:
-        call.tell(history.cut_off(str(subject), past[0], screen))
+        call.print_lines(history.cut_off(str(subject), past[0], screen))
         return
     state = call.state()
     task = _task_of(state, subject, summary.task)
     closed = _closed(call, state, task)
-    call.tell(history.footer(task, closed, str(subject), screen))
+    call.print_lines(history.footer(task, closed, str(subject), screen))
 
 
 def _task_of(state: State, subject: Subject, latest: str | None) -> Task | None:
@@ -173,16 +173,16 @@ def _everything(call: Call, until: int | None) -> int:
     head = log.head().seq
     if not head:
         print("nothing has happened yet")
-        call.say("next: kugetsu init")
+        call.note("next: kugetsu init")
         return 0
     rows = history.Rows(call.screen, seq_width=max(len(str(head)), 3), subjects=True)
     for last, _ in call.lines(until=until):
-        call.tell(rows.lines(last))
+        call.print_lines(rows.lines(last))
     if until is not None:
-        call.tell(history.cut_off(None, until, call.screen))
+        call.print_lines(history.cut_off(None, until, call.screen))
     if call.args.follow:
         for event in _coming(call, None, last["seq"] if last else 0):
-            call.tell(rows.lines(event), flush=True)
+            call.print_lines(rows.lines(event), flush=True)
     return 0
 
 

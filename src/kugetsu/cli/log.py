@@ -91,14 +91,14 @@ def _verify(call: Call) -> int:
     lines += log_seal.lines(compared, found.head.seq)
     call.show(data, lines)
     if not call.json and call.foreign is None:
-        _say_what_helps(call, bool(damage), torn is not None)
+        _show_remedy(call, bool(damage), torn is not None)
     ignored = log_seal.ignored(call.args.head)
     if ignored is not None:
-        call.say(ignored)
+        call.note(ignored)
     if not call.json and (refused or broken):
-        call.say("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
+        call.note("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
     if not call.json and unsealed and not damage:
-        call.say(
+        call.note(
             "hint: its digests are consistent, so it was cut off or rewritten, or the seal is another log's: check "
             "copies of the log folder against the seal, kugetsu log verify --head SEAL --from COPY"
         )
@@ -129,15 +129,15 @@ def _integrity_lines(found: Verification, damage: list[Problem], *, part: bool) 
     return lines
 
 
-def _say_what_helps(call: Call, damaged: bool, torn: bool) -> None:
+def _show_remedy(call: Call, damaged: bool, torn: bool) -> None:
     if damaged:
-        call.say(
+        call.note(
             f"hint: put a good copy of that segment into {call.workspace.paths.log}: the chain of digests shows "
             "whether it fits. Until then nothing is appended, and nothing starts. Without a copy: move that folder "
             "away, and kugetsu init begins a new log"
         )
     elif torn:
-        call.say("hint: kugetsu log repair")
+        call.note("hint: kugetsu log repair")
 
 
 def _repair(call: Call) -> int:
@@ -163,7 +163,7 @@ def _repair(call: Call) -> int:
         ]
     call.show(data, said)
     if done.problems and not call.json:
-        _say_what_helps(call, True, False)
+        _show_remedy(call, True, False)
     return DAMAGED if done.problems else 0
 
 

@@ -204,12 +204,12 @@ def _send(call: Call) -> int:
     counts = {"requests": receiver.requests, "rejected": receiver.rejected, "understood": receiver.understood}
     _tell(call, {**data, **counts})
     if not receiver.understood and not call.json:
-        call.say(
+        call.note(
             f"it did not answer as an OTLP receiver, so whether it accepted them is unknown. Is {url} the right URL? "
             f"Most have {sending.PATH}"
         )
     if receiver.rejected and not call.json:
-        call.say(f"the receiver rejected {receiver.rejected} spans: {receiver.why or 'it gave no reason'}")
+        call.note(f"the receiver rejected {receiver.rejected} spans: {receiver.why or 'it gave no reason'}")
     return 1 if receiver.rejected else 0
 
 
@@ -229,7 +229,7 @@ def _tell(call: Call, data: dict[str, Any]) -> None:
             said.append(f"not ended yet, and left out: {', '.join(data['live'])}")
     if data["to"] is None:
         sys.stdout.flush()
-        call.say("; ".join(said))
+        call.note("; ".join(said))
     else:
         call.show(data, [f"{'; '.join(said)}: {data['to']}"])
 

@@ -47,19 +47,19 @@ def _seal(call: Call) -> int:
     data = {"seq": seal.head.seq, "sha": seal.head.sha, "at": seal.at, "log": seal.log, "line": str(seal)}
     call.show({**data, "check": check, "file": call.args.to}, [str(seal)], value=True)
     if not call.json:
-        _say_where(call, check)
+        _show_where(call, check)
     return 0
 
 
-def _say_where(call: Call, check: str) -> None:
+def _show_where(call: Call, check: str) -> None:
     path = call.args.to
     if path is None:
-        call.say(f"keep it elsewhere, and check later: {check}")
+        call.note(f"keep it elsewhere, and check later: {check}")
         return
-    call.say(f"check later: kugetsu log verify --head {path}")
+    call.note(f"check later: kugetsu log verify --head {path}")
     root = os.path.realpath(call.workspace.paths.root)
     if os.path.realpath(path).startswith(root + os.sep):
-        call.say(f"{path} is next to the log: whoever can change one can change the other; keep a copy elsewhere")
+        call.note(f"{path} is next to the log: whoever can change one can change the other; keep a copy elsewhere")
 
 
 def _append(path: str, text: str) -> None:

@@ -87,7 +87,7 @@ def _list(call: Call, count: int) -> int:
     ]
     call.show({"logs": found}, agentlog.list_lines(found, call.screen) or ["no agent has run yet"])
     if not call.json:
-        call.say(f"read one: kugetsu logs {found[-1]['attempt']}" if found else "next: kugetsu start REF MESSAGE")
+        call.note(f"read one: kugetsu logs {found[-1]['attempt']}" if found else "next: kugetsu start REF MESSAGE")
     return 0
 
 
@@ -162,9 +162,9 @@ def _read(call: Call, attempt: str) -> int:
     try:
         _show(call, attempt, f"{folder}/output.jsonl")
     except KugetsuError:
-        _tell_end(call, attempt, folder)  # there is more to show than the output
+        _show_end(call, attempt, folder)  # there is more to show than the output
         raise
-    _tell_end(call, attempt, folder)
+    _show_end(call, attempt, folder)
     return 0
 
 
@@ -183,7 +183,7 @@ def _show(call: Call, attempt: str, path: str) -> None:
         raise tail_file.unreadable(path, problem) from problem
     if not call.args.follow:
         if not shown and not call.json:
-            call.tell([f"{attempt} has written nothing yet"])
+            call.print_lines([f"{attempt} has written nothing yet"])
         return
     for lines in tail_file.follow(path, at):
         if lines is not None:
@@ -217,7 +217,7 @@ def _tail(call: Call, reader: Reader, path: str, *, everything: bool) -> tuple[i
     limit = sys.maxsize if everything and not output_file.left_out(path) else SHOWN_BYTES
     lines, before, end = output_file.tail(path, limit, ended=call.args.follow)
     if before and not call.json:
-        call.tell([f"… {times.amount(before)} bytes come before this: add --all to see them"])
+        call.print_lines([f"… {times.amount(before)} bytes come before this: add --all to see them"])
     _print(call, reader, lines)
     return end, bool(lines)
 
@@ -249,18 +249,18 @@ def _print_json(raw: bytes) -> None:
         print_json({"type": "text", "line": raw.decode("utf-8", "replace")}, compact=True)
 
 
-def _tell_end(call: Call, attempt: str, folder: str) -> None:
+def _show_end(call: Call, attempt: str, folder: str) -> None:
     """Below the output: what the agent wrote to stderr, and how the attempt ended."""
     if call.json or call.args.raw:
         return
     try:
         lines = tail_file.last_lines(f"{folder}/stderr.log", agentlog.ERROR_LINES) or []
     except KugetsuError as problem:
-        call.say(problem.message)
+        call.note(problem.message)
         lines = []
     live = _quote_end(call, attempt, Lines().redact_all(lines))
     if live and not call.args.follow:
-        call.say(f"it still runs: kugetsu logs {attempt} -f")
+        call.note(f"it still runs: kugetsu logs {attempt} -f")
 
 
 def _quote_end(call: Call, attempt: str, errors: list[bytes]) -> bool:
@@ -298,7 +298,7 @@ def _read_exported(call: Call, stderr: dict[str, bytes], name: str) -> int:
         call.show({"attempt": attempt, "stderr": [line.decode("utf-8", "replace") for line in lines]}, [])
         return 0
     _quote_end(call, attempt, lines[-agentlog.ERROR_LINES :])
-    call.say("the file has no agent output, only the stderr of agents that failed")
+    call.note("the file has no agent output, only the stderr of agents that failed")
     return 0
 
 

@@ -144,7 +144,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _help(words: Sequence[str]) -> int:
     from kugetsu.cli import guide
 
-    return guide.tell(words)
+    return guide.answer(words)
 
 
 def run(name: str, arguments: Sequence[str]) -> int:

@@ -97,7 +97,7 @@ def _list(call: Call) -> int:
     lines = [] if call.json else view.lines(found.notices, call.screen)
     call.show(shown, lines if found.notices else [_nothing(call, found)])
     if not call.json and call.foreign is None:
-        _say_what_next(call, found, unread)
+        _show_next_steps(call, found, unread)
     return 0
 
 
@@ -107,15 +107,15 @@ def _nothing(call: Call, found: Found) -> str:
     return "no notifications yet" if call.args.all else "nothing is unread"
 
 
-def _say_what_next(call: Call, found: Found, unread: int) -> None:
+def _show_next_steps(call: Call, found: Found, unread: int) -> None:
     if found.looked_from:
-        call.say(f"events before {found.looked_from} were not searched: kugetsu history --all")
+        call.note(f"events before {found.looked_from} were not searched: kugetsu history --all")
     elif found.more:
-        call.say(f"older ones are not shown: --limit N shows the latest N (at most {MOST})")
+        call.note(f"older ones are not shown: --limit N shows the latest N (at most {MOST})")
     if unread:
-        call.say("mark as read: kugetsu notify clear")
+        call.note("mark as read: kugetsu notify clear")
     elif not call.args.all:
-        call.say("to see read ones: kugetsu notify list --all")
+        call.note("to see read ones: kugetsu notify list --all")
 
 
 def _clear(call: Call) -> int:
@@ -144,9 +144,9 @@ def _watch(call: Call) -> int:
         for notice in found.notices:
             print_json(view.data(notice, read), compact=True)
     elif found.notices:
-        call.tell(view.lines(found.notices, call.screen))
+        call.print_lines(view.lines(found.notices, call.screen))
     else:
-        call.say("nothing is unread; new ones appear here until Ctrl-C")
+        call.note("nothing is unread; new ones appear here until Ctrl-C")
     sys.stdout.flush()
     for news in reading.following(call.workspace, head):
         if news is None:
@@ -155,7 +155,7 @@ def _watch(call: Call) -> int:
             print_json(view.data(news, call.state().notices_read), compact=True)
         else:
             call.forget_screen()
-            call.tell([view.coming(news, call.screen)])
+            call.print_lines([view.coming(news, call.screen)])
         sys.stdout.flush()
     return 0
 
@@ -168,21 +168,21 @@ def _sinks(call: Call) -> int:
     for name in dict.fromkeys([*configured, *state.outbox]):
         ready, setup = sinks.make(name, ws).describe()
         shown.append(view.sink_data(name, name in configured, ready, setup, state))
-    courier = notifier_lock.alive(ws.paths)
+    notifier = notifier_lock.alive(ws.paths)
     events = ws.config.text("NOTIFY_EVENTS").split()
-    data = {"courier": courier, "daemon": liveness.daemon(ws.paths, state), "events": events, "sinks": shown}
+    data = {"courier": notifier, "daemon": liveness.daemon(ws.paths, state), "events": events, "sinks": shown}
     lines = [] if call.json else [part for sink in shown for part in view.sink_lines(sink, call.screen)]
     call.show(data, lines or ["no sink is set: notifications are only listed"])
     if call.json:
         return 0
     if not configured:
-        call.say("send them: kugetsu config set NOTIFY_SINKS desktop  (or command, webhook, comment)", words=True)
+        call.note("send them: kugetsu config set NOTIFY_SINKS desktop  (or command, webhook, comment)", words=True)
     elif not data["daemon"]:
-        call.say("nothing is sent while no daemon is running: kugetsu queue-daemon start")
-    elif not courier:
-        call.say(f"the notifier is not running; the daemon starts it: see {ws.paths.logs}/daemon.log")
+        call.note("nothing is sent while no daemon is running: kugetsu queue-daemon start")
+    elif not notifier:
+        call.note(f"the notifier is not running; the daemon starts it: see {ws.paths.logs}/daemon.log")
     else:
-        call.say("try them: kugetsu notify test")
+        call.note("try them: kugetsu notify test")
     return 0
 
 
@@ -201,7 +201,7 @@ def _test(call: Call) -> int:
         results.append({"sink": name, "sent": outcome.sent, "text": outcome.text})
         if not call.json:
             verdict = call.screen.green("ok") if outcome.sent else call.screen.red("failed")
-            call.tell([f"{name:<9}{verdict}: {outcome.text}"], flush=True)
+            call.print_lines([f"{name:<9}{verdict}: {outcome.text}"], flush=True)
     if call.json:
         call.show({"delivery": told.delivery, "results": results}, [])
     return 0 if all(result["sent"] for result in results) else 1

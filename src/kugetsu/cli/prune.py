@@ -34,36 +34,36 @@ def _prune(call: Call) -> int:
     plan = prune.plan(call.workspace, runs=call.args.runs)
     if call.args.dry_run or not plan.items:
         _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
-        _say_what_helps(call, plan.kept)
+        _show_remedy(call, plan.kept)
         if plan.items and not call.json:
-            call.say("do it: kugetsu prune")
+            call.note("do it: kugetsu prune")
         return 0
     if not call.args.force:
         if not call.json:
             _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
         count = len(plan.items)
         if not confirmed(f"remove {'this' if count == 1 else f'these {count}'}?", "kugetsu prune --force"):
-            call.say("nothing was removed")
+            call.note("nothing was removed")
             return 1
     outcome = prune.carry_out(call.workspace, plan)
     # What was shown before the question need not be shown again.
     told = plan.kept if call.args.force or call.json else []
     _show(call, outcome.removed, [*outcome.kept, *told], done=True)
-    _say_what_helps(call, told)
+    _show_remedy(call, told)
     return 1 if any(kept.failed for kept in outcome.kept) else 0
 
 
-def _say_what_helps(call: Call, kept: Sequence[Kept]) -> None:
+def _show_remedy(call: Call, kept: Sequence[Kept]) -> None:
     """Name once the command that makes each unavailable server available, and how to list ignored files."""
     if call.json:
         return
 
     if any(IGNORED in reason for one in kept for reason in one.reasons):
-        call.say("to see ignored files: git -C WORKTREE clean -ndX")
-        call.say("to remove those that can be made again, list them in: kugetsu config get DISPOSABLE_FILES")
+        call.note("to see ignored files: git -C WORKTREE clean -ndX")
+        call.note("to remove those that can be made again, list them in: kugetsu config get DISPOSABLE_FILES")
     hosts = {parse_ref(one.subject).host for one in kept if one.unqueried}
     for host in sorted(hosts - {LOCAL}):
-        call.say(f"to query {host}: {forges.how_to_let_it(call.workspace, host)}")
+        call.note(f"to query {host}: {forges.how_to_allow(call.workspace, host)}")
 
 
 def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[Kept], *, done: bool) -> None:

@@ -25,7 +25,7 @@ def warn_without_daemon(call: Call) -> None:
     from kugetsu.runtime import liveness
 
     if not liveness.daemon(call.workspace.paths, call.state()):
-        call.say(NO_DAEMON)
+        call.note(NO_DAEMON)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
@@ -45,18 +45,18 @@ def _list(call: Call) -> int:
     wanted = call.args.state
     if wanted is not None and wanted not in queue.STATES:
         raise BadInput(f"not a state of tasks: {wanted[:40]!r}", f"one of: {', '.join(queue.STATES)}")
-    state, now, as_of = _looked_at(call)
+    state, now, as_of = _as_asked(call)
     states = (wanted,) if wanted else tuple(s for s in queue.STATES if call.args.all or s not in queue.QUIET)
     tasks = queue.listed(state, states)
     by_state = queue.counts(state)
     lines = queue.list_lines(tasks, call.screen, now)
     call.show({"tasks": tasks, "counts": by_state, "as_of": as_of}, [*_heading(call, as_of), *lines])
     if not call.json:
-        _say_the_rest(call, tasks, by_state, then=as_of is not None)
+        _show_the_rest(call, tasks, by_state, then=as_of is not None)
     return 0
 
 
-def _looked_at(call: Call) -> tuple[State, str, AsOf | None]:
+def _as_asked(call: Call) -> tuple[State, str, AsOf | None]:
     """The state to show, its time, and the point it is of when that is not now."""
     from kugetsu.runtime.query import points
 
@@ -71,24 +71,24 @@ def _heading(call: Call, as_of: AsOf | None) -> list[str]:
     return point.heading(as_of, call.screen)
 
 
-def _say_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, then: bool) -> None:
+def _show_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, then: bool) -> None:
     from kugetsu.views import queue
 
     if not tasks:
         verbs = ("was", "ran, waited or had failed") if then else ("is", "runs, waits or failed")
         what = f"no task {verbs[0]} {call.args.state}" if call.args.state else f"nothing {verbs[1]}"
-        call.tell([f"{what} ({queue.count_line(by_state)})"])
+        call.print_lines([f"{what} ({queue.count_line(by_state)})"])
     if not any(by_state.values()) and not then:
         if call.workspace.paths.hold_old_state():
-            from kugetsu.cli.setup import say_of_old_state
+            from kugetsu.cli.setup import warn_of_old_state
 
-            say_of_old_state(call)
-        call.say("next: kugetsu queue enqueue REF MESSAGE")
+            warn_of_old_state(call)
+        call.note("next: kugetsu queue enqueue REF MESSAGE")
     elif not call.args.all and not call.args.state:
         quiet = sum(by_state[state] for state in queue.QUIET)
         if quiet:
             verb = "were" if then else "are"
-            call.say(f"{quiet} more {verb} completed or cancelled: kugetsu queue list --all")
+            call.note(f"{quiet} more {verb} completed or cancelled: kugetsu queue list --all")
 
 
 def _stats_arguments(parser: Parser) -> None:
@@ -100,12 +100,12 @@ def _stats_arguments(parser: Parser) -> None:
 def _stats(call: Call) -> int:
     from kugetsu.views import queue
 
-    state, now, as_of = _looked_at(call)
+    state, now, as_of = _as_asked(call)
     figures = queue.stats(state)
     lines = queue.stats_lines(figures, call.screen, now)
     call.show({**figures, "as_of": as_of}, [*_heading(call, as_of), *lines])
     if not figures["total"] and not call.json and as_of is None:
-        call.say("next: kugetsu queue enqueue REF MESSAGE")
+        call.note("next: kugetsu queue enqueue REF MESSAGE")
     return 0
 
 
@@ -133,7 +133,7 @@ def _enqueue(call: Call) -> int:
     after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
     require_priority(args.priority)
     events = submit.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
-    told_queued(call, events)
+    show_queued(call, events)
     if after:
         warn_of_stranded(call, next(event["task"] for event in events if event["type"] == "task.queued"))
     return 0
@@ -147,7 +147,7 @@ def warn_of_stranded(call: Call, task_id: str) -> None:
     state = call.state()
     closed = gates.stranded(state, state.tasks[task_id])
     if closed is not None:
-        call.say(f"{task_id} {words.reason_of(closed)}; to unblock it: {words.commands_of(closed)[0]}")
+        call.note(f"{task_id} {words.reason_of(closed)}; to unblock it: {words.commands_of(closed)[0]}")
 
 
 def warn_of_waiting_behind(call: Call, task_id: str) -> None:
@@ -157,7 +157,7 @@ def warn_of_waiting_behind(call: Call, task_id: str) -> None:
     if behind:
         verb = "comes after it and waits" if len(behind) == 1 else "come after it and wait"
         way_out = f"kugetsu queue retry {task_id}, or kugetsu queue move {behind[0]} --after ''"
-        call.say(f"{', '.join(behind)} {verb}; to unblock {'it' if len(behind) == 1 else 'them'}: {way_out}")
+        call.note(f"{', '.join(behind)} {verb}; to unblock {'it' if len(behind) == 1 else 'them'}: {way_out}")
 
 
 def require_priority(priority: int) -> None:
@@ -166,14 +166,14 @@ def require_priority(priority: int) -> None:
         raise BadInput(f"--priority {priority} is out of range", "a number from -1000 to 1000")
 
 
-def told_queued(call: Call, events: list[Event], **more: object) -> None:
+def show_queued(call: Call, events: list[Event], **more: object) -> None:
     """Say which task was queued, and how to follow it; ``more`` is shown with --json."""
     queued = next(event for event in events if event["type"] == "task.queued")
     issue = queued.get("issue")
     data = {"task": queued["task"], "issue": issue, "seq": queued["seq"], "state": "pending", **more}
     call.show(data, [f"queued {queued['task']} for {issue or 'the PM agent'}"])
     if not call.json:
-        call.say(f"follow: kugetsu history {queued['task']} -f        why it waits: kugetsu why {queued['task']}")
+        call.note(f"follow: kugetsu history {queued['task']} -f        why it waits: kugetsu why {queued['task']}")
     warn_without_daemon(call)
 
 

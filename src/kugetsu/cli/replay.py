@@ -56,7 +56,7 @@ def _replay(call: Call) -> int:
     data = replay.collect(state)
     call.show(data, [] if call.json else replay.lines(data, call.screen))
     if not state.seq and not call.json:
-        call.say(
+        call.note(
             f"the log has no event before that; to see the first ones: {call.screen.command('kugetsu history --all')}"
         )
     return 0
@@ -74,7 +74,7 @@ def _verify(call: Call, log: EventLog, seq: int | None, at: str | None) -> int:
     data = verify.collect(verifier, found, __version__)
     call.show(data, [] if call.json else verify.lines(data, call.screen, everything=everything))
     if not verifier.state.seq and not call.json:
-        call.say(
+        call.note(
             f"the log has no event before that; to see the first ones: {call.screen.command('kugetsu history --all')}"
         )
     return 0 if data["ok"] else DIFFERS

@@ -61,9 +61,9 @@ def _list(call: Call) -> int:
     call.show(data, [] if call.json else table(call.screen, heads, shown))
     if not call.json:
         problems = dict.fromkeys(line(f"{row['name']}: {row['problem']}") for row in rows if row["problem"])
-        call.say(*(f"the token is not used: {problem}" for problem in problems), words=True)
+        call.note(*(f"the token is not used: {problem}" for problem in problems), words=True)
     if not call.json and not servers:
-        call.say("add a server: kugetsu server add NAME URL")
+        call.note("add a server: kugetsu server add NAME URL")
 
     warn_of_environment(call, SERVERS)
     return 0

@@ -33,7 +33,7 @@ def _list(call: Call) -> int:
     lines = sessions.lines(found, call.screen, call.screen.now)
     call.show({"sessions": found, "as_of": None}, lines or ["no sessions yet"])
     if not found and not call.json:
-        call.say("next: kugetsu start REF MESSAGE, or: kugetsu queue enqueue REF MESSAGE")
+        call.note("next: kugetsu start REF MESSAGE, or: kugetsu queue enqueue REF MESSAGE")
     return 0
 
 
@@ -67,13 +67,13 @@ def _destroy(call: Call) -> int:
 
     destroy.require_unused(call.workspace, key, call.args.force)
     if not call.args.yes and not call.args.force and _asks() and not confirmed(f"end the session {key}?", ""):
-        call.say("nothing was changed")
+        call.note("nothing was changed")
         return 1
     event = destroy.destroy(call.workspace, key, force=call.args.force)
     data = event["data"]
     call.show({"session": key, "seq": event["seq"], "ignored": [], **data}, [f"destroyed {key}: {words(event)}"])
     if data["rescue"] and not call.json:
-        call.say(f"its work is on the branch {data['rescue']}")
+        call.note(f"its work is on the branch {data['rescue']}")
     return 0
 
 
@@ -114,7 +114,7 @@ def _set_pr(call: Call) -> int:
     data = {"session": key, "pr": url, "number": seen.pull.number if seen.pull is not None else None}
     call.show({**data, "state": known, "checked": known is not None, "why_not": seen.why, "seq": seq}, [said])
     if known is None and not call.json:
-        call.say(f"not checked whether it exists: {seen.why}")
+        call.note(f"not checked whether it exists: {seen.why}")
     return 0
 
 

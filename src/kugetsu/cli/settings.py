@@ -45,7 +45,7 @@ def _list(call: Call) -> int:
     ]
     call.show(data, [] if call.json else table(call.screen, heads, shown))
     if not call.json:
-        call.say(*(line(text) for text in config.warnings()))
+        call.note(*(line(text) for text in config.warnings()))
     return 0
 
 
@@ -125,7 +125,7 @@ def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | No
     try:
         seq = _record(call, key, old, new or "")
     except BadInput as problem:  # another line of the file: this one is written all the same
-        call.say(f"written, but the file is not usable yet: {problem.message}")
+        call.note(f"written, but the file is not usable yet: {problem.message}")
     return old, new, seq
 
 
@@ -146,7 +146,7 @@ def file_of(call: Call) -> str:
 def warn_of_environment(call: Call, key: str) -> None:
     """Say that what was written has no effect here, when the environment sets the key too."""
     if call.environment.get(key):
-        call.say(f"the environment sets {key} too, and it wins here")
+        call.note(f"the environment sets {key} too, and it wins here")
 
 
 def _written(path: str, key: str) -> str | None:

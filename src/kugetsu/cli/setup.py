@@ -35,18 +35,18 @@ def _init(call: Call) -> int:
     }
     call.show(data, _lines(ws.paths.root, report))
     if not call.json:
-        call.say(*(f"note: {line(note)}" for note in report.notes), *(line(text) for text in ws.config.warnings()))
-        say_of_old_state(call)
+        call.note(*(f"note: {line(note)}" for note in report.notes), *(line(text) for text in ws.config.warnings()))
+        warn_of_old_state(call)
         runs = liveness.daemon(ws.paths, call.state())
-        call.say(f"next: {'' if runs else 'kugetsu queue-daemon start, then: '}kugetsu queue enqueue REF MESSAGE")
+        call.note(f"next: {'' if runs else 'kugetsu queue-daemon start, then: '}kugetsu queue enqueue REF MESSAGE")
     return 0
 
 
-def say_of_old_state(call: Call) -> None:
+def warn_of_old_state(call: Call) -> None:
     """Say what takes over the sessions and tasks that the bash tool left in this folder, while there are none here."""
     paths, state = call.workspace.paths, call.state()
     if paths.hold_old_state() and not state.tasks_made and all(one.kind != "issue" for one in state.sessions.values()):
-        call.say(f"to import what the bash tool left here: {paths.how_to_set_up()}")
+        call.note(f"to import what the bash tool left here: {paths.how_to_set_up()}")
 
 
 def _require_a_folder(paths: Paths) -> None:

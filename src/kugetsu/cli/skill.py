@@ -31,7 +31,7 @@ def _list(call: Call) -> int:
     data = {"skills": entries, "folder": folders[0], "prompts": prompts}
     call.show(data, [] if call.json else _lines(call, entries, prompts))
     if not call.json and not any(entry["installed"] for entry in entries):
-        call.say("next: kugetsu skill install copies them to where opencode looks")
+        call.note("next: kugetsu skill install copies them to where opencode looks")
     return 0
 
 
@@ -128,9 +128,9 @@ def _install(call: Call) -> int:
     lines = [f"{one.did:<11}  {line(one.path)}" for one in new]
     call.show(data, lines or [f"up to date in {line(folder)}: nothing was changed"])
     if new and not call.json and call.args.to is None:
-        call.say("opencode finds them at its next start")
+        call.note("opencode finds them at its next start")
     for name, why in [] if call.json else left_out:
-        call.say(f"skipped {name}: {line(why.message)}", f"hint: {why.hint}")
+        call.note(f"skipped {name}: {line(why.message)}", f"hint: {why.hint}")
     return 1 if left_out else 0
 
 

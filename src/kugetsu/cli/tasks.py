@@ -53,7 +53,7 @@ def _dequeue(call: Call) -> int:
     lines = [f"dequeued {task} for {issue or 'the PM agent'}", *(f"  {part}" for part in block(message))]
     call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
     if not call.json:
-        call.say(f"back into the queue: kugetsu queue retry {task}")
+        call.note(f"back into the queue: kugetsu queue retry {task}")
     warn_of_waiting_behind(call, task)
     return 0
 
@@ -73,7 +73,7 @@ def _cancel(call: Call) -> int:
     said = f"{attempt} is being stopped" if events else f"{attempt} is already being stopped"
     call.show(data, [said])
     if not call.json:
-        call.say(f"follow: kugetsu history {wanted} -f")
+        call.note(f"follow: kugetsu history {wanted} -f")
     warn_of_waiting_behind(call, wanted)
     return 0
 
@@ -130,7 +130,7 @@ def _move(call: Call) -> int:
     said = f"{wanted} is number {data['place']} of {len(waiting)} that wait" if data["place"] else f"{wanted} was moved"
     call.show(data, [said if events else f"{said} already: nothing changed"])
     if task.after and not call.json:
-        call.say(f"it comes after {', '.join(task.after)}")
+        call.note(f"it comes after {', '.join(task.after)}")
     warn_of_stranded(call, wanted)
     return 0
 
@@ -178,7 +178,7 @@ def _clear(call: Call) -> int:
     said = f"{len(retired)} finished tasks retired" if retired else f"no finished task is older than {days:g} days"
     call.show({"retired": retired, "older_than": before}, [said])
     if not call.json and not retired:
-        call.say("their age is the setting QUEUE_CLEANUP_AGE_DAYS; to cancel what waits: kugetsu queue clear --all")
+        call.note("their age is the setting QUEUE_CLEANUP_AGE_DAYS; to cancel what waits: kugetsu queue clear --all")
     return 0
 
 
@@ -188,7 +188,7 @@ def _clear_all(call: Call) -> int:
         call.show({"cancelled": []}, ["no task is waiting"])
         return 0
     if not call.args.yes and not confirmed(f"cancel {len(waiting)} waiting tasks?", "kugetsu queue clear --all --yes"):
-        call.say("nothing was cancelled")
+        call.note("nothing was cancelled")
         return 1
     events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))
     cancelled = [event["task"] for event in events]

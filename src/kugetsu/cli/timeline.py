@@ -50,7 +50,7 @@ def _timeline(call: Call) -> int:
             lines = [f"no agent ran in that time; {_waiting(found)}: kugetsu why {found.unheld[0]}"]
     call.show({**shape.data(found), "written": written}, lines)
     if not found.runs and not call.json:
-        call.say("another time: kugetsu timeline --since 2d ago")
+        call.note("another time: kugetsu timeline --since 2d ago")
     return 0
 
 

@@ -66,7 +66,7 @@ def _undo(call: Call) -> int:
 
     data = {"undone": [event["seq"] for event in left], "already": None, "events": view.data(made)}
     call.show(data, view.done(made))
-    _say_what_follows(call, made)
+    _show_next_steps(call, made)
     return 0
 
 
@@ -92,16 +92,16 @@ def _done(call: Call, events: list[Event]) -> list[Event] | None:
     if not call.args.yes:
         told = [view.told(event, call.screen) for event in events]
         plan = view.plan(planned, call.screen)
-        call.say(*told, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *plan)
+        call.note(*told, "undoing it appends:" if len(events) == 1 else "undoing them appends:", *plan)
         which = f"event {events[0]['seq']}" if len(events) == 1 else counted(len(events), "event")
         whole = " --transaction" if call.args.transaction else ""
         if not confirmed(f"undo {which}?", f"kugetsu undo {events[0]['seq']}{whole} --yes"):
-            call.say("nothing was undone")
+            call.note("nothing was undone")
             return None
     return undoing.carry_out()
 
 
-def _say_what_follows(call: Call, made: list[Event]) -> None:
+def _show_next_steps(call: Call, made: list[Event]) -> None:
     if call.json:
         return
     kinds = {event["type"] for event in made}
@@ -110,7 +110,7 @@ def _say_what_follows(call: Call, made: list[Event]) -> None:
     for event in made:
         if event["type"] == "setting.changed":
             warn_of_environment(call, event["data"]["key"])
-    call.say(f"back again: kugetsu undo {made[0]['seq']}{' --transaction' if len(made) > 1 and _alike(made) else ''}")
+    call.note(f"back again: kugetsu undo {made[0]['seq']}{' --transaction' if len(made) > 1 and _alike(made) else ''}")
 
 
 def _alike(made: list[Event]) -> bool:

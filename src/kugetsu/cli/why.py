@@ -8,7 +8,7 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
-from kugetsu.domain.scheduling import outlook
+from kugetsu.domain.scheduling import forecast
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.runtime.query import points, subjects
@@ -73,7 +73,7 @@ def _why(call: Call) -> int:
         call.show(None, ["", f"and {more} more that wait: {screen.command('kugetsu queue list')}"])
     if at.past is not None:
         settings = call.foreign is not None and call.foreign.has_settings and call.args.at is None
-        call.show(None, view.asked_with(at.past, screen, settings=settings))
+        call.show(None, view.source_lines(at.past, screen, settings=settings))
     return 0
 
 
@@ -93,7 +93,7 @@ def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], in
         attempt = state.attempts.get(task.attempt) if task.attempt is not None else None
         waits_first = task.state in view.WAITS and task.reason is None
         because = [] if waits_first else _led_there(reader, task, attempt is not None)
-        answers.append(view.about_task(task, attempt, outlook(state, task, at.facts, timeout), because))
+        answers.append(view.about_task(task, attempt, forecast(state, task, at.facts, timeout), because))
     return answers, max(len(tasks) - MOST_TASKS, 0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from kugetsu.cli import messages
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.queue import told_queued, warn_without_daemon
+from kugetsu.cli.queue import show_queued, warn_without_daemon
 from kugetsu.domain.decide import sessions
 from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, CapReached, NotFound
@@ -75,30 +75,30 @@ def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, f
     if not call.json:
         from kugetsu.views import refusals
 
-        call.say(refusals.words(full)[0])
+        call.note(refusals.words(full)[0])
     events = submit.enqueue(call.workspace, ref, message, via=via)
-    told_queued(call, events)
+    show_queued(call, events)
     if pr is not None:
-        _tie_or_say(call, ref, pr)
+        _tie_or_warn(call, ref, pr)
     if not call.args.wait:
         return 0
     final = submit.wait_for(call.workspace, events[0]["task"])
     return _outcome(call, final, {"task": events[0]["task"], "issue": str(ref)})
 
 
-def _tie_or_say(call: Call, ref: IssueRef, pr: str) -> None:
+def _tie_or_warn(call: Call, ref: IssueRef, pr: str) -> None:
     """Tie the pull request to the issue's session; an issue that has none yet has nothing to tie it to."""
     try:
         call.workspace.log.transact(lambda state: sessions.set_pr(state, str(ref), pr, "said"))
     except NotFound:
-        call.say(f"the pull request is not tied yet: there is no session; once it runs: kugetsu set-pr {ref} {pr}")
+        call.note(f"the pull request is not tied yet: there is no session; once it runs: kugetsu set-pr {ref} {pr}")
 
 
 def _follow(call: Call, started: Started) -> int:
     data = _data(call, started)
     if not call.json:
-        call.tell(_lines(data))
-        _say_how_to_follow(call, data)
+        call.print_lines(_lines(data))
+        _show_how_to_follow(call, data)
     if started.state == "running" and not call.args.wait:
         if call.json:
             call.show(data, [])
@@ -137,11 +137,11 @@ def _lines(data: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _say_how_to_follow(call: Call, data: dict[str, Any]) -> None:
+def _show_how_to_follow(call: Call, data: dict[str, Any]) -> None:
     if data["state"] != "running":
         return
 
-    call.say(
+    call.note(
         f"follow    kugetsu logs {data['attempt']} -f",
         f"story     kugetsu history {data['issue']}",
         f"stop      kugetsu queue cancel {data['task']}",
@@ -166,11 +166,11 @@ def _outcome(call: Call, final: Event, data: dict[str, Any]) -> int:
     if call.json:
         call.show({**data, "state": state, "reason": reason, "event": final["seq"], "exit_code": status}, [])
         return status
-    call.tell([f"{final['task']} {_verb(kind)}: {line(reason)}"])
+    call.print_lines([f"{final['task']} {_verb(kind)}: {line(reason)}"])
     if status:
-        call.say(f"why: kugetsu why {final['task']}        story: kugetsu history {final['task']}")
+        call.note(f"why: kugetsu why {final['task']}        story: kugetsu history {final['task']}")
     if kind == "task.retried":
-        call.say("no daemon is running, so nothing retries it: kugetsu queue-daemon start")
+        call.note("no daemon is running, so nothing retries it: kugetsu queue-daemon start")
     return status
 
 

@@ -125,21 +125,21 @@ class Comparison:
         state, seq = self.state, event["seq"]
         fold(state, event)
         for key in _touched(event):
-            self._look(key, event)
+            self._compare(key, event)
         if event["type"].startswith(("task.", "hold.")):
             for label in {*state.limits, *self._limits}:
-                self._look(("limit", label), event)
+                self._compare(("limit", label), event)
             self._limits = [*state.limits]
         if len(state.tasks) < self._tasks:
             self._retired(event)
         self._tasks = len(state.tasks)
         if state.violations_seen != self._refused:
             self._refused = state.violations_seen
-            self._look(("log", ""), event)
+            self._compare(("log", ""), event)
         if event["type"] == "setting.changed":
             self._set(event["data"], seq)
 
-    def _look(self, key: Key, event: Event) -> None:
+    def _compare(self, key: Key, event: Event) -> None:
         seq = event["seq"]
         values = _values(self.state, key)
         known = self._now.get(key)
@@ -191,7 +191,7 @@ class Comparison:
             key = ("slot", str(slot))
             self._start.setdefault(key, (None,))
             self._now.setdefault(key, (None,))
-            self._look(key, event)
+            self._compare(key, event)
 
     def _retired(self, event: Event) -> None:
         """Finished tasks left the list for the log, which is no change of theirs.

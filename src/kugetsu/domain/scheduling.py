@@ -52,7 +52,7 @@ class QueuePosition:
 
 
 @record
-class Outlook:
+class Forecast:
     """Every gate's verdict in order, the first that is closed, what changes next, the place in line."""
 
     verdicts: list[Verdict]
@@ -61,14 +61,14 @@ class Outlook:
     line: QueuePosition | None
 
 
-def outlook(state: State, task: Task, facts: ClaimFacts, timeout_seconds: float) -> Outlook:
+def forecast(state: State, task: Task, facts: ClaimFacts, timeout_seconds: float) -> Forecast:
     """What holds ``task`` and what comes next; ``timeout_seconds`` after it runs an agent is stopped."""
     verdicts = gates.verdicts(state, task, facts)
     closed = [verdict for verdict in verdicts if not verdict.open]
     first = closed[0] if closed else None
     change = _change(state, task, facts, first, timeout_seconds)
     change.needs_daemon = change.kind in ("time", "event", "look") and any(one.gate == "daemon" for one in closed)
-    return Outlook(verdicts, first, change, line(state, task, facts))
+    return Forecast(verdicts, first, change, line(state, task, facts))
 
 
 def line(state: State, task: Task, facts: ClaimFacts) -> QueuePosition | None:

@@ -75,7 +75,7 @@ def judge(answer: Answer, server: Server, what: str) -> None:
     if status == 403:
         raise ForgeForbidden(f"{host} forbids it ({what}){tail}", _rights(server))
     if status in (404, 410):
-        raise ForgeNotFound(f"{host} has no {what}", _look_again(server))
+        raise ForgeNotFound(f"{host} has no {what}", _not_found_hint(server))
     if status >= 500:
         raise ForgeBroken(
             f"{host} is in trouble ({status}){tail}",
@@ -277,7 +277,7 @@ def _rights(server: Server) -> str:
     return f"put {server.credential.variable}=… into {PLACE}"
 
 
-def _look_again(server: Server) -> str:
+def _not_found_hint(server: Server) -> str:
     credential = server.credential
     if credential.reveal():
         return f"check the name; what the token in {credential.variable} may not see looks the same"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from kugetsu.model.redacted import MARK
 from kugetsu.redaction import known_values
-from kugetsu.redaction.known_values import SHORTEST, know, says_secret, secrets_among, secrets_of
+from kugetsu.redaction.known_values import SHORTEST, know, names_secret, secrets_among, secrets_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _clean_key(key: Any, secrets: Iterable[str]) -> Any:
 
 
 def _clean_member(key: Any, value: Any, secrets: Iterable[str]) -> Any:
-    if isinstance(value, str) and value and isinstance(key, str) and says_secret(key):
+    if isinstance(value, str) and value and isinstance(key, str) and names_secret(key):
         return MARK
     return clean(value, secrets)
 

@@ -59,7 +59,7 @@ def refresh() -> None:
 # --- which values are secret ----------------------------------------------------------------------------------------
 
 
-def says_secret(name: str) -> bool:
+def names_secret(name: str) -> bool:
     """Whether a variable's or a field's name says that its value is secret."""
     bare = name.lower().replace("-", "").replace("_", "")
     return any(word in bare for word in _WORDS)
@@ -67,7 +67,7 @@ def says_secret(name: str) -> bool:
 
 def _may_be_secret(name: str) -> bool:
     """The same with what only variables are called."""
-    return says_secret(name) or (name.lower().endswith(_ENDINGS) and "public" not in name.lower())
+    return names_secret(name) or (name.lower().endswith(_ENDINGS) and "public" not in name.lower())
 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:

@@ -113,29 +113,29 @@ def _absent(settings: Config, environment: Mapping[str, str], given: Mapping[str
         )
         path = missing_program.found(os.path.expanduser(named) if named else "opencode", search)
         if path is None:
-            return _told(missing_program.opencode(named or ""))
+            return _as_reason(missing_program.opencode(named or ""))
         # Behind npm's start script its adapter finds the binary, which needs no interpreter.
         return (
-            _asked(settings, {**environment, **given})
+            _from_adapter(settings, {**environment, **given})
             if missing_program.interpreter(path, search) is not None
             else None
         )
     line = settings.text("KUGETSU_AGENT_COMMAND").strip()
     program = line.split(None, 1)[0] if line else ""
     if not program or not _PLAIN.issuperset(program) or not _quotes_end(line):
-        return _asked(settings, {**environment, **given})
+        return _from_adapter(settings, {**environment, **given})
     if "/" in program and not program.startswith("/"):
         return None  # looked for in the worktree, which is not known yet
     path = missing_program.found(program, search)
     if path is not None:
         problem = missing_program.interpreter(path, search)
-        return _told(problem) if problem is not None else None
+        return _as_reason(problem) if problem is not None else None
     if all(map(_PLAIN.issuperset, line.split())):
-        return _told(missing_program.command(program))
-    return _asked(settings, {**environment, **given})  # perhaps a line for a shell, which is there
+        return _as_reason(missing_program.command(program))
+    return _from_adapter(settings, {**environment, **given})  # perhaps a line for a shell, which is there
 
 
-def _told(problem: KugetsuError) -> tuple[str, str]:
+def _as_reason(problem: KugetsuError) -> tuple[str, str]:
     command = problem.command if isinstance(problem, AgentUnavailable) else None
     return problem.message, command or "kugetsu doctor"
 
@@ -146,14 +146,14 @@ def _quotes_end(line: str) -> bool:
     return single % 2 == 0 and double % 2 == 0 and not (single and double) and "\\" not in line
 
 
-def _asked(settings: Config, environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """What the adapter says."""
+def _from_adapter(settings: Config, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The adapter's answer."""
     from kugetsu.agents import choose
 
     try:
         choose(settings.texts(), environment).require()
     except KugetsuError as problem:
-        return _told(problem)
+        return _as_reason(problem)
     except OSError as problem:
         return f"the agent's program cannot be read: {reason_of(problem)}", "kugetsu doctor"
     return None

@@ -252,7 +252,7 @@ def main() -> int:
         return problem.exit_code
     with suppress(BrokenPipeError):  # its starter was killed: the daemon runs anyway
         print(f"ready\t{os.getpid()}", flush=True)
-    _let_go_of_the_terminal()
+    _release_terminal()
     _serve(daemon)
     return 0
 
@@ -342,7 +342,7 @@ def _preload() -> None:
             import_module(below.name)
 
 
-def _let_go_of_the_terminal() -> None:
+def _release_terminal() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)

@@ -93,7 +93,7 @@ class Forges:
         contacted, ForgeUnreachable if it does not answer in time."""
         forge, why = self._look_up(host)
         if forge is None:
-            raise NoForge(f"{host} cannot be queried: {why}", how_to_let_it(self._ws, host))
+            raise NoForge(f"{host} cannot be queried: {why}", how_to_allow(self._ws, host))
         if forge.host in self._dead:
             raise self._dead[forge.host]
         seconds = self._ws.config.number("FORGE_TIMEOUT_SECONDS")
@@ -135,7 +135,7 @@ def within(seconds: float, host: str, work: Callable[[], T]) -> T:
     return done[0]
 
 
-def how_to_let_it(ws: Workspace, host: str) -> str:
+def how_to_allow(ws: Workspace, host: str) -> str:
     """The remedy for a host that may not be contacted."""
     host = canonical_host(host, ws.config.servers())
     if host == LOCAL:

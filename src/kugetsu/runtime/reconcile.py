@@ -174,7 +174,7 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
         "lose",
         _verdict_of_lost(attempt),
         _what_died(ws, attempt) + unlocked,
-        outcome=ending.said_of(left),
+        outcome=ending.claims_of(left),
         tokens=left.tokens.total if left.tokens is not None else 0,
         cost=left.cost or 0.0,
         evidence=evidence,

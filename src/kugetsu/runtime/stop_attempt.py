@@ -20,11 +20,11 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
     Raises NotFound and Conflict as `decide.queue.cancel` does.
     """
     events = ws.log.transact(lambda state: queue.cancel(state, task_id, "cancel"))
-    tell(ws, task_id)
+    signal_runner(ws, task_id)
     return events
 
 
-def tell(ws: Workspace, task_id: str) -> bool:
+def signal_runner(ws: Workspace, task_id: str) -> bool:
     """Tell the runner of a task's live attempt that a stop is requested; False if there is nobody to tell."""
     state = ws.state()
     task = state.tasks.get(task_id)

@@ -33,7 +33,7 @@ def header(subject: str, session: Session | None, screen: Screen) -> list[str]:
 def lines(exchange: Exchange, screen: Screen, *, full: bool) -> list[str]:
     """One attempt, readable."""
     shown = ["", _head(exchange, screen), screen.dim("told")]
-    shown += _told(exchange, screen, full)
+    shown += _exchange_lines(exchange, screen, full)
     shown.append(screen.dim("answered"))
     for said in exchange["answered"]:
         shown += _answer(said, screen)
@@ -55,7 +55,7 @@ def _head(exchange: Exchange, screen: Screen) -> str:
     return f"{screen.bold(exchange['attempt'])} · {when} · {span if ended else f'runs for {span}'}"
 
 
-def _told(exchange: Exchange, screen: Screen, full: bool) -> list[str]:
+def _exchange_lines(exchange: Exchange, screen: Screen, full: bool) -> list[str]:
     if full and exchange["prompt"] is not None:
         return [f"{INDENT}{row}".rstrip() for row in block(exchange["prompt"])]
     shown = [f"{INDENT}{row}".rstrip() for row in block(exchange["message"] or "(the message is not in the log)")]

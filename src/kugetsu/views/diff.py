@@ -117,7 +117,7 @@ def _point(point: AsOf, before: AsOf | None = None) -> str:
 
 
 def _table(changes: list[Change], screen: Screen) -> list[str]:
-    rows = [(_name(change, screen), _told(change, screen), f"event {change.seq}") for change in changes]
+    rows = [(_name(change, screen), _change(change, screen), f"event {change.seq}") for change in changes]
     if screen.narrow:
         return [part for name, text, event in rows for part in (f"{name}  {event}", *_below(text, screen))]
     names = max(columns(name) for name, _, _ in rows)
@@ -149,7 +149,7 @@ def _name(change: Change, screen: Screen) -> str:
     return f"{kinds.get(change.kind, change.kind)} {key}".rstrip()
 
 
-def _told(change: Change, screen: Screen) -> str:
+def _change(change: Change, screen: Screen) -> str:
     """From → to: what matters first, counters last; what another event did than the row's says so."""
     fields = {field.name: field for field in change.fields}
     parts: list[str] = []

@@ -127,7 +127,7 @@ class Rows:
         shown = f"{'':>{indent}}{kind}"
         what = pad(f"{pad(shown, self.type_width)}  {subject}".rstrip(), self.type_width + SUBJECT_WIDTH + 2)
         left = f"  {seq}  {times.time_of_day(event['at'])}  {what}  "
-        said, tail = self._said(event), self._tail(event)
+        said, tail = self._words(event), self._tail(event)
         if screen.width is None:
             return f"{left}{said}{'  ' + tail if tail else ''}".rstrip()
         room = screen.width - columns(left)
@@ -146,7 +146,7 @@ class Rows:
         at = f"  {seq}  {times.time_of_day(event['at'])}  "
         width = screen.width or 0
         shown = f"{'':>{max(min(indent, width - len(at) - len(kind)), 0)}}{kind}"
-        subject, said, tail = self._subject(event), self._said(event), self._tail(event)
+        subject, said, tail = self._subject(event), self._words(event), self._tail(event)
         if subject and len(at) + len(shown) + 2 + columns(subject) <= width:
             shown, subject = f"{shown}  {subject}", ""
         first = f"{at}{shown}".replace(seq, screen.dim(seq), 1).replace(kind, _painted(screen, kind), 1)
@@ -165,7 +165,7 @@ class Rows:
             return str(event.get("task") or "")
         return ""
 
-    def _said(self, event: Event) -> str:
+    def _words(self, event: Event) -> str:
         said = words(event)
         if self._subjects and event["type"] == "task.queued" and event.get("issue"):
             said = f"{self._screen.issue(event['issue'])} {said}"

@@ -129,7 +129,7 @@ def _difference(one: Divergence, version: str) -> DifferenceData:
         "missing_fact": one.missing_fact,
         "written_by": one.written_by,
         "by": one.by,
-        "look": _look(one),
+        "look": _commands(one),
     }
 
 
@@ -164,7 +164,7 @@ def _sentence(one: Divergence, version: str) -> str:
     return sentence
 
 
-def _look(one: Divergence) -> list[str]:
+def _commands(one: Divergence) -> list[str]:
     """The commands that show more, the most useful first."""
     event = one.recorded if one.recorded is not None else one.decided or {}
     key = event.get("task") or event.get("session") or event.get("issue")

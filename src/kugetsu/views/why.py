@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.scheduling import Outlook
+from kugetsu.domain.scheduling import Forecast
 from kugetsu.domain.state import Attempt, Task
 from kugetsu.model.record import values
 from kugetsu.views import gates, times
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from kugetsu.views.queue import TaskData
 
     class WhyTask(TypedDict):
-        """`kugetsu why TASK --json`. ``answer`` is the headline; ``gates`` as the dispatcher sees them, the first
-        closed one is the reason; ``next`` what changes by itself (`outlook.Change`), ``line`` its place
-        (`outlook.Line`); ``because`` the chain of causes, oldest first. Of what has left the state all but answer and
-        chain is empty; ``then`` is a command that goes on from there."""
+        """`kugetsu why TASK --json`.
+
+        ``answer`` is the headline; ``gates`` are in the dispatcher's order, the first closed one is the reason;
+        ``next`` is a `scheduling.NextChange`, ``line`` a `scheduling.QueuePosition`; ``because`` the chain of causes,
+        oldest first. A task that has left the state has only answer and chain; ``then`` is a command that goes on from
+        there."""
 
         task: TaskData | None
         answer: str
@@ -46,7 +48,7 @@ _LEFT = 2 + 2 + _GATE + 2
 _NAMED = 6
 
 
-def about_task(task: Task, attempt: Attempt | None, seen: Outlook, because: list[Event]) -> WhyTask:
+def about_task(task: Task, attempt: Attempt | None, seen: Forecast, because: list[Event]) -> WhyTask:
     """The answer for a task that is in the state; its times are UTC, `task_lines` says them in local time."""
     over = task.state in FINISHED_TASK
     return {
@@ -73,7 +75,7 @@ def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask
     }
 
 
-def _answer(task: Task, attempt: Attempt | None, seen: Outlook) -> str:
+def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""
         stopping = " and is being stopped" if attempt is not None and attempt.stop else ""
@@ -216,9 +218,9 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
         name = pad(gate["gate"], _GATE)
         evidence = f"event {gate['rests_on']}" if gate["rests_on"] and not gate["open"] else ""
         if screen.narrow and not gate["open"]:
-            first, *more = "", *_told(line(gate["reason"]), evidence, screen, left)
+            first, *more = "", *_reason_lines(line(gate["reason"]), evidence, screen, left)
         else:
-            first, *more = _told(line(gate["reason"]), evidence, screen, _LEFT)
+            first, *more = _reason_lines(line(gate["reason"]), evidence, screen, _LEFT)
             more = [" " * (_LEFT - left) + part for part in more]
         shown.append(f"  {mark} {screen.dim(name) if gate['open'] else name}  {first}".rstrip())
         shown += [" " * left + part for part in more]
@@ -228,7 +230,7 @@ def _gate_lines(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
     return shown
 
 
-def _told(reason: str, evidence: str, screen: Screen, left: int) -> list[str]:
+def _reason_lines(reason: str, evidence: str, screen: Screen, left: int) -> list[str]:
     """The reason, and the event behind it at the end of its last line, or below it where there is no room."""
     if screen.width is None:
         return [f"{reason}  {evidence}"]
@@ -253,7 +255,7 @@ def _unblocked(gate: dict[str, Any], later: bool, screen: Screen, left: int) -> 
     return parts
 
 
-def asked_with(point: Asked, screen: Screen, *, settings: bool = False) -> list[str]:
+def source_lines(point: Asked, screen: Screen, *, settings: bool = False) -> list[str]:
     """What an answer for a point of the past was made from; ``settings``: those of the point itself are known."""
     made_from, at = point["facts_from"], point["facts_at"]
     if made_from is None and at is not None:

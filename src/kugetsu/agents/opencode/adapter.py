@@ -22,7 +22,7 @@ from kugetsu.agents.opencode import environment as opencode_environment
 from kugetsu.agents.opencode import leftovers as opencode_leftovers
 from kugetsu.agents.opencode import program as opencode_program
 from kugetsu.agents.opencode.events import add_calls_of_sub_agents, read_errors, read_output
-from kugetsu.agents.opencode.health_check import look
+from kugetsu.agents.opencode.health_check import check
 from kugetsu.agents.opencode.verdict import judge
 from kugetsu.agents.outcome import Kind, Outcome, sentence
 from kugetsu.agents.protocol import Checkup, Ended, Health, Launch, Leftover, Problem, Running, Turn
@@ -315,7 +315,7 @@ class OpenCode:
 
     def checkup(self, running: Running) -> Checkup:
         """What a silent run is about."""
-        seen = look(running, datetime.now(UTC), self._was_prompted(running))
+        seen = check(running, datetime.now(UTC), self._was_prompted(running))
         if seen.health is Health.UNKNOWN:
             # Its start may wait for a lock whose holder has ended meanwhile.
             opencode_leftovers.clear_abandoned(self._environment)

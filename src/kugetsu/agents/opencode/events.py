@@ -13,7 +13,7 @@ from kugetsu.agents import output_file
 from kugetsu.agents.last_activity import SIGN, tail_lines
 from kugetsu.agents.opencode.program import plain
 from kugetsu.agents.opencode.refusals import Refusal, of_call
-from kugetsu.agents.outcome import Tokens, cost_told, tokens_told
+from kugetsu.agents.outcome import Tokens, reported_cost, reported_tokens
 
 _STREAM_ERROR = re.compile(
     r'^timestamp=(\S+) level=ERROR .*\bmessage="stream error".*? session\.id=(\S+).* error\.error="(.*)"$'
@@ -79,7 +79,7 @@ def _fold(seen: Output, event: dict[str, Any]) -> None:
         seen.open_step = False
         seen.reason = str(part.get("reason"))
         seen.tokens += as_tokens(part.get("tokens"))
-        seen.cost += cost_told(part.get("cost")) or 0.0
+        seen.cost += reported_cost(part.get("cost")) or 0.0
     elif kind == "error":
         error = event.get("error")
         seen.error = error if isinstance(error, dict) else {"name": "UnknownError", "data": {"message": str(error)}}
@@ -108,12 +108,12 @@ def as_tokens(step: object) -> Tokens:
     cache = step.get("cache")
     cache = cache if isinstance(cache, dict) else {}
     return Tokens(
-        input=tokens_told(step.get("input")) or 0,
-        output=tokens_told(step.get("output")) or 0,
-        reasoning=tokens_told(step.get("reasoning")) or 0,
-        cache_read=tokens_told(cache.get("read")) or 0,
-        cache_write=tokens_told(cache.get("write")) or 0,
-        total=tokens_told(step.get("total")) or 0,
+        input=reported_tokens(step.get("input")) or 0,
+        output=reported_tokens(step.get("output")) or 0,
+        reasoning=reported_tokens(step.get("reasoning")) or 0,
+        cache_read=reported_tokens(cache.get("read")) or 0,
+        cache_write=reported_tokens(cache.get("write")) or 0,
+        total=reported_tokens(step.get("total")) or 0,
     )
 
 
@@ -220,8 +220,8 @@ def _fold_usage(seen: Errors, kind: str, sign: dict[str, Any]) -> None:
     if kind == "usage":
         # A sum, so the tail holds it whole. Signs before the breakdown told the total only.
         told = sign.get("tokens")
-        seen.tokens = as_tokens(told) if told is not None else Tokens(total=tokens_told(sign.get("total")) or 0)
-        seen.cost = cost_told(sign.get("cost")) or 0.0
+        seen.tokens = as_tokens(told) if told is not None else Tokens(total=reported_tokens(sign.get("total")) or 0)
+        seen.cost = reported_cost(sign.get("cost")) or 0.0
 
 
 def _whole(value: object) -> int | None:

@@ -27,7 +27,7 @@ _ANSWERING_SECONDS = 45.0
 """The plugin gives a sign every 15 s while an answer arrives (see `plugin.js`)."""
 
 
-def look(running: Running, now: datetime, prompted: bool | None = None) -> Checkup:
+def check(running: Running, now: datetime, prompted: bool | None = None) -> Checkup:
     """The checkup: kugetsu's plugin knows best, then the log on stderr, then the processor.
 
     ``prompted``: whether opencode has stored the turn's prompt, which it does once it has started; None: not known.

@@ -14,7 +14,7 @@ from typing import Any
 
 from kugetsu.agents.opencode import store
 from kugetsu.agents.opencode.events import Errors, Output, as_tokens
-from kugetsu.agents.outcome import Tokens, Usage, cost_told
+from kugetsu.agents.outcome import Tokens, Usage, reported_cost
 
 
 def of_turn(output: Output, errors: Errors, stored: Usage | None, *, killed: bool) -> Usage | None:
@@ -43,7 +43,7 @@ def stored(database: Path, session: str) -> Usage | None:
     tokens, cost = Tokens(), 0.0
     for step, price in steps:
         tokens += as_tokens(step)
-        cost += cost_told(price) or 0.0
+        cost += reported_cost(price) or 0.0
     return Usage(tokens, cost)
 
 

@@ -59,7 +59,7 @@ class Checks:
         self._open: dict[str, Finding] = {}
         every = [("task", task_id) for task_id in state.tasks] + [("session", key) for key in state.sessions]
         for key in every:
-            self._look_at(key)
+            self._check(key)
         self._of_attempts = [*invariants.of_slots(state), *invariants.of_attempts(state)]
         for sentence in self.sentences():
             self._breaks(state.seq, state.at, sentence)
@@ -114,7 +114,7 @@ class Checks:
         self.transactions += 1
         before = bool(self._open)
         for key in self._touched:
-            self._look_at(key)
+            self._check(key)
         self._touched.clear()
         if self._of_records:
             self._forget_what_left()
@@ -125,7 +125,7 @@ class Checks:
             self._compare(event)
         self._about.clear()
 
-    def _look_at(self, record: Record) -> None:
+    def _check(self, record: Record) -> None:
         kind, key = record
         state = self.state
         found: list[str] = []
@@ -161,7 +161,7 @@ class Checks:
         """Records that another's event took out of the state (old finished tasks) break nothing any more."""
         kept: dict[str, Any] = {"task": self.state.tasks, "session": self.state.sessions}
         for key in [key for key in self._of_records if key[1] not in kept[key[0]]]:
-            self._look_at(key)
+            self._check(key)
 
     # --- findings ---------------------------------------------------------------------------------------------
 

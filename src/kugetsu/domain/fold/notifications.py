@@ -49,7 +49,7 @@ def notice_sending(state: State, event: Event) -> None:
         state.violate(event["seq"], f"notice.sending names the sink {sink}, which is not enabled")
         return
     before = box["open"].get(delivery)
-    # One whose outcome nobody recorded counts as a try: a courier that dies of a delivery must not repeat it for ever.
+    # One whose outcome nobody recorded counts as a try: a notifier that dies of a delivery must not repeat it for ever.
     tries = before["tries"] + (1 if before["sending"] else 0) if before is not None else 0
     box["open"][delivery] = {
         "lane": lane,

@@ -60,13 +60,13 @@ class ReplayChecker:
         if "more" in event:
             return None
         group, self._group = self._group, []
-        found = self._look(group)
+        found = self._check(group)
         for one in group:
             fold(self.state, one)
         self._lagging.extend(group)
         return found
 
-    def _look(self, recorded: list[Event]) -> Divergence | None:
+    def _check(self, recorded: list[Event]) -> Divergence | None:
         if observed(recorded):
             self.observed += 1
             return None

@@ -110,7 +110,7 @@ class Simulation:
             micros, self._hint, _, act = heapq.heappop(self._entries)
             self.now = max(self.now, micros)
             act()
-            self._look()
+            self._choose()
 
     def _begin(self) -> None:
         scenario = self.scenario
@@ -199,7 +199,7 @@ class Simulation:
             facts["dispatcher"] = dispatcher
         return facts
 
-    def _look(self) -> None:
+    def _choose(self) -> None:
         if not len(self.line):
             self._candidate = None
             self.settle()

@@ -109,7 +109,7 @@ class Recorder:
                 self._known = _settings(event["facts"])
                 self._seq = self._first - 0.5
                 self.scenario.steps.append((now, self._seq, self._known))
-                self._look()
+                self._choose()
                 self._seq = self._first
         self._classify(group)
         for event in group:
@@ -119,7 +119,7 @@ class Recorder:
                 self._line.update(self._state, event["task"])
         cap = self._known["cap"]
         self.scenario.tally.settle(now, len(self._state.live("dev")), len(self._line), cap)
-        self._look()
+        self._choose()
 
     def _begin(self) -> None:
         """From here on is simulated."""
@@ -142,9 +142,9 @@ class Recorder:
         while self._wake is not None and self._wake <= until:
             self._now, self._seq = max(self._now, self._wake), -1
             self._wake = None
-            self._look()
+            self._choose()
 
-    def _look(self) -> None:
+    def _choose(self) -> None:
         if not len(self._line):
             self._miss((self._now, self._seq))
             self._candidate, self._wake = None, None

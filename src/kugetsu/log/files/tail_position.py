@@ -38,7 +38,7 @@ class TailPosition:
                 found: Cursor | None = known
             else:
                 self._open(path, status.st_ino)
-                found = self._look(segment, status.st_size)
+                found = self._last_event(segment, status.st_size)
             if found is None or not os.access(os.path.join(self._directory, name(found.seq + 1)), os.F_OK):
                 self._cursor = found
                 return found.copy() if found else None
@@ -70,7 +70,7 @@ class TailPosition:
 
     __del__ = close
 
-    def _look(self, segment: int, size: int) -> Cursor | None:
+    def _last_event(self, segment: int, size: int) -> Cursor | None:
         data = os.pread(self._fd, _LAST_LINES, max(0, size - _LAST_LINES))
         start = data.rfind(b"\n", 0, -1) + 1
         if not data.endswith(b"\n") or (not start and segment != 1):

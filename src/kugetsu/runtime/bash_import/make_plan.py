@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from kugetsu.runtime.bash_import import queue, repositories, sessions, settings
-from kugetsu.runtime.bash_import.model import Draft, Funnel, Known, Naming, Plan, Record
+from kugetsu.runtime.bash_import.model import Funnel, Known, Naming, Plan, PlanBuilder, Record
 from kugetsu.runtime.bash_import.observed import OldAgents
 from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, shown
 from kugetsu.runtime.workspace import Workspace
@@ -35,24 +35,24 @@ def plan(ws: Workspace, directory: str) -> Plan:
     state = ws.state()
     found = Plan(shown(old.path), shown(ws.paths.root), in_place, not state.initialised)
     found.funnel = Funnel(settings.secrets(old))
-    draft = Draft(Known.read(ws.log), found.funnel)
-    naming = settings.plan(ws, old, draft, in_place)
+    builder = PlanBuilder(Known.read(ws.log), found.funnel)
+    naming = settings.plan(ws, old, builder, in_place)
     if in_place:
         settings.check_in_place(ws, old, found.warnings)
     else:
-        settings.plan_files(ws, old, draft)
+        settings.plan_files(ws, old, builder)
     agents = OldAgents()
-    clones = repositories.plan(old, draft, naming, state)
+    clones = repositories.plan(old, builder, naming, state)
     known = sessions.OldSessions(naming, agents, _locks(old, agents, found), clones)
-    sessions.plan(old, draft, known, state)
+    sessions.plan(old, builder, known, state)
     if known.with_message:
         which = known.with_message[0] if len(known.with_message) == 1 else f"{len(known.with_message)} worktrees"
         found.warnings.append(f"{which}: {sessions.MESSAGE} is the bash tool's; delete it, or an agent may commit it")
-    queue.plan(old, draft, known, _daemon(old, agents, found))
-    found.unread = _notifications(old, draft, naming)
+    queue.plan(old, builder, known, _daemon(old, agents, found))
+    found.unread = _notifications(old, builder, naming)
     for folder in ("context", "context-meta"):
-        _conversations(old, draft, naming, folder)
-    found.items = draft.items
+        _conversations(old, builder, naming, folder)
+    found.items = builder.items
     here = {session.worktree for session in state.sessions.values() if session.worktree is not None}
     _list_worktrees(old, found, {os.path.realpath(path) for path in known.worktrees | here})
     _list_untouched(old, found)
@@ -125,21 +125,21 @@ def _list_untouched(old: OldDirectory, found: Plan) -> None:
             found.untouched.append((shown(name), "not known"))
 
 
-def _notifications(old: OldDirectory, draft: Draft, naming: Naming) -> list[dict[str, Any]]:
+def _notifications(old: OldDirectory, builder: PlanBuilder, naming: Naming) -> list[dict[str, Any]]:
     """Keep the notifications; returns those that nobody has read."""
     unread = []
-    for entry in draft.json(old, _NOTIFICATIONS, "notification", list, "it is not a list") or []:
+    for entry in builder.json(old, _NOTIFICATIONS, "notification", list, "it is not a list") or []:
         fields = entry if isinstance(entry, dict) else {}
         issue = naming.issue_or_none(fields.get("issue_ref"))
-        draft.kept(Record(_NOTIFICATIONS, "notification", entry, issue), "history")
+        builder.kept(Record(_NOTIFICATIONS, "notification", entry, issue), "history")
         if fields.get("read") is False:
-            named = {name: draft.funnel.clean(fields.get(name)) for name in ("type", "issue_ref", "message")}
+            named = {name: builder.funnel.clean(fields.get(name)) for name in ("type", "issue_ref", "message")}
             unread.append({name: str(text)[:_TOLD] if text is not None else None for name, text in named.items()})
     return unread
 
 
-def _conversations(old: OldDirectory, draft: Draft, naming: Naming, folder: str) -> None:
+def _conversations(old: OldDirectory, builder: PlanBuilder, naming: Naming, folder: str) -> None:
     """Keep the conversations that lie beside the sessions."""
-    for _, source, value in draft.files(old, folder, "conversation"):
+    for _, source, value in builder.files(old, folder, "conversation"):
         issue = naming.issue_or_none(value.get("issue_ref")) if isinstance(value, dict) else None
-        draft.kept(Record(source, "conversation", value, issue), "history")
+        builder.kept(Record(source, "conversation", value, issue), "history")

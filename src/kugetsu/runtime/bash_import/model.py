@@ -241,7 +241,7 @@ class Plan:
         return not self.of(UNCLEAR, LEFT)
 
 
-class Draft:
+class PlanBuilder:
     """Items while they are found: each is compared with what earlier imports did."""
 
     def __init__(self, known: Known, funnel: Funnel) -> None:

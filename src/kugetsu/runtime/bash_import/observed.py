@@ -29,9 +29,9 @@ class OldAgents:
         self._folders: dict[str, int] = {}
         for pid in identity.pids():
             if pid != os.getpid():
-                self._look(pid)
+                self._inspect(pid)
 
-    def _look(self, pid: int) -> None:
+    def _inspect(self, pid: int) -> None:
         with contextlib.suppress(OSError):  # it ended, or is another user's
             if any(_OPENCODE in os.path.basename(word) for word in _words(pid)[:2]):
                 self._folders[os.readlink(f"/proc/{pid}/cwd")] = pid

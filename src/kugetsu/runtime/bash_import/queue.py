@@ -6,7 +6,7 @@ from typing import Any
 
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
-from kugetsu.runtime.bash_import.model import Draft, Record, TakeTask
+from kugetsu.runtime.bash_import.model import PlanBuilder, Record, TakeTask
 from kugetsu.runtime.bash_import.reading import OldDirectory
 from kugetsu.runtime.bash_import.sessions import OldSessions
 
@@ -20,50 +20,50 @@ _ITEMS = "queue/items"
 _LISTS = "queue.json"
 
 
-def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | None) -> None:
+def plan(old: OldDirectory, builder: PlanBuilder, sessions: OldSessions, daemon: int | None) -> None:
     """Plan the tasks in queue order. `daemon` is the pid of the bash tool's daemon, if it is running."""
     ids: set[str] = set()
     waiting: list[tuple[tuple[float, int, str], str, dict[str, Any]]] = []
-    for _, source, value in draft.files(old, _ITEMS, "task", ".json"):
+    for _, source, value in builder.files(old, _ITEMS, "task", ".json"):
         record = Record(source, "task", value, _issue(sessions, value))
         if not isinstance(value, dict):
-            draft.unclear(record, "it is not an object")
+            builder.unclear(record, "it is not an object")
         elif value.get("state") not in ("pending", "notified"):
             state = value.get("state")
             known = state in ("completed", "error")
             text = f"it is {state}: history" if known else f"its state {str(state)[:60]!r} does not wait"
-            draft.kept(record, text)
+            builder.kept(record, text)
             _remember(ids, value)
         else:
             waiting.append((_place(value, source), source, value))
     for _, source, value in sorted(waiting, key=lambda entry: entry[0]):
-        _plan_task(draft, sessions, daemon, ids, source, value)
-    _plan_lists(old, draft, sessions, daemon, ids)
+        _plan_task(builder, sessions, daemon, ids, source, value)
+    _plan_lists(old, builder, sessions, daemon, ids)
 
 
 def _plan_task(
-    draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str], source: str, value: dict[str, Any]
+    builder: PlanBuilder, sessions: OldSessions, daemon: int | None, ids: set[str], source: str, value: dict[str, Any]
 ) -> None:
     record = Record(source, "task", value, _issue(sessions, value))
-    before = draft.known.of_source.get(source)
-    if before is not None and draft.known.became.get(record.digest) is None:
-        draft.kept(record, f"an earlier import made {before} of it; it has changed since")
+    before = builder.known.of_source.get(source)
+    if before is not None and builder.known.became.get(record.digest) is None:
+        builder.kept(record, f"an earlier import made {before} of it; it has changed since")
         _remember(ids, value)
         return
     notes: list[str] = []
     if value.get("state") == "notified":
         pid = _agent_of(sessions, value)
         if pid is not None:
-            draft.held(record, f"its agent is still running (pid {pid}): wait or stop it, then import again")
+            builder.held(record, f"its agent is still running (pid {pid}): wait or stop it, then import again")
             return
         notes.append("it was started, and its agent is no longer running: queued again")
         if _pids(value) == []:
             notes.append("its agent's pid is not recorded: check that no opencode still works on it")
-    _plan_waiting(draft, sessions, daemon, ids, record, notes, 0)
+    _plan_waiting(builder, sessions, daemon, ids, record, notes, 0)
 
 
 def _plan_waiting(
-    draft: Draft,
+    builder: PlanBuilder,
     sessions: OldSessions,
     daemon: int | None,
     ids: set[str],
@@ -73,48 +73,52 @@ def _plan_waiting(
 ) -> None:
     value = record.value
     if not _remember(ids, value):
-        draft.unclear(record, f"another task has the id {value['id'][:60]} too")
+        builder.unclear(record, f"another task has the id {value['id'][:60]} too")
         return
     try:
         issue = str(sessions.naming.issue(value.get("issue_ref")))
-        message = draft.funnel.usable(_message(value.get("message")))
+        message = builder.funnel.usable(_message(value.get("message")))
     except BadInput as problem:
-        draft.unclear(record, problem.message)
+        builder.unclear(record, problem.message)
         return
     pid = sessions.busy.get(issue)
     if pid is not None:
-        draft.held(record, f"an agent is still working on {issue} (pid {pid}): wait or stop it, then import again")
+        builder.held(record, f"an agent is still working on {issue} (pid {pid}): wait or stop it, then import again")
         return
     if daemon is not None:
-        draft.held(record, f"the bash tool's daemon is still running (pid {daemon}): stop it, then import again")
+        builder.held(record, f"the bash tool's daemon is still running (pid {daemon}): stop it, then import again")
         return
     if message != value["message"]:
         notes.append("a secret was removed from its message: agents get secrets from env/default.env")
     notes += sessions.naming.note(value.get("issue_ref"))
-    draft.taken(record, TakeTask(issue, message, priority), f"task for {issue}", notes)
+    builder.taken(record, TakeTask(issue, message, priority), f"task for {issue}", notes)
 
 
-def _plan_lists(old: OldDirectory, draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str]) -> None:
-    value = draft.json(old, _LISTS, "task", dict, "it is not an object with the three lists") or {}
+def _plan_lists(
+    old: OldDirectory, builder: PlanBuilder, sessions: OldSessions, daemon: int | None, ids: set[str]
+) -> None:
+    value = builder.json(old, _LISTS, "task", dict, "it is not an object with the three lists") or {}
     for name in [*PRIORITIES, *(name for name in value if name not in PRIORITIES)]:
         entries = value.get(name)
         if name not in PRIORITIES:
-            draft.kept(Record(_LISTS, "other", {name: entries}), f"{name[:60]!r} is not one of its three lists")
+            builder.kept(Record(_LISTS, "other", {name: entries}), f"{name[:60]!r} is not one of its three lists")
         elif isinstance(entries, list):
             for entry in entries:
-                _plan_listed(draft, sessions, daemon, ids, name, entry)
+                _plan_listed(builder, sessions, daemon, ids, name, entry)
         elif entries is not None:
-            draft.unclear(Record(_LISTS, "task", {name: entries}), f"{name} is not a list")
+            builder.unclear(Record(_LISTS, "task", {name: entries}), f"{name} is not a list")
 
 
-def _plan_listed(draft: Draft, sessions: OldSessions, daemon: int | None, ids: set[str], name: str, entry: Any) -> None:
+def _plan_listed(
+    builder: PlanBuilder, sessions: OldSessions, daemon: int | None, ids: set[str], name: str, entry: Any
+) -> None:
     record = Record(f"{_LISTS} ({name})", "task", entry, _issue(sessions, entry))
     if not isinstance(entry, dict) or "issue_ref" not in entry or "message" not in entry:
-        draft.unclear(record, "it has no issue_ref and message")
+        builder.unclear(record, "it has no issue_ref and message")
     elif entry.get("state", "pending") != "pending":
-        draft.kept(record, f"its state {str(entry['state'])[:60]!r} does not wait")
+        builder.kept(record, f"its state {str(entry['state'])[:60]!r} does not wait")
     else:
-        _plan_waiting(draft, sessions, daemon, ids, record, [], PRIORITIES[name])
+        _plan_waiting(builder, sessions, daemon, ids, record, [], PRIORITIES[name])
 
 
 def _issue(sessions: OldSessions, value: Any) -> str | None:

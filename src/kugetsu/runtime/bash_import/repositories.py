@@ -5,23 +5,23 @@ from __future__ import annotations
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
 from kugetsu.model.refs import repository_of_url
-from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeRepository
+from kugetsu.runtime.bash_import.model import Naming, PlanBuilder, Record, TakeRepository
 from kugetsu.runtime.bash_import.reading import OldDirectory
 
 _FILE = "repos.json"
 
 
-def plan(old: OldDirectory, draft: Draft, naming: Naming, state: State) -> dict[str, set[str]]:
+def plan(old: OldDirectory, builder: PlanBuilder, naming: Naming, state: State) -> dict[str, set[str]]:
     """Plan the registrations; returns, by repository, the names that its clones have by their URLs."""
-    entries = draft.json(old, _FILE, "repository", dict, "it is not an object of issue and clone URL") or {}
+    entries = builder.json(old, _FILE, "repository", dict, "it is not an object of issue and clone URL") or {}
     urls: dict[str, set[str]] = {}
     read: list[tuple[Record, str, str]] = []
     for key, value in entries.items():
         record = Record(_FILE, "repository", {key: value}, naming.issue_or_none(key))
         try:
-            repository, url = naming.repository(key), _url(draft, value, naming)
+            repository, url = naming.repository(key), _url(builder, value, naming)
         except BadInput as problem:
-            draft.unclear(record, problem.message)
+            builder.unclear(record, problem.message)
             continue
         urls.setdefault(repository, set()).add(url)
         read.append((record, repository, url))
@@ -29,25 +29,25 @@ def plan(old: OldDirectory, draft: Draft, naming: Naming, state: State) -> dict[
     for record, repository, url in read:
         notes = [] if url in record.value.values() else ["its password was omitted: set up a git credential helper"]
         if len(urls[repository]) > 1:
-            draft.unclear(record, f"{repository} has {len(urls[repository])} different URLs: kugetsu init --repo URL")
+            builder.unclear(record, f"{repository} has {len(urls[repository])} different URLs: kugetsu init --repo URL")
         elif repository in told:
-            draft.kept(record, f"{repository} already exists")
+            builder.kept(record, f"{repository} already exists")
         elif state.repositories.get(repository, {"url": url}) != {"url": url}:
             place = state.repositories[repository]
-            draft.kept(record, f"{repository} is {place.get('path') or place.get('url')} here, which stays")
+            builder.kept(record, f"{repository} is {place.get('path') or place.get('url')} here, which stays")
         else:
-            draft.taken(record, TakeRepository(repository, url), f"repository {repository}", notes)
+            builder.taken(record, TakeRepository(repository, url), f"repository {repository}", notes)
         told.add(repository)
     return {
         name: {repository_of_url(url, servers=naming.servers) or "" for url in found} for name, found in urls.items()
     }
 
 
-def _url(draft: Draft, value: object, naming: Naming) -> str:
+def _url(builder: PlanBuilder, value: object, naming: Naming) -> str:
     """A clone URL without a password. Raises BadInput for what git could not clone."""
     if not isinstance(value, str) or not value.strip() or value.startswith("-") or not value.isprintable():
         raise BadInput(f"{str(value)[:80]!r} is not a clone URL")
-    url = draft.funnel.usable(value.strip())
+    url = builder.funnel.usable(value.strip())
     if "[redacted]" in url or (not url.startswith("/") and repository_of_url(url, servers=naming.servers) is None):
         raise BadInput(f"{url[:200]!r} is not a usable clone URL")
     return url

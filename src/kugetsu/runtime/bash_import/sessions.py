@@ -14,7 +14,7 @@ from typing import Any
 from kugetsu.domain.state import State
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime.bash_import import observed
-from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeSession
+from kugetsu.runtime.bash_import.model import Naming, PlanBuilder, Record, TakeSession
 from kugetsu.runtime.bash_import.observed import OldAgents
 from kugetsu.runtime.bash_import.reading import OldDirectory, shown
 
@@ -57,37 +57,37 @@ class _NotTakenError(Exception):
         self.becomes = becomes
 
 
-def plan(old: OldDirectory, draft: Draft, sessions: OldSessions, state: State) -> None:
+def plan(old: OldDirectory, builder: PlanBuilder, sessions: OldSessions, state: State) -> None:
     """Plan what the index and every session file become."""
-    index = _index(old, draft)
-    files = {name: value for name, _, value in draft.files(old, "sessions", "session", ".json")}
+    index = _index(old, builder)
+    files = {name: value for name, _, value in builder.files(old, "sessions", "session", ".json")}
     entries = index.get("issues", {})
     if not isinstance(entries, dict):
-        draft.unclear(Record(_INDEX, "index entry", {"issues": entries}), "its `issues` is not an object")
+        builder.unclear(Record(_INDEX, "index entry", {"issues": entries}), "its `issues` is not an object")
         entries = {}
     _gather(sessions, index, entries, files)
     for name, value in files.items():
-        _plan_file(draft, sessions, state, name, value)
+        _plan_file(builder, sessions, state, name, value)
     for key, name in entries.items():
         if not isinstance(name, str) or name not in files:
-            _plan_entry(old, draft, sessions.naming, key, name)
+            _plan_entry(old, builder, sessions.naming, key, name)
 
 
-def _index(old: OldDirectory, draft: Draft) -> dict[str, Any]:
+def _index(old: OldDirectory, builder: PlanBuilder) -> dict[str, Any]:
     unsure = "; without it no session is sure"
-    value: dict[str, Any] | None = draft.json(old, _INDEX, "index", dict, "it is not an object", unsure)
+    value: dict[str, Any] | None = builder.json(old, _INDEX, "index", dict, "it is not an object", unsure)
     if value is None:
         return {}
-    draft.kept(Record(_INDEX, "index", value), "kept whole; its sessions are known by their files")
+    builder.kept(Record(_INDEX, "index", value), "kept whole; its sessions are known by their files")
     return value
 
 
-def _plan_entry(old: OldDirectory, draft: Draft, naming: Naming, key: str, name: object) -> None:
+def _plan_entry(old: OldDirectory, builder: PlanBuilder, naming: Naming, key: str, name: object) -> None:
     """An index entry whose file is missing; an unreadable file is reported already."""
     if isinstance(name, str) and "/" not in name and "\0" not in name and old.has(f"sessions/{name}"):
         return
     record = Record(_INDEX, "index entry", {key: name}, naming.issue_or_none(key))
-    draft.unclear(record, f"{key[:120]} has the file {str(name)[:120]!r}, which is not in sessions/")
+    builder.unclear(record, f"{key[:120]} has the file {str(name)[:120]!r}, which is not in sessions/")
 
 
 def _gather(sessions: OldSessions, index: dict[str, Any], entries: dict[str, Any], files: dict[str, Any]) -> None:
@@ -120,14 +120,14 @@ def _owner(name: str, value: dict[str, Any]) -> str:
     return f"the {type.partition('_')[0]} session" if type in _WHOLE else f"sessions/{shown(name)}"
 
 
-def _plan_file(draft: Draft, sessions: OldSessions, state: State, name: str, value: Any) -> None:
+def _plan_file(builder: PlanBuilder, sessions: OldSessions, state: State, name: str, value: Any) -> None:
     source = f"sessions/{shown(name)}"
     if not isinstance(value, dict):
-        draft.unclear(Record(source, "session", value), "it is not an object")
+        builder.unclear(Record(source, "session", value), "it is not an object")
         return
     type = value.get("type", _TYPES.get(name))
     if type in _WHOLE:
-        draft.kept(Record(source, f"{type} session", value), _WHOLE[type])
+        builder.kept(Record(source, f"{type} session", value), _WHOLE[type])
         return
     keys = sessions.keys.get(name, [])
     issue = sessions.naming.issue_or_none(keys[0] if keys else value.get("issue_ref"))
@@ -145,11 +145,11 @@ def _plan_file(draft: Draft, sessions: OldSessions, state: State, name: str, val
             "base_branch": tree.base_branch,
             "base_commit": tree.base_commit,
         }
-        pr = _pull_request(draft, value, notes)
+        pr = _pull_request(builder, value, notes)
     except _NotTakenError as problem:
-        getattr(draft, problem.becomes)(record, str(problem))
+        getattr(builder, problem.becomes)(record, str(problem))
     else:
-        draft.taken(record, TakeSession(issue, found, pr), f"session {issue}", notes)
+        builder.taken(record, TakeSession(issue, found, pr), f"session {issue}", notes)
 
 
 def _issue(sessions: OldSessions, name: str, value: dict[str, Any], type: object) -> str:
@@ -227,11 +227,11 @@ def _branch(tree: observed.Tree, value: dict[str, Any], notes: list[str]) -> str
     return tree.branch
 
 
-def _pull_request(draft: Draft, value: dict[str, Any], notes: list[str]) -> str | None:
+def _pull_request(builder: PlanBuilder, value: dict[str, Any], notes: list[str]) -> str | None:
     url = value.get("pr_url")
     if url in (None, ""):
         return None
     if isinstance(url, str) and url.startswith(("https://", "http://")) and url.isprintable() and " " not in url:
-        return draft.funnel.usable(url)
+        return builder.funnel.usable(url)
     notes.append(f"its pr_url {str(url)[:80]!r} is not a URL, and was not imported")
     return None

@@ -11,7 +11,7 @@ from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, check_name, check_url
 from kugetsu.model.settings import ELSEWHERE, SETTINGS
 from kugetsu.redaction.funnel import secrets_among, secrets_of
-from kugetsu.runtime.bash_import.model import Draft, Naming, Record, TakeFile, TakeSetting
+from kugetsu.runtime.bash_import.model import Naming, PlanBuilder, Record, TakeFile, TakeSetting
 from kugetsu.runtime.bash_import.reading import OldDirectory, UnreadableError, decoded, shown
 from kugetsu.runtime.env_files import TEMPLATES
 from kugetsu.runtime.workspace import Workspace
@@ -22,23 +22,23 @@ _DEFAULT = "DEFAULT_GIT_SERVER"
 _PM_PROMPT = "pm-agent.md"
 
 
-def plan(ws: Workspace, old: OldDirectory, draft: Draft, in_place: bool) -> Naming:
+def plan(ws: Workspace, old: OldDirectory, builder: PlanBuilder, in_place: bool) -> Naming:
     """Plan the settings; returns how to read references."""
     if in_place:  # the file is in force here already
         return Naming(ws.config.servers(), ws.config.default_host(), ws.config.source(_DEFAULT))
-    values = _values(old, draft)
+    values = _values(old, builder)
     here = config.load(ws.paths.config, {})
     for key, value in values.items():
-        _plan_setting(draft, here, key, value)
+        _plan_setting(builder, here, key, value)
     return _naming(ws.config, values)
 
 
-def plan_files(ws: Workspace, old: OldDirectory, draft: Draft) -> None:
+def plan_files(ws: Workspace, old: OldDirectory, builder: PlanBuilder) -> None:
     """Plan the copies of the env files and of the PM agent's prompt."""
-    for name in draft.names(old, "env", "env file", ".env"):
-        _plan_file(old, draft, "env file", f"env/{name}", f"{ws.paths.env}/{name}")
+    for name in builder.names(old, "env", "env file", ".env"):
+        _plan_file(old, builder, "env file", f"env/{name}", f"{ws.paths.env}/{name}")
     if old.has(_PM_PROMPT):
-        _plan_file(old, draft, "PM prompt", _PM_PROMPT, f"{ws.paths.root}/{_PM_PROMPT}")
+        _plan_file(old, builder, "PM prompt", _PM_PROMPT, f"{ws.paths.root}/{_PM_PROMPT}")
 
 
 def check_in_place(ws: Workspace, old: OldDirectory, warnings: list[str]) -> None:
@@ -87,14 +87,14 @@ def untouched_template(path: str) -> bool:
         return False
 
 
-def _values(old: OldDirectory, draft: Draft) -> dict[str, str]:
+def _values(old: OldDirectory, builder: PlanBuilder) -> dict[str, str]:
     """The values that the old file sets; {} if it cannot be understood."""
     if not old.has(_FILE):
         return {}
     try:
         text = old.text(_FILE)
     except UnreadableError as problem:
-        draft.left(_FILE, "config", str(problem))
+        builder.left(_FILE, "config", str(problem))
         return {}
     try:
         entries = config_file.parse(text, _FILE)
@@ -102,7 +102,7 @@ def _values(old: OldDirectory, draft: Draft) -> dict[str, str]:
         # One line of a script may decide on all the others (if, source): without running it no value is sure.
         line = problem.message.removeprefix(_FILE + ":").partition(":")[0]
         reason = f"line {line} is not KEY=VALUE, and it is not executed: set its value with kugetsu config set"
-        draft.unclear(Record(_FILE, "config", {"text": text}), reason)
+        builder.unclear(Record(_FILE, "config", {"text": text}), reason)
         return {}
     values: dict[str, str] = {}
     servers: dict[str, str] = {}
@@ -110,50 +110,50 @@ def _values(old: OldDirectory, draft: Draft) -> dict[str, str]:
         if entry.index is None:
             values[entry.key] = entry.value
         else:
-            _add_server(draft, servers, entry)
+            _add_server(builder, servers, entry)
     if servers:
         values[_SERVERS] = " ".join([values.get(_SERVERS, ""), *(f"{name}={url}" for name, url in servers.items())])
         values[_SERVERS] = values[_SERVERS].strip()
     return values
 
 
-def _add_server(draft: Draft, servers: dict[str, str], entry: Entry) -> None:
+def _add_server(builder: PlanBuilder, servers: dict[str, str], entry: Entry) -> None:
     name = f"{_SERVERS}[{entry.index}]"
     try:
         servers[check_name(entry.index or "")] = check_url(entry.value)
     except ValueError as problem:
-        draft.unclear(Record(_FILE, "setting", {name: entry.value}), f"{name}: {problem}")
+        builder.unclear(Record(_FILE, "setting", {name: entry.value}), f"{name}: {problem}")
 
 
-def _plan_setting(draft: Draft, here: Config, key: str, value: str) -> None:
+def _plan_setting(builder: PlanBuilder, here: Config, key: str, value: str) -> None:
     record = Record(_FILE, "setting", {key: value})
     if key in ELSEWHERE or secrets_of({key: value}):
         place = ELSEWHERE.get(key, "put it in env/default.env, which only its owner can read")
         if key == "KUGETSU_DIR":
-            draft.kept(record, f"{key} is not imported: {place}")
+            builder.kept(record, f"{key} is not imported: {place}")
         else:
-            draft.unclear(record, f"{key} is a secret and is not imported: {place}")
+            builder.unclear(record, f"{key} is a secret and is not imported: {place}")
         return
     setting = SETTINGS.get(key)
     if setting is None:
-        draft.kept(record, f"{key} is not a setting here")
+        builder.kept(record, f"{key} is not a setting here")
         return
     if _needs_a_shell(value):
-        draft.unclear(record, f"{key} is set by shell code, which is not executed: kugetsu config set {key} VALUE")
+        builder.unclear(record, f"{key} is set by shell code, which is not executed: kugetsu config set {key} VALUE")
         return
     try:
         setting.read(value)
     except ValueError as problem:
-        draft.unclear(record, f"{key}: {problem}")
+        builder.unclear(record, f"{key}: {problem}")
         return
     same = here.value(key) == setting.read(value)
     if same and here.source(key) == "default":
-        draft.kept(record, f"{key}: it is the default here")
+        builder.kept(record, f"{key}: it is the default here")
     elif same or here.source(key) == "default":
         # The same: an import that was killed got as far as this, or the user did it.
-        draft.taken(record, TakeSetting(key, value), f"{key}={value}")
+        builder.taken(record, TakeSetting(key, value), f"{key}={value}")
     else:
-        draft.kept(record, f"{key}: your config has {here.as_text(key)}, which stays")
+        builder.kept(record, f"{key}: your config has {here.as_text(key)}, which stays")
 
 
 def _needs_a_shell(value: str) -> bool:
@@ -185,22 +185,22 @@ def _read_servers(text: str) -> dict[str, str]:
     return value
 
 
-def _plan_file(old: OldDirectory, draft: Draft, kind: str, source: str, target: str) -> None:
+def _plan_file(old: OldDirectory, builder: PlanBuilder, kind: str, source: str, target: str) -> None:
     name = shown(source)
     try:
         content = old.bytes(source)
         if kind == "PM prompt":
             decoded(content)
     except UnreadableError as problem:
-        draft.left(name, kind, str(problem))
+        builder.left(name, kind, str(problem))
         return
     # Its content, digest included, stays out of the log: it may be a short secret.
     record = Record(name, kind, {"file": name})
     notes = _faults(content, name) if kind == "env file" else []
     if not os.path.lexists(target) or untouched_template(target) or _same(target, content):
-        draft.taken(record, TakeFile(f"{old.path}/{source}", target), f"{name}, readable by its owner only", notes)
+        builder.taken(record, TakeFile(f"{old.path}/{source}", target), f"{name}, readable by its owner only", notes)
     else:
-        draft.kept(record, f"{name} already exists and differs: yours stays")
+        builder.kept(record, f"{name} already exists and differs: yours stays")
 
 
 def _same(path: str, content: bytes) -> bool:

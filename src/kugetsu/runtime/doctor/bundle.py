@@ -1,8 +1,8 @@
 """The bundle of `kugetsu doctor --bundle`: what somebody else needs to see what happened here, without secrets.
 
 A .tar.gz with, in this order: `manifest.json`, `log.jsonl`, `settings.json`, `findings.json`, `daemon.log` and, of the
-latest attempts that failed, `attempts/<attempt>/stderr.log` and `runner.log`. The manifest has what a look at the
-machine told when the log ended where it ends in the bundle (`runtime.look`). Every text passed the redaction funnel
+latest attempts that failed, `attempts/<attempt>/stderr.log` and `runner.log`. The manifest has the probe of the
+machine when the log ended where it ends in the bundle (`runtime.host_probe`). Every text passed the redaction funnel
 again; the home folder is `~`, hosts and users have numbers. So the log's chain of digests does not verify there: each
 event keeps the digest that it had, and the manifest the head's.
 """
@@ -91,15 +91,15 @@ def _fill(archive: TarFile, case: Context, found: list[Finding], messages: bool)
     files: list[str] = []
     private = _Private(case.environment.get("HOME", ""), messages=messages)
     with tempfile.TemporaryFile() as log:
-        look = _look(case, messages)
-        story = _copy_log(case, log, private, look["seq"] if look is not None else None)
+        probe = _probe(case, messages)
+        story = _copy_log(case, log, private, probe["seq"] if probe is not None else None)
         manifest = {
             "format": FORMAT,
             **_program(),
-            "made_at": look["facts"]["now"] if look is not None else clock.now(),
+            "made_at": probe["facts"]["now"] if probe is not None else clock.now(),
             "messages": messages,
             "log": {"events": story.events, "seq": story.seq, "sha": story.sha, "problem": private.text(story.problem)},
-            "look": private.value(look),
+            "look": private.value(probe),
         }
         _add_json(archive, files, "manifest.json", manifest)
         _add_file(archive, files, "log.jsonl", log, log.tell())
@@ -183,14 +183,14 @@ class _Story:
         self.failed: list[str] = []
 
 
-def _look(case: Context, messages: bool) -> dict[str, Any] | None:
+def _probe(case: Context, messages: bool) -> dict[str, Any] | None:
     """What the machine says now, with the last event that it knows of; None when the log cannot be read."""
-    from kugetsu.runtime import host_probe as look
+    from kugetsu.runtime import host_probe
 
     if not case.has_log:
         return None
     try:
-        return look.taken(case.ws, case.ws.state(), texts=messages)
+        return host_probe.taken(case.ws, case.ws.state(), texts=messages)
     except (KugetsuError, OSError):
         return None
 

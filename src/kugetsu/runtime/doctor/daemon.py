@@ -104,7 +104,7 @@ def _login(context: Context) -> Iterator[Finding]:
 
 
 def _lingers() -> bool | None:
-    text = _said("loginctl", "show-user", str(os.getuid()), "-p", "Linger", "--value")
+    text = _output_of("loginctl", "show-user", str(os.getuid()), "-p", "Linger", "--value")
     if text is None:
         # Somebody who is not logged in is unknown to logind, but for the mark that enable-linger leaves.
         import pwd
@@ -122,7 +122,7 @@ def _kills_at_logout() -> bool | None:
 
     Distributions build systemd with either default, and show it in logind.conf as a comment.
     """
-    text = _said("systemd-analyze", "cat-config", "systemd/logind.conf")
+    text = _output_of("systemd-analyze", "cat-config", "systemd/logind.conf")
     lines = [line.replace(" ", "") for line in (text or "").splitlines()]
     for marks in ("KillUserProcesses=", "#KillUserProcesses="):
         values = [line.partition("=")[2].lower() for line in lines if line.startswith(marks)]
@@ -131,7 +131,7 @@ def _kills_at_logout() -> bool | None:
     return None
 
 
-def _said(*argv: str) -> str | None:
+def _output_of(*argv: str) -> str | None:
     """What a program prints; None if it is missing, fails, or takes too long."""
     try:
         done = programs.run(argv, cwd=None, env=os.environ, timeout=PATIENCE_SECONDS)

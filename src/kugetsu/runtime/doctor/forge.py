@@ -51,7 +51,7 @@ def _server(context: Context, host: str) -> Iterator[Finding]:
         return
     if why is not None:
         text = f"{host} is not contacted for issues and pull requests: {why}"
-        yield found.warning(host, text, forges.how_to_let_it(context.ws, host))
+        yield found.warning(host, text, forges.how_to_allow(context.ws, host))
         return
     if not context.online:
         yield found.skipped(host, f"{host} was not contacted", "kugetsu doctor --online")

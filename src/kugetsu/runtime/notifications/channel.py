@@ -94,7 +94,7 @@ class Worker:
             try:
                 seconds = self._turn()
             except Exception as problem:  # noqa: BLE001  keep delivering: log the error and retry
-                self._trouble.report(f"waiting: {_said(problem)}")
+                self._trouble.report(f"waiting: {_message(problem)}")
                 self._recovered = False  # an unfinished delivery is treated as that of a dead notifier
                 # Not woken by the log: a failed append moves its file too.
                 self._stop.wait(pause)
@@ -106,7 +106,7 @@ class Worker:
         try:
             self._deliver_rest()
         except Exception as problem:  # noqa: BLE001  the next notifier sends what is left
-            self._trouble.report(f"ending: {_said(problem)}")
+            self._trouble.report(f"ending: {_message(problem)}")
         self._ws.close()
 
     def _turn(self) -> float:
@@ -146,7 +146,7 @@ class Worker:
             except (KugetsuError, OSError) as problem:
                 if self._stop.is_set():
                     raise  # the next notifier finds the intent and handles it
-                self._trouble.report(f"delivered, but the outcome cannot be recorded: {_said(problem)}")
+                self._trouble.report(f"delivered, but the outcome cannot be recorded: {_message(problem)}")
                 self._stop.wait(pause)
                 pause = min(pause * 2, LONGEST_ERROR_PAUSE)
             else:
@@ -154,7 +154,7 @@ class Worker:
                 return events
 
 
-def _said(problem: Exception) -> str:
+def _message(problem: Exception) -> str:
     return str(problem) if isinstance(problem, KugetsuError | OSError) else repr(problem)
 
 

@@ -48,8 +48,8 @@ class Notifier:
         self._log_path = os.path.join(ws.paths.make(ws.paths.logs), "courier.log")
         self._workers: dict[str, Worker] = {}
         self._ending: list[Worker] = []
-        self._trouble = Trouble(self.say)
-        self._settings_trouble = Trouble(self.say)
+        self._trouble = Trouble(self.write)
+        self._settings_trouble = Trouble(self.write)
         self._daemon: Identity | None = None
         self._daemon_lease: str | None = None
         self._stopping: str | None = None
@@ -66,7 +66,7 @@ class Notifier:
 
     def serve(self) -> None:
         """Serve until there is no daemon or sink, or a stop was requested; then let current deliveries end."""
-        self.say(f"started, pid {os.getpid()}")
+        self.write(f"started, pid {os.getpid()}")
         pause = WATCHFUL_SECONDS
         while self._stopping is None:
             try:
@@ -80,13 +80,13 @@ class Notifier:
             pause = WATCHFUL_SECONDS
             if self._stopping is None:
                 self._sleep(WATCHFUL_SECONDS if self._ending else LONGEST_SLEEP)
-        self.say(f"ending: {self._stopping}")
+        self.write(f"ending: {self._stopping}")
         for worker in self._workers.values():
             worker.stop(at_once=self._at_once)
         for worker in join_all([*self._workers.values(), *self._ending], FINISH_SECONDS):
-            self.say(f"{worker.name}: its delivery did not end within {FINISH_SECONDS:g} s and was abandoned")
+            self.write(f"{worker.name}: its delivery did not end within {FINISH_SECONDS:g} s and was abandoned")
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write a line to the log file; it is lost when there is no space."""
         with suppress(OSError):
             with suppress(FileNotFoundError):
@@ -141,14 +141,14 @@ class Notifier:
                 worker.stop(at_once=True)
                 self._ending.append(worker)
             self._ws.log.transact(lambda state, name=name: decide.disable(state, name))  # type: ignore[misc]
-            self.say(f"{name}: notifications disabled")
+            self.write(f"{name}: notifications disabled")
 
     def _enable(self, name: str, state: State) -> None:
         if name not in state.outbox:
             self._ws.log.transact(lambda now: decide.enable(now, name))
-            self.say(f"{name}: notifications enabled")
+            self.write(f"{name}: notifications enabled")
         if name not in self._workers and all(worker.name != name for worker in self._ending):
-            self._workers[name] = Worker(name, self._ws, self.say)
+            self._workers[name] = Worker(name, self._ws, self.write)
             self._workers[name].start()
 
     def _reload(self) -> None:

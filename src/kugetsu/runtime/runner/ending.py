@@ -73,7 +73,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         how,
         verdict,
         redact(reason),  # it quotes the agent's last words
-        outcome=said_of(outcome),
+        outcome=claims_of(outcome),
         evidence=evidence,
         exit=ended.exit_code,
         signal=ended.signal,
@@ -217,7 +217,7 @@ def _checkup(folder: str) -> dict[str, Any]:
     return seen if isinstance(seen, dict) else {}
 
 
-def said_of(outcome: Outcome) -> dict[str, Any]:
+def claims_of(outcome: Outcome) -> dict[str, Any]:
     """The agent's claims, kept apart from the evidence; redacted, because it quotes output."""
     return {
         "kind": str(outcome.kind),

@@ -238,7 +238,7 @@ class _Checkup:
             self._size, self._grew_at = size, now
         if self.pid is not None:
             if now - self._started_at > self._orders.checkup_limit:
-                _say("killed a checkup that took too long")
+                _report("killed a checkup that took too long")
                 self.kill()
         elif now - max(self._grew_at, self._started_at) >= every:
             self._started_at = now
@@ -275,7 +275,7 @@ class _Checkup:
                 setsigdef=HELD_SIGNALS,
             )
         except OSError as problem:  # the agent continues: its deadline applies without checkups too
-            _say(f"cannot start a checkup: {problem}")
+            _report(f"cannot start a checkup: {problem}")
         finally:
             os.close(output)
 
@@ -288,7 +288,7 @@ class _Checkup:
                 run_files.replace(path, b"")
                 return run_files.open_file(path, os.O_WRONLY)
             except OSError as problem:  # its exit status counts; only its words are lost
-                _say(f"cannot write {path}: {problem}")
+                _report(f"cannot write {path}: {problem}")
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
@@ -303,12 +303,12 @@ def main(arguments: Sequence[str]) -> NoReturn:
     try:
         stopped = supervisor.watch()
     except Exception as problem:  # noqa: BLE001  whatever it is, the agent must not run on unsupervised
-        _say(f"the supervisor failed: {problem!r}")
+        _report(f"the supervisor failed: {problem!r}")
         stopped = "supervisor-failed"
     try:
         leftover = supervisor.end_all()
     except OSError as problem:
-        _say(f"cannot end the agent's processes: {problem}")
+        _report(f"cannot end the agent's processes: {problem}")
         leftover = -1
     _become([*orders.then, *supervisor.result(stopped, leftover)], len(orders.then), orders)
 
@@ -327,7 +327,7 @@ def _become(command: list[str], own_words: int, orders: Orders) -> NoReturn:
             os.execv(command[0], command)
         except OSError as problem:
             if time.monotonic() >= give_up_at:
-                _say(f"cannot execute {command[0]}: {problem}")
+                _report(f"cannot execute {command[0]}: {problem}")
                 os._exit(EXIT_NO_PHASE_C)
         time.sleep(0.5)
 
@@ -365,10 +365,10 @@ def _write(path: str, text: str) -> None:
     try:
         run_files.replace(path, text.encode("utf-8", "surrogateescape"))
     except OSError as problem:
-        _say(f"cannot write {path}: {problem}")
+        _report(f"cannot write {path}: {problem}")
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     try:
         os.write(2, f"kugetsu supervisor: {text}\n".encode("utf-8", "replace"))
     except OSError:

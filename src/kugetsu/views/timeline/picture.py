@@ -49,9 +49,9 @@ class Drawing:
         hidden = "" if wide > 8 * len(label) else ' style="display:none"'
         text = f'<text class="in" x="{x + 4}" y="{y + height - 8}" data-a="{a:.6f}" data-b="{b:.6f}"{hidden}>'
         self.pieces.append(
-            f'<g><title>{_told(title)}</title><rect class="{kind}" x="{x}" y="{y}" width="{round(wide, 2)}" '
+            f'<g><title>{_escaped(title)}</title><rect class="{kind}" x="{x}" y="{y}" width="{round(wide, 2)}" '
             f'height="{height}" rx="2" data-a="{a:.6f}" data-b="{b:.6f}"/>'
-            f"{text + _told(label) + '</text>' if label else ''}</g>"
+            f"{text + _escaped(label) + '</text>' if label else ''}</g>"
         )
 
     def mark(self, a: float) -> None:
@@ -60,7 +60,7 @@ class Drawing:
 
     def name(self, text: str) -> None:
         """The name of the lane that begins here."""
-        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}">{_told(text)}</text>')
+        self.pieces.append(f'<text class="lane" x="{MARGIN - 10}" y="{self.y + 19}">{_escaped(text)}</text>')
 
     def axis(self, bottom: float) -> None:
         """The marks of time, from the top to the bottom."""
@@ -74,7 +74,7 @@ class Drawing:
             )
 
 
-def _told(text: str) -> str:
+def _escaped(text: str) -> str:
     """Text for a picture: XML has no form for control characters, and marks that turn its direction mislead."""
     return escape(harmless(text))
 

@@ -64,7 +64,7 @@ class Comments(Sink):
         except ForgeFailure as problem:
             # A missing or expired token may be fixed within the hour.
             passes = problem.passing or problem.uncertain or isinstance(problem, ForgeUnauthorised)
-            return Outcome(False, one_line(problem.message), again=passes, asked=_asked(problem.retry_at))
+            return Outcome(False, one_line(problem.message), again=passes, asked=_seconds_until(problem.retry_at))
         except KugetsuError as problem:
             return Outcome(False, one_line(problem.message))
 
@@ -77,7 +77,7 @@ class Comments(Sink):
         try:
             forge = forges.forge_for(self._ws, host)
             if forge is None:
-                why, remedy = forges.why_none(self._ws, host), forges.how_to_let_it(self._ws, host)
+                why, remedy = forges.why_none(self._ws, host), forges.how_to_allow(self._ws, host)
                 return Outcome(False, one_line(f"{host} is not contacted: {why} ({remedy})"))
             try:
                 account = forge.whoami()
@@ -124,5 +124,5 @@ def _post(forge: Forge, ref: IssueRef, message: Message, again: bool) -> Outcome
     return Outcome(True, one_line(posted.url))
 
 
-def _asked(retry_at: str | None) -> float:
+def _seconds_until(retry_at: str | None) -> float:
     return max(clock.seconds_between(clock.now(), retry_at), 0.0) if retry_at is not None else 0.0

@@ -126,11 +126,11 @@ def _verdict(response: urllib3.BaseHTTPResponse) -> Outcome:
     if 300 <= status < 400:
         return Outcome(False, f"answered {status}: redirects are not followed, give the final URL", again=False)
     again = status >= 500 or status in _PASSING
-    asked = _asked(response.headers.get("Retry-After", "")) if again else 0.0
+    asked = _retry_after(response.headers.get("Retry-After", "")) if again else 0.0
     return Outcome(False, f"answered {status}", again=again, asked=asked)
 
 
-def _asked(text: str) -> float:
+def _retry_after(text: str) -> float:
     """The seconds in a Retry-After header, a number or a date; 0 when it cannot be parsed."""
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) < 9:

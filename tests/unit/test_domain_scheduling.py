@@ -9,7 +9,7 @@ import pytest
 
 from kugetsu.domain.decide import attempts, claims, queue, sessions
 from kugetsu.domain.facts import Ending
-from kugetsu.domain.scheduling import Outlook, outlook
+from kugetsu.domain.scheduling import Forecast, forecast
 from kugetsu.model import clock
 from kugetsu.views import gates
 from property.simulation import ISSUES, World
@@ -44,8 +44,8 @@ def end(world: World, attempt: str, how: str = "succeed", verdict: str = "done",
     world.do(lambda state: attempts.finish(state, attempt, Ending(how, verdict, "it ended", **told), facts))
 
 
-def look(world: World, task: str, dispatcher: str = "daemon") -> Outlook:
-    return outlook(world.state, world.state.tasks[task], world.claim_facts(dispatcher), HOUR)
+def look(world: World, task: str, dispatcher: str = "daemon") -> Forecast:
+    return forecast(world.state, world.state.tasks[task], world.claim_facts(dispatcher), HOUR)
 
 
 def worded(world: World, task: str, dispatcher: str = "daemon") -> SimpleNamespace:
