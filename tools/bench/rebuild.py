@@ -1,4 +1,4 @@
-"""Folding a whole log anew, as after a lost checkpoint, beside parsing the same lines and doing nothing with them; and
+"""Folding a whole log anew, as after a lost snapshot, beside parsing the same lines and doing nothing with them; and
 `replay --verify`, which decides every decision in it again, beside that fold."""
 
 from __future__ import annotations

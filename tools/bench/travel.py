@@ -1,4 +1,4 @@
-"""Points of the past: reached from milestones, beside folding the whole log; what milestones cost those who append."""
+"""Points of the past: reached from periodic snapshots, beside folding the whole log; what appends pay for these."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ assert ForeignLog(sys.argv[1]).state().seq >= int(sys.argv[2])
 
 
 def measure(report: Report, sizes: Sizes, folder: str) -> None:
-    """Time to a point, in units of a rebuild; a diff of everything, a packed file, a milestone."""
+    """Time to a point, in units of a rebuild; a diff of everything, a packed file, a periodic snapshot."""
     home = logs.large_log(report, sizes, folder)
     place = os.path.join(home, "log")
     report.doing(f"travelling through {sizes.large:,} events")
@@ -61,7 +61,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
     # Where nobody wrote any while the log grew, the first traveller leaves them behind.
     shutil.rmtree(os.path.join(place, "milestones"), ignore_errors=True)
     report.add("travel", f"{what}, first of all travels", [run_program(_EVERYTHING, place, str(sizes.large))[0]], "s")
-    run_program(_REBUILD, place, str(sizes.large))  # the checkpoint
+    run_program(_REBUILD, place, str(sizes.large))  # the latest snapshot
 
     chance = random.Random(SEED)
     points = [chance.randrange(2, sizes.large) for _ in range(sizes.points)]
@@ -134,7 +134,7 @@ def _packed(report: Report, sizes: Sizes, folder: str, place: str, rebuilt: list
 
 
 def _cost(report: Report, folder: str, place: str) -> None:
-    """Writing one milestone, beside the durable appends after which one is due."""
+    """Writing one periodic snapshot, beside the durable appends after which one is due."""
     from kugetsu.domain.new_event import NewEvent
     from kugetsu.log import open_log
     from kugetsu.log.files.engine import PERIODIC_EVERY
@@ -146,8 +146,8 @@ def _cost(report: Report, folder: str, place: str) -> None:
     projection = DomainProjection()
     log = open_log(place, by=made_log.BY, now=clock.now)
     state = log.state()
-    write = functools.partial(store, folder, projection.VERSION, Cursor(), name="milestone")
-    milestone = [_took(lambda: write(projection.dump(state))) for _ in range(20)]
+    write = functools.partial(store, folder, projection.VERSION, Cursor(), name="snapshot")
+    snapshot = [_took(lambda: write(projection.dump(state))) for _ in range(20)]
     log.close()
     other = open_log(os.path.join(folder, "appended"), by=made_log.BY, now=clock.now)
     note = [NewEvent("setting.changed", {"key": "MAX_ATTEMPTS", "old": "3", "new": "4"})]
@@ -155,8 +155,8 @@ def _cost(report: Report, folder: str, place: str) -> None:
     other.close()
     report.add(
         "travel",
-        f"a milestone, every {PERIODIC_EVERY:,} events",
-        [1000 * took for took in milestone],
+        f"a periodic snapshot, every {PERIODIC_EVERY:,} events",
+        [1000 * took for took in snapshot],
         "ms",
         reference="the appends before it",
         against=[1000 * one * PERIODIC_EVERY],

@@ -72,7 +72,7 @@ def of_text(output: str) -> Progress:
 
 def tail_lines(path: str, limit: int = TAIL_BYTES, *, whole: bool = True) -> list[bytes]:
     """The lines in the last ``limit`` bytes of a file, oldest first; with ``whole`` only those that are all there, else
-    the first begins with `redaction.CUT` where it is the end of a longer one.
+    the first begins with `funnel.CUT` where it is the end of a longer one.
 
     [] for a file that is missing or cannot be read: whoever needs the reason asks `run_files.problem`.
     """

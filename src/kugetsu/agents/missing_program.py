@@ -1,4 +1,4 @@
-"""What is said of an agent's program that is not there, and what helps: screens say it without an adapter."""
+"""Errors for an agent program that is missing, with their remedy: screens report them without loading an adapter."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Place:
             return load(os.devnull, {})
 
     def state(self) -> State:
-        """The fold of the log, read without a lock, and without the checkpoint that reading may else write."""
+        """The fold of the log, read without a lock, and without the snapshot that reading may otherwise write."""
         if self.described:
             learn_secrets(self.paths(), self.environment)
         log = FileLog(self.paths().log, DomainProjection(), {}, clock.now, upkeep=False)

@@ -1,4 +1,4 @@
-"""`kugetsu log seal`, and what `kugetsu log verify --head` makes of what it printed."""
+"""`kugetsu log seal`, and the comparison behind `kugetsu log verify --head`."""
 
 from __future__ import annotations
 

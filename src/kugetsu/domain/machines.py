@@ -2,7 +2,7 @@
 
 `transitions` executes them: one machine a kind, no guards, no side effects, triggered on a light record. `step`
 answers from a memo of what the machine gave for (state, trigger), because replaying a million events through the
-library costs 5 µs each and there are only a few dozen pairs; the memo travels in the log's checkpoint, so that a
+library costs 5 µs each and there are only a few dozen pairs; the memo travels in the log's snapshots, so that a
 command that finds one need not import the library. A test runs the machine on every pair and compares.
 """
 
@@ -129,7 +129,7 @@ def pairs(kind: str) -> list[tuple[str, str]]:
 
 
 def table() -> dict[str, Any]:
-    """The memo of every pair, with what it was made from, to be kept in a checkpoint."""
+    """The memo of every pair, with the definitions that it was made from: a snapshot keeps it."""
     return {
         "made_from": repr(DEFINITIONS),
         "steps": {
@@ -140,7 +140,7 @@ def table() -> dict[str, Any]:
 
 
 def adopt(kept: Any) -> None:
-    """Take over a memo that `table` made, when it was made from these very definitions; else ignore it."""
+    """Load a memo made by `table()`; ignore it if the definitions changed."""
     if not isinstance(kept, dict) or kept.get("made_from") != repr(DEFINITIONS):
         return
     for kind, rows in kept["steps"].items():

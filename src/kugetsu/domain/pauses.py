@@ -1,4 +1,4 @@
-"""Whether a pause until a time goes on; and what a clock that was set back does to it: nothing."""
+"""Whether a pause until a time is still on; a clock that was set back does not prolong it."""
 
 from __future__ import annotations
 

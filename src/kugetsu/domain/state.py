@@ -102,7 +102,7 @@ class Task:
     changed: int = 0
     changed_at: str = ""
     not_before: str | None = None
-    #: Words; or with values the code of a gate, or of a failure that took several attempts (`events.TaskFailed`).
+    #: Words; or with values the code of a gate, or of a failure that took several attempts (`events.tasks.TaskFailed`).
     reason: str | None = None
     reason_values: dict[str, Any] | None = None
     held: str | None = None
@@ -182,7 +182,7 @@ class Session:
     changed: int = 0
     changed_at: str = ""
     reason: str | None = None
-    #: What its branch follows (`events.SessionPreparing`), while that is intended and not yet done.
+    #: What its branch follows (`events.sessions.SessionPreparing`), while that is intended and not yet done.
     follows: dict[str, Any] | None = None
     #: The attempt whose work could not be put on a rescue branch, and why: the next one saves it first.
     unsaved: dict[str, str] | None = None

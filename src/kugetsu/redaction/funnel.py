@@ -1,6 +1,6 @@
 """The one funnel through which texts pass before they are kept or shown: secrets are taken out.
 
-It knows secrets by their place and their shape (`secret_shapes`), and those that it is told: the values of the env
+It knows secrets by their place and their shape (`patterns`), and those that it is told: the values of the env
 files and of this process's environment (`know`), in the forms that programs print them in (as they are, URL-encoded,
 in base64 …). What it cannot know: a secret without a shape that nobody told it, one that was encrypted, compressed or
 spelled otherwise, and halves of one that are not beside each other.

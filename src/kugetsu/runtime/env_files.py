@@ -74,7 +74,7 @@ def read(path: str) -> dict[str, str]:
 
 
 class Known:
-    """The secrets of the env files and an environment, for `redaction.know`: read again when they change.
+    """The secrets of the env files and an environment, for `funnel.know`: read again when they change.
 
     Values once seen stay known to the process: an agent that got one may still print it.
     """

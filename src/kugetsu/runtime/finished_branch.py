@@ -36,7 +36,7 @@ class Finished:
         return f"its branch {self.branch} is merged {by}"
 
     def as_data(self) -> dict[str, Any]:
-        """`events.SessionPreparing`'s ``follows``."""
+        """`events.sessions.SessionPreparing`'s ``follows``."""
         return {"branch": self.branch, "url": self.url, "later": self.later}
 
 

@@ -109,7 +109,7 @@ def _fill(found: IssueContext, ws: Workspace, forge: Forge, ref: IssueRef, sessi
 
 
 def event_data(found: IssueContext) -> dict[str, Any]:
-    """`events.IssueRead`: comments on the issue and its pull request, except kugetsu's own."""
+    """`events.sessions.IssueRead`: comments on the issue and its pull request, except kugetsu's own."""
     problem = "; ".join(said for said in (found.problem, found.pull_problem) if said) or None
     issue = found.issue
     if issue is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from kugetsu.agents.last_activity import describe_tool
+from kugetsu.agents.last_activity import SIGN, describe_tool
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import Lines
 from kugetsu.views import times
@@ -18,8 +18,6 @@ from kugetsu.views.wording import words
 #: Lines of a tool's output, and of the agent's stderr, that are shown; --raw has all.
 TOOL_LINES = 6
 ERROR_LINES = 10
-#: How the lines begin that kugetsu's own plugin writes into stderr (agents.progress).
-SIGN = "kugetsu-agent "
 
 
 def list_lines(found: list[dict[str, Any]], screen: Screen) -> list[str]:

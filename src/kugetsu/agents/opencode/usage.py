@@ -58,5 +58,5 @@ def gained(now: Usage | None, before: dict[str, Any] | None) -> Usage | None:
 
 
 def as_data(usage: Usage | None) -> dict[str, Any] | None:
-    """For `opencode_before`, from which `gained` gets it."""
+    """For `baseline`, from which `gained` gets it."""
     return None if usage is None else {"tokens": usage.tokens.as_dict(), "cost": usage.cost}

@@ -16,7 +16,7 @@ AGENT = "opencode"
 
 def _record(new_events: list[NewEvent], imported: dict[str, Any], issue: str | None) -> list[NewEvent]:
     """Some events and behind them, in the same transaction, the record that they were made from
-    (`events.RecordImported`): who finds the record in the log knows that the rest is there too."""
+    (`events.system.RecordImported`): who finds the record in the log knows that the rest is there too."""
     about: dict[str, Any] = {"issue": issue}
     if new_events:
         about = {"issue": issue, "task": new_events[0].task, "session": new_events[0].session, "cause": -1}

@@ -66,7 +66,7 @@ def enqueue(
     carried: dict[str, Any] | None = None,
 ) -> list[NewEvent]:
     """A new task at the end of the queue. ``repository`` names the clone that the command was typed in; ``carried`` are
-    the counters of the issue's earlier life (`lives.of_history`), for the case that it has no session now.
+    the counters of the issue's earlier life (`usage.of_history`), for the case that it has no session now.
 
     Raises BadInput for a dev task without an issue, NotFound when a task in ``after`` is not in the state: of one
     that has left it nobody knows here whether it was completed.

@@ -76,7 +76,7 @@ def request(state: State, key: str, kind: str, repository: str | None) -> list[N
 
 @decision("sessions.preparing")
 def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
-    """Intent to make the session's worktree and agent session (`events.SessionPreparing`).
+    """Intent to make the session's worktree and agent session (`events.sessions.SessionPreparing`).
 
     An idle session must be `broken` first: it says why it is made anew.
     """
@@ -86,7 +86,7 @@ def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | Non
 
 @decision("sessions.prepared")
 def prepared(state: State, key: str, result: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
-    """The session is there (`events.SessionPrepared`)."""
+    """The session is there (`events.sessions.SessionPrepared`)."""
     session = _find_ready_to(state, key, "ready")
     return [NewEvent("session.prepared", result, **_about(state, session, attempt))]
 
@@ -166,7 +166,7 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEven
 
 @decision("sessions.destroyed")
 def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
-    """The session is gone (`events.SessionDestroyed`); Conflict when an agent works in it."""
+    """The session is gone (`events.sessions.SessionDestroyed`); Conflict when an agent works in it."""
     session = _find_ready_to(state, key, "destroy")
     if session.attempt is not None:
         raise _busy(state, session.attempt, key)
@@ -176,7 +176,7 @@ def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
 
 @decision("sessions.set_pr")
 def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
-    """Tie a pull request to the session (`events.SessionPr`); [] when it is tied already."""
+    """Tie a pull request to the session (`events.sessions.SessionPr`); [] when it is tied already."""
     session = find_session(state, key)
     if session.pr == url:
         return []

@@ -101,7 +101,7 @@ def attempt_unsettled(state: State, event: Event) -> None:
 
 
 def attempt_ended(trigger: str) -> Handler:
-    """Fold of the ends of attempts (`events.AttemptEnded`); ``trigger`` is the machine's."""
+    """Fold of the ends of attempts (`events.attempts.AttemptEnded`); ``trigger`` is the machine's."""
 
     def handler(state: State, event: Event) -> None:
         data = event["data"]

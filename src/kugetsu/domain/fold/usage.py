@@ -30,7 +30,7 @@ def uncommitted(evidence: Evidence | dict[str, Any]) -> int | None:
 
 
 def note_end(session: Session, succeeded: bool, evidence: dict[str, Any]) -> None:
-    """Note what an attempt left (`events.AttemptEnded`), and whether it brought anything new.
+    """Note what an attempt left (`events.attempts.AttemptEnded`), and whether it brought anything new.
 
     New is a head that was not there before, or a comment more on the issue or its pull request. A run that ended well
     and brought neither is one without progress; evidence that cannot be read leaves the count as it is.

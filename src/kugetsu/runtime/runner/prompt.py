@@ -121,7 +121,7 @@ def _base(session: Session) -> str:
 
 
 def _reason(task: Task) -> str:
-    """Why the task was not done, in words (`events.TaskParked`, `events.TaskFailed`)."""
+    """Why the task was not done, in words (`events.tasks.TaskParked`, `events.tasks.TaskFailed`)."""
     if task.reason is None or (task.reason_values and "runs" not in task.reason_values):
         return "it ended before it was done"
     if task.reason_values is None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kugetsu.agents.last_activity import of_opencode
-from kugetsu.agents.opencode.health_check import look
+from kugetsu.agents.opencode.health_check import check
 from kugetsu.agents.protocol import Checkup, Running
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ def sign(kind: str, **fields: Any) -> str:
 def checkup(folder: Path, stderr: str, quiet: float = 30.0) -> Checkup:
     (folder / "errors").write_text(stderr)
     running = Running(SESSION, str(folder / "output"), str(folder / "errors"), os.getpid(), quiet)
-    return look(running, NOW)
+    return check(running, NOW)
 
 
 ASKED = sign("hello") + sign("asked")
