@@ -82,7 +82,13 @@ def _list(call: Call, count: int) -> int:
     call.ready()
     runs = call.workspace.paths.runs
     found = [
-        _entry(call, name, f"{runs}/{name}/output.jsonl", _size(f"{runs}/{name}/output.jsonl"), _changed_at(runs, name))
+        _entry(
+            call,
+            name,
+            f"{runs}/{name}/output.jsonl",
+            tail_file.size(f"{runs}/{name}/output.jsonl"),
+            _changed_at(runs, name),
+        )
         for name in _latest(runs, count)
     ]
     call.show({"logs": found}, agentlog.list_lines(found, call.screen) or ["no agent has run yet"])
@@ -126,13 +132,6 @@ def _mtime(folder: str) -> float:
 
 def _changed_at(runs: str, attempt: str) -> str:
     return clock.from_epoch(_mtime(f"{runs}/{attempt}"))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
 
 
 # --- one log ----------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
     when it cannot be read.
     """
     rest = b""
-    at = offset if offset is not None else _size(path)
+    at = offset if offset is not None else size(path)
     inode = _inode(path)
     while True:
         data = _read(path, at)
@@ -63,7 +63,7 @@ def follow(path: str, offset: int | None = None) -> Iterator[list[bytes] | None]
                 yield lines
             continue
         now = _inode(path)
-        if now != inode or _size(path) < at:
+        if now != inode or size(path) < at:
             inode, at, rest = now, 0, b""
         yield None
         time.sleep(PAUSE)
@@ -87,7 +87,8 @@ def _read(path: str, at: int) -> bytes:
         os.close(fd)
 
 
-def _size(path: str) -> int:
+def size(path: str) -> int:
+    """The size of a file; 0 when it cannot be read."""
     try:
         return os.stat(path).st_size
     except OSError:

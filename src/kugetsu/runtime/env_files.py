@@ -32,6 +32,12 @@ SOURCES = {
 }
 """The files for each user of secrets: the first that sets anything is all it sees."""
 
+TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
+"""Prefixes of tokens for servers."""
+
+WEBHOOK = "NOTIFY_WEBHOOK_URL"
+"""A secret, so it is no setting."""
+
 FRESH_SECONDS = 0.02
 """For how long a changed env file may go unnoticed: every text shown checks."""
 

@@ -10,7 +10,7 @@ from kugetsu.host.config_file import put, read_file, read_leniently
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.redaction.known_values import holds, secrets_among
-from kugetsu.runtime.env_files import FILES, SOURCES
+from kugetsu.runtime.env_files import FILES, SOURCES, TOKENS, WEBHOOK
 from kugetsu.runtime.workspace import OF_ATTEMPT
 
 LONGEST = 100_000
@@ -18,11 +18,6 @@ LONGEST = 100_000
 
 OWN = ("KUGETSU_DIR", "KUGETSU_TEMP_DIR", *OF_ATTEMPT)
 """What kugetsu itself sets for an agent, overriding env files."""
-
-TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
-"""Prefixes of tokens for servers."""
-
-WEBHOOK = "NOTIFY_WEBHOOK_URL"
 
 _WHOLE = {
     "PATH": "name all folders, as /opt/tool/bin:/usr/local/bin:/usr/bin:/bin ($PATH in it is not expanded)",

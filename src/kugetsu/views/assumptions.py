@@ -13,7 +13,7 @@ from kugetsu.views import times
 NAMED = 4
 _SECOND = 1_000_000
 
-#: The sentence for each assumption that the simulation noted (`simulation.Noted`), with `{tasks}` and `{n}`.
+#: The sentence for each assumption that the simulation noted (`engine.Noted`), with `{tasks}` and `{n}`.
 _NOTED = {
     "repeated": "Attempts beyond the recorded ones ({tasks}) repeat the last recorded attempt of their task.",
     "typical": "{tasks} never ran in the record: each such run takes the median start-up, duration and usage of all "

@@ -7,13 +7,13 @@ from typing import Any
 
 from kugetsu.domain.state import State
 from kugetsu.model.plural import counted
+from kugetsu.runtime.notifications.message import LOUD
 from kugetsu.runtime.notifications.notice import Notice
 from kugetsu.views import times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import cut, line, pad
 
-_BAD = ("task_error", "agent_lost")
 #: Columns of the parts of a line that is shown before those after it are known.
 _TYPE_WIDTH = 14
 _TASK_WIDTH = 5
@@ -58,7 +58,7 @@ def coming(notice: Notice, screen: Screen) -> str:
 
 def coloured(type: str, text: str, screen: Screen) -> str:
     """``text`` in the colour of a kind."""
-    if type in _BAD:
+    if type in LOUD:
         return screen.red(text)
     if type == "task_completed":
         return screen.green(text)

@@ -15,8 +15,8 @@ from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
-from kugetsu.runtime.env_files import FILES
-from kugetsu.runtime.env_variables import OWN, TOKENS, listed, missed_by, trouble_of
+from kugetsu.runtime.env_files import FILES, TOKENS
+from kugetsu.runtime.env_variables import OWN, listed, missed_by, trouble_of
 
 found = Found("env files")
 

@@ -20,12 +20,11 @@ from kugetsu.host import config
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import GitFailed, KugetsuError
 from kugetsu.model.servers import base_url, canonical_host, is_loopback, split_url
-from kugetsu.runtime.env_files import values
+from kugetsu.runtime.env_files import TOKENS, values
 from kugetsu.runtime.git import command, pins, remedies
 from kugetsu.runtime.git.child import Answer, failure
 
 _WAY = r"^http\..*(ssl(verify|cainfo|capath|backend)|proxy[a-z]*|curloptresolve)$|^remote\..*\.proxy[a-z]*$"
-_TOKENS = ("GITEA_TOKEN", "GITHUB_TOKEN")
 
 
 def git(args: Sequence[str], cwd: str | None = None, *, timeout: float) -> str:
@@ -110,7 +109,7 @@ def _authorities(environment: Mapping[str, str]) -> tuple[list[str], dict[str, s
 
 def _has_tokens(environment: Mapping[str, str]) -> bool:
     try:
-        return any(name.startswith(_TOKENS) for name in values(Paths.of(environment), "forge"))
+        return any(name.startswith(TOKENS) for name in values(Paths.of(environment), "forge"))
     except KugetsuError:
         return False
 

@@ -12,7 +12,8 @@ from kugetsu.runtime.notifications.notice import WORDS, Notice
 MOST_LINES = 50
 #: Notifications that the JSON of a message holds, the newest ones.
 MOST_IN_JSON = 200
-_LOUD = ("task_error", "agent_lost")
+#: What a person should look at soon.
+LOUD = ("task_error", "agent_lost")
 _QUIET = ("task_queued", "task_dequeued", "task_started")
 
 
@@ -36,7 +37,7 @@ class Message:
     def urgency(self) -> str:
         """``critical``, ``normal`` or ``low``: that of its most urgent notification."""
         types = {notice.type for notice in self.notices}
-        if types.intersection(_LOUD):
+        if types.intersection(LOUD):
             return "critical"
         return "low" if types and types.issubset(_QUIET) else "normal"
 

@@ -177,7 +177,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
     prompt, message = os.path.join(folder, "prompt.md"), _message(ws, task)
     with _of_the_agent():
         text = prompting.compose(ws, task, session, message, issue_text)
-        marks = _marks(ws, attempt, task, session, lease) | _bounds(ws, task, worktree)
+        marks = _agent_environment(ws, attempt, task, session, lease) | _bounds(ws, task, worktree)
     run_files.replace(prompt, text.encode("utf-8", "surrogateescape"))
     launch = agent.launch(
         Turn(
@@ -256,7 +256,7 @@ def _message(ws: Workspace, task: Task) -> str:
     raise KugetsuError(f"the log has no message for {task.id}", hint="kugetsu log verify")
 
 
-def _marks(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
+def _agent_environment(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
     """The agent's environment: its env file, then kugetsu's own marks, which nothing overrides."""
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words

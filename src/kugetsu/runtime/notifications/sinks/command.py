@@ -14,7 +14,7 @@ import orjson
 from kugetsu.agents.command import needs_shell
 from kugetsu.host.config_file import parse, read_file
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.env_files import values
+from kugetsu.runtime.env_files import WEBHOOK, values
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
@@ -69,7 +69,7 @@ class Command(Sink):
         """This environment, what notify.env sets (default.env is for agents), and the subject of the message."""
         given = values(self._ws.paths, "notify")  # first: its errors quote no line
         path = os.path.join(self._ws.paths.env, "notify.env")
-        own = {entry.key for entry in parse(read_file(path), path)} - {"NOTIFY_WEBHOOK_URL"}
+        own = {entry.key for entry in parse(read_file(path), path)} - {WEBHOOK}
         return {**self._ws.environment, **{name: given[name] for name in own & given.keys()}, **about(message)}
 
 

@@ -15,7 +15,7 @@ import orjson
 from kugetsu import __version__
 from kugetsu.host.proxies import Network, in_words
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.env_files import values
+from kugetsu.runtime.env_files import WEBHOOK, values
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
@@ -25,13 +25,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import urllib3
 
-KEY = "NOTIFY_WEBHOOK_URL"
 #: Seconds to connect, and between two pieces of the answer.
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 #: Answers of the 4xx kind after which another try may help: timeout, too early, too many requests.
 _PASSING = (408, 425, 429)
-_MISSING = f"no URL: kugetsu env set --agent notify {KEY}"
+_MISSING = f"no URL: kugetsu env set --agent notify {WEBHOOK}"
 
 
 class Webhook(Sink):
@@ -46,14 +45,14 @@ class Webhook(Sink):
     def describe(self) -> tuple[bool, str]:
         """Whether there is a URL, but never which."""
         try:
-            url = values(self._paths, "notify").get(KEY)
+            url = values(self._paths, "notify").get(WEBHOOK)
             if url:
                 _checked(url)
         except KugetsuError as problem:
             return False, one_line(problem.message)
         except ValueError as problem:
             return False, str(problem)
-        return (True, f"{KEY} is set") if url else (False, _MISSING)
+        return (True, f"{WEBHOOK} is set") if url else (False, _MISSING)
 
     def deliver(self, message: Message, *, again: bool) -> Outcome:  # noqa: ARG002
         """POST it; 2xx means delivered."""
@@ -61,7 +60,7 @@ class Webhook(Sink):
 
         try:
             given = values(self._paths, "notify")
-            url = given.get(KEY)
+            url = given.get(WEBHOOK)
             if not url:
                 return Outcome(False, _MISSING)
             headers = _checked(url)
@@ -85,7 +84,7 @@ def _checked(url: str) -> dict[str, str]:
     except (urllib3.exceptions.HTTPError, ValueError):
         parsed = None
     if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{KEY} is not an http or https URL")
+        raise ValueError(f"{WEBHOOK} is not an http or https URL")
     return urllib3.util.make_headers(basic_auth=parsed.auth) if parsed.auth else {}
 
 
