@@ -62,12 +62,12 @@ _SENTENCE = re.compile(
     r")",
     re.I,
 )
-"""How a line begins that says of the agent's own provider that its limit is reached."""
+"""Beginnings of lines that report a limit of the agent's own provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit that a text tells of. ``usage`` False: a mere rate limit. ``resets`` is UTC, None when not told."""
+    """A limit found in a text. ``usage`` False: a mere rate limit. ``resets`` is UTC, None when not stated."""
 
     usage: bool
     resets: datetime | None
@@ -86,7 +86,7 @@ def find(
     status: int | None = None,
     zone: tzinfo | None = None,
 ) -> Limit | None:
-    """The limit of which a provider's own error tells, or None when it tells of none.
+    """The limit that a provider's own error reports, or None.
 
     Only for what the agent's protocol names as the model's error: in such a text a word is enough. ``now`` must know
     its zone; ``zone`` is that of times without one (see `reset_times`).

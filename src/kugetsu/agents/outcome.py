@@ -24,10 +24,10 @@ class Kind(StrEnum):
     RETRYABLE = "retryable"
     """It failed in a way that may pass."""
     LIMITED = "limited"
-    """A usage limit: nothing helps but to wait; this is no failure of the task."""
+    """A usage limit: only waiting helps; not a failure of the task."""
     UNAVAILABLE = "unavailable"
     """What stopped it stops every task alike, until somebody mends it: the provider refuses the key, the program or its
-    configuration is broken, a disk is full. This is no failure of the task."""
+    configuration is broken, a disk is full. Not a failure of the task."""
     FAILED = "failed"
     """It failed in a way that trying again does not mend."""
 

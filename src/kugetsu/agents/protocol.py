@@ -110,7 +110,7 @@ class Health(StrEnum):
     LIMITED = "limited"
     """A usage limit keeps it waiting: stop it and park the task."""
     RETRYING = "retrying"
-    """The model's errors are being retried; that ends by itself."""
+    """The agent is retrying the model after errors: nothing to do."""
     STUCK = "stuck"
     """Its start hangs: it never came to ask its model. Stop it and try again."""
     UNKNOWN = "unknown"

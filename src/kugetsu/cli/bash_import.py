@@ -46,7 +46,7 @@ def _import(call: Call) -> int:
 
 
 def _next(plan: Plan, path: str) -> tuple[str | None, str]:
-    """The command that goes on, and what to say of it."""
+    """The next command, and its explanation."""
     if plan.of("taken", "kept", "unclear") and not plan.done:
         return f"kugetsu import --yes {line(shlex.quote(path))}", "to import: {}"
     if plan.done and any(item.kind == "task" for item in plan.of("taken")):

@@ -105,7 +105,7 @@ def look_up(kinds: Sequence[Kind], place: Place) -> tuple[str, list[Candidate]]:
         return wanted[-1], found
 
     def look() -> None:
-        # A broken log or configuration is told by the next command, not in the prompt; nor is what went wrong here.
+        # A broken log or configuration is reported by the next command, not in the prompt.
         with suppress(Exception):
             for kind in kinds:
                 if kind == "setting-value" and _wants_path(place):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @record
 class Help:
-    """What `--help` and the reference say of a command.
+    """What `--help` and the reference show for a command.
 
     ``usage`` is what follows the name, ``about`` text below the arguments. ``json`` documents what `--json` prints: a
     line for each key, `path  meaning`, the path as `tasks[].id`; a first line without a path says what the whole is

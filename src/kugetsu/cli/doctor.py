@@ -61,7 +61,7 @@ def _doctor(call: Call) -> int:
 
 
 def _kept(call: Call, place: Foreign) -> int:
-    """What it found where a bundle was made. Raises NotFound for a file that does not say so."""
+    """What it found where a bundle was made. Raises NotFound for a file without findings."""
     if call.args.fix or call.args.online or call.args.bundle is not None:
         raise BadInput("kugetsu doctor: cannot check or repair anything in a file", "use --from alone, or drop it")
     found = place.findings()

@@ -93,7 +93,7 @@ def wanted(text: str | None) -> list[Seal]:
 
 
 def ignored(text: str | None) -> str | None:
-    """What of the file that `--head` names is no seal, in words: a seal of which a part is lost looks like that too."""
+    """The lines in the file of `--head` that are not seals, in words: a damaged seal may be one of them."""
     if text is None or parse(text):
         return None
     lines = left_out(_content(text))
@@ -108,7 +108,7 @@ def _content(path: str) -> str:
     try:
         with open(path, "rb") as file:
             return file.read(MOST).decode("utf-8", "replace")
-    except (OSError, ValueError):  # then it was meant as a seal, and is told to be none
+    except (OSError, ValueError):  # then it was meant as a seal, and is refused
         return ""
 
 
@@ -118,7 +118,7 @@ def latest(seals: Sequence[Seal]) -> Seal | None:
 
 
 def of_seal(problem: Problem) -> bool:
-    """Whether it says that the log is not what was sealed; the log may well verify by itself."""
+    """True if it means that the log differs from what was sealed; the log alone may well verify."""
     return problem.kind == "head" or (problem.kind == "missing" and not problem.segment)
 
 
@@ -158,7 +158,7 @@ def _unlike(log: EventLog, seal: Seal) -> str | None:
 
 
 def lines(seals: Sequence[dict[str, Any]], head: int) -> list[str]:
-    """What is said of each seal."""
+    """A line for each seal."""
     shown = []
     for seal in seals:
         if seal["ok"]:

@@ -61,7 +61,7 @@ def _paged(text: str, pager: str) -> bool:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
     try:
         process = subprocess.Popen(["sh", "-c", pager], stdin=subprocess.PIPE, env=environment)
-        process.communicate(text.encode("utf-8", "backslashreplace"))  # one that leaves early is no error
+        process.communicate(text.encode("utf-8", "backslashreplace"))  # one that ends early is not an error
     finally:
         signal.signal(signal.SIGINT, before)
     return process.returncode not in _NO_PAGER

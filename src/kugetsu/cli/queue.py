@@ -140,7 +140,7 @@ def _enqueue(call: Call) -> int:
 
 
 def warn_of_stranded(call: Call, task_id: str) -> None:
-    """Say that a task comes after one that is over and not completed, and what lets it go on."""
+    """Warn that a task comes after one that ended without being completed, and name the remedy."""
     from kugetsu.domain import gates
     from kugetsu.views import gates as words
 
@@ -151,7 +151,7 @@ def warn_of_stranded(call: Call, task_id: str) -> None:
 
 
 def warn_of_waiting_behind(call: Call, task_id: str) -> None:
-    """Name the tasks that come after one that is not to be completed, and what lets them go on."""
+    """Name the tasks that come after one that will not be completed, and the remedy."""
     state = call.state()
     behind = [one.id for one in state.waiting() if task_id in one.after]
     if behind:

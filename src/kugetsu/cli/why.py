@@ -170,7 +170,7 @@ def _last_word(subject: Subject, events: list[Event]) -> Event:
 
 
 def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str:
-    """The command that goes on from there."""
+    """The command to continue with."""
     history = "all of it: " + screen.command(f"kugetsu history {subject}")
     if subject.kind == "attempt":
         task = state.tasks.get(subject.key)

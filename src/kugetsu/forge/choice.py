@@ -100,7 +100,7 @@ def kind_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> 
 
 
 def _base(host: str, servers: Mapping[str, str]) -> str:
-    """The URL below which the host's web side lies; https where the one for git says nothing about the web."""
+    """The URL below which the host's web side lies; https where git's own URL is not a web URL."""
     url = base_url(host, servers)
     scheme, netloc, path = split_url(url)
     if scheme in ("http", "https"):

@@ -1,4 +1,4 @@
-"""How talking to a forge fails: each failure says what happened, what helps, and whether it may pass by itself."""
+"""How requests to a forge fail: each failure names its cause, its remedy, and whether a retry may help."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def json_of(answer: Answer, server: Server, *, uncertain: bool) -> object:
 
 
 def message_of(answer: Answer, server: Server) -> str:
-    """What the server says about a failure, in one line without secrets; empty when it says nothing that one reads."""
+    """The server's message about a failure, in one line without secrets; empty if there is none to read."""
     try:
         value = orjson.loads(answer.data)
     except orjson.JSONDecodeError:
@@ -137,7 +137,7 @@ def redirected(answer: Answer, server: Server, method: str, url: str) -> str:
 
 
 def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
-    """Whether a list goes on after this page.
+    """True if a list continues after this page.
 
     `count` were read so far; `total` is the body's, -1 for none. `full`: the page has as many as one can have, which
     counts when neither header says how the list goes on.

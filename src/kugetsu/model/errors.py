@@ -41,7 +41,7 @@ class KugetsuError(Exception):
 
 
 def reason_of(problem: OSError) -> str:
-    """What the system says of a failed call, to follow a colon: `permission denied`."""
+    """The system's reason for a failed call, to follow a colon: `permission denied`."""
     return (problem.strerror or str(problem)).lower()
 
 

@@ -93,7 +93,7 @@ def is_host_like(name: str) -> bool:
 
 
 def is_known_host(host: str, servers: Mapping[str, str]) -> bool:
-    """Whether a host is a server by itself, not a word of the user's ssh configuration."""
+    """True if a host is a server's name, not an alias in the user's ssh configuration."""
     name = split_port(host)[0]
     return (
         name in PUBLIC_HOSTS
@@ -162,7 +162,7 @@ def strip_prefix(host: str, segments: list[str], servers: Mapping[str, str]) -> 
 
 
 def web_host_of_ssh(host: str, servers: Mapping[str, str]) -> str:
-    """The host of the references for a host spoken to by ssh, whose port says nothing about the web's port."""
+    """The host of the references for a host reached by ssh: the ssh port is not the web's port."""
     name = split_port(host)[0]
     name = _SSH_HOSTS.get(name, name)
     same = {canonical_host(key, servers) for key, url in servers.items() if split_port(split_url(url)[1])[0] == name}

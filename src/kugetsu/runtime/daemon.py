@@ -38,7 +38,7 @@ from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: What asks the daemon to stop.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: Sleep in seconds while a claimed attempt has no runner in the log yet, and where no pidfd tells of a runner's death.
+#: Sleep in seconds while a claimed attempt has no runner in the log yet, and where no pidfd signals a runner's death.
 WATCHFUL_SECONDS = 1.0
 #: Sleep after an error, in seconds: one bad moment (a full disk) must not become a busy loop.
 ERROR_PAUSE_SECONDS = 5.0
@@ -211,7 +211,7 @@ class Daemon:
             if attempt.id in self.pidfds:
                 if attempt.runner is not None and identity.alive(attempt.runner):
                     continue
-                # Dead and not settled yet: a descriptor that stays readable would never let the daemon sleep.
+                # Dead and not settled yet: the daemon would never sleep on a descriptor that stays readable.
                 os.close(self.pidfds.pop(attempt.id))
             pidfd = identity.open_pidfd(attempt.runner) if attempt.runner is not None else None
             if pidfd is None:

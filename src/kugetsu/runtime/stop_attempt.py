@@ -15,7 +15,7 @@ from kugetsu.runtime.workspace import Workspace
 
 
 def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
-    """Cancel a task: at once if it waits, else its runner is told to stop. Returns the events.
+    """Cancel a task: at once if it waits, else by stopping its runner. Returns the events.
 
     Raises NotFound and Conflict as `decide.queue.cancel` does.
     """
@@ -25,7 +25,7 @@ def cancel(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
 
 
 def signal_runner(ws: Workspace, task_id: str) -> bool:
-    """Tell the runner of a task's live attempt that a stop is requested; False if there is nobody to tell."""
+    """Signal the runner of a task's live attempt that a stop is requested; False if there is no runner to signal."""
     state = ws.state()
     task = state.tasks.get(task_id)
     attempt = state.attempts.get(task.attempt) if task is not None and task.attempt is not None else None

@@ -249,7 +249,7 @@ def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
 
 
 def _notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
-    """Settle what died. Raises when that is the task awaited and it cannot be settled; of another, it is told once."""
+    """Settle what died. Raises if the awaited task cannot be settled; for another one the problem is printed once."""
     from kugetsu.runtime import reconcile
 
     state = ws.state()

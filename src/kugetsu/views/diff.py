@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         },
     )
 
-#: Fields that another part of the line says, or that say nothing by themselves.
+#: Fields that another part of the line shows, or that mean nothing on their own.
 _SAID_ELSEWHERE = frozenset(("not_before", "reason", "attempt", "parked_for", "used", "task", "log", "base_branch"))
 #: One of what is counted, and several.
 _NOUNS = {
@@ -150,7 +150,7 @@ def _name(change: Change, screen: Screen) -> str:
 
 
 def _change(change: Change, screen: Screen) -> str:
-    """From → to: what matters first, counters last; what another event did than the row's says so."""
+    """From → to: what matters first, counters last; a value from another event than the row's names that event."""
     fields = {field.name: field for field in change.fields}
     parts: list[str] = []
     first = _first(change, fields, screen)

@@ -173,7 +173,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "undone": lambda _: "what let it go on was undone",
 }
 
-#: code of a closed gate → the command that opens it; `agents_starting` opens by itself.
+#: code of a closed gate → the command that opens it; `agents_starting` needs none.
 _COMMANDS: dict[str, Callable[[Values], str]] = {
     "no_daemon": lambda _: "kugetsu queue-daemon start",
     "daemon_draining": lambda _: "kugetsu queue-daemon restart",

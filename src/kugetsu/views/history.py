@@ -104,7 +104,7 @@ class Rows:
 
     @property
     def indent(self) -> int:
-        """Columns before the time: what is told of a row below it stands under its time."""
+        """Columns before the time: notes below a row begin under its time."""
         return self._seq_width + 4
 
     def lines(self, event: Event, indent: int = 0) -> list[str]:

@@ -63,7 +63,7 @@ def about_task(task: Task, attempt: Attempt | None, seen: Forecast, because: lis
 
 
 def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask:
-    """The answer for what only the log knows; ``then`` is the command that goes on."""
+    """The answer for what only the log knows; ``then`` is the next command."""
     return {
         "task": None,
         "answer": answer,
@@ -135,7 +135,7 @@ def _labelled(label: str, text: str, screen: Screen) -> list[str]:
 
 
 def _next(data: WhyTask, screen: Screen) -> str:
-    """What changes by itself, in words."""
+    """The next change, in words."""
     change = data["next"] or {}
     what, kind = line(str(change.get("what") or "")), change.get("kind")
     condition = ", if a daemon is running by then: kugetsu queue-daemon start" if change.get("needs_daemon") else ""
@@ -197,7 +197,7 @@ def _all_of_it(key: str, screen: Screen) -> str:
 
 
 def _evidence(data: WhyTask, task: TaskData, screen: Screen) -> list[str]:
-    """How one goes on from the event behind the reason."""
+    """Commands that continue from the event behind the reason."""
     closed = next((gate for gate in data["gates"] if not gate["open"]), None)
     more = _all_of_it(task["task"], screen)
     if closed is None or not closed["rests_on"]:

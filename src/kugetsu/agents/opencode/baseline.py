@@ -1,4 +1,4 @@
-"""What was so before a turn, in a file beside the turn's own: what the turn changed is told from it.
+"""The state before a turn, in a file beside the turn's own, to tell later what the turn changed.
 
 It also holds the project's configuration files that opencode rewrites at its start, which is nobody's work: it inserts
 a ``$schema`` line into each that lacks one (1.18.33). The plugin puts the file back before the agent can commit it;
@@ -94,7 +94,7 @@ def _is_among(name: str, changed: Collection[str]) -> bool:
 
 
 def _read(path: str) -> str | None:
-    """The text of a plain file; None for a link (opencode then changed a file elsewhere), and for what is no text."""
+    """The text of a plain file; None for a link (opencode then changed a file elsewhere) and for other content."""
     try:
         data = run_files.read(path, MOST_BYTES + 1)
         return data.decode() if len(data) <= MOST_BYTES else None

@@ -1,4 +1,4 @@
-"""opencode's configuration files: where they lie, which has the last word, and what they say of a permission.
+"""opencode's configuration files: where they are, which one takes precedence, and what they set for a permission.
 
 Those of a project are in the worktree, where an agent can make anything of them: nothing here blocks or reads without a
 bound.
@@ -19,7 +19,7 @@ PROJECT_NAMES = ("opencode.json", "opencode.jsonc", ".opencode/opencode.json", "
 """Where a project may hold its configuration."""
 
 MOST_BYTES = 1 << 20
-"""A larger file is no configuration."""
+"""A larger file is not a configuration."""
 
 _NAMESAKES = ("edit", "bash", "read", "glob", "grep", "list", "task", "webfetch", "websearch", "todowrite", "skill")
 PERMISSIONS = dict.fromkeys(("write", "patch", "apply_patch", "multiedit"), "edit") | {

@@ -157,6 +157,6 @@ def plain(text: str) -> str:
 
 
 def parse_version(text: str) -> tuple[int, ...] | None:
-    """`1.18.33` (with whatever follows) as numbers; None when it is no version."""
+    """`1.18.33` (with whatever follows) as numbers; None if it is not a version."""
     match = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
     return tuple(int(part) for part in match.groups("0")) if match else None

@@ -211,7 +211,7 @@ def _of_exit(exit_code: int, errors: Errors, said: str, now: datetime, directory
 
 
 def _of_finish(output: Output, errors: Errors, said: str) -> Parts:
-    """Exit code 0 without an error event: only a last step that stopped by itself is an end."""
+    """Exit code 0 without an error event: only a last step that stopped regularly is an end."""
     if output.reason == "stop" and not output.open_step:
         if not output.text.strip() and not output.tools:
             return {"kind": Kind.INCOMPLETE, "reason": "the model answered nothing", "error": said}

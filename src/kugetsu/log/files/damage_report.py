@@ -12,7 +12,7 @@ HINT = (
 
 
 def unreadable(error: OSError, path: str) -> KugetsuError:
-    """The operating system's refusal to let us read the log, with the remedy."""
+    """The error for a log that the operating system does not let us read, with the remedy."""
     if isinstance(error, NotADirectoryError):
         return BadInput(
             f"{path} or a folder above it is not a directory",

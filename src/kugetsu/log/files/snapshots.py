@@ -104,7 +104,7 @@ def mark_start(directory: str, projection: Projection[Any]) -> None:
         finally:
             os.close(guard)
     except OSError:
-        return  # a folder that cannot be written is no error: the file only saves time
+        return  # not an error: the file only saves time
 
 
 def refresh(

@@ -197,7 +197,7 @@ class _Check:
         self._accept(event, Cursor(first, offset + len(line) + 1, self._seq, sha))
 
     def _misshapen(self, first: int, offset: int, line: bytes, sha: bytes) -> None:
-        """A line that verifies and is no event: whoever wrote it knew the digest, so the chain goes on with it."""
+        """A line that verifies but is not an event: its writer knew the digest, so the chain continues with it."""
         self._seq += 1
         found = validation.misshapen(orjson.loads(line))
         self._problem("shape", f"it verifies, but is not an event: {found}", first, offset, self._seq)

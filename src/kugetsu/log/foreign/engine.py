@@ -120,7 +120,7 @@ class ForeignLog(FileLog):
     # -- reading -----------------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """The fold of all its events, but for those of a transaction that the file breaks off in."""
+        """The fold of all its events except those of a transaction that is cut off."""
         if self.found.whole is None:
             return super().state()
         if self._before_unfinished is None:
@@ -167,7 +167,7 @@ class ForeignLog(FileLog):
         return checked
 
     def _not_checked(self) -> str | None:
-        """Why not all of its events could be checked; None when they could (but for the first one of a part)."""
+        """Why some of its events could not be checked; None if all could (except the first one of an excerpt)."""
         found = self.found
         said = []
         if found.redacted:

@@ -66,7 +66,7 @@ def _take(ws: Workspace, done: Plan, item: Item, record: Record) -> None:
             _copy(ws, action.source, action.target)
         _record(ws, done, item, record, _decision(ws, action, record.issue))
     except (BadInput, Conflict) as problem:
-        # Something happened since the plan was made: the record is kept, and says so.
+        # Something changed since the plan was made: the record is kept, with that reason.
         item.outcome, item.becomes, item.action, item.reason = UNCLEAR, None, None, _why_kept(problem)
         _record(ws, done, item, record, partial(decide.keep_record, issue=record.issue))
 
@@ -84,7 +84,7 @@ def _why_kept(problem: KugetsuError) -> str:
 
 
 def _decision(ws: Workspace, action: Action | None, issue: str | None) -> Callable[..., list[NewEvent]]:
-    """What decides on an item, but for the record itself."""
+    """What decides on an item, apart from the record itself."""
     if isinstance(action, TakeSetting):
         return _set(ws, action, issue)
     if isinstance(action, TakeRepository):

@@ -133,7 +133,7 @@ class Naming:
         return self.issue(text).repository
 
     def note(self, text: object) -> list[str]:
-        """What to say of a reference that was completed: people see whether the right server was taken."""
+        """The note on a reference that was completed: people see whether the right server was taken."""
         if isinstance(text, str) and "://" not in text and text.count("/") == 1:
             return [f"{text} was completed with {self.default_host} ({self.said_by})"]
         return []
@@ -181,7 +181,7 @@ class TakeRepository:
 
 @dataclass(frozen=True)
 class TakeSession:
-    """Take an issue's session over; `found` is what git and the file say of it."""
+    """Take an issue's session over; `found` is what git and the file show of it."""
 
     issue: str
     found: Mapping[str, Any]

@@ -47,7 +47,7 @@ _TEXTS = frozenset(
 )
 """Keys of events under which tasks and agents speak."""
 _HOLDS = ("hold.lifted", "hold.restored")
-"""Kinds that say nothing but names: without the ``subject`` of a lift the state in the bundle would be another one."""
+"""Kinds whose data are names only: without its ``subject`` an unblocked hold would fold to another state."""
 
 
 def require_free(path: str, *, force: bool) -> None:
@@ -196,7 +196,7 @@ def _probe(case: Context, messages: bool) -> dict[str, Any] | None:
 
 
 def _copy_log(case: Context, file: IO[bytes], private: _Private, until: int | None) -> _Story:
-    """Every event that can be read, none after ``until``; what cannot is told in the manifest."""
+    """Every event that can be read, none after ``until``; the manifest lists what cannot."""
     story = _Story()
     if not case.has_log:
         story.problem = "there is no log"

@@ -56,7 +56,7 @@ def _version(text: str) -> tuple[int, int] | None:
 def _identity(context: Context) -> Finding:
     """A name in this command's environment does not count: agents get it from an env file only."""
     given: dict[str, str] = {}
-    with contextlib.suppress(KugetsuError):  # the check of env files says so
+    with contextlib.suppress(KugetsuError):  # the check of env files reports it
         given = in_force(context.paths, "dev")[1]
     missing = []
     for key in ("user.name", "user.email"):

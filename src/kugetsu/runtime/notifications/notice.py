@@ -15,7 +15,7 @@ from kugetsu.domain.state import State
 from kugetsu.model.servers import LOCAL, base_url, split_url
 from kugetsu.redaction.funnel import redact_head
 
-#: What each kind says of its task.
+#: The sentence of each kind about its task.
 WORDS = {
     "task_queued": "queued",
     "task_dequeued": "taken from the queue",

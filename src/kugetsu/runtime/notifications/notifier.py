@@ -65,7 +65,7 @@ class Notifier:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Serve until there is no daemon or sink, or a stop was requested; then let current deliveries end."""
+        """Serve until there is no daemon or sink, or a stop was requested; then finish current deliveries."""
         self.write(f"started, pid {os.getpid()}")
         pause = WATCHFUL_SECONDS
         while self._stopping is None:

@@ -24,7 +24,7 @@ from kugetsu.runtime.workspace import Workspace
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 LONG_LIFE = 60.0
-#: Seconds between two looks at one that no descriptor tells of.
+#: Seconds between two checks of a notifier that has no descriptor to wait for.
 LOOK_SECONDS = 5.0
 
 

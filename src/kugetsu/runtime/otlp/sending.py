@@ -1,4 +1,4 @@
-"""Hand traces to an OTLP receiver: protobuf by POST, in bounded batches, tried again where the protocol says so."""
+"""Hand traces to an OTLP receiver: protobuf by POST, in bounded batches, retried where the protocol allows it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH = 512
 #: Seconds to connect, and to answer.
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
-#: Answers after which the protocol lets a client try again, how often, and the longest pause before it (seconds).
+#: Answers that the protocol allows to retry, how often, and the longest pause before a retry (seconds).
 PASSING = (429, 502, 503, 504)
 TRIES = 5
 LONGEST_PAUSE = 30.0

@@ -21,7 +21,7 @@ _GRACE = 2.0
 """Seconds between SIGTERM, at which git removes its lock files, and SIGKILL."""
 _TAIL = 4096
 _SLICE = 0.05
-"""Seconds between two looks at a process where there is no pidfd."""
+"""Seconds between two checks of a process where there is no pidfd."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Outcome:
 def carry_out(ws: Workspace, plan: Plan) -> Outcome:
     """Remove the plan's items. Raises LogWriteFailed and LogDamaged: what cannot be recorded is not done."""
     outcome = Outcome()
-    # One after the other: of two at once each would say of the same thing that it removed it.
+    # One after the other: two at once would both claim to have removed the same thing.
     with repositories.locked(ws.paths, "prune"):
         for item in sorted(plan.items, key=lambda item: KINDS.index(item.kind)):
             try:

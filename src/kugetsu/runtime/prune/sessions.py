@@ -47,7 +47,7 @@ def _busy(ws: Workspace, state: State, session: Session) -> list[str]:
 
 
 def _is_ours(ws: Workspace, worktree: str) -> bool:
-    """Whether it lies directly below `worktrees/`, and is no link to elsewhere."""
+    """True if it lies directly below `worktrees/` and is not a link to elsewhere."""
     return os.path.realpath(worktree) == os.path.join(os.path.realpath(ws.paths.worktrees), os.path.basename(worktree))
 
 

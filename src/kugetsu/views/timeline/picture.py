@@ -43,7 +43,7 @@ class Drawing:
         return round(MARGIN + share * (WIDTH - MARGIN - 12), 2)
 
     def bar(self, kind: str, a: float, b: float, y: float, height: float, title: str, label: str = "") -> None:
-        """A stretch of time, with what the pointer is told over it, and a label where there is room."""
+        """A stretch of time, with a tooltip, and a label where there is room."""
         x, wide = self.x(a), max(self.x(b) - self.x(a), 1.5)
         # One that has no room now may have it in a page that zooms.
         hidden = "" if wide > 8 * len(label) else ' style="display:none"'

@@ -67,7 +67,7 @@ def _lane(held: list[Run], scale: Scale, room: int) -> str:
     for one in held:
         first, last = _columns(scale, room, one.since, one.until)
         if any(c != " " for c in drawn[first:last]):
-            # Several in the width of a column: which ones is told by the list and by --json.
+            # Several in the width of a column: the list and --json name them.
             for at in range(first, last):
                 drawn[at] = MANY if drawn[at] != " " else WORKING
             continue
