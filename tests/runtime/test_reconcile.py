@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 
 from kugetsu.domain.decide import claims
+from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import daemon_control, host_id, reconcile
 from kugetsu.runtime.facts import claim_facts
 from kugetsu.runtime.process import identity, lease, termination, tree
@@ -316,6 +317,14 @@ def test_an_emptied_host_id_is_made_once(stage: Stage) -> None:
         pass
     first = host_id.own(stage.ws)
     assert len(first) == 32 and host_id.own(stage.ws) == first
+
+
+def test_a_host_id_that_cannot_be_read_is_named(stage: Stage) -> None:
+    path = os.path.join(stage.ws.paths.root, host_id.NAME)
+    os.mkdir(path)
+    with pytest.raises(KugetsuError, match=f"cannot read {path}: Is a directory") as failure:
+        host_id.own(stage.ws)
+    assert "move it away" in str(failure.value.hint)
 
 
 def test_among_hosts_in_the_log_the_one_of_this_boot_is_ours(stage: Stage) -> None:

@@ -9,6 +9,8 @@ import os
 from contextlib import suppress
 
 from kugetsu.host import atomic
+from kugetsu.host.paths import ownership_remedy
+from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime.process import identity, termination
 
 TYPE_CHECKING = False
@@ -23,7 +25,7 @@ NAME = "host"
 def own(ws: Workspace) -> str:
     """This host's id; one that was deleted or emptied is taken from the log again, where that names just one host.
 
-    Raises KugetsuError where it cannot be made, OSError where it cannot be read.
+    Raises KugetsuError where it cannot be read or there is no place for it, OSError where it cannot be written.
     """
     path = os.path.join(ws.paths.root, NAME)
     if not (known := _read(path)):
@@ -64,6 +66,11 @@ def _named(state: State) -> set[str]:
 
 def _read(path: str) -> str | None:
     """What the file holds; None if there is none."""
-    with suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
-        return file.read(100).strip()
-    return None
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read(100).strip()
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        remedy = ownership_remedy(path) or "make it readable, or move it away: it is made again"
+        raise KugetsuError(f"cannot read {path}: {problem.strerror}", remedy) from problem
