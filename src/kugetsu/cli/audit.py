@@ -1,7 +1,8 @@
-"""`kugetsu audit`: the log read for its troubles: lost races, broken invariants, retries, time spent waiting."""
+"""`kugetsu audit`: what went wrong in a log: broken invariants, lost races, retries, time spent waiting."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from kugetsu.cli.call import Call, Command
@@ -19,11 +20,7 @@ from kugetsu.model.errors import BadInput, LogDamaged
 from kugetsu.model.record import record
 from kugetsu.runtime.query import points, subjects
 from kugetsu.views import audit as view
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from kugetsu.views.audit import AuditData
-
+from kugetsu.views.audit import AuditData
 
 PARTS = ("invariants", "races", "retries", "waits")
 #: Exit status when something that must hold did not (as for a damaged log).
@@ -42,7 +39,7 @@ a part: all of them, in short. A REF is an issue, a task, pm or base:host/owner/
 
 @record
 class Range:
-    """What is looked at: the events after ``after`` up to ``until``, on from ``state``; times of both ends."""
+    """The audited events: after ``after``, where ``state`` held, up to ``until``; with the times of both ends."""
 
     state: State
     after: int
@@ -69,11 +66,10 @@ def _arguments(parser: Parser) -> None:
 
 
 def _audit(call: Call) -> int:
-    words = _words(call)
-    subject, key = _subject(call, words[1])
-    parts = PARTS if words[0] is None else (words[0],)
-    data = _collected(call, parts, subject, key)
-    call.show(data, [] if call.json else view.lines(data, call.screen, at_length=words[0] is not None))
+    part, subject = _words(call)
+    key = subjects.known(call.workspace, subject).key if subject is not None else None
+    data = _collected(call, PARTS if part is None else (part,), key)
+    call.show(data, [] if call.json else view.lines(data, call.screen, at_length=part is not None))
     checked = data["invariants"]
     if call.foreign is not None and call.foreign.log.damaged:
         return LogDamaged.exit_code
@@ -81,32 +77,21 @@ def _audit(call: Call) -> int:
 
 
 def _words(call: Call) -> tuple[str | None, str | None]:
-    """The part that is wanted and the subject; a single word may be either. Raises BadInput."""
+    """The requested part and the subject; a single word may be either. Raises BadInput."""
     what, subject = call.args.what, call.args.subject
     if what is None or what in PARTS:
         return what, subject
     if subject is not None:
         hint = f"kugetsu audit {subject} REF" if subject in PARTS else f"write one of {', '.join(PARTS)} before the REF"
         raise BadInput(f"no audit of {what[:60]!r}", hint)
-    if what.isascii() and what.isalpha() and what not in ("pm",):
-        import difflib
-
+    if what.isascii() and what.isalpha() and what != "pm":
         meant = difflib.get_close_matches(what, PARTS, 1, 0.6)
         hint = f"did you mean: kugetsu audit {meant[0]}" if meant else f"write {', '.join(PARTS)}, or a REF"
         raise BadInput(f"no audit of {what[:60]!r}", hint)
     return None, what
 
 
-def _subject(call: Call, text: str | None) -> tuple[str | None, str | None]:
-    """The subject's name and the key that its events have. Raises BadInput, NotFound."""
-    if text is None:
-        return None, None
-
-    subject = subjects.known(call.workspace, text)
-    return subject.key, subject.key
-
-
-def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str | None) -> AuditData:
+def _collected(call: Call, parts: tuple[str, ...], key: str | None) -> AuditData:
     """One pass over the log for all the parts."""
     log = call.workspace.log
     over = _range(call, log)
@@ -127,7 +112,7 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
     if waits is not None:
         waits.end(over.ends, dead=points.daemon_found_dead(call.workspace, over.until))
     return {
-        "subject": subject,
+        "subject": key,
         "events": count,
         "first": first,
         "last": over.until,
@@ -142,13 +127,13 @@ def _collected(call: Call, parts: tuple[str, ...], subject: str | None, key: str
 
 
 def _miscounts(log: EventLog, over: Range) -> list[Miscount]:
-    """The issues that were counted wrong at some point of the range."""
+    """The miscounts that lasted into the range."""
     found = recount(lambda: log.read(until=over.until))
     return [one for one in found if one.seq > over.after or not one.mended or one.mended > over.after]
 
 
 def _range(call: Call, log: EventLog) -> Range:
-    """What --since and --until leave. Raises BadInput, NotFound."""
+    """The range between --since and --until. Raises BadInput, NotFound."""
     args = call.args
     call.ready()
     state, begins = empty(), str(points.first_event(log)["at"])
@@ -161,7 +146,7 @@ def _range(call: Call, log: EventLog) -> Range:
     if args.since:
         seq, at = points.moment(log, args.since, call.screen.now, "--since")
         if seq is not None:
-            # That event is among the first that count, with all that came in its transaction.
+            # That event's transaction is included as a whole.
             state = log.state_at(seq=max(transactions.first_of(log, seq) - 1, 0))
             begins = state.at or begins
         else:

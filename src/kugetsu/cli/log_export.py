@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.history import SUBJECT
 from kugetsu.cli.parser import Parser
@@ -73,7 +75,7 @@ def _export(call: Call) -> int:
 
 
 class _Span:
-    """What of the log is wanted: events from ``first`` to ``last``, or times; None: no bound."""
+    """The requested part of the log: from seq ``first`` or time ``since`` to ``last`` or ``until``; None: no bound."""
 
     def __init__(self, first: int | None, since: str | None, last: int | None, until: str | None) -> None:
         self.first = first
@@ -82,11 +84,11 @@ class _Span:
         self.until = until
 
     def begins(self, seq: int, at: str) -> bool:
-        """Whether it has begun with this event."""
+        """True if this event is at or after the beginning."""
         return (self.first is None or seq >= self.first) and (self.since is None or at >= self.since)
 
     def is_past(self, seq: int, at: str) -> bool:
-        """Whether it ended before this event."""
+        """True if this event is after the end."""
         return (self.last is not None and seq > self.last) or (self.until is not None and at > self.until)
 
 
@@ -109,7 +111,7 @@ def _subject(call: Call) -> Subject | None:
 
 
 def _lines(call: Call, span: _Span) -> Iterator[tuple[Event, bytes]]:
-    """The events that are wanted, each with its line. It begins once, and ends once: a chain has no holes."""
+    """The requested events with their lines: one unbroken range, as a chain has no holes."""
     subject = _subject(call)
     begun = False
     for event, line in call.lines(max((span.first or 1) - 1, 0), span.last):
@@ -139,7 +141,7 @@ def _write_events(call: Call, span: _Span, destination: Destination) -> dict[str
 
 
 def _harmless(call: Call, line: bytes) -> bytes:
-    """The line; on a terminal with what that would obey as JSON escapes."""
+    """The line; on a terminal with control characters as JSON escapes."""
     if call.args.to is not None or line.isascii() or not sys.stdout.isatty():
         return line
 
@@ -147,7 +149,7 @@ def _harmless(call: Call, line: bytes) -> bytes:
 
 
 def _require_known(call: Call) -> None:
-    """Raise NotFound for a subject of which the log knows nothing."""
+    """Raise NotFound for a subject without events in the log."""
     subject = _subject(call)
     if subject is not None and next(iter(call.workspace.log.read_key(subject.key)), None) is None:
         raise NotFound(f"nothing ever happened to {subject}", "kugetsu queue list --all")
@@ -157,7 +159,7 @@ def _require_known(call: Call) -> None:
 
 
 def _traces(call: Call, span: _Span) -> Iterator[tuple[Any, str, list[str]]]:
-    """The traces that are wanted, with the log's id; at the end None, with the attempts that have not ended.
+    """The requested traces with the log's id; at the end None, with the attempts that have not ended.
 
     The log is read from its beginning: an attempt's wait may have begun long before.
     """
@@ -176,11 +178,9 @@ def _traces(call: Call, span: _Span) -> Iterator[tuple[Any, str, list[str]]]:
 
 
 def _write_traces(call: Call, span: _Span, destination: Destination) -> dict[str, Any]:
-    import orjson
-
     attempts = spans = 0
     live: list[str] = []
-    for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last ones are told
+    for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last list is reported
         if trace is not None:
             destination.write(_harmless(call, orjson.dumps(encoding.request([trace], log_id))))
             attempts += 1
@@ -195,7 +195,7 @@ def _send(call: Call) -> int:
     span = _span(call)
     attempts = 0
     with sending.Receiver(url, sending.headers_of(call.workspace), sending.network_of(call.workspace)) as receiver:
-        for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last ones are told
+        for trace, log_id, live in _traces(call, span):  # noqa: B007 - the last list is reported
             if trace is not None:
                 receiver.add(trace, log_id)
                 attempts += 1
@@ -214,7 +214,7 @@ def _send(call: Call) -> int:
 
 
 def _tell(call: Call, data: dict[str, Any]) -> None:
-    """What was exported: to stderr when the export itself went to stdout."""
+    """Report what was exported: to stderr if the export itself went to stdout."""
     if call.json:
         if data["to"] is not None:
             call.show(data, [])

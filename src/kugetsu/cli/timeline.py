@@ -1,4 +1,4 @@
-"""`kugetsu timeline`: who held which slot when, as text, as a picture, or as a page that zooms."""
+"""`kugetsu timeline`: which attempt held which slot when, as text, a picture, or a zoomable page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kugetsu.model.plural import counted
 from kugetsu.runtime.query import points, subjects
 from kugetsu.views.timeline import picture, shape, text
 
-#: What is shown without --since, in seconds: a night.
+#: Seconds shown without --since: a night.
 SPAN = 12 * 3600.0
 
 
@@ -47,16 +47,12 @@ def _timeline(call: Call) -> int:
     elif not lines:
         lines = ["no agent ran and nothing waited in that time"]
         if found.unheld:
-            lines = [f"no agent ran in that time; {_waiting(found)}: kugetsu why {found.unheld[0]}"]
+            waited = f"{counted(len(found.unheld), 'task')} waited, the reason is not recorded"
+            lines = [f"no agent ran in that time; {waited}: kugetsu why {found.unheld[0]}"]
     call.show({**shape.data(found), "written": written}, lines)
     if not found.runs and not call.json:
         call.note("another time: kugetsu timeline --since 2d ago")
     return 0
-
-
-def _waiting(found: Timeline) -> str:
-
-    return f"{counted(len(found.unheld), 'task')} waited, the reason is not recorded"
 
 
 def _collected(call: Call) -> Timeline:
@@ -76,7 +72,7 @@ def _collected(call: Call) -> Timeline:
         state = log.state_at(at=clock.add_seconds(until, -SPAN))
         since = clock.add_seconds(until, -SPAN)
     if since > until:
-        raise BadInput(f"--since ({since[:19]}Z) is later than --until ({until[:19]}Z)", "change them over")
+        raise BadInput(f"--since ({since[:19]}Z) is later than --until ({until[:19]}Z)", "swap them")
     events = log.read(after=state.seq, until=last.seq)
     cap, dead = points.slots_then(log, state.seq), points.daemon_found_dead(call.workspace, last.seq)
     found = timeline.collect(state, events, since, until, key, cap=cap, dead=dead)
@@ -86,14 +82,13 @@ def _collected(call: Call) -> Timeline:
 
 
 def _ending(end: State, now: str) -> str:
-    """The end of what is shown without a wish: now while something runs or waits, else the last event. Of an
-    exported log now is when it was made."""
-    goes_on = end.attempts or end.waiting()
-    return now if goes_on or not end.at else end.at
+    """The default of --until: now while anything runs or waits, else the last event. For an exported log, now is the
+    time of its export."""
+    return now if end.attempts or end.waiting() or not end.at else end.at
 
 
 def _begin_with_the_first(found: Timeline) -> None:
-    """Without a wish, what is empty at the beginning is left out."""
+    """Without --since, skip the empty time at the beginning."""
     begun = [run.since for run in found.runs] + [hold.since for hold in found.holds]
     found.since = max(found.since, min(begun, default=0))
 
@@ -104,13 +99,13 @@ def _require_new(path: str | None, force: bool) -> None:
 
 
 def _write(path: str, kind: str, found: Timeline) -> str:
-    """Write the picture or the page at once, readable by its owner only: issues' names and reasons are in it."""
+    """Write the picture or page atomically, readable by its owner only: it contains issues' names and reasons."""
     content = picture.svg(found) + "\n" if kind == "svg" else picture.page(found)
     try:
         atomic.write(path, content.encode())
     except OSError as problem:
         reason = reason_of(problem)
-        raise KugetsuError(f"cannot write {path}: {reason}", "name a file in a folder that is there") from problem
+        raise KugetsuError(f"cannot write {path}: {reason}", "name a file in an existing folder") from problem
     return path
 
 

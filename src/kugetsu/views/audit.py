@@ -1,4 +1,4 @@
-"""What `kugetsu audit` found, as JSON and as screens: short for all parts, at length for one."""
+"""The findings of `kugetsu audit` as JSON and as screens: in short for all parts, at length for one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kugetsu.views.text import cut, line
 
 
 class AuditData(TypedDict):
-    """`kugetsu audit --json`; parts that were not asked for are null."""
+    """`kugetsu audit --json`; parts that were not requested are null."""
 
     subject: str | None
     events: int
@@ -35,10 +35,10 @@ class AuditData(TypedDict):
     waits: dict[str, Any] | None
 
 
-#: Rows of a part on the screen for all parts, and on its own.
+#: Rows of a part among all parts, and on its own.
 SHORT = 3
 LONG = 20
-#: Columns that the names of parts are given.
+#: The width of the column with the names of parts.
 _LABEL = 12
 
 
@@ -46,8 +46,7 @@ _LABEL = 12
 
 
 def invariants_data(checks: Checks, miscounts: list[Miscount], key: str | None) -> dict[str, Any]:
-    """What broke, what was refused and what was counted wrong, in the order of the log; of one subject only where
-    ``key`` is given."""
+    """Broken invariants, refused events and miscounts, in the order of the log; with ``key``, those of one subject."""
     found = [("broken", one) for one in checks.broken] + [("refused", one) for one in checks.refused]
     found += [("miscounted", _as_finding(one)) for one in miscounts]
     found = [(kind, one) for kind, one in found if key is None or key in one.about]
@@ -89,7 +88,7 @@ def _race(race: Race) -> dict[str, Any]:
 
 
 def retries_data(retries: Retries) -> dict[str, Any]:
-    """The sum of all issues, and the issues that hurt most."""
+    """The sum of all issues, and the most troubled ones."""
     whole = retries.total()
     summed = whole.as_data()
     return {
@@ -111,7 +110,7 @@ def _trouble(trouble: Trouble) -> dict[str, Any]:
 
 
 def waits_data(waits: Waits) -> dict[str, Any]:
-    """Time waited by gate, the longest first, and what the slots did."""
+    """Time waited by gate, the longest first, and the use of the slots."""
     gates = []
     for gate, spans in sorted(waits.by_gate.items(), key=lambda entry: (-entry[1].total, entry[0])):
         task, event = spans.worst or ("", 0)
@@ -143,7 +142,7 @@ def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
     now = screen.now
     about = f" of {screen.issue(data['subject'])}" if data["subject"] else ""
     span = f"{times.moment(data['begins'], now)} to {times.moment(data['ends'], now)}"
-    of_others = ", the others looked at beside" if data["subject"] and at_length else ""
+    of_others = ", including those of others" if data["subject"] and at_length else ""
     events = counted(data["events"], "event")
     which = f"{events} ({data['first']} to {data['last']})" if data["first"] else f"{events} up to {data['last']}"
     shown = [cut(f"audit{about}: {which}, {span}{of_others}", screen.cuts_at)]
@@ -195,7 +194,7 @@ def _invariant_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[s
 
 def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     if not found["lost"]:
-        said = _headed("races", "no claim was lost, no daemon taken over from", screen)
+        said = _headed("races", "no claim was lost, no daemon was replaced", screen)
     else:
         said = _headed("races", f"{found['lost']} lost", screen)
         latest: list[Race] = found["found"][-rows:]
@@ -205,9 +204,9 @@ def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
         said += _more(found["lost"], len(latest), screen.command("kugetsu audit races --json"))
     if rows == LONG:
         said += screen.wrapped(
-            "lost has who saw the way open and found it closed; not recorded, for it changes nothing: who first looked "
-            "when it was taken already, an attempt's end that somebody else had recorded first, a daemon that was "
-            "refused because one runs"
+            "a race is lost by a process that saw all gates open and then found one closed; not recorded, because it "
+            "changes nothing: a claim that found a gate closed from the start, an attempt's end that another process "
+            "recorded first, a daemon refused because one is already running"
         )
     return said
 
@@ -296,14 +295,14 @@ def _wait_row(gate: dict[str, Any]) -> list[str]:
 
 
 def _legend(gates: list[dict[str, Any]], screen: Screen) -> list[str]:
-    """What the reasons are that are no gates, and the way on to the longest wait."""
+    """The reasons that are not gates, and the command that explains the longest wait."""
     names = {gate["gate"] for gate in gates}
     said = []
     if "turn" in names:
-        said.append("turn: nothing held it, until a dispatcher took it")
+        said.append("turn: nothing held the task, it waited for a dispatcher to take it")
     if "daemon" in names:
-        said.append("daemon: none ran that starts anything")
-    said.append("EMPTY SLOTS: slots that nobody used while tasks waited for that, times how long")
+        said.append("daemon: no daemon was running")
+    said.append("EMPTY SLOTS: unused slots while tasks waited for this, times how long")
     longest = max(gates, key=lambda gate: gate["longest"])
     return [*said, "the longest: " + screen.command(f"kugetsu why {longest['event']}")]
 

@@ -1,10 +1,9 @@
 """Who lost which race to whom, and by how much.
 
-A lost claim is an event of its own (`claim.lost`): somebody saw the way open and found it closed under the lock. A
-daemon that another took over from is told by `daemon.lost` in the transaction that starts the new one. What leaves no
-trace, on purpose: who first looked when the way was closed already (that is a refusal, no race), an attempt's end that
-somebody else had recorded first (the second appends nothing), and a daemon that was refused because one runs (it says
-so where it was typed).
+A lost claim has an event of its own (`claim.lost`): a process saw all gates open and found one closed under the lock.
+A daemon that another took over from is recorded by `daemon.lost` in the transaction that starts the new one. Not
+recorded, on purpose: a claim that found a gate closed from the start (a refusal, not a race), an attempt's end that
+another process recorded first (the second appends nothing), and a daemon refused because one is already running.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from kugetsu.model.clock import parse
 
 class Race(TypedDict):
     """One lost race. ``events`` and ``seconds`` lie between what the winner appended and the loser's decision, None
-    when that is not known; ``looked`` is the seq that the loser had seen."""
+    if unknown; ``looked`` is the latest seq that the loser had seen."""
 
     seq: int
     at: str
@@ -35,20 +34,20 @@ class Race(TypedDict):
     looked: int | None
 
 
-#: Lost races that are kept, the latest; all are counted.
+#: The latest lost races are kept; all are counted.
 KEPT = 1000
-#: Events whose times are kept, to tell by how much a race was lost.
+#: Events whose times are kept, to know by how much a race was lost.
 _REMEMBERED = 8192
 
 
 class Races:
-    """The lost races of a log. ``only``: of this issue, task or session, won or lost."""
+    """The lost races of a log, or ``only`` those that this issue, task or session won or lost."""
 
     def __init__(self, only: str | None = None) -> None:
         self.found: list[Race] = []
         self.seen = 0
         self._only = only
-        #: The tasks of the issue that is asked about: a winner is known by its task.
+        #: The tasks of ``only``: of a winner, only the task is known.
         self._mine: set[str] = set()
         self._times: list[tuple[int, str]] = [(0, "")] * _REMEMBERED
         self._lost_daemon: Event | None = None
@@ -78,7 +77,7 @@ class Races:
             del self.found[:KEPT]
 
     def latest(self) -> list[Race]:
-        """The latest of them, oldest first."""
+        """The latest ones, oldest first."""
         return self.found[-KEPT:]
 
     def _claim(self, event: Event) -> Race:
