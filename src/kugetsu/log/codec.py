@@ -31,7 +31,7 @@ TAIL_SIZE = len(_PREFIX) + DIGEST_SIZE + len(_SUFFIX)
 """Bytes of a line from ``,"sha":`` to its end, without the newline."""
 
 _LONG = 1000
-"""Bytes from which a line is looked at for lists and objects nested too deep: shorter ones harm nobody."""
+"""Bytes from which a line is checked for too deep nesting: shorter ones are harmless."""
 
 _LARGE = 1536 * 1024
 """Bytes from which OpenSSL's digest (0.45 µs a line instead of 1.3 µs) is worth its import of 3 ms."""
@@ -41,7 +41,7 @@ _hashed = 0
 
 
 def _hash_for(size: int) -> Callable[[bytes], Any]:
-    """SHA-256 for ``size`` more bytes: a process that has much to hash changes to OpenSSL's."""
+    """SHA-256 for ``size`` more bytes: a process that has much to hash switches to OpenSSL's."""
     global _hashed, _sha256
     if _hashed < _LARGE:
         _hashed += size
@@ -65,14 +65,14 @@ def seal(previous: bytes, body: bytes) -> tuple[bytes, bytes]:
 
 
 def verified(previous: bytes, line: bytes) -> bytes | None:
-    """The digest of ``line`` (no newline) when it follows ``previous``; None when it does not verify."""
+    """The digest of ``line`` (no newline) if it follows ``previous``; None if it does not verify."""
     body = line[:-TAIL_SIZE]
     sha = digest(previous, body)
     return sha if line[-TAIL_SIZE:] == _PREFIX + sha + _SUFFIX else None
 
 
 def stated(line: bytes) -> bytes | None:
-    """The digest that a line (no newline) claims to have, unchecked; None when its end has not the form of one."""
+    """The digest that a line (no newline) claims to have, unchecked; None if it does not end with one."""
     tail = line[-TAIL_SIZE:]
     sha = tail[len(_PREFIX) : -len(_SUFFIX)]
     if len(tail) != TAIL_SIZE or not tail.startswith(_PREFIX) or not tail.endswith(_SUFFIX):
@@ -85,11 +85,11 @@ def encode(
 ) -> tuple[list[bytes], bytes]:
     """One transaction: its lines (without newlines), and the digest of the last one.
 
-    Raises TypeError or ValueError when a new_event cannot be written: a cause that points outside, a second decision,
+    Raises TypeError or ValueError if a new_event cannot be written: a cause that points outside, a second decision,
     a value that is not JSON. Nothing has been written then.
     """
     if any(new_event.decision is not None for new_event in new_events[1:]):
-        raise ValueError("a transaction is one decision: give what decides several things a name of its own")
+        raise ValueError("a transaction is one decision: combine several under a decision of their own")
     lines: list[bytes] = []
     last = len(new_events) - 1
     for place, new_event in enumerate(new_events):
@@ -101,7 +101,7 @@ def encode(
 
 
 def events_of(lines: list[bytes]) -> list[Event]:
-    """The events exactly as every reader sees them: read back, since JSON knows no tuples and no number keys."""
+    """The events exactly as every reader sees them: read back, since JSON has no tuples and no number keys."""
     return [jsontext.loads(line) for line in lines]
 
 
@@ -141,7 +141,7 @@ def _dumps(event: Event) -> bytes:
     except TypeError as error:
         if "UTF-8" not in str(error):
             raise
-        # Arguments and file names that are no UTF-8 reach Python as lone surrogates, which JSON cannot carry.
+        # Arguments and file names that are not UTF-8 reach Python as lone surrogates, which JSON cannot carry.
         clean: bytes = jsontext.dumps(_printable(event))
         return clean
 
@@ -160,7 +160,7 @@ def _printable(value: Any) -> Any:
 class Block:
     """The verified, committed events at the start of some bytes of a segment.
 
-    ``size`` is how many bytes they take and ``sha`` the digest of the last one; ``rest`` tells whether bytes were
+    ``size`` is their length in bytes and ``sha`` the digest of the last one; ``rest`` is True if bytes were
     left over: an unfinished line, or a transaction whose last event is not there yet.
     """
 
@@ -172,8 +172,8 @@ class Block:
 
 
 class UnverifiedError(Exception):
-    """Some whole line of a block does not verify, or has no event's shape (``kind``: ``digest`` or ``shape``);
-    ``place`` and ``offset`` (within the block) say which."""
+    """A whole line of a block does not verify, or does not have an event's shape (``kind``: ``digest`` or ``shape``);
+    ``place`` and ``offset`` (within the block) locate it."""
 
     def __init__(self, place: int, offset: int, text: str, kind: str = "digest") -> None:
         super().__init__(text)
@@ -186,10 +186,10 @@ class UnverifiedError(Exception):
 def decode(block: bytes, seq: int, sha: bytes, *, settle: bool = True) -> Block:
     """Read the committed events at the start of ``block``, which follow event ``seq`` with digest ``sha``.
 
-    Without ``settle`` no more is looked at than the digests and the times: what else is wrong with an event is left to
-    a fold that survives it.
+    Without ``settle`` only the digests and the times are checked: anything else wrong with an event is left to a fold
+    that survives it.
 
-    Raises UnverifiedError when a whole line (one with its newline) is not what was written, or no event.
+    Raises UnverifiedError if a whole line (one with its newline) was changed, or is not an event.
     """
     end = block.rfind(b"\n") + 1
     if not end:
@@ -202,7 +202,7 @@ def decode(block: bytes, seq: int, sha: bytes, *, settle: bool = True) -> Block:
     previous = sha
     try:
         for line, event in zip(lines, events, strict=False):
-            # The digest covers all but the line's last 42 bytes, and those have one form only that parses to it.
+            # The digest covers all but the line's last 42 bytes, and only one form of those parses to it.
             if hashed(previous + line[:-TAIL_SIZE]).hexdigest()[:DIGEST_SIZE] != event["sha"]:
                 raise _first_bad(lines, sha)
             previous = line[-34:-2]
@@ -219,10 +219,10 @@ def decode(block: bytes, seq: int, sha: bytes, *, settle: bool = True) -> Block:
 
 
 def decode_trusted(block: bytes, sha: bytes) -> Block:
-    """As `decode`, of lines that were checked one by one when they were unpacked: no digest is verified, events may be
-    missing between two of them, and every whole line counts.
+    """As `decode`, for lines that were checked when they were unpacked: no digest is verified, events may be missing
+    between two of them, and every whole line counts.
 
-    Raises UnverifiedError for what cannot be read all the same.
+    Raises UnverifiedError for lines that cannot be read nevertheless.
     """
     end = block.rfind(b"\n") + 1
     if not end:
@@ -237,8 +237,8 @@ def decode_trusted(block: bytes, sha: bytes) -> Block:
 
 
 def event_of(line: bytes) -> Event | None:
-    """The event that a line holds, as every reader sees it; None when it is not JSON, or not an event. Its digest is
-    not looked at."""
+    """The event in a line, as every reader sees it; None if it is not JSON, or not an event. Its digest is not
+    checked."""
     try:
         event = jsontext.loads(line)
     except jsontext.JSONError:
@@ -250,7 +250,7 @@ def event_of(line: bytes) -> Event | None:
 
 
 def events_in(lines: list[bytes]) -> list[Event | None]:
-    """As `event_of` of each line, at half the cost where all are events."""
+    """As `event_of` of each line, at half the cost if all are events."""
     try:
         events: list[Any] = [jsontext.loads(line) for line in lines]
     except jsontext.JSONError:
@@ -278,7 +278,7 @@ def _load(lines: list[bytes]) -> list[Event] | None:
 def _committed(
     block: bytes, end: int, lines: list[bytes], events: list[Event], seq: int, sha: bytes, last: bytes
 ) -> Block:
-    """Leave out the events at the end whose transaction is not complete, and check that seqs run on."""
+    """Drop the events of an incomplete transaction at the end, and check that seqs are consecutive."""
     count = len(events)
     whole = count
     while whole and "more" in events[whole - 1]:
@@ -304,7 +304,7 @@ def _first_bad(lines: list[bytes], sha: bytes) -> UnverifiedError:
 
 
 def blame(line: bytes) -> str:
-    """What is wrong with a line that does not verify, in words for people."""
+    """What is wrong with a line that does not verify, in words."""
     try:
         event = jsontext.loads(line)
     except jsontext.JSONError as error:

@@ -1,4 +1,4 @@
-"""What the log asks of the fold that it keeps: how events become a state, and how a state is kept."""
+"""The interface of the fold to the log: how events become a state, and how a state is kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Projection(Protocol[S]):
     """How events become a state, and how a state is kept in a snapshot."""
 
     VERSION: str
-    """Changes when the state's shape or the fold does; a snapshot of another version is ignored."""
+    """Changes with the state's shape or the fold; a snapshot of another version is ignored."""
 
     def empty(self) -> S:
         """The state before the first event."""
@@ -22,7 +22,7 @@ class Projection(Protocol[S]):
         """Apply an event, in place."""
 
     def latest(self, state: S) -> str:
-        """The latest time of the events folded into it; empty when there are none."""
+        """The latest time of the events folded into it; empty if there are none."""
 
     def dump(self, state: S) -> Any:
         """The state as plain JSON values."""

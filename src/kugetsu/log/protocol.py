@@ -1,4 +1,4 @@
-"""What every engine of the log offers. The contract suite in tests/log runs against this."""
+"""The protocol of every engine of the log. The contract suite in tests/log runs against it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Waker(Protocol):
         """A descriptor for `select`, or None: look again every 50 ms."""
 
     def drain(self) -> None:
-        """Forget what woke us; to be called before looking at the log."""
+        """Clear the wake-up; call it before reading the log."""
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
 
 
 class EventLog(Protocol):
@@ -31,7 +31,7 @@ class EventLog(Protocol):
         """The fold of everything committed now. Takes no lock. The object is the log's own: never change it."""
 
     def state_at(self, seq: int | None = None, at: str | None = None) -> Any:
-        """The state after event ``seq``, or before the first event that is later than ``at``: a state of its own.
+        """The state after event ``seq``, or before the first event later than ``at``; a new object.
 
         Far from the head it costs much less than folding from the start. Raises LogDamaged.
         """
@@ -39,12 +39,12 @@ class EventLog(Protocol):
     def transact(self, decide: Callable[[Any], Sequence[NewEvent]]) -> list[Event]:
         """Under the lock: fold the tail, call ``decide(state)``, append its new_events all or nothing, durably.
 
-        Returns the events ([] when there were no new_events). An exception of ``decide`` leaves the log untouched and
+        Returns the events ([] if there were no new_events). An exception of ``decide`` leaves the log untouched and
         is passed on. Raises LogDamaged, LogWriteFailed.
         """
 
     def append(self, new_events: Sequence[NewEvent]) -> list[Event]:
-        """Append events that no decision rests on, all or nothing, durably; cheaper than `transact` among many writers.
+        """Append events without a decision, all or nothing, durably; cheaper than `transact` among many writers.
 
         Raises LogDamaged, LogWriteFailed.
         """
@@ -53,25 +53,25 @@ class EventLog(Protocol):
         """The committed events with ``after`` < seq <= ``until``, in order, verified."""
 
     def read_lines(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Event, bytes]]:
-        """As `read`, each with the very bytes over which its digest was taken (and ``,"sha":"…"}`` behind them)."""
+        """As `read`, each with its line as written: the digested bytes, then ``,"sha":"…"}``."""
 
     def read_key(self, key: str) -> Iterator[Event]:
         """The events whose issue, task or session is ``key``, in order."""
 
     def follow(self, after: int) -> Iterator[Event | None]:
-        """Events after ``after`` as they come; None at least every second when there are none."""
+        """Events after ``after`` as they arrive; None at least every second if there are none."""
 
     def wait(self, after: int, timeout: float) -> bool:
-        """True as soon as the head is past ``after``; False when it is not within ``timeout`` seconds."""
+        """True as soon as the head is past ``after``; False if that takes longer than ``timeout`` seconds."""
 
     def watch(self) -> Waker:
-        """Something to select on together with other descriptors."""
+        """An object to select on together with other descriptors."""
 
     def head(self) -> Head:
         """The last committed event's seq and digest."""
 
     def verify(self, expected_head: Head | None = None) -> Verification:
-        """Check everything, and with ``expected_head`` that this event is still there."""
+        """Check everything, and with ``expected_head`` that this event is still present."""
 
     def repair(self) -> Repair:
         """Repair a torn tail now; damage elsewhere is reported."""
@@ -80,4 +80,4 @@ class EventLog(Protocol):
         """Counts and sizes."""
 
     def close(self) -> None:
-        """Give descriptors back."""
+        """Close the descriptors."""

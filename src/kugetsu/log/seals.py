@@ -1,7 +1,7 @@
 """Seals: the head of a log, written down to be kept elsewhere.
 
-The chain of digests shows every line that was changed by itself, but not that the end was cut off at a line's end, nor
-that somebody wrote the whole chain anew. Who has kept a head can tell both: its digest stands for everything up to it.
+The chain of digests shows every single changed line, but not that the end was cut off between two lines, nor that the
+whole chain was rewritten. A kept head proves both, because its digest covers everything up to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LINE = re.compile(
 
 @record
 class Seal:
-    """One head that was written down; ``at`` (the event's time) and ``log`` (the log's id) are None when only the head
+    """One head that was written down; ``at`` (the event's time) and ``log`` (the log's id) are None if only the head
     was kept."""
 
     head: Head
@@ -27,12 +27,12 @@ class Seal:
     log: str | None = None
 
     def __str__(self) -> str:
-        """One line, fit for a mail, a notebook or a git tag; `parse` finds it there again."""
+        """One line for a mail, a notebook or a git tag, where `parse` finds it again."""
         return f"kugetsu seal {self.head} {self.at} log {self.log}"
 
 
 def left_out(text: str) -> list[int]:
-    """The numbers of the lines of a text, from 1, that `parse` makes nothing of; empty ones are nothing anyway."""
+    """The numbers, from 1, of the non-empty lines of a text that `parse` does not recognise."""
     taken: set[int] = set()
     for found in _LINE.finditer(text):
         taken.update(range(text.count("\n", 0, found.start()), text.count("\n", 0, found.end()) + 1))

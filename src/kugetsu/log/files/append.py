@@ -19,7 +19,7 @@ LOCK = "lock"
 """The file in the log's folder that portalocker locks."""
 
 QUEUE = "queue"
-"""The file that those who have much to fold lock while they wait for the lock: see `Appender.queue_up`."""
+"""The file that writers with much to fold lock while they wait for the lock: see `Appender.queue_up`."""
 
 _ADVICE = {
     "ENOSPC": "free some space on the disk of KUGETSU_DIR (`df -h` shows how full it is), then try again",
@@ -103,9 +103,9 @@ class Appender:
         self._fd = -1
         self._segment = 0
         self._inode = 0
-        if os.path.isdir(directory):  # else init makes it, after it looked itself
+        if os.path.isdir(directory):  # otherwise init makes it, after its own check
             require_own(directory)
-        # Imported by whoever writes, and by nobody who only reads: portalocker takes 15 ms to import.
+        # Imported only to write: portalocker takes 15 ms to import.
         import portalocker
 
         self._portalocker = portalocker
@@ -124,15 +124,15 @@ class Appender:
             raise failed(error, f"the log's lock {self._lock_path} cannot be taken") from error
 
     def release(self) -> None:
-        """Let the next writer in."""
+        """Release the lock."""
         self._portalocker.unlock(self._lock_fd)
 
     def queue_up(self) -> None:
         """Wait to be the next but one at the lock.
 
-        With many writers each would fold what all the others appended under the lock, one after the other. Whoever
-        stands in the queue does that before, while another appends, and finds one or two events left under the lock.
-        Only for speed: a writer that does not queue up is as safe.
+        With many writers each would fold under the lock what all the others appended. A writer in the queue does that
+        beforehand, while another appends, and has only one or two events left to fold under the lock. Only for speed:
+        a writer that does not queue up is as safe.
         """
         try:
             if self._queue_fd < 0:
@@ -143,7 +143,7 @@ class Appender:
             raise failed(error, "the queue for the log's lock cannot be entered") from error
 
     def leave_queue(self) -> None:
-        """Let the next one come up."""
+        """Leave the queue."""
         self._portalocker.unlock(self._queue_fd)
 
     def _take(self, fd: int) -> None:
@@ -161,7 +161,7 @@ class Appender:
         self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _is_current(self) -> bool:
-        """Whether the locked file still has a name: a deleted or replaced lock file excludes nobody."""
+        """Whether the locked file still has its name: a deleted or replaced lock file locks nothing."""
         return os.fstat(self._lock_fd).st_nlink > 0
 
     def write(self, cursor: Cursor, inode: int, data: bytes, *, may_rotate: bool = True) -> None:
@@ -180,9 +180,9 @@ class Appender:
             raise self._cut_back(cursor, fd, error) from error
 
     def sync(self) -> None:
-        """Make what was written last durable. Needs no lock: it covers all that was written before it, too."""
+        """Make the latest write durable. Needs no lock: it also covers all earlier writes."""
         if self._fd < 0:
-            return  # nothing was written: the torn tail had been repaired already
+            return  # nothing was written: the torn tail was already repaired
         try:
             sync_data(self._fd)
         except OSError as error:
@@ -202,7 +202,7 @@ class Appender:
         try:
             os.ftruncate(fd, cursor.offset)
         except OSError as second:
-            # What is left is a torn tail, which the next writer repairs.
+            # A torn tail is left, which the next writer repairs.
             what = f"the event could not be written, and its first bytes could not be cut off ({second.strerror})"
         return failed(error, what)
 
@@ -224,7 +224,7 @@ class Appender:
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._inode = os.fstat(self._fd).st_ino
             if not cursor.offset:
-                # Also when an earlier writer died between making the file and this.
+                # Also if an earlier writer died after creating the file.
                 sync_folder(self._directory)
         except OSError as error:
             raise failed(error, f"the log {path} cannot be opened for writing") from error

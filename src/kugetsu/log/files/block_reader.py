@@ -1,4 +1,4 @@
-"""Reading on from a place in the log, without a lock: committed events, verified, across segments."""
+"""Reads the log from a place on, without a lock: committed events, verified, across segments."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.log.files.segments import Cursor, first_seqs, name
 
 _FIRST_READ = 64 * 1024
-"""Bytes read when little is expected: a block of this size needs no memory mapping of its own."""
+"""Bytes read if little is expected: a block of this size needs no memory mapping of its own."""
 
 _BLOCK = 128 * 1024
 """Bytes read at a time once there is more: some 300 events, which stay in the processor's cache (1.8 µs an event are
 2.4 µs with blocks of 1 MiB)."""
 
 _SECOND_LOOKS = 5
-"""How often an unlocked reader looks again before it believes in damage: a repair may be rewriting the tail."""
+"""How often an unlocked reader retries before it reports damage: a repair may be rewriting the tail."""
 
 
 class CollectionPaused:
-    """Within it, Python looks for no garbage in cycles: events hold none, and looking doubles the time of a fold."""
+    """Pauses Python's collection of cycles: events have none, and collecting doubles the time of a fold."""
 
     __slots__ = ("_was_on",)
 
@@ -39,10 +39,10 @@ class CollectionPaused:
 class BlockReader:
     """A cursor with the segment open below it.
 
-    ``settle``: every event is held against its shape; not where all that happens to them is a fold (`refused`).
+    ``settle``: validate every event's shape; not needed if they are only folded (`refused`).
     ``trusted``: the lines were checked when they were unpacked.
-    ``rest`` is True when bytes stand behind the cursor that are no whole transaction: one that is just being
-    written, or, seen by whoever holds the lock, a torn one.
+    ``rest`` is True if the bytes after the cursor are not a whole transaction: one that is being written, or, under
+    the lock, a torn one.
     """
 
     __slots__ = (
@@ -75,10 +75,10 @@ class BlockReader:
         self._unfinished: tuple[int, int, int] | None = None
 
     def next_block(self, locked: bool = False) -> Block | None:
-        """The next committed events, or None when there are no more now; `advance` moves on past them.
+        """The next committed events, or None if there are no more now; `advance` moves past them.
 
-        ``locked`` says that the caller holds the log's lock: then nobody else is writing, and damage is believed at
-        once. Raises DamagedLine.
+        ``locked``: the caller holds the log's lock, so no one else is writing, and damage is reported at once.
+        Raises DamagedLine.
         """
         self.rest = False
         while self._open():
@@ -95,14 +95,14 @@ class BlockReader:
         return None
 
     def advance(self, block: Block) -> None:
-        """Move past a block that `next_block` gave."""
+        """Move past a block of `next_block`."""
         cursor = self.cursor
         cursor.offset += block.size
         cursor.seq = block.events[-1]["seq"]
         cursor.sha = block.sha
 
     def refused(self, block: Block) -> DamagedLine | None:
-        """What is wrong with the first event of ``block`` that is none: its fold raised an error. None: nothing is."""
+        """After a fold of ``block`` raised: what is wrong with its first line that is not an event; None if nothing."""
         place = validation.first_misshapen(block.events)
         if place is None:
             return None
@@ -111,11 +111,11 @@ class BlockReader:
         return self._damaged("shape", text, place, offset)
 
     def has_grown(self) -> bool:
-        """Whether the open segment has more bytes than were read; cheap, and blind to a next segment."""
+        """Whether the open segment has more bytes than were read; cheap, but does not see a next segment."""
         return self._segment != self.cursor.segment or os.fstat(self._fd).st_size != self.cursor.offset
 
     def close(self) -> None:
-        """Close the segment; the cursor stays, and reading on opens it again."""
+        """Close the segment; the cursor stays, and the next read opens it again."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -124,7 +124,7 @@ class BlockReader:
     __del__ = close
 
     def pending(self) -> bytes:
-        """The bytes behind the cursor, for whoever holds the lock and has to repair them."""
+        """The bytes after the cursor, for the holder of the lock to repair."""
         return os.pread(self._fd, self._length() - self.cursor.offset, self.cursor.offset)
 
     def _open(self) -> bool:
@@ -138,7 +138,7 @@ class BlockReader:
         except FileNotFoundError:
             firsts = first_seqs(self.directory)
             if firsts[:1] == [cursor.segment]:
-                return self._open()  # the log's first segment, born just now
+                return self._open()  # the log's first segment, just created
             if cursor.seq or firsts:
                 raise self._damaged("missing", "the segment is missing") from None
             return False
@@ -150,7 +150,7 @@ class BlockReader:
         return True
 
     def _length(self) -> int:
-        """The segment's size now. Raises DamagedLine when what was read of it is no longer there."""
+        """The segment's present size. Raises DamagedLine if what was read of it no longer exists."""
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
@@ -162,7 +162,7 @@ class BlockReader:
         return status.st_size
 
     def _next_segment(self) -> bool:
-        """Whether to read on: the next segment is there, or more came meanwhile."""
+        """Whether to read on: the next segment exists, or more was appended."""
         cursor = self.cursor
         following = cursor.seq + 1
         if following == cursor.segment:

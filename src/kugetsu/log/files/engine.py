@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from kugetsu.log.projection import Projection
 
 LATEST_EVERY = 1000
-"""Events past the latest snapshot from which a new one is due: folding them takes about 2 ms."""
+"""Events after the latest snapshot until a new one is due: folding them takes about 2 ms."""
 
 PERIODIC_EVERY = 20_000
 """Events between two periodic snapshots: folding these takes about 70 ms; those of a million events have some 3 MB."""
 
 _BYTES_PER_EVENT = 1000
-"""A snapshot of this many bytes more must save one more event's fold: it costs as much to write (6 ns a byte)."""
+"""Bytes of a snapshot that cost as much to write (6 ns a byte) as the fold of one event."""
 
 _writing: dict[int, ref[FileLog]] = {}
 
@@ -47,11 +47,11 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class FileLog:
-    """One opened log. May be used from several threads; a forked child goes on with descriptors of its own.
+    """One opened log. Usable from several threads; a forked child continues with its own descriptors.
 
-    ``projection`` folds events into the state that decisions read. ``by`` is written into every event, ``now``
-    gives the time of an append, ``guard`` says what of the new_events may be written; it is called with none before the
-    lock is first taken. Nothing is created on disk before the first append; without ``upkeep`` reading never writes a
+    ``projection`` folds events into the state that decisions read. ``by`` is written to every event, ``now`` returns
+    the time of an append, ``guard`` what of the new_events may be written; it is called without events before the lock
+    is first taken. Nothing is created on disk before the first append; without ``upkeep`` reading never writes a
     snapshot. ``trusted``: the lines were checked when they were unpacked (`log.foreign`); no digest is verified again,
     and events may be missing.
     """
@@ -98,7 +98,7 @@ class FileLog:
     def state(self) -> Any:
         """The fold of everything committed now. Takes no lock. The object is the log's own: read it, never change it.
 
-        Raises LogDamaged when an event that was not folded yet does not verify.
+        Raises LogDamaged if an event that was not folded yet does not verify.
         """
         with self._mutex:
             self._refresh()
@@ -127,12 +127,12 @@ class FileLog:
         with CollectionPaused():
             while block is not None:
                 self._fold(tail, block)
-                del block  # its events go before those of the next are made
+                del block  # free its events before those of the next are made
                 block = tail.next_block(locked)
         return tail
 
     def _fold(self, tail: BlockReader, block: Block) -> None:
-        # Interrupted in here, the state is neither before nor after: it is then built anew.
+        # If interrupted in here, the state is neither before nor after, and is rebuilt.
         self._half_folded = True
         state = self._state
         fold = self._projection.fold
@@ -145,7 +145,7 @@ class FileLog:
         self._half_folded = False
 
     def _start(self) -> BlockReader:
-        """Begin at the latest snapshot when there is one to believe, else at the log's start."""
+        """Start at the latest valid snapshot, else at the log's start."""
         self._drop_tail()
         found = snapshots.load(self.directory, self._projection.VERSION)
         cursor = Cursor()
@@ -153,7 +153,7 @@ class FileLog:
             self._state = self._projection.empty()
             self._latest = 0
             self._due = self._latest_every
-            # One that is there and was not believed stays for `verify`: it may be the only witness of a lost tail.
+            # An invalid one stays for `verify`: it may be the only evidence of a lost tail.
             self._unmarked = not os.path.exists(os.path.join(self.directory, snapshots.LATEST))
         else:
             self._state = self._projection.load(found.state)
@@ -170,7 +170,7 @@ class FileLog:
             self._tail = None
 
     def _keep_latest(self) -> None:
-        """Write the latest snapshot (and extend the index) when enough events were folded past the last one."""
+        """Write the latest snapshot (and extend the index) if enough events were folded after the last one."""
         tail = self._tail
         if tail is None or not tail.cursor.offset or not self._upkeep:
             return
@@ -213,7 +213,7 @@ class FileLog:
             return events
 
     def _acquire(self, appender: Appender) -> None:
-        """Take the lock, with most of the tail folded before anybody has to wait for it."""
+        """Take the lock, after folding most of the tail, so that others wait less."""
         if not self._contended:
             tail = self._tail
             if tail is None or self._half_folded or tail.has_grown():
@@ -240,7 +240,7 @@ class FileLog:
     def _write(
         self, appender: Appender, new_events: Sequence[NewEvent], cursor: Cursor, inode: int
     ) -> tuple[list[bytes], Cursor]:
-        """Write the new_events at ``cursor``; their lines, and the cursor behind them."""
+        """Write the new_events at ``cursor``; returns their lines and the cursor after them."""
         if self._guard is not None:
             new_events = self._guard(new_events)
         lines, sha = encode(new_events, cursor.seq + 1, cursor.sha, self._now(), self._by)
@@ -252,10 +252,10 @@ class FileLog:
         return lines, cursor
 
     def append(self, new_events: Sequence[NewEvent]) -> list[Event]:
-        """Append events that no decision rests on (outcomes, observations): the tail is not folded for them.
+        """Append events without a decision (outcomes, observations): the tail is not folded for them.
 
-        Many writers together are then several times faster, because not each folds what all the others write. Only
-        the last line is verified, against the digest stated before it. Durable on return; all or nothing.
+        Many writers together are then several times faster, because none folds what the others write. Only the last
+        line is verified, against the digest stated before it. Durable on return; all or nothing.
         Raises LogDamaged, LogWriteFailed.
         """
         if not new_events:
@@ -309,7 +309,7 @@ class FileLog:
         from kugetsu.log.files.append import Appender
 
         if self._guard is not None:
-            self._guard(())  # what it needs at its first use is loaded now: nobody waits for us yet
+            self._guard(())  # load now what it needs at its first use, before others wait for the lock
         key = id(self)
         _writing[key] = ref(self, lambda _: _writing.pop(key, None))
         self._appender = Appender(self.directory, self._segment_bytes)
@@ -336,19 +336,19 @@ class FileLog:
         return read_key(self.directory, key)
 
     def follow(self, after: int) -> Iterator[Event | None]:
-        """Events as they come, from ``after`` on; None at least every second when there are none. Never ends."""
+        """Events as they arrive, from ``after`` on; None at least every second if there are none. Never ends."""
         from kugetsu.log.files.reader import follow
 
         return follow(self.directory, after)
 
     def wait(self, after: int, timeout: float) -> bool:
-        """True as soon as the head is past ``after``; False when that did not happen within ``timeout`` seconds."""
+        """True as soon as the head is past ``after``; False if that takes longer than ``timeout`` seconds."""
         from kugetsu.log.files.reader import wait
 
         return wait(self.directory, after, timeout)
 
     def watch(self) -> Watch:
-        """Something to select on together with other descriptors: it becomes readable when the log may have grown."""
+        """An object to select on together with other descriptors: readable if the log may have grown."""
         from kugetsu.log.files.watch import Watch
 
         return Watch(self.directory)
@@ -356,13 +356,13 @@ class FileLog:
     # -- checking ----------------------------------------------------------------------------------------------
 
     def verify(self, expected_head: Head | None = None) -> Verification:
-        """Read every line and tell every problem; with ``expected_head`` also whether that event is still there."""
+        """Read every line and report every problem; with ``expected_head`` also whether that event still exists."""
         from kugetsu.log.files.verify import verify
 
         return verify(self.directory, self._projection, expected_head)
 
     def repair(self) -> Repair:
-        """Repair a torn tail now. Damage elsewhere is reported, never guessed away."""
+        """Repair a torn tail now. Damage elsewhere is reported, never repaired by guessing."""
         from kugetsu.log.files.verify import Repair
 
         before = self.verify()
@@ -391,7 +391,7 @@ class FileLog:
             self._appender = None
 
     def close(self) -> None:
-        """Close every descriptor. Using the log again opens what is needed again."""
+        """Close every descriptor. Further use of the log opens them again."""
         with self._mutex:
             self._drop_tail()
             if self._end is not None:

@@ -1,11 +1,11 @@
-"""The index: where the events of an issue, a task or a session are, so that a history costs its own length.
+"""The index: the places of the events of an issue, task or session, so that a history costs only its own length.
 
 Disposable. `log/index/<generation>/<bucket>` holds fixed records (tag of the key, offset, segment) in log order, at
-most one with the same tag for an event; `log/index/head` says up to which event the index is complete, and each
-bucket's size and checksum: what a crash or a power cut left beyond them is overwritten, what they lack makes the index
-be built anew. Events after the head are found by reading the log's tail. An event found through the index is verified
-against the digest that the line before it states, and must carry the key; a record that leads elsewhere, or not past
-the one before it, discards the index.
+most one with the same tag for an event; `log/index/head` names the event up to which the index is complete, and each
+bucket's size and checksum: bytes beyond them (from a crash or power cut) are overwritten, missing ones cause a rebuild.
+Events after the head are found by reading the log's tail. An event found through the index is verified against the
+digest that the line before it states, and must have the key; a record that leads elsewhere, or not past the previous
+one, discards the index.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ KEYS = ("issue", "task", "session")
 _BUCKETS = 256
 _RECORD = Struct("<4sIQ")
 _FORMAT = 3
-"""Version of the index's files; an index of another one is built anew. Version 2 had two records for an event that
+"""Version of the index's files; an index of another version is rebuilt. Version 2 had two records for an event that
 names one key twice, as its issue and as its session."""
 
 _NEAR = 512 * 1024
-"""Bytes of log behind the index's head that are sooner read than indexed: some 1,200 events, 3 ms."""
+"""Bytes of log after the index's head that are read faster than indexed: some 1,200 events, 3 ms."""
 
 _FLUSH = 50_000
 """Events whose records are gathered before they are written: 10 MB."""
@@ -50,7 +50,7 @@ _EVENT_READ = 4096
 
 @record
 class IndexHead:
-    """Up to where the index is complete (``cursor``), and what each bucket file must hold: size and CRC-32."""
+    """The place up to which the index is complete (``cursor``), and each bucket file's size and CRC-32."""
 
     cursor: Cursor
     generation: int
@@ -59,15 +59,15 @@ class IndexHead:
 
 
 def try_guard(directory: str) -> int | None:
-    """Take the lock of those who write index and snapshots: a descriptor to close, or None when another has it.
+    """Take the lock for writing index and snapshots: a descriptor to close, or None if another process has it.
 
-    Raises OSError when the folder cannot be written.
+    Raises OSError if the folder cannot be written.
     """
     import fcntl
 
     folder = os.path.join(directory, FOLDER)
     if not is_own(directory):
-        return None  # root only reads the log of another user
+        return None  # root only reads another user's log
     os.makedirs(folder, mode=0o700, exist_ok=True)
     fd = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -82,7 +82,7 @@ def try_guard(directory: str) -> int | None:
 
 
 def load_head(directory: str) -> IndexHead | None:
-    """The index's head when it is whole and fits this log."""
+    """The index's head if it is whole and fits this log."""
     content = segments.read_sealed(os.path.join(directory, FOLDER, "head"))
     if content is None or content.get("format") != _FORMAT:
         return None
@@ -109,9 +109,9 @@ def _store_head(directory: str, head: IndexHead) -> None:
 
 
 def extend(directory: str, at_most: int | None = None) -> IndexHead:
-    """Index the events behind the head, ``at_most`` so many of them; whoever calls holds the guard.
+    """Index the events after the head, ``at_most`` so many; the caller holds the lock.
 
-    Raises OSError when the index cannot be written, DamagedLine when the log does not verify.
+    Raises OSError if the index cannot be written, DamagedLine if the log does not verify.
     """
     head = load_head(directory) or _begin(directory)
     tail = BlockReader(directory, head.cursor.copy())
@@ -134,7 +134,7 @@ def extend(directory: str, at_most: int | None = None) -> IndexHead:
 
 
 def _begin(directory: str) -> IndexHead:
-    """A new generation; the files of older ones go."""
+    """Start a new generation, and remove the files of older ones."""
     import shutil
 
     folder = os.path.join(directory, FOLDER)
@@ -162,7 +162,7 @@ class _Writer:
         segment, offset = cursor.segment, cursor.offset
         places, pack = self._places, _RECORD.pack
         for line, event in zip(block.lines, block.events, strict=True):
-            # By tag and not by key: two keys that share a tag would find the event twice as well.
+            # By tag, not by key: two keys that share a tag would find the event twice too.
             tags: list[bytes] = []
             for field in KEYS:
                 key = event.get(field)
@@ -181,7 +181,7 @@ class _Writer:
         return place
 
     def flush(self, cursor: Cursor) -> None:
-        """Write the records, then the head that makes them count."""
+        """Write the records, then the head that makes them valid."""
         from zlib import crc32
 
         head = self._head
@@ -219,7 +219,7 @@ def _bucket_path(directory: str, generation: int, bucket: int) -> str:
 
 
 class _AstrayError(Exception):
-    """The index does not lead to the events of a key: it is to be discarded."""
+    """The index does not lead to the events of a key, and is discarded."""
 
 
 def read_key(directory: str, key: str) -> Iterator[Event]:
@@ -252,7 +252,7 @@ def carries(event: Event, key: str) -> bool:
 
 
 def _current_head(directory: str) -> IndexHead | None:
-    """The index's head, after extending the index when it is far behind and nobody else is doing so."""
+    """The index's head, after extending the index if it is far behind and no other process does."""
     head = load_head(directory)
     if _is_near(directory, head):
         return head
@@ -265,7 +265,7 @@ def _current_head(directory: str) -> IndexHead | None:
         finally:
             os.close(guard)
     except OSError:
-        # The folder cannot be written: then the log is read from the index's head on, or from its start.
+        # The folder cannot be written: read the log from the index's head on, or from its start.
         return head
 
 
@@ -327,7 +327,7 @@ class _EventReader:
         self._segment = 0
 
     def event(self, segment: int, offset: int) -> Event:
-        """The verified event at a place; raises _AstrayError when none is there."""
+        """The verified event at a place. Raises _AstrayError if there is none."""
         try:
             self._open(segment)
             before = min(offset, TAIL_SIZE + 1)

@@ -1,4 +1,4 @@
-"""Reading events in order: a range, or on and on as they come. Takes no lock and needs no state."""
+"""Reads events in order: a range, or continuously as they arrive. Takes no lock and needs no state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
 _IDLE = 1.0
-"""Seconds after which `follow` hands out None, so that its caller can look at other things."""
+"""Seconds after which `follow` yields None, so that its caller can do other work."""
 
 
 def read(directory: str, after: int, until: int | None, *, trusted: bool = False) -> Iterator[Event]:
@@ -67,7 +67,7 @@ def _events(tail: BlockReader, after: int, until: int | None = None) -> Iterator
 
 
 def follow(directory: str, after: int) -> Iterator[Event | None]:
-    """Events after ``after`` for ever; None when there was none for a second."""
+    """Events after ``after`` forever; None if there was none for a second."""
     with Watch(directory) as watch:
         tail = BlockReader(directory, locate(directory, after) or Cursor())
         try:

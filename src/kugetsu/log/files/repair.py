@@ -1,8 +1,8 @@
-"""Repairing a torn tail: what a writer that was killed, or a machine that lost power, left at the log's end.
+"""Repairs a torn tail, which a killed writer or a power cut leaves at the log's end.
 
-Only bytes whose write was never confirmed are cut, and they are kept in ``torn/``. A line that is complete and
-verified is never cut: when just its newline is missing, the newline is added; when another byte stands in its place,
-that is damage and left for a person.
+Only bytes whose write was never confirmed are cut, and they are kept in ``torn/``. A complete and verified line is
+never cut: if only its newline is missing, the newline is added; if another byte is in its place, that is damage, which
+is left to a person.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from kugetsu.log.files.segments import Cursor, name
 from kugetsu.model import jsontext
 
 TORN = "torn"
-"""The folder, in the log's, that keeps what was cut off."""
+"""The subfolder of the log's folder that keeps the bytes cut off."""
 
 
 def repair(tail: BlockReader, appender: Appender, at: str, by: dict[str, Any]) -> None:
     """Make the log end with a whole transaction again. The caller holds the lock, and reads on afterwards.
 
-    Raises DamagedLine when the bytes at the end are not what an interrupted write leaves behind, LogWriteFailed when
-    they cannot be kept or cut.
+    Raises DamagedLine if the bytes at the end are not the rest of an interrupted write, LogWriteFailed if they cannot
+    be kept or cut.
     """
     cursor = tail.cursor.copy()
     pending = tail.pending()
@@ -44,7 +44,7 @@ def repair(tail: BlockReader, appender: Appender, at: str, by: dict[str, Any]) -
 def completes(pending: bytes, cursor: Cursor) -> bool:
     """Whether ``pending`` is a whole transaction of verified lines that lacks only its last newline.
 
-    Raises DamagedLine when it holds a whole event followed by something else than a newline.
+    Raises DamagedLine if it has a whole event followed by anything but a newline.
     """
     *whole, last = pending.split(b"\n")
     sha = cursor.sha
@@ -63,7 +63,7 @@ def completes(pending: bytes, cursor: Cursor) -> bool:
 
 
 def _starts_with_event(sha: bytes, tail: bytes) -> bool:
-    """Whether a verified line stands at the start of ``tail``, with more bytes behind it."""
+    """Whether ``tail`` starts with a verified line, followed by more bytes."""
     at = tail.find(b',"sha":"')
     while at >= 0:
         end = at + 8 + DIGEST_SIZE + 2
