@@ -1,7 +1,7 @@
-"""From what an event came, and what it led to: the chain of causes over the events of a log.
+"""The causes and effects of an event: the chain of causes over the events of a log.
 
-Pure: how events are found is the caller's. A cause is recorded in the event (`cause`); beside it an agent that typed a
-command (``by.attempt``) is a cause too, and so the chain goes on into the work of that agent.
+Pure: the caller provides access to the events. A cause is recorded in the event (`cause`); an agent that ran a command
+(``by.attempt``) is a cause too, so the chain continues into the work of that agent.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
-    #: The event of a seq, None when it cannot be had; the events of an issue, a task or a session.
+    #: The event of a seq, or None if unavailable; the events of an issue, task or session.
     Find = Callable[[int], Event | None]
     Keyed = Callable[[str], Iterable[Event]]
 
-#: Events that a chain back shows at most; those nearest to its event are kept.
+#: The most events of a chain back; those nearest to its event are kept.
 LONGEST_CHAIN = 30
-#: How deep and how wide a tree of effects goes.
+#: The depth and size limits of a tree of effects.
 DEEPEST = 8
 MOST_EFFECTS = 40
-#: Keys (tasks, issues, sessions) whose events are read while effects are looked for.
+#: The most keys (tasks, issues, sessions) whose events are read in the search for effects.
 MOST_KEYS = 12
 
 _KEYS = ("task", "issue", "session")
 
 
 class Reader:
-    """Finds events for chains: those of one key are read at once, because chains mostly stay within a task.
+    """Finds events for chains; reads all events of a key at once, because chains mostly stay within a task.
 
     ``find`` reads one event, ``keyed`` the events of a key: it must cost their number, not the log's.
     """
@@ -43,7 +43,7 @@ class Reader:
         self._read: set[str] = set()
 
     def event(self, seq: int) -> Event | None:
-        """The event of that seq; None when it cannot be had."""
+        """The event of that seq, or None if unavailable."""
         if seq not in self._known:
             found = self._find(seq)
             if found is None:
@@ -52,7 +52,7 @@ class Reader:
         return self._known[seq]
 
     def around(self, event: Event) -> None:
-        """Have the events of the same task (else of the same session or issue) at hand."""
+        """Load the events of the same task (else of the same session or issue)."""
         self._known[event["seq"]] = event
         key = event.get("task") or event.get("session") or event.get("issue")
         if key is not None:
@@ -74,10 +74,10 @@ def _keys_of(event: Event) -> list[str]:
 
 
 def back(event: Event, reader: Reader) -> list[Event]:
-    """The event and what led to it, oldest first, back to the command that somebody typed.
+    """The event and its causes, oldest first, back to the command that a user typed.
 
-    Between the claim and the end of an attempt stands when its agent ran; where an agent typed the command, its own
-    attempt and what led to that come before.
+    Between the claim and the end of an attempt is the start of its agent; if an agent ran the command, that agent's
+    attempt and its causes come first.
     """
     chain = [event]
     seen = {event["seq"]}
@@ -101,7 +101,7 @@ def _cause_of(event: Event, reader: Reader) -> Event | None:
 
 
 def _typed_in(event: Event, reader: Reader) -> Event | None:
-    """The start of the attempt whose agent typed the command behind ``event``."""
+    """The start of the attempt whose agent ran the command that made ``event``."""
     attempt = event["by"].get("attempt") if isinstance(event.get("by"), dict) else None
     if not isinstance(attempt, str):
         return None
@@ -112,7 +112,7 @@ def _typed_in(event: Event, reader: Reader) -> Event | None:
 
 
 def _ran_between(claimed: Event, ended: Event, reader: Reader) -> Event | None:
-    """When the agent of an attempt ran, for an end whose recorded cause is the claim or the wish to stop it."""
+    """The start of an attempt's agent, for an end whose recorded cause is the claim or the request to stop it."""
     if ended["type"] not in ENDS or not ended.get("task"):
         return None
     for event in reader.of_key(ended["task"]):
@@ -126,18 +126,17 @@ def _ran_between(claimed: Event, ended: Event, reader: Reader) -> Event | None:
 
 @record
 class Effects:
-    """What an event led to: ``found`` as (depth, event), each behind its cause; ``more`` were found and left out."""
+    """The effects of an event: ``found`` as (depth, event), each after its cause; ``more`` were found and omitted."""
 
     found: list[tuple[int, Event]]
     more: int
 
 
 def forward(event: Event, reader: Reader, coming: Iterable[Event] = ()) -> Effects:
-    """What ``event`` led to, as a tree: events whose chain of causes contains it.
+    """The effects of ``event`` as a tree: the events whose chain of causes contains it.
 
-    Looked for among the events of the same task, session and issue, of those that were found on the way, and among
-    ``coming``, events that came next in the log whatever they are about. As in `back`, the end of an attempt comes from
-    its run.
+    Searches the events of the same task, session and issue, those of the effects found, and ``coming``, the next events
+    in the log on any subject. As in `back`, the end of an attempt is an effect of its run.
     """
     effects: dict[int, list[Event]] = {}
     taken: set[int] = set()
@@ -162,7 +161,7 @@ def forward(event: Event, reader: Reader, coming: Iterable[Event] = ()) -> Effec
     keys: list[str] = []
     waiting = [event]
     reached = {event["seq"]}
-    while waiting:  # each new key may hold effects of what was found before
+    while waiting:  # each new key may have more effects of earlier finds
         for key in [key for one in waiting for key in _keys_of(one) if key not in keys]:
             if len(keys) < MOST_KEYS:
                 keys.append(key)

@@ -1,8 +1,8 @@
-"""What changed between two points of the log: record by record, field by field, each with the event that did it last.
+"""The changes between two points of the log: record by record, field by field, each with the latest event behind it.
 
-The state of the first point is folded on to the second, and after each event the records that it can touch are held
-against what was known of them. So memory does not grow with the events between: what came and went on the way is
-forgotten again.
+The state of the first point is folded on to the second, and after each event the records that it can change are
+compared with their earlier values. So memory does not grow with the events between: records that came and went are
+dropped again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str]
     Values = tuple[Any, ...]
 
-#: The fields that are compared, by kind of record: what matters first, counters last.
+#: The compared fields by kind of record: the most important first, counters last.
 FIELDS: dict[str, tuple[str, ...]] = {
     "task": (
         *("state", "not_before", "reason", "attempt", "priority", "order", "after", "held", "parked_for"),
@@ -43,7 +43,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "log": ("refused",),
 }
 _COUNTERS = {name: f"usage.{name}" for name in ("attempts", "retries", "parks", "tokens", "cost")}
-#: Where the records have what is compared under another name.
+#: The attributes of compared fields that have another name.
 _PATHS: dict[str, dict[str, str]] = {
     "task": {**_COUNTERS, "made": "usage.attempts", "reason": "why"},
     "attempt": {},
@@ -54,16 +54,16 @@ _PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}
 _SLOT = FIELDS["attempt"].index("slot")
 #: Events of tasks and attempts that change the session of their issue.
 _OF_SESSIONS = frozenset(("task.parked", "task.resumed", "attempt.claimed", "attempt.running", *ENDS))
-#: Fields that count: a difference says more than two values.
+#: Counters: shown as a difference, not as two values.
 COUNTERS = frozenset(
     ("made", "used", "retries", "parks", "tokens", "cost", "attempts", "commits", "dirty", "comments", "fruitless")
 ) | {"refused", "upto"}
-#: The kinds of records, in the order in which they are told.
+#: The kinds of records, in the order of report.
 KINDS = (
     *("kugetsu", "daemon", "slot", "task", "attempt", "session", "limit", "repository", "setting", "notices", "sink"),
     "log",
 )
-#: Kinds of which there is always one: it changes, it does not come and go.
+#: Kinds with exactly one record, which only changes.
 _ALWAYS = frozenset(("kugetsu", "daemon", "slot", "setting", "notices", "log"))
 
 
@@ -79,9 +79,9 @@ class Field:
 
 @record
 class Change:
-    """One record that is not as it was. ``what`` is changed, came, went, or left (a task that changed, and was over so
-    long that the state no longer has it); ``seq`` the event that did it (of what changed, the one that changed its
-    state, else the last one); ``issue`` the issue or session that it belongs to."""
+    """One changed record. ``what`` is changed, came, went, or left (a task that changed and has left the state since it
+    finished); ``seq`` the event that did it (of a changed record the one that changed its state, else the last one);
+    ``issue`` the issue or session that it belongs to."""
 
     kind: str
     key: str
@@ -91,32 +91,32 @@ class Change:
     issue: str | None
 
     def concerns(self, name: str) -> bool:
-        """Whether it is about this task (its attempts included), issue, session or attempt."""
+        """Whether it is about this task (including its attempts), issue, session or attempt."""
         return name in (self.key, self.issue) or (self.kind == "attempt" and self.key.partition(".")[0] == name)
 
     def reversed(self) -> Change:
-        """The same change, looked at from its end."""
+        """The reverse change."""
         what = {"came": "went", "went": "came"}.get(self.what, self.what)
         fields = [Field(field.name, field.now, field.was, field.seq) for field in self.fields]
         return Change(self.kind, self.key, what, self.seq, fields, self.issue)
 
 
 class Comparison:
-    """Folds ``state`` on, event by event, and knows how it differs from what it was. The state is changed in place."""
+    """Folds ``state`` on, in place, and tracks how it differs from the first state."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self._start: dict[Key, Values] = dict(_records(state))
         self._now: dict[Key, Values] = dict(self._start)
         self._seqs: dict[Key, dict[str, int]] = {}
-        #: Records that went, each with the event and what was known of them then.
+        #: Records that went, each with the event and its last values.
         self._gone: dict[Key, tuple[int, Values]] = {}
         self._came: dict[Key, int] = {}
         self._issues: dict[Key, str] = dict(_issues(state))
         self._limits = [*state.limits]
         self._refused = state.violations_seen
         self._tasks = len(state.tasks)
-        #: How many tasks, attempts and sessions came and went on the way, by kind; how many tasks left the list.
+        #: How many tasks, attempts and sessions came and went, by kind; how many tasks left the list.
         self.passed: dict[str, int] = {}
         self.left = 0
 
@@ -159,7 +159,7 @@ class Comparison:
 
     def _begin(self, key: Key, values: Values, seq: int) -> None:
         self._now[key] = values
-        if key in self._gone:  # it is back: a session that was destroyed and made anew
+        if key in self._gone:  # it is back: a session that was destroyed and created again
             was = self._gone.pop(key)[1]
             names = zip(FIELDS[key[0]], values, was, strict=True)
             self._seqs.setdefault(key, {}).update({name: seq for name, value, old in names if value != old})
@@ -194,9 +194,9 @@ class Comparison:
             self._compare(key, event)
 
     def _retired(self, event: Event) -> None:
-        """Finished tasks left the list for the log, which is no change of theirs.
+        """Finished tasks left the list, which is not a change of theirs.
 
-        Nor of those that come after them: the fold takes a completed one out of their very lists, which stand here.
+        Nor of tasks that come after them: the fold removes a completed one from their lists, which are kept here.
         """
         tasks = self.state.tasks
         for key in [key for key in self._now if key[0] == "task" and key[1] not in tasks]:
@@ -270,7 +270,7 @@ def _touched(event: Event) -> Iterator[Key]:
 
 
 def _values(state: State, key: Key) -> Values | None:
-    """What a record says now; None when it is not there."""
+    """The present values of a record, or None if it does not exist."""
     kind, name = key
     reader = _READERS.get(kind)
     if reader is None:
@@ -328,7 +328,7 @@ def _issues(state: State) -> Iterator[tuple[Key, str]]:
 
 
 def _natural(key: str) -> tuple[str, list[int], str]:
-    """q9 before q10, q10.1 before q10.2, and all other names as texts."""
+    """Sort q9 before q10, q10.1 before q10.2, and all other names as texts."""
     head, rest = key[:1], key[1:]
     parts = rest.split(".")
     if head == "q" and all(part.isdigit() for part in parts):

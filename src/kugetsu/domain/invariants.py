@@ -1,4 +1,4 @@
-"""What must hold after every transaction, whatever happened: checked by tests, by `replay` and by `log verify`."""
+"""The invariants that hold after every transaction: checked by tests, `replay` and `log verify`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kugetsu.domain.state import Session, State, Task
 
 
 def broken(state: State) -> list[str]:
-    """One sentence for each invariant that ``state`` breaks; [] when all hold."""
+    """One sentence for each broken invariant; [] if all hold."""
     found = [*of_slots(state), *of_attempts(state)]
     for task in state.tasks.values():
         found += of_task(state, task)
@@ -17,7 +17,7 @@ def broken(state: State) -> list[str]:
 
 
 def of_slots(state: State) -> list[str]:
-    """What is wrong with the slots: of all live attempts."""
+    """The broken invariants of the slots of all live attempts."""
     found: list[str] = []
     held: dict[int, str] = {}
     for attempt in state.attempts.values():
@@ -25,7 +25,7 @@ def of_slots(state: State) -> list[str]:
             if attempt.slot is not None:
                 found.append(f"{attempt.id} holds slot {attempt.slot}, but only dev attempts hold one")
             continue
-        if not isinstance(attempt.slot, int) or attempt.slot < 1:  # whatever the log says
+        if not isinstance(attempt.slot, int) or attempt.slot < 1:  # whatever the log contains
             found.append(f"{attempt.id} is live and holds no slot")
         elif attempt.slot in held:
             found.append(f"slot {attempt.slot} is held by {held[attempt.slot]} and {attempt.id}")
@@ -37,7 +37,7 @@ def of_slots(state: State) -> list[str]:
 
 
 def of_attempts(state: State) -> list[str]:
-    """What is wrong with the live attempts, each beside its task and the others."""
+    """The broken invariants of live attempts, against their tasks and each other."""
     found: list[str] = []
     by_session: dict[str, str] = {}
     for attempt in state.attempts.values():
@@ -51,7 +51,7 @@ def of_attempts(state: State) -> list[str]:
 
 
 def of_task(state: State, task: Task) -> list[str]:
-    """What is wrong with one task."""
+    """The broken invariants of one task."""
     found: list[str] = []
     if (task.state == "notified") != (task.attempt is not None):
         found.append(
@@ -67,7 +67,7 @@ def of_task(state: State, task: Task) -> list[str]:
 
 
 def of_session(state: State, session: Session) -> list[str]:
-    """What is wrong with one session."""
+    """The broken invariants of one session."""
     found: list[str] = []
     live = state.attempts.get(session.attempt) if session.attempt is not None else None
     if session.attempt is not None and live is None:
@@ -78,7 +78,7 @@ def of_session(state: State, session: Session) -> list[str]:
 
 
 def cap_kept(claim: dict[str, object], facts: dict[str, object]) -> bool:
-    """Whether a recorded claim was within the cap that it recorded."""
+    """Whether a claim was within the cap that it recorded."""
     live, cap, slot = claim["live"], facts["cap"], claim["slot"]
     if not isinstance(live, list) or not isinstance(cap, int):
         return False

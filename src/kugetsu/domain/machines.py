@@ -1,9 +1,9 @@
-"""The four state machines: task, attempt, session, daemon. This file is the only place that says what may follow what.
+"""The four state machines: task, attempt, session, daemon. Only this file defines their transitions.
 
 `transitions` executes them: one machine a kind, no guards, no side effects, triggered on a light record. `step`
-answers from a memo of what the machine gave for (state, trigger), because replaying a million events through the
-library costs 5 µs each and there are only a few dozen pairs; the memo travels in the log's snapshots, so that a
-command that finds one need not import the library. A test runs the machine on every pair and compares.
+answers from a memo of the machine's results by (state, trigger), because replaying a million events through the
+library costs 5 µs each and there are only a few dozen pairs; the latest snapshot of the log carries the memo, so that
+a command that finds one need not import the library. A test runs the machine on every pair and compares.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], 
         ("stopped", "running", "draining", "lost"),
         (
             ("start", ("stopped", "lost"), "running"),
-            ("renew", ("running", "draining"), "="),  # reflexive: it stays what it is
+            ("renew", ("running", "draining"), "="),  # reflexive: the state stays the same
             ("drain", ("running",), "draining"),
             ("stop", ("running", "draining"), "stopped"),
             ("lose", ("running", "draining"), "lost"),
@@ -75,13 +75,13 @@ _memo: dict[str, dict[tuple[str, str], str | None]] = {kind: {} for kind in DEFI
 
 @record
 class Record:
-    """The light model that a machine is triggered on: it has a state and nothing else."""
+    """The light model that a machine is triggered on: only a state."""
 
     state: str
 
 
 def machine(kind: str) -> Machine:
-    """The `transitions` machine of a kind, built once in a process."""
+    """The `transitions` machine of a kind, built once per process."""
     if kind not in _machines:
         from transitions import Machine
 
@@ -99,7 +99,7 @@ def machine(kind: str) -> Machine:
 
 
 def run(kind: str, state: str, trigger: str) -> str | None:
-    """Trigger the machine itself on a record in ``state``: the state it ends in, or None when it refuses."""
+    """Trigger the machine itself on a record in ``state``: the new state, or None if it refuses."""
     from transitions import MachineError
 
     record = Record(state)
@@ -114,7 +114,7 @@ def run(kind: str, state: str, trigger: str) -> str | None:
 
 
 def step(kind: str, state: str, trigger: str) -> str | None:
-    """What the machine gives for ``trigger`` in ``state``: the next state, or None when it refuses."""
+    """The next state for ``trigger`` in ``state``, or None if the machine refuses."""
     known = _memo[kind]
     pair = (state, trigger)
     if pair not in known:
@@ -129,7 +129,7 @@ def pairs(kind: str) -> list[tuple[str, str]]:
 
 
 def table() -> dict[str, Any]:
-    """The memo of every pair, with the definitions that it was made from: a snapshot keeps it."""
+    """The memo of every pair, with the definitions it was made from, to keep in a snapshot."""
     return {
         "made_from": repr(DEFINITIONS),
         "steps": {

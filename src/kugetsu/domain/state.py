@@ -1,9 +1,9 @@
 """The state that the log folds to: tasks, live attempts, sessions, repositories, the daemon.
 
-Only what may still change is kept, plus the latest `FINISHED_KEPT` finished tasks (and those not completed that an
-open task comes after): a command must cost the same after a million events as after a hundred. What left is in the
-log, found by its key (`EventLog.read_key`).
-Times are UTC text of one width (they compare as text); seqs are the events that a value rests on.
+Keeps only what may still change, plus the latest `FINISHED_KEPT` finished tasks (and uncompleted ones that an open task
+depends on): a command must cost the same after a million events as after a hundred. The rest is in the log, found by
+its key (`EventLog.read_key`).
+Times are UTC text of one width (they compare as text); seqs name the events that a value comes from.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENDED = {
 ENDS = frozenset(ENDED.values())
 
 
-#: The counters of an issue's whole life: their names in the log, and those of the fields of `Usage`.
+#: The lifetime counters of an issue: their names in the log → the fields of `Usage`.
 ISSUE_COUNTERS = {
     "attempts": "attempts",
     "parks": "parks",
@@ -45,8 +45,8 @@ ISSUE_COUNTERS = {
 
 @record
 class Usage:
-    """What the attempts at a task, or at an issue over its whole life, took. ``no_progress_runs`` counts the latest
-    ones, in a row, that ended well and brought neither a commit nor a comment."""
+    """The usage of all attempts at a task, or at an issue over its whole life. ``no_progress_runs`` counts the latest
+    consecutive ones that succeeded without a new commit or comment."""
 
     attempts: int = 0
     retries: int = 0
@@ -56,7 +56,7 @@ class Usage:
     no_progress_runs: int = 0
 
     def count(self, kind: str, data: dict[str, Any]) -> None:
-        """Count an event of the task or the issue. Whether it brought progress is not counted here (`fold.usage`)."""
+        """Count an event of the task or the issue, except its progress (`fold.usage`)."""
         if kind == "attempt.claimed":
             self.attempts += 1
         elif kind == "task.retried":
@@ -68,26 +68,26 @@ class Usage:
             self.cost += data["cost"]
 
     def as_recorded(self) -> dict[str, Any]:
-        """The issue's counters as the log has them."""
+        """The issue's counters under their names in the log."""
         return {name: getattr(self, counter) for name, counter in ISSUE_COUNTERS.items()}
 
     def take_over(self, recorded: dict[str, Any]) -> Usage:
-        """Count on from the counters that an event has; those that it lacks stay."""
+        """Set the counters that an event has; keep those that it lacks."""
         for name, counter in ISSUE_COUNTERS.items():
             if recorded.get(name) is not None:
                 setattr(self, counter, recorded[name])
         return self
 
     def add(self, other: Usage) -> None:
-        """Add what another counted."""
+        """Add the counters of another usage."""
         for name in ("attempts", "retries", "parks", "tokens", "cost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @record
 class Task:
-    """One request for work. ``used`` counts the attempts that count against MAX_ATTEMPTS since it was last requeued;
-    ``usage.attempts`` counts all of its life and numbers the next attempt."""
+    """One request for work. ``used`` is the number of attempts that count against MAX_ATTEMPTS since it was last
+    requeued; ``usage.attempts`` is the number of all, from which the next attempt gets its number."""
 
     id: str
     kind: str
@@ -102,7 +102,7 @@ class Task:
     changed: int = 0
     changed_at: str = ""
     not_before: str | None = None
-    #: Words; or with values the code of a gate, or of a failure that took several attempts (`events.tasks.TaskFailed`).
+    #: Words, or (with values) the code of a gate or of a failure of several attempts (`events.tasks.TaskFailed`).
     reason: str | None = None
     reason_values: dict[str, Any] | None = None
     held: str | None = None
@@ -111,16 +111,16 @@ class Task:
     used: int = 0
     usage: Usage = field(factory=Usage)
     repository: dict[str, str] | None = None
-    #: The usage limit that parked it, or `progress`: runs that changed nothing.
+    #: The usage limit that parked it, or `progress` for runs without progress.
     parked_for: str | None = None
-    #: `outages.MET` when it met an outage, `outages.OWN` when another task did not meet it; else empty.
+    #: `outages.MET` if it met an outage, `outages.OWN` if another task did not meet it, else empty.
     outage: str = ""
-    #: Usage of its issue's earlier sessions as recorded (`fold.usage`), while the issue has no session that has it.
+    #: Recorded usage of its issue's earlier sessions (`fold.usage`), while the issue has no session.
     prior_usage: dict[str, Any] | None = None
 
     @property
     def session(self) -> str:
-        """Key of the session it works in: its issue's, or the PM agent's."""
+        """Key of its session: its issue's, or the PM agent's."""
         return self.issue or "pm"
 
     @property
@@ -140,7 +140,7 @@ class Attempt:
     session: str
     state: str = "claimed"
     slot: int | None = None
-    #: Agent and model that it was claimed for, by which a usage limit is known.
+    #: Its agent and model, which identify a usage limit.
     label: str | None = None
     lease: str = ""
     claimed: int = 0
@@ -152,14 +152,14 @@ class Attempt:
     running_at: str | None = None
     stop: str | None = None
     stop_seq: int = 0
-    #: It is dead, and this keeps its end from being recorded, since then.
+    #: Why its end cannot be recorded although it is dead, and since when.
     unsettled: str | None = None
     unsettled_at: str | None = None
 
 
 @record
 class Session:
-    """One agent conversation with its worktree and branch. Its counters run over the issue's whole life."""
+    """One agent conversation with its worktree and branch. Its counters cover the issue's whole life."""
 
     key: str
     kind: str
@@ -173,37 +173,37 @@ class Session:
     base_branch: str | None = None
     base_commit: str | None = None
     pr: str | None = None
-    #: open, closed or merged: how it stood after the latest attempt, when the forge said so.
+    #: open, closed or merged: the pull request's state after the latest attempt, if known.
     pr_state: str | None = None
     attempt: str | None = None
     created_at: str = ""
-    #: seq of the intent to destroy it that has no outcome yet; 0 when there is none.
+    #: seq of the intent to destroy it that has no outcome yet, or 0.
     destroying: int = 0
     changed: int = 0
     changed_at: str = ""
     reason: str | None = None
-    #: What its branch follows (`events.sessions.SessionPreparing`), while that is intended and not yet done.
+    #: What its branch follows (`events.sessions.SessionPreparing`), while preparing.
     follows: dict[str, Any] | None = None
-    #: The attempt whose work could not be put on a rescue branch, and why: the next one saves it first.
+    #: The attempt whose work could not be saved on a rescue branch, and why: the next one saves it first.
     unsaved: dict[str, str] | None = None
     #: What is not as one would expect of its latest attempt: found by its preparation, or told of a run that
     #: succeeded (tool calls that were refused).
     notes: list[str] = field(factory=list)
-    #: Over the issue's whole life, but for retries, which are a task's.
+    #: Over the issue's whole life, except retries, which belong to a task.
     usage: Usage = field(factory=Usage)
     commits: int = 0
     dirty: int = 0
     pushed: bool | None = None
-    #: The issue's title as the forge said it before the latest run.
+    #: The issue's title before the latest run.
     title: str | None = None
-    #: Last commit and number of comments known, by which progress is seen.
+    #: The last known commit and number of comments, to detect progress.
     head: str | None = None
     comments: int | None = None
 
 
 @record
 class Daemon:
-    """The dispatcher as the log knows it; whether the process lives is asked of its lease."""
+    """The dispatcher as recorded in the log; its lease shows whether the process is alive."""
 
     state: str = "stopped"
     identity: Identity | None = None
@@ -213,7 +213,7 @@ class Daemon:
 
     @property
     def runs(self) -> bool:
-        """Whether it runs or drains, as far as the log knows."""
+        """Whether it runs or drains according to the log."""
         return self.state in ("running", "draining")
 
 
@@ -223,14 +223,14 @@ class State:
 
     seq: int = 0
     at: str = ""
-    #: The latest time of all events: clocks go back, so that it may be later than `at`, the last one's.
+    #: The latest time of all events; clocks go back, so it may be later than `at`, the time of the last one.
     latest: str = ""
     log_id: str | None = None
     initialised: int = 0
     tasks: dict[str, Task] = field(factory=dict)
-    #: ids of the finished tasks that are kept, oldest first (a dict, for its order).
+    #: ids of the kept finished tasks, oldest first (a dict, for its order).
     finished: dict[str, None] = field(factory=dict)
-    #: issue → its tasks that are not finished; task id → those kept here that come after it.
+    #: issue → its unfinished tasks; task id → the tasks in the state that come after it.
     of_issue: dict[str, list[str]] = field(factory=dict)
     successors: dict[str, list[str]] = field(factory=dict)
     attempts: dict[str, Attempt] = field(factory=dict)
@@ -241,7 +241,7 @@ class State:
     #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
     limits: dict[str, dict[str, Any]] = field(factory=dict)
     tasks_made: int = 0
-    #: seq of the latest `session.destroyed`: what was read of an issue's earlier life before it may be stale.
+    #: seq of the latest `session.destroyed`: counters of an issue's earlier sessions read before it may be stale.
     last_destroyed: int = 0
     #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
     notices_read: int = 0
@@ -252,29 +252,29 @@ class State:
     violations_seen: int = 0
 
     def violate(self, seq: int, text: str) -> None:
-        """Note that the event ``seq`` was not what a machine or an invariant allows."""
+        """Record that a state machine or an invariant does not allow the event ``seq``."""
         self.violations_seen += 1
         if len(self.violations) < VIOLATIONS_KEPT:
             self.violations.append({"seq": seq, "text": text})
 
     def wanted(self, task_id: str) -> bool:
-        """Whether a finished task must stay: it is not completed, and one that is not finished comes after it."""
+        """Whether a finished task must stay: it was not completed, and an unfinished one comes after it."""
         if self.tasks[task_id].state == "completed":
             return False
         return any(later not in self.finished for later in self.successors.get(task_id, ()))
 
     def waiting(self) -> list[Task]:
-        """The tasks that wait (pending or parked), in the order in which they are considered."""
+        """The waiting tasks (pending or parked), in the order of consideration."""
         found = [task for task in self.tasks.values() if task.state in ("pending", "parked")]
         found.sort(key=queue_order)
         return found
 
     def live(self, kind: str) -> list[Attempt]:
-        """The live attempts of a kind, in the order in which they were claimed."""
+        """The live attempts of a kind, in the order of their claims."""
         return [attempt for attempt in self.attempts.values() if attempt.kind == kind]
 
     def live_in(self, repository: str) -> list[Attempt]:
-        """The live attempts that work on issues of a repository (`host/owner/repo`), in the order of their claims."""
+        """The live attempts at issues of a repository (`host/owner/repo`), in the order of their claims."""
         return [one for one in self.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == repository]
 
 

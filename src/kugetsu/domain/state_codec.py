@@ -1,4 +1,4 @@
-"""The state as plain JSON values and back: what a snapshot keeps."""
+"""The state as plain JSON values and back, for snapshots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _RECORDS: dict[str, type[Any]] = {"tasks": Task, "attempts": Attempt, "sessions": Session}
 _PLAIN = tuple(name for name in fields(State) if name not in (*_RECORDS, "finished", "daemon"))
 
-#: Changes when the shape of the state or the fold changes: an older snapshot is then ignored and rebuilt.
+#: Raised with each change of the state's shape or of the fold: older snapshots are then ignored and rebuilt.
 VERSION = "6:" + ";".join(
     f"{name}={','.join(names)}"
     for name, names in (
@@ -27,7 +27,7 @@ VERSION = "6:" + ";".join(
 
 
 def dump(state: State) -> dict[str, Any]:
-    """Everything of ``state`` (and the machines' memo) as values that JSON can hold."""
+    """The whole ``state`` (and the machines' memo) as JSON values."""
     kept: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
     for name in _RECORDS:
         kept[name] = [_row(record) for record in getattr(state, name).values()]
@@ -38,7 +38,7 @@ def dump(state: State) -> dict[str, Any]:
 
 
 def load(kept: dict[str, Any]) -> State:
-    """The state that `dump` took apart; raises KeyError, TypeError or ValueError when it was not made by `dump`."""
+    """The state of a `dump`. Raises KeyError, TypeError or ValueError for anything else."""
     machines.adopt(kept["machines"])
     parts: dict[str, Any] = {name: kept[name] for name in _PLAIN}
     for name, kind in _RECORDS.items():
@@ -51,12 +51,12 @@ def load(kept: dict[str, Any]) -> State:
 
 
 def _row(record: Any) -> list[Any]:
-    """The values of a record, those of a usage within it as a row of their own."""
+    """The values of a record; those of a usage in it as a nested row."""
     return [_row(value) if type(value) is Usage else value for value in values(record).values()]
 
 
 def _record(kind: type[Any], row: Iterable[Any]) -> Any:
-    """A record of these values: without its constructor, which would have to be compiled for it."""
+    """A record of these values, without its constructor, which would have to be compiled first."""
     record = object.__new__(kind)
     for name, value in zip(fields(kind), row, strict=True):
         setattr(record, name, _record(Usage, value) if name == "usage" else value)

@@ -1,4 +1,4 @@
-"""Decisions on attempts: how each one ends, and what follows for its task."""
+"""Decisions on attempts: how each one ends, and the consequence for its task."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kugetsu.model.errors import BadInput, Conflict, NotFound
 
 #: The longest pause between two attempts, in seconds (5 minutes, cli.md RETRY_BACKOFF_SECONDS).
 LONGEST_BACKOFF = 300.0
-#: Seconds added to a stated reset time, so that the provider's clock may be a little behind ours.
+#: Seconds added to a stated reset time, because the provider's clock may be a little behind.
 RESET_MARGIN = 60.0
 
 
 def find_attempt(state: State, attempt_id: str) -> Attempt:
-    """The live attempt of that id; NotFound when none lives."""
+    """The live attempt of that id. Raises NotFound."""
     attempt = state.attempts.get(attempt_id)
     if attempt is None:
         raise NotFound.because("attempt_not_live", attempt=attempt_id)
@@ -40,7 +40,7 @@ def _about(attempt: Attempt, cause: int) -> dict[str, Any]:
 
 @decision("attempts.starting")
 def starting(state: State, attempt_id: str, runner: Identity) -> list[NewEvent]:
-    """The runner takes the attempt over from its claimer."""
+    """The runner takes over the attempt from its claimer."""
     attempt = find_attempt(state, attempt_id)
     if attempt.state != "claimed":
         raise Conflict.because("attempt_taken", attempt=attempt_id, state=attempt.state)
@@ -51,7 +51,7 @@ def starting(state: State, attempt_id: str, runner: Identity) -> list[NewEvent]:
 def running(
     state: State, attempt_id: str, agent: Identity, agent_session: str, worktree: str, program: str
 ) -> list[NewEvent]:
-    """The agent's process is there. Raises Conflict when the attempt was not starting or its session is not idle."""
+    """The agent's process runs. Raises Conflict if the attempt is not starting or its session is not idle."""
     attempt = find_attempt(state, attempt_id)
     if step("attempt", attempt.state, "run") is None:
         raise Conflict.because("attempt_not_starting", attempt=attempt_id, state=attempt.state)
@@ -65,7 +65,7 @@ def running(
 
 def backoff_seconds(used: int, first: float) -> float:
     """The pause after ``used`` attempts: ``first`` seconds, doubled each time, at most five minutes."""
-    # Doubled 64 times, any pause is past the longest; more would overflow a float.
+    # After 64 doublings any pause is past the longest; more would overflow a float.
     return min(first * 2.0 ** min(max(used - 1, 0), 64), LONGEST_BACKOFF)
 
 
@@ -73,7 +73,7 @@ def backoff_seconds(used: int, first: float) -> float:
 def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -> list[NewEvent]:
     """The attempt's end and its consequence for the task and the session, in one transaction.
 
-    An attempt that has ended already gives no events: the first who noticed has recorded it.
+    An attempt that has already ended yields no events: whoever noticed first has recorded it.
     """
     attempt = state.attempts.get(attempt_id)
     if attempt is None:
@@ -109,7 +109,7 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
 
 
 def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[NewEvent]:
-    """What the attempt's end changes of its session; the two new_events before are the end and its consequence."""
+    """The consequence for the session; the two new_events before are the end and the consequence for the task."""
     session = state.sessions.get(attempt.session)
     new_events: list[NewEvent] = []
     if session is None:
@@ -161,7 +161,7 @@ def _consequence(
 def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, Any]:
     try:
         wait = seconds_between(facts["now"], ending.resets_at) if ending.resets_at is not None else 0.0
-    except BadInput:  # what a provider says must never keep an attempt from ending
+    except BadInput:  # a provider's text must never keep an attempt from ending
         wait = 0.0
     stated = wait > 0
     until = add_seconds(facts["now"], wait + RESET_MARGIN if stated else facts["pause_seconds"])
@@ -171,7 +171,7 @@ def _park(attempt: Attempt, ending: Ending, facts: OutcomeFacts) -> dict[str, An
 
 @decision("attempts.unsettled")
 def unsettled(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
-    """What keeps a dead attempt's end from being recorded; [] when it has ended, or the same was said last."""
+    """Record why a dead attempt's end cannot be recorded; [] if it has ended, or if that reason is already recorded."""
     attempt = state.attempts.get(attempt_id)
     if attempt is None or attempt.unsettled == reason:
         return []
@@ -180,7 +180,7 @@ def unsettled(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
 
 @decision("attempts.stop")
 def stop(state: State, attempt_id: str, reason: str) -> list[NewEvent]:
-    """Intent to end the agent of a live attempt; [] when that was requested already, for whatever reason."""
+    """Intent to end the agent of a live attempt; [] if already requested, for any reason."""
     attempt = find_attempt(state, attempt_id)
     if attempt.stop is not None:
         return []

@@ -1,4 +1,4 @@
-"""Decisions on claims: who gets a slot now, and what holds the others back."""
+"""Decisions on claims: which task gets a slot now, and what holds the others back."""
 
 from __future__ import annotations
 
@@ -22,36 +22,35 @@ if TYPE_CHECKING:
     from kugetsu.domain.waiting_line import WaitingLine
 
 
-#: The identity of no process: of a claimer that claimed nothing.
+#: The identity of a claimer that claims nothing.
 NOBODY: Identity = {"boot": "", "pid": 0, "start": 0}
 
 
 @value
 class ClaimRequest:
-    """What a claimer brings: the lease that it holds already, and its own identity."""
+    """What a claimer provides: the lease that it already holds, and its own identity."""
 
     lease: str = ""
     claimer: Identity = NOBODY
 
 
 def lowest_free_slot(state: State, cap: int) -> int | None:
-    """The lowest slot from 1 to ``cap`` that no live dev attempt holds; None when there is none."""
+    """The lowest slot from 1 to ``cap`` that no live dev attempt holds, or None."""
     held = {attempt.slot for attempt in state.live("dev")}
     return next((slot for slot in range(1, cap + 1) if slot not in held), None)
 
 
 @decision("claims.claim", offer=ClaimRequest)
 def claim(state: State, task_id: str, offer: ClaimRequest, facts: ClaimFacts) -> list[NewEvent]:
-    """The events that give a task a slot: [] when a gate is closed (`gates.first_closed` tells which)."""
+    """The events that give a task a slot; [] if a gate is closed (`gates.first_closed` names it)."""
     return _claim(state, state.tasks[task_id], offer, facts)
 
 
 def _claim(
     state: State, task: Task, offer: ClaimRequest, facts: ClaimFacts, planned: int | None = None
 ) -> list[NewEvent]:
-    """As `claim`. ``task`` may be one that the same transaction queues: it is then not in ``state`` yet, and its
-    ``changed`` is the seq that it will have. ``planned`` is the seq of the state in which a dispatcher chose it:
-    recorded, because the choice was made from that state.
+    """As `claim`. ``task`` may be one that the same transaction queues, and so not yet in ``state``; its ``changed`` is
+    the seq that it will have. ``planned`` is the seq of the state on which a dispatcher chose it, and is recorded.
     """
     if gates.first_closed(state, task, facts) is not None:
         return []
@@ -90,7 +89,7 @@ def _wanted(task: Task) -> dict[str, Any]:
 
 
 def _as_queued(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Task:
-    """The task that ``enqueued`` makes when it is the next event."""
+    """The task that ``enqueued`` makes as the next event."""
     place = {"seq": state.seq + 1, "at": facts["now"]}
     return queued({**place, "task": enqueued.task, "issue": enqueued.issue, "data": enqueued.data})
 
@@ -99,17 +98,17 @@ def _as_queued(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Task:
 def lost_start(
     state: State, issue: str, planned: int, facts: ClaimFacts, carried: dict[str, Any] | None = None
 ) -> list[NewEvent]:
-    """One ``claim.lost`` for a `start` on an issue that saw its way open in the state ``planned``; see `lost`."""
+    """One ``claim.lost`` for a `start` on an issue whose gates were open in the state ``planned``; see `lost`."""
     return lost(state, _as_queued(state, wanted(state, issue, carried), facts), planned, facts, of_task=False)
 
 
 def wanted(state: State, issue: str, carried: dict[str, Any] | None = None) -> NewEvent:
-    """What a `start` on an issue queues, as far as gates read it."""
+    """The task that a `start` on an issue queues, as far as gates read it."""
     return queue.enqueue(state, kind="dev", issue=issue, message="", via="start", carried=carried)[0]
 
 
 def held_back(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Verdict | None:
-    """The gate that keeps a task from starting in the transaction that queues it; None when it may."""
+    """The gate that keeps a task from starting in the transaction that queues it; None if all are open."""
     return gates.first_closed(state, _as_queued(state, enqueued, facts), facts)
 
 
@@ -117,11 +116,11 @@ def held_back(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Verdict | 
 def start(
     state: State, enqueued: NewEvent, offer: ClaimRequest, facts: ClaimFacts, pr: str | None = None
 ) -> list[NewEvent]:
-    """Queue a task and claim its slot in one transaction, or refuse and change nothing; ``pr`` is the pull request that
-    was said to belong to the work: the agent is told of it, so that it is tied before one is started.
+    """Queue a task and claim its slot in one transaction, or refuse and change nothing. ``pr`` is the pull request of
+    the work, tied before the agent starts, because its prompt names it.
 
-    Raises CapReached when the machine is full, AgentUnavailable when the agent cannot be started, Conflict when another
-    gate is closed.
+    Raises CapReached if all slots are taken, AgentUnavailable if the agent cannot be started, Conflict if another gate
+    is closed.
     """
     closed = held_back(state, enqueued, facts)
     if closed is not None:
@@ -137,7 +136,7 @@ def start(
 
 
 def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
-    """The error that a closed gate is to someone who wanted to start now."""
+    """The error for a `start` that finds a gate closed."""
     values = {"gate": closed.gate, "code": closed.code, "values": closed.values, "until": closed.until}
     if closed.gate == "agent":
         return AgentUnavailable.because("gate_closed", **values)
@@ -147,10 +146,10 @@ def refusal(closed: Verdict) -> AgentUnavailable | CapReached | Conflict:
 
 
 def lost(state: State, task: Task, planned: int, facts: ClaimFacts, *, of_task: bool = True) -> list[NewEvent]:
-    """One ``claim.lost`` for a claim of ``task`` whose gates were all open in the state ``planned`` and of which one is
-    closed now; [] when none is. ``of_task`` is False for a `start`, whose task was never queued.
+    """One ``claim.lost`` for a claim of ``task`` if all its gates were open in the state ``planned`` and one is closed
+    now, else []. ``of_task`` is False for a `start`, whose task was never queued.
 
-    Only who saw the way open has lost a race: one who finds a full machine full records nothing.
+    Only a claimer that saw all gates open has lost a race: one that finds the slots taken records nothing.
     """
     closed = gates.first_closed(state, task, facts)
     if closed is None:
@@ -186,9 +185,9 @@ def _faster(state: State, task: Task, closed: Verdict, planned: int) -> Attempt 
 
 @value
 class Plan:
-    """What the dispatcher would do now: the task to claim, the reasons that changed, when to look again.
+    """What the dispatcher does next: the task to claim, the changed reasons of waits, when to plan again.
 
-    Made without the lock; the claim is decided again under it. ``seq`` is the seq of the state it was made from.
+    Made without the lock; the claim is decided again under it. ``seq`` is that of the state it was made from.
     """
 
     seq: int
@@ -198,12 +197,12 @@ class Plan:
 
 
 def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Plan:
-    """Look at every waiting task in order: the first with all gates open is the candidate.
+    """Check every waiting task in order: the first with all gates open is the candidate.
 
-    With ``line``, look only as far as it takes to know the candidate and when a gate opens by itself.
+    With ``line``, check only as far as needed to find the candidate and the next time at which a gate opens.
 
-    When the machine is full now for this reason and now for that (`gates.FULL`), only the task that is next in line
-    says so: a long queue would else log itself once for every agent that starts.
+    If the machine is full, for one reason or another (`gates.FULL`), only the first task in line records it: otherwise
+    a long queue would log itself once for every agent that starts.
     """
     candidate: str | None = None
     next_in_line = True
@@ -231,7 +230,7 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
 
 @decision("claims.hold")
 def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
-    """One ``task.held`` for each planned one that a gate holds back for a new reason, as ``state`` is now."""
+    """One ``task.held`` for each planned task that a gate holds back for a new reason in ``state``."""
     new_events: list[NewEvent] = []
     for task_id, _ in planned.held:
         task = state.tasks.get(task_id)
@@ -240,7 +239,7 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
         closed = gates.first_closed(state, task, facts)
         if closed is None or closed.gate == task.held:
             continue
-        # The gate of an outage opens at its time for one task, which finds out: for another nobody knows when.
+        # The gate of an outage opens at its time for one task, the probe; for the others the time is unknown.
         sure = closed.gate not in ("provider", "agent") or outages.of(state, facts["agent"]) is None
         until = closed.until if sure else None
         new_events.append(_kept_back(task, closed, until, {**facts, "planned": planned.seq}))
@@ -259,10 +258,10 @@ def _kept_back(task: Task, closed: Verdict, until: str | None, recorded: dict[st
 
 @decision("claims.dispatch", offer=ClaimRequest)
 def dispatch(state: State, planned: Plan, offer: ClaimRequest | None, facts: ClaimFacts) -> list[NewEvent]:
-    """The plan, decided again on the state under the lock: holds that are still new, the claim if it still may be,
-    else that it was lost, and to whom.
+    """The plan, decided again on the state under the lock: holds that are still new, and the claim if still possible,
+    else how it was lost.
 
-    ``facts`` are those that the plan was made with.
+    ``facts`` are those of the plan.
     """
     new_events = hold(state, planned, facts)
     if planned.candidate is not None and offer is not None:

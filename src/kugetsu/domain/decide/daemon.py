@@ -12,7 +12,7 @@ from kugetsu.model.errors import Conflict
 
 @decision("daemon.started")
 def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
-    """A dispatcher takes over. The caller holds the daemon's lease, so one that the log still calls running is lost."""
+    """A dispatcher starts. The caller holds the daemon's lease, so one that the log still has as running is lost."""
     require_initialised(state)
     new_events: list[NewEvent] = []
     if state.daemon.runs:
@@ -22,9 +22,9 @@ def started(state: State, identity: Identity, lease: str) -> list[NewEvent]:
 
 @decision("daemon.lease_replaced")
 def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
-    """The dispatcher holds another lease, because the file of the one that it held was deleted.
+    """The dispatcher holds another lease, because the file of its lease was deleted.
 
-    Raises Conflict when the log names another dispatcher, or none, by now.
+    Raises Conflict if the log now names another dispatcher, or none.
     """
     if state.daemon.lease != replaced or not state.daemon.runs:
         raise Conflict.because("daemon_replaced")
@@ -34,7 +34,7 @@ def lease_replaced(state: State, replaced: str, lease: str) -> list[NewEvent]:
 
 @decision("daemon.lost")
 def lost(state: State) -> list[NewEvent]:
-    """The daemon's lease is free although it never stopped in order; [] when the log does not call it running."""
+    """The daemon's lease is free although it did not stop in order; [] if it is not running in the log."""
     if not state.daemon.runs:
         return []
     return [NewEvent("daemon.lost", {"identity": state.daemon.identity}, cause=state.daemon.changed)]
@@ -42,7 +42,7 @@ def lost(state: State) -> list[NewEvent]:
 
 @decision("daemon.drain")
 def drain(state: State, reason: str) -> list[NewEvent]:
-    """Start nothing new, stop when the last attempt has ended."""
+    """Start nothing new; stop after the last attempt."""
     if state.daemon.state == "draining":
         return []
     if state.daemon.state != "running":
@@ -52,7 +52,7 @@ def drain(state: State, reason: str) -> list[NewEvent]:
 
 @decision("daemon.stopped")
 def stopped(state: State, reason: str) -> list[NewEvent]:
-    """The dispatcher ends in order; [] when the log does not call it running."""
+    """The dispatcher ends in order; [] if it is not running in the log."""
     if not state.daemon.runs:
         return []
     return [NewEvent("daemon.stopped", {"reason": reason}, cause=state.daemon.changed)]

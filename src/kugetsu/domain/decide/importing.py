@@ -1,4 +1,4 @@
-"""Decisions on what a directory of the bash tool becomes: a session, a task, a repository, or a record and no more."""
+"""Decisions on imports from the bash tool's directory: a session, a task, a repository, or only a record."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
 
-#: The agent of the bash tool's sessions; it knew no other.
+#: The agent of the bash tool's sessions, its only one.
 AGENT = "opencode"
 
 
 def _record(new_events: list[NewEvent], imported: dict[str, Any], issue: str | None) -> list[NewEvent]:
-    """Some events and behind them, in the same transaction, the record that they were made from
-    (`events.system.RecordImported`): who finds the record in the log knows that the rest is there too."""
+    """Some events followed, in the same transaction, by the record that they were made from (`events.system.RecordImported`):
+    the record in the log proves that the rest is there too."""
     about: dict[str, Any] = {"issue": issue}
     if new_events:
         about = {"issue": issue, "task": new_events[0].task, "session": new_events[0].session, "cause": -1}
@@ -25,7 +25,7 @@ def _record(new_events: list[NewEvent], imported: dict[str, Any], issue: str | N
 
 @decision("importing.keep_record")
 def keep_record(_: State, issue: str | None, imported: dict[str, Any]) -> list[NewEvent]:
-    """A record, and nothing that became of it."""
+    """Only a record."""
     return _record([], imported, issue)
 
 
@@ -33,7 +33,7 @@ def keep_record(_: State, issue: str | None, imported: dict[str, Any]) -> list[N
 def take_setting(
     _: State, setting: str, old: str | None, new: str, issue: str | None, imported: dict[str, Any]
 ) -> list[NewEvent]:
-    """A setting that was written, and its record."""
+    """A written setting, and its record."""
     return _record(sessions.setting_changed(setting, old, new), imported, issue)
 
 
@@ -52,10 +52,10 @@ def take_session(
     carried: dict[str, Any] | None,
     imported: dict[str, Any],
 ) -> list[NewEvent]:
-    """An issue's session whose worktree and agent session are there, as they were found, and its record.
+    """An issue's session with its existing worktree and agent session, and its record.
 
-    ``carried`` are the counters of the issue's earlier life. There is no base session: the bash tool had one for all
-    projects, and nothing is ever forked from that again. Raises Conflict when the issue has a session.
+    ``carried`` are the counters of the issue's earlier sessions. There is no base session: the bash tool had one for
+    all projects, which is never forked again. Raises Conflict if the issue has a session.
     """
     queue.require_initialised(state)
     if key in state.sessions:
@@ -97,7 +97,7 @@ def take_task(
     carried: dict[str, Any] | None = None,
     imported: dict[str, Any],
 ) -> list[NewEvent]:
-    """A task that waited, and its record, which names it. Raises BadInput for a message that is no text."""
+    """A waiting task, and its record, which names it. Raises BadInput if the message is not text."""
     queued = queue.enqueue(
         state, kind="dev", issue=issue, message=message, via="import", priority=priority, carried=carried
     )
@@ -108,7 +108,7 @@ def take_task(
 def take_repository(
     state: State, repository: str, url: str, issue: str | None, imported: dict[str, Any]
 ) -> list[NewEvent]:
-    """Where a repository is cloned from, and its record. Raises Conflict when another place is registered."""
+    """Where a repository is cloned from, and its record. Raises Conflict if another place is registered."""
     known = state.repositories.get(repository)
     if known is not None and known != {"url": url}:
         source = known.get("path") or known.get("url")

@@ -1,4 +1,4 @@
-"""Decisions on notifications: how far they were read, which sinks get them, what is sent, and when again."""
+"""Decisions on notifications: how far they were read, which sinks get them, deliveries and retries."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from kugetsu.model.record import value
 #: The pause before the second try, in seconds; it doubles up to the longest. Eight tries take about an hour.
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 30 * 60.0
-#: A receiver that asks for a longer pause is not waited for any longer.
+#: The longest pause that a receiver may request.
 LONGEST_ASKED = 24 * 3600.0
 MOST_TRIES = 8
-#: Open deliveries of a sink from which on new notifications gather: a receiver that is down must not fill the state.
+#: Open deliveries of a sink from which on new notifications are held: a receiver that is down must not fill the state.
 MOST_OPEN = 20
 
 
 @value
 class Batch:
-    """Notifications that are delivered as one message: the seqs of their events, in order, in one lane of a sink."""
+    """Notifications delivered as one message: the seqs of their events, in order, in one lane of a sink."""
 
     lane: str
     seqs: list[int]
@@ -31,32 +31,32 @@ class Batch:
 
 @decision("notifications.mark_read")
 def mark_read(state: State, until: int) -> list[NewEvent]:
-    """Everything up to the event ``until`` was read; [] when it was so already."""
+    """Everything up to the event ``until`` was read; [] if already so."""
     return [NewEvent("notices.read", {"until": until})] if until > state.notices_read else []
 
 
 @decision("notifications.enable")
 def enable(state: State, sink: str) -> list[NewEvent]:
-    """A sink stands in the settings: it gets what happens from now on; [] when it is known."""
+    """A sink was added to the settings and gets notifications from now on; [] if already enabled."""
     return [] if sink in state.outbox else [NewEvent("sink.enabled", {"sink": sink, "upto": state.seq})]
 
 
 @decision("notifications.disable")
 def disable(state: State, sink: str) -> list[NewEvent]:
-    """A sink stands in the settings no more; [] when it is not known."""
+    """A sink was removed from the settings; [] if not enabled."""
     return [NewEvent("sink.disabled", {"sink": sink})] if sink in state.outbox else []
 
 
 def delivery_id(state: State, sink: str, seqs: Sequence[int]) -> str:
-    """The name of a delivery: the same for the same notifications, and no other log's."""
+    """The name of a delivery: the same for the same notifications, and unique among logs."""
     return f"{(state.log_id or '')[:8]}-{sink}-{seqs[0]}-{seqs[-1]}"
 
 
 @decision("notifications.sending", batches=[Batch])
 def sending(state: State, sink: str, batches: Sequence[Batch], after: int, upto: int) -> list[NewEvent]:
-    """Intent to deliver what happened after the event ``after``, up to ``upto``, as these batches.
+    """Intent to deliver the notifications after the event ``after``, up to ``upto``, as these batches.
 
-    [] when the sink is gone, or when somebody has taken up some of it: then it has to be looked at again.
+    [] if the sink was disabled, or if some are already being delivered: then plan again.
     """
     box = state.outbox.get(sink)
     if box is None or box["upto"] > after:
@@ -68,7 +68,7 @@ def sending(state: State, sink: str, batches: Sequence[Batch], after: int, upto:
 def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> list[NewEvent]:
     """Intent to repeat an open delivery; ``was_sending`` is the intent without an outcome that it repeats, or 0.
 
-    [] when somebody else has taken it up or closed it.
+    [] if another process has taken it up or closed it.
     """
     entry = _entry(state, sink, delivery)
     if entry is None or entry["sending"] != was_sending:
@@ -78,7 +78,7 @@ def sending_again(state: State, sink: str, delivery: str, was_sending: int) -> l
 
 @decision("notifications.sent")
 def sent(state: State, sink: str, delivery: str, detail: str) -> list[NewEvent]:
-    """It was delivered; [] when it is not open (the sink was disabled meanwhile)."""
+    """It was delivered; [] if it is not open (the sink was disabled in the meantime)."""
     entry = _entry(state, sink, delivery)
     if entry is None:
         return []
@@ -90,8 +90,8 @@ def sent(state: State, sink: str, delivery: str, detail: str) -> list[NewEvent]:
 def failed(
     state: State, sink: str, delivery: str, reason: str, *, now: str, again: bool = True, asked: float = 0.0
 ) -> list[NewEvent]:
-    """It was not delivered: tried again after a pause (at least ``asked`` seconds), or given up: when it is of no use
-    (``again`` False) or was tried `MOST_TRIES` times. [] when it is not open."""
+    """It was not delivered: retry after a pause (at least ``asked`` seconds), or give up if that is useless (``again``
+    False) or after `MOST_TRIES` tries. [] if it is not open."""
     entry = _entry(state, sink, delivery)
     if entry is None:
         return []
@@ -129,5 +129,5 @@ def _sending(state: State, sink: str, lane: str, seqs: list[int], upto: int) -> 
 
 
 def _issue(sink: str, lane: str) -> str | None:
-    """The issue whose history tells of it: comments are posted there."""
+    """The issue of the event: comments are posted there."""
     return lane if sink == "comment" else None

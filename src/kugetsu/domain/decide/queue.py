@@ -20,7 +20,7 @@ TITLE_LENGTH = 100
 
 
 def title_of(message: str) -> str:
-    """The first line of a message that says something, cut to what a list can show."""
+    """The first non-empty line of a message, cut to fit a list."""
     for line in message.splitlines():
         if line.strip():
             line = " ".join(line.split())
@@ -35,7 +35,7 @@ def require_initialised(state: State) -> None:
 
 
 def find_task(state: State, task_id: str) -> Task:
-    """The task of that id; NotFound when the state has none."""
+    """The task of that id. Raises NotFound."""
     task = state.tasks.get(task_id)
     if task is None:
         raise unknown(state, task_id)
@@ -65,11 +65,11 @@ def enqueue(
     repository: dict[str, str] | None = None,
     carried: dict[str, Any] | None = None,
 ) -> list[NewEvent]:
-    """A new task at the end of the queue. ``repository`` names the clone that the command was typed in; ``carried`` are
-    the counters of the issue's earlier life (`usage.of_history`), for the case that it has no session now.
+    """A new task at the end of the queue. ``repository`` names the clone where the command was typed; ``carried`` are
+    the counters of the issue's earlier sessions (`usage.of_history`), in case it has no session now.
 
-    Raises BadInput for a dev task without an issue, NotFound when a task in ``after`` is not in the state: of one
-    that has left it nobody knows here whether it was completed.
+    Raises BadInput for a dev task without an issue, NotFound if a task in ``after`` is not in the state: whether one
+    that has left it was completed is unknown here.
     """
     require_initialised(state)
     _require_text(message)
@@ -91,7 +91,7 @@ def enqueue(
 
 
 def require_known(state: State, after: Sequence[str]) -> None:
-    """Raise NotFound when one of the tasks is not in the state: nothing can come after it."""
+    """Raise NotFound if one of the tasks is not in the state: no task can wait for it."""
     for earlier in after:
         if earlier not in state.tasks:
             raise NotFound.because("earlier_task_unknown", task=earlier, made=_was_made(state, earlier))
@@ -106,14 +106,14 @@ def _require_text(message: str) -> None:
 
 @decision("queue.cancel")
 def cancel(state: State, task_id: str, reason: str) -> list[NewEvent]:
-    """Cancel a waiting task, or request the stop of the one that works (its runner then ends the agent)."""
+    """Cancel a waiting task, or request the stop of a running one (its runner then ends the agent)."""
     task = find_task(state, task_id)
     if task.state in FINISHED_TASK:
         raise Conflict.because("task_finished", task=task_id, state=task.state)
     if task.attempt is None:
         return [NewEvent("task.cancelled", {"reason": reason}, issue=task.issue, task=task.id, cause=task.changed)]
     attempt = state.attempts[task.attempt]
-    # A stop for another reason (a timeout) would let the task be tried again: the cancel is told beside it.
+    # After a stop for another reason (a timeout) the task would be retried, so record the cancellation too.
     if attempt.stop == "cancel":
         return []
     return [
@@ -131,7 +131,7 @@ def cancel(state: State, task_id: str, reason: str) -> list[NewEvent]:
 
 @decision("queue.dequeue")
 def dequeue(state: State, task_id: str | None) -> list[NewEvent]:
-    """Take a waiting task (the next one when none is named) out of the queue without running it."""
+    """Remove a waiting task (by default the next one) from the queue without running it."""
     if task_id is None:
         waiting = state.waiting()
         if not waiting:
@@ -154,11 +154,11 @@ def move(
     priority: int | None = None,
     after: Sequence[str] | None = None,
 ) -> list[NewEvent]:
-    """Give a waiting task another place; [] when it is there already.
+    """Move a waiting task; [] if it is already there.
 
-    ``first`` puts it before all that wait, with their highest priority; ``last`` behind those of its priority;
-    ``after`` says anew which tasks it comes after. Raises NotFound, Conflict when it does not wait, and BadInput when
-    tasks would wait for each other in a circle.
+    ``first`` moves it before all waiting tasks, with their highest priority; ``last`` after those of its priority;
+    ``after`` replaces its dependencies. Raises NotFound, Conflict if it is not waiting, and BadInput if tasks would
+    wait for each other in a circle.
     """
     task = find_task(state, task_id)
     if task.state not in ("pending", "parked"):
@@ -188,7 +188,7 @@ def move(
 
 
 def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
-    """Raise BadInput, showing the circle, when ``task_id`` would come after itself."""
+    """Raise BadInput, showing the circle, if ``task_id`` would wait for itself."""
     ways = [[task_id, earlier] for earlier in after]
     seen: set[str] = set()
     while ways:
@@ -203,9 +203,8 @@ def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
 
 @decision("queue.unblock")
 def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
-    """Unblock tasks: forget an issue's runs without progress (``progress``), or a usage limit or an outage of an
-    agent and model (``provider``); the tasks that it parked go on. Raises NotFound when there is nothing of the
-    kind."""
+    """Unblock tasks: reset an issue's runs without progress (``progress``), or end a usage limit or outage of an agent
+    and model (``provider``); the tasks parked by it resume. Raises NotFound if there is none."""
     if gate == "provider":
         if subject not in state.limits:
             raise NotFound.because("limit_unknown", subject=subject)
@@ -226,7 +225,7 @@ def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
 
 @decision("queue.retry")
 def retry(state: State, task_id: str) -> list[NewEvent]:
-    """Let a task go on now: a finished one is queued again, a parked or pausing one stops waiting."""
+    """Retry a task now: queue a finished one again, end the wait of a parked or pausing one."""
     task = find_task(state, task_id)
     if task.state in FINISHED_TASK:
         return [NewEvent("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
@@ -239,9 +238,9 @@ def retry(state: State, task_id: str) -> list[NewEvent]:
 
 @decision("queue.clear")
 def clear(state: State, older_than: str | None) -> list[NewEvent]:
-    """Retire the finished tasks that were finished before the time ``older_than`` (all of them when it is None).
+    """Retire the tasks that finished before the time ``older_than`` (None: all finished ones).
 
-    One that is not completed stays while an open task comes after it: that one would else never start.
+    One that was not completed stays while an open task depends on it, which otherwise could never start.
     """
     retired = [
         task_id
@@ -255,5 +254,5 @@ def clear(state: State, older_than: str | None) -> list[NewEvent]:
 
 @decision("queue.cancel_waiting")
 def cancel_waiting(state: State, reason: str) -> list[NewEvent]:
-    """Cancel everything that waits."""
+    """Cancel all waiting tasks."""
     return [new_event for task in state.waiting() for new_event in cancel(state, task.id, reason)]

@@ -19,7 +19,7 @@ def issue_of(session: Session) -> str | None:
 
 
 def find_session(state: State, key: str) -> Session:
-    """The session of that key; NotFound when there is none."""
+    """The session of that key. Raises NotFound."""
     session = state.sessions.get(key)
     if session is None:
         raise NotFound.because("session_unknown", session=key)
@@ -27,7 +27,7 @@ def find_session(state: State, key: str) -> Session:
 
 
 def _find_ready_to(state: State, key: str, trigger: str) -> Session:
-    """The session of that key when its machine allows ``trigger``; Conflict when it does not."""
+    """The session of that key. Raises Conflict if its state machine refuses ``trigger``."""
     session = find_session(state, key)
     if step("session", session.state, trigger) is None:
         raise Conflict.because("session_not_ready", session=key, state=session.state)
@@ -40,7 +40,7 @@ def base_key(repository: str) -> str:
 
 
 def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:
-    """The first event of a new log; [] when the log has an id."""
+    """The first event of a new log; [] if the log has an id."""
     if state.log_id is not None:
         return []
     return [NewEvent("log.created", {"log_id": log_id, "kugetsu": version})]
@@ -48,7 +48,7 @@ def create_log(state: State, log_id: str, version: str) -> list[NewEvent]:
 
 @decision("sessions.initialise")
 def initialise(state: State, log_id: str, version: str, agent: str) -> list[NewEvent]:
-    """`kugetsu init`: a new log gets its id; a second time changes nothing."""
+    """`kugetsu init`: give a new log its id; a second time changes nothing."""
     new_events = create_log(state, log_id, version)
     if not state.initialised:
         new_events.append(NewEvent("kugetsu.initialised", {"agent": agent, "kugetsu": version}))
@@ -57,7 +57,7 @@ def initialise(state: State, log_id: str, version: str, agent: str) -> list[NewE
 
 @decision("sessions.register")
 def register(state: State, repository: str, origin: dict[str, str]) -> list[NewEvent]:
-    """Tie a repository to the clone (``path``) or URL that its worktrees come from."""
+    """Register the clone (``path``) or URL that a repository's worktrees come from."""
     require_initialised(state)
     if state.repositories.get(repository) == origin:
         return []
@@ -66,7 +66,7 @@ def register(state: State, repository: str, origin: dict[str, str]) -> list[NewE
 
 @decision("sessions.request")
 def request(state: State, key: str, kind: str, repository: str | None) -> list[NewEvent]:
-    """Want a session; [] when it is there."""
+    """Request a session; [] if it exists."""
     require_initialised(state)
     if key in state.sessions:
         return []
@@ -78,7 +78,7 @@ def request(state: State, key: str, kind: str, repository: str | None) -> list[N
 def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
     """Intent to make the session's worktree and agent session (`events.sessions.SessionPreparing`).
 
-    An idle session must be `broken` first: it says why it is made anew.
+    An idle session must be `broken` first, which records why it is prepared again.
     """
     session = _find_ready_to(state, key, "prepare")
     return [NewEvent("session.preparing", intent, **_about(state, session, attempt))]
@@ -86,13 +86,13 @@ def preparing(state: State, key: str, intent: dict[str, Any], attempt: str | Non
 
 @decision("sessions.prepared")
 def prepared(state: State, key: str, result: dict[str, Any], attempt: str | None = None) -> list[NewEvent]:
-    """The session is there (`events.sessions.SessionPrepared`)."""
+    """The session is prepared (`events.sessions.SessionPrepared`)."""
     session = _find_ready_to(state, key, "ready")
     return [NewEvent("session.prepared", result, **_about(state, session, attempt))]
 
 
 def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any]:
-    """What an event on a session that an attempt prepares (None: nobody's attempt) is about."""
+    """The subject of an event on a session that an attempt (or none) prepares."""
     live = state.attempts.get(attempt) if attempt is not None else None
     return {
         "issue": issue_of(session),
@@ -105,7 +105,7 @@ def _about(state: State, session: Session, attempt: str | None) -> dict[str, Any
 
 @decision("sessions.rescued")
 def rescued(state: State, key: str, branch: str | None, attempt: str | None = None) -> list[NewEvent]:
-    """What a failed attempt left is saved at last, on ``branch`` (None: nothing of it was left to save)."""
+    """The work of a failed attempt has been saved on ``branch`` (None: none was left to save)."""
     session = find_session(state, key)
     if session.unsaved is None:
         return []
@@ -115,7 +115,7 @@ def rescued(state: State, key: str, branch: str | None, attempt: str | None = No
 
 @decision("sessions.broken")
 def broken(state: State, key: str, reason: str) -> list[NewEvent]:
-    """The session cannot be used as it is; [] when that is known. Also ends a destruction that did not come off."""
+    """The session cannot be used as it is; [] if already known. Also ends a failed destruction."""
     session = find_session(state, key)
     if session.state == "broken" and not session.destroying:
         return []
@@ -124,8 +124,8 @@ def broken(state: State, key: str, reason: str) -> list[NewEvent]:
 
 
 def unused(state: State, session: Session, force: bool) -> list[str]:
-    """The waiting tasks that end with a session that is destroyed. Raises Conflict while an agent works in it, and,
-    without `force`, while tasks wait for it."""
+    """The waiting tasks that end with a destroyed session. Raises Conflict while an agent works in it and, without
+    `force`, while tasks wait for it."""
     if session.attempt is not None:
         raise _busy(state, session.attempt, session.key)
     waiting = [task.id for task in state.waiting() if task.session == session.key]
@@ -144,8 +144,8 @@ def _busy(state: State, attempt: str, key: str) -> Conflict:
 def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEvent]:
     """Intent to remove a session; refused while an agent works in it or tasks wait for it.
 
-    From here on nothing starts in it until `destroyed`, or `broken` when it could not be removed. One that was begun
-    and not finished goes on whatever waits: that is held back by it, and has a session of its own afterwards.
+    From here on nothing starts in it until `destroyed`, or `broken` if it could not be removed. An unfinished removal
+    continues even if tasks wait: it holds them back, and they get a new session afterwards.
     """
     session = find_session(state, key)
     waiting = unused(state, session, force)
@@ -166,7 +166,7 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEven
 
 @decision("sessions.destroyed")
 def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
-    """The session is gone (`events.sessions.SessionDestroyed`); Conflict when an agent works in it."""
+    """The session was removed (`events.sessions.SessionDestroyed`). Raises Conflict while an agent works in it."""
     session = _find_ready_to(state, key, "destroy")
     if session.attempt is not None:
         raise _busy(state, session.attempt, key)
@@ -176,7 +176,7 @@ def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
 
 @decision("sessions.set_pr")
 def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
-    """Tie a pull request to the session (`events.sessions.SessionPr`); [] when it is tied already."""
+    """Tie a pull request to the session (`events.sessions.SessionPr`); [] if already tied."""
     session = find_session(state, key)
     if session.pr == url:
         return []
@@ -185,14 +185,14 @@ def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
 
 
 def setting_changed(key: str, old: str | None, new: str) -> list[NewEvent]:
-    """Someone wrote a setting."""
+    """Record a written setting."""
     return [NewEvent("setting.changed", {"key": key, "old": old, "new": new})]
 
 
 @decision("sessions.correct_counters")
 def correct_counters(state: State, issue: str, new: dict[str, Any], wrong: int) -> list[NewEvent]:
-    """Count the issue's usage on from ``new`` (`state.ISSUE_COUNTERS`), what its history counts; ``wrong`` is the event
-    that carried other counters. [] when nothing is counted, or just that."""
+    """Correct the issue's usage to ``new`` (`state.ISSUE_COUNTERS`), counted from its history; ``wrong`` is the event
+    that carried other counters. [] if there are no counters, or if they are already correct."""
     old = usage.of_issue(state, issue)
     if old is None or old == new:
         return []

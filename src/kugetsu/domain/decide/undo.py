@@ -1,9 +1,9 @@
-"""Decisions on undoing: the events that take back what an earlier one did, or why nothing can.
+"""Decisions on undoing: the events that reverse an earlier one, or why that is impossible.
 
-What is undone is described first (`described`): what its event says, and what was there before it. That is history,
-which nobody changes any more; it is recorded in the facts of what is appended, so that it can be decided again from
-the log alone. Whether things still are as the event left them is then decided under the log's lock (`compensate`):
-what somebody has changed since is never overwritten.
+The event to undo is described first (`described`): its content, and the state before it. That is history and does not
+change; it is recorded in the facts of the appended events, so that the undo can be decided again from the log alone.
+Under the log's lock `compensate` then checks that things still are as the event left them: a later change is never
+overwritten.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kugetsu.model.redacted import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    #: What `described` gives: ``undo`` (the event's seq), ``type``, ``now``, and what its kind needs.
+    #: The result of `described`: ``undo`` (the event's seq), ``type``, ``now``, and the data that its kind needs.
     Undone = dict[str, Any]
 
 #: The name, in the facts of an event that undoes, of the seq that it undoes.
@@ -30,8 +30,8 @@ _NOT_UNDONE = "not_undone"
 
 
 def described(event: Event, before: State, now: str, live: Container[str] = ()) -> Undone:
-    """What undoing ``event`` rests on; ``before`` is the state right before it, ``live`` the attempts that are so now.
-    Raises Conflict for what can never be undone, saying why, with what to do instead as the hint."""
+    """The facts for undoing ``event``; ``before`` is the state right before it, ``live`` the attempts live now.
+    Raises Conflict if it can never be undone, with the reason and an alternative."""
     if event["type"] not in _BY_KIND:
         raise _refused(event, live)
     describe, _ = _BY_KIND[event["type"]]
@@ -40,7 +40,7 @@ def described(event: Event, before: State, now: str, live: Container[str] = ()) 
 
 @decision("undo.compensate")
 def compensate(state: State, undone: Sequence[Undone]) -> list[NewEvent]:
-    """The events that undo all of them. Raises Conflict when things are not as those events left them."""
+    """The events that undo all of them. Raises Conflict if things are no longer as those events left them."""
     return [new_event for one in undone for new_event in _compensate(state, one)]
 
 
@@ -51,20 +51,20 @@ def _compensate(state: State, undone: Undone) -> list[NewEvent]:
     except KugetsuError as problem:
         if problem.refusal is None or problem.refusal == _NOT_UNDONE:
             raise
-        # What a queue's own decision finds missing or wrong.
+        # a refusal of the queue's own decision
         raise _since(undone, problem.refusal, **problem.values) from problem
     new_events[0].facts = undone
     return new_events
 
 
 def undoes(event: Event) -> int | None:
-    """The seq of the event that ``event`` undoes; None when it undoes none."""
+    """The seq of the event that ``event`` undoes, or None."""
     seq: int | None = event.get("facts", {}).get(UNDO)
     return seq
 
 
 def _refused(event: Event, live: Container[str] = (), why: str | None = None) -> Conflict:
-    """The error for an event that cannot be undone; ``live``: the attempts that are live now."""
+    """The error for an event that cannot be undone; ``live``: the attempts live now."""
     kind = CATALOGUE.get(event["type"])
     why = why or (kind.irrevocable if kind is not None else None) or "recorded"
     if why == "agent_started" and event.get("attempt") not in live:
@@ -167,24 +167,24 @@ def _unmove(state: State, undone: Undone) -> list[NewEvent]:
 
 
 def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool:
-    """Whether it was said anew what it comes after. Tasks that are completed and have left the state, leave it too."""
-    said = place.get("after")
-    if said is None:
+    """Whether its dependencies were replaced since. Completed tasks that left the state do not count."""
+    recorded = place.get("after")
+    if recorded is None:
         return False
-    return task.after != [earlier for earlier in said if earlier in task.after or earlier in state.tasks]
+    return task.after != [earlier for earlier in recorded if earlier in task.after or earlier in state.tasks]
 
 
 # --- what held tasks back -------------------------------------------------------------------------------------------
 
 
 def _parked(task: Task) -> dict[str, Any]:
-    """What parks a task again as it was; ``made`` tells whether it has run since."""
+    """The data to park a task again as before; ``made`` shows whether it has run since."""
     kept = {name: getattr(task, name) for name in ("not_before", "reason", "reason_values", "parked_for")}
     return {"task": task.id, "made": task.usage.attempts, **kept}
 
 
 def _hold(before: State, gate: str, subject: str, tasks: list[Task]) -> Undone:
-    """What was forgotten: a usage limit, or an issue's count of runs that brought nothing; and whom it had parked."""
+    """The hold that was lifted: a usage limit or an issue's runs without progress, and the tasks that it parked."""
     held: dict[str, Any] = {"gate": gate, "subject": subject, "tasks": [_parked(task) for task in tasks]}
     if gate == "provider":
         limit = before.limits[subject]
@@ -218,7 +218,7 @@ def _describe_resumed(event: Event, before: State) -> Undone:
         raise _refused(event)
     if task.parked_for == "progress":
         return _hold(before, "progress", task.session, [task])
-    # An outage is not forgotten with the wait of the task that met it: there is nothing to restore.
+    # An outage does not end with the wait of the task that met it: there is nothing to restore.
     limits = [key for key, limit in before.limits.items() if limit["task"] == task.id and "outage" not in limit]
     if not limits:
         raise _refused(event)
@@ -243,7 +243,7 @@ def _restore(state: State, undone: Undone) -> list[NewEvent]:
     for was in undone["tasks"]:
         task = state.tasks.get(was["task"])
         if task is None or task.state != "pending" or task.usage.attempts != was["made"]:
-            continue  # it has run, or was cancelled: what holds the others is restored all the same
+            continue  # it has run or was cancelled; the hold on the others is restored nevertheless
         again = {
             "until": was["not_before"],
             "stated": True,
@@ -342,7 +342,7 @@ def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     return [NewEvent("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
 
 
-#: kind → what undoing an event of it rests on, and the events that undo it.
+#: kind → the facts for undoing an event of it, and the events that undo it.
 _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Undone], list[NewEvent]]]] = {
     "task.queued": (_name_task, _unqueue),
     "task.cancelled": (_describe_cancelled, _uncancel),
@@ -357,13 +357,13 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "repository.registered": (_describe_registered, _unregister),
 }
 
-#: The kinds that may be undone; `setting.changed` is undone by what writes the file (`setting`).
+#: The kinds that may be undone; `setting.changed` is undone by the code that writes the file (`setting`).
 KINDS = frozenset(_BY_KIND)
 
 
 def standing(changes: Iterable[Event]) -> Event | None:
-    """The latest of some changes of one thing that still stands: one that was undone and what undid it count as
-    neither. None when all of them were taken back."""
+    """The latest of some changes of one thing that is still in effect: an undone one and its undo do not count. None if
+    all were undone."""
     left: dict[int, Event] = {}
     for change in changes:
         if left.pop(undoes(change) or 0, None) is None:
@@ -372,10 +372,10 @@ def standing(changes: Iterable[Event]) -> Event | None:
 
 
 def setting(event: Event, current: str | None, later: Event | None) -> str:
-    """The value that a setting gets back. ``current`` is its value by the file alone (None when that cannot be
-    understood), redacted as the log's are; ``later`` the latest event that changed it after ``event`` and still stands.
+    """The old value of a setting. ``current`` is its value in the file alone (None if that cannot be read), redacted as
+    in the log; ``later`` the latest event after ``event`` that changed it and is still in effect.
 
-    Raises Conflict when it was changed since, or when the old value is not known.
+    Raises Conflict if it was changed since, or if the old value is unknown.
     """
     data, undone = event["data"], {UNDO: event["seq"]}
     key, old = data["key"], data["old"]

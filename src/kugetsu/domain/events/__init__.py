@@ -1,5 +1,5 @@
 """The events: every kind is declared here once. Kinds are never removed and never change their meaning; a new shape is
-a new version with an upcaster from the one before."""
+a new version with an upcaster from the previous one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Versions(dict[str, int]):
 
 
 PRESENT = _Versions()
-"""The present version of each kind; 1 for one that is not known."""
+"""The present version of each kind; 1 for an unknown one."""
 
 
 def _declare(module: str) -> None:

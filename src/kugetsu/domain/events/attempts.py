@@ -1,4 +1,4 @@
-"""Events of attempts: from the claim of a slot to the outcome, and what it left behind."""
+"""Events of attempts: from the claim of a slot to the outcome, and the cleanup."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class AttemptClaimed(TypedDict):
 
 @event("claim.lost", folded=False, irrevocable="nothing_changed")
 class ClaimLost(TypedDict):
-    """A claimer that had seen every gate open found one closed under the lock. ``to`` is the attempt that was faster,
-    when one was; ``behind_seq`` the event that closed the gate. The task is named when it is in the queue; a `start`
-    that lost made none. The seq of the state that it had seen is ``planned`` in the facts. ``reason`` and ``values`` as
-    in `tasks.TaskHeld`."""
+    """A claimer that saw every gate open found one closed under the lock. ``to`` is the attempt that was faster, if
+    any; ``behind_seq`` the event that closed the gate. The task is named if it is in the queue; a `start` that lost
+    made none. ``planned`` in the facts is the seq of the state that it saw. ``reason`` and ``values`` as in
+    `tasks.TaskHeld`."""
 
     gate: str
     reason: str
@@ -37,14 +37,14 @@ class ClaimLost(TypedDict):
 
 @event("attempt.starting", exempt=ALL, irrevocable="agent_started")
 class AttemptStarting(TypedDict):
-    """The runner is there and about to prepare and spawn."""
+    """The runner is running, and about to prepare and spawn."""
 
     runner: Identity
 
 
 @event("attempt.running", exempt=ALL, irrevocable="agent_started")
 class AttemptRunning(TypedDict):
-    """The agent's process runs."""
+    """The agent's process is running."""
 
     agent: Identity
     agent_session: str
@@ -57,20 +57,20 @@ class AttemptRunning(TypedDict):
     irrevocable="agent_stopped",
 )
 class AttemptStopRequested(TypedDict):
-    """Intent: the agent is about to be ended; why."""
+    """Intent: end the agent, and why."""
 
     reason: str
 
 
 class Unfinished(TypedDict, total=False):
-    """Model calls that were cut off, and the most tokens that they may have used, where that is known."""
+    """Interrupted model calls, and the most tokens that they may have used, if known."""
 
     unfinished_calls: int | None
     unfinished_tokens: int | None
 
 
 class Outcome(TypedDict, total=False):
-    """What the agent said at the end of an attempt."""
+    """The agent's own outcome of an attempt."""
 
     kind: str | None
     reason: str | None
@@ -89,7 +89,7 @@ class PullSeen(TypedDict, total=False):
 
 
 class Evidence(TypedDict, total=False):
-    """What git, the forge and the process show of an attempt."""
+    """The evidence of git, the forge and the process on an attempt."""
 
     commits: int | None
     dirty: int | None
@@ -110,7 +110,7 @@ class Evidence(TypedDict, total=False):
     irrevocable="agent_worked",
 )
 class AttemptEnded(TypedDict):
-    """How an attempt ended: what the agent said (``outcome``), and what git and the process show (``evidence``).
+    """How an attempt ended: by the agent's output (``outcome``), and by git and the process (``evidence``).
 
     ``rescue`` is the branch that keeps its uncommitted or unpushed work, ``rescue_failed`` why there is none."""
 
@@ -127,7 +127,7 @@ class AttemptEnded(TypedDict):
 
 @event("attempt.unsettled", irrevocable="observed")
 class AttemptUnsettled(TypedDict):
-    """The attempt is dead, and something keeps its end from being recorded; told when the reason changes."""
+    """The attempt is dead, but its end cannot be recorded yet; recorded again if the reason changes."""
 
     reason: str
 
@@ -139,7 +139,7 @@ class AttemptUnsettled(TypedDict):
     irrevocable="process_continued",
 )
 class AttemptContinued(TypedDict):
-    """The attempt's runner was stopped (SIGSTOP) past the attempt's time limit, and got SIGCONT."""
+    """The attempt's runner was stopped (SIGSTOP) past the attempt's time limit, and was sent SIGCONT."""
 
     runner: Identity
     overdue_seconds: float
@@ -155,7 +155,7 @@ class OrphansEnded(TypedDict):
 
 @event("lock.removed", observed=True, folded=False, irrevocable="lock_removed")
 class LockRemoved(TypedDict):
-    """A lock file that a dead git left in the worktree's record was removed; its age when it was."""
+    """A lock file left by a dead git in the worktree's record was removed; its age then."""
 
     path: str
     age_seconds: float

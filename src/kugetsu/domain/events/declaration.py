@@ -1,4 +1,4 @@
-"""How a kind of event is declared: once, by the shape of its data under `@event`, with all that readers ask.
+"""The declaration of a kind of event: the shape of its data under `@event`, with all properties that readers need.
 
 `kugetsu status` reads events too, and `typing` with its TypedDicts costs 10 ms: at run time a shape only keeps its
 annotations, as text.
@@ -25,32 +25,32 @@ else:
             SHAPES[cls.__name__] = cls
 
 
-#: An event as the log has it: its envelope (seq, at, type, v; issue, task, attempt, session, cause, facts where they
-#: apply; by, sha), and its `data`. Assign `data` to a variable of the kind's shape to have its keys checked.
+#: An event of the log: its envelope (seq, at, type, v; issue, task, attempt, session, cause, facts if they apply; by,
+#: sha), and its `data`. Assign `data` to a variable of the kind's shape to have its keys checked.
 Event = dict[str, "Any"]
 #: UTC with microseconds, as `model.clock` writes it.
 Time = str
-#: A number that is whole in every reader of JSON: below 2**53.
+#: A number that is exact in every reader of JSON: below 2**53.
 Safe = int
 
 SHAPES: dict[str, type[Any]] = {}
-"""Every shape by its name, also those of objects inside the data."""
+"""Every shape by its name, including those of nested objects."""
 
 ALL = "*"
-"""The value of `exempt` for kinds that hold kugetsu's own values only."""
+"""The value of `exempt` for kinds with only kugetsu's own values."""
 
 MALFORMED = "event.malformed"
-"""The kind under which an event is read whose data does not fit the kind that it claims (`validation.malformed`)."""
+"""The kind of an event whose data does not fit the kind that it claims (`validation.malformed`)."""
 
 
 @record
 class Kind:
-    """What is known of one kind of event.
+    """The properties of one kind of event.
 
-    ``exempt`` names the fields that the redaction funnel leaves as they are, because kugetsu needs them again: names,
-    paths, ids. ``observed``: it records what was seen or done outside of the log; nothing is decided from the state.
-    ``folded``: it changes the state. ``undoable``: `kugetsu undo` may take it back; ``irrevocable`` is the code of
-    why not (in every case, or in those left): `views.irrevocable` has the words.
+    ``exempt`` names the fields that the redaction funnel does not change, because kugetsu needs them again: names,
+    paths, ids. ``observed``: it records an observation or effect outside of the log, not a decision from the state.
+    ``folded``: it changes the state. ``undoable``: `kugetsu undo` may reverse it; ``irrevocable`` is the code of the
+    reason why not (in every case, or in the other cases): `views.irrevocable` has the words.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Kind:
 
 
 DECLARED: dict[str, Kind] = {}
-"""The kinds that were declared so far, by their names; `events.CATALOGUE` knows all."""
+"""The kinds declared so far, by name; `events.CATALOGUE` has all."""
 
 
 def event(*names: str, **declared: Any) -> Callable[[Any], Any]:
-    """Declare the kinds ``names``, whose data have the shape of the decorated class; the rest are fields of `Kind`."""
+    """Declare the kinds ``names``, with the decorated class as their data's shape; the rest are fields of `Kind`."""
 
     def declare(shape: Any) -> Any:
         for name in names:

@@ -1,4 +1,4 @@
-"""Events of sessions: their worktrees and branches, their pull requests, what the forge said of their issues."""
+"""Events of sessions: their worktrees and branches, their pull requests, and their issues on the forge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     irrevocable="name_reserved",
 )
 class SessionRequested(TypedDict):
-    """A session is wanted. ``carried`` are the counters of the issue's earlier life, read from its history."""
+    """A session is requested. ``carried`` are the counters of the issue's earlier sessions, from its history."""
 
     kind: str
     repository: str | None
@@ -23,8 +23,8 @@ class SessionRequested(TypedDict):
 
 
 class Follows(TypedDict):
-    """A fresh branch comes after a merged one: its name (``branch``), its pull request (``url``, or None), and how many
-    commits it has that came after the merge (``later``, None when nobody knows)."""
+    """The merged branch that a fresh one follows: its name (``branch``), its pull request (``url``, or None), and the
+    number of its commits after the merge (``later``, None if unknown)."""
 
     branch: str
     url: str | None
@@ -33,7 +33,7 @@ class Follows(TypedDict):
 
 @event("session.preparing", exempt="agent repository source branch", irrevocable="session_made")
 class SessionPreparing(TypedDict):
-    """Intent: the worktree and the agent's session are about to be made."""
+    """Intent: make the worktree and the agent's session."""
 
     repository: str | None
     source: str | None
@@ -48,9 +48,9 @@ class SessionPreparing(TypedDict):
     irrevocable="session_made",
 )
 class SessionPrepared(TypedDict):
-    """Outcome: worktree and agent session are there. ``notes`` are sentences on what is not as one would expect.
+    """Outcome: worktree and agent session exist. ``notes`` are sentences on anything unexpected.
 
-    ``follows``: that of the intent, or of an earlier one that got no outcome."""
+    ``follows``: that of the intent, or of an earlier one without an outcome."""
 
     agent: str
     agent_session: str
@@ -68,15 +68,15 @@ class SessionPrepared(TypedDict):
 
 @event("session.broken", irrevocable="found_broken")
 class SessionBroken(TypedDict):
-    """The session cannot be used as it is; it is prepared anew before the next attempt."""
+    """The session cannot be used as it is; it is prepared again before the next attempt."""
 
     reason: str
 
 
 @event("session.rescued", irrevocable="work_saved")
 class SessionRescued(TypedDict):
-    """The work of an earlier attempt (``of``), which could not be saved when that ended, is on ``branch`` now; None:
-    nothing of it was left."""
+    """The work of an earlier attempt (``of``), which could not be saved when that ended, is now on ``branch``; None if
+    none of it was left."""
 
     branch: str | None
     of: str
@@ -84,7 +84,7 @@ class SessionRescued(TypedDict):
 
 @event("session.destroying", irrevocable="removal_begun")
 class SessionDestroying(TypedDict):
-    """Intent: worktree and agent session are about to be removed."""
+    """Intent: remove the worktree and the agent session."""
 
     force: bool
     reason: str
@@ -96,8 +96,8 @@ class SessionDestroying(TypedDict):
     irrevocable="worktree_gone",
 )
 class SessionDestroyed(TypedDict):
-    """Outcome: what was removed, what was kept where. ``ignored``: files that git ignores or was told to overlook, and
-    that a forced removal deleted; no branch has them."""
+    """Outcome: what was removed, and what was kept where. ``ignored``: files ignored or overlooked by git that a forced
+    removal deleted; no branch has them."""
 
     worktree: str | None
     branch: str | None
@@ -108,8 +108,8 @@ class SessionDestroyed(TypedDict):
 
 @event("session.pr", undoable=True, irrevocable="pr_unchanged")
 class SessionPr(TypedDict):
-    """A pull request belongs to the session (none, when ``url`` is None). ``source``: ``said`` with the request for
-    work, ``set-pr``, found by the ``branch`` before or after a run, or ``undo``; absent where nobody recorded it."""
+    """A pull request was tied to the session (``url`` None: untied). ``source``: ``said`` (given with the request for
+    work), ``set-pr``, ``branch`` (found by the branch before or after a run) or ``undo``; absent in older events."""
 
     url: str | None
     source: NotRequired[str]
@@ -121,8 +121,8 @@ class SessionPr(TypedDict):
     irrevocable="forge_answered",
 )
 class IssueRead(TypedDict):
-    """What the forge said of the issue before a run; ``problem`` is why it could not be read. The texts themselves are
-    in the run's prompt: ``digest`` is the SHA-256 of what was read."""
+    """The issue on the forge before a run; ``problem`` is why it could not be read. The texts themselves are in the
+    run's prompt: ``digest`` is the SHA-256 of them."""
 
     title: str | None
     state: str | None

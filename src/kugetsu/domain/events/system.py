@@ -1,4 +1,4 @@
-"""Events of the log, the settings, the daemon, the notifications, the files: of kugetsu itself."""
+"""Events of kugetsu itself: log, settings, daemon, notifications, files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @event("log.created", exempt=ALL, irrevocable="log_begun")
 class LogCreated(TypedDict):
-    """The first event: which log this is."""
+    """The first event, with the id of the log."""
 
     log_id: str
     kugetsu: str
@@ -47,10 +47,10 @@ class Initialised(TypedDict):
     kugetsu: str
 
 
-# A URL with a password was refused when it was given.
+# A URL with a password was refused as input.
 @event("repository.registered", exempt="repository path url", undoable=True)
 class RepositoryRegistered(TypedDict):
-    """Where worktrees of a repository are made from; with neither, it is no longer registered."""
+    """The source of a repository's worktrees; with neither, the repository is no longer registered."""
 
     repository: str
     path: NotRequired[str | None]
@@ -59,7 +59,7 @@ class RepositoryRegistered(TypedDict):
 
 @event("setting.changed", observed=True, folded=False, undoable=True)
 class SettingChanged(TypedDict):
-    """`kugetsu config set` wrote the file; the file stays the truth, this says who changed it when."""
+    """`kugetsu config set` wrote the file. The file stays authoritative; this records who changed it and when."""
 
     key: str
     old: str | None
@@ -68,7 +68,7 @@ class SettingChanged(TypedDict):
 
 @event("daemon.started", exempt=ALL, irrevocable="daemon_started")
 class DaemonStarted(TypedDict):
-    """A dispatcher runs."""
+    """A dispatcher is running."""
 
     identity: Identity
     lease: str
@@ -76,7 +76,7 @@ class DaemonStarted(TypedDict):
 
 @event("daemon.lease_replaced", irrevocable="lease_deleted")
 class DaemonLeaseReplaced(TypedDict):
-    """Somebody deleted the file of the dispatcher's lease ``replaced``: it lives on, and holds ``lease`` instead."""
+    """The file of the dispatcher's lease ``replaced`` was deleted: the dispatcher continues and holds ``lease``."""
 
     replaced: str
     lease: str
@@ -87,7 +87,7 @@ class DaemonLeaseReplaced(TypedDict):
     irrevocable="daemon_draining",
 )
 class DaemonDraining(TypedDict):
-    """No new attempts; it stops when the last one has ended."""
+    """The dispatcher starts no new attempts, and stops after the last one."""
 
     reason: str
 
@@ -108,7 +108,7 @@ class DaemonLost(TypedDict):
 
 @event("notices.read", exempt=ALL, undoable=True)
 class NoticesRead(TypedDict):
-    """Someone has read the notifications up to the event ``until``."""
+    """The notifications up to the event ``until`` were read."""
 
     until: int
 
@@ -122,7 +122,7 @@ class NoticesUnread(TypedDict):
 
 @event("sink.enabled", exempt=ALL, irrevocable="settings_followed")
 class SinkEnabled(TypedDict):
-    """A sink gets the notifications of events after ``upto``: what happened before is not sent."""
+    """A sink gets the notifications of events after ``upto``; earlier ones are not sent."""
 
     sink: str
     upto: int
@@ -130,16 +130,16 @@ class SinkEnabled(TypedDict):
 
 @event("sink.disabled", exempt=ALL, irrevocable="settings_followed")
 class SinkDisabled(TypedDict):
-    """A sink was taken out of the settings: its open deliveries are dropped, and what happens until it is enabled
-    again is not sent."""
+    """A sink was removed from the settings: its open deliveries are dropped, and events until it is enabled again are
+    not sent."""
 
     sink: str
 
 
 @event("notice.sending", exempt="sink lane delivery", irrevocable="notification_sent")
 class NoticeSending(TypedDict):
-    """Intent: the notifications of these events are about to be delivered, as one message. ``lane`` parts a sink's
-    messages (an issue for comments); ``delivery`` is the id by which a receiver knows a repetition."""
+    """Intent: deliver the notifications of these events as one message. ``lane`` separates a sink's messages (an issue
+    for comments); ``delivery`` is the id by which a receiver recognises a repetition."""
 
     sink: str
     lane: str
@@ -160,7 +160,7 @@ class NoticeSent(TypedDict):
 
 @event("notice.failed", exempt="sink lane delivery", irrevocable="notification_sent")
 class NoticeFailed(TypedDict):
-    """Outcome: not delivered; tried again at ``not_before``, given up when that is None."""
+    """Outcome: not delivered; retried at ``not_before``, given up if that is None."""
 
     sink: str
     lane: str
@@ -194,7 +194,7 @@ class FilesPruned(TypedDict):
     irrevocable="record_copied",
 )
 class RecordImported(TypedDict):
-    """One record of a bash tool's directory as it was: ``source`` its file, ``kind`` what it was there."""
+    """One unchanged record of a bash tool's directory: ``source`` is its file, ``kind`` its kind there."""
 
     source: str
     kind: str

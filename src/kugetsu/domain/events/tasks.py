@@ -1,4 +1,4 @@
-"""Events of tasks and of the queue: what was requested, what the tasks waited for, how they ended."""
+"""Events of tasks and of the queue: requests, waits, outcomes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Counters(TypedDict):
-    """What an issue has used over its whole life (`state.ISSUE_COUNTERS`)."""
+    """An issue's usage over its whole life (`state.ISSUE_COUNTERS`)."""
 
     attempts: int
     parks: int
@@ -23,8 +23,8 @@ class Counters(TypedDict):
 
 @event("task.queued", exempt="kind message after repository via", undoable=True)
 class TaskQueued(TypedDict):
-    """A request for work. ``repository`` is where its worktree comes from, when the command was typed in a clone;
-    ``carried`` are the counters of the issue's earlier life, when it has no session now."""
+    """A request for work. ``repository`` is the source of its worktree, if the command was typed in a clone;
+    ``carried`` are the counters of the issue's earlier sessions, if it has no session now."""
 
     kind: str
     message: str
@@ -38,8 +38,8 @@ class TaskQueued(TypedDict):
 
 @event("task.moved", exempt=ALL, undoable=True)
 class TaskMoved(TypedDict):
-    """Someone gave the task another place among those that wait: higher priorities first, then lower orders.
-    ``after`` are the tasks that it comes after, when these were changed too."""
+    """The waiting task was moved: higher priorities first, then lower orders. ``after`` are the tasks that it comes
+    after, if these were changed too."""
 
     priority: int
     order: int
@@ -51,9 +51,8 @@ class TaskMoved(TypedDict):
 
 @event("task.held", exempt="gate", irrevocable="wait_recorded")
 class TaskHeld(TypedDict):
-    """The dispatcher considered the task and a gate said no; logged when the gate changes. ``reason`` is the gate's
-    code and ``values`` what it was decided from (`gates.Verdict`); without them it is words, as earlier versions wrote.
-    """
+    """The dispatcher considered the task and found a gate closed; logged if the gate changes. ``reason`` is the gate's
+    code and ``values`` its inputs (`gates.Verdict`); without values it is text of an earlier version."""
 
     gate: str
     reason: str
@@ -64,7 +63,7 @@ class TaskHeld(TypedDict):
 
 @event("task.retried", irrevocable="wait_recorded")
 class TaskRetried(TypedDict):
-    """An attempt failed and another will be made, not before a time."""
+    """An attempt failed; another follows, not before a time."""
 
     not_before: Time
     used: int
@@ -73,8 +72,8 @@ class TaskRetried(TypedDict):
 
 
 class Outage(TypedDict):
-    """What every task would meet: a refused key, a program that cannot be started. It closes the ``gate`` (``provider``
-    or ``agent``) ``until`` an attempt tries it again; it was met ``times`` times; ``remedy`` mends it."""
+    """A failure that every task would meet: a refused key, a program that cannot be started. It closes the ``gate``
+    (``provider`` or ``agent``) ``until`` an attempt tries again; it was met ``times`` times; ``remedy`` ends it."""
 
     gate: str
     remedy: str
@@ -95,10 +94,10 @@ def _parked_by_a_limit(event: Event) -> Event:
     irrevocable="limit_recorded",
 )
 class TaskParked(TypedDict):
-    """Waits and uses up no attempt. ``gate`` says for what: ``provider``, a usage ``limit`` until a time, or
-    ``progress``, runs that changed nothing: until someone unblocks it (``until`` and ``limit`` are then None).
-    ``again``: what unblocked it was undone; it was counted when it was parked before. ``outage``: it met no usage limit
-    of ``limit``, but what every task would meet. ``reason`` and ``values`` as in `TaskHeld`; without them, words."""
+    """The task waits without using up an attempt. ``gate`` is ``provider`` (a usage ``limit`` until a time) or
+    ``progress`` (runs without progress; until a user unblocks it, with ``until`` and ``limit`` None). ``again``: its
+    unblocking was undone; it was already counted. ``outage``: it met not a usage limit of ``limit``, but a failure that
+    every task would meet. ``reason`` and ``values`` as in `TaskHeld`; without values, text."""
 
     until: Time | None
     stated: bool
@@ -116,14 +115,14 @@ class TaskParked(TypedDict):
     irrevocable="wait_ended",
 )
 class TaskResumed(TypedDict):
-    """The wait is over: by time, or because someone unblocked it."""
+    """The wait is over, by time or because a user unblocked it."""
 
     why: str
 
 
 @event("task.completed", irrevocable="agent_done")
 class TaskCompleted(TypedDict):
-    """The agent finished; evidence stands beside in the attempt's event."""
+    """The agent finished; the evidence is in the attempt's event."""
 
     summary: str
 
@@ -133,8 +132,8 @@ class TaskCompleted(TypedDict):
     irrevocable="attempts_ended",
 )
 class TaskFailed(TypedDict):
-    """Attempts used up, or a failure that no retry helps. ``values``: how many ``failures`` used the attempts up, the
-    last one for that ``reason``; of a reason without them only the words are known."""
+    """The attempts are used up, or the failure is permanent. ``values``: how many ``failures`` used them up, the
+    last one for that ``reason``; without values, only the text is known."""
 
     reason: str
     values: NotRequired[dict[str, Any]]
@@ -148,13 +147,13 @@ class TaskFailed(TypedDict):
     irrevocable="agent_stopped_too",
 )
 class TaskCancelled(TypedDict):
-    """Taken out of the queue on request."""
+    """Removed from the queue on request."""
 
     reason: str
 
 
 class Kept(TypedDict):
-    """What a cancelled task had: attempts used, its place in the queue, the time that it waits for."""
+    """The kept parts of a cancelled task: attempts used, its place in the queue, the time that it waits for."""
 
     used: int
     order: int
@@ -167,8 +166,8 @@ class Kept(TypedDict):
     irrevocable="finished_before",
 )
 class TaskRequeued(TypedDict):
-    """A finished task is wanted again, with all its attempts; or, when its cancellation was undone, as it was:
-    ``kept``."""
+    """A finished task is queued again, with all its attempts; or, if its cancellation was undone, as before
+    (``kept``)."""
 
     was: str
     kept: NotRequired[Kept]
@@ -180,7 +179,7 @@ class TaskRequeued(TypedDict):
     irrevocable="tasks_left",
 )
 class QueueCleared(TypedDict):
-    """Finished tasks left the queue's listing; their history stays."""
+    """Finished tasks left the queue's list; their history stays."""
 
     tasks: list[str]
     older_than: Time | None
@@ -194,8 +193,8 @@ class QueueCleared(TypedDict):
 )
 class HoldLifted(TypedDict):
     """Tasks are unblocked: ``gate`` is ``progress`` (``subject`` an issue) or ``provider`` (``subject`` agent and
-    model). ``why`` is ``answered`` when an attempt of the task ``by`` showed that an outage is over; absent when
-    someone unblocked them."""
+    model). ``why`` is ``answered`` if an attempt of the task ``by`` showed that an outage is over; absent if a user
+    unblocked them."""
 
     gate: str
     subject: str
@@ -205,8 +204,8 @@ class HoldLifted(TypedDict):
 
 @event("hold.restored", exempt="gate subject", undoable=True)
 class HoldRestored(TypedDict):
-    """`hold.lifted` was undone: the usage limit (or the ``outage``) of ``subject`` holds again until a time, as
-    ``task`` met it, or the issue ``subject`` counts its ``fruitless`` runs again."""
+    """`hold.lifted` was undone: the usage limit (or the ``outage``) of ``subject`` applies again until a time, as
+    ``task`` met it, or the issue ``subject`` has its ``fruitless`` runs again."""
 
     gate: str
     subject: str
@@ -218,9 +217,8 @@ class HoldRestored(TypedDict):
 
 @event("counters.corrected", exempt=ALL, irrevocable="counts_recorded")
 class CountersCorrected(TypedDict):
-    """The counters that the issue took over from its earlier sessions were not those of its history: ``old`` is what
-    was counted until now, ``new`` what its history counts. The event's cause is the one that carried the wrong
-    counters."""
+    """The counters carried over from the issue's earlier sessions differed from its history: ``old`` are the previous
+    counters, ``new`` those of its history. The event's cause is the one that carried the wrong counters."""
 
     old: Counters
     new: Counters

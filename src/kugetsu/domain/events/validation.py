@@ -1,10 +1,10 @@
-"""What an event must look like for anybody to read it: checked once, where lines become events.
+"""Validates the shape of events once, where lines become events.
 
-A log's digests tell that a line is what was written, not that kugetsu wrote it: a foreign or hand-made event may hold
-a number where a name belongs, or "yesterday" as a time. An event whose envelope is wrong is damage. One whose data
-does not fit its kind is handed on as an event of the kind `MALFORMED`, which every reader can show and none acts on.
+A log's digests prove that a line is unchanged, not that kugetsu wrote it: a foreign or hand-made event may have a
+number in place of a name, or "yesterday" as a time. An event with a wrong envelope is damage. One whose data does not
+fit its kind becomes an event of the kind `MALFORMED`, which every reader can show and none acts on.
 
-Keys and kinds that are not declared, and other versions of a kind, are not looked at.
+Undeclared keys and kinds, and other versions of a kind, are not checked.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events import Event
 
-    #: A value's allowed types, and what else must hold of a value of the first of them (None: nothing).
+    #: A value's allowed types, and a further check for a value of the first type (None: no check).
     Rule = tuple[tuple[type[Any], ...], Callable[[Any], bool] | None]
     Fields = tuple[tuple[str, tuple[type[Any], ...], Callable[[Any], bool] | None], ...]
     Checks = tuple[tuple[str, Callable[[Any], bool]], ...]
 
 LARGEST = 1 << 53
-"""Numbers from here on are not whole in every reader of JSON."""
+"""Larger numbers are not exact in every reader of JSON."""
 
 DEEPEST = 100
-"""Lists and objects within each other; kugetsu writes fewer than ten."""
+"""The deepest nesting of lists and objects; kugetsu writes fewer than ten levels."""
 
 _TIME = "0000-00-00T00:00:00.000000Z"
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -37,14 +37,14 @@ _NOTHING = type(None)
 
 
 class Malformed(TypedDict):
-    """What an event of the kind `MALFORMED` says: the kind that it claims, and what is wrong with its data."""
+    """The data of an event of the kind `MALFORMED`: the kind that it claims, and what is wrong with its data."""
 
     type: str
     problem: str
 
 
 _NAMED = {"task": ("task",), "attempt": ("attempt",), "session": ("session",), "counters": ("issue",)}
-"""First word of a kind → what its events name in their envelope: every reader finds the record by it."""
+"""First word of a kind → the envelope key that names the event's record."""
 
 _ENVELOPE: dict[str, tuple[type[Any], ...]] = {
     "seq": (int,),
@@ -67,21 +67,21 @@ _NAMES: dict[Any, str] = {
 }
 
 _MOST = 1000
-"""Shapes and hours that are known by heart."""
+"""The most shapes and hours that are cached."""
 
 _envelopes: set[tuple[Any, ...]] = set()
 _met: dict[tuple[Any, ...], Checks] = {}
 _fields: dict[str, Fields] = {}
 _hours: set[str] = set()
 _missing = object()
-"""What a key has that is absent: its type stands among those allowed where the key may be absent."""
+"""The value of an absent key: its type is among the allowed ones if the key may be absent."""
 
 
 # --- the envelope ---------------------------------------------------------------------------------------------------
 
 
 def misshapen(event: Any) -> str | None:
-    """What is wrong with the envelope of what should be an event, in words; None when nothing is."""
+    """What is wrong with the envelope of a supposed event, in words; None if nothing."""
     if not isinstance(event, dict):
         return "it is not an object"
     for name in _REQUIRED:
@@ -101,12 +101,12 @@ def misshapen(event: Any) -> str | None:
 
 
 def is_time(at: str) -> bool:
-    """Whether ``at`` is a time as the log writes it: UTC, microseconds, one width."""
+    """Whether ``at`` is a time in the log's form: UTC, microseconds, fixed width."""
     return at.isascii() and at.translate(_DIGITS) == _TIME and _is_moment(at)
 
 
 def _is_moment(at: str) -> bool:
-    """Whether digits in their places are a day and a time of it."""
+    """Whether the digits form a valid day and time."""
     from kugetsu.model.clock import parse
 
     try:
@@ -117,7 +117,7 @@ def _is_moment(at: str) -> bool:
 
 
 def is_deep(value: Any) -> bool:
-    """Whether lists and objects are within each other deeper than `DEEPEST`."""
+    """Whether lists and objects are nested deeper than `DEEPEST`."""
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [
@@ -135,15 +135,15 @@ def is_deep(value: Any) -> bool:
 
 
 def first_misshapen(events: list[Event]) -> int | None:
-    """The place of the first event whose envelope is wrong; None when all are events."""
+    """The place of the first event with a wrong envelope; None if there is none."""
     return next((place for place, event in enumerate(events) if misshapen(event) is not None), None)
 
 
 def settle(events: list[Event], *, deep: bool) -> int | None:
-    """The place of the first event whose envelope is wrong, None when there is none; those whose data does not fit are
+    """The place of the first event with a wrong envelope, None if there is none; events whose data does not fit are
     replaced. ``deep``: some line is long enough to be nested too deep.
 
-    Of an event whose keys and types were met before, only those values are looked at that a type says too little of.
+    For keys and types met before, only the values that need more than a type check are checked.
     """
     if deep or not _have_envelopes(events):
         bad = first_misshapen(events)
@@ -162,7 +162,7 @@ def settle(events: list[Event], *, deep: bool) -> int | None:
 
 
 def _have_envelopes(events: list[Event]) -> bool:
-    """Whether all have one; False also where an event has keys that are not known by heart any more."""
+    """Whether all have one; False also if an event's keys are no longer cached."""
     try:
         for event in events:
             shape = (*event, *map(type, event.values()))
@@ -178,7 +178,7 @@ def _have_envelopes(events: list[Event]) -> bool:
 
 
 def have_times(events: list[Event]) -> bool:
-    """Whether all events have a time: the digits of all at once, their hours each once. It costs 0.2 µs an event."""
+    """Whether all events have a valid time: checks all digits at once, each hour once. Costs 0.2 µs an event."""
     try:
         times = [event["at"] for event in events]
         joined = "".join(times)
@@ -206,7 +206,7 @@ def _is_hour(hour: str) -> bool:
 
 
 def malformed(event: Event) -> Event:
-    """``event`` as one of the kind `MALFORMED`: its data says what kind it claims to be, and what is wrong."""
+    """``event`` as one of the kind `MALFORMED`, with the kind that it claims to be, and what is wrong."""
     kind = event["type"]
     data = {"type": kind, "problem": _problem(event) or "cannot be read", "data": event["data"]}
     kept = {name: value for name, value in event.items() if name != "facts"}
@@ -214,7 +214,7 @@ def malformed(event: Event) -> Event:
 
 
 def _meet(event: Event) -> Checks | None:
-    """What is still to be looked at in data of these keys and types, from now on known; None when those are wrong."""
+    """The values still to check in data of these keys and types, now cached; None if keys or types are wrong."""
     kind, data = event["type"], event["data"]
     fields = _compiled(kind) if event["v"] == PRESENT[kind] else ()
     if any(name not in event for name in _named(kind)):
@@ -232,7 +232,7 @@ def _meet(event: Event) -> Checks | None:
 
 
 def _named(kind: str) -> tuple[str, ...]:
-    """What an event of this kind must name; a claim is of a task as well. Kinds that nobody knows name nothing."""
+    """The envelope keys that an event of this kind must have; () for unknown kinds."""
     if kind not in CATALOGUE:
         return ()
     return ("task", "attempt") if kind == "attempt.claimed" else _NAMED.get(kind.partition(".")[0], ())
@@ -255,7 +255,7 @@ def _problem(event: Event) -> str | None:
 
 
 def _compiled(kind: str) -> Fields:
-    """The fields of a kind; none of one that nobody knows."""
+    """The fields of a kind; none for an unknown one."""
     if kind not in CATALOGUE and kind != MALFORMED:
         return ()
     fields = _fields.get(kind)
@@ -280,7 +280,7 @@ def _parsed(shape: type[Any]) -> Fields:
 
 
 def _rule(text: str) -> Rule:
-    """The types of an annotation, and what must hold of a value of the first one."""
+    """The types of an annotation, and a further check for a value of the first one."""
     simple: dict[str, Rule] = {
         "str": ((str,), None),
         "Time": ((str,), is_time),

@@ -1,9 +1,9 @@
 """`fold(state, event)`: the one place where an event changes the state.
 
-Every kind that is declared to be `folded` has a handler here. What a machine refuses is noted as
-a violation with its seq, and the fold goes on: one bad event never hides the rest. The state is changed in place,
-because a million events are folded in a few seconds only when nothing is copied. Handlers read all of an event before
-they change anything: one that lacks something changes nothing.
+Every kind declared as `folded` has a handler here. A refusal by a state machine is recorded as a violation with a seq,
+and the fold continues: one bad event never hides the rest. The state is changed in place, because a million events fold
+in a few seconds only if nothing is copied. Handlers read all of an event before they change anything: an incomplete
+event changes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fold(state: State, event: Event) -> None:
-    """Apply one event to ``state``; never raises for what an event says, only for an event that is no event."""
+    """Apply one event to ``state``; never raises for the content of an event, only for what is not an event."""
     kind = event["type"]
     seq = event["seq"]
     handler = HANDLERS.get(kind)
@@ -91,7 +91,7 @@ def _daemon(trigger: str) -> Handler:
 
 
 def _daemon_lease_replaced(state: State, event: Event) -> None:
-    """It is the daemon that it was: since when it runs or drains, and which event says so, stay."""
+    """The same daemon with a new lease: its start and the event of its state stay."""
     daemon = state.daemon
     replaced, lease = event["data"]["replaced"], event["data"]["lease"]
     if step("daemon", daemon.state, "renew") is None:

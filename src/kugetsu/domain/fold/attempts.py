@@ -1,4 +1,4 @@
-"""How the events of attempts change the state: the claim takes a slot, the outcome gives it back."""
+"""Folds the events of attempts: the claim takes a slot, the outcome releases it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def move_attempt(state: State, event: Event, trigger: str) -> Attempt | None:
-    """The live attempt of ``event`` after ``trigger``; None (and a violation) when it is not live, or refuses."""
+    """The live attempt of ``event`` after ``trigger``; None (and a violation) if it is not live, or refuses."""
     attempt = state.attempts.get(event["attempt"])
     if attempt is None:
         state.violate(event["seq"], f"{event['type']} names the attempt {event['attempt']}, which is not live")
@@ -90,7 +90,7 @@ def attempt_stop_requested(state: State, event: Event) -> None:
 
 
 def attempt_unsettled(state: State, event: Event) -> None:
-    """Fold of ``attempt.unsettled``: since when, and why at last."""
+    """Fold of ``attempt.unsettled``: the first time, and the latest reason."""
     reason = event["data"]["reason"]
     attempt = state.attempts.get(event["attempt"])
     if attempt is None:

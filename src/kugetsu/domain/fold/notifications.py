@@ -1,8 +1,8 @@
-"""How notifications are read and delivered: the read mark, and an outbox for each sink.
+"""Folds the read mark of notifications and an outbox for each sink.
 
-The notifications themselves are a projection of the log's other events; only what has become of them is kept here:
-per sink ``upto``, the event up to which they were taken up, the deliveries that are ``open`` by their id, what became
-of the ``last`` one, and, while none has arrived since, what was ``given_up``.
+The notifications themselves are a projection of the log's other events; kept here is only their delivery: per sink
+``upto``, the event up to which they were handled, the ``open`` deliveries by id, the outcome of the ``last`` one, and,
+until one succeeds, what was ``given_up``.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def notices_read(state: State, event: Event) -> None:
-    """Fold of ``notices.read``: reading never takes the mark back."""
+    """Fold of ``notices.read``: reading never moves the mark back."""
     state.notices_read = max(state.notices_read, event["data"]["until"])
 
 
 def notices_unread(state: State, event: Event) -> None:
-    """Fold of ``notices.unread``: undoing does, and never takes it forward."""
+    """Fold of ``notices.unread``: undoing moves it back, never forward."""
     state.notices_read = min(state.notices_read, event["data"]["until"])
 
 
 def sink_enabled(state: State, event: Event) -> None:
-    """Fold of ``sink.enabled``: what happened up to a point is not sent; what is open stays so."""
+    """Fold of ``sink.enabled``: events up to a point are not sent; open deliveries stay open."""
     sink, upto = event["data"]["sink"], event["data"]["upto"]
     box = state.outbox.setdefault(sink, {"upto": 0, "open": {}, "last": None})
     box["upto"] = max(box["upto"], upto)
 
 
 def sink_disabled(state: State, event: Event) -> None:
-    """Fold of ``sink.disabled``: its open deliveries go with it."""
+    """Fold of ``sink.disabled``: drops its open deliveries."""
     sink = event["data"]["sink"]
     if state.outbox.pop(sink, None) is None:
         state.violate(event["seq"], f"sink.disabled names the sink {sink}, which is not enabled")
@@ -49,7 +49,7 @@ def notice_sending(state: State, event: Event) -> None:
         state.violate(event["seq"], f"notice.sending names the sink {sink}, which is not enabled")
         return
     before = box["open"].get(delivery)
-    # One whose outcome nobody recorded counts as a try: a notifier that dies of a delivery must not repeat it for ever.
+    # An unrecorded outcome counts as a try: a notifier that a delivery crashes must not repeat it forever.
     tries = before["tries"] + (1 if before["sending"] else 0) if before is not None else 0
     box["open"][delivery] = {
         "lane": lane,
@@ -68,7 +68,7 @@ def notice_sent(state: State, event: Event) -> None:
 
 
 def notice_failed(state: State, event: Event) -> None:
-    """Fold of ``notice.failed``: tried again later, or given up."""
+    """Fold of ``notice.failed``: retried later, or given up."""
     data = event["data"]
     tries, not_before, reason = data["tries"], data["not_before"], data["reason"]
     entry = _close(state, event, reason, sent=False)

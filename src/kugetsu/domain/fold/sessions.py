@@ -1,4 +1,4 @@
-"""How the events of sessions and repositories change the state."""
+"""Folds the events of sessions and repositories."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def move_session(state: State, event: Event, key: str, trigger: str) -> Session | None:
-    """The session ``key`` after ``trigger``; None (and a violation) when there is none or its machine refuses."""
+    """The session ``key`` after ``trigger``; None (and a violation) if there is none or its machine refuses."""
     session = state.sessions.get(key)
     if session is None:
-        state.violate(event["seq"], f"{event['type']} names the session {key}, which is not there")
+        state.violate(event["seq"], f"{event['type']} names the session {key}, which does not exist")
         return None
     dest = step("session", session.state, trigger)
     if dest is None:
@@ -33,7 +33,7 @@ def session_requested(state: State, event: Event) -> None:
     key = event["session"]
     data = event["data"]
     if key in state.sessions:
-        state.violate(event["seq"], f"session.requested: {key} is there already")
+        state.violate(event["seq"], f"session.requested: {key} already exists")
         return
     session = Session(key, data["kind"])
     session.repository = data["repository"]
@@ -56,7 +56,7 @@ def session_preparing(state: State, event: Event) -> None:
         session.follows = data.get("follows")
 
 
-#: What a prepared session is known by, the same names in the event and in the record.
+#: The fields of a prepared session, under the same names in the event and the record.
 _PREPARED = ("agent", "agent_session", "worktree", "branch", "base_branch", "base_commit", "source")
 
 
@@ -74,7 +74,7 @@ def session_prepared(state: State, event: Event) -> None:
     session.notes = notes
     session.follows = None
     if data.get("follows"):
-        # A fresh branch: what the merged one had is not its own.
+        # A fresh branch: the merged one's work is not its own.
         session.pr = session.pr_state = session.pushed = None
         session.commits = 0
         session.head = session.base_commit
@@ -93,7 +93,7 @@ def session_rescued(state: State, event: Event) -> None:
     """Fold of ``session.rescued``."""
     session = state.sessions.get(event["session"])
     if session is None:
-        state.violate(event["seq"], f"session.rescued names the session {event['session']}, which is not there")
+        state.violate(event["seq"], f"session.rescued names the session {event['session']}, which does not exist")
         return
     session.unsaved = None
 
@@ -102,7 +102,7 @@ def session_destroying(state: State, event: Event) -> None:
     """Fold of ``session.destroying``."""
     session = state.sessions.get(event["session"])
     if session is None:
-        state.violate(event["seq"], f"session.destroying names the session {event['session']}, which is not there")
+        state.violate(event["seq"], f"session.destroying names the session {event['session']}, which does not exist")
         return
     session.destroying = event["seq"]
 
@@ -121,7 +121,7 @@ def session_destroyed(state: State, event: Event) -> None:
 
 
 def issue_read(state: State, event: Event) -> None:
-    """Fold of ``issue.read``: what could not be read leaves what was known."""
+    """Fold of ``issue.read``: parts that could not be read stay as they were."""
     data = event["data"]
     title, comments, problem = data["title"], data["comments"], data["problem"]
     session = state.sessions.get(event["session"])
@@ -134,11 +134,11 @@ def session_pr(state: State, event: Event) -> None:
     """Fold of ``session.pr``."""
     session = state.sessions.get(event["session"])
     if session is None:
-        state.violate(event["seq"], f"session.pr names the session {event['session']}, which is not there")
+        state.violate(event["seq"], f"session.pr names the session {event['session']}, which does not exist")
         return
     url = event["data"]["url"]
     if url != session.pr and event["data"].get("source") != "branch":
-        session.pr_state = None  # how another one stood; that of a branch was told with the attempt's end
+        session.pr_state = None  # that was the state of another one; that of a branch comes with the attempt's end
     session.pr = url
 
 
@@ -146,6 +146,6 @@ def counters_corrected(state: State, event: Event) -> None:
     """Fold of ``counters.corrected``."""
     issue, new, _ = event["issue"], event["data"]["new"], event["data"]["old"]
     if usage.of_issue(state, issue) is None:
-        state.violate(event["seq"], f"counters.corrected names {issue}, of which nothing is counted")
+        state.violate(event["seq"], f"counters.corrected names {issue}, which has no counters")
         return
     usage.correct(state, issue, new)

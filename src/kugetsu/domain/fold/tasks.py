@@ -1,4 +1,4 @@
-"""How the events of tasks change the state: queued, held, retried, parked, finished, retired."""
+"""Folds the events of tasks: queued, held, retried, parked, finished, retired."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def move_task(state: State, event: Event, trigger: str) -> Task | None:
-    """The task of ``event`` after ``trigger``; None (and a violation) when there is none or its machine refuses."""
+    """The task of ``event`` after ``trigger``; None (and a violation) if there is none or its machine refuses."""
     task = state.tasks.get(event["task"])
     if task is None:
         state.violate(event["seq"], f"{event['type']} names the task {event['task']}, which is not in the queue")
@@ -35,7 +35,7 @@ def task_queued(state: State, event: Event) -> None:
     """Fold of ``task.queued``."""
     task = queued(event)
     if task.id in state.tasks:
-        state.violate(event["seq"], f"task.queued: {task.id} is there already")
+        state.violate(event["seq"], f"task.queued: {task.id} already exists")
         return
     state.tasks[task.id] = task
     _open(state, task)
@@ -78,7 +78,7 @@ def task_moved(state: State, event: Event) -> None:
     priority, order, after = data["priority"], data["order"], data.get("after")
     task = state.tasks.get(event["task"])
     if task is None or task.state not in ("pending", "parked"):
-        state.violate(event["seq"], f"task.moved names {event['task']}, which does not wait")
+        state.violate(event["seq"], f"task.moved names {event['task']}, which is not waiting")
         return
     task.priority = priority
     task.order = order
@@ -90,7 +90,7 @@ def task_moved(state: State, event: Event) -> None:
 
 
 def _forget_earlier(state: State, task: Task) -> None:
-    """Take the task out of the successors of those it came after; some may have left, without being completed."""
+    """Remove the task from the successors of those it came after; some may have left uncompleted."""
     for earlier in task.after:
         if earlier in state.successors:
             state.successors[earlier].remove(task.id)
@@ -102,7 +102,7 @@ def task_held(state: State, event: Event) -> None:
     """Fold of ``task.held``."""
     task = state.tasks.get(event["task"])
     if task is None or task.state not in ("pending", "parked"):
-        state.violate(event["seq"], f"task.held names {event['task']}, which does not wait")
+        state.violate(event["seq"], f"task.held names {event['task']}, which is not waiting")
         return
     task.held = event["data"]["gate"]
     task.held_seq = event["seq"]
@@ -138,8 +138,8 @@ def task_parked(state: State, event: Event) -> None:
         _meet(state, task, limit, outage, event)
     elif limit is not None and until is not None:
         stated = state.limits.get(limit)
-        # A shorter pause (one that nobody stated) does not shorten what a provider stated before. Whoever states a
-        # limit answers: an outage is over.
+        # A shorter, assumed pause does not shorten one that a provider stated before. A provider that states a limit
+        # answers, so an outage is over.
         if stated is None or "outage" in stated or stated["until"] <= until:
             state.limits[limit] = {"until": until, "at": event["at"], "seq": event["seq"], "task": task.id}
     session = state.sessions.get(task.session)
@@ -148,7 +148,7 @@ def task_parked(state: State, event: Event) -> None:
 
 
 def _meet(state: State, task: Task, limit: str, outage: dict[str, Any], event: Event) -> None:
-    """Note an outage that the task met; one that met it in the same pause as another changes nothing of that."""
+    """Record an outage that the task met; a task that meets it in the same pause as another changes nothing."""
     task.outage = outages.MET
     known = state.limits.get(limit)
     entry = {"until": outage["until"], "at": event["at"], "seq": event["seq"], "task": task.id}
@@ -186,7 +186,7 @@ def hold_lifted(state: State, event: Event) -> None:
 
 
 def _tell_apart(state: State, by: str) -> None:
-    """An outage ended with an attempt of the task ``by``: should the others meet the same again, it is their own."""
+    """An attempt of the task ``by`` ended an outage: if the others meet it again, the fault is their own."""
     for task in state.tasks.values():
         if task.outage == outages.MET:
             task.outage = outages.OWN if task.id != by else ""
@@ -205,7 +205,7 @@ def hold_restored(state: State, event: Event) -> None:
 
 
 def _forgive(state: State, key: str) -> None:
-    """Count the issue's runs without progress from nothing again: someone wants it to go on."""
+    """Reset the issue's runs without progress: a user wants it to continue."""
     _set_no_progress_runs(state, key, 0)
 
 
@@ -219,9 +219,9 @@ def _set_no_progress_runs(state: State, key: str, runs: int) -> None:
 
 
 def _forget_limits(state: State, task: Task) -> None:
-    """Forget the usage limits that this task ran into: its time has come, or someone wants to try."""
+    """Remove the usage limits that this task met: their time has passed, or a user retries."""
     for limit, stated in list(state.limits.items()):
-        # That an outage has ended, only an attempt shows.
+        # Only an attempt shows that an outage has ended.
         if stated["task"] == task.id and "outage" not in stated:
             del state.limits[limit]
 
@@ -260,8 +260,8 @@ def _finish_task(
 
 
 def _retire(state: State, task_id: str) -> None:
-    """Take a finished task out of the state. Those that come after it forget it only when it is completed: an id in
-    their ``after`` that the state does not have was never completed."""
+    """Remove a finished task from the state. Tasks that come after it drop it only if it was completed: an id in their
+    ``after`` that the state does not have was never completed."""
     del state.finished[task_id]
     task = state.tasks.pop(task_id)
     state.retired[task.state] = state.retired.get(task.state, 0) + 1
@@ -272,7 +272,7 @@ def _retire(state: State, task_id: str) -> None:
 
 
 def task_requeued(state: State, event: Event) -> None:
-    """Fold of ``task.requeued``: from the beginning, or as it was when its cancellation was undone."""
+    """Fold of ``task.requeued``: with all attempts, or as before if its cancellation was undone."""
     kept = event["data"].get("kept") or {"used": 0, "order": event["seq"], "not_before": None}
     used, order, not_before = kept["used"], kept["order"], kept["not_before"]
     task = move_task(state, event, "requeue")

@@ -1,7 +1,7 @@
-"""What an issue has used and brought over its whole life: counted on its session, and taken over by its next one.
+"""The usage and progress of an issue over its whole life: counted on its session, and carried over to its next one.
 
-The same functions count while the log is folded and when the history of an issue without a session is read, so that a
-destroyed session takes nothing of it away.
+The same functions count during the fold and on reading the history of an issue without a session, so that destroying a
+session loses nothing.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from kugetsu.domain.events.attempts import Evidence
     from kugetsu.domain.state import State
 
-#: Why a task goes on when someone wants it to, whatever its issue's runs brought until now.
+#: The reason of a resumption by a user, which resets the runs without progress.
 FORGIVING = ("retry", "lift")
-#: What a new session takes over from the issue's earlier ones beside their usage.
+#: What a new session takes over from the issue's earlier ones besides their usage.
 _KEPT = ("pr", "head", "comments")
 
 
 def uncommitted(evidence: Evidence | dict[str, Any]) -> int | None:
-    """How many files of a worktree are not committed, changed and new ones; None where the evidence does not say."""
+    """The number of uncommitted files of a worktree, changed and new; None if unknown."""
     changed = evidence.get("dirty")
     return None if changed is None else int(changed) + int(evidence.get("untracked") or 0)
 
 
 def note_end(session: Session, succeeded: bool, evidence: dict[str, Any]) -> None:
-    """Note what an attempt left (`events.attempts.AttemptEnded`), and whether it brought anything new.
+    """Record the work of an attempt (`events.attempts.AttemptEnded`), and whether it made progress.
 
-    New is a head that was not there before, or a comment more on the issue or its pull request. A run that ended well
-    and brought neither is one without progress; evidence that cannot be read leaves the count as it is.
+    Progress is a new head, or a new comment on the issue or its pull request. A successful run with neither is one
+    without progress; unknown evidence leaves the count unchanged.
     """
     if not evidence:
         return
@@ -58,7 +58,7 @@ def note_end(session: Session, succeeded: bool, evidence: dict[str, Any]) -> Non
 
 
 def take_over(session: Session, recorded: dict[str, Any]) -> None:
-    """Give a new session what the issue's earlier ones had counted."""
+    """Give a new session the counters of the issue's earlier ones."""
     session.usage.take_over(recorded)
     for name in _KEPT:
         if recorded.get(name) is not None:
@@ -66,14 +66,14 @@ def take_over(session: Session, recorded: dict[str, Any]) -> None:
 
 
 def prior_usage(session: Session) -> dict[str, Any] | None:
-    """What the issue's next session takes over from this one, as recorded; None when no agent ever worked in it."""
+    """The recorded usage that the issue's next session takes over; None if no agent ever worked in this one."""
     if not session.usage.attempts:
         return None
     return {**session.usage.as_recorded(), **{name: getattr(session, name) for name in _KEPT}}
 
 
 class IssueUsage:
-    """What the sessions of an issue have counted, from the events of its history, one after the other."""
+    """Counts the usage of an issue's sessions from the events of its history, one by one."""
 
     def __init__(self, issue: str) -> None:
         self._session = Session(issue, "issue")
@@ -104,12 +104,12 @@ class IssueUsage:
             note_end(session, kind == "attempt.succeeded", data["evidence"])
 
     def prior_usage(self) -> dict[str, Any] | None:
-        """What the next session of the issue takes over; None when no agent worked on it."""
+        """The usage that the issue's next session takes over; None if no agent worked on it."""
         return prior_usage(self._session)
 
 
 def of_history(key: str, events: Iterable[Event]) -> dict[str, Any] | None:
-    """What the sessions of an issue had counted, from the events of its history; None when no agent worked on it."""
+    """The usage of an issue's sessions, from the events of its history; None if no agent worked on it."""
     counted = IssueUsage(key)
     for event in events:
         counted.add(event)
@@ -117,8 +117,8 @@ def of_history(key: str, events: Iterable[Event]) -> dict[str, Any] | None:
 
 
 def of_issue(state: State, issue: str) -> dict[str, Any] | None:
-    """The counters of an issue as the log has them: its session's, else those of the open task that takes over most;
-    None where nothing is counted."""
+    """The counters of an issue under their names in the log: its session's, else those of the open task that takes over
+    most; None if there are none."""
     session = state.sessions.get(issue)
     if session is not None:
         return session.usage.as_recorded()
@@ -128,7 +128,7 @@ def of_issue(state: State, issue: str) -> dict[str, Any] | None:
 
 
 def correct(state: State, issue: str, new: dict[str, Any]) -> None:
-    """Count an issue's usage on from other values: in its session, and in what its tasks keep for the next one."""
+    """Correct an issue's usage: in its session, and in what its tasks keep for the next one."""
     counters = {name: new[name] for name in ISSUE_COUNTERS}
     session = state.sessions.get(issue)
     if session is not None:

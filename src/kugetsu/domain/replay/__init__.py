@@ -1,4 +1,4 @@
-"""Take a recorded decision again: the function that the transaction names, with what it records."""
+"""Makes a recorded decision again: the function that the transaction names, with the arguments that it records."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Earlier = Callable[[int], State]
 #: The modules that register decisions.
 MODULES = (attempts, claims, daemon, importing, notifications, queue, sessions, undo)
 
-#: Kinds that only record what somebody saw or did outside of the log: nothing is decided from the state, on purpose.
-#: What became of an imported record is decided (`importing`), what may be pruned from files, git and forges.
+#: Kinds that only record observations or effects outside of the log: not decided from the state, on purpose.
+#: The import of a record is decided (`importing`); what may be pruned depends on files, git and forges.
 OBSERVED = frozenset(name for name, kind in CATALOGUE.items() if kind.observed)
 
 
 class UnknownError(Exception):
-    """The transaction names a decision that is not registered: a later version, or nobody, made it."""
+    """The transaction names a decision that is not registered: made by a later version, or by no version."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -33,7 +33,7 @@ class UnknownError(Exception):
 
 
 class UnnamedError(Exception):
-    """The transaction names no decision, though its writer names them."""
+    """The transaction names no decision, although its writer names them."""
 
 
 def observed(group: Sequence[Event]) -> bool:
@@ -42,10 +42,10 @@ def observed(group: Sequence[Event]) -> bool:
 
 
 def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[NewEvent]:
-    """What the decision named by ``group`` (the events of one transaction, in their present versions) gives now.
+    """The events that the decision named by ``group`` (one transaction, in present versions) makes now.
 
-    ``state`` is the one before it. Raises the decision's own KugetsuError when it refuses now, MissingArgumentError and
-    UnknownError; and KeyError, TypeError, ValueError or AttributeError where the arguments do not fit.
+    ``state`` is the one before it. Raises the decision's own KugetsuError if it is refused now, MissingArgumentError
+    and UnknownError; and KeyError, TypeError, ValueError or AttributeError if the arguments do not fit.
     """
     found = DECISIONS.get(group[0]["decision"])
     if found is None:
@@ -63,14 +63,14 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[New
 
 
 def _require_open(looked: State, arguments: dict[str, Any]) -> None:
-    """Raise what a `start` would have been refused with in the state that it looked at: then it lost no race."""
+    """Raise the refusal of a `start` in the state that it was planned on: then it lost no race."""
     wanted = claims.wanted(looked, arguments["issue"], arguments.get("carried"))
     if (closed := claims.held_back(looked, wanted, arguments["facts"])) is not None:
         raise claims.refusal(closed)
 
 
 def closed_gate(state: State, group: Sequence[Event]) -> gates.Verdict | None:
-    """The gate that keeps the task which ``group`` claims from starting; None when none does."""
+    """The gate that keeps the task claimed by ``group`` from starting; None if all are open."""
     claimed = next((event for event in group if event["type"] == "attempt.claimed"), None)
     task = state.tasks.get(claimed["task"]) if claimed is not None else None
     if claimed is None or task is None or "facts" not in claimed:

@@ -1,5 +1,4 @@
-"""Whether a transaction is as recorded under another value of a setting than the one that its facts name: a small set
-of values is tried for each fact that comes from a setting."""
+"""Finds a setting that explains a divergence: tries a small set of other values for each fact that comes from one."""
 
 from __future__ import annotations
 
@@ -14,12 +13,12 @@ from kugetsu.domain.state import State
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import BadInput, KugetsuError
 
-#: Whole numbers are tried up to this one: caps, attempts, runs.
+#: The largest whole number tried: caps, attempts, runs.
 LARGEST = 16
 
 
 class Case:
-    """What values to try are read from: the state, the transaction, and its facts."""
+    """The sources of the values to try: the state, the transaction, and its facts."""
 
     def __init__(self, state: State, group: Sequence[Event]) -> None:
         self.state = state
@@ -27,18 +26,18 @@ class Case:
         self.facts: dict[str, Any] = next((event["facts"] for event in group if "facts" in event), {})
 
     def said(self, kind: str, name: str) -> list[Any]:
-        """What the events of a kind say under a name, but for None."""
+        """The values of a field in the events of a kind, without None."""
         found = [event["data"].get(name) for event in self.group if event["type"] == kind]
         return [value for value in found if value is not None]
 
     def used(self, name: str) -> list[Any]:
-        """A counter of the life of each issue that the transaction is about."""
+        """A lifetime counter of each issue of the transaction."""
         keys = {event.get("issue") for event in self.group}
         return sorted({getattr(self.state.sessions[key].usage, name) for key in keys if key in self.state.sessions})
 
 
 def explain(state: State, group: Sequence[Event], earlier: Earlier) -> Tried | None:
-    """The first setting whose other value makes the decision give ``group``; None when none does."""
+    """The first setting under another value of which the decision makes ``group``; None if there is none."""
     case = Case(state, group)
     for fact, (key, candidates, shown) in SETTINGS.items():
         if fact not in case.facts:
@@ -51,7 +50,7 @@ def explain(state: State, group: Sequence[Event], earlier: Earlier) -> Tried | N
 
 
 def _under(group: Sequence[Event], fact: str, value: Any) -> list[Event]:
-    """The transaction as if its facts had named another value."""
+    """The transaction with another value of a fact."""
     return [
         {**event, "facts": {**event["facts"], fact: value}} if fact in event.get("facts", ()) else event
         for event in group
@@ -91,7 +90,7 @@ def _agents(case: Case) -> Iterable[str]:
 
 
 def _backoffs(case: Case) -> Iterable[float]:
-    """The first pause that gives the recorded one, after as many attempts as are recorded."""
+    """The first pause that yields the recorded one, after the recorded number of attempts."""
     for until, used in zip(case.said("task.retried", "not_before"), case.said("task.retried", "used"), strict=True):
         yield round(_seconds(case, until) / 2 ** max(used - 1, 0), 6)
     yield 10.0
@@ -105,7 +104,7 @@ def _pauses(case: Case) -> Iterable[float]:
 def _seconds(case: Case, until: str) -> float:
     try:
         return seconds_between(case.facts["now"], until)
-    except BadInput:  # what stands there is no time: then no pause explains it
+    except BadInput:  # not a time: no pause explains it
         return 0.0
 
 
@@ -117,7 +116,7 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
-#: fact → the setting that it comes from, the values to try, and how a value is written in the settings.
+#: fact → its setting, the values to try, and how a value is written in the settings.
 SETTINGS: dict[str, tuple[str, Callable[[Case], Iterable[Any]], Callable[[Any], str]]] = {
     "cap": ("MAX_CONCURRENT_AGENTS", _caps, str),
     "max_attempts": ("MAX_ATTEMPTS", _attempts, str),

@@ -1,4 +1,4 @@
-"""Folds a log event by event and decides every transaction again on the way, in one pass and in bounded memory."""
+"""Folds a log event by event and decides every transaction again, in one pass and in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from kugetsu.domain.replay.divergence import Category
 
 
-#: Events by which the state that plans are made from lags behind: a plan is a few milliseconds old when it is used.
+#: Events that the planning state lags behind: a plan is a few milliseconds old when it is used.
 LAG = 1000
 #: Writing processes that are remembered.
 MOST_WRITERS = 10_000
 
 
 class ReplayChecker:
-    """What is recorded against what is decided now.
+    """Compares recorded transactions with the decisions made now.
 
-    ``earlier`` gives the state after an event of long ago (asked for hardly ever), ``version`` is the one that decides.
-    Only for the first ``explained`` differences other settings are tried. After a difference the fold goes on with what
-    is recorded. Transactions that name no decision, as older versions wrote them, are ``folded`` only: of them it shows
-    what a state machine refused (`State.violations`) and invariants that do not hold.
+    ``earlier`` returns the state after a much earlier event (rarely called), ``version`` is the deciding one. Other
+    settings are tried only for the first ``explained`` differences. After a difference the recorded events are folded.
+    Transactions of older versions, which name no decision, are only folded (``folded``): for them it reports refused
+    events (`State.violations`) and broken invariants.
     """
 
     def __init__(self, earlier: Earlier, version: str, *, explained: int = 1) -> None:
@@ -42,7 +42,7 @@ class ReplayChecker:
         self.folded = 0
         self.last_folded: int | None = None
         self.differences = 0
-        #: Processes that name their decisions: what one of them appended without a name has lost it.
+        #: Processes that name their decisions: a transaction of theirs without a name has lost it.
         self._naming: set[tuple[Any, ...]] = set()
         self._explained = explained
         self._version = version
@@ -51,11 +51,11 @@ class ReplayChecker:
 
     @property
     def unfinished(self) -> int:
-        """Events of a transaction whose last one has not come: they are neither looked at nor folded."""
+        """Events of an incomplete transaction: neither checked nor folded."""
         return len(self._group)
 
     def add(self, event: Event) -> Divergence | None:
-        """Take the next event; the difference when it ends a transaction that is not what is decided now."""
+        """Take the next event; returns the difference if it completes a transaction that is decided differently now."""
         self._group.append(event)
         if "more" in event:
             return None
@@ -108,7 +108,7 @@ class ReplayChecker:
     ) -> Divergence | None:
         found = mismatch(group, new_events)
         if found is None:
-            return None  # the same by JSON's lights, or but for texts that were taken out
+            return None  # equal as JSON, ignoring redacted text
         if refusal is None and found.found == "unexpected":
             refusal = closed_gate(self.state, group)
         self.differences += 1
@@ -126,7 +126,7 @@ class ReplayChecker:
 
 
 class _Lagging:
-    """A second state, some events behind the first: it can be moved on to any of them."""
+    """A second state, some events behind the first, that can be advanced to any of them."""
 
     def __init__(self, earlier: Earlier) -> None:
         self._far = earlier
@@ -134,7 +134,7 @@ class _Lagging:
         self._ahead: deque[Event] = deque()
 
     def extend(self, events: Sequence[Event]) -> None:
-        """These were folded into the first state."""
+        """Note events that were folded into the first state."""
         self._ahead.extend(events)
         while len(self._ahead) > LAG:
             fold(self._state, self._ahead.popleft())

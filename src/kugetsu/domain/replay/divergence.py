@@ -1,4 +1,4 @@
-"""What a transaction says beside what is decided now: the first event in which they differ, where, and of what sort."""
+"""Compares a transaction with the decision made now: the first differing event, where it differs, and the category."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from kugetsu.model.record import record
 from kugetsu.model.redacted import MARK
 
 if TYPE_CHECKING:
-    #: How the two sides differ, as one sees it.
+    #: How the two sides differ.
     Found = Literal["missing", "unexpected", "different"]
-    #: Why, as far as can be said: `config` and `code version` explain one of the others.
+    #: The category: `config` and `code version` explain one of the others.
     Category = Literal["missing", "unexpected", "different", "config", "code version"]
 
-#: What a new_event decides of an event, in the order in which differences are told; the rest is the log's.
+#: The fields that a decision sets, in the order of report; the log adds the others.
 DECIDED = ("type", "task", "attempt", "session", "issue", "data", "facts", "cause")
-#: Places of a difference that are told.
+#: The most places of a difference that are reported.
 MOST_PLACES = 20
-#: What a text becomes of which a bundle tells the length only.
+#: A text of which a bundle keeps only the length.
 _MEASURED = re.compile(r"\[\d+ characters\]")
-#: Stands for what one side does not have.
+#: Represents a value that one side lacks.
 ABSENT = "(absent)"
 
 
 @record
 class Place:
-    """Where two events differ: a path (``data.slot``), and what stands there on each side."""
+    """Where two events differ: a path (``data.slot``), and its value on each side."""
 
     path: str
     recorded: Any
@@ -38,8 +38,8 @@ class Place:
 
 
 class Mismatch:
-    """The first event in which two sides differ. ``recorded`` is None when it is missing, ``decided`` when the recorded
-    one is not decided now; ``seq`` is its own, of a missing one the seq that it would have."""
+    """The first event in which two sides differ. ``recorded`` is None if it is missing, ``decided`` if it is not
+    decided now; ``seq`` is its own, or that which a missing one would have."""
 
     __slots__ = ("decided", "found", "places", "recorded", "seq")
 
@@ -53,8 +53,7 @@ class Mismatch:
 
 @record
 class Tried:
-    """A setting, the value that the facts name, and the one under which the transaction is as recorded; both as one
-    would write them into the file."""
+    """A setting, the value that the facts name, and the one that the transaction fits; both as written in the file."""
 
     fact: str
     key: str
@@ -63,12 +62,11 @@ class Tried:
 
 
 class Divergence(Mismatch):
-    """A mismatch with what there is to say of it.
+    """A mismatch and its explanation.
 
-    ``refusal`` is the error with which the decision refuses now (or cannot be made), or the gate that is closed;
-    ``setting`` the other value of a setting under
-    which it is as recorded, ``missing_fact`` what the transaction does not record, ``written_by`` the version that
-    wrote it (None: it does not say), ``by`` and ``at`` who and when.
+    ``refusal`` is the error of the decision now, or the closed gate; ``setting`` the value of a setting that it fits,
+    ``missing_fact`` the fact that it does not record, ``written_by`` the version that wrote it (None: unknown), ``by``
+    and ``at`` who and when.
     """
 
     __slots__ = ("at", "by", "category", "first", "last", "missing_fact", "refusal", "setting", "written_by")
@@ -95,13 +93,13 @@ class Divergence(Mismatch):
 
 
 def version_of(event: Event) -> str | None:
-    """The version of kugetsu that wrote an event; None where it does not say."""
+    """The version of kugetsu that wrote an event; None if not recorded."""
     version = event.get("by", {}).get("kugetsu")
     return str(version) if version is not None else None
 
 
 def agree(group: Sequence[Event], new_events: Sequence[NewEvent]) -> bool:
-    """Whether the new_events are the events, by a quick look: True is certain."""
+    """A quick comparison of new_events with events: True is certain, False is not."""
     if len(group) != len(new_events):
         return False
     for event, new_event in zip(group, new_events, strict=True):
@@ -145,7 +143,7 @@ def _subject(event: Event) -> tuple[Any, ...]:
 
 
 def _comes_later(one: Event, other: Event, others: Sequence[Event], ones: Sequence[Event]) -> bool:
-    """Whether ``other`` is an extra event before ``one``: ``one`` comes behind it, and it never comes on one's side."""
+    """Whether ``other`` is an extra event before ``one``: ``one`` follows it, and its own side lacks it."""
     return any(_subject(one) == _subject(event) for event in others[1:]) and all(
         _subject(other) != _subject(event) for event in ones
     )
@@ -160,7 +158,7 @@ def _telling(place: int, recorded: Sequence[Event], decided: Sequence[Event]) ->
 
 
 def told(event: Event) -> Event:
-    """What an event says that was decided."""
+    """The decided fields of an event."""
     return {name: event[name] for name in DECIDED if name in event}
 
 
@@ -181,7 +179,7 @@ def event_of(new_event: NewEvent, seq: int) -> Event:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
+    """A value after a JSON round trip."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -215,7 +213,7 @@ def _same(recorded: Any, decided: Any) -> bool:
 
 
 def _is_taken_out(recorded: Any, decided: Any) -> bool:
-    """Whether a text was redacted before it was written, or in a bundle: of it nothing can be said."""
+    """Whether a text was redacted, before it was written or in a bundle, and so cannot be compared."""
     return (
         isinstance(recorded, str)
         and isinstance(decided, str)

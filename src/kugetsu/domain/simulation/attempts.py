@@ -1,8 +1,8 @@
-"""What an attempt of the simulation does: the recorded attempt of its number, unless a time limit or a usage limit cuts
-it short, or one that cut the recorded one does not.
+"""What an attempt of the simulation does: the recorded attempt of its number, unless a time limit or usage limit cuts
+it short, or one that cut the recorded attempt no longer does.
 
-A session goes on where it was stopped. So what a stopped attempt left is done by the next one, and one that is not
-stopped where the recorded one was goes on with what the next recorded one did.
+A session resumes where it was stopped. So the next attempt does the rest of a stopped one, and an attempt that is not
+stopped where the recorded one was continues with the work of the next recorded one.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from kugetsu.domain.simulation.micros import SECOND
 from kugetsu.domain.simulation.scenario import Limit, Past
 
-#: A recorded run was stopped at a time limit when it ran for no longer than so many seconds over it: stopping takes
-#: KILL_GRACE_SECONDS, and what was left is ended then.
+#: A recorded run counts as stopped at a time limit if it ran at most so many seconds longer: stopping takes
+#: KILL_GRACE_SECONDS, and then the remaining processes are ended.
 STOPPING = 60 * SECOND
-#: The time at which a run ends that only somebody's cancelling ends: past any date.
+#: The end of a run that only a cancellation ends: later than any date.
 EVER = 10**18
 
 
 class Run:
     """One attempt of the simulation: when its agent runs (None: never), when and how it ends.
 
-    ``verdict`` and ``how`` are those of an `Ending`. ``assumed`` names what had to be assumed for it. ``past``
-    is the recorded attempt that its end is taken from.
+    ``verdict`` and ``how`` are those of an `Ending`. ``assumed`` names the assumptions made. ``past`` is the recorded
+    attempt that its end is taken from.
     """
 
     __slots__ = ("assumed", "cost", "ends", "how", "past", "reason", "resets_at", "running", "tokens", "verdict")
@@ -43,8 +43,8 @@ class Run:
 
 
 class World:
-    """What holds for all attempts: usage limits in the order in which they began, the time limit of runs (None: as
-    recorded), what an attempt does of which nothing is known, and the end of the record."""
+    """What applies to all attempts: usage limits in the order of their start, the time limit of runs (None: as
+    recorded), the stand-in for an unknown attempt, and the end of the record."""
 
     def __init__(self, limits: Sequence[Limit], timeout: int | None, typical: Past, horizon: int) -> None:
         self.timeout = timeout
@@ -56,13 +56,13 @@ class World:
         self._longest = max((limit.until - limit.since for limit in limits), default=0)
 
     def limits_at(self, label: str | None, at: int) -> list[Limit]:
-        """The limits that hold at a time."""
+        """The limits that apply at a time."""
         return self._between(label, at, at)
 
     def hit(self, past: Past, label: str | None, running: int, until: int) -> tuple[int, Limit] | None:
-        """When a run meets a limit before it ends at ``until``; None when none stops it.
+        """When a run meets a limit before it ends at ``until``; None if none stops it.
 
-        The recorded attempt ran through some limits unharmed: it does so again.
+        It passes the limits that the recorded attempt passed.
         """
         for limit in self._between(label, running, until):
             at = max(limit.since, running)
@@ -72,7 +72,7 @@ class World:
         return None
 
     def stopped_the_same(self, past: Past) -> bool:
-        """Whether a recorded run was stopped at the very time limit that holds now."""
+        """Whether a recorded run was stopped at the time limit that applies now."""
         work = past.work if past.how == "time_out" else None
         return self.timeout is not None and work is not None and self.timeout <= work <= self.timeout + STOPPING
 
@@ -96,18 +96,18 @@ def _unharmed(past: Past, limit: Limit) -> bool:
 
 
 class Work:
-    """What there is to do for a task: its recorded attempts one after the other, and where the latest one stopped."""
+    """The work of a task: its recorded attempts one after the other, and where the latest one stopped."""
 
     __slots__ = ("_left", "_next", "_pasts")
 
     def __init__(self, pasts: Sequence[Past], done: int = 0) -> None:
         self._pasts = pasts
         self._next = done
-        #: Microseconds that are left of the run of the next one; None for all of it.
+        #: Microseconds left of the run of the next one; None for all of it.
         self._left: int | None = None
 
     def begin(self, at: int, label: str | None, world: World, *, cancel_comes: bool) -> Run:
-        """The attempt that is claimed at a time; ``cancel_comes``: somebody will cancel the task later."""
+        """The attempt claimed at a time; ``cancel_comes``: the task is cancelled later."""
         past, assumed = self._current(world)
         run = self._planned(past, at, label, world, cancel_comes)
         run.assumed[:0] = assumed
@@ -133,7 +133,7 @@ class Work:
             return run
         if past.ended is not None and not past.cancelled:
             return Run(past, at + past.startup, 0)
-        # Of one that was cancelled, or ran when the record ended, nobody knows for how long it would have run.
+        # If it was cancelled, or ran when the record ended, its full duration is unknown.
         startup = past.startup
         if past.running is None:
             startup = max(world.typical.startup, (past.ended or world.horizon) + 1 - past.claimed)
@@ -145,7 +145,7 @@ class Work:
         return run
 
     def _unlimited(self, at: int, world: World) -> Run:
-        """An attempt that a limit ended before its agent ran, and that meets none: it runs as the next one did."""
+        """An attempt that a limit ended before its agent ran, and that now meets none: it runs as the next one did."""
         following = self._pasts[self._next] if self._next < len(self._pasts) else None
         run = Run(following if following is not None and following.work is not None else world.typical, at, 0)
         run.assumed.append("unlimited")
@@ -154,7 +154,7 @@ class Work:
         return run
 
     def _live_through(self, run: Run, label: str | None, world: World) -> None:
-        """Find where the run ends, and by what."""
+        """Find when and why the run ends."""
         assert run.running is not None
         at = run.running
         cut = at + world.timeout if world.timeout is not None else EVER
@@ -175,7 +175,7 @@ class Work:
                 return
 
     def _whole(self, run: Run, world: World) -> int:
-        """For how long the run's recorded attempt works when nothing stops it."""
+        """How long the run's recorded attempt works if nothing stops it."""
         past = run.past
         if run.ends == EVER:
             return EVER
@@ -188,7 +188,7 @@ class Work:
         return past.work
 
     def _stopped(self, run: Run, label: str | None, world: World, at: int, until: int, cut: int) -> int | None:
-        """When a limit stops the run before its recorded end; it says so then."""
+        """When a limit stops the run before its recorded end, which then becomes the run's outcome; else None."""
         hit = world.hit(run.past, label, at, until)
         first = hit[0] if hit is not None else until
         if cut < first and not (self._left is None and world.stopped_the_same(run.past)):
@@ -203,7 +203,7 @@ class Work:
         return None
 
     def _goes_on(self, run: Run, label: str | None, world: World, cut: int) -> bool:
-        """Whether what ended the recorded attempt does not end this one; it then goes on with the next one's work."""
+        """Whether the run passes the limit that ended the recorded attempt, and continues with the next one's work."""
         past = run.past
         if past.cancelled:
             return False

@@ -1,7 +1,7 @@
-"""Reads a scenario off a log: folds it event by event and notes what is an input of the queue, and what is decided.
+"""Reads a scenario from a log: folds it event by event and records the inputs of the queue.
 
-What a dispatcher decided (claims, holds, retries, parks) is not taken over but for one thing: how long after its way
-was open a task was claimed.
+A dispatcher's decisions (claims, holds, retries, parks) are not inputs, with one exception: how long after the opening
+of its gates a task was claimed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HOW = {type: how for how, type in ENDED.items()}
 
-#: What an attempt's consequence says of its verdict, for logs that did not record it.
+#: An attempt's consequence → its verdict, for logs that did not record it.
 _VERDICTS = {
     "task.completed": "done",
     "task.retried": "retry",
@@ -41,12 +41,12 @@ _VERDICTS = {
     "task.cancelled": "cancelled",
 }
 
-#: How many runs without progress a probe has before an attempt's end is counted on it.
+#: The runs without progress of a probe before an attempt's end is counted on it.
 _PROBE = 7
 
 
 def first_facts(events: Iterable[Event]) -> dict[str, Any] | None:
-    """The first facts of a dispatching decision; None when a log has none: nothing ever ran or was held."""
+    """The first facts of a dispatching decision; None if nothing ever ran or was held."""
     return next((_settings(event["facts"]) for event in events if decided(event)), None)
 
 
@@ -55,9 +55,9 @@ def _settings(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 class Recorder:
-    """Takes events one by one; `scenario` is complete after the last.
+    """Reads events one by one; `scenario` is complete after the last.
 
-    ``known`` are the log's first facts (`first_facts`); the simulation begins with the first event that is not earlier
+    ``known`` are the log's first facts (`first_facts`); the simulation starts with the first event that is not earlier
     than ``since`` (UTC text).
     """
 
@@ -75,19 +75,19 @@ class Recorder:
         self._first = 0
         self._seq: float = 0
         self._open_since: Moment = (0, 0)
-        #: Ways that were open and closed again: task, number of the attempt that was not made, since, until.
+        #: Spans with open gates but no claim: task, number of the attempt that was not made, since, until.
         self._missed: list[tuple[str, int, Moment, Moment]] = []
         self._wake: int | None = None
 
     def add(self, event: Event) -> None:
-        """The next event of the log."""
+        """Read the next event of the log."""
         self._group.append(event)
         if "more" not in event:
             group, self._group = self._group, []
             self._take(present(group))
 
     def finish(self) -> Scenario:
-        """The scenario, when there are no more events."""
+        """Complete the scenario after the last event."""
         scenario = self.scenario
         if not self._began:
             self._begin()
@@ -122,7 +122,7 @@ class Recorder:
         self._choose()
 
     def _begin(self) -> None:
-        """From here on is simulated."""
+        """Start the simulated part here."""
         self._began = True
         scenario = self.scenario
         scenario.begins = self._now
@@ -138,7 +138,7 @@ class Recorder:
     # --- the dispatcher's looks -------------------------------------------------------------------------------------
 
     def _pass_time(self, until: int) -> None:
-        """Look at each time before ``until`` at which a gate opens by itself."""
+        """Step through the times before ``until`` at which a gate opens by time."""
         while self._wake is not None and self._wake <= until:
             self._now, self._seq = max(self._now, self._wake), -1
             self._wake = None
@@ -156,14 +156,14 @@ class Recorder:
             self._candidate, self._open_since = plan.candidate, (self._now, self._seq)
 
     def _miss(self, until: Moment) -> None:
-        """The candidate's way closes without a claim."""
+        """A gate of the candidate closes without a claim."""
         if self._candidate is not None:
             task = self._state.tasks.get(self._candidate)
             number = task.usage.attempts + 1 if task is not None else 0
             self._missed.append((self._candidate, number, self._open_since, until))
 
     def _pause_where_missed(self) -> None:
-        """Who could have been claimed, and was not in the time that it takes, was not looked at."""
+        """Record a pause for every task that could have been claimed and was not within the usual latency."""
         scenario = self.scenario
         usual = Latency(scenario.usual_latency(), 0)
         for task, number, since, until in self._missed:
@@ -249,7 +249,7 @@ class Recorder:
             self._limit(past, parked)
 
     def _brought(self, end: Event) -> bool | None:
-        """Whether the attempt brought anything new, asked of the production function on a session like its own."""
+        """Whether the attempt made progress, by the production function on a session like its own."""
         live = self._state.attempts.get(end["attempt"])
         session = self._state.sessions.get(live.session) if live is not None else None
         if session is None:
@@ -268,7 +268,7 @@ class Recorder:
         if stated:
             try:
                 until = micros_of(past.resets_at or "")
-            except BadInput:  # what a provider says may be anything
+            except BadInput:  # a provider's text may be anything
                 stated = False
         if until > self._now:
             resets_at = past.resets_at if stated else None
@@ -281,7 +281,7 @@ def _later(wake: str | None, now: int) -> int | None:
 
 
 def _shorten(scenario: Scenario) -> None:
-    """A limit was over when an attempt with the same agent and model began that was done all the same."""
+    """End a limit at the start of an attempt with the same agent and model that completed nevertheless."""
     done = sorted((past.claimed, past.label) for past in scenario.attempts() if past.verdict == "done" and past.ended)
     starts: dict[str | None, list[int]] = {}
     for claimed, label in done:
