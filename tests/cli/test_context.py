@@ -111,7 +111,7 @@ def test_plain_output_of_any_command_is_one_text(ready):
     (attempt,) = ready("context", "example.com/o/r#1", "--json").json["attempts"]
     assert attempt["answered"] == [{"kind": "text", "text": "one\ntwo"}]
     assert ready("destroy", "--force", "example.com/o/r#1").code == 0
-    assert "has no session now" in ready("context", "example.com/o/r#1").out
+    assert "no session now" in ready("context", "example.com/o/r#1").out
 
 
 def test_what_nothing_is_known_of_is_not_found(told):

@@ -106,7 +106,7 @@ def test_points_are_taken_in_every_form(kugetsu, lived):
 def test_what_came_and_ended_in_between_is_counted(kugetsu, lived):
     data = kugetsu("diff", "9", "--json", at=NOW).json
     assert data["passed"] == {"attempt": 1}
-    assert "came and ended in between: 1 attempt" in kugetsu("diff", "9", at=NOW).out
+    assert "created and ended in between: 1 attempt" in kugetsu("diff", "9", at=NOW).out
 
 
 @pytest.mark.parametrize(

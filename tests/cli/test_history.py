@@ -21,7 +21,7 @@ def test_every_way_to_name_it_tells_the_same_rows(kugetsu, parked):
     assert _rows(kugetsu("history", "github.com/shoko/kugetsu#14").out)[0] == rows[0]
     attempt = _rows(kugetsu("history", "q1.1").out)
     assert len(attempt) < len(rows) and all("q1.1" in row for row in attempt if "attempt." in row)
-    assert "nothing by itself" not in kugetsu("history", "q1").out
+    assert "nothing scheduled" not in kugetsu("history", "q1").out
 
 
 def test_all_tells_every_event(kugetsu, parked):

@@ -30,7 +30,7 @@ def test_logs_of_a_long_output_cost_what_is_shown(ready):
     assert ready("start", "--wait", REF, "x").code == 0
     shown = ready("logs", "q1.1")
     assert "row 100000 of" in shown.out and "row 1 of" not in shown.out and len(shown.out) < 1_200_000
-    assert "bytes come before this: add --all to see them" in shown.out + shown.err
+    assert "earlier bytes: add --all to see them" in shown.out + shown.err
     for option in ("--all", "--raw"):
         everything = ready("logs", "q1.1", option).out
         assert "row 1 of" in everything and "row 100000 of" in everything, option

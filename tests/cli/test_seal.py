@@ -80,7 +80,7 @@ def test_another_log_is_told_apart(kugetsu, parked):
     head = kugetsu("log", "seal", "--json").json
     other = head["line"].replace(head["log"], "0123456789ab")
     checked = kugetsu("log", "verify", "--head", other)
-    assert checked.code == 6 and "it is the seal of another log: of 0123456789ab" in checked.out
+    assert checked.code == 6 and "the seal belongs to another log: 0123456789ab" in checked.out
 
 
 def test_a_damaged_log_says_that_first(kugetsu, parked):
@@ -115,9 +115,9 @@ def test_lines_of_the_file_that_are_no_seals_are_told(kugetsu, parked, tmp_path)
     kept.write_text(f"{line}\n{line[:40]}\nmy notes\n> {line.replace(' log', chr(10) + '> log')}")
     checked = kugetsu("log", "verify", "--head", str(kept))
     assert checked.code == 0 and checked.out.count("are unchanged") == 2
-    assert checked.err == "seals: 2 lines are not seals and were left out: the first is line 3\n"
+    assert checked.err == "seals: 2 lines are not seals and were skipped: the first is line 3\n"
     kept.write_text(f"{line}oops")
-    assert "1 line is not a seal and was left out: line 2" in kugetsu("log", "verify", "--head", str(kept)).err
+    assert "1 line is not a seal and was skipped: line 2" in kugetsu("log", "verify", "--head", str(kept)).err
 
 
 def test_a_file_beside_the_log_is_no_place_for_a_seal(kugetsu, parked):

@@ -71,11 +71,11 @@ def test_what_was_undone_and_done_again_is_undone_by_its_last_event(kugetsu, thr
 def test_what_let_a_parked_task_go_on_is_undone_until_its_time_has_come(kugetsu, parked, words):
     assert kugetsu(*words, at="11:00:00").code == 0
     refused = kugetsu("undo", "12", "--yes", at="12:30:00")
-    assert refused.code == 5 and "ended by itself at 2026-11-23 12:01 UTC" in refused.err
+    assert refused.code == 5 and "expired at 2026-11-23 12:01 UTC" in refused.err
     assert kugetsu("undo", "12", "--yes", at="11:10:00").code == 0
     (task,) = kugetsu("queue", "list", "--json", at="11:11:00").json["tasks"]
     assert task["state"] == "parked"
-    assert "undone already" in kugetsu("undo", "12", "--yes", at="11:12:00").out
+    assert "already undone" in kugetsu("undo", "12", "--yes", at="11:12:00").out
     assert kugetsu("replay", "--verify").code == 0
 
 
@@ -128,7 +128,7 @@ def test_a_transaction_is_undone_as_a_whole_or_one_event_of_it(kugetsu, three):
     assert shown["undone"] == [8, 6] and [event["task"] for event in shown["events"]] == ["q3", "q1"]
     assert _order(kugetsu) == ["q1", "q2", "q3"]
     again = kugetsu("undo", "6", "--transaction", "--yes")
-    assert again.code == 0 and "undone already" in again.out
+    assert again.code == 0 and "already undone" in again.out
 
 
 def test_what_has_changed_since_is_never_overwritten(kugetsu, three):
@@ -177,7 +177,7 @@ def test_a_setting_goes_back_as_many_steps_as_it_was_changed(kugetsu):
     for step, value in ((0, "5"), (1, "4"), (2, "3")):
         assert kugetsu("undo", str(last - step), "--yes").code == 0
         assert kugetsu("config", "get", "MAX_ATTEMPTS").out.strip() == value
-    assert "undone already" in kugetsu("undo", str(last), "--yes").out
+    assert "already undone" in kugetsu("undo", str(last), "--yes").out
 
 
 def test_a_setting_that_was_put_back_is_undone_by_the_command_that_is_named(kugetsu):

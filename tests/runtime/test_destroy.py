@@ -337,9 +337,9 @@ def test_the_folders_of_base_and_pm_sessions_are_the_users_and_not_said_to_be_re
     event = destroy.destroy(stage.ws, key, force=False)
     assert os.path.isdir(folder)
     assert event["data"]["worktree"] is None
-    assert words(event) == "there was no worktree to remove"
+    assert words(event) == "no worktree to remove"
     of_an_older_log = {**event, "data": {**event["data"], "worktree": folder}}
-    assert words(of_an_older_log) == "there was no worktree to remove"
+    assert words(of_an_older_log) == "no worktree to remove"
 
 
 def test_one_that_could_not_be_removed_stays_usable(stage: Stage) -> None:

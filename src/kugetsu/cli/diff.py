@@ -19,7 +19,7 @@ ABOUT = """\
 WHEN is a seq (214), @ (now), @-3, a time (2026-11-23T10:00; without a zone: this machine's) or 10m ago; a single
 one is compared with now. The second may be before the first. With a name, only its changes. Each row: the record,
 from → to (the most important first, counters as +N), and the event that changed it; changes by other events carry
-their number. Tasks and attempts that came and ended in between are counted below. Exits with 0 even if nothing
+their number. Tasks and attempts created and ended in between are counted below. Exits with 0 even if nothing
 changed."""
 
 
@@ -61,7 +61,7 @@ def _diff(call: Call) -> int:
 
 
 def _split(call: Call) -> tuple[list[str], str | None]:
-    """The two points, and whose changes are wanted. Raises BadInput."""
+    """The two points, and the name whose changes are wanted. Raises BadInput."""
     words = call.args.words
     points: list[str] = []
     for word in words:
@@ -93,7 +93,7 @@ def _subject(call: Call, name: str | None) -> str | None:
 
 
 def _compared(call: Call, state: State, until: int) -> tuple[Comparison, int]:
-    """The state held against what it becomes up to an event, and how many events that takes."""
+    """Compare a state with the one after event ``until``; also the number of events between."""
     comparison = Comparison(state)
     count = 0
     for event in call.workspace.log.read(after=state.seq, until=until):
@@ -124,7 +124,7 @@ changes[].fields[].field  a part of the record
 changes[].fields[].from   its value at the first point; null if the record did not exist
 changes[].fields[].to     its value at the second point
 changes[].fields[].event  the event that changed it last
-passed.*                  number of tasks, attempts and sessions that came and ended in between; empty with a name
+passed.*                  number of tasks, attempts and sessions created and ended in between; empty with a name
 left                      number of finished tasks that left the list; 0 with a name""",
         examples="kugetsu diff 1h ago\nkugetsu diff 2026-11-23T22:00 2026-11-24T06:00  # what changed overnight\n"
         "kugetsu diff 214 261 q7",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
 
-#: What a name may be: completed by the shell.
+#: The kinds of names that the shell completes.
 SUBJECT: tuple[Kind, ...] = ("task", "issue", "attempt", "session")
 
 ABOUT = """\
@@ -73,7 +73,7 @@ def _history(call: Call) -> int:
 
 
 def _past(call: Call) -> tuple[int, str] | None:
-    """The last event that counts and the time of the point, with --at."""
+    """With --at: the last event to show, and the time of the point."""
     if call.args.at is None:
         return None
     from kugetsu.runtime.query import points
@@ -129,7 +129,7 @@ def _closed(call: Call, state: State, task: Task | None) -> list[Verdict]:
 
 
 def _coming(call: Call, subject: Subject | None, after: int) -> Iterator[Event]:
-    """New events as they come; a task's or attempt's stream ends with it."""
+    """New events as they arrive, until the task or attempt ends."""
     sys.stdout.flush()
     for event in call.workspace.log.follow(after):
         if event is None:
@@ -196,7 +196,7 @@ COMMANDS = {
 One event per line, as in the log.
 seq      its number
 at       its time (UTC)
-type     what kind of event, as task.queued
+type     its kind, such as task.queued
 v        the version of that kind
 issue    host/owner/repo#N; this and the next seven only if they apply
 task     the task's id
@@ -206,9 +206,9 @@ cause    the event that caused it
 more     how many events of the same transaction follow
 decision  the name of the decision that made this transaction; absent if it only records an observation
 arguments.*  its arguments, except those that its events hold under their own names
-data     what happened
-facts    the facts it was decided from
-by       who did it: cmd, pid, host, user
+data     its content
+facts    the facts of its decision
+by       who wrote it: cmd, pid, host, user
 sha      the digest of the log up to here""",
         examples="kugetsu history owner/project#14\nkugetsu history q7 -f  # follow new events\n"
         "kugetsu history q7 --at 2h ago  # as it was then\n"

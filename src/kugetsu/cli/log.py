@@ -17,7 +17,7 @@ from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
 from kugetsu.views.wording import words
 
-#: Exit status when the log is damaged (errors.LogDamaged).
+#: Exit status if the log is damaged (errors.LogDamaged).
 DAMAGED = 6
 
 
@@ -66,7 +66,7 @@ def _verify(call: Call) -> int:
     copied = place is not None and place.contents.kind != "folder"
     compared = log_seal.compared(call.workspace.log, seals, found, copied=copied)
     unsealed = any(seal["ok"] is False for seal in compared)
-    part = place is not None and place.part  # it cannot be folded from nothing
+    part = place is not None and place.part  # without its beginning it cannot be folded
     refused, more, broken = _refused(call.state(), found) if not damage and not part else ([], 0, [])
     torn = found.torn
     data = {
@@ -96,7 +96,7 @@ def _verify(call: Call) -> int:
     if ignored is not None:
         call.note(ignored)
     if not call.json and (refused or broken):
-        call.note("what that means, and since when: " + call.screen.command("kugetsu audit invariants"))
+        call.note("for details and first occurrence: " + call.screen.command("kugetsu audit invariants"))
     if not call.json and unsealed and not damage:
         call.note(
             "hint: its digests are consistent, so it was cut off or rewritten, or the seal is another log's: check "
@@ -106,7 +106,7 @@ def _verify(call: Call) -> int:
 
 
 def _refused(state: State, found: Verification) -> tuple[list[dict[str, Any]], int, list[str]]:
-    """The events that a machine refused or that do not fit their kind, how many more there are, broken invariants."""
+    """The events that a state machine refused or that do not fit their kind, how many more, and broken invariants."""
     known = {entry["seq"] for entry in state.violations}
     odd = [{"seq": seq, "text": text} for seq, text in found.malformed.items() if seq not in known]
     refused = sorted([*state.violations, *odd[:VIOLATIONS_KEPT]], key=lambda entry: entry["seq"])
@@ -114,7 +114,7 @@ def _refused(state: State, found: Verification) -> tuple[list[dict[str, Any]], i
 
 
 def _integrity_lines(found: Verification, damage: list[Problem], *, part: bool) -> list[str]:
-    """What the check of the digests found."""
+    """The result of the digest check."""
     lines = [f"{counted(found.count, 'event')} in {counted(found.segments, 'segment')} verify, head {found.head}"]
     if found.note is not None:
         lines = [f"{counted(found.count, 'event')}; {found.note}"]
@@ -125,16 +125,16 @@ def _integrity_lines(found: Verification, damage: list[Problem], *, part: bool) 
     if found.torn is not None:
         lines.append(f"an unfinished write of {found.torn.bytes} bytes is at its end: the next command repairs it")
     if part:
-        lines.append("what its events mean was not checked: it is a part of a log, without its beginning")
+        lines.append("the meaning of its events was not checked: the beginning of the log is missing")
     return lines
 
 
 def _show_remedy(call: Call, damaged: bool, torn: bool) -> None:
     if damaged:
         call.note(
-            f"hint: put a good copy of that segment into {call.workspace.paths.log}: the chain of digests shows "
+            f"hint: copy a good copy of that segment to {call.workspace.paths.log}: the chain of digests shows "
             "whether it fits. Until then nothing is appended, and nothing starts. Without a copy: move that folder "
-            "away, and kugetsu init begins a new log"
+            "away, then run kugetsu init to start a new log"
         )
     elif torn:
         call.note("hint: kugetsu log repair")
@@ -149,19 +149,19 @@ def _repair(call: Call) -> int:
         "problems": _problems(done.problems),
     }
     if done.problems:
-        said = [
+        result = [
             "nothing was done: the log is damaged, and a repair would have to guess",
             *_problem_lines(done.problems),
         ]
     elif done.event is not None:
-        said = [f"repaired: {words(done.event)} (event {done.event['seq']})"]
+        result = [f"repaired: {words(done.event)} (event {done.event['seq']})"]
     else:
-        said = [
+        result = [
             "repaired: the last newline was missing"
             if done.repaired
             else "nothing to repair: the log ends with a complete event"
         ]
-    call.show(data, said)
+    call.show(data, result)
     if done.problems and not call.json:
         _show_remedy(call, True, False)
     return DAMAGED if done.problems else 0
@@ -224,7 +224,7 @@ seals[].log         the id of the log that was sealed, or null
 seals[].ok          whether everything up to it is unchanged; null: cannot be verified
 seals[].text        what differs, or null
 violations[]        events that a state machine refused; [] for a part of a log, as is invariants
-invariants[]        an invariant that does not hold""",
+invariants[]        a broken invariant""",
         examples="kugetsu log verify\nkugetsu log verify --head 214:9b2c6a1e0f4d4c55a3e1c0a7d2b84f10",
     ),
     "log repair": Command(

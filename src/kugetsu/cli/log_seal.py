@@ -1,4 +1,4 @@
-"""`kugetsu log seal`, and the comparison behind `kugetsu log verify --head`."""
+"""`kugetsu log seal`, and the comparison of its seals by `kugetsu log verify --head`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kugetsu.log.seals import Seal, left_out, parse
 from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, reason_of
 from kugetsu.model.plural import counted
 
-#: Bytes of a file of seals that are read: a line has some hundred.
+#: Bytes read of a file of seals: a line has about a hundred.
 MOST = 1 << 20
 
 ABOUT = """\
 Checks the whole log and prints its head on one line: the last event's number and its digest, which covers every event
-up to it. Keep it where nobody who could change the log can change it: in a mail, on paper, in a tag of another
-repository (git tag -m "$(kugetsu log seal)" night-42). Later it proves what the log alone cannot: that its end was cut
-off, or that it was rewritten."""
+up to it. Keep it where no one who can change the log can change it: in a mail, on paper, in a tag of another repository
+(git tag -m "$(kugetsu log seal)" night-42). Later it proves what the log alone cannot: that its end was cut off, or
+that it was rewritten."""
 
 
 # --- seal -----------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def _append(path: str, text: str) -> None:
         try:
             data = text.encode() + b"\n"
             if os.write(descriptor, data) != len(data):
-                raise OSError("it was written in part only")
+                raise OSError("only a part was written")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -93,39 +93,39 @@ def wanted(text: str | None) -> list[Seal]:
 
 
 def ignored(text: str | None) -> str | None:
-    """The lines in the file of `--head` that are not seals, in words: a damaged seal may be one of them."""
+    """A warning about lines of the `--head` file that are not seals: one of them may be a damaged seal."""
     if text is None or parse(text):
         return None
     lines = left_out(_content(text))
     if not lines:
         return None
-    is_none = "is not a seal and was" if len(lines) == 1 else "are not seals and were"
+    verb = "is not a seal and was" if len(lines) == 1 else "are not seals and were"
     first = f"line {lines[0]}" if len(lines) == 1 else f"the first is line {lines[0]}"
-    return f"{os.path.basename(text)}: {counted(len(lines), 'line')} {is_none} left out: {first}"
+    return f"{os.path.basename(text)}: {counted(len(lines), 'line')} {verb} skipped: {first}"
 
 
 def _content(path: str) -> str:
     try:
         with open(path, "rb") as file:
             return file.read(MOST).decode("utf-8", "replace")
-    except (OSError, ValueError):  # then it was meant as a seal, and is refused
+    except (OSError, ValueError):  # not a file: meant as a seal, and refused as such
         return ""
 
 
 def latest(seals: Sequence[Seal]) -> Seal | None:
-    """The one that the check of the whole log looks for: its digest stands for what all the others stand for."""
+    """The seal that the check of the whole log looks for: its digest covers all the others."""
     return max(seals, key=lambda seal: seal.head.seq, default=None)
 
 
 def of_seal(problem: Problem) -> bool:
-    """True if it means that the log differs from what was sealed; the log alone may well verify."""
+    """Whether the problem is a difference from the seal; the log itself may still verify."""
     return problem.kind == "head" or (problem.kind == "missing" and not problem.segment)
 
 
 def compared(log: EventLog, seals: Sequence[Seal], found: Verification, *, copied: bool) -> list[dict[str, Any]]:
-    """Each seal with whether the log is what was sealed (None: it cannot be told), and in words what is wrong.
+    """Each seal, with whether the log matches it (None: unknown) and a description of the difference.
 
-    ``copied``: it is what somebody took out of a log, which may rightly lack the event that was sealed.
+    ``copied``: the log is an excerpt, which may legitimately lack the sealed event.
     """
     return [_compared(log, seal, found, seal is latest(seals), copied) for seal in seals]
 
@@ -135,7 +135,7 @@ def _compared(log: EventLog, seal: Seal, found: Verification, checked: bool, cop
     lacks = copied and next(iter(log.read(seal.head.seq - 1, seal.head.seq)), None) is None
     own = log.state().log_id if found.note is not None or all(of_seal(one) for one in found.problems) else None
     if own is not None and seal.log is not None and seal.log != own:
-        text = f"it is the seal of another log: of {seal.log}, this one is {own}"
+        text = f"the seal belongs to another log: {seal.log}, this one is {own}"
     elif lacks:
         text = None
     elif checked:
@@ -152,13 +152,12 @@ def _unlike(log: EventLog, seal: Seal) -> str | None:
     if event is None:
         return f"event {seal.head.seq} was sealed, the log ends at {log.head().seq}: the log's end was lost"
     if event["sha"] != seal.head.sha:
-        said = f"its digest is {event['sha']}, not {seal.head.sha}"
-        return f"event {seal.head.seq} is not the sealed one: {said}"
+        return f"event {seal.head.seq} is not the sealed one: its digest is {event['sha']}, not {seal.head.sha}"
     return None
 
 
 def lines(seals: Sequence[dict[str, Any]], head: int) -> list[str]:
-    """A line for each seal."""
+    """The text on each seal."""
     shown = []
     for seal in seals:
         if seal["ok"]:
@@ -184,7 +183,7 @@ seq    the last event's number
 sha    its digest
 at     its time (UTC)
 log    the log's id
-line   all of it on one line, to be kept
+line   all of this on one line, to keep
 check  the command that checks it later
 file   the file that it was appended to, or null""",
         examples="kugetsu log seal\nkugetsu log seal --to /mnt/usb/seals  # one more line each night",

@@ -20,10 +20,10 @@ from kugetsu.runtime.query.subjects import Subject
 from kugetsu.views import agentlog, times
 from kugetsu.views.agentlog import Reader
 
-#: Bytes of an output that are shown unless all of it is asked for, and lines that are redacted and printed together.
+#: Bytes of an output shown by default, and lines that are redacted and printed together.
 SHOWN_BYTES = 1 << 20
 PAGE = 1000
-#: Agent logs that are listed unless asked for more.
+#: Agent logs listed by default, and at most.
 LATEST = 5
 MOST = 1000
 
@@ -53,7 +53,7 @@ def _logs(call: Call) -> int:
     if text is None and (call.args.follow or call.args.raw):
         live = sorted(call.ready().attempts.values(), key=lambda attempt: attempt.claimed)
         if len(live) != 1:
-            names = ", ".join(attempt.id for attempt in live) or "none runs"
+            names = ", ".join(attempt.id for attempt in live) or "none"
             raise BadInput("kugetsu logs: which log?", f"kugetsu logs ATTEMPT -f; live: {names}")
         text = live[0].id
     if text is None:
@@ -112,7 +112,7 @@ def _entry(call: Call, attempt: str, path: str, size: int, changed_at: str) -> d
 
 
 def _latest(runs: str, count: int) -> list[str]:
-    """The attempts that wrote last, the latest last."""
+    """The attempts with the latest output, the latest last."""
     try:
         names = os.listdir(runs)
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def _changed_at(runs: str, attempt: str) -> str:
 
 
 def _attempt(call: Call, text: str) -> str:
-    """The attempt whose log is meant: itself, or the latest one of a task, issue or session. Raises NotFound."""
+    """The named attempt, or the latest one of a task, issue or session. Raises NotFound."""
     state = call.ready()
     subject = subjects.subject(call.workspace, text)
     if subject.attempt is not None:
@@ -161,14 +161,14 @@ def _read(call: Call, attempt: str) -> int:
     try:
         _show(call, attempt, f"{folder}/output.jsonl")
     except KugetsuError:
-        _show_end(call, attempt, folder)  # there is more to show than the output
+        _show_end(call, attempt, folder)  # show the rest even without the output
         raise
     _show_end(call, attempt, folder)
     return 0
 
 
 def _show(call: Call, attempt: str, path: str) -> None:
-    """The output. Raises KugetsuError when it cannot be read."""
+    """Print the output. Raises KugetsuError if it cannot be read."""
     reader = agentlog.Reader(call.screen)
     whole = call.args.all or call.args.raw or call.json
     try:
@@ -195,7 +195,7 @@ def _show(call: Call, attempt: str, path: str) -> None:
 
 
 def _pages(call: Call, reader: Reader, path: str, start: int) -> bool:
-    """Print everything from ``start`` on, a page at a time; whether there was anything."""
+    """Print everything from ``start`` on, a page at a time; True if there was anything."""
     page: list[bytes] = []
     shown = False
     for line in output_file.lines(path, start):
@@ -212,11 +212,11 @@ def _pages(call: Call, reader: Reader, path: str, start: int) -> bool:
 
 
 def _tail(call: Call, reader: Reader, path: str, *, everything: bool) -> tuple[int, bool]:
-    """Print the end of the output (``everything``: all that is there); where it ends, and if there was anything."""
+    """Print the end of the output (or ``everything``); its end offset, and whether there was any output."""
     limit = sys.maxsize if everything and not output_file.left_out(path) else SHOWN_BYTES
     lines, before, end = output_file.tail(path, limit, ended=call.args.follow)
     if before and not call.json:
-        call.print_lines([f"… {times.amount(before)} bytes come before this: add --all to see them"])
+        call.print_lines([f"… {times.amount(before)} earlier bytes: add --all to see them"])
     _print(call, reader, lines)
     return end, bool(lines)
 
@@ -249,7 +249,7 @@ def _print_json(raw: bytes) -> None:
 
 
 def _show_end(call: Call, attempt: str, folder: str) -> None:
-    """Below the output: what the agent wrote to stderr, and how the attempt ended."""
+    """Print, below the output, the agent's stderr and how the attempt ended."""
     if call.json or call.args.raw:
         return
     try:
@@ -259,11 +259,11 @@ def _show_end(call: Call, attempt: str, folder: str) -> None:
         lines = []
     live = _quote_end(call, attempt, Lines().redact_all(lines))
     if live and not call.args.follow:
-        call.note(f"it still runs: kugetsu logs {attempt} -f")
+        call.note(f"still running; to follow it: kugetsu logs {attempt} -f")
 
 
 def _quote_end(call: Call, attempt: str, errors: list[bytes]) -> bool:
-    """Show its last errors and its last event; whether it is live."""
+    """Print its last errors and its last event; True if it is live."""
     live = attempt in call.state().attempts
     last = None
     for event in call.workspace.log.read_key(attempt.partition(".")[0]):
@@ -273,7 +273,7 @@ def _quote_end(call: Call, attempt: str, errors: list[bytes]) -> bool:
     return live
 
 
-# --- an exported log: what agents that failed wrote to stderr ---------------------------------------------------
+# --- an exported log: the stderr of agents that failed --------------------------------------------------------
 
 
 def _list_exported(call: Call, stderr: dict[str, bytes], count: int) -> int:
@@ -282,7 +282,7 @@ def _list_exported(call: Call, stderr: dict[str, bytes], count: int) -> int:
         ends = [event["at"] for event in call.workspace.log.read_key(attempt.partition(".")[0])]
         changed_at = ends[-1] if ends else call.state().latest
         shown.append(_entry(call, attempt, f"attempts/{attempt}/stderr.log", len(data), changed_at))
-    call.show({"logs": shown}, agentlog.list_lines(shown, call.screen) or ["it has no agent log"])
+    call.show({"logs": shown}, agentlog.list_lines(shown, call.screen) or ["the file has no agent log"])
     return 0
 
 

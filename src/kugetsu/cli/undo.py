@@ -1,4 +1,4 @@
-"""`kugetsu undo SEQ`: append what takes back what an event did."""
+"""`kugetsu undo SEQ`: append the events that reverse an event."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kugetsu.runtime.undo import Undoing
 from kugetsu.views import undo as view
 
 ABOUT = """\
-The log is never rewritten: undoing appends events whose cause is SEQ. A later change is never overwritten: then nothing
-is done, and the error names another way. SEQ is the number that kugetsu history shows, @ for the last event, @-1 for
+The log is never rewritten: undoing appends events whose cause is SEQ. A later change is never overwritten: the undo is
+refused, and the error names an alternative. SEQ is the number that kugetsu history shows, @ for the last event, @-1 for
 the one before. These events can be undone:
 
 task.queued            while no agent has worked on it: the task is cancelled
@@ -33,14 +33,16 @@ session.pr             the previously tied pull request, or none
 repository.registered  the previous place of the repository's clone, or none
 setting.changed        config set and server: the old value is written to the file
 
-An undo is an event too, and can be undone. For anything else the error says why not, and what to do instead."""
+An undo is an event too, and can be undone. For any other event the error gives the reason and an alternative."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("seq", metavar="SEQ", completes="when", help="the event's number, @ or @-1")
     parser.add_argument(
-        "--transaction", action="store_true", help="also undo what was appended with it, as by queue clear --all"
+        "--transaction",
+        action="store_true",
+        help="also undo the other events of its transaction, as of queue clear --all",
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
@@ -60,7 +62,7 @@ def _undo(call: Call) -> int:
         by = undoing.done_by(call.workspace, left[0])
         if by is None:
             raise
-        return _nothing(call, left, by)  # somebody else was faster
+        return _nothing(call, left, by)  # undone in the meantime
     if made is None:
         return 1
 
@@ -81,12 +83,12 @@ def _seq(call: Call) -> int:
 def _nothing(call: Call, events: list[Event], by: int | None) -> int:
     data: dict[str, Any] = {"undone": [], "already": by, "events": []}
     which = f"event {events[0]['seq']} was" if len(events) == 1 else "these events were"
-    call.show(data, [f"{which} undone already, by event {by}: nothing to do"])
+    call.show(data, [f"{which} already undone by event {by}: nothing to do"])
     return 0
 
 
 def _done(call: Call, events: list[Event]) -> list[Event] | None:
-    """Show, ask, do; None when the answer was no."""
+    """Show the plan, ask, and carry it out; None if the answer is no."""
     undoing = Undoing(call.workspace, events, clock.now())
     planned = undoing.planned()
     if not call.args.yes:
@@ -110,7 +112,9 @@ def _show_next_steps(call: Call, made: list[Event]) -> None:
     for event in made:
         if event["type"] == "setting.changed":
             warn_of_environment(call, event["data"]["key"])
-    call.note(f"back again: kugetsu undo {made[0]['seq']}{' --transaction' if len(made) > 1 and _alike(made) else ''}")
+    call.note(
+        f"to reverse this: kugetsu undo {made[0]['seq']}{' --transaction' if len(made) > 1 and _alike(made) else ''}"
+    )
 
 
 def _alike(made: list[Event]) -> bool:

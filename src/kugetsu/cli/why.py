@@ -171,7 +171,7 @@ def _last_word(subject: Subject, events: list[Event]) -> Event:
 
 def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str:
     """The command to continue with."""
-    history = "all of it: " + screen.command(f"kugetsu history {subject}")
+    history = "full history: " + screen.command(f"kugetsu history {subject}")
     if subject.kind == "attempt":
         task = state.tasks.get(subject.key)
         now = f"its task {subject.key} is {task.state} now: " if task is not None else ""

@@ -1,4 +1,4 @@
-"""What an agent said and did, readable: its output (opencode's JSON events, or plain lines), its errors, its end."""
+"""The text of `kugetsu logs`: an agent's output (opencode's JSON events or plain lines), errors and outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kugetsu.views.tables import Column, table
 from kugetsu.views.text import block, cut, line
 from kugetsu.views.wording import words
 
-#: Lines of a tool's output, and of the agent's stderr, that are shown; --raw has all.
+#: Shown lines of a tool's output and of the agent's stderr; --raw has all.
 TOOL_LINES = 6
 ERROR_LINES = 10
 
@@ -47,7 +47,7 @@ def list_lines(found: list[dict[str, Any]], screen: Screen) -> list[str]:
 
 
 class Reader:
-    """Renders an agent's output line by line, as it comes."""
+    """Renders an agent's output line by line."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -55,7 +55,7 @@ class Reader:
         self.secrets = Lines()
 
     def lines(self, raw: bytes) -> list[str]:
-        """The lines that one line of output becomes; [] for what only programs need."""
+        """The lines for one line of output; [] for one that only programs need."""
         text = raw.decode("utf-8", "replace")
         event = _object(raw)
         if event is None:
@@ -64,8 +64,8 @@ class Reader:
         part = part if isinstance(part, dict) else {}
         kind = event.get("type")
         if kind in ("text", "reasoning"):
-            said = block(str(part.get("text") or ""))
-            return said if kind == "text" else [self._screen.dim(f"  {row}") for row in said]
+            rows = block(str(part.get("text") or ""))
+            return rows if kind == "text" else [self._screen.dim(f"  {row}") for row in rows]
         if kind == "tool_use":
             return self._tool(part)
         if kind == "step_finish":
@@ -80,10 +80,10 @@ class Reader:
         failed = state.get("status") == "error"
         head = f"▸ {line(describe_tool(str(part.get('tool')), state))}{_result(state)}"
         shown = [self._screen.red(head) if failed else self._screen.bold(head)]
-        said = block(str(state.get("error") if failed else state.get("output") or "").strip("\n"))
-        said = [row for row in said if row] if len(said) == 1 else said
-        rest = len(said) - TOOL_LINES
-        for row in said[:TOOL_LINES]:
+        rows = block(str(state.get("error") if failed else state.get("output") or "").strip("\n"))
+        rows = [row for row in rows if row] if len(rows) == 1 else rows
+        rest = len(rows) - TOOL_LINES
+        for row in rows[:TOOL_LINES]:
             shown.append(self._screen.dim(f"    {cut(row, (self._screen.width or 200) - 4)}"))
         if rest > 0:
             shown.append(self._screen.dim(f"    … {counted(rest, 'line')} more"))
@@ -96,12 +96,12 @@ class Reader:
         reason = part.get("reason")
         if reason in ("stop", "tool-calls"):
             return []
-        return [self._screen.yellow(f"the answer ended by {line(str(reason))}")]
+        return [self._screen.yellow(f"the answer ended early: {line(str(reason))}")]
 
 
 def in_brief(raw: bytes) -> tuple[str, str] | None:
-    """Kind (text, tool or error) and words of one line of output: texts whole, a tool call in one line; None for what
-    only programs need."""
+    """Kind (text, tool or error) and text of one line of output: texts whole, a tool call in one line; None for a line
+    that only programs need."""
     event = _object(raw)
     if event is None:
         return "text", raw.decode("utf-8", "replace")
@@ -128,17 +128,17 @@ def _object(raw: bytes) -> dict[str, Any] | None:
 
 
 def _result(state: dict[str, Any]) -> str:
-    """A tool's exit status when it is not 0, and how long it took when that is worth telling."""
-    said = []
+    """A tool's exit status if not 0, and its duration from a second on."""
+    parts = []
     metadata = state.get("metadata")
     if isinstance(metadata, dict) and metadata.get("exit"):
-        said.append(f"exit {metadata['exit']}")
+        parts.append(f"exit {metadata['exit']}")
     spent = state.get("time")
     if isinstance(spent, dict) and isinstance(spent.get("start"), int) and isinstance(spent.get("end"), int):
         seconds = (spent["end"] - spent["start"]) / 1000
         if seconds >= 1:
-            said.append(times.duration(seconds))
-    return f"  ({', '.join(said)})" if said else ""
+            parts.append(times.duration(seconds))
+    return f"  ({', '.join(parts)})" if parts else ""
 
 
 def _error(error: Any) -> str:
@@ -150,12 +150,12 @@ def _error(error: Any) -> str:
 
 
 def end_lines(attempt: str, errors: list[bytes], ended: dict[str, Any] | None, screen: Screen) -> list[str]:
-    """The end of the agent's stderr, and the attempt's outcome when it has ended."""
+    """The end of the agent's stderr, and the attempt's outcome if it has ended."""
     shown: list[str] = []
-    said = [text for raw in errors if (text := raw.decode("utf-8", "replace")) and not text.startswith(SIGN)]
-    if said:
+    texts = [text for raw in errors if (text := raw.decode("utf-8", "replace")) and not text.startswith(SIGN)]
+    if texts:
         shown.append(screen.dim("stderr"))
-        shown += [screen.dim(f"  {row}") for text in said for row in block(text)]
+        shown += [screen.dim(f"  {row}") for text in texts for row in block(text)]
     if ended is not None:
         state = ended["type"].partition(".")[2]
         shown.append(f"{attempt} {screen.state(state, state)}: {words(ended)} (event {ended['seq']})")

@@ -1,4 +1,4 @@
-"""What led to an event, back to who typed the command; what it was decided from; and what it led to, as a tree."""
+"""The causes of an event, back to the command that a user typed; the facts of its decision; its effects as a tree."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     class WhyEvent(TypedDict):
-        """`kugetsu why SEQ --json`: the event; what led to it, oldest first; what it led to, each behind its cause, and
-        how deep below the event each stands; how many more effects were found than are listed; which tasks wait now
-        because of it."""
+        """`kugetsu why SEQ --json`: the event; its causes, oldest first; its effects, each after its cause, and their
+        depths below the event; how many effects are not listed; which tasks wait because of it now."""
 
         event: Event
         because: list[Event]
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
         holds: list[dict[str, str]]
 
 
-#: Levels of a tree that are indented; what is deeper stands below the last.
+#: Levels of a tree that are indented; deeper ones share the last indent.
 _INDENTED = 4
-#: Tasks that an event holds back and that are named.
+#: Tasks held back by an event that are named.
 _NAMED = 6
 
 
 def chain_lines(events: Sequence[Event], screen: Screen) -> list[str]:
-    """A chain of causes as rows of a history, with who typed what."""
+    """A chain of causes as rows of a history, with the typed commands."""
     rows = Rows(screen, subjects=True)
     return _chain(events, rows, screen)
 
@@ -53,7 +52,7 @@ def _chain(events: Sequence[Event], rows: Rows, screen: Screen) -> list[str]:
 
 
 def _typed(by: dict[str, Any]) -> bool:
-    """Whether a command that somebody typed wrote an event, not the daemon and not a runner."""
+    """Whether a typed command wrote an event, not the daemon or a runner."""
     return bool(by.get("attempt")) or who(by) == "cli"
 
 
@@ -67,30 +66,30 @@ def event_lines(data: WhyEvent, screen: Screen) -> list[str]:
     event = data["event"]
     by = event.get("by") or {}
     agent = f" (the agent of {line(str(by['attempt']))})" if by.get("attempt") else ""
-    said = (
+    title = (
         f"event {event['seq']} {event['type']}, by {line(str(by.get('user', '?')))} on {line(str(by.get('host', '?')))}"
     )
-    said += f"{agent}, pid {by.get('pid', '?')}: {line(str(by.get('cmd', '?')))}"
-    shown = [screen.bold(cut(said, screen.cuts_at))]
-    rows = Rows(screen, subjects=True)  # one for all parts: the date comes once
-    shown += [screen.bold("what led to it"), *_chain(data["because"], rows, screen)] if data["because"] else []
+    title += f"{agent}, pid {by.get('pid', '?')}: {line(str(by.get('cmd', '?')))}"
+    shown = [screen.bold(cut(title, screen.cuts_at))]
+    rows = Rows(screen, subjects=True)  # shared by all parts: the date appears once
+    shown += [screen.bold("causes"), *_chain(data["because"], rows, screen)] if data["because"] else []
     shown += [screen.bold("the event"), *rows.lines(event)]
     if not data["because"]:
-        shown.append("  nothing led to it but the command above")
+        shown.append("  its only cause is the command above")
     if event.get("facts"):
         shown += [screen.bold("decided from"), *_fact_lines(event["facts"], screen)]
     if data["led_to"]:
-        shown += [screen.bold("what it led to"), *_tree_lines(data, rows)]
+        shown += [screen.bold("effects"), *_tree_lines(data, rows)]
         if data["more"]:
             shown.append(f"  and {data['more']} more")
     elif not data["holds"]:
-        shown.append("it led to nothing yet")
+        shown.append("no effects yet")
     if data["holds"]:
         named = ", ".join(f"{one['task']} ({one['gate']})" for one in data["holds"][:_NAMED])
         more = f" and {len(data['holds']) - _NAMED} more" if len(data["holds"]) > _NAMED else ""
-        shown += [screen.bold("it holds back now"), f"  {named}{more}"]
+        shown += [screen.bold("holding back now"), f"  {named}{more}"]
     key = event.get("task") or event.get("session") or event.get("issue") or "--all"
-    shown.append("all of it: " + screen.command(f"kugetsu history {key}"))
+    shown.append("full history: " + screen.command(f"kugetsu history {key}"))
     return shown
 
 
@@ -98,13 +97,12 @@ def _tree_lines(data: WhyEvent, rows: Rows) -> list[str]:
     indents = [2 * (min(depth, _INDENTED) - 1) for depth in data["depths"]]
     placed = list(zip(indents, data["led_to"], strict=True))
     rows.type_width = max(TYPE_WIDTH, *(indent + len(event["type"]) for indent, event in placed))
-    rows.causes = False  # a row stands below its cause
+    rows.causes = False  # a row is below its cause
     return [part for indent, event in placed for part in rows.lines(event, indent)]
 
 
 def _fact_lines(facts: dict[str, Any], screen: Screen) -> list[str]:
-    said = line(", ".join(_named(facts)))
-    return [f"  {part}" for part in screen.wrapped(said, 2)]
+    return [f"  {part}" for part in screen.wrapped(line(", ".join(_named(facts))), 2)]
 
 
 def _named(facts: dict[str, Any]) -> list[str]:
@@ -112,7 +110,7 @@ def _named(facts: dict[str, Any]) -> list[str]:
 
 
 def _fact(name: str, value: Any) -> str:
-    """A fact as people write it; what is not known of the machine is something else than nothing."""
+    """A fact in words; an unknown fact of the machine is not the same as none."""
     if value is None:
         return "unknown" if name.startswith("free_") else "none"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What a session was told and what it answered, attempt by attempt: `kugetsu context`."""
+"""The text of `kugetsu context`: the messages to a session and its answers, attempt by attempt."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ INDENT = "  "
 
 
 def header(subject: str, session: Session | None, screen: Screen) -> list[str]:
-    """The session as it is now; a destroyed one has only its history."""
+    """The present session; a destroyed one has only its history."""
     if session is None:
-        return [f"{screen.bold(screen.issue(subject))} · has no session now; this is its history"]
+        return [f"{screen.bold(screen.issue(subject))} · no session now; this is its history"]
     parts = [screen.bold(screen.issue(subject)), screen.state(session.state, session.state)]
     if session.branch:
         parts.append(f"branch {line(session.branch)}")
     made, changed = (times.duration(times.since(at, screen.now)) for at in (session.created_at, session.changed_at))
-    parts.append(f"made {made} ago, changed {changed} ago")
+    parts.append(f"created {made} ago, changed {changed} ago")
     shown = list(screen.folded([" · ".join(parts)], words=True))
     if session.title:
         shown.append(line(session.title))
@@ -32,11 +32,11 @@ def header(subject: str, session: Session | None, screen: Screen) -> list[str]:
 
 def lines(exchange: Exchange, screen: Screen, *, full: bool) -> list[str]:
     """One attempt, readable."""
-    shown = ["", _head(exchange, screen), screen.dim("told")]
-    shown += _exchange_lines(exchange, screen, full)
-    shown.append(screen.dim("answered"))
-    for said in exchange["answered"]:
-        shown += _answer(said, screen)
+    shown = ["", _head(exchange, screen), screen.dim("message")]
+    shown += _message(exchange, screen, full)
+    shown.append(screen.dim("answer"))
+    for answer in exchange["answered"]:
+        shown += _answer(answer, screen)
     if not exchange["answered"] and exchange["final_text"]:
         shown += [f"{INDENT}{row}" for row in block(exchange["final_text"])]
     elif not exchange["answered"]:
@@ -52,21 +52,21 @@ def _head(exchange: Exchange, screen: Screen) -> str:
     began, ended = exchange["claimed_at"], exchange["ended_at"]
     span = times.duration(times.since(began, ended or screen.now))
     when = f"{times.day(began)} {times.time_of_day(began)}"
-    return f"{screen.bold(exchange['attempt'])} · {when} · {span if ended else f'runs for {span}'}"
+    return f"{screen.bold(exchange['attempt'])} · {when} · {span if ended else f'running for {span}'}"
 
 
-def _exchange_lines(exchange: Exchange, screen: Screen, full: bool) -> list[str]:
+def _message(exchange: Exchange, screen: Screen, full: bool) -> list[str]:
     if full and exchange["prompt"] is not None:
         return [f"{INDENT}{row}".rstrip() for row in block(exchange["prompt"])]
     shown = [f"{INDENT}{row}".rstrip() for row in block(exchange["message"] or "(the message is not in the log)")]
     if exchange["prompt_bytes"] is not None:
         size = times.amount(exchange["prompt_bytes"])
-        shown.append(screen.dim(f"{INDENT}(with the standing workflow {size} bytes: --full shows all)"))
+        shown.append(screen.dim(f"{INDENT}({size} bytes with the standing workflow; to see all: --full)"))
     return shown
 
 
-def _answer(said: dict[str, Any] | Said, screen: Screen) -> list[str]:
-    if said["kind"] == "tool":
-        return [screen.dim(cut(f"{INDENT}▸ {line(said['text'])}", screen.cuts_at))]
-    rows = [f"{INDENT}{row}".rstrip() for row in block(said["text"].strip("\n"))]
-    return [screen.red(row) for row in rows] if said["kind"] == "error" else rows
+def _answer(answer: dict[str, Any] | Said, screen: Screen) -> list[str]:
+    if answer["kind"] == "tool":
+        return [screen.dim(cut(f"{INDENT}▸ {line(answer['text'])}", screen.cuts_at))]
+    rows = [f"{INDENT}{row}".rstrip() for row in block(answer["text"].strip("\n"))]
+    return [screen.red(row) for row in rows] if answer["kind"] == "error" else rows

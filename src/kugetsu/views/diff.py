@@ -1,4 +1,4 @@
-"""What changed between two points, as people read it: a line for each record, from → to, and the event that did it."""
+"""The text of `diff`: a line for each changed record, from → to, and the event that changed it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     FieldData = TypedDict("FieldData", {"field": str, "from": Any, "to": Any, "event": int})
 
     class ChangeData(TypedDict):
-        """One record that is not as it was; ``event`` did it, each field has its own."""
+        """One changed record; ``event`` changed it, and each field has its own."""
 
         record: str
         key: str
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
         },
     )
 
-#: Fields that another part of the line shows, or that mean nothing on their own.
+#: Fields that another part of the line shows, or that mean nothing alone.
 _SAID_ELSEWHERE = frozenset(("not_before", "reason", "attempt", "parked_for", "used", "task", "log", "base_branch"))
-#: One of what is counted, and several.
+#: Singular and plural of the counters.
 _NOUNS = {
     "made": ("attempt", "attempts"),
     "attempts": ("attempt", "attempts"),
@@ -53,7 +53,7 @@ _NOUNS = {
     "fruitless": ("run without progress", "runs without progress"),
     "refused": ("refused event", "refused events"),
 }
-#: Columns that a change gets at least on a narrow screen.
+#: The least columns of a change on a narrow screen.
 _NARROWEST = 24
 
 
@@ -76,7 +76,7 @@ def data(changes: list[Change]) -> list[ChangeData]:
 
 
 def _worded(value: Any) -> Any:
-    """A value as it is shown: why a task waits or failed may be a code and values."""
+    """A value as shown; the reason of a wait or failure may be a code and values."""
     return gates.reason(**value) if isinstance(value, dict) and value.keys() == {"code", "values"} else value
 
 
@@ -89,21 +89,21 @@ def lines(found: DiffData, changes: list[Change], screen: Screen) -> list[str]:
         shown += _table(changes, screen)
     passed = [counted(number, kind) for kind, number in found["passed"].items() if kind != "limit"]
     if passed:
-        shown.append(screen.dim(f"came and ended in between: {', '.join(passed)}"))
+        shown.append(screen.dim(f"created and ended in between: {', '.join(passed)}"))
     if found["left"]:
         count = counted(found["left"], "finished task")
-        shown.append(screen.dim(f"{count} left the list: {screen.command('kugetsu history TASK')} still tells them"))
+        shown.append(screen.dim(f"{count} left the list: {screen.command('kugetsu history TASK')} still shows them"))
     return shown
 
 
 def _headline(found: DiffData, screen: Screen) -> list[str]:
-    one, other = found["from"], found["to"]
-    said = f"from {_point(one)} to {_point(other, one)}: {counted(found['events'], 'event')}"
-    if one["at"] and other["at"]:
-        said += f", {times.duration(times.since(one['at'], other['at']) or times.since(other['at'], one['at']))}"
+    start, end = found["from"], found["to"]
+    title = f"from {_point(start)} to {_point(end, start)}: {counted(found['events'], 'event')}"
+    if start["at"] and end["at"]:
+        title += f", {times.duration(times.since(start['at'], end['at']) or times.since(end['at'], start['at']))}"
     if found["reversed"]:
-        said += ", backwards"
-    return screen.wrapped(said)
+        title += ", backwards"
+    return screen.wrapped(title)
 
 
 def _point(point: AsOf, before: AsOf | None = None) -> str:
@@ -117,7 +117,7 @@ def _point(point: AsOf, before: AsOf | None = None) -> str:
 
 
 def _table(changes: list[Change], screen: Screen) -> list[str]:
-    rows = [(_name(change, screen), _change(change, screen), f"event {change.seq}") for change in changes]
+    rows = [(_name(change, screen), _text(change, screen), f"event {change.seq}") for change in changes]
     if screen.narrow:
         return [part for name, text, event in rows for part in (f"{name}  {event}", *_below(text, screen))]
     names = max(columns(name) for name, _, _ in rows)
@@ -149,8 +149,8 @@ def _name(change: Change, screen: Screen) -> str:
     return f"{kinds.get(change.kind, change.kind)} {key}".rstrip()
 
 
-def _change(change: Change, screen: Screen) -> str:
-    """From → to: what matters first, counters last; a value from another event than the row's names that event."""
+def _text(change: Change, screen: Screen) -> str:
+    """From → to: the most important first, counters last; changes by other events than the row's name theirs."""
     fields = {field.name: field for field in change.fields}
     parts: list[str] = []
     first = _first(change, fields, screen)
@@ -159,7 +159,7 @@ def _change(change: Change, screen: Screen) -> str:
     if first and change.what == "came" and "state" in fields and fields["state"].seq != change.seq:
         parts[0] += f" (event {fields['state'].seq})"
     if all(field.now is None for field in change.fields):
-        return line(first or "not there any more")
+        return line(first or "no longer exists")
     for field in change.fields:
         if (
             field.name == "state"
@@ -167,11 +167,11 @@ def _change(change: Change, screen: Screen) -> str:
             or (field.name in _SAID_ELSEWHERE and (first or field.name != "attempt"))
         ):
             continue
-        said = _counter(field) if field.name in COUNTERS else _plain(change, field)
-        if said and field.name not in COUNTERS and field.seq != change.seq and change.what == "changed":
-            said += f" (event {field.seq})"
-        if said:
-            parts.append(said)
+        text = _counter(field) if field.name in COUNTERS else _plain(change, field)
+        if text and field.name not in COUNTERS and field.seq != change.seq and change.what == "changed":
+            text += f" (event {field.seq})"
+        if text:
+            parts.append(text)
     if change.what == "left":
         parts.append("left the list")
     if change.what == "came" and not first:
@@ -180,7 +180,7 @@ def _change(change: Change, screen: Screen) -> str:
 
 
 def _first(change: Change, fields: dict[str, Field], screen: Screen) -> str:
-    """The part that says where the record stands."""
+    """The part that shows the record's state."""
     if change.kind == "slot":
         field = fields["attempt"]
         return f"{field.was or 'free'} → {field.now or 'free'}"
@@ -194,7 +194,7 @@ def _first(change: Change, fields: dict[str, Field], screen: Screen) -> str:
     if state.was is None:
         return f"new: {state.now}{_details(fields, screen)}"
     if state.now is None:
-        return f"{state.was} → not there"
+        return f"{state.was} → removed"
     return f"{state.was} → {state.now}{_details(fields, screen)}"
 
 
@@ -218,9 +218,8 @@ def _until(until: str | None, screen: Screen) -> str:
 
 def _limit(change: Change, until: Field, screen: Screen) -> str:
     if change.what in ("came", "went"):
-        known = until.now or until.was
-        said = f"usage limit {_until(known, screen)}"
-        return f"new: {said}" if change.what == "came" else f"{said} → none"
+        limit = f"usage limit {_until(until.now or until.was, screen)}"
+        return f"new: {limit}" if change.what == "came" else f"{limit} → none"
     return f"{_until(until.was, screen)} → {_until(until.now, screen)}"
 
 
@@ -265,7 +264,7 @@ def _plain(change: Change, field: Field) -> str:
 
 
 def _of_process(change: Change, field: Field) -> str:
-    """Of attempts and deliveries: what is worth a word when nothing else was said."""
+    """A field of an attempt or of deliveries that is shown if nothing else is."""
     if field.name == "stop" and change.what == "changed":
         return f"being stopped: {field.now}" if field.now else ""
     if field.name == "open":

@@ -1,4 +1,4 @@
-"""The audit trail: a row an event, with its cause and who did it; the summary above and the way on below."""
+"""The text of `history`: a summary, a row for each event with its cause and author, and the next step."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
-#: Columns that the names of kinds and attempts are given; `attempt.stop_requested` is the longest kind.
+#: Columns for the names of kinds and attempts; `attempt.stop_requested` is the longest kind.
 TYPE_WIDTH = 18
 SUBJECT_WIDTH = 6
 #: From this width on, the first row of a task also shows the command that made it.
 _WIDE = 100
-#: The steps of an attempt and of the session that it prepares: they come from its claim, their row names the attempt.
+#: Steps of an attempt and of the session that it prepares: their cause is its claim, and their row names the attempt.
 _STEPS = ("attempt.starting", "session.preparing", "session.prepared")
 _AFTER = {
     "task.queued": "pending",
@@ -41,7 +41,7 @@ _AFTER = {
 
 
 class Summary:
-    """What the events of one subject come to: folded while they pass, so that a long story need not be kept."""
+    """A summary of one subject's events, folded one by one, so that a long history need not be kept in memory."""
 
     def __init__(self) -> None:
         self.state = ""
@@ -53,7 +53,7 @@ class Summary:
         self._claims: dict[str, str] = {}
 
     def add(self, event: Event) -> None:
-        """Take one event in."""
+        """Count one event."""
         kind = event["type"]
         self.events += 1
         self.first_at = self.first_at or event["at"]
@@ -70,7 +70,7 @@ class Summary:
             self.state = kind.partition(".")[2]
 
     def worked_by(self, now: str) -> float:
-        """Seconds that agents worked, those that still do included."""
+        """Seconds that agents worked, including those still at work."""
         return self.worked + sum(times.since(claimed_at, now) for claimed_at in self._claims.values())
 
 
@@ -88,15 +88,15 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
 
 
 class Rows:
-    """Makes the lines of events one after the other; a line with the date comes where the day changes."""
+    """Formats events one after the other, with a line for the date where the day changes."""
 
     def __init__(self, screen: Screen, *, seq_width: int = 4, subjects: bool = False) -> None:
         self._screen = screen
         self._seq_width = seq_width
         self._subjects = subjects
-        #: Columns that names of kinds are given; more where rows are indented as a tree.
+        #: Columns for the names of kinds; more if rows are indented as a tree.
         self.type_width = TYPE_WIDTH
-        #: Whether rows say from which event they follow.
+        #: Whether rows name the event that caused theirs.
         self.causes = True
         self._day = ""
         self._told: set[str] = set()
@@ -104,12 +104,11 @@ class Rows:
 
     @property
     def indent(self) -> int:
-        """Columns before the time: notes below a row begin under its time."""
+        """Columns before the time; further lines of a row are indented to it."""
         return self._seq_width + 4
 
     def lines(self, event: Event, indent: int = 0) -> list[str]:
-        """The row of ``event``, after the date when that is another than the row before had; ``indent`` its kind by so
-        many columns."""
+        """The row of ``event``, after the date if that changed; its kind is indented by ``indent`` columns."""
         shown = []
         day = times.day(event["at"])
         if day != self._day:
@@ -123,35 +122,35 @@ class Rows:
         screen, kind = self._screen, event["type"]
         seq = f"{event['seq']:>{self._seq_width}}"
         subject = self._subject(event)
-        # A long kind takes the room of its subject, so that what happened stays in line.
+        # A long kind takes the room of its subject, so that the texts stay aligned.
         shown = f"{'':>{indent}}{kind}"
         what = pad(f"{pad(shown, self.type_width)}  {subject}".rstrip(), self.type_width + SUBJECT_WIDTH + 2)
         left = f"  {seq}  {times.time_of_day(event['at'])}  {what}  "
-        said, tail = self._words(event), self._tail(event)
+        text, tail = self._text(event), self._tail(event)
         if screen.width is None:
-            return f"{left}{said}{'  ' + tail if tail else ''}".rstrip()
+            return f"{left}{text}{'  ' + tail if tail else ''}".rstrip()
         room = screen.width - columns(left)
         tail_room = columns(tail) + 2 if tail else 0
-        if room - tail_room < 12:  # too narrow for both: what happened counts more
+        if room - tail_room < 12:  # too narrow for both: the text matters more
             tail, tail_room = "", 0
-        said = cut(said, room - tail_room)
-        gap = " " * (room - columns(said) - columns(tail)) if tail else ""
+        text = cut(text, room - tail_room)
+        gap = " " * (room - columns(text) - columns(tail)) if tail else ""
         coloured = f"  {screen.dim(seq)}{left[2 + len(seq) :]}".replace(kind, _painted(screen, kind), 1)
-        return f"{coloured}{said}{gap}{screen.dim(tail)}".rstrip()
+        return f"{coloured}{text}{gap}{screen.dim(tail)}".rstrip()
 
     def _narrow(self, event: Event, indent: int) -> list[str]:
-        """The row of an event in several lines: what happened stands whole below its kind."""
+        """The row of an event in several lines: the whole text is below its kind."""
         screen, kind = self._screen, event["type"]
         seq = f"{event['seq']:>{self._seq_width}}"
         at = f"  {seq}  {times.time_of_day(event['at'])}  "
         width = screen.width or 0
         shown = f"{'':>{max(min(indent, width - len(at) - len(kind)), 0)}}{kind}"
-        subject, said, tail = self._subject(event), self._words(event), self._tail(event)
+        subject, text, tail = self._subject(event), self._text(event), self._tail(event)
         if subject and len(at) + len(shown) + 2 + columns(subject) <= width:
             shown, subject = f"{shown}  {subject}", ""
         first = f"{at}{shown}".replace(seq, screen.dim(seq), 1).replace(kind, _painted(screen, kind), 1)
-        told = f"{subject}: {said}" if subject and said else subject or said
-        *before, last = screen.wrapped(told.replace("  ", " "), self.indent)
+        text = f"{subject}: {text}" if subject and text else subject or text
+        *before, last = screen.wrapped(text.replace("  ", " "), self.indent)
         fits = self.indent + columns(last) + 2 + columns(tail) <= width
         if tail and last and fits:
             last = f"{last}  {screen.dim(tail)}"
@@ -165,18 +164,18 @@ class Rows:
             return str(event.get("task") or "")
         return ""
 
-    def _words(self, event: Event) -> str:
-        said = words(event)
+    def _text(self, event: Event) -> str:
+        text = words(event)
         if self._subjects and event["type"] == "task.queued" and event.get("issue"):
-            said = f"{self._screen.issue(event['issue'])} {said}"
+            text = f"{self._screen.issue(event['issue'])} {text}"
         elif self._subjects and event["type"].startswith("session.") and event.get("session"):
-            said = f"{self._screen.issue(event['session'])}: {said}"
+            text = f"{self._screen.issue(event['session'])}: {text}"
         if event["type"] != "task.queued":
-            return said
+            return text
         by = event["by"]
         wide = self._screen.width is None or self._screen.width >= _WIDE
         command = f"{verb(by)}  " if wide else ""
-        return f"by {who(by)}  {command}{said}"
+        return f"by {who(by)}  {command}{text}"
 
     def _tail(self, event: Event) -> str:
         kind, attempt = event["type"], event.get("attempt")
@@ -202,12 +201,14 @@ def _painted(screen: Screen, kind: str) -> str:
 def footer(task: Task | None, closed: Sequence[Verdict], subject: str, screen: Screen) -> list[str]:
     """``next: …        why: …``: what happens next to the latest task, and the command that explains it."""
     if task is None:
-        return [f"next: nothing by itself        go on: kugetsu continue {subject} MESSAGE"] if "#" in subject else []
+        return (
+            [f"next: nothing scheduled        continue: kugetsu continue {subject} MESSAGE"] if "#" in subject else []
+        )
     return [f"next: {_coming(task, closed, screen)}        {_command(task, screen)}"]
 
 
 def cut_off(subject: str | None, last: int, screen: Screen) -> list[str]:
-    """The way on from a history that ends in the past; None: from that of everything."""
+    """The next commands for a history that ends in the past; ``subject`` None: of the whole log."""
     parts = [screen.dim(f"as of event {last}")]
     if subject is not None and "base:" not in subject:
         parts.append("why: " + screen.command(f"kugetsu why {subject} --at {last}"))
@@ -226,12 +227,12 @@ def _coming(task: Task, closed: Sequence[Verdict], screen: Screen) -> str:
             condition = ", if the daemon runs" if any(gate.gate == "daemon" for gate in closed) else ""
             return f"{verb} {times.ahead(first.until, screen.now)}{condition}"
         return f"waits: {gates.reason_of(first)}"
-    return "nothing by itself"
+    return "nothing scheduled"
 
 
 def _command(task: Task, screen: Screen) -> str:
     if task.state == "notified":
         return f"follow: kugetsu logs {task.attempt or task.id} -f"
     if task.state == "completed" and task.issue:
-        return f"go on: kugetsu continue {task.issue} MESSAGE"
+        return f"continue: kugetsu continue {task.issue} MESSAGE"
     return "why: " + screen.command(f"kugetsu why {task.id}")

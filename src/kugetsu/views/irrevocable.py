@@ -1,4 +1,4 @@
-"""Why an event cannot be undone, and what to do instead: the words of the codes that events are declared with."""
+"""Why an event cannot be undone, and what to do instead: the words of the codes in the event declarations."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ if TYPE_CHECKING:
 REASONS: dict[str, tuple[str, str | None]] = {
     "agent_started": ("an agent was started for it", "to stop it: kugetsu queue cancel {task}"),
     "nothing_changed": ("it changed nothing", None),
-    "agent_stopped": ("the agent was told to stop", "to run it again: kugetsu queue retry {task}"),
+    "agent_stopped": ("the stop of its agent was requested", "to run it again: kugetsu queue retry {task}"),
     "agent_worked": (
         "the work of an agent cannot be undone",
         "its commits are in git: kugetsu history {attempt}; to run it again: kugetsu queue retry {task}",
     ),
-    "observed": ("it records what was seen", None),
-    "process_continued": ("a process goes on", "to end it: kugetsu queue cancel {task}"),
+    "observed": ("it records an observation", None),
+    "process_continued": ("a stopped process was continued", "to end it: kugetsu queue cancel {task}"),
     "processes_ended": ("ended processes cannot be brought back", None),
     "lock_removed": ("the git that held the lock is dead", None),
     "name_reserved": ("it only reserved a name", "to remove the session: kugetsu destroy {session}"),
     "session_made": ("it made a worktree and an agent session", "to remove them: kugetsu destroy {session}"),
-    "found_broken": ("it records what was found", "it is prepared anew before the next attempt"),
+    "found_broken": ("it records a finding", "the session is prepared again before the next attempt"),
     "work_saved": ("it only saved work", "to see where: kugetsu history {session}"),
     "removal_begun": ("it began a removal", "kugetsu history {session}"),
-    "worktree_gone": ("its worktree is gone", "to make a new one: kugetsu continue {session} MESSAGE"),
+    "worktree_gone": ("its worktree was removed", "to make a new one: kugetsu continue {session} MESSAGE"),
     "pr_unchanged": ("it changed nothing: the session had that pull request", None),
     "forge_answered": ("it records the forge's answer", "the issue is read again before the next run"),
-    "log_begun": ("the log begins with it", None),
+    "log_begun": ("it is the first event of the log", None),
     "bytes_incomplete": (
         "the truncated bytes were not a complete event",
         "to see where they are kept: kugetsu history --all",
     ),
     "set_up": ("the directory is set up", "to start afresh: move KUGETSU_DIR away, then kugetsu init"),
     "daemon_started": ("a process was started", "kugetsu queue-daemon stop"),
-    "lease_deleted": ("the lease before it was deleted", None),
+    "lease_deleted": ("the previous lease was deleted", None),
     "daemon_draining": ("the daemon ends when its agents have", "then: kugetsu queue-daemon start"),
     "daemon_ended": ("a process has ended", "kugetsu queue-daemon start"),
     "settings_followed": ("it follows from the settings", "kugetsu config set NOTIFY_SINKS …"),
@@ -48,16 +48,16 @@ REASONS: dict[str, tuple[str, str | None]] = {
         "a wait that has ended cannot be restored",
         "to keep the task from starting: kugetsu queue cancel {task}",
     ),
-    "agent_done": ("an agent has done it", "to run it again: kugetsu queue retry {task}"),
+    "agent_done": ("an agent has completed it", "to run it again: kugetsu queue retry {task}"),
     "attempts_ended": ("it records how its attempts ended", "to give it new attempts: kugetsu queue retry {task}"),
-    "agent_stopped_too": ("its agent was stopped with it", "to queue it again: kugetsu queue retry {task}"),
-    "finished_before": ("the task was finished before", "to take it out of the queue: kugetsu queue cancel {task}"),
+    "agent_stopped_too": ("its agent was stopped too", "to queue it again: kugetsu queue retry {task}"),
+    "finished_before": ("the task was finished before", "to remove it from the queue: kugetsu queue cancel {task}"),
     "tasks_left": (
         "the tasks have left the list, their history stays",
         "to queue one again: kugetsu history ID has its message, then kugetsu queue enqueue",
     ),
-    "works_again": ("an agent found that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
-    "counts_recorded": ("it records what the history of the issue counts", None),
+    "works_again": ("an attempt showed that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
+    "counts_recorded": ("it records the counters of the issue's history", None),
     "agent_ended": ("an agent was started for it, and has ended", "its outcome: kugetsu history {attempt}"),
     "recorded": ("it is a record of what happened", None),
 }
@@ -68,5 +68,5 @@ def words(values: Mapping[str, Any]) -> tuple[str, str | None]:
     why, instead = REASONS[values["why"]]
     hint = instead.format(**{name: values[name] or "" for name in ("task", "attempt", "session")}) if instead else None
     if values["unblocked_by"] is not None:
-        hint = f"it came with a lift, which can be undone: kugetsu undo {values['unblocked_by']}"
+        hint = f"it came with an unblock, which can be undone: kugetsu undo {values['unblocked_by']}"
     return f"event {values['event']} ({values['type']}) cannot be undone: {why}", hint

@@ -1,4 +1,4 @@
-"""The words of errors: what a decision refuses (`KugetsuError.because`), and the command that helps."""
+"""The words of refused decisions (`KugetsuError.refusal`): a message, and the command that helps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def words(error: KugetsuError) -> Words:
-    """The message of an error, and its hint; of any but a decision's, those that it was raised with."""
+    """The message and hint of an error; unless a decision refused, those that it was raised with."""
     return (error.message, error.hint) if error.refusal is None else _refusal(error.refusal, error.values)
 
 
@@ -57,7 +57,7 @@ def _task_unknown(v: Values) -> Words:
 
 def _earlier_task_unknown(v: Values) -> Words:
     message = f"{v['task']} has left the queue" if v["made"] else f"no task {v['task']}"
-    return f"{message}: nothing can come after it", _history_or_list(v)
+    return f"{message}: no task can wait for it", _history_or_list(v)
 
 
 def _history_or_list(v: Values) -> str:
@@ -92,8 +92,10 @@ def _requeued_task_changed(v: Values) -> Words:
 
 def _setting_edited(v: Values) -> Words:
     current = v["current"]
-    said = f"{v['key']} is now {current} in the file" if current is not None else "the settings cannot be read"
-    return f"{said}, and kugetsu did not write that", f"kugetsu config set {v['key']} VALUE"
+    hint = f"kugetsu config set {v['key']} VALUE"
+    if current is None:
+        return "the settings file was edited since, and cannot be read", hint
+    return f"{v['key']} is now {current} in the file, which was edited since", hint
 
 
 #: code → its message and hint.
@@ -105,7 +107,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "task_unknown": _task_unknown,
     "earlier_task_unknown": _earlier_task_unknown,
     "issue_missing": lambda v: (f"a {v['kind']} task needs an issue", None),
-    "issue_given": lambda v: (f"a {v['kind']} task has no issue", None),
+    "issue_given": lambda v: (f"a {v['kind']} task takes no issue", None),
     "message_not_text": lambda v: (
         f"the message is not UTF-8 text: byte or character {v['at']}",
         "write it as UTF-8 (iconv -t UTF-8)",
@@ -122,7 +124,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "queue_empty": lambda _: ("no task is waiting in the queue", "kugetsu queue list --all"),
     "limit_unknown": lambda v: (f"no known usage limit of {v['subject']}", "kugetsu status"),
     "not_held_back": lambda v: (
-        f"no earlier runs of {v['subject']} hold it back",
+        f"{v['subject']} is not held back by earlier runs",
         f"kugetsu why {v['subject']}",
     ),
     # attempts, sessions, repositories, the daemon
@@ -135,7 +137,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "session_unknown": lambda v: (f"no session for {v['session']}", "kugetsu list"),
     "session_not_ready": lambda v: (f"the session {v['session']} is {v['state']}", f"kugetsu history {v['session']}"),
-    "session_busy": lambda v: (f"{v['attempt']} works in {v['session']}", f"kugetsu queue cancel {v['task']}"),
+    "session_busy": lambda v: (f"{v['attempt']} is working in {v['session']}", f"kugetsu queue cancel {v['task']}"),
     "session_wanted": _session_wanted,
     "session_exists": lambda v: (f"{v['session']} already has a session here", f"kugetsu history {v['session']}"),
     "repository_registered": lambda v: (
@@ -144,7 +146,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "daemon_replaced": lambda _: ("another daemon has taken over", "kugetsu queue-daemon status"),
     "daemon_not_running": lambda _: ("no daemon is running", "kugetsu queue-daemon start"),
-    # what is not undone
+    # what cannot be undone
     "task_gone": lambda v: (
         f"{v['task']} has left the queue's list; its history stays",
         f"kugetsu history {v['task']} has its message: queue it again",
@@ -157,13 +159,13 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "requeued_task_changed": _requeued_task_changed,
     "task_moved": lambda v: (f"{v['task']} has been moved again since", f"kugetsu history {v['task']}"),
     "limit_ended": lambda v: (
-        f"the usage limit of {v['subject']} ended by itself at {v['until'][:10]} {v['until'][11:16]} UTC",
+        f"the usage limit of {v['subject']} expired at {v['until'][:10]} {v['until'][11:16]} UTC",
         None,
     ),
     "limit_met_again": lambda v: (f"{v['subject']} has met a usage limit again", "kugetsu status"),
     "session_worked_in": lambda v: (
         f"an agent has worked on {v['session']} since",
-        f"its runs are counted anew: kugetsu history {v['session']}",
+        f"its runs are counted from zero again: kugetsu history {v['session']}",
     ),
     "session_destroyed": lambda v: (
         f"the session of {v['session']} has been destroyed since",
@@ -174,9 +176,9 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"notifications have been marked as read up to event {v['until']} since",
         "undo that first: kugetsu history --all",
     ),
-    "notifications_unchanged": lambda _: ("it changed nothing: the mark was there before", None),
+    "notifications_unchanged": lambda _: ("it changed nothing: the mark was already there", None),
     "pr_changed": lambda v: (
-        f"{v['session']} has {v['pr'] or 'no pull request'} since",
+        f"{v['session']} has been tied to {v['pr'] or 'no pull request'} since",
         f"kugetsu history {v['session']}",
     ),
     "repository_changed": lambda v: (
@@ -185,7 +187,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "setting_changed": lambda v: (
         f"event {v['event']} has changed {v['key']} since",
-        f"kugetsu undo {v['event']} goes back one step; kugetsu config set {v['key']} VALUE",
+        f"to undo that change: kugetsu undo {v['event']}, or: kugetsu config set {v['key']} VALUE",
     ),
     "setting_edited": _setting_edited,
     "setting_redacted": lambda v: (

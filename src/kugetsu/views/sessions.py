@@ -1,4 +1,4 @@
-"""Sessions as people read them: `kugetsu list`."""
+"""The text of `kugetsu list`: sessions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class SessionData(TypedDict):
-        """One session. ``agent_alive`` is null while no attempt works in it, and when nobody can tell; counters run
-        over the issue's life."""
+        """One session. ``agent_alive`` is null if no attempt works in it or if that is unknown; counters cover the
+        issue's whole life."""
 
         session: str
         kind: str
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def listed(state: State, alive: Callable[[Attempt], bool | None], everything: bool) -> list[SessionData]:
-    """The issues' sessions, with ``everything`` also base and PM sessions; the latest change last."""
+    """The issues' sessions (with ``everything`` also base and PM sessions), the latest change last."""
     found = [session for session in state.sessions.values() if everything or session.kind == "issue"]
     found.sort(key=lambda session: session.changed)
     return [_data(session, state, alive) for session in found]
@@ -122,7 +122,7 @@ def _row(session: SessionData, screen: Screen, now: str) -> list[str]:
 
 
 def _pull(session: SessionData) -> str:
-    """How the pull request stood, and its URL; only the URL's end is lost on a narrow screen."""
+    """The state of the pull request, and its URL; a narrow screen cuts only the end of the URL."""
     if session["pr"] is None:
         return "-"
     url = line(session["pr"])
@@ -132,11 +132,11 @@ def _pull(session: SessionData) -> str:
 
 
 def _work(session: SessionData) -> str:
-    """What git shows: commits, whether they are pushed, files that are not committed."""
-    said = []
+    """The work that git shows: commits, whether they are pushed, uncommitted files."""
+    parts = []
     if session["commits"]:
         pushed = {True: " pushed", False: " unpushed", None: ""}[session["pushed"]]
-        said.append(counted(session["commits"], "commit") + pushed)
+        parts.append(counted(session["commits"], "commit") + pushed)
     if session["dirty"]:
-        said.append(f"{session['dirty']} dirty")
-    return ", ".join(said) or "-"
+        parts.append(f"{session['dirty']} dirty")
+    return ", ".join(parts) or "-"

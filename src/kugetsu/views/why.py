@@ -188,12 +188,12 @@ def _on(task: TaskData, screen: Screen) -> list[str]:
         works = task["attempt"] or task["task"]
         return [f"follow: kugetsu logs {works} -f", f"stop: kugetsu queue cancel {task['task']}"]
     if task["state"] == "completed" and task["issue"]:
-        return [f"go on: kugetsu continue {task['issue']} MESSAGE", again]
+        return [f"continue: kugetsu continue {task['issue']} MESSAGE", again]
     return [again, _all_of_it(task["task"], screen)]
 
 
 def _all_of_it(key: str, screen: Screen) -> str:
-    return "all of it: " + screen.command(f"kugetsu history {key}")
+    return "full history: " + screen.command(f"kugetsu history {key}")
 
 
 def _evidence(data: WhyTask, task: TaskData, screen: Screen) -> list[str]:

@@ -1,4 +1,4 @@
-"""What happened, in words: one line for each kind of event. Kinds that are not known are shown by their data."""
+"""The words of events: one line for each kind. Unknown kinds are shown by their data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ MESSAGE_LENGTH = 60
 
 
 def words(event: Event) -> str:
-    """One harmless line that says what ``event`` says, without its envelope."""
+    """One printable line with the content of ``event``, without its envelope."""
     name = event["type"]
     kind = CATALOGUE.get(name)
     if kind is None or event["v"] > kind.version:
@@ -77,7 +77,7 @@ def words(event: Event) -> str:
 
 
 def who(by: dict[str, Any]) -> str:
-    """``daemon``, ``runner`` or ``cli``: which process of kugetsu wrote an event; the attempt whose agent typed it."""
+    """Who wrote an event: ``daemon``, ``cli``, another program, or the attempt whose agent ran the command."""
     if by.get("attempt"):
         return line(str(by["attempt"]))
     first, _, rest = str(by.get("cmd", "")).partition(" ")
@@ -98,9 +98,9 @@ def verb(by: dict[str, Any]) -> str:
 
 
 def quoted(message: str) -> str:
-    """A message's beginning in quotes."""
-    said = line(redact(message)[: 4 * MESSAGE_LENGTH])
-    return f'"{said[:MESSAGE_LENGTH]}…"' if len(said) > MESSAGE_LENGTH or len(message) > len(said) + 60 else f'"{said}"'
+    """The beginning of a message, in quotes."""
+    text = line(redact(message)[: 4 * MESSAGE_LENGTH])
+    return f'"{text[:MESSAGE_LENGTH]}…"' if len(text) > MESSAGE_LENGTH or len(message) > len(text) + 60 else f'"{text}"'
 
 
 def _malformed(data: dict[str, Any]) -> str:
@@ -112,16 +112,16 @@ def _raw(data: dict[str, Any]) -> str:
 
 
 def _short(session: str | None) -> str:
-    """An agent's session id at a length that a row can show."""
+    """An agent's session id, cut to fit a row."""
     if not session:
         return ""
     return session if len(session) <= 14 else session[:12] + "…"
 
 
-def _said(reason: str) -> str:
-    """A reason; those that are codes of the program in plain words."""
-    known = {
-        "time": "its time has come",
+def _reason(reason: str) -> str:
+    """A reason; kugetsu's own codes in plain words."""
+    words_of = {
+        "time": "the wait is over",
         "open": "its gate has opened",
         "retry": "on request",
         "lift": "unblocked",
@@ -129,7 +129,7 @@ def _said(reason: str) -> str:
         "cancel": "cancelled on request",
         "undo": "undone",
     }
-    return known.get(reason, reason)
+    return words_of.get(reason, reason)
 
 
 def _queued(data: TaskQueued) -> str:
@@ -139,7 +139,7 @@ def _queued(data: TaskQueued) -> str:
 
 
 def _why(data: TaskHeld | TaskParked | TaskFailed | ClaimLost) -> str:
-    """The reason of what a gate holds back, or of a failed task."""
+    """Why a gate holds a task back, or why a task failed."""
     return gates.reason(data["reason"], data.get("values"))
 
 
@@ -152,19 +152,19 @@ def _until(until: str, written: str) -> str:
 
 
 def _moved(data: TaskMoved) -> str:
-    said = []
+    parts = []
     if data["priority"] != data["was_priority"]:
-        said.append(f"priority {data['was_priority']} → {data['priority']}")
+        parts.append(f"priority {data['was_priority']} → {data['priority']}")
     if data["order"] != data["was_order"]:
-        said.append("forward" if data["order"] < data["was_order"] else "back")
+        parts.append("forward" if data["order"] < data["was_order"] else "back")
     if "after" in data:
-        said.append(f"after {', '.join(data['after'])}" if data["after"] else "after nothing")
-    return ", ".join(said) or "to the place that it had"
+        parts.append(f"after {', '.join(data['after'])}" if data["after"] else "after nothing")
+    return ", ".join(parts) or "to its previous place"
 
 
 def _unblocked(data: HoldLifted) -> str:
     if data.get("why") == "answered":
-        return f"{data['subject']} works again: {data.get('by')} got further"
+        return f"{data['subject']} works again, as {data.get('by')} showed"
     what = "the usage limit of" if data["gate"] == "provider" else "the count of runs without progress on"
     return f"{what} {data['subject']}"
 
@@ -178,14 +178,14 @@ def _restored(data: HoldRestored, written: str) -> str:
 def _corrected(data: CountersCorrected) -> str:
     old, new = data["old"], data["new"]
     changed = [f"{name} {old.get(name, 0)} → {value}" for name, value in new.items() if old.get(name, 0) != value]
-    return f"what its runs used: {', '.join(changed)}"
+    return f"usage of its runs: {', '.join(changed)}"
 
 
 def _read(data: IssueRead) -> str:
     if data["state"] is None:
         return f"not read: {data['problem']}"
-    said = f"{data['state']}, {counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
-    return f"{said}; not read in whole: {data['problem']}" if data["problem"] else said
+    text = f"{data['state']}, {counted(data['comments'], 'comment')}, {quoted(data['title'] or '')}"
+    return f"{text}; not read completely: {data['problem']}" if data["problem"] else text
 
 
 def _retried(data: TaskRetried) -> str:
@@ -202,8 +202,8 @@ def _parked(data: TaskParked, written: str) -> str:
         tries = counted(data["outage"]["times"], "try")
         at = times.time_of_day(data["outage"]["until"])
         return f"affects every task; gate {data['outage']['gate']} closed, tried again at {at} ({tries} so far)"
-    said = "" if data["stated"] else " (no reset time known)"
-    return f"{_until(data['until'], written)}{said}, not counted as a failure"
+    unknown = "" if data["stated"] else " (no reset time known)"
+    return f"{_until(data['until'], written)}{unknown}, not counted as a failure"
 
 
 def _claimed(data: AttemptClaimed) -> str:
@@ -223,32 +223,32 @@ def _running(data: AttemptRunning) -> str:
 
 
 def _ended(data: AttemptEnded) -> str:
-    said = [data["reason"]]
+    parts = [data["reason"]]
     evidence = data["evidence"]
     commits = evidence.get("commits")
     if commits and "commit" not in data["reason"]:
         unknown = ", unknown whether pushed" if "pushed" in evidence else ""
         pushed = {True: ", pushed", False: ", not pushed", None: unknown}[evidence.get("pushed")]
-        said.append(counted(commits, "commit") + pushed)
+        parts.append(counted(commits, "commit") + pushed)
     pull = evidence.get("pull")
     if pull and "pull request" not in data["reason"]:
-        said.append(f"pull request #{pull.get('number') or '?'} {pull.get('state') or 'of unknown state'}")
+        parts.append(f"pull request #{pull.get('number') or '?'} {pull.get('state') or 'of unknown state'}")
     loose = uncommitted(evidence)
     if loose and "uncommitted" not in data["reason"]:
-        said.append(counted(loose, "uncommitted file"))
+        parts.append(counted(loose, "uncommitted file"))
     if data["tokens"]:
-        said.append(f"{times.amount(data['tokens'])} tokens")
-    said.append(_unfinished(data["outcome"]))
-    said += [note for note in data["outcome"].get("notes") or [] if note not in data["reason"]]
+        parts.append(f"{times.amount(data['tokens'])} tokens")
+    parts.append(_unfinished(data["outcome"]))
+    parts += [note for note in data["outcome"].get("notes") or [] if note not in data["reason"]]
     if data["rescue"]:
-        said.append(f"kept on {data['rescue']}")
+        parts.append(f"kept on {data['rescue']}")
     if data.get("rescue_failed"):
-        said.append(f"its work could not be saved: {data['rescue_failed']}")
-    return " · ".join(part for part in said if part)
+        parts.append(f"its work could not be saved: {data['rescue_failed']}")
+    return " · ".join(part for part in parts if part)
 
 
 def _unfinished(outcome: Outcome) -> str:
-    """Model calls that were cut off: how many tokens they took is not known."""
+    """Interrupted model calls, whose exact tokens are unknown."""
     details: Unfinished = outcome.get("details") or {}
     calls, most = details.get("unfinished_calls"), details.get("unfinished_tokens")
     if not calls:
@@ -274,13 +274,13 @@ def _preparing(data: SessionPreparing) -> str:
 
 
 def _destroyed(data: SessionDestroyed) -> str:
-    said = ["removed worktree" if data["worktree"] else "there was no worktree to remove"]
+    parts = ["removed worktree" if data["worktree"] else "no worktree to remove"]
     if data["rescue"]:
-        said.append(f"work kept on {data['rescue']}")
-    said += [f"kept {what}" for what in data["kept"]]
+        parts.append(f"work kept on {data['rescue']}")
+    parts += [f"kept {what}" for what in data["kept"]]
     if ignored := data.get("ignored"):
-        said.append(f"deleted ignored files: {', '.join(ignored)}")
-    return ", ".join(said)
+        parts.append(f"deleted ignored files: {', '.join(ignored)}")
+    return ", ".join(parts)
 
 
 def _registered(data: RepositoryRegistered) -> str:
@@ -326,7 +326,7 @@ def _undelivered(data: NoticeFailed) -> str:
 
 
 def _rescued(data: SessionRescued) -> str:
-    return f"work of {data['of']} {'kept on ' + data['branch'] if data['branch'] else 'is gone'}"
+    return f"work of {data['of']} {'kept on ' + data['branch'] if data['branch'] else 'no longer exists'}"
 
 
 def _destroying(data: SessionDestroying) -> str:
@@ -354,7 +354,7 @@ def _daemon_lost(data: DaemonLost) -> str:
     return f"pid {pid} exited without recording a reason"
 
 
-#: Kinds whose words are their data and little else.
+#: Kinds whose words are a template of their data.
 _TEMPLATES = {
     "log.created": "log {log_id:.12}, kugetsu {kugetsu}",
     "log.repaired": "cut {bytes} bytes of an unfinished write, kept in {kept}",
@@ -365,17 +365,17 @@ _TEMPLATES = {
     "attempt.starting": "runner pid {runner[pid]}",
     "attempt.unsettled": "ended, not recorded yet: {reason}",
     "daemon.started": "pid {identity[pid]}",
-    "daemon.lease_replaced": "somebody deleted {replaced:.8}…: it holds {lease:.8}…",
+    "daemon.lease_replaced": "lease {replaced:.8}… was deleted; now holds {lease:.8}…",
     "daemon.draining": "{reason}",
     "daemon.stopped": "{reason}",
     "notices.read": "notifications up to event {until}",
     "notices.unread": "notifications after event {until}",
-    "sink.enabled": "{sink}: notified of what comes after event {upto}",
+    "sink.enabled": "{sink}: notifications enabled after event {upto}",
     "sink.disabled": "{sink}: notifications disabled",
     "notice.sent": "{sink}: {detail}",
 }
 
-#: Kinds that name a moment to come: its day is said where it is not the day on which that was written.
+#: Kinds with a future time, shown with its day unless that is the day of the event.
 _UNTIL: dict[str, Callable[[Any, str], str]] = {
     "task.held": _held,
     "task.parked": _parked,
@@ -395,9 +395,9 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "task.queued": _queued,
     "task.moved": _moved,
     "task.retried": _retried,
-    "task.resumed": lambda data: _said(data["why"]),
+    "task.resumed": lambda data: _reason(data["why"]),
     "task.failed": lambda data: _why(data),
-    "task.cancelled": lambda data: _said(data["reason"]),
+    "task.cancelled": lambda data: _reason(data["reason"]),
     "task.requeued": _requeued,
     "queue.cleared": _cleared,
     "hold.lifted": _unblocked,
@@ -405,7 +405,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "attempt.claimed": _claimed,
     "claim.lost": _lost,
     "attempt.running": _running,
-    "attempt.stop_requested": lambda data: _said(data["reason"]),
+    "attempt.stop_requested": lambda data: _reason(data["reason"]),
     **dict.fromkeys(ENDS, _ended),
     "attempt.continued": _continued,
     "orphans.ended": _orphans,
