@@ -15,7 +15,7 @@ AGENT = "opencode"
 
 
 def _record(new_events: list[NewEvent], imported: dict[str, Any], issue: str | None) -> list[NewEvent]:
-    """Some events followed, in the same transaction, by the record that they were made from (`events.system.RecordImported`):
+    """Some events and then, in the same transaction, the record they were made from (`events.system.RecordImported`):
     the record in the log proves that the rest is there too."""
     about: dict[str, Any] = {"issue": issue}
     if new_events:
