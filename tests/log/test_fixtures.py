@@ -10,8 +10,8 @@ import pytest
 import kugetsu
 from kugetsu.domain import invariants
 from kugetsu.domain.replay.checker import ReplayChecker
+from kugetsu.log import DomainProjection
 from kugetsu.log.files.engine import FileLog
-from kugetsu.log.opening import DomainProjection
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 NAMES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())

@@ -23,9 +23,9 @@ from kugetsu.domain.invariants import broken, cap_kept
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.state import ENDS, State, empty
+from kugetsu.log import DomainProjection
 from kugetsu.log.files import snapshots
 from kugetsu.log.files.engine import FileLog
-from kugetsu.log.opening import DomainProjection
 from profiles import examples
 from property.simulation import (
     COMMANDS,

@@ -23,7 +23,7 @@ LOGS = [
 ]
 assert LOGS
 from property.simulation import World, folded, random_commands
-from kugetsu.domain import causes, changes, gates, invariants, pauses, recorded_facts, scheduling, timeline, traces
+from kugetsu.domain import causes, changes, gates, invariants, recorded_facts, scheduling, timeline, traces
 from kugetsu.domain.audit.checks import Checks
 from kugetsu.domain.audit.counters import recount
 from kugetsu.domain.audit.races import Races
@@ -80,7 +80,7 @@ def everything(events):
         if recorded_facts.decided(event):
             facts = event["facts"]
         if facts is not None and event["seq"] % 7 == 0:
-            then = recorded_facts.facts_then(facts, state, event["at"]) | {"set_back": pauses.set_back(state, at)}
+            then = recorded_facts.facts_then(facts, state, event["at"]) | {"set_back": gates.set_back(state, at)}
             scheduling.next_start(state, state.waiting(), then, ("slots",))
             for task in state.tasks.values():
                 scheduling.forecast(state, task, then, 3600.0)

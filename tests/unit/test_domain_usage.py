@@ -10,8 +10,8 @@ import pytest
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.state import empty
+from kugetsu.log import DomainProjection
 from kugetsu.log.files.engine import FileLog
-from kugetsu.log.opening import DomainProjection
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "logs"
 ISSUE = "git.example.org/o/r#1"

@@ -136,11 +136,10 @@ def _packed(report: Report, sizes: Sizes, folder: str, place: str, rebuilt: list
 def _cost(report: Report, folder: str, place: str) -> None:
     """Writing one periodic snapshot, beside the durable appends after which one is due."""
     from kugetsu.domain.new_event import NewEvent
-    from kugetsu.log import open_log
+    from kugetsu.log import DomainProjection, open_log
     from kugetsu.log.files.engine import PERIODIC_EVERY
     from kugetsu.log.files.segments import Cursor
     from kugetsu.log.files.snapshots import store
-    from kugetsu.log.opening import DomainProjection
     from kugetsu.model import clock
 
     projection = DomainProjection()

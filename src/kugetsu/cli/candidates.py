@@ -15,8 +15,8 @@ from kugetsu.cli.completion import SHELLS
 from kugetsu.domain.state import State, Task
 from kugetsu.host.config import Config, load
 from kugetsu.host.paths import Paths
+from kugetsu.log import DomainProjection
 from kugetsu.log.files.engine import FileLog
-from kugetsu.log.opening import DomainProjection
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.pauses import waits
 from kugetsu.domain.state import Usage
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import record
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     Values = dict[str, Any]
 
 _UNUSED = Usage()
+
+#: Seconds by which a recorded time may lie ahead of the clock before that counts as set back.
+CLOCK_MARGIN_SECONDS = 60.0
 
 
 @record
@@ -95,6 +97,20 @@ def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return _closed("provider", "usage_limit", limit["seq"], limit["until"], task=limit["task"], agent=agent)
 
 
+def set_back(state: State, now: str) -> bool:
+    """True if the clock was set back: the log has an event of a time that has not come yet."""
+    return state.latest > add_seconds(now, CLOCK_MARGIN_SECONDS)
+
+
+def pause_lasts(until: str, since: str, now: str) -> bool:
+    """True if a pause that began at ``since`` and lasts ``until`` a time goes on.
+
+    It is over as well when ``now`` lies before its beginning: the clock was set back, and the end may be a year away.
+    Not for a little before: facts are gathered before the log is locked, and the pause may have begun since.
+    """
+    return until > now and now >= add_seconds(since, -CLOCK_MARGIN_SECONDS)
+
+
 def _pauses(task: Task, facts: ClaimFacts) -> bool:
     """True if the task waits until a time. What gave it that time is what changed it last."""
     return task.not_before is not None and _waits(task.not_before, task.changed_at, facts)
@@ -102,7 +118,7 @@ def _pauses(task: Task, facts: ClaimFacts) -> bool:
 
 def _waits(until: str, since: str, facts: ClaimFacts) -> bool:
     """True if a pause goes on; facts that are only older than its beginning say nothing about the clock."""
-    return waits(until, since, facts["now"]) if facts.get("set_back") else until > facts["now"]
+    return pause_lasts(until, since, facts["now"]) if facts.get("set_back") else until > facts["now"]
 
 
 def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.host import atomic, run_files
-from kugetsu.host.ownership import require_own
+from kugetsu.host import run_files
 from kugetsu.host.paths import ownership_remedy
 from kugetsu.model.errors import BadInput, KugetsuError, reason_of
 from kugetsu.model.settings import known, shown, template
@@ -258,6 +257,8 @@ def write_template(path: str) -> bool:
 def _rewrite(path: str, key: str, line: str | None, *, private: bool = False) -> None:
     import fcntl
 
+    from kugetsu.host.ownership import require_own
+
     path = os.path.realpath(path)  # a link (to a user's dot files) stays one
     require_own(os.path.dirname(path))
     try:
@@ -316,6 +317,8 @@ def _replace(path: str, text: str, *, private: bool = False) -> None:
 
     It has the old one's mode; ``private``: 0600, whatever that was.
     """
+    from kugetsu.host import atomic  # most commands write no settings
+
     try:
         try:
             mode = atomic.PRIVATE if private else os.stat(path).st_mode & 0o777

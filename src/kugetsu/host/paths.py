@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-from kugetsu.host.ownership import name_for_sudo, name_of, require_own
 from kugetsu.model.errors import BadInput, KugetsuError, reason_of
 
 TYPE_CHECKING = False
@@ -84,6 +83,8 @@ class Paths:
 
     def make(self, folder: str) -> str:
         """Makes one folder below (or at) the root, 0700, with its parents; returns it. Raises KugetsuError."""
+        from kugetsu.host.ownership import require_own  # whoever only reads asks no owner
+
         require_own(self.root)
         try:
             mode = os.stat(folder).st_mode
@@ -113,6 +114,8 @@ def ownership_remedy(path: str) -> str | None:
     """How to get access to a file or folder that belongs to another user, or lies in a KUGETSU_DIR that does; None when
     neither does, and for root."""
     import shlex
+
+    from kugetsu.host.ownership import name_for_sudo, name_of
 
     me = os.geteuid()
     root = Paths.of(os.environ).root

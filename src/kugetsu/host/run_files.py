@@ -12,8 +12,6 @@ from __future__ import annotations
 import errno
 import os
 
-from kugetsu.host import atomic
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -125,6 +123,8 @@ def replace(path: str, data: bytes) -> None:
     Raises NotRegularFileError when a folder or a device is there, OSError when the disk is full, and for what keeps it
     from being written.
     """
+    from kugetsu.host import atomic  # most commands only read
+
     mode = _mode(path)
     if mode is not None and mode & _TYPE in _KEPT:
         raise _refusal(path, mode)

@@ -1,5 +1,45 @@
-"""The event log: the protocol, and the engine that keeps it in files."""
+"""The event log: the protocol, the engine that keeps it in files, and how the log of a directory is opened."""
 
-from kugetsu.log.opening import open_log
+from __future__ import annotations
 
-__all__ = ["open_log"]
+from kugetsu.domain.fold import fold
+from kugetsu.domain.state import State, empty
+from kugetsu.log.files.engine import FileLog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from kugetsu.domain.new_event import NewEvent
+    from kugetsu.log.protocol import EventLog
+
+
+class DomainProjection:
+    """Folds events into the domain's State."""
+
+    def __init__(self) -> None:
+        from kugetsu.domain import state_codec
+
+        self.VERSION = state_codec.VERSION
+        self.empty: Callable[[], State] = empty
+        self.fold: Callable[[State, dict[str, Any]], None] = fold
+        self.latest: Callable[[State], str] = lambda state: state.latest
+        self.dump: Callable[[State], Any] = state_codec.dump
+        self.load: Callable[[Any], State] = state_codec.load
+
+
+def open_log(
+    directory: str,
+    *,
+    by: dict[str, Any],
+    now: Callable[[], str],
+    guard: Callable[[Sequence[NewEvent]], Sequence[NewEvent]] | None = None,
+) -> EventLog:
+    """The event log in ``directory`` (KUGETSU_DIR/log). Opening touches nothing on disk.
+
+    ``by`` is recorded in every event appended through it; ``now`` gives UTC times with microseconds and ``Z``.
+    ``guard`` sees every event before it is written, under the lock, and returns what may be written; once before the
+    lock is taken it is called with none, to load what it needs.
+    """
+    return FileLog(directory, DomainProjection(), by, now, guard=guard)

@@ -19,12 +19,11 @@ else:
         return lambda decorator: decorator
 
 
-#: Records of a class that are made before its ``__init__`` is compiled.
-FEW = 40
-
-
 #: Instances of a class for which its ``__init__`` is not worth compiling.
 FEW = 40
+
+
+_set = object.__setattr__
 
 
 class _Fresh:
@@ -44,13 +43,13 @@ def field(*, factory: Callable[[], Any]) -> Any:
 @dataclass_transform(field_specifiers=(field,), eq_default=False)
 def record(cls: type[T]) -> type[T]:
     """A class whose annotations are its fields. It may change, and equals only itself; `__post_init__` is called."""
-    return _made(cls, "self.{0} = {1}", {})
+    return _made(cls, "self.{0} = {1}", _SHOWN)
 
 
 @dataclass_transform(field_specifiers=(field,), frozen_default=True)
 def value(cls: type[T]) -> type[T]:
     """Like `record`, but it never changes, and equals another of its class with equal fields."""
-    return _made(cls, "_set(self, {0!r}, {1})", {"__setattr__": _frozen, "__delattr__": _frozen, **_COMPARED})
+    return _made(cls, "_set(self, {0!r}, {1})", _FIXED)
 
 
 def fields(kind: Any) -> tuple[str, ...]:
@@ -76,14 +75,12 @@ def replace(record: T, **changes: Any) -> T:
 
 
 def _made(cls: type[T], assign: str, methods: dict[str, Any]) -> type[T]:
-    annotations: dict[str, Any] = vars(cls).get("__annotations__", {})
-    own = [name for name, kind in annotations.items() if "ClassVar[" not in str(kind)]
-    base = getattr(cls, "__fields__", ())
-    defaults = dict(getattr(cls, "__field_defaults__", {}))
-    defaults |= {name: vars(cls)[name] for name in own if name in vars(cls)}
-    body = {name: part for name, part in vars(cls).items() if name not in (*own, "__dict__", "__weakref__")}
-    body |= {name: method for name, method in {"__repr__": _repr, **methods}.items() if name not in body}
-    body |= {"__slots__": tuple(own), "__fields__": (*base, *own), "__field_defaults__": defaults}
+    body = {**methods, **vars(cls)}
+    own = tuple(name for name, kind in body.get("__annotations__", {}).items() if "ClassVar[" not in str(kind))
+    defaults = {**getattr(cls, "__field_defaults__", {}), **{name: body.pop(name) for name in own if name in body}}
+    for name in ("__dict__", "__weakref__"):  # of the class without slots
+        body.pop(name, None)
+    body |= {"__slots__": own, "__fields__": (*getattr(cls, "__fields__", ()), *own), "__field_defaults__": defaults}
     metaclass: Any = type(cls)
     made: Any = metaclass(cls.__name__, cls.__bases__, body)
     made.__init__ = _init(made, assign)
@@ -93,21 +90,22 @@ def _made(cls: type[T], assign: str, methods: dict[str, Any]) -> type[T]:
 def _init(made: Any, assign: str) -> Callable[..., None]:
     """The ``__init__`` of the first few; it is replaced by a compiled one, which also refuses arguments that do not
     fit."""
-    names = frozenset(made.__fields__)
+    names, known = frozenset(made.__fields__), made.__field_defaults__
+    finished = hasattr(made, "__post_init__")
     left = FEW
 
     def init(self: Any, *args: Any, **named: Any) -> None:
         nonlocal left
         left -= 1
         given = {**dict(zip(made.__fields__, args, strict=False)), **named}
-        found = {**defaults(made), **given}
+        found = {**known, **given}
         if left < 0 or len(given) != len(args) + len(named) or found.keys() != names:
             made.__init__ = _compiled(made, assign)
             made.__init__(self, *args, **named)
             return
         for name, value in found.items():
-            object.__setattr__(self, name, value)
-        if hasattr(made, "__post_init__"):
+            _set(self, name, value.make() if type(value) is _Fresh else value)
+        if finished:
             self.__post_init__()
 
     return init
@@ -115,7 +113,7 @@ def _init(made: Any, assign: str) -> Callable[..., None]:
 
 def _compiled(made: Any, assign: str) -> Callable[..., None]:
     defaults = made.__field_defaults__
-    known: dict[str, Any] = {"_set": object.__setattr__, **{f"_{name}": default for name, default in defaults.items()}}
+    known: dict[str, Any] = {"_set": _set, **{f"_{name}": default for name, default in defaults.items()}}
     head, lines = ["self"], []
     for name in made.__fields__:
         head.append(f"{name}=_{name}" if name in defaults else name)
@@ -145,4 +143,5 @@ def _frozen(self: Any, name: str, _: Any = None) -> None:
     raise AttributeError(f"{type(self).__name__} does not change: {name}")
 
 
-_COMPARED: dict[str, Any] = {"__eq__": _eq, "__hash__": _hash}
+_SHOWN: dict[str, Any] = {"__repr__": _repr}
+_FIXED = _SHOWN | {"__eq__": _eq, "__hash__": _hash, "__setattr__": _frozen, "__delattr__": _frozen}

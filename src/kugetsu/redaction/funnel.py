@@ -10,7 +10,7 @@ HOT: most texts of every command are only looked at (`suspicious`, 2 µs); patte
 
 from __future__ import annotations
 
-from kugetsu.model.redacted import MARK
+from kugetsu.model import REDACTED as MARK
 from kugetsu.redaction import known_values
 from kugetsu.redaction.known_values import SHORTEST, know, names_secret, secrets_among, secrets_of
 

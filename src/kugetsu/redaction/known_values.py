@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os.path
 
-from kugetsu.model.redacted import MARK
+from kugetsu.model import REDACTED as MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from kugetsu.model.redacted import MARK
+from kugetsu.model import REDACTED as MARK
 
 _WORD = (
     r"(?:token|secret|passwd|password|passphrase|api_?-?key|access_?-?key|private_?-?key|secret_?-?key|credential"

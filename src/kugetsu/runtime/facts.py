@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 
-from kugetsu.domain import pauses
+from kugetsu.domain import gates
 from kugetsu.host import proc
 from kugetsu.model import clock
-from kugetsu.runtime import agent_preflight
+from kugetsu.runtime import agent_preflight, liveness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+    from kugetsu.domain.state import State
     from kugetsu.host.config import Config
     from kugetsu.runtime.workspace import Workspace
 
@@ -85,9 +86,16 @@ def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] |
         "repository_caps": repository_caps(config),
         "agent_problems": agent_preflight.problems(ws, environment),
     }
-    if pauses.set_back(ws.state(), now):
+    if gates.set_back(ws.state(), now):
         found["set_back"] = True
     return found
+
+
+def facts_now(ws: Workspace, state: State) -> ClaimFacts:
+    """What the gates would read now, with the dispatcher that there is."""
+    if liveness.daemon(ws.paths, state):
+        return claim_facts(ws, "daemon", liveness.daemon_environment(state))
+    return claim_facts(ws, "none")
 
 
 def outcome_facts(config: Config) -> OutcomeFacts:

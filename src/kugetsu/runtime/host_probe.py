@@ -13,31 +13,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.agents.last_activity import Progress
-    from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State
     from kugetsu.runtime.foreign import Foreign
     from kugetsu.runtime.workspace import Workspace
 
 _AGENT: dict[str, Any] = {"alive": bool, "last": str | None, "at": str | None}
 _AGENT |= {"tokens": int | None, "cost": int | float | None}
-
-
-def facts_now(ws: Workspace, state: State) -> ClaimFacts:
-    """What the gates would read now, with the dispatcher that there is."""
-    if liveness.daemon(ws.paths, state):
-        return facts.claim_facts(ws, "daemon", liveness.daemon_environment(state))
-    return facts.claim_facts(ws, "none")
-
-
-def progress(ws: Workspace, state: State, attempt: Attempt) -> Progress | None:
-    """What an attempt's agent did last, from its output; None before it has an output."""
-    from kugetsu.agents import last_activity
-
-    session = state.sessions.get(attempt.session)
-    folder = ws.paths.run(attempt.id)
-    if session is not None and session.agent == "command":
-        return last_activity.of_text(f"{folder}/output.jsonl")
-    return last_activity.of_opencode(f"{folder}/output.jsonl", f"{folder}/stderr.log")
 
 
 class HostProbe:
@@ -65,10 +46,10 @@ class HostProbe:
 
 def taken(ws: Workspace, state: State, *, texts: bool) -> dict[str, Any]:
     """A probe as JSON values, for `kept`; without ``texts`` it leaves out what the agents did last."""
-    known = facts_now(ws, state)
+    known = facts.facts_now(ws, state)
     agents = {}
     for attempt in state.attempts.values():
-        seen = progress(ws, state, attempt)
+        seen = liveness.progress(ws, state, attempt)
         agents[attempt.id] = {
             "alive": liveness.of(ws.paths, attempt),
             "last": seen.last if seen is not None and texts else None,

@@ -10,7 +10,6 @@ from kugetsu.host.config import Config
 from kugetsu.host.paths import Paths
 from kugetsu.model import clock
 from kugetsu.redaction import funnel
-from kugetsu.runtime import caller_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,7 +176,10 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
     A surrounding git command (a hook, an alias) leaves no repository, index or author in it
     (`caller_environment`); an agent neither its marks nor its secrets: a command that an agent types acts as any other.
     """
-    environment = caller_environment.without(environment)
+    if any(name.startswith("GIT_") for name in environment):
+        from kugetsu.runtime import caller_environment
+
+        environment = caller_environment.without(environment)
     if ATTEMPT not in environment:
         return environment
     from kugetsu.runtime.runner import temp_folders

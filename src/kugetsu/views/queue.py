@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import pauses
+from kugetsu.domain.gates import pause_lasts
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
 from kugetsu.views.tables import Column, table
@@ -146,7 +146,7 @@ def _row(task: TaskData, screen: Screen, now: str) -> list[str]:
 def _note(task: TaskData, now: str) -> str:
     """What is worth knowing before the title: until when it waits, who works, why it failed."""
     if task["state"] in ("pending", "parked"):
-        if task["not_before"] is not None and pauses.waits(task["not_before"], task["changed_at"], now):
+        if task["not_before"] is not None and pause_lasts(task["not_before"], task["changed_at"], now):
             return f"until {times.ahead(task['not_before'], now)}"
         if task["after"]:
             return f"after {', '.join(task['after'])}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from kugetsu.model.record import record
-from kugetsu.views.text import columns, wrapped
-from kugetsu.views.wrap import DESK, folded
+from kugetsu.views.text import DESK, columns, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ class Screen:
             if self.width is None or (len(line) <= self.width and line.isascii()):
                 yield line
             else:
+                from kugetsu.views.wrap import folded  # most lines fit
+
                 yield from folded(line, self.width, words=self.small if words is None else words)
 
     def wrapped(self, text: str, margin: int = 0) -> list[str]:
@@ -95,6 +96,8 @@ class Screen:
         if self.width is None:
             return [text]
         if self.narrow:
+            from kugetsu.views.wrap import folded
+
             return folded(text, self.width - margin, 0)
         return wrapped(text, self.width - margin)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, pauses, scheduling
+from kugetsu.domain import gates, scheduling
 from kugetsu.model.plural import counted
 from kugetsu.views import gates as words
 from kugetsu.views import queue, times
@@ -93,7 +93,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
     daemon = daemon_data(state, probes.daemon_alive)
     waiting = state.waiting()
     attention = [_entry("config", "unknown", text, "kugetsu config list") for text in probes.warnings[:LISTED]]
-    if pauses.set_back(state, facts["now"]):
+    if gates.set_back(state, facts["now"]):
         behind = times.duration(times.since(facts["now"], state.latest))
         attention.append(_entry("clock", "set back", f"it is {behind} behind the log's latest event", "kugetsu doctor"))
     if as_of is None and facts.get("free_disk_mb") == 0:
@@ -260,7 +260,7 @@ def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[A
         return []
     if "outage" in limit:
         return [_outage(limit, facts)]
-    if not pauses.waits(limit["until"], limit["at"], facts["now"]):
+    if not gates.pause_lasts(limit["until"], limit["at"], facts["now"]):
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
     return [_entry("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
@@ -269,7 +269,7 @@ def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[A
 def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     """What every task would meet: named for as long as no attempt got further, however often it is tried."""
     outage = limit["outage"]
-    ahead = pauses.waits(limit["until"], limit["at"], facts["now"])
+    ahead = gates.pause_lasts(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
     tried = counted(outage["times"], "try")
     remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"

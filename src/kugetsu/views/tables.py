@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kugetsu.model.record import record
 from kugetsu.views.text import columns, cut, harmless, pad
-from kugetsu.views.wrap import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,6 +152,8 @@ def _stacked(
 
 def _beside(heads: Sequence[Column], row: Row, layout: _Layout, room: int, paint: Paint) -> list[str]:
     """What stands side by side; above it a name that is too long, and below it the words of a first cell that wraps."""
+    from kugetsu.views.wrap import folded  # most screens hold their tables
+
     first, *others = layout.beside
     width = layout.widths[first] if others else room
     above, parts = [], folded(cut(row[first], MOST * room), width, 0)
@@ -168,6 +169,8 @@ def _beside(heads: Sequence[Column], row: Row, layout: _Layout, room: int, paint
 
 def _below(heads: Sequence[Column], row: Row, layout: _Layout, room: int, paint: Paint) -> list[str]:
     """The other cells, as many in a line as fit; numbers with their title, what is typed in a line of its own."""
+    from kugetsu.views.wrap import folded
+
     lines: list[str] = []
     used = room
     for at in layout.below:

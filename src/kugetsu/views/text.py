@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 ELLIPSIS = "…"
+#: From so many columns on (a desk) errors, long words and what agents wrote are left to the terminal, which lets them
+#: be copied in one piece.
+DESK = 80
 #: The codes with which `screen.Screen` paints.
 COLOURS = frozenset(("0", "1", "2", "31", "32", "33"))
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"  # they shape emoji and scripts, and move no cursor

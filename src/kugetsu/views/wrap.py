@@ -6,15 +6,12 @@ below itself. Colours go on where the line does.
 
 from __future__ import annotations
 
-from kugetsu.views.text import columns
+from kugetsu.views.text import DESK, columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: From so many columns on (a desk) errors, long words and what agents wrote are left to the terminal, which lets them
-#: be copied in one piece.
-DESK = 80
 #: Blanks that part statements of a line, as before `why: kugetsu why q7`; fewer part the cells of one.
 APART = 6
 #: Columns that what goes on is indented by.

@@ -16,8 +16,8 @@ from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, Task
+from kugetsu.model import REDACTED
 from kugetsu.model.errors import Conflict, KugetsuError
-from kugetsu.model.redacted import MARK as REDACTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from kugetsu.domain.events import PRESENT, Event, upcast
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.model import REDACTED as MARK
 from kugetsu.model.record import record
-from kugetsu.model.redacted import MARK
 
 if TYPE_CHECKING:
     #: How the two sides differ.

@@ -8,8 +8,11 @@ import time
 
 from kugetsu.domain.events import validation
 from kugetsu.log.codec import Block, UnverifiedError, decode, decode_trusted
-from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.log.files.segments import Cursor, first_seqs, name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.log.files.damage_report import DamagedLine
 
 _FIRST_READ = 64 * 1024
 """Bytes read if little is expected: a block of this size needs no memory mapping of its own."""
@@ -143,6 +146,8 @@ class BlockReader:
                 raise self._damaged("missing", "the segment is missing") from None
             return False
         except OSError as error:
+            from kugetsu.log.files.damage_report import unreadable
+
             raise unreadable(error, self.directory if isinstance(error, NotADirectoryError) else path) from error
         self._segment = cursor.segment
         self._path = path
@@ -224,6 +229,8 @@ class BlockReader:
             size *= 8
 
     def _damaged(self, kind: str, text: str, place: int = 0, offset: int = 0) -> DamagedLine:
+        from kugetsu.log.files.damage_report import DamagedLine  # not needed for a whole log
+
         cursor = self.cursor
         return DamagedLine(
             kind, text, seq=cursor.seq + 1 + place, segment=name(cursor.segment), offset=cursor.offset + offset

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from kugetsu.log.codec import DIGEST_SIZE, GENESIS, TAIL_SIZE, stated, verified
-from kugetsu.log.files.damage_report import DamagedLine, unreadable
 from kugetsu.model import jsontext
 from kugetsu.model.record import record, value
 
@@ -61,6 +60,8 @@ def first_seqs(directory: str) -> list[int]:
     except FileNotFoundError:
         return []
     except OSError as error:
+        from kugetsu.log.files.damage_report import unreadable  # a start-up of a whole log needs no report
+
         raise unreadable(error, directory) from error
     return sorted(first for entry in names if (first := first_seq_of(entry)) is not None)
 
@@ -123,6 +124,8 @@ def start_of(directory: str, firsts: list[int], place: int) -> Cursor:
     first = firsts[place]
     if place == 0:
         if first != 1:
+            from kugetsu.log.files.damage_report import DamagedLine
+
             raise DamagedLine(
                 "missing", f"the log starts at event {first}: earlier segments are missing", seq=1, segment=name(1)
             )
@@ -135,6 +138,8 @@ def start_of(directory: str, firsts: list[int], place: int) -> Cursor:
     finally:
         os.close(fd)
     if sha is None:
+        from kugetsu.log.files.damage_report import DamagedLine
+
         raise DamagedLine(
             "newline", "the segment does not end with a whole event", seq=first - 1, segment=before, offset=size
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.log import DomainProjection
 from kugetsu.log.codec import event_of
 from kugetsu.log.files import segments
 from kugetsu.log.files.engine import PERIODIC_EVERY, FileLog
@@ -18,7 +19,6 @@ from kugetsu.log.files.watch import Watch
 from kugetsu.log.foreign.bundle_reader import Contents
 from kugetsu.log.foreign.temp_folder import TempFolder
 from kugetsu.log.foreign.unpack import Findings, unpack
-from kugetsu.log.opening import DomainProjection
 from kugetsu.log.projection import Projection
 from kugetsu.model import jsontext
 from kugetsu.model.errors import BadInput, KugetsuError

@@ -6,7 +6,7 @@ import resource
 import sys
 from collections.abc import Iterator
 
-from kugetsu.domain import pauses
+from kugetsu.domain import gates
 from kugetsu.host import proc
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
@@ -43,7 +43,7 @@ def check(context: Context) -> Iterator[Finding]:
 def _clock(context: Context) -> Iterator[Finding]:
     """Whether the clock is not behind the log's latest event."""
     state = context.state()
-    if state is None or not pauses.set_back(state, clock.now()):
+    if state is None or not gates.set_back(state, clock.now()):
         return
     latest = f"{state.latest[:10]} {state.latest[11:16]} UTC"
     text = f"the clock was set back: the log has an event of {latest}; pauses that began in the future count as ended"

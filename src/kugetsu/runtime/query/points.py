@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.model.record import record
-from kugetsu.runtime import host_probe, liveness
+from kugetsu.runtime import facts as present_facts
+from kugetsu.runtime import liveness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,11 +90,11 @@ def present(ws: Workspace, now: str) -> Point:
     if ws.foreign is not None:
         return _end_of_export(ws, now)
     state = ws.state()
-    facts = host_probe.facts_now(ws, state)
+    facts = present_facts.facts_now(ws, state)
     probes = Probes(
         alive=lambda attempt: liveness.of(ws.paths, attempt),
         daemon_alive=facts["dispatcher"] == "daemon",
-        progress=lambda attempt: host_probe.progress(ws, state, attempt),
+        progress=lambda attempt: liveness.progress(ws, state, attempt),
         warnings=ws.config.warnings(),
     )
     return Point(state, now, facts, None, probes)
@@ -164,13 +165,13 @@ def event_at(log: EventLog, seq: int) -> Event:
 def _end_of_export(ws: Workspace, now: str) -> Point:
     """The end of an exported log, with its bundle's host probe or at least its settings."""
     from kugetsu.domain.recorded_facts import facts_then
-    from kugetsu.runtime.facts import claim_facts
+    from kugetsu.runtime import host_probe
 
     foreign = ws.foreign
     assert foreign is not None
     state, probe = ws.state(), host_probe.of_export(foreign)
     if probe is None:
-        return _recorded(ws, state, now, claim_facts(ws, "none") if foreign.has_settings else None)
+        return _recorded(ws, state, now, present_facts.claim_facts(ws, "none") if foreign.has_settings else None)
     seen: Asked = {**as_of(state, now), "facts_from": None, "facts_at": now}
     probes = Probes(probe.alive, probe.daemon, probe.progress, ws.config.warnings())
     return Point(state, now, facts_then(probe.facts, state, now, daemon=probe.daemon), seen, probes)
@@ -179,12 +180,11 @@ def _end_of_export(ws: Workspace, now: str) -> Point:
 def _recorded(ws: Workspace, state: State, now: str, settings: Any) -> Point:
     """A point with the facts that the nearest decision before it recorded; ``settings``: those of the point itself."""
     from kugetsu.domain.recorded_facts import facts_then
-    from kugetsu.runtime.facts import claim_facts
 
     recorded = recorded_facts(ws.log, state.seq)
     known: Any = settings
     if recorded is None:
-        known = settings or claim_facts(ws, "none")
+        known = settings or present_facts.claim_facts(ws, "none")
         known["free_memory_mb"] = known["free_disk_mb"] = None
         known["agent_problems"] = {}
     elif settings is None:
@@ -245,6 +245,8 @@ def daemon_found_dead(ws: Workspace, seq: int) -> bool:
             return False
     state = ws.state()
     if ws.foreign is not None:
+        from kugetsu.runtime import host_probe
+
         probe = host_probe.of_export(ws.foreign)
         return probe is not None and state.daemon.runs and not probe.daemon
     return state.daemon.runs and not liveness.daemon(ws.paths, state)
