@@ -39,7 +39,7 @@ def open_log(
     """The event log in ``directory`` (KUGETSU_DIR/log). Opening touches nothing on disk.
 
     ``by`` is recorded in every event appended through it; ``now`` gives UTC times with microseconds and ``Z``.
-    ``guard`` sees every event before it is written, under the lock, and returns what may be written; once before the
-    lock is taken it is called with none, to load what it needs.
+    ``guard`` gets every event before it is written, under the lock, and returns what may be written; it is called once
+    without events before the lock is taken, to load what it needs.
     """
     return FileLog(directory, DomainProjection(), by, now, guard=guard)
