@@ -1,6 +1,6 @@
-"""The waiting tasks, kept in the queue's order from event to event instead of sorted anew at every look.
+"""The waiting tasks, kept in the queue's order from event to event instead of sorted for every plan.
 
-For `claims.plan` when nobody asks why each task waits: it then looks only at those that might start.
+For `claims.plan` if the reasons of all waits are not needed: it then checks only the tasks that might start.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class WaitingLine:
 
     def contenders(self, state: State, facts: ClaimFacts) -> Iterator[Task]:
         """The tasks that might start, in order: none without a dispatcher, only the PM agent's while the machine is
-        full, none behind an uncompleted task. During a usage limit the task that met it, which may end it, is first.
+        full, none after an uncompleted task. During a usage limit the task that met it, which may end it, is first.
         """
         if not self._places or not gates.daemon(state, state.tasks[self._places[0][-1]], facts).open:
             return

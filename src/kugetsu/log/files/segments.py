@@ -44,7 +44,7 @@ class Cursor:
     sha: bytes = GENESIS
 
     def copy(self) -> Cursor:
-        """The same place, to be moved on by itself."""
+        """A copy that can be moved independently."""
         return Cursor(self.segment, self.offset, self.seq, self.sha)
 
 
@@ -54,7 +54,7 @@ def name(first_seq: int) -> str:
 
 
 def first_seqs(directory: str) -> list[int]:
-    """The first seqs of the segments that are there, in order; [] when there is no log yet."""
+    """The first seqs of the existing segments, in order; [] if there is no log yet."""
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def first_seqs(directory: str) -> list[int]:
 
 
 def first_seq_of(entry: str) -> int | None:
-    """The first seq that a segment's file name states; None for any other file."""
+    """The first seq in a segment's file name; None for any other file."""
     digits = entry[:_DIGITS]
     if len(entry) != _DIGITS + len(SUFFIX) or not entry.endswith(SUFFIX) or not digits.isdecimal():
         return None
@@ -75,7 +75,7 @@ def first_seq_of(entry: str) -> int | None:
 
 
 def digest_before(fd: int, offset: int) -> bytes | None:
-    """The digest that the line ending right before ``offset`` states; None when no line ends there."""
+    """The digest stated by the line that ends right before ``offset``; None if no line ends there."""
     tail = os.pread(fd, TAIL_SIZE + 1, offset - TAIL_SIZE - 1) if offset > TAIL_SIZE else b""
     if len(tail) != TAIL_SIZE + 1 or not tail.endswith(b"\n"):
         return None
@@ -83,12 +83,12 @@ def digest_before(fd: int, offset: int) -> bytes | None:
 
 
 def read_sealed(path: str) -> dict[str, Any] | None:
-    """The JSON object of a disposable file that carries its own digest; None when it cannot be read or is not whole."""
+    """The JSON object of a disposable file with its own digest; None if it cannot be read or is not whole."""
     try:
         with open(path, "rb") as file:
             data = file.read()
     except OSError:
-        # Disposable: one that cannot be read is one that is not there.
+        # Disposable: treat an unreadable file as missing.
         return None
     if len(data) <= TAIL_SIZE or verified(GENESIS, data) is None:
         return None
@@ -102,13 +102,13 @@ def cursor_in(content: dict[str, Any]) -> Cursor:
 
 
 def fits(directory: str, cursor: Cursor) -> bool:
-    """Whether the log really has, right before ``cursor``, a line with the cursor's digest; its start always fits."""
+    """Whether the log has a line with the cursor's digest right before ``cursor``; the log's start always fits."""
     if not cursor.seq:
         return True
     try:
         fd = os.open(os.path.join(directory, name(cursor.segment)), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        # Whoever reads the log reports that it cannot be read; here it only means that nothing fits.
+        # The reader of the log reports that it is unreadable; here it only means that nothing fits.
         return False
     try:
         return digest_before(fd, cursor.offset) == cursor.sha
@@ -117,9 +117,9 @@ def fits(directory: str, cursor: Cursor) -> bool:
 
 
 def start_of(directory: str, firsts: list[int], place: int) -> Cursor:
-    """The cursor at the start of the segment ``firsts[place]``; its digest is what the segment before it states.
+    """The cursor at the start of the segment ``firsts[place]``, with the last digest of the previous segment.
 
-    Raises DamagedLine when that segment does not end with a whole line, or when the first segment is missing.
+    Raises DamagedLine if that segment does not end with a whole line, or if the first segment is missing.
     """
     first = firsts[place]
     if place == 0:
@@ -147,7 +147,7 @@ def start_of(directory: str, firsts: list[int], place: int) -> Cursor:
 
 
 def seq_at(line_start: bytes) -> int | None:
-    """The seq of a line, read from its first bytes; None when they are not those of an event."""
+    """The seq of a line, from its first bytes; None if they are not those of an event."""
     if not line_start.startswith(b'{"seq":'):
         return None
     digits = line_start[7:40].partition(b",")[0]
@@ -157,8 +157,8 @@ def seq_at(line_start: bytes) -> int | None:
 def locate(directory: str, after: int) -> Cursor | None:
     """A cursor at or shortly before the event that follows ``after``: found by bisection.
 
-    None when there is no log yet. The lines before the cursor are not verified, only the last one's stated digest
-    is taken; reading on from the cursor verifies.
+    None if there is no log yet. The lines before the cursor are not verified: the last one's stated digest is used,
+    and reading from the cursor on verifies.
     """
     firsts = first_seqs(directory)
     if not firsts:
@@ -178,7 +178,7 @@ def locate(directory: str, after: int) -> Cursor | None:
 
 
 _NEAR = 64 * 1024
-"""Bytes that are sooner read than bisected."""
+"""Bytes that are read faster than bisected."""
 
 
 def _bisect(fd: int, low: Cursor, after: int) -> Cursor:
@@ -190,7 +190,7 @@ def _bisect(fd: int, low: Cursor, after: int) -> Cursor:
         chunk = os.pread(fd, _NEAR, middle)
         start = _transaction_start(chunk)
         if start is None or middle + start >= high:
-            high = middle  # one huge transaction, an unfinished line or a damaged one: reading from below tells
+            high = middle  # one huge transaction, an unfinished line or a damaged one: read from ``low`` to find out
             continue
         offset, seq = middle + start, seq_at(chunk[start : start + 64])
         sha = stated(chunk[start - TAIL_SIZE - 1 : start - 1]) if start > TAIL_SIZE else digest_before(fd, offset)

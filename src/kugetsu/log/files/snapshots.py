@@ -1,8 +1,8 @@
-"""Snapshots of the fold: the latest, from which a command folds on, and periodic ones, near every point of the past.
+"""Snapshots of the fold: the latest, from which a command folds on, and periodic ones, close to every past point.
 
-Disposable. One is believed only when it is whole (its own digest), of this version, and the log really has its event
-at its place; otherwise the fold starts earlier. None is synced: after a power cut it may be newer than the log, and
-then does not fit. They are written on the side, by one process at a time and never under the log's lock.
+Disposable. A snapshot is used only if it is whole (its own digest), of this version, and the log has its event at its
+place; otherwise the fold starts earlier. None is synced: after a power cut it may be newer than the log, and then does
+not fit. They are written in passing, by one process at a time and never under the log's lock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PERIODIC = "milestones"
 """The folder of the periodic ones, each named by its seq."""
 
 _INDEX_STRIDE = 5_000
-"""Events (15 ms) that the index is extended by on the side; when it is further behind, its next reader does it."""
+"""Events (15 ms) by which the index is extended in passing; if it is further behind, its next reader extends it."""
 
 
 @record
@@ -41,7 +41,7 @@ class Snapshot:
 
 
 def read(directory: str, version: str, name: str = LATEST) -> Snapshot | None:
-    """The snapshot that is there, when it is whole and of this version, whether or not it fits the log."""
+    """The stored snapshot if it is whole and of this version, whether or not it fits the log."""
     path = os.path.join(directory, name)
     content = read_sealed(path)
     if content is None or content.get("version") != version:
@@ -54,13 +54,13 @@ def read(directory: str, version: str, name: str = LATEST) -> Snapshot | None:
 
 
 def load(directory: str, version: str, name: str = LATEST) -> Snapshot | None:
-    """The snapshot, when it can be believed (see the module)."""
+    """The snapshot, if valid (see the module)."""
     found = read(directory, version, name)
     return found if found is not None and fits(directory, found.cursor) else None
 
 
 def store(directory: str, version: str, cursor: Cursor, state: Any, name: str = LATEST) -> int:
-    """Write a snapshot atomically: its size in bytes. Raises OSError when the folder cannot be written."""
+    """Write a snapshot atomically; returns its size in bytes. Raises OSError if the folder cannot be written."""
     content = {
         "seq": cursor.seq,
         "segment": cursor.segment,
@@ -89,10 +89,10 @@ def store(directory: str, version: str, cursor: Cursor, state: Any, name: str = 
 
 
 def mark_start(directory: str, projection: Projection[Any]) -> None:
-    """Write the snapshot of a short log: one at its start, of the empty state.
+    """Write the snapshot of a short log: at its start, of the empty state.
 
-    All of the log is still read and verified by every command, which is cheap while it is short; but what comes with a
-    dumped state (the domain keeps what its machines gave) need not be worked out again by each of them.
+    Every command still reads and verifies the whole log, which is cheap while it is short; but it need not compute
+    again what comes with a dumped state (the memo of the state machines).
     """
     try:
         guard = _guard(directory)
@@ -104,7 +104,7 @@ def mark_start(directory: str, projection: Projection[Any]) -> None:
         finally:
             os.close(guard)
     except OSError:
-        return  # not an error: the file only saves time
+        return  # an unwritable folder is not an error: the file only saves time
 
 
 def refresh(
@@ -113,15 +113,15 @@ def refresh(
     """Write the latest snapshot, of ``state`` at ``cursor``, unless another process just did, and a periodic one after
     ``every`` events; extend the index to it.
 
-    Returns the seq and the size in bytes of the snapshot to count from. A folder that cannot be written is no error:
-    the files only save time.
+    Returns the seq and the size in bytes of the snapshot to count from. An unwritable folder is not an error: the files
+    only save time.
     """
     from kugetsu.log.files import index
 
     try:
         guard = index.try_guard(directory)
         if guard is None:
-            return cursor.seq - due + due // 8, due * 1000  # another process is writing: try again a little later
+            return cursor.seq - due + due // 8, due * 1000  # another process is writing: retry later
         try:
             found = load(directory, projection.VERSION)
             if found is not None and cursor.seq - found.cursor.seq < due:
@@ -153,7 +153,7 @@ def keep(directory: str, projection: Projection[Any], cursor: Cursor, state: Any
 def state_at(
     directory: str, projection: Projection[Any], seq: int | None, at: str | None, every: int, *, trusted: bool = False
 ) -> Any:
-    """The state after event ``seq``, or before the first event that is later than ``at``; a state of its own.
+    """The state after event ``seq``, or before the first event later than ``at``; a new object.
 
     Raises LogDamaged.
     """
@@ -199,9 +199,9 @@ def _guard(directory: str) -> int | None:
 
 
 def _nearest(directory: str, projection: Projection[Any], seq: int | None, at: str | None) -> Snapshot | None:
-    """The last periodic snapshot that is not beyond the point, found by bisection; None to start from the beginning.
+    """The last periodic snapshot not beyond the point, found by bisection; None: start from the beginning.
 
-    Clocks go back, the order of events does not: what is compared is the latest time of all events up to a snapshot.
+    Clocks go back, the order of events does not: compares the latest time of all events up to a snapshot.
     """
     seqs = [each for each in _seqs(os.path.join(directory, PERIODIC)) if seq is None or each <= seq]
     found: Snapshot | None = None

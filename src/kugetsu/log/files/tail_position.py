@@ -1,4 +1,4 @@
-"""The log's end, found without folding what comes before it: for events that no decision rests on."""
+"""Finds the log's end without folding, for events that are appended without a decision."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kugetsu.log.files.segments import Cursor, first_seqs, name, seq_at
 from kugetsu.model import jsontext
 
 _LAST_LINES = 4096
-"""Bytes read from the end to find the last event; a longer one is left to who reads the whole tail."""
+"""Bytes read from the end to find the last event; for a longer one the whole tail is read."""
 
 
 class TailPosition:
-    """Remembers where the log ended last, and looks again. Only for whoever holds the log's lock."""
+    """Remembers the log's last end, and checks for a new one. Only under the log's lock."""
 
     __slots__ = ("_cursor", "_directory", "_fd", "inode")
 
@@ -24,8 +24,8 @@ class TailPosition:
         self.inode = 0
 
     def find(self) -> Cursor | None:
-        """The place after the last event, when the log ends with a whole transaction whose last line fits the digest
-        stated before it; None when it does not, or when the last bytes do not show it."""
+        """The place after the last event, if the log ends with a whole transaction whose last line fits the digest
+        stated before it; None if not, or if the last bytes do not show it."""
         segment = self._segment()
         while segment:
             path = os.path.join(self._directory, name(segment))
@@ -63,7 +63,7 @@ class TailPosition:
             self.inode = inode
 
     def close(self) -> None:
-        """Close the segment; looking again opens it again."""
+        """Close the segment; the next check opens it again."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

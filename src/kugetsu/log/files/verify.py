@@ -1,4 +1,4 @@
-"""Checking the whole log: every line of every segment, and the latest snapshot against a full fold."""
+"""Checks the whole log: every line of every segment, and the latest snapshot against a full fold."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Torn:
 
 @dataclass(slots=True)
 class Verification:
-    """What a check of the whole log found. ``count`` events verify; ``head`` is the last of them. ``note`` says why
-    the chain cannot be checked at all: in an exported log that was redacted."""
+    """The result of a check of the whole log. ``count`` events verify; ``head`` is the last of them. ``note`` is why
+    the chain cannot be checked at all: an exported log was redacted."""
 
     count: int = 0
     segments: int = 0
@@ -56,19 +56,19 @@ class Verification:
     problems: list[Problem] = field(default_factory=list)
     torn: Torn | None = None
     note: str | None = None
-    #: Events whose data does not fit their kind, by seq: no damage, and nobody acts on them.
+    #: Events whose data does not fit their kind, by seq: not damage, and never acted on.
     malformed: dict[int, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is damaged; a torn tail is none."""
+        """Whether nothing is damaged; a torn tail is not damage."""
         return not self.problems
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair did. ``event`` is the `log.repaired` that says what was cut and where it is kept; it is None when
-    nothing was torn, or when only the last newline had to be added."""
+    """The result of a repair. ``event`` is the `log.repaired` with what was cut and where it is kept; None if nothing
+    was torn, or if only the last newline was added."""
 
     repaired: bool
     event: Event | None
@@ -188,7 +188,7 @@ class _Check:
                 self._problem("seq", text, first, offset, expected)
             if self._more and more != self._more - 1:
                 self._problem("framing", "the event does not continue its transaction", first, offset, expected)
-        # Behind a damaged line, whose own seq may be what was changed, a line that verifies is taken at its word.
+        # After a damaged line, whose own seq may have been changed, trust the seq of a line that verifies.
         self._seq = event["seq"]
         self._sha = sha
         self._more = more
@@ -206,8 +206,8 @@ class _Check:
         self._more = 0
 
     def _resume_after(self, line: bytes) -> None:
-        """What the next line may be held against, so that one flip is one problem: the digest that the damaged line
-        states (its body was changed) or the one that its body gives (its digest was changed)."""
+        """The digests that the next line may follow, so that one flip is one problem: the one that the damaged line
+        states (its body was changed) or the one of its body (its digest was changed)."""
         computed = digest(self._sha, line[:-TAIL_SIZE])
         self._otherwise = stated(line) or computed
         self._sha = computed
@@ -228,7 +228,7 @@ class _Check:
             text = f"event {cursor.seq} is not the sealed one: its digest is {sha}, not {expected.sha}"
             self._problem("head", text, cursor.segment, cursor.offset, cursor.seq)
         saved = self._latest
-        # A snapshot is of a fold that took such events as they are.
+        # The fold of a snapshot took such events as they are.
         if sound and not self._found.malformed and saved is not None and saved.cursor.seq == cursor.seq:
             self._compare(saved, cursor)
 
@@ -240,7 +240,7 @@ class _Check:
             folded = orjson.loads(orjson.dumps(self._projection.dump(self._state)))
             if folded == saved.state:
                 return
-            text = "the checkpoint differs from the fold of the events before it: delete it, and it is rebuilt"
+            text = "the checkpoint differs from the fold of the events before it: delete it to have it rebuilt"
         self._found.problems.append(Problem(cursor.seq, snapshots.LATEST, 0, "checkpoint", text))
 
     def _check_latest_reached(self) -> None:

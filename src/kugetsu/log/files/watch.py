@@ -1,4 +1,4 @@
-"""Noticing that the log may have grown: inotify where there is one, else looking every 50 ms."""
+"""Notices that the log may have grown: by inotify if available, else by polling every 50 ms."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DELETE = 0x200
 _ONLY_DIRECTORY = 0x01000000
 
 POLL = 0.05
-"""Seconds between two looks where the system cannot tell (macOS, or no inotify instance left of the usual 128)."""
+"""Seconds between two polls without inotify (macOS, or no instance left of the usual 128)."""
 
 
 class Watch:
-    """Wakes whoever waits for the log. ``fileno()`` is for `select`; None means: look every `POLL` seconds.
+    """Wakes a process that waits for the log. ``fileno()`` is for `select`; None means: poll every `POLL` seconds.
 
-    ``rights``: a file's mode that changes, and a file that goes, wake as well.
+    ``rights``: also wake on a changed mode or a removed file.
     """
 
     def __init__(self, directory: str, *, rights: bool = False) -> None:
@@ -30,13 +30,13 @@ class Watch:
         self._fd = _inotify(directory, self._events)
 
     def fileno(self) -> int | None:
-        """A descriptor that becomes readable when the log may have grown, or None when polling is needed."""
+        """A descriptor that becomes readable if the log may have grown; None if polling is needed."""
         return None if self._fd < 0 else self._fd
 
     def drain(self) -> None:
-        """Forget what woke us; to be called before looking at the log."""
+        """Clear the wake-up; call it before reading the log."""
         if self._fd < 0:
-            self._fd = _inotify(self._directory, self._events)  # the folder may exist by now
+            self._fd = _inotify(self._directory, self._events)  # the folder may exist now
             return
         try:
             while os.read(self._fd, 65536):
@@ -54,7 +54,7 @@ class Watch:
             select.select([self._fd], [], [], timeout)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -67,7 +67,7 @@ class Watch:
 
 
 def _inotify(directory: str, events: int) -> int:
-    """An inotify descriptor on the folder; -1 when there is none to be had."""
+    """An inotify descriptor on the folder; -1 if none is available."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         init, add = libc.inotify_init1, libc.inotify_add_watch

@@ -1,7 +1,7 @@
-"""What may hold an exported log: a bundle of `doctor`, exported lines, a log folder, a segment; packed by gzip or not.
+"""Reads the forms of an exported log: a bundle of `doctor`, exported lines, a log folder, a segment; gzipped or not.
 
-Such a file is untrusted: names and links of an archive lead nowhere, and how much is read is bounded. What is truncated
-or damaged behind a place is read up to there.
+Such a file is untrusted: names and links of an archive are not followed, and the amount read is bounded. A truncated or
+damaged file is read up to the damage.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from kugetsu.model.record import field, record
 Take = Callable[[list[bytes]], None]
 
 MOST_BYTES = 4 << 30
-"""Bytes that are read at most, unpacked: some ten million events."""
+"""The most unpacked bytes that are read: some ten million events."""
 MOST_MEMBERS = 1000
 LINE_BYTES = 16 << 20
 """A longer line is skipped: the longest event that kugetsu writes has a message of some 100 kB."""
 EXTRA_BYTES = 2 << 20
-"""A longer member of a bundle beside the log is skipped; `doctor` writes at most 1 MiB."""
+"""A longer member of a bundle, other than the log, is skipped; `doctor` writes at most 1 MiB."""
 EXTRAS_BYTES = 32 << 20
 
 _PIECE = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _PACKED_MOST = 400
-"""Unpacked bytes a packed one: events have 5 to 30, nothing but zeros has 1000."""
+"""Unpacked bytes per packed one: events have 5 to 30, zeros have 1000."""
 _EASY = 64 << 20
 """Bytes up to which that ratio does not matter."""
 
@@ -45,10 +45,10 @@ _HINT = "a bundle (kugetsu doctor --bundle), a log export (kugetsu log export --
 
 @record
 class Contents:
-    """What a file is and what was found in it beside the lines of its log.
+    """The kind of a file, and its content other than the lines of its log.
 
-    ``kind`` is bundle, lines or folder. ``extras`` are the known small members of a bundle by their names;
-    ``problems`` say, for people, what of the file could not be read; ``sources`` counts the parts its lines are in.
+    ``kind`` is bundle, lines or folder. ``extras`` are the known small members of a bundle by name; ``problems``
+    describe the unreadable parts of the file; ``sources`` counts the parts that its lines are in.
     """
 
     kind: str = "lines"
@@ -58,10 +58,10 @@ class Contents:
 
 
 def read(path: str, contents: Contents, take: Take) -> None:
-    """Hand the lines of the log in ``path`` to ``take``, some at a time, without their newlines, as they stand there.
+    """Pass the unchanged lines of the log in ``path`` to ``take``, some at a time, without their newlines.
 
-    ``contents`` is filled in; its kind is known before the first line is handed over. Raises NotFound, BadInput for
-    what holds no log or too much, KugetsuError when it cannot be read.
+    Fills in ``contents``; its kind is set before the first line is passed on. Raises NotFound, BadInput for a file
+    without a log or with too much, KugetsuError if it cannot be read.
     """
     try:
         mode = os.stat(path).st_mode
@@ -72,9 +72,9 @@ def read(path: str, contents: Contents, take: Take) -> None:
         else:
             raise BadInput(f"{path} is not a file", f"--from takes {_HINT}")
     except FileNotFoundError:
-        raise NotFound(f"there is no file {path}", f"--from takes {_HINT}") from None
+        raise NotFound(f"no such file: {path}", f"--from takes {_HINT}") from None
     except OSError as problem:
-        raise KugetsuError(f"cannot read {path}: {reason_of(problem)}", "`ls -l` shows whose it is") from problem
+        raise KugetsuError(f"cannot read {path}: {reason_of(problem)}", "`ls -l` shows its owner") from problem
 
 
 def _folder(path: str, contents: Contents, take: Take) -> None:
@@ -122,9 +122,9 @@ class _Counted:
 
 
 class _Unpacked(io.RawIOBase):
-    """The bytes of a file, unpacked if they are packed, up to where they are truncated or damaged.
+    """The bytes of a file, unpacked if necessary, up to the first truncation or damage.
 
-    They are counted; reading raises BadInput when there are too many.
+    They are counted; reading raises BadInput if there are too many.
     """
 
     def __init__(self, file: io.BufferedReader, contents: Contents, *, most: int) -> None:
@@ -148,7 +148,7 @@ class _Unpacked(io.RawIOBase):
         except EOFError:
             self._contents.problems.append(_CUT)
         except (zlib.error, gzip.BadGzipFile):
-            self._contents.problems.append("it is damaged: what is behind a place cannot be unpacked")
+            self._contents.problems.append("it is damaged: the rest cannot be unpacked")
         self._ended = not piece
         self.unpacked += len(piece)
         if self.unpacked > self._most:
@@ -161,7 +161,7 @@ class _Unpacked(io.RawIOBase):
 
 
 def _lines(stream: io.BufferedReader, size: int | None, take: Take, contents: Contents) -> bytes:
-    """Hand over the whole lines in the next ``size`` bytes, or in all; returns what is behind the last newline."""
+    """Pass on the whole lines in the next ``size`` bytes, or in all; returns the bytes after the last newline."""
     rest = b""
     skipping = False
     left = MOST_BYTES if size is None else size
@@ -191,7 +191,7 @@ def _header(block: bytes) -> tarfile.TarInfo | None:
 
 
 def _members(stream: io.BufferedReader, contents: Contents, take: Take) -> None:
-    """Read the members of a tar archive one after the other: only their headers, and those that are known.
+    """Read the members of a tar archive one after the other: only their headers, and the content of known ones.
 
     The headers are read one by one because `tarfile` would follow extensions, whose sizes are not bounded.
     """
@@ -202,7 +202,7 @@ def _members(stream: io.BufferedReader, contents: Contents, take: Take) -> None:
             break
         member = _header(block)
         if member is None or member.size < 0:
-            contents.problems.append("it is damaged: what is behind a place is not an archive")
+            contents.problems.append("it is damaged: the rest is not an archive")
             break
         known = member.name.removeprefix("./") if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else ""
         if known == LOG and not found:
@@ -234,7 +234,7 @@ def _held(contents: Contents) -> int:
 
 
 def _skip(stream: io.BufferedReader, size: int) -> int:
-    """Read on; how many of ``size`` bytes were not there."""
+    """Skip ``size`` bytes; returns how many of them were missing."""
     while size > 0 and (piece := stream.read1(min(size, _PIECE))):
         size -= len(piece)
     return size

@@ -62,21 +62,21 @@ class ForeignLog(FileLog):
 
     @property
     def contents(self) -> Contents:
-        """What the file is, and what it holds beside the log."""
+        """The kind of the file, and its content other than the log."""
         return self.found.contents
 
     @property
     def part(self) -> bool:
-        """Whether the log's beginning is missing: what its events mean is not known then."""
+        """Whether the log's beginning is missing, so that its events cannot be folded."""
         return self.found.first > 1
 
     @property
     def damaged(self) -> bool:
-        """Whether it is a log folder of which not all can be read, or in which something was changed."""
+        """Whether it is a log folder with unreadable or changed parts."""
         return self.contents.kind == "folder" and bool(self.verify().problems)
 
     def _problem_there(self) -> str | None:
-        """What of its log the one who made a bundle could not read."""
+        """The parts of the log that were unreadable when the bundle was made."""
         try:
             manifest = jsontext.loads(self.contents.extras.get("manifest.json", b"{}"))
         except jsontext.JSONError:
@@ -86,14 +86,14 @@ class ForeignLog(FileLog):
         return said if isinstance(said, str) and said else None
 
     def notes(self) -> list[str]:
-        """What to know of the file before one believes what it shows, a line each."""
+        """Warnings about the file, a line each."""
         found = self.found
         notes = list(self.contents.problems)
         there = self._problem_there()
         if there is not None:
             notes.append(f"where it was made: {there}")
         if self.part:
-            notes.append(f"it is a part of a log, events {found.first} to {found.last}: what was before is not known")
+            notes.append(f"it is a part of a log, events {found.first} to {found.last}: earlier events are unknown")
         for first, last in found.holes[:3]:
             notes.append(f"event {first} is missing" if first == last else f"events {first} to {last} are missing")
         if len(found.holes) > 3:
@@ -105,7 +105,7 @@ class ForeignLog(FileLog):
                 f"{found.garbage_seen} lines are not events and were skipped, the first is line {found.garbage[0]}"
             )
         if found.repeated:
-            notes.append(f"{found.repeated} more of an event that was there already: the first one counts")
+            notes.append(f"{counted(found.repeated, 'repeated event')} skipped: the first copy counts")
         if found.unsealed_seen and not found.all_changed:
             are = "event was changed:" if found.unsealed_seen == 1 else "events were changed, the first is"
             notes.append(
@@ -137,7 +137,7 @@ class ForeignLog(FileLog):
         wanted = jsontext.dumps(key)
         with open(os.path.join(self.directory, segments.name(1)), "rb") as file:
             for line in file:
-                # What is written with escapes is not found as bytes.
+                # A key written with escapes is not found as bytes.
                 if wanted in line or b"\\" in line:
                     event = event_of(line)
                     if event is not None and carries(event, key):
@@ -146,7 +146,7 @@ class ForeignLog(FileLog):
     # -- checking ----------------------------------------------------------------------------------------------
 
     def verify(self, expected_head: Head | None = None) -> Verification:
-        """What unpacking found of its chain: all of it when no line was changed, nothing when it was redacted."""
+        """The check of its chain during unpacking: complete if no line was changed, none if it was redacted."""
         found, name = self.found, os.path.basename(self.path)
         checked = Verification(count=found.count, segments=self.contents.sources, head=self.head())
         if found.all_changed:
@@ -187,41 +187,41 @@ class ForeignLog(FileLog):
             checked.problems.append(Problem(seq, "", 0, "head", text))
 
     def stats(self) -> Stats:
-        """Counts and sizes, with the parts that the file is in."""
+        """Counts and sizes, with the parts of the file."""
         counted = super().stats()
         counted.segments = self.contents.sources
         return counted
 
-    # -- what it cannot ----------------------------------------------------------------------------------------
+    # -- unsupported -------------------------------------------------------------------------------------------
 
     def _read_only(self) -> KugetsuError:
         return KugetsuError(f"{self.path} is an exported log, read-only", "drop --from to act on the log that is here")
 
     def transact(self, decide: Callable[[Any], Sequence[NewEvent]]) -> list[Event]:  # noqa: ARG002
-        """Raises KugetsuError: nothing is appended."""
+        """Raises KugetsuError: the log is read-only."""
         raise self._read_only()
 
     def append(self, new_events: Sequence[NewEvent]) -> list[Event]:  # noqa: ARG002
-        """Raises KugetsuError: nothing is appended."""
+        """Raises KugetsuError: the log is read-only."""
         raise self._read_only()
 
     def repair(self) -> Repair:
-        """Raises KugetsuError: nothing is repaired."""
+        """Raises KugetsuError: the log is read-only."""
         raise self._read_only()
 
     def _does_not_grow(self) -> BadInput:
         return BadInput("an exported log does not grow", "drop -f, --follow or --watch")
 
     def follow(self, after: int) -> Iterator[Event | None]:  # noqa: ARG002
-        """Raises BadInput: nothing more comes."""
+        """Raises BadInput: an exported log does not grow."""
         raise self._does_not_grow()
 
     def wait(self, after: int, timeout: float) -> bool:  # noqa: ARG002
-        """Raises BadInput: nothing more comes."""
+        """Raises BadInput: an exported log does not grow."""
         raise self._does_not_grow()
 
     def watch(self) -> Watch:
-        """Raises BadInput: nothing more comes."""
+        """Raises BadInput: an exported log does not grow."""
         raise self._does_not_grow()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""A folder in TMPDIR that lives as long as its process: removed at the end, however the process ends.
+"""A folder in TMPDIR that exists as long as its process, and is removed however the process ends.
 
-What a SIGKILL left behind is removed by the next process that makes one: the lock of its owner is free.
+After a SIGKILL the next process that makes one removes it, because its owner's lock is free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TempFolder:
         _remove_leftovers()
         self.path = tempfile.mkdtemp(prefix=_PREFIX)
         _live.add(self.path)
-        # Locked before it has its name: a lock file that anyone finds is held as long as its owner lives.
+        # Locked before it gets its name: a visible lock file is held as long as its owner is alive.
         new = os.path.join(self.path, "new")
         self._lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -45,7 +45,7 @@ def _remove(path: str, lock: int, owner: int) -> None:
 
 
 def _mind_signals() -> None:
-    """Remove the folders before a signal ends the process, where nothing else minds it."""
+    """Remove the folders before a signal ends the process, unless the signal is handled elsewhere."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -61,7 +61,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def _remove_leftovers() -> None:
-    """Remove the folders of this user whose owners are gone."""
+    """Remove this user's folders whose owners have ended."""
     for entry in os.scandir(tempfile.gettempdir()):
         if not entry.name.startswith(_PREFIX) or not entry.is_dir(follow_symlinks=False):
             continue
@@ -70,11 +70,11 @@ def _remove_leftovers() -> None:
                 continue
             fd = os.open(os.path.join(entry.path, _LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
-            continue  # another's, or one that is being made
+            continue  # another user's, or one that is being made
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(entry.path, ignore_errors=True)
         except BlockingIOError:
-            continue  # its owner lives
+            continue  # its owner is alive
         finally:
             os.close(fd)

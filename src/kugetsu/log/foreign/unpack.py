@@ -1,8 +1,8 @@
 """An exported log unpacked into one segment, which the ordinary engine reads.
 
-What is not an event is skipped and counted, what is out of order is sorted, and every digest is held against its line.
-Redaction changes lines, so the chain of a bundle cannot be verified. In the segment every line begins with its seq and
-ends with its digest, as kugetsu writes it: one that does not is written anew, the others stay byte for byte.
+Lines that are not events are skipped and counted, events out of order are sorted, and every digest is compared with its
+line. Redaction changes lines, so the chain of a bundle cannot be verified. In the segment every line begins with its
+seq and ends with its digest, as kugetsu writes it: other lines are rewritten, the rest stay byte for byte.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from kugetsu.model.errors import BadInput, KugetsuError, reason_of
 from kugetsu.model.record import field, record
 
 _MOST_NOTHING = 3_000_000
-"""Lines without an event, of a file that may still be a log: a packed one of 2 MB can have 2 GB of them."""
+"""The most lines without an event in a file that is accepted as a log: 2 MB packed can have 2 GB of them."""
 _LISTED = 20
-"""Lines of each sort that are listed one by one."""
+"""The most lines of each sort that are listed one by one."""
 _SORTED_MOST = 2_000_000
-"""Events that are sorted at most: 100 MB of memory."""
+"""The most events that are sorted: 100 MB of memory."""
 _PIECE = 1 << 20
 
 
 @record
 class Findings:
-    """What was seen of the lines while they were unpacked; numbers of lines count from 1."""
+    """The findings on the lines during unpacking; line numbers count from 1."""
 
     contents: Contents = field(factory=Contents)
     lines: int = 0
-    #: Lines without an event, the first of them; and how many, without and with the empty ones.
+    #: Lines without an event: the first ones; and how many, without and with the empty ones.
     garbage: list[int] = field(factory=list)
     garbage_seen: int = 0
     nothing: int = 0
     repeated: int = 0
     disorder: bool = False
-    #: First and last seq of what is missing between two events.
+    #: First and last seq of each gap between two events.
     holes: list[tuple[int, int]] = field(factory=list)
     #: Events whose digest does not fit their line and the digest before it.
     unsealed: list[int] = field(factory=list)
     unsealed_seen: int = 0
-    #: Those behind a missing one, and those that say that something was taken out.
+    #: Events after a missing one, and events with redacted parts.
     unchecked: int = 0
     redacted: int = 0
     count: int = 0
@@ -55,7 +55,7 @@ class Findings:
     last: int = 0
     #: The latest time of all events of the state.
     latest: str = ""
-    #: The event after which the state is shown, where the file ends in a transaction.
+    #: The event after which the state is shown, if the file ends in a transaction.
     whole: int | None = None
 
     @property
@@ -65,7 +65,7 @@ class Findings:
 
     @property
     def all_changed(self) -> bool:
-        """Whether the lines were changed all through, so that no digest can be checked."""
+        """Whether all lines were changed, so that no digest can be checked."""
         checkable = self.count - self.unchecked - self.redacted
         return self.contents.kind == "bundle" or (checkable > 1 and self.unsealed_seen == checkable)
 
@@ -73,7 +73,7 @@ class Findings:
 def unpack(path: str, directory: str) -> Findings:
     """Write the log in ``path`` as the only segment of ``directory``, which is empty.
 
-    Raises NotFound, BadInput for a file that holds no log (or too much), KugetsuError when it cannot be read, or its
+    Raises NotFound, BadInput for a file without a log (or with too much), KugetsuError if it cannot be read, or its
     events cannot be written.
     """
     target = os.path.join(directory, name(1))
@@ -90,7 +90,7 @@ def unpack(path: str, directory: str) -> Findings:
 
 
 class _Unpacked:
-    """The segment that is written, and what was found so far."""
+    """The segment being written, and the findings so far."""
 
     def __init__(self, path: str, target: str, found: Findings) -> None:
         self.path = path
@@ -98,7 +98,7 @@ class _Unpacked:
         self.found = found
         self._file: IO[bytes] = _written(open, target, "wb")
         self._sha = GENESIS
-        #: Whether all lines so far were what a log has: they are checked together then.
+        #: Whether all lines so far were those of a log, and so are checked together.
         self._intact = True
         # After the last whole transaction: how many events, the last one, and the latest time.
         self._whole = (0, 0, "")
@@ -119,9 +119,9 @@ class _Unpacked:
             _written(self._file.write, b"\n".join([*kept, b""]))
 
     def _take_intact(self, lines: list[bytes]) -> list[bytes]:
-        """Those of the lines, from the first on, that follow what was taken before as in a log: whole transactions."""
+        """The first lines that continue the earlier ones as in a log: whole transactions."""
         found = self.found
-        if found.contents.kind == "bundle":  # which is redacted
+        if found.contents.kind == "bundle":  # redacted
             self._intact = False
             return []
         try:
@@ -152,8 +152,8 @@ class _Unpacked:
                 found.garbage.append(found.lines)
 
     def _checked(self, line: bytes, event: Event) -> bytes:
-        """The line as it is written. Its digest is checked where that can be done: the event before it is there, and
-        `log export` took nothing out of it."""
+        """The line to write. Its digest is checked if possible: the previous event exists, and `log export` did not
+        redact the line."""
         found, seq, last = self.found, event["seq"], self.found.last
         sha = verified(self._sha, line) if found.contents.kind != "bundle" else None
         if sha is None or not line.startswith(b'{"seq":'):
@@ -173,7 +173,7 @@ class _Unpacked:
         return line
 
     def _unverified(self, line: bytes, event: Event, sha: bytes | None) -> tuple[bytes, bytes]:
-        """The line in the form that kugetsu writes, and the digest that it states."""
+        """The line in kugetsu's form, and the digest that it states."""
         found, seq, said = self.found, event["seq"], stated(line)
         if event.get("redacted") is True:
             found.redacted += 1
@@ -188,19 +188,19 @@ class _Unpacked:
         return _rewritten(line, event)
 
     def close(self) -> None:
-        """Close the segment, which is whole then."""
+        """Complete and close the segment."""
         _written(self._file.close)
 
     def note_unfinished(self) -> None:
-        """Where the file ends in a transaction, the state is that before it, as in a log whose end is torn. (Of events
-        that were picked out nobody knows which belong together.)"""
+        """If the file ends in a transaction, the state is that before it, as in a log with a torn end. (Among selected
+        events the transactions are unknown.)"""
         count, last, latest = self._whole
         if 0 < count < self.found.count and not self.found.holes:
             self.found.whole, self.found.latest = last, latest
 
 
 def _rewritten(line: bytes, event: Event) -> tuple[bytes, bytes]:
-    """A line of another form in that of kugetsu, with the digest that it states; with `GENESIS` when it states none."""
+    """A line of another form in kugetsu's, with the digest that it states, or `GENESIS` if none."""
     given = event.get("sha")
     sha = stated(b',"sha":"%b"}' % given.encode()) if isinstance(given, str) and given.isascii() else None
     content = {"seq": event["seq"], **jsontext.loads(line)}
@@ -210,7 +210,7 @@ def _rewritten(line: bytes, event: Event) -> tuple[bytes, bytes]:
 
 
 def _written(write: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``write`` returns. Raises KugetsuError when the temporary folder cannot be written."""
+    """The result of ``write``. Raises KugetsuError if the temporary folder cannot be written."""
     try:
         return write(*arguments)
     except OSError as problem:
@@ -222,7 +222,7 @@ def _sorted(first: _Unpacked) -> _Unpacked:
     """The same events in order, each seq once. Raises BadInput for more than are sorted in memory."""
     count = first.found.count
     if count > _SORTED_MOST:
-        raise BadInput(f"its {count} events are not in their order", "export the log anew: it is written in order")
+        raise BadInput(f"its {count} events are out of order", "export the log again: an export is in order")
     found = Findings()
     found.contents, found.disorder = first.found.contents, True
     second = _Unpacked(first.path, first.target + ".sorted", found)
