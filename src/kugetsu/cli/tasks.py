@@ -14,6 +14,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
+from kugetsu.model.plural import counted
 from kugetsu.runtime import stop_attempt
 from kugetsu.runtime.query import subjects
 from kugetsu.runtime.query.subjects import task_id
@@ -187,7 +188,8 @@ def _clear_all(call: Call) -> int:
     if not waiting:
         call.show({"cancelled": []}, ["no task is waiting"])
         return 0
-    if not call.args.yes and not confirmed(f"cancel {len(waiting)} waiting tasks?", "kugetsu queue clear --all --yes"):
+    question = f"cancel {counted(len(waiting), 'waiting task')}?"
+    if not call.args.yes and not confirmed(question, "kugetsu queue clear --all --yes"):
         call.note("nothing was cancelled")
         return 1
     events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))

@@ -36,7 +36,7 @@ def _integer(text: str) -> int:
     if number < 0:
         raise ValueError("it is negative")
     if number > _MOST:
-        raise ValueError(f"it is over {_MOST}")
+        raise ValueError(f"it must be at most {_MOST}")
     return number
 
 
@@ -69,7 +69,7 @@ def _number(text: str) -> float:
     if number < 0:
         raise ValueError("it is negative")
     if number > _MOST:
-        raise ValueError(f"it is over {_MOST}")
+        raise ValueError(f"it must be at most {_MOST}")
     return number
 
 

@@ -98,7 +98,8 @@ class Undoing:
     def _old_value(self, event: Event) -> str:
         key = event["data"]["key"]
         if key not in SETTINGS:
-            raise Conflict(f"event {event['seq']} is not undone: {key} is no longer a setting", "kugetsu config list")
+            message = f"event {event['seq']} cannot be undone: {key} is no longer a setting"
+            raise Conflict(message, "kugetsu config list")
         try:
             current: str | None = redact(load(self._ws.paths.config, {}).as_text(key))
         except BadInput:  # the decision reports an unreadable file

@@ -48,7 +48,7 @@ def _gate_closed(v: Values) -> Words:
 
 def _not_undone(v: Values) -> Words:
     message, hint = _refusal(v["code"], v["values"])
-    return f"event {v['event']} is not undone: {message}", hint
+    return f"event {v['event']} cannot be undone: {message}", hint
 
 
 def _task_unknown(v: Values) -> Words:
