@@ -46,7 +46,7 @@ def test_to_come_after_one_that_is_over_and_not_completed_is_said_to_be_for_good
     kugetsu("queue", "cancel", "q3")
     shown = kugetsu("queue", "move", "q1", "--after", "q2,q3")
     assert shown.code == 0
-    assert "q1 comes after q3, which is cancelled; to unblock it: kugetsu queue retry q3\n" in shown.err
+    assert "q1 comes after q3, which was cancelled; to unblock it: kugetsu queue retry q3\n" in shown.err
 
 
 def test_a_circle_is_refused_and_shown(kugetsu, three):

@@ -113,8 +113,8 @@ def test_a_task_behind_one_that_is_over_and_not_completed_wants_a_look_at_once(k
     story.finish(story.run("q3"), "fail", "give_up", "it is broken")
     held = [entry for entry in kugetsu("status", "--json", at="09:00:09").json["attention"] if entry["state"] == "held"]
     assert [(entry["subject"], entry["text"], entry["command"]) for entry in held] == [
-        ("q5", "for 9s: comes after q2, which is cancelled", "kugetsu why q5"),
-        ("q6", "for 9s: comes after q3, which is error", "kugetsu why q6"),
+        ("q5", "for 9s: comes after q2, which was cancelled", "kugetsu why q5"),
+        ("q6", "for 9s: comes after q3, which ended in error", "kugetsu why q6"),
     ]
 
 

@@ -274,7 +274,7 @@ def test_a_task_starts_only_after_the_completion_of_those_it_comes_after(world: 
     assert told(ask(world, "dependencies", "q2")) == wanted
     end(world, run(world, "q1"), "fail", "give_up")
     said = ask(world, "dependencies", "q2")
-    assert (said.reason, said.lift) == ("comes after q1, which is error", "kugetsu queue retry q1")
+    assert (said.reason, said.lift) == ("comes after q1, which ended in error", "kugetsu queue retry q1")
     world.do(lambda state: queue.retry(state, "q1"))
     end(world, run(world, "q1"), "succeed", "done")
     assert ask(world, "dependencies", "q2").open
@@ -432,7 +432,7 @@ def test_at_most_one_agent_a_core_starts_at_a_time(world: World) -> None:
     enqueue(world)
     enqueue(world, ISSUES[1])
     claimed = claim(world, "q1")
-    assert told(ask(world, "stagger", "q2")) == (False, "1 agents are starting on 1 cores", claimed["seq"], None, None)
+    assert told(ask(world, "stagger", "q2")) == (False, "1 agent is starting on 1 core", claimed["seq"], None, None)
     world.run(0, 0)
     warm = later(world, 3.0)
     assert ask(world, "stagger", "q2").until == warm

@@ -99,6 +99,11 @@ def _slots_full(v: Values) -> str:
     return f"{v['used']} of {v['cap']} slots used{held_by}"
 
 
+def _agents_starting(v: Values) -> str:
+    agents = "1 agent is" if v["starting"] == 1 else f"{v['starting']} agents are"
+    return f"{agents} starting on {counted(v['cores'], 'core')}"
+
+
 def _raise_repository_cap(v: Values) -> str:
     """Raise the setting that holds the task back: it ends nobody's work."""
     name, cap = v["repository"], v["used"] + 1
@@ -138,13 +143,13 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "within_budget": lambda _: "within the issue's budget",
     "no_budget": lambda _: "no budget set",
     "no_issue": lambda _: "belongs to no issue",
-    "no_progress": lambda v: f"{v['runs']} runs in a row ended well and brought no new commit or comment",
-    "some_runs_without_progress": lambda v: f"{v['runs']} runs in a row brought nothing new",
+    "no_progress": lambda v: f"{counted(v['runs'], 'run')} in a row ended well and brought no new commit or comment",
+    "some_runs_without_progress": lambda v: f"{counted(v['runs'], 'run')} in a row brought nothing new",
     "no_such_runs": lambda _: "no runs without progress",
     "pause_after_failure": lambda v: f"pauses after a failed attempt ({v['used']} of {v['max_attempts']} used)",
     "no_pause": lambda _: "no pause after a failure",
     "earlier_task_gone": lambda v: f"comes after {v['earlier']}, which left the queue without being completed",
-    "earlier_task_finished": lambda v: f"comes after {v['earlier']}, which is {v['state']}",
+    "earlier_task_finished": lambda v: f"comes after {v['earlier']}, which {_FINISHED[v['state']]}",
     "earlier_task_open": lambda v: f"comes after {v['earlier']}, which is {v['state']}",
     "no_earlier_task": lambda _: "comes after no open task",
     "issue_busy": lambda v: f"{v['attempt']} works on the same issue",
@@ -162,7 +167,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "repository_free": lambda v: f"{v['used']} of {v['cap']} agents allowed work in {v['repository']}",
     "repository_full": lambda v: f"{v['used']} of {v['cap']} agents allowed work in {v['repository']}",
     "no_repository_cap": lambda _: "no limit for its repository",
-    "agents_starting": lambda v: f"{v['starting']} agents are starting on {v['cores']} cores",
+    "agents_starting": _agents_starting,
     "memory_low": lambda v: f"{v['free']} MB of memory free, {v['wanted']} MB required",
     "memory_enough": lambda _: "enough memory",
     "no_memory_limit": lambda _: "no memory limit set",

@@ -12,6 +12,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
+from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url
 from kugetsu.redaction.funnel import redact_head
 
@@ -105,15 +106,15 @@ def _was_in_the_queue(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG0
 
 def _failed(data: dict[str, Any]) -> str:
     failures = _values(data).get("failures")
-    count = f"{failures} attempt{'' if failures == 1 else 's'} failed: " if failures else ""
+    count = f"{counted(failures, 'attempt')} failed: " if failures else ""
     return f"{count}{data.get('reason', '')}"
 
 
 def _parked(data: dict[str, Any]) -> str:
     until, runs = data.get("until"), _values(data).get("runs")
     when = f"until {until[:10]} {until[11:16]} UTC" if isinstance(until, str) else "until someone unblocks it"
-    reason = f"{runs} runs in a row ended well and brought no new commit or comment" if runs else data.get("reason", "")
-    return f"{reason}, {when}"
+    told = f"{counted(runs, 'run')} in a row ended well and brought no new commit or comment" if runs else None
+    return f"{told or data.get('reason', '')}, {when}"
 
 
 def _values(data: dict[str, Any]) -> dict[str, Any]:
