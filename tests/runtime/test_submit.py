@@ -175,14 +175,14 @@ def test_a_start_that_loses_the_last_slot_between_look_and_lock_records_to_whom(
 
     stage.configure(MAX_CONCURRENT_AGENTS="1")
     stage.agent(UNTIL_GO)
-    offer = dispatcher.make_offer
+    offer = dispatcher.make_claim_request
 
     def too_late(ws: Workspace) -> object:
-        stage.monkeypatch.setattr(dispatcher, "make_offer", offer)
+        stage.monkeypatch.setattr(dispatcher, "make_claim_request", offer)
         stage.start(2)
         return offer(ws)
 
-    stage.monkeypatch.setattr(dispatcher, "make_offer", too_late)
+    stage.monkeypatch.setattr(dispatcher, "make_claim_request", too_late)
     with pytest.raises(CapReached):
         stage.start(1)
     (lost,) = stage.events("claim.lost")

@@ -34,14 +34,14 @@ def dispatch(ws: Workspace, dispatcher: str = "daemon") -> tuple[list[str], str 
             if plan.held:
                 ws.log.transact(partial(claims.hold, planned=plan, facts=facts))
             return started, plan.next_look
-        lease, offer = make_offer(ws)
-        attempt, _ = claim(ws, lease, partial(claims.dispatch, planned=plan, offer=offer, facts=facts))
+        lease, request = make_claim_request(ws)
+        attempt, _ = claim(ws, lease, partial(claims.dispatch, planned=plan, offer=request, facts=facts))
         if attempt is not None:
             started.append(attempt)
         # Otherwise another claim came first: plan again.
 
 
-def make_offer(ws: Workspace) -> tuple[Lease, ClaimRequest]:
+def make_claim_request(ws: Workspace) -> tuple[Lease, ClaimRequest]:
     """A held lease, and the claim request that names it."""
     me: Identity = {**identity.own(), "host": host_id.own(ws)}
     lease = Lease.create(ws.paths.leases)

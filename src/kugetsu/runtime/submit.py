@@ -184,7 +184,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
     planned = looked.seq
     was_open = claims.held_back(looked, wanted(looked), facts) is None
     closed: Verdict | None = None
-    lease, offer = dispatcher.make_offer(ws)
+    lease, request = dispatcher.make_claim_request(ws)
 
     def decide(state: State) -> list[NewEvent]:
         nonlocal closed
@@ -192,7 +192,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None)
         queued = wanted(state)
         closed = claims.held_back(state, queued, facts)
         if closed is None:
-            return claims.start(state, queued, offer, facts, pr)
+            return claims.start(state, queued, request, facts, pr)
         if closed.gate == "stagger":
             raise _StaggeredError(closed)
         if not was_open:
