@@ -114,7 +114,7 @@ def test_a_task_after_one_that_is_over_and_not_completed_says_so(kugetsu, story)
     kugetsu("queue", "cancel", "q1")
     shown = kugetsu("queue", "enqueue", REF, "--after", "q2,q1", "then")
     assert shown.code == 0
-    assert "q3 comes after q1, which is cancelled; to unblock it: kugetsu queue retry q1\n" in shown.err
+    assert "q3 comes after q1, which was cancelled; to unblock it: kugetsu queue retry q1\n" in shown.err
 
 
 def test_quiet_means_no_talk(kugetsu, story):

@@ -107,7 +107,7 @@ def test_a_start_that_a_plugin_holds_up_is_not_told_as_waiting_for_the_model(
     hangs = "export const Hangs = async () => { await new Promise(() => {}) }\n"
     (tree / ".opencode" / "plugin" / "hangs.js").write_text(hangs)
     run = runs.start(agent.make_session(str(tree), "t"), tree, script("say Done."))
-    run.checkup_until(Health.UNKNOWN, "has not asked the model yet")
+    run.checkup_until(Health.UNKNOWN, "has not called the model yet")
     launch = run.launch
     seen = agent.checkup(Running(run.session, launch.stdout, launch.stderr, run.process.pid, 301))
     assert (seen.health, "never asked" in seen.message) == (Health.STUCK, True)

@@ -152,7 +152,7 @@ def test_a_start_whose_runner_may_not_write_ends_at_once_and_its_slot_comes_back
 def test_a_daemon_under_a_fixed_limit_on_files_is_refused(stage: Stage, mebibytes: int) -> None:
     refused = daemon_under(mebibytes << 20, mebibytes << 20)
     assert refused.returncode == 1
-    assert f"beyond {mebibytes << 10} KiB" in refused.stderr and "ulimit -f unlimited" in refused.stderr
+    assert f"exceed {mebibytes << 10} KiB" in refused.stderr and "ulimit -f unlimited" in refused.stderr
     assert not stage.events("daemon.started")
 
 

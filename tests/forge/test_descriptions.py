@@ -84,7 +84,7 @@ def test_wrong_request_is_refused(described: tuple[str, str], method: str, path:
 @pytest.mark.parametrize("described", GITEAS, indirect=True)
 def test_token_header_is_demanded_and_sent(described: tuple[str, str]) -> None:
     forge = asking(described[1], token="")
-    with pytest.raises(ForgeFailure, match="wants a token"):
+    with pytest.raises(ForgeFailure, match="requires a token"):
         forge.issue("octocat", "Hello-World", 1347)
     forge.close()
 

@@ -401,7 +401,11 @@ time.sleep(60)
 def test_the_temporary_folder_of_a_process_that_was_ended_is_removed(tmp_path, lines, temporary, opened, number):
     path = written(tmp_path / "l", joined(lines))
     process = subprocess.Popen(
-        [sys.executable, "-c", OPENS, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", OPENS, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Tests that run under nohup ignore SIGHUP, and so would the process.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL) and None,
     )
     assert process.stdout is not None and process.stdout.readline() == b"opened\n"
     (folder,) = temporary.iterdir()

@@ -353,7 +353,8 @@ def test_a_daemon_whose_directory_was_deleted_ends(bare_stage: Stage, again: boo
     daemon = bare_stage.state.daemon.identity
     assert daemon is not None
     bare_stage.ws.close()
-    shutil.rmtree(bare_stage.directory)
+    # Moved first: while it is emptied, the daemon may still add a file.
+    shutil.rmtree(bare_stage.directory.rename(bare_stage.directory.with_name("deleted")))
     if again:
         bare_stage.configure()
         setup.initialise(open_workspace(os.environ, "test"), repo=None, force=False)

@@ -102,9 +102,9 @@ def test_a_file_that_git_was_told_to_overlook_keeps_the_worktree_for_both(forged
     key, tree = merged(forged, forge)
     repos.run(tree, "update-index", "--assume-unchanged", "README")
     write(tree / "README", "edited behind git's back\n")
-    with pytest.raises(Conflict, match=r"1 file that git was told to overlook \(README\)"):
+    with pytest.raises(Conflict, match=r"1 file that git is configured to overlook \(README\)"):
         destroy.destroy(forged.ws, key, force=False)
-    assert "told to overlook (README)" in prune.plan(forged.ws).kept[0].reasons[0]
+    assert "configured to overlook (README)" in prune.plan(forged.ws).kept[0].reasons[0]
 
 
 def test_a_process_in_the_worktree_keeps_it_from_prune_only(
@@ -203,5 +203,5 @@ def test_a_worktree_goes_when_git_ignores_all_that_is_left_by_these_patterns_too
 
 @pytest.mark.parametrize("text", ["!build/", "a//b", "../x", "**/x", "/", "a/./b"])
 def test_a_pattern_that_would_mean_something_else_in_a_gitignore_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="neither a file's name nor a path"):
+    with pytest.raises(ValueError, match="neither a file name nor a path"):
         SETTINGS["DISPOSABLE_FILES"].read(text)

@@ -205,7 +205,7 @@ def test_a_repository_that_worktrees_elsewhere_live_on_is_not_removed_even_force
     away = modular.root / "away"
     run(inner, "worktree", "add", "-q", "-b", "away", str(away))
     error = destruction_refused(modular, key, f"worktree {away}", force=True)
-    assert "by hand" in (error.hint or "")
+    assert "move it away from" in (error.hint or "")
     assert run(away, "status", "--porcelain") == ""
     run(inner, "worktree", "remove", str(away))
     run(inner, "branch", "-D", "away")
@@ -225,7 +225,7 @@ def test_what_cannot_be_moved_is_refused_even_forced_and_stays(modular: Stage, s
         commit(inner, "mine")
         (inner / ".git" / "HEAD").unlink()
     error = destruction_refused(modular, key, "ignored: ", force=True)
-    assert "by hand" in (error.hint or "") and tree.is_dir()
+    assert "move it away from" in (error.hint or "") and tree.is_dir()
     shutil.move(tree / "ignored", modular.root / "moved")
     destroy.destroy(modular.ws, key, force=True)
 

@@ -35,7 +35,7 @@ def test_pm_tasks_hold_no_slot_and_run_one_at_a_time(stage: Stage) -> None:
     first, second = delegate(stage), delegate(stage, "and then?")
     stage.at_work(f"{first}.1")
     held = stage.wait("task.held", task=second)
-    assert held["data"]["gate"] == "pm" and first in held["data"]["reason"]
+    assert held["data"]["gate"] == "pm" and held["data"]["values"]["task"] == first
     waiting = stage.enqueue(2)
     assert stage.wait("task.held", task=waiting)["data"]["gate"] == "slots"
     stage.go()

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from kugetsu.model.errors import AgentUnavailable
+from kugetsu.views import refusals
 from runtime.stage import Stage, bare_stage, broken_after_the_look, stage
 
 __all__ = ["bare_stage", "stage"]
@@ -22,9 +23,10 @@ def put_a_file_there(stage: Stage) -> None:
 def test_start_is_refused_with_the_remedy(stage: Stage) -> None:
     put_a_file_there(stage)
     head = stage.ws.log.head()
-    with pytest.raises(AgentUnavailable, match="runs is not a folder") as refused:
+    with pytest.raises(AgentUnavailable) as refused:
         stage.start(1)
-    assert f"mv {stage.directory}/runs" in f"{refused.value.hint} {refused.value.command}"
+    message, hint = refusals.words(refused.value)[:2]
+    assert "runs is not a folder" in message and f"mv {stage.directory}/runs" in str(hint)
     assert stage.ws.log.head() == head
     (stage.directory / "runs").unlink()
     assert stage.start(1).state in ("running", "succeeded")
@@ -35,7 +37,7 @@ def test_the_queue_waits_until_it_is_mended(stage: Stage) -> None:
     put_a_file_there(stage)
     stage.start_daemon()
     tasks = [stage.enqueue(number) for number in (1, 2)]
-    assert "runs is not a folder" in stage.wait("task.held")["data"]["reason"]
+    assert "runs is not a folder" in stage.wait("task.held")["data"]["values"]["why"]
     assert [stage.state.tasks[task].used for task in tasks] == [0, 0]
     (stage.directory / "runs").unlink()
     assert [stage.finished(task) for task in tasks] == ["completed", "completed"]

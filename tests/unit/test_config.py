@@ -122,7 +122,7 @@ def test_unknown_keys_are_reported_with_the_nearest_name(file: Path) -> None:
         ("MAX_ATTEMPTS=-1\n", 1, "negative"),
         ("MAX_ATTEMPTS=\n", 1, "not a whole number"),
         ("MAX_CONCURRENT_AGENTS=0\n", 1, "at least 1"),
-        ("MAX_CONCURRENT_AGENTS=99999999\n", 1, "over"),
+        ("MAX_CONCURRENT_AGENTS=99999999\n", 1, "at most"),
         ("MAX_CONCURRENT_AGENTS=٣\n", 1, "not a whole number"),
         ("TASK_TIMEOUT_HOURS=nan\n", 1, "not a number"),
         ("TASK_TIMEOUT_HOURS=1e9\n", 1, "not a number"),

@@ -320,12 +320,17 @@ def _serve(daemon: Daemon) -> None:
 _FOR_RUNNERS = (
     "kugetsu.agents",
     "kugetsu.domain.decide",
+    "kugetsu.domain.events",
     "kugetsu.domain.fold",
     "kugetsu.forge",
+    "kugetsu.host",
     "kugetsu.log",
+    "kugetsu.log.files",
+    "kugetsu.redaction",
     "kugetsu.runtime",
     "kugetsu.runtime.git",
     "kugetsu.runtime.process",
+    "kugetsu.runtime.runner",
     "kugetsu.agents.error_lines",
 )
 

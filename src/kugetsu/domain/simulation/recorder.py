@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kugetsu.domain import state_codec
 from kugetsu.domain.decide import claims
-from kugetsu.domain.events import Event
+from kugetsu.domain.events import MALFORMED, Event
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.recorded_facts import decided, facts_then
 from kugetsu.domain.replay.divergence import present
@@ -52,6 +52,15 @@ def first_facts(events: Iterable[Event]) -> dict[str, Any] | None:
 
 def _settings(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in ("planned", "set_back")}
+
+
+#: What an event must name to be read as an input, by the first word of its kind.
+_NAMED = {"task": ("task",), "attempt": ("task", "attempt"), "session": ("session",)}
+
+
+def _is_complete(event: Event) -> bool:
+    """False for an event of a damaged or forged log that does not fit its kind, or does not name its subject."""
+    return event["type"] != MALFORMED and all(event.get(key) for key in _NAMED.get(event["type"].split(".")[0], ()))
 
 
 class Recorder:
@@ -191,6 +200,8 @@ class Recorder:
         self.scenario.deeds.append((self._now, self._first, name, events))
 
     def _classify(self, group: Sequence[Event]) -> None:
+        if not all(map(_is_complete, group)):
+            return
         name = group[0].get("decision") or unnamed.decision_of(group)
         if name == "attempts.finish":
             self._attempt_ended(group)
