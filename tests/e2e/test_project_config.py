@@ -110,5 +110,5 @@ def test_a_start_that_a_plugin_holds_up_is_not_told_as_waiting_for_the_model(
     run.checkup_until(Health.UNKNOWN, "has not called the model yet")
     launch = run.launch
     seen = agent.checkup(Running(run.session, launch.stdout, launch.stderr, run.process.pid, 301))
-    assert (seen.health, "never asked" in seen.message) == (Health.STUCK, True)
+    assert (seen.health, "never called the model" in seen.message) == (Health.STUCK, True)
     run.kill()
