@@ -122,7 +122,6 @@ def test_quiet_means_no_talk(kugetsu, story):
 
 
 def test_a_number_alone_is_the_issue_of_the_clone_one_stands_in(kugetsu, story):
-
     subprocess.run(["git", "init", "-q", str(kugetsu.work)], check=True)
     subprocess.run(
         ["git", "-C", str(kugetsu.work), "remote", "add", "origin", "git@github.com:Shoko/Kugetsu.git"], check=True

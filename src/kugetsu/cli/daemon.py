@@ -10,10 +10,13 @@ from kugetsu.cli.parser import Parser
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime import daemon_control
 from kugetsu.runtime.daemon_control import DaemonStatus
-from kugetsu.runtime.foreign import Foreign
 from kugetsu.runtime.host_probe import of_export
 from kugetsu.views import times
 from kugetsu.views.status import daemon_data
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.runtime.foreign import Foreign  # an exported log: its engine takes 20 ms
 
 #: Lines of the daemon's log that are shown unless asked for more.
 LINES = 40
@@ -90,7 +93,6 @@ def _stop(call: Call) -> int:
 
 
 def _status(call: Call) -> int:
-
     known = _kept(call.foreign) if call.foreign is not None else daemon_control.of_state(call.workspace, call.ready())
     data = {"running": known.running, "state": known.state, "pid": known.pid, "since": known.since}
     since = f"since {times.moment(known.since, call.screen.now)}" if known.since is not None else ""
@@ -136,7 +138,6 @@ def _logs(call: Call) -> int:
 
 
 def _kept_logs(call: Call, place: Foreign, count: int) -> int:
-
     if call.args.follow:
         raise BadInput("kugetsu queue-daemon logs: an exported log does not grow", "drop -f")
     lines = place.require("daemon.log").splitlines()

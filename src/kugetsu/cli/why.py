@@ -198,7 +198,6 @@ def _why_event(call: Call, seq: int) -> int:
 
 
 def _event(ws: Workspace, seq: int) -> WhyEvent:
-
     event = points.event_at(ws.log, seq)
     reader = _reader(ws)
     because = causes.back(event, reader)[:-1]

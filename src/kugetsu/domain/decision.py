@@ -152,10 +152,11 @@ def _read(
 ) -> dict[str, Any]:
     """Arguments by their names, without those that are left to their defaults."""
     arguments = {}
+    facts = _facts(events)
     for name in names:
         value = recorded.pop(name, _ABSENT)
         if value is _ABSENT:
-            value = _said(name, events, _facts(events))
+            value = _said(name, events, facts)
         if value is not _ABSENT:
             arguments[name] = value
         elif name not in defaults:

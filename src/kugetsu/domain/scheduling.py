@@ -5,8 +5,6 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-
 from kugetsu.domain import gates, outages
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
@@ -16,6 +14,7 @@ from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
     from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts

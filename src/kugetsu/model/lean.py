@@ -1,9 +1,10 @@
-"""What CPython implements in C behind `signal`, `threading`, `weakref`, `hashlib` and `json`: the one place that uses
-private modules.
+"""What CPython has behind `signal`, `threading`, `weakref`, `hashlib`, `json` and `collections.abc`: the one place that
+uses private modules.
 
-The public modules are written in Python around these and load `enum` and `re`. Together they add about half of what
-`python -c pass` takes to each start (signal 0.45, threading and weakref 0.35, hashlib 0.25, json 0.7 of it, paired
-runs): `kugetsu status` would take more than the 4 times that it may, and the supervisor 0.8 MB more for each agent.
+The public modules are written in Python around these and load `enum` and `re`, or all of `collections`. They add to
+each start, in units of `python -c pass` (paired runs): signal 0.45, threading and weakref 0.35, hashlib 0.25, json 0.7,
+collections.abc 0.15. `kugetsu status` would take more than the 4 that it may, and the supervisor 0.8 MB more for each
+agent.
 Another interpreter gets the public ones.
 """
 
@@ -12,21 +13,23 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from threading import RLock
     from typing import Any
     from weakref import ref
 else:
     try:
         import _signal as signal
+        from _collections_abc import Mapping
         from _thread import RLock
         from _weakref import ref
     except ImportError:
         import signal
+        from collections.abc import Mapping
         from threading import RLock
         from weakref import ref
 
-__all__ = ["RLock", "json_parts", "ref", "sha256", "signal"]
+__all__ = ["Mapping", "RLock", "json_parts", "ref", "sha256", "signal"]
 
 
 def sha256() -> Callable[[bytes], Any]:

@@ -3,9 +3,8 @@ a new version with an upcaster from the previous one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from kugetsu.domain.events.declaration import DECLARED, MALFORMED, Event, Identity, Kind, keys
+from kugetsu.model.lean import Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
