@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.notifications.outbox import INTERRUPTED
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.named_lease import NOTIFIER
 from runtime.stage import PATIENCE, Stage, bare_stage
 from runtime.supervised import eventually
 
@@ -35,10 +35,10 @@ def stage(bare_stage: Stage) -> Iterator[Stage]:
     )
     yield bare_stage
     bare_stage.check()
-    for who in (bare_stage.state.daemon.identity, notifier_lock.holder(bare_stage.ws.paths)):
+    for who in (bare_stage.state.daemon.identity, NOTIFIER.holder(bare_stage.ws.paths)):
         if who is not None:
             identity.signal(who, signal.SIGKILL)
-    assert eventually(lambda: not notifier_lock.alive(bare_stage.ws.paths), PATIENCE)
+    assert eventually(lambda: not NOTIFIER.alive(bare_stage.ws.paths), PATIENCE)
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -51,7 +51,7 @@ def test_each_notification_is_delivered_once_or_said_to_be_interrupted(stage: St
             stage.enqueue(turn * NOTICES + number + 1)
             time.sleep(chance.uniform(0.0, 0.02))
         time.sleep(chance.uniform(0.2, 1.9))
-        courier = notifier_lock.holder(stage.ws.paths)
+        courier = NOTIFIER.holder(stage.ws.paths)
         if courier is not None and chance.random() < 0.5:
             identity.signal(courier, signal.SIGKILL)
         if chance.random() < 0.5:
@@ -82,7 +82,7 @@ def test_the_kills_hit_deliveries_that_were_under_way(stage: Stage) -> None:
     stage.until(lambda: "command" in stage.state.outbox)
     stage.enqueue(1)
     hanging = stage.pid("under-way")
-    stage.kill(notifier_lock.holder(stage.ws.paths))
+    stage.kill(NOTIFIER.holder(stage.ws.paths))
     failed = stage.wait("notice.failed")
     assert (failed["data"]["reason"], failed["data"]["not_before"]) == (INTERRUPTED, None)
     stage.kill(hanging)

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from kugetsu.runtime.notifications import message, notifier_lock
+from kugetsu.runtime.notifications import message
 from kugetsu.runtime.notifications.notice import Notice
 from kugetsu.runtime.notifications.sinks import desktop
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.named_lease import NOTIFIER
 from runtime.stage import PATIENCE, Stage, bare_stage
 from runtime.supervised import eventually
 
@@ -37,9 +38,9 @@ def stage(bare_stage: Stage) -> Iterator[Stage]:
     bare_stage.check()
     if (daemon := bare_stage.state.daemon.identity) is not None:
         identity.signal(daemon, signal.SIGKILL)
-    if (courier := notifier_lock.holder(bare_stage.ws.paths)) is not None:
+    if (courier := NOTIFIER.holder(bare_stage.ws.paths)) is not None:
         identity.signal(courier, signal.SIGKILL)
-    assert eventually(lambda: not notifier_lock.alive(bare_stage.ws.paths), PATIENCE)
+    assert eventually(lambda: not NOTIFIER.alive(bare_stage.ws.paths), PATIENCE)
 
 
 def notice(seq: int, type: str = "task_completed", text: str = "all done", issue: str | None = ISSUE) -> Notice:

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from kugetsu.runtime import daemon_control
-from kugetsu.runtime.notifications import notifier_lock, notifier_supervisor
+from kugetsu.runtime.notifications import notifier_supervisor
 from kugetsu.runtime.process import identity
+from kugetsu.runtime.process.named_lease import NOTIFIER
 from runtime.noticing import (
     NOTE,
     SECRET,
@@ -40,7 +41,7 @@ def test_a_task_is_told_when_it_is_done_and_nothing_of_before(stage: Stage) -> N
     stage.agent(COMMIT)
     stage.start_daemon()
     assert stage.finished(stage.enqueue(1)) == "completed"
-    assert not notifier_lock.alive(stage.ws.paths), "without sinks there is no courier"
+    assert not NOTIFIER.alive(stage.ws.paths), "without sinks there is no courier"
     stage.configure(NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE, NOTIFY_EVENTS="task_completed")
     enabled(stage, "command")
     second = stage.finished(stage.enqueue(2))
@@ -58,7 +59,7 @@ def test_a_sink_taken_out_and_put_back_is_not_told_of_what_was_between(stage: St
     enabled(stage, "command")
     stage.configure(NOTIFY_SINKS="")
     enabled(stage)
-    stage.until(lambda: not notifier_lock.alive(stage.ws.paths))
+    stage.until(lambda: not NOTIFIER.alive(stage.ws.paths))
     stage.enqueue(1)
     stage.configure(NOTIFY_SINKS="command")
     enabled(stage, "command")
@@ -77,7 +78,7 @@ def test_what_happens_while_no_daemon_runs_is_told_later_and_the_last_of_a_drain
     stage.at_work(f"{task}.1")
     stage.go()
     assert daemon_control.stop(stage.ws, drain=True)
-    stage.until(lambda: not notifier_lock.alive(stage.ws.paths))
+    stage.until(lambda: not NOTIFIER.alive(stage.ws.paths))
     assert len(got(stage)) == 1, courier_log(stage)
     stage.agent("exit 0\n")
     stage.start(2)
@@ -107,20 +108,20 @@ def test_a_sink_that_hangs_holds_up_neither_tasks_nor_the_daemon_nor_another_sin
     assert daemon_control.stop(stage.ws, drain=False)
     assert daemon_control.status(stage.ws).state == "stopped" and identity.alive(hanging)
     receiver.close()
-    courier = notifier_lock.holder(stage.ws.paths)
+    courier = NOTIFIER.holder(stage.ws.paths)
     stage.kill(courier)
     stage.kill(hanging)
 
 
 def test_a_courier_that_crashes_again_and_again_is_started_with_pauses_and_stops_nothing(stage: Stage) -> None:
-    (stage.directory / "leases" / notifier_lock.NAME).mkdir(parents=True)
+    (stage.directory / "leases" / NOTIFIER.name).mkdir(parents=True)
     stage.configure(NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE, NOTIFY_EVENTS="task_completed")
     stage.start_daemon()
     log = stage.directory / "logs" / "daemon.log"
     stage.until(lambda: log.read_text().count("the notifier ended with status 1") >= 2)
     assert "restarting it in 4 s" in log.read_text()
     assert stage.finished(stage.enqueue(1)) == "completed"
-    (stage.directory / "leases" / notifier_lock.NAME).rmdir()
+    (stage.directory / "leases" / NOTIFIER.name).rmdir()
     enabled(stage, "command")
     stage.enqueue(2)
     stage.wait("notice.sent")
@@ -132,7 +133,7 @@ def test_a_courier_that_died_is_started_again_and_goes_on(stage: Stage) -> None:
     )
     stage.start_daemon()
     enabled(stage, "command")
-    stage.kill(notifier_lock.holder(stage.ws.paths))
+    stage.kill(NOTIFIER.holder(stage.ws.paths))
     stage.enqueue(1)
     stage.wait("notice.sent")
     assert "the notifier ended with signal 9" in (stage.directory / "logs" / "daemon.log").read_text()
@@ -144,11 +145,11 @@ def test_a_courier_whose_lease_was_deleted_makes_room_for_another_one(stage: Sta
     )
     stage.start_daemon()
     enabled(stage, "command")
-    first = notifier_lock.holder(stage.ws.paths)
+    first = NOTIFIER.holder(stage.ws.paths)
     assert first is not None
-    (stage.directory / "leases" / notifier_lock.NAME).unlink()
+    (stage.directory / "leases" / NOTIFIER.name).unlink()
     stage.enqueue(1)
-    stage.until(lambda: notifier_lock.holder(stage.ws.paths) not in (None, first))
+    stage.until(lambda: NOTIFIER.holder(stage.ws.paths) not in (None, first))
     assert not identity.alive(first)
     stage.wait("notice.sent")
     assert len(got(stage)) == 1
@@ -158,7 +159,7 @@ def test_a_courier_has_a_mark_of_its_own_from_its_first_moment(stage: Stage) -> 
     stage.configure(NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE)
     stage.start_daemon()
     enabled(stage, "command")
-    courier, daemon = notifier_lock.holder(stage.ws.paths), stage.state.daemon
+    courier, daemon = NOTIFIER.holder(stage.ws.paths), stage.state.daemon
     assert courier is not None and daemon.lease is not None and daemon.identity is not None
     started_with = Path(f"/proc/{courier['pid']}/environ").read_bytes().split(b"\0")
     marks = [one for one in started_with if one.startswith(b"KUGETSU_LEASE=")]
@@ -169,13 +170,13 @@ def test_there_is_one_courier_and_a_new_daemon_finds_the_old_ones(stage: Stage) 
     stage.configure(NOTIFY_SINKS="command", NOTIFY_COMMAND=NOTE, NOTIFY_EVENTS="task_queued")
     stage.start_daemon()
     enabled(stage, "command")
-    first = notifier_lock.holder(stage.ws.paths)
-    assert first is not None and notifier_lock.take(stage.ws.paths) is None
+    first = NOTIFIER.holder(stage.ws.paths)
+    assert first is not None and NOTIFIER.take(stage.ws.paths) is None
     second = stage.python("import sys; from kugetsu.runtime.notifications import notifier; sys.exit(notifier.main())")
     assert second.wait(PATIENCE) == 0
     keeper = notifier_supervisor.NotifierSupervisor(stage.ws)
     assert keeper.step(stage.state) is None and keeper.fileno() is not None
-    assert notifier_lock.holder(stage.ws.paths) == first
+    assert NOTIFIER.holder(stage.ws.paths) == first
 
 
 def test_on_a_full_disk_the_courier_waits_and_says_so(stage: Stage) -> None:
@@ -186,7 +187,7 @@ def test_on_a_full_disk_the_courier_waits_and_says_so(stage: Stage) -> None:
     )
     stage.start_daemon()
     enabled(stage, "command")
-    courier = notifier_lock.holder(stage.ws.paths)
+    courier = NOTIFIER.holder(stage.ws.paths)
     assert courier is not None
     size = max(path.stat().st_size for path in (stage.directory / "log").glob("*.jsonl"))
     resource.prlimit(courier["pid"], resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -212,7 +213,7 @@ def test_on_a_damaged_log_the_courier_waits_says_so_and_ends_with_the_daemon(sta
         file.write(b'{"seq":999,"nonsense":1}\n')
     stage.until(lambda: "waiting: " in courier_log(stage))
     stage.kill(daemon)
-    assert eventually(lambda: not notifier_lock.alive(stage.ws.paths), PATIENCE), courier_log(stage)
+    assert eventually(lambda: not NOTIFIER.alive(stage.ws.paths), PATIENCE), courier_log(stage)
     assert "ending: " in courier_log(stage)
     segment.write_bytes(whole)
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import sessions
 from kugetsu.runtime import prune
-from kugetsu.runtime.notifications import notifier_lock
 from kugetsu.runtime.process.lease import Lease
+from kugetsu.runtime.process.named_lease import NOTIFIER
 from kugetsu.runtime.prune import Plan
 from profiles import examples
 from runtime import repos
@@ -320,7 +320,7 @@ def test_leases_of_nobody_go_and_held_new_and_named_ones_stay(stage: Stage) -> N
     stage.start(1)
     stage.at_work("q1.1")
     held = Lease.create(str(folder), "held")
-    stay = {"held", "fresh", ".nfs0001", notifier_lock.NAME}
+    stay = {"held", "fresh", ".nfs0001", NOTIFIER.name}
     for name in ("free", *stay):
         (folder / name).touch()
     for path in folder.iterdir():

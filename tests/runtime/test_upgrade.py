@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import kugetsu
-from kugetsu.runtime.notifications import notifier_lock
+from kugetsu.runtime.process.named_lease import NOTIFIER
 from kugetsu.runtime.runner import supervisor
 from runtime.stage import Stage, bare_stage, stage
 from runtime.supervised import Attempt
@@ -36,7 +36,7 @@ def test_phases_go_by_their_earlier_names(stage: Stage, words: tuple[str, ...]) 
 
 
 def test_the_notifier_goes_by_its_earlier_name(stage: Stage) -> None:
-    lease = notifier_lock.take(stage.ws.paths)  # one lives: another one ends at once
+    lease = NOTIFIER.take(stage.ws.paths)  # one lives: another one ends at once
     command = [sys.executable, "-P", "-m", "kugetsu.runtime.notices.courier"]
     assert subprocess.run(command, env=stage.ws.environment, check=False).returncode == 0
     assert lease is not None

@@ -13,8 +13,9 @@ from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.plural import counted
 from kugetsu.model.settings import SINKS as KNOWN
 from kugetsu.runtime import liveness
-from kugetsu.runtime.notifications import message, notifier_lock, reading, sinks
+from kugetsu.runtime.notifications import message, reading, sinks
 from kugetsu.runtime.notifications.reading import Found
+from kugetsu.runtime.process.named_lease import NOTIFIER
 from kugetsu.views import notifications as view
 
 #: Notifications that are shown unless asked for more, and the most that may be asked for.
@@ -168,7 +169,7 @@ def _sinks(call: Call) -> int:
     for name in dict.fromkeys([*configured, *state.outbox]):
         ready, setup = sinks.make(name, ws).describe()
         shown.append(view.sink_data(name, name in configured, ready, setup, state))
-    notifier = notifier_lock.alive(ws.paths)
+    notifier = NOTIFIER.alive(ws.paths)
     events = ws.config.text("NOTIFY_EVENTS").split()
     data = {"courier": notifier, "daemon": liveness.daemon(ws.paths, state), "events": events, "sinks": shown}
     lines = [] if call.json else [part for sink in shown for part in view.sink_lines(sink, call.screen)]

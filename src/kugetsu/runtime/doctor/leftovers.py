@@ -19,8 +19,7 @@ from kugetsu.runtime import folders, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.folders import names
-from kugetsu.runtime.notifications import notifier_lock
-from kugetsu.runtime.process import identity, lease
+from kugetsu.runtime.process import identity, lease, named_lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.prune.model import claimed_folders
 from kugetsu.runtime.runner import temp_folders
@@ -81,7 +80,7 @@ def _attempts(context: Context) -> Iterator[Finding]:
 
 
 def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
-    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *named_lease.NAMES}
     old = time.time() - YOUNG_SECONDS
     loose: list[str] = []
     held: list[str] = []

@@ -12,7 +12,7 @@ from kugetsu.domain.state import State
 from kugetsu.host.config import Config
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
-from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.daemon_child import Trouble
 from kugetsu.runtime.notifications.outbox import Outbox
 from kugetsu.runtime.workspace import Workspace
 
@@ -27,28 +27,6 @@ ERROR_PAUSE = 1.0
 LONGEST_ERROR_PAUSE = 30.0
 #: The longest sleep in seconds: times to try again are wall time, which may be set.
 LONGEST_SLEEP = 300.0
-#: Characters of a message in the log file.
-_LENGTH = 500
-
-
-class Trouble:
-    """Reports a trouble once, however often it is met, and once more when it is over."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._reported = ""
-
-    def report(self, text: str) -> None:
-        """It is met."""
-        if text != self._reported:
-            self._say(redact(text, limit=_LENGTH))
-        self._reported = text
-
-    def over(self, text: str = "recovered") -> None:
-        """It is not met any more."""
-        if self._reported:
-            self._say(text)
-        self._reported = ""
 
 
 class Worker:

@@ -8,8 +8,7 @@ import time
 from kugetsu.domain.state import State
 from kugetsu.runtime.folders import names
 from kugetsu.runtime.forges import Forges
-from kugetsu.runtime.notifications import notifier_lock
-from kugetsu.runtime.process import lease
+from kugetsu.runtime.process import lease, named_lease
 from kugetsu.runtime.prune import folders, sessions
 from kugetsu.runtime.prune.model import Item, Plan
 from kugetsu.runtime.workspace import Workspace
@@ -37,8 +36,8 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
 
 
 def _leases(ws: Workspace, state: State, found: Plan) -> None:
-    """Files that are not locked and belong to no live attempt; the daemon's and the notifier's are known by name."""
-    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, notifier_lock.NAME}
+    """Files that are not locked and belong to no live attempt. The daemon's and those with fixed names stay."""
+    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *named_lease.NAMES}
     free = []
     for name in names(ws.paths.leases):
         path = ws.paths.lease(name)
