@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from e2e.rig import Clone, Run, Runs, script
+from kugetsu.agents.commands import commands_of
 from kugetsu.agents.opencode.adapter import OpenCode
+from kugetsu.agents.protocol import Ended
 
 pytestmark = pytest.mark.e2e
 
@@ -75,3 +77,20 @@ def test_database_alone_tells_what_this_turn_used(agent: OpenCode, clone: Clone,
         for lost in (run.launch.stdout, run.launch.stderr):  # as when the disk was full while the agent worked
             Path(lost).write_text("")
         assert total(run.kill()) == used + 1
+
+
+def test_commands_of_a_turn_and_its_sub_agents_are_recorded_with_their_exit_codes(
+    agent: OpenCode, clone: Clone, runs: Runs
+) -> None:
+    session = agent.make_session(str(clone.main), "t")
+    runs.turn(
+        session, clone.main, delegating("run echo earlier", script("run echo earlier sub", "say Sub."), "say Done.")
+    )
+    inner = script("run sh -c 'echo sub; exit 3'", "say Sub.")
+    run = runs.start(session, clone.main, delegating("run echo first", inner, "run false", "say Done."))
+    assert run.end().kind == "succeeded"
+    ended = Ended(session, run.launch.stdout, run.launch.stderr, 0, directory=str(clone.main))
+    ran = [(command.line, command.exit, command.output.strip()) for command in agent.commands(ended)]
+    assert ran[:2] == [("echo first", 0, "first"), ("sh -c 'echo sub; exit 3'", 3, "sub")]
+    assert [(line, code) for line, code, _ in ran[2:]] == [("false", 1)]
+    assert [command.line for command in commands_of(run.launch.stdout)] == ["echo first", "false"]

@@ -28,6 +28,7 @@ from typing import Any
 import orjson
 
 from kugetsu.agents import error_lines, last_activity, limits, missing_program, process_load
+from kugetsu.agents.commands import Command as Ran
 from kugetsu.agents.last_activity import Progress, tail_lines
 from kugetsu.agents.opencode.environment import QUIET
 from kugetsu.agents.outcome import Kind, Outcome, Tokens, bounded, reported_cost, reported_tokens, sentence
@@ -170,6 +171,11 @@ class Command:
             details=details,
         )
 
+    def commands(self, ended: Ended) -> list[Ran]:
+        """What it printed at its end, as one command without a line: nobody records what a command runs."""
+        printed = [*_tail(ended.output), *_tail(ended.errors)]
+        return [Ran("", ended.exit_code, "\n".join(printed))] if printed else []
+
     def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:  # noqa: ARG002
         """Nothing: what a command changes is its work."""
         return []
@@ -223,8 +229,11 @@ def _verdict(ended: Ended, last_lines: list[str], said: list[str], *, started: b
 
 
 def _last_lines(path: str) -> list[str]:
-    lines = [raw.decode("utf-8", "replace").rstrip() for raw in tail_lines(path, whole=False)]
-    return [line for line in lines if line][-_LAST_LINES:]
+    return [line for line in _tail(path) if line][-_LAST_LINES:]
+
+
+def _tail(path: str) -> list[str]:
+    return [raw.decode("utf-8", "replace").rstrip() for raw in tail_lines(path, whole=False)]
 
 
 def _texts(lasts: list[list[str]]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from kugetsu.agents.commands import Command
 from kugetsu.agents.last_activity import Progress
 from kugetsu.agents.outcome import Outcome
 
@@ -191,6 +192,13 @@ class Agent(Protocol):
 
     def outcome(self, ended: Ended) -> Outcome:
         """What became of a turn, from its end and its files."""
+        ...
+
+    def commands(self, ended: Ended) -> list[Command]:
+        """The commands that the agent ran in the turn, in order, as its program recorded them.
+
+        Of a program that records none: everything that it printed, as one command without a line.
+        """
         ...
 
     def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:

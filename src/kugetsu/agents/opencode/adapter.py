@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kugetsu.agents import error_lines, last_activity, missing_program
+from kugetsu.agents.commands import Command, calls_of, ended_at, of_call
 from kugetsu.agents.last_activity import Progress
 from kugetsu.agents.missing_program import INSTALL_HINT
 from kugetsu.agents.opencode import baseline, config, refusals, session_files, store, usage
@@ -293,6 +294,16 @@ class OpenCode:
         used = usage.of_turn(output, errors, gained, killed=ended.exit_code is None)
         where = config.Settings(self._environment, ended.directory)
         return refusals.applied(judged.using(used), output.refused, output.tools, errors.rejected, where)
+
+    def commands(self, ended: Ended) -> list[Command]:
+        """The calls of its shell tool, those of sub-agents before the end of the call that handed them the work."""
+        found = calls_of(ended.output)
+        known = baseline.read(ended.output).get("calls")
+        if isinstance(known, int) and any(call.get("tool") == "task" for call in found):
+            with suppress(store.UnreadableError):
+                found += store.calls_of_sub_agents(self._database(), ended.session)[known:]
+        found.sort(key=ended_at)
+        return [command for call in found if (command := of_call(call)) is not None]
 
     def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:
         """Undoes what opencode wrote into the project's configuration files at its start."""
