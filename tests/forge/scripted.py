@@ -200,6 +200,16 @@ class ScriptedForge:
             repo = self._repository(repository)
             repo.checks.setdefault(sha, []).append((repo.next_id(), name, state, run))
 
+    def pushed(self, repository: str, branch: str, sha: str) -> None:
+        """A branch from which a pull request may be opened; a fork's is `owner:branch`."""
+        with self.lock:
+            self._repository(repository).branches[branch] = sha
+
+    def pulls(self, repository: str) -> list[shapes.Pull]:
+        """The pull requests, the oldest first."""
+        with self.lock:
+            return [pull for _, pull in sorted(self._repository(repository).pulls.items())]
+
     def posted(self, repository: str, number: int) -> list[str]:
         """The bodies of the comments that came by the API."""
         with self.lock:

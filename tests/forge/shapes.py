@@ -55,6 +55,8 @@ class Pull:
     sha: str
     mergeable: bool | None
     draft: bool
+    base: str = "main"
+    body: str = ""
     branch_deleted: bool = False
     commits: tuple[str, ...] = ()
     reviews: list[tuple[int, str, str, str]] = field(default_factory=list)
@@ -69,6 +71,8 @@ class Repository:
     comments: dict[int, list[Comment]] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     checks: dict[str, list[tuple[int, str, str, bool]]] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    """The commit of each branch from which a pull request may be opened; a fork's is `owner:branch`."""
     last_id: int = 0
 
     def next_id(self) -> int:
@@ -109,6 +113,8 @@ class Place:
                 return 201, {}, self._comment(int(number), self.repo.comments[int(number)][-1])
             case "GET", ["pulls"]:
                 return self._pulls(query)
+            case "POST", ["pulls"]:
+                return self._create(body)
             case "GET", ["pulls", number] if int(number) in self.repo.pulls:
                 return 200, {}, self._pull(self.repo.pulls[int(number)], single=True)
             case "GET", ["pulls", number, "reviews"] if int(number) in self.repo.pulls:
@@ -146,6 +152,35 @@ class Place:
             ]
         pulls.sort(key=lambda pull: pull.number, reverse=True)
         return self._paged([self._pull(pull, single=False) for pull in pulls], query)
+
+    def _create(self, body: Any) -> tuple[int, dict[str, str], Any]:
+        """A new pull request, refused in each forge's own words where there is one already, or no such branch."""
+        gitea = self.kind == "gitea"
+        head, title = str(body.get("head")), str(body.get("title"))
+        owner, _, branch = head.rpartition(":")
+        repository = f"{owner}/{self.repo.name.partition('/')[2]}" if owner else self.repo.name
+        known = [p for p in self.repo.pulls.values() if (p.branch, p.head_repository) == (branch, repository)]
+        if any(pull.state == "open" for pull in known):
+            if gitea:
+                return 409, {}, {"message": "pull request already exists for these targets"}
+            return self._invalid(
+                f"A pull request already exists for {owner or self.repo.name.partition('/')[0]}:{branch}."
+            )
+        sha = self.repo.branches.get(head)
+        if sha is None:
+            return (404, {}, {"message": "Not Found"}) if gitea else self._invalid("head is invalid")
+        number = max([0, *self.repo.issues, *self.repo.pulls]) + 1
+        draft = title.upper().startswith("WIP:") if gitea else bool(body.get("draft"))
+        pull = Pull(number, title, branch, "open", repository, sha, True, draft, str(body.get("base")))
+        pull.body = str(body.get("body"))
+        self.repo.pulls[number] = pull
+        self.repo.issues[number] = Issue(number, title, pull.body, "open", self.login, ())
+        return 201, {}, self._pull(pull, single=True)
+
+    def _invalid(self, message: str) -> tuple[int, dict[str, str], Any]:
+        """GitHub's refusal of a new pull request."""
+        error = {"resource": "PullRequest", "code": "custom", "message": message}
+        return 422, {}, {"message": "Validation Failed", "errors": [error]}
 
     def _paged(self, found: list[Any], query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         size = min(int(query.get("limit") or query.get("per_page") or 30), self.page)
@@ -215,7 +250,12 @@ class Place:
                 "sha": pull.sha,
                 "repo": repo,
             },
-            "base": {"label": "main", "ref": "main", "sha": "0" * 40, "repo": {"id": 1, "full_name": self.repo.name}},
+            "base": {
+                "label": pull.base,
+                "ref": pull.base,
+                "sha": "0" * 40,
+                "repo": {"id": 1, "full_name": self.repo.name},
+            },
             "created_at": at(0),
             "updated_at": at(pull.number),
         }

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,14 +14,17 @@ from forge import prism
 from forge.asking import QUICK, TOKEN, pulls_of_branch
 from forge.scripted import ScriptedForge
 from kugetsu.forge.credentials import Credential
-from kugetsu.forge.failures import ForgeFailure
+from kugetsu.forge.failures import ForgeFailure, ForgeRefused
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
-from kugetsu.forge.protocol import Forge, Source
+from kugetsu.forge.protocol import Forge, NewPull, Source
 
 GITEAS = ["gitea-1.22.swagger.json", "forgejo.swagger.json"]
 ALL = [*GITEAS, "github.json"]
 SHA = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+
+NEW = NewPull("Amazing new feature", "Please pull these in!", "new-topic", "master")
+FORKED = replace(NEW, head_owner="hubot", draft=True)
 
 CALLS: dict[str, Callable[[Forge], object]] = {
     "issue": lambda forge: forge.issue("octocat", "Hello-World", 1347),
@@ -28,6 +32,8 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "comments": lambda forge: forge.comments_after("octocat", "Hello-World", 1347, None),
     "comments_after": lambda forge: forge.comments_after("octocat", "Hello-World", 1347, "2011-04-14T16:00:49.5Z"),
     "pull": lambda forge: forge.pull("octocat", "Hello-World", 1347),
+    "create_pull": lambda forge: forge.create_pull("octocat", "Hello-World", NEW),
+    "create_draft_from_a_fork": lambda forge: forge.create_pull("octocat", "Hello-World", FORKED),
     "pulls_of_branch": lambda forge: pulls_of_branch(forge, "octocat", "Hello-World", "new-topic"),
     "pulls_from": lambda forge: forge.pulls_from("octocat", "Hello-World", Source(frozenset(), frozenset((SHA,)))),
     "reviews": lambda forge: forge.reviews("octocat", "Hello-World", 12),
@@ -39,6 +45,7 @@ WRONG = [
     ("GET", "/repos/a/b/issues/fourteen", None),
     ("POST", "/repos/a/b/issues/1/comments", {"text": "x"}),
     ("POST", "/repos/a/b/issues/1/comments", {"body": 3}),
+    ("POST", "/repos/a/b/pulls", {"title": 5, "head": "b", "base": "main"}),
     ("GET", "/repos/a/b/pulls?state=merged", None),
     ("GET", "/repos/a/b/pulls?page=two", None),
     ("GET", "/repos/a/b/issues/1/comments?since=yesterday", None),
@@ -94,6 +101,7 @@ def test_github_examples_are_read_as_they_are_meant(described: tuple[str, str]) 
     forge = asking(described[1], github=True)
     assert forge.issue("octocat", "Hello-World", 1347).title == "Found a bug"
     assert [pull.number for pull in pulls_of_branch(forge, "octocat", "Hello-World", "new-topic")] == [1347]
+    assert forge.create_pull("octocat", "Hello-World", NEW).number == 1347
     assert forge.whoami() == "octocat"
     forge.close()
 
@@ -121,6 +129,12 @@ def test_scripted_forge_answers_as_described(checked: tuple[ScriptedForge, Forge
     assert forge.issue("acme", "web", 15).is_pull
     assert forge.pull("acme", "web", 15).head_sha == SHA
     assert [pull.number for pull in pulls_of_branch(forge, "acme", "web", "fix/issue-14")] == [15, 16]
+    server.pushed("acme/web", "fix/issue-20", "a" * 40)
+    new = NewPull("Slow", "It is.", "fix/issue-20", "main", draft=True)
+    created = forge.create_pull("acme", "web", new)
+    assert (created.head_sha, created.draft, created.title) == ("a" * 40, True, "WIP: Slow")
+    with pytest.raises(ForgeRefused, match="already exists"):
+        forge.create_pull("acme", "web", new)
     assert len(forge.reviews("acme", "web", 15)) == 5
     assert forge.checks("acme", "web", SHA).state == "success"
     assert forge.whoami() == server.login

@@ -8,7 +8,7 @@ from typing import Any
 
 from forge.asking import Asking, pulls_of_branch
 from forge.scripted import ScriptedForge
-from kugetsu.forge.protocol import Check, Checks, Comment, Issue, PullRequest, Review
+from kugetsu.forge.protocol import Check, Checks, Comment, Issue, NewPull, PullRequest, Review
 
 REPO = ("octocat", "Hello-World")
 
@@ -71,6 +71,20 @@ def test_pull_request(server: ScriptedForge, asking: Asking) -> None:
     server.answer("GET", "/pulls/1347", body={**value, "merged_at": None})
     pull = asking("github").pull(*REPO, 1347)
     assert (pull.state, pull.mergeable) == ("open", True)
+
+
+def test_new_pull_request(server: ScriptedForge, asking: Asking) -> None:
+    # GitHub answers with the pull request, as when it is asked for one.
+    server.answer("POST", "/pulls", status=201, body=example("pull"))
+    new = NewPull("Amazing new feature", "Please pull these in!", "new-topic", "master", draft=True)
+    assert asking("github").create_pull(*REPO, new).number == 1347
+    assert server.requests[0].body == {
+        "title": "Amazing new feature",
+        "body": "Please pull these in!",
+        "head": "new-topic",
+        "base": "master",
+        "draft": True,
+    }
 
 
 def test_pulls_of_a_branch(server: ScriptedForge, asking: Asking) -> None:

@@ -9,8 +9,8 @@ import pytest
 from forge.asking import Asking, pulls_of_branch
 from forge.scripted import Request, ScriptedForge
 from kugetsu.forge.client import Limits
-from kugetsu.forge.failures import ForgeBroken, ForgeOversized
-from kugetsu.forge.protocol import Forge, Source
+from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeNotFound, ForgeOversized, ForgeRefused
+from kugetsu.forge.protocol import Forge, NewPull, Source
 
 SHA = "a" * 40
 ASKED = Request("GET", "", {}, {}, None, 0)
@@ -237,3 +237,60 @@ def test_checks_of_every_page_are_read(server: ScriptedForge, forge: Forge) -> N
         server.check("acme/web", SHA, f"ci/{number}", "failure" if number == 4 else "success")
     checks = forge.checks("acme", "web", SHA)
     assert (len(checks.items), checks.state) == (5, "failure")
+
+
+NEW = NewPull("Slow login", "It is.", "fix/issue-14", "dev")
+
+
+def test_new_pull_request_is_open_and_found(server: ScriptedForge, forge: Forge, kind: str) -> None:
+    server.issue("acme/web", 14)
+    server.pushed("acme/web", "fix/issue-14", SHA)
+    pull = forge.create_pull("acme", "web", NEW)
+    assert (pull.number, pull.title, pull.state, pull.draft) == (15, "Slow login", "open", False)
+    assert (pull.head_branch, pull.head_sha, pull.base_branch) == ("fix/issue-14", SHA, "dev")
+    assert server.pulls("acme/web")[0].body == "It is."
+    assert [found.number for found in pulls_of_branch(forge, "acme", "web", "fix/issue-14")] == [15]
+    assert "draft" not in server.asked("POST", "/pulls")[0].body or kind == "github"
+
+
+def test_new_pull_request_of_a_fork_names_its_owner(server: ScriptedForge, forge: Forge) -> None:
+    server.pushed("acme/web", "bob:fix/issue-14", SHA)
+    assert forge.create_pull("acme", "web", replace(NEW, head_owner="bob")).head_repository == "bob/web"
+    server.pushed("acme/web", "fix/issue-14", SHA)
+    assert forge.create_pull("acme", "web", replace(NEW, head_owner="Acme")).head_repository == "acme/web"
+
+
+@pytest.mark.parametrize("title", ["Slow login", "WIP: Slow login", "[wip] Slow login"])
+def test_draft_is_one_on_each_forge(server: ScriptedForge, forge: Forge, kind: str, title: str) -> None:
+    server.pushed("acme/web", "fix/issue-14", SHA)
+    forge.create_pull("acme", "web", replace(NEW, title=title, draft=True))
+    (asked,) = server.asked("POST", "/pulls")
+    prefixed = title if title != "Slow login" else "WIP: Slow login"
+    assert asked.body["title"] == (prefixed if kind == "gitea" else title)
+    assert asked.body.get("draft") is (None if kind == "gitea" else True)
+
+
+def test_second_pull_request_of_a_branch_is_refused(server: ScriptedForge, forge: Forge) -> None:
+    server.pushed("acme/web", "fix/issue-14", SHA)
+    forge.create_pull("acme", "web", NEW)
+    with pytest.raises(ForgeRefused, match="already exists"):
+        forge.create_pull("acme", "web", NEW)
+    assert len(server.pulls("acme/web")) == 1
+
+
+def test_branch_that_the_forge_does_not_have_is_named(server: ScriptedForge, forge: Forge, kind: str) -> None:
+    server.issue("acme/web", 14)
+    with pytest.raises(ForgeNotFound if kind == "gitea" else ForgeRefused) as refused:
+        forge.create_pull("acme", "web", NEW)
+    assert "acme/web" in refused.value.message
+
+
+def test_new_pull_request_whose_answer_is_lost_is_uncertain_and_not_sent_again(
+    server: ScriptedForge, forge: Forge
+) -> None:
+    server.pushed("acme/web", "fix/issue-14", SHA)
+    server.answer("POST", "/pulls", carry_out=True, cut=True)
+    with pytest.raises(ForgeFailure) as lost:
+        forge.create_pull("acme", "web", NEW)
+    assert lost.value.uncertain and lost.value.passing
+    assert len(server.asked("POST", "/pulls")) == len(server.pulls("acme/web")) == 1

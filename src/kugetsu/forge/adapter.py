@@ -9,7 +9,7 @@ from kugetsu.forge.client import Call, Client, Limits, segment
 from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import NoForge
 from kugetsu.forge.json_fields import Fields
-from kugetsu.forge.protocol import Comment, Issue, PullRequest, Review
+from kugetsu.forge.protocol import Comment, Issue, NewPull, PullRequest, Review
 from kugetsu.host.proxies import Network
 from kugetsu.model import clock
 
@@ -114,6 +114,14 @@ class Adapter:
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}", number)
         return self._pull(call.get(path))
 
+    def create_pull(self, owner: str, repo: str, new: NewPull) -> PullRequest:
+        """Open a pull request, once. Raises ForgeFailure; `uncertain` when it may be open all the same."""
+        fork = bool(new.head_owner) and new.head_owner.lower() != owner.lower()
+        head = f"{new.head_owner}:{new.head}" if fork else new.head
+        call = self._client.call(f"repository {owner}/{repo}, or {head} in it")
+        asked = {"title": new.title, "body": new.body, "head": head, "base": new.base}
+        return self._pull(call.post(f"{repository_path(owner, repo)}/pulls", asked | self._as_draft(new)))
+
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/reviews", number)
@@ -134,6 +142,10 @@ class Adapter:
 
     def _has_comments(self, issue: Fields) -> bool:  # noqa: ARG002 - for adapters whose forge tells
         return True
+
+    def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
+        """The fields by which a new pull request is a draft, or is none."""
+        raise NotImplementedError
 
     def _author(self, item: Fields) -> str:
         raise NotImplementedError

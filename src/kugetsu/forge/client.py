@@ -122,7 +122,7 @@ class Call:
         answer = self._request("GET", path, query, None)
         return self._fields(answer, "GET", path)
 
-    def post(self, path: str, body: Mapping[str, str]) -> Fields:
+    def post(self, path: str, body: Mapping[str, str | bool]) -> Fields:
         """The JSON that answers a JSON body; sent once. Raises ForgeFailure."""
         answer = self._request("POST", path, None, orjson.dumps(body))
         return self._fields(answer, "POST", path)

@@ -10,6 +10,7 @@ from kugetsu.forge.protocol import (
     Check,
     Checks,
     CheckState,
+    NewPull,
     PullRequest,
     PullState,
     Review,
@@ -68,6 +69,10 @@ class Gitea(Adapter):
         path = f"{repository_path(owner, repo)}/commits/{segment(sha)}/status"
         return checks_of(tuple(_check(item) for item in call.pages(path, {"limit": PAGE}, key="statuses")))
 
+    def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
+        # The API has no field for it: a draft is what its title says, by default with one of these prefixes.
+        return {"title": f"WIP: {new.title}"} if new.draft and not _says_draft(new.title) else {}
+
     def _author(self, item: Fields) -> str:
         # What was imported from elsewhere has its author's name apart, and the importing account as its user.
         user = item.maybe("user")
@@ -84,7 +89,7 @@ class Gitea(Adapter):
         if branch.startswith(_DELETED_BRANCH):
             branch = head.text("label", branch)
         draft = item.flag("draft")
-        draft = title.upper().startswith(_DRAFTS) if draft is None else draft
+        draft = _says_draft(title) if draft is None else draft
         mergeable = item.flag("mergeable")
         if state != "open" or (draft and not mergeable):
             mergeable = None  # Gitea calls drafts not mergeable, whether they conflict or not
@@ -116,6 +121,10 @@ class Gitea(Adapter):
             body=item.text("body", ""),
             submitted_at=item.time("submitted_at", "") if state != "pending" else "",
         )
+
+
+def _says_draft(title: str) -> bool:
+    return title.upper().startswith(_DRAFTS)
 
 
 def _check(item: Fields) -> Check:

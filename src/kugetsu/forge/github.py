@@ -13,6 +13,7 @@ from kugetsu.forge.protocol import (
     Check,
     Checks,
     CheckState,
+    NewPull,
     PullRequest,
     PullState,
     Review,
@@ -96,6 +97,9 @@ class GitHub(Adapter):
         statuses = [_status(item) for item in call.pages(f"{path}/status", query, key="statuses")]
         runs = [_run(item) for item in call.pages(f"{path}/check-runs", query, key="check_runs")]
         return checks_of((*statuses, *runs))
+
+    def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
+        return {"draft": new.draft}
 
     def _has_comments(self, issue: Fields) -> bool:
         return bool(issue.number("comments", 1))

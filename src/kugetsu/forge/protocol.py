@@ -77,6 +77,21 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPull:
+    """A pull request to open: the branch `head` of the repository itself, or of `head_owner`'s fork of it, into `base`.
+
+    `draft`: not to be merged yet, by the means that the forge has for it.
+    """
+
+    title: str
+    body: str
+    head: str
+    base: str
+    head_owner: str = ""
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """One review of a pull request; `submitted_at` is empty for one that is not sent yet."""
 
@@ -173,6 +188,13 @@ class Forge(Protocol):
 
     def pull(self, owner: str, repo: str, number: int) -> PullRequest:
         """One pull request."""
+        ...
+
+    def create_pull(self, owner: str, repo: str, new: NewPull) -> PullRequest:
+        """Open a pull request. Sent once: a failure whose `uncertain` is set may have opened it all the same.
+
+        ForgeRefused where the forge has one of that branch already, or no commits between the two.
+        """
         ...
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
