@@ -45,6 +45,11 @@ def test_a_comment_shows_foreign_text_as_text_and_ends_with_its_marker() -> None
     ]
 
 
+def test_a_comment_closes_nothing() -> None:
+    said = told(notice(1, text="it does not close #12, and fixes `acme/web#3`"))
+    assert "`it does not close no. 12, and fixes 'acme/web no. 3'`" in comment.body(said)
+
+
 def test_comments_take_what_ends_a_task_of_an_issue_on_a_server(stage: Stage) -> None:
     sink = sinks.make("comment", stage.ws)
     assert sink.lane(notice(1, "task_error")) == ISSUE

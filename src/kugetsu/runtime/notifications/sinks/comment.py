@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kugetsu.forge.failures import ForgeFailure, ForgeUnauthorised
 from kugetsu.forge.protocol import Forge
+from kugetsu.forge.references import without_references
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref
@@ -108,8 +109,9 @@ def _line(notice: Notice) -> str:
     head = f"kugetsu: `{notice.task}` {WORDS[notice.type]}"
     if not notice.text:
         return head
-    # In a code span nothing is a mention, a link or markup; what would end it is left out, and so is a marker.
-    text = notice.text.replace("`", "'").replace("<!--", "<! --")
+    # In a code span nothing is a mention, a link or markup; what would end it is left out, and so is a marker. Some
+    # forges read keywords there all the same.
+    text = without_references(notice.text.replace("`", "'").replace("<!--", "<! --"))
     return f"{head}: `{text}`"
 
 
