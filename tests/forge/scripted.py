@@ -188,10 +188,12 @@ class ScriptedForge:
         return self.repositories[repository].pulls[number].sha
 
     def review(self, repository: str, number: int, state: str, *, body: str = "", author: str = "bob") -> None:
-        """A review: approved, changes_requested, commented, dismissed, pending, or requested (Gitea only)."""
+        """A review: approved, changes_requested, commented, dismissed, pending, or requested (Gitea only), of the
+        commit that is its head now."""
         with self.lock:
             repo = self._repository(repository)
-            repo.pulls[number].reviews.append((repo.next_id(), state, body, author))
+            pull = repo.pulls[number]
+            pull.reviews.append((repo.next_id(), state, body, author, pull.sha))
 
     def check(self, repository: str, sha: str, name: str, state: str, *, run: bool = False) -> None:
         """A check of a commit, with the forge's word for its state; `run`: a check-run (GitHub only), whose state is a

@@ -59,7 +59,7 @@ class Pull:
     body: str = ""
     branch_deleted: bool = False
     commits: tuple[str, ...] = ()
-    reviews: list[tuple[int, str, str, str]] = field(default_factory=list)
+    reviews: list[tuple[int, str, str, str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -266,8 +266,9 @@ class Place:
         # Gitea leaves out what has no value; its description does not allow null.
         return {key: item for key, item in value.items() if item is not None or not gitea}
 
-    def _review(self, ident: int, state: str, body: str, author: str) -> dict[str, Any]:
+    def _review(self, ident: int, state: str, body: str, author: str, commit: str) -> dict[str, Any]:
         value: dict[str, Any] = {"id": ident, "user": user(author), "body": body, "submitted_at": at(ident)}
+        value["commit_id"] = commit
         if self.kind == "gitea":
             return value | {"state": _GITEA_REVIEWS[state], "dismissed": state == "dismissed"}
         if state == "pending":

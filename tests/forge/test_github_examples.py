@@ -97,7 +97,14 @@ def test_pulls_of_a_branch(server: ScriptedForge, asking: Asking) -> None:
 def test_reviews(server: ScriptedForge, asking: Asking) -> None:
     server.answer("GET", "/reviews", body=example("reviews"))
     assert asking("github").reviews(*REPO, 12) == (
-        Review(80, "octocat", "approved", "Here is the body for the review.", "2019-11-17T17:43:43Z"),
+        Review(
+            80,
+            "octocat",
+            "approved",
+            "Here is the body for the review.",
+            "2019-11-17T17:43:43Z",
+            "ecdd80bb57125d7ba9641ffaa4d7d2c19d3f3091",
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from forge.asking import Asking, pulls_of_branch
 from forge.scripted import Request, ScriptedForge
 from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeNotFound, ForgeOversized, ForgeRefused
-from kugetsu.forge.protocol import Forge, NewPull, Source
+from kugetsu.forge.protocol import Forge, NewPull, Source, verdict_of
 
 SHA = "a" * 40
 ASKED = Request("GET", "", {}, {}, None, 0)
@@ -294,3 +294,32 @@ def test_new_pull_request_whose_answer_is_lost_is_uncertain_and_not_sent_again(
         forge.create_pull("acme", "web", NEW)
     assert lost.value.uncertain and lost.value.passing
     assert len(server.asked("POST", "/pulls")) == len(server.pulls("acme/web")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        ([], None),
+        ([("bob", "commented")], None),
+        ([("bob", "approved")], "approved"),
+        ([("bob", "changes_requested"), ("bob", "approved")], "approved"),
+        ([("bob", "changes_requested"), ("eve", "approved")], "changes_requested"),
+        ([("bob", "changes_requested"), ("bob", "commented")], "changes_requested"),
+        ([("bob", "approved"), ("bob", "dismissed")], None),
+        ([("bob", "changes_requested"), ("", "")], "outdated"),
+        ([("bob", "approved"), ("", "")], "outdated"),
+        ([("bob", "changes_requested"), ("", ""), ("eve", "approved")], "outdated"),
+        ([("bob", "approved"), ("", ""), ("eve", "approved")], "approved"),
+        ([("bob", "approved"), ("", ""), ("eve", "changes_requested")], "changes_requested"),
+    ],
+)
+def test_the_verdict_is_the_latest_of_each_reviewer_on_the_present_commit(
+    server: ScriptedForge, forge: Forge, given: list[tuple[str, str]], verdict: str | None
+) -> None:
+    server.pull("acme/web", 15, branch="fix/issue-14", sha="a" * 40)
+    for author, state in given:
+        if author:
+            server.review("acme/web", 15, state, author=author)
+        else:
+            server.change_pull("acme/web", 15, sha="b" * 40)
+    assert verdict_of(forge.reviews("acme", "web", 15), server.head_of("acme/web", 15)) == verdict

@@ -120,6 +120,7 @@ class Gitea(Adapter):
             state="dismissed" if item.flag("dismissed") else state,
             body=item.text("body", ""),
             submitted_at=item.time("submitted_at", "") if state != "pending" else "",
+            commit=item.text("commit_id", ""),
         )
 
 

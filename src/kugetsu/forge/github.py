@@ -140,6 +140,7 @@ class GitHub(Adapter):
             state=_REVIEWS.get(item.text("state").upper(), "commented"),
             body=item.text("body", ""),
             submitted_at=item.time("submitted_at", ""),
+            commit=item.text("commit_id", ""),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 IssueState = Literal["open", "closed"]
 PullState = Literal["open", "closed", "merged"]
 ReviewState = Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
+Verdict = Literal["approved", "changes_requested", "outdated"]
 CheckState = Literal["success", "failure", "pending", "other"]
 ChecksState = Literal["success", "failure", "pending", "none"]
 
@@ -93,13 +94,15 @@ class NewPull:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One review of a pull request; `submitted_at` is empty for one that is not sent yet."""
+    """One review of a pull request; `submitted_at` is empty for one that is not sent yet, `commit` (what was reviewed)
+    where the forge does not tell it."""
 
     id: int
     author: str
     state: ReviewState
     body: str
     submitted_at: str
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,24 @@ def checks_of(items: tuple[Check, ...]) -> Checks:
     if "failure" in states:
         return Checks("failure", items)
     return Checks("pending" if "pending" in states else "success", items)
+
+
+def verdict_of(reviews: tuple[Review, ...], head: str) -> Verdict | None:
+    """What the latest verdict of each reviewer comes to: changes requested by any of them, else approved. ``outdated``
+    where one that counts was given for an earlier commit than ``head``; None without any."""
+    latest: dict[str, Review] = {}
+    for review in reviews:
+        if review.state in ("approved", "changes_requested"):
+            latest[review.author] = review
+        elif review.state == "dismissed":
+            latest.pop(review.author, None)
+    present = {review.state for review in latest.values() if review.commit in ("", head)}
+    if "changes_requested" in present:
+        return "changes_requested"
+    asked = any(review.state == "changes_requested" for review in latest.values())
+    if "approved" in present and not asked:
+        return "approved"
+    return "outdated" if latest else None
 
 
 def open_first(pulls: list[PullRequest]) -> tuple[PullRequest, ...]:
