@@ -146,8 +146,35 @@ def sad(kugetsu, story):
     return kugetsu
 
 
+#: Two repositories whose names differ in the middle only, on a forge and in a folder.
+ALIKE = [
+    "git.example.com/the-platform-team/billing-frontend-service#{}",
+    "git.example.com/the-platform-team/billing-backend-service#{}",
+    "local/repositories/a-checkout-that-has-a-long-name#{}",
+]
+
+
+@pytest.fixture
+def alike(kugetsu, story):
+    """Issues whose names are long and alike: at work, waiting, failed, parked, completed, lost to another."""
+    story.at("2026-11-24T04:00:00.000000Z", "kugetsu queue-daemon").daemon()
+    done, failed = (story.enqueue("tidy the imports", issue=name.format(1)) for name in ALIKE[:2])
+    story.finish(story.run(done), "succeed", "done", "2 commits, pushed", tokens=88_000, evidence={"commits": 2})
+    story.finish(story.run(failed), "fail", "give_up", "no such branch: main")
+    story.finish(story.run(story.enqueue("the docs", issue=ALIKE[2].format(1))), "fail", "retry", "no network")
+    for name in ALIKE:
+        story.run(story.enqueue("mend the parser of the long name", issue=name.format(2)), alive=True)
+        story.enqueue(f"what comes after {ALIKE[1].format(2)}", issue=name.format(3))
+        story.enqueue("and then", issue=name.format(2))
+    story.enqueue("what comes then", issue=ALIKE[2].format(4), after=["q2"])
+    output(kugetsu, "q4.1", f"I look at {ALIKE[0].format(2)} first, and at its tests".encode())
+    (kugetsu.root / "config").write_text("GIT_SERVERS=home=http://git.example.com\nMAX_CONCURRENT_AGENTS=3\n")
+    return kugetsu
+
+
 #: What the words of `SHOWN` stand for in each state.
 PLACES = {
+    "alike": {"TASK": "q3", "ISSUE": ALIKE[0].format(1), "EVENT": "12", "ATTEMPT": "q4.1"},
     "busy": {"TASK": "q6", "ISSUE": "shoko/kugetsu#11", "EVENT": "12", "ATTEMPT": "q3.1"},
     "sad": {"TASK": "q7", "ISSUE": "shoko/kugetsu#13", "EVENT": "47", "ATTEMPT": "q1.1"},
 }
@@ -194,6 +221,28 @@ def test_no_line_of_any_command_is_wider_than_the_screen(state, width, request):
 
 def test_each_command_is_one_that_shows_something_or_not():
     assert set(SHOWN) | ELSEWHERE == set(COMMANDS) and not set(SHOWN) & ELSEWHERE
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_the_number_of_an_issue_is_cut_at_no_width(alike, width):
+    names = [name.format("")[:-1] for name in ALIKE]
+    everything = [call for calls in SHOWN.values() for call in calls]
+    bad = []
+    for call, (_, out, err) in shown(alike, "alike", width, everything).items():
+        for row in (out + err).splitlines():
+            for word in row.split():
+                before, mark, after = word.strip("('\"").partition("…")
+                cut = mark and len(before) > 2 and any(before in (name[: len(before)], f"…{name}") for name in names)
+                if cut and not re.search(r"#\d", after):
+                    bad.append(f"{call}: {row}")
+    assert not bad, "\n".join(bad)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_issues_whose_names_are_alike_can_be_told_apart(alike, width):
+    for call in ("status", "list", "queue list", "timeline", "notify list"):
+        text = shown(alike, "alike", width, [call])[call][1]
+        assert len({*re.findall(r"\S+#2\b", text)}) >= len(ALIKE), f"{call}:\n{text}"
 
 
 #: Those that are looked at first, at night.

@@ -37,7 +37,7 @@ def list_lines(found: list[dict[str, Any]], screen: Screen) -> list[str]:
     ]
     heads = [
         Column("ATTEMPT"),
-        Column("ISSUE", gives=True),
+        Column("ISSUE", gives=True, names=True),
         Column("STATE"),
         Column("LAST", right=True),
         Column("BYTES", right=True),

@@ -198,8 +198,8 @@ def _race_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     else:
         said = _headed("races", f"{found['lost']} lost", screen)
         latest: list[Race] = found["found"][-rows:]
-        heads = [Column("EVENT", right=True), Column("LOST", gives=True), Column("TO"), Column("BY", right=True)]
-        heads += [Column("BECAUSE", gives=True)]
+        heads = [Column("EVENT", right=True), Column("LOST", gives=True, names=True), Column("TO")]
+        heads += [Column("BY", right=True), Column("BECAUSE", gives=True)]
         said += table(screen, heads, [_race_row(one, screen) for one in latest], indent="  ")
         said += _more(found["lost"], len(latest), screen.command("kugetsu audit races --json"))
     if rows == LONG:
@@ -231,7 +231,7 @@ def _retry_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
     said = ", ".join(parts).replace("retrys", "retries")
     shown = _headed("retries", said, screen)
     hurt = found["worst"][: found["wrong"]]
-    heads = [Column("ISSUE", gives=True), Column("FAILED", right=True), Column("LOST", right=True)]
+    heads = [Column("ISSUE", gives=True, names=True), Column("FAILED", right=True), Column("LOST", right=True)]
     heads += [Column("TOKENS", right=True), Column("COST" if found["cost"] else "", right=True)]
     heads += [Column("PARKED" if found["parks"] else ""), Column("WHY", gives=True)]
     if hurt:

@@ -27,7 +27,7 @@ def data(notice: Notice, read: int) -> dict[str, Any]:
 def lines(notices: Sequence[Notice], screen: Screen) -> list[str]:
     """A table, the oldest first."""
     heads = [Column("SEQ", right=True), Column("AT"), Column("TYPE"), Column("TASK")]
-    heads += [Column("ISSUE", gives=True), Column("", gives=True)]
+    heads += [Column("ISSUE", gives=True, names=True), Column("", gives=True)]
     rows = [
         [
             str(notice.seq),

@@ -121,7 +121,7 @@ def list_lines(tasks: list[TaskData], screen: Screen, now: str) -> list[str]:
     heads = [
         Column("ID"),
         Column("STATE"),
-        Column("ISSUE", gives=True),
+        Column("ISSUE", gives=True, names=True),
         Column("SINCE", right=True),
         Column("TRIES", right=True),
         Column("TASK", gives=True),

@@ -110,7 +110,8 @@ def _agents(data: ReplayData, screen: Screen, then: str) -> list[str]:
         ]
         for agent in data["agents"]
     ]
-    heads = [Column("SLOT"), Column("ATTEMPT"), Column("ISSUE", gives=True), Column("STATE"), Column("FOR", right=True)]
+    heads = [Column("SLOT"), Column("ATTEMPT"), Column("ISSUE", gives=True, names=True)]
+    heads += [Column("STATE"), Column("FOR", right=True)]
     return table(screen, heads, rows) if rows else []
 
 
@@ -126,7 +127,7 @@ def _sessions(found: list[SessionData], screen: Screen, then: str) -> list[str]:
         for session in found
     ]
     heads = [
-        Column("SESSION", gives=True),
+        Column("SESSION", gives=True, names=True),
         Column("STATE"),
         Column("BRANCH", gives=True),
         Column("ATTEMPTS"),

@@ -87,7 +87,7 @@ def lines(sessions: list[SessionData], screen: Screen, now: str) -> list[str]:
     if not sessions:
         return []
     heads = [
-        Column("SESSION"),
+        Column("SESSION", names=True),
         Column("STATE"),
         Column("AGENT"),
         Column("BRANCH", gives=True),

@@ -369,7 +369,7 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
     heads = [
         Column("SLOT"),
         Column("TASK"),
-        Column("ISSUE", gives=True),
+        Column("ISSUE", gives=True, names=True),
         Column("STATE"),
         Column("FOR", right=True),
         Column("TOKENS", right=True),
@@ -419,7 +419,7 @@ REASON_LINES = 3
 
 def _attention_lines(found: list[Attention], screen: Screen) -> list[str]:
     rows = [[screen.issue(entry["subject"]), entry["state"], entry["text"], entry["command"]] for entry in found]
-    heads = [Column("", gives=True), Column(""), Column("", gives=True), Column("", whole=True)]
+    heads = [Column("", gives=True, names=True), Column(""), Column("", gives=True), Column("", whole=True)]
 
     def paint(at: int, value: str, text: str) -> str:
         return screen.state(value, text) if at == 1 else text

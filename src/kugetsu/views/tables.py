@@ -25,13 +25,15 @@ BELOW = "  "
 
 @record
 class Column:
-    """A column of a table: its title, whether it is flushed right, whether it gives way when space is short, and
-    whether it is never cut, for it is to be typed."""
+    """A column of a table: its title, whether it is flushed right, whether it gives way when space is short, whether
+    it is never cut, for it is to be typed, and whether it holds names of issues, which are shortened such that they
+    stay apart (`views.names`)."""
 
     title: str
     right: bool = False
     gives: bool = False
     whole: bool = False
+    names: bool = False
 
 
 def table(
@@ -51,10 +53,11 @@ def table(
     shown = [[harmless(value) for value in row] for row in rows]
     all_rows = [[head.title for head in heads], *shown] if titles else shown
     widths = [max((columns(row[at]) for row in all_rows), default=0) for at in range(len(heads))]
-    if not _narrow(screen, heads, widths, len(indent)):
+    if not _narrow(screen, heads, widths, shown, len(indent)):
         return _stacked(screen, heads, shown, paint=paint, indent=indent, titles=titles)
+    rows = _with_names(heads, shown, widths)
     lines: list[str] = []
-    for number, row in enumerate(all_rows):
+    for number, row in enumerate([*all_rows[: len(all_rows) - len(shown)], *rows]):
         cells = []
         for at, value in enumerate(row):
             if not widths[at]:
@@ -70,24 +73,42 @@ def table(
     return lines
 
 
-def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], indent: int) -> bool:
+def _with_names(heads: Sequence[Column], rows: Sequence[Row], widths: Sequence[int]) -> Sequence[Row]:
+    """The rows, with names of issues shortened to the widths of their columns."""
+    for at, head in enumerate(heads):
+        if head.names and any(columns(row[at]) > widths[at] for row in rows):
+            from kugetsu.views.names import shortened  # most screens hold their tables
+
+            texts = shortened({row[at] for row in rows}, widths[at])
+            rows = [[*row[:at], texts[row[at]], *row[at + 1 :]] for row in rows]
+    return rows
+
+
+def _narrowest_column(head: Column, at: int, rows: Sequence[Row]) -> int:
+    """How far a column may give way."""
+    if not head.names:
+        return NARROWEST
+    from kugetsu.views.names import least
+
+    return max(NARROWEST, least({row[at] for row in rows}))
+
+
+def _narrow(screen: Screen, heads: Sequence[Column], widths: list[int], rows: Sequence[Row], indent: int) -> bool:
     """Take columns from those that give way, the widest first, until the table fits; whether it does, with nothing cut
     that must not be."""
     if screen.width is None:
         return True
     excess = indent + sum(width + len(GAP) for width in widths if width) - len(GAP) - screen.width
-    if excess > 0 and screen.narrow:
-        return False
+    if excess <= 0 or screen.narrow:
+        return excess <= 0
+    floors = [_narrowest_column(head, at, rows) for at, head in enumerate(heads)]
     giving = [at for at, head in enumerate(heads) if head.gives]
     others = [at for at, head in enumerate(heads) if not head.gives and not head.whole]
     for group in (giving, others):
-        while excess > 0 and group:
-            widest = max(group, key=lambda at: widths[at])
-            if widths[widest] <= NARROWEST:
-                break
+        while excess > 0 and (able := [at for at in group if widths[at] > floors[at]]):
+            widest = max(able, key=lambda at: widths[at])
             # Down to the next widest at once, or as far as needed: a cell may be 100 kB long.
-            rest = [widths[at] for at in group if at != widest]
-            floor = max(NARROWEST, *rest) if rest else NARROWEST
+            floor = max([floors[widest], *(widths[at] for at in able if at != widest)])
             step = min(excess, max(widths[widest] - floor, 1))
             widths[widest] -= step
             excess -= step

@@ -105,7 +105,10 @@ def _columns_of(c: str) -> int:
 
 
 def cut(text: str, width: int | None) -> str:
-    """``text`` within ``width`` columns, its end replaced by … when it is longer; None cuts nothing."""
+    """``text`` within ``width`` columns, its end replaced by … when it is longer; None cuts nothing.
+
+    The name of an issue does not lose its number: it is shortened, or left out where not even that fits.
+    """
     if width is None or columns(text) <= width:
         return text
     if width < 1:
@@ -116,7 +119,16 @@ def cut(text: str, width: int | None) -> str:
         if used > width - 1:
             break
         kept.append(c)
-    return "".join(kept).rstrip() + ELLIPSIS
+    shown = "".join(kept)
+    start = shown.rfind(" ") + 1
+    word, *rest = text[start:].split(" ", 1)
+    if "#" in word and "/" in word:
+        from kugetsu.views.names import cut_word  # few texts are cut within one
+
+        name = cut_word(word, width - columns(shown[:start]), last=not rest)
+        if name is not None:
+            return shown[:start] + name
+    return shown.rstrip() + ELLIPSIS
 
 
 def wrapped(text: str, width: int) -> list[str]:

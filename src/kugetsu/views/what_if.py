@@ -185,7 +185,7 @@ def _moved(data: WhatIfData, screen: Screen) -> list[str]:
     ]
     heads = [
         Column("TASK"),
-        Column("ISSUE", gives=True),
+        Column("ISSUE", gives=True, names=True),
         Column("REAL", right=True),
         Column("WHAT IF", right=True),
         Column("CHANGE", right=True),

@@ -108,7 +108,7 @@ def _list(found: Timeline, scale: Scale, screen: Screen) -> list[str]:
     heads = [
         Column("SLOT"),
         Column("ATTEMPT"),
-        Column("ISSUE", gives=True),
+        Column("ISSUE", gives=True, names=True),
         Column("FROM"),
         Column("FOR", right=True),
         Column("END", gives=True),
