@@ -7,6 +7,7 @@ from typing import Any
 
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.events.declaration import SHAPES, keys
+from kugetsu.domain.state import ENDS
 
 AT = "2026-11-23T10:00:00.000000Z"
 LATER = "2026-11-23T12:00:00.000000Z"
@@ -23,10 +24,13 @@ SAYS = {
     "state": ("open", "merged"),
     "sink": ("mail", "mail"),
     "path": ("/r", "/r"),
+    "was": ("to_review", "checks_failed"),
+    "to": ("to_review", "checks_failed"),
 }
 
 #: (kind, older version) → what its data was, from what it is in the next version.
 OLDER: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    **{(kind, 1): lambda data: {name: data[name] for name in data if name != "result"} for kind in ENDS},
     ("task.parked", 1): lambda data: {name: data[name] for name in ("until", "stated", "limit", "reason")},
 }
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, daemon, notifications, queue, sessions, undo
+from kugetsu.domain.decide import attempts, claims, daemon, notifications, queue, reviews, sessions, undo
 from kugetsu.domain.events import CATALOGUE, Event, Identity
 from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold, usage
@@ -268,10 +268,30 @@ class World:
         url = f"https://example.org/o/a/pulls/{b % 7}"
         return self.do(lambda state: sessions.set_pr(state, self._session(a), url, "set-pr"))
 
+    def observe(self, a: int, b: int) -> list[Event]:
+        """Look at a pull request, or at the base branch."""
+        key = self._session(a)
+        if b % 11 == 10:
+            return self.do(lambda state: reviews.merged(state, key, "fix/issue-1", "main", "c0ffee"))
+        seen: dict[str, Any] = {"number": b % 5, "url": f"https://example.org/o/a/pulls/{b % 5}", "draft": b % 13 == 0}
+        seen |= {"state": ("open", "open", "open", "open", "merged", "closed")[b % 6], "head": f"c{a % 2}"}
+        seen |= {
+            "checks": ("success", "failure", "pending", None)[a % 4],
+            "mergeable": (True, True, None, False)[b % 4],
+        }
+        seen["review"] = ("approved", "changes_requested", None)[(a + b) % 3]
+        return self.do(lambda state: reviews.observe(state, key, seen))
+
+    def review(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: reviews.done(state, self._session(a)))
+
+    def acknowledge(self, a: int, b: int) -> list[Event]:
+        return self.do(lambda state: reviews.acknowledge(state, state.seq - a % 10))
+
     def undo(self, a: int, b: int) -> list[Event]:
         """Undo one of the latest events: mostly of a kind that can be undone, and often of one that seldom happens."""
         latest = self.memory.events[-150:]
-        seldom = {"hold.lifted", "hold.restored", "task.resumed", "notices.unread"}
+        seldom = {"hold.lifted", "hold.restored", "task.resumed", "notices.unread", "review.done", "review.reopened"}
         kinds = seldom if b % 2 else undo.KINDS - {"task.queued"}
         likely = [event for event in latest if event["type"] in kinds or b % 6 == 0]
         if not likely:
@@ -470,6 +490,9 @@ COMMANDS = (
     "read_notices",
     "register",
     "tie",
+    *("observe",) * 2,
+    "review",
+    "acknowledge",
 )
 
 

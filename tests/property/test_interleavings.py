@@ -83,7 +83,6 @@ def test_no_long_history_breaks_an_invariant(seed: int) -> None:
 
 
 def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
-    seen = {event["type"] for seed in SEEDS for event in played(random_commands(seed, 1000)).memory.events}
     told = {"issue.read", *(kind for kind in CATALOGUE if kind.startswith(("notice.", "sink.")))}
     elsewhere = told | {
         "log.repaired",
@@ -95,7 +94,15 @@ def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
         "files.pruning",
         "files.pruned",
         "counters.corrected",
+        "pull.opening",
+        "pull.opened",
+        "pull.failed",
     }
+    seen: set[str] = set()
+    for seed in range(60):
+        seen |= {event["type"] for event in played(random_commands(seed, 1000)).memory.events}
+        if seed > 2 and seen >= CATALOGUE.keys() - elsewhere:
+            break
     assert seen == CATALOGUE.keys() - elsewhere
 
 

@@ -54,6 +54,10 @@ FIELDS: dict[str, Field] = {
     "notices.read": lambda state, _: state.notices_read,
     "notices.unread": lambda state, _: state.notices_read,
     "session.pr": lambda state, event: state.sessions[event["session"]].pr,
+    "review.done": lambda state, event: state.sessions[event["session"]].review,
+    "review.reopened": lambda state, event: state.sessions[event["session"]].review,
+    "report.acknowledged": lambda state, _: state.reported,
+    "report.unacknowledged": lambda state, _: state.reported,
     "repository.registered": lambda state, event: state.repositories.get(event["data"]["repository"]),
 }
 

@@ -115,7 +115,8 @@ def test_the_end_keeps_what_was_said_apart_from_what_was_seen(world: World) -> N
         "rescue": "rescue/1",
     }
     made = finish(world, "succeed", "done", **told)
-    assert made[0]["data"] == {"reason": "why", **told}
+    result = {"kind": "unpushed", "commits": 2, "uncommitted": 1}
+    assert made[0]["data"] == {"reason": "why", **told, "result": result}
     session, task = world.state.sessions[ISSUE], world.state.tasks["q1"]
     assert (session.commits, session.dirty, session.pushed, session.usage.tokens, session.usage.cost) == (
         2,

@@ -31,10 +31,27 @@ def frozen(state: State) -> Any:
     return {name: value for name, value in kept.items() if name not in PLACE}
 
 
+#: Kinds that the played histories do not make: their own tests have them.
+TOLD = {
+    "sink.enabled",
+    "sink.disabled",
+    "notice.sending",
+    "notice.sent",
+    "notice.failed",
+    "issue.read",
+    "counters.corrected",
+    "pull.opening",
+    "pull.opened",
+    "pull.failed",
+}
+
+
 def recorded() -> dict[str, tuple[list[Event], Event]]:
     """kind → the events before it and one that was really made, for each kind that a history holds."""
     found: dict[str, tuple[list[Event], Event]] = {}
-    for seed in range(4):
+    for seed in range(40):
+        if seed > 3 and HANDLERS.keys() - TOLD <= found.keys():
+            break
         world = World()
         for _ in world.play(random_commands(seed, 800)):
             pass
@@ -112,6 +129,11 @@ def test_an_event_that_comes_twice_is_a_violation_or_says_nothing_new(kind: str)
         "task.resumed",
         "hold.lifted",
         "session.pr",
+        "pull.observed",
+        "report.acknowledged",
+        "report.unacknowledged",
+        "review.done",
+        "review.reopened",
         "attempt.stop_requested",
         "attempt.unsettled",
         "session.preparing",
@@ -214,14 +236,5 @@ def test_the_daemon_is_known_by_what_it_said_last() -> None:
 
 def test_every_kind_that_commands_make_was_tried_here() -> None:
     untried = HANDLERS.keys() - RECORDED.keys()
-    told = {
-        "sink.enabled",
-        "sink.disabled",
-        "notice.sending",
-        "notice.sent",
-        "notice.failed",
-        "issue.read",
-        "counters.corrected",
-    }
-    assert untried == told
+    assert untried == TOLD
     assert RECORDED.keys() <= CATALOGUE.keys()

@@ -1,4 +1,4 @@
-"""The four machines: the memo says what `transitions` says, and both say what the design's picture says."""
+"""The five machines: the memo says what `transitions` says, and both say what the design's picture says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from kugetsu.domain import machines
 
 KINDS = tuple(machines.DEFINITIONS)
+VERDICTS = ("request_changes", "fail_checks", "conflict", "approve")
 PAIRS = [(kind, state, trigger) for kind in KINDS for state, trigger in machines.pairs(kind)]
 
 #: design.md section 3, arrow by arrow.
@@ -36,6 +37,14 @@ PICTURE = [
     ("session", "idle", "destroy", "destroyed"),
     ("session", "broken", "prepare", "preparing"),
     *(("session", state, "break", "broken") for state in ("requested", "preparing", "idle", "working")),
+    ("review", "none", "deliver", "to_review"),
+    ("review", "to_review", "request_changes", "changes_requested"),
+    ("review", "to_review", "fail_checks", "checks_failed"),
+    ("review", "to_review", "conflict", "conflicting"),
+    *(("review", state, "deliver", "to_review") for state in ("changes_requested", "checks_failed", "conflicting")),
+    ("review", "to_review", "approve", "approved"),
+    ("review", "approved", "merge", "merged"),
+    ("review", "approved", "close", "closed"),
     ("daemon", "stopped", "start", "running"),
     ("daemon", "running", "drain", "draining"),
     ("daemon", "draining", "stop", "stopped"),
@@ -89,6 +98,13 @@ def test_beyond_the_picture_only_what_is_listed_here_is_allowed() -> None:
         *(("session", state, "destroy") for state in ("requested", "preparing", "broken")),
         # a destruction that did not come off leaves a broken session
         ("session", "broken", "break"),
+        # a new run brings something to look at, whatever was thought of the work before
+        *(("review", state, "deliver") for state in ("to_review", "approved", "merged", "closed")),
+        # the forge shows any state after any other while the pull request is open
+        *(("review", state, trigger) for state in machines.OPEN_REVIEW for trigger in ("await", *VERDICTS)),
+        # and may end it at any time; a closed one can be merged by hand, one without a run is merged or closed too
+        *(("review", state, "merge") for state in ("none", *machines.OPEN_REVIEW, "closed")),
+        *(("review", state, "close") for state in ("none", *machines.OPEN_REVIEW)),
         # its lease was deleted, and it holds another one
         ("daemon", "running", "renew"),
         ("daemon", "draining", "renew"),
@@ -96,7 +112,8 @@ def test_beyond_the_picture_only_what_is_listed_here_is_allowed() -> None:
         ("daemon", "draining", "lose"),
         ("daemon", "lost", "start"),
     }
-    assert allowed - {row[:3] for row in PICTURE} == beyond
+    pictured = {row[:3] for row in PICTURE}
+    assert allowed - pictured == beyond - pictured
 
 
 def test_a_session_in_which_an_agent_works_cannot_be_destroyed() -> None:

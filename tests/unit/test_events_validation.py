@@ -26,7 +26,7 @@ def event(kind: str = "task.resumed", data: Any = None, **more: Any) -> dict[str
 @pytest.mark.parametrize("kind", CATALOGUE)
 def test_every_annotation_is_one_that_is_checked(kind: str) -> None:
     named = {name for name, text in keys(CATALOGUE[kind].shape).items() if text not in ("Any", "NotRequired[Any]")}
-    assert {name for name, _, _ in validation._compiled(kind)} == named
+    assert {name for name, _, _ in validation._compiled(kind, CATALOGUE[kind].version)} == named
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*/*.jsonl")), ids=lambda path: path.parent.name)
@@ -35,6 +35,14 @@ def test_every_event_of_a_real_log_fits(path: Path) -> None:
     assert all(validation.misshapen(one) is None for one in events)
     assert validation.settle(events, deep=True) is None
     assert [one for one in events if one["type"] == MALFORMED] == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CATALOGUE if CATALOGUE[kind].version > 1])
+def test_of_an_older_version_all_is_checked_but_what_it_did_not_have(kind: str) -> None:
+    older = {name for name, _, _ in validation._compiled(kind, 1)}
+    present = {name for name, _, _ in validation._compiled(kind, CATALOGUE[kind].version)}
+    assert present - older == CATALOGUE[kind].since.keys() and older <= present
+    assert validation._compiled(kind, CATALOGUE[kind].version + 1) == ()
 
 
 def test_every_event_that_decisions_make_fits() -> None:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 #: The compared fields by kind of record: the most important first, counters last.
 FIELDS: dict[str, tuple[str, ...]] = {
     "task": (
-        *("state", "not_before", "reason", "attempt", "priority", "order", "after", "held", "parked_for"),
+        *("state", "not_before", "reason", "attempt", "priority", "order", "after", "held", "parked_for", "result"),
         *("made", "used", "retries", "parks", "tokens", "cost"),
     ),
     "attempt": ("state", "slot", "stop", "agent_session"),
     "session": (
         *("state", "reason", "attempt", "branch", "base_branch", "worktree", "agent_session", "pr", "pr_state"),
+        *("result", "review"),
         *("title", "pushed", "commits", "dirty", "comments", "fruitless", "attempts", "parks", "tokens", "cost"),
     ),
     "daemon": ("state", "pid"),
@@ -45,9 +46,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
 _COUNTERS = {name: f"usage.{name}" for name in ("attempts", "retries", "parks", "tokens", "cost")}
 #: The attributes of compared fields that have another name.
 _PATHS: dict[str, dict[str, str]] = {
-    "task": {**_COUNTERS, "made": "usage.attempts", "reason": "why"},
+    "task": {**_COUNTERS, "made": "usage.attempts", "reason": "why", "result": "result_kind"},
     "attempt": {},
-    "session": {**_COUNTERS, "fruitless": "usage.no_progress_runs"},
+    "session": {**_COUNTERS, "fruitless": "usage.no_progress_runs", "result": "result_kind"},
 }
 _READERS = {kind: attrgetter(*(paths.get(name, name) for name in FIELDS[kind])) for kind, paths in _PATHS.items()}
 _PLACES = {"task": "tasks", "attempt": "attempts", "session": "sessions"}

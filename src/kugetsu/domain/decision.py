@@ -26,7 +26,7 @@ DECISIONS: dict[str, Decision] = {}
 #: Parameters that name what the first event is about, and the key of its envelope.
 _SUBJECTS = {"issue": "issue", "task_id": "task", "attempt_id": "attempt", "attempt": "attempt", "key": "session"}
 #: Parameters that are all of an event's data, and the place of that event.
-_WHOLE = {"intent": 0, "result": 0, "imported": -1}
+_WHOLE = {"intent": 0, "result": 0, "imported": -1, "observed": -1}
 _ABSENT: Any = object()
 
 

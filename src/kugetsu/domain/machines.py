@@ -1,4 +1,4 @@
-"""The four state machines: task, attempt, session, daemon. Only this file defines their transitions.
+"""The five state machines: task, attempt, session, review, daemon. Only this file defines their transitions.
 
 `transitions` executes them: one machine a kind, no guards, no side effects, triggered on a light record. `step`
 answers from a memo of the machine's results by (state, trigger), because replaying a million events through the
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LIVE_ATTEMPT = ("claimed", "starting", "running")
 FINISHED_TASK = ("completed", "error", "cancelled")
+#: States of a review that is not at rest: what there is to look at may still change.
+OPEN_REVIEW = ("to_review", "changes_requested", "checks_failed", "conflicting", "approved")
 
 #: kind → (states, (trigger, sources, destination) …); the first state is the initial one.
 DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], str], ...]]] = {
@@ -55,6 +57,19 @@ DEFINITIONS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...], 
             ("rest", ("working",), "idle"),
             ("break", ("requested", "preparing", "idle", "working", "broken"), "broken"),
             ("destroy", ("requested", "preparing", "idle", "broken"), "destroyed"),
+        ),
+    ),
+    "review": (
+        ("none", *OPEN_REVIEW, "merged", "closed"),
+        (
+            ("deliver", ("none", *OPEN_REVIEW, "merged", "closed"), "to_review"),
+            ("await", OPEN_REVIEW, "to_review"),
+            ("request_changes", OPEN_REVIEW, "changes_requested"),
+            ("fail_checks", OPEN_REVIEW, "checks_failed"),
+            ("conflict", OPEN_REVIEW, "conflicting"),
+            ("approve", OPEN_REVIEW, "approved"),
+            ("merge", ("none", *OPEN_REVIEW, "closed"), "merged"),
+            ("close", ("none", *OPEN_REVIEW), "closed"),
         ),
     ),
     "daemon": (

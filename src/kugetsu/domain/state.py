@@ -117,11 +117,18 @@ class Task:
     outage: str = ""
     #: Recorded usage of its issue's earlier sessions (`fold.usage`), while the issue has no session.
     prior_usage: dict[str, Any] | None = None
+    #: What came of its latest attempt that ended (`events.attempts.Result`).
+    result: dict[str, Any] | None = None
 
     @property
     def session(self) -> str:
         """Key of its session: its issue's, or the PM agent's."""
         return self.issue or "pm"
+
+    @property
+    def result_kind(self) -> str | None:
+        """The kind of its result; None before an attempt has ended."""
+        return self.result["kind"] if self.result is not None else None
 
     @property
     def why(self) -> str | dict[str, Any] | None:
@@ -199,6 +206,22 @@ class Session:
     #: The last known commit and number of comments, to detect progress.
     head: str | None = None
     comments: int | None = None
+    #: What came of its latest attempt that ended (`events.attempts.Result`), and the state of its review.
+    result: dict[str, Any] | None = None
+    review: str = "none"
+    review_at: str = ""
+    #: The commit that a user has reviewed.
+    reviewed: str | None = None
+    #: Its pull request as last observed (`events.reviews.PullObserved`).
+    pull: dict[str, Any] | None = None
+    #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
+    #: ``tries`` and ``not_before``.
+    owed: dict[str, Any] | None = None
+
+    @property
+    def result_kind(self) -> str | None:
+        """The kind of its result; None before an attempt has ended."""
+        return self.result["kind"] if self.result is not None else None
 
 
 @record
@@ -243,6 +266,8 @@ class State:
     tasks_made: int = 0
     #: seq of the latest `session.destroyed`: counters of an issue's earlier sessions read before it may be stale.
     last_destroyed: int = 0
+    #: The latest acknowledged report: {"upto": seq, "at": its time}.
+    reported: dict[str, Any] | None = None
     #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
     notices_read: int = 0
     outbox: dict[str, dict[str, Any]] = field(factory=dict)

@@ -27,7 +27,9 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "removal_begun": ("it began a removal", "kugetsu history {session}"),
     "worktree_gone": ("its worktree was removed", "to make a new one: kugetsu continue {session} MESSAGE"),
     "pr_unchanged": ("it changed nothing: the session had that pull request", None),
-    "forge_answered": ("it records the forge's answer", "the issue is read again before the next run"),
+    "review_over": ("the review has changed since", "to see it: kugetsu review {session}"),
+    "pull_published": ("a pull request cannot be unpublished", "to close it: kugetsu open {session}"),
+    "forge_answered": ("it records the forge's answer", None),
     "log_begun": ("it is the first event of the log", None),
     "bytes_incomplete": (
         "the truncated bytes were not a complete event",

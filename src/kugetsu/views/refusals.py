@@ -135,6 +135,10 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"the session {v['session']} is {v['state']}: {v['attempt']} cannot work in it",
         None,
     ),
+    "nothing_to_review": lambda v: (
+        f"there is nothing to review in {v['session']}" + ("" if v["state"] == "none" else f": it is {v['state']}"),
+        f"kugetsu history {v['session']}",
+    ),
     "session_unknown": lambda v: (f"no session for {v['session']}", "kugetsu list"),
     "session_not_ready": lambda v: (f"the session {v['session']} is {v['state']}", f"kugetsu history {v['session']}"),
     "session_busy": lambda v: (f"{v['attempt']} is working in {v['session']}", f"kugetsu queue cancel {v['task']}"),
@@ -177,6 +181,11 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         "undo that first: kugetsu history --all",
     ),
     "notifications_unchanged": lambda _: ("it changed nothing: the mark was already there", None),
+    "review_changed": lambda v: (
+        f"the review of {v['session']} is {v['state']} by now",
+        f"kugetsu review {v['session']}",
+    ),
+    "report_acknowledged": lambda _: ("another report has been acknowledged since", "kugetsu history --all"),
     "pr_changed": lambda v: (
         f"{v['session']} has been tied to {v['pr'] or 'no pull request'} since",
         f"kugetsu history {v['session']}",

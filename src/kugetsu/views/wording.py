@@ -16,6 +16,7 @@ from kugetsu.domain.events.attempts import (
     Outcome,
     Unfinished,
 )
+from kugetsu.domain.events.reviews import PullFailed, PullObserved, PullOpened, PullOpening
 from kugetsu.domain.events.sessions import (
     IssueRead,
     SessionDestroyed,
@@ -47,11 +48,12 @@ from kugetsu.domain.events.tasks import (
     TaskRequeued,
     TaskRetried,
 )
-from kugetsu.domain.fold.usage import uncommitted
+from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ENDS
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
 from kugetsu.views import gates, times
+from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -337,6 +339,26 @@ def _pull_request(data: SessionPr) -> str:
     return data["url"] or "no pull request"
 
 
+def _observed(data: PullObserved) -> str:
+    conflicts = "conflicts" if data["mergeable"] is False else None
+    said = (data["state"], data["draft"] and "draft", data["checks"] and f"checks {data['checks']}", data["review"])
+    return f"#{data['number']} {', '.join(str(part) for part in (*said, conflicts) if part)}"
+
+
+def _opening(data: PullOpening) -> str:
+    return f"{'draft ' if data['draft'] else ''}{data['branch']} into {data['base']}: {data['title']}"
+
+
+def _opened(data: PullOpened) -> str:
+    return f"#{data['number']} {'was open already' if data['found'] else 'opened'}, {data['url']}"
+
+
+def _not_opened(data: PullFailed) -> str:
+    if data["not_before"] is None:
+        return f"{data['reason']}; given up after {counted(data['tries'], 'try')}"
+    return f"{data['reason']}; again at {times.time_of_day(data['not_before'])}"
+
+
 def _requeued(data: TaskRequeued) -> str:
     return f"again, was {data['was']}{', in its old place' if 'kept' in data else ''}"
 
@@ -373,6 +395,8 @@ _TEMPLATES = {
     "sink.enabled": "{sink}: notifications enabled after event {upto}",
     "sink.disabled": "{sink}: notifications disabled",
     "notice.sent": "{sink}: {detail}",
+    "branch.merged": "{branch} is in {base_branch}",
+    "report.acknowledged": "report up to event {upto}",
 }
 
 #: Kinds with a future time, shown with its day unless that is the day of the event.
@@ -392,6 +416,13 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "session.destroyed": _destroyed,
     "session.pr": _pull_request,
     "issue.read": _read,
+    "pull.observed": _observed,
+    "pull.opening": _opening,
+    "pull.opened": _opened,
+    "pull.failed": _not_opened,
+    "review.done": lambda data: f"was {review_words(data['was'])}",
+    "review.reopened": lambda data: f"{review_words(data['to'])} again",
+    "report.unacknowledged": lambda data: f"report up to event {data['was']['upto'] if data['was'] else 0} again",
     "task.queued": _queued,
     "task.moved": _moved,
     "task.retried": _retried,

@@ -10,6 +10,7 @@ from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.results import result_of
 from kugetsu.domain.state import ENDED, Attempt, State, Task
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.errors import BadInput, Conflict, NotFound
@@ -84,6 +85,7 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
         "reason": ending.reason,
         "outcome": ending.outcome,
         "evidence": ending.evidence,
+        "result": result_of(ENDED[how], ending.outcome, ending.evidence),
         "exit": ending.exit,
         "signal": ending.signal,
         "tokens": ending.tokens,

@@ -15,7 +15,7 @@ from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import State, Task
+from kugetsu.domain.state import Session, State, Task
 from kugetsu.model import REDACTED
 from kugetsu.model.errors import Conflict, KugetsuError
 
@@ -342,6 +342,52 @@ def _unregister(state: State, undone: Undone) -> list[NewEvent]:
     return [NewEvent("repository.registered", {"repository": repository, **undone["was"]}, cause=undone[UNDO])]
 
 
+def _describe_review(event: Event, before: State) -> Undone:
+    session = before.sessions.get(event["session"])
+    if session is None:
+        raise _refused(event)
+    was = event["data"].get("was", session.review)
+    return {"session": event["session"], "was": was, "head": session.reviewed}
+
+
+def _review_again(state: State, undone: Undone) -> list[NewEvent]:
+    session = _reviewed(state, undone, "approved")
+    data = {"to": undone["was"], "head": undone["head"]}
+    return [NewEvent("review.reopened", data, issue=session.key, session=session.key, cause=undone[UNDO])]
+
+
+def _describe_reopened(event: Event, before: State) -> Undone:
+    if event["session"] not in before.sessions:
+        raise _refused(event)
+    return {"session": event["session"], "to": event["data"]["to"]}
+
+
+def _reviewed_again(state: State, undone: Undone) -> list[NewEvent]:
+    session = _reviewed(state, undone, undone["to"])
+    data = {"was": session.review, "head": (session.pull or {}).get("head") or session.head}
+    return [NewEvent("review.done", data, issue=session.key, session=session.key, cause=undone[UNDO])]
+
+
+def _reviewed(state: State, undone: Undone, review: str) -> Session:
+    session = state.sessions.get(undone["session"])
+    if session is None:
+        raise _since(undone, "session_destroyed", session=undone["session"])
+    if session.review != review:
+        raise _since(undone, "review_changed", session=session.key, state=session.review)
+    return session
+
+
+def _describe_report(event: Event, before: State) -> Undone:
+    now = event["seq"] if event["type"] == "report.acknowledged" else (event["data"]["was"] or {}).get("seq")
+    return {"report": now, "was": before.reported}
+
+
+def _unacknowledge(state: State, undone: Undone) -> list[NewEvent]:
+    if (state.reported or {}).get("seq") != undone["report"]:
+        raise _since(undone, "report_acknowledged")
+    return [NewEvent("report.unacknowledged", {"was": undone["was"]}, cause=undone[UNDO])]
+
+
 #: kind → the facts for undoing an event of it, and the events that undo it.
 _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Undone], list[NewEvent]]]] = {
     "task.queued": (_name_task, _unqueue),
@@ -355,6 +401,10 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "notices.unread": (_describe_mark, _read_again),
     "session.pr": (_describe_pr, _untie),
     "repository.registered": (_describe_registered, _unregister),
+    "review.done": (_describe_review, _review_again),
+    "review.reopened": (_describe_reopened, _reviewed_again),
+    "report.acknowledged": (_describe_report, _unacknowledge),
+    "report.unacknowledged": (_describe_report, _unacknowledge),
 }
 
 #: The kinds that may be undone; `setting.changed` is undone by the code that writes the file (`setting`).

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NotRequired
 
+    from kugetsu.domain.events.declaration import Event
+
 
 @event("attempt.claimed", exempt=ALL, irrevocable="agent_started")
 class AttemptClaimed(TypedDict):
@@ -86,6 +88,18 @@ class PullSeen(TypedDict, total=False):
     number: int | None
     state: str | None
     url: str | None
+    checks: str | None
+    draft: bool | None
+    mergeable: bool | None
+    later: int | None
+    foreign: int | None
+
+
+class RefusedPush(TypedDict):
+    """Why the server refused a push: a code, and the server's own words."""
+
+    code: str
+    words: str
 
 
 class Evidence(TypedDict, total=False):
@@ -98,6 +112,57 @@ class Evidence(TypedDict, total=False):
     head: str | None
     comments: int | None
     pull: PullSeen | None
+    branch: str | None
+    files: int | None
+    added: int | None
+    removed: int | None
+    comments_before: int | None
+    answer_url: str | None
+    findings: str | None
+    refused_push: RefusedPush | None
+    elsewhere: str | None
+
+
+class ResultPull(TypedDict, total=False):
+    """The pull request of a result."""
+
+    number: int | None
+    url: str | None
+    state: str | None
+    checks: str | None
+    draft: bool | None
+
+
+class Result(TypedDict):
+    """What came of an attempt, decided from its evidence (`domain.results`).
+
+    ``commits``, ``files``, ``added`` and ``removed`` are the work against its base commit; ``uncommitted`` counts
+    files; ``branch`` has the work. ``foreign``: commits in the pull request that no run of the session made;
+    ``later``: commits after its merge, in no pull request; ``elsewhere``: another checkout that has the run's commits.
+    ``answer`` is a comment's URL or a file's path; ``said`` the agent's last sentence."""
+
+    kind: str
+    commits: NotRequired[int]
+    files: NotRequired[int]
+    added: NotRequired[int]
+    removed: NotRequired[int]
+    uncommitted: NotRequired[int]
+    branch: NotRequired[str]
+    pull: NotRequired[ResultPull]
+    foreign: NotRequired[int]
+    later: NotRequired[int]
+    elsewhere: NotRequired[str]
+    refused: NotRequired[RefusedPush]
+    answer: NotRequired[str]
+    said: NotRequired[str]
+
+
+def _with_result(event: Event) -> Event:
+    from kugetsu.domain.results import result_of  # old logs only
+
+    data = event["data"]
+    result = result_of(event["type"], data["outcome"], data["evidence"])
+    return {**event, "v": 2, "data": {**data, "result": result}}
 
 
 @event(
@@ -106,17 +171,22 @@ class Evidence(TypedDict, total=False):
     "attempt.timed_out",
     "attempt.killed",
     "attempt.lost",
+    version=2,
+    upcasters={1: _with_result},
+    since={"result": 2},
     exempt="rescue exit signal tokens cost",
     irrevocable="agent_worked",
 )
 class AttemptEnded(TypedDict):
-    """How an attempt ended: by the agent's output (``outcome``), and by git and the process (``evidence``).
+    """How an attempt ended: by the agent's output (``outcome``), and by git and the process (``evidence``); ``result``
+    is what came of it.
 
     ``rescue`` is the branch that keeps its uncommitted or unpushed work, ``rescue_failed`` why there is none."""
 
     reason: str
     outcome: Outcome
     evidence: Evidence
+    result: Result
     exit: int | None
     signal: int | None
     tokens: int

@@ -51,6 +51,7 @@ class Kind:
     paths, ids. ``observed``: it records an observation or effect outside of the log, not a decision from the state.
     ``folded``: it changes the state. ``undoable``: `kugetsu undo` may reverse it; ``irrevocable`` is the code of the
     reason why not (in every case, or in the other cases): `views.irrevocable` has the words.
+    ``since``: keys that the data has since a later version than the first.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Kind:
     folded: bool = True
     undoable: bool = False
     irrevocable: str | None = None
+    since: dict[str, int] = field(factory=dict)
 
 
 DECLARED: dict[str, Kind] = {}

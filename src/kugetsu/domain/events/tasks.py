@@ -90,6 +90,7 @@ def _parked_by_a_limit(event: Event) -> Event:
     "task.parked",
     version=2,
     upcasters={1: _parked_by_a_limit},
+    since={"gate": 2},
     exempt="gate limit",
     irrevocable="limit_recorded",
 )

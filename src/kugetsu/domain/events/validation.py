@@ -71,7 +71,7 @@ _MOST = 1000
 
 _envelopes: set[tuple[Any, ...]] = set()
 _met: dict[tuple[Any, ...], Checks] = {}
-_fields: dict[str, Fields] = {}
+_fields: dict[tuple[str, int], Fields] = {}
 _hours: set[str] = set()
 _missing = object()
 """The value of an absent key: its type is among the allowed ones if the key may be absent."""
@@ -216,7 +216,7 @@ def malformed(event: Event) -> Event:
 def _meet(event: Event) -> Checks | None:
     """The values still to check in data of these keys and types, now cached; None if keys or types are wrong."""
     kind, data = event["type"], event["data"]
-    fields = _compiled(kind) if event["v"] == PRESENT[kind] else ()
+    fields = _compiled(kind, event["v"])
     if any(name not in event for name in _named(kind)):
         return None
     if not all(type(data.get(name, _missing)) in types for name, types, _ in fields):
@@ -243,7 +243,7 @@ def _problem(event: Event) -> str | None:
     for name in _named(event["type"]):
         if name not in event:
             return f"does not name its {name}"
-    for name, types, check in _compiled(event["type"]):
+    for name, types, check in _compiled(event["type"], event["v"]):
         value = data.get(name, _missing)
         if type(value) not in types:
             if value is _missing:
@@ -254,14 +254,16 @@ def _problem(event: Event) -> str | None:
     return None
 
 
-def _compiled(kind: str) -> Fields:
-    """The fields of a kind; none for an unknown one."""
-    if kind not in CATALOGUE and kind != MALFORMED:
+def _compiled(kind: str, version: int) -> Fields:
+    """The fields of a kind in a version; none for an unknown one."""
+    declared = CATALOGUE.get(kind)
+    if (declared is None and kind != MALFORMED) or version > PRESENT[kind]:
         return ()
-    fields = _fields.get(kind)
+    fields = _fields.get((kind, version))
     if fields is None:
-        shape = CATALOGUE[kind].shape if kind != MALFORMED else Malformed
-        fields = _fields[kind] = _parsed(shape)
+        fields = _parsed(declared.shape if declared is not None else Malformed)
+        since = declared.since if declared is not None else {}
+        fields = _fields[kind, version] = tuple(row for row in fields if since.get(row[0], 1) <= version)
     return fields
 
 

@@ -9,7 +9,7 @@ event changes nothing.
 from __future__ import annotations
 
 from kugetsu.domain.events import CATALOGUE, MALFORMED, PRESENT, upcast
-from kugetsu.domain.fold import attempts, notifications, sessions, tasks
+from kugetsu.domain.fold import attempts, notifications, reviews, sessions, tasks
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import State
 
@@ -139,6 +139,15 @@ HANDLERS: dict[str, Handler] = {
     "attempt.timed_out": attempts.attempt_ended("time_out"),
     "attempt.killed": attempts.attempt_ended("kill"),
     "attempt.lost": attempts.attempt_ended("lose"),
+    "pull.observed": reviews.pull_observed,
+    "pull.opening": reviews.pull_opening,
+    "pull.opened": reviews.pull_opened,
+    "pull.failed": reviews.pull_failed,
+    "branch.merged": reviews.branch_merged,
+    "review.done": reviews.review_done,
+    "review.reopened": reviews.review_reopened,
+    "report.acknowledged": reviews.report_acknowledged,
+    "report.unacknowledged": reviews.report_unacknowledged,
     "daemon.started": _daemon("start"),
     "daemon.lease_replaced": _daemon_lease_replaced,
     "daemon.draining": _daemon("drain"),

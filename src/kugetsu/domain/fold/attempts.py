@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import usage
+from kugetsu.domain.fold import reviews, usage
 from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
 from kugetsu.domain.machines import step
@@ -105,7 +105,7 @@ def attempt_ended(trigger: str) -> Handler:
 
     def handler(state: State, event: Event) -> None:
         data = event["data"]
-        evidence, _tokens, _cost = data["evidence"], data["tokens"], data["cost"]
+        evidence, result, _tokens, _cost = data["evidence"], data["result"], data["tokens"], data["cost"]
         notes = data["outcome"].get("notes") or []
         attempt = move_attempt(state, event, trigger)
         if attempt is None:
@@ -114,6 +114,7 @@ def attempt_ended(trigger: str) -> Handler:
         task = state.tasks[attempt.task]
         task.attempt = None
         task.usage.count(event["type"], data)
+        task.result = result
         session = state.sessions.get(attempt.session)
         if session is None:
             return
@@ -125,6 +126,7 @@ def attempt_ended(trigger: str) -> Handler:
             session.unsaved = {"attempt": attempt.id, "reason": data["rescue_failed"]}
         session.usage.count(event["type"], data)
         usage.note_end(session, trigger == "succeed", evidence)
+        reviews.attempt_result(state, event, session)
         if session.state == "working":
             move_session(state, event, session.key, "rest")
 

@@ -75,7 +75,7 @@ def session_prepared(state: State, event: Event) -> None:
     session.follows = None
     if data.get("follows"):
         # A fresh branch: the merged one's work is not its own.
-        session.pr = session.pr_state = session.pushed = None
+        session.pr = session.pr_state = session.pushed = session.pull = session.reviewed = None
         session.commits = 0
         session.head = session.base_commit
     session.head = session.head or session.base_commit
@@ -138,6 +138,7 @@ def session_pr(state: State, event: Event) -> None:
         return
     url = event["data"]["url"]
     if url != session.pr and event["data"].get("source") != "branch":
+        session.pull = None
         session.pr_state = None  # that was the state of another one; that of a branch comes with the attempt's end
     session.pr = url
 

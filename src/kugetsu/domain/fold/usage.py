@@ -6,6 +6,7 @@ session loses nothing.
 
 from __future__ import annotations
 
+from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ISSUE_COUNTERS, Session, Usage
 
 TYPE_CHECKING = False
@@ -14,19 +15,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.events import Event
-    from kugetsu.domain.events.attempts import Evidence
     from kugetsu.domain.state import State
 
 #: The reason of a resumption by a user, which resets the runs without progress.
 FORGIVING = ("retry", "lift")
 #: What a new session takes over from the issue's earlier ones besides their usage.
 _KEPT = ("pr", "head", "comments")
-
-
-def uncommitted(evidence: Evidence | dict[str, Any]) -> int | None:
-    """The number of uncommitted files of a worktree, changed and new; None if unknown."""
-    changed = evidence.get("dirty")
-    return None if changed is None else int(changed) + int(evidence.get("untracked") or 0)
 
 
 def note_end(session: Session, succeeded: bool, evidence: dict[str, Any]) -> None:

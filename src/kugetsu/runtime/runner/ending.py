@@ -16,8 +16,8 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain.facts import Ending
-from kugetsu.domain.fold.usage import uncommitted
 from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.host import run_files
 from kugetsu.model.clock import seconds_between

@@ -1,0 +1,62 @@
+"""Decisions on reviews: what was observed of a pull request or a branch, what a user has reviewed, which report was
+acknowledged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kugetsu.domain.decide.sessions import find_session, issue_of
+from kugetsu.domain.decision import decision
+from kugetsu.domain.fold.reviews import SEEN
+from kugetsu.domain.machines import step
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import Session, State
+from kugetsu.model.errors import Conflict
+
+
+def _about(session: Session) -> dict[str, Any]:
+    return {"issue": issue_of(session), "session": session.key, "cause": session.changed}
+
+
+@decision("reviews.observe")
+def observe(state: State, key: str, observed: dict[str, Any]) -> list[NewEvent]:
+    """Record what was observed of the session's pull request (`events.reviews.PullObserved`); [] if nothing changed.
+    One that the session did not know is tied to it."""
+    session = find_session(state, key)
+    known = session.pull or {}
+    if all(known.get(name) == observed[name] for name in SEEN):
+        return []
+    new_events = []
+    if session.pr is None:
+        new_events.append(NewEvent("session.pr", {"url": observed["url"], "source": "branch"}, **_about(session)))
+    return [*new_events, NewEvent("pull.observed", {name: observed[name] for name in SEEN}, **_about(session))]
+
+
+@decision("reviews.merged")
+def merged(state: State, key: str, branch: str, base_branch: str, commit: str | None) -> list[NewEvent]:
+    """The session's branch was found in its base branch; [] if its review is over."""
+    session = find_session(state, key)
+    if session.review in ("merged", "closed"):
+        return []
+    data = {"branch": branch, "base_branch": base_branch, "commit": commit}
+    return [NewEvent("branch.merged", data, **_about(session))]
+
+
+@decision("reviews.done")
+def done(state: State, key: str) -> list[NewEvent]:
+    """A user has reviewed the work as it is; [] if that is recorded. Raises Conflict if there is nothing to review."""
+    session = find_session(state, key)
+    if step("review", session.review, "approve") is None:
+        raise Conflict.because("nothing_to_review", session=key, state=session.review)
+    head = (session.pull or {}).get("head") or session.head
+    if session.review == "approved" and session.reviewed == head:
+        return []
+    return [NewEvent("review.done", {"was": session.review, "head": head}, **_about(session))]
+
+
+@decision("reviews.acknowledge")
+def acknowledge(state: State, upto: int) -> list[NewEvent]:
+    """A user has seen the report up to an event; [] if they have seen a later one."""
+    if state.reported is not None and state.reported["upto"] >= upto:
+        return []
+    return [NewEvent("report.acknowledged", {"upto": upto})]

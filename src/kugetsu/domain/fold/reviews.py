@@ -1,0 +1,165 @@
+"""Folds the events of reviews, of opened pull requests, and of reports."""
+
+from __future__ import annotations
+
+from kugetsu.domain.machines import step
+from kugetsu.domain.results import TO_REVIEW
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.events import Event
+    from kugetsu.domain.state import Session, State
+
+#: The fields of a session's pull request as last observed.
+SEEN = ("number", "url", "state", "head", "checks", "review", "mergeable", "draft")
+
+#: A state of a review that the world shows → the trigger that leads there.
+TRIGGERS = {
+    "to_review": "await",
+    "changes_requested": "request_changes",
+    "checks_failed": "fail_checks",
+    "conflicting": "conflict",
+    "approved": "approve",
+    "merged": "merge",
+    "closed": "close",
+}
+
+
+def move_review(state: State, event: Event, session: Session, trigger: str) -> None:
+    """Trigger the session's review; a refusal is a violation."""
+    dest = step("review", session.review, trigger)
+    if dest is None:
+        state.violate(event["seq"], f"{event['type']}: a review that is {session.review} cannot {trigger}")
+    elif dest != session.review or trigger == "deliver":
+        session.review = dest
+        session.review_at = event["at"]
+
+
+def standing(pull: dict[str, Any], reviewed: str | None) -> str:
+    """The state of a review as the pull request shows it; ``reviewed`` is the commit that a user has reviewed."""
+    if pull["state"] != "open":
+        return str(pull["state"])
+    if pull["mergeable"] is False:
+        return "conflicting"
+    if pull["checks"] == "failure":
+        return "checks_failed"
+    if pull["review"] == "changes_requested":
+        return "changes_requested"
+    approved = pull["review"] == "approved" or (reviewed is not None and reviewed == pull["head"])
+    return "approved" if approved else "to_review"
+
+
+def show(state: State, event: Event, session: Session, pull: dict[str, Any]) -> None:
+    """Keep the pull request as seen, and let the review follow it."""
+    session.pull = {**pull, "at": event["at"]}
+    session.pr_state = pull["state"]
+    wanted = standing(pull, session.reviewed)
+    if wanted == session.review:
+        return
+    if step("review", session.review, TRIGGERS[wanted]) is None:
+        move_review(state, event, session, "deliver")  # tied by hand, another one, or reopened
+    if wanted != session.review:
+        move_review(state, event, session, TRIGGERS[wanted])
+
+
+def attempt_result(state: State, event: Event, session: Session) -> None:
+    """Fold of the result of an attempt that ended: a new one to look at, and what the forge showed with it."""
+    data = event["data"]
+    result, found = data["result"], data["evidence"].get("pull")
+    session.result = result
+    if result["kind"] in TO_REVIEW:
+        session.reviewed = None
+        move_review(state, event, session, "deliver")
+    if found and found.get("number") is not None:
+        known = session.pull or {}
+        same = known.get("url") == found.get("url")
+        shown = {name: found.get(name, known.get(name) if same else None) for name in SEEN}
+        show(state, event, session, {**shown, "draft": bool(shown["draft"])})
+
+
+def _session(state: State, event: Event) -> Session | None:
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
+    return session
+
+
+def pull_observed(state: State, event: Event) -> None:
+    """Fold of ``pull.observed``."""
+    pull = {name: event["data"][name] for name in SEEN}
+    session = _session(state, event)
+    if session is not None:
+        show(state, event, session, pull)
+
+
+def branch_merged(state: State, event: Event) -> None:
+    """Fold of ``branch.merged``."""
+    session = _session(state, event)
+    if session is not None:
+        move_review(state, event, session, "merge")
+
+
+def review_done(state: State, event: Event) -> None:
+    """Fold of ``review.done``."""
+    head = event["data"]["head"]
+    session = _session(state, event)
+    if session is not None:
+        move_review(state, event, session, "approve")
+        session.reviewed = head
+
+
+def review_reopened(state: State, event: Event) -> None:
+    """Fold of ``review.reopened``."""
+    to, head = event["data"]["to"], event["data"]["head"]
+    session = _session(state, event)
+    if session is not None:
+        move_review(state, event, session, TRIGGERS[to])
+        session.reviewed = head
+
+
+def pull_opening(state: State, event: Event) -> None:
+    """Fold of ``pull.opening``: from here on it is owed until its outcome."""
+    intent = {name: event["data"][name] for name in ("head", "branch", "base", "title", "draft")}
+    session = _session(state, event)
+    if session is not None:
+        session.owed = {**intent, "seq": event["seq"], "task": event.get("task"), "tries": 0, "not_before": None}
+
+
+def pull_opened(state: State, event: Event) -> None:
+    """Fold of ``pull.opened``: the task's result is a pull request now."""
+    url, number, head = event["data"]["url"], event["data"]["number"], event["data"]["head"]
+    session = _session(state, event)
+    if session is None:
+        return
+    draft = bool(session.owed and session.owed["draft"])
+    session.owed = None
+    session.pr = url
+    pull = {"number": number, "url": url, "state": "open", "checks": None, "draft": draft}
+    for one in (session, state.tasks.get(event.get("task") or "")):
+        if one is not None and one.result is not None and one.result["kind"] == "pushed":
+            one.result = {**one.result, "kind": "pull_request", "pull": pull}
+    show(state, event, session, {**pull, "head": head, "review": None, "mergeable": None})
+
+
+def pull_failed(state: State, event: Event) -> None:
+    """Fold of ``pull.failed``."""
+    tries, not_before = event["data"]["tries"], event["data"]["not_before"]
+    session = _session(state, event)
+    if session is None:
+        return
+    if not_before is None:
+        session.owed = None
+    elif session.owed is not None:
+        session.owed = {**session.owed, "tries": tries, "not_before": not_before}
+
+
+def report_acknowledged(state: State, event: Event) -> None:
+    """Fold of ``report.acknowledged``."""
+    state.reported = {"upto": event["data"]["upto"], "at": event["at"], "seq": event["seq"]}
+
+
+def report_unacknowledged(state: State, event: Event) -> None:
+    """Fold of ``report.unacknowledged``."""
+    state.reported = event["data"]["was"]
