@@ -43,7 +43,7 @@ def test_lists_are_those_of_that_time(kugetsu, lived, snapshot, fits):
     assert all(one.code == 0 and fits(one.out) for one in shown), shown
     snapshot("lists-at", "".join(one.out for one in shown))
     nothing = kugetsu("queue", "list", "--state", "error", "--at", "9", at=NOW)
-    assert "no task was error (1 notified)" in nothing.out and nothing.err == ""
+    assert "no task was error (1 running)" in nothing.out and nothing.err == ""
 
 
 def test_json_says_of_which_point_it_is_and_what_nobody_can_tell_is_null(kugetsu, lived):

@@ -91,7 +91,7 @@ def test_nothing_is_offered_for_what_is_no_command(kugetsu):
 
 def test_tasks_are_offered_where_they_can_be_used_with_state_and_title(busy):
     _, found = ask(busy, "history", "q")
-    assert found == {"q3": "pending  third", "q2": "notified  a page", "q1": "pending  mend the parser"}
+    assert found == {"q3": "pending  third", "q2": "running  a page", "q1": "pending  mend the parser"}
     assert words(busy, "queue", "dequeue", "") == ["q3", "q1"]
     assert words(busy, "queue", "cancel", "") == ["q3", "q2", "q1"]
     assert words(busy, "queue", "retry", "") == []
@@ -493,7 +493,7 @@ def test_fish_shows_what_each_candidate_is(busy, tmp_path):
     done = subprocess.run(["fish", "-N", "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "q3\tpending  third",
-        "q2\tnotified  a page",
+        "q2\trunning  a page",
         "q1\tpending  mend the parser",
         "verify\tcheck every line of the event log",
     ]
@@ -505,6 +505,6 @@ def test_zsh_lists_candidates_with_what_they_are(busy, tmp_path):
     shell = shells.Shell("zsh", tmp_path / "shell", {**busy.environment, "PATH": path}, busy.work)
     try:
         assert shell.tab("kugetsu queue cancel q") == "kugetsu queue cancel q"
-        assert b"mend the parser" in shell.shown and b"notified  a page" in shell.shown
+        assert b"mend the parser" in shell.shown and b"running  a page" in shell.shown
     finally:
         shell.close()

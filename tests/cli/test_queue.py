@@ -44,7 +44,18 @@ def test_an_empty_queue_says_so_and_what_to_do(kugetsu, story):
 
 def test_an_unknown_state_names_the_known_ones(kugetsu, story):
     shown = kugetsu("queue", "list", "--state", "done")
-    assert shown.code == 3 and "pending, notified, parked" in shown.err
+    assert shown.code == 3 and "pending, running, parked" in shown.err
+
+
+def test_a_task_that_is_worked_on_is_called_running(kugetsu, story):
+    """The log calls it notified, as the bash tool did; both words are taken."""
+    story.run(story.enqueue("first"), alive=True)
+    tasks = [kugetsu("queue", "list", "--state", word, "--json").json for word in ("running", "notified")]
+    assert tasks[0] == tasks[1] and tasks[0]["tasks"][0]["state"] == "notified", "scripts know that word"
+    for words in ("queue list", "queue list --state notified", "queue stats", "status", "why q1"):
+        shown = kugetsu(*words.split())
+        assert "notified" not in shown.out and "run" in shown.out, words
+    assert "notified" not in kugetsu("queue", "dequeue", "q1").err
 
 
 def test_stats_count_the_whole_life(kugetsu, parked, snapshot):

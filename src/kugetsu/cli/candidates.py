@@ -23,7 +23,8 @@ from kugetsu.model.record import record
 from kugetsu.model.settings import NOTICES, SETTINGS, SINKS
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime.workspace import learn_secrets
-from kugetsu.views.queue import STATES
+from kugetsu.views.gates import task_state
+from kugetsu.views.queue import SHOWN_STATES
 from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
@@ -141,7 +142,7 @@ def _tasks(wanted: Callable[[Task], bool]) -> Callable[[Place], list[Candidate]]
 
 
 def _about(task: Task, place: Place) -> str:
-    return f"{task.state}  {described(task.title)}" if place.described else ""
+    return f"{task_state(task.state)}  {described(task.title)}" if place.described else ""
 
 
 def _waits(task: Task) -> bool:
@@ -217,7 +218,7 @@ def _bases(place: Place) -> list[Candidate]:
 
 
 def _task_states(_place: Place) -> list[Candidate]:
-    return [Candidate(state) for state in STATES]
+    return [Candidate(state) for state in SHOWN_STATES]
 
 
 # --- settings ---------------------------------------------------------------------------------------------------

@@ -43,8 +43,9 @@ def _list(call: Call) -> int:
     from kugetsu.views import queue
 
     wanted = call.args.state
-    if wanted is not None and wanted not in queue.STATES:
-        raise BadInput(f"not a state of tasks: {wanted[:40]!r}", f"one of: {', '.join(queue.STATES)}")
+    if wanted is not None and wanted not in (*queue.STATES, *queue.SHOWN_STATES):
+        raise BadInput(f"not a state of tasks: {wanted[:40]!r}", f"one of: {', '.join(queue.SHOWN_STATES)}")
+    wanted = "notified" if wanted == "running" else wanted
     state, now, as_of = _as_asked(call)
     states = (wanted,) if wanted else tuple(s for s in queue.STATES if call.args.all or s not in queue.QUIET)
     tasks = queue.listed(state, states)
@@ -72,11 +73,11 @@ def _heading(call: Call, as_of: AsOf | None) -> list[str]:
 
 
 def _show_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, then: bool) -> None:
-    from kugetsu.views import queue
+    from kugetsu.views import gates, queue
 
     if not tasks:
         verbs = ("was", "ran, waited or had failed") if then else ("is", "runs, waits or failed")
-        what = f"no task {verbs[0]} {call.args.state}" if call.args.state else f"nothing {verbs[1]}"
+        what = f"no task {verbs[0]} {gates.task_state(call.args.state)}" if call.args.state else f"nothing {verbs[1]}"
         call.print_lines([f"{what} ({queue.count_line(by_state)})"])
     if not any(by_state.values()) and not then:
         if call.workspace.paths.hold_old_state():
@@ -87,7 +88,7 @@ def _show_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, th
     elif not call.args.all and not call.args.state:
         quiet = sum(by_state[state] for state in queue.QUIET)
         if quiet:
-            verb = "were" if then else "are"
+            verb = ("was" if quiet == 1 else "were") if then else "is" if quiet == 1 else "are"
             call.note(f"{quiet} more {verb} completed or cancelled: kugetsu queue list --all")
 
 
@@ -187,7 +188,7 @@ COMMANDS = {
 tasks[].task        its id
 tasks[].kind        dev (an issue) or pm (the PM agent)
 tasks[].issue       host/owner/repo#N, or null
-tasks[].state       pending, notified (it runs), parked, completed, error or cancelled
+tasks[].state       pending, notified (it is running), parked, completed, error or cancelled
 tasks[].title       the first line of its message
 tasks[].priority    higher goes first
 tasks[].after       tasks that must be completed before it
@@ -204,7 +205,7 @@ tasks[].parks       how often it was parked
 tasks[].tokens      over all its attempts
 tasks[].cost        over all its attempts
 tasks[].event       the event of its latest change
-counts.*            number of tasks by state, including those that left the list
+counts.*            number of tasks by state (notified: running), including those that left the list
 as_of.seq           with --at or --from: the last event included; else as_of is null
 as_of.at            the time of that point (UTC)""",
         examples="kugetsu queue list\nkugetsu queue list --state error\n"
@@ -217,7 +218,7 @@ as_of.at            the time of that point (UTC)""",
         _stats_arguments,
         _stats,
         json="""\
-counts.*        number of tasks by state, including those that left the list
+counts.*        number of tasks by state (notified: running), including those that left the list
 total           number of tasks ever queued
 listed          number of tasks still in the list
 oldest_waiting  when the longest-waiting task was queued (UTC), or null

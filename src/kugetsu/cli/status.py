@@ -94,7 +94,7 @@ agents[].tokens      tokens so far, according to its output, like the next three
 agents[].cost        cost so far
 agents[].last        its last action, or null
 agents[].last_at     when, or null
-queue.*              number of tasks by state
+queue.*              number of tasks by state (notified: running)
 next.task            the task that starts next, or null
 next.gate            what holds it, or null when it may start now
 next.reason          the same as text

@@ -17,6 +17,7 @@ from kugetsu.runtime.query.subjects import Subject
 from kugetsu.runtime.workspace import Workspace
 from kugetsu.views import point
 from kugetsu.views import why as view
+from kugetsu.views.gates import task_state
 from kugetsu.views.screen import Screen
 from kugetsu.views.wording import words
 
@@ -174,7 +175,7 @@ def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str
     history = "full history: " + screen.command(f"kugetsu history {subject}")
     if subject.kind == "attempt":
         task = state.tasks.get(subject.key)
-        now = f"its task {subject.key} is {task.state} now: " if task is not None else ""
+        now = f"its task {subject.key} is {task_state(task.state)} now: " if task is not None else ""
         return f"{now}{screen.command(f'kugetsu why {subject.key}')}        {history}"
     if final["type"] == "session.broken":
         return f"it is prepared again before the next attempt        {history}"

@@ -191,11 +191,10 @@ def _first(change: Change, fields: dict[str, Field], screen: Screen) -> str:
     if state is None:
         until = fields.get("not_before")
         return f"{_until(until.was, screen)} → {_until(until.now, screen)}" if until is not None else ""
-    if state.was is None:
-        return f"new: {state.now}{_details(fields, screen)}"
-    if state.now is None:
-        return f"{state.was} → removed"
-    return f"{state.was} → {state.now}{_details(fields, screen)}"
+    was, now = (gates.task_state(one) if one is not None else None for one in (state.was, state.now))
+    if was is None:
+        return f"new: {now}{_details(fields, screen)}"
+    return f"{was} → {now}{_details(fields, screen)}" if now is not None else f"{was} → removed"
 
 
 def _details(fields: dict[str, Field], screen: Screen) -> str:

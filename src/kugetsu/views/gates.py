@@ -120,6 +120,11 @@ def _ends(v: Values) -> str:
     return f"one of {names} ends" if needed == 1 else f"{needed} of {names} have ended"
 
 
+def task_state(state: str) -> str:
+    """A task's state as screens name it: the log's `notified` is a task that is running."""
+    return "running" if state == "notified" else state
+
+
 _FINISHED = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}
 
 #: code → what the gate says.
@@ -150,7 +155,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "no_pause": lambda _: "no pause after a failure",
     "earlier_task_gone": lambda v: f"comes after {v['earlier']}, which left the queue without being completed",
     "earlier_task_finished": lambda v: f"comes after {v['earlier']}, which {_FINISHED[v['state']]}",
-    "earlier_task_open": lambda v: f"comes after {v['earlier']}, which is {v['state']}",
+    "earlier_task_open": lambda v: f"comes after {v['earlier']}, which is {task_state(v['state'])}",
     "no_earlier_task": lambda _: "comes after no open task",
     "issue_busy": lambda v: f"{v['attempt']} works on the same issue",
     "session_destroying": lambda _: "its session is being destroyed",

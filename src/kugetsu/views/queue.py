@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 
 STATES = ("pending", "notified", "parked", "completed", "error", "cancelled")
+#: The same as screens name them and `--state` takes them; the log's names are taken as well.
+SHOWN_STATES = tuple(map(gates.task_state, STATES))
 #: What `queue list` leaves out unless asked: nothing is to be done about them.
 QUIET = ("completed", "cancelled")
 
@@ -135,7 +137,7 @@ def _row(task: TaskData, screen: Screen, now: str) -> list[str]:
     note = _note(task, now)
     return [
         task["task"],
-        task["state"],
+        gates.task_state(task["state"]),
         screen.issue(task["issue"]) or task["kind"],
         times.duration(times.since(task["changed_at"], now)),
         str(task["attempts"]) if task["attempts"] else "-",
@@ -158,13 +160,13 @@ def _note(task: TaskData, now: str) -> str:
 
 def count_line(by_state: dict[str, int]) -> str:
     """``4 pending, 1 parked, 12 completed``; ``empty`` for none."""
-    said = [f"{number} {state}" for state, number in by_state.items() if number]
+    said = [f"{number} {gates.task_state(state)}" for state, number in by_state.items() if number]
     return ", ".join(said) or "empty"
 
 
 def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     """The text of `queue stats`."""
-    rows = [[state, str(number)] for state, number in figures["counts"].items()]
+    rows = [[gates.task_state(state), str(number)] for state, number in figures["counts"].items()]
     rows.append(["total", str(figures["total"])])
     lines = table(screen, [Column("STATE"), Column("TASKS", right=True)], rows)
     oldest = figures["oldest_waiting"]

@@ -66,7 +66,7 @@ def _history_or_list(v: Values) -> str:
 
 def _task_not_waiting(v: Values) -> Words:
     verb = "retry" if v["state"] in FINISHED_TASK else "cancel"
-    return f"{v['task']} is not waiting, it is {v['state']}", f"kugetsu queue {verb} {v['task']}"
+    return f"{v['task']} is not waiting, it is {gates.task_state(v['state'])}", f"kugetsu queue {verb} {v['task']}"
 
 
 def _task_after_itself(v: Values) -> Words:
@@ -87,7 +87,7 @@ def _task_worked_on(v: Values) -> Words:
 
 def _requeued_task_changed(v: Values) -> Words:
     hint = None if v["state"] in FINISHED_TASK else f"kugetsu queue cancel {v['task']}"
-    return f"{v['task']} is {v['state']} since event {v['event']}", hint
+    return f"{v['task']} is {gates.task_state(v['state'])} since event {v['event']}", hint
 
 
 def _setting_edited(v: Values) -> Words:
@@ -112,7 +112,10 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"the message is not UTF-8 text: byte or character {v['at']}",
         "write it as UTF-8 (iconv -t UTF-8)",
     ),
-    "task_finished": lambda v: (f"{v['task']} is already {v['state']}", f"kugetsu history {v['task']}"),
+    "task_finished": lambda v: (
+        f"{v['task']} is already {gates.task_state(v['state'])}",
+        f"kugetsu history {v['task']}",
+    ),
     "task_running": lambda v: (f"{v['attempt']} is working on {v['task']}", f"kugetsu queue cancel {v['task']}"),
     "task_already_running": lambda v: (
         f"{v['attempt']} is already working on {v['task']}",
@@ -157,7 +160,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "task_worked_on": _task_worked_on,
     "task_changed": lambda v: (
-        f"{v['task']} is {v['state']} since event {v['event']}",
+        f"{v['task']} is {gates.task_state(v['state'])} since event {v['event']}",
         f"kugetsu history {v['task']}",
     ),
     "requeued_task_changed": _requeued_task_changed,
