@@ -65,6 +65,11 @@ def size_words(result: dict[str, Any] | None) -> str:
     return f"+{result.get('added') or 0} −{result.get('removed') or 0} in {counted(result['files'], 'file')}"
 
 
+def standing_words(standing: str) -> str:
+    """Where an issue stands (`domain.standing`) in words."""
+    return "asks you" if standing == "asks" else REVIEWS.get(standing, standing)
+
+
 def review_words(review: str) -> str:
     """The state of a review in words."""
     return REVIEWS.get(review, line(review))
