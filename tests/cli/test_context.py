@@ -71,6 +71,22 @@ def test_no_secret_is_shown_in_any_form(told):
         assert "\x1b[2J" not in shown.out
 
 
+def test_findings_are_shown_with_the_answer_and_named_in_the_log(told, story):
+    story.at("10:49:00").enqueue("find out why it is slow")
+    third = story.at("10:50:00").run("q2")
+    file = told.root / "runs" / third / "findings" / "findings.md"
+    file.parent.mkdir(parents=True)
+    file.write_text("# Found\n\nIt is the cache, see tok-planted-77123.\n")
+    story.at("10:51:00").finish(third, "succeed", "done", "no commit", evidence={"commits": 0, "findings": str(file)})
+    shown = told("context", third)
+    assert "It is the cache, see " in shown.out and "tok-planted" not in shown.out
+    [exchange] = told("context", third, "--json").json["attempts"]
+    assert exchange["findings_file"] == str(file) and exchange["findings"].startswith("# Found\n")
+    assert f"findings: {file}\n" in told("logs", third).out
+    file.unlink()
+    assert f"{file} is gone" in told("context", third).out
+
+
 def test_json_has_the_whole_exchange(told):
     data = told("context", "shoko/kugetsu#14", "--json").json
     assert (data["session"], data["branch"]) == (ISSUE, "fix/issue-14")

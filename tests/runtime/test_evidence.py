@@ -52,6 +52,30 @@ def test_commits_are_counted_since_the_base_and_the_last_is_shown(sample: Place,
     assert (evidence.commits, evidence.ahead, evidence.pushed) == (2, 0, True)
 
 
+def test_files_and_lines_are_those_of_the_work_against_its_base(sample: Place, base: str) -> None:
+    assert look(sample, base).files is None, "no commit, so nothing to compare"
+    commit(sample.clone, "a", "one\ntwo\n")
+    commit(sample.clone, "a", "one\nthree\nfour\n")
+    commit(sample.clone, "README", "")
+    run(sample.clone, "mv", ".gitignore", "moved")
+    run(sample.clone, "commit", "-qm", "move")
+    (sample.clone / "loose").write_text("not committed\n")
+    evidence = look(sample, base)
+    assert (evidence.commits, evidence.files, evidence.added, evidence.removed) == (4, 3, 3, 1)
+    run(sample.clone, "revert", "--no-edit", "HEAD~3..HEAD")
+    run(sample.clone, "rm", "-q", "a")
+    run(sample.clone, "commit", "-qm", "nothing is left of it")
+    evidence = look(sample, base)
+    assert (evidence.files, evidence.added, evidence.removed) == (0, 0, 0)
+
+
+def test_a_driver_of_the_repository_is_not_run_to_compare(sample: Place, base: str) -> None:
+    commit(sample.clone, ".gitattributes", "* diff=own\n")
+    for name in ("command", "textconv"):
+        run(sample.clone, "config", f"diff.own.{name}", f"touch {sample.root}/was-run; cat")
+    assert (look(sample, base).files, (sample.root / "was-run").exists()) == (1, False)
+
+
 def test_work_left_on_another_branch_counts(sample: Place, base: str) -> None:
     run(sample.clone, "switch", "-q", "-c", "feat/x")
     head = commit(sample.clone, "a", message="the work")

@@ -406,6 +406,21 @@ def test_transcripts_go_only_when_asked_for_when_old_and_when_their_task_is_reti
     assert sorted(path.name for path in runs.iterdir()) == ["notes", "q3.1"]
 
 
+def test_findings_outlive_the_transcripts_of_other_runs(stage: Stage) -> None:
+    from kugetsu.domain.decide import queue
+
+    stage.agent('test "$NUMBER" = 2 || echo found > "$KUGETSU_FINDINGS"')
+    for number in (1, 2):
+        stage.finished(stage.start(number).task)
+    for path in [*stage.directory.glob("runs/*/*"), *stage.directory.glob("runs/*")]:
+        os.utime(path, (time.time() - 30 * 86_400,) * 2)
+    stage.ws.log.transact(lambda state: queue.clear(state, None))
+    removed, kept = pruned(stage, runs=True)
+    assert [line.split()[0] for line in removed] == ["run"]
+    assert "it holds findings" in kept[f"{stage.directory}/runs/q1.1"][0]
+    assert [path.name for path in (stage.directory / "runs").iterdir()] == ["q1.1"]
+
+
 # --- nothing is ever lost -------------------------------------------------------------------------------------------
 
 

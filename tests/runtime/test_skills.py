@@ -101,6 +101,7 @@ def forge(tmp_path: Path) -> Iterator[dict[str, str]]:
         "KUGETSU_NUMBER": "14",
         "KUGETSU_BRANCH": "fix/issue-14",
         "KUGETSU_BASE_BRANCH": "main",
+        "KUGETSU_FINDINGS": str(tmp_path / "findings.md"),
         "KUGETSU_TEMP_DIR": str(tmp_path),
         "GITEA_TOKEN": "gitea-secret",
         "GITHUB_TOKEN": "github-secret",
@@ -148,7 +149,7 @@ def test_the_calls_of_kugetsu_work_are_what_the_forges_take(
 
 
 def test_the_call_of_kugetsu_research_posts_the_findings(forge: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "research-14.md").write_text('# Found\n\n"x"\n')
+    (tmp_path / "findings.md").write_text('# Found\n\n"x"\n')
     [block] = _blocks("kugetsu-research")
     done = subprocess.run(["sh", "-ec", block], env=forge, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -159,4 +159,6 @@ def end_lines(attempt: str, errors: list[bytes], ended: dict[str, Any] | None, s
     if ended is not None:
         state = ended["type"].partition(".")[2]
         shown.append(f"{attempt} {screen.state(state, state)}: {words(ended)} (event {ended['seq']})")
+        if found := (ended["data"].get("evidence") or {}).get("findings"):
+            shown.append(f"findings: {line(found)}")
     return shown

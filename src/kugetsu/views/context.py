@@ -41,6 +41,9 @@ def lines(exchange: Exchange, screen: Screen, *, full: bool) -> list[str]:
         shown += [f"{INDENT}{row}" for row in block(exchange["final_text"])]
     elif not exchange["answered"]:
         shown.append(f"{INDENT}nothing{'' if exchange['outcome'] else ' yet'}")
+    if exchange["findings"] is not None:
+        shown.append(screen.dim(f"findings ({exchange['findings_file']})"))
+        shown += [f"{INDENT}{row}".rstrip() for row in block(exchange["findings"].strip("\n"))]
     shown += [f"{INDENT}{screen.yellow(line(missing))}" for missing in exchange["missing"]]
     if exchange["outcome"] is not None:
         outcome = exchange["outcome"]

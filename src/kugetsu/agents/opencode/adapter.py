@@ -262,9 +262,8 @@ class OpenCode:
         if temp_dir:
             temp_dir = str(Path(temp_dir).expanduser())
             given.setdefault("KUGETSU_TEMP_DIR", temp_dir)
-        chosen = opencode_environment.for_turn(
-            self._environment | given, turn.directory, (temp_dir, given.get("TMPDIR"))
-        )
+        outside = (temp_dir, given.get("TMPDIR"), os.path.dirname(given.get("KUGETSU_FINDINGS", "")))
+        chosen = opencode_environment.for_turn(self._environment | given, turn.directory, outside)
         self._note_before(turn)
         chosen[baseline.VARIABLE] = baseline.path(turn.output)
         return Launch(

@@ -6,6 +6,7 @@ Read-only: takes no lock and refreshes nothing on disk. Contacts servers only on
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
@@ -28,10 +29,11 @@ class Evidence:
     """The state of an issue's work. What could not be determined is None, and `problem` says why.
 
     `commits` counts those since the base commit, `head` is the last one, `subject` its first line; if the branch has
-    none, they are those made here and left on another branch. `dirty` counts changed files, `untracked` new ones (a new
-    folder once, and an uninitialised submodule with files), `names` the first few of both. `pushed`: a remote's branch
-    has HEAD (`pushed_problem`: why that is unknown); `ahead`: how many commits no remote has. `operation`: an
-    unfinished rebase, merge …
+    none, they are those made here and left on another branch. `files`, `added` and `removed` (lines) are how `head`
+    differs from the base commit. `dirty` counts changed files, `untracked` new ones (a new folder once, and an
+    uninitialised submodule with files), `names` the first few of both. `pushed`: a remote's branch has HEAD
+    (`pushed_problem`: why that is unknown); `ahead`: how many commits no remote has. `operation`: an unfinished rebase,
+    merge …
     """
 
     exists: bool = False
@@ -39,6 +41,9 @@ class Evidence:
     head: str | None = None
     commits: int | None = None
     subject: str | None = None
+    files: int | None = None
+    added: int | None = None
+    removed: int | None = None
     dirty: int | None = None
     untracked: int | None = None
     names: list[str] = field(default_factory=list)
@@ -88,6 +93,8 @@ def collect(
                 _add_commits(evidence, folder, tip, base_commit)
         if evidence.commits and evidence.pushed is False and _has_remote(folder):
             _add_remotes(evidence, folder, tip, ask_remote)
+        if evidence.commits and base_commit:
+            _add_difference(evidence, folder, base_commit)
     except KugetsuError as error:
         evidence.problem = error.message
     return evidence
@@ -141,6 +148,16 @@ def _add_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) ->
         return
     evidence.ahead = int(git(["rev-list", "--count", tip, "--not", "--remotes"], folder))
     evidence.pushed = evidence.ahead == 0
+
+
+def _add_difference(evidence: Evidence, folder: str, base_commit: str) -> None:
+    command = ["diff", "--shortstat", "--no-textconv", "--find-renames", base_commit, evidence.head or "HEAD", "--"]
+    answer = ask(command, folder)
+    if answer.code == 0:
+        evidence.files, evidence.added, evidence.removed = (
+            int(found[1]) if (found := re.search(rf"(\d+) {word}", answer.out)) is not None else 0
+            for word in ("file", "insertion", "deletion")
+        )
 
 
 def _add_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:

@@ -11,6 +11,7 @@ from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.process import lease, named_lease
 from kugetsu.runtime.prune import folders, sessions
 from kugetsu.runtime.prune.model import Item, Plan
+from kugetsu.runtime.runner import findings
 from kugetsu.runtime.workspace import Workspace
 
 LEASE_SECONDS = 3600.0
@@ -57,7 +58,11 @@ def _runs(ws: Workspace, state: State, found: Plan) -> None:
         path = ws.paths.run(name)
         ours = dot and number.isdigit() and task[:1] == "q" and task[1:].isdigit() and not os.path.islink(path)
         if ours and task not in state.tasks and _latest_age(path) > days * 86_400:
-            old.append(path)
+            kept = findings.written(ws.paths, name)
+            if kept is None:
+                old.append(path)
+            else:
+                found.keep("run", path, f"it holds findings: {kept}")
     if old:
         reason = f"their tasks are retired, and they are older than {days:g} days"
         found.items.append(Item("run", f"{len(old)} in {ws.paths.runs}", old, reason))

@@ -12,6 +12,7 @@ from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.redaction.funnel import Lines, redact
 from kugetsu.runtime.query.subjects import Subject
+from kugetsu.runtime.runner import findings
 from kugetsu.runtime.workspace import Workspace
 
 Brief = Callable[[bytes], tuple[str, str] | None]
@@ -45,6 +46,8 @@ class Exchange(TypedDict):
     prompt_file: str
     answered: list[Said]
     final_text: str | None
+    findings: str | None
+    findings_file: str | None
     missing: list[str]
 
 
@@ -98,6 +101,8 @@ def _begun(event: Event) -> Exchange:
         "prompt_file": "",
         "answered": [],
         "final_text": None,
+        "findings": None,
+        "findings_file": None,
         "missing": [],
     }
 
@@ -109,6 +114,8 @@ def _end(exchange: Exchange, event: Event) -> None:
     exchange["outcome"] = event["type"].partition(".")[2]
     exchange["reason"] = data.get("reason")
     exchange["event"] = event["seq"]
+    evidence = data.get("evidence")
+    exchange["findings_file"] = (evidence.get("findings") if isinstance(evidence, dict) else None) or None
     exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
 
 
@@ -124,6 +131,13 @@ def _read(ws: Workspace, exchange: Exchange, messages: dict[str, str], brief: Br
         exchange["prompt_bytes"] = len(prompt)
         exchange["prompt"] = redact(prompt.decode("utf-8", "replace")) if full else None
     exchange["answered"] = _answers(f"{folder}/output.jsonl", exchange["missing"], brief)
+    if exchange["findings_file"] is not None:
+        exchange["findings_file"] = findings.path(ws.paths, exchange["attempt"])  # KUGETSU_DIR may have moved
+        found = findings.read(exchange["findings_file"])
+        if found is None:
+            exchange["missing"].append(f"{exchange['findings_file']} {_GONE}")
+        else:
+            exchange["findings"] = redact(found)
     if exchange["running_at"] is None:  # it never ran: there was nothing to lose
         exchange["missing"] = [said for said in exchange["missing"] if not said.endswith(_GONE)]
 

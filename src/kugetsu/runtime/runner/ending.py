@@ -28,6 +28,7 @@ from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git import integrity, locks, rescue
 from kugetsu.runtime.git.changes import changed_files
+from kugetsu.runtime.runner import findings
 from kugetsu.runtime.runner.spawn import Ended
 from kugetsu.runtime.runner.supervisor import TERMINATED
 from kugetsu.runtime.workspace import Workspace
@@ -64,7 +65,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     session = ws.state().sessions.get(attempt.session)
     put_back(ws, attempt)
     unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
-    evidence = evidence_of(session, ask_remote=ask_forge)
+    evidence = evidence_of(session, ask_remote=ask_forge) | of_run(ws, attempt, session)
     if ask_forge:
         evidence |= _of_forge(ws, session)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
@@ -244,6 +245,14 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
         ask_remote=ask_remote,
     )
     return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
+
+
+def of_run(ws: Workspace, attempt: Attempt, session: Session | None) -> dict[str, Any]:
+    """What the run left outside of git: ``findings``, the path of what it found out."""
+    if session is None or session.kind != "issue":
+        return {}
+    found = findings.written(ws.paths, attempt.id)
+    return {"findings": found} if found is not None else {}
 
 
 def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:

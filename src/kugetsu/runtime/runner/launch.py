@@ -26,7 +26,7 @@ from kugetsu.runtime.env_files import values
 from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
-from kugetsu.runtime.runner import ending, own_command, prepare, spawn, temp_folders
+from kugetsu.runtime.runner import ending, findings, own_command, prepare, spawn, temp_folders
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
@@ -261,6 +261,8 @@ def _agent_environment(ws: Workspace, attempt: Attempt, task: Task, session: Ses
     temp = ws.config.text("KUGETSU_TEMP_DIR")
     with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
         os.makedirs(temp, exist_ok=True)
+    if task.kind != "pm":
+        findings.make_folder(ws.paths, attempt.id)
     given = values(ws.paths, task.kind)
     own = None if "TMPDIR" in given else temp_folders.make(ws.paths, ws.environment, attempt.id, lease.nonce)
     return {

@@ -13,6 +13,7 @@ from kugetsu.forge.choice import api_of
 from kugetsu.model.refs import parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import skills
+from kugetsu.runtime.runner import findings
 from kugetsu.runtime.workspace import Workspace
 
 #: What KUGETSU_VERBOSITY means for the answers of the PM agent.
@@ -66,6 +67,7 @@ def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
         "KUGETSU_API": _api(ws, task.issue),
         "KUGETSU_BRANCH": session.branch or "",
         "KUGETSU_BASE_BRANCH": session.base_branch or "",
+        **({findings.VARIABLE: findings.path(ws.paths, task.attempt)} if task.attempt is not None else {}),
     }
 
 
@@ -94,6 +96,7 @@ def _this_run(ws: Workspace, task: Task, session: Session) -> str:
         *_merged_before(ws, session),
         ("pull request", session.pr or "none is known"),
         ("forge's API", api or _no_api(task.issue or "")),
+        *([("findings", findings.path(ws.paths, task.attempt))] if task.attempt is not None else []),
         ("to hand on", ws.config.text("KUGETSU_TEMP_DIR")),
     ]
     return "## This run\n\n" + "".join(f"- {name}: {value}\n" for name, value in rows)
