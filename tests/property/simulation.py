@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -282,6 +283,31 @@ class World:
         seen["review"] = ("approved", "changes_requested", None)[(a + b) % 3]
         return self.do(lambda state: reviews.observe(state, key, seen))
 
+    def open_owed(self, a: int, b: int) -> list[Event]:
+        """Try to open a pull request that is owed."""
+        owing = [session for session in self.state.sessions.values() if session.owed is not None]
+        if not owing:
+            return []
+        session = owing[a % len(owing)]
+        assert session.owed is not None
+        intent = session.owed["seq"] - (b % 13 == 12)
+        if b % 3 == 0:
+            url = f"https://example.org/o/a/pulls/{b % 5}"
+            return self.do(lambda state: reviews.opened(state, session.key, intent, url, b % 5, b % 2 == 0))
+        retry_at = clock.add_seconds(self.now, 90.0) if b % 5 == 0 else None
+        fails = partial(reviews.failed, reason="in trouble (502)", remedy="try again later" if b % 2 else "")
+        return self.do(
+            lambda state: fails(
+                state,
+                session.key,
+                intent,
+                now=self.now,
+                first_pause=10.0,
+                passes=a % 4 > 0,
+                retry_at=retry_at,
+            )
+        )
+
     def review(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: reviews.done(state, self._session(a)))
 
@@ -383,6 +409,7 @@ class World:
             verdict,
             f"ended by {how}",
             evidence=self._evidence(b) if b % 2 else {},
+            opening=_opening(b) if b % 4 == 1 else None,
             tokens=b,
             cost=b / 4,
             resets_at=resets if verdict == "limited" else None,
@@ -446,6 +473,11 @@ class World:
                     assert self.state.seq == before, f"{name} was refused and yet changed something"
 
 
+def _opening(b: int) -> dict[str, Any]:
+    intent = {"head": f"c{b // 30}", "branch": "fix/issue-1", "base": "main", "title": "Slow", "draft": b % 3 == 0}
+    return {**intent, "fork": "bob"} if b % 5 == 0 else intent
+
+
 def _prepared() -> dict[str, Any]:
     return {
         "agent": "opencode",
@@ -491,6 +523,7 @@ COMMANDS = (
     "register",
     "tie",
     *("observe",) * 2,
+    *("open_owed",) * 2,
     "review",
     "acknowledge",
 )

@@ -94,9 +94,6 @@ def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
         "files.pruning",
         "files.pruned",
         "counters.corrected",
-        "pull.opening",
-        "pull.opened",
-        "pull.failed",
     }
     seen: set[str] = set()
     for seed in range(60):

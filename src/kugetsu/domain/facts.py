@@ -66,7 +66,8 @@ class Ending:
 
     ``how`` is the trigger of the attempt's machine: succeed, fail, time_out, kill or lose. ``verdict`` is what that
     means for the task: done, retry, limited, unavailable, give_up or cancelled. ``resets_at`` belongs to limited;
-    ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it.
+    ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it. ``opening`` is the
+    pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
     """
 
     how: str
@@ -84,3 +85,4 @@ class Ending:
     session_lost: bool = False
     gate: str = ""
     remedy: str = ""
+    opening: dict[str, Any] | None = None

@@ -215,7 +215,7 @@ class Session:
     #: Its pull request as last observed (`events.reviews.PullObserved`).
     pull: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
-    #: ``tries`` and ``not_before``.
+    #: ``attempt``, ``tries`` and ``not_before``.
     owed: dict[str, Any] | None = None
 
     @property

@@ -107,7 +107,11 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     new_events = [NewEvent(ENDED[how], data, facts=recorded, **about)]
     new_events.append(_consequence(state, attempt, task, ending, verdict, facts))
     new_events += _of_session(state, attempt, ending)
-    return new_events + outages.ended_by(state, attempt, ending, verdict, len(new_events))
+    new_events += outages.ended_by(state, attempt, ending, verdict, len(new_events))
+    if ending.opening is not None and data["result"]["kind"] == "pushed" and attempt.session in state.sessions:
+        # With the attempt's end: after a crash the intent is there.
+        new_events.append(NewEvent("pull.opening", dict(ending.opening), **_about(attempt, -len(new_events))))
+    return new_events
 
 
 def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[NewEvent]:

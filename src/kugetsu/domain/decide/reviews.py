@@ -1,5 +1,5 @@
 """Decisions on reviews: what was observed of a pull request or a branch, what a user has reviewed, which report was
-acknowledged."""
+acknowledged, what became of a pull request that was to be opened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from kugetsu.domain.fold.reviews import SEEN
 from kugetsu.domain.machines import step
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Session, State
+from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.errors import Conflict
+
+#: The longest pause between two tries to open a pull request, in seconds (an hour); and how often it is tried: for two
+#: days and a half.
+LONGEST_PAUSE = 3600.0
+MOST_TRIES = 64
 
 
 def _about(session: Session) -> dict[str, Any]:
@@ -60,3 +66,54 @@ def acknowledge(state: State, upto: int) -> list[NewEvent]:
     if state.reported is not None and state.reported["upto"] >= upto:
         return []
     return [NewEvent("report.acknowledged", {"upto": upto})]
+
+
+def is_owed(session: Session, intent: int) -> bool:
+    """Whether a session still owes the pull request of an intent, by its seq."""
+    return session.owed is not None and session.owed["seq"] == intent
+
+
+def _of_intent(session: Session, intent: int) -> dict[str, Any]:
+    owed = session.owed or {}
+    work = {name: owed.get(name) for name in ("task", "attempt")}
+    return {"issue": issue_of(session), "session": session.key, "cause": intent, **work}
+
+
+@decision("reviews.opened")
+def opened(state: State, key: str, intent: int, url: str, number: int, found: bool) -> list[NewEvent]:
+    """The pull request of an intent (its seq) is open; [] if that is recorded, or the intent was replaced."""
+    session = find_session(state, key)
+    if session.owed is None or not is_owed(session, intent):
+        return []
+    data = {"url": url, "number": number, "head": session.owed["head"], "found": found}
+    return [NewEvent("pull.opened", data, **_of_intent(session, intent))]
+
+
+@decision("reviews.failed")
+def failed(
+    state: State,
+    key: str,
+    intent: int,
+    reason: str,
+    remedy: str,
+    now: str,
+    first_pause: float,
+    passes: bool,
+    retry_at: str | None = None,
+) -> list[NewEvent]:
+    """The pull request of an intent could not be opened; [] as `opened`. If that ``passes`` it is tried again: after
+    ``first_pause`` seconds, doubled each time, and not before ``retry_at``."""
+    session = find_session(state, key)
+    if session.owed is None or not is_owed(session, intent):
+        return []
+    tries = session.owed["tries"] + 1
+    again = None
+    if passes and tries < MOST_TRIES:
+        pause = min(first_pause * 2.0 ** min(tries - 1, 64), LONGEST_PAUSE)
+        again = add_seconds(now, pause)
+        if retry_at is not None and seconds_between(again, retry_at) > 0:
+            again = add_seconds(retry_at, 0.0)
+    data: dict[str, Any] = {"reason": reason, "tries": tries, "not_before": again}
+    if remedy:
+        data["remedy"] = remedy
+    return [NewEvent("pull.failed", data, **_of_intent(session, intent))]

@@ -52,15 +52,17 @@ class ReviewReopened(TypedDict):
     head: str | None
 
 
-@event("pull.opening", exempt="head branch base", irrevocable="pull_published")
+@event("pull.opening", exempt="head branch base fork", irrevocable="pull_published")
 class PullOpening(TypedDict):
-    """Intent: open a pull request for ``branch`` at the commit ``head``."""
+    """Intent: open a pull request for ``branch`` at the commit ``head``; ``fork`` is the owner of the fork that has the
+    branch, where the repository itself does not."""
 
     head: str
     branch: str
     base: str
     title: str
     draft: bool
+    fork: NotRequired[str]
 
 
 @event("pull.opened", exempt="head", irrevocable="pull_published")

@@ -122,18 +122,29 @@ def review_reopened(state: State, event: Event) -> None:
 def pull_opening(state: State, event: Event) -> None:
     """Fold of ``pull.opening``: from here on it is owed until its outcome."""
     intent = {name: event["data"][name] for name in ("head", "branch", "base", "title", "draft")}
+    intent["fork"] = event["data"].get("fork")
+    work = {name: event.get(name) for name in ("task", "attempt")}
     session = _session(state, event)
     if session is not None:
-        session.owed = {**intent, "seq": event["seq"], "task": event.get("task"), "tries": 0, "not_before": None}
+        session.owed = {**intent, "seq": event["seq"], **work, "tries": 0, "not_before": None}
+
+
+def _owing(state: State, event: Event) -> Session | None:
+    """The session of an outcome whose intent is open; None (and a violation) without one."""
+    session = _session(state, event)
+    if session is not None and (session.owed is None or session.owed["seq"] != event.get("cause")):
+        state.violate(event["seq"], f"{event['type']}: no such pull request of {session.key} was to be opened")
+        return None
+    return session
 
 
 def pull_opened(state: State, event: Event) -> None:
     """Fold of ``pull.opened``: the task's result is a pull request now."""
     url, number, head = event["data"]["url"], event["data"]["number"], event["data"]["head"]
-    session = _session(state, event)
-    if session is None:
+    session = _owing(state, event)
+    if session is None or session.owed is None:
         return
-    draft = bool(session.owed and session.owed["draft"])
+    draft = session.owed["draft"]
     session.owed = None
     session.pr = url
     pull = {"number": number, "url": url, "state": "open", "checks": None, "draft": draft}
@@ -146,13 +157,13 @@ def pull_opened(state: State, event: Event) -> None:
 def pull_failed(state: State, event: Event) -> None:
     """Fold of ``pull.failed``."""
     tries, not_before = event["data"]["tries"], event["data"]["not_before"]
-    session = _session(state, event)
-    if session is None:
+    session = _owing(state, event)
+    if session is None or session.owed is None:
         return
-    if not_before is None:
-        session.owed = None
-    elif session.owed is not None:
-        session.owed = {**session.owed, "tries": tries, "not_before": not_before}
+    if tries <= session.owed["tries"]:
+        state.violate(event["seq"], f"pull.failed: try {tries} of {session.key} has failed before")
+        return
+    session.owed = {**session.owed, "tries": tries, "not_before": not_before} if not_before is not None else None
 
 
 def report_acknowledged(state: State, event: Event) -> None:
