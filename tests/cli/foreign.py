@@ -42,6 +42,7 @@ def replace(folder: Path, events: Iterable[Event]) -> None:
 WORDS: dict[str, list[list[str]]] = {
     "history": [["--all"], ["q1"], ["github.com/shoko/kugetsu#14"]],
     "why": [["q1"], ["q2"], ["7"], ["12"]],
+    "changes": [["github.com/shoko/kugetsu#14"]],
     "context": [["github.com/shoko/kugetsu#14"]],
     "diff": [["1"], ["2", "12"]],
     "replay": [[], ["--verify"], ["--what-if", "MAX_CONCURRENT_AGENTS=1"], ["--until", "9"]],

@@ -69,6 +69,8 @@ ELSEWHERE = {
     **{f"server {verb}": "tests/cli/test_server.py" for verb in ("list", "add", "remove", "default", "get")},
     "set-pr": "tests/cli/test_set_pr.py",
     "context": "tests/cli/test_context.py",
+    "changes": "tests/cli/test_changes.py",
+    "open": "tests/cli/test_open.py",
     "doctor": "tests/cli/test_doctor.py",
 }
 

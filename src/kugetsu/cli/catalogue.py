@@ -54,6 +54,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "notify sinks": ("notify", "show where notifications are sent, and with what result"),
         "notify test": ("notify", "send a test message now"),
     },
+    "look at the work": {
+        "changes": ("changes", "show the commits, files and lines of an issue's branch"),
+        "open": ("opening", "print or open the pull request; --path: the worktree"),
+    },
     "find out why": {
         "history": ("history", "show the audit trail: every event, its cause, its author"),
         "why": ("why", "explain why a task is not running, or an event happened"),

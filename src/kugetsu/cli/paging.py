@@ -1,4 +1,4 @@
-"""A page of the guide on a terminal: headings bold, paragraphs as wide as fits, and a pager when it is long."""
+"""The pager, and a page of the guide on a terminal: headings bold, paragraphs as wide as fits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(markdown: str, environment: Mapping[str, str]) -> None:
     plain = bool(environment.get("NO_COLOR")) or environment.get("TERM") == "dumb"
     is_less = pager is None or os.path.basename(pager.split()[0]) == "less"
     text = "\n".join(laid_out(markdown, min(columns, WIDEST), bold=not plain and is_less)) + "\n"
-    if pager is None or text.count("\n") <= rows - PROMPT or not sys.stdin.isatty() or not _paged(text, pager):
+    if pager is None or text.count("\n") <= rows - PROMPT or not sys.stdin.isatty() or not paged(text, pager):
         print(text, end="")
 
 
@@ -53,11 +53,11 @@ def _pager(environment: Mapping[str, str]) -> str | None:
     return next((name for name in ("less", "more") if shutil.which(name, path=environment.get("PATH"))), None)
 
 
-def _paged(text: str, pager: str) -> bool:
+def paged(text: str, pager: str) -> bool:
     """Hand the text to the pager and wait for its end; False when the pager cannot be run."""
     sys.stdout.flush()
-    # F: leave when it fits; R: bold text; X: the page stays on the screen. As git does.
-    environment = {"LESS": "FRX", **os.environ}
+    # F: leave when it fits; R: bold text; X: the page stays on the screen. As git does, for `lv` too.
+    environment = {"LESS": "FRX", "LV": "-c", **os.environ}
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
     try:
         process = subprocess.Popen(["sh", "-c", pager], stdin=subprocess.PIPE, env=environment)

@@ -47,7 +47,7 @@ def forge_of(
             "name the issue by its server: host/owner/repo#14",
         )
     kind = kind_of(host, servers, kinds)
-    base = _base(host, servers)
+    base = web_base(host, servers)
     credential = credential_of(
         host,
         kind,
@@ -68,7 +68,7 @@ def api_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> s
     if host == GITHUB_HOST:
         return GITHUB_API
     version = "v3" if _kind(host, kinds) == "github" else "v1"
-    return f"{_base(host, servers)}/api/{version}"
+    return f"{web_base(host, servers)}/api/{version}"
 
 
 def parse_pull_url(url: str, servers: Mapping[str, str]) -> tuple[str, str, str, int]:
@@ -99,8 +99,8 @@ def kind_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> 
     return _kind(host, {canonical_host(name, servers): kind for name, kind in kinds.items()})
 
 
-def _base(host: str, servers: Mapping[str, str]) -> str:
-    """The URL below which the host's web side lies; https where git's own URL is not a web URL."""
+def web_base(host: str, servers: Mapping[str, str]) -> str:
+    """The URL below which the web side of a host lies; https where git's own URL is not a web URL."""
     url = base_url(host, servers)
     scheme, netloc, path = split_url(url)
     if scheme in ("http", "https"):

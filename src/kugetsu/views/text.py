@@ -50,6 +50,28 @@ def harmless(text: str, *, colours: bool = False) -> str:
     return shown
 
 
+def in_colours(text: str) -> str:
+    """A line that git coloured, harmless: its colours and tabs stay, what would hide text or move the cursor is
+    escaped."""
+    if text.isprintable():
+        return text
+    shown, *rest = text.split("\x1b[")
+    shown = _but_tabs(shown)
+    for part in rest:
+        code, end, after = part.partition("m")
+        codes = code.split(";")
+        is_colour = all(one.isascii() and one.isdigit() for one in codes if one)
+        # 8 hides text, except as the number of a colour.
+        hides = "8" in (one.lstrip("0") for one in codes) and not {"38", "48"} & set(codes)
+        kept = bool(end) and is_colour and not hides
+        shown += f"\x1b[{code}m{_but_tabs(after)}" if kept else _but_tabs(f"\x1b[{part}")
+    return shown
+
+
+def _but_tabs(text: str) -> str:
+    return "\t".join(map(_escaped, text.split("\t")))
+
+
 def json_text(data: Any, *, compact: bool = False) -> str:
     """One JSON document, redacted, without characters that a terminal obeys; ``compact``: on one line."""
     text = _as_json(data, compact)

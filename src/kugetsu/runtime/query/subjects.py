@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from kugetsu.domain.state import State
     from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
 
@@ -65,6 +66,20 @@ def known(ws: Workspace, text: str) -> Subject:
         hint = "kugetsu queue list --all" if found.kind in ("task", "attempt") else "kugetsu list --all"
         raise NotFound(f"nothing ever happened to {found}", hint)
     return found
+
+
+def issue_of(ws: Workspace, state: State, text: str) -> str:
+    """The issue that ``text`` names: by itself, or by a task or attempt of it. Raises BadInput, NotFound."""
+    found = subject(ws, text)
+    if found.kind == "issue":
+        return found.key
+    task = state.tasks.get(found.key)
+    told = task.issue if task is not None else None
+    if found.kind != "session" and task is None:
+        told = next((event["issue"] for event in known(ws, text).events(ws) if event.get("issue")), None)
+    if told is None:
+        raise NotFound(f"{found} works on no issue", "kugetsu list shows the issues")
+    return told
 
 
 def is_task(text: str) -> bool:
