@@ -36,6 +36,7 @@ CALLS = {
     "replay": ["replay"],
     "diff": ["diff", "1"],
     "timeline": ["timeline"],
+    "report": ["report"],
     "log verify": ["log", "verify"],
     "log repair": ["log", "repair"],
     "log stats": ["log", "stats"],

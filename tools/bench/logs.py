@@ -10,7 +10,7 @@ from bench.report import Report, Sizes
 
 
 def measure(report: Report, sizes: Sizes, folder: str) -> None:
-    """`status`, `queue enqueue` and `history` on a large log, in turns with the same on a small one."""
+    """`status`, `queue enqueue`, `history` and `report` on a large log, in turns with the same on a small one."""
     small = _log(report, folder, sizes.small)
     middle = _log(report, folder, sizes.middle)
     large = _log(report, folder, sizes.large)
@@ -21,6 +21,7 @@ def measure(report: Report, sizes: Sizes, folder: str) -> None:
         ("queue enqueue", ["queue", "enqueue", made_log.issue(1), "implement feature X"], small, sizes.small, 1.15),
         ("list", ["list"], small, sizes.small, None),
         ("history of one issue", history, middle, sizes.middle, 1.2),
+        ("report", ["report"], middle, sizes.middle, 1.15),
     )
     for name, arguments, other, events, limit in pairs:
         argv = [*runs.kugetsu(), *arguments]

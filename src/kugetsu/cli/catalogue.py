@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "see what is happening": {
         "status": ("status", "show daemon, slots, queue and what needs attention"),
+        "report": ("report", "report what came of the work, and what to do next"),
         "list": ("sessions", "list sessions: state, agent, worktree, branch, PR"),
         "logs": ("logs", "list the latest agent logs, or read or follow one"),
         "context": ("context", "show what a session was told and what it answered"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli import written_file
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import timeline
 from kugetsu.domain.state import State
 from kugetsu.domain.timeline import Timeline
-from kugetsu.host import atomic
 from kugetsu.model import clock
-from kugetsu.model.errors import BadInput, Conflict, KugetsuError, reason_of
+from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.runtime.query import points, subjects
 from kugetsu.views.timeline import picture, shape, text
@@ -38,9 +38,10 @@ def _timeline(call: Call) -> int:
     if args.svg is not None and args.html is not None and os.path.realpath(args.svg) == os.path.realpath(args.html):
         raise BadInput("--svg and --html name the same file", "kugetsu timeline --svg night.svg --html night.html")
     for path in (args.svg, args.html):
-        _require_new(path, args.force)
+        written_file.require_new(path, args.force)
     found = _collected(call)
-    written = [_write(path, kind, found) for path, kind in ((args.svg, "svg"), (args.html, "html")) if path]
+    written = [written_file.write(args.svg, picture.svg(found) + "\n")] if args.svg else []
+    written += [written_file.write(args.html, picture.page(found))] if args.html else []
     lines = [] if call.json or written else text.lines(found, call.screen)
     if written or call.json:
         lines = [f"wrote {path}" for path in written]
@@ -91,22 +92,6 @@ def _begin_with_the_first(found: Timeline) -> None:
     """Without --since, skip the empty time at the beginning."""
     begun = [run.since for run in found.runs] + [hold.since for hold in found.holds]
     found.since = max(found.since, min(begun, default=0))
-
-
-def _require_new(path: str | None, force: bool) -> None:
-    if path is not None and not force and os.path.lexists(path):
-        raise Conflict(f"{path} already exists", "name another file, or add --force")
-
-
-def _write(path: str, kind: str, found: Timeline) -> str:
-    """Write the picture or page atomically, readable by its owner only: it contains issues' names and reasons."""
-    content = picture.svg(found) + "\n" if kind == "svg" else picture.page(found)
-    try:
-        atomic.write(path, content.encode())
-    except OSError as problem:
-        reason = reason_of(problem)
-        raise KugetsuError(f"cannot write {path}: {reason}", "name a file in an existing folder") from problem
-    return path
 
 
 COMMANDS = {

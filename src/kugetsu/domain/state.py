@@ -45,14 +45,16 @@ ISSUE_COUNTERS = {
 
 @record
 class Usage:
-    """The usage of all attempts at a task, or at an issue over its whole life. ``no_progress_runs`` counts the latest
-    consecutive ones that succeeded without a new commit or comment."""
+    """The usage of all attempts at a task, or at an issue over its whole life. ``seconds`` is the time in which their
+    agents ran; ``no_progress_runs`` counts the latest consecutive ones that succeeded without a new commit or
+    comment."""
 
     attempts: int = 0
     retries: int = 0
     parks: int = 0
     tokens: int = 0
     cost: float = 0.0
+    seconds: float = 0.0
     no_progress_runs: int = 0
 
     def count(self, kind: str, data: dict[str, Any]) -> None:
@@ -80,7 +82,7 @@ class Usage:
 
     def add(self, other: Usage) -> None:
         """Add the counters of another usage."""
-        for name in ("attempts", "retries", "parks", "tokens", "cost"):
+        for name in ("attempts", "retries", "parks", "tokens", "cost", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
@@ -273,6 +275,9 @@ class State:
     outbox: dict[str, dict[str, Any]] = field(factory=dict)
     #: state → how many finished tasks have left the state for the log.
     retired: dict[str, int] = field(factory=dict)
+    #: seq and time of the latest event that finished a task that has left the state.
+    retired_upto: int = 0
+    retired_at: str = ""
     violations: list[dict[str, Any]] = field(factory=list)
     violations_seen: int = 0
 

@@ -7,6 +7,7 @@ from kugetsu.domain.fold.sessions import move_session
 from kugetsu.domain.fold.tasks import move_task
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Attempt, State
+from kugetsu.model.clock import seconds_between
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def attempt_ended(trigger: str) -> Handler:
         task.attempt = None
         task.usage.count(event["type"], data)
         task.result = result
+        ran = _seconds(attempt, event)
+        task.usage.seconds += ran
         session = state.sessions.get(attempt.session)
         if session is None:
             return
@@ -125,9 +128,15 @@ def attempt_ended(trigger: str) -> Handler:
         if data.get("rescue_failed"):
             session.unsaved = {"attempt": attempt.id, "reason": data["rescue_failed"]}
         session.usage.count(event["type"], data)
+        session.usage.seconds += ran
         usage.note_end(session, trigger == "succeed", evidence)
         reviews.attempt_result(state, event, session)
         if session.state == "working":
             move_session(state, event, session.key, "rest")
 
     return handler
+
+
+def _seconds(attempt: Attempt, event: Event) -> float:
+    """How long its agent ran; none if it never did, or if the clock was set back meanwhile."""
+    return max(seconds_between(attempt.running_at, event["at"]), 0.0) if attempt.running_at else 0.0

@@ -265,6 +265,8 @@ def _retire(state: State, task_id: str) -> None:
     del state.finished[task_id]
     task = state.tasks.pop(task_id)
     state.retired[task.state] = state.retired.get(task.state, 0) + 1
+    if task.changed > state.retired_upto:
+        state.retired_upto, state.retired_at = task.changed, task.changed_at
     for later in state.successors.pop(task_id, ()):
         if task.state == "completed":
             state.tasks[later].after.remove(task_id)

@@ -1,0 +1,91 @@
+"""The report as Markdown, to paste into a chat or an issue: a table a group.
+
+What agents and users wrote is literal text in it: it breaks no table, mentions nobody, and refers to no issue, for a
+closing keyword before a number would close it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kugetsu.domain.report import GROUPS, PERSONAL
+from kugetsu.forge.references import without_references
+from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, next_of, period
+from kugetsu.views.screen import Screen
+from kugetsu.views.text import harmless
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.views.report.rows import ReportData, RowData
+
+#: Punctuation that Markdown gives a meaning; a backslash takes it away.
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|~&])")
+#: A space without width behind it takes the mention away.
+_MENTION = "@\u200b"
+
+
+def lines(report: ReportData, screen: Screen, *, everything: bool = False) -> Iterator[str]:
+    """The lines of the report; ``everything`` lists also what needs nobody."""
+    yield f"**{literal(report['headline'])}**"
+    yield ""
+    yield literal(period(report)[:1].upper() + period(report)[1:]) + "."
+    for group in GROUPS:
+        rows = [row for row in report["items"] if row["group"] == group]
+        if rows and (everything or group in PERSONAL):
+            yield from _table(TITLES[group], rows, screen)
+        elif rows and group != "done":
+            yield ""
+            yield f"**{_title(TITLES[group])}**: {', '.join(_issue(row, screen) for row in rows)}"
+    if report["done"] and not everything:
+        yield ""
+        yield f"**Done**: {literal(done_words(report['done']))}"
+    if report["older"]:
+        yield from _table("open from before", report["older"], screen)
+
+
+def literal(text: str) -> str:
+    """``text`` such that Markdown and forges show it and do nothing else with it."""
+    return _MARKUP.sub(r"\\\1", without_references(harmless(text))).replace("@", _MENTION)
+
+
+def _title(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _table(title: str, rows: list[RowData], screen: Screen) -> Iterator[str]:
+    yield ""
+    yield f"### {_title(title)}"
+    yield ""
+    yield "| issue | title | result | the agent's last sentence | next |"
+    yield "|---|---|---|---|---|"
+    for row in rows:
+        cells = (
+            _issue(row, screen),
+            literal(row["title"]),
+            _facts(row),
+            literal(row["said"] or ""),
+            _code(next_of(row, screen)),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _issue(row: RowData, screen: Screen) -> str:
+    issue = screen.issue(name(row))
+    return _link(_MARKUP.sub(r"\\\1", issue), row["issue_url"]) if row["issue_url"] else _code(issue)
+
+
+def _facts(row: RowData) -> str:
+    facts = literal(" · ".join(facts_of(row)))
+    return _link(facts, row["url"]) if row["url"] and facts else facts
+
+
+def _link(text: str, url: str | None) -> str:
+    target = "".join(c for c in url or "" if c.isprintable() and c not in "<>\\|` ")
+    return f"[{text}](<{target}>)" if target.startswith(("https://", "http://")) else text
+
+
+def _code(text: str) -> str:
+    """A code span within a table: nothing in it is markup but the bars of the table."""
+    inner = harmless(text).replace("|", "\\|").replace("`", "'")
+    return f"`{inner}`" if inner else ""

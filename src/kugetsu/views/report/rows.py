@@ -1,0 +1,278 @@
+"""What every form of the report shows: its figures, its rows, the words of both."""
+
+from __future__ import annotations
+
+from kugetsu.domain import gates as asked
+from kugetsu.domain.report import GROUPS, SENT_BACK, Item, Report
+from kugetsu.model.plural import counted
+from kugetsu.runtime.notifications.notice import issue_url
+from kugetsu.views import gates, results, times
+from kugetsu.views.text import line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TypedDict
+
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import State
+    from kugetsu.runtime.query.points import AsOf
+    from kugetsu.views.screen import Screen
+
+    class RowData(TypedDict):
+        """One issue, or one task without an issue. ``earlier``: tasks of the period that it stands for beside its own;
+        ``older``: it is from before the period. Texts are single lines without secrets."""
+
+        group: str
+        older: bool
+        issue: str | None
+        task: str | None
+        title: str
+        state: str
+        result: dict[str, Any] | None
+        words: str
+        review: str | None
+        reason: str | None
+        until: str | None
+        for_a_person: bool
+        said: str | None
+        branch: str | None
+        url: str | None
+        issue_url: str | None
+        tokens: int
+        cost: float
+        agent_seconds: float
+        earlier: int
+        changed_at: str
+        next: str
+
+    class SinceData(TypedDict):
+        """Where the period begins: ``seq`` is null for a point in time; ``why`` as `domain.report.Start`."""
+
+        seq: int | None
+        at: str
+        why: str
+
+    class ReportData(TypedDict):
+        """`kugetsu report --json`. Times are UTC."""
+
+        since: SinceData
+        seq: int
+        now: str
+        headline: str
+        tasks: int
+        counts: dict[str, int]
+        done: dict[str, int]
+        agent_seconds: float
+        tokens: int
+        cost: float
+        items: list[RowData]
+        older: list[RowData]
+        as_of: AsOf | None
+
+
+#: The titles of the groups.
+TITLES = {
+    "asks": "asks you",
+    "review": "to review",
+    "failed": "failed",
+    "running": "still running",
+    "waiting": "waiting",
+    "done": "done",
+}
+#: Why a task is done, in words; what is not here is a result or a state of the review.
+_DONE = {
+    "cancelled": "cancelled",
+    "ended": "session ended",
+    "followed": "followed by a later task",
+    "approved": "reviewed",
+    "merged": "merged",
+    "closed": "closed",
+    "nothing": "no change",
+    "unknown": "result unknown",
+}
+#: Gates that only a person opens when they name no time.
+_FOR_A_PERSON = ("parked", "budget", "progress", "disk")
+
+
+def data(
+    found: Report, state: State, facts: ClaimFacts, servers: Mapping[str, str], as_of: AsOf | None = None
+) -> ReportData:
+    """The whole report as JSON values; ``servers``: where the pages of issues are."""
+    items = [_row(item, state, facts, servers) for item in found.items]
+    return {
+        "since": {"seq": found.start.seq, "at": found.start.at, "why": found.start.why},
+        "seq": found.seq,
+        "now": found.at,
+        "headline": headline(found, items),
+        "tasks": found.tasks,
+        "counts": found.counts,
+        "done": found.done,
+        "agent_seconds": round(found.seconds, 3),
+        "tokens": found.tokens,
+        "cost": round(found.cost, 6),
+        "items": items,
+        "older": [_row(item, state, facts, servers) for item in found.older],
+        "as_of": as_of,
+    }
+
+
+def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]) -> RowData:
+    task, session, result = item.task, item.session, item.result
+    reason, until, stuck = _waits(item, state, facts) if item.group == "waiting" else (gates.of_task(task), None, False)
+    pull = (session.pull if session is not None else None) or result.get("pull") or {}
+    return {
+        "group": item.group,
+        "older": item.old,
+        "issue": task.issue,
+        "task": task.id or None,
+        "title": title_of(item),
+        "state": task.state,
+        "result": result or None,
+        "words": _result_words(item),
+        "review": session.review if session is not None else None,
+        "reason": line(reason) if reason is not None else None,
+        "until": until,
+        "for_a_person": stuck,
+        "said": line(result["said"]) if result.get("said") else None,
+        "branch": result.get("branch") or (session.branch if session is not None else None),
+        "url": pull.get("url") or result.get("answer"),
+        "issue_url": issue_url(task.issue, servers) if task.issue is not None else None,
+        "tokens": task.usage.tokens,
+        "cost": round(task.usage.cost, 6),
+        "agent_seconds": round(task.usage.seconds, 3),
+        "earlier": item.earlier,
+        "changed_at": task.changed_at,
+        "next": _next(item),
+    }
+
+
+def _result_words(item: Item) -> str:
+    """What came of it; of a question nothing more, and of a review only what the result does not say."""
+    result = item.result
+    if not result or item.task.state != "completed" or item.group == "asks":
+        return ""
+    review = item.session.review if item.session is not None else "none"
+    said = results.result_words(result)
+    return f"{said}, {results.review_words(review)}" if review in SENT_BACK else said
+
+
+def name(row: RowData) -> str:
+    """What an item is called: its issue, else its task."""
+    return row["issue"] or row["task"] or ""
+
+
+def next_of(row: RowData, screen: Screen) -> str:
+    """The command that comes next, as one types it here."""
+    issue = row["issue"]
+    return screen.command(row["next"].replace(issue, screen.issue(issue), 1) if issue else row["next"])
+
+
+def title_of(item: Item) -> str:
+    """The issue's title, else the first line of the task's message."""
+    session = item.session
+    return line((session.title if session is not None else None) or item.task.title)
+
+
+def _waits(item: Item, state: State, facts: ClaimFacts) -> tuple[str | None, str | None, bool]:
+    """Why a task waits, until when, and whether only a person ends that."""
+    closed = asked.first_closed(state, item.task, facts)
+    if closed is None:
+        return None, None, False
+    stranded = asked.stranded(state, item.task) if closed.gate == "dependencies" else None
+    closed = stranded or closed
+    stuck = stranded is not None or (closed.until is None and closed.gate in _FOR_A_PERSON)
+    return gates.reason_of(closed), closed.until, stuck
+
+
+def _next(item: Item) -> str:
+    """The command that comes next."""
+    task, session = item.task, item.session
+    if item.group in ("failed", "waiting"):
+        return f"kugetsu why {task.id}"
+    if item.group == "running":
+        return f"kugetsu logs {task.attempt} -f" if task.attempt is not None else f"kugetsu why {task.id}"
+    if session is None:
+        return f"kugetsu history {task.issue or task.id}"
+    return results.next_command(session.key, item.result or None, session.review)
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def headline(found: Report, items: list[RowData]) -> str:
+    """``10 tasks: 6 to review, 1 asks you, 2 failed, 1 waits until 09:00; 2h40m of agents, 1.2M tokens, $3.12``."""
+    if not found.tasks:
+        return "no tasks"
+    counts = found.counts
+    verb = {"asks": ("asks you", "ask you"), "running": ("runs", "run"), "waiting": ("waits", "wait")}
+    parts = []
+    for group in ("review", *(name for name in GROUPS if name != "review")):
+        number = counts[group]
+        if number:
+            word = verb[group][number > 1] if group in verb else TITLES[group]
+            parts.append(f"{number} {word}{_until(group, items, found.at)}")
+    return f"{counted(found.tasks, 'task')}: {', '.join(parts)}; {amounts(found.seconds, found.tokens, found.cost)}"
+
+
+def _until(group: str, items: list[RowData], now: str) -> str:
+    """Until when the waiting tasks wait, if all wait for a time."""
+    ends = [item["until"] for item in items if item["group"] == group] if group == "waiting" else []
+    first = min((end for end in ends if end is not None), default=None)
+    if first is None or None in ends:
+        return ""
+    return f" until {times.moment(first, now)}" if len(ends) == 1 else f", the next until {times.moment(first, now)}"
+
+
+def amounts(seconds: float, tokens: int, cost: float) -> str:
+    """``2h40m of agents, 1.2M tokens, $3.12``."""
+    parts = [f"{times.duration(seconds)} of agents", f"{times.amount(tokens)} tokens"]
+    return ", ".join([*parts, money(cost)] if cost else parts)
+
+
+def money(cost: float) -> str:
+    """``$3.12``; fractions of a cent as such."""
+    return f"${cost:.2f}" if cost >= 0.005 else "<$0.01"
+
+
+def period(report: ReportData) -> str:
+    """``since yesterday 18:04 UTC, when the last report was acknowledged``."""
+    since, now = report["since"], report["now"]
+    if since["why"] == "beginning" or not since["at"]:
+        return "since the beginning"
+    start = f"since {_moment(since['at'], now)} {times.zone(since['at'])}"
+    said = {
+        "acknowledged": ", the last acknowledged report",
+        "day": " (no report was acknowledged yet)",
+        "listed": " (no report was acknowledged yet; earlier tasks: --since)",
+    }
+    return start + said.get(since["why"], "")
+
+
+def _moment(at: str, now: str) -> str:
+    """``18:04``, ``yesterday 18:04``, ``11-24 18:04``."""
+    from kugetsu.model import clock
+
+    if times.day(at) == times.day(clock.add_seconds(now, -86_400.0)):
+        return f"yesterday {times.time_of_day(at, seconds=False)}"
+    return times.moment(at, now)
+
+
+def facts_of(row: RowData) -> list[str]:
+    """The facts of a row, each a few words: what came of it, how much it changed, what it cost."""
+    parts = []
+    if row["group"] in ("failed", "waiting") and row["reason"]:
+        parts.append(row["reason"])
+    parts += [row["words"], results.size_words(row["result"])]
+    if row["cost"]:
+        parts.append(money(row["cost"]))
+    elif row["tokens"]:
+        parts.append(f"{times.amount(row['tokens'])} tokens")
+    if row["earlier"]:
+        parts.append(f"after {counted(row['earlier'], 'earlier task')}")
+    return [part for part in parts if part]
+
+
+def done_words(done: dict[str, int]) -> str:
+    """``2 merged, 1 no change``: why the tasks of the last group are done."""
+    return ", ".join(f"{number} {_DONE.get(code, code.replace('_', ' '))}" for code, number in done.items())

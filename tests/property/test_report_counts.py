@@ -1,0 +1,87 @@
+"""Whatever happened in a period: every task of it counts in one group of the report, also when it left the state."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kugetsu.domain import report
+from kugetsu.domain.report import GROUPS, Report, Start
+from profiles import examples
+from property.simulation import COMMANDS, World, random_commands, short_listing
+
+quick = settings(
+    deadline=None,
+    derandomize="CI" in os.environ,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+numbers = st.integers(min_value=0, max_value=59)
+histories = st.lists(st.tuples(st.sampled_from(COMMANDS), numbers, numbers), min_size=25, max_size=120)
+
+FINISHES = ("task.completed", "task.failed", "task.cancelled")
+
+
+def counted_by_hand(world: World, after: int) -> set[str]:
+    """The tasks that are unfinished, or finished after an event: from the events alone."""
+    finished: dict[str, int] = {}
+    for event in world.memory.events:
+        if event["type"] in ("task.queued", "task.requeued"):
+            finished[event["task"]] = 0
+        elif event["type"] in FINISHES:
+            finished[event["task"]] = event["seq"]
+    return {task for task, seq in finished.items() if seq == 0 or seq > after}
+
+
+def reported(world: World, start: Start) -> Report:
+    state = world.state
+    gone = []
+    if report.reads_the_log(state, start):
+        assert start.seq is not None
+        gone = report.left(state, world.memory.events[start.seq :])
+    return report.collect(state, start, world.now, gone)
+
+
+def check(world: World, after: int) -> None:
+    at = world.memory.events[after - 1]["at"] if after else ""
+    found = reported(world, Start(after, at, "given"))
+    assert found.tasks == len(counted_by_hand(world, after))
+    assert sum(found.done.values()) == found.counts["done"]
+    assert sum(1 + item.earlier for item in found.items) == found.tasks
+    for group in GROUPS[:-1]:
+        assert len(found.of(group)) == found.counts[group]
+    issues = [item.task.issue for item in (*found.items, *found.older) if item.task.issue is not None]
+    assert len(found.items) == len({item.task.issue or item.task.id for item in found.items})
+    assert len(set(issues)) == len(issues) or any(item.code == "cancelled" for item in found.items)
+
+
+@quick
+@given(histories, st.floats(min_value=0.0, max_value=1.0))
+def test_every_task_of_the_period_counts_once(commands: list[tuple[str, int, int]], share: float) -> None:
+    world = World()
+    with short_listing(3):
+        for _ in world.play(commands):
+            pass
+    check(world, int(share * world.state.seq))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_task_of_a_long_history_counts_once(seed: int) -> None:
+    world = World()
+    with short_listing(5):
+        for _ in world.play(random_commands(seed, 1500)):
+            pass
+    for part in range(5):
+        check(world, world.state.seq * part // 5)
+
+
+def test_the_first_report_reads_no_log() -> None:
+    world = World()
+    with short_listing(5):
+        for _ in world.play([command for command in random_commands(3, 1500) if command[0] != "acknowledge"]):
+            pass
+    assert sum(world.state.retired.values()) > 20
+    assert not report.reads_the_log(world.state, report.start_of(world.state))
