@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, daemon, notifications, queue, reviews, sessions, undo
+from kugetsu.domain.decide import attempts, claims, daemon, notifications, pauses, queue, reviews, sessions, undo
 from kugetsu.domain.events import CATALOGUE, Event, Identity
 from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold, usage
@@ -197,6 +197,8 @@ class World:
         if self.looked is not None:
             return self._late_start()
         offer, facts = self.offer(), self.claim_facts()
+        if b % 3 == 0 and self.state.paused:
+            facts["despite_pause"] = True
         wanted = self._request(self.state, a, 1)[0]
         if b % 4 == 0 and wanted.issue is not None and claims.held_back(self.state, wanted, facts) is None:
             self.looked = self.state.seq, a, facts
@@ -243,6 +245,31 @@ class World:
     def lift(self, a: int, b: int) -> list[Event]:
         gate, subject = ("provider", AGENT) if b % 2 else ("progress", ISSUES[a % len(ISSUES)])
         return self.do(lambda state: queue.unblock(state, gate, subject))
+
+    def pause(self, a: int, b: int) -> list[Event]:
+        repository = (None, *(f"example.org/o/{name}" for name in "ab"))[a % 3]
+        until = (None, clock.add_seconds(self.now, 30.0), clock.add_seconds(self.now, 900.0))[b % 3]
+        return self.do(lambda state: pauses.pause(state, repository, until, self.now))
+
+    def resume(self, a: int, b: int) -> list[Event]:
+        known = list(self.state.paused) or ["*"]
+        key = known[a % len(known)]
+        return self.do(lambda state: pauses.resume(state, None if key == "*" else key))
+
+    def edit(self, a: int, b: int) -> list[Event]:
+        """Change a message; every fifth time on what it was before another edit."""
+        task_id = self._task(a)
+        told = [
+            event
+            for event in self.memory.events
+            if event.get("task") == task_id and event["type"] in ("task.queued", "task.edited")
+        ]
+        if not told:
+            return []
+        known = told[0] if b % 5 == 0 else told[-1]
+        edited = known["seq"] if known["type"] == "task.edited" else 0
+        was = known["data"]["message"]
+        return self.do(lambda state: queue.edit(state, task_id, f"message {b % 7}", was, edited))
 
     def cancel_waiting(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: queue.cancel_waiting(state, "clear --all")) if a == b else []
@@ -318,6 +345,7 @@ class World:
         """Undo one of the latest events: mostly of a kind that can be undone, and often of one that seldom happens."""
         latest = self.memory.events[-150:]
         seldom = {"hold.lifted", "hold.restored", "task.resumed", "notices.unread", "review.done", "review.reopened"}
+        seldom |= {"task.edited", "queue.paused", "queue.resumed"}
         kinds = seldom if b % 2 else undo.KINDS - {"task.queued"}
         likely = [event for event in latest if event["type"] in kinds or b % 6 == 0]
         if not likely:
@@ -506,7 +534,10 @@ COMMANDS = (
     "retry",
     "retry",
     "move",
-    "lift",
+    *("lift",) * 2,
+    "pause",
+    *("resume",) * 3,
+    "edit",
     "dequeue",
     "clear",
     "cancel_waiting",
@@ -514,7 +545,7 @@ COMMANDS = (
     "daemon_start",
     "daemon_start",
     "daemon_end",
-    "stop",
+    *("stop",) * 2,
     "break_session",
     "change_machine",
     "change_limits",

@@ -196,6 +196,8 @@ def test_nothing_waits_for_ever(seed: int) -> None:
     world = played(random_commands(seed, 300), kept=200)
     world.cap, world.free_memory_mb, world.free_disk_mb, world.agent_problems = 2, 4000, 5000, {}
     world.lift_limits()
+    for place in range(len(world.state.paused), 0, -1):
+        world.resume(place - 1, 0)
     for key in [session.key for session in world.state.sessions.values() if session.destroying]:
         world.do(partial(sessions.broken, key=key, reason="could not be removed"))
     if world.state.daemon.state != "running":

@@ -46,11 +46,20 @@ def _hold(state: State, event: Event) -> Any:
     return session and session.usage.no_progress_runs
 
 
+def _pause(state: State, event: Event) -> Any:
+    """Until when it is paused; a pause whose time is over may be gone instead."""
+    pause = state.paused.get(event["data"]["repository"] or "*")
+    return pause and pause["until"]
+
+
 #: What undoing an event of a kind restores.
 FIELDS: dict[str, Field] = {
     "task.moved": _place,
     "hold.lifted": _hold,
     "hold.restored": _hold,
+    "task.edited": lambda state, event: state.tasks[event["task"]].title,
+    "queue.paused": _pause,
+    "queue.resumed": _pause,
     "notices.read": lambda state, _: state.notices_read,
     "notices.unread": lambda state, _: state.notices_read,
     "session.pr": lambda state, event: state.sessions[event["session"]].pr,
@@ -104,6 +113,9 @@ def check(memory: Memory, event: Event) -> list[Event]:
         (_, *place), (now, *place_now) = _place(was, event), _place(memory.state, event)
         assert (now, place_now[:3]) == ("pending", place[:3])
         assert memory.state.tasks[event["task"]].not_before == was.tasks[event["task"]].not_before
+    elif event["type"] in ("queue.paused", "queue.resumed"):
+        # A pause whose time is over by now is not begun again.
+        assert field is not None and field(memory.state, event) in (field(was, event), None)
     elif field is not None:
         assert field(memory.state, event) == field(was, event)
     return made

@@ -211,6 +211,17 @@ def _sessions(place: Place) -> list[Candidate]:
     return [Candidate(session.key, session.state) for session in sessions if session.kind != "issue"]
 
 
+def _repositories(place: Place) -> list[Candidate]:
+    """Those of sessions and tasks, as short as the place allows."""
+    state = place.state()
+    keys = [session.key for session in state.sessions.values() if session.kind == "issue"]
+    keys += [task.issue for task in state.tasks.values() if task.issue is not None]
+    host = place.config().default_host() + "/"
+    found = dict.fromkeys(key.rpartition("#")[0] for key in keys[::-1])
+    short = ((key.removeprefix(host), key) for key in list(found)[:MOST])
+    return [Candidate(name if name.startswith(place.typed) else key) for name, key in short]
+
+
 def _bases(place: Place) -> list[Candidate]:
     keys = [session.key for session in place.state().sessions.values() if session.kind == "base"]
     bare = [Candidate(key.removeprefix("base:"), "base session") for key in keys]
@@ -319,6 +330,7 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "attempt": _attempts,
     "issue": _issues,
     "session": _sessions,
+    "repository": _repositories,
     "base": _bases,
     "setting": _settings,
     "setting-value": _setting_values,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         "attempt",
         "issue",  # the issue of a session or a task
         "session",  # a session that is not an issue's: pm, base:host/owner/repo
+        "repository",  # host/owner/repo of a session or a task
         "base",  # host/owner/repo of a base session
         "setting",  # a setting's name
         "setting-value",  # a value of the setting that is named before it

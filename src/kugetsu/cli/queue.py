@@ -40,7 +40,7 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(call: Call) -> int:
-    from kugetsu.views import queue
+    from kugetsu.views import pauses, queue
 
     wanted = call.args.state
     if wanted is not None and wanted not in (*queue.STATES, *queue.SHOWN_STATES):
@@ -51,7 +51,9 @@ def _list(call: Call) -> int:
     tasks = queue.listed(state, states)
     by_state = queue.counts(state)
     lines = queue.list_lines(tasks, call.screen, now)
-    call.show({"tasks": tasks, "counts": by_state, "as_of": as_of}, [*_heading(call, as_of), *lines])
+    paused = pauses.data(state, now)
+    shown = [*_heading(call, as_of), *map(call.screen.yellow, pauses.lines(paused, now)), *lines]
+    call.show({"tasks": tasks, "counts": by_state, "paused": paused, "as_of": as_of}, shown)
     if not call.json:
         _show_the_rest(call, tasks, by_state, then=as_of is not None)
     return 0
@@ -206,6 +208,10 @@ tasks[].tokens      over all its attempts
 tasks[].cost        over all its attempts
 tasks[].event       the event of its latest change
 counts.*            number of tasks by state (notified: running), including those that left the list
+paused[].repository  what is paused, or null for all repositories
+paused[].until      when it ends by itself (UTC), or null
+paused[].since      when it was paused (UTC)
+paused[].event      the event that paused it
 as_of.seq           with --at or --from: the last event included; else as_of is null
 as_of.at            the time of that point (UTC)""",
         examples="kugetsu queue list\nkugetsu queue list --state error\n"

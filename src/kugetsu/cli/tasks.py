@@ -16,7 +16,7 @@ from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.runtime import stop_attempt
-from kugetsu.runtime.query import subjects
+from kugetsu.runtime.query import messages, subjects
 from kugetsu.runtime.query.subjects import task_id
 from kugetsu.views.text import block
 
@@ -47,8 +47,7 @@ def _dequeue(call: Call) -> int:
     wanted = task_id(call.args.id) if call.args.id else None
     events = _transact(call, lambda state: queue.dequeue(state, wanted))
     task = events[0]["task"]
-    queued = [event for event in call.workspace.log.read_key(task) if event["type"] == "task.queued"]
-    message = queued[-1]["data"]["message"] if queued else ""
+    message = messages.of_task(call.workspace, task)
     issue = events[0].get("issue")
 
     lines = [f"dequeued {task} for {issue or 'the PM agent'}", *(f"  {part}" for part in block(message))]

@@ -26,6 +26,9 @@ task.queued            while no agent has worked on it: the task is cancelled
 task.cancelled         the task waits again in its old position, with the attempts and the pause that it had
 task.requeued          of a cancelled task: the task is cancelled again
 task.moved             priority, position and dependencies as before
+task.edited            the previous message
+queue.paused           the queue goes on, or has its previous pause
+queue.resumed          the queue is paused again
 hold.lifted            the hold applies again: a usage limit until its time, an issue's runs without progress
 task.resumed           of a parked task, by queue retry: the task is parked again
 notices.read           the read mark moves back

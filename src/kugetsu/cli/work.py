@@ -11,7 +11,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import show_queued, warn_without_daemon
 from kugetsu.domain.decide import sessions
 from kugetsu.domain.events import Event
-from kugetsu.model.errors import BadInput, CapReached, NotFound
+from kugetsu.model.errors import BadInput, CapReached, Conflict, KugetsuError, NotFound
 from kugetsu.model.refs import IssueRef
 from kugetsu.runtime import submit
 from kugetsu.runtime.query import subjects
@@ -28,12 +28,15 @@ def _arguments(parser: Parser) -> None:
     parser.words("words", "the issue, then the message", completes="issue")
     parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
     parser.add_argument("--wait", action="store_true", help="wait for the outcome, and exit with it")
+    parser.add_argument("--anyway", action="store_true", help="start although the queue is paused")
 
 
 def _start_arguments(parser: Parser) -> None:
     _arguments(parser)
     parser.add_argument("--pr", metavar="URL", help="the pull request that the work belongs to")
-    parser.add_argument("--queue", action="store_true", help="queue the task when no slot is free")
+    parser.add_argument(
+        "--queue", action="store_true", help="queue the task when no slot is free, or the queue is paused"
+    )
 
 
 def _start(call: Call) -> int:
@@ -63,19 +66,19 @@ def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, d
         message = messages.read(words, call.args.file, f"kugetsu {via}", ws.paths)
     call.ready()
     try:
-        started = submit.start(ws, ref, message, via=via, pr=pr)
-    except CapReached as full:
-        if not queue:
+        started = submit.start(ws, ref, message, via=via, pr=pr, despite_pause=call.args.anyway)
+    except (CapReached, Conflict) as closed:
+        if not queue or not (isinstance(closed, CapReached) or closed.values.get("gate") == "paused"):
             raise
-        return _queued(call, ref, message, via, pr, full)
+        return _queued(call, ref, message, via, pr, closed)
     return _follow(call, started)
 
 
-def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, full: CapReached) -> int:
+def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, closed: KugetsuError) -> int:
     if not call.json:
         from kugetsu.views import refusals
 
-        call.note(refusals.words(full)[0])
+        call.note(refusals.words(closed)[0])
     events = submit.enqueue(call.workspace, ref, message, via=via)
     show_queued(call, events)
     if pr is not None:
@@ -200,9 +203,9 @@ exit_code      with --wait: the exit status"""
 
 COMMANDS = {
     "start": Command(
-        f"[--wait] [--queue] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
+        f"[--wait] [--queue] [--anyway] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
         f"{messages.ABOUT}\n\nIt returns once the agent runs. At the cap it exits with 2 and changes nothing;\n"
-        "--queue queues the task instead.\n"
+        "--queue queues the task instead. While the queue is paused it exits with 5; --anyway starts all the same.\n"
         "With --wait the exit status is the outcome: 0 completed, 1 failed, cancelled or parked.",
         _start_arguments,
         _start,
@@ -212,7 +215,7 @@ COMMANDS = {
         exits=(2, 5),
     ),
     "continue": Command(
-        "[--wait] [--file FILE] [--json] REF [MESSAGE…]",
+        "[--wait] [--anyway] [--file FILE] [--json] REF [MESSAGE…]",
         f"{messages.ABOUT}\n\nWithout a message: {CONTINUE!r}",
         _arguments,
         _continue,

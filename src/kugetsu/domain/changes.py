@@ -13,7 +13,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.fold import fold
-from kugetsu.domain.state import ENDS, State
+from kugetsu.domain.state import ENDS, EVERYTHING, State
 from kugetsu.model.record import record
 
 TYPE_CHECKING = False
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: The compared fields by kind of record: the most important first, counters last.
 FIELDS: dict[str, tuple[str, ...]] = {
     "task": (
-        *("state", "not_before", "reason", "attempt", "priority", "order", "after", "held", "parked_for", "result"),
-        *("made", "used", "retries", "parks", "tokens", "cost"),
+        *("state", "not_before", "reason", "attempt", "title", "priority", "order", "after", "held", "parked_for"),
+        *("result", "made", "used", "retries", "parks", "tokens", "cost"),
     ),
     "attempt": ("state", "slot", "stop", "agent_session"),
     "session": (
@@ -36,6 +36,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "daemon": ("state", "pid"),
     "slot": ("attempt",),
     "limit": ("until", "task"),
+    "pause": ("since", "until"),
     "repository": ("path", "url"),
     "setting": ("value",),
     "notices": ("read",),
@@ -61,7 +62,20 @@ COUNTERS = frozenset(
 ) | {"refused", "upto"}
 #: The kinds of records, in the order of report.
 KINDS = (
-    *("kugetsu", "daemon", "slot", "task", "attempt", "session", "limit", "repository", "setting", "notices", "sink"),
+    *(
+        "kugetsu",
+        "daemon",
+        "slot",
+        "task",
+        "attempt",
+        "session",
+        "limit",
+        "pause",
+        "repository",
+        "setting",
+        "notices",
+        "sink",
+    ),
     "log",
 )
 #: Kinds with exactly one record, which only changes.
@@ -266,6 +280,8 @@ def _touched(event: Event) -> Iterator[Key]:
             yield "sink", str(data["sink"])
     elif head == "repository":
         yield "repository", str(data.get("repository"))
+    elif kind in ("queue.paused", "queue.resumed"):
+        yield "pause", data.get("repository") or EVERYTHING
     elif head in ("kugetsu", "log"):
         yield "kugetsu", ""
 
@@ -292,6 +308,9 @@ def _small(state: State, kind: str, name: str) -> Values | None:
     if kind == "limit":
         limit = state.limits.get(name)
         return (limit["until"], limit["task"]) if limit is not None else None
+    if kind == "pause":
+        pause = state.paused.get(name)
+        return (pause["at"], pause["until"]) if pause is not None else None
     if kind == "repository":
         found = state.repositories.get(name)
         return (found.get("path"), found.get("url")) if found is not None else None
@@ -311,6 +330,7 @@ def _records(state: State) -> Iterator[tuple[Key, Values]]:
         "repository": state.repositories,
         "sink": state.outbox,
         "limit": state.limits,
+        "pause": state.paused,
         "slot": [str(attempt.slot) for attempt in state.attempts.values() if attempt.slot is not None],
         **dict.fromkeys(("kugetsu", "daemon", "notices", "log"), ("",)),
     }

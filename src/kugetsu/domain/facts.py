@@ -25,7 +25,8 @@ class ClaimFacts(TypedDict):
     life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others.
     ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own) what keeps its agent from
     being started, as far as a look tells. ``set_back``: the log had an event of a time that had not come
-    yet. What is not required was not recorded by the first version.
+    yet. ``despite_pause``: a user starts the task although the queue is paused. What is not required was not recorded
+    by the first version.
     """
 
     now: str
@@ -47,6 +48,7 @@ class ClaimFacts(TypedDict):
     repository_caps: NotRequired[dict[str, int]]
     agent_problems: NotRequired[dict[str, AgentProblem]]
     set_back: NotRequired[bool]
+    despite_pause: NotRequired[bool]
 
 
 class OutcomeFacts(TypedDict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.state import Usage
+from kugetsu.domain.state import EVERYTHING, Usage
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import record
 
@@ -264,6 +264,42 @@ def pm(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     return _being_destroyed(state, task, "pm") if _destroying(state, task) else _open("pm", "pm_session_free")
 
 
+def pause_of(state: State, key: str, facts: ClaimFacts) -> dict[str, Any] | None:
+    """The pause of a repository (or `EVERYTHING`), if it lasts."""
+    entry = state.paused.get(key)
+    if entry is None or (entry["until"] is not None and not _waits(entry["until"], entry["at"], facts)):
+        return None
+    return entry
+
+
+def paused(state: State, task: Task, facts: ClaimFacts) -> Verdict:
+    """A user paused neither the queue nor the task's repository, or starts this task all the same.
+
+    Of two pauses the one that lasts longer is the answer.
+    """
+    if not state.paused:
+        return _open("paused", "not_paused")
+    longest, of = None, ""
+    for key in (EVERYTHING, task.issue.rpartition("#")[0]) if task.issue is not None else (EVERYTHING,):
+        entry = pause_of(state, key, facts)
+        if entry is not None and (longest is None or _ends_later(entry, longest)):
+            longest, of = entry, key
+    if longest is None:
+        return _open("paused", "not_paused")
+    if facts.get("despite_pause"):
+        return _open("paused", "started_despite_pause")
+    if of == EVERYTHING:
+        return _closed("paused", "queue_paused", longest["seq"], longest["until"])
+    return _closed("paused", "repository_paused", longest["seq"], longest["until"], repository=of)
+
+
+def _ends_later(entry: dict[str, Any], other: dict[str, Any]) -> bool:
+    if entry["until"] is None or other["until"] is None:
+        return other["until"] is not None
+    later: bool = entry["until"] > other["until"]
+    return later
+
+
 def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The agent can be started: its program is there, its env file and its instructions can be read.
 
@@ -361,6 +397,7 @@ GATES: tuple[Gate, ...] = (
     budget,
     progress,
     provider,
+    paused,
     daemon,
     agent,
     slots,
@@ -378,6 +415,9 @@ PARKING = ("progress",)
 
 #: Gates that answer the same for every task.
 COMMON = ("daemon", "stagger", "memory", "disk")
+
+#: The answer of the gate `paused` that holds for every task.
+QUEUE_WIDE = "queue_paused"
 
 #: Answers that hold for every task but the one that met the limit or the outage.
 PROVIDER_WIDE = ("usage_limit", "outage", "outage_probed")

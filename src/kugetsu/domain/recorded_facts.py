@@ -29,6 +29,8 @@ _READ = {
     "max_runs_without_progress": int,
     "repository_caps": dict,
 }
+#: Facts of one decision only: they say nothing of the settings and the machine.
+OF_ONE_DECISION = ("planned", "set_back", "despite_pause")
 _WARMUP_MOST = 86_400.0
 
 
@@ -54,7 +56,7 @@ def complete(facts: Mapping[str, Any]) -> bool:
 def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: bool | None = None) -> ClaimFacts:
     """What the gates read at ``now``, the time of ``state``: the recorded settings and machine, that time, and whether
     a daemon ran (``daemon`` if known, else according to the log)."""
-    facts: Any = {name: value for name, value in recorded.items() if name not in ("planned", "set_back")}
+    facts: Any = {name: value for name, value in recorded.items() if name not in OF_ONE_DECISION}
     facts["now"] = now
     facts["warm_before"] = add_seconds(now, -facts["warmup_seconds"])
     ran = state.daemon.runs if daemon is None else daemon

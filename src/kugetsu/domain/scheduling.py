@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.facts import ClaimFacts
 
 #: Gates that close for all that wait alike: who is held by nothing else stands in line.
-LINE = ("daemon", *gates.FULL)
+LINE = ("paused", "daemon", *gates.FULL)
 
 
 @record
@@ -90,12 +90,13 @@ def next_start(
     state: State, waiting: Sequence[Task], facts: ClaimFacts, for_all: Container[str]
 ) -> tuple[Task | None, Verdict | None]:
     """Which of ``waiting`` starts next, and the gate that it waits for; the first one that may start, else the one
-    whose gate opens first, else the first. A closed gate in ``for_all`` answers for all that come behind it."""
+    whose gate opens first, else the first. A closed gate (or its code) in ``for_all`` answers for all that come behind
+    it."""
     soonest: tuple[str, Task, Verdict] | None = None
     first: tuple[Task, Verdict] | None = None
     for task in waiting:
         closed = gates.first_closed(state, task, facts)
-        if closed is None or closed.gate in for_all:
+        if closed is None or closed.gate in for_all or closed.code in for_all:
             return task, closed
         first = first or (task, closed)
         if closed.until is not None and (soonest is None or closed.until < soonest[0]):
@@ -131,7 +132,13 @@ def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, 
 
 
 #: What is over at the time at which a gate opens by itself.
-_OVER = {"parked": "limit_over", "provider": "limit_over", "backoff": "pause_over", "stagger": "agent_warm"}
+_OVER = {
+    "parked": "limit_over",
+    "provider": "limit_over",
+    "backoff": "pause_over",
+    "paused": "queue_goes_on",
+    "stagger": "agent_warm",
+}
 
 
 def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Finished tasks that stay in the state for `queue list` and the attention list; older ones are in the log only.
 FINISHED_KEPT = 200
+#: The key of the pause of all repositories in `State.paused`.
+EVERYTHING = "*"
 #: Violations kept with their text; more are counted.
 VIOLATIONS_KEPT = 100
 
@@ -100,6 +102,8 @@ class Task:
     after: list[str] = field(factory=list)
     order: int = 0
     queued: int = 0
+    #: seq of the latest event that changed its message; 0 while it has the one that it was queued with.
+    edited: int = 0
     queued_at: str = ""
     changed: int = 0
     changed_at: str = ""
@@ -265,6 +269,9 @@ class State:
     #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
     #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
     limits: dict[str, dict[str, Any]] = field(factory=dict)
+    #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
+    #: those whose time is over and that nobody has resumed.
+    paused: dict[str, dict[str, Any]] = field(factory=dict)
     tasks_made: int = 0
     #: seq of the latest `session.destroyed`: counters of an issue's earlier sessions read before it may be stale.
     last_destroyed: int = 0

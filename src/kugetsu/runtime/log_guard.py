@@ -50,7 +50,7 @@ def _guarded(new_event: NewEvent) -> NewEvent:
         return new_event
     kept = exempt.split()
     data = {key: value if key in kept else clean(value) for key, value in new_event.data.items()}
-    if new_event.type == "task.queued":
+    if new_event.type in ("task.queued", "task.edited"):
         data["title"] = _title(new_event.data["message"])
     arguments = clean(new_event.arguments)
     if data == new_event.data and arguments == new_event.arguments:

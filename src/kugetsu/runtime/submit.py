@@ -144,8 +144,18 @@ def _named(ws: Workspace, message: str) -> list[IssueRef]:
     return find_refs(without, default_host=host, servers=servers) or named
 
 
-def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr: str | None = None) -> Started:
+def start(
+    ws: Workspace,
+    ref: IssueRef,
+    message: str,
+    *,
+    via: str = "start",
+    pr: str | None = None,
+    despite_pause: bool = False,
+) -> Started:
     """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
+
+    ``despite_pause``: also while the queue is paused.
 
     Raises CapReached if the machine is full, AgentUnavailable if no agent can start, Conflict if another gate is
     closed; then nothing was changed.
@@ -157,7 +167,7 @@ def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr:
     give_up = time.monotonic() + STAGGER_PATIENCE
     while True:
         try:
-            return _start(ws, ref, message, via, pr)
+            return _start(ws, ref, message, via, pr, despite_pause)
         except _StaleError:
             continue
         except _StaggeredError as waiting:
@@ -166,13 +176,15 @@ def start(ws: Workspace, ref: IssueRef, message: str, *, via: str = "start", pr:
             ws.log.wait(ws.state().seq, 0.5)
 
 
-def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None) -> Started:
+def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None, despite_pause: bool) -> Started:
     from kugetsu.runtime import dispatcher
     from kugetsu.runtime.facts import claim_facts
 
     here = clone_here(ws, ref)
     issue = str(ref)
     facts = claim_facts(ws, "self")
+    if despite_pause and ws.state().paused:
+        facts["despite_pause"] = True
     read_at, carried = prior_usage_of(ws, issue)
 
     def wanted(state: State) -> NewEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.domain.state import EVERYTHING
 from kugetsu.views import gates, irrevocable
 
 TYPE_CHECKING = False
@@ -39,6 +40,8 @@ def _gate_closed(v: Values) -> Words:
     if until:
         message += f" until {until[:10]} {until[11:16]} UTC"
     unblock, otherwise = gates.commands(gate, code, values)
+    if gate == "paused":
+        return message, f"{unblock}, or start it all the same: --anyway, or queue it: --queue"
     if gate in ("slots", "repository", "stagger"):
         return message, "wait for one to end (kugetsu status), or queue it: kugetsu start --queue …"
     if gate in ("agent", "provider") and otherwise:
@@ -73,6 +76,28 @@ def _task_after_itself(v: Values) -> Words:
     task, way = v["task"], v["way"]
     hint = f"kugetsu why {way[1]}" if way[1] != task else "name another task"
     return f"{task} would wait for itself: {' after '.join(way)}", hint
+
+
+def _task_told(v: Values) -> Words:
+    again = f"kugetsu continue {v['issue']} MESSAGE" if v["issue"] else f"kugetsu queue cancel {v['task']}"
+    return f"{v['attempt']} is working on {v['task']}, with the message as it was", f"to add to it afterwards: {again}"
+
+
+def _task_edited(v: Values) -> Words:
+    return f"the message of {v['task']} was changed meanwhile, by event {v['event']}", f"kugetsu queue edit {v['task']}"
+
+
+def _not_paused(v: Values) -> Words:
+    message = f"the queue is not paused for {v['repository']}" if v["repository"] else "the queue is not paused"
+    if EVERYTHING in v["paused"]:
+        return f"{message} alone: it is paused for all repositories", "kugetsu queue resume"
+    if v["paused"]:
+        return f"{message} as a whole", f"kugetsu queue resume {v['paused'][0]}"
+    return message, "kugetsu status"
+
+
+def _pause_over(v: Values) -> Words:
+    return f"{v['until'][:10]} {v['until'][11:16]} UTC is over", "kugetsu queue pause --until 18:00"
 
 
 def _session_wanted(v: Values) -> Words:
@@ -124,6 +149,14 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "task_already_waiting": lambda v: (f"{v['task']} is already waiting for its turn", f"kugetsu why {v['task']}"),
     "task_not_waiting": _task_not_waiting,
     "task_after_itself": _task_after_itself,
+    "task_told": _task_told,
+    "task_edited": _task_edited,
+    "not_paused": _not_paused,
+    "pause_over": _pause_over,
+    "pause_changed": lambda v: (
+        f"the pause of {v['repository'] or 'the queue'} has been changed since",
+        "kugetsu queue resume, or kugetsu queue pause",
+    ),
     "queue_empty": lambda _: ("no task is waiting in the queue", "kugetsu queue list --all"),
     "limit_unknown": lambda v: (f"no known usage limit of {v['subject']}", "kugetsu status"),
     "not_held_back": lambda v: (

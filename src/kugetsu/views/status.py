@@ -81,7 +81,9 @@ HELD_LONG = 600
 LOOKED_AT = 100
 LISTED = 5
 #: Gates that hold back every task alike: the first closed one answers for all that come behind it.
-_FOR_ALL = ("daemon", "slots", "memory", "disk", "stagger")
+_FOR_ALL = ("daemon", "slots", "memory", "disk", "stagger", gates.QUEUE_WIDE)
+#: Gates that are no news of one task: the slots are full, or a line of the list tells of all that it holds back.
+_ONCE_FOR_ALL = ("slots", "daemon", "paused", "agent", "provider")
 #: Gates that only a person opens when they name no time: worth a look at once.
 _FOR_A_PERSON = ("parked", "budget", "progress", "disk")
 
@@ -179,6 +181,7 @@ def _attention(
                 text = f"its process is gone, and that cannot be recorded yet: {unsettled}"
             found.append(_entry(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
     found += _agent_problems(waiting, facts)
+    found += _paused(state, facts)
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
@@ -224,6 +227,24 @@ def _notes(state: State) -> list[Attention]:
     return [
         _entry(session.key, "noted", "; ".join(session.notes), f"kugetsu history {session.key}")
         for session in noted[-LISTED:]
+    ]
+
+
+def _paused(state: State, facts: ClaimFacts) -> list[Attention]:
+    """What a user paused, also while nothing waits: it will hold back what comes."""
+    if not state.paused:
+        return []
+    from kugetsu.views import pauses
+
+    now = facts["now"]
+    return [
+        _entry(
+            pause["repository"] or "queue",
+            "paused",
+            f"until {times.ahead(pause['until'], now)}" if pause["until"] else "nothing that waits starts",
+            pauses.command(pause["repository"]),
+        )
+        for pause in pauses.data(state, now)[:LISTED]
     ]
 
 
@@ -291,7 +312,7 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
     found: list[Attention] = []
     for task in waiting[:LOOKED_AT]:
         closed = gates.first_closed(state, task, facts)
-        if closed is None or closed.until is not None or closed.gate in ("slots", "daemon", "agent", "provider"):
+        if closed is None or closed.until is not None or closed.gate in _ONCE_FOR_ALL:
             continue
         stranded = gates.stranded(state, task) if closed.gate == "dependencies" else None
         closed = stranded or closed
@@ -359,6 +380,8 @@ def _when(data: StatusData) -> str:
         return f"{coming['task']} when a slot frees"
     if coming["gate"] == "daemon":
         return f"{coming['task']} when the daemon runs"
+    if coming["gate"] == "paused" and coming["until"] is None:
+        return f"{coming['task']} when the queue is resumed"
     if coming["until"] is not None:
         condition = ", if the daemon runs" if data["daemon"]["state"] in ("stopped", "lost") else ""
         return f"{coming['task']} at {times.ahead(coming['until'], data['now'])}{condition}"

@@ -40,6 +40,7 @@ from kugetsu.domain.events.tasks import (
     HoldLifted,
     HoldRestored,
     QueueCleared,
+    QueuePaused,
     TaskFailed,
     TaskHeld,
     TaskMoved,
@@ -162,6 +163,11 @@ def _moved(data: TaskMoved) -> str:
     if "after" in data:
         parts.append(f"after {', '.join(data['after'])}" if data["after"] else "after nothing")
     return ", ".join(parts) or "to its previous place"
+
+
+def _paused(data: QueuePaused, written: str) -> str:
+    until = f", {_until(data['until'], written)}" if data["until"] else ", until it is resumed"
+    return f"{data['repository'] or 'all repositories'}{until}"
 
 
 def _unblocked(data: HoldLifted) -> str:
@@ -404,6 +410,7 @@ _UNTIL: dict[str, Callable[[Any, str], str]] = {
     "task.held": _held,
     "task.parked": _parked,
     "hold.restored": _restored,
+    "queue.paused": _paused,
 }
 
 _TELL: dict[str, Callable[[Any], str]] = {
@@ -425,6 +432,8 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "report.unacknowledged": lambda data: f"report up to event {data['was']['upto'] if data['was'] else 0} again",
     "task.queued": _queued,
     "task.moved": _moved,
+    "task.edited": lambda data: quoted(data["message"]),
+    "queue.resumed": lambda data: data["repository"] or "all repositories",
     "task.retried": _retried,
     "task.resumed": lambda data: _reason(data["why"]),
     "task.failed": lambda data: _why(data),

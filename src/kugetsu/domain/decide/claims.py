@@ -223,9 +223,13 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             held.append((task.id, closed))
         next_in_line = next_in_line and not full
-        if line is not None and (closed.gate in gates.COMMON or closed.code in gates.PROVIDER_WIDE):
+        if line is not None and (_holds_the_rest(closed)):
             break  # it holds back all behind it as well
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
+
+
+def _holds_the_rest(closed: Verdict) -> bool:
+    return closed.gate in gates.COMMON or closed.code in gates.PROVIDER_WIDE or closed.code == gates.QUEUE_WIDE
 
 
 @decision("claims.hold")

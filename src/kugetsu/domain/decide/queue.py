@@ -187,6 +187,32 @@ def move(
     return [NewEvent("task.moved", data, issue=task.issue, task=task.id, cause=task.changed)]
 
 
+def require_untold(task: Task) -> None:
+    """Raise Conflict unless the task waits: an agent has its message otherwise."""
+    if task.attempt is not None:
+        raise Conflict.because("task_told", task=task.id, attempt=task.attempt, issue=task.issue)
+    if task.state not in ("pending", "parked"):
+        raise Conflict.because("task_finished", task=task.id, state=task.state)
+
+
+@decision("queue.edit")
+def edit(state: State, task_id: str, message: str, was_message: str, edited: int) -> list[NewEvent]:
+    """Give a waiting task another message; [] if it is the same. ``was_message`` is its message now, which the event
+    ``edited`` gave it (0: the one that queued it).
+
+    Raises NotFound, Conflict if it is not waiting or if its message was changed since ``edited``.
+    """
+    task = find_task(state, task_id)
+    require_untold(task)
+    if task.edited != edited:
+        raise Conflict.because("task_edited", task=task_id, event=task.edited)
+    _require_text(message)
+    if message == was_message:
+        return []
+    data = {"message": message, "title": title_of(message), "was_message": was_message}
+    return [NewEvent("task.edited", data, issue=task.issue, task=task.id, cause=edited or task.queued)]
+
+
 def require_no_circle(state: State, task_id: str, after: Sequence[str]) -> None:
     """Raise BadInput, showing the circle, if ``task_id`` would wait for itself."""
     ways = [[task_id, earlier] for earlier in after]

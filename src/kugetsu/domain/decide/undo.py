@@ -15,7 +15,7 @@ from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Session, State, Task
+from kugetsu.domain.state import EVERYTHING, Session, State, Task
 from kugetsu.model import REDACTED
 from kugetsu.model.errors import Conflict, KugetsuError
 
@@ -166,6 +166,19 @@ def _unmove(state: State, undone: Undone) -> list[NewEvent]:
     return [NewEvent("task.moved", data, **_about(task, undone))]
 
 
+def _describe_edited(event: Event, _: State) -> Undone:
+    data = event["data"]
+    return {"task": event["task"], "message": data["was_message"], "was_message": data["message"]}
+
+
+def _unedit(state: State, undone: Undone) -> list[NewEvent]:
+    task = _task(state, undone)
+    new_events = queue.edit(state, task.id, undone["message"], undone["was_message"], undone[UNDO])
+    for new_event in new_events:
+        new_event.cause = undone[UNDO]
+    return new_events
+
+
 def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool:
     """Whether its dependencies were replaced since. Completed tasks that left the state do not count."""
     recorded = place.get("after")
@@ -287,6 +300,35 @@ def _unblock_again(state: State, undone: Undone) -> list[NewEvent]:
     return new_events
 
 
+# --- pauses of the queue --------------------------------------------------------------------------------------------
+
+
+def _describe_pause(event: Event, before: State) -> Undone:
+    repository = event["data"]["repository"]
+    was = before.paused.get(repository or EVERYTHING)
+    return {"repository": repository, "paused": was is not None, "was": was["until"] if was is not None else None}
+
+
+def _unpause(state: State, undone: Undone) -> list[NewEvent]:
+    repository = undone["repository"]
+    known = state.paused.get(repository or EVERYTHING)
+    if known is None or known["seq"] != undone[UNDO]:
+        raise _since(undone, "pause_changed", repository=repository)
+    over = undone["was"] is not None and undone["was"] <= undone["now"]
+    if undone["paused"] and not over:
+        return [NewEvent("queue.paused", {"repository": repository, "until": undone["was"]}, cause=undone[UNDO])]
+    return [NewEvent("queue.resumed", {"repository": repository}, cause=undone[UNDO])]
+
+
+def _pause_again(state: State, undone: Undone) -> list[NewEvent]:
+    repository = undone["repository"]
+    if (repository or EVERYTHING) in state.paused:
+        raise _since(undone, "pause_changed", repository=repository)
+    if undone["was"] is not None and undone["was"] <= undone["now"]:
+        raise _since(undone, "pause_over", until=undone["was"])
+    return [NewEvent("queue.paused", {"repository": repository, "until": undone["was"]}, cause=undone[UNDO])]
+
+
 # --- marks, pull requests, repositories -----------------------------------------------------------------------------
 
 
@@ -394,6 +436,9 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "task.cancelled": (_describe_cancelled, _uncancel),
     "task.requeued": (_describe_requeued, _unrequeue),
     "task.moved": (_describe_moved, _unmove),
+    "task.edited": (_describe_edited, _unedit),
+    "queue.paused": (_describe_pause, _unpause),
+    "queue.resumed": (_describe_pause, _pause_again),
     "task.resumed": (_describe_resumed, _restore),
     "hold.lifted": (_describe_unblocked, _restore),
     "hold.restored": (_describe_restored, _unblock_again),

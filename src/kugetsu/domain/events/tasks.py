@@ -174,6 +174,30 @@ class TaskRequeued(TypedDict):
     kept: NotRequired[Kept]
 
 
+@event("task.edited", exempt="message was_message", undoable=True)
+class TaskEdited(TypedDict):
+    """The waiting task has another message; the previous one is in ``was_message``."""
+
+    message: str
+    title: str
+    was_message: str
+
+
+@event("queue.paused", exempt=ALL, undoable=True)
+class QueuePaused(TypedDict):
+    """No waiting task starts, of one repository or (None) of all, until a time or until the queue is resumed."""
+
+    repository: str | None
+    until: Time | None
+
+
+@event("queue.resumed", exempt=ALL, undoable=True)
+class QueueResumed(TypedDict):
+    """The pause of one repository, or (None) of all, is over."""
+
+    repository: str | None
+
+
 @event(
     "queue.cleared",
     exempt=ALL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.domain import outages
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import step
-from kugetsu.domain.state import FINISHED_KEPT, State, Task
+from kugetsu.domain.state import EVERYTHING, FINISHED_KEPT, State, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -288,6 +288,30 @@ def task_requeued(state: State, event: Event) -> None:
         task.outage = ""
         task.not_before = not_before
         task.reason = task.reason_values = None
+
+
+def task_edited(state: State, event: Event) -> None:
+    """Fold of ``task.edited``."""
+    title = event["data"]["title"]
+    task = state.tasks.get(event["task"])
+    if task is None or task.state not in ("pending", "parked"):
+        state.violate(event["seq"], f"task.edited names {event['task']}, which is not waiting")
+        return
+    task.title = title
+    task.edited = event["seq"]
+
+
+def queue_paused(state: State, event: Event) -> None:
+    """Fold of ``queue.paused``; it replaces an earlier pause of the same."""
+    repository, until = event["data"]["repository"], event["data"]["until"]
+    state.paused[repository or EVERYTHING] = {"until": until, "at": event["at"], "seq": event["seq"]}
+
+
+def queue_resumed(state: State, event: Event) -> None:
+    """Fold of ``queue.resumed``."""
+    repository = event["data"]["repository"] or EVERYTHING
+    if state.paused.pop(repository, None) is None:
+        state.violate(event["seq"], f"queue.resumed: {repository} is not paused")
 
 
 def queue_cleared(state: State, event: Event) -> None:

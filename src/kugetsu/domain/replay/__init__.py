@@ -7,7 +7,18 @@ from typing import Any
 
 from kugetsu.domain import facts as declared
 from kugetsu.domain import gates
-from kugetsu.domain.decide import attempts, claims, daemon, importing, notifications, queue, reviews, sessions, undo
+from kugetsu.domain.decide import (
+    attempts,
+    claims,
+    daemon,
+    importing,
+    notifications,
+    pauses,
+    queue,
+    reviews,
+    sessions,
+    undo,
+)
 from kugetsu.domain.decision import DECISIONS, MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
@@ -17,7 +28,7 @@ from kugetsu.domain.state import State
 Earlier = Callable[[int], State]
 
 #: The modules that register decisions.
-MODULES = (attempts, claims, daemon, importing, notifications, queue, reviews, sessions, undo)
+MODULES = (attempts, claims, daemon, importing, notifications, pauses, queue, reviews, sessions, undo)
 
 #: Kinds that only record observations or effects outside of the log: not decided from the state, on purpose.
 #: The import of a record is decided (`importing`); what may be pruned depends on files, git and forges.

@@ -249,10 +249,13 @@ class Simulation:
                 plan = claims.Plan(self.state.seq, None, [(task_id, closed)], None)
                 self.apply(claims.hold(self.state, plan, facts))
 
-    def claim(self, task_id: str, dispatcher: str) -> bool:
+    def claim(self, task_id: str, dispatcher: str, *, despite_pause: bool = False) -> bool:
         """Give a task a slot; False when a gate is closed."""
         task = self.state.tasks[task_id]
-        new_events = claims.claim(self.state, task_id, claims.ClaimRequest(), self.facts(dispatcher))
+        facts = self.facts(dispatcher)
+        if despite_pause:
+            facts["despite_pause"] = True
+        new_events = claims.claim(self.state, task_id, claims.ClaimRequest(), facts)
         self.apply(new_events)
         if not new_events or task.attempt is None:
             return False

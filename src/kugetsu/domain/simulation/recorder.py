@@ -15,7 +15,7 @@ from kugetsu.domain import state_codec
 from kugetsu.domain.decide import claims
 from kugetsu.domain.events import MALFORMED, Event
 from kugetsu.domain.fold import fold, usage
-from kugetsu.domain.recorded_facts import decided, facts_then
+from kugetsu.domain.recorded_facts import OF_ONE_DECISION, decided, facts_then
 from kugetsu.domain.replay.divergence import present
 from kugetsu.domain.simulation import unnamed
 from kugetsu.domain.simulation.micros import micros_of, text_of
@@ -51,7 +51,7 @@ def first_facts(events: Iterable[Event]) -> dict[str, Any] | None:
 
 
 def _settings(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name not in ("planned", "set_back")}
+    return {name: value for name, value in facts.items() if name not in OF_ONE_DECISION}
 
 
 #: What an event must name to be read as an input, by the first word of its kind.

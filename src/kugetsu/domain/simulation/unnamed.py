@@ -24,6 +24,8 @@ _BY_KIND = {
     "task.requeued": "queue.retry",
     "task.resumed": "queue.retry",
     "queue.cleared": "queue.clear",
+    "queue.paused": "queue.pause",
+    "queue.resumed": "queue.resume",
     "hold.lifted": "queue.unblock",
     "attempt.running": "attempts.running",
     "daemon.started": "daemon.started",

@@ -29,9 +29,9 @@ def _queued(simulation: Simulation, event: Event) -> None:
 
 
 def _start(simulation: Simulation, event: Event) -> None:
-    """`start` claims at once; if it cannot, its task waits as with `--queue`."""
+    """`start` claims at once; if it cannot, its task waits as with `--queue`. It was not refused: no pause held it."""
     _queued(simulation, event)
-    if not simulation.claim(event["task"], "self"):
+    if not simulation.claim(event["task"], "self", despite_pause=True):
         simulation.noted.add("start", event["task"])
 
 
@@ -51,6 +51,10 @@ def _moved(simulation: Simulation, event: Event) -> None:
         simulation.noted.add("late", event["task"])
         return
     simulation.take(_with_priority(simulation, event))
+
+
+def _edited(simulation: Simulation, event: Event) -> None:
+    """A message changes neither when a task starts nor how long it runs."""
 
 
 def _cancel(simulation: Simulation, event: Event) -> None:
@@ -133,6 +137,9 @@ _TAKEN_BACK: dict[str, Act] = {
     "task.cancelled": _cancel,
     "task.requeued": _retried,
     "task.moved": _moved,
+    "task.edited": _edited,
+    "queue.paused": _as_it_is,
+    "queue.resumed": _as_it_is,
     "task.parked": _parked_again,
     "hold.lifted": _unblock,
     "hold.restored": _as_it_is,
@@ -155,6 +162,9 @@ ACTS: dict[str, tuple[slice, Act]] = {
     "queue.retry": (_FIRST, _retried),
     "queue.unblock": (_FIRST, _unblock),
     "queue.clear": (_FIRST, _cleared),
+    "queue.edit": (_FIRST, _edited),
+    "queue.pause": (_ALL, _as_it_is),
+    "queue.resume": (_ALL, _as_it_is),
     "undo.compensate": (_ALL, _undone),
     "sessions.destroying": (_LAST, _destroy),
     "sessions.destroyed": (_ALL, _destruction_over),

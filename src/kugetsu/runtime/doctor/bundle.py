@@ -42,9 +42,8 @@ ATTEMPT_BYTES = 1 << 16
 
 _FAILED = ("attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
 _ENDED = (*_FAILED, "attempt.succeeded", "task.failed", "task.retried", "task.parked", "task.completed")
-_TEXTS = frozenset(
-    ("message", "title", "final_text", "error", "subject", "names", "summary", "detail", "record", "text")
-)
+_TEXTS = frozenset(("message", "was_message", "title", "final_text", "error", "subject", "names", "summary", "detail"))
+_TEXTS |= {"record", "text"}
 """Keys of events under which tasks and agents speak."""
 _HOLDS = ("hold.lifted", "hold.restored")
 """Kinds whose data are names only: without its ``subject`` an unblocked hold would fold to another state."""
@@ -137,6 +136,8 @@ class _Private:
 
         if not self._messages:
             event = {**event, "data": _measured(event["data"], event["type"])}
+            if event["type"] == "task.edited" and "facts" in event:  # its undo needs both texts
+                event["facts"] = _measured(event["facts"], event["type"])
         by = event.get("by")
         if isinstance(by, dict):
             event = {**event, "by": {key: self._numbered(key, one) for key, one in by.items()}}

@@ -11,6 +11,7 @@ from kugetsu.domain.state import ENDS
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
 from kugetsu.redaction.funnel import Lines, redact
+from kugetsu.runtime.query import messages
 from kugetsu.runtime.query.subjects import Subject
 from kugetsu.runtime.runner import findings
 from kugetsu.runtime.workspace import Workspace
@@ -66,13 +67,14 @@ def collect(
     among them.
     """
     found: dict[str, Exchange] = {}
-    messages: dict[str, str] = {}
+    told: dict[str, str] = {}
     for event in events:
         kind, name = event["type"], event.get("attempt")
-        if kind == "task.queued":
-            messages[event["task"]] = event["data"]["message"]
+        if kind in messages.KINDS:
+            told[event["task"]] = event["data"]["message"]
         elif kind == "attempt.claimed":
             found[event["attempt"]] = _begun(event)
+            found[event["attempt"]]["message"] = told.get(event["task"])
         elif name in found and kind == "attempt.running":
             found[name]["running_at"] = event["at"]
         elif name in found and kind in ENDS:
@@ -81,7 +83,7 @@ def collect(
         raise NotFound(f"{subject} has no attempt {attempt}", f"there are: {', '.join(found) or 'none'}")
     chosen = [exchange for name, exchange in found.items() if attempt in (None, name)]
     for exchange in chosen:
-        _read(ws, exchange, messages, brief, full)
+        _read(ws, exchange, brief, full)
     return chosen
 
 
@@ -119,10 +121,13 @@ def _end(exchange: Exchange, event: Event) -> None:
     exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
 
 
-def _read(ws: Workspace, exchange: Exchange, messages: dict[str, str], brief: Brief, full: bool) -> None:
+def _read(ws: Workspace, exchange: Exchange, brief: Brief, full: bool) -> None:
     """Fill in what the log and the run's files have of an attempt, without secrets."""
     folder = ws.paths.run(exchange["attempt"])
-    exchange["message"] = redact(_message(ws, exchange["task"], messages)) or None
+    if exchange["message"] is None:  # asked for one attempt, whose events do not hold its task's
+        known = messages.latest(ws.log.read_key(exchange["task"]), before=exchange["event"])
+        exchange["message"] = known["data"]["message"] if known is not None else None
+    exchange["message"] = redact(exchange["message"] or "") or None
     if ws.foreign is not None:
         return  # an exported log has neither prompts nor outputs
     exchange["prompt_file"] = f"{folder}/prompt.md"
@@ -140,14 +145,6 @@ def _read(ws: Workspace, exchange: Exchange, messages: dict[str, str], brief: Br
             exchange["findings"] = redact(found)
     if exchange["running_at"] is None:  # it never ran: there was nothing to lose
         exchange["missing"] = [said for said in exchange["missing"] if not said.endswith(_GONE)]
-
-
-def _message(ws: Workspace, task: str, messages: dict[str, str]) -> str:
-    if task not in messages:
-        # Asked for one attempt, whose events do not hold its task's.
-        queued = [event for event in ws.log.read_key(task) if event["type"] == "task.queued"]
-        messages[task] = queued[0]["data"]["message"] if queued else ""
-    return messages[task]
 
 
 def _answers(path: str, missing: list[str], brief: Brief) -> list[Said]:

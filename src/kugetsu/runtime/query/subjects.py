@@ -112,3 +112,22 @@ def issue(ws: Workspace, text: str) -> IssueRef:
         return remotes.here(folder, servers) if folder is not None else None
 
     return parse_ref(text, default_host=ws.config.default_host(), servers=servers, here=here)
+
+
+def repository(ws: Workspace, text: str) -> str:
+    """The repository `host/owner/repo` that ``text`` names: so written, as `owner/repo` on the default server, by its
+    URL, or as `.` in a clone. Raises BadInput."""
+    text = text.strip().rstrip("/")
+    forms = "write host/owner/repo, owner/repo on the default server, its URL, or . in a clone"
+    if "#" in text:
+        raise BadInput(f"not a repository, but an issue: {text[:80]!r}", forms)
+    if "://" in text:
+        text += "/issues/1"
+    elif text == ".":
+        text = "#1"
+    else:
+        text += "#1"
+    try:
+        return issue(ws, text).repository
+    except BadInput as problem:
+        raise BadInput(problem.message.replace("not an issue reference", "not a repository", 1), forms) from problem

@@ -11,6 +11,7 @@ from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.model.record import record
 
 FORMS = "a seq (214), @ (now), @-3, a time (2026-11-23T10:00:02Z, 2026-11-23T10:00, 2026-11-23) or 10m ago"
+COMING = "18:00 (today or tomorrow), 2h, or 2026-11-23T18:00"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -36,6 +37,34 @@ def parse(text: str, now: str) -> When:
     if text.endswith(" ago"):
         return When(at=clock.add_seconds(now, -_span(text)))
     return When(at=_time(text))
+
+
+def until(text: str, now: str) -> str:
+    """The coming time that ``text`` names: `18:00` (this machine's, today or tomorrow), `2h`, or a time as `parse`
+    takes it. Raises BadInput, also for one that is over."""
+    text = " ".join(text.split())
+    if text[-1:] in _UNITS and text[:-1].isascii() and text[:-1].isdigit():
+        span = _span(f"{text} ago")
+        if span > 0:
+            return clock.add_seconds(now, span)
+    elif text[-3:-2] == ":" and len(text) in (4, 5):
+        return _next(text, now)
+    elif text[4:5] == text[7:8] == "-":
+        at = _time(text)
+        if at > now:
+            return at
+        raise BadInput(f"{text[:60]} is over", f"write {COMING}")
+    raise BadInput(f"not a coming time: {text[:60]!r}", f"write {COMING}")
+
+
+def _next(text: str, now: str) -> str:
+    """When this machine's clock next shows ``text``; a day later, because a day may have 23 or 25 hours."""
+    for days in (0, 1):
+        t = time.localtime(clock.parse(now) // 1_000_000 + days * 86_400)
+        at = _time(f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}T{text:0>5}")
+        if at > now:
+            return at
+    raise BadInput(f"not a coming time: {text!r}", f"write {COMING}")
 
 
 def is_point(text: str) -> bool:

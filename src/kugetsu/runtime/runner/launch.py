@@ -26,6 +26,7 @@ from kugetsu.runtime.env_files import values
 from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
+from kugetsu.runtime.query import messages
 from kugetsu.runtime.runner import ending, findings, own_command, prepare, spawn, temp_folders
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
@@ -247,13 +248,7 @@ def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
 
 def _message(ws: Workspace, task: Task) -> str:
     """The task's whole message, from its event."""
-    key = task.id
-    for event in ws.log.read_key(key):
-        if event["type"] == "task.queued":
-            message = event["data"]["message"]
-            assert isinstance(message, str)
-            return message
-    raise KugetsuError(f"the log has no message for {task.id}", hint="kugetsu log verify")
+    return messages.of_task(ws, task.id)
 
 
 def _agent_environment(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
