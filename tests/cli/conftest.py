@@ -102,6 +102,7 @@ class Command:
             "KUGETSU_TEMP_DIR": str(folder / "handed-on"),
             "MIN_FREE_MEMORY_MB": "0",
             "MIN_FREE_DISK_MB": "0",
+            "OBSERVE_INTERVAL_MINUTES": "0",
             **START,
             "COLUMNS": "80",
             "USER": "shoko",

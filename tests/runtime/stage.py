@@ -43,6 +43,7 @@ SHORT = {
     "QUEUE_DAEMON_INTERVAL_MINUTES": "0.05",
     "MIN_FREE_MEMORY_MB": "0",
     "MIN_FREE_DISK_MB": "0",
+    "OBSERVE_INTERVAL_MINUTES": "0",
 }
 """Settings under which nothing waits for long."""
 

@@ -253,6 +253,12 @@ _ALL = (
     ),
     Setting("FORGE_KINDS", "", _kinds, "the kind of a server that its host does not show: git.example.com=github"),
     Setting("FORGE_TIMEOUT_SECONDS", "10", _duration, "how long a forge may take to answer"),
+    Setting(
+        "OBSERVE_INTERVAL_MINUTES",
+        "5",
+        _number,
+        "minutes between two looks of the daemon at a pull request or branch to review (0: never)",
+    ),
     Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
     Setting(
         "DISPOSABLE_FILES", DISPOSABLE, _patterns, "ignored files that destroy and prune may delete with a worktree"

@@ -34,6 +34,7 @@ from kugetsu.runtime.process import identity
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
+from kugetsu.runtime.reviews.observer_supervisor import ObserverSupervisor
 from kugetsu.runtime.workspace import Workspace, open_workspace
 
 #: What asks the daemon to stop.
@@ -89,7 +90,7 @@ class Daemon:
         self.settings_watch = Watch(ws.paths.root)
         self.secrets_watch = Watch(ws.paths.env, rights=True)
         self.complaint: str | None = None
-        self.notifier = NotifierSupervisor(ws)
+        self.children = (NotifierSupervisor(ws), ObserverSupervisor(ws))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def listen(self) -> None:
@@ -145,9 +146,10 @@ class Daemon:
             pause = min(pause, ERROR_PAUSE_SECONDS)
         if not watched:
             pause = min(pause, WATCHFUL_SECONDS)
-        notifier_pause = self.notifier.step(state)
-        if notifier_pause is not None:
-            pause = min(pause, notifier_pause)
+        for child in self.children:
+            child_pause = child.step(state)
+            if child_pause is not None:
+                pause = min(pause, child_pause)
         if next_look is not None:
             pause = min(pause, max(clock.seconds_between(clock.now(), next_look), 0.0) + 0.001)
         return pause
@@ -231,7 +233,8 @@ class Daemon:
                 else:
                     poll.register(watch, select.POLLIN)
             # Without the folder of env files there is nothing to watch; the agent's gate is polled anyway.
-            for pidfd in (*self.pidfds.values(), self.notifier.fileno(), self.secrets_watch.fileno()):
+            children = [child.fileno() for child in self.children]
+            for pidfd in (*self.pidfds.values(), *children, self.secrets_watch.fileno()):
                 if pidfd is not None:
                     poll.register(pidfd, select.POLLIN)
         poll.poll(max(seconds, 0.0) * 1000)

@@ -29,17 +29,18 @@ _LENGTH = 500
 
 
 class Trouble:
-    """Reports a trouble once, however often it is met, and once more when it is over."""
+    """Reports a trouble once, however often it is met, and once more when it is over. ``kind`` tells one from another
+    where the words do not: they may name a time."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._reported = ""
 
-    def report(self, text: str) -> None:
+    def report(self, text: str, kind: str = "") -> None:
         """It is met."""
-        if text != self._reported:
+        if (kind or text) != self._reported:
             self._say(redact(text, limit=_LENGTH))
-        self._reported = text
+        self._reported = kind or text
 
     def over(self, text: str = "recovered") -> None:
         """It is not met any more."""

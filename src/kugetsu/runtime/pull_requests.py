@@ -32,11 +32,12 @@ class Seen:
     None).
     """
 
-    __slots__ = ("hint", "pull", "state", "url", "why")
+    __slots__ = ("hint", "problem", "pull", "state", "url", "why")
 
     def __init__(self, url: str | None, pull: PullRequest | None, problem: KugetsuError | None = None) -> None:
         self.url = url
         self.pull = pull
+        self.problem = problem
         self.state = pull.state if pull is not None else "unknown" if problem is not None else "none"
         self.why = one_line(problem) if problem is not None else None
         self.hint = problem.hint if problem is not None else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -17,6 +19,7 @@ from kugetsu.runtime.process import identity, lease
 
 #: Seconds to retry taking one: a probe (`alive`) holds the lock for an instant.
 PATIENCE = 1.0
+_MOST_BYTES = 1 << 16
 
 
 class NamedLease:
@@ -41,8 +44,16 @@ class NamedLease:
             if time.monotonic() >= give_up:
                 return None
             time.sleep(0.02)
-        _sign(fd)
+        self.sign(fd)
         return fd
+
+    def sign(self, fd: int, notes: Mapping[str, str] | None = None) -> None:
+        """Record who holds it, and what others may want to know of it; on a full disk that stays unknown."""
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, orjson.dumps({**identity.own(), "notes": dict(notes or {})}), 0)
+        except OSError:
+            return
 
     def is_held(self, paths: Paths, fd: int) -> bool:
         """Whether the descriptor still is the lock: its file may have been deleted by hand."""
@@ -57,29 +68,29 @@ class NamedLease:
 
     def holder(self, paths: Paths) -> Identity | None:
         """Its holder; None without one, or when it could not record itself (a full disk)."""
-        if not self.alive(paths):
-            return None
-        try:
-            with open(paths.lease(self.name), "rb") as file:
-                content = orjson.loads(file.read(1000))
-        except (OSError, orjson.JSONDecodeError):
-            return None
-        if not isinstance(content, dict) or not {"boot", "pid", "start"} <= content.keys():
+        content = self._content(paths)
+        if not {"boot", "pid", "start"} <= content.keys():
             return None
         who: Identity = {"boot": content["boot"], "pid": content["pid"], "start": content["start"]}
         return who if identity.alive(who) else None
+
+    def notes(self, paths: Paths) -> dict[str, str]:
+        """What its holder noted (`sign`); {} without one."""
+        notes = self._content(paths).get("notes")
+        return notes if isinstance(notes, dict) else {}
+
+    def _content(self, paths: Paths) -> dict[str, Any]:
+        if not self.alive(paths):
+            return {}
+        try:
+            with open(paths.lease(self.name), "rb") as file:
+                content = orjson.loads(file.read(_MOST_BYTES))
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
 
 #: The process that delivers notifications (called so in earlier versions), and the one that looks at pull requests.
 NOTIFIER = NamedLease("courier")
 OBSERVER = NamedLease("observer")
 NAMES = (NOTIFIER.name, OBSERVER.name)
-
-
-def _sign(fd: int) -> None:
-    """Record who holds it; on a full disk only its pid stays unknown."""
-    try:
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, orjson.dumps(identity.own()), 0)
-    except OSError:
-        return

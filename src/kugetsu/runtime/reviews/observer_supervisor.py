@@ -1,0 +1,21 @@
+"""The daemon's part in reviews: keep the observer alive while there is something to look at."""
+
+from __future__ import annotations
+
+from kugetsu.domain.state import State
+from kugetsu.runtime.child_supervisor import ChildSupervisor
+from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.reviews import subjects
+
+
+class ObserverSupervisor(ChildSupervisor):
+    """Keeps one observer alive while a review is open, or a pull request has yet to be opened."""
+
+    module = "kugetsu.runtime.reviews.observer"
+    lease = OBSERVER
+    name = "observer"
+    purpose = "looks at pull requests"
+
+    def needed(self, state: State) -> bool:
+        """Whether there is something to look at or to open."""
+        return subjects.any_left(self._ws, state)

