@@ -77,7 +77,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "log stats": ("log", "count events, bytes and segments of the log"),
     },
     "clean up": {
-        "destroy": ("sessions", "end a session; refuses while unsaved work would be lost"),
+        "destroy": ("destroy", "end sessions; refuses while unsaved work would be lost"),
         "prune": ("prune", "remove what is no longer needed; keeps all unsaved work"),
     },
     "settings": {

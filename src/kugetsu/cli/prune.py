@@ -8,11 +8,13 @@ from typing import Any
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.parser import Parser
+from kugetsu.model.plural import counted
 from kugetsu.model.refs import parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges, prune
 from kugetsu.runtime.git.local_state import IGNORED
-from kugetsu.runtime.prune import Item, Kept
+from kugetsu.runtime.prune import Item, Kept, Plan
+from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -24,6 +26,7 @@ def _arguments(parser: Parser) -> None:
     parser.json()
     parser.add_argument("--force", action="store_true", help="do not ask; dirty or unpushed work stays anyway")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be removed, and what stays")
+    parser.add_argument("--all", action="store_true", help="list each thing with all reasons, instead of counting them")
     parser.add_argument(
         "--runs", action="store_true", help="also remove the transcripts of old, retired tasks (there is no other copy)"
     )
@@ -34,6 +37,7 @@ def _prune(call: Call) -> int:
     plan = prune.plan(call.workspace, runs=call.args.runs)
     if call.args.dry_run or not plan.items:
         _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
+        _show_how_to_see_all(call, plan)
         _show_remedy(call, plan.kept)
         if plan.items and not call.json:
             call.note("do it: kugetsu prune")
@@ -41,6 +45,7 @@ def _prune(call: Call) -> int:
     if not call.args.force:
         if not call.json:
             _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
+            _show_how_to_see_all(call, plan)
         count = len(plan.items)
         if not confirmed(f"remove {'this' if count == 1 else f'these {count}'}?", "kugetsu prune --force"):
             call.note("nothing was removed")
@@ -77,46 +82,80 @@ def _show(call: Call, items: Sequence[tuple[Item, int | None]], kept: Sequence[K
 
 def _lines(call: Call, data: dict[str, Any], done: bool) -> list[str]:
     lines = []
+    rows = _rows if call.args.all else _groups
     if data["removed"]:
-        lines += ["removed" if done else "would be removed", *_rows(call, data["removed"])]
+        lines += ["removed" if done else "would be removed", *rows(call, data["removed"])]
     elif not done:
         lines.append("nothing to remove")
     if data["kept"]:
-        lines += ["stays", *_rows(call, data["kept"])]
+        lines += ["stays", *rows(call, data["kept"])]
     return lines
+
+
+def _groups(call: Call, rows: list[Row]) -> list[str]:
+    """A line for each reason, the most frequent first; what is alone with its reason is named with all of it."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["kind"], row["group"]), []).append(row)
+    cells = []
+    for (kind, group), members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        first = _subject(call, members[0])
+        if len(members) == 1:
+            cells.append([kind, first, "; ".join(map(line, _reasons(members[0])))])
+        else:
+            cells.append([counted(len(members), kind), f"{first} and {len(members) - 1} more", group])
+    heads = [Column(""), Column(""), Column("", gives=True)]
+    return table(call.screen, heads, cells, indent="  ", titles=False)
 
 
 def _rows(call: Call, rows: list[Row]) -> list[str]:
     """What it is, and below it why; reasons are whole, because they are what one looks for."""
-    root = call.workspace.paths.root + "/"
     shown = []
     for row in rows:
-        subject = call.screen.issue(row["subject"]).replace(root, "")
-        shown.append(f"  {row['kind']}  {line(subject)}")
-        shown += [call.screen.dim(f"    {line(reason)}") for reason in row.get("reasons") or [row["reason"]]]
+        shown.append(f"  {row['kind']}  {_subject(call, row)}")
+        shown += [call.screen.dim(f"    {line(reason)}") for reason in _reasons(row)]
     return list(call.screen.folded(shown, words=True))
+
+
+def _subject(call: Call, row: Row) -> str:
+    return line(call.screen.issue(row["subject"]).replace(call.workspace.paths.root + "/", ""))
+
+
+def _reasons(row: Row) -> list[str]:
+    return row.get("reasons") or [row["reason"]]
+
+
+def _show_how_to_see_all(call: Call, plan: Plan) -> None:
+    """Name the command that lists each, where the screen only counts them."""
+    for rows in (plan.items, plan.kept):
+        if len({(row.kind, row.group) for row in rows}) < len(rows) and not call.args.all and not call.json:
+            call.note("each of them, with its reason: kugetsu prune --dry-run --all")
+            return
 
 
 COMMANDS = {
     "prune": Command(
-        "[--dry-run] [--force] [--runs] [--json]",
-        "Considers sessions of issues (the pull request is merged or closed, the issue is closed, or worktree and\n"
-        "branch are missing), folders in worktrees/ without a session, git's records of missing worktrees, and\n"
-        "leases that no process holds. What is in use, dirty, not pushed, or has an open pull request stays, and so\n"
-        "does every doubtful case: --force only skips the question. Files that git ignores keep a worktree, except\n"
-        "those that can be made again (DISPOSABLE_FILES), as for destroy. Branches, base sessions and the PM session\n"
-        "are never removed. --json needs --force or --dry-run.",
+        "[--dry-run] [--all] [--force] [--runs] [--json]",
+        "Considers sessions of issues (the pull request is merged or closed, the base branch has the work of the\n"
+        "branch, also squashed, the issue is closed, or worktree and branch are missing), folders in worktrees/\n"
+        "without a session, git's records of missing worktrees, and leases that no process holds. What is in use,\n"
+        "dirty, not pushed, or has an open pull request stays, and so does every doubtful case: --force only skips\n"
+        "the question. Files that git ignores keep a worktree, except those that can be made again\n"
+        "(DISPOSABLE_FILES), as for destroy. Branches, base sessions and the PM session are never removed.\n"
+        "Things that share a reason are counted; --all and --json list each. --json needs --force or --dry-run.",
         _arguments,
         _prune,
         json="""\
 dry_run            whether this was a dry run
 removed[].kind     session, worktree (that no session names), registration, lease or run
 removed[].subject  the session's key or the path
+removed[].group    the reason that it shares with others
 removed[].paths    what was removed from the disk
 removed[].reason   why it is not needed
 removed[].seq      the event that records it, or null
 kept[].kind        session, worktree or registration
 kept[].subject     the session's key or the path
+kept[].group       the reason that it shares with others
 kept[].reasons     each reason""",
         examples="kugetsu prune --dry-run  # what would go, what stays, and why\nkugetsu prune --force  # from cron",
         exits=(5,),

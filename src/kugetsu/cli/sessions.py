@@ -1,19 +1,13 @@
-"""`kugetsu list`, `kugetsu destroy` and `kugetsu set-pr`."""
+"""`kugetsu list` and `kugetsu set-pr`."""
 
 from __future__ import annotations
 
-import sys
-
 from kugetsu.cli.call import Call, Command
-from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.parser import Parser
-from kugetsu.model.errors import BadInput
-from kugetsu.model.refs import parse_repository
 from kugetsu.runtime import liveness
 from kugetsu.runtime.query import points
 from kugetsu.runtime.query.subjects import issue
 from kugetsu.views import point, sessions
-from kugetsu.views.wording import words
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -45,54 +39,6 @@ def _listed_then(call: Call) -> int:
     lines = sessions.lines(found, call.screen, now) or ["no sessions at that point"]
     call.show({"sessions": found, "as_of": as_of}, [*point.heading(as_of, call.screen), *lines])
     return 0
-
-
-def _destroy_arguments(parser: Parser) -> None:
-    parser.json()
-    parser.add_argument("ref", nargs="?", metavar="REF", completes="issue", help="the issue whose session ends")
-    parser.add_argument(
-        "--base", metavar="REPOSITORY", completes="base", help="end the base session of host/owner/repo instead"
-    )
-    parser.add_argument("--pm-agent", action="store_true", help="end the PM session instead")
-    parser.add_argument(
-        "--force", action="store_true", help="even with unsaved work: it is moved to a rescue branch first"
-    )
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-
-
-def _destroy(call: Call) -> int:
-    key = _key(call)
-    call.ready()
-    from kugetsu.runtime import destroy  # `list` in the same module stays light
-
-    destroy.require_unused(call.workspace, key, call.args.force)
-    if not call.args.yes and not call.args.force and _asks() and not confirmed(f"end the session {key}?", ""):
-        call.note("nothing was changed")
-        return 1
-    event = destroy.destroy(call.workspace, key, force=call.args.force)
-    data = event["data"]
-    call.show({"session": key, "seq": event["seq"], "ignored": [], **data}, [f"destroyed {key}: {words(event)}"])
-    if data["rescue"] and not call.json:
-        call.note(f"its work is on the branch {data['rescue']}")
-    return 0
-
-
-def _asks() -> bool:
-    """A terminal is asked; a script has said what it wants, and unsaved work is refused anyway."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _key(call: Call) -> str:
-    args = call.args
-    if sum((args.ref is not None, args.base is not None, args.pm_agent)) != 1:
-        raise BadInput("kugetsu destroy: which session?", "one of: REF, --base host/owner/repo, --pm-agent")
-    if args.pm_agent:
-        return "pm"
-    if args.base is not None:
-        host, owner, repo = parse_repository(args.base.removeprefix("base:"))
-        return f"base:{host}/{owner}/{repo}"
-
-    return str(issue(call.workspace, args.ref))
 
 
 def _set_pr_arguments(parser: Parser) -> None:
@@ -153,28 +99,6 @@ as_of.seq                 with --at or --from: the last event included; else as_
 as_of.at                  the time of that point (UTC)""",
         examples="kugetsu list\nkugetsu list --all  # include base and PM sessions\nkugetsu list --at 2h ago",
         exits=(4,),
-    ),
-    "destroy": Command(
-        "REF|--base REPOSITORY|--pm-agent [--force] [--yes] [--json]",
-        "Refused, with each reason, while an agent works in it, tasks wait for it, its worktree is dirty, commits are\n"
-        "not pushed or its pull request may be open. Submodules and clones inside the worktree count as well, and so\n"
-        "do files that git ignores, except those that can be made again: files listed in DISPOSABLE_FILES, and caches\n"
-        "marked as such (CACHEDIR.TAG, Python's virtual environments); prune has the same rule.\n"
-        "Its branch and its history stay. On a terminal it asks first, without --yes and --force. --force moves\n"
-        "unsaved work to rescue branches of the clone, one for the worktree and one for each repository in it;\n"
-        "it deletes ignored files, which often hold secrets, and names them.",
-        _destroy_arguments,
-        _destroy,
-        json="""\
-session    the session's key
-seq        the event that records it
-worktree   the folder that was removed, or null if there was none
-branch     the name of its branch, or null
-rescue     the branch that keeps unsaved work, or null
-kept[]     what stays, as text: its branch if it exists, further rescue branches
-ignored[]  files that --force deleted and no branch holds: ignored, or hidden from git's index""",
-        examples="kugetsu destroy owner/project#14\nkugetsu destroy --base github.com/owner/project",
-        exits=(4, 5),
     ),
     "set-pr": Command(
         "REF URL [--force] [--json]",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from kugetsu.domain.decide import sessions as decide
 from kugetsu.domain.state import Session
-from kugetsu.model.errors import Conflict, KugetsuError
+from kugetsu.model.errors import Conflict, KugetsuError, NotFound
 from kugetsu.runtime import pull_requests
+from kugetsu.runtime.base_branches import BaseBranches, Merged
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.git import inner_rescue, integrity, removal, repositories, rescue
 from kugetsu.runtime.git.removal import RemovalPolicy, way_on
@@ -27,42 +31,80 @@ def destroy(
     force: bool,
     reason: str = "destroy",
     strict: bool = False,
-    seen: Seen | None = None,
+    known: Known | None = None,
 ) -> dict[str, Any]:
     """Destroy the session ``key``; returns its `session.destroyed` event.
 
-    Without ``force`` refused (Conflict, with each reason) while an agent works in it, tasks wait for it, its pull
-    request is (or may be) open, or its worktree holds uncommitted work or commits that are nowhere else. With ``force``
-    the work is put on a rescue branch first. ``strict``: see `RemovalPolicy`; ``seen`` is its pull request as the
-    caller saw it, else it is looked up here.
+    Without ``force`` refused (Conflict) while an agent works in it, tasks wait for it, its pull request is (or may be)
+    open, or its worktree holds uncommitted work or commits that are nowhere else: `refusals` gives all of these
+    reasons. With ``force`` the work is put on a rescue branch first. ``strict``: see `RemovalPolicy`; ``known`` is what
+    the caller saw of its work, else it is looked up here.
     """
     session = require_unused(ws, key, force)
     if session.kind == "issue" and not force:
-        seen = seen or _ask(ws, session)
-        if seen is not None:
-            _require_not_open(key, seen)
+        known = known or look_up(ws, session)
+        _require_not_open(key, known.seen)
     # One after the other: the worktree that a second one would remove may be that of the issue's next session.
     # The forge was asked before: no request is made while a lock is held.
     with repositories.locked(ws.paths, "destroy " + key):
-        return _destroy(ws, key, force, reason, strict, seen)
+        return _destroy(ws, key, force, reason, strict, known or Known())
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was seen of a session's work: its pull request (None: nobody was asked), and its branch if the base branch
+    has it."""
+
+    seen: Seen | None = None
+    merged: Merged | None = None
+
+    @property
+    def safe_commits(self) -> list[str]:
+        """Commits that are safe although no branch shows it: what they reach is in the base branch, maybe squashed."""
+        merged = [self.merged.commit] if self.merged is not None else []
+        return [*(self.seen.merged_head if self.seen is not None else []), *merged]
+
+
+def refusals(ws: Workspace, key: str, known: Known) -> list[KugetsuError]:
+    """Everything for which `destroy` refuses without ``force``; [] if it does not. Raises NotFound."""
+    found: list[KugetsuError] = []
+    session = decide.find_session(ws.state(), key)
+    care = RemovalPolicy(kept=known.safe_commits, disposable=disposable(ws), resumed=bool(session.destroying))
+    checks: list[Callable[[], object]] = [lambda: require_unused(ws, key, False)]
+    if session.kind == "issue":
+        checks.append(lambda: _require_not_open(key, known.seen))
+        checks.append(lambda: _require_kept_elsewhere(ws, session, care))
+    for check in checks:
+        try:
+            check()
+        except NotFound:
+            raise
+        except KugetsuError as problem:
+            found.append(problem)
+    return found
+
+
+def look_up(ws: Workspace, session: Session) -> Known:
+    """What is to be seen of an issue's session now. Never raises for what forges, remotes and repositories do."""
+    merged = None
+    with suppress(KugetsuError):  # then its commits count as nowhere else
+        merged = BaseBranches(ws).merged(session) if session.commits else None
+    if not ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
+        return Known(None, merged)
+    return Known(pull_requests.inspect(ws, session, Forges(ws)), merged)
 
 
 def require_unused(ws: Workspace, key: str, force: bool) -> Session:
-    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it: checked first,
-    and before any confirmation is requested."""
+    """The session. Raises Conflict while an agent works in it or, without `force`, tasks wait for it."""
     state = ws.state()
     session = decide.find_session(state, key)
     decide.unused(state, session, force)
     return session
 
 
-def _ask(ws: Workspace, session: Session) -> Seen | None:
-    if not ws.config.flag("WORKTREE_CHECK_PR_STATUS"):
-        return None
-    return pull_requests.inspect(ws, session, Forges(ws))
-
-
-def _require_not_open(key: str, seen: Seen) -> None:
+def _require_not_open(key: str, seen: Seen | None) -> None:
+    if seen is None:
+        return
     over = f"kugetsu destroy --force {key}"
     if seen.state == "open":
         raise Conflict(f"the pull request of {key} is open: {seen.url}", hint=f"merge or close it, or: {over}")
@@ -71,11 +113,11 @@ def _require_not_open(key: str, seen: Seen) -> None:
         raise Conflict(f"{key} {what}: {seen.why}", hint=f"{seen.hint} (or: {over})" if seen.hint else over)
 
 
-def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, seen: Seen | None) -> dict[str, Any]:
+def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, known: Known) -> dict[str, Any]:
     session = decide.find_session(ws.state(), key)
     resumed = bool(session.destroying)  # asked now: from the intent on it says so of this one too
-    kept = seen.merged_head if seen is not None else ()
-    care = RemovalPolicy(kept=kept, disposable=disposable(ws), strict=strict, resumed=resumed)
+    seen = known.seen
+    care = RemovalPolicy(kept=known.safe_commits, disposable=disposable(ws), strict=strict, resumed=resumed)
     if session.kind == "issue" and not force:
         if seen is not None and session.pr is not None and seen.url is not None and session.pr != seen.url:
             raise Conflict(f"{key} got another pull request: {session.pr}", hint="try again")

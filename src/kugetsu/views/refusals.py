@@ -8,7 +8,7 @@ from kugetsu.views import gates, irrevocable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from kugetsu.model.errors import KugetsuError
@@ -27,6 +27,15 @@ def put_into_words(error: KugetsuError) -> None:
     """Give the error of a decision its message and hint."""
     error.message, error.hint = words(error)
     error.refusal = None
+
+
+def together(errors: Sequence[KugetsuError]) -> KugetsuError:
+    """Several refusals of one thing as one error: each with its message, and the remedies in the same order."""
+    if len(errors) == 1:
+        return errors[0]
+    told = [words(error) for error in errors]
+    hints = [hint for _, hint in told if hint]
+    return type(errors[0])("; ".join(message for message, _ in told), "; ".join(hints) or None)
 
 
 def _refusal(code: str, values: Values) -> Words:

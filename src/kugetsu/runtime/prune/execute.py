@@ -13,7 +13,7 @@ from kugetsu.runtime.git import interrupted_checkout, removal, repositories
 from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process import lease
 from kugetsu.runtime.prune import folders
-from kugetsu.runtime.prune.model import KINDS, Item, Kept, Plan, claimed_folders
+from kugetsu.runtime.prune.model import FAILED, IN_USE, KINDS, Item, Kept, Plan, claimed_folders
 from kugetsu.runtime.runner import temp_folders
 from kugetsu.runtime.workspace import Workspace
 
@@ -42,7 +42,8 @@ def carry_out(ws: Workspace, plan: Plan) -> Outcome:
                 changed = isinstance(problem, Conflict)
                 refused = isinstance(problem, KugetsuError) and problem.refusal is not None
                 reason = "it has come into use since" if refused else str(problem)
-                outcome.kept.append(Kept(item.kind, item.subject, [reason], failed=not changed))
+                group = IN_USE if changed else FAILED
+                outcome.kept.append(Kept(item.kind, item.subject, [reason], group=group, failed=not changed))
     return outcome
 
 
@@ -53,7 +54,7 @@ def _remove(ws: Workspace, item: Item) -> int:
     """
     if item.kind == "session":
         reason = f"prune: {item.reason}"
-        event = destroy.destroy(ws, item.subject, force=False, reason=reason, strict=True, seen=item.seen)
+        event = destroy.destroy(ws, item.subject, force=False, reason=reason, strict=True, known=item.known)
         return int(event["seq"])
     if item.kind == "worktree":
         return _remove_worktree(ws, item)

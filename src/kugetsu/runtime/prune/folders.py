@@ -15,7 +15,17 @@ from kugetsu.runtime.git import checkouts, inner, interrupted_checkout, refs, re
 from kugetsu.runtime.git.changes import operation
 from kugetsu.runtime.git.command import ask
 from kugetsu.runtime.git.repositories import Repository
-from kugetsu.runtime.prune.model import Item, Known, Plan, claimed_folders, known_repositories
+from kugetsu.runtime.prune.model import (
+    NO_WORKTREE,
+    PULL_OPEN,
+    UNKNOWN,
+    UNSAVED,
+    Item,
+    Known,
+    Plan,
+    claimed_folders,
+    known_repositories,
+)
 from kugetsu.runtime.workspace import Workspace
 
 
@@ -37,11 +47,11 @@ def add_folders(ws: Workspace, state: State, forges: Forges, found: Plan) -> Non
     for entry in strays:
         path = f"{ws.paths.worktrees}/{entry.name}"
         if entry.is_symlink():
-            found.keep("worktree", path, "it is a link, and links are not followed")
+            found.keep("worktree", path, "it is a link, and links are not followed", group=NO_WORKTREE)
         elif os.path.realpath(path) in claimed:
             continue
         elif not entry.is_dir(follow_symlinks=False):
-            found.keep("worktree", path, "it is a file")
+            found.keep("worktree", path, "it is a file", group=NO_WORKTREE)
         else:
             _judge(ws, path, known, forges, found)
 
@@ -49,26 +59,26 @@ def add_folders(ws: Workspace, state: State, forges: Forges, found: Plan) -> Non
 def _judge(ws: Workspace, path: str, known: Mapping[str, Known], forges: Forges, found: Plan) -> None:
     owner = owner_of(path, known)
     if isinstance(owner, str):
-        found.keep("worktree", path, owner)
+        found.keep("worktree", path, owner, group=NO_WORKTREE)
         return
     repository = owner.repository
     try:
         branch = branch_of(path, repository)
         reasons = removal.why_keep(path, branch, repository, care_of(ws))
     except (KugetsuError, OSError) as problem:
-        found.keep("worktree", path, f"it cannot be examined: {problem}")
+        found.keep("worktree", path, f"it cannot be examined: {problem}", group=UNKNOWN)
         return
     if reasons:
-        found.keep("worktree", path, f"it has no session, but it has {'; '.join(reasons)}")
+        found.keep("worktree", path, f"it has no session, but it has {'; '.join(reasons)}", group=UNSAVED)
         return
     against = next(
         filter(None, (_pull_request(ws, repository, name, path, branch, forges) for name in owner.names)), None
     )
     if against is not None:
-        found.keep("worktree", path, against)
+        found.keep("worktree", path, against, group=PULL_OPEN)
         return
     reason = f"it has no session; it is a clean worktree of {repository.repository}"
-    found.items.append(Item("worktree", path, [path], reason, repository=repository))
+    found.items.append(Item("worktree", path, [path], reason, group="clean, of no session", repository=repository))
 
 
 def owner_of(path: str, known: Mapping[str, Known]) -> Known | str:
@@ -134,10 +144,11 @@ def add_registrations(ws: Workspace, state: State, found: Plan) -> None:
                 continue
             against = why_keep_record(path, admin, repository)
             if against is not None:
-                found.keep("registration", path, against)
+                found.keep("registration", path, against, group=UNSAVED)
                 continue
             reason = f"it is gone, but git in {repository.path} still has a record of it"
-            found.items.append(Item("registration", path, [path], reason, repository=repository))
+            group = "the worktree is gone"
+            found.items.append(Item("registration", path, [path], reason, group=group, repository=repository))
 
 
 def why_keep_record(path: str, admin: str, repository: Repository) -> str | None:

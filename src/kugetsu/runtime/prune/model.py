@@ -8,47 +8,61 @@ from typing import Any
 
 from kugetsu.domain.state import State
 from kugetsu.model.refs import folder_name, parse_ref
+from kugetsu.runtime import destroy
 from kugetsu.runtime.git import checkouts
 from kugetsu.runtime.git.repositories import Repository
-from kugetsu.runtime.pull_requests import Seen
 from kugetsu.runtime.workspace import Workspace
 
 KINDS = ("session", "worktree", "registration", "lease", "run")
 """In order of removal. A ``worktree`` is a folder without a session."""
 
+IN_USE = "in use"
+PULL_OPEN = "its pull request is or may be open"
+ISSUE_OPEN = "its issue is or may be open"
+UNSAVED = "it holds unsaved work"
+UNKNOWN = "it cannot be examined"
+ELSEWHERE = "its worktree lies elsewhere"
+FAILED = "its removal failed"
+NO_WORKTREE = "not a worktree of a known repository"
+"""The reasons that things which stay have in common."""
+
 
 @dataclass(slots=True)
 class Item:
-    """One thing that can go. ``seen`` is a session's pull request, ``repository`` whose worktree it is."""
+    """One thing that can go. ``group`` is the reason that it shares with others. ``known`` is what was seen of a
+    session's work, ``repository`` whose worktree it is."""
 
     kind: str
     subject: str
     paths: list[str]
     reason: str
     _: KW_ONLY
-    seen: Seen | None = None
+    group: str
+    known: destroy.Known | None = None
     repository: Repository | None = None
 
     def as_data(self) -> dict[str, Any]:
         """For --json."""
-        return {"kind": self.kind, "subject": self.subject, "paths": self.paths, "reason": self.reason}
+        named = {"kind": self.kind, "subject": self.subject, "group": self.group}
+        return {**named, "paths": self.paths, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One thing that stays, with each reason; ``failed``: its removal was tried; ``unqueried``: nobody knows whether it
-    can go, because its server may not be contacted."""
+    """One thing that stays, with each reason. ``group`` is the reason that it shares with others. ``failed``: its
+    removal was tried; ``unqueried``: nobody knows whether it can go, because its server may not be contacted."""
 
     kind: str
     subject: str
     reasons: list[str]
     _: KW_ONLY
+    group: str
     failed: bool = False
     unqueried: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """For --json."""
-        return {"kind": self.kind, "subject": self.subject, "reasons": self.reasons}
+        return {"kind": self.kind, "subject": self.subject, "group": self.group, "reasons": self.reasons}
 
 
 @dataclass(slots=True)
@@ -58,9 +72,9 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
-    def keep(self, kind: str, subject: str, *reasons: str, unqueried: bool = False) -> None:
+    def keep(self, kind: str, subject: str, *reasons: str, group: str, unqueried: bool = False) -> None:
         """Note that it stays."""
-        self.kept.append(Kept(kind, subject, list(reasons), unqueried=unqueried))
+        self.kept.append(Kept(kind, subject, list(reasons), group=group, unqueried=unqueried))
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ def _leases(ws: Workspace, state: State, found: Plan) -> None:
         if name[0] != "." and name not in named and old and not lease.alive(ws.paths.leases, name):
             free.append(path)
     if free:
-        found.items.append(Item("lease", f"{len(free)} in {ws.paths.leases}", free, "not in use"))
+        found.items.append(Item("lease", f"{len(free)} in {ws.paths.leases}", free, "not in use", group="not in use"))
 
 
 def _runs(ws: Workspace, state: State, found: Plan) -> None:
@@ -62,10 +62,10 @@ def _runs(ws: Workspace, state: State, found: Plan) -> None:
             if kept is None:
                 old.append(path)
             else:
-                found.keep("run", path, f"it holds findings: {kept}")
+                found.keep("run", path, f"it holds findings: {kept}", group="it holds findings")
     if old:
         reason = f"their tasks are retired, and they are older than {days:g} days"
-        found.items.append(Item("run", f"{len(old)} in {ws.paths.runs}", old, reason))
+        found.items.append(Item("run", f"{len(old)} in {ws.paths.runs}", old, reason, group="old and retired"))
 
 
 def _age(path: str) -> float:
