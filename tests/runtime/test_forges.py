@@ -240,7 +240,9 @@ def test_the_pull_request_of_the_branch_is_found_and_tied(forged: Stage, forge: 
     key = worked(forged, script=COMMIT + PUSH)
     evidence = forged.events("attempt.succeeded")[0]["data"]["evidence"]
     url = f"{forge.url}/acme/web/pulls/20"
-    assert evidence["pull"] == {"url": url, "number": 20, "state": "open", "mergeable": True, "checks": "success"}
+    head = forge.head_of("acme/web", 20)
+    seen = {"url": url, "number": 20, "state": "open", "head": head, "draft": False}
+    assert evidence["pull"] == {**seen, "mergeable": True, "checks": "success"}
     assert evidence["comments"] == 2
     assert forged.events("session.pr")[0]["data"] == {"url": url, "source": "branch"}
     session = forged.state.sessions[key]

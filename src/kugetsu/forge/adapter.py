@@ -122,6 +122,11 @@ class Adapter:
         asked = {"title": new.title, "body": new.body, "head": head, "base": new.base}
         return self._pull(call.post(f"{repository_path(owner, repo)}/pulls", asked | self._as_draft(new)))
 
+    def pull_commits(self, owner: str, repo: str, number: int) -> tuple[str, ...]:
+        """The ids of a pull request's commits. Raises ForgeFailure."""
+        call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/commits", number)
+        return tuple(item.text("sha") for item in call.pages(path, self.review_page))
+
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/reviews", number)

@@ -223,6 +223,10 @@ class Forge(Protocol):
         the newest."""
         ...
 
+    def pull_commits(self, owner: str, repo: str, number: int) -> tuple[str, ...]:
+        """The ids of a pull request's commits; GitHub gives the first 250."""
+        ...
+
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first; reviews that were only asked for are left out."""
         ...

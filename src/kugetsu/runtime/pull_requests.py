@@ -14,8 +14,9 @@ from kugetsu.forge.protocol import Comment, Forge, PullRequest, Source
 from kugetsu.model.errors import BadInput, Conflict, KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
 from kugetsu.model.servers import base_url
+from kugetsu.runtime import answers
 from kugetsu.runtime.forges import Forges, one_line
-from kugetsu.runtime.git import checkouts, merged, remotes
+from kugetsu.runtime.git import checkouts, elsewhere, merged, remotes
 from kugetsu.runtime.git.published import published
 from kugetsu.runtime.workspace import Workspace
 
@@ -233,9 +234,9 @@ def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) 
 # --- after a run ------------------------------------------------------------------------------------------------------
 
 
-def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
-    """What the forge shows after a run: ``pull``, ``comments`` (`foreign`), or ``forge_problem``; {} if it is not
-    contacted.
+def evidence(ws: Workspace, session: Session | None, began: str, *, posted: bool = False) -> dict[str, Any]:
+    """What the forge shows after a run: ``pull``, ``comments`` (`foreign`), ``answer_url`` (`answers.url_of`), or
+    ``forge_problem``; {} if it is not contacted. The run began at ``began``; ``posted``: its commands show a comment.
 
     Never raises for what a forge does, and takes at most FORGE_TIMEOUT_SECONDS: the attempt's end waits for it.
     """
@@ -247,7 +248,7 @@ def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
         forges = Forges(ws)
         if forges.of(ref.host) is None:
             return {}
-        forges.ask(ref.host, lambda forge: _collect(ws, forge, ref, session, found))
+        forges.ask(ref.host, lambda forge: _collect(ws, forge, ref, session, found, began, posted))
     except (ForgeFailure, BadInput) as problem:
         return {**found, "forge_problem": one_line(problem)}
     except Exception as problem:  # noqa: BLE001  an attempt that has ended must be recorded, whatever a server sends
@@ -255,7 +256,9 @@ def evidence(ws: Workspace, session: Session | None) -> dict[str, Any]:
     return found
 
 
-def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found: dict[str, Any]) -> None:
+def _collect(
+    ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found: dict[str, Any], began: str, posted: bool
+) -> None:
     pull, place = _current(ws, forge, ref, session)
     if pull is not None:
         url = url_of(ws, ref.host, place, pull)
@@ -263,17 +266,41 @@ def _collect(ws: Workspace, forge: Forge, ref: IssueRef, session: Session, found
             "url": session.pr if session.pr is not None and same(ws, session.pr, url) else url,
             "number": pull.number,
             "state": pull.state,
+            "head": pull.head_sha or None,
+            "draft": pull.draft,
             "mergeable": pull.mergeable,
             "checks": None,
         }
         if pull.state == "merged":
             told["later"] = later_commits(session, pull)
         if pull.state == "open" and pull.head_sha:
+            if (others := _foreign_commits(forge, place, session, pull)) is not None:
+                told["foreign"] = others
             told["checks"] = forge.checks(*place, pull.head_sha).state
-    comments = len(foreign(forge.issue(ref.owner, ref.repo, ref.number).comments))
+    comments = foreign(forge.issue(ref.owner, ref.repo, ref.number).comments)
     if pull is not None and not (place == (ref.owner, ref.repo) and pull.number == ref.number):
-        comments += len(foreign(forge.issue(*place, pull.number).comments))
-    found["comments"] = comments
+        comments += foreign(forge.issue(*place, pull.number).comments)
+    found["comments"] = len(comments)
+    if (answer := answers.url_of(forge, comments, began, posted=posted)) is not None:
+        found["answer_url"] = answer
+
+
+def _foreign_commits(forge: Forge, place: tuple[str, str], session: Session, pull: PullRequest) -> int | None:
+    """How many commits of an open pull request the session's runs did not make; None if unknown."""
+    folder = merged.folder_of(session.worktree, session.source)
+    if folder is None or session.source is None or session.branch is None:
+        return None
+    since = session.base_commit or ""
+    try:
+        made = elsewhere.made_here(session.source, session.worktree, session.branch, since)
+        if made is None:
+            return None
+        commits = elsewhere.commits_of(folder, pull.head_sha, since, pull.base_branch)
+        if commits is None:  # somebody pushed what this clone has not fetched
+            commits = list(forge.pull_commits(*place, pull.number))
+    except (KugetsuError, ForgeFailure):
+        return None
+    return sum(commit not in made for commit in commits)
 
 
 def _current(

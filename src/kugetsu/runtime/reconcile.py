@@ -168,7 +168,8 @@ def _ending(ws: Workspace, attempt: Attempt) -> Ending:
     left = ending.outcome_of(ws, attempt)
     ending.put_back(ws, attempt)
     unlocked = ending.clear_locks(ws, attempt, session)
-    evidence = ending.evidence_of(session) | ending.of_run(ws, attempt, session)
+    evidence = ending.evidence_of(session)
+    evidence |= ending.of_run(ws, attempt, session, ending.commands_of(ws, attempt))
     kept, not_kept = ending.keep_work(session, attempt.id)
     return Ending(
         "lose",

@@ -109,9 +109,12 @@ class Evidence(TypedDict, total=False):
     dirty: int | None
     untracked: int | None
     pushed: bool | None
+    ahead: int | None
     head: str | None
+    head_before: str | None
     comments: int | None
     pull: PullSeen | None
+    forge_problem: str | None
     branch: str | None
     files: int | None
     added: int | None
@@ -136,13 +139,16 @@ class ResultPull(TypedDict, total=False):
 class Result(TypedDict):
     """What came of an attempt, decided from its evidence (`domain.results`).
 
-    ``commits``, ``files``, ``added`` and ``removed`` are the work against its base commit; ``uncommitted`` counts
-    files; ``branch`` has the work. ``foreign``: commits in the pull request that no run of the session made;
-    ``later``: commits after its merge, in no pull request; ``elsewhere``: another checkout that has the run's commits.
-    ``answer`` is a comment's URL or a file's path; ``said`` the agent's last sentence."""
+    ``commits``, ``files``, ``added`` and ``removed`` are the work against its base commit; ``ahead`` counts commits
+    that no remote has; ``uncommitted`` counts files; ``branch`` has the work. ``foreign``: commits in the pull request
+    that no run of the session made; ``later``: commits after its merge, in no pull request; ``elsewhere``: another
+    checkout that has the run's commits. ``answer`` is a comment's URL or a file's path; ``unseen`` why the forge could
+    not be asked; ``said`` the agent's last sentence, of a question the one that asks.
+    """
 
     kind: str
     commits: NotRequired[int]
+    ahead: NotRequired[int]
     files: NotRequired[int]
     added: NotRequired[int]
     removed: NotRequired[int]
@@ -154,6 +160,7 @@ class Result(TypedDict):
     elsewhere: NotRequired[str]
     refused: NotRequired[RefusedPush]
     answer: NotRequired[str]
+    unseen: NotRequired[str]
     said: NotRequired[str]
 
 

@@ -134,14 +134,22 @@ def read_lines(path: str) -> list[str]:
     return read_bytes(path).decode("utf-8", "surrogateescape").splitlines()
 
 
-def read_bytes(path: str) -> bytes:
-    """The first MiB of a git file; empty when it cannot be read. Does not block on a FIFO."""
+def read_last_lines(path: str) -> list[str]:
+    """The complete lines in the last MiB of a git file that grows; none when it cannot be read."""
+    data = read_bytes(path, end=True)
+    if len(data) == _MOST_BYTES:
+        data = data.partition(b"\n")[2]
+    return data.decode("utf-8", "surrogateescape").splitlines()
+
+
+def read_bytes(path: str, *, end: bool = False) -> bytes:
+    """The first MiB of a git file (``end``: the last one); empty when it cannot be read. Does not block on a FIFO."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
-        return os.pread(fd, _MOST_BYTES, 0)
+        return os.pread(fd, _MOST_BYTES, max(0, os.fstat(fd).st_size - _MOST_BYTES) if end else 0)
     except OSError:  # a folder, a FIFO
         return b""
     finally:

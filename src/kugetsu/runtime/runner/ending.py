@@ -13,6 +13,7 @@ import orjson
 
 from kugetsu.agents import choose, output_file
 from kugetsu.agents import protocol as agents
+from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
 from kugetsu.domain.facts import Ending
@@ -20,13 +21,14 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import Attempt, Session
 from kugetsu.host import run_files
+from kugetsu.model import clock
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import pull_requests
+from kugetsu.runtime import answers, pull_requests
 from kugetsu.runtime.env_files import values
+from kugetsu.runtime.git import elsewhere, integrity, locks, refused_push, rescue
 from kugetsu.runtime.git import evidence as git_evidence
-from kugetsu.runtime.git import integrity, locks, rescue
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.runner import findings
 from kugetsu.runtime.runner.spawn import Ended
@@ -65,9 +67,10 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     session = ws.state().sessions.get(attempt.session)
     put_back(ws, attempt)
     unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
-    evidence = evidence_of(session, ask_remote=ask_forge) | of_run(ws, attempt, session)
+    commands = commands_of(ws, attempt, ended.exit_code)
+    evidence = evidence_of(session, ask_remote=ask_forge) | of_run(ws, attempt, session, commands, ended.ended_at)
     if ask_forge:
-        evidence |= _of_forge(ws, session)
+        evidence |= _of_forge(ws, session, attempt, commands)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
         how, verdict, reason = "fail", "retry", unknown
     ending = Ending(
@@ -110,24 +113,33 @@ def outcome_of(
 ) -> Outcome:
     """What the agent's own files and store show of the attempt, however it ended."""
     folder = ws.paths.run(attempt.id)
-    session = ws.state().sessions.get(attempt.session)
     output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
-    outcome = _agent(ws, attempt).outcome(
-        agents.Ended(
-            session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
-            output=output,
-            errors=errors,
-            exit_code=exit_code,
-            signal=signal,
-            directory=(session.worktree if session is not None else None) or "",
-            seconds=seconds,
-        )
-    )
+    outcome = _agent(ws, attempt).outcome(_as_ended(ws, attempt, exit_code, signal, seconds))
     dropped = output_file.left_out(output) + output_file.left_out(errors)
     if not dropped:
         return outcome
     note = f"{dropped / 1e6:.1f} MB of its output dropped (MAX_OUTPUT_MB)"
     return replace(outcome, notes=(*outcome.notes, note), details={**outcome.details, "output_dropped": dropped})
+
+
+def _as_ended(
+    ws: Workspace,
+    attempt: Attempt,
+    exit_code: int | None = None,
+    signal: int | None = None,
+    seconds: float | None = None,
+) -> agents.Ended:
+    folder = ws.paths.run(attempt.id)
+    session = ws.state().sessions.get(attempt.session)
+    return agents.Ended(
+        session=attempt.agent_session or (session.agent_session if session is not None else None) or "",
+        output=os.path.join(folder, "output.jsonl"),
+        errors=os.path.join(folder, "stderr.log"),
+        exit_code=exit_code,
+        signal=signal,
+        directory=(session.worktree if session is not None else None) or "",
+        seconds=seconds,
+    )
 
 
 def put_back(ws: Workspace, attempt: Attempt) -> None:
@@ -247,12 +259,46 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
     return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
 
 
-def of_run(ws: Workspace, attempt: Attempt, session: Session | None) -> dict[str, Any]:
-    """What the run left outside of git: ``findings``, the path of what it found out."""
+def commands_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None) -> list[Command]:
+    """The commands that the agent ran (`Agent.commands`); none if its program's records cannot be read."""
+    try:
+        return _agent(ws, attempt).commands(_as_ended(ws, attempt, exit_code))
+    except (KugetsuError, OSError):
+        return []
+
+
+def of_run(
+    ws: Workspace, attempt: Attempt, session: Session | None, commands: list[Command], ended_at: str | None = None
+) -> dict[str, Any]:
+    """What the run's own files show, and what was known before it: ``findings`` (a path), ``refused_push``,
+    ``elsewhere`` (another checkout in which it committed), ``head_before``, ``comments_before``."""
     if session is None or session.kind != "issue":
         return {}
-    found = findings.written(ws.paths, attempt.id)
-    return {"findings": found} if found is not None else {}
+    found: dict[str, Any] = {
+        "head_before": session.head,
+        "comments_before": session.comments,
+        "findings": findings.written(ws.paths, attempt.id),
+        "refused_push": refused_push.find(commands),
+        "elsewhere": _elsewhere(ws, attempt, session, commands, ended_at),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _elsewhere(
+    ws: Workspace, attempt: Attempt, session: Session, commands: list[Command], ended_at: str | None
+) -> str | None:
+    if session.worktree is None or attempt.running_at is None:
+        return None
+    state = ws.state()
+    others = [one.worktree for one in state.sessions.values() if one.worktree is not None and one is not session]
+    try:
+        began, ended = (clock.parse(at) / 1e6 for at in (attempt.running_at, ended_at or clock.now()))
+    except BadInput:
+        return None
+    recorded = any(command.line for command in commands)
+    if not recorded and any(one.id != attempt.id and one.kind == attempt.kind for one in state.attempts.values()):
+        return None  # nothing shows which of the runs it was
+    return elsewhere.checkout_of(session.worktree, began, ended, commands, others=others)
 
 
 def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
@@ -268,12 +314,13 @@ def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
     return f"its work is unknown: {evidence.get('problem') or 'its session has no worktree'}"
 
 
-def _of_forge(ws: Workspace, session: Session | None) -> dict[str, Any]:
-    """The pull request and the number of comments on the issue's forge; {} where it may not be contacted."""
+def _of_forge(ws: Workspace, session: Session | None, attempt: Attempt, commands: list[Command]) -> dict[str, Any]:
+    """The pull request and the comments on the issue's forge; {} where it may not be contacted."""
     if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
         return {}
 
-    return pull_requests.evidence(ws, session)
+    began = attempt.running_at or attempt.claimed_at
+    return pull_requests.evidence(ws, session, began, posted=answers.posts(commands))
 
 
 def clear_locks(ws: Workspace, attempt: Attempt, session: Session | None) -> str:
