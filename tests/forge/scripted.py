@@ -207,6 +207,11 @@ class ScriptedForge:
         with self.lock:
             self._repository(repository).branches[branch] = sha
 
+    def has_branches_of(self, repository: str, git: str) -> None:
+        """The branches of a repository are those of a bare repository in a folder."""
+        with self.lock:
+            self._repository(repository).git = git
+
     def pulls(self, repository: str) -> list[shapes.Pull]:
         """The pull requests, the oldest first."""
         with self.lock:

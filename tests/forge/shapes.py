@@ -6,6 +6,7 @@ published examples that a client would look at.
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +74,16 @@ class Repository:
     checks: dict[str, list[tuple[int, str, str, bool]]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     """The commit of each branch from which a pull request may be opened; a fork's is `owner:branch`."""
+    git: str = ""
+    """A bare repository that has the branches."""
     last_id: int = 0
+
+    def commit_of(self, branch: str) -> str | None:
+        """The last commit of a branch; None without one."""
+        if branch in self.branches or not self.git:
+            return self.branches.get(branch)
+        asked = ["git", "-C", self.git, "rev-parse", "-q", "--verify", f"refs/heads/{branch}"]
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or None
 
     def next_id(self) -> int:
         self.last_id += 1
@@ -166,7 +176,7 @@ class Place:
             return self._invalid(
                 f"A pull request already exists for {owner or self.repo.name.partition('/')[0]}:{branch}."
             )
-        sha = self.repo.branches.get(head)
+        sha = self.repo.commit_of(head)
         if sha is None:
             return (404, {}, {"message": "Not Found"}) if gitea else self._invalid("head is invalid")
         number = max([0, *self.repo.issues, *self.repo.pulls]) + 1

@@ -34,7 +34,8 @@ def forged(stage: Stage, forge: ScriptedForge) -> Stage:
     repos.run(stage.repository, "remote", "add", "origin", url)
     repos.run(stage.repository, "push", "-q", "origin", "main")
     repos.run(stage.repository, "remote", "set-head", "origin", "main")
-    stage.configure(GIT_SERVERS=f"{forge.host}={forge.url}", FORGE_TIMEOUT_SECONDS="20")
+    stage.configure(GIT_SERVERS=f"{forge.host}={forge.url}", FORGE_TIMEOUT_SECONDS="20", OPEN_PULL_REQUEST="never")
+    forge.has_branches_of(REPOSITORY, str(remote))
     let_in(stage, TOKEN)
     stage.name = setup.initialise(stage.ws, repo=str(stage.repository), force=False).registered or ""
     assert stage.name == f"{forge.host}/{REPOSITORY}"

@@ -20,6 +20,9 @@ _FALSE = ("false", "no", "off", "0")
 SINKS = ("desktop", "command", "webhook", "comment")
 """Where notifications can go."""
 
+OPENING = ("missing", "draft", "never")
+"""Whether kugetsu opens a pull request that the agent did not open: yes, as a draft, or no."""
+
 NOTICES = ("task_queued", "task_dequeued", "task_started", "task_completed", "task_error", "task_parked", "agent_lost")
 """The kinds of notifications."""
 
@@ -155,6 +158,12 @@ def _forge(text: str) -> str:
     return text.lower()
 
 
+def _opening(text: str) -> str:
+    if text.lower() not in OPENING:
+        raise ValueError(f"it is not one of {', '.join(OPENING)}")
+    return text.lower()
+
+
 def _pairs(text: str) -> dict[str, str]:
     """NAME=VALUE pairs, apart by spaces or commas; names lowered."""
     pairs: dict[str, str] = {}
@@ -258,6 +267,12 @@ _ALL = (
         "5",
         _number,
         "minutes between two looks of the daemon at a pull request or branch to review (0: never)",
+    ),
+    Setting(
+        "OPEN_PULL_REQUEST",
+        "missing",
+        _opening,
+        "open the pull request of pushed work that has none: missing, draft (as a draft), or never; needs a token",
     ),
     Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
     Setting(

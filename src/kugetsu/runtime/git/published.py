@@ -102,6 +102,17 @@ def ask_remotes(clone: str, head: str) -> str | None:
     return problem
 
 
+def branches_at(repository: str, remote: str, commit: str) -> list[str]:
+    """The branches of a remote that end in a commit, else those that have it below their ends, as far as the clone
+    knows. Raises GitFailed."""
+    for option in ("--points-at", "--contains"):
+        found = _remote_refs(repository, option, commit)
+        names = [name for where, name, _ in found if where == remote]
+        if names:
+            return names
+    return []
+
+
 def is_on_a_remote(branch: str, repository: str) -> bool:
     """Whether a remote has the branch, as far as the repository knows; True when git cannot tell."""
     # Two stars: a remote may be called `team/fork`.
@@ -130,6 +141,11 @@ def _made(path: str, since: str) -> list[str]:
 
 def _remote_branches(repository: str, *options: str) -> list[tuple[str, str]]:
     """Name and commit of the branches of all remotes; [] for a commit that git lacks. Raises GitFailed."""
+    return [(name, commit) for _, name, commit in _remote_refs(repository, *options)]
+
+
+def _remote_refs(repository: str, *options: str) -> list[tuple[str, str, str]]:
+    """Remote, name and commit of the branches of all remotes, as `_remote_branches`."""
     args = ["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", *options, "refs/remotes"]
     answer = ask(args, repository)
     remotes = sorted(git(["remote"], repository).split(), key=len, reverse=True) if answer.out else []
@@ -139,5 +155,5 @@ def _remote_branches(repository: str, *options: str) -> list[tuple[str, str]]:
         ref = ref.removeprefix("refs/remotes/")
         remote = next((remote for remote in remotes if ref.startswith(remote + "/")), ref.partition("/")[0])
         if not symbolic:
-            found.append((ref.removeprefix(remote + "/"), commit))
+            found.append((remote, ref.removeprefix(remote + "/"), commit))
     return found

@@ -90,7 +90,9 @@ class NamedLease:
         return content if isinstance(content, dict) else {}
 
 
-#: The process that delivers notifications (called so in earlier versions), and the one that looks at pull requests.
+#: The process that delivers notifications (called so in earlier versions), the one that looks at pull requests, and the
+#: one that is opening a pull request.
 NOTIFIER = NamedLease("courier")
 OBSERVER = NamedLease("observer")
-NAMES = (NOTIFIER.name, OBSERVER.name)
+OPENER = NamedLease("opener")
+NAMES = (NOTIFIER.name, OBSERVER.name, OPENER.name)

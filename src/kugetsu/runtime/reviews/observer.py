@@ -17,7 +17,7 @@ from kugetsu.domain.state import Session
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
 from kugetsu.model.refs import parse_ref
-from kugetsu.runtime import daemon_child
+from kugetsu.runtime import daemon_child, pull_opening
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.process.named_lease import OBSERVER
@@ -70,7 +70,7 @@ class Observer(DaemonChild):
             self._stopping = "there is nothing to look at"
             return 0.0
         for session in owed.due(state, now):
-            owed.open_owed(self._ws, session)
+            pull_opening.open_owed(self._ws, session)
         if not self._round:
             wait = self._begin(subjects.to_observe(state, now))
             if wait > 0:

@@ -1,10 +1,9 @@
-"""Pull requests that have yet to be opened (`Session.owed`): when to try again, and the try."""
+"""Pull requests that have yet to be opened (`Session.owed`): when to try again (the try is `pull_opening`)."""
 
 from __future__ import annotations
 
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
-from kugetsu.runtime.workspace import Workspace
 
 
 def due(state: State, now: str) -> list[Session]:
@@ -17,10 +16,6 @@ def wait(state: State, now: str) -> float:
     """Seconds until the next of them is due; a day if none is."""
     later = [_not_before(session) for session in state.sessions.values() if session.owed is not None]
     return min((clock.seconds_between(now, at) for at in later if at > now), default=86_400.0)
-
-
-def open_owed(ws: Workspace, session: Session) -> None:
-    """Open the session's pull request. Never raises for what a forge does: the outcome is recorded."""
 
 
 def _not_before(session: Session) -> str:

@@ -25,7 +25,7 @@ from kugetsu.model import clock
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime import answers, pull_requests
+from kugetsu.runtime import answers, pull_opening, pull_requests
 from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git import elsewhere, integrity, locks, refused_push, rescue
 from kugetsu.runtime.git import evidence as git_evidence
@@ -88,6 +88,8 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         gate=outcome.gate,
         remedy=outcome.remedy,
     )
+    if verdict == "done":
+        ending.opening = pull_opening.intent_of(ws, ws.state(), attempt, session, evidence)
     if verdict == "done" and session is not None and session.kind == "pm":
         # It changes no repository, so there is no evidence: its answer is the result.
         ending.reason = sentence(str(ending.outcome["final_text"]), ANSWER_LENGTH) or "done"

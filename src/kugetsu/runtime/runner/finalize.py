@@ -19,7 +19,7 @@ from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.facts import Ending
 from kugetsu.host import run_files
 from kugetsu.model.errors import LogWriteFailed
-from kugetsu.runtime import disk
+from kugetsu.runtime import disk, pull_opening
 from kugetsu.runtime.facts import outcome_facts
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process import termination
@@ -42,6 +42,9 @@ def main(arguments: list[str]) -> int:
     if attempt is None:
         return 0
     _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, ask_forge=True))
+    session = ws.state().sessions.get(attempt.session)
+    if session is not None and session.owed is not None:
+        pull_opening.open_owed(ws, session, patience=pull_opening.PATIENCE)
     return 0
 
 

@@ -1,0 +1,247 @@
+"""The pull request that kugetsu opens when a run's work was pushed and has none.
+
+The intent is recorded with the attempt's end (`intent_of`); from then on the pull request is owed (`Session.owed`)
+until an outcome. The runner tries it at once, the daemon's observer again while it is owed. Every try looks first for
+one of that branch and commit, and only one process tries at a time: a crash or a lost answer never makes two.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from kugetsu.agents import choose
+from kugetsu.agents.commands import Command
+from kugetsu.agents.protocol import Ended
+from kugetsu.domain.decide import reviews as decide
+from kugetsu.domain.state import Attempt, Session, State
+from kugetsu.forge.failures import (
+    ForgeFailure,
+    ForgeNotFound,
+    ForgeRefused,
+    ForgeUnauthorised,
+    NoForge,
+)
+from kugetsu.forge.protocol import NewPull, PullRequest, Source
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
+from kugetsu.model.refs import IssueRef, parse_ref, parse_repository
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime import pull_body, pull_requests
+from kugetsu.runtime.env_files import values
+from kugetsu.runtime.forges import Forges, forge_for, one_line
+from kugetsu.runtime.git import checkouts, merged, published, remotes
+from kugetsu.runtime.process.named_lease import OPENER
+from kugetsu.runtime.workspace import Workspace
+
+PATIENCE = 60.0
+"""Seconds for which a runner, whose slot is free by then, waits for other runners that open theirs."""
+
+
+class _FinalError(KugetsuError):
+    """A person has decided that there is to be none: by a setting, or by closing the one of this very commit."""
+
+
+def intent_of(
+    ws: Workspace, state: State, attempt: Attempt, session: Session | None, evidence: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The pull request to open for an attempt with this evidence, as `pull.opening` records it; None for none.
+
+    Nothing is sent. None too where kugetsu has no token for the forge, or cannot tell where the work was pushed.
+    """
+    setting = ws.config.text("OPEN_PULL_REQUEST")
+    head, pull = evidence.get("head"), evidence.get("pull") or {}
+    if setting == "never" or session is None or session.kind != "issue" or pull.get("state") == "open":
+        return None
+    if not (head and evidence.get("commits") and evidence.get("pushed") and session.base_branch and session.source):
+        return None
+    try:
+        ref = parse_ref(session.key)
+        forge = forge_for(ws, ref.host)
+        place = _place(ws, session, ref, head) if forge is not None and forge.authenticated else None
+    except (KugetsuError, OSError):  # the run has ended well, whatever an env file or git says now
+        return None
+    if place is None or "/" in ref.owner:
+        return None
+    task = state.tasks.get(attempt.task)
+    title = pull_body.title_of(session.title or (task.title if task is not None else "")) or place[0]
+    intent = {"head": head, "branch": place[0], "base": session.base_branch, "title": title}
+    intent["draft"] = setting == "draft"
+    return {**intent, "fork": place[1]} if place[1] else intent
+
+
+def _place(ws: Workspace, session: Session, ref: IssueRef, head: str) -> tuple[str, str] | None:
+    """The branch that the work was pushed to, and the owner of the fork that has it ("" for the repository itself)."""
+    checkout = checkouts.find(session.source or "")
+    if checkout is None:
+        return None
+    known = remotes.repositories(checkout, ws.config.servers(), own=ws.paths.repositories)
+    # First the repository itself; then forks of it, which have its host.
+    for own in (True, False):
+        for remote, name in known:
+            host, owner, _ = parse_repository(name)
+            if remote is None or (name == ref.repository) is not own or host != ref.host:
+                continue
+            branches = published.branches_at(checkout.home, remote, head)
+            if own:
+                branches = [branch for branch in branches if branch != session.base_branch]
+            if branches:
+                branch = session.branch if session.branch in branches else branches[0]
+                return str(branch), "" if own else owner
+    return None
+
+
+# --- the act ----------------------------------------------------------------------------------------------------------
+
+
+def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool:
+    """Try to open the pull request that a session owes; True if it owes none afterwards.
+
+    False also while another process opens one, for over ``patience`` seconds. Never raises for what a forge or an agent
+    does. Raises LogWriteFailed, LogDamaged.
+    """
+    held = _take(ws, patience)
+    if held is None:
+        return False
+    try:
+        known = ws.state().sessions.get(session.key)
+        if known is None or known.owed is None:
+            return True
+        if (known.owed["not_before"] or "") > clock.now():
+            return False
+        _try(ws, known, known.owed)
+        left = ws.state().sessions.get(session.key)
+        return left is None or left.owed is None
+    finally:
+        os.close(held)
+
+
+def _take(ws: Workspace, patience: float) -> int | None:
+    give_up = time.monotonic() + patience
+    while True:
+        held = OPENER.take(ws.paths)
+        if held is not None or time.monotonic() >= give_up:
+            return held
+
+
+def _try(ws: Workspace, session: Session, owed: dict[str, Any]) -> None:
+    key, intent = session.key, owed["seq"]
+    try:
+        pull, found = _find_or_open(ws, session, owed)
+        ref = parse_ref(key)
+        url = pull_requests.url_of(ws, ref.host, (ref.owner, ref.repo), pull)
+        ws.log.transact(lambda state: decide.opened(state, key, intent, url, pull.number, found))
+    except (LogWriteFailed, LogDamaged):
+        raise
+    except Exception as problem:  # noqa: BLE001  whatever a server sends: it stays owed, or ends with its reason
+        failure = problem if isinstance(problem, KugetsuError) else KugetsuError(f"{type(problem).__name__}: {problem}")
+        _record_failure(ws, key, intent, failure, owed)
+
+
+def _record_failure(ws: Workspace, key: str, intent: int, failure: KugetsuError, owed: dict[str, Any]) -> None:
+    retry_at = failure.retry_at if isinstance(failure, ForgeFailure) else None
+    passes, remedy = _may_pass(failure), redact(_remedy(key, failure, owed))
+    now, pause = clock.now(), ws.config.number("RETRY_BACKOFF_SECONDS")
+    reason = one_line(failure)
+    ws.log.transact(
+        lambda state: decide.failed(state, key, intent, reason, remedy, now, pause, passes, retry_at=retry_at)
+    )
+
+
+def _may_pass(failure: KugetsuError) -> bool:
+    """Whether another try may succeed: the forge recovers, or somebody renews a token or a setting."""
+    if isinstance(failure, ForgeFailure):
+        return failure.passing or failure.uncertain or isinstance(failure, ForgeUnauthorised | NoForge)
+    return not isinstance(failure, _FinalError)
+
+
+def _remedy(key: str, failure: KugetsuError, owed: dict[str, Any]) -> str:
+    """The one thing that helps."""
+    if owed["draft"] and isinstance(failure, ForgeRefused) and "draft" in failure.message.lower():
+        return "kugetsu config set OPEN_PULL_REQUEST missing"
+    if failure.hint is not None:
+        return failure.hint
+    return "" if _may_pass(failure) else f"open it yourself, then: kugetsu set-pr {key} URL"
+
+
+def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tuple[PullRequest, bool]:
+    """The pull request, and whether it was there already. Raises KugetsuError."""
+    ref = parse_ref(session.key)
+    forges = Forges(ws)
+    if ws.config.text("OPEN_PULL_REQUEST") == "never":
+        raise _FinalError("OPEN_PULL_REQUEST is never", "kugetsu config set OPEN_PULL_REQUEST missing")
+    if (found := _look(forges, ref, owed)) is not None:
+        return found, True
+    body = pull_body.body_of(_work(ws, session, owed), owed["task"], _closes(forges, ref))
+    new = NewPull(owed["title"], body, owed["branch"], owed["base"], owed["fork"] or "", owed["draft"])
+    try:
+        return forges.ask(ref.host, lambda forge: forge.create_pull(ref.owner, ref.repo, new)), False
+    except ForgeRefused:
+        # One may have been opened since the look: by the agent's own tools, a person, an earlier try that came late.
+        if (found := _look(forges, ref, owed)) is not None:
+            return found, True
+        raise
+
+
+def _look(forges: Forges, ref: IssueRef, owed: dict[str, Any]) -> PullRequest | None:
+    """The open pull request of the branch, else the merged one of this very commit. Raises _FinalError for a closed
+    one of it, ForgeFailure, BadInput."""
+    fork = owed["fork"]
+    source = Source(
+        frozenset((owed["branch"],)), frozenset((owed["head"],)), owners=(fork,) if fork else (), own=not fork
+    )
+    for pull in forges.ask(ref.host, lambda forge: forge.pulls_from(ref.owner, ref.repo, source)):
+        if pull.state == "open" or (pull.state == "merged" and pull.head_sha == owed["head"]):
+            return pull
+        if pull.head_sha == owed["head"]:
+            raise _FinalError(f"pull request #{pull.number} of this commit was closed")
+    return None
+
+
+def _closes(forges: Forges, ref: IssueRef) -> int | None:
+    """The issue that the pull request closes; None if the repository has no such issue, or it is a pull request itself.
+    Raises ForgeFailure, BadInput."""
+    try:
+        issue = forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number))
+    except ForgeNotFound:
+        return None
+    return None if issue.is_pull else ref.number
+
+
+# --- what it contains -------------------------------------------------------------------------------------------------
+
+
+def _work(ws: Workspace, session: Session, owed: dict[str, Any]) -> pull_body.Work:
+    """What git and the run's files show of the work."""
+    folder = merged.folder_of(session.worktree, session.source)
+    commits: list[str] = []
+    files: list[pull_body.FileChange] = []
+    if folder is not None:
+        commits, files = pull_body.gather(folder, owed["head"], session.base_commit or "", owed["base"])
+    return pull_body.Work(commits, files, _commands(ws, session, owed["attempt"]), _message(ws, owed["seq"]))
+
+
+def _commands(ws: Workspace, session: Session, attempt: str | None) -> Sequence[Command]:
+    if attempt is None:
+        return ()
+    folder = ws.paths.run(attempt)
+    texts = ws.config.texts()
+    if session.agent is not None:
+        texts["KUGETSU_AGENT"] = session.agent
+    output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")
+    ended = Ended(session.agent_session or "", output, errors, directory=session.worktree or "")
+    try:
+        return choose(texts, {**ws.environment, **values(ws.paths, "dev")}).commands(ended)
+    except (KugetsuError, OSError):  # the files may be gone by now
+        return ()
+
+
+def _message(ws: Workspace, intent: int) -> str:
+    """The agent's last message, from the attempt's end in the intent's transaction."""
+    (opening,) = ws.log.read(after=intent - 1, until=intent)
+    cause = opening.get("cause") or intent
+    (ended,) = ws.log.read(after=cause - 1, until=cause)
+    outcome = ended["data"].get("outcome") or {}
+    return str(outcome.get("final_text") or "")
