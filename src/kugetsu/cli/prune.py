@@ -14,7 +14,6 @@ from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges, prune
 from kugetsu.runtime.git.local_state import IGNORED
 from kugetsu.runtime.prune import Item, Kept, Plan
-from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -97,15 +96,15 @@ def _groups(call: Call, rows: list[Row]) -> list[str]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["kind"], row["group"]), []).append(row)
-    cells = []
+    told = []
     for (kind, group), members in sorted(groups.items(), key=lambda item: -len(item[1])):
-        first = _subject(call, members[0])
-        if len(members) == 1:
-            cells.append([kind, first, "; ".join(map(line, _reasons(members[0])))])
+        if len(members) > 1:
+            told.append((counted(len(members), kind), group))
         else:
-            cells.append([counted(len(members), kind), f"{first} and {len(members) - 1} more", group])
-    heads = [Column(""), Column(""), Column("", gives=True)]
-    return table(call.screen, heads, cells, indent="  ", titles=False)
+            reasons = "; ".join(map(line, _reasons(members[0])))
+            told.append((kind, f"{_subject(call, members[0])}  {call.screen.dim(reasons)}"))
+    width = max(len(what) for what, _ in told)
+    return list(call.screen.folded((f"  {what.ljust(width)}  {rest}" for what, rest in told), words=True))
 
 
 def _rows(call: Call, rows: list[Row]) -> list[str]:
