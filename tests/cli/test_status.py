@@ -190,6 +190,61 @@ def test_a_time_without_a_daemon_is_a_condition(kugetsu, parked):
     assert "resumes at 12:01, in 1h18m, if the daemon runs" in kugetsu("history", "q1", at="10:43:00").out
 
 
+def test_a_usage_limit_names_a_task_that_waits_for_it(kugetsu, story):
+    """q2 stands first, but waits for q1, which is parked itself; q3 would start if there were no limit."""
+    story.at("10:00:00").daemon()
+    story.enqueue()
+    story.enqueue(issue="github.com/a/b#2", after=["q1"], priority=5)
+    story.enqueue(issue="github.com/a/b#3")
+    resets = "2026-11-23T12:00:00.000000Z"
+    story.finish(story.run("q1"), "fail", "limited", "usage limit, resets 12:00", resets_at=resets)
+    for task in ("q1", "q3"):
+        entry = next(one for one in _attention(kugetsu) if one["subject"] == "usage limit")
+        assert entry["command"] == f"kugetsu why {task}" and "q1 ran into it" in entry["text"]
+        assert "usage limit" in kugetsu("why", task, at="10:43:00").out
+        story.do(lambda state, task=task: queue.cancel(state, task, "cancel"))
+    assert "usage limit" not in {one["subject"] for one in _attention(kugetsu)}, "nothing waits for it"
+
+
+def _attention(kugetsu):
+    return kugetsu("status", "--json", at="10:43:00").json["attention"]
+
+
+def test_a_missing_agent_counts_the_tasks_that_wait_for_it(kugetsu, story):
+    kugetsu.environment["KUGETSU_AGENT_COMMAND"] = "/nope/agent"
+    story.at("10:00:00").daemon()
+    story.enqueue()
+    story.enqueue(issue="github.com/a/b#2", after=["q1"])
+    entry = next(one for one in _attention(kugetsu) if one["subject"] == "agent")
+    assert entry["text"].startswith("1 task waits: "), "q2 waits for q1"
+
+
+def test_who_asks_and_what_is_to_be_reviewed(kugetsu, story, snapshot, fits):
+    story.at("08:00:00").daemon()
+    night = [
+        ({"commits": 2, "pushed": True}, "Done."),
+        ({"commits": 0, "dirty": 0}, "Shall the cache live in memory or on disk?"),
+        ({"commits": 1, "pushed": False}, "Done."),
+        ({"commits": 0, "dirty": 0}, "Nothing to do."),
+    ]
+    for number, (evidence, said) in enumerate(night, 1):
+        task = story.at(f"08:0{number}:00").enqueue("look at it", issue=f"github.com/shoko/kugetsu#{number}")
+        ending = {"evidence": evidence, "outcome": {"final_text": said}}
+        story.finish(story.run(task), "succeed", "done", "it ended", **ending)
+    shown = kugetsu("status", at="09:00:00")
+    assert shown.code == 0 and fits(shown.out)
+    snapshot("status-asks", shown.out + kugetsu("status", at="09:00:00", COLUMNS="40").out)
+    data = kugetsu("status", "--json").json
+    assert data["asks"] == {
+        "count": 1,
+        "issues": ["github.com/shoko/kugetsu#2"],
+        "command": "kugetsu continue github.com/shoko/kugetsu#2 MESSAGE",
+    }
+    assert data["to_review"]["count"] == 2 and data["to_review"]["command"] == "kugetsu report"
+    story.enqueue("in memory", issue="github.com/shoko/kugetsu#2")
+    assert kugetsu("status", "--json").json["asks"]["count"] == 0, "the answer is on its way"
+
+
 def test_an_outage_is_named_with_its_remedy_for_as_long_as_it_lasts(kugetsu, story):
     story.at("10:00:00").daemon()
     story.enqueue()

@@ -99,6 +99,10 @@ next.task            the task that starts next, or null
 next.gate            what holds it, or null when it may start now
 next.reason          the same as text
 next.until           until when, or null
+asks.count           number of issues whose agent asks something and waits for the answer
+asks.issues[]        the first of them, the longest waiting first
+asks.command         the command that comes next, or null
+to_review.*          the same of issues whose work is to be reviewed
 attention[].subject  what needs attention
 attention[].state    its state
 attention[].text     why

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State, Task
     from kugetsu.runtime.query.points import Asked, Probes
+    from kugetsu.views.asking import Asking
     from kugetsu.views.screen import Screen
 
     class AgentData(TypedDict):
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
         agents: list[AgentData]
         queue: dict[str, int]
         next: NextData
+        asks: Asking
+        to_review: Asking
         attention: list[Attention]
         as_of: Asked | None
 
@@ -103,6 +106,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
 
         said = "less than 1 MB is free: starts fail, and ends cannot be recorded"
         attention.append(_entry("disk", "full", said, f"df -h {shlex.quote(directory)}"))
+    asks, to_review = _asking(state)
     return {
         "initialised": bool(state.initialised),
         "directory": directory,
@@ -114,9 +118,20 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "agents": agents,
         "queue": queue.counts(state),
         "next": _next(state, waiting, facts),
+        "asks": asks,
+        "to_review": to_review,
         "attention": attention + _attention(state, agents, daemon, waiting, facts),
         "as_of": as_of,
     }
+
+
+def _asking(state: State) -> tuple[Asking, Asking]:
+    """The issues that ask something, and those whose work is to be reviewed."""
+    if all(one.review == "none" and one.result_kind != "question" for one in state.sessions.values()):
+        return {"count": 0, "issues": [], "command": None}, {"count": 0, "issues": [], "command": None}
+    from kugetsu.views import asking
+
+    return asking.collect(state)
 
 
 def _agent(attempt: Attempt, probes: Probes) -> AgentData:
@@ -180,7 +195,7 @@ def _attention(
             if unsettled is not None:
                 text = f"its process is gone, and that cannot be recorded yet: {unsettled}"
             found.append(_entry(agent["attempt"], "lost", text, f"kugetsu history {agent['task']}"))
-    found += _agent_problems(waiting, facts)
+    found += _agent_problems(state, waiting, facts)
     found += _paused(state, facts)
     found += _undelivered(state)
     found += _usage_limit(state, waiting, facts)
@@ -259,7 +274,13 @@ def _undelivered(state: State) -> list[Attention]:
     return found
 
 
-def _agent_problems(waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
+def _held_by(state: State, waiting: list[Task], facts: ClaimFacts, codes: tuple[str, ...]) -> list[Task]:
+    """The tasks, of the first that are looked at, whose first closed gate says one of ``codes``."""
+    closed = ((task, gates.first_closed(state, task, facts)) for task in waiting[:LOOKED_AT])
+    return [task for task, verdict in closed if verdict is not None and verdict.code in codes]
+
+
+def _agent_problems(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
     """What keeps agents from being started, once for all the tasks that wait for it."""
     by_cause: dict[tuple[str, str], list[str]] = {}
     for kind, problem in facts.get("agent_problems", {}).items():
@@ -267,9 +288,9 @@ def _agent_problems(waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
             by_cause.setdefault((problem["cause"], problem["remedy"]), []).append(kind)
     found = []
     for (cause, remedy), kinds in by_cause.items():
-        count = sum(task.kind in kinds for task in waiting)
+        count = sum(task.kind in kinds for task in _held_by(state, waiting, facts, ("agent_unavailable",)))
         subject = "pm agent" if kinds == ["pm"] else "agent"
-        text = f"{counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}"
+        text = f"{counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}" if count else cause
         found.append(_entry(subject, "held", text, remedy))
     return found
 
@@ -281,10 +302,11 @@ def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[A
         return []
     if "outage" in limit:
         return [_outage(limit, facts)]
-    if not gates.pause_lasts(limit["until"], limit["at"], facts["now"]):
+    held = _held_by(state, waiting, facts, ("parked_by_limit", "usage_limit"))
+    if not held or not gates.pause_lasts(limit["until"], limit["at"], facts["now"]):
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
-    return [_entry("usage limit", "parked", text, f"kugetsu why {waiting[0].id}")]
+    return [_entry("usage limit", "parked", text, f"kugetsu why {held[0].id}")]
 
 
 def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
@@ -341,6 +363,10 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         shown = point.heading(data["as_of"], screen)
     shown += [*_headline(data, screen), *_slots(data, screen)]
     shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.cuts_at))
+    if data["asks"]["count"] or data["to_review"]["count"]:
+        from kugetsu.views import asking
+
+        shown += asking.lines(data["asks"], data["to_review"], screen)
     if data["attention"]:
         shown += [_attention_head(screen), *_attention_lines(data["attention"], screen)]
     elif not any(data["queue"].values()) and data["as_of"] is None:
