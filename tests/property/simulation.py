@@ -16,7 +16,18 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, daemon, notifications, pauses, queue, reviews, sessions, undo
+from kugetsu.domain.decide import (
+    attempts,
+    claims,
+    daemon,
+    notifications,
+    pauses,
+    queue,
+    reports,
+    reviews,
+    sessions,
+    undo,
+)
 from kugetsu.domain.events import CATALOGUE, Event, Identity
 from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts
 from kugetsu.domain.fold import fold, usage
@@ -338,6 +349,10 @@ class World:
     def review(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: reviews.done(state, self._session(a)))
 
+    def report_due(self, a: int, b: int) -> list[Event]:
+        day = clock.add_seconds(self.now, -86_400.0 * (a % 3))[:10]
+        return self.do(lambda state: reports.due(state, day))
+
     def acknowledge(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: reviews.acknowledge(state, state.seq - a % 10))
 
@@ -557,6 +572,7 @@ COMMANDS = (
     *("open_owed",) * 2,
     "review",
     "acknowledge",
+    "report_due",
 )
 
 

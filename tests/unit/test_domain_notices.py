@@ -62,7 +62,7 @@ def test_an_event_that_people_want_to_hear_of_is_a_notification(made: Event, typ
 
 
 def test_every_kind_of_notification_has_a_setting_and_words() -> None:
-    assert set(settings.NOTICES) == set(WORDS) == {type for type, _, _ in projection._KINDS.values()}
+    assert {*settings.NOTICES, projection.REPORT} == set(WORDS) == {type for type, _, _ in projection._KINDS.values()}
 
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE.keys() - projection._KINDS.keys()))

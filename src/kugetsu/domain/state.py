@@ -277,6 +277,8 @@ class State:
     last_destroyed: int = 0
     #: The latest acknowledged report: {"upto": seq, "at": its time}.
     reported: dict[str, Any] | None = None
+    #: The latest daily report: {"days": the latest days with one, "upto": seq, "at": its time}.
+    daily: dict[str, Any] | None = None
     #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
     notices_read: int = 0
     outbox: dict[str, dict[str, Any]] = field(factory=dict)

@@ -214,6 +214,24 @@ def _notices(text: str) -> str:
     return _some_of(text, NOTICES)
 
 
+def _time_of_day(text: str) -> str:
+    """``07:00``; empty for never."""
+    hours, colon, minutes = text.strip().partition(":")
+    if not text.strip():
+        return ""
+    digits = (
+        hours.isascii()
+        and hours.isdigit()
+        and minutes.isascii()
+        and minutes.isdigit()
+        and len(hours) < 3
+        and len(minutes) == 2
+    )
+    if not (colon and digits and int(hours) < 24 and int(minutes) < 60):
+        raise ValueError("write a time of day as 07:00; empty: never")
+    return f"{int(hours):02d}:{minutes}"
+
+
 @record
 class Setting:
     """One key: the text of its default, what reads a text of it, its help."""
@@ -284,6 +302,8 @@ _ALL = (
     ),
     Setting("NOTIFY_COMMAND", "", _text, "the command line of the sink `command`; the message is its input"),
     Setting("NOTIFY_DIGEST_OVER", "5", _positive, "more notifications than this at a time are sent as one message"),
+    Setting("NOTIFY_REPORT_AT", "", _time_of_day, "when the report is sent, in local time: 07:00 (empty: never)"),
+    Setting("NOTIFY_REPORT_ISSUE", "", _text, "the issue on which the sink `comment` posts the report: owner/repo#1"),
     Setting("KUGETSU_TEMP_DIR", "~/.local/share/opencode/tool-output", _path, "where agents put files to hand over"),
     Setting("KUGETSU_VERBOSITY", "default", _verbosity, "how much is printed: default, verbose, quiet"),
     Setting("DEFAULT_GIT_SERVER", "github.com", _text, "the server of owner/repo#N: a host, or a name of GIT_SERVERS"),

@@ -429,6 +429,9 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "pull.failed": _not_opened,
     "review.done": lambda data: f"was {review_words(data['was'])}",
     "review.reopened": lambda data: f"{review_words(data['to'])} again",
+    "report.due": lambda data: (
+        f"report of {data['day']}" if data["eventful"] else f"nothing to report of {data['day']}"
+    ),
     "report.unacknowledged": lambda data: f"report up to event {data['was']['upto'] if data['was'] else 0} again",
     "task.queued": _queued,
     "task.moved": _moved,

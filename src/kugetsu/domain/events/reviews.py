@@ -92,6 +92,18 @@ class ReportAcknowledged(TypedDict):
     upto: Safe
 
 
+@event("report.due", exempt=ALL, irrevocable="notification_sent")
+class ReportDue(TypedDict):
+    """The report of a ``day`` of the machine's calendar is due, of what came after the event ``after`` or, if that is
+    None, after the time ``since`` (None too: from the beginning). Notifications do not deliver it if the time was not
+    ``eventful``."""
+
+    day: str
+    after: Safe | None
+    since: Time | None
+    eventful: bool
+
+
 class Reported(TypedDict):
     """An acknowledged report: up to which event, when, and the event that says so."""
 

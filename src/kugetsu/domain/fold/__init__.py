@@ -150,6 +150,7 @@ HANDLERS: dict[str, Handler] = {
     "review.done": reviews.review_done,
     "review.reopened": reviews.review_reopened,
     "report.acknowledged": reviews.report_acknowledged,
+    "report.due": reviews.report_due,
     "report.unacknowledged": reviews.report_unacknowledged,
     "daemon.started": _daemon("start"),
     "daemon.lease_replaced": _daemon_lease_replaced,

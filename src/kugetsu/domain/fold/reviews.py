@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: The fields of a session's pull request as last observed.
 SEEN = ("number", "url", "state", "head", "checks", "review", "mergeable", "draft")
 
+#: Days whose reports were due that are kept.
+DAYS_KEPT = 8
+
 #: A state of a review that the world shows → the trigger that leads there.
 TRIGGERS = {
     "to_review": "await",
@@ -169,6 +172,16 @@ def pull_failed(state: State, event: Event) -> None:
 def report_acknowledged(state: State, event: Event) -> None:
     """Fold of ``report.acknowledged``."""
     state.reported = {"upto": event["data"]["upto"], "at": event["at"], "seq": event["seq"]}
+
+
+def report_due(state: State, event: Event) -> None:
+    """Fold of ``report.due``: clocks go back, so the latest days are known, not only the last."""
+    day = event["data"]["day"]
+    days = state.daily["days"] if state.daily is not None else []
+    if day in days:
+        state.violate(event["seq"], f"report.due: the report of {day} was due before")
+        return
+    state.daily = {"days": [*days, day][-DAYS_KEPT:], "upto": event["seq"], "at": event["at"]}
 
 
 def report_unacknowledged(state: State, event: Event) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kugetsu.runtime.notifications.notice import WORDS, Notice
+from kugetsu.runtime.notifications.daily_report import ReportText
+from kugetsu.runtime.notifications.notice import REPORT, WORDS, Notice
 
 #: Lines that a message has at most, whatever NOTIFY_DIGEST_OVER says: receivers cut longer ones.
 MOST_LINES = 50
@@ -19,13 +20,15 @@ _QUIET = ("task_queued", "task_dequeued", "task_started")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery. ``delivery`` is its id, ``lane`` the issue of comments; a test has no notices."""
+    """One delivery. ``delivery`` is its id, ``lane`` the issue of comments; a test has no notices. ``report`` is the
+    daily report if one of the notices is that it is due."""
 
     delivery: str
     lane: str
     notices: Sequence[Notice]
     title: str
     text: str
+    report: ReportText | None = None
 
     @property
     def type(self) -> str:
@@ -51,9 +54,35 @@ class Message:
             "more": len(self.notices) - len(shown),
         }
 
+    def json_with_report(self) -> dict[str, Any]:
+        """The same, and of a daily report its ``markdown`` and its JSON as ``report``."""
+        if self.report is None:
+            return self.json()
+        return {**self.json(), "markdown": self.report.markdown, "report": self.report.data}
 
-def compose(delivery: str, lane: str, notices: Sequence[Notice], digest_over: int) -> Message:
-    """The message for some notifications; of more than ``digest_over`` the newest are shown and all are counted."""
+    @property
+    def brief(self) -> str:
+        """The text for where there is little room: of a daily report only its headline."""
+        if self.report is None:
+            return self.text
+        return "\n".join([self.report.headline, "kugetsu report", *map(line, self.others)])
+
+    @property
+    def others(self) -> list[Notice]:
+        """The notifications beside the daily report."""
+        return [notice for notice in self.notices if notice.type != REPORT]
+
+
+def compose(
+    delivery: str, lane: str, notices: Sequence[Notice], digest_over: int, report: ReportText | None = None
+) -> Message:
+    """The message for some notifications; of more than ``digest_over`` the newest are shown and all are counted. A
+    daily ``report`` comes first."""
+    if report is not None:
+        others = [notice for notice in notices if notice.type != REPORT]
+        rest = compose(delivery, lane, others, digest_over).text if others else ""
+        text = f"{report.text}\n\n{rest}" if rest else report.text
+        return Message(delivery, lane, notices, "kugetsu: report", text, report)
     if len(notices) == 1:
         one = notices[0]
         return Message(delivery, lane, notices, f"kugetsu: {_title(one)}", _with_url(one))

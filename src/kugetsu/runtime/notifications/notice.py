@@ -16,6 +16,8 @@ from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url
 from kugetsu.redaction.funnel import redact_head
 
+#: The kind of the daily report, which is sent whatever NOTIFY_EVENTS says.
+REPORT = "report"
 #: The sentence of each kind about its task.
 WORDS = {
     "task_queued": "queued",
@@ -25,6 +27,7 @@ WORDS = {
     "task_error": "failed",
     "task_parked": "parked",
     "agent_lost": "agent lost",
+    REPORT: "report",
 }
 #: Characters of a reason or a title that a notification shows; the whole text is in its event.
 TEXT_LENGTH = 300
@@ -104,6 +107,11 @@ def _was_in_the_queue(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG0
     return not (isinstance(facts, dict) and facts.get("dispatcher") == "self")
 
 
+def _eventful(event: Event, data: dict[str, Any]) -> bool:  # noqa: ARG001  one signature
+    """A report of a day without tasks is not sent."""
+    return data.get("eventful") is not False
+
+
 def _failed(data: dict[str, Any]) -> str:
     failures = _values(data).get("failures")
     count = f"{counted(failures, 'attempt')} failed: " if failures else ""
@@ -135,5 +143,6 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "task.failed": ("task_error", None, _failed),
     "task.parked": ("task_parked", None, _parked),
     "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
+    "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
     "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }

@@ -12,10 +12,12 @@ import sys
 from contextlib import suppress
 
 from kugetsu.domain.decide import notifications as decide
+from kugetsu.domain.decide import reports
 from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.runtime import daemon_child
 from kugetsu.runtime.daemon_child import WATCHFUL_SECONDS, DaemonChild
+from kugetsu.runtime.notifications import daily_report
 from kugetsu.runtime.notifications.channel import Worker, join_all
 from kugetsu.runtime.process.named_lease import NOTIFIER
 from kugetsu.runtime.workspace import Workspace
@@ -70,9 +72,18 @@ class Notifier(DaemonChild):
         self._ending = [worker for worker in self._ending if not worker.join(0)]
         for name in wanted:
             self._enable(name, state)
+        seconds = self._report()
         for worker in self._workers.values():
             worker.wake(self._ws.config)
-        return WATCHFUL_SECONDS if self._ending else LONGEST_SLEEP
+        return WATCHFUL_SECONDS if self._ending else min(seconds, LONGEST_SLEEP)
+
+    def _report(self) -> float:
+        """Record that the daily report is due, once a day; the sinks deliver it. Returns the seconds until the next."""
+        at, now = self._ws.config.text("NOTIFY_REPORT_AT"), clock.now()
+        day = daily_report.day_due(now, at)
+        if day is not None:
+            self._ws.log.transact(lambda state: reports.due(state, day))
+        return daily_report.seconds_until(now, at)
 
     def _disable(self, names: list[str]) -> None:
         for name in dict.fromkeys(names):

@@ -15,9 +15,9 @@ from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State
 from kugetsu.model import clock
-from kugetsu.runtime.notifications import message, reading, sinks
+from kugetsu.runtime.notifications import daily_report, message, reading, sinks
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.notice import Notice, located, notice_of, one_line
+from kugetsu.runtime.notifications.notice import REPORT, Notice, located, notice_of, one_line
 from kugetsu.runtime.notifications.sinks.sink import ALL, Outcome, Sink
 from kugetsu.runtime.workspace import Workspace
 
@@ -71,7 +71,7 @@ class Outbox:
             return None
         state, servers = self._ws.state(), self._ws.config.servers()
         after = upto = max(state.outbox[self._name]["upto"], self._looked)
-        wanted = self._ws.config.text("NOTIFY_EVENTS").split()
+        wanted = (*self._ws.config.text("NOTIFY_EVENTS").split(), REPORT)
         sink = self._sink()
         found: list[Notice] = []
         for event in self._ws.log.read(after):
@@ -154,7 +154,9 @@ class Outbox:
         )
 
     def _message(self, delivery: str, lane: str, notices: Sequence[Notice]) -> Message:
-        return message.compose(delivery, lane, notices, self._ws.config.integer("NOTIFY_DIGEST_OVER"))
+        report = next((notice for notice in reversed(notices) if notice.type == REPORT), None)
+        text = daily_report.read(self._ws, report.seq) if report is not None else None
+        return message.compose(delivery, lane, notices, self._ws.config.integer("NOTIFY_DIGEST_OVER"), text)
 
     def _open(self) -> dict[str, Any]:
         found: dict[str, Any] = self._ws.state().outbox.get(self._name, {"open": {}})["open"]

@@ -15,7 +15,7 @@ from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges
 from kugetsu.runtime.notifications.message import Message
-from kugetsu.runtime.notifications.notice import WORDS, Notice, one_line
+from kugetsu.runtime.notifications.notice import REPORT, WORDS, Notice, one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
 from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.workspace import Workspace
@@ -37,10 +37,22 @@ class Comments(Sink):
         self._ws = ws
 
     def lane(self, notice: Notice) -> str | None:
-        """Its issue; None without an issue on a server, and for kinds not worth a comment."""
+        """Its issue, for the daily report the one of NOTIFY_REPORT_ISSUE; None without an issue on a server, and for
+        kinds not worth a comment."""
+        if notice.type == REPORT:
+            return self._report_issue()
         if notice.type not in KINDS or notice.issue is None or notice.issue.startswith(LOCAL + "/"):
             return None
         return notice.issue
+
+    def _report_issue(self) -> str | None:
+        config = self._ws.config
+        text = config.text("NOTIFY_REPORT_ISSUE")
+        try:
+            ref = parse_ref(text, default_host=config.default_host(), servers=config.servers()) if text else None
+        except KugetsuError:
+            return None  # `doctor` reports it
+        return str(ref) if ref is not None and ref.host != LOCAL else None
 
     def describe(self) -> tuple[bool, str]:
         """Whether forges may be contacted at all."""
@@ -92,11 +104,13 @@ class Comments(Sink):
 
 
 def body(message: Message) -> str:
-    """The comment: one line per notification, quoted text literal, and the marker."""
-    shown = list(message.notices)[-_MOST:]
-    lines = [_line(notice) for notice in shown]
-    if len(lines) < len(message.notices):
-        lines.insert(0, f"{len(message.notices)} notifications, the latest {len(lines)}:")
+    """The comment: the daily report, one line per other notification, quoted text literal, and the marker."""
+    others = message.others
+    lines = [_line(notice) for notice in others[-_MOST:]]
+    if len(lines) < len(others):
+        lines.insert(0, f"{len(others)} notifications, the latest {len(lines)}:")
+    if message.report is not None:
+        lines.insert(0, message.report.markdown)
     return "\n\n".join(lines) + f"\n\n{marker(message.delivery)}\n"
 
 

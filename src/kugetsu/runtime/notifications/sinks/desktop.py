@@ -62,9 +62,9 @@ def command(program: str, message: Message) -> list[str]:
     """The command line that shows a message."""
     if os.path.basename(program) == "osascript":
         script = [word for line in _SCRIPT for word in ("-e", line)]
-        return [program, *script, message.title, message.text]  # a title never begins with a dash
+        return [program, *script, message.title, message.brief]  # a title never begins with a dash
     # What shows it may read the body as markup.
-    body = message.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    body = message.brief.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return [program, "--app-name=kugetsu", f"--urgency={message.urgency}", "--", message.title, body]
 
 

@@ -102,7 +102,7 @@ def _post(pool: urllib3.PoolManager, url: str, login: Mapping[str, str], message
         response = pool.request(
             "POST",
             url,
-            body=orjson.dumps(message.json()),
+            body=orjson.dumps(message.json_with_report()),
             headers=headers,
             redirect=False,
             retries=False,
