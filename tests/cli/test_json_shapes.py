@@ -22,6 +22,8 @@ CALLS = {
     "queue cancel": ["queue", "cancel", "q2"],
     "queue retry": ["queue", "retry", "q1"],
     "queue move": ["queue", "move", "q2", "--priority", "3"],
+    "queue edit": ["queue", "edit", "q2", "something else"],
+    "queue pause": ["queue", "pause", "a/b", "--until", "2h"],
     "queue lift": ["queue", "lift", "command:default"],
     "queue clear": ["queue", "clear"],
     "queue clear --all": ["queue", "clear", "--all", "--yes"],
@@ -68,6 +70,8 @@ ELSEWHERE = {
     "undo": "tests/cli/test_undo.py",
     **{f"env {verb}": "tests/cli/test_env.py" for verb in ("list", "get", "set", "unset", "path", "check")},
     **{f"server {verb}": "tests/cli/test_server.py" for verb in ("list", "add", "remove", "default", "get")},
+    "queue resume": "below",
+    "wait": "tests/cli/test_wait.py",
     "set-pr": "tests/cli/test_set_pr.py",
     "context": "tests/cli/test_context.py",
     "changes": "tests/cli/test_changes.py",
@@ -147,6 +151,14 @@ def test_commands_that_start_agents_print_the_keys_that_are_documented(ready):
     for name in ("queue-daemon start", "queue-daemon restart"):
         compare(ready(*name.split(), "--json").json, documented(name))
     compare(ready("destroy", "example.com/o/r#1", "--force", "--json").json, documented("destroy"))
+
+
+def test_a_resume_prints_the_keys_that_are_documented(lived):
+    for repository in ((), ("a/b",)):
+        lived("queue", "pause", *repository)
+    shown = lived("queue", "resume", "--json")
+    assert shown.json["paused"]
+    compare(shown.json, documented("queue resume"))
 
 
 def test_every_command_with_json_is_tried():

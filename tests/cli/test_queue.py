@@ -37,6 +37,7 @@ def test_an_empty_queue_says_so_and_what_to_do(kugetsu, story):
     assert kugetsu("queue", "list", "--json").json == {
         "tasks": [],
         "counts": dict.fromkeys(("pending", "notified", "parked", "completed", "error", "cancelled"), 0),
+        "paused": [],
         "as_of": None,
     }
     assert "queue enqueue" in kugetsu("queue", "stats").err

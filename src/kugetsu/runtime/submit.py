@@ -17,7 +17,7 @@ from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from kugetsu.model.refs import IssueRef
@@ -243,6 +243,25 @@ def _await_running(ws: Workspace, started: Started) -> None:
 def _unrecorded(attempt: str, problem: LogWriteFailed) -> LogWriteFailed:
     text = f"{attempt} has ended, which cannot be recorded yet: {problem.message}"
     return LogWriteFailed(text, f"{problem.hint}; the daemon, or the next kugetsu start, records it")
+
+
+class Deaths:
+    """Settles what dies while somebody waits for tasks; what cannot be settled is printed once."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._told: set[str] = set()
+
+    def look(self, awaited: Iterable[str]) -> None:
+        """Settle what has died by now. Raises LogDamaged."""
+        try:
+            _notice_death(self._ws, None, self._told)
+        except LogWriteFailed as problem:
+            if str(problem) not in self._told:
+                print(f"kugetsu: {problem}; {problem.hint}", file=sys.stderr, flush=True)
+            self._told.add(str(problem))
+        for task_id in awaited:
+            _notice_full_disk(self._ws, task_id, self._told)
 
 
 def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
