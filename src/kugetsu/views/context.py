@@ -6,7 +6,7 @@ from typing import Any
 
 from kugetsu.domain.state import Session
 from kugetsu.runtime.query.exchanges import Exchange, Said
-from kugetsu.views import times
+from kugetsu.views import results, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import block, cut, line
 
@@ -48,6 +48,18 @@ def lines(exchange: Exchange, screen: Screen, *, full: bool) -> list[str]:
     if exchange["outcome"] is not None:
         outcome = exchange["outcome"]
         shown.append(f"{screen.state(outcome, outcome)}: {line(exchange['reason'] or '')} (event {exchange['event']})")
+    return shown + _result(exchange, screen)
+
+
+def _result(exchange: Exchange, screen: Screen) -> list[str]:
+    """What came of it, what to know of that, and a server's words whole."""
+    result = exchange["result"]
+    if result is None or result["kind"] in ("failed", "unknown"):
+        return []
+    shown = [f"result: {'; '.join([results.result_words(result), *results.remarks(result)])}"]
+    if result["kind"] == "push_refused":
+        shown += [screen.yellow(f"{INDENT}{row}".rstrip()) for row in block(result["refused"]["words"])]
+        shown.append(f"remedy: {results.refusal(result)[1]}")
     return shown
 
 

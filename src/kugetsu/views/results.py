@@ -36,6 +36,16 @@ REVIEWS = {
     "closed": "closed",
 }
 
+#: code of a refused push (`runtime.git.refused_push`) → why, in a few words, the remedy, and what to tell the agent.
+REFUSALS = {
+    "protected_branch": ("protected branch", "the work belongs on a branch of its own", "push to your own branch"),
+    "non_fast_forward": ("behind the remote", "the remote branch has other commits: rebase", "rebase and push again"),
+    "hook": ("declined by a hook", "change what the server's hook objects to", "change what the server refused"),
+    "no_right": ("no right to push", "give the agent's token or key the right to push", "push again"),
+    "too_large": ("too large", "take large files out of the commits", "take large files out of the commits"),
+    "other": ("by the server", "read the server's words", "push again"),
+}
+
 _CHECKS = {"success": "checks ok", "failure": "checks failed", "pending": "checks pending"}
 
 
@@ -50,12 +60,39 @@ def result_words(result: dict[str, Any] | None) -> str:
         parts.append("merged" if kind == "merged" else _CHECKS.get(pull.get("checks") or "", ""))
         return ", ".join(part for part in parts if part)
     if kind == "pushed":
-        return "pushed, no PR"
+        return "pushed, PR unknown" if result.get("unseen") else "pushed, no PR"
+    if kind == "push_refused":
+        return f"push refused: {refusal(result)[0]}"
+    if kind == "unpushed" and result.get("elsewhere") and not result.get("commits"):
+        return f"committed in {line(result['elsewhere'])}"
     if kind == "unpushed":
-        return f"{counted(result.get('commits') or 0, 'commit')} not pushed"
+        return f"{counted(result.get('ahead') or result.get('commits') or 0, 'commit')} not pushed"
     if kind == "uncommitted":
         return counted(result["uncommitted"], "uncommitted file")
     return NAMES.get(kind, line(kind))
+
+
+def refusal(result: dict[str, Any]) -> tuple[str, str, str]:
+    """Why a push was refused, the remedy, and what to tell the agent (`REFUSALS`)."""
+    return REFUSALS.get((result.get("refused") or {}).get("code") or "", REFUSALS["other"])
+
+
+def remarks(result: dict[str, Any] | None) -> list[str]:
+    """What a person must know of a result beside what it is: one sentence each."""
+    if result is None:
+        return []
+    said = []
+    if result.get("foreign"):
+        said.append(f"{counted(result['foreign'], 'commit')} in the pull request not made by this session")
+    if result.get("later"):
+        said.append(f"{counted(result['later'], 'commit')} after the merge in no pull request")
+    if result.get("elsewhere"):
+        said.append(f"commits of the agent landed in {line(result['elsewhere'])}")
+    if result.get("uncommitted") and result["kind"] != "uncommitted":
+        said.append(counted(result["uncommitted"], "uncommitted file"))
+    if result.get("unseen"):
+        said.append(f"the forge could not be asked: {line(result['unseen'])}")
+    return said
 
 
 def size_words(result: dict[str, Any] | None) -> str:
@@ -80,6 +117,8 @@ def next_command(key: str, result: dict[str, Any] | None, review: str) -> str:
     kind = result["kind"] if result is not None else "nothing"
     if kind == "question" or review in ("changes_requested", "checks_failed", "conflicting"):
         return f"kugetsu continue {key} MESSAGE"
+    if kind == "push_refused" and result is not None:
+        return _after_refusal(key, result)
     if kind in ("pull_request", "merged"):
         return f"kugetsu open {key}"
     if kind == "answered":
@@ -87,3 +126,10 @@ def next_command(key: str, result: dict[str, Any] | None, review: str) -> str:
     if kind in ("nothing", "failed", "unknown"):
         return f"kugetsu history {key}"
     return f"kugetsu changes {key}"
+
+
+def _after_refusal(key: str, result: dict[str, Any]) -> str:
+    code = (result.get("refused") or {}).get("code")
+    if code == "no_right":
+        return f"kugetsu env set {'GITHUB_TOKEN' if key.startswith('github.com/') else 'GITEA_TOKEN'}"
+    return f'kugetsu continue {key} "{refusal(result)[2]}"'

@@ -62,13 +62,14 @@ def made_commits(git_dir: str, ref: str = "HEAD", *, since: str = "") -> list[st
 
 
 def made_between(git_dir: str, began: float, ended: float, ref: str = "HEAD") -> list[str]:
-    """The commits made there between two times (epoch seconds, of which git keeps whole ones), as `made_commits`."""
+    """The commits made there between two times (epoch seconds), as `made_commits`. git keeps whole seconds: what was
+    made in the first one may have come before."""
     lines = checkouts.read_last_lines(f"{git_dir}/logs/{ref}")
     made = []
     for line in lines:
         head, _, message = line.partition("\t")
         words = head.split(" ")
-        if len(words) > 3 and words[-2].isdigit() and int(began) <= int(words[-2]) <= ended and _is_made(message):
+        if len(words) > 3 and words[-2].isdigit() and began < int(words[-2]) <= ended and _is_made(message):
             made.append(words[1])
     return list(dict.fromkeys(reversed(made)))
 

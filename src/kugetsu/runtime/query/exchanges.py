@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import ENDS
@@ -49,6 +49,7 @@ class Exchange(TypedDict):
     final_text: str | None
     findings: str | None
     findings_file: str | None
+    result: dict[str, Any] | None
     missing: list[str]
 
 
@@ -105,6 +106,7 @@ def _begun(event: Event) -> Exchange:
         "final_text": None,
         "findings": None,
         "findings_file": None,
+        "result": None,
         "missing": [],
     }
 
@@ -116,6 +118,7 @@ def _end(exchange: Exchange, event: Event) -> None:
     exchange["outcome"] = event["type"].partition(".")[2]
     exchange["reason"] = data.get("reason")
     exchange["event"] = event["seq"]
+    exchange["result"] = data.get("result")
     evidence = data.get("evidence")
     exchange["findings_file"] = (evidence.get("findings") if isinstance(evidence, dict) else None) or None
     exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None

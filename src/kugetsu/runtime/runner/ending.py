@@ -73,6 +73,9 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         evidence |= _of_forge(ws, session, attempt, commands)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
         how, verdict, reason = "fail", "retry", unknown
+    if verdict == "retry" and _refused_last(commands, ended, evidence):
+        # The same commits would be refused again.
+        verdict, reason = "give_up", f"push refused by the server: {reason}"
     ending = Ending(
         how,
         verdict,
@@ -97,13 +100,19 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         ending.reason = "; ".join([summary(evidence), *outcome.notes])
     else:
         ending.rescue, ending.rescue_failed = keep_work(session, attempt.id)
-    ending.reason += unlocked + _unreadable(folder)
+    ending.reason += unlocked + _beside(folder, ended, evidence)
+    return ending
+
+
+def _beside(folder: str, ended: Ended, evidence: dict[str, Any]) -> str:
+    """A suffix for the reason: what the end of the run left or repaired beside its work."""
+    text = _unreadable(folder)
     if "repaired" in evidence:
-        ending.reason += f"; of its worktree, {evidence['repaired']}: repaired"
+        text += f"; of its worktree, {evidence['repaired']}: repaired"
     if ended.leftover:
         left = "an unknown number" if ended.leftover < 0 else str(ended.leftover)
-        ending.reason += f"; {left} of its processes could not be ended"
-    return ending
+        text += f"; {left} of its processes could not be ended"
+    return text
 
 
 def outcome_of(
@@ -292,7 +301,8 @@ def _elsewhere(
     if session.worktree is None or attempt.running_at is None:
         return None
     state = ws.state()
-    others = [one.worktree for one in state.sessions.values() if one.worktree is not None and one is not session]
+    issues = [one for one in state.sessions.values() if one.kind == "issue" and one.key != session.key]
+    others = [one.worktree for one in issues if one.worktree is not None]
     try:
         began, ended = (clock.parse(at) / 1e6 for at in (attempt.running_at, ended_at or clock.now()))
     except BadInput:
@@ -314,6 +324,13 @@ def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
     if commits is not None and (files is not None or (commits and not evidence.get("exists"))):
         return None
     return f"its work is unknown: {evidence.get('problem') or 'its session has no worktree'}"
+
+
+def _refused_last(commands: list[Command], ended: Ended, evidence: dict[str, Any]) -> bool:
+    """Whether a program that failed by itself did so with a push that the server refused: its last command."""
+    if not ended.exit_code or ended.stopped is not None or not evidence.get("commits") or evidence.get("pushed"):
+        return False
+    return "refused_push" in evidence and refused_push.find(commands[-1:]) is not None
 
 
 def _of_forge(ws: Workspace, session: Session | None, attempt: Attempt, commands: list[Command]) -> dict[str, Any]:
@@ -377,7 +394,8 @@ def summary(evidence: dict[str, Any]) -> str:
         parts.append(f"{loose} uncommitted file{'' if loose == 1 else 's'}")
     if commits:
         words = {True: "pushed", False: "not pushed", None: "unknown whether pushed"}
-        parts.append(words[evidence.get("pushed")])
+        refused = evidence.get("refused_push") if not evidence.get("pushed") else None
+        parts.append("push refused by the server" if refused else words[evidence.get("pushed")])
     pull = evidence.get("pull")
     if pull:
         parts.append(f"pull request #{pull['number']} {pull['state']}")
