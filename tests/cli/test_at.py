@@ -12,7 +12,7 @@ from kugetsu.cli.catalogue import COMMANDS
 from kugetsu.domain.decide import queue
 
 NOW = "12:10:00"
-TRAVELLERS = ("status", "list", "queue list", "queue stats", "history", "why", "report")
+TRAVELLERS = ("status", "list", "queue list", "queue stats", "history", "why", "report", "review")
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ ELSEWHERE = {
     "start": "below",
     "continue": "below",
     "destroy": "below",
+    "review": "test_review",
     "queue-daemon start": "below",
     "queue-daemon restart": "below",
     "notify watch": "tests/cli/test_notify.py",

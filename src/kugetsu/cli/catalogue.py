@@ -60,6 +60,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "notify test": ("notify", "send a test message now"),
     },
     "look at the work": {
+        "review": ("review", "look at an issue's pull request or branch; --done ends it"),
         "changes": ("changes", "show the commits, files and lines of an issue's branch"),
         "open": ("opening", "print or open the pull request; --path: the worktree"),
     },

@@ -147,10 +147,11 @@ class Screen:
 
 
 #: The commands that ask a log and change nothing: each takes `--from`.
-READING = frozenset(["audit", "changes", "context", "diff", "history", "list", "replay", "report", "status", "why"])
-READING |= {"timeline", "log export", "log stats", "log verify", "notify list", "queue list", "queue stats"}
+READING = frozenset(("audit", "changes", "context", "diff", "history", "list"))
+READING |= {"replay", "report", "review", "status", "timeline", "why"}
+READING |= {"log export", "log stats", "log verify", "notify list", "queue list", "queue stats"}
 #: Commands that take the same point again.
-POINTED = frozenset(("changes", "list", "queue list", "queue stats", "report", "status", "why"))
+POINTED = frozenset(("changes", "list", "queue list", "queue stats", "report", "review", "status", "why"))
 _GROUPS = frozenset(name.partition(" ")[0] for name in READING if " " in name)
 
 _BAD = frozenset(("error", "failed", "timed_out", "killed", "lost", "broken"))
