@@ -169,7 +169,8 @@ class ScriptedForge:
         with self.lock:
             head = repository if head_repository == "" else head_repository
             found = shapes.Pull(number, title, branch, state, head, sha or f"{number:040x}", mergeable, draft)
-            found.branch_deleted = branch_deleted
+            found.branch_deleted, found.given = branch_deleted, bool(sha)
+            self._repository(repository).follow(found)
             self._repository(repository).pulls[number] = found
             self._repository(repository).issues.setdefault(
                 number, shapes.Issue(number, title, "", "open" if state == "open" else "closed", author, ())
@@ -178,6 +179,7 @@ class ScriptedForge:
     def change_pull(self, repository: str, number: int, **values: object) -> None:
         """Change what a pull request is: `state="merged"`, `branch_deleted=True`, …"""
         with self.lock:
+            self.repositories[repository].follow(self.repositories[repository].pulls[number])
             for name, value in values.items():
                 if not hasattr(self.repositories[repository].pulls[number], name):
                     raise AttributeError(name)
@@ -185,6 +187,7 @@ class ScriptedForge:
 
     def head_of(self, repository: str, number: int) -> str:
         """The commit of a pull request's head."""
+        self.repositories[repository].follow(self.repositories[repository].pulls[number])
         return self.repositories[repository].pulls[number].sha
 
     def review(self, repository: str, number: int, state: str, *, body: str = "", author: str = "bob") -> None:

@@ -58,6 +58,8 @@ class Pull:
     draft: bool
     base: str = "main"
     body: str = ""
+    given: bool = True
+    """Whether its commit was given; else it is its branch's, while it is open."""
     branch_deleted: bool = False
     commits: tuple[str, ...] = ()
     reviews: list[tuple[int, str, str, str, str]] = field(default_factory=list)
@@ -84,6 +86,11 @@ class Repository:
             return self.branches.get(branch)
         asked = ["git", "-C", self.git, "rev-parse", "-q", "--verify", f"refs/heads/{branch}"]
         return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or None
+
+    def follow(self, pull: Pull) -> None:
+        """Let a pull request have the last commit of its branch."""
+        if not pull.given and pull.head_repository == self.name:
+            pull.sha = self.commit_of(pull.branch) or pull.sha
 
     def next_id(self) -> int:
         self.last_id += 1
@@ -242,6 +249,8 @@ class Place:
 
     def _pull(self, pull: Pull, *, single: bool) -> dict[str, Any]:
         repo = None if pull.head_repository is None else {"id": 1, "full_name": pull.head_repository}
+        if pull.state == "open":
+            self.repo.follow(pull)
         owner = (pull.head_repository or "gone/x").split("/")[0]
         gitea, merged = self.kind == "gitea", pull.state == "merged"
         hidden = gitea and pull.branch_deleted

@@ -92,8 +92,31 @@ def test_pull_request_is_found_by_the_commit_at_its_head_whatever_its_branch(
     server.pull("acme/web", 3, branch="renamed", sha=SHA)
     server.pull("acme/web", 4, branch="theirs", sha="b" * 40, head_repository="bob/web")
     server.pull("acme/web", 5, branch="other", sha="c" * 40)
-    source = Source(frozenset(("fix/issue-14",)), frozenset((SHA, "b" * 40, "d" * 40)))
+    source = Source(frozenset(("fix/issue-14",)), frozenset((SHA, "b" * 40, "d" * 40)), owners=("bob",))
     assert [pull.number for pull in forge.pulls_from("acme", "web", source)] == [4, 3]
+
+
+@pytest.mark.parametrize("state", ["open", "closed", "merged"])
+def test_strangers_pull_request_is_not_ours_whatever_it_contains_and_says(
+    server: ScriptedForge, forge: Forge, state: str
+) -> None:
+    title = "Closes #14, made by @kugetsu-bot from fix/issue-14"
+    server.pull("acme/web", 3, branch="fix/issue-14", head_repository="mallory/web", sha=SHA, title=title, state=state)
+    server.pull("acme/web", 4, branch="fix/issue-14", head_repository=None, sha=SHA, state=state)
+    server.pull("acme/web", 5, branch="of-theirs", title=title, state=state)
+    source = Source(frozenset(("fix/issue-14",)), frozenset((SHA,)), owners=("bob",))
+    assert forge.pulls_from("acme", "web", source) == ()
+
+
+def test_earlier_pull_request_of_a_branch_with_the_same_name_is_not_ours(server: ScriptedForge, forge: Forge) -> None:
+    server.pull("acme/web", 3, branch="fix/issue-14", state="merged", sha="b" * 40)
+    server.pull("acme/web", 4, branch="fix/issue-14", state="closed", sha="c" * 40)
+    server.pull("acme/web", 5, branch="fix/issue-14", state="merged", sha=SHA)
+    branches = frozenset(("fix/issue-14",))
+    ours = forge.pulls_from("acme", "web", Source(branches, frozenset((SHA,))))
+    assert [pull.number for pull in ours] == [5]
+    # Where no commit is known, as before the first run, the name is all there is.
+    assert [pull.number for pull in forge.pulls_from("acme", "web", Source(branches))] == [5, 4, 3]
 
 
 def test_pull_request_of_a_fork_and_of_several_branches_are_found(server: ScriptedForge, forge: Forge) -> None:

@@ -232,7 +232,7 @@ def test_nothing_that_is_quoted_ends_the_quotation(forged: Stage, forge: Scripte
 def test_the_pull_request_of_the_branch_is_found_and_tied(forged: Stage, forge: ScriptedForge) -> None:
     forge.issue("acme/web", 14, comments=["one"])
     forge.pull("acme/web", 19, branch="fix/issue-14", state="closed")
-    forge.pull("acme/web", 20, branch="fix/issue-14")
+    forge.pull("acme/web", 20, branch="fix/issue-14", sha="2" * 40)
     forge.pull("acme/web", 21, branch="fix/issue-14", head_repository="stranger/web")
     forge.pull("acme/web", 22, branch="fix/issue-141")
     forge.check("acme/web", forge.head_of("acme/web", 20), "build", "success")
@@ -248,6 +248,32 @@ def test_the_pull_request_of_the_branch_is_found_and_tied(forged: Stage, forge: 
     session = forged.state.sessions[key]
     assert (session.pr, session.pr_state) == (url, "open")
     assert forged.events("task.completed")[0]["data"]["summary"].endswith("pull request #20 open")
+
+
+@pytest.mark.parametrize("kind", ["gitea", "github"])
+@pytest.mark.parametrize("script", [COMMIT + PUSH, COMMIT, "exit 0\n"], ids=["pushed", "not pushed", "nothing"])
+def test_an_earlier_or_foreign_pull_request_changes_no_result(
+    forged: Stage, forge: ScriptedForge, script: str, kind: str
+) -> None:
+    """The same branch name, a fork with the very commit, a closing keyword and a mention: none of them is the run's."""
+    forged.configure(FORGE_KINDS=f"{forge.host}={kind}")
+    let_in(forged, TOKEN, "GITHUB_TOKEN" if kind == "github" else "GITEA_TOKEN")
+    forge.issue("acme/web", 14, comments=["done in #21, and #22 closes #14"])
+    for number, state in ((19, "merged"), (20, "closed")):
+        forge.pull("acme/web", number, branch="fix/issue-14", state=state, sha=f"{number:040x}")
+    title = "Closes #14 (q1.1, fix/issue-14)"
+    forge.pull("acme/web", 22, branch="other", title=title, sha="2" * 40)
+    head = 'git rev-parse HEAD > "$STAGE/head"; while ! test -e "$STAGE/go"; do sleep 0.02; done\n'
+    forged.agent(script.replace("exit 0\n", "") + head)
+    task = forged.start(14).task
+    forged.until(lambda: forged.file("head").strip())
+    sha = forged.file("head").strip()
+    forge.pull("acme/web", 21, branch="fix/issue-14", head_repository="mallory/web", sha=sha, title=title)
+    forged.go()
+    forged.finished(task)
+    ended = forged.events("attempt.succeeded")[0]["data"]
+    assert "pull" not in ended["evidence"] and forged.events("session.pr") == []
+    assert ended["result"]["kind"] == {COMMIT + PUSH: "pushed", COMMIT: "unpushed"}.get(script, "nothing")
 
 
 def test_a_pull_request_that_was_named_stays_while_it_is_open_and_gives_way_to_a_newer_one(

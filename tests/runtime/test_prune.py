@@ -49,8 +49,8 @@ def why(plan: Plan) -> dict[str, str]:
 @pytest.mark.parametrize("state", ["merged", "closed"])
 def test_a_session_whose_pull_request_is_over_goes(forged: Stage, forge: ScriptedForge, state: str) -> None:
     forge.issue("acme/web", 14)
-    forge.pull("acme/web", 20, branch="fix/issue-14", state=state)
     key = worked(forged, script=COMMIT + PUSH)
+    forge.pull("acme/web", 20, branch="fix/issue-14", state=state)
     tree = forged.worktree(14)
     assert why(prune.plan(forged.ws)) == {key: f"its pull request #20 is {state}"}
     assert tree.is_dir() and not forged.events("session.destroying")

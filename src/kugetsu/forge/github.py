@@ -80,7 +80,7 @@ class GitHub(Adapter):
             with contextlib.suppress(ForgeRefused, ForgeNotFound):  # it knows no such commit
                 for item in call.pages(f"{path}/commits/{segment(commit)}/pulls", {"per_page": PAGE}):
                     pull = self._pull(item)
-                    if pull.state == "open" or source.has(pull):
+                    if source.is_home_of(pull) and (pull.state == "open" or source.has(pull)):
                         found[pull.number] = pull
         return open_first(list(found.values()))
 

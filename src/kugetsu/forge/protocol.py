@@ -125,20 +125,29 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a pull request may come from: branches of the repository itself (`own`) and of forks of these `owners`, and
-    the commits at its head, wherever they lie."""
+    """Where a pull request may come from: the repository itself (`own`) and forks of these `owners`; in them, these
+    `branches`, or branches with any name that end in one of these `commits`, or in one of those `made` earlier, which
+    are only recognised: to search for a commit may cost a request."""
 
     branches: frozenset[str]
     commits: frozenset[str] = frozenset()
     owners: tuple[str, ...] = ()
     own: bool = True
+    made: frozenset[str] = frozenset()
 
     def has(self, pull: PullRequest) -> bool:
-        """Whether a pull request comes from here. A stranger's branch may have the same name."""
-        if pull.head_sha in self.commits:
+        """Whether a pull request comes from here. A stranger's fork may have the same branch and commit; and a branch
+        may have had the same name earlier: one that is not open counts by its commit, where commits are known."""
+        if not self.is_home_of(pull):
+            return False
+        known = self.commits | self.made
+        if pull.head_sha in known:
             return True
-        theirs = pull.head_owner.lower() in {owner.lower() for owner in self.owners}
-        return pull.head_branch in self.branches and (theirs or (self.own and pull.from_itself))
+        return pull.head_branch in self.branches and (pull.state == "open" or not known)
+
+    def is_home_of(self, pull: PullRequest) -> bool:
+        """Whether a pull request comes from one of the repositories."""
+        return (self.own and pull.from_itself) or pull.head_owner.lower() in {owner.lower() for owner in self.owners}
 
 
 def checks_of(items: tuple[Check, ...]) -> Checks:

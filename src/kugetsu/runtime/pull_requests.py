@@ -155,7 +155,7 @@ def _source(
         return Source(frozenset((branch,)), frozenset(made), owners)
     if not found.branches and not found.unknown and not pushed:
         return None
-    return Source(frozenset((branch, *found.branches)), frozenset(found.commits), owners)
+    return Source(frozenset((branch, *found.branches)), frozenset(found.commits), owners, made=frozenset(found.made))
 
 
 def from_branch(ws: Workspace, forge: Forge, ref: IssueRef, session: Session) -> tuple[str, str, int] | None:
@@ -315,7 +315,9 @@ def _current(
             return known, place
     source = source_of(ws, session)
     if source is None and session.branch:
-        source = Source(frozenset((session.branch,)))
+        # Nothing was pushed, as far as the clone knows: an earlier one with its branch's name is not its own.
+        made = frozenset(commit for commit in (session.head, session.base_commit) if commit)
+        source = Source(frozenset((session.branch,)), made=made)
     newer = _first(forge.pulls_from(ref.owner, ref.repo, source)) if source is not None else None
     if newer is not None and (known is None or newer.state == "open"):
         return newer, (ref.owner, ref.repo)

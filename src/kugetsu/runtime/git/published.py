@@ -27,7 +27,8 @@ ASK_TIMEOUT = 15.0
 
 @dataclass(slots=True)
 class Published:
-    """The `branches` of remotes that have a worktree's work, and the `commits` at their ends, the last one first.
+    """The `branches` of remotes that have a worktree's work, and the `commits` at their ends, the last one first;
+    `made` are all commits of the work.
 
     `unknown`: the clone does not track its remote's branches (bare, single-branch) and cannot tell; `commits` are those
     that may have been pushed.
@@ -36,6 +37,7 @@ class Published:
     branches: set[str] = field(default_factory=set)
     commits: list[str] = field(default_factory=list)
     unknown: bool = False
+    made: list[str] = field(default_factory=list)
 
 
 def published(
@@ -54,7 +56,7 @@ def published(
     """
     found = Published()
     here = path is not None and os.path.isdir(path) and checkouts.git_dir_of(path) is not None
-    commits = _made(path or "", since) if here else list(made)
+    commits = found.made = _made(path or "", since) if here else list(made)
     for name, commit in _remote_branches(repository):
         if name != base_branch and (name == branch or commit in commits):
             found.branches.add(name)
