@@ -232,6 +232,12 @@ def _task_states(_place: Place) -> list[Candidate]:
     return [Candidate(state) for state in SHOWN_STATES]
 
 
+def _standings(_place: Place) -> list[Candidate]:
+    from kugetsu.domain.standing import STANDINGS
+
+    return [Candidate(standing) for standing in STANDINGS]
+
+
 # --- settings ---------------------------------------------------------------------------------------------------
 
 PATHS = ("KUGETSU_OPENCODE", "KUGETSU_TEMP_DIR")
@@ -327,6 +333,7 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "task-open": _tasks(lambda task: _waits(task) or task.state == "notified"),
     "task-retry": _tasks(_may_retry),
     "task-state": _task_states,
+    "standing": _standings,
     "attempt": _attempts,
     "issue": _issues,
     "session": _sessions,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         "task-open",  # one that waits or runs
         "task-retry",  # one that `queue retry` takes
         "task-state",
+        "standing",  # where an issue may stand
         "attempt",
         "issue",  # the issue of a session or a task
         "session",  # a session that is not an issue's: pm, base:host/owner/repo

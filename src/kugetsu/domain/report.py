@@ -11,6 +11,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.machines import FINISHED_TASK
+from kugetsu.domain.standing import DEALT_WITH, TO_LOOK_AT
 from kugetsu.domain.state import ENDS, Session, State, Task, queue_order
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import field, record
@@ -19,12 +20,8 @@ from kugetsu.model.record import field, record
 GROUPS = ("asks", "review", "failed", "running", "waiting", "done")
 #: The groups in which somebody has to act.
 PERSONAL = ("asks", "review", "failed")
-#: States of the review machine in which there is something to look at, or to send back to the agent.
-TO_LOOK_AT = ("to_review", "changes_requested", "checks_failed", "conflicting")
 #: Those of them that send it back to the agent.
 SENT_BACK = TO_LOOK_AT[1:]
-#: States of the review machine in which the latest work has been dealt with.
-DEALT_WITH = ("approved", "merged", "closed")
 #: Results that leave nothing to look at: an earlier task of the issue may have left more.
 _EMPTY = ("nothing", "failed")
 #: Seconds that the first report covers, back from the latest change of a task.

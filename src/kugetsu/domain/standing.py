@@ -15,13 +15,20 @@ STANDINGS = (
     *("running", "pending", "parked"),
     *("asks", "failed", "broken", "cancelled", *OPEN_REVIEW, "merged", "closed", "idle", "destroyed"),
 )
-#: Those in which a person is asked to look at the work.
-TO_REVIEW = ("to_review", "changes_requested", "checks_failed", "conflicting")
+#: States of the review machine in which there is something to look at, or to send back to the agent.
+TO_LOOK_AT = ("to_review", "changes_requested", "checks_failed", "conflicting")
+#: States of the review machine in which the latest work has been dealt with.
+DEALT_WITH = ("approved", "merged", "closed")
 
 
 def last_tasks(state: State) -> dict[str, Task]:
-    """Session → the last of its finished tasks that are in the state."""
-    return {task.session: task for task in map(state.tasks.__getitem__, state.finished)}
+    """Session → the last of its finished tasks in the state, of those that were not cancelled if there is one."""
+    last: dict[str, Task] = {}
+    for task_id in state.finished:
+        task = state.tasks[task_id]
+        if task.state != "cancelled" or last.get(task.session, task).state == "cancelled":
+            last[task.session] = task
+    return last
 
 
 def standing(state: State, session: Session, last: Mapping[str, Task]) -> str:
@@ -34,10 +41,15 @@ def standing(state: State, session: Session, last: Mapping[str, Task]) -> str:
     if session.state in ("broken", "destroyed"):
         return session.state
     task = last.get(session.key)
-    if task is not None and task.state != "completed":
-        return "failed" if task.state == "error" else "cancelled"
-    if task is None and session.result_kind == "failed":
+    if task.state == "error" if task is not None else session.result_kind == "failed":
         return "failed"
-    if session.result_kind == "question":
+    if session.result_kind == "question" and not _dealt_with(session, task):
         return "asks"
-    return session.review if session.review != "none" else "idle"
+    if session.review != "none":
+        return session.review
+    return "cancelled" if task is not None and task.state == "cancelled" else "idle"
+
+
+def _dealt_with(session: Session, task: Task | None) -> bool:
+    """Whether the review ended after the task."""
+    return session.review in DEALT_WITH and session.review_at > (task.changed_at if task is not None else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.standing import TO_REVIEW, last_tasks, standing
+from kugetsu.domain.standing import TO_LOOK_AT, last_tasks, standing
 from kugetsu.views.results import next_command
 from kugetsu.views.tables import Column, table
 
@@ -34,7 +34,7 @@ def collect(state: State) -> tuple[Asking, Asking]:
         stands = standing(state, session, last)
         if stands == "asks":
             asks.append(session)
-        elif stands in TO_REVIEW:
+        elif stands in TO_LOOK_AT:
             to_review.append(session)
     return _data(asks), _data(to_review)
 

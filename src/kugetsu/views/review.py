@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.machines import OPEN_REVIEW
-from kugetsu.domain.standing import TO_REVIEW
+from kugetsu.domain.standing import TO_LOOK_AT
 from kugetsu.domain.state import Session, State
 from kugetsu.views import results, times
 from kugetsu.views.screen import Screen
@@ -13,7 +13,7 @@ from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
 
 #: The order in which a person acts on reviews.
-_ORDER = (*TO_REVIEW, *(state for state in OPEN_REVIEW if state not in TO_REVIEW))
+_ORDER = (*TO_LOOK_AT, *(state for state in OPEN_REVIEW if state not in TO_LOOK_AT))
 _VERDICTS = {
     "approved": "approved",
     "changes_requested": "changes requested",

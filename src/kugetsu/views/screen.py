@@ -154,6 +154,6 @@ READING |= {"log export", "log stats", "log verify", "notify list", "queue list"
 POINTED = frozenset(("changes", "list", "queue list", "queue stats", "report", "review", "status", "why"))
 _GROUPS = frozenset(name.partition(" ")[0] for name in READING if " " in name)
 
-_BAD = frozenset(("error", "failed", "timed_out", "killed", "lost", "broken"))
-_GOOD = frozenset(("completed", "succeeded", "running", "working", "notified"))
-_WAITS = frozenset(("parked", "draining", "cancelled"))
+_BAD = frozenset(("error", "failed", "checks failed", "conflicts", "timed_out", "killed", "lost", "broken"))
+_GOOD = frozenset(("completed", "succeeded", "running", "working", "notified", "approved", "merged"))
+_WAITS = frozenset(("parked", "draining", "cancelled", "asks you", "to review", "changes requested"))
