@@ -40,7 +40,7 @@ def test_each_record_is_a_line(kugetsu, lived, snapshot, fits, words):
 def test_without_a_terminal_each_record_is_one_line(kugetsu, lived):
     shown = kugetsu("diff", "9", "11", at=NOW, COLUMNS="")
     [line] = [line for line in shown.out.splitlines() if line.startswith("q1 ")]
-    assert "running → parked until 12:01 · +1 park" in line and line.endswith("event 11")
+    assert "running → parked until 12:01 · result failed" in line and line.endswith("event 11")
 
 
 def changes(kugetsu: Any, *words: str) -> dict[tuple[str, str], Any]:

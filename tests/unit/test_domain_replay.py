@@ -23,6 +23,7 @@ from kugetsu.domain.replay.divergence import Divergence
 from kugetsu.domain.state import State
 from kugetsu.model.errors import Conflict
 from kugetsu.model.settings import SETTINGS as KNOWN
+from kugetsu.runtime.doctor import bundle
 from property import simulation
 from property.simulation import ISSUES, PROCESS, Event, World, folded, random_commands
 
@@ -574,6 +575,17 @@ def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.
     assert untaken == set()
     for world in worlds:
         assert differences(world.memory.events) == [] and world.state.violations == []
+
+
+def test_a_question_is_one_still_where_only_the_length_of_a_text_is_kept(world: World) -> None:
+    asked = {"final_text": "I read it all. Shall the cache live in memory?"}
+    ending = Ending("succeed", "done", "no commit", outcome=asked, evidence={"commits": 0, "dirty": 0})
+    attempt = next(iter(world.state.attempts))
+    world.do(lambda state: attempts.finish(state, attempt, ending, world.outcome_facts()))
+    masked = [{**event, "data": bundle._measured(event["data"], event["type"])} for event in world.memory.events]
+    end = masked[place(masked, "attempt.succeeded")]["data"]
+    assert end["result"]["kind"] == "question" and "cache" not in str(end)
+    assert differences(masked) == []
 
 
 def _decisions(*worlds: World) -> set[str | None]:

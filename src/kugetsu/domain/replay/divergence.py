@@ -23,7 +23,7 @@ DECIDED = ("type", "task", "attempt", "session", "issue", "data", "facts", "caus
 #: The most places of a difference that are reported.
 MOST_PLACES = 20
 #: A text of which a bundle keeps only the length.
-_MEASURED = re.compile(r"\[\d+ characters\]")
+_MEASURED = re.compile(r"\[\d+ characters\]\??")
 #: Represents a value that one side lacks.
 ABSENT = "(absent)"
 

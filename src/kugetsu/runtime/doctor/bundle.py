@@ -43,7 +43,7 @@ ATTEMPT_BYTES = 1 << 16
 _FAILED = ("attempt.failed", "attempt.timed_out", "attempt.killed", "attempt.lost")
 _ENDED = (*_FAILED, "attempt.succeeded", "task.failed", "task.retried", "task.parked", "task.completed")
 _TEXTS = frozenset(("message", "was_message", "title", "final_text", "error", "subject", "names", "summary", "detail"))
-_TEXTS |= {"record", "text"}
+_TEXTS |= {"record", "text", "said", "words"}
 """Keys of events under which tasks and agents speak."""
 _HOLDS = ("hold.lifted", "hold.restored")
 """Kinds whose data are names only: without its ``subject`` an unblocked hold would fold to another state."""
@@ -166,7 +166,8 @@ def _measured(data: Any, kind: str) -> Any:
 
 def _length(value: Any) -> Any:
     if isinstance(value, str):
-        return f"[{len(value)} characters]"
+        # A run that asked is told apart by its last character.
+        return f"[{len(value)} characters]{'?' if value.rstrip().endswith('?') else ''}"
     if isinstance(value, dict):
         return {key: _length(one) for key, one in value.items()}
     return [_length(one) for one in value] if isinstance(value, list) else value
