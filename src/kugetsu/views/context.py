@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.domain.state import Session
+from kugetsu.model.result_words import refusal
 from kugetsu.runtime.query.exchanges import Exchange, Said
 from kugetsu.views import results, times
 from kugetsu.views.screen import Screen
@@ -59,7 +60,7 @@ def _result(exchange: Exchange, screen: Screen) -> list[str]:
     shown = [f"result: {'; '.join([results.result_words(result), *results.remarks(result)])}"]
     if result["kind"] == "push_refused":
         shown += [screen.yellow(f"{INDENT}{row}".rstrip()) for row in block(result["refused"]["words"])]
-        shown.append(f"remedy: {results.refusal(result)[1]}")
+        shown.append(f"remedy: {refusal(result)[1]}")
     return shown
 
 

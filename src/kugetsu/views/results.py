@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
+from kugetsu.model.result_words import refusal, words
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-#: kind of a result (`domain.results`) → what it is called where one word must do.
-NAMES = {
-    "pull_request": "pull request",
-    "merged": "merged",
-    "pushed": "pushed",
-    "push_refused": "push refused",
-    "unpushed": "not pushed",
-    "uncommitted": "uncommitted",
-    "answered": "answered",
-    "question": "question",
-    "nothing": "nothing",
-    "unknown": "unknown",
-    "failed": "failed",
-}
 
 #: state of a review → its words.
 REVIEWS = {
@@ -36,45 +22,10 @@ REVIEWS = {
     "closed": "closed",
 }
 
-#: code of a refused push (`runtime.git.refused_push`) → why, in a few words, the remedy, and what to tell the agent.
-REFUSALS = {
-    "protected_branch": ("protected branch", "the work belongs on a branch of its own", "push to your own branch"),
-    "non_fast_forward": ("behind the remote", "the remote branch has other commits: rebase", "rebase and push again"),
-    "hook": ("declined by a hook", "change what the server's hook objects to", "change what the server refused"),
-    "no_right": ("no right to push", "give the agent's token or key the right to push", "push again"),
-    "too_large": ("too large", "take large files out of the commits", "take large files out of the commits"),
-    "other": ("by the server", "read the server's words", "push again"),
-}
-
-_CHECKS = {"success": "checks ok", "failure": "checks failed", "pending": "checks pending"}
-
 
 def result_words(result: dict[str, Any] | None) -> str:
-    """The result in a few words: `PR #92, checks ok`, `pushed, no PR`, `2 uncommitted files`; `-` without one."""
-    if result is None:
-        return "-"
-    kind = result["kind"]
-    if kind in ("pull_request", "merged"):
-        pull = result["pull"]
-        parts = [f"PR #{pull['number']}{' draft' if pull.get('draft') else ''}"]
-        parts.append("merged" if kind == "merged" else _CHECKS.get(pull.get("checks") or "", ""))
-        return ", ".join(part for part in parts if part)
-    if kind == "pushed":
-        return "pushed, PR unknown" if result.get("unseen") else "pushed, no PR"
-    if kind == "push_refused":
-        return f"push refused: {refusal(result)[0]}"
-    if kind == "unpushed" and result.get("elsewhere") and not result.get("commits"):
-        return f"committed in {line(result['elsewhere'])}"
-    if kind == "unpushed":
-        return f"{counted(result.get('ahead') or result.get('commits') or 0, 'commit')} not pushed"
-    if kind == "uncommitted":
-        return counted(result["uncommitted"], "uncommitted file")
-    return NAMES.get(kind, line(kind))
-
-
-def refusal(result: dict[str, Any]) -> tuple[str, str, str]:
-    """Why a push was refused, the remedy, and what to tell the agent (`REFUSALS`)."""
-    return REFUSALS.get((result.get("refused") or {}).get("code") or "", REFUSALS["other"])
+    """The result in a few words (`model.result_words`), as one harmless line."""
+    return line(words(result))
 
 
 def remarks(result: dict[str, Any] | None) -> list[str]:
