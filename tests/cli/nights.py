@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain.decide import attempts, claims
+from kugetsu.domain.decide import attempts, claims, queue
+from kugetsu.domain.new_event import NewEvent
 
 REPOSITORY = "github.com/shoko/kugetsu"
 WATCHER = "kugetsu queue-daemon"
@@ -128,3 +129,135 @@ def _too_late(night: Night, looked: int) -> None:
     night.typed("2026-11-23T22:11:40.024100Z", "kugetsu start shoko/kugetsu#18 look at the logs")
     facts = {**story.facts(), "dispatcher": "self"}
     story.do(lambda state: claims.lost_start(state, f"{REPOSITORY}#18", looked, facts))
+
+
+def _title(story: Any, issue: str, title: str) -> None:
+    data = {"title": title, "state": "open", "comments": 1, "url": None, "digest": None, "problem": None}
+    story.log.append([NewEvent("issue.read", data, issue=issue, session=issue)])
+
+
+def _pull(number: int, repository: str, **more: Any) -> dict[str, Any]:
+    url = f"https://{repository}/pull/{number}"
+    return {"number": number, "url": url, "state": "open", "checks": "success", "draft": False, **more}
+
+
+#: What the runs of the night `morning` end with: issue → how, verdict, reason, more of the ending.
+ENDINGS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "kugetsu#14": (
+        *("succeed", "done", "2 commits, pushed"),
+        {
+            "cost": 0.41,
+            "tokens": 212_000,
+            "outcome": {"final_text": "The parser takes empty input now. All 214 tests pass."},
+            "evidence": {
+                "commits": 2,
+                "files": 3,
+                "added": 48,
+                "removed": 12,
+                "pushed": True,
+                "head": "c14",
+                "pull": _pull(92, "github.com/shoko/kugetsu"),
+            },
+        },
+    ),
+    "jigaido#4": (
+        *("succeed", "done", "1 commit, pushed"),
+        {
+            "cost": 0.12,
+            "tokens": 61_000,
+            "outcome": {"final_text": "Sorted by date, newest first."},
+            "evidence": {"commits": 1, "files": 1, "added": 9, "removed": 2, "pushed": True, "branch": "fix/issue-4"},
+        },
+    ),
+    "jigaido#6": (
+        *("succeed", "done", "no commit, 2 uncommitted files"),
+        {
+            "cost": 0.2,
+            "tokens": 90_000,
+            "outcome": {"final_text": "I removed what nothing calls."},
+            "evidence": {"commits": 0, "dirty": 2, "files": 2, "added": 0, "removed": 230},
+        },
+    ),
+    "kugetsu#21": (
+        *("succeed", "done", "no commit"),
+        {
+            "cost": 0.08,
+            "tokens": 44_000,
+            "outcome": {
+                "final_text": "I read the index and its callers. Shall the cache live in memory, where each restart "
+                "loses it, or on disk, where repairing the log must invalidate it?"
+            },
+            "evidence": {"commits": 0, "dirty": 0},
+        },
+    ),
+    "jigaido#9": (
+        *("succeed", "done", "no commit, 1 comment"),
+        {
+            "cost": 0.31,
+            "tokens": 150_000,
+            "outcome": {"final_text": "The slow query is the join on tags: see my comment."},
+            "evidence": {
+                "commits": 0,
+                "dirty": 0,
+                "comments_before": 1,
+                "comments": 2,
+                "answer_url": "https://github.com/shoko/jigaido/issues/9#issuecomment-7",
+            },
+        },
+    ),
+    "jigaido#10": (
+        *("succeed", "done", "no commit"),
+        {
+            "cost": 0.02,
+            "tokens": 9_000,
+            "outcome": {"final_text": "The test is there already."},
+            "evidence": {"commits": 0, "dirty": 0},
+        },
+    ),
+}
+
+
+def morning(story: Any) -> None:
+    """Twelve tasks on two repositories, as they stand in the morning: what can be reviewed, what asks, what failed,
+    what waits, and what came to nothing."""
+    night = Night(story)
+    night.typed("18:04:00", WATCHER)
+    story.daemon()
+    tasks: dict[str, str] = {}
+    titles = {
+        "kugetsu#14": "Parse empty input",
+        "jigaido#4": "Sort by date",
+        "jigaido#6": "Remove dead code",
+        "kugetsu#21": "Cache the index?",
+        "jigaido#9": "Why is the search slow?",
+        "jigaido#10": "Test the sorting",
+        "kugetsu#17": "Release 2.0",
+        "kugetsu#18": "Announce the release",
+        "jigaido#5": "Wait for the network",
+        "kugetsu#22": "Speed up the tests",
+        "jigaido#11": "Rename the option",
+    }
+    for number, (name, title) in enumerate(titles.items()):
+        issue = f"github.com/shoko/{name}"
+        after = [tasks["kugetsu#17"]] if name == "kugetsu#18" else []
+        night.typed(f"18:10:{number:02d}", f"kugetsu queue enqueue {issue} …")
+        tasks[name] = str(story.enqueue(f"see to {title}", issue, after=after))
+    night.typed("18:11:00", "kugetsu queue cancel")
+    story.do(lambda state: queue.cancel(state, tasks["jigaido#11"], "cancelled by the user"))
+    for number, (name, (how, verdict, reason, more)) in enumerate(ENDINGS.items()):
+        night.typed(f"19:{number:02d}:00", WATCHER)
+        attempt = story.run(tasks[name])
+        _title(story, f"github.com/shoko/{name}", titles[name])
+        night.ends(f"19:{number + 20:02d}:00", attempt, how, verdict, reason, **more)
+    for number in (1, 2, 3):
+        night.typed(f"2{number}:00:00", WATCHER)
+        night.ends(f"2{number}:10:00", story.run(tasks["kugetsu#17"]), "fail", "retry", "make: lexer.h: no such file")
+    night.typed("21:30:00", WATCHER)
+    stopped = "stopped at its time limit (TASK_TIMEOUT_HOURS)"
+    night.ends("22:30:00", story.run(tasks["jigaido#5"]), "time_out", "give_up", stopped, tokens=300_000)
+    night.typed("23:20:00", WATCHER)
+    limited = {"tokens": 40_000, "resets_at": "2026-11-24T09:00:00.000000Z"}
+    night.ends("23:40:00", story.run(tasks["kugetsu#22"]), "fail", "limited", "usage limit, resets 09:00", **limited)
+    night.typed("23:50:00", "kugetsu continue shoko/kugetsu#14 …")
+    story.enqueue("the review asks for shorter names", "github.com/shoko/kugetsu#14")
+    story.do(lambda state: queue.cancel(state, "q12", "cancelled by the user"))

@@ -50,7 +50,7 @@ def check(world: World, after: int) -> None:
     found = reported(world, Start(after, at, "given"))
     assert found.tasks == len(counted_by_hand(world, after))
     assert sum(found.done.values()) == found.counts["done"]
-    assert sum(1 + item.earlier for item in found.items) == found.tasks
+    assert sum(1 + item.others for item in found.items) == found.tasks
     for group in GROUPS[:-1]:
         assert len(found.of(group)) == found.counts[group]
     issues = [item.task.issue for item in (*found.items, *found.older) if item.task.issue is not None]

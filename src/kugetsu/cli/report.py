@@ -17,7 +17,7 @@ from kugetsu.views.report import markdown, page, rows, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.views.report.rows import ReportData
+    pass
 
 
 def _arguments(parser: Parser) -> None:
@@ -53,7 +53,9 @@ def _report(call: Call) -> int:
         shown = [f"wrote {path}" for path in written] or text.lines(data, screen, everything=args.all)
         call.show({**data, "written": written}, shown)
     if args.ack:
-        _acknowledge(call, data)
+        _acknowledge(call, then.state)
+    elif found.tasks and then.past is None and not (call.json or args.since or args.markdown or args.html):
+        call.note("seen all of it? kugetsu report --ack: the next report begins here")
     return 0
 
 
@@ -103,16 +105,18 @@ def _timeline(call: Call, found: Report, state: State) -> Timeline:
     cap = points.slots_then(log, before.seq)
     dead = points.daemon_found_dead(call.workspace, state.seq)
     events = log.read(after=before.seq, until=state.seq)
-    return timeline.collect(before, events, since, found.at, cap=cap, dead=dead)
+    until = found.at if state.attempts else max(state.at, since)
+    made = timeline.collect(before, events, since, until, cap=cap, dead=dead)
+    made.begin_with_the_first()
+    return made
 
 
-def _acknowledge(call: Call, data: ReportData) -> None:
-    """The next report begins after the last event of this one."""
-    made = call.workspace.log.transact(lambda state: reviews.acknowledge(state, data["seq"]))
-    said = "nothing new to acknowledge"
-    if made:
-        said = f"acknowledged; undo: kugetsu undo {made[0]['seq']}"
-    call.note(said)
+def _acknowledge(call: Call, shown: State) -> None:
+    """Record that the report of the state ``shown`` was seen, if anything happened since the one before."""
+    made = []
+    if report.eventful(shown, report.start_of(shown)):
+        made = call.workspace.log.transact(lambda state: reviews.acknowledge(state, shown.seq))
+    call.note(f"acknowledged; undo: kugetsu undo {made[0]['seq']}" if made else "nothing new to acknowledge")
 
 
 ABOUT = """\
@@ -143,6 +147,7 @@ items[].title          the issue's title, else the first line of the message
 items[].state          the task's state
 items[].result         the result as recorded, null without one
 items[].words          the result in words, empty where the rest says it
+items[].remarks[]      what else one must know of the work, a sentence each
 items[].review         the state of the session's review; null without a session
 items[].reason         why it failed or waits, else null
 items[].until          until when it waits, or null
@@ -154,7 +159,7 @@ items[].issue_url      the page of the issue, or null
 items[].tokens         the task's tokens
 items[].cost           the task's cost in dollars
 items[].agent_seconds  how long the task's agents ran
-items[].earlier        how many more tasks of the issue the time has
+items[].others         how many more tasks of the issue the time has
 items[].changed_at     when the task last changed
 items[].next           the command that comes next
 older[].*              the same of what is open from before

@@ -78,7 +78,7 @@ def _collected(call: Call) -> Timeline:
     cap, dead = points.slots_then(log, state.seq), points.daemon_found_dead(call.workspace, last.seq)
     found = timeline.collect(state, events, since, until, key, cap=cap, dead=dead)
     if not args.since:
-        _begin_with_the_first(found)
+        found.begin_with_the_first()
     return found
 
 
@@ -86,12 +86,6 @@ def _ending(end: State, now: str) -> str:
     """The default of --until: now while anything runs or waits, else the last event. For an exported log, now is the
     time of its export."""
     return now if end.attempts or end.waiting() or not end.at else end.at
-
-
-def _begin_with_the_first(found: Timeline) -> None:
-    """Without --since, skip the empty time at the beginning."""
-    begun = [run.since for run in found.runs] + [hold.since for hold in found.holds]
-    found.since = max(found.since, min(begun, default=0))
 
 
 COMMANDS = {

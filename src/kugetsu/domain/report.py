@@ -47,13 +47,13 @@ class Start:
 
 @record
 class Item:
-    """What is to be told of an issue, or of a task without one: its ``task`` that counts, and how many ``earlier``
-    tasks of the period it stands for. ``code`` says why it is done; ``old``: its task is from before the period."""
+    """What is to be told of an issue, or of a task without one: its ``task`` that counts, and how many ``others``
+    of the issue it stands for. ``code`` says why it is done; ``old``: its task is from before the period."""
 
     group: str
     task: Task
     session: Session | None = None
-    earlier: int = 0
+    others: int = 0
     code: str = ""
     old: bool = False
 
@@ -167,9 +167,9 @@ def collect(state: State, start: Start, now: str, gone: Iterable[Task] = ()) -> 
         found.counts[item.group] += 1
         if item.group == "done":
             found.done[item.code] = found.done.get(item.code, 0) + 1
-        if item.earlier:
-            found.counts["done"] += item.earlier
-            found.done["followed"] = found.done.get("followed", 0) + item.earlier
+        if item.others:
+            found.counts["done"] += item.others
+            found.done["same_issue"] = found.done.get("same_issue", 0) + item.others
         for task in tasks:
             _add_usage(found, state, task, now)
     found.items.sort(key=lambda item: (GROUPS.index(item.group), -item.task.priority, item.task.changed))

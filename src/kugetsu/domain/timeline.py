@@ -26,6 +26,11 @@ class Timeline:
     shifts: list[Shift] = field(factory=list)
     unheld: list[str] = field(factory=list)
 
+    def begin_with_the_first(self) -> None:
+        """Skip the empty time at the beginning."""
+        begun = [run.since for run in self.runs] + [hold.since for hold in self.holds]
+        self.since = max(self.since, min(begun, default=0))
+
 
 def collect(
     state: State,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kugetsu.domain.report import GROUPS, PERSONAL
+from kugetsu.domain.report import GROUPS
 from kugetsu.forge.references import without_references
-from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, next_of, period
+from kugetsu.model.plural import counted
+from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, needs_a_person, next_of, period
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import harmless
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|~&])")
 #: A space without width behind it takes the mention away.
 _MENTION = "@\u200b"
+#: Rows of a table unless everything is wanted: forges limit the length of a comment.
+LISTED = 20
 
 
 def lines(report: ReportData, screen: Screen, *, everything: bool = False) -> Iterator[str]:
@@ -32,14 +35,14 @@ def lines(report: ReportData, screen: Screen, *, everything: bool = False) -> It
     yield literal(period(report)[:1].upper() + period(report)[1:]) + "."
     for group in GROUPS:
         rows = [row for row in report["items"] if row["group"] == group]
-        if rows and (everything or group in PERSONAL):
-            yield from _table(TITLES[group], rows, screen)
-        elif rows and group != "done":
-            yield ""
-            yield f"**{_title(TITLES[group])}**: {', '.join(_issue(row, screen) for row in rows)}"
-    if report["done"] and not everything:
-        yield ""
-        yield f"**Done**: {literal(done_words(report['done']))}"
+        listed = rows if everything else [row for row in rows if needs_a_person(row)][:LISTED]
+        if listed:
+            yield from _table(TITLES[group], listed, screen)
+        others = len(rows) - len(listed)
+        if group == "done" and not everything and report["done"]:
+            yield from ("", f"**Done**: {literal(done_words(report['done']))}")
+        elif others:
+            yield from ("", f"**{_title(TITLES[group])}**: {'and ' * bool(listed)}{counted(others, 'more issue')}")
     if report["older"]:
         yield from _table("open from before", report["older"], screen)
 
@@ -76,8 +79,10 @@ def _issue(row: RowData, screen: Screen) -> str:
 
 
 def _facts(row: RowData) -> str:
-    facts = literal(" · ".join(facts_of(row)))
-    return _link(facts, row["url"]) if row["url"] and facts else facts
+    """What came of it; its words lead to the pull request or the answer."""
+    return " · ".join(
+        _link(literal(fact), row["url"]) if fact == row["words"] else literal(fact) for fact in facts_of(row)
+    )
 
 
 def _link(text: str, url: str | None) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from kugetsu.domain.report import GROUPS, PERSONAL
+from kugetsu.domain.report import GROUPS
 from kugetsu.domain.timeline import Timeline
 from kugetsu.views import times
-from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, next_of, period
+from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, needs_a_person, next_of, period
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import harmless
 from kugetsu.views.timeline import picture
@@ -42,10 +42,11 @@ def _body(report: ReportData, timeline: Timeline | None, screen: Screen) -> Iter
         if not rows and not report["counts"][group]:
             continue
         yield f"<section>\n<h2 class={group}>{TITLES[group]}</h2>"
-        if group in PERSONAL:
-            yield from (part for row in rows for part in _card(row, screen))
-        else:
-            yield from _listed(group, rows, report["done"], screen)
+        listed = [row for row in rows if needs_a_person(row)]
+        yield from (part for row in listed for part in _card(row, screen))
+        others = [row for row in rows if not needs_a_person(row)]
+        if others or group == "done":
+            yield from _folded(group, others, report["done"], screen)
         yield "</section>"
     if report["older"]:
         yield "<section>\n<h2>open from before</h2>"
@@ -58,7 +59,7 @@ def _body(report: ReportData, timeline: Timeline | None, screen: Screen) -> Iter
     yield f"<footer>as of event {report['seq']}, {times.day(at)} {times.time_of_day(at)} {times.zone(at)}</footer>"
 
 
-def _listed(group: str, rows: list[RowData], done: dict[str, int], screen: Screen) -> Iterator[str]:
+def _folded(group: str, rows: list[RowData], done: dict[str, int], screen: Screen) -> Iterator[str]:
     """The items of a group that needs nobody, folded away."""
     said = done_words(done) if group == "done" else ", ".join(screen.issue(name(row)) for row in rows)
     yield f"<details>\n<summary>{_text(said)}</summary>"
@@ -67,10 +68,10 @@ def _listed(group: str, rows: list[RowData], done: dict[str, int], screen: Scree
 
 
 def _card(row: RowData, screen: Screen) -> Iterator[str]:
-    facts = " · ".join(facts_of(row))
+    facts = " · ".join(_link(fact, row["url"]) if fact == row["words"] else _text(fact) for fact in facts_of(row))
     yield f"<article>\n<h3>{_link(screen.issue(name(row)), row['issue_url'])} {_text(row['title'])}</h3>"
     if facts:
-        yield f"<p>{_link(facts, row['url'])}</p>"
+        yield f"<p>{facts}</p>"
     if row["said"]:
         yield f"<blockquote>{_text(row['said'])}</blockquote>"
     yield f"<p><code>{_text(next_of(row, screen))}</code></p>\n</article>" if row["next"] else "</article>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates as asked
-from kugetsu.domain.report import GROUPS, SENT_BACK, Item, Report
+from kugetsu.domain.report import GROUPS, PERSONAL, SENT_BACK, Item, Report
 from kugetsu.model.plural import counted
 from kugetsu.runtime.notifications.notice import issue_url
 from kugetsu.views import gates, results, times
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kugetsu.views.screen import Screen
 
     class RowData(TypedDict):
-        """One issue, or one task without an issue. ``earlier``: tasks of the period that it stands for beside its own;
+        """One issue, or one task without an issue. ``others``: tasks of the period that it stands for beside its own;
         ``older``: it is from before the period. Texts are single lines without secrets."""
 
         group: str
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         state: str
         result: dict[str, Any] | None
         words: str
+        remarks: list[str]
         review: str | None
         reason: str | None
         until: str | None
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
         tokens: int
         cost: float
         agent_seconds: float
-        earlier: int
+        others: int
         changed_at: str
         next: str
 
@@ -84,7 +85,7 @@ TITLES = {
 _DONE = {
     "cancelled": "cancelled",
     "ended": "session ended",
-    "followed": "followed by a later task",
+    "same_issue": "listed with its issue",
     "approved": "reviewed",
     "merged": "merged",
     "closed": "closed",
@@ -130,6 +131,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "state": task.state,
         "result": result or None,
         "words": _result_words(item),
+        "remarks": _remarks(item),
         "review": session.review if session is not None else None,
         "reason": line(reason) if reason is not None else None,
         "until": until,
@@ -141,10 +143,21 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "tokens": task.usage.tokens,
         "cost": round(task.usage.cost, 6),
         "agent_seconds": round(task.usage.seconds, 3),
-        "earlier": item.earlier,
+        "others": item.others,
         "changed_at": task.changed_at,
         "next": _next(item),
     }
+
+
+def _remarks(item: Item) -> list[str]:
+    """What else one must know of the work."""
+    said = results.remarks(item.result or None)
+    refused = item.result.get("refused")
+    if refused and item.result["kind"] == "push_refused":
+        said.append(f"the server: {line(refused['words'])}")
+    if item.session is not None and item.session.owed is not None:
+        said.append("its pull request is still to be opened")
+    return said
 
 
 def _result_words(item: Item) -> str:
@@ -154,6 +167,8 @@ def _result_words(item: Item) -> str:
         return ""
     review = item.session.review if item.session is not None else "none"
     said = results.result_words(result)
+    if result["kind"] in ("pushed", "unpushed", "push_refused") and result.get("branch"):
+        said += f" ({line(result['branch'])})"
     return f"{said}, {results.review_words(review)}" if review in SENT_BACK else said
 
 
@@ -188,7 +203,8 @@ def _waits(item: Item, state: State, facts: ClaimFacts) -> tuple[str | None, str
 def _next(item: Item) -> str:
     """The command that comes next."""
     task, session = item.task, item.session
-    if item.group in ("failed", "waiting"):
+    refused = session is not None and item.result.get("kind") == "push_refused"
+    if item.group in ("failed", "waiting") and not refused:
         return f"kugetsu why {task.id}"
     if item.group == "running":
         return f"kugetsu logs {task.attempt} -f" if task.attempt is not None else f"kugetsu why {task.id}"
@@ -258,18 +274,24 @@ def _moment(at: str, now: str) -> str:
     return times.moment(at, now)
 
 
+def needs_a_person(row: RowData) -> bool:
+    """Whether somebody has to act on it: then it is listed; else it is counted, unless everything is wanted."""
+    return row["group"] in PERSONAL or row["for_a_person"]
+
+
 def facts_of(row: RowData) -> list[str]:
     """The facts of a row, each a few words: what came of it, how much it changed, what it cost."""
     parts = []
     if row["group"] in ("failed", "waiting") and row["reason"]:
         parts.append(row["reason"])
     parts += [row["words"], results.size_words(row["result"])]
+    parts += row["remarks"]
     if row["cost"]:
         parts.append(money(row["cost"]))
     elif row["tokens"]:
         parts.append(f"{times.amount(row['tokens'])} tokens")
-    if row["earlier"]:
-        parts.append(f"after {counted(row['earlier'], 'earlier task')}")
+    if row["others"]:
+        parts.append(f"and {counted(row['others'], 'more task')}")
     return [part for part in parts if part]
 
 
