@@ -318,7 +318,7 @@ class World:
             "checks": ("success", "failure", "pending", None)[a % 4],
             "mergeable": (True, True, None, False)[b % 4],
         }
-        seen["review"] = ("approved", "changes_requested", None)[(a + b) % 3]
+        seen["review"] = ("approved", "changes_requested", "outdated", None)[(a + b) % 4]
         return self.do(lambda state: reviews.observe(state, key, seen))
 
     def open_owed(self, a: int, b: int) -> list[Event]:

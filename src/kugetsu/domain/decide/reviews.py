@@ -40,9 +40,9 @@ def observe(state: State, key: str, observed: dict[str, Any]) -> list[NewEvent]:
 
 @decision("reviews.merged")
 def merged(state: State, key: str, branch: str, base_branch: str, commit: str | None) -> list[NewEvent]:
-    """The session's branch was found in its base branch; [] if its review is over."""
+    """The session's branch was found in its base branch; [] if that is known."""
     session = find_session(state, key)
-    if session.review in ("merged", "closed"):
+    if session.review == "merged":
         return []
     data = {"branch": branch, "base_branch": base_branch, "commit": commit}
     return [NewEvent("branch.merged", data, **_about(session))]

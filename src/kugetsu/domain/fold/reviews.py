@@ -59,8 +59,8 @@ def show(state: State, event: Event, session: Session, pull: dict[str, Any]) -> 
     session.pull = {**pull, "at": event["at"]}
     session.pr_state = pull["state"]
     wanted = standing(pull, session.reviewed)
-    if wanted == session.review:
-        return
+    if wanted == session.review or (wanted, session.review) == ("closed", "merged"):
+        return  # what the base branch has stays merged, however its pull request was closed
     if step("review", session.review, TRIGGERS[wanted]) is None:
         move_review(state, event, session, "deliver")  # tied by hand, another one, or reopened
     if wanted != session.review:
@@ -79,6 +79,8 @@ def attempt_result(state: State, event: Event, session: Session) -> None:
         known = session.pull or {}
         same = known.get("url") == found.get("url")
         shown = {name: found.get(name, known.get(name) if same else None) for name in SEEN}
+        if shown["review"] is not None and shown["head"] != known.get("head"):
+            shown["review"] = "outdated"  # it was given for an earlier commit
         show(state, event, session, {**shown, "draft": bool(shown["draft"])})
 
 
