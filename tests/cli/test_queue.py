@@ -38,6 +38,7 @@ def test_an_empty_queue_says_so_and_what_to_do(kugetsu, story):
         "tasks": [],
         "counts": dict.fromkeys(("pending", "notified", "parked", "completed", "error", "cancelled"), 0),
         "paused": [],
+        "unacknowledged": 0,
         "as_of": None,
     }
     assert "queue enqueue" in kugetsu("queue", "stats").err
@@ -157,7 +158,7 @@ def test_clear_all_wants_a_yes_where_nobody_can_be_asked(kugetsu, story):
     refused = kugetsu("queue", "clear", "--all")
     assert refused.code == 5 and "--yes" in refused.err
     assert kugetsu("queue", "list", "--json").json["counts"]["pending"] == 2
-    assert kugetsu("queue", "clear", "--all", "--yes", "--json").json == {"cancelled": ["q1", "q2"]}
+    assert kugetsu("queue", "clear", "--all", "--yes", "--json").json == {"cancelled": ["q1", "q2"], "seq": 5}
     assert "no task is waiting" in kugetsu("queue", "clear", "--all").out
 
 

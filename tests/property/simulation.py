@@ -36,6 +36,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
+from kugetsu.runtime.query import retired
 
 Transact = Callable[[Callable[[State], Sequence[NewEvent]]], list[Event]]
 
@@ -235,14 +236,40 @@ class World:
         return self.do(lambda state: queue.cancel(state, self._task(a), "cancelled by the user"))
 
     def retry(self, a: int, b: int) -> list[Event]:
-        return self.do(lambda state: queue.retry(state, self._task(a)))
+        """Retry a task; every fifth time one that has left the state, if there is one."""
+        gone = sorted(self.queued() - self.state.tasks.keys()) if b % 5 == 0 else []
+        if not gone:
+            return self.do(lambda state: queue.retry(state, self._task(a)))
+        record = retired.record(self, self.state, gone[a % len(gone)])  # type: ignore[arg-type]
+        assert record is not None
+        earlier = (event for event in self.memory.events if event.get("issue") == record["issue"])
+        if record["issue"] is not None and record["issue"] not in self.state.sessions:
+            record["carried"] = usage.of_history(record["issue"], earlier)  # type: ignore[typeddict-item]
+        return self.do(lambda state: queue.retry(state, gone[a % len(gone)], record))
+
+    def queued(self) -> set[str]:
+        """The tasks that were ever queued."""
+        return {event["task"] for event in self.memory.events if event["type"] == "task.queued"}
+
+    def read_key(self, key: str) -> Iterator[Event]:
+        """As of the log."""
+        return (event for event in self.memory.events if key in (event.get("issue"), event.get("task")))
+
+    def state_at(self, seq: int) -> State:
+        """As of the log."""
+        return self.state_after(seq)
+
+    def acknowledge_failed(self, a: int, b: int) -> list[Event]:
+        """A task, an issue, or all that failed."""
+        subjects = [[self._task(a)], [ISSUES[a % len(ISSUES)]], []][b % 3]
+        return self.do(lambda state: queue.acknowledge(state, subjects))
 
     def dequeue(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: queue.dequeue(state, self._task(a) if b % 2 else None))
 
     def clear(self, a: int, b: int) -> list[Event]:
         before = None if a % 2 else clock.add_seconds(self.now, -60.0)
-        return self.do(lambda state: queue.clear(state, before))
+        return self.do(lambda state: queue.clear(state, before, failed=b % 2 == 0))
 
     def move(self, a: int, b: int) -> list[Event]:
         after = [self._task(b), self._task(b // 3)] if b % 5 == 0 else None
@@ -361,7 +388,8 @@ class World:
         latest = self.memory.events[-150:]
         seldom = {"hold.lifted", "hold.restored", "task.resumed", "notices.unread", "review.done", "review.reopened"}
         seldom |= {"task.edited", "queue.paused", "queue.resumed"}
-        kinds = seldom if b % 2 else undo.KINDS - {"task.queued"}
+        seen = {f"{what}.{done}" for what in ("task", "queue") for done in ("acknowledged", "unacknowledged")}
+        kinds = seen if b % 8 == 7 else seldom if b % 2 else undo.KINDS - {"task.queued"}
         likely = [event for event in latest if event["type"] in kinds or b % 6 == 0]
         if not likely:
             return []
@@ -555,6 +583,7 @@ COMMANDS = (
     "edit",
     "dequeue",
     "clear",
+    "acknowledge_failed",
     "cancel_waiting",
     "destroy",
     "daemon_start",
@@ -584,9 +613,11 @@ def random_commands(seed: int, count: int) -> list[tuple[str, int, int]]:
 
 @contextlib.contextmanager
 def short_listing(kept: int) -> Iterator[None]:
-    """Let only so many finished tasks stay in the state, so that retiring happens all the time."""
+    """Let only so many finished tasks stay in the state, and as many failed ones, so that retiring happens all the
+    time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folding, "FINISHED_KEPT", kept)
+        patch.setattr(folding, "UNACKNOWLEDGED_KEPT", kept)
         yield
 
 

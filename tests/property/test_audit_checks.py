@@ -66,7 +66,7 @@ def test_a_log_of_kugetsu_breaks_nothing(seed: int) -> None:
 def test_in_a_mangled_log_the_same_is_found_as_by_the_whole_check(seed: int) -> None:
     world = World()
     with short_listing(3):
-        for _ in world.play(random_commands(seed, 250)):
+        for _ in world.play(random_commands(seed, 300)):
             pass
         checks = compared(mangled(world.memory.events, random.Random(seed)))
     assert checks.refused_seen or checks.broken_seen

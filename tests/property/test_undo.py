@@ -60,6 +60,9 @@ FIELDS: dict[str, Field] = {
     "task.edited": lambda state, event: state.tasks[event["task"]].title,
     "queue.paused": _pause,
     "queue.resumed": _pause,
+    "task.acknowledged": lambda state, event: state.tasks[event["task"]].acknowledged,
+    "queue.acknowledged": lambda state, _: state.unacknowledged_gone,
+    "queue.unacknowledged": lambda state, _: state.unacknowledged_gone,
     "notices.read": lambda state, _: state.notices_read,
     "notices.unread": lambda state, _: state.notices_read,
     "session.pr": lambda state, event: state.sessions[event["session"]].pr,
@@ -108,7 +111,8 @@ def check(memory: Memory, event: Event) -> list[Event]:
         # Those that were completed since have left what it comes after; attempts since are no move.
         assert _place(memory.state, event)[1:3] == _place(was, event)[1:3]
     elif event["type"] in ("task.queued", "task.requeued"):
-        assert memory.state.tasks[event["task"]].state == "cancelled"
+        task = memory.state.tasks.get(event["task"])  # None: what stays for others leaves it no room
+        assert task is None or task.state == "cancelled"
     elif event["type"] == "task.cancelled":
         (_, *place), (now, *place_now) = _place(was, event), _place(memory.state, event)
         assert (now, place_now[:3]) == ("pending", place[:3])
@@ -143,14 +147,18 @@ def test_undoing_what_was_just_done_works_and_so_does_undoing_that() -> None:
     """Right after an event of a kind that can be undone nothing has changed since: three times there and back."""
     done: Counter[str] = Counter()
     back: Counter[str] = Counter()
-    for seed in range(20, 26):
+    elsewhere = {"queue.acknowledged", "queue.unacknowledged"}  # test_domain_acknowledge
+    wanted = undo.KINDS - {"task.queued", "task.resumed"} - elsewhere
+    for seed in range(20, 60):
+        if seed > 25 and done.keys() >= wanted:
+            break
         world = World()
         with short_listing(3):
             for made in world.play(random_commands(seed, 600)):
                 for event in made:
                     if event["type"] in undo.KINDS - {"task.queued"}:
                         _there_and_back(later(world.memory.events), event, done, back)
-    assert done.keys() >= undo.KINDS - {"task.queued", "task.resumed"}
+    assert done.keys() >= wanted
     assert back.keys() >= {"task.requeued", "task.moved", "hold.restored", "notices.unread", "session.pr"}
 
 

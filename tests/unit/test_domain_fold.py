@@ -40,6 +40,8 @@ TOLD = {
     "notice.failed",
     "issue.read",
     "counters.corrected",
+    "queue.acknowledged",
+    "queue.unacknowledged",
 }
 
 

@@ -241,6 +241,18 @@ class Call:
         for line in self.fitting(lines, sys.stderr, words=words):
             print(line, file=sys.stderr)
 
+    def note_undo(self, events: Sequence[Event]) -> None:
+        """Name the command that undoes what was just done, if that can be; `--json` has the number of the event."""
+        if self.json:
+            return
+        from kugetsu.domain.events import CATALOGUE
+
+        own = [event for event in events if CATALOGUE[event["type"]].undoable]
+        seqs = [event["seq"] for event in events]
+        roots = [event["seq"] for event in own if event.get("cause") not in seqs]
+        if roots:
+            self.note(f"undo: kugetsu undo {roots[0]}{' --transaction' if len(roots) > 1 else ''}")
+
     def fitting(self, lines: Iterable[str], stream: TextIO, *, words: bool | None = None) -> Iterator[str]:
         """The lines as a stream may show them: redacted, harmless, and folded where they are too wide."""
         from kugetsu.views.screen import Screen, width_of

@@ -331,6 +331,7 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "task": _tasks(lambda _: True),
     "task-waiting": _tasks(_waits),
     "task-open": _tasks(lambda task: _waits(task) or task.state == "notified"),
+    "task-failed": _tasks(lambda task: task.state == "error" and not task.acknowledged),
     "task-retry": _tasks(_may_retry),
     "task-state": _task_states,
     "standing": _standings,

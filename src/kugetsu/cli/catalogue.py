@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "queue edit": ("edit", "change a waiting task's message"),
         "queue pause": ("pauses", "start no waiting task: of any repository, or of one"),
         "queue resume": ("pauses", "end a pause of the queue"),
+        "ack": ("ack", "acknowledge failed tasks: you have seen them"),
         "queue lift": ("tasks", "unblock what a limit, an outage or an issue's runs hold up"),
         "queue clear": ("tasks", "retire old finished tasks; --all cancels all waiting ones"),
     },

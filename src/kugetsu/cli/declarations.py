@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         "task",  # any task that is in the list
         "task-waiting",  # one that waits: pending or parked
         "task-open",  # one that waits or runs
+        "task-failed",  # one that failed, until it is acknowledged
         "task-retry",  # one that `queue retry` takes
         "task-state",
         "standing",  # where an issue may stand

@@ -9,7 +9,15 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from kugetsu.views.text import harmless
+
+if TYPE_CHECKING:
+    from kugetsu.cli.call import Call
 
 #: Columns: longer lines are hard to read.
 WIDEST = 80
@@ -53,7 +61,24 @@ def _pager(environment: Mapping[str, str]) -> str | None:
     return next((name for name in ("less", "more") if shutil.which(name, path=environment.get("PATH"))), None)
 
 
-def paged(text: str, pager: str) -> bool:
+def page(call: Call, lines: Iterable[str]) -> None:
+    """Print lines of a screen; on a terminal that they do not fit, through the pager, as they come."""
+    _, rows = _size(call.environment)
+    pager = _pager(call.environment)
+    lines = iter(lines)
+    head = list(islice(lines, rows - PROMPT + 1))
+    every = chain(head, lines)
+    seen = sys.stdin.isatty() and sys.stdout.isatty() and len(head) > rows - PROMPT
+    if not seen or pager is None or shutil.which(pager.split()[0], path=call.environment.get("PATH")) is None:
+        call.print_lines(every)
+        return
+    shown = call.fitting(every, sys.stdout)
+    if os.path.basename(pager.split()[0]) != "less":
+        shown = (harmless(line, colours=False) for line in shown)
+    paged((f"{line}\n" for line in shown), pager)
+
+
+def paged(text: Iterable[str], pager: str) -> bool:
     """Hand the text to the pager and wait for its end; False when the pager cannot be run."""
     sys.stdout.flush()
     # F: leave when it fits; R: bold text; X: the page stays on the screen. As git does, for `lv` too.
@@ -61,7 +86,11 @@ def paged(text: str, pager: str) -> bool:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
     try:
         process = subprocess.Popen(["sh", "-c", pager], stdin=subprocess.PIPE, env=environment)
-        process.communicate(text.encode("utf-8", "backslashreplace"))  # one that ends early is not an error
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as stdin:  # one that ends early is not an error
+            for part in (text,) if isinstance(text, str) else text:
+                stdin.write(part.encode("utf-8", "backslashreplace"))
+        process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
     return process.returncode not in _NO_PAGER

@@ -33,7 +33,7 @@ def warn_without_daemon(call: Call) -> None:
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("--all", action="store_true", help="include completed and cancelled tasks")
+    parser.add_argument("--all", action="store_true", help="all tasks, also those that left the list")
     parser.add_argument("--state", metavar="STATE", completes="task-state", help="only tasks in this state")
     parser.at()
     parser.source()
@@ -47,15 +47,18 @@ def _list(call: Call) -> int:
         raise BadInput(f"not a state of tasks: {wanted[:40]!r}", f"one of: {', '.join(queue.SHOWN_STATES)}")
     wanted = "notified" if wanted == "running" else wanted
     state, now, as_of = _as_asked(call)
-    states = (wanted,) if wanted else tuple(s for s in queue.STATES if call.args.all or s not in queue.QUIET)
-    tasks = queue.listed(state, states)
-    by_state = queue.counts(state)
-    lines = queue.list_lines(tasks, call.screen, now)
     paused = pauses.data(state, now)
-    shown = [*_heading(call, as_of), *map(call.screen.yellow, pauses.lines(paused, now)), *lines]
-    call.show({"tasks": tasks, "counts": by_state, "paused": paused, "as_of": as_of}, shown)
+    heading = [*_heading(call, as_of), *map(call.screen.yellow, pauses.lines(paused, now))]
+    figures: dict[str, Any] = {"counts": queue.counts(state), "unacknowledged": queue.unacknowledged(state)}
+    figures |= {"paused": paused, "as_of": as_of}
+    if call.args.all:
+        from kugetsu.cli import queue_all
+
+        return queue_all.show(call, state, now, wanted, figures, heading)
+    tasks = queue.listed(state, (wanted,) if wanted else [name for name in queue.STATES if name not in queue.QUIET])
+    call.show({"tasks": tasks, **figures}, [*heading, *queue.list_lines(tasks, call.screen, now)])
     if not call.json:
-        _show_the_rest(call, tasks, by_state, then=as_of is not None)
+        _show_the_rest(call, state, len(tasks), wanted, then=as_of is not None)
     return 0
 
 
@@ -74,24 +77,27 @@ def _heading(call: Call, as_of: AsOf | None) -> list[str]:
     return point.heading(as_of, call.screen)
 
 
-def _show_the_rest(call: Call, tasks: list[Any], by_state: dict[str, int], *, then: bool) -> None:
+def _show_the_rest(call: Call, state: State, shown: int, wanted: str | None, *, then: bool) -> None:
+    """Say what the list leaves out, and how to see it."""
     from kugetsu.views import gates, queue
 
-    if not tasks:
+    by_state = queue.counts(state)
+    if not shown:
         verbs = ("was", "ran, waited or had failed") if then else ("is", "runs, waits or failed")
-        what = f"no task {verbs[0]} {gates.task_state(call.args.state)}" if call.args.state else f"nothing {verbs[1]}"
-        call.print_lines([f"{what} ({queue.count_line(by_state)})"])
+        what = f"no task {verbs[0]} {gates.task_state(wanted)}" if wanted else f"nothing {verbs[1]}"
+        call.print_lines([f"{what} ({queue.count_line(by_state, queue.unacknowledged(state))})"])
     if not any(by_state.values()) and not then:
         if call.workspace.paths.hold_old_state():
             from kugetsu.cli.setup import warn_of_old_state
 
             warn_of_old_state(call)
         call.note("next: kugetsu queue enqueue REF MESSAGE")
-    elif not call.args.all and not call.args.state:
-        quiet = sum(by_state[state] for state in queue.QUIET)
-        if quiet:
-            verb = ("was" if quiet == 1 else "were") if then else "is" if quiet == 1 else "are"
-            call.note(f"{quiet} more {verb} completed or cancelled: kugetsu queue list --all")
+        return
+    left_out = queue.left_out(state, wanted, shown, then=then)
+    if left_out:
+        call.note(f"{left_out}: kugetsu queue list{f' --state {gates.task_state(wanted)}' if wanted else ''} --all")
+    if wanted in (None, "error") and state.failed() and not then:
+        call.note("once you have seen what failed: kugetsu ack TASK, or kugetsu ack --all")
 
 
 def _stats_arguments(parser: Parser) -> None:
@@ -137,6 +143,7 @@ def _enqueue(call: Call) -> int:
     require_priority(args.priority)
     events = submit.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
     show_queued(call, events)
+    call.note_undo(events)
     if after:
         warn_of_stranded(call, next(event["task"] for event in events if event["type"] == "task.queued"))
     return 0
@@ -183,7 +190,9 @@ def show_queued(call: Call, events: list[Event], **more: object) -> None:
 COMMANDS = {
     "queue list": Command(
         "[--all] [--state STATE] [--at WHEN] [--from FILE] [--json]",
-        "",
+        "Shows the tasks that run and wait, and those that failed until somebody acknowledges them (kugetsu ack).\n"
+        "With --all also the finished ones, the oldest first; those that left the list are read from the log. On a\n"
+        "terminal a long list goes through the pager (PAGER).",
         _list_arguments,
         _list,
         json="""\
@@ -206,15 +215,18 @@ tasks[].retries     how often it was retried
 tasks[].parks       how often it was parked
 tasks[].tokens      over all its attempts
 tasks[].cost        over all its attempts
+tasks[].acknowledged  whether somebody has seen that it failed
 tasks[].event       the event of its latest change
 counts.*            number of tasks by state (notified: running), including those that left the list
 paused[].repository  what is paused, or null for all repositories
 paused[].until      when it ends by itself (UTC), or null
 paused[].since      when it was paused (UTC)
 paused[].event      the event that paused it
+unacknowledged      number of failed tasks that nobody has acknowledged
 as_of.seq           with --at or --from: the last event included; else as_of is null
 as_of.at            the time of that point (UTC)""",
         examples="kugetsu queue list\nkugetsu queue list --state error\n"
+        "kugetsu queue list --all --state completed\n"
         "kugetsu queue list --at 2026-11-23T22:00  # what was waiting then",
         exits=(4,),
     ),
@@ -225,6 +237,7 @@ as_of.at            the time of that point (UTC)""",
         _stats,
         json="""\
 counts.*        number of tasks by state (notified: running), including those that left the list
+unacknowledged  number of failed tasks that nobody has acknowledged
 total           number of tasks ever queued
 listed          number of tasks still in the list
 oldest_waiting  when the longest-waiting task was queued (UTC), or null

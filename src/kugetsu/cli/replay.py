@@ -176,6 +176,7 @@ agents[].issue    host/owner/repo#N, or null
 agents[].state    claimed, starting or running
 agents[].since    when it was claimed (UTC)
 queue.*           number of tasks by state
+unacknowledged    number of failed tasks that nobody has acknowledged
 tasks[]           as tasks[] of kugetsu queue list
 sessions[]        as sessions[] of kugetsu list; ignore agent_alive here
 repositories.*    host/owner/repo, and where its clone was

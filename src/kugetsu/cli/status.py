@@ -95,6 +95,7 @@ agents[].cost        cost so far
 agents[].last        its last action, or null
 agents[].last_at     when, or null
 queue.*              number of tasks by state (notified: running)
+unacknowledged       number of failed tasks that nobody has acknowledged
 next.task            the task that starts next, or null
 next.gate            what holds it, or null when it may start now
 next.reason          the same as text

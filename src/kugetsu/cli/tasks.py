@@ -15,7 +15,7 @@ from kugetsu.domain.state import State
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
-from kugetsu.runtime import stop_attempt
+from kugetsu.runtime import stop_attempt, submit, undo
 from kugetsu.runtime.query import messages, subjects
 from kugetsu.runtime.query.subjects import task_id
 from kugetsu.views.text import block
@@ -54,6 +54,7 @@ def _dequeue(call: Call) -> int:
     call.show({"task": task, "issue": issue, "message": message, "state": "cancelled", "seq": events[0]["seq"]}, lines)
     if not call.json:
         call.note(f"back into the queue: kugetsu queue retry {task}")
+    call.note_undo(events)
     warn_of_waiting_behind(call, task)
     return 0
 
@@ -68,6 +69,7 @@ def _cancel(call: Call) -> int:
     data = {"task": wanted, "state": "stopping" if stopped else "cancelled", "attempt": attempt, "seq": seq}
     if not stopped:
         call.show(data, [f"cancelled {wanted}"])
+        call.note_undo(events)
         warn_of_waiting_behind(call, wanted)
         return 0
     said = f"{attempt} is being stopped" if events else f"{attempt} is already being stopped"
@@ -80,9 +82,12 @@ def _cancel(call: Call) -> int:
 
 def _retry(call: Call) -> int:
     wanted = task_id(call.args.id)
-    events = _transact(call, lambda state: queue.retry(state, wanted))
+    call.ready()
+    events = submit.retry(call.workspace, wanted)
     said = {"task.requeued": "is queued again", "task.resumed": "no longer waits"}[events[0]["type"]]
     call.show({"task": wanted, "state": "pending", "seq": events[0]["seq"]}, [f"{wanted} {said}"])
+    if undo.possible(call.workspace, events[0]):
+        call.note_undo(events)
     warn_without_daemon(call)
     return 0
 
@@ -131,6 +136,7 @@ def _move(call: Call) -> int:
     call.show(data, [said if events else f"{said} already: nothing changed"])
     if task.after and not call.json:
         call.note(f"it comes after {', '.join(task.after)}")
+    call.note_undo(events)
     warn_of_stranded(call, wanted)
     return 0
 
@@ -157,6 +163,7 @@ def _unblock(call: Call) -> int:
         *([f"{', '.join(resumed)} may continue"] if resumed else []),
     ]
     call.show({"gate": gate, "subject": subject, "resumed": resumed, "seq": events[0]["seq"]}, lines)
+    call.note_undo(events)
     warn_without_daemon(call)
     return 0
 
@@ -173,11 +180,16 @@ def _clear(call: Call) -> int:
 
     days = call.workspace.config.number("QUEUE_CLEANUP_AGE_DAYS")
     before = clock.add_seconds(clock.now(), -days * 86_400)
-    events = _transact(call, lambda state: queue.clear(state, before))
+    events = _transact(call, lambda state: queue.clear(state, before, failed=False))
     retired = events[0]["data"]["tasks"] if events else []
-    said = f"{len(retired)} finished tasks retired" if retired else f"no finished task is older than {days:g} days"
-    call.show({"retired": retired, "older_than": before}, [said])
-    if not call.json and not retired:
+    kept = sum(task.changed_at < before for task in call.state().failed())
+    said = f"{counted(len(retired), 'finished task')} retired" if retired else ""
+    said = said or f"no finished task is older than {days:g} days{', but for failed ones' if kept else ''}"
+    call.show({"retired": retired, "older_than": before, "kept": kept}, [said])
+    if kept and not call.json:
+        verb = "stays until it is" if kept == 1 else "stay until they are"
+        call.note(f"{counted(kept, 'failed task')} {verb} acknowledged: kugetsu ack --all")
+    elif not call.json and not retired:
         call.note("their age is the setting QUEUE_CLEANUP_AGE_DAYS; to cancel what waits: kugetsu queue clear --all")
     return 0
 
@@ -185,7 +197,7 @@ def _clear(call: Call) -> int:
 def _clear_all(call: Call) -> int:
     waiting = call.ready().waiting()
     if not waiting:
-        call.show({"cancelled": []}, ["no task is waiting"])
+        call.show({"cancelled": [], "seq": None}, ["no task is waiting"])
         return 0
     question = f"cancel {counted(len(waiting), 'waiting task')}?"
     if not call.args.yes and not confirmed(question, "kugetsu queue clear --all --yes"):
@@ -193,7 +205,9 @@ def _clear_all(call: Call) -> int:
         return 1
     events = _transact(call, lambda state: queue.cancel_waiting(state, "queue clear --all"))
     cancelled = [event["task"] for event in events]
-    call.show({"cancelled": cancelled}, [f"cancelled {', '.join(cancelled)}" if cancelled else "no task is waiting"])
+    data = {"cancelled": cancelled, "seq": events[0]["seq"] if events else None}
+    call.show(data, [f"cancelled {', '.join(cancelled)}" if cancelled else "no task is waiting"])
+    call.note_undo(events)
     return 0
 
 
@@ -251,12 +265,14 @@ COMMANDS = {
     ),
     "queue clear": Command(
         "[--all] [--yes] [--json]",
-        "",
+        "Failed tasks stay, however old, until somebody acknowledges them: kugetsu ack.",
         _clear_arguments,
         _clear,
         json="retired[]    without --all: the tasks that left the list\n"
         "older_than   without --all: they finished before this (UTC)\n"
-        "cancelled[]  with --all: the only key; the tasks that were cancelled",
+        "kept         without --all: how many failed tasks stay until they are acknowledged\n"
+        "cancelled[]  with --all: the tasks that were cancelled\n"
+        "seq          with --all: the first event that records it, or null",
         examples="kugetsu queue clear\nkugetsu queue clear --all --yes  # cancel all waiting tasks",
         exits=(5,),
     ),

@@ -20,11 +20,13 @@ from kugetsu.views import undo as view
 ABOUT = """\
 The log is never rewritten: undoing appends events whose cause is SEQ. A later change is never overwritten: the undo is
 refused, and the error names an alternative. SEQ is the number that kugetsu history shows, @ for the last event, @-1 for
-the one before. These events can be undone:
+the one before; commands that can be undone print it. Without SEQ the latest command that you typed in this terminal,
+can be undone, and was not undone yet, with all its events; once more: the one before. These events can be undone:
 
 task.queued            while no agent has worked on it: the task is cancelled
 task.cancelled         the task waits again in its old position, with the attempts and the pause that it had
 task.requeued          of a cancelled task: the task is cancelled again
+task.acknowledged      ack: the failure is to be acknowledged again, as with queue.acknowledged
 task.moved             priority, position and dependencies as before
 task.edited            the previous message
 queue.paused           the queue goes on, or has its previous pause
@@ -41,7 +43,9 @@ An undo is an event too, and can be undone. For any other event the error gives 
 
 def _arguments(parser: Parser) -> None:
     parser.json()
-    parser.add_argument("seq", metavar="SEQ", completes="when", help="the event's number, @ or @-1")
+    parser.add_argument(
+        "seq", metavar="SEQ", nargs="?", completes="when", help="the event's number, @ or @-1 (default: your latest)"
+    )
     parser.add_argument(
         "--transaction",
         action="store_true",
@@ -54,7 +58,10 @@ def _undo(call: Call) -> int:
     from kugetsu.runtime import undo as undoing
 
     call.ready()
-    events = undoing.find(call.workspace, _seq(call), whole=call.args.transaction)
+    if call.args.seq is None:
+        events = undoing.latest(call.workspace)
+    else:
+        events = undoing.find(call.workspace, _seq(call), whole=call.args.transaction)
     already = {event["seq"]: undoing.done_by(call.workspace, event) for event in events}
     left = [event for event in events if already[event["seq"]] is None]
     if not left:
@@ -127,7 +134,7 @@ def _alike(made: list[Event]) -> bool:
 
 COMMANDS = {
     "undo": Command(
-        "SEQ [--transaction] [--yes] [--json]",
+        "[SEQ] [--transaction] [--yes] [--json]",
         ABOUT,
         _arguments,
         _undo,
@@ -139,7 +146,8 @@ events[].type     its kind
 events[].task     the task's id, or null
 events[].session  the session's key, or null
 events[].text     a description""",
-        examples="kugetsu undo 214\nkugetsu undo @ --yes  # the last event, without asking\n"
+        examples="kugetsu undo  # what you did last\nkugetsu undo 214\n"
+        "kugetsu undo @ --yes  # the last event, without asking\n"
         "kugetsu undo 214 --transaction  # everything that one queue clear --all cancelled",
         exits=(4, 5),
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FIELDS: dict[str, tuple[str, ...]] = {
     "task": (
         *("state", "not_before", "reason", "attempt", "title", "priority", "order", "after", "held", "parked_for"),
-        *("result", "made", "used", "retries", "parks", "tokens", "cost"),
+        *("result", "acknowledged", "made", "used", "retries", "parks", "tokens", "cost"),
     ),
     "attempt": ("state", "slot", "stop", "agent_session"),
     "session": (

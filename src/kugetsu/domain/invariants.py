@@ -59,7 +59,7 @@ def of_task(state: State, task: Task) -> list[str]:
         )
     if task.attempt is not None and task.attempt not in state.attempts:
         found.append(f"{task.id} is worked on by {task.attempt}, which is not live")
-    if (task.state in FINISHED_TASK) != (task.id in state.finished):
+    if (task.state in FINISHED_TASK) != (task.id in state.finished or task.id in state.unacknowledged):
         found.append(f"{task.id} is {task.state}, but the list of finished tasks says otherwise")
     if task.used < 0 or task.used > task.usage.attempts:
         found.append(f"{task.id} has used {task.used} of {task.usage.attempts} attempts made")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transitions import Machine
 
 LIVE_ATTEMPT = ("claimed", "starting", "running")
+OPEN_TASK = ("pending", "notified", "parked")
 FINISHED_TASK = ("completed", "error", "cancelled")
 #: States of a review that is not at rest: what there is to look at may still change.
 OPEN_REVIEW = ("to_review", "changes_requested", "checks_failed", "conflicting", "approved")

@@ -1,13 +1,15 @@
 """The state that the log folds to: tasks, live attempts, sessions, repositories, the daemon.
 
 Keeps only what may still change, plus the latest `FINISHED_KEPT` finished tasks (and uncompleted ones that an open task
-depends on): a command must cost the same after a million events as after a hundred. The rest is in the log, found by
-its key (`EventLog.read_key`).
+depends on), and of the older ones those that failed and that nobody has acknowledged, at most `UNACKNOWLEDGED_KEPT`: a
+command must cost the same after a million events as after a hundred. The rest is in the log, found by its key
+(`EventLog.read_key`).
 Times are UTC text of one width (they compare as text); seqs name the events that a value comes from.
 """
 
 from __future__ import annotations
 
+from kugetsu.domain.machines import OPEN_TASK
 from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
 
     from kugetsu.domain.events import Identity
 
-#: Finished tasks that stay in the state for `queue list` and the attention list; older ones are in the log only.
+#: Finished tasks that stay in the state for `queue list` and the attention list, whatever became of them.
 FINISHED_KEPT = 200
 #: The key of the pause of all repositories in `State.paused`.
 EVERYTHING = "*"
+#: Older failed tasks that stay beside them until somebody acknowledges them; still older ones are only counted.
+UNACKNOWLEDGED_KEPT = 200
 #: Violations kept with their text; more are counted.
 VIOLATIONS_KEPT = 100
 
@@ -125,6 +129,8 @@ class Task:
     prior_usage: dict[str, Any] | None = None
     #: What came of its latest attempt that ended (`events.attempts.Result`).
     result: dict[str, Any] | None = None
+    #: seq of the event that acknowledged its failure, or 0.
+    acknowledged: int = 0
 
     @property
     def session(self) -> str:
@@ -257,8 +263,12 @@ class State:
     log_id: str | None = None
     initialised: int = 0
     tasks: dict[str, Task] = field(factory=dict)
-    #: ids of the kept finished tasks, oldest first (a dict, for its order).
+    #: ids of the latest finished tasks, oldest first (a dict, for its order).
     finished: dict[str, None] = field(factory=dict)
+    #: ids of the failed tasks that are older than those and not acknowledged, oldest first; and how many more of them
+    #: have left the state.
+    unacknowledged: dict[str, None] = field(factory=dict)
+    unacknowledged_gone: int = 0
     #: issue → its unfinished tasks; task id → the tasks in the state that come after it.
     of_issue: dict[str, list[str]] = field(factory=dict)
     successors: dict[str, list[str]] = field(factory=dict)
@@ -279,6 +289,8 @@ class State:
     reported: dict[str, Any] | None = None
     #: The latest daily report: {"days": the latest days with one, "upto": seq, "at": its time}.
     daily: dict[str, Any] | None = None
+    #: seq of the latest `task.requeued` of a task that had left the state: its record read before it is stale.
+    last_returned: int = 0
     #: seq up to which notifications were read; sink → {"upto": seq handled, "open": {delivery: entry}}.
     notices_read: int = 0
     outbox: dict[str, dict[str, Any]] = field(factory=dict)
@@ -300,7 +312,12 @@ class State:
         """Whether a finished task must stay: it was not completed, and an unfinished one comes after it."""
         if self.tasks[task_id].state == "completed":
             return False
-        return any(later not in self.finished for later in self.successors.get(task_id, ()))
+        return any(self.tasks[later].state in OPEN_TASK for later in self.successors.get(task_id, ()))
+
+    def failed(self) -> list[Task]:
+        """The failed tasks that nobody has acknowledged, in the order in which they failed."""
+        kept = [self.tasks[task_id] for task_id in (*self.unacknowledged, *self.finished)]
+        return [task for task in kept if task.state == "error" and not task.acknowledged]
 
     def waiting(self) -> list[Task]:
         """The waiting tasks (pending or parked), in the order of consideration."""

@@ -118,6 +118,44 @@ def _require_current(state: State, issue: str, read_at: int) -> None:
         raise _StaleError
 
 
+def retry(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
+    """Retry a task now; one that has left the state comes back as the log knows it. Returns the events.
+
+    Raises NotFound, and Conflict for one that is working or waits for its turn.
+    """
+    while True:
+        state = ws.state()
+        if task_id in state.tasks or not queue.was_made(state, task_id):
+            return ws.log.transact(lambda state: queue.retry(state, task_id))
+        with suppress(_StaleError):
+            return _bring_back(ws, task_id)
+
+
+def _bring_back(ws: Workspace, task_id: str) -> list[dict[str, Any]]:
+    from kugetsu.runtime.query import retired
+
+    state = ws.state()
+    read_at = state.seq
+    record = retired.record(ws.log, state, task_id)
+    if record is None:
+        raise queue.unknown(state, task_id)
+    issue = record["issue"]
+    if issue is not None:
+        carried: Any = prior_usage_of(ws, issue)[1]
+        record["carried"] = carried
+    awaited = [earlier for earlier in record["after"] if earlier in state.tasks]
+
+    def decide(state: State) -> list[NewEvent]:
+        if issue is not None:
+            _require_current(state, issue, read_at)
+        # It came back and left again, or one that it comes after has left since: what was read is no longer so.
+        if state.last_returned > read_at or any(earlier not in state.tasks for earlier in awaited):
+            raise _StaleError
+        return queue.retry(state, task_id, record)
+
+    return ws.log.transact(decide)
+
+
 def delegate(ws: Workspace, message: str) -> Delegated:
     """Queue a `dev` task for the one issue that the message names, else a `pm` task: the PM agent decides."""
     named = _named(ws, message)

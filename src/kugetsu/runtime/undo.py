@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from kugetsu.domain.decide import undo
 from kugetsu.domain.events import Event
@@ -19,6 +20,7 @@ from kugetsu.log import transactions
 from kugetsu.model.errors import BadInput, Conflict, NotFound
 from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.query.points import LOOKS
 from kugetsu.runtime.workspace import Workspace
 
 SETTING = "setting.changed"
@@ -39,6 +41,66 @@ def find(ws: Workspace, seq: int, *, whole: bool) -> list[Event]:
 
     first, last = transactions.first_of(ws.log, seq), transactions.last_of(ws.log, seq)
     return sorted(ws.log.read(after=first - 1, until=last), key=lambda event: -event["seq"])
+
+
+def possible(ws: Workspace, event: Event) -> bool:
+    """Whether an event that was just appended is of those that can be undone."""
+    try:
+        undo.described(event, ws.log.state_at(seq=event["seq"] - 1), event["at"], ws.state().attempts)
+    except Conflict:
+        return False
+    return True
+
+
+def latest(ws: Workspace) -> list[Event]:
+    """The events of the latest command of this user in this terminal that can be undone and was not, the latest first.
+
+    Raises NotFound, which names such a command in another terminal.
+    """
+    head = ws.log.head().seq
+    for size in LOOKS:
+        after = max(0, head - size)
+        standing = _standing(ws.log.read(after=after, until=head))
+        here = [event for event in standing if _own(event, ws.by, here=True)]
+        if here:
+            return [event for event in find(ws, here[-1]["seq"], whole=True) if event in here]
+        elsewhere = [event for event in standing if _own(event, ws.by, here=False)]
+        if elsewhere or not after:
+            raise _nothing_here(elsewhere)
+    raise _nothing_here([])
+
+
+def _standing(events: Iterable[Event]) -> list[Event]:
+    """Those that may be undone and have not been; an undo only if it undid an undo."""
+    left: dict[int, Event] = {}
+    undos: set[int] = set()
+    for event in events:
+        target = undo.undoes(event)
+        if target is not None:
+            left.pop(target, None)
+            undos.add(event["seq"])
+        if (event["type"] in undo.KINDS or event["type"] == SETTING) and (target is None or target in undos):
+            left[event["seq"]] = event
+    return list(left.values())
+
+
+def _own(event: Event, by: dict[str, Any], *, here: bool) -> bool:
+    """Whether this user typed the command; ``here``: in this terminal."""
+    wrote = event.get("by", {})
+    if any(wrote.get(name) != by.get(name) for name in ("host", "user", "attempt")):
+        return False
+    command = str(wrote.get("cmd", ""))
+    if not command.startswith("kugetsu ") or command.startswith("kugetsu queue-daemon"):
+        return False  # runners have other names, and nobody types what a daemon does
+    return not here or ("terminal" in wrote and bool(wrote["terminal"] == by.get("terminal")))
+
+
+def _nothing_here(elsewhere: Sequence[Event]) -> NotFound:
+    if not elsewhere:
+        return NotFound("you have done nothing that can be undone", "kugetsu history --all")
+    event = elsewhere[-1]
+    text = f"nothing done in this terminal can be undone; event {event['seq']}, {event['type']}, is of another one"
+    return NotFound(text, f"kugetsu undo {event['seq']}")
 
 
 def done_by(ws: Workspace, event: Event) -> int | None:

@@ -192,8 +192,8 @@ def outside(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The `by` of an event: command, pid, host and user, the version that decides, and the attempt whose agent typed
-    the command."""
+    """The `by` of an event: command, pid, host and user, the terminal's session of processes, the version that decides,
+    and the attempt whose agent typed the command."""
     command = funnel.redact_shapes(" ".join(command.split()))
     if len(command) > COMMAND_LENGTH:
         command = command[: COMMAND_LENGTH - 1] + "…"
@@ -203,6 +203,7 @@ def actor(command: str, environment: Mapping[str, str]) -> dict[str, Any]:
         "pid": os.getpid(),
         "host": os.uname().nodename,
         "user": user,
+        "terminal": os.getsid(0),
         "kugetsu": __version__,
     }
     attempt = environment.get(ATTEMPT)

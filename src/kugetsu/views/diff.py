@@ -251,6 +251,8 @@ def _plain(change: Change, field: Field) -> str:
         return "set up" if now else "not set up"
     if name == "pushed":
         return {True: "pushed", False: "not pushed", None: ""}[now]
+    if name == "acknowledged":
+        return "acknowledged" if now else "to be acknowledged again" if was else ""
     if name == "held":
         return f"held by the gate {now}" if now else ""
     if name == "after":

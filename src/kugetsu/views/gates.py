@@ -200,7 +200,7 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "cost_used_up": lambda v: f"kugetsu config set ISSUE_MAX_COST {money(2 * v['cost'])}",
     "no_progress": lambda v: f"kugetsu queue lift {v['issue']}",
     "pause_after_failure": lambda v: f"kugetsu queue retry {v['task']}",
-    "earlier_task_gone": lambda v: f"kugetsu queue move {v['task']} --after ''",
+    "earlier_task_gone": lambda v: f"kugetsu queue retry {v['earlier']}",
     "earlier_task_finished": lambda v: f"kugetsu queue retry {v['earlier']}",
     "earlier_task_open": lambda v: f"kugetsu queue move {v['task']} --after ''",
     "issue_busy": lambda v: f"kugetsu queue cancel {v['task']}",

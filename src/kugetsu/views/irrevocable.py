@@ -56,7 +56,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "finished_before": ("the task was finished before", "to remove it from the queue: kugetsu queue cancel {task}"),
     "tasks_left": (
         "the tasks have left the list, their history stays",
-        "to queue one again: kugetsu history ID has its message, then kugetsu queue enqueue",
+        "to queue one again: kugetsu queue retry ID",
     ),
     "works_again": ("an attempt showed that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
     "counts_recorded": ("it records the counters of the issue's history", None),

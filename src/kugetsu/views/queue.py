@@ -38,12 +38,14 @@ if TYPE_CHECKING:
         parks: int
         tokens: int
         cost: float
+        acknowledged: bool
         event: int
 
     class QueueStats(TypedDict):
         """Tasks by state over the whole life of the log, and what those still listed took."""
 
         counts: dict[str, int]
+        unacknowledged: int
         total: int
         listed: int
         oldest_waiting: str | None
@@ -57,6 +59,8 @@ STATES = ("pending", "notified", "parked", "completed", "error", "cancelled")
 SHOWN_STATES = tuple(map(gates.task_state, STATES))
 #: What `queue list` leaves out unless asked: nothing is to be done about them.
 QUIET = ("completed", "cancelled")
+#: Rows of a table: a longer list is several tables, each laid out alone, so that it need not be kept in memory.
+ROWS = 500
 
 
 def task_data(task: Task) -> TaskData:
@@ -81,16 +85,27 @@ def task_data(task: Task) -> TaskData:
         "parks": task.usage.parks,
         "tokens": task.usage.tokens,
         "cost": task.usage.cost,
+        "acknowledged": bool(task.acknowledged),
         "event": task.changed,
     }
 
 
-def listed(state: State, states: Iterable[str]) -> list[TaskData]:
-    """The tasks in one of ``states``: those that are worked on, those that wait in their order, the finished ones."""
+def listed(state: State, states: Iterable[str], *, acknowledged: bool = False) -> list[TaskData]:
+    """The tasks of the state in one of ``states``; those whose failure is acknowledged only if asked for."""
     wanted = frozenset(states)
-    live = [task for task in state.tasks.values() if task.state == "notified"]
-    finished = [state.tasks[task_id] for task_id in state.finished]
-    return [task_data(task) for task in (*live, *state.waiting(), *finished) if task.state in wanted]
+    tasks = (*open_tasks(state), *finished_tasks(state))
+    return [task_data(task) for task in tasks if task.state in wanted and (acknowledged or not task.acknowledged)]
+
+
+def open_tasks(state: State) -> list[Task]:
+    """Those that are worked on, and those that wait, in their order."""
+    return [task for task in state.tasks.values() if task.state == "notified"] + state.waiting()
+
+
+def finished_tasks(state: State) -> list[Task]:
+    """The finished ones that the state has, in the order in which they finished."""
+    kept = [state.tasks[task_id] for task_id in (*state.unacknowledged, *state.finished)]
+    return sorted(kept, key=lambda task: task.changed)
 
 
 def counts(state: State) -> dict[str, int]:
@@ -101,12 +116,35 @@ def counts(state: State) -> dict[str, int]:
     return found
 
 
+def unacknowledged(state: State) -> int:
+    """How many tasks failed that nobody has acknowledged, those that left the list included."""
+    return len(state.failed()) + state.unacknowledged_gone
+
+
+def left_out(state: State, wanted: str | None, shown: int, *, then: bool) -> str:
+    """What `queue list` of one state, or of all (None), does not show; empty if that is nothing. ``then``: of the
+    past."""
+    verbs = ("was", "were") if then else ("is", "are")
+    by_state = counts(state)
+    if wanted is None:
+        quiet = sum(by_state[name] for name in QUIET)
+        parts = [f"{quiet} more {verbs[quiet != 1]} completed or cancelled"] if quiet else []
+    else:
+        gone = state.unacknowledged_gone if wanted == "error" else by_state[wanted] - shown
+        parts = [f"{gone} more left the list"] if gone > 0 else []
+    acknowledged = by_state["error"] - unacknowledged(state)
+    if acknowledged > 0 and wanted in (None, "error"):
+        parts.append(f"{acknowledged} {verbs[acknowledged != 1]} acknowledged")
+    return ", ".join(parts)
+
+
 def stats(state: State) -> QueueStats:
     """The figures of `queue stats`."""
     by_state = counts(state)
     tasks = list(state.tasks.values())
     return {
         "counts": by_state,
+        "unacknowledged": unacknowledged(state),
         "total": sum(by_state.values()),
         "listed": len(tasks),
         "oldest_waiting": min((task.queued_at for task in state.waiting()), default=None),
@@ -158,15 +196,20 @@ def _note(task: TaskData, now: str) -> str:
     return task["attempt"] or ""
 
 
-def count_line(by_state: dict[str, int]) -> str:
-    """``4 pending, 1 parked, 12 completed``; ``empty`` for none."""
-    said = [f"{number} {gates.task_state(state)}" for state, number in by_state.items() if number]
-    return ", ".join(said) or "empty"
+def count_line(by_state: dict[str, int], unacknowledged: int) -> str:
+    """``4 pending, 1 parked, 12 completed, 3 error (2 acknowledged)``; ``empty`` for none."""
+    said = {state: f"{number} {gates.task_state(state)}" for state, number in by_state.items() if number}
+    acknowledged = by_state["error"] - unacknowledged
+    if acknowledged > 0:
+        said["error"] += f" ({acknowledged if unacknowledged else 'all'} acknowledged)"
+    return ", ".join(said.values()) or "empty"
 
 
 def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     """The text of `queue stats`."""
     rows = [[gates.task_state(state), str(number)] for state, number in figures["counts"].items()]
+    if figures["counts"]["error"]:
+        rows.insert(1 + STATES.index("error"), ["  unacknowledged", str(figures["unacknowledged"])])
     rows.append(["total", str(figures["total"])])
     lines = table(screen, [Column("STATE"), Column("TASKS", right=True)], rows)
     oldest = figures["oldest_waiting"]

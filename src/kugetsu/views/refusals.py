@@ -166,6 +166,14 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"the pause of {v['repository'] or 'the queue'} has been changed since",
         "kugetsu queue resume, or kugetsu queue pause",
     ),
+    "task_not_failed": lambda v: (f"{v['task']} has not failed, it is {v['state']}", f"kugetsu history {v['task']}"),
+    "failed_task_gone": lambda v: (
+        f"{v['task']} has left the list",
+        "kugetsu ack --all acknowledges the failed ones that have left it, too"
+        if v["gone"]
+        else f"kugetsu history {v['task']}",
+    ),
+    "nothing_failed": lambda v: (f"no task of {v['subject']} has failed", "kugetsu queue list --state error"),
     "queue_empty": lambda _: ("no task is waiting in the queue", "kugetsu queue list --all"),
     "limit_unknown": lambda v: (f"no known usage limit of {v['subject']}", "kugetsu status"),
     "not_held_back": lambda v: (
@@ -198,7 +206,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     # what cannot be undone
     "task_gone": lambda v: (
         f"{v['task']} has left the queue's list; its history stays",
-        f"kugetsu history {v['task']} has its message: queue it again",
+        f"kugetsu queue retry {v['task']}",
     ),
     "task_worked_on": _task_worked_on,
     "task_changed": lambda v: (
@@ -207,6 +215,11 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "requeued_task_changed": _requeued_task_changed,
     "task_moved": lambda v: (f"{v['task']} has been moved again since", f"kugetsu history {v['task']}"),
+    "failure_changed": lambda v: (
+        f"{v['task']} is {v['state']}, and this says nothing of it any more",
+        f"kugetsu history {v['task']}",
+    ),
+    "gone_acknowledged": lambda _: ("they have been acknowledged since", "kugetsu history --all"),
     "limit_ended": lambda v: (
         f"the usage limit of {v['subject']} expired at {v['until'][:10]} {v['until'][11:16]} UTC",
         None,

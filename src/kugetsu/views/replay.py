@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         daemon: str
         agents: list[LiveData]
         queue: dict[str, int]
+        unacknowledged: int
         tasks: list[TaskData]
         sessions: list[SessionData]
         repositories: dict[str, dict[str, str]]
@@ -64,7 +65,8 @@ def collect(state: State) -> ReplayData:
             for attempt in live
         ],
         "queue": queue.counts(state),
-        "tasks": queue.listed(state, queue.STATES),
+        "unacknowledged": queue.unacknowledged(state),
+        "tasks": queue.listed(state, queue.STATES, acknowledged=True),
         "sessions": sessions.listed(state, lambda _: True, everything=True),
         "repositories": state.repositories,
         "violations": state.violations,
@@ -81,7 +83,7 @@ def lines(data: ReplayData, screen: Screen) -> list[str]:
     when = f"{times.day(then)} {times.time_of_day(then)} {times.zone(then)}"
     shown = [screen.bold(f"after event {data['seq']}, {when}")]
     shown.append(f"daemon  {data['daemon']}        agents  {len(data['agents'])} live")
-    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.cuts_at))
+    shown.append(cut(f"queue   {queue.count_line(data['queue'], data['unacknowledged'])}", screen.cuts_at))
     shown += _part("agents", _agents(data, screen, then), screen)
     shown += _part("tasks", queue.list_lines(data["tasks"], screen, then), screen)
     shown += _part("sessions", _sessions(data["sessions"], screen, then), screen)

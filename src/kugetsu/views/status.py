@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         live: int
         agents: list[AgentData]
         queue: dict[str, int]
+        unacknowledged: int
         next: NextData
         asks: Asking
         to_review: Asking
@@ -117,6 +118,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "live": sum(attempt.kind == "dev" for attempt in live),
         "agents": agents,
         "queue": queue.counts(state),
+        "unacknowledged": queue.unacknowledged(state),
         "next": _next(state, waiting, facts),
         "asks": asks,
         "to_review": to_review,
@@ -320,11 +322,12 @@ def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
 
 
 def _errors(state: State) -> list[Attention]:
-    failed = [task for task_id in state.finished if (task := state.tasks[task_id]).state == "error"]
+    failed, gone = state.failed(), state.unacknowledged_gone
     found = [_entry(task.id, "error", words.of_task(task) or "", f"kugetsu why {task.id}") for task in failed[-LISTED:]]
-    if len(failed) > LISTED:
-        text = f"{counted(len(failed) - LISTED, 'more task')} ended in error"
-        found.append(_entry("queue", "error", text, "kugetsu queue list --state error"))
+    more = len(failed) + gone - len(found)
+    if more:
+        text = f"{counted(more, 'more task')} ended in error" + (f", {gone} of them left the list" if gone else "")
+        found.append(_entry("queue", "error", text, f"kugetsu queue list --state error{' --all' if gone else ''}"))
     return found
 
 
@@ -362,7 +365,7 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
 
         shown = point.heading(data["as_of"], screen)
     shown += [*_headline(data, screen), *_slots(data, screen)]
-    shown.append(cut(f"queue   {queue.count_line(data['queue'])}", screen.cuts_at))
+    shown.append(cut(f"queue   {queue.count_line(data['queue'], data['unacknowledged'])}", screen.cuts_at))
     if data["asks"]["count"] or data["to_review"]["count"]:
         from kugetsu.views import asking
 

@@ -39,6 +39,7 @@ from kugetsu.domain.events.tasks import (
     CountersCorrected,
     HoldLifted,
     HoldRestored,
+    QueueAcknowledged,
     QueueCleared,
     QueuePaused,
     TaskFailed,
@@ -366,11 +367,16 @@ def _not_opened(data: PullFailed) -> str:
 
 
 def _requeued(data: TaskRequeued) -> str:
-    return f"again, was {data['was']}{', in its old place' if 'kept' in data else ''}"
+    how = ", in its old place" if "kept" in data else ", had left the list" if "record" in data else ""
+    return f"again, was {data['was']}{how}"
 
 
 def _cleared(data: QueueCleared) -> str:
     return f"{counted(len(data['tasks']), 'finished task')} left the list"
+
+
+def _failed(data: QueueAcknowledged) -> str:
+    return f"{data['gone']} failed {'task' if data['gone'] == 1 else 'tasks'}"
 
 
 def _sending(data: NoticeSending) -> str:
@@ -390,6 +396,8 @@ _TEMPLATES = {
     "session.requested": "{kind} session",
     "session.broken": "{reason}",
     "task.completed": "{summary}",
+    "task.acknowledged": "its failure is acknowledged",
+    "task.unacknowledged": "its failure is to be acknowledged again",
     "attempt.starting": "runner pid {runner[pid]}",
     "attempt.unsettled": "ended, not recorded yet: {reason}",
     "daemon.started": "pid {identity[pid]}",
@@ -443,6 +451,8 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "task.cancelled": lambda data: _reason(data["reason"]),
     "task.requeued": _requeued,
     "queue.cleared": _cleared,
+    "queue.acknowledged": lambda data: f"{_failed(data)} that left the list before",
+    "queue.unacknowledged": lambda data: f"{_failed(data)} to be acknowledged again",
     "hold.lifted": _unblocked,
     "counters.corrected": _corrected,
     "attempt.claimed": _claimed,

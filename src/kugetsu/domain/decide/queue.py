@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from kugetsu.domain.events.tasks import Recorded
     from kugetsu.domain.state import State, Task
 
 #: Characters of a message's first line that lists show.
@@ -44,10 +45,11 @@ def find_task(state: State, task_id: str) -> Task:
 
 def unknown(state: State, task_id: str) -> NotFound:
     """The error for a task id that the state does not have."""
-    return NotFound.because("task_unknown", task=task_id, made=_was_made(state, task_id))
+    return NotFound.because("task_unknown", task=task_id, made=was_made(state, task_id))
 
 
-def _was_made(state: State, task_id: str) -> bool:
+def was_made(state: State, task_id: str) -> bool:
+    """Whether a task of that id was ever queued."""
     number = task_id[1:]
     return task_id[:1] == "q" and number.isdigit() and 0 < int(number) <= state.tasks_made
 
@@ -94,7 +96,7 @@ def require_known(state: State, after: Sequence[str]) -> None:
     """Raise NotFound if one of the tasks is not in the state: no task can wait for it."""
     for earlier in after:
         if earlier not in state.tasks:
-            raise NotFound.because("earlier_task_unknown", task=earlier, made=_was_made(state, earlier))
+            raise NotFound.because("earlier_task_unknown", task=earlier, made=was_made(state, earlier))
 
 
 def _require_text(message: str) -> None:
@@ -250,8 +252,12 @@ def unblock(state: State, gate: str, subject: str) -> list[NewEvent]:
 
 
 @decision("queue.retry")
-def retry(state: State, task_id: str) -> list[NewEvent]:
-    """Retry a task now: queue a finished one again, end the wait of a parked or pausing one."""
+def retry(state: State, task_id: str, record: Recorded | None = None) -> list[NewEvent]:
+    """Retry a task now: queue a finished one again, end the wait of a parked or pausing one. ``record`` is what the log
+    knows of a task that has left the state."""
+    if task_id not in state.tasks and record is not None:
+        data = {"was": record["state"], "record": record}
+        return [NewEvent("task.requeued", data, issue=record["issue"], task=task_id, cause=record["changed"])]
     task = find_task(state, task_id)
     if task.state in FINISHED_TASK:
         return [NewEvent("task.requeued", {"was": task.state}, issue=task.issue, task=task.id, cause=task.changed)]
@@ -262,16 +268,57 @@ def retry(state: State, task_id: str) -> list[NewEvent]:
     return [NewEvent("task.resumed", {"why": "retry"}, issue=task.issue, task=task.id, cause=task.changed)]
 
 
+@decision("queue.acknowledge")
+def acknowledge(state: State, subjects: Sequence[str]) -> list[NewEvent]:
+    """Acknowledge the failures of tasks, and of the tasks of issues; of all tasks if none is named.
+
+    [] if that was done before. Raises NotFound for a task that the state does not have, Conflict for one that did not
+    fail and for an issue of which no task failed.
+    """
+    failed = state.failed()
+    if not subjects:
+        gone = state.unacknowledged_gone
+        more = [NewEvent("queue.acknowledged", {"gone": gone, "left": 0})] if gone else []
+        return [*map(_acknowledged, failed), *more]
+    named: dict[str, Task] = {}
+    for subject in subjects:
+        named |= {task.id: task for task in _to_acknowledge(state, subject, failed)}
+    return [_acknowledged(task) for task in named.values()]
+
+
+def _to_acknowledge(state: State, subject: str, failed: Sequence[Task]) -> list[Task]:
+    known = state.tasks.get(subject)
+    found = [task for task in failed if subject in (task.id, task.session)]
+    if found or (known is not None and known.acknowledged):
+        return found
+    if known is not None:
+        raise Conflict.because("task_not_failed", task=known.id, state=known.state)
+    if was_made(state, subject):
+        raise NotFound.because("failed_task_gone", task=subject, gone=state.unacknowledged_gone)
+    if any(subject == task.session and task.acknowledged for task in state.tasks.values()):
+        return []
+    raise NotFound.because("nothing_failed", subject=subject)
+
+
+def _acknowledged(task: Task) -> NewEvent:
+    data = {"failure": task.changed}
+    return NewEvent("task.acknowledged", data, issue=task.issue, task=task.id, cause=task.changed)
+
+
 @decision("queue.clear")
-def clear(state: State, older_than: str | None) -> list[NewEvent]:
-    """Retire the tasks that finished before the time ``older_than`` (None: all finished ones).
+def clear(state: State, older_than: str | None, *, failed: bool = True) -> list[NewEvent]:
+    """Retire the tasks that finished before the time ``older_than`` (None: all finished ones); without ``failed``, not
+    those that failed and that nobody has acknowledged.
 
     One that was not completed stays while an open task depends on it, which otherwise could never start.
     """
+    kept = () if failed else [task.id for task in state.failed()]
     retired = [
         task_id
         for task_id in state.finished
-        if (older_than is None or state.tasks[task_id].changed_at < older_than) and not state.wanted(task_id)
+        if (older_than is None or state.tasks[task_id].changed_at < older_than)
+        and task_id not in kept
+        and not state.wanted(task_id)
     ]
     if not retired:
         return []

@@ -187,6 +187,40 @@ def _comes_after_others(state: State, task: Task, place: dict[str, Any]) -> bool
     return task.after != [earlier for earlier in recorded if earlier in task.after or earlier in state.tasks]
 
 
+def _describe_acknowledged(event: Event, _: State) -> Undone:
+    return {"task": event["task"], "failure": event["data"]["failure"]}
+
+
+def _acknowledge_failure(state: State, undone: Undone) -> list[NewEvent]:
+    task = _task(state, undone)
+    if task.changed != undone["failure"] or task.acknowledged:
+        raise _since(undone, "failure_changed", task=task.id, state=task.state)
+    return [NewEvent("task.acknowledged", {"failure": task.changed}, **_about(task, undone))]
+
+
+def _unacknowledge_failure(state: State, undone: Undone) -> list[NewEvent]:
+    task = _task(state, undone)
+    if task.acknowledged != undone[UNDO]:
+        raise _since(undone, "failure_changed", task=task.id, state=task.state)
+    return [NewEvent("task.unacknowledged", {"failure": task.changed}, **_about(task, undone))]
+
+
+def _describe_gone(event: Event, _: State) -> Undone:
+    return {"gone": event["data"]["gone"]}
+
+
+def _unacknowledge_gone(state: State, undone: Undone) -> list[NewEvent]:
+    data = {"gone": undone["gone"], "left": state.unacknowledged_gone + undone["gone"]}
+    return [NewEvent("queue.unacknowledged", data, cause=undone[UNDO])]
+
+
+def _acknowledge_gone(state: State, undone: Undone) -> list[NewEvent]:
+    left = state.unacknowledged_gone - undone["gone"]
+    if left < 0:
+        raise _since(undone, "gone_acknowledged")
+    return [NewEvent("queue.acknowledged", {"gone": undone["gone"], "left": left}, cause=undone[UNDO])]
+
+
 # --- what held tasks back -------------------------------------------------------------------------------------------
 
 
@@ -439,6 +473,10 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "task.edited": (_describe_edited, _unedit),
     "queue.paused": (_describe_pause, _unpause),
     "queue.resumed": (_describe_pause, _pause_again),
+    "task.acknowledged": (_describe_acknowledged, _unacknowledge_failure),
+    "task.unacknowledged": (_describe_acknowledged, _acknowledge_failure),
+    "queue.acknowledged": (_describe_gone, _unacknowledge_gone),
+    "queue.unacknowledged": (_describe_gone, _acknowledge_gone),
     "task.resumed": (_describe_resumed, _restore),
     "hold.lifted": (_describe_unblocked, _restore),
     "hold.restored": (_describe_restored, _unblock_again),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.events.declaration import ALL, Carried, TypedDict, event
+from kugetsu.domain.events.declaration import ALL, Carried, Safe, TypedDict, event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,17 +161,75 @@ class Kept(TypedDict):
     not_before: Time | None
 
 
+class Recorded(TypedDict):
+    """A task that has left the state, as it was when it finished: its history and that of its issue, read from the log.
+    ``after`` are the tasks that it comes after and that were never completed; ``carried`` as in `TaskQueued`;
+    ``result`` that of its latest attempt (`events.attempts.Result`)."""
+
+    kind: str
+    issue: str | None
+    title: str
+    state: str
+    priority: int
+    after: list[str]
+    queued: int
+    queued_at: Time
+    edited: int
+    changed: int
+    repository: dict[str, str] | None
+    carried: Carried | None
+    attempts: int
+    retries: int
+    parks: int
+    tokens: int
+    cost: float
+    result: dict[str, Any] | None
+
+
 @event(
     "task.requeued",
+    exempt="record",
     undoable=True,
     irrevocable="finished_before",
 )
 class TaskRequeued(TypedDict):
     """A finished task is queued again, with all its attempts; or, if its cancellation was undone, as before
-    (``kept``)."""
+    (``kept``). ``record``: it had left the state."""
 
     was: str
     kept: NotRequired[Kept]
+    record: NotRequired[Recorded]
+
+
+@event("task.acknowledged", undoable=True)
+class TaskAcknowledged(TypedDict):
+    """Somebody has seen that the task failed, by the event ``failure``."""
+
+    failure: Safe
+
+
+@event("task.unacknowledged", undoable=True)
+class TaskUnacknowledged(TypedDict):
+    """`task.acknowledged` was undone: nobody has seen the ``failure``."""
+
+    failure: Safe
+
+
+@event("queue.acknowledged", undoable=True)
+class QueueAcknowledged(TypedDict):
+    """Somebody has seen that tasks failed of which only the number is kept: ``gone`` of them have left the state, and
+    ``left`` remain to be acknowledged."""
+
+    gone: int
+    left: int
+
+
+@event("queue.unacknowledged", undoable=True)
+class QueueUnacknowledged(TypedDict):
+    """`queue.acknowledged` was undone."""
+
+    gone: int
+    left: int
 
 
 @event("task.edited", exempt="message was_message", undoable=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kugetsu.domain import outages
 from kugetsu.domain.fold.usage import FORGIVING
-from kugetsu.domain.machines import step
-from kugetsu.domain.state import EVERYTHING, FINISHED_KEPT, State, Task
+from kugetsu.domain.machines import FINISHED_TASK, step
+from kugetsu.domain.state import EVERYTHING, FINISHED_KEPT, UNACKNOWLEDGED_KEPT, State, Task, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,20 +249,39 @@ def _finish_task(
         return
     task.reason, task.reason_values = reason, values
     task.not_before = None
-    finished = state.finished
-    finished[task.id] = None
+    task.acknowledged = 0
     _close(state, task)
+    _keep_finished(state, task.id)
+
+
+def _keep_finished(state: State, task_id: str) -> None:
+    """Keep the task among the latest finished ones. The oldest of them leaves, but not while an open task depends on
+    it; one that failed only moves to those that wait to be acknowledged."""
+    finished = state.finished
+    finished[task_id] = None
     while len(finished) > FINISHED_KEPT:
-        oldest = next((task_id for task_id in finished if not state.wanted(task_id)), None)
+        oldest = next((kept for kept in finished if _unacknowledged(state, kept) or not state.wanted(kept)), None)
         if oldest is None:
             break
-        _retire(state, oldest)
+        if _unacknowledged(state, oldest):
+            del finished[oldest]
+            state.unacknowledged[oldest] = None
+            if len(state.unacknowledged) > UNACKNOWLEDGED_KEPT:
+                state.unacknowledged_gone += 1
+                _retire(state, next(iter(state.unacknowledged)))
+        else:
+            _retire(state, oldest)
+
+
+def _unacknowledged(state: State, task_id: str) -> bool:
+    task = state.tasks[task_id]
+    return task.state == "error" and not task.acknowledged
 
 
 def _retire(state: State, task_id: str) -> None:
     """Remove a finished task from the state. Tasks that come after it drop it only if it was completed: an id in their
     ``after`` that the state does not have was never completed."""
-    del state.finished[task_id]
+    _leave_finished(state, task_id)
     task = state.tasks.pop(task_id)
     state.retired[task.state] = state.retired.get(task.state, 0) + 1
     if task.changed > state.retired_upto:
@@ -273,14 +292,27 @@ def _retire(state: State, task_id: str) -> None:
     _forget_earlier(state, task)
 
 
+def _leave_finished(state: State, task_id: str) -> None:
+    state.finished.pop(task_id, None)
+    state.unacknowledged.pop(task_id, None)
+
+
 def task_requeued(state: State, event: Event) -> None:
     """Fold of ``task.requeued``: with all attempts, or as before if its cancellation was undone."""
     kept = event["data"].get("kept") or {"used": 0, "order": event["seq"], "not_before": None}
     used, order, not_before = kept["used"], kept["order"], kept["not_before"]
+    record = event["data"].get("record")
+    if record is not None and event["task"] not in state.tasks:
+        if record["state"] not in FINISHED_TASK:
+            state.violate(event["seq"], f"task.requeued brings back a task that is {record['state']}")
+            return
+        _bring_back(state, _recorded(event, record))
+        state.last_returned = event["seq"]
     task = move_task(state, event, "requeue")
     if task is not None:
-        state.finished.pop(task.id, None)
+        _leave_finished(state, task.id)
         _open(state, task)
+        task.acknowledged = 0
         if "kept" not in event["data"]:
             _forget_limits(state, task)
         task.order = order
@@ -314,10 +346,69 @@ def queue_resumed(state: State, event: Event) -> None:
         state.violate(event["seq"], f"queue.resumed: {repository} is not paused")
 
 
+def _recorded(event: Event, record: dict[str, Any]) -> Task:
+    """The task that had left the state, as the event records it."""
+    task = Task(event["task"], record["kind"], record["issue"], record["title"], record["state"])
+    task.priority = record["priority"]
+    task.after = list(record["after"])
+    task.queued, task.queued_at = record["queued"], record["queued_at"]
+    task.edited, task.repository = record["edited"], record["repository"]
+    task.prior_usage = record["carried"]
+    task.result = record["result"]
+    task.usage = Usage(
+        attempts=record["attempts"],
+        retries=record["retries"],
+        parks=record["parks"],
+        tokens=record["tokens"],
+        cost=record["cost"],
+    )
+    return task
+
+
+def _bring_back(state: State, task: Task) -> None:
+    state.tasks[task.id] = task
+    if state.retired.get(task.state, 0) > 0:
+        state.retired[task.state] -= 1
+    for earlier in task.after:
+        if earlier in state.tasks:  # one that has left finds its successors when it comes back
+            state.successors.setdefault(earlier, []).append(task.id)
+    later = [other.id for other in state.tasks.values() if task.id in other.after]
+    if later:
+        state.successors[task.id] = later
+
+
+def task_acknowledged(state: State, event: Event) -> None:
+    """Fold of ``task.acknowledged``: one that stayed for that alone is among the latest finished ones again."""
+    failure, task = event["data"]["failure"], state.tasks.get(event["task"])
+    if task is None or task.changed != failure or not _unacknowledged(state, task.id):
+        state.violate(event["seq"], f"task.acknowledged names {event['task']}, which has no such failure")
+        return
+    task.acknowledged = event["seq"]
+    if task.id in state.unacknowledged:
+        del state.unacknowledged[task.id]
+        _keep_finished(state, task.id)
+
+
+def task_unacknowledged(state: State, event: Event) -> None:
+    """Fold of ``task.unacknowledged``."""
+    failure, task = event["data"]["failure"], state.tasks.get(event["task"])
+    if task is None or task.changed != failure or not task.acknowledged:
+        state.violate(event["seq"], f"task.unacknowledged names {event['task']}, which is not acknowledged")
+        return
+    task.acknowledged = 0
+
+
+def queue_acknowledged(state: State, event: Event) -> None:
+    """Fold of ``queue.acknowledged``, and of ``queue.unacknowledged``."""
+    left: int = event["data"]["left"]
+    state.unacknowledged_gone = max(0, left)
+
+
 def queue_cleared(state: State, event: Event) -> None:
     """Fold of ``queue.cleared``."""
     for task_id in event["data"]["tasks"]:
-        if task_id in state.finished:
+        task = state.tasks.get(task_id)
+        if task is not None and task.state in FINISHED_TASK:
             _retire(state, task_id)
         else:
             state.violate(event["seq"], f"queue.cleared names {task_id}, which is not finished")

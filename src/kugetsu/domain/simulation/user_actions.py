@@ -72,6 +72,9 @@ def _cancel(simulation: Simulation, event: Event) -> None:
 def _retried(simulation: Simulation, event: Event) -> None:
     task = simulation.state.tasks.get(event["task"])
     was = event["data"].get("was")
+    if task is None and "record" in event["data"]:  # it had left the list
+        simulation.take(event)
+        return
     if task is None or (task.state == "completed" and was != "completed"):
         simulation.noted.add("late", event["task"])
         return
@@ -104,9 +107,17 @@ def _parked_again(simulation: Simulation, event: Event) -> None:
 
 def _cleared(simulation: Simulation, event: Event) -> None:
     state = simulation.state
-    gone = [task for task in event["data"]["tasks"] if task in state.finished and not state.wanted(task)]
+    known = [task for task in event["data"]["tasks"] if task in state.tasks]
+    gone = [task for task in known if state.tasks[task].state in FINISHED_TASK and not state.wanted(task)]
     if gone:
         simulation.take({**event, "data": {**event["data"], "tasks": gone}})
+
+
+def _acknowledged(simulation: Simulation, event: Event) -> None:
+    task = simulation.state.tasks.get(event.get("task", ""))
+    again = event["type"] == "task.acknowledged"
+    if task is not None and task.state == "error" and bool(task.acknowledged) != again:
+        simulation.take({**event, "data": {"failure": task.changed}})
 
 
 def _destroy(simulation: Simulation, event: Event) -> None:
@@ -136,6 +147,8 @@ def _undone(simulation: Simulation, event: Event) -> None:
 _TAKEN_BACK: dict[str, Act] = {
     "task.cancelled": _cancel,
     "task.requeued": _retried,
+    "task.acknowledged": _acknowledged,
+    "task.unacknowledged": _acknowledged,
     "task.moved": _moved,
     "task.edited": _edited,
     "queue.paused": _as_it_is,
@@ -165,6 +178,7 @@ ACTS: dict[str, tuple[slice, Act]] = {
     "queue.edit": (_FIRST, _edited),
     "queue.pause": (_ALL, _as_it_is),
     "queue.resume": (_ALL, _as_it_is),
+    "queue.acknowledge": (_ALL, _acknowledged),
     "undo.compensate": (_ALL, _undone),
     "sessions.destroying": (_LAST, _destroy),
     "sessions.destroyed": (_ALL, _destruction_over),
