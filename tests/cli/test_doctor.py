@@ -97,6 +97,17 @@ def test_a_sink_that_is_not_set_up_is_told_with_what_sets_it_up(made, sink, fix)
     assert found(made)["notifications", sink]["fix"] == fix
 
 
+def test_a_daily_report_that_reaches_nobody_is_told(made):
+    made("config", "set", "NOTIFY_REPORT_AT", "7:00")
+    assert found(made)["notifications", "report"]["fix"] == "kugetsu config set NOTIFY_SINKS desktop"
+    made("config", "set", "NOTIFY_SINKS", "comment")
+    assert found(made)["notifications", "report"]["level"] == "warning"
+    made("config", "set", "NOTIFY_REPORT_ISSUE", "nonsense")
+    assert found(made)["notifications", "report issue"]["level"] == "problem"
+    made("config", "set", "NOTIFY_REPORT_ISSUE", "owner/project#1")
+    assert found(made)["notifications", "report"]["text"] == "the report is sent each day at 07:00"
+
+
 @pytest.mark.parametrize("again", [True, False])
 def test_a_sink_whose_last_delivery_failed_is_told_with_its_answer(kugetsu, story, again):
     kugetsu.environment |= {"NOTIFY_SINKS": "command", "NOTIFY_COMMAND": "false"}

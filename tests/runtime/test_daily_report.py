@@ -11,6 +11,7 @@ import pytest
 from forge.scripted import ScriptedForge
 from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.decide import reports, reviews
+from kugetsu.model.settings import SETTINGS
 from kugetsu.runtime.notifications import daily_report, message, sinks
 from kugetsu.runtime.notifications.outbox import Outbox
 from kugetsu.runtime.notifications.sinks import comment, desktop
@@ -51,6 +52,17 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_it_is_due_when_the_machines_clock_is_past_the_time(berlin: None, now: str, at: str, day: str | None) -> None:
     assert daily_report.day_due(now, at) == day
+
+
+@pytest.mark.parametrize(("text", "read"), [("7:00", "07:00"), ("23:59", "23:59"), ("", ""), (" 07:05 ", "07:05")])
+def test_the_time_is_a_time_of_day(text: str, read: str) -> None:
+    assert SETTINGS["NOTIFY_REPORT_AT"].read(text) == read
+
+
+@pytest.mark.parametrize("text", ["7", "24:00", "07:60", "7:5", "007:00", "-1:00", "noon", "07:00:00", "٧:00"])
+def test_what_is_no_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="07:00"):
+        SETTINGS["NOTIFY_REPORT_AT"].read(text)
 
 
 def test_the_notifier_sleeps_until_it_is_due(berlin: None) -> None:

@@ -205,6 +205,7 @@ class Demonstration:
         screen = self.screen
         screen.title("What kugetsu knows of it")
         screen.output(self._kugetsu("status"))
+        screen.output(self._kugetsu("report"))
         screen.output(self._kugetsu("history", self._ref(1)))
 
     def _verify(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Found
 from kugetsu.runtime.env_files import values
@@ -30,6 +31,29 @@ def check(context: Context) -> Iterator[Finding]:
             yield found.ok(name, f"{name}: {text}")
         else:
             yield found.problem(name, f"{name}: {text}", _remedy(context, name, names))
+    yield from _report(context, names)
+
+
+def _report(context: Context, names: list[str]) -> Iterator[Finding]:
+    """The daily report: whether a sink takes it, and the issue on which it is posted."""
+    config = context.ws.config
+    issue, at = config.text("NOTIFY_REPORT_ISSUE"), config.text("NOTIFY_REPORT_AT")
+    if issue:
+        try:
+            parse_ref(issue, default_host=config.default_host(), servers=config.servers())
+        except KugetsuError as problem:
+            fix = "kugetsu config set NOTIFY_REPORT_ISSUE owner/project#1"
+            yield found.problem("report issue", f"NOTIFY_REPORT_ISSUE: {problem.message}", fix)
+    if not at:
+        return
+    if not names:
+        text = f"NOTIFY_REPORT_AT is {at}, but no sink sends the report (NOTIFY_SINKS)"
+        yield found.warning("report", text, "kugetsu config set NOTIFY_SINKS desktop")
+    elif names == ["comment"] and not issue:
+        text = "no sink sends the daily report: comment needs an issue for it"
+        yield found.warning("report", text, "kugetsu config set NOTIFY_REPORT_ISSUE owner/project#1")
+    else:
+        yield found.ok("report", f"the report is sent each day at {at}")
 
 
 def _failure(context: Context, name: str) -> dict[str, Any] | None:
