@@ -77,7 +77,7 @@ SHOWN = {
 #: The others: what they do is the point of them, not what they show.
 ELSEWHERE = {
     *("init", "import", "start", "continue", "delegate", "set-pr", "destroy", "completion", "log export", "log repair"),
-    *("changes", "open"),  # tests/cli/test_changes.py
+    *("attach", "changes", "open"),  # tests/cli/test_changes.py
     *("queue enqueue", "queue dequeue", "queue cancel", "queue retry", "queue move", "queue lift", "queue clear"),
     *("queue-daemon start", "queue-daemon stop", "queue-daemon restart", "queue-daemon run", "queue-daemon logs"),
     *("notify clear", "notify watch", "notify test", "skill show", "skill install", "config set", "config unset"),

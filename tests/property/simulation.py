@@ -22,6 +22,7 @@ from kugetsu.domain.decide import (
     daemon,
     notifications,
     pauses,
+    persons,
     queue,
     reports,
     reviews,
@@ -373,6 +374,28 @@ class World:
             )
         )
 
+    def attach(self, a: int, b: int) -> list[Event]:
+        """A person takes a session, or leaves one."""
+        taken = [session for session in self.state.sessions.values() if session.person is not None]
+        if not taken or b % 9 == 0:
+            issue = self._session(a) if b % 5 else ISSUES[a % len(ISSUES)]
+            lease = f"person-{self.state.seq}"
+            return self.do(lambda state: persons.attach(state, issue, lease, PROCESS, "shoko", "desk"))
+        return self.leave(a, b)
+
+    def leave(self, a: int, b: int) -> list[Event]:
+        """A person leaves, or is found dead; a session that was being prepared is broken."""
+        taken = [session for session in self.state.sessions.values() if session.person is not None]
+        if not taken:
+            return []
+        session = taken[a % len(taken)]
+        assert session.person is not None
+        lease = session.person["lease"] if b % 7 else "of-an-earlier-one"
+        evidence = self._evidence(b) if b % 4 else {}
+        how = ("ended", "stopped", "failed", "lost")[b % 4]
+        leave = partial(persons.leave, key=session.key, lease=lease, how=how, reason="left", evidence=evidence)
+        return self.do(lambda state: leave(state, exit=b % 2))
+
     def review(self, a: int, b: int) -> list[Event]:
         return self.do(lambda state: reviews.done(state, self._session(a)))
 
@@ -599,6 +622,8 @@ COMMANDS = (
     "tie",
     *("observe",) * 2,
     *("open_owed",) * 2,
+    "attach",
+    *("leave",) * 2,
     "review",
     "acknowledge",
     "report_due",

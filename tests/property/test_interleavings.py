@@ -202,6 +202,8 @@ def test_nothing_waits_for_ever(seed: int) -> None:
         world.resume(place - 1, 0)
     for key in [session.key for session in world.state.sessions.values() if session.destroying]:
         world.do(partial(sessions.broken, key=key, reason="could not be removed"))
+    for _ in [session for session in world.state.sessions.values() if session.person is not None]:
+        world.leave(0, 1)
     if world.state.daemon.state != "running":
         world.daemon_start(1, 1)
     for _ in range(400):

@@ -64,9 +64,7 @@ class Attempt:
                     ["sh", "-c", script],
                     environment={**os.environ, "RUN": str(self.run)},
                     directory=str(self.run),
-                    stdin=os.devnull,
-                    stdout=str(self.run / "output"),
-                    stderr=str(self.run / "stderr"),
+                    files=(os.devnull, str(self.run / "output"), str(self.run / "stderr")),
                     lease=self.lease,
                 )
                 (self.run / "agent").write_text(str(agent))

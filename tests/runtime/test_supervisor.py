@@ -417,16 +417,19 @@ def test_a_runner_drops_the_leases_that_it_inherited(attempt: Attempt) -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", [{"command": ["/nowhere/agent"]}, {"directory": "/nowhere"}, {"stdin": "/nowhere/prompt"}]
+    "missing",
+    [
+        {"command": ["/nowhere/agent"]},
+        {"directory": "/nowhere"},
+        {"files": ("/nowhere/prompt", os.devnull, os.devnull)},
+    ],
 )
 def test_an_agent_that_cannot_start_is_an_error_of_the_agent(attempt: Attempt, missing: dict[str, object]) -> None:
     settings: dict[str, object] = {
         "command": ["true"],
         "directory": str(attempt.run),
-        "stdin": os.devnull,
+        "files": (os.devnull, str(attempt.run / "output"), str(attempt.run / "stderr")),
         "environment": dict(os.environ),
-        "stdout": str(attempt.run / "output"),
-        "stderr": str(attempt.run / "stderr"),
         "lease": attempt.lease,
         **missing,
     }

@@ -145,6 +145,17 @@ class Command:
             stderr=turn.errors,
         )
 
+    def interactive(self, turn: Turn) -> Launch:
+        """KUGETSU_ATTACH_COMMAND, which gets the session's name as KUGETSU_SESSION."""
+        line = (self._settings.get("KUGETSU_ATTACH_COMMAND") or "").strip()
+        if not line:
+            raise AgentUnavailable(
+                "a command agent has no interactive program, unless KUGETSU_ATTACH_COMMAND names one",
+                "kugetsu config set KUGETSU_ATTACH_COMMAND COMMAND; or work in its worktree: kugetsu open --path REF",
+            )
+        given = dict(turn.environment) | {"PWD": turn.directory, "KUGETSU_SESSION": turn.session}
+        return Launch(("/bin/sh", "-c", line), given, (), turn.directory, "", "", "")
+
     def outcome(self, ended: Ended) -> Outcome:
         """The verdict on a command's exit code and last words."""
         output, errors = _last_lines(ended.output), _last_lines(ended.errors)

@@ -190,6 +190,13 @@ class Agent(Protocol):
         """How to start the agent for a turn. Starts nothing."""
         ...
 
+    def interactive(self, turn: Turn) -> Launch:
+        """How to start its interactive program in a session, on a person's terminal: no files are used. Starts nothing.
+
+        Raises AgentUnavailable when it has none.
+        """
+        ...
+
     def outcome(self, ended: Ended) -> Outcome:
         """What became of a turn, from its end and its files."""
         ...

@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "start": ("work", "start an agent on an issue now"),
         "continue": ("work", "start the next turn in an issue's session"),
         "delegate": ("delegate", "queue a message for the issue it names, or for the PM"),
+        "attach": ("attach", "work in an issue's session yourself"),
         "set-pr": ("sessions", "tie a pull request to an issue's session"),
     },
     "the queue": {

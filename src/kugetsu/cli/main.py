@@ -135,6 +135,10 @@ def _dispatch(arguments: list[str]) -> int:
         from kugetsu.cli.credential import answer as answer_git
 
         return answer_git(arguments[1:], os.environ)
+    if arguments[0] == "__left":
+        from kugetsu.cli.attach import left
+
+        return left(arguments[1:], os.environ)
     name, rest = find(arguments)
     if name is None:
         return _help(arguments[:1])

@@ -112,7 +112,7 @@ COMMANDS = {
         json="""\
 sessions[].session        host/owner/repo#N, base:host/owner/repo or pm
 sessions[].kind           issue, base or pm
-sessions[].standing       where its issue stands: running, pending, parked, asks (the agent asked something),
+sessions[].standing       where its issue stands: attached (a person works on it), running, pending, parked, asks,
                           failed, broken, cancelled, a state of its review, idle or destroyed
 sessions[].title          the issue's title, else the first line of its latest message, or null
 sessions[].result         what came of its latest run (as result of kugetsu report --json), or null
@@ -121,6 +121,7 @@ sessions[].state          requested, preparing, idle, working, broken or destroy
 sessions[].agent          opencode or command, or null
 sessions[].agent_session  the agent's own id, or null
 sessions[].attempt        the attempt working in it, or null
+sessions[].attached       the name of the user who works in it (kugetsu attach), or null
 sessions[].agent_alive    whether that attempt is alive; null if there is none, and with --at and --from
 sessions[].worktree       its folder, or null
 sessions[].branch         its branch, or null

@@ -94,6 +94,11 @@ agents[].tokens      tokens so far, according to its output, like the next three
 agents[].cost        cost so far
 agents[].last        its last action, or null
 agents[].last_at     when, or null
+attached[].issue     an issue that a person works on (kugetsu attach)
+attached[].user      who
+attached[].host      on which host
+attached[].pid       the process that holds it
+attached[].since     UTC
 queue.*              number of tasks by state (notified: running)
 unacknowledged       number of failed tasks that nobody has acknowledged
 next.task            the task that starts next, or null

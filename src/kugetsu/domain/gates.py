@@ -231,6 +231,11 @@ def issue(state: State, task: Task, facts: ClaimFacts) -> Verdict:
             return _closed("issue", "issue_busy", attempt.claimed, attempt=attempt.id, task=attempt.task)
     if _destroying(state, task):
         return _being_destroyed(state, task, "issue")
+    session = state.sessions.get(task.session)
+    if session is not None and session.person is not None:
+        held = session.person
+        who = {"user": held["user"], "host": held["host"], "pid": held["holder"]["pid"], "since": held["at"]}
+        return _closed("issue", "issue_attached", held["seq"], issue=task.issue, **who)
     for other_id in state.of_issue.get(task.issue, ()):
         other = state.tasks[other_id]
         if (

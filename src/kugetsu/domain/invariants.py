@@ -72,6 +72,8 @@ def of_session(state: State, session: Session) -> list[str]:
     live = state.attempts.get(session.attempt) if session.attempt is not None else None
     if session.attempt is not None and live is None:
         found.append(f"session {session.key} is used by {session.attempt}, which is not live")
+    if session.attempt is not None and session.person is not None:
+        found.append(f"session {session.key} is used by {session.attempt} and by a person")
     if session.state == "working" and (live is None or live.state != "running"):
         found.append(f"session {session.key} is working without a running attempt")
     return found

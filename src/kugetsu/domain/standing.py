@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 #: Where an issue may stand. What runs or waits goes before what came of earlier runs.
 STANDINGS = (
-    *("running", "pending", "parked"),
+    *("attached", "running", "pending", "parked"),
     *("asks", "failed", "broken", "cancelled", *OPEN_REVIEW, "merged", "closed", "idle", "destroyed"),
 )
 #: States of the review machine in which there is something to look at, or to send back to the agent.
@@ -33,6 +33,8 @@ def last_tasks(state: State) -> dict[str, Task]:
 
 def standing(state: State, session: Session, last: Mapping[str, Task]) -> str:
     """Where the session's issue stands (`STANDINGS`); ``last`` as `last_tasks` made it."""
+    if session.person is not None:
+        return "attached"
     waits = {state.tasks[task].state for task in state.of_issue.get(session.key, ())}
     if session.attempt is not None or "notified" in waits:
         return "running"

@@ -195,6 +195,8 @@ class Session:
     #: open, closed or merged: the pull request's state after the latest attempt, if known.
     pr_state: str | None = None
     attempt: str | None = None
+    #: The person who works in it (`events.persons.PersonAttached`), with "seq" and "at" of the claim.
+    person: dict[str, Any] | None = None
     created_at: str = ""
     #: seq of the intent to destroy it that has no outcome yet, or 0.
     destroying: int = 0

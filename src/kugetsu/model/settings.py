@@ -246,6 +246,9 @@ _ALL = (
     Setting("MAX_CONCURRENT_AGENTS", "3", _cap, "how many agents may run at a time"),
     Setting("KUGETSU_AGENT", "opencode", _agent, "which agent works: opencode, or command (any command line)"),
     Setting("KUGETSU_AGENT_COMMAND", "", _text, "the command line of KUGETSU_AGENT=command; the prompt is its input"),
+    Setting(
+        "KUGETSU_ATTACH_COMMAND", "", _text, "with KUGETSU_AGENT=command: what kugetsu attach opens, a shell's line"
+    ),
     Setting("KUGETSU_OPENCODE", "", _text, "the opencode program (empty: found in PATH)"),
     Setting("KUGETSU_MODEL", "", _text, "the model, as provider/model (empty: the agent's own choice)"),
     Setting("KUGETSU_BASE_BRANCH", "", _branch, "the branch that work starts from (empty: the remote's HEAD)"),

@@ -51,15 +51,21 @@ def may_judge(ws: Workspace, attempt: Attempt) -> bool:
     A copied KUGETSU_DIR names the attempts of the original, whose lease nobody holds in the copy: as long as one of
     their processes works for another directory, they are that directory's.
     """
-    if not (owns(ws, attempt.claimer) and owns(ws, attempt.runner)):
+    return may_judge_lease(ws, attempt.lease, attempt.claimer, attempt.runner)
+
+
+def may_judge_lease(ws: Workspace, lease: str, *holders: Identity | None) -> bool:
+    """As `may_judge`, for a lease that these processes took."""
+    if not all(owns(ws, holder) for holder in holders):
         return False
-    others = (folder for folder in termination.directories(attempt.lease) if os.path.isdir(folder))
+    others = (folder for folder in termination.directories(lease) if os.path.isdir(folder))
     return all(os.path.samefile(folder, ws.paths.root) for folder in others)
 
 
 def _named(state: State) -> set[str]:
     """The hosts in the log: those of processes since this machine started, where there are any, else all."""
     known = [state.daemon.identity, *(attempt.claimer for attempt in state.attempts.values())]
+    known += [session.person["holder"] for session in state.sessions.values() if session.person is not None]
     hosts = [(who["host"], who["boot"]) for who in known if who is not None and "host" in who]
     return {host for host, boot in hosts if boot == identity.boot_id()} or {host for host, _ in hosts}
 

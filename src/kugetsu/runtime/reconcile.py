@@ -12,16 +12,17 @@ from typing import Any
 
 from kugetsu.domain.decide import attempts as decide_attempts
 from kugetsu.domain.decide import daemon as decide_daemon
+from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import Attempt, State
+from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import host_id, liveness, stderr_tail
 from kugetsu.runtime.process import identity, lease, termination, tree
 from kugetsu.runtime.process.termination import EndReport
-from kugetsu.runtime.runner import ending, spawn
+from kugetsu.runtime.runner import ending, interactive, spawn
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.workspace import Workspace
 
@@ -39,6 +40,24 @@ def dead(ws: Workspace, state: State) -> list[Attempt]:
     """The attempts that the log calls live although their runner is gone; none of another host or directory."""
     gone = [attempt for attempt in state.attempts.values() if not _supervised(ws, attempt)]
     return [attempt for attempt in gone if host_id.may_judge(ws, attempt)]
+
+
+def left_by_the_dead(ws: Workspace, state: State) -> list[Session]:
+    """The sessions that the log gives to a person although `kugetsu attach` was killed; none of another host."""
+    found = []
+    for session in state.sessions.values():
+        person = session.person
+        if person is None or _held(ws, person["lease"], person["holder"]):
+            continue
+        if host_id.may_judge_lease(ws, person["lease"], person["holder"]):
+            found.append(session)
+    return found
+
+
+def _held(ws: Workspace, nonce: str, holder: Identity) -> bool:
+    """Whether the process that took a lease lives; a deleted file says nothing about its lock."""
+    known = lease.alive(ws.paths.leases, nonce) or not lease.exists(ws.paths.leases, nonce)
+    return known and identity.alive(holder)
 
 
 def _supervised(ws: Workspace, attempt: Attempt) -> bool:
@@ -97,6 +116,14 @@ def reconcile(ws: Workspace) -> list[str]:
                 settled.append(attempt.id)
             else:
                 failure = failure or KugetsuError(f"{attempt.id} has ended, and cannot be recorded: {problem}")
+    for session in left_by_the_dead(ws, state):
+        try:
+            if interactive.settle(ws, session, ORPHAN_GRACE_SECONDS):
+                settled.append(session.key)
+        except (LogWriteFailed, LogDamaged):
+            raise
+        except Exception as problem:  # noqa: BLE001  as above
+            failure = failure or KugetsuError(f"{session.key} cannot be given back: {problem}")
     if state.daemon.runs and host_id.owns(ws, state.daemon.identity) and not liveness.daemon(ws.paths, state):
         held = state.daemon.lease
 

@@ -201,7 +201,7 @@ def start(
     import time
 
     queue.require_initialised(ws.state())
-    _notice_death(ws, None, set())
+    notice_death(ws, None, set())
     give_up = time.monotonic() + STAGGER_PATIENCE
     while True:
         try:
@@ -265,7 +265,7 @@ def _await_running(ws: Workspace, started: Started) -> None:
     for event in ws.log.follow(started.events[-1]["seq"]):
         if event is None:
             try:
-                _notice_death(ws, started.task, told)
+                notice_death(ws, started.task, told)
             except LogWriteFailed as problem:
                 raise _unrecorded(started.attempt, problem) from problem
             continue
@@ -293,7 +293,7 @@ class Deaths:
     def look(self, awaited: Iterable[str]) -> None:
         """Settle what has died by now. Raises LogDamaged."""
         try:
-            _notice_death(self._ws, None, self._told)
+            notice_death(self._ws, None, self._told)
         except LogWriteFailed as problem:
             if str(problem) not in self._told:
                 print(f"kugetsu: {problem}; {problem.hint}", file=sys.stderr, flush=True)
@@ -317,12 +317,12 @@ def _notice_full_disk(ws: Workspace, awaited: str, told: set[str]) -> None:
         print(f"kugetsu: {text}; {problem.hint}", file=sys.stderr, flush=True)
 
 
-def _notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
+def notice_death(ws: Workspace, awaited: str | None, told: set[str]) -> None:
     """Settle what died. Raises if the awaited task cannot be settled; for another one the problem is printed once."""
     from kugetsu.runtime import reconcile
 
     state = ws.state()
-    if not reconcile.dead(ws, state) and not reconcile.stopped(ws, state):
+    if not (reconcile.dead(ws, state) or reconcile.stopped(ws, state) or reconcile.left_by_the_dead(ws, state)):
         return
     try:
         reconcile.reconcile(ws)
@@ -355,7 +355,7 @@ def wait_for(ws: Workspace, task_id: str) -> dict[str, Any]:
     for news in _and_then(last, ws.log.follow(seen)):
         if news is None:
             try:
-                _notice_death(ws, task_id, told)
+                notice_death(ws, task_id, told)
             except LogWriteFailed as problem:
                 raise _unrecorded(task_id, problem) from problem
             _notice_full_disk(ws, task_id, told)

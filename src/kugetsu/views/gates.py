@@ -39,6 +39,12 @@ def of_task(task: Task) -> str | None:
     return reason(task.reason, task.reason_values) if task.reason is not None else None
 
 
+def held_by(values: Values) -> str:
+    """Who holds an issue instead of an agent."""
+    since = f"{values['since'][:10]} {values['since'][11:16]} UTC"
+    return f"held by a person since {since} ({values['user']}, pid {values['pid']} on {values['host']})"
+
+
 def commands(gate: str, code: str, values: Values) -> tuple[str | None, str | None]:
     """The command that opens a gate that is closed so, and one that does when the first finds nothing to do."""
     if gate == "parked":
@@ -158,6 +164,7 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "earlier_task_open": lambda v: f"comes after {v['earlier']}, which is {task_state(v['state'])}",
     "no_earlier_task": lambda _: "comes after no open task",
     "issue_busy": lambda v: f"{v['attempt']} works on the same issue",
+    "issue_attached": lambda v: held_by(v),
     "session_destroying": lambda _: "its session is being destroyed",
     "other_task_first": lambda v: f"{v['other']} of the same issue comes first",
     "issue_free": lambda _: "issue has no other live attempt",
@@ -204,6 +211,7 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "earlier_task_finished": lambda v: f"kugetsu queue retry {v['earlier']}",
     "earlier_task_open": lambda v: f"kugetsu queue move {v['task']} --after ''",
     "issue_busy": lambda v: f"kugetsu queue cancel {v['task']}",
+    "issue_attached": lambda v: f"kugetsu attach --end {v['issue']}",
     "session_destroying": lambda v: f"kugetsu destroy {v['issue'] or '--pm-agent'}",
     "other_task_first": lambda v: (
         f"kugetsu queue move {v['task']} --first" if v["task"] else f"kugetsu why {v['other']}"

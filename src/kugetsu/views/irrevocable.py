@@ -61,6 +61,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "works_again": ("an attempt showed that it works again", "to keep a task from starting: kugetsu queue cancel ID"),
     "counts_recorded": ("it records the counters of the issue's history", None),
     "agent_ended": ("an agent was started for it, and has ended", "its outcome: kugetsu history {attempt}"),
+    "person_attached": ("a person took the session", "to give it back: kugetsu attach --end {session}"),
     "recorded": ("it is a record of what happened", None),
 }
 

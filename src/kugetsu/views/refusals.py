@@ -195,6 +195,10 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "session_unknown": lambda v: (f"no session for {v['session']}", "kugetsu list"),
     "session_not_ready": lambda v: (f"the session {v['session']} is {v['state']}", f"kugetsu history {v['session']}"),
     "session_busy": lambda v: (f"{v['attempt']} is working in {v['session']}", f"kugetsu queue cancel {v['task']}"),
+    "session_attached": lambda v: (
+        f"{v['session']} is {gates.held_by(v)}",
+        f"wait until it is given back, or end it: kugetsu attach --end {v['session']}",
+    ),
     "session_wanted": _session_wanted,
     "session_exists": lambda v: (f"{v['session']} already has a session here", f"kugetsu history {v['session']}"),
     "repository_registered": lambda v: (

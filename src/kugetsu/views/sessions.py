@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         agent: str | None
         agent_session: str | None
         attempt: str | None
+        attached: str | None
         agent_alive: bool | None
         worktree: str | None
         branch: str | None
@@ -81,6 +82,7 @@ def _data(
         "agent": session.agent,
         "agent_session": session.agent_session,
         "attempt": session.attempt,
+        "attached": session.person["user"] if session.person is not None else None,
         "agent_alive": alive(attempt) if attempt is not None else None,
         "worktree": session.worktree,
         "branch": session.branch,

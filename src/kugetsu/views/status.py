@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import Attempt, State, Task
+    from kugetsu.domain.state import Attempt, Session, State, Task
     from kugetsu.runtime.query.points import Asked, Probes
     from kugetsu.views.asking import Asking
     from kugetsu.views.screen import Screen
@@ -59,6 +59,15 @@ if TYPE_CHECKING:
         text: str
         command: str
 
+    class AttachedData(TypedDict):
+        """A person who works in an issue's session."""
+
+        issue: str
+        user: str
+        host: str
+        pid: int
+        since: str
+
     class StatusData(TypedDict):
         """`kugetsu status --json`. All times are UTC."""
 
@@ -70,6 +79,7 @@ if TYPE_CHECKING:
         cap: int
         live: int
         agents: list[AgentData]
+        attached: list[AttachedData]
         queue: dict[str, int]
         unacknowledged: int
         next: NextData
@@ -117,6 +127,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "cap": facts["cap"],
         "live": sum(attempt.kind == "dev" for attempt in live),
         "agents": agents,
+        "attached": [attached(session) for session in state.sessions.values() if session.person is not None],
         "queue": queue.counts(state),
         "unacknowledged": queue.unacknowledged(state),
         "next": _next(state, waiting, facts),
@@ -152,6 +163,13 @@ def _agent(attempt: Attempt, probes: Probes) -> AgentData:
         "last": seen.last if seen is not None else None,
         "last_at": seen.at if seen is not None else None,
     }
+
+
+def attached(session: Session) -> AttachedData:
+    """Who works in a session that a person took."""
+    person = session.person or {}
+    who = {"user": person["user"], "host": person["host"], "pid": person["holder"]["pid"], "since": person["at"]}
+    return {"issue": session.key, **who}  # type: ignore[typeddict-item]
 
 
 def daemon_data(state: State, alive: bool) -> DaemonData:
@@ -364,7 +382,7 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         from kugetsu.views import point
 
         shown = point.heading(data["as_of"], screen)
-    shown += [*_headline(data, screen), *_slots(data, screen)]
+    shown += [*_headline(data, screen), *_slots(data, screen), *_attached(data, screen)]
     shown.append(cut(f"queue   {queue.count_line(data['queue'], data['unacknowledged'])}", screen.cuts_at))
     if data["asks"]["count"] or data["to_review"]["count"]:
         from kugetsu.views import asking
@@ -439,6 +457,17 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
     rows += [_agent_row("pm", agent, screen, data["now"]) for agent in data["agents"] if agent["slot"] is None]
     shown = table(screen, heads, rows, paint=lambda at, value, text: screen.state(value, text) if at == 3 else text)
     return shown if len(free) <= LISTED else [*shown, f"and {len(free)} free slots"]
+
+
+def _attached(data: StatusData, screen: Screen) -> list[str]:
+    """A line for each issue that a person works on."""
+    rows = []
+    for one in data["attached"]:
+        span = times.duration(times.since(one["since"], data["now"]))
+        who = line(f"by {one['user']} for {span}, pid {one['pid']} on {one['host']}")
+        rows.append(["attached", screen.issue(one["issue"]), who])
+    heads = [Column(""), Column("", gives=True, names=True), Column("", gives=True)]
+    return table(screen, heads, rows, titles=False) if rows else []
 
 
 def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[str]:

@@ -430,6 +430,8 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "session.destroying": _destroying,
     "session.destroyed": _destroyed,
     "session.pr": _pull_request,
+    "person.attached": lambda data: f"{data['user']} took the session, pid {data['holder']['pid']} on {data['host']}",
+    "person.left": lambda data: data["reason"],
     "issue.read": _read,
     "pull.observed": _observed,
     "pull.opening": _opening,

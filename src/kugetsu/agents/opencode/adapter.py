@@ -276,6 +276,14 @@ class OpenCode:
             stderr=turn.errors,
         )
 
+    def interactive(self, turn: Turn) -> Launch:
+        """opencode's own program for terminals, with the user's own configuration and editor."""
+        argv = [self.program(), turn.directory, "--session", turn.session]
+        if model := turn.model or self._settings.get("KUGETSU_MODEL"):
+            argv += ["--model", model]
+        given = dict(turn.environment) | opencode_environment.for_terminal(turn.directory)
+        return Launch(tuple(argv), given, opencode_environment.UNSET, turn.directory, "", "", "")
+
     def outcome(self, ended: Ended) -> Outcome:
         """The verdict on a run's end and files."""
         output, errors = read_output(ended.output), read_errors(ended.errors, ended.session)

@@ -133,6 +133,14 @@ def database(environment: Mapping[str, str]) -> Path:
     return data_directory(environment) / (named or "opencode.db")
 
 
+def for_terminal(directory: str) -> dict[str, str]:
+    """What to set for opencode on a person's terminal: in the shell of its agent nothing waits for an editor or a
+    pager; the person's own editor stays, and is asked what the configuration says."""
+    theirs = ("EDITOR", "VISUAL", "OPENCODE_DISABLE_TERMINAL_TITLE")
+    quiet = {name: value for name, value in QUIET.items() if name not in theirs}
+    return {**quiet, "PWD": directory}
+
+
 def _object(text: str | None) -> dict[str, Any] | None:
     """A JSON object of the user's; None for what only opencode understands (JSON with comments): it is left alone."""
     if not text or not text.strip():

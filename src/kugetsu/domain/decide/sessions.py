@@ -126,8 +126,7 @@ def broken(state: State, key: str, reason: str) -> list[NewEvent]:
 def unused(state: State, session: Session, force: bool) -> list[str]:
     """The waiting tasks that end with a destroyed session. Raises Conflict while an agent works in it and, without
     `force`, while tasks wait for it."""
-    if session.attempt is not None:
-        raise _busy(state, session.attempt, session.key)
+    require_free(state, session)
     waiting = [task.id for task in state.waiting() if task.session == session.key]
     if session.destroying and not force:
         return []
@@ -136,8 +135,25 @@ def unused(state: State, session: Session, force: bool) -> list[str]:
     return waiting
 
 
-def _busy(state: State, attempt: str, key: str) -> Conflict:
-    return Conflict.because("session_busy", session=key, attempt=attempt, task=state.attempts[attempt].task)
+def require_free(state: State, session: Session) -> None:
+    """Raise Conflict while an agent or a person works in the session."""
+    if session.attempt is not None or session.person is not None:
+        raise busy(state, session)
+
+
+def busy(state: State, session: Session) -> Conflict:
+    """The error for a session in which an agent or a person works."""
+    if session.person is not None:
+        return Conflict.because("session_attached", **held_by(session))
+    attempt = session.attempt or ""
+    return Conflict.because("session_busy", session=session.key, attempt=attempt, task=state.attempts[attempt].task)
+
+
+def held_by(session: Session) -> dict[str, Any]:
+    """Who works in the session: the values of a refusal."""
+    person = session.person or {}
+    who = {name: person[name] for name in ("user", "host")}
+    return {"session": session.key, **who, "pid": person["holder"]["pid"], "since": person["at"]}
 
 
 @decision("sessions.destroying")
@@ -168,8 +184,7 @@ def destroying(state: State, key: str, force: bool, reason: str) -> list[NewEven
 def destroyed(state: State, key: str, result: dict[str, Any]) -> list[NewEvent]:
     """The session was removed (`events.sessions.SessionDestroyed`). Raises Conflict while an agent works in it."""
     session = _find_ready_to(state, key, "destroy")
-    if session.attempt is not None:
-        raise _busy(state, session.attempt, key)
+    require_free(state, session)
     about: dict[str, Any] = {"issue": issue_of(session), "session": key, "cause": session.destroying or session.changed}
     return [NewEvent("session.destroyed", result, **about)]
 

@@ -15,6 +15,7 @@ __all__ = ["CATALOGUE", "MALFORMED", "PRESENT", "Event", "Identity", "Kind", "mi
 
 _MODULES = {
     "attempts": ("attempt", "claim", "lock", "orphans"),
+    "persons": ("person",),
     "reviews": ("branch", "pull", "report", "review"),
     "sessions": ("issue", "session"),
     "system": ("daemon", "files", "kugetsu", "log", "notice", "notices", "record", "repository", "setting", "sink"),

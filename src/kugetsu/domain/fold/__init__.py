@@ -156,6 +156,8 @@ HANDLERS: dict[str, Handler] = {
     "report.acknowledged": reviews.report_acknowledged,
     "report.due": reviews.report_due,
     "report.unacknowledged": reviews.report_unacknowledged,
+    "person.attached": sessions.person_attached,
+    "person.left": sessions.person_left,
     "daemon.started": _daemon("start"),
     "daemon.lease_replaced": _daemon_lease_replaced,
     "daemon.draining": _daemon("drain"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import usage
+from kugetsu.domain.fold import reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
 
@@ -150,3 +150,26 @@ def counters_corrected(state: State, event: Event) -> None:
         state.violate(event["seq"], f"counters.corrected names {issue}, which has no counters")
         return
     usage.correct(state, issue, new)
+
+
+def person_attached(state: State, event: Event) -> None:
+    """Fold of ``person.attached``."""
+    person = {name: event["data"][name] for name in ("lease", "holder", "user", "host")}
+    session = state.sessions.get(event["session"])
+    if session is None or session.attempt is not None or session.person is not None:
+        state.violate(event["seq"], f"person.attached names {event['session']}, which is not free")
+        return
+    session.person = {**person, "seq": event["seq"], "at": event["at"]}
+
+
+def person_left(state: State, event: Event) -> None:
+    """Fold of ``person.left``: what the person did counts as work, and never as a run without progress."""
+    evidence, result = event["data"]["evidence"], event["data"]["result"]
+    session = state.sessions.get(event["session"])
+    if session is None or session.person is None:
+        state.violate(event["seq"], f"person.left names {event['session']}, where no person works")
+        return
+    session.person = None
+    usage.note_end(session, False, evidence)
+    if result is not None:
+        reviews.attempt_result(state, event, session)

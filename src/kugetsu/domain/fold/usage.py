@@ -94,6 +94,8 @@ class IssueUsage:
             session.usage.no_progress_runs = 0
         elif kind == "hold.restored" and data["gate"] == "progress":
             session.usage.no_progress_runs = data["fruitless"]
+        elif kind == "person.left":
+            note_end(session, False, data["evidence"])
         elif kind.startswith("attempt.") and "tokens" in data:
             note_end(session, kind == "attempt.succeeded", data["evidence"])
 

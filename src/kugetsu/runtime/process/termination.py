@@ -42,7 +42,7 @@ DIRECTORY = "KUGETSU_DIR"
 KILL_SECONDS = 5.0
 """How long SIGKILL is repeated. Only a process stuck in the kernel (state D), or another user's, survives it."""
 
-_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2  # seconds between two scans; a scan of 200 processes takes 6 ms
 
 
@@ -57,10 +57,19 @@ class EndReport:
 
 def become_subreaper() -> bool:
     """Let this process, across an exec too, adopt its descendants' orphans. False if the system cannot."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(number: int) -> bool:
+    """Let this process, across an exec too, get a signal when its parent ends. False if the system cannot."""
+    return _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def _prctl(option: int, value: int) -> bool:
     import ctypes
 
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    return prctl is not None and bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return prctl is not None and bool(prctl(option, value, 0, 0, 0) == 0)
 
 
 def marked(nonce: str, exclude: Collection[int] = ()) -> list[Identity]:

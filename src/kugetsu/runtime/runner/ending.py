@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -70,7 +71,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     commands = commands_of(ws, attempt, ended.exit_code)
     evidence = evidence_of(session, ask_remote=ask_forge) | of_run(ws, attempt, session, commands, ended.ended_at)
     if ask_forge:
-        evidence |= _of_forge(ws, session, attempt, commands)
+        evidence |= of_forge(ws, session, attempt.running_at or attempt.claimed_at, commands)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
         how, verdict, reason = "fail", "retry", unknown
     if verdict == "retry" and _refused_last(commands, ended, evidence):
@@ -333,12 +334,12 @@ def _refused_last(commands: list[Command], ended: Ended, evidence: dict[str, Any
     return "refused_push" in evidence and refused_push.find(commands[-1:]) is not None
 
 
-def _of_forge(ws: Workspace, session: Session | None, attempt: Attempt, commands: list[Command]) -> dict[str, Any]:
-    """The pull request and the comments on the issue's forge; {} where it may not be contacted."""
+def of_forge(ws: Workspace, session: Session | None, began: str, commands: Sequence[Command] = ()) -> dict[str, Any]:
+    """The pull request and the comments on the issue's forge; {} where it may not be contacted. The work began at
+    ``began`` and ran these ``commands``."""
     if ws.config.text("KUGETSU_FORGE") == "off" or session is None or session.key.startswith("local/"):
         return {}
 
-    began = attempt.running_at or attempt.claimed_at
     return pull_requests.evidence(ws, session, began, posted=answers.posts(commands))
 
 

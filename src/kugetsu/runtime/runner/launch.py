@@ -27,21 +27,16 @@ from kugetsu.runtime.process import identity, termination, tree
 from kugetsu.runtime.process.lease import Lease
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.query import messages
-from kugetsu.runtime.runner import ending, findings, own_command, prepare, spawn, temp_folders
+from kugetsu.runtime.runner import ending, findings, prepare, spawn, surroundings, temp_folders
 from kugetsu.runtime.runner import prompt as prompting
 from kugetsu.runtime.runner.finalize import conclude
 from kugetsu.runtime.runner.interruption import Interrupted, interruptible
 from kugetsu.runtime.runner.supervisor import Orders
-from kugetsu.runtime.workspace import ATTEMPT, GIVEN, Workspace, actor
+from kugetsu.runtime.workspace import Workspace, actor
 
 #: Seconds without output before a health check, and between two of them.
 CHECKUP_SECONDS = 20.0
 SHORTEST_CHECKUP_SECONDS = 1.0
-
-#: Variables without which nothing works: what an env file makes of them, holds for what its agent starts as well.
-BASIC = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR")
-
-_CEILING = "GIT_CEILING_DIRECTORIES"
 
 #: The preparation's time limit is the attempt's own (TASK_TIMEOUT_HOURS), but it gets at least this many seconds.
 SHORTEST_PREPARATION_SECONDS = 10.0
@@ -178,7 +173,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
     prompt, message = os.path.join(folder, "prompt.md"), _message(ws, task)
     with _of_the_agent():
         text = prompting.compose(ws, task, session, message, issue_text)
-        marks = _agent_environment(ws, attempt, task, session, lease) | _bounds(ws, task, worktree)
+        marks = _agent_environment(ws, attempt, task, session, worktree, lease)
     run_files.replace(prompt, text.encode("utf-8", "surrogateescape"))
     launch = agent.launch(
         Turn(
@@ -216,9 +211,7 @@ def _spawn(ws: Workspace, attempt_id: str, launch: Launch, lease: Lease, agent_s
         launch.argv,
         environment=launch.environment(ws.environment),
         directory=launch.cwd,
-        stdin=launch.stdin,
-        stdout=launch.stdout,
-        stderr=launch.stderr,
+        files=(launch.stdin, launch.stdout, launch.stderr),
         lease=lease,
     )
     try:
@@ -251,36 +244,18 @@ def _message(ws: Workspace, task: Task) -> str:
     return messages.of_task(ws, task.id)
 
 
-def _agent_environment(ws: Workspace, attempt: Attempt, task: Task, session: Session, lease: Lease) -> dict[str, str]:
-    """The agent's environment: its env file, then kugetsu's own marks, which nothing overrides."""
-    temp = ws.config.text("KUGETSU_TEMP_DIR")
-    with contextlib.suppress(OSError):  # the agent then meets the same error with its own words
-        os.makedirs(temp, exist_ok=True)
+def _agent_environment(
+    ws: Workspace, attempt: Attempt, task: Task, session: Session, worktree: str, lease: Lease
+) -> dict[str, str]:
+    """The environment of `surroundings`, with a temporary folder of its own and what the agent must know."""
     if task.kind != "pm":
         findings.make_folder(ws.paths, attempt.id)
-    given = values(ws.paths, task.kind)
-    own = None if "TMPDIR" in given else temp_folders.make(ws.paths, ws.environment, attempt.id, lease.nonce)
-    return {
-        **given,
-        **({temp_folders.VARIABLE: own} if own is not None else {}),
-        "PATH": own_command.path(own_command.folder(ws.paths), given.get("PATH") or ws.environment.get("PATH")),
-        MARK: lease.nonce,
-        ATTEMPT: attempt.id,
-        GIVEN: " ".join(name for name in given if name not in BASIC),
-        **prompting.variables(ws, task, session),
-        "KUGETSU_DIR": ws.paths.root,
-        "KUGETSU_TEMP_DIR": temp,
-    }
-
-
-def _bounds(ws: Workspace, task: Task, worktree: str) -> dict[str, str]:
-    """Keep the agent's git from a repository above its folder, in case that is not (or no longer) one.
-
-    Worktrees and submodules in it, and repositories elsewhere, are found as usual: the limit is the parent folder.
-    """
-    given = values(ws.paths, task.kind).get(_CEILING)
-    around = os.path.dirname(os.path.realpath(worktree))
-    return {_CEILING: around if not given else f"{around}:{given}"}
+    made = surroundings.of(ws, task.kind, worktree, lease.nonce, attempt.id)
+    own = None
+    if "TMPDIR" not in values(ws.paths, task.kind):
+        own = temp_folders.make(ws.paths, ws.environment, attempt.id, lease.nonce)
+    made |= {temp_folders.VARIABLE: own} if own is not None else {}
+    return made | prompting.variables(ws, task, session)
 
 
 def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int) -> Orders:

@@ -61,13 +61,18 @@ def variables(ws: Workspace, task: Task, session: Session) -> dict[str, str]:
     """The agent's environment variables about its work, as `kugetsu-work` names them."""
     if task.issue is None:
         return {"KUGETSU_ISSUE": ""}
+    found = of_issue(ws, task.issue, session)
+    return found | ({findings.VARIABLE: findings.path(ws.paths, task.attempt)} if task.attempt is not None else {})
+
+
+def of_issue(ws: Workspace, issue: str, session: Session) -> dict[str, str]:
+    """The environment variables about an issue and its branch."""
     return {
-        "KUGETSU_ISSUE": task.issue,
-        "KUGETSU_NUMBER": task.issue.rpartition("#")[2],
-        "KUGETSU_API": _api(ws, task.issue),
+        "KUGETSU_ISSUE": issue,
+        "KUGETSU_NUMBER": issue.rpartition("#")[2],
+        "KUGETSU_API": _api(ws, issue),
         "KUGETSU_BRANCH": session.branch or "",
         "KUGETSU_BASE_BRANCH": session.base_branch or "",
-        **({findings.VARIABLE: findings.path(ws.paths, task.attempt)} if task.attempt is not None else {}),
     }
 
 

@@ -72,15 +72,14 @@ def spawn_agent(
     *,
     environment: Mapping[str, str],
     directory: str,
-    stdin: str,
-    stdout: str,
-    stderr: str,
+    files: tuple[str, str, str] | None,
     lease: Lease,
 ) -> int:
     """Start the agent in ``directory`` as the leader of its own process group, holding the lease; returns its pid.
 
-    Files are paths: stdin is read, stdout and stderr are appended to (never pipes: opencode loses what a pipe does not
-    take). ``environment`` is complete but for the attempt's mark, which is added. No signal is blocked or ignored.
+    ``files`` are paths: stdin is read, stdout and stderr are appended to (never pipes: opencode loses what a pipe does
+    not take). None: it gets the terminal of this process, in its group, and ends when this process is killed.
+    ``environment`` is complete but for the attempt's mark, which is added. No signal is blocked or ignored.
 
     Done by hand, because a garbage-collected ``Popen`` is reaped by the next ``Popen``, and the agent's status with it.
 
@@ -92,9 +91,12 @@ def spawn_agent(
     if pid == 0:
         stage = "prepare"
         try:
-            os.setpgid(0, 0)
+            if files is not None:
+                os.setpgid(0, 0)
+                _connect(*files)
+            else:
+                termination.die_with_parent(signal.SIGHUP)
             os.chdir(directory)
-            _connect(stdin, stdout, stderr)
             lease.make_inheritable()
             _fresh_signals()
             stage = "exec"

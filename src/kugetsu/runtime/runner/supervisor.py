@@ -22,6 +22,7 @@ Started by an exec of phase A (same pid, the agent is its child, subreaper and s
     --checkup N ARG…       its N words (absolute program first): exit 10 stops the agent with reason
                            ``limit``, 11 with ``stall``, anything else lets it go on. The variable
                            KUGETSU_QUIET_SECONDS tells it for how long the output has not grown
+    --terminal             a person works with the agent on the terminal (see below)
     --then N ARG…          phase C: its N words (absolute program first)
     --then-patience SECONDS  how long to retry when phase C cannot be executed (the package is being upgraded)
 
@@ -33,6 +34,10 @@ result in the ended-file.
 
 Signals: phase A blocks SIGTERM, SIGINT, SIGHUP and SIGCHLD before its exec, so that none is lost in between; here they
 stay blocked and are taken by ``sigtimedwait``. There is no handler and thus no race with one.
+
+With ``--terminal yes`` the agent is in the foreground of a person's terminal, in the process group of this process:
+Ctrl-C and Ctrl-\\ are the agent's alone, Ctrl-Z stops both, and the terminal's end (SIGHUP) is a stop with reason
+``hangup``.
 
 The deadline is time that the machine was awake (CLOCK_MONOTONIC): a laptop's sleep does not use up an agent's time, and
 setting the wall clock changes nothing.
@@ -68,8 +73,12 @@ TERMINATED = "terminated"
 """The reason of a stop that a signal asked for, with no file that gives another."""
 CHECKUP_REASONS = {10: "limit", 11: "stall"}
 
+HANGUP = "hangup"
+"""The reason of a stop because the person's terminal was closed."""
+
 _STOP_SIGNALS = (lean.signal.SIGTERM, lean.signal.SIGINT)
-_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "tree_file", "checkup_output")
+_OF_KEYS = (lean.signal.SIGINT, lean.signal.SIGQUIT)
+_WORDS = ("nonce", "stop_file", "ended_file", "output", "errors", "tree_file", "checkup_output", "terminal")
 _WHOLE = ("agent", "lease_fd", "output_cap")
 _SECONDS = ("grace", "deadline", "checkup_every", "checkup_limit", "then_patience")
 _COMMANDS = ("checkup", "then")
@@ -95,6 +104,7 @@ class Orders:
     checkup_every: float | None = None
     checkup_limit: float = 30.0
     checkup_output: str = os.devnull
+    terminal: str = "no"
     then_patience: float = 30.0
 
     def arguments(self) -> list[str]:
@@ -144,6 +154,7 @@ class Supervisor:
         self._status: int | None = None
         self._ended_at: str | None = None
         self._stop_asked = False
+        self._hung_up = False
         self._verdict: str | None = None
 
     def watch(self) -> str | None:
@@ -168,7 +179,11 @@ class Supervisor:
 
     def wait(self, seconds: float) -> None:
         """Sleep until a child ends, a stop is requested, or ``seconds`` have passed; then reap."""
-        if _take_signal(seconds) in _STOP_SIGNALS:
+        taken = _take_signal(seconds)
+        on_terminal = self._orders.terminal == "yes"
+        if taken == lean.signal.SIGHUP:
+            self._hung_up = on_terminal
+        elif taken in _STOP_SIGNALS and not (on_terminal and taken == lean.signal.SIGINT):
             self._stop_asked = True
         self.reap()
 
@@ -212,6 +227,8 @@ class Supervisor:
         return [*end, "--stopped", stopped or "none", "--ended-at", when, "--leftover", str(leftover)]
 
     def _stop_reason(self) -> str | None:
+        if self._hung_up:
+            return HANGUP
         try:
             line = run_files.read(self._orders.stop_file, 200).decode("utf-8", "replace").partition("\n")[0]
         except OSError:  # nobody gave a reason
@@ -298,7 +315,11 @@ def main(arguments: Sequence[str]) -> NoReturn:
     lean.signal.pthread_sigmask(lean.signal.SIG_BLOCK, HELD_SIGNALS)
     # Ignored by an ancestor, SIGCHLD would have the kernel reap the agent and throw its status away.
     lean.signal.signal(lean.signal.SIGCHLD, lean.signal.SIG_DFL)
-    lean.signal.signal(lean.signal.SIGHUP, lean.signal.SIG_IGN)
+    if orders.terminal == "yes":
+        for number in _OF_KEYS:
+            lean.signal.signal(number, lean.signal.SIG_IGN)
+    else:
+        lean.signal.signal(lean.signal.SIGHUP, lean.signal.SIG_IGN)
     supervisor = Supervisor(orders)
     try:
         stopped = supervisor.watch()
@@ -341,7 +362,7 @@ def utc_now() -> str:
 def _take_signal(seconds: float) -> int | None:
     """The next held signal, or None if none came within ``seconds``."""
     seconds = max(seconds, 0.0)
-    awaited = (*_STOP_SIGNALS, lean.signal.SIGCHLD)
+    awaited = HELD_SIGNALS  # blocked ones come here even if they are ignored
     if hasattr(lean.signal, "sigtimedwait"):
         taken = lean.signal.sigtimedwait(awaited, seconds)
         return taken.si_signo if taken is not None else None
