@@ -36,6 +36,7 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "create_draft_from_a_fork": lambda forge: forge.create_pull("octocat", "Hello-World", FORKED),
     "pulls_of_branch": lambda forge: pulls_of_branch(forge, "octocat", "Hello-World", "new-topic"),
     "pulls_from": lambda forge: forge.pulls_from("octocat", "Hello-World", Source(frozenset(), frozenset((SHA,)))),
+    "pull_commits": lambda forge: forge.pull_commits("octocat", "Hello-World", 12),
     "reviews": lambda forge: forge.reviews("octocat", "Hello-World", 12),
     "checks": lambda forge: forge.checks("octocat", "Hello-World", SHA),
     "whoami": lambda forge: forge.whoami(),
@@ -136,6 +137,7 @@ def test_scripted_forge_answers_as_described(checked: tuple[ScriptedForge, Forge
     with pytest.raises(ForgeRefused, match="already exists"):
         forge.create_pull("acme", "web", new)
     assert len(forge.reviews("acme", "web", 15)) == 5
+    assert forge.pull_commits("acme", "web", 15) == (SHA,)
     assert forge.checks("acme", "web", SHA).state == "success"
     assert forge.whoami() == server.login
 

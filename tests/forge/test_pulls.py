@@ -33,6 +33,15 @@ def test_state_tells_merged_from_closed(server: ScriptedForge, forge: Forge, sta
     assert (forge.pull("acme", "web", 15).mergeable is None) == (state != "open")
 
 
+def test_commits_of_a_pull_request_come_from_all_pages(server: ScriptedForge, forge: Forge) -> None:
+    server.pull("acme/web", 15, branch="b", sha=SHA)
+    server.change_pull("acme/web", 15, commits=tuple(f"{number:040x}" for number in range(120)))
+    found = forge.pull_commits("acme", "web", 15)
+    assert (len(found), found[0], found[-1]) == (121, "0" * 40, SHA)
+    with pytest.raises(ForgeNotFound):
+        forge.pull_commits("acme", "web", 16)
+
+
 def test_conflict_and_draft_are_told_apart(server: ScriptedForge, forge: Forge, kind: str) -> None:
     server.pull("acme/web", 1, branch="conflict", mergeable=False)
     server.pull("acme/web", 2, branch="draft", draft=True)

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from kugetsu.runtime.git import removal
+from kugetsu.runtime.git import comparison, removal
+from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.git.evidence import Evidence, collect
 from kugetsu.runtime.runner import ending
 from runtime.repos import Place, commit, place, run, sample
@@ -69,6 +70,32 @@ def test_files_and_lines_are_those_of_the_work_against_its_base(sample: Place, b
     assert (evidence.files, evidence.added, evidence.removed) == (0, 0, 0)
 
 
+def based(sample: Place, base: str) -> Evidence:
+    return collect(str(sample.clone), base, "fix/issue-1", bases=comparison.base_refs("origin", "main"))
+
+
+@pytest.mark.parametrize("how", ["rebase", "merge --no-edit"])
+def test_what_was_taken_over_from_the_base_branch_is_no_work(sample: Place, base: str, how: str) -> None:
+    commit(sample.clone, "a", "one\n")
+    for name in ("theirs", "more"):
+        sample.push_from_elsewhere(name=name)
+    run(sample.clone, "fetch", "-q")
+    run(sample.clone, *how.split(), "origin/main")
+    evidence = based(sample, base)
+    merges = how != "rebase"
+    assert (evidence.commits, evidence.files, evidence.added) == (1 + merges, 1, 1)
+    run(sample.clone, "push", "-q", "origin", "HEAD:main")
+    run(sample.clone, "push", "-q", "origin", "HEAD:fix/issue-1")
+    assert based(sample, base).commits, "merged work is still its work"
+
+
+def test_a_branch_that_was_only_brought_up_to_date_has_no_work(sample: Place, base: str) -> None:
+    sample.push_from_elsewhere()
+    run(sample.clone, "pull", "-q", "--ff-only", "origin", "main")
+    evidence = based(sample, base)
+    assert (evidence.commits, evidence.head != base, evidence.pushed) == (0, True, True)
+
+
 def test_a_driver_of_the_repository_is_not_run_to_compare(sample: Place, base: str) -> None:
     commit(sample.clone, ".gitattributes", "* diff=own\n")
     for name in ("command", "textconv"):
@@ -105,8 +132,9 @@ def test_uncommitted_files_are_counted_and_named(sample: Place, base: str) -> No
     for number in range(20):
         (sample.clone / "new" / f"{number}").write_text("x")
     evidence = look(sample, base)
-    assert (evidence.dirty, evidence.untracked) == (2, 1)
-    assert sorted(evidence.names) == ["README", "new/", "staged with space"]
+    assert (evidence.dirty, evidence.untracked) == (2, 20)
+    assert evidence.names == ["README", "new/0", "new/1", "new/10", "new/11"]
+    assert len(comparison.uncommitted(str(sample.clone))) == len(changed_files(str(sample.clone))) == 22
 
 
 def test_files_in_a_submodule_that_is_not_initialised_count(sample: Place, base: str) -> None:

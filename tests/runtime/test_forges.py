@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
+from typing import cast
 
 import pytest
 
 from forge.scripted import ScriptedForge
+from kugetsu.agents.commands import Command
 from kugetsu.domain.decide import sessions
 from kugetsu.forge.failures import ForgeUnreachable, NoForge
+from kugetsu.forge.protocol import Comment, Forge
+from kugetsu.model import clock
 from kugetsu.model.errors import BadInput, KugetsuError
-from kugetsu.runtime import forges, issue_context
+from kugetsu.runtime import answers, forges, issue_context
 from kugetsu.runtime.forges import Forges
+from runtime import repos
 from runtime.forged import PUSH, TOKEN, forge, forged, let_in, prompt, worked
-from runtime.stage import COMMIT, Stage, bare_stage, stage
+from runtime.stage import COMMIT, UNTIL_GO, Stage, bare_stage, stage
 
 __all__ = ["bare_stage", "forge", "forged", "stage"]
 
@@ -241,7 +247,7 @@ def test_the_pull_request_of_the_branch_is_found_and_tied(forged: Stage, forge: 
     evidence = forged.events("attempt.succeeded")[0]["data"]["evidence"]
     url = f"{forge.url}/acme/web/pulls/20"
     head = forge.head_of("acme/web", 20)
-    seen = {"url": url, "number": 20, "state": "open", "head": head, "draft": False}
+    seen = {"url": url, "number": 20, "state": "open", "head": head, "draft": False, "foreign": 1}
     assert evidence["pull"] == {**seen, "mergeable": True, "checks": "success"}
     assert evidence["comments"] == 2
     assert forged.events("session.pr")[0]["data"] == {"url": url, "source": "branch"}
@@ -276,6 +282,98 @@ def test_an_earlier_or_foreign_pull_request_changes_no_result(
     assert ended["result"]["kind"] == {COMMIT + PUSH: "pushed", COMMIT: "unpushed"}.get(script, "nothing")
 
 
+COMMENT = (
+    """printf 'header = "Authorization: token %s"\\n' "$GITEA_TOKEN" | """
+    """curl -sS -f -K - -H 'Content-Type: application/json' -d '{"body": "It is the cache."}' """
+    """-X POST "$KUGETSU_API/issues/$KUGETSU_NUMBER/comments" > "$STAGE/posted"\n"""
+)
+
+
+def test_a_comment_that_the_run_posted_is_its_answer(forged: Stage, forge: ScriptedForge) -> None:
+    forged.monkeypatch.setattr("forge.shapes.START", clock.parse(clock.now()) // 10**6)  # the forge's clock
+    forge.issue("acme/web", 14, comments=["why is it slow?"])
+    worked(forged, script=COMMENT)
+    data = forged.events("attempt.succeeded")[0]["data"]
+    assert (data["evidence"]["comments_before"], data["evidence"]["comments"]) == (1, 2)
+    assert (data["result"]["kind"], data["result"]["answer"]) == (
+        "answered",
+        json.loads(forged.file("posted"))["html_url"],
+    )
+
+
+def test_a_comment_of_somebody_else_is_no_answer_of_the_run(forged: Stage, forge: ScriptedForge) -> None:
+    forge.issue("acme/web", 14)
+    forged.agent(UNTIL_GO)
+    task = forged.start(14).task
+    forged.at_work("q1.1")
+    forge.say("acme/web", 14, "me too", at=clock.now()[:19] + "Z")
+    forged.go()
+    forged.finished(task)
+    data = forged.events("attempt.succeeded")[0]["data"]
+    assert (data["evidence"]["comments"], data["result"]["kind"]) == (1, "nothing")
+
+
+def test_without_an_account_the_commands_of_the_run_tell_whose_comment_it_is() -> None:
+    began, comment = "2026-11-30T05:00:00.5Z", Comment(2, "shoko", "x", "https://x/1#2", "2026-11-30T05:00:00Z")
+
+    class Nobody:
+        def whoami(self) -> str | None:
+            return None
+
+    forge = cast("Forge", Nobody())
+    assert answers.url_of(forge, [comment], began, posted=True) == "https://x/1#2"
+    assert answers.url_of(forge, [comment], began, posted=False) is None
+    assert answers.url_of(forge, [comment], "2026-11-30T05:00:01Z", posted=True) is None
+    assert answers.url_of(forge, [], began, posted=True) is None
+
+
+POSTING = {
+    'api "/issues/$N/comments" -X POST -d "$data"': True,
+    'curl -d @x -X POST "$KUGETSU_API/issues/14/comments"': True,
+    "gh issue comment 14 --body-file x": True,
+    "tea comment 14 done": True,
+    'api "/issues/$N/comments"': False,
+    'api "/pulls" -X POST -d "$data"': False,
+    "grep -rn comment src": False,
+}
+
+
+@pytest.mark.parametrize("line", POSTING)
+def test_a_command_that_posts_a_comment_is_known(line: str) -> None:
+    assert answers.posts([Command(line, 0)]) is POSTING[line]
+    assert not answers.posts([Command(line, 1)])
+
+
+def test_commits_that_others_pushed_to_the_pull_request_are_counted(forged: Stage, forge: ScriptedForge) -> None:
+    forge.issue("acme/web", 14)
+    key = worked(forged, script=COMMIT + PUSH)
+    own = repos.run(forged.worktree(14), "rev-parse", "HEAD")
+    forge.pull("acme/web", 20, branch="fix/issue-14", sha=own)
+    worked(forged, script="echo more >> work; git commit -qam more; git push -q\n")
+    forge.change_pull("acme/web", 20, sha=repos.run(forged.worktree(14), "rev-parse", "HEAD"))
+    worked(forged)
+    assert [event["data"]["result"].get("foreign") for event in forged.events("attempt.succeeded")] == [None, 0, 0]
+    # Somebody pushes what this clone has not fetched: the forge tells of what commits it consists.
+    theirs = "f" * 40
+    forge.change_pull("acme/web", 20, sha=theirs, commits=(own,))
+    worked(forged)
+    assert forged.events("attempt.succeeded")[-1]["data"]["result"]["foreign"] == 1
+    # What the clone has, git tells: a commit made elsewhere, and the base branch, which is nobody's.
+    other = forged.root / "other"
+    repos.run(forged.root, "clone", "-q", str(forged.root / "srv.git"), str(other))
+    repos.run(other, "config", "user.name", "x")
+    repos.commit(other, "main", message="on main")
+    repos.run(other, "push", "-q", "origin", "HEAD:main")
+    repos.run(other, "switch", "-q", "fix/issue-14")
+    repos.run(other, "merge", "-q", "--no-edit", "main")
+    theirs = repos.commit(other, "theirs")
+    repos.run(other, "push", "-q")
+    forge.change_pull("acme/web", 20, sha=theirs, commits=())
+    worked(forged, script="git fetch -q origin\n")
+    assert forged.events("attempt.succeeded")[-1]["data"]["result"]["foreign"] == 2
+    assert forged.state.sessions[key].pr_state == "open"
+
+
 def test_a_pull_request_that_was_named_stays_while_it_is_open_and_gives_way_to_a_newer_one(
     forged: Stage, forge: ScriptedForge
 ) -> None:
@@ -305,10 +403,12 @@ def test_a_forge_that_fails_after_a_run_loses_no_end(
     if "silent" in script:
         forged.configure(FORGE_TIMEOUT_SECONDS="0.3")
     forge.answer("GET", "/pulls", **script)
-    worked(forged, script=COMMIT)
-    evidence = forged.events("attempt.succeeded")[0]["data"]["evidence"]
+    worked(forged, script=COMMIT + PUSH)
+    data = forged.events("attempt.succeeded")[0]["data"]
+    evidence, result = data["evidence"], data["result"]
     assert evidence["commits"] == 1 and "pull" not in evidence
     assert evidence["forge_problem"] and "\n" not in evidence["forge_problem"]
+    assert (result["kind"], result["unseen"]) == ("pushed", evidence["forge_problem"]), "it stays what git proves"
 
 
 def test_a_server_that_does_not_know_its_own_address_is_not_taken_at_its_word(

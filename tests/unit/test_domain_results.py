@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kugetsu.domain.events import attempts
+from kugetsu.domain.events import attempts, upcast
 from kugetsu.domain.results import SAID_LENGTH, asked, last_sentence, result_of
 
 HEAD, BASE = "a" * 40, "b" * 40
@@ -140,6 +140,30 @@ def test_a_result_holds_what_is_known_and_nothing_else() -> None:
     result = result_of("attempt.succeeded", {}, {**PUSHED, "forge_problem": "x is in trouble (502)"})
     assert (result["kind"], result["unseen"]) == ("pushed", "x is in trouble (502)")
     assert set(result) <= set(attempts.Result.__annotations__)
+
+
+OLD: dict[str, tuple[str, dict[str, Any]]] = {
+    "a commit": ("unpushed", {"ahead": 1, "commits": 1, "dirty": 0, "exists": True, "head": HEAD, "pushed": False}),
+    "pushed": ("pushed", {"commits": 1, "dirty": 0, "head": HEAD, "pushed": True, "comments": 3}),
+    "a pull request": ("pull_request", {"commits": 1, "head": HEAD, "pushed": True, "pull": {**OPEN, "head": None}}),
+    "a file": ("uncommitted", {"commits": 0, "dirty": 0, "untracked": 1, "head": BASE, "pushed": True}),
+    "no commit": ("nothing", {"commits": 0, "dirty": 0, "untracked": 0, "head": BASE, "pushed": True}),
+    "what git could not say": ("unknown", {"exists": True, "problem": "git log failed"}),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_an_event_of_before_results_gets_one_from_what_it_has(name: str) -> None:
+    expected, evidence = OLD[name]
+    data = {"reason": "x", "outcome": {"final_text": DONE}, "evidence": evidence, "exit": 0, "signal": None}
+    old = {"type": "attempt.succeeded", "v": 1, "seq": 1, "at": "2026-11-01T00:00:00Z", "attempt": "q1.1", "data": data}
+    assert upcast(old)["data"]["result"]["kind"] == expected
+    asking = {**old, "data": {**data, "outcome": {"final_text": QUESTION}}}
+    # What was there before that run is not recorded: commits count as its own.
+    assert upcast(asking)["data"]["result"]["kind"] == (
+        "question" if expected in ("nothing", "uncommitted") else expected
+    )
+    assert upcast({**old, "type": "attempt.lost"})["data"]["result"]["kind"] == "failed"
 
 
 ASKS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import orjson
 
 from kugetsu.agents import output_file
 
-OUTPUT_LIMIT = 64 << 10
+OUTPUT_LIMIT = 16 << 10
 """Characters kept of one command's output: its end, where a program reports how it went."""
 
 
@@ -37,9 +38,8 @@ def commands_of(output: str) -> list[Command]:
     return [command for call in calls_of(output) if (command := of_call(call)) is not None]
 
 
-def calls_of(output: str) -> list[dict[str, Any]]:
+def calls_of(output: str) -> Iterator[dict[str, Any]]:
     """The tool calls in an output file of opencode's: the ``part`` of each `tool_use` event."""
-    found = []
     with suppress(OSError):
         for line in output_file.lines(output):
             if isinstance(line, int) or b'"tool_use"' not in line:
@@ -47,8 +47,7 @@ def calls_of(output: str) -> list[dict[str, Any]]:
             with suppress(orjson.JSONDecodeError):
                 event = _object(orjson.loads(line))
                 if event.get("type") == "tool_use":
-                    found.append(_object(event.get("part")))
-    return found
+                    yield _object(event.get("part"))
 
 
 def of_call(part: dict[str, Any]) -> Command | None:

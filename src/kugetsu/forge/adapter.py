@@ -125,7 +125,7 @@ class Adapter:
     def pull_commits(self, owner: str, repo: str, number: int) -> tuple[str, ...]:
         """The ids of a pull request's commits. Raises ForgeFailure."""
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/commits", number)
-        return tuple(item.text("sha") for item in call.pages(path, self.review_page))
+        return tuple(item.text("sha") for item in call.pages(path, self.review_page, name="sha"))
 
     def reviews(self, owner: str, repo: str, number: int) -> tuple[Review, ...]:
         """The reviews of a pull request, the oldest first. Raises ForgeFailure."""

@@ -128,23 +128,35 @@ class Call:
         return self._fields(answer, "POST", path)
 
     def pages(
-        self, path: str, query: Query, *, key: str = "", limit: int | None = None, cut: bool = False
+        self,
+        path: str,
+        query: Query,
+        *,
+        key: str = "",
+        name: str = "id",
+        limit: int | None = None,
+        cut: bool = False,
     ) -> Iterator[Fields]:
-        """The objects of a list that comes in pages (`key`: where the list stands in each page), each `id` once.
+        """The objects of a list that comes in pages (`key`: where the list stands in each page), each once: `name` is
+        the field that tells them apart, a number (`id`) or a text.
 
         A page follows when the Link header names one (its URL is not used: behind a proxy it may be a wrong one) or
         when the total that was told is not reached. Where a proxy strips both headers, a page follows each that is not
         short. `limit` is the most pages; when there are more, the rest
         is left out (`cut`), or ForgeOversized raised. Raises ForgeFailure.
         """
-        seen: set[int] = set()
+        seen: set[int | str] = set()
+
+        def identity(item: Fields) -> int | str:
+            return item.number(name) if name == "id" else item.text(name)
+
         most = limit or self._limits.pages
         for page in range(1, most + 1):
             answer = self._request("GET", path, {**query, "page": page} if page > 1 else query, None)
             fields = self._fields(answer, "GET", path)
             items = fields.list(key)
-            fresh = [item for item in items if item.number("id") not in seen]
-            seen.update(item.number("id") for item in fresh)
+            fresh = [item for item in items if identity(item) not in seen]
+            seen.update(identity(item) for item in fresh)
             yield from fresh
             total = fields.number("total_count", -1) if key else -1
             if not fresh or not responses.has_more(answer, len(seen), total, full=len(items) >= _full(query)):

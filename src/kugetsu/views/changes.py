@@ -102,7 +102,7 @@ def numbers(work: Work) -> list[str]:
     if "added" in totals and "removed" in totals and totals.get("files"):
         shown.append(lines_changed(totals["added"], totals["removed"]))
     if totals.get("uncommitted"):
-        shown.append(f"{counted(totals['uncommitted'], 'file')} not committed")
+        shown.append(counted(totals["uncommitted"], "uncommitted file"))
     return shown or ["no numbers were recorded"]
 
 
@@ -114,7 +114,7 @@ def lines_changed(added: int, removed: int) -> str:
 def uncommitted(changed: list[ChangedFile]) -> str:
     """The heading of what is not committed."""
     added, removed, _ = comparison.totals(changed)
-    return f"not committed: {counted(len(changed), 'file')}, {lines_changed(added, removed)}"
+    return f"{counted(len(changed), 'uncommitted file')}, {lines_changed(added, removed)}"
 
 
 def commits(work: Work, screen: Screen) -> list[str]:

@@ -304,13 +304,16 @@ class OpenCode:
 
     def commands(self, ended: Ended) -> list[Command]:
         """The calls of its shell tool, those of sub-agents before the end of the call that handed them the work."""
-        found = calls_of(ended.output)
         known = baseline.read(ended.output).get("calls")
-        if isinstance(known, int) and any(call.get("tool") == "task" for call in found):
+        found, delegated = [], False
+        for call in calls_of(ended.output):
+            delegated = delegated or call.get("tool") == "task"
+            found.append((ended_at(call), of_call(call)))
+        if isinstance(known, int) and delegated:
             with suppress(store.UnreadableError):
-                found += store.calls_of_sub_agents(self._database(), ended.session)[known:]
-        found.sort(key=ended_at)
-        return [command for call in found if (command := of_call(call)) is not None]
+                calls = store.calls_of_sub_agents(self._database(), ended.session)[known:]
+                found += [(ended_at(call), of_call(call)) for call in calls]
+        return [command for _, command in sorted(found, key=lambda one: one[0]) if command is not None]
 
     def put_back(self, directory: str, output: str, changed: Collection[str]) -> list[str]:
         """Undoes what opencode wrote into the project's configuration files at its start."""

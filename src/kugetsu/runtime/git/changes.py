@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from kugetsu.runtime.folders import walk
 from kugetsu.runtime.git import refs
@@ -22,18 +23,47 @@ HELD = (
 
 _REFS = ("CHERRY_PICK_HEAD", "REVERT_HEAD")
 
-_STATUS = ("--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none")
+# One line a file; a submodule counts when its commit or its content changed.
+_STATUS = ("--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none")
+
+
+@dataclass(slots=True)
+class Status:
+    """A worktree beside its commit: its `branch` (None for a detached HEAD), the files that differ (`changed`; those of
+    them that are `missing`), and the `new` ones, of which a repository in it, or an uninitialised submodule with files,
+    counts as one."""
+
+    branch: str | None = None
+    changed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+
+def status(path: str, *, env: Mapping[str, str] | None = None) -> Status:
+    """What is not committed in a worktree: whoever counts or names it asks here. Raises GitFailed."""
+    found = Status()
+    for entry in git(["status", *_STATUS], path, env=env).split("\0"):
+        kind = entry[:2]
+        if entry.startswith("# branch.head "):
+            head = entry.removeprefix("# branch.head ")
+            found.branch = None if head == "(detached)" else head
+        elif kind == "? ":
+            found.new.append(entry[2:])
+        elif kind in ("1 ", "u "):
+            name = entry.split(" ", 8 if kind == "1 " else 10)[-1]
+            found.changed.append(name)
+            if entry[2:4] == ".D":
+                found.missing.append(name)
+    found.new += [f"{link}/" for link in occupied(path, env=env)]
+    return found
 
 
 def changed_files(path: str, *, missing: bool = True, env: Mapping[str, str] | None = None) -> list[str]:
-    """The files of a worktree that differ from its commit; an untracked folder counts once.
-
-    Submodules always count, and so do files in uninitialised ones. `missing`: deleted files count too. Raises
-    GitFailed.
-    """
-    status = git(["status", *_STATUS], path, env=env)
-    changed = [entry[3:] for entry in status.split("\0") if entry and (missing or entry[:2] != " D")]
-    return changed + [f"{link}/" for link in occupied(path, env=env)]
+    """The files of a worktree that differ from its commit, new ones included. `missing`: deleted files count too.
+    Raises GitFailed."""
+    found = status(path, env=env)
+    changed = found.changed if missing else [name for name in found.changed if name not in found.missing]
+    return changed + found.new
 
 
 def submodules(path: str, *, env: Mapping[str, str] | None = None) -> list[str]:

@@ -6,13 +6,14 @@ Read-only: takes no lock and refreshes nothing on disk. Contacts servers only on
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kugetsu.model.errors import KugetsuError
 from kugetsu.redaction.funnel import redact
-from kugetsu.runtime.git import checkouts, integrity, published
-from kugetsu.runtime.git.changes import occupied, operation
+from kugetsu.runtime.git import checkouts, comparison, integrity, published, refs
+from kugetsu.runtime.git.changes import operation, status
 from kugetsu.runtime.git.child import failure
 from kugetsu.runtime.git.command import ask, commit_of, git
 
@@ -28,10 +29,10 @@ _SUBJECTS = 10_000  # commits counted at most: a count beyond it means that the 
 class Evidence:
     """The state of an issue's work. What could not be determined is None, and `problem` says why.
 
-    `commits` counts those since the base commit, `head` is the last one, `subject` its first line; if the branch has
-    none, they are those made here and left on another branch. `files`, `added` and `removed` (lines) are how `head`
-    differs from the base commit. `dirty` counts changed files, `untracked` new ones (a new folder once, and an
-    uninitialised submodule with files), `names` the first few of both. `pushed`: a remote's branch has HEAD
+    `commits` counts those since the base commit, without what was taken over from the base branch since; `head` is the
+    last one, `subject` its first line; if the branch has none, they are those made here and left on another branch.
+    `files`, `added` and `removed` (lines) are how `head` differs from its base. `dirty` counts changed files,
+    `untracked` new ones (`changes.Status`), `names` the first few of both. `pushed`: a remote's branch has HEAD
     (`pushed_problem`: why that is unknown); `ahead`: how many commits no remote has. `operation`: an unfinished rebase,
     merge …
     """
@@ -61,9 +62,16 @@ class Evidence:
 
 
 def collect(
-    path: str, base_commit: str, branch: str, *, repository_path: str | None = None, ask_remote: bool = False
+    path: str,
+    base_commit: str,
+    branch: str,
+    *,
+    repository_path: str | None = None,
+    bases: Sequence[str] = (),
+    ask_remote: bool = False,
 ) -> Evidence:
     """The evidence in the worktree at `path`; from the branch alone, in `repository_path`, if the worktree is gone.
+    `bases` are the names that its base branch may have (`comparison.base_refs`).
 
     A folder that is no longer that repository's worktree gives none. `ask_remote`: ask the remotes about commits that
     the clone does not know to be pushed. Never raises for what git cannot answer: see `problem`.
@@ -94,7 +102,7 @@ def collect(
         if evidence.commits and evidence.pushed is False and _has_remote(folder):
             _add_remotes(evidence, folder, tip, ask_remote)
         if evidence.commits and base_commit:
-            _add_difference(evidence, folder, base_commit)
+            _add_difference(evidence, folder, base_commit, bases)
     except KugetsuError as error:
         evidence.problem = error.message
     return evidence
@@ -104,25 +112,10 @@ def _add_files(evidence: Evidence, path: str) -> None:
     git_dir = checkouts.git_dir_of(path)
     if git_dir is not None:
         evidence.operation = operation(git_dir)
-    # One line a changed file; submodules count when their commit or their content changed.
-    shape = ["--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=normal"]
-    answer = git(["status", *shape, "--ignore-submodules=none"], path)
-    evidence.dirty = evidence.untracked = 0
-    for entry in answer.split("\0"):
-        kind = entry[:2]
-        if kind == "# ":
-            if entry.startswith("# branch.head "):
-                head = entry.removeprefix("# branch.head ")
-                evidence.branch = None if head == "(detached)" else head
-        elif kind == "? ":
-            evidence.untracked += 1
-            _name(evidence, entry[2:])
-        elif kind in ("1 ", "u "):
-            evidence.dirty += 1
-            _name(evidence, entry.split(" ", 8 if kind == "1 " else 10)[-1])
-    for link in occupied(path):
-        evidence.untracked += 1
-        _name(evidence, f"{link}/")
+    found = status(path)
+    evidence.branch = found.branch
+    evidence.dirty, evidence.untracked = len(found.changed), len(found.new)
+    evidence.names = [_clean(name, _NAME_LENGTH) for name in sorted([*found.changed, *found.new])[:NAMES]]
 
 
 def _add_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) -> None:
@@ -150,14 +143,17 @@ def _add_commits(evidence: Evidence, folder: str, tip: str, base_commit: str) ->
     evidence.pushed = evidence.ahead == 0
 
 
-def _add_difference(evidence: Evidence, folder: str, base_commit: str) -> None:
-    command = ["diff", "--shortstat", "--no-textconv", "--find-renames", base_commit, evidence.head or "HEAD", "--"]
-    answer = ask(command, folder)
-    if answer.code == 0:
-        evidence.files, evidence.added, evidence.removed = (
-            int(found[1]) if (found := re.search(rf"(\d+) {word}", answer.out)) is not None else 0
-            for word in ("file", "insertion", "deletion")
-        )
+def _add_difference(evidence: Evidence, folder: str, base_commit: str, bases: Sequence[str]) -> None:
+    """Count commits, files and lines against the base branch as far as the work was brought up to date with it."""
+    head = evidence.head or "HEAD"
+    if _came_from(bases, folder, head) and _made_nothing(folder, base_commit):
+        evidence.commits = evidence.ahead = 0
+        return
+    with suppress(KugetsuError):  # a huge one may take too long, and is no reason to know nothing
+        found = comparison.compare(folder, head, comparison.base_of(folder, head, bases, base_commit))
+        evidence.commits = len(found.commits) + found.more_commits or evidence.commits
+        evidence.files = len(found.files)
+        evidence.added, evidence.removed, _ = comparison.totals(found.files)
 
 
 def _add_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) -> None:
@@ -169,14 +165,20 @@ def _add_remotes(evidence: Evidence, folder: str, tip: str, ask_remote: bool) ->
         evidence.pushed, evidence.pushed_problem = None, _clean(problem, _SUBJECT_LENGTH)
 
 
+def _came_from(bases: Sequence[str], folder: str, head: str) -> bool:
+    """Whether a base branch has the commit."""
+    return any(ask(["merge-base", "--is-ancestor", head, base], folder).code == 0 for base in bases)
+
+
+def _made_nothing(folder: str, base_commit: str) -> bool:
+    """Whether the reflog shows that no commit was made in a worktree: what it has was taken over."""
+    git_dir = checkouts.git_dir_of(folder)
+    return git_dir is not None and refs.has_reflog(git_dir) and not refs.made_commits(git_dir, since=base_commit)
+
+
 def _has_remote(folder: str) -> bool:
     checkout = checkouts.find(folder)
     return checkout is not None and bool(checkouts.remotes(checkout.common_dir))
-
-
-def _name(evidence: Evidence, name: str) -> None:
-    if len(evidence.names) < NAMES:
-        evidence.names.append(_clean(name, _NAME_LENGTH))
 
 
 def _clean(text: str, length: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import State
 from kugetsu.model.errors import KugetsuError, NotFound
 from kugetsu.runtime.git import comparison, integrity, published, refs, repositories
@@ -164,10 +165,8 @@ def recorded(ws: Workspace, state: State, issue: str) -> Work:
     if last is None:
         raise NotFound(f"no run on {issue} has ended yet, so nothing is recorded of its work", f"kugetsu why {issue}")
     evidence = last["data"]["evidence"]
-    counts = [evidence.get(name) for name in ("dirty", "untracked")]
-    known = [count for count in counts if count is not None]
     totals: dict[str, int | None] = {total: evidence.get(name) for name, total in RECORDED.items()}
-    totals |= {"binary": None, "uncommitted": sum(known) if known else None}
+    totals |= {"binary": None, "uncommitted": uncommitted(evidence)}
     work = Work(place, "recorded", evidence.get("branch") or place.branch, totals=totals, evidence=evidence)
     work.recorded = {"event": last["seq"], "at": last["at"], "attempt": last["attempt"]}
     work.unknown.append("which files and lines: only the numbers are recorded")

@@ -28,7 +28,7 @@ from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFai
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import answers, pull_opening, pull_requests
 from kugetsu.runtime.env_files import values
-from kugetsu.runtime.git import elsewhere, integrity, locks, refused_push, rescue
+from kugetsu.runtime.git import checkouts, comparison, elsewhere, integrity, locks, refused_push, rescue
 from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.runner import findings
@@ -266,9 +266,18 @@ def evidence_of(session: Session | None, *, ask_remote: bool = False) -> dict[st
         session.base_commit or "",
         session.branch or "",
         repository_path=session.source,
+        bases=_bases(session),
         ask_remote=ask_remote,
     )
     return seen.as_data() | ({"repaired": repaired} if repaired is not None else {})
+
+
+def _bases(session: Session) -> list[str]:
+    """The names that its base branch may have in its clone, the one that the work was made from first."""
+    checkout = checkouts.find(session.source) if session.source is not None else None
+    names = list(checkouts.remotes(checkout.common_dir)) if checkout is not None else []
+    remote = "origin" if "origin" in names or not names else names[0]
+    return comparison.base_refs(remote if names else None, session.base_branch or "")
 
 
 def commands_of(ws: Workspace, attempt: Attempt, exit_code: int | None = None) -> list[Command]:
