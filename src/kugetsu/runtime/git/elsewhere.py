@@ -17,8 +17,10 @@ from kugetsu.runtime.git.checkouts import Checkout
 from kugetsu.runtime.git.command import ask
 
 _FOLDER = re.compile(r"""(?:\bcd|\bpushd|\bgit\s+-C)\s+(?:--\s+)?("[^"]+"|'[^']+'|[^\s;&|]+)""")
+_COMMITS = re.compile(r"\b(?:commit|merge|rebase|cherry-pick|revert|am|pull)\b")
+"""What may stand in a command that makes commits; each command runs in a shell of its own."""
 _NAMED = 50
-"""Folders named in commands that are looked at."""
+"""Folders of such commands that are looked at."""
 _SHORT = 7
 """Characters of a commit's id that `git commit` prints, at least."""
 
@@ -81,9 +83,11 @@ def _of_repository(own: Checkout) -> Iterator[Checkout]:
 
 
 def _named(commands: Sequence[Command], worktree: str) -> Iterator[Checkout]:
-    """The checkouts that commands went to, also those of other repositories."""
+    """The checkouts in which commands may have committed, also those of other repositories."""
     folders: dict[str, None] = {}
     for command in commands:
+        if not _COMMITS.search(command.line):
+            continue
         at = os.path.join(worktree, os.path.expanduser(command.folder)) if command.folder else worktree
         folders[at] = None
         for name in _FOLDER.findall(command.line):
