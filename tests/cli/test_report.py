@@ -106,6 +106,15 @@ def test_names_are_cut_before_the_number(kugetsu, story, fits):
         assert fits("\n".join(heads), int(width)) and "#1234" in heads[0] and "#2234" in heads[1], shown
 
 
+def test_an_acknowledged_failure_needs_nobody(kugetsu, morning):
+    assert kugetsu("ack", "q7", at=MORNING).code == 0
+    found = report(kugetsu, "--json").json
+    assert (found["counts"]["failed"], found["done"]["acknowledged"], found["tasks"]) == (1, 1, 12)
+    report(kugetsu, "--ack")
+    assert kugetsu("ack", "--all", at=MORNING).code == 0
+    assert "OPEN FROM BEFORE  1 asks you, 4 to review  " in report(kugetsu).out
+
+
 # --- the period ------------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +128,7 @@ def test_an_acknowledged_report_begins_the_next_and_can_be_undone(kugetsu, morni
     assert re.search(r"^OPEN FROM BEFORE  1 asks you, 4 to review, 2 failed +kugetsu report --all$", after.out, re.M)
     assert "nothing new to acknowledge" in report(kugetsu, "--ack").err
     assert kugetsu("undo", seq[1], "--yes", at=MORNING).code == 0
-    assert report(kugetsu).out.splitlines()[0] == "since 11-22 23:50 UTC (no report was acknowledged yet)"
+    assert report(kugetsu).out.splitlines()[0] == "since the beginning (no report was acknowledged yet)"
 
 
 def test_what_is_open_from_before_is_listed_with_all(kugetsu, morning):

@@ -54,7 +54,9 @@ def _report(call: Call) -> int:
         call.show({**data, "written": written}, shown)
     if args.ack:
         _acknowledge(call, then.state)
-    elif found.tasks and then.past is None and not (call.json or args.since or args.markdown or args.html):
+    elif not (call.json or args.since or args.markdown or args.html or then.past) and report.eventful(
+        then.state, found.start
+    ):
         call.note("seen all of it? kugetsu report --ack: the next report begins here")
     return 0
 

@@ -105,6 +105,8 @@ def start_of(state: State) -> Start:
     if not latest:
         return Start(0, "", "beginning")
     day = add_seconds(latest, -FIRST_SECONDS)
+    if not state.retired and all(task.queued_at > day for task in state.tasks.values()):
+        return Start(0, "", "beginning")
     if state.retired_at > day:
         return Start(state.retired_upto, state.retired_at, "listed")
     return Start(None, day, "day")
@@ -128,8 +130,13 @@ def left(state: State, events: Iterable[Event]) -> list[Task]:
     began: dict[str, str] = {}
     for event in events:
         task_id, kind = event.get("task"), event["type"]
+        if kind == "queue.acknowledged":  # all that had left by then
+            for one in found.values():
+                one.acknowledged = event["seq"]
         if task_id is None or task_id in state.tasks:
             continue
+        if kind in ("task.acknowledged", "task.unacknowledged") and task_id in found:
+            found[task_id].acknowledged = event["seq"] if kind == "task.acknowledged" else 0
         if kind == "attempt.running":
             began[event["attempt"]] = event["at"]
         if kind != "task.queued" and kind not in ENDS and kind not in _FINISHES:
@@ -151,7 +158,7 @@ def _count(task: Task, event: Event, began: str | None) -> None:
         task.result = data.get("result")
     else:
         task.state = _FINISHES[kind]
-        task.changed, task.changed_at = event["seq"], event["at"]
+        task.changed, task.changed_at, task.acknowledged = event["seq"], event["at"], 0
         task.reason, task.reason_values = data.get("reason"), data.get("values")
 
 
@@ -219,7 +226,7 @@ def _group(task: Task, session: Session | None) -> tuple[str, str]:
     if task.state == "cancelled":
         return "done", "cancelled"
     if task.state == "error":
-        return "failed", ""
+        return ("done", "acknowledged") if task.acknowledged else ("failed", "")
     return _of_completed(task, session)
 
 
@@ -240,7 +247,7 @@ def _older(state: State, items: list[Item]) -> Iterator[Item]:
     """What somebody still has to act on from before the period, unless an item of the period tells of its issue."""
     told = {item.task.issue or item.task.id for item in items if item.code != "cancelled"}
     latest: dict[str, Task] = {}
-    for task_id in state.finished:
+    for task_id in (*state.unacknowledged, *state.finished):
         task = state.tasks[task_id]
         key = task.issue or task.id
         if key not in told and task.state != "cancelled":

@@ -85,6 +85,7 @@ TITLES = {
 _DONE = {
     "cancelled": "cancelled",
     "ended": "session ended",
+    "acknowledged": "failed (acknowledged)",
     "same_issue": "listed with its issue",
     "approved": "reviewed",
     "merged": "merged",
@@ -255,7 +256,7 @@ def period(report: ReportData) -> str:
     """``since yesterday 18:04 UTC, when the last report was acknowledged``."""
     since, now = report["since"], report["now"]
     if since["why"] == "beginning" or not since["at"]:
-        return "since the beginning"
+        return "since the beginning" + (" (no report was acknowledged yet)" if report["tasks"] else "")
     start = f"since {_moment(since['at'], now)} {times.zone(since['at'])}"
     said = {
         "acknowledged": ", the last acknowledged report",
