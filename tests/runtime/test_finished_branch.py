@@ -10,6 +10,7 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.runtime import destroy, prune
+from kugetsu.runtime.reviews import survey
 from runtime import repos
 from runtime.forged import PUSH, forge, forged, prompt, worked
 from runtime.stage import COMMIT, Stage, bare_stage, stage
@@ -227,3 +228,25 @@ def test_a_runner_killed_on_the_way_to_a_fresh_branch_is_followed_by_one_that_kn
         assert forged.wait("session.preparing", attempt=attempt)["data"]["follows"] == follows
     assert forged.wait("session.prepared", attempt=f"{task}.2")["data"]["follows"] == follows
     assert f"merged before: {OLD} is merged by" in prompt(forged, f"{task}.2")
+
+
+def test_work_that_was_found_squashed_in_the_base_is_followed_by_a_fresh_branch(
+    forged: Stage, forge: ScriptedForge
+) -> None:
+    forged.configure(KUGETSU_FORGE="off", WORKTREE_CHECK_PR_STATUS="false")
+    key = worked(forged, script=COMMIT)
+    base = _squashed(forged)
+    session = forged.state.sessions[key]
+    survey.record(forged.ws, session, survey.Survey.of(forged.ws).look(session))
+    assert forged.state.sessions[key].review == "merged"
+    worked(forged, script=COMMIT)
+    session = forged.state.sessions[key]
+    assert (session.branch, session.base_commit, session.review) == (NEW, base, "to_review")
+
+
+def _squashed(stage: Stage) -> str:
+    """Squash the issue's branch into the base branch and push that; the base branch's commit."""
+    repos.run(stage.repository, "merge", "-q", "--squash", OLD)
+    repos.run(stage.repository, "commit", "-q", "-m", "Squashed")
+    repos.run(stage.repository, "push", "-q", "origin", "main")
+    return repos.run(stage.repository, "rev-parse", "HEAD")

@@ -12,6 +12,9 @@ import pytest
 
 from forge.scripted import ScriptedForge
 from kugetsu.runtime import daemon_control
+from kugetsu.runtime.doctor import daemon
+from kugetsu.runtime.doctor.context import Context
+from kugetsu.runtime.doctor.finding import Finding
 from kugetsu.runtime.process import identity
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.reviews import observer as observing
@@ -41,6 +44,10 @@ def no_observer_is_left(bare_stage: Stage) -> Iterator[None]:
 def daemon_log(stage: Stage) -> str:
     path = stage.directory / "logs" / "daemon.log"
     return path.read_text() if path.exists() else ""
+
+
+def examine(stage: Stage) -> list[Finding]:
+    return list(daemon.check(Context(stage.ws.paths, os.environ, "doctor")))
 
 
 def observed(stage: Stage) -> list[tuple[str, str | None, str | None]]:
@@ -122,12 +129,13 @@ def test_an_unreachable_forge_is_logged_once_and_holds_nothing_up(forged: Stage,
     forged.until(lambda: len(forge.asked("GET", "/pulls")) > 12)
     assert forged.finished(forged.enqueue(15)) == "completed"
     assert daemon_log(forged).count(f"observer: {forge.host}: ") == 1
-    assert OBSERVER.notes(forged.ws.paths)[forge.host]
+    (finding,) = [one for one in examine(forged) if one.name == "observer"]
+    assert finding.level == "warning" and forge.host in finding.text
     forge.answers.clear()
     forged.until(lambda: observed(forged))
     assert review(forged, key) == "to_review"
     assert f"{forge.host}: can be looked at again" in daemon_log(forged)
-    forged.until(lambda: OBSERVER.notes(forged.ws.paths) == {})
+    forged.until(lambda: [one.level for one in examine(forged) if one.name == "observer"] == ["ok"])
 
 
 def rounds(stage: Stage, count: int) -> Observer:
@@ -135,14 +143,10 @@ def rounds(stage: Stage, count: int) -> Observer:
     held = OBSERVER.take(stage.ws.paths)
     assert held is not None
     observer = Observer(stage.ws, held)
-    begun = set()
-
-    def stepped() -> bool:
-        pause = observer.step()
-        begun.add(observer.began)
-        return len(begun) >= count and pause > 0
-
-    stage.until(stepped)
+    for _ in range(count):
+        observer.began = None  # an interval later
+        while observer.step() <= 0:
+            pass
     os.close(held)
     return observer
 
@@ -150,7 +154,7 @@ def rounds(stage: Stage, count: int) -> Observer:
 def test_a_forge_that_names_a_time_is_not_asked_before(forged: Stage, forge: ScriptedForge) -> None:
     open_pull(forged, forge)
     forge.answer("GET", "/pulls", status=429, headers={"Retry-After": "3600"}, times=0)
-    forged.configure(OBSERVE_INTERVAL_MINUTES=OFTEN)
+    forged.configure(OBSERVE_INTERVAL_MINUTES="60")
     asked = len(forge.requests)
     rounds(forged, 4)
     assert len(forge.requests) == asked + 1
@@ -163,7 +167,7 @@ def test_a_round_asks_each_pull_request_once_and_takes_the_longest_waiting_first
     for number in (14, 15, 16):
         open_pull(forged, forge, number)
     monkeypatch.setattr(observing, "MOST_IN_ROUND", 2)
-    forged.configure(OBSERVE_INTERVAL_MINUTES=OFTEN)
+    forged.configure(OBSERVE_INTERVAL_MINUTES="60")
     rounds(forged, 2)
     assert sorted(event["data"]["number"] for event in forged.events("pull.observed")) == [20, 21, 22]
     asked = len(forge.requests)

@@ -12,7 +12,7 @@ from typing import Any
 from kugetsu.domain.state import Session
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.forge.protocol import Forge, PullRequest
-from kugetsu.model.errors import BadInput
+from kugetsu.model.errors import BadInput, KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import pull_requests
 from kugetsu.runtime.forges import Forges
@@ -64,7 +64,18 @@ def inspect(ws: Workspace, session: Session, repository: Repository, branch: str
     base = session.base_branch if known else merged.base_of(repository, branch, setting)
     if base and merged.is_merged(repository, branch, tip, base):
         return Finished(branch, None, 0)
+    if base and session.review == "merged" and _is_in_base(session, repository, branch, base):
+        return Finished(branch, None, 0)
     return None
+
+
+def _is_in_base(session: Session, repository: Repository, branch: str, base: str) -> bool:
+    """Whether the base branch still has all of a branch whose review ended with that: nobody worked on it since."""
+    try:
+        found = merged.found_in_base(repository, session.worktree, branch, base, session.base_commit or "")
+    except KugetsuError:
+        return False
+    return found is not None
 
 
 def _by_forge(ws: Workspace, session: Session, repository: Repository, branch: str, tip: str | None) -> Finished | None:

@@ -347,9 +347,15 @@ def _pull_request(data: SessionPr) -> str:
 
 
 def _observed(data: PullObserved) -> str:
-    conflicts = "conflicts" if data["mergeable"] is False else None
-    said = (data["state"], data["draft"] and "draft", data["checks"] and f"checks {data['checks']}", data["review"])
-    return f"#{data['number']} {', '.join(str(part) for part in (*said, conflicts) if part)}"
+    checks = data["checks"] if data["checks"] != "none" else None
+    parts = [
+        data["state"],
+        "draft" if data["draft"] else "",
+        f"checks {checks}" if checks else "",
+        (data["review"] or "").replace("_", " ") + (" review" if data["review"] == "outdated" else ""),
+        "conflicts" if data["mergeable"] is False else "",
+    ]
+    return f"#{data['number']} {', '.join(part for part in parts if part)}"
 
 
 def _opening(data: PullOpening) -> str:

@@ -12,6 +12,8 @@ from kugetsu.runtime import agent_preflight, daemon_control, liveness, reconcile
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.process import programs
+from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.reviews import subjects
 
 PATIENCE_SECONDS = 5.0
 
@@ -35,6 +37,7 @@ def _process(context: Context, state: State) -> Iterator[Finding]:
         yield found.ok("process", f"the daemon is {known.state}, pid {known.pid}")
         yield from _age(known.since)
         yield from _agents(context, state)
+        yield from _observer(context, state)
     elif known.state == "lost":
         repair = Fix("record the lost daemon", lambda: reconcile.reconcile(context.ws))
         recorded = state.daemon.state == "lost"
@@ -52,6 +55,22 @@ def _agents(context: Context, state: State) -> Iterator[Finding]:
     found_there = agent_preflight.problems(context.ws, liveness.daemon_environment(state))
     for cause in {one["cause"] for one in found_there.values() if one["remedy"] == agent_preflight.RESTART}:
         yield found.problem("agent", cause, agent_preflight.RESTART)
+
+
+def _observer(context: Context, state: State) -> Iterator[Finding]:
+    """Whether the pull requests and branches to review can be looked at."""
+    if not subjects.any_left(context.ws, state):
+        return
+    notes = OBSERVER.notes(context.paths)
+    for subject, text in notes.items():
+        shown = text if subject in text else f"{subject}: {text}"
+        told = f"the observer cannot look at what is to review: {shown}"
+        yield found.warning("observer", told, "kugetsu doctor --online, or: kugetsu queue-daemon logs")
+    if not OBSERVER.alive(context.paths):
+        text = "the observer, which looks at what is to review, is not running; the daemon restarts it"
+        yield found.warning("observer", text, "kugetsu queue-daemon logs")
+    elif not notes:
+        yield found.ok("observer", "the observer looks at what is to review")
 
 
 def _age(since: str | None) -> Iterator[Finding]:
