@@ -157,6 +157,12 @@ def test_since_names_a_time_or_an_event(kugetsu, morning):
     assert (found["since"]["why"], found["tasks"]) == ("given", 10)  # neither that one nor the one cancelled before
 
 
+def test_a_period_that_ends_before_it_begins_is_refused(kugetsu, morning):
+    for since in ("60", "2026-11-24T06:00"):
+        refused = kugetsu("report", "--at", "40", "--since", since, at=MORNING)
+        assert refused.code == 3 and "--since is later than --at" in refused.err
+
+
 def test_tasks_that_left_the_list_are_counted(kugetsu, morning):
     morning.at("2026-11-23T23:55:00.000000Z").do(lambda state: queue.clear(state, None))
     found = report(kugetsu, "--json", "--since", "0").json

@@ -76,16 +76,18 @@ def _check(call: Call) -> None:
 def collected(call: Call, state: State, now: str) -> Report:
     """The report of the period that the arguments name, up to ``state``."""
     log = call.workspace.log
-    start = report.start_of(state) if call.args.since is None else _given(call)
+    start = report.start_of(state) if call.args.since is None else _given(call, state, now)
     if not report.reads_the_log(state, start):
         return report.collect(state, start, now)
     gone = report.left(state, log.read(after=_seq(call, start), until=state.seq))
     return report.collect(state, start, now, gone)
 
 
-def _given(call: Call) -> Start:
+def _given(call: Call, state: State, now: str) -> Start:
     log = call.workspace.log
     seq, at = points.moment(log, call.args.since, call.screen.now, "--since")
+    if (seq or 0) > state.seq or (at or "") > now:
+        raise BadInput("--since is later than --at", "swap them")
     if at is None:
         at = points.event_at(log, seq)["at"] if seq else ""
     return Start(seq, at, "given")
