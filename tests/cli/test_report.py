@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli import nights
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import queue, reviews
 
 MORNING = "2026-11-24T07:00:00.000000Z"
 LATER = "2026-11-25T07:00:00.000000Z"
@@ -275,3 +275,31 @@ def test_two_forms_at_a_time_are_refused(kugetsu, morning):
     refused = kugetsu("report", "--json", "--markdown", at=MORNING)
     assert refused.code == 3
     assert kugetsu("report", "--markdown", "--html", "-", at=MORNING).code == 3
+
+
+def test_the_checks_are_those_that_were_seen_last(kugetsu, morning):
+    pull = {
+        "number": 92,
+        "url": "https://github.com/shoko/kugetsu/pull/92",
+        "state": "open",
+        "head": "c14",
+        "checks": "failure",
+        "review": None,
+        "mergeable": True,
+        "draft": False,
+    }
+    morning.do(lambda state: reviews.observe(state, "github.com/shoko/kugetsu#14", pull))
+    (row,) = [row for row in report(kugetsu, "--json").json["items"] if row["issue"].endswith("kugetsu#14")]
+    assert (row["group"], row["words"]) == ("review", "PR #92, checks failed")
+    assert row["next"] == "kugetsu continue github.com/shoko/kugetsu#14 MESSAGE"
+    merged = {**pull, "state": "merged"}
+    morning.do(lambda state: reviews.observe(state, "github.com/shoko/kugetsu#14", merged))
+    found = report(kugetsu, "--json").json
+    assert (found["counts"]["review"], found["done"]["merged"], found["tasks"]) == (3, 1, 12)
+
+
+def test_a_question_of_the_pm_agent_is_answered_by_delegating(kugetsu, story):
+    story.enqueue("what next?", issue=None)
+    story.finish(story.run("q1"), "succeed", "done", "done", outcome={"final_text": "Shall I begin with the parser?"})
+    (row,) = report(kugetsu, "--json", at="10:00:00").json["items"]
+    assert (row["group"], row["issue"], row["next"]) == ("asks", None, "kugetsu delegate MESSAGE")

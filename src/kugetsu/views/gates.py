@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Values = Mapping[str, Any]
 
 
+#: Gates that only a person opens when they name no time.
+FOR_A_PERSON = ("parked", "budget", "progress", "disk")
+
+
 def reason(code: str, values: Values | None) -> str:
     """Why a task is held back, parked or failed, in words: of a gate's code, or of a failure's words and the number of
     attempts. Without values it is words already: logs of earlier versions have those."""

@@ -98,8 +98,6 @@ LISTED = 5
 _FOR_ALL = ("daemon", "slots", "memory", "disk", "stagger", gates.QUEUE_WIDE)
 #: Gates that are no news of one task: the slots are full, or a line of the list tells of all that it holds back.
 _ONCE_FOR_ALL = ("slots", "daemon", "paused", "agent", "provider")
-#: Gates that only a person opens when they name no time: worth a look at once.
-_FOR_A_PERSON = ("parked", "budget", "progress", "disk")
 
 
 def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_of: Asked | None = None) -> StatusData:
@@ -360,7 +358,7 @@ def _held(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attentio
         stranded = gates.stranded(state, task) if closed.gate == "dependencies" else None
         closed = stranded or closed
         waits = times.since(task.changed_at, facts["now"])
-        if waits < HELD_LONG and closed.gate not in _FOR_A_PERSON and stranded is None:
+        if waits < HELD_LONG and closed.gate not in words.FOR_A_PERSON and stranded is None:
             continue
         how = "parked" if task.state == "parked" else "held"
         text = f"for {times.duration(waits)}: {words.reason_of(closed)}"

@@ -93,8 +93,6 @@ _DONE = {
     "nothing": "no change",
     "unknown": "result unknown",
 }
-#: Gates that only a person opens when they name no time.
-_FOR_A_PERSON = ("parked", "budget", "progress", "disk")
 
 
 def data(
@@ -167,10 +165,20 @@ def _result_words(item: Item) -> str:
     if not result or item.task.state != "completed" or item.group == "asks":
         return ""
     review = item.session.review if item.session is not None else "none"
-    said = results.result_words(result)
+    said = results.result_words(_as_seen(item))
     if result["kind"] in ("pushed", "unpushed", "push_refused") and result.get("branch"):
         said += f" ({line(result['branch'])})"
-    return f"{said}, {results.review_words(review)}" if review in SENT_BACK else said
+    more = results.review_words(review) if review in SENT_BACK else ""
+    return f"{said}, {more}" if more and more not in said else said
+
+
+def _as_seen(item: Item) -> dict[str, Any]:
+    """The result, with its pull request as it was last seen: its checks end later than the run."""
+    result, session = item.result, item.session
+    seen = session.pull if session is not None else None
+    if seen is None or (result.get("pull") or {}).get("url") != seen["url"]:
+        return result
+    return {**result, "pull": seen}
 
 
 def name(row: RowData) -> str:
@@ -197,7 +205,7 @@ def _waits(item: Item, state: State, facts: ClaimFacts) -> tuple[str | None, str
         return None, None, False
     stranded = asked.stranded(state, item.task) if closed.gate == "dependencies" else None
     closed = stranded or closed
-    stuck = stranded is not None or (closed.until is None and closed.gate in _FOR_A_PERSON)
+    stuck = stranded is not None or (closed.until is None and closed.gate in gates.FOR_A_PERSON)
     return gates.reason_of(closed), closed.until, stuck
 
 
@@ -209,6 +217,8 @@ def _next(item: Item) -> str:
         return f"kugetsu why {task.id}"
     if item.group == "running":
         return f"kugetsu logs {task.attempt} -f" if task.attempt is not None else f"kugetsu why {task.id}"
+    if item.group == "asks" and session is None:
+        return "kugetsu delegate MESSAGE"  # the PM agent's question
     if session is None:
         return f"kugetsu history {task.issue or task.id}"
     return results.next_command(session.key, item.result or None, session.review)
