@@ -33,6 +33,79 @@ def night(story):
     return story
 
 
+#: What came of each run of `results`: evidence, the agent's last sentence, how it ended, and how that is called.
+PULL = {"number": 92, "url": "https://example.com/pulls/92", "state": "open", "checks": "success", "draft": False}
+RUNS = [
+    ({"commits": 2, "pushed": True, "pull": PULL}, "Done.", "succeed", "pull_request"),
+    ({"commits": 1, "pushed": True}, "Done.", "succeed", "pushed"),
+    ({"commits": 1, "pushed": False}, "Done.", "succeed", "kept"),
+    ({"commits": 0, "dirty": 2}, "Done.", "succeed", "kept"),
+    ({"commits": 0, "dirty": 0}, "In memory <or> on disk?", "succeed", "question"),
+    ({"commits": 0, "dirty": 0}, "Nothing to do.", "succeed", "nothing"),
+    ({"commits": 0, "dirty": 0, "findings": "FINDINGS.md"}, "See the file.", "succeed", "answered"),
+    ({"commits": 0}, "", "fail", "failed"),
+    ({}, "", "lose", "lost"),
+]
+
+
+@pytest.fixture
+def results(story):
+    """A night in which every run came to something else."""
+    story.at("22:00:00", "kugetsu queue-daemon").daemon()
+    for number, (evidence, said, how, _) in enumerate(RUNS, 1):
+        issue = f"github.com/shoko/kugetsu#{number}"
+        story.at(f"22:{5 * number:02}:00")
+        attempt = story.run(story.enqueue(f"the title <i>of</i> issue {number}", issue=issue))
+        ending = {"evidence": evidence, "outcome": {"final_text": said}}
+        verdict = "done" if how == "succeed" else "give_up"
+        story.at(f"22:{5 * number + 3 + number % 3:02}:30").finish(attempt, how, verdict, "tests do not pass", **ending)
+    return story
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_a_run_is_coloured_and_named_by_its_result(kugetsu, results, snapshot, fits):
+    shown = kugetsu("timeline", at="23:00:00")
+    assert shown.code == 0 and fits(shown.out)
+    path = kugetsu.work / "night.svg"
+    assert kugetsu("timeline", "--svg", str(path), at="23:00:00").code == 0
+    root = ElementTree.fromstring(path.read_text())
+    drawn = [
+        f"{rect.get('class')}: {(group.find(SVG + 'title').text or '').replace(chr(10), ' / ')}"
+        for group in root.iter(f"{SVG}g")
+        if group.get("class") == "run"
+        for rect in group.iter(f"{SVG}rect")
+    ]
+    assert [one.partition(":")[0] for one in drawn] == [kind for *_, kind in RUNS]
+    legend = next(group for group in root.iter(f"{SVG}g") if group.get("class") == "legend")
+    words = [text.text for text in legend.iter(f"{SVG}text")]
+    snapshot("timeline-results", "\n".join([shown.out, *drawn, f"legend: {', '.join(words)}", ""]))
+
+
+def test_the_page_names_its_colours_and_its_runs_can_be_reached_by_the_keyboard(kugetsu, results):
+    path = kugetsu.work / "night.html"
+    assert kugetsu("timeline", "--html", str(path), at="23:00:00").code == 0
+    page = path.read_text()
+    assert page.count('<g class="run" tabindex="0">') == len(RUNS) and "the title &lt;i&gt;of" in page
+    colours = {name for *_, name in RUNS}
+    styled = set(re.findall(r"\.([a-z_]+)[^{}]*\{ fill: #", page))
+    assert colours <= styled and all(f'<rect class="{name}" width="12"' in page for name in colours)
+
+
+def test_a_pull_request_that_kugetsu_opened_after_the_run_is_its_result(kugetsu, results):
+    key = "github.com/shoko/kugetsu#2"
+    data = {"url": "https://example.com/pulls/93", "number": 93, "head": "abc", "found": False}
+    from kugetsu.domain.new_event import NewEvent
+
+    intent = {"head": "abc", "branch": "fix/issue-14", "base": "main", "title": "t", "draft": False}
+    for kind, values in (("pull.opening", intent), ("pull.opened", data)):
+        results.do(lambda _, k=kind, v=values: [NewEvent(k, v, task="q2", issue=key, session=key)])
+    run = next(one for one in kugetsu("timeline", "--json", at="23:00:00").json["holdings"] if one["task"] == "q2")
+    assert run["result"]["kind"] == "pull_request" and run["result"]["pull"]["number"] == 93
+    assert run["title"] == "the title <i>of</i> issue 2"
+
+
 def test_the_picture_and_the_list(kugetsu, night, snapshot, fits):
     shown = kugetsu("timeline", at="23:10:00")
     assert shown.code == 0

@@ -216,6 +216,9 @@ notices[].issue    host/owner/repo#N, or null
 notices[].task     the task's id, or null
 notices[].attempt  the attempt's id, or null
 notices[].text     what happened, in one line
+notices[].title    the issue's title, else the first line of the task's message, or null
+notices[].result   what came of the task (a kind, as in kugetsu report --json), or null if it did not end, or went on
+notices[].words    the result of a completed task in a few words, or null
 notices[].url      the pull request's or the issue's page, or null
 notices[].read     whether it was marked as read"""
 

@@ -208,6 +208,7 @@ tasks[].changed_at  when it last changed (UTC)
 tasks[].not_before  when it may start at the earliest (UTC), or null
 tasks[].reason      why it ended or waits, or null
 tasks[].held        the gate that held it at the last check, or null
+tasks[].result      what came of its latest attempt (as result of kugetsu report --json), or null
 tasks[].attempt     the attempt that works on it, or null
 tasks[].attempts    number of attempts
 tasks[].used        attempts used up, of MAX_ATTEMPTS

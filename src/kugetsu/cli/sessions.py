@@ -112,8 +112,7 @@ COMMANDS = {
         json="""\
 sessions[].session        host/owner/repo#N, base:host/owner/repo or pm
 sessions[].kind           issue, base or pm
-sessions[].standing       where its issue stands: attached (a person works on it), running, pending, parked, asks,
-                          failed, broken, cancelled, a state of its review, idle or destroyed
+sessions[].standing       where its issue stands: one of the words that --state takes
 sessions[].title          the issue's title, else the first line of its latest message, or null
 sessions[].result         what came of its latest run (as result of kugetsu report --json), or null
 sessions[].review         none, to_review, changes_requested, checks_failed, conflicting, approved, merged or closed

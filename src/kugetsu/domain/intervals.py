@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from kugetsu.domain import gates
-from kugetsu.domain.events import Event
+from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.state import State, Task
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record, replace
@@ -87,6 +87,8 @@ class Run:
     end: str | None = None
     end_seq: int = 0
     reason: str = ""
+    #: What came of it (`events.attempts.Result`).
+    result: dict[str, Any] | None = None
 
 
 @record
@@ -272,6 +274,7 @@ class Intervals:
         if run is not None:
             run.until, run.end = now, event["type"].removeprefix("attempt.")
             run.end_seq, run.reason = event["seq"], event["data"]["reason"]
+            run.result = upcast(event)["data"]["result"]
             self._closed.append(run)
 
     def _end_run(self, attempt: str) -> Run | None:

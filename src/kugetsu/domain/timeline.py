@@ -10,6 +10,9 @@ from kugetsu.domain.state import State
 from kugetsu.model.clock import parse
 from kugetsu.model.record import field, record
 
+#: Kinds of events that name what ran, or what came of it later.
+_NAMING = ("task.queued", "issue.read", "pull.opened")
+
 
 @record
 class Timeline:
@@ -25,6 +28,8 @@ class Timeline:
     holds: list[Hold] = field(factory=list)
     shifts: list[Shift] = field(factory=list)
     unheld: list[str] = field(factory=list)
+    #: Task → its issue's title, else the first line of its message.
+    titles: dict[str, str] = field(factory=dict)
 
     def begin_with_the_first(self) -> None:
         """Skip the empty time at the beginning."""
@@ -51,14 +56,18 @@ def collect(
     found = Timeline(parse(since), parse(until), state.seq)
     intervals = Intervals(state, since, cap)
     closed: list[Interval] = []
+    naming: list[Event] = []
     for event in events:
         closed += intervals.add(event)
         found.seq = event["seq"]
         if event["type"] == "attempt.claimed":
             found.slots = max(found.slots, event.get("facts", {}).get("cap", 0))
+        elif event["type"] in _NAMING:
+            naming.append(event)
     closed += intervals.settle(until, dead=dead)
     found.runs = [one for one in closed if isinstance(one, Run)] + list(intervals.runs.values())
     found.runs.sort(key=lambda run: run.seq)
+    _name(found, state, naming)
     found.slots = max([found.slots, *(run.slot or 0 for run in found.runs)])
     found.shifts = [one for one in closed if isinstance(one, Shift)]
     found.shifts += [intervals.shift] if intervals.shift is not None else []
@@ -71,6 +80,23 @@ def collect(
         last = [one for one in last if key in (one.issue or "pm", one.task)]
     found.unheld = [one.task for one in last if one.gate == TURN and one.since < found.until]
     return found
+
+
+def _name(found: Timeline, state: State, events: Iterable[Event]) -> None:
+    """Note the titles of the tasks, and the pull requests that kugetsu opened after a run."""
+    titles = {task.id: task.title for task in state.tasks.values()}
+    of_issue = {session.key: session.title for session in state.sessions.values() if session.title}
+    last: dict[str, Run] = {run.task: run for run in found.runs}
+    for event in events:
+        data = event["data"]
+        if event["type"] == "task.queued":
+            titles[event["task"]] = data["title"]
+        elif event["type"] == "issue.read" and data.get("title"):
+            of_issue[event["issue"]] = data["title"]
+        elif event["type"] == "pull.opened" and (run := last.get(event.get("task") or "")) is not None:
+            pull = {"number": data["number"], "url": data["url"], "state": "open"}
+            run.result = {**(run.result or {}), "kind": "pull_request", "pull": pull}
+    found.titles = {run.task: of_issue.get(run.issue or "") or titles.get(run.task, "") for run in found.runs}
 
 
 def gate_of(hold: Hold) -> str:

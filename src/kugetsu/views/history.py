@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kugetsu.domain.events import upcast
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.state import ENDS, Task, Usage
 from kugetsu.model import clock
 from kugetsu.model.plural import counted
 from kugetsu.views import gates, times
+from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, pad
 from kugetsu.views.wording import verb, who, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kugetsu.domain.events import Event
 
 #: Columns for the names of kinds and attempts; `attempt.stop_requested` is the longest kind.
@@ -50,6 +54,8 @@ class Summary:
         self.worked = 0.0
         self.events = 0
         self.first_at = ""
+        #: What came of the latest attempt that ended.
+        self.result: dict[str, Any] | None = None
         self._claims: dict[str, str] = {}
 
     def add(self, event: Event) -> None:
@@ -66,6 +72,10 @@ class Summary:
         elif kind in ENDS:
             claimed_at = self._claims.pop(event["attempt"], event["at"])
             self.worked += times.since(claimed_at, event["at"])
+            self.result = upcast(event)["data"]["result"]
+        elif kind == "pull.opened":
+            pull = {"number": event["data"]["number"], "state": "open"}
+            self.result = {**(self.result or {}), "kind": "pull_request", "pull": pull}
         elif kind.startswith("session.") and not self.task:
             self.state = kind.partition(".")[2]
 
@@ -79,6 +89,8 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
     parts = [subject]
     if summary.state:
         parts.append(screen.state(summary.state, summary.state))
+    if summary.state == "completed" and summary.result is not None:
+        parts.append(result_words(summary.result))
     if summary.usage.attempts:
         parts.append(counted(summary.usage.attempts, "attempt"))
         parts.append(times.duration(summary.worked_by(screen.now)))

@@ -35,7 +35,7 @@ def lines(notices: Sequence[Notice], screen: Screen) -> list[str]:
             notice.type,
             notice.task or "",
             screen.issue(notice.issue),
-            line(notice.text),
+            line(notice.detail),
         ]
         for notice in notices
     ]
@@ -51,7 +51,7 @@ def coming(notice: Notice, screen: Screen) -> str:
     kind = coloured(notice.type, pad(notice.type, _TYPE_WIDTH), screen)
     start = f"{notice.seq:>5}  {times.moment(notice.at, screen.now)}  "
     task = pad(notice.task or "", _TASK_WIDTH)
-    rest = "  ".join(part for part in (task, screen.issue(notice.issue), line(notice.text)) if part)
+    rest = "  ".join(part for part in (task, screen.issue(notice.issue), line(notice.detail)) if part)
     room = None if screen.cuts_at is None else max(screen.cuts_at - len(start) - _TYPE_WIDTH - 2, 6)
     return f"{start}{kind}  {cut(rest, room)}".rstrip()
 

@@ -11,7 +11,7 @@ from kugetsu.views.text import line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     from kugetsu.domain.state import State, Task
     from kugetsu.views.screen import Screen
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         not_before: str | None
         reason: str | None
         held: str | None
+        result: dict[str, Any] | None
         attempt: str | None
         attempts: int
         used: int
@@ -78,6 +79,7 @@ def task_data(task: Task) -> TaskData:
         "not_before": task.not_before,
         "reason": gates.of_task(task),
         "held": task.held,
+        "result": task.result,
         "attempt": task.attempt,
         "attempts": task.usage.attempts,
         "used": task.used,
@@ -193,6 +195,10 @@ def _note(task: TaskData, now: str) -> str:
         return f"priority {task['priority']}" if task["priority"] else ""
     if task["state"] == "error":
         return task["reason"] or ""
+    if task["state"] == "completed" and task["result"] is not None:
+        from kugetsu.views.results import result_words  # start-up: status does not need it
+
+        return result_words(task["result"])
     return task["attempt"] or ""
 
 

@@ -12,6 +12,7 @@ from kugetsu.model.record import values
 from kugetsu.views import gates, times
 from kugetsu.views.causes import chain_lines
 from kugetsu.views.queue import task_data
+from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, line, pad
 
@@ -83,6 +84,8 @@ def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
     if task.state in FINISHED_TASK:
         verb = {"completed": "is completed", "error": "ended in error", "cancelled": "was cancelled"}[task.state]
         said = "on request" if task.reason == "cancel" else gates.of_task(task) or ""
+        if task.state == "completed" and task.result is not None:
+            said = result_words(task.result)
         return f"{task.id} {verb}{': ' + line(said) if said else ''}"
     if seen.first is not None:
         return f"{task.id} waits: {line(gates.reason_of(seen.first))}"

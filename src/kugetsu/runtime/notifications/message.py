@@ -101,11 +101,11 @@ def test_message(delivery: str) -> Message:
 
 
 def line(notice: Notice) -> str:
-    """``github.com/shoko/kugetsu#14 q7 completed: tests pass``."""
+    """``github.com/shoko/kugetsu#14 q7 completed: 2 commits, pushed · PR #92, checks ok · Parse empty input``."""
     if notice.task is None:
         return f"kugetsu: {notice.text}"
     text = f"{notice.issue or 'the PM agent'} {notice.task} {WORDS[notice.type]}"
-    return f"{text}: {notice.text}" if notice.text else text
+    return f"{text}: {notice.detail}" if notice.detail else text
 
 
 def counts(notices: Sequence[Notice]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.state import State
+from kugetsu.model import result_words
 from kugetsu.model.plural import counted
 from kugetsu.model.servers import LOCAL, base_url, split_url
 from kugetsu.redaction.funnel import redact_head
@@ -33,11 +34,19 @@ WORDS = {
 TEXT_LENGTH = 300
 
 
+#: What the JSON of a notification has.
+NAMES = ("seq", "at", "type", "issue", "task", "attempt", "text", "title", "result", "words", "url")
+#: Notifications that tell how an attempt or a task ended.
+_ENDS = ("task_completed", "task_error", "task_parked")
+
+
 @dataclass(slots=True)
 class Notice:
     """One notification: ``type`` is a key of `WORDS`, ``text`` one harmless line without secrets, ``at`` UTC text.
 
-    ``issue``, ``task`` and ``attempt`` are None where they do not apply; ``url`` is filled in by `located`.
+    ``issue``, ``task`` and ``attempt`` are None where they do not apply. ``url``, the ``title`` of the issue or the
+    task, and what came of the task (``result``, a kind of `domain.results`, and its ``words``) are filled in by
+    `located`, as far as the state still has them.
     """
 
     seq: int
@@ -48,10 +57,30 @@ class Notice:
     task: str | None = None
     attempt: str | None = None
     url: str | None = None
+    title: str | None = None
+    result: str | None = None
+    words: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As `--json` and webhooks show it."""
-        return {name: getattr(self, name) for name in ("seq", "at", "type", "issue", "task", "attempt", "text", "url")}
+        return {name: getattr(self, name) for name in NAMES}
+
+    @property
+    def outcome(self) -> str:
+        """What happened and what came of it: ``2 commits, pushed · PR #92, checks ok``."""
+        return self._joined(self.text, self.words)
+
+    @property
+    def detail(self) -> str:
+        """The same with the title, in one line."""
+        return self._joined(self.text, self.words, self.title)
+
+    def _joined(self, *parts: str | None) -> str:
+        kept: list[str] = []
+        for part in parts:
+            if part and not any(part in other for other in kept):
+                kept.append(part)
+        return " · ".join(kept)
 
 
 def notice_of(event: Event) -> Notice | None:
@@ -77,10 +106,17 @@ def one_line(text: object) -> str:
 
 
 def located(notice: Notice, state: State, servers: Mapping[str, str]) -> Notice:
-    """The notification with the page to look at: its session's pull request, else its issue; none for a folder."""
+    """The notification with the page to look at (its session's pull request, else its issue; none for a folder), its
+    title, and what came of its task unless that went on since."""
+    session = state.sessions.get(notice.issue) if notice.issue is not None else None
     if notice.issue is not None:
-        session = state.sessions.get(notice.issue)
         notice.url = (session.pr if session is not None else None) or issue_url(notice.issue, servers)
+    task = state.tasks.get(notice.task) if notice.task is not None else None
+    title = (session.title if session is not None else None) or (task.title if task is not None else None)
+    notice.title = one_line(title) if title else None
+    if task is not None and task.result is not None and task.changed == notice.seq and notice.type in _ENDS:
+        notice.result = task.result_kind
+        notice.words = one_line(result_words.words(task.result)) if notice.type == "task_completed" else None
     return notice
 
 

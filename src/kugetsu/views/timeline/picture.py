@@ -11,18 +11,23 @@ from kugetsu.model.clock import from_micros
 from kugetsu.views import times
 from kugetsu.views.text import harmless
 from kugetsu.views.timeline.shape import (
+    OUTCOMES,
     Scale,
     about_hold,
     about_run,
     gate_row,
     gates,
     lane,
+    outcome,
+    outcomes,
     slots,
     time_of_day,
     tried_again,
 )
 
 WIDTH, MARGIN, LANE, THIN, TOP = 1200, 96, 30, 7, 44
+_SWATCH = '<svg width="12" height="12" aria-hidden="true"><rect class="{}" width="12" height="12" rx="2"/></svg>'
+_FOCUSED = ' class="run" tabindex="0"'
 #: Rows of waits that a gate's lane shows; the rest is counted.
 DEEPEST = 12
 
@@ -42,21 +47,40 @@ class Drawing:
         """The abscissa of a place of time."""
         return round(MARGIN + share * (WIDTH - MARGIN - 12), 2)
 
-    def bar(self, kind: str, a: float, b: float, y: float, height: float, title: str, label: str = "") -> None:
-        """A stretch of time, with a tooltip, and a label where there is room."""
+    def bar(
+        self, kind: str, a: float, b: float, y: float, height: float, title: str, label: str = "", *, run: bool = False
+    ) -> None:
+        """A stretch of time, with a tooltip, and a label where there is room; a ``run`` is reached by the keyboard."""
         x, wide = self.x(a), max(self.x(b) - self.x(a), 1.5)
         # One that has no room now may have it in a page that zooms.
         hidden = "" if wide > 8 * len(label) else ' style="display:none"'
         text = f'<text class="in" x="{x + 4}" y="{y + height - 8}" data-a="{a:.6f}" data-b="{b:.6f}"{hidden}>'
+        focused = _FOCUSED if run else ""
         self.pieces.append(
-            f'<g><title>{_escaped(title)}</title><rect class="{kind}" x="{x}" y="{y}" width="{round(wide, 2)}" '
-            f'height="{height}" rx="2" data-a="{a:.6f}" data-b="{b:.6f}"/>'
+            f'<g{focused}><title>{_escaped(title)}</title><rect class="{kind}" x="{x}" y="{y}" '
+            f'width="{round(wide, 2)}" height="{height}" rx="2" data-a="{a:.6f}" data-b="{b:.6f}"/>'
             f"{text + _escaped(label) + '</text>' if label else ''}</g>"
         )
 
     def mark(self, a: float) -> None:
         """A small mark above the lane where a task was tried again, however narrow its stretch is."""
         self.pieces.append(f'<text class="again" x="{self.x(a)}" y="{self.y + 1}" data-a="{a:.6f}">▾</text>')
+
+    def legend(self, names: list[tuple[str, str]]) -> None:
+        """What the colours mean, in as many rows as they need."""
+        x, self.y = float(MARGIN), self.y + 20
+        self.pieces.append('<g class="legend">')
+        for kind, words in names:
+            wide = 34 + 7 * len(words)
+            if x + wide > WIDTH:
+                x, self.y = float(MARGIN), self.y + 20
+            self.pieces.append(
+                f'<rect class="{kind}" x="{x}" y="{self.y - 10}" width="12" height="12" rx="2"/>'
+                f'<text x="{x + 17}" y="{self.y}">{_escaped(words)}</text>'
+            )
+            x += wide
+        self.pieces.append("</g>")
+        self.y += 8
 
     def name(self, text: str) -> None:
         """The name of the lane that begins here."""
@@ -76,7 +100,20 @@ class Drawing:
 
 def _escaped(text: str) -> str:
     """Text for a picture: XML has no form for control characters, and marks that turn its direction mislead."""
-    return escape(harmless(text))
+    return "\n".join(escape(harmless(part)) for part in text.split("\n"))
+
+
+def _key(found: Timeline) -> list[tuple[str, str]]:
+    """The classes of what is drawn, and what they mean."""
+    names = [("prepares", "prepares")] if any(run.ran != run.since for run in found.runs) else []
+    names += [(name, OUTCOMES[name].words) for name in outcomes(found)]
+    return [*names, *([("hold", "a task waits")] if found.holds else [])]
+
+
+def _title(found: Timeline) -> str:
+    since, until = from_micros(found.since), from_micros(found.until)
+    title = f"kugetsu, {times.day(since)} {times.time_of_day(since)} to "
+    return f"{title}{times.day(until)} {times.time_of_day(until)} {times.zone(until)}"
 
 
 def svg(found: Timeline) -> str:
@@ -87,13 +124,12 @@ def svg(found: Timeline) -> str:
     _daemon(drawing, found)
     bottom = drawing.y + 6
     drawing.axis(bottom)
-    since, until = from_micros(found.since), from_micros(found.until)
-    title = f"kugetsu, {times.day(since)} {times.time_of_day(since)} to "
-    title += f"{times.day(until)} {times.time_of_day(until)} {times.zone(until)}"
+    drawing.legend(_key(found))
+    title = _title(found)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 8}" width="{WIDTH}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {drawing.y}" width="{WIDTH}" role="img" '
         f'data-since="{found.since // 1000}" data-until="{found.until // 1000}" '
-        f'data-offset="{(times.local(since).tm_gmtoff or 0) * 1000}" data-bottom="{bottom}" '
+        f'data-offset="{(times.local(from_micros(found.since)).tm_gmtoff or 0) * 1000}" data-bottom="{bottom}" '
         f'aria-label="{escape(title, quote=True)}"><style>{_asset("timeline.css")}</style>'
         f'<text class="head" x="10" y="18">{escape(title)}</text>{"".join(drawing.pieces)}</svg>'
     )
@@ -101,13 +137,18 @@ def svg(found: Timeline) -> str:
 
 def page(found: Timeline) -> str:
     """A page of its own with the picture: the wheel zooms, dragging moves, a double click shows all again."""
+    key = "".join(f"<li>{_SWATCH.format(name)}{_escaped(words)}</li>" for name, words in _key(found))
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width"><title>kugetsu timeline</title></head>'
-        '<body><p class="hint">wheel or + and -: zoom · drag or arrow keys: move · double click or 0: all</p>'
-        f'{svg(found)}<pre id="told"></pre><script>{_asset("timeline.js")}</script></body></html>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>kugetsu timeline</title></head>'
+        f'<body><h1>{escape(_title(found))}</h1><p class="hint">wheel, pinch or + and -: zoom · '
+        "drag or arrow keys: move · double click or 0: all · click, tap or Tab: what it was</p>"
+        f'<ul class="key">{key}</ul><div id="place">{svg(found)}</div>'
+        '<p class="hint"><button data-key="+">+</button> <button data-key="-">−</button> '
+        '<button data-key="0">all</button></p>'
+        f'<pre id="told" aria-live="polite"></pre><script>{_asset("timeline.js")}</script></body></html>\n'
     )
 
 
@@ -117,15 +158,15 @@ def _slots(drawing: Drawing, found: Timeline) -> None:
         drawing.name(lane(slot))
         for one in (run for run in found.runs if run.slot == slot):
             a, b = scale.place(one.since), scale.place(one.until)
-            title = f"{about_run(one, scale)} (events {one.seq} to {one.end_seq or 'now'})"
+            title = f"{about_run(one, found, scale)}\nevents {one.seq} to {one.end_seq or 'now'}"
             ran = scale.place(one.ran) if one.ran is not None else b
             if ran > a:
                 drawing.bar("prepares", a, ran, drawing.y, LANE - 6, title)
             label = f"↻ {one.attempt}" if tried_again(one) else one.attempt
             if one.ran is not None:
-                drawing.bar(one.end or "runs", ran, b, drawing.y, LANE - 6, title, label)
+                drawing.bar(outcome(one), ran, b, drawing.y, LANE - 6, title, label, run=True)
             elif one.end is not None:
-                drawing.bar(one.end, b, b, drawing.y, LANE - 6, title)
+                drawing.bar(outcome(one), b, b, drawing.y, LANE - 6, title, run=True)
             if tried_again(one):
                 drawing.mark(a)
         drawing.y += LANE

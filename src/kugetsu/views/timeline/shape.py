@@ -7,8 +7,10 @@ from typing import Any
 from kugetsu.domain.intervals import DAEMON, MICRO, Hold, Run
 from kugetsu.domain.timeline import Timeline, gate_of
 from kugetsu.model.clock import from_micros
+from kugetsu.model.record import record
 from kugetsu.views import times
 from kugetsu.views.gates import reason
+from kugetsu.views.results import result_words
 from kugetsu.views.text import line
 
 #: Seconds between two marks of the axis, the smallest that leaves enough room is taken.
@@ -88,12 +90,69 @@ def tried_again(run: Run) -> bool:
     return not run.attempt.endswith(".1")
 
 
-def about_run(run: Run, scale: Scale) -> str:
-    """A run in one line."""
-    ended = f"{run.end}: {line(run.reason)}" if run.end else "runs"
+@record
+class Outcome:
+    """What came of runs: the mark of the text, and the words of the legends."""
+
+    mark: str
+    words: str
+
+
+#: What a run is coloured by, in the order of the legends.
+OUTCOMES = {
+    "pull_request": Outcome("✓", "pull request"),
+    "pushed": Outcome("✓", "pushed"),
+    "answered": Outcome("✓", "answered"),
+    "kept": Outcome("◇", "not pushed"),
+    "question": Outcome("?", "asks you"),
+    "nothing": Outcome("○", "no commit"),
+    "unknown": Outcome("·", "not known"),
+    "failed": Outcome("✗", "failed"),
+    "lost": Outcome("!", "lost"),
+    "runs": Outcome("▶", "runs"),
+}
+_BY_RESULT = {"merged": "pull_request", "push_refused": "kept", "unpushed": "kept", "uncommitted": "kept"}
+
+
+def outcome(run: Run) -> str:
+    """What came of a run: a key of `OUTCOMES`."""
+    if run.end is None:
+        return "runs"
+    if run.end != "succeeded":
+        return "lost" if run.end == "lost" else "failed"
+    kind = run.result["kind"] if run.result is not None else "unknown"
+    kind = _BY_RESULT.get(kind, kind)
+    return kind if kind in OUTCOMES else "unknown"
+
+
+def outcomes(found: Timeline) -> list[str]:
+    """The outcomes that its runs have, in the order of the legends."""
+    present = {outcome(run) for run in found.runs}
+    return [name for name in OUTCOMES if name in present]
+
+
+def ended(run: Run) -> str:
+    """How a run ended, in words: ``PR #92, checks ok``, ``failed: tests do not pass``."""
+    if run.end is None:
+        return "runs"
+    if run.end == "succeeded" and run.result is not None:
+        return result_words(run.result)
+    return f"{run.end.replace('_', ' ')}: {line(run.reason)}"
+
+
+def title_of(run: Run, found: Timeline) -> str:
+    """The title of its issue, else of its task."""
+    return line(found.titles.get(run.task, ""))
+
+
+def about_run(run: Run, found: Timeline, scale: Scale) -> str:
+    """A run in a few lines: what it was for, when, and what came of it."""
     again = " (tried again)" if tried_again(run) else ""
-    lasted = scale.lasted(run.since, run.until)
-    return f"{run.attempt}{again} {run.issue or 'PM agent'}, {time_of_day(run.since)} for {lasted}, {ended}"
+    title = title_of(run, found)
+    when = f"{time_of_day(run.since)} for {scale.lasted(run.since, run.until)}"
+    parts = [f"{run.attempt}{again} {run.issue or 'PM agent'}", title, f"{when}, {ended(run)}"]
+    url = ((run.result or {}).get("pull") or {}).get("url")
+    return "\n".join([*filter(None, parts), *([line(url)] if url else [])])
 
 
 def about_hold(hold: Hold, scale: Scale) -> str:
@@ -118,11 +177,11 @@ def data(found: Timeline) -> dict[str, Any]:
                 values[name] = from_micros(values[name])
         return {**values, **more}
 
-    run = ("attempt", "task", "issue", "slot", "since", "ran", "until", "end", "reason", "seq", "end_seq")
+    run = ("attempt", "task", "issue", "slot", "since", "ran", "until", "end", "reason", "result", "seq", "end_seq")
     hold, shift = ("task", "issue", "since", "until", "seq"), ("state", "since", "until", "end", "seq")
     return {
         **with_times(found, ("since", "until", "seq", "slots")),
-        "holdings": [with_times(one, run) for one in found.runs],
+        "holdings": [with_times(one, run, title=title_of(one, found) or None) for one in found.runs],
         "holds": [with_times(one, hold, gate=gate_of(one), reason=reason_of(one)) for one in found.holds],
         "daemon": [with_times(one, shift) for one in found.shifts],
     }

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kugetsu.domain.intervals import Hold, Run
 from kugetsu.domain.timeline import Timeline
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
-from kugetsu.views.text import line, wrapped
-from kugetsu.views.timeline.shape import Scale, gate_row, gates, lane, slots, time_of_day, tried_again
+from kugetsu.views.text import wrapped
+from kugetsu.views.timeline.shape import (
+    OUTCOMES,
+    Scale,
+    ended,
+    gate_row,
+    gates,
+    lane,
+    outcome,
+    outcomes,
+    slots,
+    time_of_day,
+    tried_again,
+)
 
 #: Columns where the screen does not say how wide it is.
 WIDTH = 100
 #: Below so many columns there is no room for a picture: only the list is shown.
 NARROWEST = 44
+#: The column of how a run ended.
+_END = 5
 #: Runs that the list below the picture shows.
 LISTED = 20
 
 PREPARING, WORKING, MANY, AGAIN = "░", "█", "▓", "↻"
-MARKS = {"succeeded": "✓", "failed": "✗", "timed_out": "✗", "killed": "✗", "lost": "!", None: "▶"}
 
 
 def lines(found: Timeline, screen: Screen) -> list[str]:
@@ -41,7 +56,14 @@ def _picture(found: Timeline, scale: Scale, screen: Screen, width: int) -> list[
     for gate, holds in gates(found).items():
         shown.append(screen.yellow(f"{gate_row(gate):<{margin}}{_counts(holds, scale, room)}".rstrip()))
     shown.append(screen.dim(f"{'daemon':<{margin}}{_daemon(found, scale, room)}".rstrip()))
-    legend = f"{PREPARING} prepares  {WORKING} works  ✓ succeeded  ✗ failed  ! lost  ▶ runs  {AGAIN} tried again"
+    marks: dict[str, list[str]] = {}
+    for name in outcomes(found):
+        marks.setdefault(OUTCOMES[name].mark, []).append(OUTCOMES[name].words)
+    legend = "  ".join(
+        [f"{PREPARING} prepares  {WORKING} works", *(f"{mark} {' or '.join(words)}" for mark, words in marks.items())]
+    )
+    if any(map(tried_again, found.runs)):
+        legend += f"  {AGAIN} tried again"
     if found.holds:
         legend += "  digits: how many tasks the gate held back"
     return [*shown, *(screen.dim(part) for part in wrapped(legend, width)), ""]
@@ -78,7 +100,7 @@ def _lane(held: list[Run], scale: Scale, room: int) -> str:
             bar[: len(label)] = label
         elif tried_again(one):
             bar[0] = AGAIN
-        bar[-1] = MARKS[one.end]
+        bar[-1] = OUTCOMES[outcome(one)].mark
         drawn[first:last] = bar
     return "".join(drawn)
 
@@ -120,14 +142,19 @@ def _list(found: Timeline, scale: Scale, screen: Screen) -> list[str]:
             screen.issue(one.issue) if one.issue else "-",
             time_of_day(one.since),
             scale.lasted(one.since, one.until),
-            f"{one.end}: {line(one.reason)}" if one.end else "runs",
+            ended(one),
         ]
         for one in found.runs[-LISTED:]
     ]
-    shown = table(screen, heads, rows, paint=lambda at, value, cell: _paint(screen, at, value, cell)) if rows else []
+    colours = {ended(one): _colour(screen, outcome(one)) for one in found.runs}
+    painted = lambda at, value, cell: colours[value](cell) if at == _END and value in colours else cell  # noqa: E731
+    shown = table(screen, heads, rows, paint=painted) if rows else []
     left = len(found.runs) - len(rows)
     return [*shown, *([f"and {left} before these: --since, --json"] if left > 0 else [])]
 
 
-def _paint(screen: Screen, at: int, value: str, cell: str) -> str:
-    return screen.state(value.partition(":")[0], cell) if at == 5 else cell
+def _colour(screen: Screen, name: str) -> Callable[[str], str]:
+    """The colour of an outcome."""
+    if name in ("failed", "lost"):
+        return screen.red
+    return screen.green if name in ("pull_request", "pushed", "answered", "runs") else screen.yellow

@@ -121,11 +121,12 @@ def marker(delivery: str) -> str:
 
 def _line(notice: Notice) -> str:
     head = f"kugetsu: `{notice.task}` {WORDS[notice.type]}"
-    if not notice.text:
+    said = notice.outcome  # the issue has its title already
+    if not said:
         return head
     # In a code span nothing is a mention, a link or markup; what would end it is left out, and so is a marker. Some
     # forges read keywords there all the same.
-    text = without_references(notice.text.replace("`", "'").replace("<!--", "<! --"))
+    text = without_references(said.replace("`", "'").replace("<!--", "<! --"))
     return f"{head}: `{text}`"
 
 
