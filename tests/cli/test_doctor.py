@@ -385,7 +385,7 @@ def test_all_events_that_were_refused_are_counted(kugetsu, story):
     from kugetsu.domain.state import VIOLATIONS_KEPT
 
     story.log.append([NewEvent("task.completed", {"summary": ""}, task="q9")] * (VIOLATIONS_KEPT + 2))
-    assert found(kugetsu)["log", "refused"]["text"].startswith(f"{VIOLATIONS_KEPT + 2} events were refused")
+    assert found(kugetsu)["log", "refused"]["text"].startswith(f"{VIOLATIONS_KEPT + 2} events refused")
     assert "  and 2 more events refused" in kugetsu("log", "verify").out
     assert "  and 2 more events" in kugetsu("replay").out
 

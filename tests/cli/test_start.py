@@ -34,7 +34,7 @@ def test_the_cap_is_exit_2_and_nothing_changed_or_queued_on_request(ready):
     assert ready("start", REF, "x", MAX_CONCURRENT_AGENTS="1").code == 0
     before = ready("log", "stats", "--json").json["events"]
     full = ready("start", "example.com/o/r#2", "y", MAX_CONCURRENT_AGENTS="1")
-    assert full.code == 2 and "1 of 1 slots" in full.err and "--queue" in full.err
+    assert full.code == 2 and "1 of 1 slot " in full.err and "--queue" in full.err
     assert ready("log", "stats", "--json").json["events"] == before
     assert (
         ready("start", "--json", "example.com/o/r#2", "y", MAX_CONCURRENT_AGENTS="1").json["error"]["code"]

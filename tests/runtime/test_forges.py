@@ -219,7 +219,7 @@ def test_long_texts_are_cut_and_the_newest_comments_kept(forged: Stage, forge: S
     quoted = told[told.index("Title:") :]
     assert len(quoted) < issue_context.MOST + 2_000
     assert "comment 39 x" in quoted and "comment 0 x" not in quoted
-    assert "older ones are left out here" in quoted and "(84000 bytes more are left out here)" in quoted
+    assert "older ones are left out here" in quoted and "(84000 more bytes left out here)" in quoted
     assert forged.events("issue.read")[0]["data"]["comments"] == 41
 
 

@@ -549,7 +549,7 @@ def test_a_repository_has_no_more_agents_than_it_may(world: World) -> None:
     for issue in ("example.org/o/a#1", "example.org/o/a#2", "example.org/o/c#1", "example.org/o/c#2"):
         enqueue(world, issue)
     claimed = claim(world, "q1")
-    reason = "1 of 1 agents allowed work in example.org/o/a"
+    reason = "1 of 1 agent allowed in example.org/o/a"
     lift = "kugetsu config set REPOSITORY_CAPS example.org/o/b=3,example.org/o/a=2"
     assert told(ask(world, "repository", "q2")) == (False, reason, claimed["seq"], None, lift)
     claim(world, "q3")

@@ -15,6 +15,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
 from kugetsu.forge.protocol import Checks, Comment, Forge, Issue, PullRequest, Review
+from kugetsu.model.plural import counted
 from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_requests
@@ -222,7 +223,7 @@ def _quoted(body: str, most: int) -> str:
         return ""
     lines = [f"> {line}".rstrip() for line in cut.split("\n")]
     if len(raw) > most:
-        lines.append(f"({len(raw) - most} bytes more are left out here)")
+        lines.append(f"({counted(len(raw) - most, 'more byte')} left out here)")
     return "\n".join(lines) + "\n"
 
 

@@ -106,7 +106,7 @@ def money(amount: float) -> str:
 
 def _slots_full(v: Values) -> str:
     held_by = f" ({', '.join(v['attempts'])})" if v["attempts"] else ""
-    return f"{v['used']} of {v['cap']} slots used{held_by}"
+    return f"{v['used']} of {counted(v['cap'], 'slot')} used{held_by}"
 
 
 def _agents_starting(v: Values) -> str:
@@ -182,10 +182,10 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "agent_unavailable": lambda v: str(v["why"]),
     "agent_available": lambda _: "no known reason for the agent not to start",
     "no_slot_needed": lambda _: "PM tasks need no slot",
-    "slot_free": lambda v: f"{v['used']} of {v['cap']} slots used",
+    "slot_free": lambda v: f"{v['used']} of {counted(v['cap'], 'slot')} used",
     "slots_full": _slots_full,
-    "repository_free": lambda v: f"{v['used']} of {v['cap']} agents allowed work in {v['repository']}",
-    "repository_full": lambda v: f"{v['used']} of {v['cap']} agents allowed work in {v['repository']}",
+    "repository_free": lambda v: f"{v['used']} of {counted(v['cap'], 'agent')} allowed in {v['repository']}",
+    "repository_full": lambda v: f"{v['used']} of {counted(v['cap'], 'agent')} allowed in {v['repository']}",
     "no_repository_cap": lambda _: "no limit for its repository",
     "agents_starting": _agents_starting,
     "memory_low": lambda v: f"{v['free']} MB of memory free, {v['wanted']} MB required",

@@ -215,7 +215,7 @@ def _difference_lines(one: DifferenceData, screen: Screen) -> list[str]:
     shown.append(_side("now", one["decided"], one["at"], screen))
     shown += [cut(f"  {'differs':8}  {_place(place)}", screen.cuts_at) for place in one["places"][:PLACES_SHOWN]]
     if len(one["places"]) > PLACES_SHOWN:
-        shown.append(f"  {'':8}  and {len(one['places']) - PLACES_SHOWN} more places (--json has them)")
+        shown.append(f"  {'':8}  and {counted(len(one['places']) - PLACES_SHOWN, 'more place')} (--json has them)")
     if one["refusal"] is not None:
         shown += _filled("why not", line(one["refusal"]), width)
     shown += _filled("written", _writer(one), width)

@@ -179,7 +179,7 @@ def _moved(data: WhatIfData, screen: Screen) -> list[str]:
     if not data["moved"]:
         return ["no task would have waited longer or shorter for its first claim"]
     more = data["moved_in_all"] - len(data["moved"])
-    title = "waits that change most" + (f" ({more} more change)" if more else "")
+    title = "waits that change most" + (f" ({more} more {'changes' if more == 1 else 'change'})" if more else "")
     rows = [
         [one["task"], screen.issue(one["issue"]), *_from_to(one["real"], one["simulated"])] for one in data["moved"]
     ]

@@ -199,7 +199,7 @@ def _read(data: IssueRead) -> str:
 
 def _retried(data: TaskRetried) -> str:
     at = times.time_of_day(data["not_before"])
-    return f"again from {at}, {data['used']} of {data['max_attempts']} attempts used"
+    return f"again from {at}, {data['used']} of {counted(data['max_attempts'], 'attempt')} used"
 
 
 def _parked(data: TaskParked, written: str) -> str:

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from kugetsu.log.files.segments import first_seqs, name
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
+from kugetsu.model.plural import counted
 from kugetsu.model.record import field, record
 
 Take = Callable[[list[bytes]], None]
@@ -93,7 +94,7 @@ def _folder(path: str, contents: Contents, take: Take) -> None:
             rest = _lines(io.BufferedReader(source, _PIECE), None, take, contents)
             left -= source.unpacked
         if rest and first == firsts[-1]:
-            contents.problems.append(f"an unfinished write of {len(rest)} bytes at its end was skipped")
+            contents.problems.append(f"an unfinished write of {counted(len(rest), 'byte')} at its end was skipped")
         elif rest:
             take([rest])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from kugetsu.agents.opencode.environment import data_directory
 from kugetsu.host.ownership import remedy
 from kugetsu.model.errors import reason_of
+from kugetsu.model.plural import counted
 from kugetsu.runtime.doctor.context import Context
 from kugetsu.runtime.doctor.finding import Finding, Fix, Found
 from kugetsu.runtime.facts import free_disk_mb
@@ -73,7 +74,8 @@ def _room(context: Context, root: str) -> Iterator[Finding]:
     elif free < LOW_DISK_MB:
         yield found.warning("disk", f"only {free} MB of disk are free", "free some space: kugetsu prune")
     elif disk.f_files > 0 and disk.f_favail < LOW_FILES:
-        yield found.warning("disk", f"only {disk.f_favail} more files can be created there", "delete files there")
+        files = counted(disk.f_favail, "more file")
+        yield found.warning("disk", f"only {files} can be created there", "delete files there")
     else:
         yield found.ok(
             "disk", f"{free // 1024} GB of disk are free" if free >= 10240 else f"{free} MB of disk are free"

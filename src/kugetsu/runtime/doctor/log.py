@@ -44,7 +44,8 @@ def _lines(context: Context) -> Iterator[Finding]:
     size = _bytes(context)
     if size > WHOLE_BYTES:
         yield found.ok(
-            "verify", f"{log.head().seq} events, {size >> 20} MB, the latest verify (all: kugetsu log verify)"
+            "verify",
+            f"{counted(log.head().seq, 'event')}, {size >> 20} MB, the latest verify (all: kugetsu log verify)",
         )
         return
     checked = log.verify()
@@ -53,7 +54,7 @@ def _lines(context: Context) -> Iterator[Finding]:
         yield found.problem("verify", text, "kugetsu log verify")
     if checked.torn is not None:
         repair = Fix("kugetsu log repair", log.repair)
-        text = f"an unfinished write of {checked.torn.bytes} bytes at its end"
+        text = f"an unfinished write of {counted(checked.torn.bytes, 'byte')} at its end"
         yield found.warning("torn", text, "kugetsu log repair", repair)
     if checked.ok:
         yield found.ok("verify", f"{counted(checked.count, 'event')} verify")
@@ -79,7 +80,8 @@ def _meaning(context: Context) -> Iterator[Finding]:
         yield found.problem("invariants", f"an invariant is broken: {text}", "kugetsu log verify")
     if state.violations:
         first = state.violations[0]
-        text = f"{state.violations_seen} events were refused, the first is event {first['seq']}: {first['text']}"
+        refused = counted(state.violations_seen, "event")
+        text = f"{refused} refused by a state machine, first event {first['seq']}: {first['text']}"
         yield found.warning("refused", text, "kugetsu log verify")
 
 

@@ -60,7 +60,8 @@ def _memory(context: Context) -> Iterator[Finding]:
     each = AGENT_MB[config.text("KUGETSU_AGENT")]
     if cap * each > total:
         fit = max(total // each, 1)
-        text = f"{cap} agents of about {each} MB do not fit into {total} MB of memory"
+        agents, verb = counted(cap, "agent"), "does" if cap == 1 else "do"
+        text = f"{agents} of about {each} MB {verb} not fit into {total} MB of memory"
         yield found.warning("memory", text, f"kugetsu config set MAX_CONCURRENT_AGENTS {fit}")
         return
     wanted = config.integer("MIN_FREE_MEMORY_MB")

@@ -101,7 +101,7 @@ def test_message(delivery: str) -> Message:
 
 
 def line(notice: Notice) -> str:
-    """``github.com/shoko/kugetsu#14 q7 completed: 2 commits, pushed · PR #92, checks ok · Parse empty input``."""
+    """``github.com/shoko/kugetsu#14 q7 completed: PR #92, checks ok · 2 commits, pushed · Parse empty input``."""
     if notice.task is None:
         return f"kugetsu: {notice.text}"
     text = f"{notice.issue or 'the PM agent'} {notice.task} {WORDS[notice.type]}"

@@ -67,13 +67,13 @@ class Notice:
 
     @property
     def outcome(self) -> str:
-        """What happened and what came of it: ``2 commits, pushed · PR #92, checks ok``."""
-        return self._joined(self.text, self.words)
+        """What came of it and what happened: ``PR #92, checks ok · 2 commits, pushed``."""
+        return self._joined(self.words, self.text)
 
     @property
     def detail(self) -> str:
         """The same with the title, in one line."""
-        return self._joined(self.text, self.words, self.title)
+        return self._joined(self.words, self.text, self.title)
 
     def _joined(self, *parts: str | None) -> str:
         kept: list[str] = []

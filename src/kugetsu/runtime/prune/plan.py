@@ -64,7 +64,7 @@ def _runs(ws: Workspace, state: State, found: Plan) -> None:
             else:
                 found.keep("run", path, f"it holds findings: {kept}", group="it holds findings")
     if old:
-        reason = f"their tasks are retired, and they are older than {days:g} days"
+        reason = f"their tasks are retired, and they are older than {days:g} {'day' if days == 1 else 'days'}"
         found.items.append(Item("run", f"{len(old)} in {ws.paths.runs}", old, reason, group="old and retired"))
 
 

@@ -10,6 +10,7 @@ import re
 
 from kugetsu.domain.state import Session, Task
 from kugetsu.forge.choice import api_of
+from kugetsu.model.plural import counted
 from kugetsu.model.refs import parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import skills
@@ -134,7 +135,7 @@ def _reason(task: Task) -> str:
         return "it ended before it was done"
     if task.reason_values is None:
         return task.reason
-    return f"its last {task.reason_values['runs']} runs brought no new commit or comment"
+    return f"{counted(task.reason_values['runs'], 'run')} in a row brought no new commit or comment"
 
 
 def _earlier(task: Task, session: Session) -> str:
