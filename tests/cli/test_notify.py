@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cli.test_json_shapes import compare, documented
-from kugetsu.domain.decide import daemon, notifications
+from kugetsu.domain.decide import daemon, notifications, queue
 from kugetsu.model.errors import LogDamaged
 
 SECRET = "ghp_" + "a1B2" * 9
@@ -292,3 +292,18 @@ def test_colours_are_for_terminals_only(told, terminal):
     screen = Screen(width=80, colour=terminal, now=event["at"])
     for shown in (*view.lines([notice], screen)[1:], view.coming(notice, screen)):
         assert ("\x1b[31m" in shown) is terminal
+
+
+def test_a_notification_tells_the_title_and_what_came_of_the_task(kugetsu, story):
+    task = story.at("10:00:00").enqueue("Parse empty input\nand more")
+    evidence = {"commits": 2, "pushed": True}
+    story.finish(story.run(task), "succeed", "done", "2 commits, pushed", evidence=evidence)
+    told = {one["type"]: one for one in kugetsu("notify", "list", "--json").json["notices"]}
+    done = told["task_completed"]
+    assert (done["title"], done["result"], done["words"]) == ("Parse empty input", "pushed", "pushed, no PR")
+    assert done["text"] == "2 commits, pushed", "scripts know it"
+    assert told["task_queued"]["result"] is None and told["task_queued"]["title"] == "Parse empty input"
+    assert "pushed, no PR · 2 commits, pushed · Parse empty input" in kugetsu("notify", "list", COLUMNS="160").out
+    story.do(lambda state: queue.retry(state, task))
+    again = kugetsu("notify", "list", "--json").json["notices"]
+    assert next(one for one in again if one["type"] == "task_completed")["result"] is None, "it goes on"

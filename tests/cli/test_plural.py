@@ -34,7 +34,8 @@ def single(kugetsu, story):
         task = story.enqueue("see to it", issue=f"github.com/shoko/kugetsu#{number}")
         ending = {"evidence": evidence, "outcome": {"final_text": said}, "tokens": 1, "cost": 1.0}
         story.finish(story.run(task), how, verdict, "it ended", **ending)
-    story.do(lambda state: queue.cancel(state, story.enqueue("no", issue="github.com/shoko/kugetsu#9"), "cancel"))
+    unwanted = story.enqueue("no", issue="github.com/shoko/kugetsu#9")
+    story.do(lambda state: queue.cancel(state, unwanted, "cancel"))
     story.run(story.enqueue("at work", issue="github.com/shoko/kugetsu#10"), alive=True)
     story.enqueue("waits", issue="github.com/shoko/kugetsu#11")
     (kugetsu.root / "config").write_text("MAX_CONCURRENT_AGENTS=1\n")
