@@ -368,7 +368,8 @@ def _opened(data: PullOpened) -> str:
 
 def _not_opened(data: PullFailed) -> str:
     if data["not_before"] is None:
-        return f"{data['reason']}; given up after {counted(data['tries'], 'try')}"
+        over = "not tried again" if data["tries"] == 1 else f"given up after {counted(data['tries'], 'try')}"
+        return "; ".join((data["reason"], over, *((data["remedy"],) if data.get("remedy") else ())))
     return f"{data['reason']}; again at {times.time_of_day(data['not_before'])}"
 
 

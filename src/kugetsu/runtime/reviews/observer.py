@@ -69,8 +69,11 @@ class Observer(DaemonChild):
         if not subjects.any_left(self._ws, state):
             self._stopping = "there is nothing to look at"
             return 0.0
-        for session in owed.due(state, now):
-            pull_opening.open_owed(self._ws, session)
+        ready = owed.due(state, now)
+        if ready:
+            # One at a time: a stop is heeded in between, and another process that opens it now is waited for.
+            pull_opening.open_owed(self._ws, ready[0])
+            return 0.0
         if not self._round:
             wait = self._begin(subjects.to_observe(state, now))
             if wait > 0:
