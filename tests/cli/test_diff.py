@@ -119,7 +119,7 @@ def test_what_came_and_ended_in_between_is_counted(kugetsu, lived):
         ("2 9 q99", 4, "nothing ever happened to q99"),
         ("999", 4, "no event 999"),
         ("9 2026-12-01", 3, "is in the future"),
-        ("9 --at 3", 3, "unrecognized arguments"),
+        ("9 --at 3", 3, "unknown option"),
     ],
 )
 def test_what_cannot_be_compared_is_told(kugetsu, lived, words, code, said):

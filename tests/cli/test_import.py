@@ -175,6 +175,21 @@ def test_what_is_no_directory_of_the_bash_tool_is_refused(kugetsu, directory, co
     assert not kugetsu.root.exists()
 
 
+@pytest.mark.parametrize("place", ["in place", "elsewhere"])
+def test_a_dry_run_lists_every_line_of_the_config_that_it_does_not_understand(kugetsu, old, place):
+    config = old.root / "config"
+    config.write_text("MAX_CONCURRENT_AGENTS=2\nif true; then\n  source x\nfi\nTASK_TIMEOUT_HOURS=many\n")
+    before = fingerprint(old.root)
+    more = {"KUGETSU_DIR": str(old.root)} if place == "in place" else {}
+    done = kugetsu("import", "../old", "--dry-run", "--json", **more)
+    told = " ".join(one["reason"] for one in done.json["items"] if one["source"] == "config" and one["reason"])
+    assert all(number in told for number in "234"), told
+    assert any(one["kind"] == "task" for one in done.json["items"]), "the rest of the plan is shown"
+    if place == "in place":
+        assert "line 5: TASK_TIMEOUT_HOURS" in told and done.json["next"] is None
+    assert done.code == 1 and fingerprint(old.root) == before
+
+
 def test_yes_and_dry_run_together_are_refused(kugetsu, old):
     done = kugetsu("import", "../old", "--yes", "--dry-run")
     assert done.code == 3 and "hint: " in done.err and not kugetsu.root.exists()

@@ -76,7 +76,7 @@ def test_what_was_marked_is_listed_on_request_only(told, kugetsu):
     first = seqs(told("list", "--json"))
     cleared = told("clear", "--until", str(first[2]), "--json")
     compare(cleared.json, documented("notify clear"))
-    assert cleared.json == {"marked": 3, "more": False, "read_until": first[2]}
+    assert cleared.json == {"marked": 3, "more": False, "read_until": first[2], "seq": 42}
     assert seqs(told("list", "--json")) == first[3:]
     every = told("list", "--all", "--json").json["notices"]
     assert [notice["read"] for notice in every] == [True] * 3 + [False] * (len(first) - 3)
@@ -106,7 +106,7 @@ def test_the_latest_are_shown_and_the_rest_is_named(told):
     ("words", "code", "says"),
     [
         (["list", "--limit", "0"], 3, "must be between 1 and 1000"),
-        (["list", "--limit", "many"], 3, "invalid int value"),
+        (["list", "--limit", "many"], 3, "not a whole number"),
         (["clear", "--until", "99999"], 4, "no event 99999"),
         (["clear", "--until", "-1"], 4, "no event -1"),
         (["test", "pigeon"], 3, "unknown sink: 'pigeon'"),
@@ -128,7 +128,7 @@ def test_a_directory_that_is_not_set_up_is_said_to_be(kugetsu, words):
 def test_nothing_that_happened_yet_is_said_so(kugetsu, story):
     assert kugetsu("notify", "list").out == "nothing is unread\n"
     assert kugetsu("notify", "list", "--all").out == "no notifications yet\n"
-    assert kugetsu("notify", "clear", "--json").json == {"marked": 0, "more": False, "read_until": 0}
+    assert kugetsu("notify", "clear", "--json").json == {"marked": 0, "more": False, "read_until": 0, "seq": None}
 
 
 def test_a_damaged_log_is_told_as_one(told, kugetsu):

@@ -35,7 +35,7 @@ def test_words_replace_the_message_and_the_title(kugetsu, queued):
     assert (shown.code, shown.out) == (0, "q1 has a new message\n")
     assert message(kugetsu, queued) == "fix the lexer"
     assert kugetsu("queue", "list", "--json").json["tasks"][0]["title"] == "fix the lexer"
-    assert "back to the previous one: kugetsu undo 4\n" in shown.err
+    assert "undo: kugetsu undo 4\n" in shown.err
     assert kugetsu("undo", "4", "--yes").code == 0
     assert message(kugetsu, queued) == "fix the parser\nand the lexer"
     assert kugetsu("replay", "--verify").code == 0

@@ -68,7 +68,7 @@ def test_done_ends_the_review_of_this_commit_and_can_be_undone(forged):
     seq = forged("review", REF, "--done", "--json").json
     assert seq["seq"] is None and seq["review"] == "approved"
     assert forged("review", REF, "--json").json["review"] == "approved", "the forge has no verdict, the user has"
-    undo = done.err.splitlines()[0].removeprefix("to reverse this: kugetsu ").split()
+    undo = done.err.splitlines()[0].removeprefix("undo: kugetsu ").split()
     assert forged(*undo, "--yes").code == 0
     assert forged("review", REF, "--json").json["review"] == "to_review"
     assert forged("review", REF, "--done").code == 0

@@ -90,7 +90,28 @@ class _Full(argparse.ArgumentParser):
         self._refuse = refuse
 
     def error(self, message: str) -> NoReturn:
-        raise self._refuse(message)
+        raise self._refuse(in_words(message))
+
+
+#: What argparse says → what kugetsu says.
+_WORDS = (
+    (r"argument (.+?): invalid int value: (.*)", r"\1: not a whole number: \2"),
+    (r"argument (.+?): invalid \w+ value: (.*)", r"\1: not a number: \2"),
+    (r"argument (.+?): expected .*argument.*", r"\1 needs a value"),
+    (r"argument (.+?): ignored explicit argument .*", r"\1 takes no value"),
+    (r"argument (.+?): invalid choice: (.+?) \(choose from (.*)\)", r"\1: \2 is not one of \3"),
+    (r"the following arguments are required: (.*)", r"missing: \1"),
+    (r"unrecognized arguments: (-.*)", r"unknown option: \1"),
+    (r"unrecognized arguments: (.*)", r"one word too many: \1"),
+)
+
+
+def in_words(message: str) -> str:
+    """What argparse says of wrong arguments, as kugetsu says it."""
+    for pattern, words in _WORDS:
+        if (found := re.fullmatch(pattern, message, re.DOTALL)) is not None:
+            return found.expand(words)
+    return message
 
 
 def build(

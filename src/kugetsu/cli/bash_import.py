@@ -12,13 +12,16 @@ from kugetsu.model.errors import BadInput
 from kugetsu.model.plural import counted
 from kugetsu.runtime.bash_import.execute import take_over
 from kugetsu.runtime.bash_import.make_plan import plan as make
-from kugetsu.runtime.bash_import.model import Item, Plan
+from kugetsu.runtime.bash_import.model import LEFT, Item, Plan
+from kugetsu.runtime.workspace import open_leniently
 from kugetsu.views.text import line
 
 #: Unread notifications that the screen shows; `--json` has them all.
 _UNREAD_SHOWN = 5
 #: From this many records that are kept for one reason on, they are counted and not listed.
 _COUNTED_FROM = 3
+#: The file of settings, as an item's source.
+CONFIG = "config"
 
 
 def _arguments(parser: Parser) -> None:
@@ -37,7 +40,15 @@ def _import(call: Call) -> int:
     if call.args.yes:
         plan = take_over(call.workspace, directory)
     else:
-        plan = make(call.workspace, directory)
+        # Nothing is done: what cannot be understood of settings that are in force here is a part of the plan.
+        ws, problems = open_leniently(call.environment, call.command)
+        try:
+            plan = make(ws, directory)
+        finally:
+            ws.close()
+        plan.items += [
+            Item(CONFIG, "setting", LEFT, reason=f"{problem}: correct it, or put a # before it") for problem in problems
+        ]
     command, said = _next(plan, os.path.abspath(os.path.expanduser(directory)))
     call.show(_data(plan, command), [] if call.json else _lines(plan))
     if not call.json:
@@ -47,6 +58,8 @@ def _import(call: Call) -> int:
 
 def _next(plan: Plan, path: str) -> tuple[str | None, str]:
     """The next command, and its explanation."""
+    if any(item.source == CONFIG and item.outcome == LEFT for item in plan.items):
+        return None, "repair the settings that are named above, then import again"
     if plan.of("taken", "kept", "unclear") and not plan.done:
         return f"kugetsu import --yes {line(shlex.quote(path))}", "to import: {}"
     if plan.done and any(item.kind == "task" for item in plan.of("taken")):

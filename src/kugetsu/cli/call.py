@@ -243,15 +243,17 @@ class Call:
 
     def note_undo(self, events: Sequence[Event]) -> None:
         """Name the command that undoes what was just done, if that can be; `--json` has the number of the event."""
-        if self.json:
-            return
         from kugetsu.domain.events import CATALOGUE
 
         own = [event for event in events if CATALOGUE[event["type"]].undoable]
         seqs = [event["seq"] for event in events]
         roots = [event["seq"] for event in own if event.get("cause") not in seqs]
-        if roots:
-            self.note(f"undo: kugetsu undo {roots[0]}{' --transaction' if len(roots) > 1 else ''}")
+        self.note_undo_of(roots[0] if roots else None, whole=len(roots) > 1)
+
+    def note_undo_of(self, seq: int | None, *, whole: bool = False) -> None:
+        """As `note_undo`, of one event, or of the ``whole`` transaction; None: nothing was appended."""
+        if seq is not None and not self.json:
+            self.note(f"undo: kugetsu undo {seq}{' --transaction' if whole else ''}")
 
     def fitting(self, lines: Iterable[str], stream: TextIO, *, words: bool | None = None) -> Iterator[str]:
         """The lines as a stream may show them: redacted, harmless, and folded where they are too wide."""

@@ -25,6 +25,7 @@ def _delegate(call: Call) -> int:
         _warn_of_bare_numbers(call, message)
     kind = "dev" if done.ref is not None else "pm"
     show_queued(call, done.events, kind=kind, named=[str(ref) for ref in done.named])
+    call.note_undo(done.events)
     return 0
 
 

@@ -53,8 +53,7 @@ def _edit(call: Call) -> int:
 def _show(call: Call, wanted: str, events: list[Event]) -> int:
     data = {"task": wanted, "title": call.state().tasks[wanted].title, "seq": events[0]["seq"] if events else None}
     call.show(data, [f"{wanted} has a new message" if events else f"{wanted} has this message already"])
-    if events and not call.json:
-        call.note(f"back to the previous one: kugetsu undo {events[0]['seq']}")
+    call.note_undo(events)
     return 0
 
 

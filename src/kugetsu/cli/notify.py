@@ -9,6 +9,7 @@ from typing import Any
 from kugetsu.cli.call import Call, Command, print_json
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide import notifications as decide
+from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.plural import counted
 from kugetsu.model.settings import SINKS as KNOWN
@@ -126,16 +127,19 @@ def _clear(call: Call) -> int:
         raise NotFound(f"no event {until}: the log has events 1 to {state.seq}", "kugetsu notify list")
     found = reading.latest(call.workspace, after=state.notices_read, until=until, limit=MOST)
     marked, more = len(found.notices), found.more
+    events: list[Event] = []
     if marked or more:
         last = found.notices[-1].seq if marked else until
-        call.workspace.log.transact(lambda now: decide.mark_read(now, last))
+        events = call.workspace.log.transact(lambda now: decide.mark_read(now, last))
         until = last
     count = f"{marked} or more" if more else ""
     said = f"marked {count + ' notifications' if count else counted(marked, 'notification')} as read"
+    read_until = max(call.state().notices_read, state.notices_read)
     call.show(
-        {"marked": marked, "more": more, "read_until": max(call.state().notices_read, state.notices_read)},
+        {"marked": marked, "more": more, "read_until": read_until, "seq": events[0]["seq"] if events else None},
         [said if marked or more else "nothing to mark: all of them are already read"],
     )
+    call.note_undo(events)
     return 0
 
 
@@ -242,7 +246,8 @@ COMMANDS = {
         _clear,
         json="marked      how many were marked\n"
         "more        whether there were more, so that the number is a lower bound\n"
-        "read_until  the event up to which they are marked as read",
+        "read_until  the event up to which they are marked as read\n"
+        "seq         the event that records it, or null if there were none",
         examples="kugetsu notify clear\nkugetsu notify clear --until 214  # later ones stay unread",
         exits=(4,),
     ),

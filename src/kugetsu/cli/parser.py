@@ -140,7 +140,7 @@ class Parser:
     def refuse(self, message: str) -> BadInput:
         """The error for arguments that cannot be understood, naming the command's own help."""
         hint = f"{self.program} --help"
-        if message.startswith("unrecognized arguments: -") and self.words_dest is not None:
+        if message.startswith("unknown option: -") and self.words_dest is not None:
             hint = f"put words that begin with a dash after --: {self.program} … -- …; all options: {hint}"
         return BadInput(f"{self.program}: {message}", hint)
 

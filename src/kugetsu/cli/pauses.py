@@ -55,6 +55,7 @@ def _pause(call: Call) -> int:
     if call.json:
         return 0
     call.note(f"resume: {view.command(repository)}")
+    call.note_undo(events)
     if running:
         verb = "runs" if len(running) == 1 else "run"
         agents = f"{counted(len(running), 'agent')} {verb} on ({', '.join(running)})"
@@ -71,6 +72,7 @@ def _resume(call: Call) -> int:
     call.show(data, [f"the queue{view.of(repository)} goes on"])
     if not call.json and left:
         call.note(*view.lines(left, clock.now()))
+    call.note_undo(events)
     warn_without_daemon(call)
     return 0
 

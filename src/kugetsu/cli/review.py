@@ -63,8 +63,7 @@ def _done(call: Call, key: str) -> int:
     seq = events[0]["seq"] if events else None
     told = f"{key} is reviewed" if events else f"{key} was already reviewed as it is"
     call.show({**view.recorded(session), "seq": seq}, [told])
-    if seq is not None and not call.json:
-        call.note(f"to reverse this: kugetsu undo {seq}")
+    call.note_undo(events)
     return 0
 
 

@@ -141,6 +141,7 @@ def _add(call: Call) -> int:
         _write_authority(call, name, ca)
     data = {"name": name, "url": url, "old": old, "ca": _written(call).mapping(AUTHORITIES).get(name), "seq": seq}
     call.show(data, [f"{name} is {url}{'' if seq else ' already'}{f', its authority {ca}' if ca else ''}"])
+    call.note_undo_of(seq)
     _warn(call, SERVERS)
     return 0
 
@@ -181,6 +182,7 @@ def _remove(call: Call) -> int:
     seq = _write(call, SERVERS, rest)
     _write_authority(call, name, "")
     call.show({"name": name, "url": servers[name], "seq": seq}, [f"removed {name}"])
+    call.note_undo_of(seq)
     _warn(call, SERVERS)
     return 0
 
@@ -209,6 +211,7 @@ def _default(call: Call) -> int:
         {"name": name, "seq": seq},
         [f"the default server is {name}{'' if seq else ' already'}: owner/repo#14 means an issue there"],
     )
+    call.note_undo_of(seq)
     _warn(call, DEFAULT)
     return 0
 

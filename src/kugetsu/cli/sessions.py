@@ -96,6 +96,7 @@ def _set_pr(call: Call) -> int:
     call.show({**data, "state": known, "checked": known is not None, "why_not": seen.why, "seq": seq}, [said])
     if known is None and not call.json:
         call.note(f"not checked whether it exists: {seen.why}")
+    call.note_undo_of(seq)
     return 0
 
 

@@ -75,6 +75,7 @@ def _set(call: Call) -> int:
     _require_servers(call, key, call.args.value)
     old, new, seq = write(call, key, call.args.value)
     call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key}={new or ''}"])
+    call.note_undo_of(seq)
     warn_of_environment(call, key)
     return 0
 
@@ -90,6 +91,7 @@ def _unset(call: Call) -> int:
     _require_servers(call, key, setting.default)
     old, new, seq = write(call, key, None)
     call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key} is {new or 'empty'}, its default"])
+    call.note_undo_of(seq)
     warn_of_environment(call, key)
     return 0
 

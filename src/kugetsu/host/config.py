@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.host.config_file import Entry, parse, read_file
+from kugetsu.host.config_file import Entry, parse, read_file, read_leniently
 from kugetsu.model.errors import BadInput
 from kugetsu.model.servers import canonical_host, check_name, check_url
 from kugetsu.model.settings import SETTINGS, Setting, about_unknown, known, shown
@@ -118,13 +118,37 @@ def load(path: str, environment: Mapping[str, str]) -> Config:
     """
     config = Config()
     for entry in parse(read_file(path), path):
-        source = f"{path}:{entry.line}"
-        if entry.index is not None:
-            _add_server(config, entry, source)
-        elif entry.key in SETTINGS:
-            config._set(SETTINGS[entry.key], entry.value, source)
-        else:
-            config.unknown.append((entry.key, source))
+        _take(config, entry, f"{path}:{entry.line}")
+    return _with_environment(config, environment)
+
+
+def load_leniently(path: str, environment: Mapping[str, str]) -> tuple[Config, list[str]]:
+    """As `load`, but for the lines of the file that cannot be understood: these are told. Raises BadInput for a file
+    that cannot be read, and for a variable."""
+    config = Config()
+    entries, nonsense = read_leniently(read_file(path))
+    problems = [(line.line, f"line {line.line} {line.what}") for line in nonsense]
+    for entry in entries:
+        try:
+            _take(config, entry, path)
+        except BadInput as problem:
+            message = problem.message.removeprefix(f"{path}: ")
+            problems.append((entry.line, f"line {entry.line}: {message}"))
+    return _with_environment(config, environment), [text for _, text in sorted(problems)]
+
+
+def _take(config: Config, entry: Entry, source: str) -> None:
+    """Take one entry of a file over. Raises BadInput."""
+    if entry.index is not None:
+        _add_server(config, entry, source)
+    elif entry.key in SETTINGS:
+        config._set(SETTINGS[entry.key], entry.value, source)
+    else:
+        config.unknown.append((entry.key, source))
+
+
+def _with_environment(config: Config, environment: Mapping[str, str]) -> Config:
+    """Set what the environment has over it. Raises BadInput."""
     for key, setting in SETTINGS.items():
         text = environment.get(key)
         if text:

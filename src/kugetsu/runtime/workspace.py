@@ -136,6 +136,14 @@ def open_workspace(environment: Mapping[str, str], command: str) -> Workspace:
     return Workspace(paths, config.load(paths.config, environment), environment, by)
 
 
+def open_leniently(environment: Mapping[str, str], command: str) -> tuple[Workspace, list[str]]:
+    """As `open_workspace`, with the settings that can be understood; what is wrong with the others is told."""
+    paths = Paths.of(environment)
+    learn_secrets(paths, environment)
+    known, problems = config.load_leniently(paths.config, outside(environment))
+    return Workspace(paths, known, outside(environment), actor(command, environment)), problems
+
+
 def open_foreign(path: str, environment: Mapping[str, str], command: str) -> Workspace:
     """The workspace of an exported log: ``paths.root`` is the file, its other paths lead nowhere.
 

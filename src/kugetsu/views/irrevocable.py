@@ -69,7 +69,8 @@ REASONS: dict[str, tuple[str, str | None]] = {
 def words(values: Mapping[str, Any]) -> tuple[str, str | None]:
     """Why the event that `domain.decide.undo` refuses cannot be undone, and what to do instead."""
     why, instead = REASONS[values["why"]]
-    hint = instead.format(**{name: values[name] or "" for name in ("task", "attempt", "session")}) if instead else None
+    named = {name: values[name] or "" for name in ("task", "attempt", "session")}
+    hint = instead.format(**named) if instead else f"to see what it led to: kugetsu why {values['event']}"
     if values["unblocked_by"] is not None:
         hint = f"it came with an unblock, which can be undone: kugetsu undo {values['unblocked_by']}"
     return f"event {values['event']} ({values['type']}) cannot be undone: {why}", hint

@@ -226,7 +226,7 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     "gone_acknowledged": lambda _: ("they have been acknowledged since", "kugetsu history --all"),
     "limit_ended": lambda v: (
         f"the usage limit of {v['subject']} expired at {v['until'][:10]} {v['until'][11:16]} UTC",
-        None,
+        "kugetsu status",
     ),
     "limit_met_again": lambda v: (f"{v['subject']} has met a usage limit again", "kugetsu status"),
     "session_worked_in": lambda v: (
@@ -242,7 +242,10 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
         f"notifications have been marked as read up to event {v['until']} since",
         "undo that first: kugetsu history --all",
     ),
-    "notifications_unchanged": lambda _: ("it changed nothing: the mark was already there", None),
+    "notifications_unchanged": lambda _: (
+        "it changed nothing: the mark was already there",
+        "kugetsu notify list --all",
+    ),
     "review_changed": lambda v: (
         f"the review of {v['session']} is {v['state']} by now",
         f"kugetsu review {v['session']}",

@@ -96,12 +96,14 @@ def _values(old: OldDirectory, builder: PlanBuilder) -> dict[str, str]:
     except UnreadableError as problem:
         builder.left(_FILE, "config", str(problem))
         return {}
-    try:
-        entries = config_file.parse(text, _FILE)
-    except BadInput as problem:
+    entries, nonsense = config_file.read_leniently(text)
+    if nonsense:
         # One line of a script may decide on all the others (if, source): without running it no value is sure.
-        line = problem.message.removeprefix(_FILE + ":").partition(":")[0]
-        reason = f"line {line} is not KEY=VALUE, and it is not executed: set its value with kugetsu config set"
+        numbers = [str(problem.line) for problem in nonsense]
+        reason = f"line {numbers[0]} is not KEY=VALUE, and it is not executed: set its value with kugetsu config set"
+        if len(numbers) > 1:
+            which = f"lines {', '.join(numbers)} are not KEY=VALUE, and they are not executed"
+            reason = f"{which}: set their values with kugetsu config set"
         builder.unclear(Record(_FILE, "config", {"text": text}), reason)
         return {}
     values: dict[str, str] = {}
