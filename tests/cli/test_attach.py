@@ -254,3 +254,12 @@ def test_a_worktree_that_is_gone_is_made_again(worked, attached):
 def test_nobody_attached_has_nothing_to_end(worked):
     ended = worked("attach", "--end", ISSUE)
     assert ended.code == 0 and "nobody is attached" in ended.out
+
+
+def test_doctor_and_prune_leave_alone_what_a_person_uses(worked, attached):
+    there(attached())
+    found = worked("doctor", "--json").json["findings"]
+    assert [one for one in found if one["group"] == "leftovers" and one["level"] != "ok"] == []
+    kept = worked("prune", "--force", COLUMNS="200")
+    assert "works in it (kugetsu attach)" in kept.out + kept.err and worktree(worked).is_dir()
+    assert len(list((worked.root / "leases").iterdir())) == 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from kugetsu.domain import state_codec
+from kugetsu.domain import decide, state_codec
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
@@ -16,7 +17,7 @@ from kugetsu.domain.facts import Ending
 from kugetsu.domain.fold import usage
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.replay import OBSERVED, UnknownError, UnnamedError, checker, observed
+from kugetsu.domain.replay import MODULES, OBSERVED, UnknownError, UnnamedError, checker, observed
 from kugetsu.domain.replay.alternatives import SETTINGS
 from kugetsu.domain.replay.checker import ReplayChecker
 from kugetsu.domain.replay.divergence import Divergence
@@ -553,6 +554,12 @@ class Repeated(Contended):
     """Nobody was faster, and the decision is taken twice all the same: for stories that name seqs."""
 
     rival = ()
+
+
+def test_every_module_of_decisions_is_looked_up_in():
+    folder = Path(str(decide.__file__)).parent
+    named = {module.__name__.rpartition(".")[2] for module in MODULES}
+    assert named == {path.stem for path in folder.glob("*.py") if "@decision(" in path.read_text(encoding="utf-8")}
 
 
 def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -331,6 +331,12 @@ class State:
         """The live attempts of a kind, in the order of their claims."""
         return [attempt for attempt in self.attempts.values() if attempt.kind == kind]
 
+    def leases(self) -> set[str]:
+        """The leases of live attempts, of people who are attached, and of the daemon."""
+        held = {attempt.lease for attempt in self.attempts.values()}
+        held |= {session.person["lease"] for session in self.sessions.values() if session.person is not None}
+        return held if self.daemon.lease is None else held | {self.daemon.lease}
+
     def live_in(self, repository: str) -> list[Attempt]:
         """The live attempts at issues of a repository (`host/owner/repo`), in the order of their claims."""
         return [one for one in self.live("dev") if one.issue is not None and one.issue.rpartition("#")[0] == repository]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kugetsu.domain import gates, scheduling
 from kugetsu.model.plural import counted
+from kugetsu.views import attached, queue, times
 from kugetsu.views import gates as words
-from kugetsu.views import queue, times
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import columns, cut, line
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from kugetsu.domain.facts import ClaimFacts
-    from kugetsu.domain.state import Attempt, Session, State, Task
+    from kugetsu.domain.state import Attempt, State, Task
     from kugetsu.runtime.query.points import Asked, Probes
     from kugetsu.views.asking import Asking
+    from kugetsu.views.attached import AttachedData
     from kugetsu.views.screen import Screen
 
     class AgentData(TypedDict):
@@ -58,15 +59,6 @@ if TYPE_CHECKING:
         state: str
         text: str
         command: str
-
-    class AttachedData(TypedDict):
-        """A person who works in an issue's session."""
-
-        issue: str
-        user: str
-        host: str
-        pid: int
-        since: str
 
     class StatusData(TypedDict):
         """`kugetsu status --json`. All times are UTC."""
@@ -125,7 +117,7 @@ def collect(state: State, directory: str, facts: ClaimFacts, probes: Probes, as_
         "cap": facts["cap"],
         "live": sum(attempt.kind == "dev" for attempt in live),
         "agents": agents,
-        "attached": [attached(session) for session in state.sessions.values() if session.person is not None],
+        "attached": attached.collect(state),
         "queue": queue.counts(state),
         "unacknowledged": queue.unacknowledged(state),
         "next": _next(state, waiting, facts),
@@ -161,13 +153,6 @@ def _agent(attempt: Attempt, probes: Probes) -> AgentData:
         "last": seen.last if seen is not None else None,
         "last_at": seen.at if seen is not None else None,
     }
-
-
-def attached(session: Session) -> AttachedData:
-    """Who works in a session that a person took."""
-    person = session.person or {}
-    who = {"user": person["user"], "host": person["host"], "pid": person["holder"]["pid"], "since": person["at"]}
-    return {"issue": session.key, **who}  # type: ignore[typeddict-item]
 
 
 def daemon_data(state: State, alive: bool) -> DaemonData:
@@ -380,7 +365,8 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         from kugetsu.views import point
 
         shown = point.heading(data["as_of"], screen)
-    shown += [*_headline(data, screen), *_slots(data, screen), *_attached(data, screen)]
+    shown += [*_headline(data, screen), *_slots(data, screen)]
+    shown += attached.lines(data["attached"], screen, data["now"])
     shown.append(cut(f"queue   {queue.count_line(data['queue'], data['unacknowledged'])}", screen.cuts_at))
     if data["asks"]["count"] or data["to_review"]["count"]:
         from kugetsu.views import asking
@@ -455,17 +441,6 @@ def _slots(data: StatusData, screen: Screen) -> list[str]:
     rows += [_agent_row("pm", agent, screen, data["now"]) for agent in data["agents"] if agent["slot"] is None]
     shown = table(screen, heads, rows, paint=lambda at, value, text: screen.state(value, text) if at == 3 else text)
     return shown if len(free) <= LISTED else [*shown, f"and {len(free)} free slots"]
-
-
-def _attached(data: StatusData, screen: Screen) -> list[str]:
-    """A line for each issue that a person works on."""
-    rows = []
-    for one in data["attached"]:
-        span = times.duration(times.since(one["since"], data["now"]))
-        who = line(f"by {one['user']} for {span}, pid {one['pid']} on {one['host']}")
-        rows.append(["attached", screen.issue(one["issue"]), who])
-    heads = [Column(""), Column("", gives=True, names=True), Column("", gives=True)]
-    return table(screen, heads, rows, titles=False) if rows else []
 
 
 def _agent_row(slot: str, agent: AgentData, screen: Screen, now: str) -> list[str]:

@@ -14,6 +14,7 @@ from kugetsu.domain.decide import (
     importing,
     notifications,
     pauses,
+    persons,
     queue,
     reports,
     reviews,
@@ -29,7 +30,7 @@ from kugetsu.domain.state import State
 Earlier = Callable[[int], State]
 
 #: The modules that register decisions.
-MODULES = (attempts, claims, daemon, importing, notifications, pauses, queue, reports, reviews, sessions, undo)
+MODULES = (attempts, claims, daemon, importing, notifications, pauses, persons, queue, reports, reviews, sessions, undo)
 
 #: Kinds that only record observations or effects outside of the log: not decided from the state, on purpose.
 #: The import of a record is decided (`importing`); what may be pruned depends on files, git and forges.

@@ -108,7 +108,7 @@ def _locks(context: Context) -> Iterator[Finding]:
     for session in state.sessions.values():
         if session.worktree is None or session.kind != "issue":
             continue
-        if session.attempt is None:
+        if session.attempt is None and session.person is None:
             dead.update((lock.path, lock) for lock in locks.of_worktree(session.worktree, session.branch))
     sources = {session.source for session in state.sessions.values()} | {
         source.get("path") for source in state.repositories.values()

@@ -80,7 +80,7 @@ def _attempts(context: Context) -> Iterator[Finding]:
 
 
 def _leases(paths: Paths, state: State, seen: _Seen) -> Iterator[Finding]:
-    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *named_lease.NAMES}
+    named = state.leases() | {*named_lease.NAMES}
     old = time.time() - YOUNG_SECONDS
     loose: list[str] = []
     held: list[str] = []
@@ -174,7 +174,7 @@ def _some(names: list[str]) -> str:
 
 def _processes(context: Context, state: State, seen: _Seen) -> Iterator[Finding]:
     """Marked processes of ended attempts: reported, never ended here."""
-    live = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease}
+    live = state.leases()
     mine = _ancestors()
     strangers = []
     for pid, nonce in seen.marked:

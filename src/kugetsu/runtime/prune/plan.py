@@ -38,7 +38,7 @@ def plan(ws: Workspace, *, runs: bool = False) -> Plan:
 
 def _leases(ws: Workspace, state: State, found: Plan) -> None:
     """Files that are not locked and belong to no live attempt. The daemon's and those with fixed names stay."""
-    named = {attempt.lease for attempt in state.attempts.values()} | {state.daemon.lease, *named_lease.NAMES}
+    named = state.leases() | {*named_lease.NAMES}
     free = []
     for name in names(ws.paths.leases):
         path = ws.paths.lease(name)

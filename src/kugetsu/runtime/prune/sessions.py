@@ -49,6 +49,8 @@ def add_sessions(ws: Workspace, state: State, forges: Forges, found: Plan) -> No
 def _busy(ws: Workspace, state: State, session: Session) -> Why | None:
     if session.attempt is not None:
         return f"{session.attempt} works in it", IN_USE
+    if session.person is not None:
+        return f"{session.person['user']} works in it (kugetsu attach)", IN_USE
     waiting = [task.id for task in state.waiting() if task.session == session.key]
     if waiting:
         return f"{', '.join(waiting)} waits for it", IN_USE
