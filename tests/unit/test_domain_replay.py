@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain import decide, state_codec
+from kugetsu.domain import state_codec
 from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
@@ -557,7 +557,7 @@ class Repeated(Contended):
 
 
 def test_every_module_of_decisions_is_looked_up_in():
-    folder = Path(str(decide.__file__)).parent
+    folder = Path(str(attempts.__file__)).parent
     named = {module.__name__.rpartition(".")[2] for module in MODULES}
     assert named == {path.stem for path in folder.glob("*.py") if "@decision(" in path.read_text(encoding="utf-8")}
 
