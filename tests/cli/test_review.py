@@ -108,6 +108,8 @@ def test_without_a_forge_git_and_the_user_end_a_review(ready):
         assert ready("start", "--wait", f"#{number}", "x").code == 0
     shown = ready("review", "#1")
     assert "fix/issue-1, not merged into main" in shown.out
+    assert "its work waits for someone to look at it" in ready("why", "#1").out
+    assert ready("why", "#1", "--json").json["review"] == "to_review"
     subprocess.run([*git, "merge", "-q", "--squash", "fix/issue-1"], check=True)
     subprocess.run([*git, "commit", "-qm", "squashed"], check=True)
     shown = ready("review", "#1")

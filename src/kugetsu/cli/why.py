@@ -8,6 +8,7 @@ from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
+from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.scheduling import forecast
 from kugetsu.domain.state import State, Task
 from kugetsu.model.errors import BadInput, NotFound
@@ -63,19 +64,30 @@ def _why(call: Call) -> int:
     subject = subjects.subject(call.workspace, text)
     at = points.point(call.workspace, call.args.at, call.screen.now)
     answers, more = _answers(call, subject, at)
+    waits = _review(subject, at.state)
     if call.json:
-        call.show({"tasks": answers, "more": more, "as_of": at.past}, [])
+        call.show({"tasks": answers, "more": more, "review": waits, "as_of": at.past}, [])
         return 0
     screen = call.screen.at(at.now)
     call.show(None, point.heading(at.past, screen))
     for number, answer in enumerate(answers):
         call.show(None, ([""] if number else []) + view.task_lines(answer, screen))
+    if waits is not None:
+        call.show(None, view.review_lines(subject.key, waits, screen))
     if more:
         call.show(None, ["", f"and {more} more that wait: {screen.command('kugetsu queue list')}"])
     if at.past is not None:
         settings = call.foreign is not None and call.foreign.has_settings and call.args.at is None
         call.show(None, view.source_lines(at.past, screen, settings=settings))
     return 0
+
+
+def _review(subject: Subject, state: State) -> str | None:
+    """The state of the issue's review, if nothing works or waits there and the review is open."""
+    session = state.sessions.get(subject.key) if subject.kind == "issue" else None
+    if session is None or session.review not in OPEN_REVIEW or state.of_issue.get(subject.key):
+        return None
+    return session.review
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------
@@ -266,6 +278,7 @@ tasks[].line.before[]      the tasks before it
 tasks[].because[]          the events that led there, the oldest first
 tasks[].then               how to continue, for a task that has left the list, or null
 more                       how many more of its tasks wait
+review                     of an issue on which nothing works or waits: its open review (kugetsu review), or null
 as_of.seq                  with --at or --from: the last event included, or as_of is null
 as_of.at                   the time of that point (UTC)
 as_of.facts_from           the event whose recorded facts the gates used, or null

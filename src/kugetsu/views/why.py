@@ -76,6 +76,21 @@ def from_history(answer: str, because: list[Event], then: str | None) -> WhyTask
     }
 
 
+#: state of an open review → what it waits for.
+_REVIEWS = {
+    "to_review": "its work waits for someone to look at it",
+    "changes_requested": "its work waits for the changes that its review requests",
+    "checks_failed": "its work waits for its checks to pass",
+    "conflicting": "its work waits until it can be merged: it conflicts with the base branch",
+    "approved": "its work is approved and waits to be merged",
+}
+
+
+def review_lines(key: str, review: str, screen: Screen) -> list[str]:
+    """What an open review waits for."""
+    return screen.side_by_side([_REVIEWS[review], f"look: {screen.command(f'kugetsu review {key}')}"])
+
+
 def _answer(task: Task, attempt: Attempt | None, seen: Forecast) -> str:
     if task.state == "notified":
         slot = f", slot {attempt.slot}" if attempt is not None and attempt.slot is not None else ""
