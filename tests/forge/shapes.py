@@ -15,6 +15,13 @@ _GITEA_REVIEWS = {"approved": "APPROVED", "changes_requested": "REQUEST_CHANGES"
 _GITEA_REVIEWS |= {"dismissed": "APPROVED", "pending": "PENDING", "requested": "REQUEST_REVIEW"}
 
 
+def now() -> str:
+    """The time now, as forges write it."""
+    from kugetsu.model import clock
+
+    return clock.now()[:19] + "Z"
+
+
 def at(seconds: int) -> str:
     """A time that many seconds after START."""
     from kugetsu.model import clock
@@ -126,7 +133,7 @@ class Place:
             case "POST", ["issues", number, "comments"] if int(number) in self.repo.issues:
                 if not isinstance(body, dict) or not isinstance(body.get("body"), str) or not body["body"]:
                     return 422, {}, {"message": "Validation Failed"}
-                self.repo.say(int(number), body["body"], self.login, "", posted=True)
+                self.repo.say(int(number), body["body"], self.login, now(), posted=True)
                 return 201, {}, self._comment(int(number), self.repo.comments[int(number)][-1])
             case "GET", ["pulls"]:
                 return self._pulls(query)
