@@ -39,6 +39,14 @@ def test_an_error_a_cancellation_and_a_question_are_exit_1(kugetsu, story):
     compare(shown.json, documented("wait"))
 
 
+def test_an_acknowledged_error_still_is_one(kugetsu, story):
+    story.enqueue(issue=A)
+    story.finish(story.run("q1"), "fail", "give_up", "no such branch")
+    assert kugetsu("ack", "q1").code == 0
+    shown = kugetsu("wait", "q1", "--json")
+    assert (shown.code, shown.json["state"], shown.json["reason"]) == (1, "error", "no such branch")
+
+
 def test_what_only_a_person_lets_go_on_is_blocked_and_not_waited_for(kugetsu, story):
     story.enqueue(issue=A)
     story.enqueue(issue=B, after=["q1"])

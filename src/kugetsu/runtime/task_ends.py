@@ -102,15 +102,16 @@ def _ended(ws: Workspace, state: State, task_id: str) -> End | None:
     task = state.tasks.get(task_id)
     if task is not None and task.state not in FINISHED_TASK and not blocked(state, task):
         return None
+    finished = task is None or task.state in FINISHED_TASK
     last = None
     for event in ws.log.read_key(task_id):
-        if event["type"].startswith("task.") and event["seq"] <= state.seq:
+        # After its end come other events too: an acknowledgement.
+        told = event["type"] in _STATES if finished else event["type"].startswith("task.")
+        if told and event["seq"] <= state.seq:
             last = event
     if last is None:
         raise queue.unknown(state, task_id)
-    if task is None or task.state in FINISHED_TASK:
-        return _end(ws, last, _STATES.get(last["type"], "cancelled"))
-    return _end(ws, last, BLOCKED)
+    return _end(ws, last, _STATES[last["type"]] if finished else BLOCKED)
 
 
 def _news(ws: Workspace, event: Event, left: dict[str, None]) -> list[End]:
