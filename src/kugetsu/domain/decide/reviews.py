@@ -81,9 +81,10 @@ def _of_intent(session: Session, intent: int) -> dict[str, Any]:
 
 @decision("reviews.opened")
 def opened(state: State, key: str, intent: int, url: str, number: int, found: bool) -> list[NewEvent]:
-    """The pull request of an intent (its seq) is open; [] if that is recorded, or the intent was replaced."""
-    session = find_session(state, key)
-    if session.owed is None or not is_owed(session, intent):
+    """The pull request of an intent (its seq) is open; [] if that is recorded, the intent was replaced, or the session
+    was destroyed."""
+    session = state.sessions.get(key)
+    if session is None or session.owed is None or not is_owed(session, intent):
         return []
     data = {"url": url, "number": number, "head": session.owed["head"], "found": found}
     return [NewEvent("pull.opened", data, **_of_intent(session, intent))]
@@ -103,8 +104,8 @@ def failed(
 ) -> list[NewEvent]:
     """The pull request of an intent could not be opened; [] as `opened`. If that ``passes`` it is tried again: after
     ``first_pause`` seconds, doubled each time, and not before ``retry_at``."""
-    session = find_session(state, key)
-    if session.owed is None or not is_owed(session, intent):
+    session = state.sessions.get(key)
+    if session is None or session.owed is None or not is_owed(session, intent):
         return []
     tries = session.owed["tries"] + 1
     again = None
