@@ -82,6 +82,19 @@ def test_what_runs_is_named_and_who_waits_for_a_time_says_until_when(kugetsu, st
     assert re.search(r"^WAITING  a/b#1 until 12:01 +kugetsu queue list$", report(kugetsu, at="10:30:00").out, re.M)
 
 
+def test_tasks_behind_another_of_their_issue_wait(kugetsu, story):
+    story.at("10:00:00").enqueue("first", issue="github.com/a/b#1")
+    story.run("q1", alive=True)
+    story.enqueue("second", issue="github.com/a/b#1")
+    shown = report(kugetsu, at="10:10:00").out
+    assert "2 tasks: 1 runs, 1 waits;" in shown
+    assert re.search(r"^WAITING  1 behind another task of the issue +kugetsu queue list$", shown, re.M), shown
+    assert report(kugetsu, "--json", at="10:10:00").json["counts"]["waiting"] == 1
+    pasted = report(kugetsu, "--markdown", at="10:10:00").out
+    assert "**Still running**: 1 issue" in pasted and "**Waiting**: 1 behind another task of the issue" in pasted
+    assert "1 behind another task of the issue" in report(kugetsu, "--html", "-", at="10:10:00").out
+
+
 def test_all_lists_also_what_needs_nobody(kugetsu, morning):
     shown = report(kugetsu, "--all").out
     assert "shoko/jigaido#10  Test the sorting" in shown and "shoko/jigaido#11  see to Rename the option" in shown

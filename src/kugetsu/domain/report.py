@@ -174,14 +174,22 @@ def collect(state: State, start: Start, now: str, gone: Iterable[Task] = ()) -> 
         found.counts[item.group] += 1
         if item.group == "done":
             found.done[item.code] = found.done.get(item.code, 0) + 1
-        if item.others:
-            found.counts["done"] += item.others
-            found.done["same_issue"] = found.done.get("same_issue", 0) + item.others
         for task in tasks:
             _add_usage(found, state, task, now)
+            if task is not item.task:
+                _count_other(found, task)
     found.items.sort(key=lambda item: (GROUPS.index(item.group), -item.task.priority, item.task.changed))
     found.older = list(_older(state, found.items))
     return found
+
+
+def _count_other(found: Report, task: Task) -> None:
+    """Count a task that the item of its issue stands for: one that is not finished still runs or waits."""
+    if task.state in FINISHED_TASK:
+        found.counts["done"] += 1
+        found.done["same_issue"] = found.done.get("same_issue", 0) + 1
+    else:
+        found.counts["running" if task.state == "notified" else "waiting"] += 1
 
 
 def _by_issue(state: State, start: Start, gone: Iterable[Task]) -> Iterator[list[Task]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from kugetsu.domain.report import GROUPS
 from kugetsu.forge.references import without_references
 from kugetsu.model.plural import counted
-from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, needs_a_person, next_of, period
+from kugetsu.views.report.rows import TITLES, behind_words, done_words, facts_of, name, needs_a_person, next_of, period
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import harmless
 
@@ -38,13 +38,21 @@ def lines(report: ReportData, screen: Screen, *, everything: bool = False) -> It
         listed = rows if everything else [row for row in rows if needs_a_person(row)][:LISTED]
         if listed:
             yield from _table(TITLES[group], listed, screen)
-        others = len(rows) - len(listed)
-        if group == "done" and not everything and report["done"]:
-            yield from ("", f"**Done**: {literal(done_words(report['done']))}")
-        elif others:
-            yield from ("", f"**{_title(TITLES[group])}**: {'and ' * bool(listed)}{counted(others, 'more issue')}")
+        if group == "done":
+            said = "" if everything else literal(done_words(report["done"]))
+        else:
+            said = _counted(len(rows) - len(listed), behind_words(report, group), listed=bool(listed))
+        if said:
+            yield from ("", f"**{_title(TITLES[group])}**: {said}")
     if report["older"]:
         yield from _table("open from before", report["older"], screen)
+
+
+def _counted(others: int, behind: str, *, listed: bool) -> str:
+    """What of a group is only counted; ``listed``: below a table of the others."""
+    more = counted(others, "more issue" if listed else "issue") if others else ""
+    said = ", ".join(filter(None, (more, behind)))
+    return f"and {said}" if said and listed else said
 
 
 def literal(text: str) -> str:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from kugetsu.domain.report import GROUPS
 from kugetsu.domain.timeline import Timeline
 from kugetsu.views import times
-from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, needs_a_person, next_of, period
+from kugetsu.views.report.rows import TITLES, behind_words, done_words, facts_of, name, needs_a_person, next_of, period
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import harmless
 from kugetsu.views.timeline import picture
@@ -45,8 +45,9 @@ def _body(report: ReportData, timeline: Timeline | None, screen: Screen) -> Iter
         listed = [row for row in rows if needs_a_person(row)]
         yield from (part for row in listed for part in _card(row, screen))
         others = [row for row in rows if not needs_a_person(row)]
-        if others or group == "done":
-            yield from _folded(group, others, report["done"], screen)
+        said = done_words(report["done"]) if group == "done" else _said(others, behind_words(report, group), screen)
+        if said:
+            yield from _folded(said, others, screen)
         yield "</section>"
     if report["older"]:
         yield "<section>\n<h2>open from before</h2>"
@@ -59,9 +60,12 @@ def _body(report: ReportData, timeline: Timeline | None, screen: Screen) -> Iter
     yield f"<footer>as of event {report['seq']}, {times.day(at)} {times.time_of_day(at)} {times.zone(at)}</footer>"
 
 
-def _folded(group: str, rows: list[RowData], done: dict[str, int], screen: Screen) -> Iterator[str]:
-    """The items of a group that needs nobody, folded away."""
-    said = done_words(done) if group == "done" else ", ".join(screen.issue(name(row)) for row in rows)
+def _said(rows: list[RowData], behind: str, screen: Screen) -> str:
+    return ", ".join([*(screen.issue(name(row)) for row in rows), *filter(None, [behind])])
+
+
+def _folded(said: str, rows: list[RowData], screen: Screen) -> Iterator[str]:
+    """The items of a group that needs nobody, folded away below what is said of them."""
     yield f"<details>\n<summary>{_text(said)}</summary>"
     yield from (part for row in rows for part in _card(row, screen))
     yield "</details>"

@@ -306,6 +306,12 @@ def facts_of(row: RowData) -> list[str]:
     return [part for part in parts if part]
 
 
+def behind_words(report: ReportData, group: str) -> str:
+    """How many tasks of a group no item of it tells of: they come after another task of their issue."""
+    number = report["counts"][group] - sum(row["group"] == group for row in report["items"])
+    return f"{number} behind another task of the issue" if number > 0 and group != "done" else ""
+
+
 def done_words(done: dict[str, int]) -> str:
     """``2 merged, 1 no change``: why the tasks of the last group are done."""
     return ", ".join(f"{number} {_DONE.get(code, code.replace('_', ' '))}" for code, number in done.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kugetsu.domain.report import GROUPS, PERSONAL
 from kugetsu.views import point, times
 from kugetsu.views.names import shortened
-from kugetsu.views.report.rows import TITLES, done_words, facts_of, name, needs_a_person, next_of, period
+from kugetsu.views.report.rows import TITLES, behind_words, done_words, facts_of, name, needs_a_person, next_of, period
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut
 
@@ -39,7 +39,7 @@ def lines(report: ReportData, screen: Screen, *, everything: bool = False) -> li
     text = _Text(screen, [*report["items"], *report["older"]], everything=everything)
     for group in GROUPS:
         rows = [row for row in report["items"] if row["group"] == group]
-        shown += text.group(group, rows, report["done"] if group == "done" else {})
+        shown += text.group(group, rows, report["done"] if group == "done" else {}, behind_words(report, group))
     return shown + text.older(report["older"])
 
 
@@ -56,8 +56,8 @@ class _Text:
         whole = self._screen.issue(name(row))
         return self._names.get(whole, whole)
 
-    def group(self, group: str, rows: list[RowData], done: dict[str, int]) -> list[str]:
-        """A group: what needs the person is listed, the rest is counted in one line."""
+    def group(self, group: str, rows: list[RowData], done: dict[str, int], behind: str) -> list[str]:
+        """A group: what needs the person is listed, the rest is counted in one line; ``behind``: what no row shows."""
         needs = rows if self._everything else [row for row in rows if needs_a_person(row)]
         listed = needs if self._everything else needs[:LISTED]
         title = TITLES[group].upper()
@@ -69,7 +69,7 @@ class _Text:
                 {code: count for code, count in done.items() if not self._everything or code == "same_issue"}
             )
         else:
-            said = self._named([row for row in rows if row not in listed])
+            said = ", ".join(filter(None, (self._named([row for row in rows if row not in listed]), behind)))
         if not said:
             return shown
         command = self._screen.command(_MORE.get(group, "kugetsu report --all"))
