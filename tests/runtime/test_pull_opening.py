@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from forge.scripted import Request, ScriptedForge
-from kugetsu.domain.decide import sessions
+from kugetsu.domain.decide import reviews, sessions
 from kugetsu.domain.state import Session
 from kugetsu.model import clock
 from kugetsu.runtime import pull_opening
@@ -194,6 +194,26 @@ def test_a_pull_request_that_a_person_closed_is_not_opened_again(opening: Stage,
     failed = opening.wait("pull.failed")
     assert "#15 of this commit was closed" in failed["data"]["reason"]
     assert len(forge.asked("POST", "/pulls")) == 1
+
+
+def test_one_that_was_merged_meanwhile_is_merged(opening: Stage, forge: ScriptedForge) -> None:
+    forge.answer("POST", "/pulls", status=503)
+    session = opened_by_the_run(opening)
+    assert session.owed is not None
+    forge.pull("acme/web", 20, branch="fix/issue-14", state="merged", sha=session.owed["head"])
+    assert pull_opening.open_owed(opening.ws, session)
+    session = owing(opening)
+    assert (session.review, session.pr_state, session.owed) == ("merged", "merged", None)
+
+
+def test_work_that_was_merged_without_a_pull_request_gets_none(opening: Stage, forge: ScriptedForge) -> None:
+    forge.answer("POST", "/pulls", status=503)
+    session = opened_by_the_run(opening)
+    opening.ws.log.transact(lambda state: reviews.merged(state, session.key, "fix/issue-14", "main", None))
+    assert pull_opening.open_owed(opening.ws, session)
+    assert len(forge.asked("POST", "/pulls")) == 1 and owing(opening).owed is None
+    data = opening.events("pull.failed")[-1]["data"]
+    assert (data["reason"], data.get("remedy")) == ("main has the work already", None)
 
 
 def test_new_commits_after_a_merge_get_a_pull_request_of_their_own(opening: Stage, forge: ScriptedForge) -> None:

@@ -133,6 +133,9 @@ def _try(ws: Workspace, session: Session, owed: dict[str, Any]) -> None:
         ref = parse_ref(key)
         url = pull_requests.url_of(ws, ref.host, (ref.owner, ref.repo), pull)
         ws.log.transact(lambda state: decide.opened(state, key, intent, url, pull.number, found))
+        if pull.state != "open":  # it was merged meanwhile
+            seen = pull_requests.as_data(url, pull)
+            ws.log.transact(lambda state: decide.observe(state, key, seen) if key in state.sessions else [])
     except (LogWriteFailed, LogDamaged):
         raise
     except Exception as problem:  # noqa: BLE001  whatever a server sends: it stays owed, or ends with its reason
@@ -172,6 +175,8 @@ def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tupl
     forges = Forges(ws)
     if ws.config.text("OPEN_PULL_REQUEST") == "never":
         raise _FinalError("OPEN_PULL_REQUEST is never", "kugetsu config set OPEN_PULL_REQUEST missing")
+    if session.review == "merged":
+        raise _FinalError(f"{owed['base']} has the work already", "")
     if (found := _look(forges, ref, owed)) is not None:
         return found, True
     body = pull_body.body_of(_work(ws, session, owed), owed["task"], _closes(forges, ref))

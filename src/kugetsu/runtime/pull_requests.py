@@ -231,6 +231,20 @@ def url_of(ws: Workspace, host: str, place: tuple[str, str], pull: PullRequest) 
     return f"{base}/{place[0]}/{place[1]}/pulls/{pull.number}"
 
 
+def as_data(url: str, pull: PullRequest) -> dict[str, Any]:
+    """What was seen of a pull request (`events.reviews.PullObserved`), its checks and reviews yet unknown."""
+    return {
+        "number": pull.number,
+        "url": url,
+        "state": pull.state,
+        "head": pull.head_sha or None,
+        "checks": None,
+        "review": None,
+        "mergeable": pull.mergeable,
+        "draft": pull.draft,
+    }
+
+
 # --- after a run ------------------------------------------------------------------------------------------------------
 
 

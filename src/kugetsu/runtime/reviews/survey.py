@@ -77,7 +77,7 @@ class Survey:
 
     def _examined(self, url: str, pull: PullRequest, host: str) -> Sight:
         """The pull request with its checks and reviews, which count while it is open."""
-        sight = Sight(pull=_as_data(url, pull), asked=host)
+        sight = Sight(pull=pull_requests.as_data(url, pull), asked=host)
         if pull.state != "open" or not pull.head_sha:
             return sight
         try:
@@ -112,16 +112,3 @@ def record(ws: Workspace, session: Session, sight: Sight) -> list[Event]:
     except NotFound:
         return []
     return events
-
-
-def _as_data(url: str, pull: PullRequest) -> dict[str, Any]:
-    return {
-        "number": pull.number,
-        "url": url,
-        "state": pull.state,
-        "head": pull.head_sha or None,
-        "checks": None,
-        "review": None,
-        "mergeable": pull.mergeable,
-        "draft": pull.draft,
-    }
