@@ -64,6 +64,18 @@ def test_another_repository_counts_where_a_command_committed(sample: Place, work
     assert found(worktree, Command("git commit -qm x", 0, folder=str(other))) == str(other)
 
 
+def test_a_repository_that_goes_with_the_run_is_none(sample: Place, worktree: Path) -> None:
+    tried = sample.root / "temp" / "tried"
+    run(sample.root, "clone", "-q", str(sample.remote), str(tried))
+    commit(tried, "a trial")
+    command = Command("git commit -qm x", 0, folder=str(tried))
+    began, ended = 0.0, time.time() + 1
+    folders = {str(sample.root / "temp"): None, str(sample.root / "tem"): str(tried), None: str(tried)}
+    for passing, expected in folders.items():
+        seen = elsewhere.checkout_of(str(worktree), began, ended, [command], others=(), passing=passing)
+        assert seen == expected
+
+
 def test_without_records_every_checkout_of_the_repository_counts(sample: Place, worktree: Path) -> None:
     assert found(worktree, began=time.time() + 1) is None
     linked = sample.root / "linked"

@@ -63,6 +63,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     # no work wanted
     "findings": ("answered", {**NO_COMMIT, "findings": "/runs/q1.1/findings/findings.md"}),
     "a comment": ("answered", {**NO_COMMIT, "comments_before": 1, "comments": 2, "answer_url": "https://x/1#c2"}),
+    "findings, and a commit in another checkout": (
+        "answered",
+        {**NO_COMMIT, "findings": "/f.md", "elsewhere": "/home/x/tried"},
+    ),
     "findings and a stray file": ("answered", {**NO_COMMIT, "untracked": 1, "findings": "/f.md"}),
     "findings and a changed file": ("uncommitted", {**NO_COMMIT, "dirty": 1, "findings": "/f.md"}),
     "findings and a commit": ("pushed", {**PUSHED, "findings": "/f.md"}),

@@ -104,7 +104,7 @@ def _kind(evidence: dict[str, Any], result: dict[str, Any]) -> str:
         return "merged"
     if commits:
         return "unknown" if pushed is None else "pushed" if pushed else "unpushed"
-    if result["elsewhere"]:
+    if result["elsewhere"] and not result["answer"]:
         return "unpushed"
     if commits is None and evidence:
         return "answered" if result["answer"] else "unknown"

@@ -26,12 +26,19 @@ _SHORT = 7
 
 
 def checkout_of(
-    worktree: str, began: float, ended: float, commands: Sequence[Command], *, others: Collection[str]
+    worktree: str,
+    began: float,
+    ended: float,
+    commands: Sequence[Command],
+    *,
+    others: Collection[str],
+    passing: str | None = None,
 ) -> str | None:
     """The folder of another checkout in which the run committed between two times (epoch seconds); None for none.
 
-    ``others`` are the worktrees of other sessions: what lands there is theirs. Of a run whose commands are not
-    recorded, every commit counts that was made in a checkout of the same repository.
+    ``others`` are the worktrees of other sessions: what lands there is theirs. ``passing`` is a folder that goes with
+    the run: repositories in it were made to try something out. Of a run whose commands are not recorded, every commit
+    counts that was made in a checkout of the same repository.
     """
     own = checkouts.at(os.path.realpath(worktree))
     if own is None:
@@ -39,10 +46,11 @@ def checkout_of(
     recorded = [command for command in commands if command.line]
     foreign = {os.path.realpath(other) for other in others}
     named = list(_named(recorded, worktree))
+    tried = os.path.realpath(passing) + "/" if passing is not None else None
     seen = {own.git_dir}
     for checkout in (*named, *_of_repository(own)):
         top = os.path.realpath(checkout.top)
-        if checkout.git_dir in seen or top in foreign:
+        if checkout.git_dir in seen or top in foreign or (tried is not None and f"{top}/".startswith(tried)):
             continue
         seen.add(checkout.git_dir)
         made = refs.made_between(checkout.git_dir, began, ended)

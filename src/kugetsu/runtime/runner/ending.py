@@ -31,7 +31,7 @@ from kugetsu.runtime.env_files import values
 from kugetsu.runtime.git import checkouts, comparison, elsewhere, integrity, locks, refused_push, rescue
 from kugetsu.runtime.git import evidence as git_evidence
 from kugetsu.runtime.git.changes import changed_files
-from kugetsu.runtime.runner import findings
+from kugetsu.runtime.runner import findings, temp_folders
 from kugetsu.runtime.runner.spawn import Ended
 from kugetsu.runtime.runner.supervisor import TERMINATED
 from kugetsu.runtime.workspace import Workspace
@@ -320,7 +320,8 @@ def _elsewhere(
     recorded = any(command.line for command in commands)
     if not recorded and any(one.id != attempt.id and one.kind == attempt.kind for one in state.attempts.values()):
         return None  # nothing shows which of the runs it was
-    return elsewhere.checkout_of(session.worktree, began, ended, commands, others=others)
+    passing = temp_folders.left(ws.paths, attempt.id)
+    return elsewhere.checkout_of(session.worktree, began, ended, commands, others=others, passing=passing)
 
 
 def _unknown(session: Session | None, evidence: dict[str, Any]) -> str | None:
