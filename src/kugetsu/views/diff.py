@@ -233,7 +233,7 @@ def _counter(field: Field) -> str:
     if field.name == "cost":
         return f"cost {sign}{abs(by):.2f}"
     if field.name == "tokens":
-        return f"{sign}{times.amount(abs(by))} tokens"
+        return f"{sign}{times.tokens(abs(by))}"
     one, several = _NOUNS[field.name]
     return f"{sign}{abs(by)} {one if abs(by) == 1 else several}"
 

@@ -221,7 +221,7 @@ def stats_lines(figures: QueueStats, screen: Screen, now: str) -> list[str]:
     oldest = figures["oldest_waiting"]
     if oldest is not None:
         lines.append(f"the oldest waiting task was queued {times.duration(times.since(oldest, now))} ago")
-    spent = f"{counted(figures['attempts'], 'attempt')}, {times.amount(figures['tokens'])} tokens"
+    spent = f"{counted(figures['attempts'], 'attempt')}, {times.tokens(figures['tokens'])}"
     cost = f", cost {figures['cost']:.2f}" if figures["cost"] else ""
     lines.append(f"the {counted(figures['listed'], 'task')} still listed took {spent}{cost}")
     return lines

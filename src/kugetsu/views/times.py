@@ -66,6 +66,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02d}h"
 
 
+def tokens(number: int) -> str:
+    """``1 token``, ``88k tokens``."""
+    return "1 token" if number == 1 else f"{amount(number)} tokens"
+
+
 def amount(number: int) -> str:
     """``950``, ``88k``, ``1.2M``: tokens, bytes."""
     if number < 1000:
