@@ -95,7 +95,7 @@ def header(subject: str, summary: Summary, screen: Screen) -> list[str]:
         parts.append(counted(summary.usage.attempts, "attempt"))
         parts.append(times.duration(summary.worked_by(screen.now)))
     if summary.usage.tokens:
-        parts.append(f"{times.tokens(summary.usage.tokens)}")
+        parts.append(times.tokens(summary.usage.tokens))
     return [" · ".join(parts)]
 
 

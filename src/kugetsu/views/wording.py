@@ -246,7 +246,7 @@ def _ended(data: AttemptEnded) -> str:
     if loose and "uncommitted" not in data["reason"]:
         parts.append(counted(loose, "uncommitted file"))
     if data["tokens"]:
-        parts.append(f"{times.tokens(data['tokens'])}")
+        parts.append(times.tokens(data["tokens"]))
     parts.append(_unfinished(data["outcome"]))
     parts += [note for note in data["outcome"].get("notes") or [] if note not in data["reason"]]
     if data["rescue"]:

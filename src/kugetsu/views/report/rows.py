@@ -253,7 +253,7 @@ def _until(group: str, items: list[RowData], now: str) -> str:
 
 def amounts(seconds: float, tokens: int, cost: float) -> str:
     """``2h40m of agents, 1.2M tokens, $3.12``."""
-    parts = [f"{times.duration(seconds)} of agents", f"{times.tokens(tokens)}"]
+    parts = [f"{times.duration(seconds)} of agents", times.tokens(tokens)]
     return ", ".join([*parts, money(cost)] if cost else parts)
 
 
@@ -300,7 +300,7 @@ def facts_of(row: RowData) -> list[str]:
     if row["cost"]:
         parts.append(money(row["cost"]))
     elif row["tokens"]:
-        parts.append(f"{times.tokens(row['tokens'])}")
+        parts.append(times.tokens(row["tokens"]))
     if row["others"]:
         parts.append(f"and {counted(row['others'], 'more task')}")
     return [part for part in parts if part]
