@@ -6,6 +6,7 @@ import pytest
 
 from kugetsu.cli import catalogue, main
 from kugetsu.cli.catalogue import COMMANDS
+from kugetsu.cli.synonyms import SYNONYMS
 
 
 def test_the_overview_names_every_command_and_the_exit_codes(kugetsu, snapshot):
@@ -61,6 +62,27 @@ def test_an_unknown_command_names_the_nearest(kugetsu):
 def test_a_verb_alone_is_told_with_its_group(word, meant, capsys):
     assert main.main([word, "x"]) == 3
     assert f"unknown command: '{word}'; did you mean {meant}?\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "ours"), SYNONYMS.items())
+def test_a_word_that_hands_type_elsewhere_answers_with_ours(typed, ours, capsys):
+    """`log` is a group here too: alone it asks which of its commands, and names the logs of agents."""
+    assert main.main(typed.split()) == 3
+    told = capsys.readouterr().err
+    assert f"kugetsu {ours[0]}" in told.split("hint: ")[1]
+
+
+@pytest.mark.parametrize("command", sorted({one for ours in SYNONYMS.values() for one in ours}))
+def test_what_a_synonym_names_can_be_typed(command):
+    words = [word for word in command.split() if word not in ("REF", "MESSAGE", "TASK", "N", "URL")]
+    name, rest = catalogue.find(words)
+    assert name is not None
+    options = {option for one in catalogue.load(name)[0].declared for option in one.names}
+    assert all(word in options or name == "config set" for word in rest)
+
+
+def test_no_command_is_shadowed_by_a_synonym():
+    assert not set(SYNONYMS) & set(catalogue.COMMANDS)
 
 
 def test_the_overview_fits_a_terminal(kugetsu, fits):

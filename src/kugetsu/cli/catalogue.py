@@ -139,7 +139,10 @@ def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         if first in DEFAULT_VERB:
             return DEFAULT_VERB[first], list(arguments[1:])
         verbs = ", ".join(name.partition(" ")[2] for name in members(first))
-        raise BadInput(f"kugetsu {first}: which command? {verbs}", f"kugetsu {first} --help")
+        from kugetsu.cli.synonyms import SYNONYMS
+
+        also = "".join(f", or: kugetsu {command}" for command in SYNONYMS.get(first, ()))
+        raise BadInput(f"kugetsu {first}: which command? {verbs}", f"kugetsu {first} --help{also}")
     name = f"{first} {verb}"
     if name not in COMMANDS:
         known = [member.partition(" ")[2] for member in members(first)]
@@ -157,6 +160,12 @@ def _with_their_group(verb: str) -> list[str]:
 
 def _unknown(name: str, known: Sequence[str], hint: str, group: str = "", near: Sequence[str] = ()) -> BadInput:
     """What to say of a word that is no command; ``near`` are those meant, else it is the nearest ``known`` one."""
+    from kugetsu.cli.synonyms import SYNONYMS
+
+    ours = SYNONYMS.get(group + name)
+    if ours is not None:
+        said = ", or: ".join(f"kugetsu {command}" for command in ours)
+        return BadInput(f"unknown command: {group + name!r}; it is called otherwise here", said)
     if not near:
         import difflib
 
