@@ -46,6 +46,16 @@ ISSUES = tuple(f"example.org/o/{name}#{number}" for name in ("a", "b") for numbe
 AGENT = "opencode:default"
 PROCESS: Identity = {"boot": "b", "pid": 7, "start": 11}
 
+#: What tasks are given for themselves, seldom: another agent, another model, other limits.
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    {},
+    {"agent": "command"},
+    {"model": "other"},
+    {"max_attempts": 1, "timeout_hours": 0.5},
+)
+
 ENDINGS = (
     *(("succeed", "done"),) * 3,
     ("fail", "retry"),
@@ -200,6 +210,7 @@ class World:
             priority=5 if b % 5 == 4 else 0,
             after=after,
             carried=prior,
+            options=OPTIONS[b % 11 % len(OPTIONS)] if b % 2 else None,
         )
 
     def enqueue(self, a: int, b: int) -> list[Event]:
@@ -228,7 +239,7 @@ class World:
             if state.last_destroyed > seen:
                 return []
             carried = wanted.data.get("carried")
-            lost = claims.lost_start(state, wanted.issue or "", seen, facts, carried)
+            lost = claims.lost_start(state, wanted.issue or "", seen, facts, carried, wanted.data.get("options"))
             return lost or claims.start(state, wanted, offer, facts)
 
         return self.do(decide)

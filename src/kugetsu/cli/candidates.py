@@ -339,6 +339,7 @@ SOURCES: Mapping[Kind, Callable[[Place], Iterable[Candidate]]] = {
     "issue": _issues,
     "session": _sessions,
     "repository": _repositories,
+    "agent": lambda _: [Candidate(name) for name in choices()["KUGETSU_AGENT"]],
     "base": _bases,
     "setting": _settings,
     "setting-value": _setting_values,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         "attempt",
         "issue",  # the issue of a session or a task
         "session",  # a session that is not an issue's: pm, base:host/owner/repo
+        "agent",  # an agent program
         "repository",  # host/owner/repo of a session or a task
         "base",  # host/owner/repo of a base session
         "setting",  # a setting's name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kugetsu.model.errors import BadInput, reason_of
+from kugetsu.model.errors import BadInput, KugetsuError, NotFound, reason_of
 from kugetsu.redaction.funnel import redact
 
 TYPE_CHECKING = False
@@ -12,16 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kugetsu.host.paths import Paths
+    from kugetsu.model.refs import IssueRef
+    from kugetsu.runtime import admission
     from kugetsu.runtime.env_variables import Variable
 
 #: Bytes; a prompt beyond this fits no model, and the log must stay small.
 LONGEST = 1 << 20
 
-USAGE = "REF MESSAGE…"
+USAGE = "REF… [MESSAGE…]"
 ABOUT = """\
 REF is host/owner/repo#14, the URL of an issue or pull request, owner/repo#14, or #14 inside a clone.
 MESSAGE: the words after it are joined by spaces; put words that begin with a dash after --.
 A lone - reads the message from standard input, --file reads it from a file."""
+
+OWN_TEXT = """\
+Several issues get the same message, a task each; all are looked at before the first is queued. Without a message, the
+issue's own text is the message: its title and body, as the forge has them now. What would fail is refused: an issue
+that the forge does not have, a repository of which nothing tells where it is. A forge that does not answer refuses
+nothing; --anyway queues it all the same."""
 
 
 def split(words: Sequence[str], command: str) -> tuple[str, list[str]]:
@@ -29,6 +37,41 @@ def split(words: Sequence[str], command: str) -> tuple[str, list[str]]:
     if not words:
         raise BadInput(f"{command}: which issue?", f"{command} {USAGE}   (more: {command} --help)")
     return words[0], list(words[1:])
+
+
+def split_many(
+    words: Sequence[str], literal: int, command: str, *, anyway: bool = False
+) -> tuple[list[str], list[str]]:
+    """The references before the message, and its words. The last ``literal`` words stood behind `--`.
+
+    Raises BadInput for none, and for a word among them that was meant as one (unless ``anyway``).
+    """
+    first, rest = split(words, command)
+    refs = [first]
+    most = len(rest) - literal
+    while len(refs) <= most and _is_ref(rest[len(refs) - 1]):
+        refs.append(rest[len(refs) - 1])
+    message = rest[len(refs) - 1 :]
+    if len(refs) <= most and not anyway and _nearly_ref(message[0]):
+        said = f"{command}: {message[0][:60]!r} looks like an issue and is none"
+        raise BadInput(said, f"correct it, or put the message after --: {command} '{first}' -- '{message[0][:60]}' …")
+    return list(dict.fromkeys(refs)), message
+
+
+def _is_ref(word: str) -> bool:
+    """Whether a word behind a reference is another one, not the first of a message."""
+    place, mark, number = word.rpartition("#")
+    if mark and number.isascii() and number.isdigit():
+        return not place or ("/" in place and place.isprintable() and " " not in place)
+    return word.startswith(("https://", "http://")) and any(kind in word for kind in ("/issues/", "/pull/", "/pulls/"))
+
+
+def _nearly_ref(word: str) -> bool:
+    """Whether a word was meant as a reference: `#1x`, `#14,`, `owner/repo#`."""
+    place, mark, rest = word.rpartition("#")
+    if not mark or any(c.isspace() for c in word) or len(word) > 200:
+        return False
+    return rest[:1].isdigit() if not place else "/" in place and (not rest or rest[:1].isdigit())
 
 
 def read(words: Sequence[str], file: str | None, command: str, paths: Paths, example: str = 'REF "…"') -> str:
@@ -57,6 +100,20 @@ def read(words: Sequence[str], file: str | None, command: str, paths: Paths, exa
         )
     _warn_of_secrets(message, paths)
     return message
+
+
+def of_issue(forge: admission.Forge, ref: IssueRef, command: str, paths: Paths) -> str:
+    """The issue's own text as a message. Raises BadInput with the reason where no forge gives it, NotFound for an issue
+    that is not there."""
+    try:
+        issue = forge.issue(ref)
+    except NotFound:
+        raise
+    except KugetsuError as problem:
+        said = f"the message is empty, and the text of {ref} cannot be read: {problem.message}"
+        ways = f'describe the task: {command} REF "…", - for standard input, or --file FILE'
+        raise BadInput(said, f"{problem.hint}; or {ways}" if problem.hint else ways) from problem
+    return read([f"{issue.title}\n\n{issue.body}".strip()], None, command, paths)
 
 
 def _warn_of_secrets(message: str, paths: Paths) -> None:

@@ -81,6 +81,7 @@ class Parser:
             values = self.read_fully(argv)
         if self.words_dest is not None:
             values[self.words_dest] = [*values[self.words_dest], *literal]
+            values["literal"] = len(literal)
         return Arguments(values)
 
     def read_plainly(self, argv: Sequence[str]) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.cli import messages
+from kugetsu.cli import messages, task_options
 from kugetsu.cli.call import Command
 from kugetsu.model.errors import BadInput
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kugetsu.cli.parser import Parser
     from kugetsu.domain.events import Event
     from kugetsu.domain.state import State
+    from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.query.points import AsOf
 
 
@@ -129,6 +130,8 @@ def _enqueue_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--after", action="append", default=[], metavar="ID", completes="task", help="wait until that task is completed"
     )
+    task_options.declare(parser)
+    parser.add_argument("--anyway", action="store_true", help="queue it although it would fail")
 
 
 def _enqueue(call: Call) -> int:
@@ -136,17 +139,57 @@ def _enqueue(call: Call) -> int:
     from kugetsu.runtime.query import subjects
 
     args = call.args
-    text, words = messages.split(args.words, "kugetsu queue enqueue")
-    ref = subjects.issue(call.workspace, text)
-    message = messages.read(words, args.file, "kugetsu queue enqueue", call.workspace.paths)
+    command = "kugetsu queue enqueue"
+    texts, words = messages.split_many(args.words, args.literal, command, anyway=args.anyway)
+    refs = list(dict.fromkeys(subjects.issue(call.workspace, text) for text in texts))
     after = [subjects.task_id(task) for given in args.after for task in given.split(",") if task]
     require_priority(args.priority)
-    events = submit.enqueue(call.workspace, ref, message, via="enqueue", priority=args.priority, after=after)
-    show_queued(call, events)
-    call.note_undo(events)
+    own = task_options.given(args)
+    wanted = admit(call, refs, words, command)
+    queued = []
+    for ref, message, from_issue in wanted:
+        queued += submit.enqueue(
+            call.workspace,
+            ref,
+            message,
+            via="enqueue",
+            priority=args.priority,
+            after=after,
+            options=own,
+            from_issue=from_issue,
+        )
+    show_queued(call, queued)
+    call.note_undo(queued)
     if after:
-        warn_of_stranded(call, next(event["task"] for event in events if event["type"] == "task.queued"))
+        for event in queued:
+            if event["type"] == "task.queued":
+                warn_of_stranded(call, event["task"])
     return 0
+
+
+def admit(call: Call, refs: list[IssueRef], words: list[str], command: str) -> list[tuple[IssueRef, str, bool]]:
+    """The issues with their messages, once all were looked at: the one that was given, or each issue's own text (True).
+
+    Raises NotFound for an issue or a repository that is not there (not with --anyway), BadInput without a message where
+    no forge gives the issue's.
+    """
+    from kugetsu.runtime import admission, submit
+
+    forge = admission.Forge(call.workspace, call.note)
+    message: str | None = None
+    if words or call.args.file is not None:
+        message = messages.read(words, call.args.file, command, call.workspace.paths)
+    found = []
+    for ref in refs:
+        if not call.args.anyway:
+            admission.require_source(call.workspace, ref, submit.clone_here(call.workspace, ref))
+        if message is None:
+            found.append((ref, messages.of_issue(forge, ref, command, call.workspace.paths), True))
+            continue
+        if not call.args.anyway:
+            forge.require_issue(ref)
+        found.append((ref, message, False))
+    return found
 
 
 def warn_of_stranded(call: Call, task_id: str) -> None:
@@ -177,13 +220,17 @@ def require_priority(priority: int) -> None:
 
 
 def show_queued(call: Call, events: list[Event], **more: object) -> None:
-    """Say which task was queued, and how to follow it; ``more`` is shown with --json."""
-    queued = next(event for event in events if event["type"] == "task.queued")
-    issue = queued.get("issue")
-    data = {"task": queued["task"], "issue": issue, "seq": queued["seq"], "state": "pending", **more}
-    call.show(data, [f"queued {queued['task']} for {issue or 'the PM agent'}"])
+    """Say which tasks were queued, and how to follow them; ``more`` is shown with --json."""
+    queued = [event for event in events if event["type"] == "task.queued"]
+    every = [
+        {"task": event["task"], "issue": event.get("issue"), "seq": event["seq"], "state": "pending", **more}
+        for event in queued
+    ]
+    lines = [f"queued {data['task']} for {data['issue'] or 'the PM agent'}" for data in every]
+    call.show(every[0] if len(every) == 1 else every, lines)
     if not call.json:
-        call.note(f"follow: kugetsu history {queued['task']} -f        why it waits: kugetsu why {queued['task']}")
+        task = queued[0]["task"]
+        call.note(f"follow: kugetsu history {task} -f        why it waits: kugetsu why {task}")
     warn_without_daemon(call)
 
 
@@ -210,6 +257,7 @@ tasks[].reason      why it ended or waits, or null
 tasks[].held        the gate that held it at the last check, or null
 tasks[].result      what came of its latest attempt (as result of kugetsu report --json), or null
 tasks[].attempt     the attempt that works on it, or null
+tasks[].options     its own agent, model, max_attempts and timeout_hours, as far as given
 tasks[].attempts    number of attempts
 tasks[].used        attempts used up, of MAX_ATTEMPTS
 tasks[].retries     how often it was retried
@@ -251,12 +299,15 @@ as_of.at        the time of that point (UTC)""",
         exits=(4,),
     ),
     "queue enqueue": Command(
-        f"[--priority N] [--after ID] [--file FILE] [--json] {messages.USAGE}",
-        messages.ABOUT,
+        f"[--priority N] [--after ID] {task_options.USAGE} [--anyway] [--file FILE] [--json] {messages.USAGE}",
+        f"{messages.ABOUT}\n\n{messages.OWN_TEXT}\n\n{task_options.ABOUT}",
         _enqueue_arguments,
         _enqueue,
-        json="task   the task's id\nissue  host/owner/repo#N\nseq    the event that queued it\nstate  pending",
+        json="Of several issues, a list of such objects.\n"
+        "task   the task's id\nissue  host/owner/repo#N\nseq    the event that queued it\nstate  pending",
         examples="kugetsu queue enqueue owner/project#15 add a test for empty input\n"
-        "kugetsu queue enqueue --after q7 '#16' then document it",
+        "kugetsu queue enqueue --after q7 '#16' then document it\n"
+        "kugetsu queue enqueue '#17' '#18' '#19'  # what each issue asks for",
+        exits=(4,),
     ),
 }

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kugetsu.cli import messages
+from kugetsu.cli import messages, task_options
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
-from kugetsu.cli.queue import show_queued, warn_without_daemon
+from kugetsu.cli.queue import admit, show_queued, warn_without_daemon
 from kugetsu.domain.decide import sessions
 from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, CapReached, Conflict, KugetsuError, NotFound
@@ -28,7 +28,10 @@ def _arguments(parser: Parser) -> None:
     parser.words("words", "the issue, then the message", completes="issue")
     parser.add_argument("--file", metavar="FILE", completes="file", help="read the message from a file")
     parser.add_argument("--wait", action="store_true", help="wait for the outcome, and exit with it")
-    parser.add_argument("--anyway", action="store_true", help="start although the queue is paused")
+    task_options.declare(parser)
+    parser.add_argument(
+        "--anyway", action="store_true", help="start although the queue is paused, or it looks doomed to fail"
+    )
 
 
 def _start_arguments(parser: Parser) -> None:
@@ -40,11 +43,45 @@ def _start_arguments(parser: Parser) -> None:
 
 
 def _start(call: Call) -> int:
-    return _work(call, "start", pr=_url(call.args.pr), queue=call.args.queue)
+    pr = _url(call.args.pr)
+    texts, words = messages.split_many(call.args.words, call.args.literal, "kugetsu start", anyway=call.args.anyway)
+    refs = list(dict.fromkeys(subjects.issue(call.workspace, text) for text in texts))
+    if len(refs) > 1:
+        _require_alone(call, pr)
+    call.ready()
+    wanted = admit(call, refs, words, "kugetsu start")
+    for place, (ref, message, from_issue) in enumerate(wanted):
+        try:
+            status = _work(call, "start", ref, message, pr=pr, queue=call.args.queue, from_issue=from_issue)
+        except KugetsuError:
+            if place:
+                left = " ".join(str(other) for other, _, _ in wanted[place:])
+                call.note(f"not started: {left}")
+            raise
+        if status:
+            return status
+    return 0
+
+
+def _require_alone(call: Call, pr: str | None) -> None:
+    """Raise BadInput for options that are about one issue."""
+    if call.args.wait:
+        raise BadInput("kugetsu start: --wait takes one issue", "start them, then: kugetsu wait")
+    if pr is not None:
+        raise BadInput("kugetsu start: --pr belongs to one issue", "kugetsu set-pr REF URL for each")
+    if call.json:
+        raise BadInput("kugetsu start: --json takes one issue", "start each alone, or: kugetsu queue enqueue --json")
 
 
 def _continue(call: Call) -> int:
-    return _work(call, "continue", default=CONTINUE)
+    ws = call.workspace
+    text, words = messages.split(call.args.words, "kugetsu continue")
+    ref = subjects.issue(ws, text)
+    message = CONTINUE
+    if words or call.args.file is not None:
+        message = messages.read(words, call.args.file, "kugetsu continue", ws.paths)
+    call.ready()
+    return _work(call, "continue", ref, message)
 
 
 def _url(pr: str | None) -> str | None:
@@ -56,30 +93,41 @@ def _url(pr: str | None) -> str | None:
     return pr
 
 
-def _work(call: Call, via: str, *, pr: str | None = None, queue: bool = False, default: str | None = None) -> int:
-    ws = call.workspace
-    text, words = messages.split(call.args.words, f"kugetsu {via}")
-    ref = subjects.issue(ws, text)
-    if default is not None and not words and call.args.file is None:
-        message = default
-    else:
-        message = messages.read(words, call.args.file, f"kugetsu {via}", ws.paths)
-    call.ready()
+def _work(
+    call: Call,
+    via: str,
+    ref: IssueRef,
+    message: str,
+    *,
+    pr: str | None = None,
+    queue: bool = False,
+    from_issue: bool = False,
+) -> int:
+    own = task_options.given(call.args)
     try:
-        started = submit.start(ws, ref, message, via=via, pr=pr, despite_pause=call.args.anyway)
+        started = submit.start(
+            call.workspace,
+            ref,
+            message,
+            via=via,
+            pr=pr,
+            despite_pause=call.args.anyway,
+            options=own,
+            from_issue=from_issue,
+        )
     except (CapReached, Conflict) as closed:
         if not queue or not (isinstance(closed, CapReached) or closed.values.get("gate") == "paused"):
             raise
-        return _queued(call, ref, message, via, pr, closed)
+        if not call.json:
+            from kugetsu.views import refusals
+
+            call.note(refusals.words(closed)[0])
+        events = submit.enqueue(call.workspace, ref, message, via=via, options=own, from_issue=from_issue)
+        return _queued(call, ref, pr, events)
     return _follow(call, started)
 
 
-def _queued(call: Call, ref: IssueRef, message: str, via: str, pr: str | None, closed: KugetsuError) -> int:
-    if not call.json:
-        from kugetsu.views import refusals
-
-        call.note(refusals.words(closed)[0])
-    events = submit.enqueue(call.workspace, ref, message, via=via)
+def _queued(call: Call, ref: IssueRef, pr: str | None, events: list[Event]) -> int:
     show_queued(call, events)
     if pr is not None:
         _tie_or_warn(call, ref, pr)
@@ -203,20 +251,21 @@ exit_code      with --wait: the exit status"""
 
 COMMANDS = {
     "start": Command(
-        f"[--wait] [--queue] [--anyway] [--pr URL] [--file FILE] [--json] {messages.USAGE}",
-        f"{messages.ABOUT}\n\nIt returns once the agent runs. At the cap it exits with 2 and changes nothing;\n"
-        "--queue queues the task instead. While the queue is paused it exits with 5; --anyway starts all the same.\n"
+        f"[--wait] [--queue] [--anyway] [--pr URL] {task_options.USAGE} [--file FILE] [--json] {messages.USAGE}",
+        f"{messages.ABOUT}\n\n{messages.OWN_TEXT}\n\n{task_options.ABOUT}\n\n"
+        "It returns once the agent runs. At the cap it exits with 2 and changes nothing; --queue queues the task\n"
+        "instead. While the queue is paused it exits with 5; --anyway starts all the same.\n"
         "With --wait the exit status is the outcome: 0 completed, 1 failed, cancelled or parked.",
         _start_arguments,
         _start,
         json=f"{JSON}\n\nWith --queue and no free slot, it first prints what kugetsu queue enqueue prints.",
         examples="kugetsu start owner/project#14 fix the parser\n"
         "kugetsu start --wait '#14' --file task.md  # exit with the outcome",
-        exits=(2, 5),
+        exits=(2, 4, 5),
     ),
     "continue": Command(
-        "[--wait] [--anyway] [--file FILE] [--json] REF [MESSAGE…]",
-        f"{messages.ABOUT}\n\nWithout a message: {CONTINUE!r}",
+        f"[--wait] [--anyway] {task_options.USAGE} [--file FILE] [--json] REF [MESSAGE…]",
+        f"{messages.ABOUT}\n\n{task_options.ABOUT}\n\nWithout a message: {CONTINUE!r}",
         _arguments,
         _continue,
         json=JSON,

@@ -23,10 +23,10 @@ class ClaimFacts(TypedDict):
     agent that runs since before that time has done the costly part of its start. Memory and disk in MB, None when
     unknown. ``issue_max_tokens``, ``issue_max_cost`` and ``max_runs_without_progress`` are limits of an issue's whole
     life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others.
-    ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own) what keeps its agent from
-    being started, as far as a look tells. ``set_back``: the log had an event of a time that had not come
-    yet. ``despite_pause``: a user starts the task although the queue is paused. What is not required was not recorded
-    by the first version.
+    ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own; ``dev:command`` for tasks
+    with an agent of their own) what keeps its agent from being started, as far as a look tells. ``set_back``: the log
+    had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
+    paused. What is not required was not recorded by the first version.
     """
 
     now: str

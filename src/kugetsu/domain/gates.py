@@ -10,6 +10,7 @@ from __future__ import annotations
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING, Usage
+from kugetsu.domain.task_options import label, max_attempts, problem_key
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import record
 
@@ -86,7 +87,7 @@ def parked(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def provider(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """No usage limit that another task ran into holds for the same agent and model, and no outage of the provider."""
-    agent = facts["agent"]
+    agent = label(task, facts["agent"])
     if outages.of(state, agent) is not None:
         return _outage(state, task, facts, "provider") or _open("provider", "no_limit")
     limit = state.limits.get(agent)
@@ -123,7 +124,7 @@ def _waits(until: str, since: str, facts: ClaimFacts) -> bool:
 
 def _outage(state: State, task: Task, facts: ClaimFacts, gate: str) -> Verdict | None:
     """The closed gate of an outage; None when the task may start: there is none, or this task probes it."""
-    agent = facts["agent"]
+    agent = label(task, facts["agent"])
     entry = outages.of(state, agent)
     if entry is None or entry["outage"]["gate"] != gate:
         return None
@@ -175,7 +176,7 @@ def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 def backoff(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """The pause after a failed attempt is over."""
     if task.state == "pending" and _pauses(task, facts):
-        values = {"task": task.id, "used": task.used, "max_attempts": facts["max_attempts"]}
+        values = {"task": task.id, "used": task.used, "max_attempts": max_attempts(task, facts["max_attempts"])}
         return _closed("backoff", "pause_after_failure", task.changed, task.not_before, **values)
     return _open("backoff", "no_pause")
 
@@ -310,7 +311,7 @@ def agent(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
     What is wrong there would end every task alike within seconds: they wait until it is fixed.
     """
-    problem = facts.get("agent_problems", {}).get(task.kind)
+    problem = facts.get("agent_problems", {}).get(problem_key(task, facts))
     if problem is not None:
         return _closed("agent", "agent_unavailable", why=problem["cause"], remedy=problem["remedy"])
     return _outage(state, task, facts, "agent") or _open("agent", "agent_available")

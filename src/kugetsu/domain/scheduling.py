@@ -5,7 +5,7 @@ Pure, and asked of the very gates that the dispatcher asks. Times are UTC text.
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages
+from kugetsu.domain import gates, outages, task_options
 from kugetsu.domain.gates import Verdict
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import Attempt, State, Task
@@ -111,13 +111,13 @@ def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, 
     if first is None:
         return NextChange("now", "dispatched")
     if task.state == "notified" and task.attempt is not None:
-        return _end_of([state.attempts[task.attempt]], 1, timeout)
+        return _end_of(state, [state.attempts[task.attempt]], 1, timeout)
     if task.state in FINISHED_TASK:
         return NextChange("person")
     if first.until is not None:
         return NextChange("time", _over(state, task, facts, first), at=first.until)
     if first.code == "outage_probed":
-        return _end_of([state.attempts[first.values["attempt"]]], 1, timeout)
+        return _end_of(state, [state.attempts[first.values["attempt"]]], 1, timeout)
     if first.gate in gates.MACHINE:
         at = add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS)
         return NextChange("look", f"{first.gate}_probed", at=at)
@@ -125,7 +125,7 @@ def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, 
         return _of_earlier(state, task, timeout)
     waited_for, needed = _attempts_behind(state, task, facts, first)
     if waited_for:
-        return _end_of(waited_for, needed, timeout)
+        return _end_of(state, waited_for, needed, timeout)
     if first.code == "other_task_first":
         return NextChange("event", "turn_over", {"task": first.values["other"]})
     return NextChange("event", "agent_running") if first.gate == "stagger" else NextChange("person")
@@ -142,7 +142,7 @@ _OVER = {
 
 
 def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:
-    label = task.parked_for if first.gate == "parked" else facts["agent"]
+    label = task.parked_for if first.gate == "parked" else task_options.label(task, facts["agent"])
     if first.gate in ("parked", "provider", "agent") and outages.of(state, label) is not None:
         return "tried_again"
     return _OVER[first.gate]
@@ -159,7 +159,7 @@ def _of_earlier(state: State, task: Task, timeout: float) -> NextChange:
         change = NextChange("event", "task_completed", {"task": earlier_id})
         working = state.attempts.get(earlier.attempt or "")
         if working is not None:
-            ends = _end_of([working], 1, timeout)
+            ends = _end_of(state, [working], 1, timeout)
             change.since, change.latest = ends.since, ends.latest
         return change
     return NextChange("person")
@@ -181,11 +181,17 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
     return [], 0
 
 
-def _end_of(live: Sequence[Attempt], needed: int, timeout: float) -> NextChange:
+def _end_of(state: State, live: Sequence[Attempt], needed: int, timeout: float) -> NextChange:
     """When so many of the live attempts have ended: ``latest`` by their time limit, known once they run."""
     running = [attempt.running_at for attempt in live if attempt.running_at is not None]
-    ends = sorted(add_seconds(since, timeout) for since in running)
+    ends = sorted(
+        add_seconds(one.running_at, _limit(state, one, timeout)) for one in live if one.running_at is not None
+    )
     latest = ends[needed - 1] if timeout > 0 and len(ends) >= needed else None
     since = running[0] if len(live) == 1 and running else None
     values = {"attempts": [attempt.id for attempt in live], "needed": needed}
     return NextChange("event", "attempts_end", values, since=since, latest=latest)
+
+
+def _limit(state: State, attempt: Attempt, timeout: float) -> float:
+    return 3600 * task_options.timeout_hours(state, attempt, timeout / 3600)

@@ -121,6 +121,8 @@ class Task:
     used: int = 0
     usage: Usage = field(factory=Usage)
     repository: dict[str, str] | None = None
+    #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.
+    options: dict[str, Any] = field(factory=dict)
     #: The usage limit that parked it, or `progress` for runs without progress.
     parked_for: str | None = None
     #: `outages.MET` if it met an outage, `outages.OWN` if another task did not meet it, else empty.

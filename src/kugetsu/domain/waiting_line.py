@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from kugetsu.domain import gates
 from kugetsu.domain.facts import ClaimFacts
 from kugetsu.domain.state import State, Task, queue_order
+from kugetsu.domain.task_options import choose_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +25,15 @@ class WaitingLine:
         self._places: list[Place] = []
         self._of_pm: list[Place] = []
         self._known: dict[str, tuple[Place, bool]] = {}
+        self._own_agents: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def agents_differ(self) -> bool:
+        """Whether a task that waits has an agent or model of its own: a usage limit does not hold all alike."""
+        return bool(self._own_agents)
 
     def refill(self, state: State) -> None:
         """Add the waiting tasks of a state."""
@@ -39,6 +46,10 @@ class WaitingLine:
         waits = task is not None and task.state in ("pending", "parked")
         place = (*queue_order(task), task.queued, task_id) if task is not None and waits else None
         known = self._known.get(task_id)
+        if place is not None and task is not None and choose_own(task):
+            self._own_agents.add(task_id)
+        else:
+            self._own_agents.discard(task_id)
         if known is not None:
             if known[0] == place:
                 return
@@ -59,7 +70,7 @@ class WaitingLine:
             return
         full = len(state.live("dev")) >= facts["cap"]
         places = self._of_pm if full else self._places
-        limit = state.limits.get(facts["agent"])
+        limit = state.limits.get(facts["agent"]) if not self._own_agents else None
         prober = limit["task"] if limit is not None and limit["until"] > facts["now"] else None
         if prober in self._known and (self._known[prober][1] or not full):
             yield state.tasks[prober]

@@ -93,6 +93,12 @@ class Config:
         """Every setting as a text: what the agents' adapters take."""
         return {key: self.as_text(key) for key in SETTINGS}
 
+    def having(self, key: str, value: Value) -> Config:
+        """These settings with another value of one; the source of that stays."""
+        other = Config()
+        other._values, other._sources, other.unknown = {**self._values, key: value}, self._sources, self.unknown
+        return other
+
     def warnings(self) -> list[str]:
         """One line for each key of the file that has no effect, with the nearest known name or its right place."""
         return [f"{place}: {about_unknown(key)}" for key, place in self.unknown]

@@ -14,7 +14,7 @@ from kugetsu.runtime.env_files import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from kugetsu.domain.facts import AgentProblem
     from kugetsu.host.config import Config
@@ -32,8 +32,11 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _INSTRUCTIONS = {"dev": ("workflow.md", "skills/kugetsu-work"), "pm": ("pm-agent.md", "skills/kugetsu-pm")}
 
 
-def problems(ws: Workspace, environment: Mapping[str, str] | None = None) -> dict[str, AgentProblem]:
-    """By kind of task why its agent cannot be started; {} when nothing is known to be wrong.
+def problems(
+    ws: Workspace, environment: Mapping[str, str] | None = None, also: Iterable[str] = ()
+) -> dict[str, AgentProblem]:
+    """By kind of task why its agent cannot be started; {} when nothing is known to be wrong. ``also`` are agents that
+    tasks have of their own: under ``dev:AGENT``.
 
     ``environment`` is that of the process which starts agents, where that is another one.
     """
@@ -46,17 +49,30 @@ def problems(ws: Workspace, environment: Mapping[str, str] | None = None) -> dic
     for kind in KINDS:
         problem = _problem(ws.paths, settings, environment, kind)
         if problem is not None:
-            from kugetsu.redaction.funnel import redact
-
-            cause, remedy = problem
-            found[kind] = {"cause": " ".join(redact(cause).split()), "remedy": redact(remedy)}
+            found[kind] = _told(problem)
+    for agent in also:
+        problem = _problem(ws.paths, _with_agent(settings, agent), environment, "dev")
+        if problem is not None:
+            found[f"dev:{agent}"] = _told(problem)
     if found and environment is not ws.environment:
-        here = problems(ws)
+        here = problems(ws, also=also)
         for kind, told in found.items():
             if kind not in here:
                 told["cause"] += " (checked for the daemon, which was started in another environment)"
                 told["remedy"] = RESTART
     return found
+
+
+def _told(problem: tuple[str, str]) -> AgentProblem:
+    from kugetsu.redaction.funnel import redact
+
+    cause, remedy = problem
+    return {"cause": " ".join(redact(cause).split()), "remedy": redact(remedy)}
+
+
+def _with_agent(settings: Config, agent: str) -> Config:
+    """The settings with another agent."""
+    return settings.having("KUGETSU_AGENT", agent)
 
 
 def _settings(ws: Workspace, environment: Mapping[str, str]) -> Config:

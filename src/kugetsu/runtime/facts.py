@@ -12,6 +12,7 @@ from kugetsu.runtime import agent_preflight, liveness
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
     from kugetsu.domain.state import State
@@ -58,11 +59,13 @@ def repository_caps(config: Config) -> dict[str, int]:
     return {**caps, "*": most} if most else caps
 
 
-def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] | None = None) -> ClaimFacts:
+def claim_facts(
+    ws: Workspace, dispatcher: str, environment: Mapping[str, str] | None = None, *, options: Mapping[str, Any] = {}
+) -> ClaimFacts:
     """What the gates read now.
 
     ``dispatcher`` is ``daemon``, ``self`` or ``none``; ``environment`` is that in which it starts agents, when it is
-    another process.
+    another process; ``options`` are those of a task that is not in the queue yet.
     """
     config, now = ws.config, clock.now()
     warmup = WARMUP_SECONDS[config.text("KUGETSU_AGENT")]
@@ -84,10 +87,18 @@ def claim_facts(ws: Workspace, dispatcher: str, environment: Mapping[str, str] |
         "issue_max_cost": config.number("ISSUE_MAX_COST"),
         "max_runs_without_progress": config.integer("MAX_RUNS_WITHOUT_PROGRESS"),
         "repository_caps": repository_caps(config),
-        "agent_problems": agent_preflight.problems(ws, environment),
+        "agent_problems": agent_preflight.problems(ws, environment, _own_agents(ws, options)),
     }
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
+    return found
+
+
+def _own_agents(ws: Workspace, options: Mapping[str, Any]) -> dict[str, None]:
+    """The agents that tasks have of their own, other than that of the settings."""
+    given = (options, *(task.options for task in ws.state().tasks.values() if task.options))
+    found = dict.fromkeys(own["agent"] for own in given if own.get("agent"))
+    found.pop(ws.config.text("KUGETSU_AGENT"), None)
     return found
 
 

@@ -36,12 +36,12 @@ def forge_for(ws: Workspace, host: str) -> Forge | None:
 
     Raises BadInput for an unusable env file or token.
     """
-    return _choose(ws, host)[0]
+    return choose(ws, host)[0]
 
 
 def why_none(ws: Workspace, host: str) -> str | None:
     """Why a host's forge is not contacted; None if it may be. Raises as `forge_for` does."""
-    return _choose(ws, host)[1]
+    return choose(ws, host)[1]
 
 
 def limits(ws: Workspace) -> Limits:
@@ -106,7 +106,7 @@ class Forges:
 
     def _look_up(self, host: str) -> tuple[Forge | None, str | None]:
         if host not in self._known:
-            self._known[host] = _choose(self._ws, host)
+            self._known[host] = choose(self._ws, host)
         return self._known[host]
 
 
@@ -180,7 +180,8 @@ def _is_github(ws: Workspace, host: str) -> bool:
     return host == GITHUB_HOST or ws.config.mapping("FORGE_KINDS").get(host) == "github"
 
 
-def _choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
+def choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
+    """The forge of a host, or None and why it may not be contacted. Raises as `forge_for` does."""
     servers = ws.config.servers()
     host = canonical_host(host, servers)
     if host == LOCAL:

@@ -10,6 +10,7 @@ import os
 import signal
 from typing import Any
 
+from kugetsu.domain import task_options
 from kugetsu.domain.decide import attempts as decide_attempts
 from kugetsu.domain.decide import daemon as decide_daemon
 from kugetsu.domain.events import Identity
@@ -73,10 +74,11 @@ def stopped(ws: Workspace, state: State) -> list[tuple[Attempt, float]]:
     """The attempts past their time limit whose runner was stopped (SIGSTOP): it cannot act on the limit, and would hold
     its slot for ever. Each with the seconds that it is overdue."""
     now = clock.now()
-    limit = ws.config.number("TASK_TIMEOUT_HOURS") * 3600 + ws.config.number("KILL_GRACE_SECONDS")
+    hours, grace = ws.config.number("TASK_TIMEOUT_HOURS"), ws.config.number("KILL_GRACE_SECONDS")
     found = []
     for attempt in state.attempts.values():
         since = attempt.running_at or attempt.claimed_at
+        limit = 3600 * task_options.timeout_hours(state, attempt, hours) + grace
         overdue = clock.seconds_between(since, now) - limit
         if overdue > 0 and attempt.runner is not None and identity.stopped(attempt.runner):
             if not host_id.may_judge(ws, attempt):

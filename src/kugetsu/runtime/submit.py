@@ -76,9 +76,18 @@ def clone_here(ws: Workspace, ref: IssueRef) -> dict[str, str] | None:
 
 
 def enqueue(
-    ws: Workspace, ref: IssueRef, message: str, *, via: str, priority: int = 0, after: Sequence[str] = ()
+    ws: Workspace,
+    ref: IssueRef,
+    message: str,
+    *,
+    via: str,
+    priority: int = 0,
+    after: Sequence[str] = (),
+    options: dict[str, Any] | None = None,
+    from_issue: bool = False,
 ) -> list[dict[str, Any]]:
-    """Append a message for an issue to the queue. Returns the events."""
+    """Append a message for an issue to the queue; ``options`` are its own (`events.tasks.Options`), ``from_issue``: the
+    message is the issue's own text. Returns the events."""
     here = clone_here(ws, ref)
     issue = str(ref)
     while True:
@@ -96,6 +105,8 @@ def enqueue(
                 after=after,
                 repository=here,
                 carried=carried,
+                options=options,
+                from_issue=from_issue,
             )
 
         with suppress(_StaleError):
@@ -190,6 +201,8 @@ def start(
     via: str = "start",
     pr: str | None = None,
     despite_pause: bool = False,
+    options: dict[str, Any] | None = None,
+    from_issue: bool = False,
 ) -> Started:
     """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
 
@@ -205,7 +218,7 @@ def start(
     give_up = time.monotonic() + STAGGER_PATIENCE
     while True:
         try:
-            return _start(ws, ref, message, via, pr, despite_pause)
+            return _start(ws, ref, message, via, pr, despite_pause, {"options": options, "from_issue": from_issue})
         except _StaleError:
             continue
         except _StaggeredError as waiting:
@@ -214,20 +227,28 @@ def start(
             ws.log.wait(ws.state().seq, 0.5)
 
 
-def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None, despite_pause: bool) -> Started:
+def _start(
+    ws: Workspace,
+    ref: IssueRef,
+    message: str,
+    via: str,
+    pr: str | None,
+    despite_pause: bool,
+    own: dict[str, Any],
+) -> Started:
     from kugetsu.runtime import dispatcher
     from kugetsu.runtime.facts import claim_facts
 
     here = clone_here(ws, ref)
     issue = str(ref)
-    facts = claim_facts(ws, "self")
+    facts = claim_facts(ws, "self", options=own["options"] or {})
     if despite_pause and ws.state().paused:
         facts["despite_pause"] = True
     read_at, carried = prior_usage_of(ws, issue)
 
     def wanted(state: State) -> NewEvent:
         return queue.enqueue(
-            state, kind="dev", issue=issue, message=message, via=via, repository=here, carried=carried
+            state, kind="dev", issue=issue, message=message, via=via, repository=here, carried=carried, **own
         )[0]
 
     looked = ws.state()
@@ -247,7 +268,7 @@ def _start(ws: Workspace, ref: IssueRef, message: str, via: str, pr: str | None,
             raise _StaggeredError(closed)
         if not was_open:
             raise claims.refusal(closed)
-        return claims.lost_start(state, issue, planned, facts, carried)
+        return claims.lost_start(state, issue, planned, facts, carried, own["options"])
 
     attempt, events = dispatcher.claim(ws, lease, decide)
     if closed is not None:

@@ -10,7 +10,7 @@ from kugetsu.views.text import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any, TypedDict
 
     from kugetsu.domain.state import State, Task
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         held: str | None
         result: dict[str, Any] | None
         attempt: str | None
+        options: dict[str, Any]
         attempts: int
         used: int
         retries: int
@@ -81,6 +82,7 @@ def task_data(task: Task) -> TaskData:
         "held": task.held,
         "result": task.result,
         "attempt": task.attempt,
+        "options": task.options,
         "attempts": task.usage.attempts,
         "used": task.used,
         "retries": task.usage.retries,
@@ -190,6 +192,8 @@ def _note(task: TaskData, now: str) -> str:
     if task["state"] in ("pending", "parked"):
         if task["not_before"] is not None and pause_lasts(task["not_before"], task["changed_at"], now):
             return f"until {times.ahead(task['not_before'], now)}"
+        if task["options"]:
+            return options_words(task["options"])
         if task["after"]:
             return f"after {', '.join(task['after'])}"
         return f"priority {task['priority']}" if task["priority"] else ""
@@ -200,6 +204,18 @@ def _note(task: TaskData, now: str) -> str:
 
         return result_words(task["result"])
     return task["attempt"] or ""
+
+
+def options_words(options: Mapping[str, Any]) -> str:
+    """``by command:llama, 2 attempts of 1h each``; empty for a task that was given nothing for itself."""
+    parts = []
+    if options.get("agent") or options.get("model"):
+        parts.append("by " + ":".join(part for part in (options.get("agent"), options.get("model")) if part))
+    if options.get("max_attempts"):
+        parts.append(f"at most {counted(options['max_attempts'], 'attempt')}")
+    if options.get("timeout_hours"):
+        parts.append(f"{times.duration(options['timeout_hours'] * 3600)} each")
+    return ", ".join(parts)
 
 
 def count_line(by_state: dict[str, int], unacknowledged: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates, scheduling
+from kugetsu.domain.task_options import problem_key
 from kugetsu.model.plural import counted
 from kugetsu.views import attached, queue, times
 from kugetsu.views import gates as words
@@ -286,8 +287,9 @@ def _held_by(state: State, waiting: list[Task], facts: ClaimFacts, codes: tuple[
 def _agent_problems(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
     """What keeps agents from being started, once for all the tasks that wait for it."""
     by_cause: dict[tuple[str, str], list[str]] = {}
+    keys = [problem_key(task, facts) for task in waiting]
     for kind, problem in facts.get("agent_problems", {}).items():
-        if any(task.kind == kind for task in waiting):
+        if kind in keys:
             by_cause.setdefault((problem["cause"], problem["remedy"]), []).append(kind)
     found = []
     for (cause, remedy), kinds in by_cause.items():

@@ -11,7 +11,7 @@ from kugetsu.domain.state import Attempt, Task
 from kugetsu.model.record import values
 from kugetsu.views import gates, times
 from kugetsu.views.causes import chain_lines
-from kugetsu.views.queue import task_data
+from kugetsu.views.queue import options_words, task_data
 from kugetsu.views.results import result_words
 from kugetsu.views.screen import Screen
 from kugetsu.views.text import columns, cut, line, pad
@@ -122,6 +122,8 @@ def task_lines(data: WhyTask, screen: Screen) -> list[str]:
     shown = [screen.bold(part) for part in paragraph(_headline(data, task, screen), screen)]
     if task["issue"]:
         shown.append(cut(f"  {task['issue']}  {line(task['title'])}", screen.cuts_at))
+    if task["options"]:
+        shown += paragraph(f"given to it: {options_words(task['options'])}", screen, "  ")
     if task["state"] not in WAITS:
         if task["state"] == "notified":
             shown += _labelled("next", _next(data, screen), screen)

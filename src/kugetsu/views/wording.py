@@ -54,7 +54,7 @@ from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ENDS
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import gates, times
+from kugetsu.views import gates, queue, times
 from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
@@ -139,7 +139,8 @@ def _reason(reason: str) -> str:
 def _queued(data: TaskQueued) -> str:
     extra = f" priority {data['priority']}" if data["priority"] else ""
     after = f" after {', '.join(data['after'])}" if data["after"] else ""
-    return f"{quoted(data['message'])}{extra}{after}"
+    own = queue.options_words(data.get("options") or {})
+    return f"{quoted(data['message'])}{extra}{after}{f', {own}' if own else ''}"
 
 
 def _why(data: TaskHeld | TaskParked | TaskFailed | ClaimLost) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain import outages
+from kugetsu.domain import outages, task_options
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -154,7 +154,7 @@ def _consequence(
         return NewEvent("task.parked", _park(attempt, ending, facts), **about)
     if outages.is_met(task, verdict):
         return NewEvent("task.parked", outages.park(state, attempt, ending, facts), **about)
-    used, most = task.used, facts["max_attempts"]
+    used, most = task.used, task_options.max_attempts(task, facts["max_attempts"])
     passing = verdict in ("retry", "unavailable")
     if passing and used < most:
         not_before = add_seconds(facts["now"], backoff_seconds(used, facts["backoff_seconds"]))

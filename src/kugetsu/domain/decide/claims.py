@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain import gates, outages
+from kugetsu.domain import gates, outages, task_options
 from kugetsu.domain.decide import queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.tasks import queued
@@ -72,6 +72,9 @@ def _claim(
         "claimer": offer.claimer,
         "live": [other.id for other in state.live("dev")],
     }
+    own = task_options.label(task, facts["agent"])
+    if own != facts["agent"]:
+        data["agent"] = own
     attempt = f"{task.id}.{task.usage.attempts + 1}"
     recorded: dict[str, Any] = dict(facts)
     if planned is not None:
@@ -96,15 +99,23 @@ def _as_queued(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Task:
 
 @decision("claims.lost_start")
 def lost_start(
-    state: State, issue: str, planned: int, facts: ClaimFacts, carried: dict[str, Any] | None = None
+    state: State,
+    issue: str,
+    planned: int,
+    facts: ClaimFacts,
+    carried: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> list[NewEvent]:
     """One ``claim.lost`` for a `start` on an issue whose gates were open in the state ``planned``; see `lost`."""
-    return lost(state, _as_queued(state, wanted(state, issue, carried), facts), planned, facts, of_task=False)
+    task = _as_queued(state, wanted(state, issue, carried, options), facts)
+    return lost(state, task, planned, facts, of_task=False)
 
 
-def wanted(state: State, issue: str, carried: dict[str, Any] | None = None) -> NewEvent:
+def wanted(
+    state: State, issue: str, carried: dict[str, Any] | None = None, options: dict[str, Any] | None = None
+) -> NewEvent:
     """The task that a `start` on an issue queues, as far as gates read it."""
-    return queue.enqueue(state, kind="dev", issue=issue, message="", via="start", carried=carried)[0]
+    return queue.enqueue(state, kind="dev", issue=issue, message="", via="start", carried=carried, options=options)[0]
 
 
 def held_back(state: State, enqueued: NewEvent, facts: ClaimFacts) -> Verdict | None:
@@ -223,13 +234,15 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             held.append((task.id, closed))
         next_in_line = next_in_line and not full
-        if line is not None and (_holds_the_rest(closed)):
+        if line is not None and _holds_the_rest(closed, line):
             break  # it holds back all behind it as well
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 
-def _holds_the_rest(closed: Verdict) -> bool:
-    return closed.gate in gates.COMMON or closed.code in gates.PROVIDER_WIDE or closed.code == gates.QUEUE_WIDE
+def _holds_the_rest(closed: Verdict, line: WaitingLine) -> bool:
+    if closed.code in gates.PROVIDER_WIDE:
+        return not line.agents_differ
+    return closed.gate in gates.COMMON or closed.code == gates.QUEUE_WIDE
 
 
 @decision("claims.hold")
@@ -244,7 +257,10 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
         if closed is None or closed.gate == task.held:
             continue
         # The gate of an outage opens at its time for one task, the probe; for the others the time is unknown.
-        sure = closed.gate not in ("provider", "agent") or outages.of(state, facts["agent"]) is None
+        sure = (
+            closed.gate not in ("provider", "agent")
+            or outages.of(state, task_options.label(task, facts["agent"])) is None
+        )
         until = closed.until if sure else None
         new_events.append(_kept_back(task, closed, until, {**facts, "planned": planned.seq}))
     return new_events

@@ -66,9 +66,12 @@ def enqueue(
     after: Sequence[str] = (),
     repository: dict[str, str] | None = None,
     carried: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    from_issue: bool = False,
 ) -> list[NewEvent]:
-    """A new task at the end of the queue. ``repository`` names the clone where the command was typed; ``carried`` are
-    the counters of the issue's earlier sessions (`usage.of_history`), in case it has no session now.
+    """A new task at the end of the queue. ``repository`` names the clone where the command was typed; ``options`` are
+    its own (`events.tasks.Options`); ``carried`` are the counters of the issue's earlier sessions (`usage.of_history`),
+    in case it has no session now. ``from_issue``: the message is the issue's own text.
 
     Raises BadInput for a dev task without an issue, NotFound if a task in ``after`` is not in the state: whether one
     that has left it was completed is unknown here.
@@ -87,6 +90,10 @@ def enqueue(
         "repository": repository,
         "via": via,
     }
+    if options:
+        data["options"] = options
+    if from_issue:
+        data["from_issue"] = True
     if carried and issue not in state.sessions:
         data["carried"] = carried
     return [NewEvent("task.queued", data, issue=issue, task=f"q{state.tasks_made + 1}")]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @event("attempt.claimed", exempt=ALL, irrevocable="agent_started")
 class AttemptClaimed(TypedDict):
-    """A slot is allocated: this append is the claim."""
+    """A slot is allocated: this append is the claim. ``agent`` are the task's own agent and model, if these are not
+    those of the settings, which are in the facts."""
 
     number: int
     kind: str
@@ -21,6 +22,7 @@ class AttemptClaimed(TypedDict):
     lease: str
     claimer: Identity | None
     live: list[str]
+    agent: NotRequired[str]
 
 
 @event("claim.lost", folded=False, irrevocable="nothing_changed")

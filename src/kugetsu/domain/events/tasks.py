@@ -21,10 +21,20 @@ class Counters(TypedDict):
     fruitless: int
 
 
-@event("task.queued", exempt="kind message after repository via", undoable=True)
+class Options(TypedDict, total=False):
+    """What a task was given for itself, before the settings: its agent program, model, attempts, hours of each."""
+
+    agent: str
+    model: str
+    max_attempts: int
+    timeout_hours: float
+
+
+@event("task.queued", exempt="kind message after repository via options", undoable=True)
 class TaskQueued(TypedDict):
     """A request for work. ``repository`` is the source of its worktree, if the command was typed in a clone;
-    ``carried`` are the counters of the issue's earlier sessions, if it has no session now."""
+    ``from_issue``: its message is the issue's own text, as the forge had it; ``carried`` are the counters of the
+    issue's earlier sessions, if it has no session now."""
 
     kind: str
     message: str
@@ -33,6 +43,8 @@ class TaskQueued(TypedDict):
     after: list[str]
     repository: dict[str, str] | None
     via: str
+    options: NotRequired[Options]
+    from_issue: NotRequired[bool]
     carried: NotRequired[Carried | None]
 
 

@@ -37,7 +37,7 @@ def attempt_claimed(state: State, event: Event) -> None:
     data = event["data"]
     attempt_id, kind, slot, number = event["attempt"], data["kind"], data["slot"], data["number"]
     lease, claimer = data["lease"], data["claimer"]
-    label = event["facts"]["agent"] if "facts" in event else None
+    label = data.get("agent") or (event["facts"]["agent"] if "facts" in event else None)
     task = move_task(state, event, "claim")
     if task is None:
         return

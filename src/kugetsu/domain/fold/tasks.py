@@ -67,6 +67,7 @@ def queued(event: Event) -> Task:
     task.after = list(dict.fromkeys(data["after"]))
     task.repository = data["repository"]
     task.prior_usage = data.get("carried")
+    task.options = data.get("options") or {}
     task.order = task.queued = task.changed = event["seq"]
     task.queued_at = task.changed_at = event["at"]
     return task

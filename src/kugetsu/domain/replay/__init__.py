@@ -77,7 +77,7 @@ def redecide(state: State, group: Sequence[Event], earlier: Earlier) -> list[New
 
 def _require_open(looked: State, arguments: dict[str, Any]) -> None:
     """Raise the refusal of a `start` in the state that it was planned on: then it lost no race."""
-    wanted = claims.wanted(looked, arguments["issue"], arguments.get("carried"))
+    wanted = claims.wanted(looked, arguments["issue"], arguments.get("carried"), arguments.get("options"))
     if (closed := claims.held_back(looked, wanted, arguments["facts"])) is not None:
         raise claims.refusal(closed)
 

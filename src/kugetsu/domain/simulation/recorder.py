@@ -231,7 +231,7 @@ class Recorder:
 
     def _attempt_claimed(self, claim: Event) -> None:
         data = claim["data"]
-        label = claim["facts"]["agent"] if "facts" in claim else None
+        label = data.get("agent") or (claim["facts"]["agent"] if "facts" in claim else None)
         past = Past(claim["task"], data["number"], data["kind"], label, self._now, [claim["seq"], 0, 0])
         self.scenario.pasts.setdefault(past.task, []).append(past)
         self._live[claim["attempt"]] = past

@@ -20,12 +20,13 @@ GO_ON, LIMIT, STALL = 0, 10, 11
 def main(attempt_id: str) -> int:
     """Check one live attempt. Returns the exit status."""
     ws = open_workspace(os.environ, f"checkup {attempt_id}")
-    attempt = ws.state().attempts.get(attempt_id)
+    state = ws.state()
+    attempt = state.attempts.get(attempt_id)
     if attempt is None or attempt.agent is None or attempt.agent_session is None:
         return GO_ON
     quiet = float(os.environ.get("KUGETSU_QUIET_SECONDS", "0"))
     folder = ws.paths.run(attempt_id)
-    seen = ws.agent(attempt.kind).checkup(
+    seen = ws.agent(attempt.kind, state.tasks[attempt.task].options).checkup(
         Running(
             session=attempt.agent_session,
             output=os.path.join(folder, "output.jsonl"),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from kugetsu.agents.protocol import Launch, Turn
+from kugetsu.domain import task_options
 from kugetsu.domain.decide import attempts as decide
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending
@@ -116,7 +117,7 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
     pid = 0
     try:
         ws.log.transact(lambda state: decide.starting(state, attempt_id, me))
-        with interruptible(_limit(ws)):
+        with interruptible(max(_timeout(ws, attempt_id), SHORTEST_PREPARATION_SECONDS)):
             launch, agent_session, worktree = _prepare(ws, attempt_id, lease, folder)
         pid = _spawn(ws, attempt_id, launch, lease, agent_session, worktree)
     except Interrupted as stop:
@@ -133,8 +134,11 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
     spawn.become_supervisor(_orders(ws, attempt_id, lease, folder, pid), lease)
 
 
-def _limit(ws: Workspace) -> float:
-    return max(ws.config.number("TASK_TIMEOUT_HOURS") * 3600, SHORTEST_PREPARATION_SECONDS)
+def _timeout(ws: Workspace, attempt_id: str) -> float:
+    """Seconds after which the attempt is stopped: its task's own, else those of the setting."""
+    hours, state = ws.config.number("TASK_TIMEOUT_HOURS"), ws.state()
+    attempt = state.attempts.get(attempt_id)
+    return 3600 * (task_options.timeout_hours(state, attempt, hours) if attempt is not None else hours)
 
 
 def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
@@ -157,7 +161,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
     with _of_the_agent():
-        agent = ws.agent(task.kind)
+        agent = ws.agent(task.kind, task.options)
         agent.require()
         agent.prepare_home()
     if task.kind == "pm":
@@ -182,7 +186,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
             prompt=prompt,
             output=os.path.join(folder, "output.jsonl"),
             errors=os.path.join(folder, "stderr.log"),
-            model=ws.config.text("KUGETSU_MODEL") or None,
+            model=ws.agent_settings(task.options).get("KUGETSU_MODEL") or None,
             environment=marks,
         )
     )
@@ -272,7 +276,7 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         tree_file=tree.path(folder),
         output_cap=int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None,
         grace=ws.config.number("KILL_GRACE_SECONDS"),
-        deadline=time.monotonic() + ws.config.number("TASK_TIMEOUT_HOURS") * 3600,
+        deadline=time.monotonic() + _timeout(ws, attempt_id),
         checkup=[*python, "kugetsu.runtime.runner.health_check", attempt_id],
         checkup_every=_between_checkups(ws),
         checkup_output=os.path.join(folder, "checkup.json"),

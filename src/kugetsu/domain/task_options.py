@@ -1,0 +1,49 @@
+"""What a task was given for itself: it comes before the settings, at each of its attempts."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.state import Attempt, State, Task
+
+
+def label(task: Task, of_settings: str) -> str:
+    """Agent and model of a task, the name by which a usage limit is known. ``of_settings`` is that of the settings.
+
+    A model belongs to its agent: a task with another agent than the settings' does not take their model.
+    """
+    own = task.options
+    if not own:
+        return of_settings
+    usual, _, model = of_settings.partition(":")
+    agent = own.get("agent") or usual
+    if own.get("model"):
+        model = own["model"]
+    elif agent != usual:
+        model = "default"
+    return f"{agent}:{model}"
+
+
+def problem_key(task: Task, facts: ClaimFacts) -> str:
+    """The key under which `ClaimFacts.agent_problems` has what keeps the task's agent from being started."""
+    agent = task.options.get("agent")
+    return task.kind if agent in (None, facts["agent"].partition(":")[0]) else f"{task.kind}:{agent}"
+
+
+def max_attempts(task: Task, of_settings: int) -> int:
+    """How many attempts a task has."""
+    own: int | None = task.options.get("max_attempts")
+    return own if own is not None else of_settings
+
+
+def timeout_hours(state: State, attempt: Attempt, of_settings: float) -> float:
+    """Hours after which a live attempt is stopped."""
+    task = state.tasks.get(attempt.task)
+    own: float | None = task.options.get("timeout_hours") if task is not None else None
+    return own if own is not None else of_settings
+
+
+def choose_own(task: Task) -> bool:
+    """Whether the task has an agent or a model of its own."""
+    return bool(task.options.get("agent") or task.options.get("model"))
