@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kugetsu.cli import progress
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
@@ -46,14 +47,15 @@ def _doctor(call: Call) -> int:
     case = Context(Paths.of(call.environment), call.environment, call.command, online=args.online)
     done: list[tuple[str, str | None]] = []
     try:
-        found = examination.examine(case)
-        if args.fix:
-            done = examination.repair(found)
-            if done:
-                case.close()
-                case = Context(case.paths, call.environment, call.command, online=args.online)
-                found = examination.examine(case)
-        made = _bundle(call, case, found)
+        with progress.shown(call.environment, "doctor: checking"):
+            found = examination.examine(case)
+            if args.fix:
+                done = examination.repair(found)
+                if done:
+                    case.close()
+                    case = Context(case.paths, call.environment, call.command, online=args.online)
+                    found = examination.examine(case)
+            made = _bundle(call, case, found)
     finally:
         case.close()
     _show(call, found, done, made)

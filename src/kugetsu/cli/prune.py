@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kugetsu.cli import progress
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.confirmation import confirmed
 from kugetsu.cli.parser import Parser
@@ -33,7 +34,8 @@ def _arguments(parser: Parser) -> None:
 
 def _prune(call: Call) -> int:
     call.ready()
-    plan = prune.plan(call.workspace, runs=call.args.runs)
+    with progress.shown(call.environment, "prune: looking at worktrees and branches"):
+        plan = prune.plan(call.workspace, runs=call.args.runs)
     if call.args.dry_run or not plan.items:
         _show(call, [(item, None) for item in plan.items], plan.kept, done=False)
         _show_how_to_see_all(call, plan)
@@ -49,7 +51,8 @@ def _prune(call: Call) -> int:
         if not confirmed(f"remove {'this' if count == 1 else f'these {count}'}?", "kugetsu prune --force"):
             call.note("nothing was removed")
             return 1
-    outcome = prune.carry_out(call.workspace, plan)
+    with progress.shown(call.environment, "prune: removing"):
+        outcome = prune.carry_out(call.workspace, plan)
     # What was shown before the question need not be shown again.
     told = plan.kept if call.args.force or call.json else []
     _show(call, outcome.removed, [*outcome.kept, *told], done=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from kugetsu.cli import progress
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.host.paths import Paths
@@ -23,7 +24,8 @@ def _arguments(parser: Parser) -> None:
 def _init(call: Call) -> int:
     _require_a_folder(Paths.of(call.environment))
     ws = call.workspace
-    report = initialise(ws, repo=call.args.repo, force=call.args.force)
+    with progress.shown(call.environment, "init: making the base and PM sessions"):
+        report = initialise(ws, repo=call.args.repo, force=call.args.force)
     data = {
         "directory": ws.paths.root,
         "created": report.created,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kugetsu.cli import messages, task_options
+from kugetsu.cli import messages, progress, task_options
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.cli.queue import admit, show_queued, warn_without_daemon
@@ -105,16 +105,18 @@ def _work(
 ) -> int:
     own = task_options.given(call.args)
     try:
-        started = submit.start(
-            call.workspace,
-            ref,
-            message,
-            via=via,
-            pr=pr,
-            despite_pause=call.args.anyway,
-            options=own,
-            from_issue=from_issue,
-        )
+        with progress.shown(call.environment, f"{via} {ref}: looking for a free slot") as waiting:
+            started = submit.start(
+                call.workspace,
+                ref,
+                message,
+                via=via,
+                pr=pr,
+                despite_pause=call.args.anyway,
+                options=own,
+                from_issue=from_issue,
+                step=waiting.step,
+            )
     except (CapReached, Conflict) as closed:
         if not queue or not (isinstance(closed, CapReached) or closed.values.get("gate") == "paused"):
             raise
@@ -133,7 +135,7 @@ def _queued(call: Call, ref: IssueRef, pr: str | None, events: list[Event]) -> i
         _tie_or_warn(call, ref, pr)
     if not call.args.wait:
         return 0
-    final = submit.wait_for(call.workspace, events[0]["task"])
+    final = _awaited(call, events[0]["task"])
     return _outcome(call, final, {"task": events[0]["task"], "issue": str(ref)})
 
 
@@ -156,7 +158,12 @@ def _follow(call: Call, started: Started) -> int:
         return 0
 
     sys.stdout.flush()
-    return _outcome(call, submit.wait_for(call.workspace, started.task), data)
+    return _outcome(call, _awaited(call, started.task), data)
+
+
+def _awaited(call: Call, task_id: str) -> Event:
+    with progress.shown(call.environment, f"{task_id}: waiting for the outcome"):
+        return submit.wait_for(call.workspace, task_id)
 
 
 def _data(call: Call, started: Started) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from kugetsu.model.refs import IssueRef
@@ -203,10 +203,11 @@ def start(
     despite_pause: bool = False,
     options: dict[str, Any] | None = None,
     from_issue: bool = False,
+    step: Callable[[str], None] | None = None,
 ) -> Started:
     """Queue and claim in one transaction, fork the runner, return when the agent runs (or could not be started).
 
-    ``despite_pause``: also while the queue is paused.
+    ``despite_pause``: also while the queue is paused. ``step`` is told what is waited for.
 
     Raises CapReached if the machine is full, AgentUnavailable if no agent can start, Conflict if another gate is
     closed; then nothing was changed.
@@ -218,13 +219,19 @@ def start(
     give_up = time.monotonic() + STAGGER_PATIENCE
     while True:
         try:
-            return _start(ws, ref, message, via, pr, despite_pause, {"options": options, "from_issue": from_issue})
+            own = {"options": options, "from_issue": from_issue}
+            started = _start(ws, ref, message, via, pr, despite_pause, own)
         except _StaleError:
             continue
         except _StaggeredError as waiting:
             if time.monotonic() >= give_up:
                 raise claims.refusal(waiting.closed) from None
+            if step is not None:
+                step("waiting until another agent has started")
             ws.log.wait(ws.state().seq, 0.5)
+            continue
+        _await_running(ws, started, step)
+        return started
 
 
 def _start(
@@ -275,12 +282,19 @@ def _start(
         raise claims.refusal(closed)
     if attempt is None:
         raise KugetsuError("the claim was not made, and no gate explains it", hint="kugetsu log verify")
-    started = Started(events[0]["task"], attempt, issue, events)
-    _await_running(ws, started)
-    return started
+    return Started(events[0]["task"], attempt, issue, events)
 
 
-def _await_running(ws: Workspace, started: Started) -> None:
+#: Kinds of an attempt's events → what is waited for then.
+_STEPS = {
+    "attempt.starting": "making branch and worktree",
+    "session.preparing": "making branch, worktree and session",
+    "session.prepared": "starting the agent",
+    "issue.read": "starting the agent",
+}
+
+
+def _await_running(ws: Workspace, started: Started, step: Callable[[str], None] | None) -> None:
     """Follow the log until the attempt runs or has ended."""
     told: set[str] = set()
     for event in ws.log.follow(started.events[-1]["seq"]):
@@ -293,6 +307,8 @@ def _await_running(ws: Workspace, started: Started) -> None:
         if event.get("attempt") != started.attempt:
             continue
         kind = event["type"]
+        if step is not None and kind in _STEPS:
+            step(f"{started.attempt}: {_STEPS[kind]}")
         if kind == "attempt.running" or (kind.startswith("attempt.") and "outcome" in event["data"]):
             started.state = kind.removeprefix("attempt.")
             started.reason = event["data"].get("reason")
