@@ -74,7 +74,8 @@ class Forge:
             return forges.within(seconds, ref.host, lambda: forge.issue(ref.owner, ref.repo, ref.number))
         except ForgeNotFound as absent:
             raise NotFound(
-                f"{ref.host} has no issue {ref.owner}/{ref.repo}#{ref.number}, or hides it", ANYWAY
+                f"{ref.host} has no issue {ref.owner}/{ref.repo}#{ref.number}, or hides it",
+                f"check the number, {ANYWAY}",
             ) from absent
         except ForgeFailure as failure:
             if failure.passing:
