@@ -159,7 +159,8 @@ def _enqueue(call: Call) -> int:
             from_issue=from_issue,
         )
     show_queued(call, queued)
-    call.note_undo(queued)
+    if len(refs) == 1:  # each of several is a transaction of its own
+        call.note_undo(queued)
     if after:
         for event in queued:
             if event["type"] == "task.queued":
