@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.cli.call import Call
     from kugetsu.cli.parser import Parser
-    from kugetsu.views.status import StatusData
+    from kugetsu.views.status_data import StatusData
 
 #: Seconds between two screens of --watch.
 EVERY = 1.0

@@ -45,3 +45,16 @@ def command(repository: str | None) -> str:
 def lines(pauses: Iterable[dict[str, Any]], now: str) -> list[str]:
     """A line for each pause, with the command that ends it."""
     return [f"{sentence(pause['repository'], pause['until'], now)}: {command(pause['repository'])}" for pause in pauses]
+
+
+def attention(state: State, now: str) -> list[tuple[str, str, str, str]]:
+    """Subject, state, text and command of each pause that lasts, for the attention list of `status`."""
+    return [
+        (
+            pause["repository"] or "queue",
+            "paused",
+            f"until {times.ahead(pause['until'], now)}" if pause["until"] else "nothing that waits starts",
+            command(pause["repository"]),
+        )
+        for pause in data(state, now)
+    ]

@@ -12,74 +12,14 @@ from kugetsu.views.text import columns, cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypedDict
+    from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts
     from kugetsu.domain.state import Attempt, State, Task
     from kugetsu.runtime.query.points import Asked, Probes
     from kugetsu.views.asking import Asking
-    from kugetsu.views.attached import AttachedData
     from kugetsu.views.screen import Screen
-
-    class AgentData(TypedDict):
-        """One live attempt. ``slot`` is null for the PM agent; ``alive`` is false when its process is gone and
-        nobody has recorded that yet, null when that cannot be known; ``since`` is the time of its claim."""
-
-        slot: int | None
-        attempt: str
-        task: str
-        issue: str | None
-        state: str
-        alive: bool | None
-        stopping: str | None
-        since: str
-        tokens: int
-        cost: float
-        last: str | None
-        last_at: str | None
-
-    class DaemonData(TypedDict):
-        """``state`` is running, draining, stopped or lost (the log calls it running, but its process is gone)."""
-
-        state: str
-        pid: int | None
-        since: str | None
-
-    class NextData(TypedDict):
-        """The next task that starts, and what it waits for; ``gate`` null: it may start now."""
-
-        task: str | None
-        gate: str | None
-        reason: str
-        until: str | None
-
-    class Attention(TypedDict):
-        """Something that needs attention, and the command that helps."""
-
-        subject: str
-        state: str
-        text: str
-        command: str
-
-    class StatusData(TypedDict):
-        """`kugetsu status --json`. All times are UTC."""
-
-        initialised: bool
-        directory: str
-        now: str
-        seq: int
-        daemon: DaemonData
-        cap: int
-        live: int
-        agents: list[AgentData]
-        attached: list[AttachedData]
-        queue: dict[str, int]
-        unacknowledged: int
-        next: NextData
-        asks: Asking
-        to_review: Asking
-        attention: list[Attention]
-        as_of: Asked | None
+    from kugetsu.views.status_data import AgentData, Attention, DaemonData, NextData, StatusData
 
 
 #: A task that was held back this long, in seconds, though nothing says until when, needs attention.
@@ -255,16 +195,7 @@ def _paused(state: State, facts: ClaimFacts) -> list[Attention]:
         return []
     from kugetsu.views import pauses
 
-    now = facts["now"]
-    return [
-        _entry(
-            pause["repository"] or "queue",
-            "paused",
-            f"until {times.ahead(pause['until'], now)}" if pause["until"] else "nothing that waits starts",
-            pauses.command(pause["repository"]),
-        )
-        for pause in pauses.data(state, now)[:LISTED]
-    ]
+    return [_entry(*row) for row in pauses.attention(state, facts["now"])[:LISTED]]
 
 
 def _undelivered(state: State) -> list[Attention]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
-from kugetsu.domain.decide import queue
+from kugetsu.domain.decide import pauses, queue
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import CATALOGUE, Event
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.domain.state import EVERYTHING, Session, State, Task
+from kugetsu.domain.state import Session, State, Task
 from kugetsu.model import REDACTED
 from kugetsu.model.errors import Conflict, KugetsuError
 
@@ -334,35 +334,6 @@ def _unblock_again(state: State, undone: Undone) -> list[NewEvent]:
     return new_events
 
 
-# --- pauses of the queue --------------------------------------------------------------------------------------------
-
-
-def _describe_pause(event: Event, before: State) -> Undone:
-    repository = event["data"]["repository"]
-    was = before.paused.get(repository or EVERYTHING)
-    return {"repository": repository, "paused": was is not None, "was": was["until"] if was is not None else None}
-
-
-def _unpause(state: State, undone: Undone) -> list[NewEvent]:
-    repository = undone["repository"]
-    known = state.paused.get(repository or EVERYTHING)
-    if known is None or known["seq"] != undone[UNDO]:
-        raise _since(undone, "pause_changed", repository=repository)
-    over = undone["was"] is not None and undone["was"] <= undone["now"]
-    if undone["paused"] and not over:
-        return [NewEvent("queue.paused", {"repository": repository, "until": undone["was"]}, cause=undone[UNDO])]
-    return [NewEvent("queue.resumed", {"repository": repository}, cause=undone[UNDO])]
-
-
-def _pause_again(state: State, undone: Undone) -> list[NewEvent]:
-    repository = undone["repository"]
-    if (repository or EVERYTHING) in state.paused:
-        raise _since(undone, "pause_changed", repository=repository)
-    if undone["was"] is not None and undone["was"] <= undone["now"]:
-        raise _since(undone, "pause_over", until=undone["was"])
-    return [NewEvent("queue.paused", {"repository": repository, "until": undone["was"]}, cause=undone[UNDO])]
-
-
 # --- marks, pull requests, repositories -----------------------------------------------------------------------------
 
 
@@ -471,8 +442,8 @@ _BY_KIND: dict[str, tuple[Callable[[Event, State], Undone], Callable[[State, Und
     "task.requeued": (_describe_requeued, _unrequeue),
     "task.moved": (_describe_moved, _unmove),
     "task.edited": (_describe_edited, _unedit),
-    "queue.paused": (_describe_pause, _unpause),
-    "queue.resumed": (_describe_pause, _pause_again),
+    "queue.paused": (pauses.described, pauses.unpause),
+    "queue.resumed": (pauses.described, pauses.pause_again),
     "task.acknowledged": (_describe_acknowledged, _unacknowledge_failure),
     "task.unacknowledged": (_describe_acknowledged, _acknowledge_failure),
     "queue.acknowledged": (_describe_gone, _unacknowledge_gone),
