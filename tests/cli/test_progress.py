@@ -35,7 +35,7 @@ def started(kugetsu, *words, stderr, **more):
 def read_until(descriptor, wanted):
     seen = b""
     while wanted not in seen:
-        assert select.select([descriptor], [], [], 60)[0], seen
+        assert select.select([descriptor], [], [], 60)[0] and len(seen) < 4096, seen
         seen += os.read(descriptor, 4096)
     return seen
 

@@ -37,7 +37,7 @@ class Progress:
         """Draw the line (the handler of the timer)."""
         seconds = duration(round(time.monotonic() - self._since))
         with suppress(OSError, ValueError):
-            columns = os.get_terminal_size(sys.stderr.fileno()).columns
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: nobody told the terminal its size
             sys.stderr.write(_CLEAR + cut(f"{line(self._text)} … {seconds}", max(columns - 1, 10)))
             sys.stderr.flush()
             self._drawn = True
