@@ -10,7 +10,8 @@ from forge.scripted import Request, ScriptedForge
 from kugetsu.domain.decide import reviews, sessions
 from kugetsu.domain.state import Session
 from kugetsu.model import clock
-from kugetsu.runtime import pull_opening
+from kugetsu.model.errors import Conflict
+from kugetsu.runtime import destroy, pull_opening
 from kugetsu.runtime.reviews import owed
 from runtime import repos
 from runtime.forged import PUSH, TOKEN, forge, forged, let_in, worked
@@ -283,6 +284,16 @@ def test_an_intent_outlives_its_session_only_as_history(opening: Stage, forge: S
     opening.ws.log.transact(lambda state: sessions.destroyed(state, session.key, outcome))
     assert pull_opening.open_owed(opening.ws, session)
     assert len(opening.events("pull.failed")) == 1
+
+
+def test_a_session_that_owes_one_is_not_destroyed_without_force(opening: Stage, forge: ScriptedForge) -> None:
+    forge.answer("POST", "/pulls", status=503, times=0)
+    session = opened_by_the_run(opening)
+    with pytest.raises(Conflict, match="has yet to be opened, for branch fix/issue-14"):
+        destroy.destroy(opening.ws, session.key, force=False)
+    found = destroy.refusals(opening.ws, session.key, destroy.look_up(opening.ws, session))
+    assert [problem.message for problem in found if "yet to be opened" in problem.message]
+    destroy.destroy(opening.ws, session.key, force=True)
 
 
 # --- kill -9 ----------------------------------------------------------------------------------------------------------

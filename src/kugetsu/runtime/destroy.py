@@ -36,14 +36,15 @@ def destroy(
     """Destroy the session ``key``; returns its `session.destroyed` event.
 
     Without ``force`` refused (Conflict) while an agent works in it, tasks wait for it, its pull request is (or may be)
-    open, or its worktree holds uncommitted work or commits that are nowhere else: `refusals` gives all of these
-    reasons. With ``force`` the work is put on a rescue branch first. ``strict``: see `RemovalPolicy`; ``known`` is what
-    the caller saw of its work, else it is looked up here.
+    open or has yet to be opened, or its worktree holds uncommitted work or commits that are nowhere else: `refusals`
+    gives all of these reasons. With ``force`` the work is put on a rescue branch first. ``strict``: see
+    `RemovalPolicy`; ``known`` is what the caller saw of its work, else it is looked up here.
     """
     session = require_unused(ws, key, force)
     if session.kind == "issue" and not force:
         known = known or look_up(ws, session)
         _require_not_open(key, known.seen)
+        _require_not_owed(session, known)
     # One after the other: the worktree that a second one would remove may be that of the issue's next session.
     # The forge was asked before: no request is made while a lock is held.
     with repositories.locked(ws.paths, "destroy " + key):
@@ -73,6 +74,7 @@ def refusals(ws: Workspace, key: str, known: Known) -> list[KugetsuError]:
     checks: list[Callable[[], object]] = [lambda: require_unused(ws, key, False)]
     if session.kind == "issue":
         checks.append(lambda: _require_not_open(key, known.seen))
+        checks.append(lambda: _require_not_owed(session, known))
         checks.append(lambda: _require_kept_elsewhere(ws, session, care))
     for check in checks:
         try:
@@ -111,6 +113,14 @@ def _require_not_open(key: str, seen: Seen | None) -> None:
     if seen.may_be_open:
         what = f"has a pull request, {seen.url}, which may be open" if seen.url else "may have an open pull request"
         raise Conflict(f"{key} {what}: {seen.why}", hint=f"{seen.hint} (or: {over})" if seen.hint else over)
+
+
+def _require_not_owed(session: Session, known: Known) -> None:
+    """Raise Conflict while kugetsu has yet to open its pull request, which ends with the session."""
+    over = known.merged is not None or (known.seen is not None and known.seen.state == "merged")
+    if session.owed is not None and not over:
+        text = f"the pull request of {session.key} has yet to be opened, for branch {session.owed['branch']}"
+        raise Conflict(text, hint=f"kugetsu history {session.key} (or: kugetsu destroy --force {session.key})")
 
 
 def _destroy(ws: Workspace, key: str, force: bool, reason: str, strict: bool, known: Known) -> dict[str, Any]:
