@@ -146,6 +146,17 @@ def test_more_work_after_a_merge_is_to_be_reviewed(work: Work) -> None:
 
 
 @pytest.mark.parametrize("end", ["merged", "closed"])
+def test_work_that_came_after_its_pull_request_is_to_be_reviewed(work: Work, end: str) -> None:
+    work.turn(commits=2, dirty=0, pushed=True, head="c2", pull=pull_of(state=end, later=1))
+    assert work.session.review == "to_review" and work.session.pr_state == end
+    work.observe(state=end, mergeable=None)
+    assert work.session.review == "to_review", "that it is over is no news"
+    work.observe(state="open")
+    work.observe(state=end)
+    assert work.session.review == end
+
+
+@pytest.mark.parametrize("end", ["merged", "closed"])
 def test_a_review_that_is_over_cannot_be_done(work: Work, end: str) -> None:
     work.observe(state=end)
     with pytest.raises(Conflict):
@@ -194,13 +205,13 @@ def test_whatever_is_observed_the_review_follows_it_and_the_log_explains_it(acts
     work.turn(**PUSHED)
     done: list[Event] = []
     for name, value in acts:
-        before = work.session.review
+        before, known = work.session.review, work.session.pull or {}
         try:
             if name == "observe":
                 seen = {**value, "url": URL.format(value["number"])}
                 work.observe(**seen)
                 assert work.observe(**seen) == []
-                _follows(work.session, seen, before)
+                _follows(work.session, seen, before, known)
             elif name == "turn":
                 shown = value.get("pull")
                 given = {**shown, "url": URL.format(shown["number"])} if shown else None
@@ -221,10 +232,12 @@ def test_whatever_is_observed_the_review_follows_it_and_the_log_explains_it(acts
     assert [differs for differs in map(checker.add, events) if differs is not None] == []
 
 
-def _follows(session: Session, seen: dict[str, Any], before: str) -> None:
+def _follows(session: Session, seen: dict[str, Any], before: str, known: dict[str, Any]) -> None:
     """What must be so after an observation, said without the rule that made it."""
     assert session.pull is not None and session.pull["state"] == seen["state"]
-    if seen["state"] == "merged":
+    if seen["state"] != "open" and all(known.get(name) == seen[name] for name in ("url", "state")):
+        assert session.review == before
+    elif seen["state"] == "merged":
         assert session.review == "merged"
     elif seen["state"] == "closed":
         assert session.review in ("closed", "merged") and (session.review == "closed" or before == "merged")

@@ -54,10 +54,15 @@ def standing(pull: dict[str, Any], reviewed: str | None) -> str:
     return "approved" if approved else "to_review"
 
 
-def show(state: State, event: Event, session: Session, pull: dict[str, Any]) -> None:
-    """Keep the pull request as seen, and let the review follow it."""
+def keep(event: Event, session: Session, pull: dict[str, Any]) -> None:
+    """Keep the pull request as seen."""
     session.pull = {**pull, "at": event["at"]}
     session.pr_state = pull["state"]
+
+
+def show(state: State, event: Event, session: Session, pull: dict[str, Any]) -> None:
+    """Keep the pull request as seen, and let the review follow it."""
+    keep(event, session, pull)
     wanted = standing(pull, session.reviewed)
     if wanted == session.review or (wanted, session.review) == ("closed", "merged"):
         return  # what the base branch has stays merged, however its pull request was closed
@@ -81,7 +86,12 @@ def attempt_result(state: State, event: Event, session: Session) -> None:
         shown = {name: found.get(name, known.get(name) if same else None) for name in SEEN}
         if shown["review"] is not None and shown["head"] != known.get("head"):
             shown["review"] = "outdated"  # it was given for an earlier commit
-        show(state, event, session, {**shown, "draft": bool(shown["draft"])})
+        pull = {**shown, "draft": bool(shown["draft"])}
+        head = data["evidence"].get("head")
+        if result["kind"] in TO_REVIEW and pull["state"] != "open" and head is not None and head != pull["head"]:
+            keep(event, session, pull)  # that one is over, and there is work that it does not have
+        else:
+            show(state, event, session, pull)
 
 
 def _session(state: State, event: Event) -> Session | None:
@@ -95,7 +105,12 @@ def pull_observed(state: State, event: Event) -> None:
     """Fold of ``pull.observed``."""
     pull = {name: event["data"][name] for name in SEEN}
     session = _session(state, event)
-    if session is not None:
+    if session is None:
+        return
+    known = session.pull or {}
+    if pull["state"] != "open" and all(known.get(name) == pull[name] for name in ("url", "state")):
+        keep(event, session, pull)  # that it is over is no news: what is to be looked at came later
+    else:
         show(state, event, session, pull)
 
 
