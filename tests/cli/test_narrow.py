@@ -44,7 +44,9 @@ LONG = "github.com/an-owner-of-a-long-name/and-a-repository-of-one#1234"
 SHOWN = {
     "doctor": ["doctor"],
     "status": ["status", "status --at @-5"],
+    "report": ["report", "report --all"],
     "list": ["list", "list --all"],
+    "review": ["review", "review --at @-1"],
     "logs": ["logs", "logs ATTEMPT"],
     "context": ["context ISSUE"],
     "queue list": ["queue list", "queue list --all"],
@@ -77,6 +79,7 @@ SHOWN = {
 #: The others: what they do is the point of them, not what they show.
 ELSEWHERE = {
     *("init", "import", "start", "continue", "delegate", "set-pr", "destroy", "completion", "log export", "log repair"),
+    *("ack", "queue edit", "queue pause", "queue resume", "wait"),
     *("attach", "changes", "open"),  # tests/cli/test_changes.py
     *("queue enqueue", "queue dequeue", "queue cancel", "queue retry", "queue move", "queue lift", "queue clear"),
     *("queue-daemon start", "queue-daemon stop", "queue-daemon restart", "queue-daemon run", "queue-daemon logs"),

@@ -35,6 +35,27 @@ def test_a_paused_queue_starts_nothing_and_every_screen_says_so(kugetsu, three):
     assert "q1 at 18:00" in status
 
 
+def test_what_names_no_repository_and_no_coming_time_is_told_apart(kugetsu):
+    outside = kugetsu("queue", "pause", ".")
+    assert outside.code == 3 and "the current folder is in no clone" in outside.err and "#1" not in outside.err
+    late = kugetsu("queue", "pause", "--until", "25:00")
+    assert (
+        late.code == 3
+        and "not a coming time: '25:00'" in late.err
+        and "write 18:00" in late.err
+        and "@" not in late.err
+    )
+
+
+def test_status_shows_until_when_whole(kugetsu, three):
+    kugetsu("queue", "pause", "--until", "18:30", at="10:00:00")
+    kugetsu("queue", "move", "q1", "--priority", "7", at="10:00:00")
+    three.daemon()
+    for width in ("80", "60", "40"):
+        shown = kugetsu("status", at="10:00:01", COLUMNS=width).out
+        assert "q1 at 18:30, in 8h29m" in shown.replace("\n        ", " "), shown
+
+
 def clock_of(text: str) -> str:
     return f"2026-11-23T{text}.000000Z"
 

@@ -118,3 +118,16 @@ def test_without_a_forge_git_and_the_user_end_a_review(ready):
     reviews = ready("review", "--json").json["sessions"]
     assert [one["review"] for one in reviews] == ["approved"]
     assert ready("replay", "--verify").code == 0 and ready("log", "verify").code == 0
+
+
+def test_the_list_has_titles_and_whole_numbers(kugetsu, story, fits):
+    issues = [f"git.an-example-of-a-host.org/owner/repository#{number}" for number in (14, 15)]
+    for issue in issues:
+        story.enqueue("fix the parser", issue)
+    for task in ("q1", "q2"):
+        evidence = {"commits": 12, "files": 3, "added": 1234, "removed": 987, "pushed": False, "head": "c1"}
+        story.finish(story.run(task), "succeed", "done", "12 commits", evidence=evidence)
+    for width in (80, 40):
+        shown = kugetsu("review", COLUMNS=str(width)).out
+        assert fits(shown, width) and shown.count("+1234 −987") == 2, shown
+        assert shown.count("12 commits not pushed") == 2 and shown.count("fix") == 2, shown

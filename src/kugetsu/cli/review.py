@@ -9,7 +9,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.decide.sessions import find_session
 from kugetsu.domain.events import Event
-from kugetsu.domain.state import Session
+from kugetsu.domain.state import Session, State
 from kugetsu.model.errors import BadInput
 from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.query import points
@@ -40,10 +40,11 @@ def _review(call: Call) -> int:
     state, now, as_of = points.then(call.workspace, call.args.at, call.screen.now)
     session = find_session(state, key)
     if past:
-        return _show(call, session, None, [], now=now, as_of=as_of)
+        return _show(call, state, session, None, [], now=now, as_of=as_of)
     sight = survey.Survey.of(call.workspace).look(session)
     events = survey.record(call.workspace, session, sight)
-    return _show(call, find_session(call.state(), key), sight, events, now=now)
+    state = call.state()
+    return _show(call, state, find_session(state, key), sight, events, now=now)
 
 
 def _list(call: Call) -> int:
@@ -62,13 +63,14 @@ def _done(call: Call, key: str) -> int:
     session = find_session(call.state(), key)
     seq = events[0]["seq"] if events else None
     told = f"{key} is reviewed" if events else f"{key} was already reviewed as it is"
-    call.show({**view.recorded(session), "seq": seq}, [told])
+    call.show({**view.recorded(session, call.state()), "seq": seq}, [told])
     call.note_undo(events)
     return 0
 
 
 def _show(
     call: Call,
+    state: State,
     session: Session,
     sight: Sight | None,
     events: list[Event],
@@ -76,7 +78,12 @@ def _show(
     now: str,
     as_of: Any = None,
 ) -> int:
-    data = {**view.recorded(session), **_seen(sight), "events": [event["seq"] for event in events], "as_of": as_of}
+    data = {
+        **view.recorded(session, state),
+        **_seen(sight),
+        "events": [event["seq"] for event in events],
+        "as_of": as_of,
+    }
     call.show(data, [*point.heading(as_of, call.screen), *view.lines(data, call.screen, now)])
     if not call.json:
         call.note(*view.next_steps(data))
@@ -118,7 +125,7 @@ COMMANDS = {
         _review,
         json="""\
 sessions[].session       an open review: the issue, host/owner/repo#N
-sessions[].title         the issue's title, or null
+sessions[].title         the issue's title, else that of its task, or null
 sessions[].review        to_review, changes_requested, checks_failed, conflicting or approved
 sessions[].since         since when (UTC)
 sessions[].reviewed      the commit that a user has reviewed (--done), or null

@@ -31,6 +31,13 @@ def last_tasks(state: State) -> dict[str, Task]:
     return last
 
 
+def title(state: State, session: Session, last: Mapping[str, Task]) -> str | None:
+    """The issue's title, else that of its first open task, else of its last one in the state."""
+    tasks = [state.tasks[task_id] for task_id in state.of_issue.get(session.key, ())]
+    tasks += [last[session.key]] if session.key in last else []
+    return session.title or (tasks[0].title if tasks else None)
+
+
 def standing(state: State, session: Session, last: Mapping[str, Task]) -> str:
     """Where the session's issue stands (`STANDINGS`); ``last`` as `last_tasks` made it."""
     if session.person is not None:

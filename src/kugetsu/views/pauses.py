@@ -47,13 +47,17 @@ def lines(pauses: Iterable[dict[str, Any]], now: str) -> list[str]:
     return [f"{sentence(pause['repository'], pause['until'], now)}: {command(pause['repository'])}" for pause in pauses]
 
 
+#: What a pause without an end holds back: the tasks of a repository, or all of them.
+_HOLDS = ("no waiting task of this repository starts", "no waiting task starts")
+
+
 def attention(state: State, now: str) -> list[tuple[str, str, str, str]]:
     """Subject, state, text and command of each pause that lasts, for the attention list of `status`."""
     return [
         (
             pause["repository"] or "queue",
             "paused",
-            f"until {times.ahead(pause['until'], now)}" if pause["until"] else "nothing that waits starts",
+            f"until {times.ahead(pause['until'], now)}" if pause["until"] else _HOLDS[pause["repository"] is None],
             command(pause["repository"]),
         )
         for pause in data(state, now)

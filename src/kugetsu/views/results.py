@@ -50,7 +50,12 @@ def size_words(result: dict[str, Any] | None) -> str:
     """The size of the work: `+48 −12 in 3 files`; empty if unknown or none."""
     if not result or not result.get("files"):
         return ""
-    return f"+{result.get('added') or 0} −{result.get('removed') or 0} in {counted(result['files'], 'file')}"
+    return f"{lines_words(result)} in {counted(result['files'], 'file')}"
+
+
+def lines_words(result: dict[str, Any] | None) -> str:
+    """The lines of the work: `+48 −12`; empty if unknown or none."""
+    return f"+{result.get('added') or 0} −{result.get('removed') or 0}" if result and result.get("files") else ""
 
 
 def standing_words(standing: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kugetsu.domain.machines import OPEN_REVIEW
-from kugetsu.domain.standing import TO_LOOK_AT
-from kugetsu.domain.state import Session, State
+from kugetsu.domain.standing import TO_LOOK_AT, last_tasks, title
+from kugetsu.domain.state import Session, State, Task
 from kugetsu.views import results, times
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
@@ -27,14 +28,15 @@ def open_reviews(state: State) -> list[dict[str, Any]]:
     """The sessions whose review is open, in the order in which a person acts, the longest waiting first."""
     found = [one for one in state.sessions.values() if one.kind == "issue" and one.review in OPEN_REVIEW]
     found.sort(key=lambda one: (_ORDER.index(one.review), one.review_at))
-    return [recorded(one) for one in found]
+    last = last_tasks(state)
+    return [recorded(one, state, last) for one in found]
 
 
-def recorded(session: Session) -> dict[str, Any]:
+def recorded(session: Session, state: State, last: Mapping[str, Task] | None = None) -> dict[str, Any]:
     """What the log knows of a session's review."""
     return {
         "session": session.key,
-        "title": session.title,
+        "title": title(state, session, last_tasks(state) if last is None else last),
         "review": session.review,
         "since": session.review_at or None,
         "reviewed": session.reviewed,
@@ -52,8 +54,8 @@ def table_of(reviews: list[dict[str, Any]], screen: Screen, now: str) -> list[st
         Column("ISSUE", names=True),
         Column("REVIEW"),
         Column("FOR", right=True),
-        Column("RESULT"),
-        Column("WORK", gives=True),
+        Column("RESULT", whole=True),
+        Column("LINES", whole=True),
         Column("TITLE", gives=True),
     ]
     rows = [
@@ -62,7 +64,7 @@ def table_of(reviews: list[dict[str, Any]], screen: Screen, now: str) -> list[st
             results.review_words(one["review"]),
             times.duration(times.since(one["since"], now)) if one["since"] else "-",
             results.result_words(one["result"]),
-            results.size_words(one["result"]) or "-",
+            results.lines_words(one["result"]) or "-",
             line(one["title"] or "-"),
         ]
         for one in reviews

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from kugetsu.domain.standing import last_tasks, standing
+from kugetsu.domain.standing import last_tasks, standing, title
 from kugetsu.domain.state import Attempt, Session, State, Task
 from kugetsu.views import gates, results, times
 from kugetsu.views.screen import Screen
@@ -76,7 +76,7 @@ def _data(
         "kind": session.kind,
         "standing": standing(state, session, last),
         "state": session.state,
-        "title": session.title or (tasks[0].title if tasks else None),
+        "title": title(state, session, last),
         "result": session.result,
         "review": session.review,
         "agent": session.agent,

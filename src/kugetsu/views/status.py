@@ -327,10 +327,9 @@ def _headline(data: StatusData, screen: Screen) -> list[str]:
     fixed = len("daemon  ") + len(said) + len("agents  ") + len(agents) + len("next  ")
     spare = 80 if screen.width is None else screen.width - fixed - columns(when)
     gap = " " * max(2, min(30 - len(said), spare - 3))
-    if screen.small and spare < 5:
-        return [f"daemon  {state}{gap}agents  {agents}", f"next    {when}"]
-    room = None if screen.width is None else screen.width - fixed - len(gap) - 3
-    return [f"daemon  {state}{gap}agents  {agents}   next  {cut(when, room)}"]
+    if spare < 5:
+        return [f"daemon  {state}{gap}agents  {agents}", cut(f"next    {when}", screen.cuts_at)]
+    return [f"daemon  {state}{gap}agents  {agents}   next  {when}"]
 
 
 def _when(data: StatusData) -> str:

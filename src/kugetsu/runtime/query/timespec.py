@@ -54,17 +54,24 @@ def until(text: str, now: str) -> str:
         if at > now:
             return at
         raise BadInput(f"{text[:60]} is over", f"write {COMING}")
-    raise BadInput(f"not a coming time: {text[:60]!r}", f"write {COMING}")
+    raise _not_coming(text)
 
 
 def _next(text: str, now: str) -> str:
     """When this machine's clock next shows ``text``; a day later, because a day may have 23 or 25 hours."""
     for days in (0, 1):
         t = time.localtime(clock.parse(now) // 1_000_000 + days * 86_400)
-        at = _time(f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}T{text:0>5}")
+        try:
+            at = _time(f"{t[0]:04d}-{t[1]:02d}-{t[2]:02d}T{text:0>5}")
+        except BadInput as problem:
+            raise _not_coming(text) from problem
         if at > now:
             return at
-    raise BadInput(f"not a coming time: {text!r}", f"write {COMING}")
+    raise _not_coming(text)
+
+
+def _not_coming(text: str) -> BadInput:
+    return BadInput(f"not a coming time: {text[:60]!r}", f"write {COMING}")
 
 
 def is_point(text: str) -> bool:
