@@ -30,6 +30,8 @@ def queued(story):
 def test_several_issues_get_the_same_message(kugetsu, story):
     shown = kugetsu("queue", "enqueue", "a/b#1", "a/b#2", "https://example.org/o/r/issues/3", "fix", "#4", "too")
     assert shown.code == 0, shown
+    for event in queued(story):
+        assert f"undo: kugetsu undo {event['seq']}\n" in shown.err
     assert [(event["issue"], event["data"]["message"]) for event in queued(story)] == [
         ("github.com/a/b#1", "fix #4 too"),
         ("github.com/a/b#2", "fix #4 too"),

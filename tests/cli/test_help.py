@@ -72,6 +72,11 @@ def test_a_word_that_hands_type_elsewhere_answers_with_ours(typed, ours, capsys)
     assert f"kugetsu {ours[0]}" in told.split("hint: ")[1]
 
 
+def test_a_group_that_is_a_synonym_too_answers_also_with_an_argument(capsys):
+    assert main.main(["log", "q7"]) == 3
+    assert "kugetsu log --help, or: kugetsu logs REF" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", sorted({one for ours in SYNONYMS.values() for one in ours}))
 def test_what_a_synonym_names_can_be_typed(command):
     words = [word for word in command.split() if word not in ("REF", "MESSAGE", "TASK", "N", "URL")]

@@ -47,6 +47,13 @@ def test_a_move_a_cancel_and_an_enqueue_are_undone_and_done_again(kugetsu, three
     assert kugetsu("replay", "--verify").code == 0
 
 
+def test_what_the_daemon_did_since_does_not_count_as_the_last(kugetsu, three):
+    kugetsu("queue", "move", "q3", "--first")
+    three.at("10:00:10", "kugetsu queue-daemon").daemon()
+    assert kugetsu("undo", "@", "--yes").code == 0
+    assert _order(kugetsu) == ["q1", "q2", "q3"]
+
+
 def test_what_was_undone_already_is_said_and_nothing_is_appended(kugetsu, three):
     kugetsu("queue", "cancel", "q2")
     kugetsu("undo", "@", "--yes")

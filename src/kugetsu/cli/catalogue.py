@@ -139,15 +139,19 @@ def find(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         if first in DEFAULT_VERB:
             return DEFAULT_VERB[first], list(arguments[1:])
         verbs = ", ".join(name.partition(" ")[2] for name in members(first))
-        from kugetsu.cli.synonyms import SYNONYMS
-
-        also = "".join(f", or: kugetsu {command}" for command in SYNONYMS.get(first, ()))
-        raise BadInput(f"kugetsu {first}: which command? {verbs}", f"kugetsu {first} --help{also}")
+        raise BadInput(f"kugetsu {first}: which command? {verbs}", _help_of(first))
     name = f"{first} {verb}"
     if name not in COMMANDS:
         known = [member.partition(" ")[2] for member in members(first)]
-        raise _unknown(verb, known, f"kugetsu {first} --help", first + " ")
+        raise _unknown(verb, known, _help_of(first), first + " ")
     return name, list(arguments[2:])
+
+
+def _help_of(group: str) -> str:
+    """The command that explains a group, and what else those may mean who type its name."""
+    from kugetsu.cli.synonyms import SYNONYMS
+
+    return "".join([f"kugetsu {group} --help", *(f", or: kugetsu {command}" for command in SYNONYMS.get(group, ()))])
 
 
 def _with_their_group(verb: str) -> list[str]:

@@ -159,8 +159,9 @@ def _enqueue(call: Call) -> int:
             from_issue=from_issue,
         )
     show_queued(call, queued)
-    if len(refs) == 1:  # each of several is a transaction of its own
-        call.note_undo(queued)
+    for event in queued:  # each issue's is a transaction of its own
+        if event["type"] == "task.queued":
+            call.note_undo_of(event["seq"])
     if after:
         for event in queued:
             if event["type"] == "task.queued":

@@ -19,9 +19,10 @@ from kugetsu.views import undo as view
 
 ABOUT = """\
 The log is never rewritten: undoing appends events whose cause is SEQ. A later change is never overwritten: the undo is
-refused, and the error names an alternative. SEQ is the number that kugetsu history shows, @ for the last event, @-1 for
-the one before; commands that can be undone print it. Without SEQ the latest command that you typed in this terminal,
-can be undone, and was not undone yet, with all its events; once more: the one before. These events can be undone:
+refused, and the error names an alternative. SEQ is the number that kugetsu history shows; commands that can be undone
+print it. @-1 is the event before the last one, @ the last one; if it is not of a command that you typed in this
+terminal, your latest one. Without SEQ the latest command that you typed in this terminal, can be undone, and was not
+undone yet, with all its events; once more: the one before. These events can be undone:
 
 task.queued            while no agent has worked on it: the task is cancelled
 task.cancelled         the task waits again in its old position, with the attempts and the pause that it had
@@ -60,6 +61,8 @@ def _undo(call: Call) -> int:
     call.ready()
     if call.args.seq is None:
         events = undoing.latest(call.workspace)
+    elif call.args.seq == "@" and not call.args.transaction:
+        events = undoing.last(call.workspace)
     else:
         events = undoing.find(call.workspace, _seq(call), whole=call.args.transaction)
     already = {event["seq"]: undoing.done_by(call.workspace, event) for event in events}
@@ -147,7 +150,7 @@ events[].task     the task's id, or null
 events[].session  the session's key, or null
 events[].text     a description""",
         examples="kugetsu undo  # what you did last\nkugetsu undo 214\n"
-        "kugetsu undo @ --yes  # the last event, without asking\n"
+        "kugetsu undo @ --yes  # the last event of yours, without asking\n"
         "kugetsu undo 214 --transaction  # everything that one queue clear --all cancelled",
         exits=(4, 5),
     )

@@ -70,6 +70,18 @@ def latest(ws: Workspace) -> list[Event]:
     raise _nothing_here([])
 
 
+def last(ws: Workspace) -> list[Event]:
+    """What `@` means: the last event if this user's command in this terminal wrote it; what daemon, agents and others
+    wrote after it does not count. Without such a command the last event of all."""
+    found = find(ws, ws.log.head().seq, whole=False)
+    if _own(found[0], ws.by, here=True):
+        return found
+    try:
+        return latest(ws)
+    except NotFound:
+        return found
+
+
 def _standing(events: Iterable[Event]) -> list[Event]:
     """Those that may be undone and have not been; an undo only if it undid an undo."""
     left: dict[int, Event] = {}
