@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kugetsu.domain import report
+from kugetsu.domain.decide import attempts
+from kugetsu.domain.facts import Ending
 from kugetsu.domain.report import GROUPS, Report, Start
+from kugetsu.domain.state import empty
 from profiles import examples
 from property.simulation import COMMANDS, World, random_commands, short_listing
 
@@ -85,3 +88,21 @@ def test_the_first_report_reads_no_log() -> None:
             pass
     assert sum(world.state.retired.values()) > 20
     assert not report.reads_the_log(world.state, report.start_of(world.state))
+
+
+def test_a_task_of_before_results_that_left_the_state_has_one() -> None:
+    world = World()
+    world.start(0, 1)
+    world.run(0, 0)
+    (attempt,) = world.state.attempts
+    evidence = {"commits": 1, "dirty": 0, "untracked": 0, "pushed": True, "head": "c1"}
+    ending = Ending("succeed", "done", "done", evidence=evidence)
+    world.do(lambda state: attempts.finish(state, attempt, ending, world.outcome_facts()))
+    events = [
+        {**event, "v": 1, "data": {name: one for name, one in event["data"].items() if name != "result"}}
+        if event["type"] == "attempt.succeeded"
+        else event
+        for event in world.memory.events
+    ]
+    (task,) = report.left(empty(), events)
+    assert task.result is not None and task.result["kind"] == "pushed"

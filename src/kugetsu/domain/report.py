@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kugetsu.domain.events import Event
+from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.standing import DEALT_WITH, TO_LOOK_AT
 from kugetsu.domain.state import ENDS, Session, State, Task, queue_order
@@ -155,7 +155,7 @@ def _count(task: Task, event: Event, began: str | None) -> None:
     elif kind in ENDS:
         task.usage.count(kind, data)
         task.usage.seconds += seconds_between(began, event["at"]) if began is not None else 0.0
-        task.result = data.get("result")
+        task.result = upcast(event)["data"]["result"]
     else:
         task.state = _FINISHES[kind]
         task.changed, task.changed_at, task.acknowledged = event["seq"], event["at"], 0

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from kugetsu.domain.events import Event
+from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.state import ENDS
 from kugetsu.host import run_files
 from kugetsu.model.errors import NotFound
@@ -118,7 +118,7 @@ def _end(exchange: Exchange, event: Event) -> None:
     exchange["outcome"] = event["type"].partition(".")[2]
     exchange["reason"] = data.get("reason")
     exchange["event"] = event["seq"]
-    exchange["result"] = data.get("result")
+    exchange["result"] = upcast(event)["data"].get("result")
     evidence = data.get("evidence")
     exchange["findings_file"] = (evidence.get("findings") if isinstance(evidence, dict) else None) or None
     exchange["final_text"] = (outcome.get("final_text") if isinstance(outcome, dict) else None) or None
