@@ -77,7 +77,7 @@ def attempt_result(state: State, event: Event, session: Session) -> None:
     data = event["data"]
     result, found = data["result"], data["evidence"].get("pull")
     session.result = result
-    if result["kind"] in TO_REVIEW:
+    if result["kind"] in TO_REVIEW and session.kind == "issue":  # the PM agent's answer is read, not reviewed
         session.reviewed = None
         move_review(state, event, session, "deliver")
     if found and found.get("number") is not None:
