@@ -28,6 +28,8 @@ _BY_KIND = {
     "queue.resumed": "queue.resume",
     "hold.lifted": "queue.unblock",
     "attempt.running": "attempts.running",
+    "person.attached": "persons.attach",
+    "person.left": "persons.leave",
     "daemon.started": "daemon.started",
     "daemon.lease_replaced": "daemon.lease_replaced",
     "daemon.draining": "daemon.drain",

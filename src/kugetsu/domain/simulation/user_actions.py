@@ -120,6 +120,19 @@ def _acknowledged(simulation: Simulation, event: Event) -> None:
         simulation.take({**event, "data": {"failure": task.changed}})
 
 
+def _attached(simulation: Simulation, event: Event) -> None:
+    """A person took the session; if an agent works in it now, they would have waited."""
+    session = simulation.state.sessions.get(event["session"])
+    if session is not None and session.attempt is None and session.person is None:
+        simulation.take(event)
+
+
+def _left(simulation: Simulation, event: Event) -> None:
+    session = simulation.state.sessions.get(event["session"])
+    if session is not None and session.person is not None:
+        simulation.take(event)
+
+
 def _destroy(simulation: Simulation, event: Event) -> None:
     data = event["data"]
     try:
@@ -180,6 +193,8 @@ ACTS: dict[str, tuple[slice, Act]] = {
     "queue.resume": (_ALL, _as_it_is),
     "queue.acknowledge": (_ALL, _acknowledged),
     "undo.compensate": (_ALL, _undone),
+    "persons.attach": (_FIRST, _attached),
+    "persons.leave": (_FIRST, _left),
     "sessions.destroying": (_LAST, _destroy),
     "sessions.destroyed": (_ALL, _destruction_over),
     "sessions.broken": (_ALL, _destruction_over),
