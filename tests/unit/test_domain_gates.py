@@ -293,6 +293,7 @@ def test_a_failed_task_stays_while_an_open_one_comes_after_it(world: World, monk
     assert "q1" in world.state.tasks
     assert not ask(world, "dependencies", "q2").open
     world.do(lambda state: queue.cancel(state, "q2", "x"))
+    world.do(lambda state: queue.acknowledge(state, ["q1"]))
     world.do(lambda state: queue.clear(state, None))
     assert world.state.tasks == {}
 
