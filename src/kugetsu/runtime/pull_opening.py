@@ -175,7 +175,8 @@ def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tupl
     forges = Forges(ws)
     if ws.config.text("OPEN_PULL_REQUEST") == "never":
         raise _FinalError("OPEN_PULL_REQUEST is never", "kugetsu config set OPEN_PULL_REQUEST missing")
-    if session.review == "merged":
+    # After the merge of an earlier one, commits that came later are in none.
+    if session.review == "merged" and not (session.result or {}).get("later"):
         raise _FinalError(f"{owed['base']} has the work already", "")
     if (found := _look(forges, ref, owed)) is not None:
         return found, True
