@@ -49,7 +49,6 @@ def test_what_names_no_repository_and_no_coming_time_is_told_apart(kugetsu):
 
 def test_status_shows_until_when_whole(kugetsu, three):
     kugetsu("queue", "pause", "--until", "18:30", at="10:00:00")
-    kugetsu("queue", "move", "q1", "--priority", "7", at="10:00:00")
     three.daemon()
     for width in ("80", "60", "40"):
         shown = kugetsu("status", at="10:00:01", COLUMNS=width).out

@@ -98,7 +98,7 @@ def test_tasks_behind_another_of_their_issue_wait(kugetsu, story):
 def test_all_lists_also_what_needs_nobody(kugetsu, morning):
     shown = report(kugetsu, "--all").out
     assert "shoko/jigaido#10  Test the sorting" in shown and "shoko/jigaido#11  see to Rename the option" in shown
-    assert "DONE  " not in shown and "and 1 listed with its issue" in shown
+    assert "DONE  " not in shown and "and 1 listed with the issue" in shown
 
 
 def test_nothing_happened(kugetsu, story):

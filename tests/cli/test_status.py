@@ -349,3 +349,19 @@ def test_a_full_disk_wants_a_look_whatever_waits(kugetsu, story, monkeypatch, ca
         assert main.main(["status", "--json"]) == 0
         looks = json.loads(capsys.readouterr().out)["attention"]
         assert [look["command"] for look in looks if look["subject"] == "disk"] == wanted
+
+
+def test_the_counts_of_the_queue_are_shown_whole(kugetsu, story, fits):
+    for number in range(12):
+        story.enqueue("go", issue=f"github.com/a/b#{number}")
+    failed = story.run("q1")
+    story.finish(failed, "fail", "give_up", "tests do not pass")
+    kugetsu("ack", "q1")
+    kugetsu("queue", "cancel", "q2")
+    story.finish(story.run("q3"), "succeed", "done", "no commit")
+    story.run("q4", alive=True)
+    story.run("q5", alive=True)
+    shown = kugetsu("status", COLUMNS="70").out
+    assert fits(shown, 70)
+    whole = "queue 7 pending, 2 running, 1 completed, 1 error (all acknowledged), 1 cancelled"
+    assert whole in " ".join(shown.split()), shown

@@ -300,7 +300,8 @@ def lines(data: StatusData, screen: Screen, set_up: str = "kugetsu init") -> lis
         shown = point.heading(data["as_of"], screen)
     shown += [*_headline(data, screen), *_slots(data, screen)]
     shown += attached.lines(data["attached"], screen, data["now"])
-    shown.append(cut(f"queue   {queue.count_line(data['queue'], data['unacknowledged'])}", screen.cuts_at))
+    counts = screen.wrapped(queue.count_line(data["queue"], data["unacknowledged"]), len("queue   "))
+    shown += [f"queue   {counts[0]}", *(f"        {part}" for part in counts[1:])]
     if data["asks"]["count"] or data["to_review"]["count"]:
         from kugetsu.views import asking
 

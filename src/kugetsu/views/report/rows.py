@@ -84,9 +84,9 @@ TITLES = {
 #: Why a task is done, in words; what is not here is a result or a state of the review.
 _DONE = {
     "cancelled": "cancelled",
-    "ended": "session ended",
+    "ended": "with an ended session",
     "acknowledged": "failed (acknowledged)",
-    "same_issue": "listed with its issue",
+    "same_issue": "listed with the issue",
     "approved": "reviewed",
     "merged": "merged",
     "closed": "closed",
