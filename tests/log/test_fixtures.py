@@ -58,6 +58,8 @@ def test_a_real_run_folds_and_what_names_its_decision_is_decided_again_the_same(
     assert verifier.unfinished == 0 and named + unnamed > 50
     assert (named > 0) == (name in NAMED) and (unnamed == 0) == (name in NAMED)
     assert verifier.state.violations == []
+    others = [session for session in verifier.state.sessions.values() if session.kind != "issue"]
+    assert {session.review for session in others} <= {"none"}, "what the PM agent answers is not reviewed"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -92,10 +92,6 @@ def working_without_running(state: State) -> None:
     state.attempts["q1.1"].state = "starting"
 
 
-def pm_to_review(state: State) -> None:
-    state.sessions["pm"].review = "to_review"
-
-
 BREAKS: list[tuple[Callable[[State], None], str]] = [
     (pm_with_slot, "only dev attempts hold one"),
     (dev_without_slot, "q1.1 is live and holds no slot"),
@@ -113,7 +109,6 @@ BREAKS: list[tuple[Callable[[State], None], str]] = [
     (used_below_nothing, "q4 has used -1 of 0"),
     (working_without_attempt, "is working without a running attempt"),
     (working_without_running, "is working without a running attempt"),
-    (pm_to_review, "session pm is of no issue and its review is to_review"),
 ]
 
 

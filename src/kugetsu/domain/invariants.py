@@ -76,8 +76,6 @@ def of_session(state: State, session: Session) -> list[str]:
         found.append(f"session {session.key} is used by {session.attempt} and by a person")
     if session.state == "working" and (live is None or live.state != "running"):
         found.append(f"session {session.key} is working without a running attempt")
-    if session.kind != "issue" and session.review != "none":
-        found.append(f"session {session.key} is of no issue and its review is {session.review}")
     return found
 
 
