@@ -50,7 +50,7 @@ def test_each_attempt_is_shown_with_what_it_was_told_and_answered(told, snapshot
 
 
 def test_of_a_run_that_never_began_nothing_is_called_gone(kugetsu, ready):
-    kugetsu("start", "local/no/where#1", "x", "--wait")
+    kugetsu("start", "local/no/where#1", "x", "--anyway", "--wait")
     shown = kugetsu("context", "local/no/where#1")
     assert shown.code == 0 and "not started: " in shown.out and "is gone" not in shown.out, shown
 
