@@ -37,7 +37,6 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import State, empty
 from kugetsu.model import clock
 from kugetsu.model.errors import KugetsuError
-from kugetsu.runtime.query import retired
 
 Transact = Callable[[Callable[[State], Sequence[NewEvent]]], list[Event]]
 
@@ -252,6 +251,8 @@ class World:
         gone = sorted(self.queued() - self.state.tasks.keys()) if b % 5 == 0 else []
         if not gone:
             return self.do(lambda state: queue.retry(state, self._task(a)))
+        from kugetsu.runtime.query import retired  # what is pure is tried without it
+
         record = retired.record(self, self.state, gone[a % len(gone)])  # type: ignore[arg-type]
         assert record is not None
         earlier = (event for event in self.memory.events if event.get("issue") == record["issue"])

@@ -11,7 +11,7 @@ from kugetsu.domain.events.declaration import SHAPES, keys
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.invariants import broken
 from kugetsu.domain.replay.checker import ReplayChecker
-from kugetsu.domain.state import State, Task
+from kugetsu.domain.state import State, Task, Usage
 from kugetsu.model.errors import Conflict, KugetsuError, NotFound
 from kugetsu.model.record import fields, values
 from kugetsu.runtime.query import retired
@@ -264,12 +264,13 @@ def test_what_waits_for_a_task_that_left_goes_on_once_that_is_completed(world: W
 
 
 def test_a_record_holds_every_field_of_a_task_that_a_retry_does_not_set() -> None:
-    counted = {"attempts", "retries", "parks", "tokens", "cost"}
+    counted = {"attempts", "retries", "parks", "tokens", "cost", "seconds"}
     kept = {*keys(SHAPES["Recorded"])} - counted - {"carried"} | {"usage", "prior_usage"}
     by_retry = {"order", "used", "changed", "changed_at", "not_before", "reason", "reason_values", "held", "held_seq"}
     by_retry |= {"attempt", "parked_for", "outage", "acknowledged"}
     named = {"id"}  # by the event's envelope
     assert kept | by_retry | named == set(fields(Task)), "let the record hold it, or a retry set it"
+    assert counted == set(fields(Usage)) - {"no_progress_runs"}, "which belongs to an issue"
 
 
 def test_a_task_in_the_state_needs_no_record(world: World) -> None:

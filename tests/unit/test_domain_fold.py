@@ -121,6 +121,8 @@ def test_an_event_that_comes_twice_is_a_violation_or_says_nothing_new(kind: str)
     kept = frozen(state)
     fold(state, {**made, "seq": made["seq"] + 1})
     repeatable = {
+        "queue.paused",
+        "task.edited",
         "log.created",
         "kugetsu.initialised",
         "task.held",

@@ -189,12 +189,14 @@ class Recorded(TypedDict):
     edited: int
     changed: int
     repository: dict[str, str] | None
+    options: dict[str, Any]
     carried: Carried | None
     attempts: int
     retries: int
     parks: int
     tokens: int
     cost: float
+    seconds: float
     result: dict[str, Any] | None
 
 

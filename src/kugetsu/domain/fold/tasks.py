@@ -354,6 +354,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
     task.after = list(record["after"])
     task.queued, task.queued_at = record["queued"], record["queued_at"]
     task.edited, task.repository = record["edited"], record["repository"]
+    task.options = dict(record["options"])
     task.prior_usage = record["carried"]
     task.result = record["result"]
     task.usage = Usage(
@@ -362,6 +363,7 @@ def _recorded(event: Event, record: dict[str, Any]) -> Task:
         parks=record["parks"],
         tokens=record["tokens"],
         cost=record["cost"],
+        seconds=record["seconds"],
     )
     return task
 

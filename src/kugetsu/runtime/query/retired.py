@@ -73,12 +73,14 @@ def record(log: EventLog, state: State, task_id: str) -> Recorded | None:
         "edited": task.edited,
         "changed": ended["seq"],
         "repository": task.repository,
+        "options": task.options,
         "carried": None,
         "attempts": task.usage.attempts,
         "retries": task.usage.retries,
         "parks": task.usage.parks,
         "tokens": task.usage.tokens,
         "cost": task.usage.cost,
+        "seconds": task.usage.seconds,
         "result": task.result,
     }
 
