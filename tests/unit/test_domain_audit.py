@@ -415,7 +415,16 @@ def test_the_least_troubled_of_many_issues_become_one_sum(monkeypatch: pytest.Mo
         found.add({"seq": 1, "at": begun, "type": "attempt.claimed", "v": 1, "data": {"slot": 1}, **about})
         data = {"reason": "x", "tokens": 1, "cost": 0.0}
         kind = "attempt.failed" if number % 10 == 0 else "attempt.succeeded"
-        found.add({"seq": 2, "at": clock.add_seconds(begun, 1 + number), "type": kind, "v": 1, "data": {**data, "outcome": {}, "evidence": {}}, **about})
+        found.add(
+            {
+                "seq": 2,
+                "at": clock.add_seconds(begun, 1 + number),
+                "type": kind,
+                "v": 1,
+                "data": {**data, "outcome": {}, "evidence": {}},
+                **about,
+            }
+        )
     assert len(found.worst()) <= 20
     assert [one.key for one in found.worst()[:3]] == ["h/o/r#90", "h/o/r#80", "h/o/r#70"]
     whole = found.total()

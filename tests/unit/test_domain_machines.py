@@ -105,6 +105,9 @@ def test_beyond_the_picture_only_what_is_listed_here_is_allowed() -> None:
         # and may end it at any time; a closed one can be merged by hand, one without a run is merged or closed too
         *(("review", state, "merge") for state in ("none", *machines.OPEN_REVIEW, "closed")),
         *(("review", state, "close") for state in ("none", *machines.OPEN_REVIEW)),
+        # a question that nobody wants to answer, and the undo of that
+        ("review", "none", "approve"),
+        ("review", "approved", "forget"),
         # its lease was deleted, and it holds another one
         ("daemon", "running", "renew"),
         ("daemon", "draining", "renew"),

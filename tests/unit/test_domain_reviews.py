@@ -32,8 +32,8 @@ class Work:
     def session(self) -> Session:
         return self.world.state.sessions[KEY]
 
-    def turn(self, **evidence: Any) -> list[Event]:
-        """A run that ends well, with this evidence."""
+    def turn(self, said: str = "", **evidence: Any) -> list[Event]:
+        """A run that ends well, with these last words and this evidence."""
         world = self.world
         world.enqueue(0, 1)
         task = list(world.state.tasks)[-1]
@@ -41,7 +41,7 @@ class Work:
         attempt = world.state.tasks[task].attempt
         assert attempt is not None
         world.run(0, 0)
-        ending = Ending("succeed", "done", "done", evidence=evidence)
+        ending = Ending("succeed", "done", "done", outcome={"final_text": said}, evidence=evidence)
         return world.do(lambda state: attempts.finish(state, attempt, ending, world.outcome_facts()))
 
     def observe(self, **seen: Any) -> list[Event]:
@@ -235,7 +235,9 @@ def test_whatever_is_observed_the_review_follows_it_and_the_log_explains_it(acts
 def _follows(session: Session, seen: dict[str, Any], before: str, known: dict[str, Any]) -> None:
     """What must be so after an observation, said without the rule that made it."""
     assert session.pull is not None and session.pull["state"] == seen["state"]
-    if seen["state"] != "open" and all(known.get(name) == seen[name] for name in ("url", "state")):
+    if all(known.get(name) == value for name, value in seen.items()):
+        assert session.review == before, "nothing changed since the last look: a turn may have brought more to look at"
+    elif seen["state"] != "open" and all(known.get(name) == seen[name] for name in ("url", "state")):
         assert session.review == before
     elif seen["state"] == "merged":
         assert session.review == "merged"
@@ -248,3 +250,24 @@ def _follows(session: Session, seen: dict[str, Any], before: str, known: dict[st
             assert seen["review"] == "approved" or session.reviewed == seen["head"]
         if session.review == "to_review":
             assert seen["review"] != "changes_requested" and seen["checks"] != "failure"
+
+
+def test_a_question_that_nobody_wants_to_answer_is_put_away_and_that_can_be_undone() -> None:
+    asked = Work()
+    asked.turn("Shall the cache live in memory?", commits=0, dirty=0, head="c0")
+    assert asked.session.result_kind == "question" and asked.session.review == "none"
+    [done] = asked.done()
+    assert asked.session.review == "approved" and asked.done() == []
+    asked.undo(done)
+    assert asked.session.review == "none"
+    [again] = asked.done()
+    assert again["data"]["was"] == "none"
+    checker = ReplayChecker(asked.world.state_after, "1")
+    assert [found for event in asked.world.memory.events if (found := checker.add(event)) is not None] == []
+
+
+def test_a_run_that_brought_nothing_leaves_nothing_to_review() -> None:
+    idle = Work()
+    idle.turn("There is nothing to do.", commits=0, dirty=0, head="c0")
+    with pytest.raises(Conflict):
+        idle.done()

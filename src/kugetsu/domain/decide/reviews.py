@@ -50,9 +50,11 @@ def merged(state: State, key: str, branch: str, base_branch: str, commit: str | 
 
 @decision("reviews.done")
 def done(state: State, key: str) -> list[NewEvent]:
-    """A user has reviewed the work as it is; [] if that is recorded. Raises Conflict if there is nothing to review."""
+    """A user has reviewed the work as it is, or wants no answer to the question that a run ended with; [] if that is
+    recorded. Raises Conflict if there is nothing to review."""
     session = find_session(state, key)
-    if step("review", session.review, "approve") is None:
+    asked = session.review != "none" or session.result_kind == "question"
+    if not asked or step("review", session.review, "approve") is None:
         raise Conflict.because("nothing_to_review", session=key, state=session.review)
     head = (session.pull or {}).get("head") or session.head
     if session.review == "approved" and session.reviewed == head:

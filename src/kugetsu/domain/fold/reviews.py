@@ -20,6 +20,7 @@ DAYS_KEPT = 8
 
 #: A state of a review that the world shows → the trigger that leads there.
 TRIGGERS = {
+    "none": "forget",
     "to_review": "await",
     "changes_requested": "request_changes",
     "checks_failed": "fail_checks",
