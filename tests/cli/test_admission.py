@@ -173,7 +173,7 @@ def test_a_real_run_uses_the_tasks_own_model_attempts_and_time(ready):
     run = ("--model", "local/llama", "--max-attempts", "1", "--timeout", "0.0005")
     done = ready("start", "--wait", "example.com/o/r#1", "go", *run, KUGETSU_MODEL="other/model")
     assert done.code == 1, done
-    assert "ended in error: 1 attempt failed: stopped at its time limit" in done.out
+    assert "ended in error: 1 attempt failed: stopped at its time limit (--timeout)" in done.out
     claimed = ready("history", "q1", "--json").out
     assert '"agent":"command:local/llama"' in claimed
     assert next((ready.root / "worktrees").iterdir()).joinpath("model.txt").read_text() == "local/llama"

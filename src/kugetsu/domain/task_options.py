@@ -44,6 +44,12 @@ def timeout_hours(state: State, attempt: Attempt, of_settings: float) -> float:
     return own if own is not None else of_settings
 
 
+def timeout_name(state: State, attempt: Attempt | None) -> str:
+    """What a live attempt's time limit is called: its task's own option, or the setting."""
+    task = state.tasks.get(attempt.task) if attempt is not None else None
+    return "--timeout" if task is not None and task.options.get("timeout_hours") else "TASK_TIMEOUT_HOURS"
+
+
 def choose_own(task: Task) -> bool:
     """Whether the task has an agent or a model of its own."""
     return bool(task.options.get("agent") or task.options.get("model"))

@@ -17,10 +17,11 @@ from kugetsu.agents import protocol as agents
 from kugetsu.agents.commands import Command
 from kugetsu.agents.outcome import Outcome, sentence
 from kugetsu.agents.protocol import Agent
+from kugetsu.domain import task_options
 from kugetsu.domain.facts import Ending
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
-from kugetsu.domain.state import Attempt, Session
+from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.host import run_files
 from kugetsu.model import clock
 from kugetsu.model.clock import seconds_between
@@ -64,7 +65,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     """
     folder = ws.paths.run(attempt.id)
     outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
-    how, verdict, reason, resets_at = _meaning(attempt, ended, outcome, folder)
+    how, verdict, reason, resets_at = _meaning(ws.state(), attempt, ended, outcome, folder)
     session = ws.state().sessions.get(attempt.session)
     put_back(ws, attempt)
     unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
@@ -200,7 +201,9 @@ def _env_file(ws: Workspace, attempt: Attempt) -> dict[str, str]:
         return {}
 
 
-def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> tuple[str, str, str, str | None]:
+def _meaning(
+    state: State, attempt: Attempt, ended: Ended, outcome: Outcome, folder: str
+) -> tuple[str, str, str, str | None]:
     """The machine's trigger, the verdict for the task, the reason, and a usage limit's reset time."""
     stopped = ended.stopped or attempt.stop
     if ended.stopped == TERMINATED and attempt.stop is not None:
@@ -215,7 +218,7 @@ def _meaning(attempt: Attempt, ended: Ended, outcome: Outcome, folder: str) -> t
         return "kill", "cancelled", "cancelled", None
     seen = _checkup(folder)
     if stopped == "timeout":
-        return "time_out", "retry", "stopped at its time limit (TASK_TIMEOUT_HOURS)", None
+        return "time_out", "retry", f"stopped at its time limit ({task_options.timeout_name(state, attempt)})", None
     if stopped == "limit":
         resets_at = seen.get("resets_at")
         return "fail", "limited", _with_reset(str(seen.get("message") or "usage limit"), resets_at), resets_at

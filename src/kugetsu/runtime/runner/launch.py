@@ -144,10 +144,12 @@ def _timeout(ws: Workspace, attempt_id: str) -> float:
 def _conclude_interrupted(ws: Workspace, attempt_id: str, lease: Lease, stop: Interrupted) -> None:
     """Record that the attempt was stopped before it had an agent, once its processes have ended."""
     termination.end(lease.nonce, ws.config.number("KILL_GRACE_SECONDS"), root=os.getpid())
-    attempt = ws.state().attempts.get(attempt_id)
+    state = ws.state()
+    attempt = state.attempts.get(attempt_id)
     before = "before the agent was started"
     if stop.timed_out:
-        ending = Ending("time_out", "retry", f"stopped at its time limit (TASK_TIMEOUT_HOURS) {before}")
+        limit = task_options.timeout_name(state, attempt)
+        ending = Ending("time_out", "retry", f"stopped at its time limit ({limit}) {before}")
     elif attempt is not None and attempt.stop == "cancel":
         ending = Ending("kill", "cancelled", f"cancelled {before}")
     else:
