@@ -148,7 +148,7 @@ def test_the_default_is_shown_and_set(kugetsu, story):
     kugetsu("server", "add", "home", "http://192.168.1.5:3000")
     assert kugetsu("server", "default", "home", "--json").json["name"] == "home"
     assert kugetsu("server", "default").out == "home  http://192.168.1.5:3000\n"
-    assert kugetsu("queue", "enqueue", "o/r#1", "x", "--json").json["issue"] == "192.168.1.5:3000/o/r#1"
+    assert kugetsu("queue", "enqueue", "--anyway", "o/r#1", "x", "--json").json["issue"] == "192.168.1.5:3000/o/r#1"
     assert kugetsu("server", "default", "home", "--json").json["seq"] is None
 
 
@@ -178,6 +178,6 @@ def test_the_folders_of_this_machine_may_be_the_default_and_are_no_server(kugets
     row = kugetsu("server", "list", "--json").json["servers"][0]
     assert (row["name"], row["url"], row["kind"], row["problem"], row["default"]) == ("local", None, None, None, True)
     assert "https://local" not in kugetsu("server", "list").out
-    assert kugetsu("queue", "enqueue", "src/proj#1", "x", "--json").json["issue"] == "local/src/proj#1"
+    assert kugetsu("queue", "enqueue", "--anyway", "src/proj#1", "x", "--json").json["issue"] == "local/src/proj#1"
     refused = kugetsu("server", "add", "local", "https://git.example.com")
     assert refused.code == 3 and "another name" in refused.err
