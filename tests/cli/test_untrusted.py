@@ -31,6 +31,7 @@ ELSEWHERE = {
     "queue-daemon start": "acts",
     "queue-daemon restart": "acts",
     "notify watch": "waits",
+    "wait": "waits",
     "notify test": "acts",
     "skill install": "acts",
     "prune": "asks, and acts",

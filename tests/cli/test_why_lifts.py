@@ -114,6 +114,7 @@ def test_one_that_comes_after_what_left_the_queue(kugetsu, story):
     story.enqueue(issue=B, after=["q1"])
     story.finish(story.run("q1"), "fail", "give_up", "tests do not pass")
     story.at("10:05:00").do(lambda state: queue.cancel(state, "q2", "cancel"))
+    story.do(lambda state: queue.acknowledge(state, ["q1"]))
     story.do(lambda state: queue.clear(state, "2026-11-23T10:04:00.000000Z"))
     story.do(lambda state: queue.retry(state, "q2"))
     assert "left the queue" in gate_of(kugetsu, "q2", "dependencies")["reason"]
