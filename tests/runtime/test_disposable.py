@@ -38,8 +38,9 @@ def write(path: Path, text: str = "x\n") -> None:
 def merged(stage: Stage, forge: ScriptedForge) -> tuple[str, Path]:
     """A session whose pull request is merged: both commands may end it; its key and its worktree."""
     forge.issue("acme/web", 14)
-    forge.pull("acme/web", 20, branch="fix/issue-14", state="merged")
-    return worked(stage, script=COMMIT + PUSH), stage.worktree(14)
+    key, tree = worked(stage, script=COMMIT + PUSH), stage.worktree(14)
+    forge.pull("acme/web", 20, branch="fix/issue-14", state="merged", sha=repos.run(tree, "rev-parse", "HEAD"))
+    return key, tree
 
 
 # --- one rule for both ------------------------------------------------------------------------------------------------
