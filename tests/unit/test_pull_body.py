@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 
 from kugetsu.agents.commands import Command
 from kugetsu.forge.references import closing
-from kugetsu.runtime.pull_body import COMMANDS, COMMITS, FILES, TITLE_LENGTH, FileChange, Work, body_of, title_of
+from kugetsu.runtime.git.comparison import ChangedFile
+from kugetsu.runtime.pull_body import COMMANDS, COMMITS, FILES, TITLE_LENGTH, Work, body_of, title_of
 from unit.test_forge_references import PIECES, acts
+
+
+def changed(path: str, added: int | None, removed: int | None) -> ChangedFile:
+    return ChangedFile(path, "modified", None, added, removed)
+
 
 WORK = Work(
     commits=["Fix the parser", "Add a test"],
-    files=[FileChange("src/x.py", 48, 12), FileChange("logo.png", None, None)],
+    files=[changed("src/x.py", 48, 12), changed("logo.png", None, None)],
     commands=[Command("pytest -q", 0), Command("ruff check", 1), Command("make\nall", None), Command("", 0)],
     message="Done.\nThe parser takes empty input.",
 )
@@ -55,7 +61,7 @@ def test_nothing_known_is_a_body_all_the_same() -> None:
 def test_long_work_is_bounded_and_says_so() -> None:
     work = Work(
         commits=["x" * 5000] * 100,
-        files=[FileChange("y" * 5000, 1, 1)] * 100,
+        files=[changed("y" * 5000, 1, 1)] * 100,
         commands=[Command(f"z{number} " + "z" * 5000, 0) for number in range(100)],
         message="w" * 100_000,
     )
@@ -91,7 +97,7 @@ TEXT = st.lists(PIECES, max_size=8).map("".join)
 def test_a_body_closes_its_own_issue_and_no_other(
     commits: list[str], paths: list[str], lines: list[str], message: str, own: bool
 ) -> None:
-    work = Work(commits, [FileChange(path, 1, 2) for path in paths], [Command(line, 1) for line in lines], message)
+    work = Work(commits, [changed(path, 1, 2) for path in paths], [Command(line, 1) for line in lines], message)
     body = body_of(work, "q7", 14 if own else None)
     assert body.count(closing(14)) == own
     assert not acts(body.replace(f"{closing(14)}\n", "")), body

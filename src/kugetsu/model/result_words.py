@@ -36,6 +36,11 @@ REFUSALS = {
 _CHECKS = {"success": "checks ok", "failure": "checks failed", "pending": "checks pending"}
 
 
+def lines_changed(added: int | None, removed: int | None) -> str:
+    """How many lines were added and removed: `+48 −12`."""
+    return f"+{added or 0} −{removed or 0}"
+
+
 def words(result: dict[str, Any] | None) -> str:
     """The result in a few words: `PR #92, checks ok`, `pushed, no PR`, `2 uncommitted files`; `-` without one."""
     if result is None:

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from kugetsu.agents.commands import Command
 from kugetsu.forge.references import closing, without_references
-from kugetsu.model.errors import KugetsuError
 from kugetsu.model.plural import counted
+from kugetsu.model.result_words import lines_changed
 from kugetsu.redaction.funnel import redact, redact_head
-from kugetsu.runtime.git.command import ask, git
+from kugetsu.runtime.git import comparison
+from kugetsu.runtime.git.comparison import ChangedFile
 
 T = TypeVar("T")
 
@@ -28,27 +29,18 @@ FILES = 40
 COMMANDS = 15
 ROW_LENGTH = 160
 MESSAGE_LENGTH = 4000
-_GATHERED = 10_000  # rows that are counted at most
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """A changed file: lines added and removed, None for a binary one."""
-
-    path: str
-    added: int | None
-    removed: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a pull request contains: the subjects of its commits, the newest first, and its files; the commands that the
-    agent ran, and its last message."""
+    """What a pull request contains: the subjects of its commits, the newest first, and how many more there are; its
+    files; the commands that the agent ran, and its last message."""
 
     commits: Sequence[str] = ()
-    files: Sequence[FileChange] = ()
+    files: Sequence[ChangedFile] = ()
     commands: Sequence[Command] = ()
     message: str = ""
+    more_commits: int = 0
 
 
 def title_of(text: str) -> str:
@@ -60,8 +52,9 @@ def title_of(text: str) -> str:
 
 def body_of(work: Work, task: str | None, closes: int | None) -> str:
     """The body; ``closes`` is the issue of the same repository that the work is for, None for none."""
+    commits = len(work.commits) + work.more_commits
     parts = [
-        _list(counted(len(work.commits), "commit"), work.commits[:COMMITS], len(work.commits) - COMMITS, str),
+        _list(counted(commits, "commit"), work.commits[:COMMITS], commits - COMMITS, str),
         _list(_changes(work.files), work.files[:FILES], len(work.files) - FILES, _file),
         _commands(work.commands),
         _quotation(work.message),
@@ -70,41 +63,6 @@ def body_of(work: Work, task: str | None, closes: int | None) -> str:
     ends = [closing(closes)] if closes is not None else []
     ends.append(f"Opened by kugetsu{f' for its task {task}' if task is not None else ''}.")
     return "\n\n".join([*([text] if text else []), *ends]) + "\n"
-
-
-def gather(folder: str, head: str, base_commit: str, base_branch: str) -> tuple[list[str], list[FileChange]]:
-    """Subjects of the commits and the changed files of ``head`` against its base, asked in ``folder``. What git cannot
-    tell is left out."""
-    bases = [f"--glob=refs/remotes/*/{base_branch}"] if base_branch else []
-    excluded = ["--not", *([base_commit] if base_commit else []), *bases]
-    command = ["log", "-z", f"--max-count={_GATHERED}", "--format=%s", head, *excluded, "--"]
-    try:
-        commits = [line for line in git(command, folder).split("\0") if line]
-        since = _fork_point(folder, head, base_commit, base_branch)
-        shape = ["--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"]
-        rows = git(["diff", *shape, since, head, "--"], folder).split("\0") if since else []
-    except KugetsuError:
-        return [], []
-    return commits, [change for row in rows[:_GATHERED] if (change := _change(row)) is not None]
-
-
-def _fork_point(folder: str, head: str, base_commit: str, base_branch: str) -> str:
-    """The commit that a forge compares with: where the base branch, as the clone knows it, and the work part."""
-    refs = git(["for-each-ref", "--format=%(refname)", f"refs/remotes/*/{base_branch}"], folder) if base_branch else ""
-    for base in (*refs.split(), base_commit):
-        found = ask(["merge-base", base, head], folder)
-        if found.code == 0:
-            return found.out.strip()
-    return base_commit
-
-
-def _change(row: str) -> FileChange | None:
-    added, _, rest = row.partition("\t")
-    removed, _, path = rest.partition("\t")
-    if not path:
-        return None
-    numbers = [int(text) if text.isdigit() else None for text in (added, removed)]
-    return FileChange(path, *numbers)
 
 
 def _list(head: str, rows: Sequence[T], more: int, text: Callable[[T], str]) -> str:
@@ -116,13 +74,13 @@ def _list(head: str, rows: Sequence[T], more: int, text: Callable[[T], str]) -> 
     return f"**{head}**\n\n" + "\n".join(lines)
 
 
-def _changes(files: Sequence[FileChange]) -> str:
-    added, removed = (sum(getattr(file, side) or 0 for file in files) for side in ("added", "removed"))
-    return f"Changes: {counted(len(files), 'file')}, +{added} −{removed}"
+def _changes(files: Sequence[ChangedFile]) -> str:
+    added, removed, _ = comparison.totals(files)
+    return f"Changes: {counted(len(files), 'file')}, {lines_changed(added, removed)}"
 
 
-def _file(file: FileChange) -> str:
-    return f"{file.path} +{file.added} −{file.removed}" if file.added is not None else f"{file.path} (binary)"
+def _file(file: ChangedFile) -> str:
+    return f"{file.path} (binary)" if file.binary else f"{file.path} {lines_changed(file.added, file.removed)}"
 
 
 def _commands(commands: Sequence[Command]) -> str:

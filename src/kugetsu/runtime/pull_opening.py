@@ -32,7 +32,8 @@ from kugetsu.redaction.funnel import redact
 from kugetsu.runtime import pull_body, pull_requests
 from kugetsu.runtime.env_files import values
 from kugetsu.runtime.forges import Forges, forge_for, one_line
-from kugetsu.runtime.git import checkouts, merged, published, remotes
+from kugetsu.runtime.git import checkouts, comparison, merged, published, remotes
+from kugetsu.runtime.git.command import git
 from kugetsu.runtime.process.named_lease import OPENER
 from kugetsu.runtime.workspace import Workspace
 
@@ -222,11 +223,17 @@ def _closes(forges: Forges, ref: IssueRef) -> int | None:
 def _work(ws: Workspace, session: Session, owed: dict[str, Any]) -> pull_body.Work:
     """What git and the run's files show of the work."""
     folder = merged.folder_of(session.worktree, session.source)
-    commits: list[str] = []
-    files: list[pull_body.FileChange] = []
-    if folder is not None:
-        commits, files = pull_body.gather(folder, owed["head"], session.base_commit or "", owed["base"])
-    return pull_body.Work(commits, files, _commands(ws, session, owed["attempt"]), _message(ws, owed["seq"]))
+    commands, message = _commands(ws, session, owed["attempt"]), _message(ws, owed["seq"])
+    try:
+        if folder is not None:
+            refs = git(["for-each-ref", "--format=%(refname)", f"refs/remotes/*/{owed['base']}"], folder).split()
+            base = comparison.base_of(folder, owed["head"], refs, session.base_commit or "")
+            found = comparison.compare(folder, owed["head"], base)
+            subjects = [commit.subject for commit in found.commits]
+            return pull_body.Work(subjects, found.files, commands, message, found.more_commits)
+    except KugetsuError:
+        pass  # what git cannot tell is left out
+    return pull_body.Work(commands=commands, message=message)
 
 
 def _commands(ws: Workspace, session: Session, attempt: str | None) -> Sequence[Command]:

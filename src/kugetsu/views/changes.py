@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kugetsu.model.plural import counted
+from kugetsu.model.result_words import lines_changed
 from kugetsu.runtime.git import comparison
 from kugetsu.runtime.git.comparison import Base, ChangedFile
 from kugetsu.runtime.query.work import Work
@@ -104,11 +105,6 @@ def numbers(work: Work) -> list[str]:
     if totals.get("uncommitted"):
         shown.append(counted(totals["uncommitted"], "uncommitted file"))
     return shown or ["no numbers were recorded"]
-
-
-def lines_changed(added: int, removed: int) -> str:
-    """`+48 −12`."""
-    return f"+{added} −{removed}"
 
 
 def uncommitted(changed: list[ChangedFile]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.model.result_words import refusal, words
+from kugetsu.model.result_words import lines_changed, refusal, words
 from kugetsu.views.text import line
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def size_words(result: dict[str, Any] | None) -> str:
 
 def lines_words(result: dict[str, Any] | None) -> str:
     """The lines of the work: `+48 −12`; empty if unknown or none."""
-    return f"+{result.get('added') or 0} −{result.get('removed') or 0}" if result and result.get("files") else ""
+    return lines_changed(result.get("added"), result.get("removed")) if result and result.get("files") else ""
 
 
 def standing_words(standing: str) -> str:
