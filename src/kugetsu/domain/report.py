@@ -11,8 +11,8 @@ from typing import Any
 
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.standing import DEALT_WITH, TO_LOOK_AT
-from kugetsu.domain.state import ENDS, Session, State, Task, queue_order
+from kugetsu.domain.standing import DEALT_WITH, TO_LOOK_AT, dealt_with
+from kugetsu.domain.state import ENDS, FINISHES, Session, State, Task, queue_order
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import field, record
 
@@ -26,8 +26,6 @@ SENT_BACK = TO_LOOK_AT[1:]
 _EMPTY = ("nothing", "failed")
 #: Seconds that the first report covers, back from the latest change of a task.
 FIRST_SECONDS = 24 * 3600.0
-#: The kinds of events that finish a task → the task's state.
-_FINISHES = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 
 
 @record
@@ -139,7 +137,7 @@ def left(state: State, events: Iterable[Event]) -> list[Task]:
             found[task_id].acknowledged = event["seq"] if kind == "task.acknowledged" else 0
         if kind == "attempt.running":
             began[event["attempt"]] = event["at"]
-        if kind != "task.queued" and kind not in ENDS and kind not in _FINISHES:
+        if kind != "task.queued" and kind not in ENDS and kind not in FINISHES:
             continue
         task = found.get(task_id)
         if task is None:
@@ -157,7 +155,7 @@ def _count(task: Task, event: Event, began: str | None) -> None:
         task.usage.seconds += seconds_between(began, event["at"]) if began is not None else 0.0
         task.result = upcast(event)["data"]["result"]
     else:
-        task.state = _FINISHES[kind]
+        task.state = FINISHES[kind]
         task.changed, task.changed_at, task.acknowledged = event["seq"], event["at"], 0
         task.reason, task.reason_values = data.get("reason"), data.get("values")
 
@@ -243,8 +241,7 @@ def _of_completed(task: Task, session: Session | None) -> tuple[str, str]:
     if task.issue is not None and session is None:
         return "done", "ended"
     review = session.review if session is not None else "none"
-    dealt_with = session is not None and review in DEALT_WITH and session.review_at > task.changed_at
-    if kind == "question" and not dealt_with:
+    if kind == "question" and not (session is not None and dealt_with(session, task)):
         return "asks", ""
     if review in TO_LOOK_AT:
         return "review", ""

@@ -52,13 +52,13 @@ def standing(state: State, session: Session, last: Mapping[str, Task]) -> str:
     task = last.get(session.key)
     if task.state == "error" if task is not None else session.result_kind == "failed":
         return "failed"
-    if session.result_kind == "question" and not _dealt_with(session, task):
+    if session.result_kind == "question" and not dealt_with(session, task):
         return "asks"
     if session.review != "none":
         return session.review
     return "cancelled" if task is not None and task.state == "cancelled" else "idle"
 
 
-def _dealt_with(session: Session, task: Task | None) -> bool:
-    """Whether the review ended after the task."""
+def dealt_with(session: Session, task: Task | None) -> bool:
+    """Whether the session's review ended after the task."""
     return session.review in DEALT_WITH and session.review_at > (task.changed_at if task is not None else "")

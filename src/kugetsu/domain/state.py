@@ -35,6 +35,8 @@ ENDED = {
     "kill": "attempt.killed",
     "lose": "attempt.lost",
 }
+#: The kind of the event that finishes a task → the task's state.
+FINISHES = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 #: The kinds of events that end an attempt.
 ENDS = frozenset(ENDED.values())
 

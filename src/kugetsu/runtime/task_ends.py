@@ -12,7 +12,7 @@ from kugetsu.domain import gates
 from kugetsu.domain.decide import queue
 from kugetsu.domain.events import Event, upcast
 from kugetsu.domain.machines import FINISHED_TASK
-from kugetsu.domain.state import ENDS, State, Task
+from kugetsu.domain.state import ENDS, FINISHES, State, Task
 from kugetsu.model.errors import NotFound
 from kugetsu.model.record import record
 from kugetsu.runtime import submit
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 BLOCKED = "blocked"
-#: The kind of the event that ends a task → the task's state.
-_STATES = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 #: Kinds after which a waiting task may be blocked: its own park, or what became of one that it comes after.
 _BLOCKING = ("task.parked", "task.failed", "task.cancelled", "task.moved", "queue.cleared")
 #: Results of a completed task that want a person before anything comes of it.
@@ -106,19 +104,19 @@ def _ended(ws: Workspace, state: State, task_id: str) -> End | None:
     last = None
     for event in ws.log.read_key(task_id):
         # After its end come other events too: an acknowledgement.
-        told = event["type"] in _STATES if finished else event["type"].startswith("task.")
+        told = event["type"] in FINISHES if finished else event["type"].startswith("task.")
         if told and event["seq"] <= state.seq:
             last = event
     if last is None:
         raise queue.unknown(state, task_id)
-    return _end(ws, last, _STATES[last["type"]] if finished else BLOCKED)
+    return _end(ws, last, FINISHES[last["type"]] if finished else BLOCKED)
 
 
 def _news(ws: Workspace, event: Event, left: dict[str, None]) -> list[End]:
     kind = event["type"]
     found = []
-    if kind in _STATES and event["task"] in left:
-        found.append(_end(ws, event, _STATES[kind]))
+    if kind in FINISHES and event["task"] in left:
+        found.append(_end(ws, event, FINISHES[kind]))
     if kind in _BLOCKING:
         state = ws.state()
         over = {end.task for end in found}

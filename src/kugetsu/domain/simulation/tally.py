@@ -6,10 +6,8 @@ from typing import Any
 
 from kugetsu.domain.events import Event
 from kugetsu.domain.intervals import Intervals, Wait
-from kugetsu.domain.state import ENDS, Usage, empty
+from kugetsu.domain.state import ENDS, FINISHES, Usage, empty
 from kugetsu.model.record import field, record
-
-_FINISHED = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 
 
 @record
@@ -34,8 +32,8 @@ class TaskTally:
             self.first_claim = at
         elif kind in ENDS:
             self.last_end = at
-        elif kind in _FINISHED:
-            self.state = _FINISHED[kind]
+        elif kind in FINISHES:
+            self.state = FINISHES[kind]
             self.last_end = at
         elif kind == "task.requeued":
             self.state = None

@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from kugetsu.domain.events import Event
 from kugetsu.domain.events.tasks import Recorded
 from kugetsu.domain.fold import fold
-from kugetsu.domain.state import State, Task, empty
+from kugetsu.domain.state import FINISHES, State, Task, empty
 from kugetsu.log.protocol import EventLog
-
-#: The kinds of events that finish a task → its state then.
-_ENDS = {"task.completed": "completed", "task.failed": "error", "task.cancelled": "cancelled"}
 
 
 class _Watched(dict[str, Task]):
@@ -65,7 +62,7 @@ def record(log: EventLog, state: State, task_id: str) -> Recorded | None:
         "kind": task.kind,
         "issue": task.issue,
         "title": task.title,
-        "state": _ENDS[ended["type"]],
+        "state": FINISHES[ended["type"]],
         "priority": task.priority,
         "after": [earlier for earlier in task.after if not _completed(log, state, earlier)],
         "queued": task.queued,
@@ -89,7 +86,7 @@ def _end(log: EventLog, task_id: str) -> Event | None:
     """The event that finished the task last."""
     found = None
     for event in log.read_key(task_id):
-        if event["type"] in _ENDS and event.get("task") == task_id:
+        if event["type"] in FINISHES and event.get("task") == task_id:
             found = event
     return found
 
