@@ -11,6 +11,9 @@ import pytest
 
 from cli.terminal import Terminal
 from cli.test_json_shapes import compare, documented
+from kugetsu.domain.decide import persons
+from kugetsu.log import open_log
+from kugetsu.model import clock
 
 ISSUE = "example.com/o/r#1"
 
@@ -179,6 +182,21 @@ def test_of_a_bundle_and_of_the_past_the_recorded_numbers_are_known(worked, tmp_
         assert data["totals"]["uncommitted"] == 2 and data["files"] == [] and data["as_of"]["seq"] > 0
         refused = worked("changes", "--patch", ISSUE, *words)
         assert refused.code == 4 and "not known" in refused.err and "hint:" in refused.err
+
+
+def test_what_a_person_left_is_recorded_too(worked):
+    log = open_log(str(worked.root / "log"), by={"cmd": "t"}, now=clock.now)
+    holder = {"boot": "b", "pid": 7, "start": 1}
+    evidence = {"commits": 3, "files": 4, "added": 5, "removed": 6, "dirty": 0, "untracked": 0, "head": "c0ffee"}
+    for seen in (evidence, {}):
+        log.transact(lambda state: persons.attach(state, ISSUE, "lease", holder, "ann", "h"))
+        log.transact(lambda state, seen=seen: persons.leave(state, ISSUE, "lease", "ended", "done", seen))
+    log.close()
+    shown = worked("changes", ISSUE, "--at", "@", COLUMNS="100")
+    assert shown.code == 0 and "3 commits" in shown.out and "as recorded when a person left" in shown.out, shown
+    data = worked("changes", ISSUE, "--at", "@", "--json").json
+    assert data["recorded"]["attempt"] is None and data["totals"]["uncommitted"] == 0
+    compare(data, documented("changes"))
 
 
 def test_before_the_first_run_there_is_nothing_to_show(ready):

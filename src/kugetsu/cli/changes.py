@@ -188,7 +188,7 @@ uncommitted[].binary   as above
 unknown[]              what is not known, as text
 recorded.event         the event that the numbers come from; recorded is null if git was asked
 recorded.at            its time (UTC)
-recorded.attempt       the attempt that ended there
+recorded.attempt       the attempt that ended there, or null: a person left (kugetsu attach)
 as_of.seq              with --at or --from: the last event included; else as_of is null
 as_of.at               the time of that point (UTC)""",
         examples="kugetsu changes owner/project#14\n"

@@ -85,7 +85,8 @@ def header(issue: str, work: Work, screen: Screen) -> list[str]:
     shown = [f"{screen.bold(screen.issue(issue))} · {name}{gone}", ", ".join(numbers(work))]
     if work.recorded is not None:
         moment = f"{times.day(work.recorded['at'])} {times.time_of_day(work.recorded['at'])}"
-        shown.append(f"as recorded when {work.recorded['attempt']} ended, {moment} (event {work.recorded['event']})")
+        end = f"{work.recorded['attempt']} ended" if work.recorded["attempt"] else "a person left"
+        shown.append(f"as recorded when {end}, {moment} (event {work.recorded['event']})")
     elif work.found is not None and work.found.base.commit is not None:
         base = work.found.base
         how = _HOW[base.how].format(branch=line(work.place.base_branch or "the base branch"))

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kugetsu.domain.results import uncommitted
-from kugetsu.domain.state import State
+from kugetsu.domain.state import ENDS, State
 from kugetsu.model.errors import KugetsuError, NotFound
 from kugetsu.runtime.git import comparison, integrity, published, refs, repositories
 from kugetsu.runtime.git.command import ask, commit_of
 from kugetsu.runtime.git.comparison import ChangedFile, Comparison
 from kugetsu.runtime.workspace import Workspace
 
-#: What an attempt's evidence has of an issue's work, by the name of the total that it is.
-RECORDED = {"commits": "commits", "files": "files", "added": "added", "removed": "removed"}
+#: The totals of an issue's work that an attempt's evidence has.
+RECORDED = ("commits", "files", "added", "removed")
 
 
 @dataclass(slots=True)
@@ -155,19 +155,21 @@ def _remote(ws: Workspace, place: Place) -> str | None:
 
 
 def recorded(ws: Workspace, state: State, issue: str) -> Work:
-    """The work of an issue as the latest attempt that ended recorded it, up to the point of ``state``. Raises NotFound
-    as `place_of` does, and where no attempt ended."""
+    """The work of an issue as the latest attempt that ended, or a person who left since, recorded it, up to the point
+    of ``state``. Raises NotFound as `place_of` does, and where no attempt ended."""
     place = place_of(ws, state, issue)
     last = None
     for event in ws.log.read_key(issue):
-        if event["seq"] <= state.seq and "evidence" in event["data"]:
+        if event["seq"] > state.seq:
+            break
+        if event["type"] in ENDS or (event["type"] == "person.left" and event["data"]["evidence"]):
             last = event
     if last is None:
         raise NotFound(f"no run on {issue} has ended yet, so nothing is recorded of its work", f"kugetsu why {issue}")
     evidence = last["data"]["evidence"]
-    totals: dict[str, int | None] = {total: evidence.get(name) for name, total in RECORDED.items()}
+    totals: dict[str, int | None] = {name: evidence.get(name) for name in RECORDED}
     totals |= {"binary": None, "uncommitted": uncommitted(evidence)}
     work = Work(place, "recorded", evidence.get("branch") or place.branch, totals=totals, evidence=evidence)
-    work.recorded = {"event": last["seq"], "at": last["at"], "attempt": last["attempt"]}
+    work.recorded = {"event": last["seq"], "at": last["at"], "attempt": last.get("attempt")}
     work.unknown.append("which files and lines: only the numbers are recorded")
     return work
