@@ -118,7 +118,10 @@ def test_one_that_comes_after_what_left_the_queue(kugetsu, story):
     story.do(lambda state: queue.clear(state, "2026-11-23T10:04:00.000000Z"))
     story.do(lambda state: queue.retry(state, "q2"))
     assert "left the queue" in gate_of(kugetsu, "q2", "dependencies")["reason"]
-    opened(kugetsu, "q2", "dependencies")
+    lifted(kugetsu, "q2", "dependencies")
+    assert story.log.state().tasks["q1"].state == "pending"
+    story.finish(story.run("q1"), "succeed", "done", "2 commits")
+    assert gate_of(kugetsu, "q2", "dependencies")["open"]
 
 
 def test_another_agent_on_the_same_issue(kugetsu, story):

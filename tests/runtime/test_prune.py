@@ -394,6 +394,7 @@ def test_transcripts_go_only_when_asked_for_when_old_and_when_their_task_is_reti
     stage.agent("exit 0")
     for number in (1, 2, 3):
         stage.finished(stage.start(number).task)
+    stage.check()  # until then a run's processes may write there
     runs = stage.directory / "runs"
     (runs / "notes").mkdir()
     for task in ("q1.1", "q2.1", "notes"):
@@ -412,6 +413,7 @@ def test_findings_outlive_the_transcripts_of_other_runs(stage: Stage) -> None:
     stage.agent('test "$NUMBER" = 2 || echo found > "$KUGETSU_FINDINGS"')
     for number in (1, 2):
         stage.finished(stage.start(number).task)
+    stage.check()  # until then a run's processes may write there
     for path in [*stage.directory.glob("runs/*/*"), *stage.directory.glob("runs/*")]:
         os.utime(path, (time.time() - 30 * 86_400,) * 2)
     stage.ws.log.transact(lambda state: queue.clear(state, None))
