@@ -20,7 +20,8 @@ from kugetsu.log.files.engine import FileLog
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record
-from kugetsu.model.settings import NOTICES, SETTINGS, SINKS
+from kugetsu.model.setting_kinds import NOTICES, SINKS
+from kugetsu.model.settings import SETTINGS
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.gates import task_state

@@ -12,7 +12,7 @@ from kugetsu.domain.decide import notifications as decide
 from kugetsu.domain.events import Event
 from kugetsu.model.errors import BadInput, KugetsuError, NotFound
 from kugetsu.model.plural import counted
-from kugetsu.model.settings import SINKS as KNOWN
+from kugetsu.model.setting_kinds import SINKS as KNOWN
 from kugetsu.runtime import liveness
 from kugetsu.runtime.notifications import message, reading, sinks
 from kugetsu.runtime.notifications.reading import Found

@@ -1,10 +1,11 @@
 """The settings: every key, its default, what values it takes, and one line of help.
 
-A kind's `read` turns a text into its value and raises ValueError with the reason when it cannot.
+A setting's `read` turns a text into its value (`setting_kinds`).
 """
 
 from __future__ import annotations
 
+from kugetsu.model import setting_kinds as kinds
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record
 from kugetsu.model.servers import check_name, check_new_url, names_a_server, parse_servers
@@ -14,222 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Value = str | int | float | bool | dict[str, str]
-
-_TRUE = ("true", "yes", "on", "1")
-_FALSE = ("false", "no", "off", "0")
-SINKS = ("desktop", "command", "webhook", "comment")
-"""Where notifications can go."""
-
-OPENING = ("missing", "draft", "never")
-"""Whether kugetsu opens a pull request that the agent did not open: yes, as a draft, or no."""
-
-NOTICES = ("task_queued", "task_dequeued", "task_started", "task_completed", "task_error", "task_parked", "agent_lost")
-"""The kinds of notifications."""
-
-DISPOSABLE = "node_modules/ __pycache__/ *.pyc *.pyo *.egg-info/ build/ dist/ target/ *.o *.a *.so *.class"
-"""What common build tools make, and make again."""
-
-_MOST = 1_000_000  # no number here means anything beyond it, and arithmetic on times stays within its range
-
-
-def _integer(text: str) -> int:
-    if not (text.isascii() and text.lstrip("+-").isdigit() and len(text) < 20):
-        raise ValueError("it is not a whole number")
-    number = int(text)
-    if number < 0:
-        raise ValueError("it is negative")
-    if number > _MOST:
-        raise ValueError(f"it must be at most {_MOST}")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = _integer(text)
-    if number == 0:
-        raise ValueError("it must be at least 1")
-    return number
-
-
-def _cap(text: str) -> int:
-    number = _integer(text)
-    if number == 0:
-        raise ValueError("it must be at least 1; to start nothing, use: kugetsu queue-daemon stop")
-    return number
-
-
-def _large(text: str) -> int:
-    """A count that may be beyond `_MOST`: an issue can use tokens by the hundred million."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise ValueError("it is not a whole number" if not text.startswith("-") else "it is negative")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    # float() alone would also take nan, inf, 1e9, underscores and other scripts' digits.
-    if not text.isascii() or not text.strip("+-").replace(".", "", 1).isdigit() or len(text) > 20:
-        raise ValueError("it is not a number")
-    number = float(text)
-    if number < 0:
-        raise ValueError("it is negative")
-    if number > _MOST:
-        raise ValueError(f"it must be at most {_MOST}")
-    return number
-
-
-def _duration(text: str) -> float:
-    number = _number(text)
-    if number == 0:
-        raise ValueError("it must be more than 0")
-    return number
-
-
-def _flag(text: str) -> bool:
-    low = text.lower()
-    if low in _TRUE:
-        return True
-    if low in _FALSE:
-        return False
-    raise ValueError("it is neither true nor false")
-
-
-def _text(text: str) -> str:
-    if any((c < " " and c != "\t") or c == "\x7f" for c in text):
-        raise ValueError("it contains control characters")
-    return text
-
-
-def _path(text: str) -> str:
-    import os.path
-
-    text = _text(text)
-    for home in ("$HOME", "${HOME}"):
-        if text == home or text.startswith(home + "/"):
-            text = "~" + text[len(home) :]
-    return os.path.abspath(os.path.expanduser(text)) if text else text
-
-
-def _pattern(text: str) -> str:
-    """A branch name with {number} in it, and maybe {owner} and {repo}."""
-    rest = text
-    for field in ("{number}", "{owner}", "{repo}"):
-        rest = rest.replace(field, "1")
-    if "{number}" not in text:
-        raise ValueError("it must contain {number}, so that each issue gets its own branch")
-    if "{" in rest or "}" in rest:
-        raise ValueError("it may contain {number}, {owner} and {repo}, and no other braces")
-    return _branch(rest) and text
-
-
-def _branch(text: str) -> str:
-    """A branch name by the rules of `git check-ref-format --branch`; empty for none."""
-    bad = any(c <= " " or c in "~^:?*[\\\x7f" for c in text) or ".." in text or "@{" in text or "//" in text
-    parts = text.split("/")
-    bad = bad or text == "@" or any(part.startswith(".") or part.endswith((".lock", ".")) for part in parts)
-    if text and (bad or text[0] in "-/" or text[-1] == "/"):
-        raise ValueError("git does not accept it as a branch name")
-    return text
-
-
-def _patterns(text: str) -> str:
-    """Patterns of files, apart by spaces: names with `*`, `?` and `[…]`, or paths from the worktree's top."""
-    patterns = _text(text).split()
-    for pattern in patterns:
-        parts = pattern.rstrip("/").lstrip("/").split("/")
-        if pattern.startswith("!") or any(part in ("", ".", "..") or "**" in part for part in parts):
-            raise ValueError(f"{pattern!r} is neither a file name nor a path from the top, such as *.o or out/")
-    return " ".join(patterns)
-
-
-def _verbosity(text: str) -> str:
-    if text.lower() not in ("default", "verbose", "quiet"):
-        raise ValueError("it is not one of default, verbose, quiet")
-    return text.lower()
-
-
-def _agent(text: str) -> str:
-    if text.lower() not in ("opencode", "command"):
-        raise ValueError("it is neither opencode nor command")
-    return text.lower()
-
-
-def _forge(text: str) -> str:
-    if text.lower() not in ("auto", "off"):
-        raise ValueError("it is neither auto nor off")
-    return text.lower()
-
-
-def _opening(text: str) -> str:
-    if text.lower() not in OPENING:
-        raise ValueError(f"it is not one of {', '.join(OPENING)}")
-    return text.lower()
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """NAME=VALUE pairs, apart by spaces or commas; names lowered."""
-    pairs: dict[str, str] = {}
-    for pair in text.replace(",", " ").split():
-        name, mark, value = pair.rpartition("=")
-        if not mark or not name or not value:
-            raise ValueError(f"{pair!r} is not NAME=VALUE")
-        pairs[name.lower()] = value
-    return pairs
-
-
-def _caps(text: str) -> dict[str, str]:
-    caps = _pairs(text)
-    for name, cap in caps.items():
-        if name.count("/") < 2:
-            raise ValueError(f"{name!r} is not host/owner/repo")
-        if not (cap.isascii() and cap.isdigit() and 0 < int(cap) <= _MOST):
-            raise ValueError(f"{cap!r} is not a number of agents from 1 on")
-    return caps
-
-
-def _files(text: str) -> dict[str, str]:
-    """NAME=FILE pairs, apart by spaces or commas; files with their whole path."""
-    return {name: _path(path) for name, path in _pairs(text).items()}
-
-
-def _kinds(text: str) -> dict[str, str]:
-    kinds = _pairs(text)
-    for kind in kinds.values():
-        if kind not in ("gitea", "forgejo", "github"):
-            raise ValueError(f"{kind!r} is not one of gitea, forgejo, github")
-    return kinds
-
-
-def _some_of(text: str, known: tuple[str, ...]) -> str:
-    chosen = text.replace(",", " ").lower().split()
-    for word in chosen:
-        if word not in known:
-            raise ValueError(f"{word!r} is not one of {', '.join(known)}")
-    return " ".join(dict.fromkeys(chosen))
-
-
-def _sinks(text: str) -> str:
-    return _some_of(text, SINKS)
-
-
-def _notices(text: str) -> str:
-    return _some_of(text, NOTICES)
-
-
-def _time_of_day(text: str) -> str:
-    """``07:00``; empty for never."""
-    hours, colon, minutes = text.strip().partition(":")
-    if not text.strip():
-        return ""
-    digits = (
-        hours.isascii()
-        and hours.isdigit()
-        and minutes.isascii()
-        and minutes.isdigit()
-        and len(hours) < 3
-        and len(minutes) == 2
-    )
-    if not (colon and digits and int(hours) < 24 and int(minutes) < 60):
-        raise ValueError("write a time of day as 07:00; empty: never")
-    return f"{int(hours):02d}:{minutes}"
 
 
 @record
@@ -243,81 +28,274 @@ class Setting:
 
 
 _ALL = (
-    Setting("MAX_CONCURRENT_AGENTS", "3", _cap, "how many agents may run at a time"),
-    Setting("KUGETSU_AGENT", "opencode", _agent, "which agent works: opencode, or command (any command line)"),
-    Setting("KUGETSU_AGENT_COMMAND", "", _text, "the command line of KUGETSU_AGENT=command; the prompt is its input"),
+    Setting("MAX_CONCURRENT_AGENTS", "3", kinds.read_cap, "how many agents may run at a time"),
     Setting(
-        "KUGETSU_ATTACH_COMMAND", "", _text, "with KUGETSU_AGENT=command: what kugetsu attach opens, a shell's line"
+        "KUGETSU_AGENT", "opencode", kinds.read_agent, "which agent works: opencode, or command (any command line)"
     ),
-    Setting("KUGETSU_OPENCODE", "", _text, "the opencode program (empty: found in PATH)"),
-    Setting("KUGETSU_MODEL", "", _text, "the model, as provider/model (empty: the agent's own choice)"),
-    Setting("KUGETSU_BASE_BRANCH", "", _branch, "the branch that work starts from (empty: the remote's HEAD)"),
-    Setting("KUGETSU_BRANCH_PATTERN", "fix/issue-{number}", _pattern, "an issue's branch: {number}, {owner}, {repo}"),
     Setting(
-        "TASK_TIMEOUT_HOURS", "1", _duration, "hours before an attempt is stopped; its preparation may take as long"
+        "KUGETSU_AGENT_COMMAND",
+        "",
+        kinds.read_text,
+        "the command line of KUGETSU_AGENT=command; the prompt is its input",
     ),
-    Setting("TASK_STALL_MINUTES", "30", _number, "minutes without output before an attempt is stopped (0: never)"),
-    Setting("MAX_OUTPUT_MB", "50", _number, "how much of an agent's output and stderr is kept, each (0: all of it)"),
-    Setting("KILL_GRACE_SECONDS", "10", _number, "seconds between asking an agent to stop and killing it"),
-    Setting("MAX_ATTEMPTS", "3", _positive, "attempts at a task before it is an error"),
-    Setting("RETRY_BACKOFF_SECONDS", "10", _number, "pause before the second attempt; doubles, to 5 minutes"),
-    Setting("USAGE_LIMIT_PAUSE_MINUTES", "60", _duration, "how long to wait when a usage limit states no reset time"),
-    Setting("MIN_FREE_MEMORY_MB", "700", _integer, "start no agent when less memory is free (0: no check)"),
-    Setting("MIN_FREE_DISK_MB", "200", _integer, "start no agent when less disk is free for KUGETSU_DIR (0: no check)"),
-    Setting("MAX_AGENTS_PER_REPOSITORY", "0", _integer, "how many agents may work in one repository (0: no limit)"),
-    Setting("REPOSITORY_CAPS", "", _caps, "the same for named repositories: git.example.com/owner/repo=1"),
-    Setting("ISSUE_MAX_TOKENS", "0", _large, "tokens that an issue may use in its whole life (0: no limit)"),
     Setting(
-        "ISSUE_MAX_COST", "0", _number, "what an issue may cost in its whole life, as the agent counts (0: no limit)"
+        "KUGETSU_ATTACH_COMMAND",
+        "",
+        kinds.read_text,
+        "with KUGETSU_AGENT=command: what kugetsu attach opens, a shell's line",
+    ),
+    Setting("KUGETSU_OPENCODE", "", kinds.read_text, "the opencode program (empty: found in PATH)"),
+    Setting("KUGETSU_MODEL", "", kinds.read_text, "the model, as provider/model (empty: the agent's own choice)"),
+    Setting(
+        "KUGETSU_BASE_BRANCH", "", kinds.read_branch, "the branch that work starts from (empty: the remote's HEAD)"
+    ),
+    Setting(
+        "KUGETSU_BRANCH_PATTERN",
+        "fix/issue-{number}",
+        kinds.read_pattern,
+        "an issue's branch: {number}, {owner}, {repo}",
+    ),
+    Setting(
+        "TASK_TIMEOUT_HOURS",
+        "1",
+        kinds.read_duration,
+        "hours before an attempt is stopped; its preparation may take as long",
+    ),
+    Setting(
+        "TASK_STALL_MINUTES", "30", kinds.read_number, "minutes without output before an attempt is stopped (0: never)"
+    ),
+    Setting(
+        "MAX_OUTPUT_MB",
+        "50",
+        kinds.read_number,
+        "how much of an agent's output and stderr is kept, each (0: all of it)",
+    ),
+    Setting("KILL_GRACE_SECONDS", "10", kinds.read_number, "seconds between asking an agent to stop and killing it"),
+    Setting("MAX_ATTEMPTS", "3", kinds.read_positive, "attempts at a task before it is an error"),
+    Setting("RETRY_BACKOFF_SECONDS", "10", kinds.read_number, "pause before the second attempt; doubles, to 5 minutes"),
+    Setting(
+        "USAGE_LIMIT_PAUSE_MINUTES",
+        "60",
+        kinds.read_duration,
+        "how long to wait when a usage limit states no reset time",
+    ),
+    Setting("MIN_FREE_MEMORY_MB", "700", kinds.read_integer, "start no agent when less memory is free (0: no check)"),
+    Setting(
+        "MIN_FREE_DISK_MB",
+        "200",
+        kinds.read_integer,
+        "start no agent when less disk is free for KUGETSU_DIR (0: no check)",
+    ),
+    Setting(
+        "MAX_AGENTS_PER_REPOSITORY", "0", kinds.read_integer, "how many agents may work in one repository (0: no limit)"
+    ),
+    Setting("REPOSITORY_CAPS", "", kinds.read_caps, "the same for named repositories: git.example.com/owner/repo=1"),
+    Setting("ISSUE_MAX_TOKENS", "0", kinds.read_large, "tokens that an issue may use in its whole life (0: no limit)"),
+    Setting(
+        "ISSUE_MAX_COST",
+        "0",
+        kinds.read_number,
+        "what an issue may cost in its whole life, as the agent counts (0: no limit)",
     ),
     Setting(
         "MAX_RUNS_WITHOUT_PROGRESS",
         "5",
-        _integer,
+        kinds.read_integer,
         "successful runs in a row with no new commit or comment (0: no limit)",
     ),
-    Setting("QUEUE_DAEMON_INTERVAL_MINUTES", "5", _duration, "the daemon's longest sleep; new work wakes it at once"),
-    Setting("QUEUE_CLEANUP_AGE_DAYS", "7", _number, "age at which queue clear retires completed and failed items"),
     Setting(
-        "KUGETSU_FORGE", "auto", _forge, "query forges for issues and pull requests: auto (those you named), or off"
+        "QUEUE_DAEMON_INTERVAL_MINUTES",
+        "5",
+        kinds.read_duration,
+        "the daemon's longest sleep; new work wakes it at once",
     ),
-    Setting("FORGE_KINDS", "", _kinds, "the kind of a server that its host does not show: git.example.com=github"),
-    Setting("FORGE_TIMEOUT_SECONDS", "10", _duration, "how long a forge may take to answer"),
+    Setting(
+        "QUEUE_CLEANUP_AGE_DAYS", "7", kinds.read_number, "age at which queue clear retires completed and failed items"
+    ),
+    Setting(
+        "KUGETSU_FORGE",
+        "auto",
+        kinds.read_forge,
+        "query forges for issues and pull requests: auto (those you named), or off",
+    ),
+    Setting(
+        "FORGE_KINDS", "", kinds.read_kinds, "the kind of a server that its host does not show: git.example.com=github"
+    ),
+    Setting("FORGE_TIMEOUT_SECONDS", "10", kinds.read_duration, "how long a forge may take to answer"),
     Setting(
         "OBSERVE_INTERVAL_MINUTES",
         "5",
-        _number,
+        kinds.read_number,
         "minutes between two looks of the daemon at a pull request or branch to review (0: never)",
     ),
     Setting(
         "OPEN_PULL_REQUEST",
         "missing",
-        _opening,
+        kinds.read_opening,
         "open the pull request of pushed work that has none: missing, draft (as a draft), or never; needs a token",
     ),
-    Setting("WORKTREE_CHECK_PR_STATUS", "true", _flag, "before destroy, ask the server whether a pull request is open"),
     Setting(
-        "DISPOSABLE_FILES", DISPOSABLE, _patterns, "ignored files that destroy and prune may delete with a worktree"
+        "WORKTREE_SETUP",
+        "",
+        kinds.read_text,
+        "the command line that makes a new worktree ready, before the agent; e.g. npm ci (empty: none)",
     ),
-    Setting("NOTIFY_SINKS", "", _sinks, "where notifications go: desktop, command, webhook, comment"),
+    Setting("WORKTREE_SETUP_MINUTES", "10", kinds.read_duration, "minutes that WORKTREE_SETUP may take"),
     Setting(
-        "NOTIFY_EVENTS", "task_completed task_error task_parked agent_lost", _notices, "which notifications are sent"
+        "WORKTREE_COPY",
+        "",
+        kinds.read_patterns,
+        "ignored files of the clone that a worktree gets too, by patterns: .env .env.local; see .worktreeinclude",
     ),
-    Setting("NOTIFY_COMMAND", "", _text, "the command line of the sink `command`; the message is its input"),
-    Setting("NOTIFY_DIGEST_OVER", "5", _positive, "more notifications than this at a time are sent as one message"),
-    Setting("NOTIFY_REPORT_AT", "", _time_of_day, "when the report is sent, in local time: 07:00 (empty: never)"),
-    Setting("NOTIFY_REPORT_ISSUE", "", _text, "the issue on which the sink `comment` posts the report: owner/repo#1"),
-    Setting("KUGETSU_TEMP_DIR", "~/.local/share/opencode/tool-output", _path, "where agents put files to hand over"),
-    Setting("KUGETSU_VERBOSITY", "default", _verbosity, "how much is printed: default, verbose, quiet"),
-    Setting("DEFAULT_GIT_SERVER", "github.com", _text, "the server of owner/repo#N: a host, or a name of GIT_SERVERS"),
+    Setting(
+        "WORKTREE_SUBMODULES",
+        "auto",
+        kinds.read_submodules,
+        "check out submodules in a new worktree: auto (if the repository has some), or never",
+    ),
+    Setting(
+        "VERIFY_COMMAND",
+        "",
+        kinds.read_text,
+        "the command line that checks the committed work of a run, in a clean checkout; e.g. make test (empty: none)",
+    ),
+    Setting("VERIFY_MINUTES", "30", kinds.read_duration, "minutes that VERIFY_COMMAND may take"),
+    Setting(
+        "VERIFY_SECRETS",
+        "false",
+        kinds.read_flag,
+        "give set-up and verification the agent's env file; tokens of forges they never get",
+    ),
+    Setting(
+        "INTAKE_LABEL",
+        "",
+        kinds.read_label,
+        "queue a task for each open issue with this label; e.g. kugetsu (empty: never); needs a token",
+    ),
+    Setting(
+        "INTAKE_INTERVAL_MINUTES",
+        "5",
+        kinds.read_duration,
+        "minutes between two looks at a repository's labelled issues",
+    ),
+    Setting("INTAKE_MARK", "false", kinds.read_flag, "show the state of an issue on the forge, by a label"),
+    Setting(
+        "INTAKE_LABELLERS",
+        "",
+        kinds.read_accounts,
+        "accounts that may set INTAKE_LABEL beside those with triage right in the repository",
+    ),
+    Setting(
+        "INTAKE_AUTHORS",
+        "",
+        kinds.read_accounts,
+        "show the agent only these accounts' comments on an issue (empty: everybody's, quoted)",
+    ),
+    Setting(
+        "REACTIONS",
+        "",
+        kinds.read_reactions,
+        "what of a pull request starts another turn: checks, reviews, comments, conflicts (empty: none)",
+    ),
+    Setting(
+        "REACTION_NAME",
+        "",
+        kinds.read_text,
+        "the name by which comments address kugetsu, as @NAME or NAME: (empty: its account's)",
+    ),
+    Setting(
+        "REACTION_AUTHORS",
+        "",
+        kinds.read_accounts,
+        "accounts whose reviews and comments start a turn without write access; bots belong here too",
+    ),
+    Setting(
+        "REACTION_DELAY_MINUTES",
+        "2",
+        kinds.read_number,
+        "minutes without further feedback before a turn answers it, five times that at most",
+    ),
+    Setting(
+        "MAX_REACTIONS",
+        "5",
+        kinds.read_integer,
+        "turns that answer a pull request and its verification, over its whole life (0: none)",
+    ),
+    Setting(
+        "CHECKS_SETTLE_MINUTES",
+        "10",
+        kinds.read_number,
+        "minutes after which a commit without checks counts as one whose repository has none",
+    ),
+    Setting(
+        "WORKTREE_CHECK_PR_STATUS",
+        "true",
+        kinds.read_flag,
+        "before destroy, ask the server whether a pull request is open",
+    ),
+    Setting(
+        "DISPOSABLE_FILES",
+        kinds.DISPOSABLE,
+        kinds.read_patterns,
+        "ignored files that destroy and prune may delete with a worktree",
+    ),
+    Setting("NOTIFY_SINKS", "", kinds.read_sinks, "where notifications go: desktop, command, webhook, comment"),
+    Setting(
+        "NOTIFY_EVENTS",
+        "task_completed task_error task_parked agent_lost",
+        kinds.read_notices,
+        "which notifications are sent",
+    ),
+    Setting("NOTIFY_COMMAND", "", kinds.read_text, "the command line of the sink `command`; the message is its input"),
+    Setting(
+        "NOTIFY_DIGEST_OVER", "5", kinds.read_positive, "more notifications than this at a time are sent as one message"
+    ),
+    Setting(
+        "NOTIFY_REPORT_AT", "", kinds.read_time_of_day, "when the report is sent, in local time: 07:00 (empty: never)"
+    ),
+    Setting(
+        "NOTIFY_REPORT_ISSUE",
+        "",
+        kinds.read_text,
+        "the issue on which the sink `comment` posts the report: owner/repo#1",
+    ),
+    Setting(
+        "KUGETSU_TEMP_DIR",
+        "~/.local/share/opencode/tool-output",
+        kinds.read_path,
+        "where agents put files to hand over",
+    ),
+    Setting("KUGETSU_VERBOSITY", "default", kinds.read_verbosity, "how much is printed: default, verbose, quiet"),
+    Setting(
+        "DEFAULT_GIT_SERVER",
+        "github.com",
+        kinds.read_text,
+        "the server of owner/repo#N: a host, or a name of GIT_SERVERS",
+    ),
     Setting(
         "GIT_SERVERS", "", parse_servers, "git servers, as name=URL pairs: git.example.com=https://git.example.com"
     ),
-    Setting("GIT_SERVER_CA", "", _files, "the certificate authority of a server: git.example.com=/etc/ssl/own.pem"),
+    Setting(
+        "GIT_SERVER_CA", "", kinds.read_files, "the certificate authority of a server: git.example.com=/etc/ssl/own.pem"
+    ),
 )
 
 SETTINGS: dict[str, Setting] = {setting.key: setting for setting in _ALL}
 """Every setting by its key, in the order of the template."""
+
+OF_REPOSITORY = frozenset(
+    (
+        *("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_MODEL", "KUGETSU_BASE_BRANCH", "KUGETSU_BRANCH_PATTERN"),
+        *("TASK_TIMEOUT_HOURS", "TASK_STALL_MINUTES", "MAX_ATTEMPTS", "MAX_AGENTS_PER_REPOSITORY"),
+        *("ISSUE_MAX_TOKENS", "ISSUE_MAX_COST", "MAX_RUNS_WITHOUT_PROGRESS", "OPEN_PULL_REQUEST"),
+        *("WORKTREE_SETUP", "WORKTREE_SETUP_MINUTES", "WORKTREE_COPY", "WORKTREE_SUBMODULES"),
+        *("VERIFY_COMMAND", "VERIFY_MINUTES", "VERIFY_SECRETS"),
+        *("INTAKE_LABEL", "INTAKE_INTERVAL_MINUTES", "INTAKE_MARK", "INTAKE_LABELLERS", "INTAKE_AUTHORS"),
+        *("REACTIONS", "REACTION_NAME", "REACTION_AUTHORS", "REACTION_DELAY_MINUTES", "MAX_REACTIONS"),
+        "CHECKS_SETTLE_MINUTES",
+    )
+)
+"""The settings of which a repository may have a value of its own, in a section `[host/owner/repo]` of the file."""
 
 ELSEWHERE = {
     "KUGETSU_DIR": "set it in the environment: the file is in that folder",
