@@ -3,13 +3,28 @@ what differs between them, in its attributes and in how it reads the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kugetsu.forge.client import Call, Client, Limits, segment
 from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import NoForge
 from kugetsu.forge.json_fields import Fields
-from kugetsu.forge.protocol import Comment, Issue, NewPull, PullRequest, Review
+from kugetsu.forge.protocol import (
+    Blocker,
+    Check,
+    CheckOutput,
+    Comment,
+    Edit,
+    Issue,
+    LabelEvent,
+    Labelled,
+    Listing,
+    NewPull,
+    PullRequest,
+    Remark,
+    Review,
+    Right,
+)
 from kugetsu.host.proxies import Network
 from kugetsu.model import clock
 
@@ -132,6 +147,42 @@ class Adapter:
         call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/reviews", number)
         found = map(self._review, call.pages(path, self.review_page))
         return tuple(review for review in found if review is not None)
+
+    def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
+        """The open issues with a label. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
+        """Who set the label last. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
+        """The last edit of the issue's text. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def right(self, owner: str, repo: str, account: str) -> Right | None:
+        """What an account may do. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def blockers(self, owner: str, repo: str, number: int) -> tuple[Blocker, ...]:
+        """What the issue depends on. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def change_labels(self, owner: str, repo: str, number: int, add: Sequence[str], remove: Sequence[str]) -> None:
+        """Add and remove labels. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
+        """The open pull requests. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
+        """The comments on lines. Raises ForgeFailure."""
+        raise NotImplementedError
+
+    def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
+        """What is known of a check that failed. Raises ForgeFailure."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the kept connections."""

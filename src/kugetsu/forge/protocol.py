@@ -6,8 +6,11 @@ forge has them: whoever shows or keeps one redacts it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 IssueState = Literal["open", "closed"]
 PullState = Literal["open", "closed", "merged"]
@@ -15,6 +18,9 @@ ReviewState = Literal["approved", "changes_requested", "commented", "dismissed",
 Verdict = Literal["approved", "changes_requested", "outdated"]
 CheckState = Literal["success", "failure", "pending", "other"]
 ChecksState = Literal["success", "failure", "pending", "none"]
+
+Right = Literal["admin", "write", "triage", "read", "none"]
+"""What an account may do in a repository. Who has ``triage`` may set labels; who may ``write`` pushes and reviews."""
 
 GHOST = "ghost"
 """The author of what a deleted account wrote, as GitHub and Gitea both call it."""
@@ -44,6 +50,81 @@ class Issue:
     url: str
     is_pull: bool
     comments: tuple[Comment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An open issue of a list by label; the text is that of `Issue`."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    labels: tuple[str, ...]
+    url: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item]):
+    """A list that was asked for conditionally. ``items`` is None if nothing changed since the answer that gave
+    ``etag``, which the next question carries; None where the forge gives none."""
+
+    items: tuple[Item, ...] | None
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvent:
+    """Who set a label last, and when."""
+
+    account: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The last edit of an issue's text: by whom, and when."""
+
+    account: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """An issue that another one depends on by the forge's own relation: ``owner/repo``, number, whether it is open."""
+
+    repository: str
+    number: int
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A review's comment on a line of a pull request. ``line`` is None for one on a file or on a line that is gone;
+    ``hunk`` is the part of the diff around it, ``review`` the id of its review, ``commit`` what was reviewed."""
+
+    id: int
+    author: str
+    body: str
+    url: str
+    created_at: str
+    path: str
+    line: int | None
+    hunk: str
+    review: int | None
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutput:
+    """What a forge tells of a check that failed. ``ran``: it executed a step; one that waits for an approval or was
+    cancelled before its start did not. ``steps`` are the failing ones with their logs, None where the forge gives no
+    log; ``words`` what the check itself says (title, summary, annotations)."""
+
+    ran: bool
+    steps: tuple[tuple[str, str | None], ...]
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +188,14 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a commit: a status, or a run of a CI. `other` neither passes nor fails (skipped)."""
+    """One check of a commit: a status, or a run of a CI. `other` neither passes nor fails (skipped). ``id`` is that of
+    a run that can be asked for its output (`Forge.check_output`), 0 for a status."""
 
     name: str
     state: CheckState
     url: str
     description: str
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +325,43 @@ class Forge(Protocol):
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
         """What CI says about a commit, each check once."""
+        ...
+
+    def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
+        """The open issues (no pull requests) with a label, the oldest first; not sent again if nothing changed."""
+        ...
+
+    def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
+        """Who set the label of an issue last; None if the forge does not tell."""
+        ...
+
+    def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
+        """The last edit of an issue's text; None if there was none, or the forge does not tell."""
+        ...
+
+    def right(self, owner: str, repo: str, account: str) -> Right | None:
+        """What an account may do in a repository; None if the token may not ask."""
+        ...
+
+    def blockers(self, owner: str, repo: str, number: int) -> tuple[Blocker, ...]:
+        """What an issue depends on by the forge's own relation; () where the forge has none."""
+        ...
+
+    def change_labels(self, owner: str, repo: str, number: int, add: Sequence[str], remove: Sequence[str]) -> None:
+        """Add and remove labels of an issue; a missing label is made, one that the issue lacks is not missed."""
+        ...
+
+    def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
+        """The open pull requests, those that changed last first; not sent again if nothing changed. GitHub does not say
+        here whether one is mergeable."""
+        ...
+
+    def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
+        """The comments on lines of a pull request, the oldest first."""
+        ...
+
+    def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
+        """What is known of a check of the commit that failed."""
         ...
 
     def whoami(self) -> str | None:
