@@ -43,6 +43,8 @@ def values(name: str, text: str, *, full: bool, second: bool) -> Any:
         return SAYS[name][second] if name in SAYS else f"a {name}"
     if text in SHAPES:
         return data(SHAPES[text], full=full, optional=full, second=second)
+    if text.startswith("list[") and text[5:-1] in SHAPES:
+        return [data(SHAPES[text[5:-1]], full=True, optional=True, second=second)] if full else []
     plain = {"int": 3, "Safe": 7, "float": 2.5, "bool": True, "Time": LATER, "Any": {"some": "thing"}}
     empty = {"int": 0, "Safe": 0, "float": 0.0, "bool": False, "Time": AT, "Any": None}
     lists: dict[str, Any] = {"list[str]": [f"a {name}"], "list[int]": [1]}

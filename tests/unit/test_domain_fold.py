@@ -42,6 +42,8 @@ TOLD = {
     "counters.corrected",
     "queue.acknowledged",
     "queue.unacknowledged",
+    *("intake.seen", "intake.gone", "mark.setting", "mark.set", "mark.failed", "feedback.seen", "reaction.held"),
+    *("worktree.set_up", "base.verified"),
 }
 
 

@@ -51,6 +51,16 @@ class ClaimFacts(TypedDict):
     despite_pause: NotRequired[bool]
 
 
+class ReactionFacts(TypedDict):
+    """What decides whether a turn answers feedback: the settings of the repository, ``delay_seconds`` without further
+    feedback before it, and which ``kinds`` of it are answered (`verification` always is)."""
+
+    now: str
+    kinds: list[str]
+    delay_seconds: float
+    max_reactions: int
+
+
 class OutcomeFacts(TypedDict):
     """What decides on the consequence of an attempt's end: times in seconds, ``pause_seconds`` for a usage limit
     that states no reset time."""
@@ -70,6 +80,7 @@ class Ending:
     means for the task: done, retry, limited, unavailable, give_up or cancelled. ``resets_at`` belongs to limited;
     ``gate`` and ``remedy`` to unavailable: what every task would meet (`outages`), and what ends it. ``opening`` is the
     pull request to open if the result is pushed work (`events.reviews.PullOpening`), None for none.
+    ``failed_check`` is a verification that failed, as feedback for the next turn (`events.reactions.Feedback`).
     """
 
     how: str
@@ -88,3 +99,4 @@ class Ending:
     gate: str = ""
     remedy: str = ""
     opening: dict[str, Any] | None = None
+    failed_check: dict[str, Any] | None = None

@@ -8,10 +8,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: The results that a person is asked to look at.
-TO_REVIEW = frozenset(("pull_request", "pushed", "push_refused", "unpushed", "uncommitted", "answered", "unknown"))
+TO_REVIEW = frozenset(
+    ("pull_request", "pushed", "push_refused", "unpushed", "uncommitted", "checks_failed", "answered", "unknown")
+)
 #: Characters of the agent's last sentence that a result keeps.
 SAID_LENGTH = 200
 
+#: The results whose commits are verified, and what a verification says of work that is not to be taken as it is.
+COMMITTED = frozenset(("pull_request", "pushed", "unpushed", "unknown"))
+UNVERIFIED = ("failed", "timed_out", "set_up_failed")
+
+_VERIFICATION = ("code", "exit", "seconds")
 _NUMBERS = ("commits", "ahead", "files", "added", "removed")
 _PULL = ("number", "url", "state", "checks", "draft")
 _ENDS = ".?!…？؟"
@@ -78,11 +85,15 @@ def result_of(end: str, outcome: dict[str, Any], evidence: dict[str, Any]) -> di
         "refused": evidence.get("refused_push"),
         "answer": _answer(evidence),
         "unseen": evidence.get("forge_problem"),
+        "verification": _verification(evidence),
         "said": last_sentence(text),
     }
     kind = _kind(evidence, result)
+    if kind in COMMITTED and (result["verification"] or {}).get("code") in UNVERIFIED:
+        kind = "checks_failed"
     if end != "attempt.succeeded":
         kind = kind if kind == "push_refused" and end == "attempt.failed" else "failed"
+        kind = "set_up_failed" if evidence.get("set_up") else kind
     elif not _delivered(evidence, result) and (question := asked(text)) is not None:
         kind, result["said"] = "question", question
     elif kind == "nothing" and not evidence and result["said"] is not None:
@@ -111,6 +122,11 @@ def _kind(evidence: dict[str, Any], result: dict[str, Any]) -> str:
     if evidence.get("dirty") or (result["uncommitted"] and not result["answer"]):
         return "uncommitted"
     return "answered" if result["answer"] else "nothing"
+
+
+def _verification(evidence: dict[str, Any]) -> dict[str, Any] | None:
+    found = evidence.get("verification")
+    return {name: found.get(name) for name in _VERIFICATION} if found else None
 
 
 def _delivered(evidence: dict[str, Any], result: dict[str, Any]) -> bool:

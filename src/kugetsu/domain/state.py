@@ -123,6 +123,8 @@ class Task:
     used: int = 0
     usage: Usage = field(factory=Usage)
     repository: dict[str, str] | None = None
+    #: The feedback that it answers (`events.tasks.Reaction`); None if a person, or the intake, asked for it.
+    reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.
     options: dict[str, Any] = field(factory=dict)
     #: The usage limit that parked it, or `progress` for runs without progress.
@@ -232,6 +234,8 @@ class Session:
     reviewed: str | None = None
     #: Its pull request as last observed (`events.reviews.PullObserved`).
     pull: dict[str, Any] | None = None
+    #: The latest set-up of its worktree (`events.verification.WorktreeSetUp`), with "seq".
+    set_up: dict[str, Any] | None = None
     #: A pull request that has yet to be opened (`events.reviews.PullOpening`), with ``seq`` (its intent's), ``task``,
     #: ``attempt``, ``tries`` and ``not_before``.
     owed: dict[str, Any] | None = None
@@ -285,6 +289,16 @@ class State:
     #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
     #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
     limits: dict[str, dict[str, Any]] = field(factory=dict)
+    #: issue → its open labelled issue on the forge (`events.intake.IntakeSeen`), with "seq", "at" and the "task" that
+    #: the intake queued last, None for none.
+    intake: dict[str, dict[str, Any]] = field(factory=dict)
+    #: issue → {"label": which one the forge shows, "owed": the intent without an outcome, with its "seq", "tries" and
+    #: "not_before", or None}.
+    marks: dict[str, dict[str, Any]] = field(factory=dict)
+    #: issue → the loop of its pull request: turns, items of feedback, brakes (`fold.loops.new_loop`).
+    loops: dict[str, dict[str, Any]] = field(factory=dict)
+    #: repository → its base commit that was verified last (`events.verification.BaseVerified`).
+    bases: dict[str, dict[str, Any]] = field(factory=dict)
     #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
     #: those whose time is over and that nobody has resumed.
     paused: dict[str, dict[str, Any]] = field(factory=dict)

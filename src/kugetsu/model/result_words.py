@@ -20,6 +20,8 @@ NAMES = {
     "question": "question",
     "nothing": "nothing",
     "unknown": "unknown",
+    "checks_failed": "checks failed",
+    "set_up_failed": "set-up failed",
     "failed": "failed",
 }
 

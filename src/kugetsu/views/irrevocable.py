@@ -29,6 +29,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "pr_unchanged": ("it changed nothing: the session had that pull request", None),
     "review_over": ("the review has changed since", "to see it: kugetsu review {session}"),
     "pull_published": ("a pull request cannot be unpublished", "to close it: kugetsu open {session}"),
+    "forge_changed": ("the labels on the forge were changed", "to change them: kugetsu open {session}"),
     "forge_answered": ("it records the forge's answer", None),
     "log_begun": ("it is the first event of the log", None),
     "bytes_incomplete": (

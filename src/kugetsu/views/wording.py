@@ -54,7 +54,7 @@ from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import ENDS
 from kugetsu.model.plural import counted
 from kugetsu.redaction.funnel import redact
-from kugetsu.views import gates, queue, times
+from kugetsu.views import gates, intake, loops, queue, times, verification
 from kugetsu.views.results import review_words
 from kugetsu.views.text import line
 
@@ -419,6 +419,7 @@ _TEMPLATES = {
     "notice.sent": "{sink}: {detail}",
     "branch.merged": "{branch} is in {base_branch}",
     "report.acknowledged": "report up to event {upto}",
+    "mark.failed": "labels not changed: {reason}",
 }
 
 #: Kinds with a future time, shown with its day unless that is the day of the event.
@@ -447,6 +448,14 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "pull.failed": _not_opened,
     "review.done": lambda data: f"was {review_words(data['was'])}",
     "review.reopened": lambda data: f"{review_words(data['to'])} again",
+    "intake.seen": lambda data: intake.words(data["code"], data.get("values") or {}),
+    "intake.gone": lambda data: intake.gone(data["code"]),
+    "mark.setting": lambda data: intake.labels(data["add"], data["remove"]),
+    "mark.set": lambda data: data["label"] or "no label of kugetsu",
+    "feedback.seen": lambda data: loops.feedback(data["items"], data["gone"]),
+    "reaction.held": lambda data: loops.held(data["code"], data["values"]),
+    "worktree.set_up": verification.set_up,
+    "base.verified": verification.base,
     "report.due": lambda data: (
         f"report of {data['day']}" if data["eventful"] else f"nothing to report of {data['day']}"
     ),

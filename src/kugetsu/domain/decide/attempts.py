@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kugetsu.domain import outages, task_options
+from kugetsu.domain import loops, outages, task_options
 from kugetsu.domain.decision import decision
 from kugetsu.domain.events import Identity
 from kugetsu.domain.facts import Ending, OutcomeFacts
@@ -111,7 +111,25 @@ def finish(state: State, attempt_id: str, ending: Ending, facts: OutcomeFacts) -
     if ending.opening is not None and data["result"]["kind"] == "pushed" and attempt.session in state.sessions:
         # With the attempt's end: after a crash the intent is there.
         new_events.append(NewEvent("pull.opening", dict(ending.opening), **_about(attempt, -len(new_events))))
+    new_events += _of_verification(state, attempt, ending, data["result"]["kind"], len(new_events))
     return new_events
+
+
+def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, before: int) -> list[NewEvent]:
+    """What a verification says to the loop: feedback that the daemon answers with the next turn, or that an earlier one
+    is over."""
+    session = state.sessions.get(attempt.session)
+    if session is None or "verification" not in ending.evidence:
+        return []
+    items = [ending.failed_check] if ending.failed_check is not None and kind == "checks_failed" else []
+    known = loops.loop_of(state, session.key)["items"]
+    present = [item["id"] for item in items]
+    gone = [name for name, item in known.items() if item["kind"] == "verification" and item["open"]]
+    gone = [name for name in gone if name not in present]
+    if not items and not gone:
+        return []
+    data = {"url": session.pr, "head": ending.evidence.get("head"), "items": items, "gone": gone}
+    return [NewEvent("feedback.seen", data, **_about(attempt, -before))]
 
 
 def _of_session(state: State, attempt: Attempt, ending: Ending) -> list[NewEvent]:

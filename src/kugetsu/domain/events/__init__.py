@@ -15,11 +15,14 @@ __all__ = ["CATALOGUE", "MALFORMED", "PRESENT", "Event", "Identity", "Kind", "mi
 
 _MODULES = {
     "attempts": ("attempt", "claim", "lock", "orphans"),
+    "intake": ("intake", "mark"),
     "persons": ("person",),
+    "reactions": ("feedback", "reaction"),
     "reviews": ("branch", "pull", "report", "review"),
     "sessions": ("issue", "session"),
     "system": ("daemon", "files", "kugetsu", "log", "notice", "notices", "record", "repository", "setting", "sink"),
     "tasks": ("counters", "hold", "queue", "task"),
+    "verification": ("base", "worktree"),
 }
 """Module → the first words of the kinds that it declares."""
 

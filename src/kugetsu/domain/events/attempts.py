@@ -104,6 +104,40 @@ class RefusedPush(TypedDict):
     words: str
 
 
+class SetUp(TypedDict, total=False):
+    """Why the worktree could not be made ready (`events.verification.WorktreeSetUp`): no agent was started."""
+
+    code: str
+    exit: int | None
+    seconds: float | None
+    tail: str | None
+
+
+class Verification(TypedDict, total=False):
+    """VERIFY_COMMAND on the committed work, in a clean checkout of ``commit``. ``code`` is ``passed``, ``failed``,
+    ``timed_out``, ``nothing_ran`` (it says that it executed nothing), ``base_failed`` (it fails on the base commit,
+    too), ``set_up_failed`` or ``not_run``; ``tail`` the end of its output, ``output`` the file that has all of it."""
+
+    code: str
+    command: str | None
+    sha: str | None
+    commit: str | None
+    tree: str | None
+    exit: int | None
+    seconds: float | None
+    tail: str | None
+    output: str | None
+    why: str | None
+
+
+class ResultVerification(TypedDict, total=False):
+    """What a result says of its verification."""
+
+    code: str
+    exit: int | None
+    seconds: float | None
+
+
 class Evidence(TypedDict, total=False):
     """The evidence of git, the forge and the process on an attempt."""
 
@@ -126,6 +160,8 @@ class Evidence(TypedDict, total=False):
     findings: str | None
     refused_push: RefusedPush | None
     elsewhere: str | None
+    set_up: SetUp | None
+    verification: Verification | None
 
 
 class ResultPull(TypedDict, total=False):
@@ -145,7 +181,8 @@ class Result(TypedDict):
     that no remote has; ``uncommitted`` counts files; ``branch`` has the work. ``foreign``: commits in the pull request
     that no run of the session made; ``later``: commits after its merge, in no pull request; ``elsewhere``: another
     checkout that has the run's commits. ``answer`` is a comment's URL or a file's path; ``unseen`` why the forge could
-    not be asked; ``said`` the agent's last sentence, of a question the one that asks.
+    not be asked; ``said`` the agent's last sentence, of a question the one that asks; ``verification`` what
+    VERIFY_COMMAND said of the committed work.
     """
 
     kind: str
@@ -164,6 +201,7 @@ class Result(TypedDict):
     answer: NotRequired[str]
     unseen: NotRequired[str]
     said: NotRequired[str]
+    verification: NotRequired[ResultVerification]
 
 
 def _with_result(event: Event) -> Event:

@@ -21,6 +21,14 @@ class Counters(TypedDict):
     fruitless: int
 
 
+class Reaction(TypedDict):
+    """A turn that answers feedback: the ``turn``-th of its pull request, about these ``items``
+    (`events.reactions.Feedback`)."""
+
+    turn: int
+    items: list[str]
+
+
 class Options(TypedDict, total=False):
     """What a task was given for itself, before the settings: its agent program, model, attempts, hours of each."""
 
@@ -34,7 +42,7 @@ class Options(TypedDict, total=False):
 class TaskQueued(TypedDict):
     """A request for work. ``repository`` is the source of its worktree, if the command was typed in a clone;
     ``from_issue``: its message is the issue's own text, as the forge had it; ``carried`` are the counters of the
-    issue's earlier sessions, if it has no session now."""
+    issue's earlier sessions, if it has no session now. ``reaction``: the daemon queued it to answer feedback."""
 
     kind: str
     message: str
@@ -46,6 +54,7 @@ class TaskQueued(TypedDict):
     options: NotRequired[Options]
     from_issue: NotRequired[bool]
     carried: NotRequired[Carried | None]
+    reaction: NotRequired[Reaction]
 
 
 @event("task.moved", exempt=ALL, undoable=True)

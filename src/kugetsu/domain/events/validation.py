@@ -43,7 +43,12 @@ class Malformed(TypedDict):
     problem: str
 
 
-_NAMED = {"task": ("task",), "attempt": ("attempt",), "session": ("session",), "counters": ("issue",)}
+_NAMED = {
+    "task": ("task",),
+    "attempt": ("attempt",),
+    **dict.fromkeys(("session", "worktree"), ("session",)),
+    **dict.fromkeys(("counters", "intake", "mark", "feedback", "reaction"), ("issue",)),
+}
 """First word of a kind → the envelope key that names the event's record."""
 
 _ENVELOPE: dict[str, tuple[type[Any], ...]] = {
@@ -296,6 +301,8 @@ def _rule(text: str) -> Rule:
         "dict[str, Any]": ((dict,), None),
         "Any": ((), None),
     }
+    if text.startswith("list[") and text not in simple:
+        return (list,), _each(_object(SHAPES[text.removeprefix("list[").removesuffix("]")]))
     return simple.get(text) or ((dict,), _object(SHAPES[text]))
 
 
@@ -312,6 +319,10 @@ def _all_of(kind: type[Any]) -> Callable[[Any], bool]:
         return all(type(value) is kind for value in values)
 
     return check
+
+
+def _each(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda values: all(type(value) is dict and check(value) for value in values)
 
 
 def _object(shape: type[Any]) -> Callable[[Any], bool]:

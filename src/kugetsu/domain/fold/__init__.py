@@ -9,7 +9,7 @@ event changes nothing.
 from __future__ import annotations
 
 from kugetsu.domain.events import CATALOGUE, MALFORMED, PRESENT, upcast
-from kugetsu.domain.fold import attempts, notifications, reviews, sessions, tasks
+from kugetsu.domain.fold import attempts, intake, loops, notifications, reviews, sessions, tasks
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import State
 
@@ -158,6 +158,15 @@ HANDLERS: dict[str, Handler] = {
     "report.unacknowledged": reviews.report_unacknowledged,
     "person.attached": sessions.person_attached,
     "person.left": sessions.person_left,
+    "intake.seen": intake.intake_seen,
+    "intake.gone": intake.intake_gone,
+    "mark.setting": intake.mark_setting,
+    "mark.set": intake.mark_set,
+    "mark.failed": intake.mark_failed,
+    "feedback.seen": loops.feedback_seen,
+    "reaction.held": loops.reaction_held,
+    "worktree.set_up": sessions.worktree_set_up,
+    "base.verified": sessions.base_verified,
     "daemon.started": _daemon("start"),
     "daemon.lease_replaced": _daemon_lease_replaced,
     "daemon.draining": _daemon("drain"),

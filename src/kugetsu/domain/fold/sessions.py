@@ -173,3 +173,21 @@ def person_left(state: State, event: Event) -> None:
     usage.note_end(session, False, evidence)
     if result is not None:
         reviews.attempt_result(state, event, session)
+
+
+def worktree_set_up(state: State, event: Event) -> None:
+    """Fold of ``worktree.set_up``."""
+    data = event["data"]
+    set_up = {name: data[name] for name in ("worktree", "sha", "code", "exit", "seconds")}
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"{event['type']} names the session {event['session']}, which does not exist")
+        return
+    session.set_up = {**set_up, "seq": event["seq"]}
+
+
+def base_verified(state: State, event: Event) -> None:
+    """Fold of ``base.verified``."""
+    data = event["data"]
+    found = {name: data[name] for name in ("commit", "sha", "code", "exit", "seconds")}
+    state.bases[data["repository"]] = {**found, "seq": event["seq"]}

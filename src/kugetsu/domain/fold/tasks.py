@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.domain import outages
+from kugetsu.domain.fold import intake, loops
 from kugetsu.domain.fold.usage import FORGIVING
 from kugetsu.domain.machines import FINISHED_TASK, step
 from kugetsu.domain.state import EVERYTHING, FINISHED_KEPT, UNACKNOWLEDGED_KEPT, State, Task, Usage
@@ -44,6 +45,8 @@ def task_queued(state: State, event: Event) -> None:
     number = task.id[1:]
     if number.isdigit() and int(number) > state.tasks_made:
         state.tasks_made = int(number)
+    intake.task_queued(state, event)
+    loops.task_queued(state, event, task)
 
 
 def _open(state: State, task: Task) -> None:
@@ -68,6 +71,7 @@ def queued(event: Event) -> Task:
     task.repository = data["repository"]
     task.prior_usage = data.get("carried")
     task.options = data.get("options") or {}
+    task.reaction = data.get("reaction")
     task.order = task.queued = task.changed = event["seq"]
     task.queued_at = task.changed_at = event["at"]
     return task

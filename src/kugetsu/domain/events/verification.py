@@ -1,0 +1,39 @@
+"""Events of set-up and verification: what made a worktree ready, and whether a base commit passes."""
+
+from __future__ import annotations
+
+from kugetsu.domain.events.declaration import TypedDict, event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NotRequired
+
+
+@event("worktree.set_up", exempt="sha worktree code", irrevocable="observed")
+class WorktreeSetUp(TypedDict):
+    """A worktree was made ready before the agent. ``sha`` is a hash of what was to be done (command line, patterns):
+    another one does it again. ``code`` is ``done`` or why not: ``failed`` (the command's ``exit``), ``timed_out``,
+    ``submodules``, ``copy``, ``interrupted``; ``notes`` are for people."""
+
+    worktree: str
+    sha: str
+    code: str
+    command: str | None
+    exit: int | None
+    seconds: float
+    copied: int
+    notes: list[str]
+    problem: NotRequired[str]
+
+
+@event("base.verified", exempt="repository commit sha code", irrevocable="observed")
+class BaseVerified(TypedDict):
+    """VERIFY_COMMAND ran on the base ``commit`` of a repository, once for each ``sha`` (a hash of command and set-up):
+    ``code`` as `events.attempts.Verification`."""
+
+    repository: str
+    commit: str
+    sha: str
+    code: str
+    exit: int | None
+    seconds: float

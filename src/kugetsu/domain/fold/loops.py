@@ -1,0 +1,84 @@
+"""Folds the loop of an issue's pull request: feedback that was seen, turns that answer it, brakes that hold."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.events import Event
+    from kugetsu.domain.state import State, Task
+
+#: Items of feedback that a loop keeps; of more, the oldest that are gone or answered are forgotten.
+ITEMS_KEPT = 500
+
+
+def new_loop(url: str | None) -> dict[str, Any]:
+    """A loop without feedback.
+
+    ``turns`` counts the turns that answered feedback, over the pull request's whole life. ``items`` is id → {"kind",
+    "counts", "seq", "at", "open", "turn": the task that answers it, or None}, in the order in which they were seen.
+    ``last`` is the latest such turn: {"task", "head": before it, "items": what was open then}, None after a person sent
+    a message. ``held`` is the brake that was recorded: {"code", "items", "seq"}.
+    """
+    return {"url": url, "turns": 0, "items": {}, "last": None, "held": None}
+
+
+def of(state: State, issue: str, url: str | None) -> dict[str, Any]:
+    """The loop of an issue. Another pull request begins another one; until one is known it is that of the issue."""
+    known = state.loops.get(issue)
+    if known is None or (url is not None and known["url"] not in (None, url)):
+        known = new_loop(url)
+    elif url is not None and known["url"] is None:
+        known = {**known, "url": url}
+    return known
+
+
+def feedback_seen(state: State, event: Event) -> None:
+    """Fold of ``feedback.seen``."""
+    data, issue = event["data"], event["issue"]
+    found = [(item["id"], item["kind"], item["counts"]) for item in data["items"]]
+    loop = of(state, issue, data["url"])
+    items = dict(loop["items"])
+    for name, kind, counts in found:
+        fresh = {"kind": kind, "counts": counts, "seq": event["seq"], "at": event["at"], "open": True, "turn": None}
+        items[name] = {**fresh, "turn": items[name]["turn"]} if name in items else fresh
+    for name in data["gone"]:
+        if name in items:
+            items[name] = {**items[name], "open": False}
+    over = [name for name, item in items.items() if not item["open"] or item["turn"] is not None]
+    for name in over[: max(len(items) - ITEMS_KEPT, 0)]:
+        del items[name]
+    state.loops[issue] = {**loop, "items": items}
+
+
+def task_queued(state: State, event: Event, task: Task) -> None:
+    """Note a turn that answers feedback; a message of a person lets the loop begin anew, but for its count."""
+    loop = state.loops.get(task.issue or "")
+    if loop is None or task.issue is None:
+        return
+    if task.reaction is None:
+        state.loops[task.issue] = {**loop, "last": None, "held": None}
+        return
+    session = state.sessions.get(task.issue)
+    head = session.head if session is not None else None
+    waiting = [name for name, item in loop["items"].items() if item["open"]]
+    answered = {
+        name: {**item, "turn": task.id} if name in task.reaction["items"] else item
+        for name, item in loop["items"].items()
+    }
+    last = {"task": task.id, "head": head, "items": waiting}
+    turns = task.reaction["turn"]
+    if turns != loop["turns"] + 1:
+        state.violate(event["seq"], f"task.queued: {task.id} is turn {turns} after {loop['turns']} of {task.issue}")
+    state.loops[task.issue] = {**loop, "turns": turns, "items": answered, "last": last, "held": None}
+
+
+def reaction_held(state: State, event: Event) -> None:
+    """Fold of ``reaction.held``."""
+    code, items, issue = event["data"]["code"], event["data"]["items"], event["issue"]
+    loop = state.loops.get(issue)
+    if loop is None:
+        state.violate(event["seq"], f"reaction.held: {issue} has no feedback")
+        return
+    state.loops[issue] = {**loop, "held": {"code": code, "items": items, "seq": event["seq"]}}

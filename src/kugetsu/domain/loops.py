@@ -1,0 +1,94 @@
+"""The loop of a pull request: which feedback the next turn answers, when, and which brake holds.
+
+Pure: from the state and the settings. The count of turns belongs to the pull request, not to its head, its session or a
+restart; feedback of every kind has its own mark, so that none holds back another, and none is answered twice.
+"""
+
+from __future__ import annotations
+
+from kugetsu.domain.fold.loops import new_loop
+from kugetsu.model.clock import add_seconds
+from kugetsu.model.record import field, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kugetsu.domain.facts import ReactionFacts
+    from kugetsu.domain.state import Session, State
+
+#: How many times the delay feedback waits at most, while more of it comes.
+LONGEST_DELAYS = 5
+#: What is answered whatever REACTIONS names.
+ALWAYS = ("verification",)
+#: Brakes: a turn needs a person from here on.
+BRAKES = ("most_reactions", "no_change")
+
+
+@record
+class Turn:
+    """Whether a turn may answer feedback now. ``code`` is ``go`` or why not: ``nothing_new``, ``not_named`` (REACTIONS
+    names none of their kinds), ``later`` (until the time ``until``), ``busy`` (a task of the issue is open, or somebody
+    works on it), ``over`` (the pull request is merged or closed), or one of `BRAKES`. ``items`` are those it is
+    about."""
+
+    code: str
+    items: list[str] = field(factory=list)
+    until: str | None = None
+    values: dict[str, Any] = field(factory=dict)
+
+
+def loop_of(state: State, issue: str) -> dict[str, Any]:
+    """The loop of an issue; an empty one before any feedback."""
+    return state.loops.get(issue) or new_loop(None)
+
+
+def standing(loop: dict[str, Any], kinds: list[str]) -> dict[str, dict[str, Any]]:
+    """The open items of these ``kinds`` (and of `ALWAYS`) that may start a turn, answered or not, the oldest first."""
+    return {
+        name: item
+        for name, item in loop["items"].items()
+        if item["open"] and item["counts"] and item["kind"] in (*kinds, *ALWAYS)
+    }
+
+
+def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
+    """Whether the next turn of a session's loop may begin, and which items it answers."""
+    loop = loop_of(state, session.key)
+    there = standing(loop, facts["kinds"])
+    waiting = {name: item for name, item in there.items() if item["turn"] is None}
+    items = list(waiting)
+    if not there:
+        others = [name for name, item in loop["items"].items() if item["open"] and item["counts"]]
+        return Turn("not_named" if others else "nothing_new", others)
+    if session.review in ("merged", "closed"):
+        return Turn("over", items, values={"state": session.review})
+    if session.attempt is not None or session.person is not None or session.destroying:
+        return Turn("busy", items)
+    if state.of_issue.get(session.key):
+        return Turn("busy", items, values={"tasks": list(state.of_issue[session.key])})
+    if _changed_nothing(loop, session, list(there)):
+        return Turn("no_change", list(there), values={"task": loop["last"]["task"], "head": session.head})
+    if not waiting:
+        return Turn("nothing_new")
+    if loop["turns"] >= facts["max_reactions"]:
+        return Turn("most_reactions", items, values={"turns": loop["turns"], "max": facts["max_reactions"]})
+    until = _settled(waiting, facts)
+    return Turn("later", items, until) if until > facts["now"] else Turn("go", items)
+
+
+def _changed_nothing(loop: dict[str, Any], session: Session, there: list[str]) -> bool:
+    """Whether the latest turn left everything as it was: the same head, no comment, the same open items."""
+    last = loop["last"]
+    if last is None or last["head"] != session.head or not session.usage.no_progress_runs:
+        return False
+    return all(name in last["items"] for name in there)
+
+
+def _settled(items: dict[str, dict[str, Any]], facts: ReactionFacts) -> str:
+    """When feedback has been quiet for long enough, or has waited for long enough; a verification need not wait."""
+    if all(item["kind"] in ALWAYS for item in items.values()):
+        return ""
+    times = [item["at"] for item in items.values()]
+    delay = facts["delay_seconds"]
+    return min(add_seconds(max(times), delay), add_seconds(min(times), delay * LONGEST_DELAYS))

@@ -1,0 +1,40 @@
+"""The words of the loop: feedback on a pull request, and the brakes that end it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kugetsu.model.plural import counted
+from kugetsu.views.text import line
+
+#: kind of feedback → one item of it.
+_KINDS = {
+    "checks": "failing check",
+    "reviews": "review",
+    "comments": "comment",
+    "conflicts": "conflict",
+    "verification": "failed verification",
+}
+
+
+def feedback(items: Sequence[dict[str, Any]], gone: Sequence[str]) -> str:
+    """What is new, and how much is over."""
+    parts = [_item(item) for item in items]
+    return "; ".join([*parts, *([f"{counted(len(gone), 'item')} over"] if gone else [])]) or "nothing"
+
+
+def _item(item: dict[str, Any]) -> str:
+    what = _KINDS.get(item["kind"], item["kind"])
+    by = f" by {line(item['author'])}" if item.get("author") else ""
+    name = f" {line(item['name'])}" if item.get("name") else ""
+    return f"{what}{name}{by}" + ("" if item["counts"] else " (starts no turn)")
+
+
+def held(code: str, values: dict[str, Any]) -> str:
+    """Which brake holds."""
+    if code == "most_reactions":
+        return (
+            f"{values.get('turns')} turns have answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
+        )
+    return f"{values.get('task')} changed nothing of it: over to you"
