@@ -292,3 +292,112 @@ def test_reading_settings_imports_nothing_heavy() -> None:
         check=True,
     ).stdout.split()
     assert not {"pathlib", "subprocess", "typing", "re", "hashlib", "dataclasses", "difflib", "datetime"} & set(out)
+
+
+SECTIONS = """\
+MAX_ATTEMPTS=5
+GIT_SERVERS[home]=http://localhost:3000
+
+# that of the team
+[Git.Example.com/Shoko/Kugetsu]   # read as references are
+MAX_ATTEMPTS=2
+export KUGETSU_BASE_BRANCH='main'
+MIN_FREE_DISK_MB=7
+NOT_A_SETTING=1
+
+[home/a/b.git]
+MAX_ATTEMPTS=1
+[localhost:3000/a/b]
+OPEN_PULL_REQUEST=never
+"""
+
+
+def test_a_section_holds_for_its_repository_alone(file: Path) -> None:
+    found = load(file, SECTIONS)
+    own = found.of("git.example.com/shoko/kugetsu")
+    assert [c.integer("MAX_ATTEMPTS") for c in (found, own, found.of("x.org/a/b"))] == [5, 2, 5]
+    assert own.source("MAX_ATTEMPTS") == f"{file}:6 [git.example.com/shoko/kugetsu]"
+    assert own.source("GIT_SERVERS") == f"{file}:2" and own.source("KUGETSU_MODEL") == "default"
+    assert found.of("git.example.com/shoko/kugetsu#14") is own
+    assert found.of("x.org/a/b") is found and found.of(None) is found
+
+
+def test_sections_of_one_repository_under_two_names_are_one(file: Path) -> None:
+    found = load(file, SECTIONS)
+    assert found.repositories == ("git.example.com/shoko/kugetsu", "localhost:3000/a/b")
+    own = found.of("localhost:3000/a/b")
+    assert (own.integer("MAX_ATTEMPTS"), own.text("OPEN_PULL_REQUEST")) == (1, "never")
+
+
+def test_the_environment_wins_over_a_section(file: Path) -> None:
+    own = load(file, SECTIONS, MAX_ATTEMPTS="9").of("git.example.com/shoko/kugetsu")
+    assert (own.integer("MAX_ATTEMPTS"), own.source("MAX_ATTEMPTS")) == (9, "environment")
+    assert own.text("KUGETSU_BASE_BRANCH") == "main"
+
+
+def test_a_general_setting_in_a_section_has_no_effect_and_is_told(file: Path) -> None:
+    found = load(file, SECTIONS)
+    assert found.of("git.example.com/shoko/kugetsu").integer("MIN_FREE_DISK_MB") == 200
+    general, unknown = found.warnings()
+    assert general.startswith(f"{file}:8: MIN_FREE_DISK_MB") and "before the first section" in general
+    assert unknown.startswith(f"{file}:9: 'NOT_A_SETTING' is not a setting")
+
+
+def test_a_section_of_an_unknown_server_is_told(file: Path) -> None:
+    (warning,) = load(file, "[hom/a/b]\nMAX_ATTEMPTS=1\n").warnings()
+    assert "'hom'" in warning and "GIT_SERVERS" in warning
+
+
+@pytest.mark.parametrize("header", ["[", "[]", "[a/b]", "[a.org/a/b", "[a.org/a/b] MAX_ATTEMPTS=2", "[a.org/../b]"])
+def test_a_section_line_that_names_no_repository_is_refused_and_owns_what_is_below_it(file: Path, header: str) -> None:
+    text = f"MAX_ATTEMPTS=5\n{header}\nMAX_ATTEMPTS=2\n"
+    with pytest.raises(config_file.NonsenseLine) as caught:
+        load(file, text)
+    assert caught.value.message.startswith(f"{file}:2: ")
+    assert "[git.example.com/owner/repo]" in str(caught.value.hint)
+    found, problems = config.load_leniently(str(file), {})
+    assert found.integer("MAX_ATTEMPTS") == 5 and len(problems) == 1 and problems[0].startswith("line 2 ")
+
+
+def test_a_wrong_value_in_a_section_is_named_with_its_remedy(file: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        load(file, "[a.org/a/b]\nMAX_ATTEMPTS=none\n")
+    assert caught.value.message.startswith(f"{file}:2: MAX_ATTEMPTS")
+    assert "config set --repo a.org/a/b MAX_ATTEMPTS" in str(caught.value.hint)
+
+
+def test_sections_are_of_the_file_config_only(file: Path) -> None:
+    with pytest.raises(config_file.NonsenseLine):
+        config_file.parse("[a.org/a/b]\nTOKEN=x\n", "default.env")
+
+
+def test_setting_a_value_of_a_repository_keeps_all_else(file: Path) -> None:
+    file.write_text(SECTIONS)
+    names = ["localhost:3000/a/b", "home/a/b"]
+    config_file.set_value(str(file), "MAX_ATTEMPTS", "7", names)
+    config_file.set_value(str(file), "KUGETSU_MODEL", "m", names)
+    config_file.set_value(str(file), "KUGETSU_MODEL", "x", ["x.org/a/b"])
+    assert file.read_text() == (
+        SECTIONS.replace("MAX_ATTEMPTS=1\n", "MAX_ATTEMPTS=7\n") + "KUGETSU_MODEL=m\n\n[x.org/a/b]\nKUGETSU_MODEL=x\n"
+    )
+    config_file.unset_value(str(file), "KUGETSU_MODEL", ["x.org/a/b"])
+    config_file.unset_value(str(file), "KUGETSU_MODEL", names)
+    assert file.read_text() == SECTIONS.replace("MAX_ATTEMPTS=1\n", "MAX_ATTEMPTS=7\n")
+
+
+def test_a_general_value_never_goes_into_a_section(file: Path) -> None:
+    file.write_text(SECTIONS)
+    config_file.set_value(str(file), "MAX_ATTEMPTS", "6")
+    config_file.set_value(str(file), "KUGETSU_MODEL", "m")
+    assert file.read_text() == SECTIONS.replace("MAX_ATTEMPTS=5", "MAX_ATTEMPTS=6").replace(
+        "3000\n\n#", "3000\nKUGETSU_MODEL=m\n\n#"
+    )
+    config_file.unset_value(str(file), "MAX_ATTEMPTS")
+    assert load(file).integer("MAX_ATTEMPTS") == 3
+    assert load(file).of("git.example.com/shoko/kugetsu").integer("MAX_ATTEMPTS") == 2
+
+
+def test_a_general_value_goes_before_a_section_that_begins_the_file(file: Path) -> None:
+    file.write_text("[a.org/a/b]\n# MAX_ATTEMPTS=3\nKUGETSU_MODEL=m\n")
+    config_file.set_value(str(file), "MAX_ATTEMPTS", "6")
+    assert file.read_text() == "MAX_ATTEMPTS=6\n\n[a.org/a/b]\n# MAX_ATTEMPTS=3\nKUGETSU_MODEL=m\n"

@@ -1,11 +1,12 @@
-"""The settings in force: defaults, then the file `config`, then the environment, which wins."""
+"""The settings in force: defaults, then the file `config`, its section of a repository, then the environment, which
+wins."""
 
 from __future__ import annotations
 
 from kugetsu.host.config_file import Entry, parse, read_file, read_leniently
 from kugetsu.model.errors import BadInput
-from kugetsu.model.servers import canonical_host, check_name, check_url
-from kugetsu.model.settings import SETTINGS, Setting, about_unknown, known, shown
+from kugetsu.model.servers import canonical_host, check_name, check_url, names_a_server, spellings
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, Setting, about_general, about_unknown, known, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +20,31 @@ _SERVERS = "GIT_SERVERS"
 class Config:
     """The settings in force, each with where it came from. Made by `load`."""
 
-    __slots__ = ("_sources", "_values", "unknown")
+    __slots__ = ("_sections", "_sources", "_values", "unknown")
 
     def __init__(self) -> None:
         self._values: dict[str, Value] = {}
         self._sources: dict[str, str] = {}
+        self._sections: dict[str, Config] = {}
         self.unknown: list[tuple[str, str]] = []
-        """Keys of the file that are no settings, each with `file:line`."""
+        """Keys of the file that are no settings, or general ones in a section, each with `file:line`."""
+
+    def of(self, name: str | None) -> Config:
+        """The settings in force for a repository (`host/owner/repo`), or for that of an issue (`host/owner/repo#14`):
+        these themselves where the file has no section for it. None: these."""
+        if not self._sections or name is None:
+            return self
+        return self._sections.get(name.partition("#")[0], self)
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """The repositories that have settings of their own."""
+        return tuple(self._sections)
+
+    def spellings(self, repository: str) -> list[str]:
+        """How the file may name a repository, its canonical name first."""
+        host, _, rest = repository.partition("/")
+        return [f"{name}/{rest}" for name in spellings(host, self.servers())]
 
     def value(self, key: str) -> Value:
         """A setting's value, of its kind. Raises BadInput for a key that is none."""
@@ -76,7 +95,7 @@ class Config:
         return canonical_host(self.text("DEFAULT_GIT_SERVER"), self.servers())
 
     def source(self, key: str) -> str:
-        """Where the value comes from: `default`, `<file>:<line>` or `environment`."""
+        """Where the value comes from: `default`, `<file>:<line>`, `<file>:<line> [<repository>]` or `environment`."""
         known(key)
         return self._sources.get(key, "default")
 
@@ -94,26 +113,45 @@ class Config:
         return {key: self.as_text(key) for key in SETTINGS}
 
     def having(self, key: str, value: Value) -> Config:
-        """These settings with another value of one; the source of that stays."""
+        """These settings with another value of one, for every repository; the source of that stays."""
         other = Config()
         other._values, other._sources, other.unknown = {**self._values, key: value}, self._sources, self.unknown
         return other
 
     def warnings(self) -> list[str]:
         """One line for each key of the file that has no effect, with the nearest known name or its right place."""
-        return [f"{place}: {about_unknown(key)}" for key, place in self.unknown]
+        found = [
+            f"{place}: {about_general(key) if key in SETTINGS else about_unknown(key)}" for key, place in self.unknown
+        ]
+        servers = self.servers()
+        for name in self._sections:
+            if not names_a_server(host := name.partition("/")[0], servers):
+                found.append(f"[{name}]: {shown(host)} is neither a host nor a name of GIT_SERVERS: it has no effect")
+        return found
 
-    def _set(self, setting: Setting, text: str, source: str) -> None:
+    def _own(self, repository: str) -> Config:
+        """The settings of a repository, made from these at its first line."""
+        own = self._sections.get(repository)
+        if own is None:
+            own = self._sections[repository] = Config()
+            own._values, own._sources = {**self._values}, {**self._sources}
+        return own
+
+    def _set(self, setting: Setting, text: str, source: str, repository: str = "") -> None:
         try:
-            self._values[setting.key] = setting.read(text)
+            value = setting.read(text)
         except ValueError as error:
             # What the file says has no effect on a variable that is wrong: the environment wins.
-            mend = f"unset {setting.key}" if source == "environment" else f"kugetsu config set {setting.key} VALUE"
+            of = f"--repo {repository} " if repository else ""
+            mend = f"unset {setting.key}" if source == "environment" else f"kugetsu config set {of}{setting.key} VALUE"
             raise BadInput(
                 f"{source}: {setting.key}={shown(text)}: {error}",
                 f"{setting.help}; default: {setting.default or '(empty)'}; {mend}",
             ) from error
-        self._sources[setting.key] = source
+        if repository and self._sources.get(setting.key) == "environment":
+            return
+        self._values[setting.key] = value
+        self._sources[setting.key] = f"{source} [{repository}]" if repository else source
 
 
 def load(path: str, environment: Mapping[str, str]) -> Config:
@@ -123,24 +161,34 @@ def load(path: str, environment: Mapping[str, str]) -> Config:
     key cannot have.
     """
     config = Config()
-    for entry in parse(read_file(path), path):
-        _take(config, entry, f"{path}:{entry.line}")
-    return _with_environment(config, environment)
+    entries = parse(read_file(path), path, sections=True)
+    for entry in entries:
+        if entry.section is None:
+            _take(config, entry, f"{path}:{entry.line}")
+    _with_environment(config, environment)
+    for entry in entries:
+        if entry.section is not None:
+            _take_own(config, entry, f"{path}:{entry.line}")
+    return config
 
 
 def load_leniently(path: str, environment: Mapping[str, str]) -> tuple[Config, list[str]]:
     """As `load`, but for the lines of the file that cannot be understood: these are told. Raises BadInput for a file
     that cannot be read, and for a variable."""
     config = Config()
-    entries, nonsense = read_leniently(read_file(path))
+    entries, nonsense = read_leniently(read_file(path), sections=True)
     problems = [(line.line, f"line {line.line} {line.what}") for line in nonsense]
-    for entry in entries:
-        try:
-            _take(config, entry, path)
-        except BadInput as problem:
-            message = problem.message.removeprefix(f"{path}: ")
-            problems.append((entry.line, f"line {entry.line}: {message}"))
-    return _with_environment(config, environment), [text for _, text in sorted(problems)]
+    own = [entry for entry in entries if entry.section is not None]
+    for take, some in ((_take, [entry for entry in entries if entry.section is None]), (_take_own, own)):
+        for entry in some:
+            try:
+                take(config, entry, path)
+            except BadInput as problem:
+                message = problem.message.removeprefix(f"{path}: ")
+                problems.append((entry.line, f"line {entry.line}: {message}"))
+        if take is _take:
+            _with_environment(config, environment)
+    return config, [text for _, text in sorted(problems)]
 
 
 def _take(config: Config, entry: Entry, source: str) -> None:
@@ -153,13 +201,24 @@ def _take(config: Config, entry: Entry, source: str) -> None:
         config.unknown.append((entry.key, source))
 
 
-def _with_environment(config: Config, environment: Mapping[str, str]) -> Config:
+def _take_own(config: Config, entry: Entry, source: str) -> None:
+    """Take an entry of a repository's section over, once the general settings are known. Raises BadInput."""
+    if not entry.section:
+        return  # below a section line that cannot be understood
+    if entry.key not in OF_REPOSITORY:
+        config.unknown.append((entry.key, source))
+        return
+    host, _, rest = entry.section.partition("/")
+    repository = f"{canonical_host(host, config.servers())}/{rest}"
+    config._own(repository)._set(SETTINGS[entry.key], entry.value, source, repository)
+
+
+def _with_environment(config: Config, environment: Mapping[str, str]) -> None:
     """Set what the environment has over it. Raises BadInput."""
     for key, setting in SETTINGS.items():
         text = environment.get(key)
         if text:
             config._set(setting, text, "environment")
-    return config
 
 
 def recorded(values: Mapping[str, object]) -> Config:

@@ -136,6 +136,12 @@ def canonical_host(name: str, servers: Mapping[str, str]) -> str:
     return name
 
 
+def spellings(host: str, servers: Mapping[str, str]) -> list[str]:
+    """The names by which a user may mean a canonical host, itself first."""
+    names = (*servers, *(split_url(url)[1] for url in servers.values()))
+    return list(dict.fromkeys((host, *(name for name in names if canonical_host(name, servers) == host))))
+
+
 def base_url(host: str, servers: Mapping[str, str]) -> str:
     """The URL below which a host's repositories lie, without a slash at its end: from GIT_SERVERS, else https."""
     url = servers.get(host)

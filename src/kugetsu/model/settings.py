@@ -371,6 +371,11 @@ def about_unknown(key: str) -> str:
     return f"{shown(key)} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
+def about_general(key: str) -> str:
+    """What to say about a known key that stands in the section of a repository and cannot."""
+    return f"{key} is not a setting of one repository: put it before the first section of the file"
+
+
 def shown(text: str) -> str:
     """What a user wrote, safe for a terminal and of bounded length."""
     return repr(text if len(text) <= 80 else text[:77] + "...")

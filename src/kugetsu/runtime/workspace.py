@@ -91,6 +91,10 @@ class Workspace:
         state: State = self.log.state()
         return state
 
+    def config_of(self, repository: str | None) -> Config:
+        """The settings of a repository (`host/owner/repo`) or of that of an issue; None: the general ones."""
+        return self.config.of(repository)
+
     def reload(self) -> None:
         """Read the settings again: a change acts at the daemon's next decision. Those of an exported log stay."""
         if self.foreign is None:

@@ -35,7 +35,7 @@ def check(context: Context) -> Iterator[Finding]:
 def _file(context: Context) -> Iterator[Finding]:
     path = context.paths.config
     try:
-        _, nonsense = read_leniently(read_file(path))
+        _, nonsense = read_leniently(read_file(path), sections=True)
     except BadInput as problem:
         yield found.problem("file", problem.message, problem.hint)
         return
