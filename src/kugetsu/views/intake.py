@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 #: code of `events.intake.IntakeSeen` → words, with its values.
 _CODES: dict[str, Callable[[dict[str, Any]], str]] = {
