@@ -297,7 +297,8 @@ class State:
     marks: dict[str, dict[str, Any]] = field(factory=dict)
     #: issue → the loop of its pull request: turns, items of feedback, brakes (`fold.loops.new_loop`).
     loops: dict[str, dict[str, Any]] = field(factory=dict)
-    #: repository → its base commit that was verified last (`events.verification.BaseVerified`).
+    #: repository, commit and hash (`fold.sessions.base_key`) → what a base commit's verification said
+    #: (`events.verification.BaseVerified`), with "seq".
     bases: dict[str, dict[str, Any]] = field(factory=dict)
     #: repository, or `EVERYTHING` → {"until": time or None, "at": since when, "seq": event}: pauses of the queue, also
     #: those whose time is over and that nobody has resumed.

@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
 
+BASES_KEPT = 100
+"""Verified base commits that the state remembers; of more, the oldest is forgotten, and verified again when asked."""
+
 
 def move_session(state: State, event: Event, key: str, trigger: str) -> Session | None:
     """The session ``key`` after ``trigger``; None (and a violation) if there is none or its machine refuses."""
@@ -189,5 +192,12 @@ def worktree_set_up(state: State, event: Event) -> None:
 def base_verified(state: State, event: Event) -> None:
     """Fold of ``base.verified``."""
     data = event["data"]
-    found = {name: data[name] for name in ("commit", "sha", "code", "exit", "seconds")}
-    state.bases[data["repository"]] = {**found, "seq": event["seq"]}
+    found = {name: data[name] for name in ("repository", "commit", "sha", "code", "exit", "seconds")}
+    state.bases[base_key(data["repository"], data["commit"], data["sha"])] = {**found, "seq": event["seq"]}
+    if len(state.bases) > BASES_KEPT:
+        del state.bases[min(state.bases, key=lambda name: int(state.bases[name]["seq"]))]
+
+
+def base_key(repository: str, commit: str, sha: str) -> str:
+    """The name of a verified base commit in ``state.bases``."""
+    return f"{repository} {commit} {sha}"

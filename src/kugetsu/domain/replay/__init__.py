@@ -16,10 +16,12 @@ from kugetsu.domain.decide import (
     pauses,
     persons,
     queue,
+    reactions,
     reports,
     reviews,
     sessions,
     undo,
+    verification,
 )
 from kugetsu.domain.decision import DECISIONS, MissingArgumentError
 from kugetsu.domain.events import CATALOGUE, Event
@@ -30,7 +32,22 @@ from kugetsu.domain.state import State
 Earlier = Callable[[int], State]
 
 #: The modules that register decisions.
-MODULES = (attempts, claims, daemon, importing, notifications, pauses, persons, queue, reports, reviews, sessions, undo)
+MODULES = (
+    attempts,
+    claims,
+    daemon,
+    importing,
+    notifications,
+    pauses,
+    persons,
+    queue,
+    reactions,
+    reports,
+    reviews,
+    sessions,
+    undo,
+    verification,
+)
 
 #: Kinds that only record observations or effects outside of the log: not decided from the state, on purpose.
 #: The import of a record is decided (`importing`); what may be pruned depends on files, git and forges.
