@@ -30,6 +30,7 @@ With `token` set, requests with another token get 401, and repositories named in
 
 from __future__ import annotations
 
+import hashlib
 import json
 import ssl
 import threading
@@ -184,6 +185,8 @@ class ScriptedForge:
                 if not hasattr(self.repositories[repository].pulls[number], name):
                     raise AttributeError(name)
                 setattr(self.repositories[repository].pulls[number], name, value)
+            if set(values) != {"mergeable"}:
+                self.repositories[repository].touch(number)
 
     def head_of(self, repository: str, number: int) -> str:
         """The commit of a pull request's head."""
@@ -197,6 +200,8 @@ class ScriptedForge:
             repo = self._repository(repository)
             pull = repo.pulls[number]
             pull.reviews.append((repo.next_id(), state, body, author, pull.sha))
+            if state != "pending":
+                repo.touch(number)
 
     def check(self, repository: str, sha: str, name: str, state: str, *, run: bool = False) -> None:
         """A check of a commit, with the forge's word for its state; `run`: a check-run (GitHub only), whose state is a
@@ -271,6 +276,10 @@ class ScriptedForge:
             status, headers, value = place.respond(request.method, parts[3:], request.query, request.body)
         return status, {} if self.stripped else headers, value
 
+    def has_etags(self, request: Request) -> bool:
+        """Whether the forge names the state of its answers: GitHub does, Gitea does not."""
+        return not request.path.startswith("/api/v1/") and not self.stripped
+
     def _repository(self, name: str) -> Repository:
         return self.repositories.setdefault(name, Repository(name))
 
@@ -292,7 +301,12 @@ class _Handler(BaseHTTPRequestHandler):
         scripted = forge.take_answer(request.method, request.path)
         if scripted is None:
             status, headers, value = forge.respond(request)
-            self._send(status, headers, json.dumps(value).encode(), "application/json")
+            data = json.dumps(value).encode()
+            if forge.has_etags(request) and (request.method, status) == ("GET", 200):
+                headers["ETag"] = 'W/"' + hashlib.sha256(data).hexdigest() + '"'
+                if request.headers.get("if-none-match") == headers["ETag"]:
+                    status, data = 304, b""
+            self._send(status, headers, data, "application/json")
             return
         if scripted.carry_out:
             forge.respond(request)

@@ -70,6 +70,8 @@ class Pull:
     branch_deleted: bool = False
     commits: tuple[str, ...] = ()
     reviews: list[tuple[int, str, str, str, str]] = field(default_factory=list)
+    updated: int = 0
+    """Seconds after START of its last change; 0 for none: its number is that of its creation."""
 
 
 @dataclass
@@ -97,7 +99,15 @@ class Repository:
     def follow(self, pull: Pull) -> None:
         """Let a pull request have the last commit of its branch."""
         if not pull.given and pull.head_repository == self.name:
-            pull.sha = self.commit_of(pull.branch) or pull.sha
+            now = self.commit_of(pull.branch) or pull.sha
+            if now != pull.sha:
+                pull.sha = now
+                self.touch(pull.number)
+
+    def touch(self, number: int) -> None:
+        """Let a pull request be the one that changed last, as comments, reviews, remarks, pushes and labels do."""
+        if number in self.pulls:
+            self.pulls[number].updated = 1 + max(pull.updated or pull.number for pull in self.pulls.values())
 
     def next_id(self) -> int:
         self.last_id += 1
@@ -106,6 +116,7 @@ class Repository:
     def say(self, number: int, body: str, author: str, when: str, *, posted: bool = False) -> int:
         ident = self.next_id()
         self.comments.setdefault(number, []).append(Comment(ident, body, author, when or at(ident), posted))
+        self.touch(number)
         return ident
 
 
@@ -177,7 +188,11 @@ class Place:
                 for p in pulls
                 if p.branch == branch and (p.head_repository or "").split("/")[0].lower() == owner.lower()
             ]
-        pulls.sort(key=lambda pull: pull.number, reverse=True)
+        for pull in pulls:
+            if pull.state == "open":
+                self.repo.follow(pull)
+        changed = query.get("sort") in ("recentupdate", "updated")
+        pulls.sort(key=lambda pull: (pull.updated or pull.number) if changed else pull.number, reverse=True)
         return self._paged([self._pull(pull, single=False) for pull in pulls], query)
 
     def _create(self, body: Any) -> tuple[int, dict[str, str], Any]:
@@ -286,7 +301,7 @@ class Place:
                 "repo": {"id": 1, "full_name": self.repo.name},
             },
             "created_at": at(0),
-            "updated_at": at(pull.number),
+            "updated_at": at(pull.updated or pull.number),
         }
         if gitea:
             value |= {"merged": merged, "mergeable": bool(pull.mergeable) and not pull.draft}

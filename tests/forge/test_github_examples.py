@@ -24,6 +24,7 @@ ME_TOO = Comment(
     body="Me too",
     url="https://github.com/octocat/Hello-World/issues/1347#issuecomment-1",
     created_at="2011-04-14T16:00:49Z",
+    relation="collaborator",
 )
 
 
@@ -104,6 +105,7 @@ def test_reviews(server: ScriptedForge, asking: Asking) -> None:
             "Here is the body for the review.",
             "2019-11-17T17:43:43Z",
             "ecdd80bb57125d7ba9641ffaa4d7d2c19d3f3091",
+            "collaborator",
         ),
     )
 

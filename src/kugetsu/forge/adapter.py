@@ -10,6 +10,7 @@ from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import NoForge
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
+    RELATIONS,
     Blocker,
     Check,
     CheckOutput,
@@ -37,7 +38,8 @@ class Adapter:
     """A forge behind a kept client; the adapters add what differs between them.
 
     `scheme` is the word before the token in the Authorization header, `headers` go with each request, `public` is a
-    path that anyone may ask for. ``comment_page`` and ``review_page`` ask for full pages.
+    path that anyone may ask for. ``comment_page`` and ``review_page`` ask for full pages, ``open_query`` for the open
+    pull requests, those that changed last first.
     """
 
     public = "/version"
@@ -45,6 +47,7 @@ class Adapter:
     headers: Mapping[str, str] = {}
     comment_page: Query = {}
     review_page: Query = {}
+    open_query: Query = {}
 
     def __init__(
         self,
@@ -173,8 +176,12 @@ class Adapter:
         raise NotImplementedError
 
     def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
-        """The open pull requests. Raises ForgeFailure."""
-        raise NotImplementedError
+        """The open pull requests, those that changed last first. Raises ForgeFailure."""
+        call = self._client.call(f"pull requests of {owner}/{repo}")
+        found = call.changed(f"{repository_path(owner, repo)}/pulls", self.open_query, etag)
+        if found is None:
+            return Listing(None, etag)
+        return Listing(tuple(map(self._pull, found[0])), found[1])
 
     def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
         """The comments on lines. Raises ForgeFailure."""
@@ -219,7 +226,23 @@ class Adapter:
             body=item.text("body", ""),
             url=item.text("html_url", self._no_url),
             created_at=item.time("created_at"),
+            relation=relation_of(item),
+            bot=is_bot(item),
         )
+
+
+def relation_of(item: Fields) -> str:
+    """What the author of a text is to the repository, as GitHub says it; empty where the forge does not."""
+    said = item.text("author_association", "").lower()
+    if said in ("mannequin", "first_timer", "first_time_contributor"):
+        return "none"
+    return said if said in RELATIONS else ""
+
+
+def is_bot(item: Fields) -> bool:
+    """Whether the author of a text is an application: GitHub says so, and ends its name in `[bot]`."""
+    user = item.maybe("user")
+    return user is not None and (user.text("type", "") == "Bot" or user.text("login", "").endswith("[bot]"))
 
 
 def repository_path(owner: str, repo: str) -> str:

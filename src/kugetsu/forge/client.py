@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Query = Mapping[str, str | int]
 
+_UNCHANGED = 304
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3  # GitHub needs one, for a renamed repository
 _RETRIES = 2
@@ -95,9 +96,11 @@ class Client(responses.Server):
             self._pools[key] = self._network.pool(url, num_pools=2, maxsize=2, retries=False)
         return self._pools[key]
 
-    def headers(self, *, body: bool) -> dict[str, str]:
-        """The headers of a request, with the token when there is one."""
+    def headers(self, *, body: bool, etag: str = "") -> dict[str, str]:
+        """The headers of a request, with the token when there is one; `etag` asks for what is no longer that."""
         headers = dict(self._headers)
+        if etag:
+            headers["If-None-Match"] = etag
         if body:
             headers["Content-Type"] = "application/json"
         token = self.credential.reveal()
@@ -136,6 +139,8 @@ class Call:
         name: str = "id",
         limit: int | None = None,
         cut: bool = False,
+        first: responses.Answer | None = None,
+        tags: list[str] | None = None,
     ) -> Iterator[Fields]:
         """The objects of a list that comes in pages (`key`: where the list stands in each page), each once: `name` is
         the field that tells them apart, a number (`id`) or a text.
@@ -143,7 +148,8 @@ class Call:
         A page follows when the Link header names one (its URL is not used: behind a proxy it may be a wrong one) or
         when the total that was told is not reached. Where a proxy strips both headers, a page follows each that is not
         short. `limit` is the most pages; when there are more, the rest
-        is left out (`cut`), or ForgeOversized raised. Raises ForgeFailure.
+        is left out (`cut`), or ForgeOversized raised. `first` is the first page where it is there already; `tags`
+        gets the ETag of each page. Raises ForgeFailure.
         """
         seen: set[int | str] = set()
 
@@ -152,7 +158,9 @@ class Call:
 
         most = limit or self._limits.pages
         for page in range(1, most + 1):
-            answer = self._request("GET", path, {**query, "page": page} if page > 1 else query, None)
+            answer, first = first or self._request("GET", path, _of_page(query, page), None), None
+            if tags is not None:
+                tags.append(answer.headers.get("etag", ""))
             fields = self._fields(answer, "GET", path)
             items = fields.list(key)
             fresh = [item for item in items if identity(item) not in seen]
@@ -164,18 +172,37 @@ class Call:
         if not cut:
             raise ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")
 
+    def changed(self, path: str, query: Query, etag: str | None) -> tuple[list[Fields], str | None] | None:
+        """The objects of a list in pages and what names this state of it (None where the forge names none); None if it
+        is still in the state `etag`. That costs one request a page: a change on a later one does not show on the first.
+        Raises ForgeFailure."""
+        known = etag.split() if etag else []
+        answer, page = None, 0
+        for page, tag in enumerate(known, 1):
+            answer = self._request("GET", path, _of_page(query, page), None, tag)
+            if answer.status != _UNCHANGED:
+                break
+        else:
+            if known:
+                return None
+        tags: list[str] = []
+        items = list(self.pages(path, query, first=answer if page == 1 else None, tags=tags))
+        return items, " ".join(tags) if all(tags) else None
+
     def _fields(self, answer: responses.Answer, method: str, path: str) -> Fields:
         posted = method != "GET"
         value = responses.json_of(answer, self._client, uncertain=posted)
         return Fields(value, f"{method} {self._client.host}{path}", posted=posted)
 
-    def _request(self, method: str, path: str, query: Query | None, body: bytes | None) -> responses.Answer:
-        """A good answer, after repetitions where they are allowed. Raises ForgeFailure."""
+    def _request(
+        self, method: str, path: str, query: Query | None, body: bytes | None, etag: str = ""
+    ) -> responses.Answer:
+        """A good answer, after repetitions where they are allowed; with `etag` also 304. Raises ForgeFailure."""
         url = f"{self._client.api}{path}" + (f"?{urlencode(query)}" if query else "")
         tries, waited = 0, False
         while True:
             try:
-                return self._followed(method, url, body)
+                return self._followed(method, url, body, etag)
             except ForgeLimited as limited:
                 # Nothing was done, so this may be repeated whatever the method.
                 if waited or limited.wait > self._limits.patience or not self._pause(limited.wait):
@@ -190,9 +217,11 @@ class Call:
                     raise
                 tries += 1
 
-    def _followed(self, method: str, url: str, body: bytes | None) -> responses.Answer:
+    def _followed(self, method: str, url: str, body: bytes | None, etag: str) -> responses.Answer:
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._once(method, url, body)
+            answer = self._once(method, url, body, etag)
+            if etag and answer.status == _UNCHANGED:
+                return answer
             if answer.status not in _REDIRECTS:
                 responses.judge(answer, self._client, self.what)
                 return answer
@@ -200,7 +229,7 @@ class Call:
             self.moved = True
         raise ForgeBroken(f"{self._client.host} redirects without end", "is the URL in GIT_SERVERS the right one?")
 
-    def _once(self, method: str, url: str, body: bytes | None) -> responses.Answer:
+    def _once(self, method: str, url: str, body: bytes | None, etag: str) -> responses.Answer:
         import urllib3
 
         left = self._left()
@@ -210,7 +239,7 @@ class Call:
                 method,
                 url,
                 body=body,
-                headers=self._client.headers(body=body is not None),
+                headers=self._client.headers(body=body is not None, etag=etag),
                 timeout=timeout,
                 retries=False,
                 redirect=False,
@@ -259,6 +288,10 @@ class Call:
             return False
         time.sleep(seconds)
         return True
+
+
+def _of_page(query: Query, page: int) -> Query:
+    return {**query, "page": page} if page > 1 else query
 
 
 def _full(query: Query) -> int:

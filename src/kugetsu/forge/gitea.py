@@ -46,6 +46,7 @@ class Gitea(Adapter):
     scheme = "token"
     headers = {"Accept": "application/json"}
     review_page = {"limit": PAGE}
+    open_query = {"state": "open", "sort": "recentupdate", "limit": PAGE}
     _no_url = ""
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from kugetsu.forge.adapter import Adapter, repository_path
+from kugetsu.forge.adapter import Adapter, is_bot, relation_of, repository_path
 from kugetsu.forge.client import Call, segment
 from kugetsu.forge.failures import ForgeNotFound, ForgeRefused
 from kugetsu.forge.json_fields import Fields
@@ -59,6 +59,7 @@ class GitHub(Adapter):
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION}
     comment_page = {"per_page": PAGE}
     review_page = {"per_page": PAGE}
+    open_query = {"state": "open", "sort": "updated", "direction": "desc", "per_page": PAGE}
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
         """Pull requests from these branches or commits, open ones first, then the newest, `mergeable` not known.
@@ -141,6 +142,8 @@ class GitHub(Adapter):
             body=item.text("body", ""),
             submitted_at=item.time("submitted_at", ""),
             commit=item.text("commit_id", ""),
+            relation=relation_of(item),
+            bot=is_bot(item),
         )
 
 

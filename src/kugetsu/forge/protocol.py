@@ -25,16 +25,22 @@ Right = Literal["admin", "write", "triage", "read", "none"]
 GHOST = "ghost"
 """The author of what a deleted account wrote, as GitHub and Gitea both call it."""
 
+RELATIONS = ("owner", "member", "collaborator", "contributor", "none")
+"""What an author is to a repository, where the forge says it with the text; else it is empty (see `Forge.right`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment on an issue or pull request."""
+    """One comment on an issue or pull request. ``relation`` is one of `RELATIONS` or empty; ``bot``: its author is an
+    application, by the forge's own word."""
 
     id: int
     author: str
     body: str
     url: str
     created_at: str
+    relation: str = ""
+    bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,8 @@ class Blocker:
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A review's comment on a line of a pull request. ``line`` is None for one on a file or on a line that is gone;
-    ``hunk`` is the part of the diff around it, ``review`` the id of its review, ``commit`` what was reviewed."""
+    ``hunk`` is the part of the diff around it, ``review`` the id of its review, ``commit`` what was reviewed;
+    ``relation`` and ``bot`` as in `Comment`."""
 
     id: int
     author: str
@@ -114,13 +121,16 @@ class Remark:
     hunk: str
     review: int | None
     commit: str
+    relation: str = ""
+    bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOutput:
     """What a forge tells of a check that failed. ``ran``: it executed a step; one that waits for an approval or was
-    cancelled before its start did not. ``steps`` are the failing ones with their logs, None where the forge gives no
-    log; ``words`` what the check itself says (title, summary, annotations)."""
+    cancelled before its start did not. ``steps`` are the failing ones with the last part of their logs (lines without
+    their times, else as the CI wrote them: hostile text), None where the forge gives no log; where it tells no steps,
+    the job is the only one. ``words`` is what the check itself says (title, summary, text, annotations)."""
 
     ran: bool
     steps: tuple[tuple[str, str | None], ...]
@@ -176,7 +186,7 @@ class NewPull:
 @dataclass(frozen=True, slots=True)
 class Review:
     """One review of a pull request; `submitted_at` is empty for one that is not sent yet, `commit` (what was reviewed)
-    where the forge does not tell it."""
+    where the forge does not tell it; `relation` and `bot` as in `Comment`."""
 
     id: int
     author: str
@@ -184,18 +194,26 @@ class Review:
     body: str
     submitted_at: str
     commit: str = ""
+    relation: str = ""
+    bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a commit: a status, or a run of a CI. `other` neither passes nor fails (skipped). ``id`` is that of
-    a run that can be asked for its output (`Forge.check_output`), 0 for a status."""
+    """One check of a commit: a status, or a run of a CI. `other` neither passes nor fails (skipped). ``id`` is the
+    forge's number of a run, 0 for a status.
+
+    ``ran`` is False where its state alone says that no step was executed (it waits for an approval, could not start,
+    was given up): it is for a person, and starts no turn. A failure with ``ran`` may still have executed nothing
+    (cancelled before its start, no money): `Forge.check_output` knows.
+    """
 
     name: str
     state: CheckState
     url: str
     description: str
     id: int = 0
+    ran: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +342,7 @@ class Forge(Protocol):
         ...
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
-        """What CI says about a commit, each check once."""
+        """What CI says about a commit, each check once: its newest run."""
         ...
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
@@ -352,8 +370,16 @@ class Forge(Protocol):
         ...
 
     def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
-        """The open pull requests, those that changed last first; not sent again if nothing changed. GitHub does not say
-        here whether one is mergeable."""
+        """The open pull requests, those that changed last first; not sent again if nothing changed.
+
+        `updated_at` moves with comments, reviews, remarks, pushes, labels, a new title and the state; it does not move
+        with checks, nor with what is merged into the base (`mergeable`), nor with what is not sent yet. GitHub does not
+        say here whether one is mergeable (`pull` does). One that is missing may be closed, merged, or have moved from
+        page to page meanwhile: ask `pull`. ForgeOversized past `Limits.pages` pages.
+
+        Requests: on GitHub one for each 100 open pull requests, which costs nothing of the rate limit while nothing
+        changed; on Gitea, which has no ETag, one for each 50 (its administrator's limit).
+        """
         ...
 
     def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
@@ -361,7 +387,8 @@ class Forge(Protocol):
         ...
 
     def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
-        """What is known of a check of the commit that failed."""
+        """What is known of a check of the commit that failed, at most six requests. What the token may not see, and a
+        log that is gone or cannot be had, is left out."""
         ...
 
     def whoami(self) -> str | None:
