@@ -43,6 +43,7 @@ TOLD = {
     "queue.acknowledged",
     "queue.unacknowledged",
     *("intake.seen", "intake.gone", "mark.setting", "mark.set", "mark.failed", "feedback.seen", "reaction.held"),
+    "session.forwarded",
     *("worktree.set_up", "base.verified"),
 }
 

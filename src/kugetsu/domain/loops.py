@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LONGEST_DELAYS = 5
 #: What is answered whatever REACTIONS names.
 ALWAYS = ("verification",)
+#: What stays as it is until a commit changes it, whatever the agent says of it.
+OBJECTIVE = ("checks", "conflicts", "verification")
 #: Brakes: a turn needs a person from here on.
 BRAKES = ("most_reactions", "no_change")
 
@@ -67,9 +69,9 @@ def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
         return Turn("busy", items)
     if state.of_issue.get(session.key):
         return Turn("busy", items, values={"tasks": list(state.of_issue[session.key])})
-    if _changed_nothing(loop, session, list(there)):
-        return Turn("no_change", list(there), values={"task": loop["last"]["task"], "head": session.head})
     if not waiting:
+        if _changed_nothing(state, loop, session, there):
+            return Turn("no_change", list(there), values={"task": loop["last"]["task"], "head": session.head})
         return Turn("nothing_new")
     if loop["turns"] >= facts["max_reactions"]:
         return Turn("most_reactions", items, values={"turns": loop["turns"], "max": facts["max_reactions"]})
@@ -77,12 +79,16 @@ def next_turn(state: State, session: Session, facts: ReactionFacts) -> Turn:
     return Turn("later", items, until) if until > facts["now"] else Turn("go", items)
 
 
-def _changed_nothing(loop: dict[str, Any], session: Session, there: list[str]) -> bool:
-    """Whether the latest turn left everything as it was: the same head, no comment, the same open items."""
+def _changed_nothing(state: State, loop: dict[str, Any], session: Session, there: dict[str, dict[str, Any]]) -> bool:
+    """Whether the latest turn was done and left everything as it was: the same head and the same open items. An answer
+    in words is enough for a person's words, not for what only a commit changes."""
     last = loop["last"]
-    if last is None or last["head"] != session.head or not session.usage.no_progress_runs:
+    if last is None or last["head"] != session.head or not all(name in last["items"] for name in there):
         return False
-    return all(name in last["items"] for name in there)
+    task = state.tasks.get(last["task"])
+    if task is not None and task.state != "completed":
+        return False  # it failed or was cancelled, which has its own words
+    return session.usage.no_progress_runs > 0 or any(item["kind"] in OBJECTIVE for item in there.values())
 
 
 def _settled(items: dict[str, dict[str, Any]], facts: ReactionFacts) -> str:

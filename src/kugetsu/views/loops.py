@@ -39,4 +39,14 @@ def held(code: str, values: dict[str, Any]) -> str:
         return (
             f"{values.get('turns')} turns have answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
         )
+    if code == "issue_closed":
+        return "its issue is closed: no further turn"
+    if code == "kept":
+        return f"merged, but its session stays: {values.get('why')}"
     return f"{values.get('task')} changed nothing of it: over to you"
+
+
+def forwarded(data: dict[str, Any]) -> str:
+    """Whose commits a worktree got before a run."""
+    commits = counted(data["commits"], "commit")
+    return f"{commits} of others on {line(data['branch'])}: {data['was'][:12]} to {data['head'][:12]}"

@@ -132,6 +132,9 @@ def _reason(reason: str) -> str:
         "answered": "the outage is over",
         "cancel": "cancelled on request",
         "undo": "undone",
+        "pull merged": "its pull request was merged",
+        "pull closed": "its pull request was closed",
+        "issue closed": "its issue was closed",
     }
     return words_of.get(reason, reason)
 
@@ -436,6 +439,7 @@ _TELL: dict[str, Callable[[Any], str]] = {
     "session.preparing": _preparing,
     "session.prepared": _prepared,
     "session.rescued": _rescued,
+    "session.forwarded": loops.forwarded,
     "session.destroying": _destroying,
     "session.destroyed": _destroyed,
     "session.pr": _pull_request,

@@ -19,25 +19,32 @@ def _about(session: Session) -> dict[str, Any]:
 
 
 @decision("reactions.observe")
-def observe(state: State, key: str, feedback: dict[str, Any]) -> list[NewEvent]:
-    """Record what is new of the ``feedback`` (`events.reactions.FeedbackSeen`, all of it); [] if nothing is.
+def observe(
+    state: State, key: str, url: str | None, head: str | None, items: list[dict[str, Any]], gone: list[str]
+) -> list[NewEvent]:
+    """Record which of the ``items`` (`events.reactions.Feedback`) are new on the pull request ``url``, and which of
+    those that were open are ``gone``; [] if nothing is.
 
-    An item that the loop knows is not new, whatever became of it; one that it knows as open and that is no longer among
-    them is gone. Raises NotFound.
+    An item that the loop knows is not new, whatever became of it, unless it was gone in between. Raises NotFound.
     """
     session = find_session(state, key)
     if session.kind != "issue":
         raise NotFound.because("session_unknown", session=key)
-    loop = loops.loop_of(state, key)
-    known = loop["items"] if loop["url"] in (None, feedback["url"]) else {}
-    present = {item["id"] for item in feedback["items"]}
-    fresh = [item for item in feedback["items"] if item["id"] not in known or not known[item["id"]]["open"]]
-    gone = [name for name, item in known.items() if item["open"] and name not in present]
-    gone = [name for name in gone if known[name]["kind"] not in loops.ALWAYS]  # the next verification tells
-    if not fresh and not gone:
+    known = known_items(state, key, url)
+    fresh = [item for item in items if item["id"] not in known or not known[item["id"]]["open"]]
+    over = [name for name in gone if name in known and known[name]["open"]]
+    over = [name for name in over if known[name]["kind"] not in loops.ALWAYS]  # the next verification tells
+    if not fresh and not over:
         return []
-    data = {"url": feedback["url"], "head": feedback["head"], "items": fresh, "gone": gone}
+    data = {"url": url, "head": head, "items": fresh, "gone": over}
     return [NewEvent("feedback.seen", data, **_about(session))]
+
+
+def known_items(state: State, key: str, url: str | None) -> dict[str, dict[str, Any]]:
+    """The items that the loop of an issue knows of the pull request ``url``, by their ids."""
+    loop = loops.loop_of(state, key)
+    items: dict[str, dict[str, Any]] = loop["items"]
+    return items if url is None or loop["url"] in (None, url) else {}
 
 
 @decision("reactions.react")
@@ -49,14 +56,33 @@ def react(state: State, key: str, message: str, items: list[str], facts: Reactio
     loop = loops.loop_of(state, key)
     seen = max((loop["items"][name]["seq"] for name in turn.items), default=session.changed)
     if turn.code in loops.BRAKES:
-        held = loop["held"]
-        if held is not None and held["code"] == turn.code:
-            return []
-        data = {"code": turn.code, "values": turn.values, "items": turn.items}
-        return [NewEvent("reaction.held", data, issue=key, session=key, cause=seen, facts=dict(facts))]
+        return _held(state, key, turn.code, turn.values, turn.items, seen, dict(facts))
     if turn.code != "go" or turn.items != items:
         return []
     return [_queued(state, key, message, items, facts, seen)]
+
+
+@decision("reactions.hold")
+def hold(state: State, key: str, code: str, values: dict[str, Any]) -> list[NewEvent]:
+    """Record what keeps the loop of a session from going on, found by a look at the world (`events.reactions`); [] if
+    that is recorded. Raises NotFound."""
+    return _held(state, key, code, values, [], find_session(state, key).changed, None)
+
+
+def _held(
+    state: State,
+    key: str,
+    code: str,
+    values: dict[str, Any],
+    items: list[str],
+    cause: int,
+    facts: dict[str, Any] | None,
+) -> list[NewEvent]:
+    held = loops.loop_of(state, key)["held"]
+    if held is not None and held["code"] == code:
+        return []
+    data = {"code": code, "values": values, "items": items}
+    return [NewEvent("reaction.held", data, issue=key, session=key, cause=cause, facts=facts)]
 
 
 def _queued(state: State, key: str, message: str, items: list[str], facts: ReactionFacts, cause: int) -> NewEvent:

@@ -8,7 +8,7 @@ from typing import Any
 from kugetsu.domain.decide.sessions import find_session, issue_of
 from kugetsu.domain.decision import decision
 from kugetsu.domain.fold.reviews import SEEN
-from kugetsu.domain.machines import step
+from kugetsu.domain.machines import OPEN_REVIEW, step
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Session, State
 from kugetsu.model.clock import add_seconds, seconds_between
@@ -25,9 +25,13 @@ def _about(session: Session) -> dict[str, Any]:
 
 
 @decision("reviews.observe")
-def observe(state: State, key: str, observed: dict[str, Any]) -> list[NewEvent]:
+def observe(state: State, key: str, observed: dict[str, Any], over_at: str | None = None) -> list[NewEvent]:
     """Record what was observed of the session's pull request (`events.reviews.PullObserved`); [] if nothing changed.
-    One that the session did not know is tied to it."""
+    One that the session did not know is tied to it.
+
+    With ``over_at``, the time of its last change, an end of the pull request ends what waits for it: its merge the
+    turns that would answer it, its close without one every waiting task that was queued before.
+    """
     session = find_session(state, key)
     known = session.pull or {}
     if all(known.get(name) == observed[name] for name in SEEN):
@@ -35,7 +39,24 @@ def observe(state: State, key: str, observed: dict[str, Any]) -> list[NewEvent]:
     new_events = []
     if session.pr is None:
         new_events.append(NewEvent("session.pr", {"url": observed["url"], "source": "branch"}, **_about(session)))
-    return [*new_events, NewEvent("pull.observed", {name: observed[name] for name in SEEN}, **_about(session))]
+    new_events.append(NewEvent("pull.observed", {name: observed[name] for name in SEEN}, **_about(session)))
+    if over_at is not None and session.review in OPEN_REVIEW and observed["state"] != "open":
+        new_events += _pointless(state, session, observed["state"], over_at)
+    return new_events
+
+
+def _pointless(state: State, session: Session, how: str, over_at: str) -> list[NewEvent]:
+    """The end of the tasks that wait for a pull request that is ``how``, caused by the event before them."""
+    waiting = [task for task in state.waiting() if task.session == session.key]
+    if how == "merged":
+        waiting = [task for task in waiting if task.reaction is not None]
+    else:
+        waiting = [task for task in waiting if seconds_between(task.queued_at, over_at) > 0]
+    about: dict[str, Any] = {"issue": issue_of(session), "session": session.key}
+    return [
+        NewEvent("task.cancelled", {"reason": f"pull {how}"}, task=task.id, cause=-1 - place, **about)
+        for place, task in enumerate(waiting)
+    ]
 
 
 @decision("reviews.merged")

@@ -113,6 +113,16 @@ def rescued(state: State, key: str, branch: str | None, attempt: str | None = No
     return [NewEvent("session.rescued", data, **_about(state, session, attempt))]
 
 
+@decision("sessions.forwarded")
+def forwarded(
+    state: State, key: str, branch: str, was: str, head: str, commits: int, attempt: str | None = None
+) -> list[NewEvent]:
+    """Others' commits are in the session's worktree by now (`events.sessions.SessionForwarded`)."""
+    session = find_session(state, key)
+    data = {"branch": branch, "was": was, "head": head, "commits": commits}
+    return [NewEvent("session.forwarded", data, **_about(state, session, attempt))]
+
+
 @decision("sessions.broken")
 def broken(state: State, key: str, reason: str) -> list[NewEvent]:
     """The session cannot be used as it is; [] if already known. Also ends a failed destruction."""

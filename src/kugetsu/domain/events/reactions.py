@@ -13,10 +13,10 @@ class Feedback(TypedDict):
     """One item of feedback. ``id`` names it for ever: a comment's or review's number, or a check with its commit and
     the signature of its error. ``kind`` is ``checks``, ``reviews``, ``comments``, ``conflicts`` or ``verification``.
 
-    ``relation`` is what its author is to the repository (owner, member, collaborator, contributor, none). ``counts``:
-    it may start a turn; else ``why_not`` is the code of the reason, and its text is not kept. ``text`` is what was
-    said, ``path``, ``line`` and ``hunk`` where; ``log`` the lines around the error of a check, None where the forge
-    gives none. All texts are bounded (`runtime.reactions`).
+    ``relation`` is the author's right in the repository (`forge.protocol.Right`), or ``listed`` (REACTION_AUTHORS).
+    ``counts``: it may start a turn; else ``why_not`` is the code of the reason: ``not_run``, a check that ran no step,
+    with its words. ``text`` is what was said, ``path``, ``line`` and ``hunk`` where; ``log`` the lines around the error
+    of a check, None where the forge gives none. All texts are bounded (`runtime.reactions`).
     """
 
     id: str
@@ -47,8 +47,10 @@ class FeedbackSeen(TypedDict):
 
 @event("reaction.held", exempt="code items", irrevocable="wait_recorded")
 class ReactionHeld(TypedDict):
-    """A brake keeps a turn from answering ``items``; recorded once, until a person sends a message. ``code`` is
-    ``most_reactions`` or ``no_change`` (`domain.loops`). A person goes on from here."""
+    """The loop does not go on by itself; recorded once, until a person sends a message. ``code`` is a brake that keeps
+    a turn from answering ``items``, ``most_reactions`` or ``no_change`` (`domain.loops`); or ``issue_closed``; or
+    ``kept``: the work is merged, and its session could not be removed for the reason in ``values``. A person goes on
+    from here."""
 
     code: str
     values: dict[str, Any]

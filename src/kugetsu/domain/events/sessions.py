@@ -82,6 +82,17 @@ class SessionRescued(TypedDict):
     of: str
 
 
+@event("session.forwarded", exempt="branch was head", irrevocable="observed")
+class SessionForwarded(TypedDict):
+    """Before a run, the worktree was fast-forwarded from the commit ``was`` to ``head``, to which others had pushed its
+    ``branch``: ``commits`` of them."""
+
+    branch: str
+    was: str
+    head: str
+    commits: int
+
+
 @event("session.destroying", irrevocable="removal_begun")
 class SessionDestroying(TypedDict):
     """Intent: remove the worktree and the agent session."""

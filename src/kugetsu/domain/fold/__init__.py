@@ -114,6 +114,7 @@ HANDLERS: dict[str, Handler] = {
     "session.destroying": sessions.session_destroying,
     "session.destroyed": sessions.session_destroyed,
     "session.pr": sessions.session_pr,
+    "session.forwarded": sessions.session_forwarded,
     "issue.read": sessions.issue_read,
     "counters.corrected": sessions.counters_corrected,
     "task.queued": tasks.task_queued,

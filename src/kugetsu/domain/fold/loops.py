@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from kugetsu.domain.events import Event
     from kugetsu.domain.state import State, Task
 
-#: Items of feedback that a loop keeps; of more, the oldest that are gone or answered are forgotten.
+#: Items of feedback that a loop keeps; of more, the oldest that are gone are forgotten. One that is still there is not:
+#: it would be taken for a new one.
 ITEMS_KEPT = 500
 
 
@@ -46,18 +47,20 @@ def feedback_seen(state: State, event: Event) -> None:
     for name in data["gone"]:
         if name in items:
             items[name] = {**items[name], "open": False}
-    over = [name for name, item in items.items() if not item["open"] or item["turn"] is not None]
-    for name in over[: max(len(items) - ITEMS_KEPT, 0)]:
+    gone = [name for name, item in items.items() if not item["open"]]
+    for name in gone[: max(len(items) - ITEMS_KEPT, 0)]:
         del items[name]
     state.loops[issue] = {**loop, "items": items}
 
 
 def task_queued(state: State, event: Event, task: Task) -> None:
-    """Note a turn that answers feedback; a message of a person lets the loop begin anew, but for its count."""
+    """Note a turn that answers feedback; a message of a person lets the loop go on, but for its count."""
     loop = state.loops.get(task.issue or "")
     if loop is None or task.issue is None:
         return
     if task.reaction is None:
+        if event["data"]["via"] == "intake":
+            return  # a label says nothing of what held
         state.loops[task.issue] = {**loop, "last": None, "held": None}
         return
     session = state.sessions.get(task.issue)
@@ -77,8 +80,10 @@ def task_queued(state: State, event: Event, task: Task) -> None:
 def reaction_held(state: State, event: Event) -> None:
     """Fold of ``reaction.held``."""
     code, items, issue = event["data"]["code"], event["data"]["items"], event["issue"]
-    loop = state.loops.get(issue)
-    if loop is None:
-        state.violate(event["seq"], f"reaction.held: {issue} has no feedback")
-        return
-    state.loops[issue] = {**loop, "held": {"code": code, "items": items, "seq": event["seq"]}}
+    state.loops[issue] = {**of(state, issue, None), "held": {"code": code, "items": items, "seq": event["seq"]}}
+
+
+def branch_finished(state: State, issue: str) -> None:
+    """Another branch follows the merged one: its pull request has a loop of its own."""
+    if issue in state.loops:
+        state.loops[issue] = new_loop(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kugetsu.domain.fold import reviews, usage
+from kugetsu.domain.fold import loops, reviews, usage
 from kugetsu.domain.machines import step
 from kugetsu.domain.state import Session, State
 
@@ -81,6 +81,7 @@ def session_prepared(state: State, event: Event) -> None:
         session.pr = session.pr_state = session.pushed = session.pull = session.reviewed = None
         session.commits = 0
         session.head = session.base_commit
+        loops.branch_finished(state, session.key)
     session.head = session.head or session.base_commit
 
 
@@ -121,6 +122,16 @@ def session_destroyed(state: State, event: Event) -> None:
     for task in state.tasks.values():
         if task.issue == session.key:
             task.prior_usage = prior
+
+
+def session_forwarded(state: State, event: Event) -> None:
+    """Fold of ``session.forwarded``: progress is counted from here."""
+    head = event["data"]["head"]
+    session = state.sessions.get(event["session"])
+    if session is None:
+        state.violate(event["seq"], f"session.forwarded names the session {event['session']}, which does not exist")
+        return
+    session.head = head
 
 
 def issue_read(state: State, event: Event) -> None:

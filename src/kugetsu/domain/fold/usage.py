@@ -85,6 +85,8 @@ class IssueUsage:
             if data.get("follows"):
                 session.pr, session.head = None, None
             session.head = session.head or data["base_commit"]
+        elif kind == "session.forwarded":
+            session.head = data["head"]
         elif kind == "issue.read":
             session.comments = data["comments"] if data["problem"] is None else session.comments
         elif kind == "task.resumed":
