@@ -18,7 +18,7 @@ DEFAULT_DIR = "~/.kugetsu"
 class Paths:
     """The files and folders below one KUGETSU_DIR. Absolute, as texts; nothing is made until `ensure`."""
 
-    __slots__ = ("config", "env", "leases", "log", "logs", "repositories", "root", "runs", "worktrees")
+    __slots__ = ("config", "env", "leases", "log", "logs", "repositories", "root", "runs", "scratch", "worktrees")
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -30,6 +30,7 @@ class Paths:
         self.repositories = root + "/repositories"
         self.runs = root + "/runs"
         self.logs = root + "/logs"
+        self.scratch = root + "/scratch"
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Paths:

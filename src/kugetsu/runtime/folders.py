@@ -1,10 +1,13 @@
-"""Folders that an agent may have filled: walk them however deep they are, and find what is mounted in them."""
+"""Folders that an agent may have filled: walk and remove them however deep they are, and find what is mounted there."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 _TABLE = "/proc/self/mountinfo"
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
@@ -37,6 +40,34 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def remove(path: str) -> bool:
+    """Remove a folder with everything in it, also what is read-only; whether it is gone.
+
+    It stays if something is mounted in it (`mounted_within`).
+    """
+    if mounted_within(path):
+        return False
+    with suppress(RecursionError):  # some 1000 folders within each other: rm takes what is left
+        shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        _open_up(path)  # a build cache may be read-only
+        with suppress(OSError):
+            subprocess.run(["/bin/rm", "-rf", "--", path], check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    return not os.path.lexists(path)
+
+
+def _open_up(path: str) -> None:
+    """Make read-only folders removable."""
+    with suppress(OSError):
+        os.chmod(path, 0o700)
+    for folder, names, _ in walk(path):
+        for name in names:
+            below = f"{folder}/{name}"
+            if not os.path.islink(below):
+                with suppress(OSError):
+                    os.chmod(below, 0o700)
 
 
 def mounted_within(path: str) -> list[str]:

@@ -1,17 +1,23 @@
-"""The environment of an agent's program in a worktree: its env file, then kugetsu's marks, which nothing overrides."""
+"""The environment of an agent's program in a worktree: its env file, then kugetsu's marks, which nothing overrides; and
+that of the commands that make a worktree ready and verify its work, without secrets."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-from kugetsu.runtime.env_files import values
+from kugetsu.redaction.funnel import redact
+from kugetsu.redaction.known_values import SHORTEST, names_secret
+from kugetsu.runtime.env_files import TOKENS, values
 from kugetsu.runtime.process.termination import MARK
 from kugetsu.runtime.runner import own_command
 from kugetsu.runtime.workspace import ATTEMPT, GIVEN, Workspace
 
 #: Variables without which nothing works: what an env file makes of them, holds for what its agent starts as well.
 BASIC = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR")
+
+#: How the variables with a forge's token are called, beside those of kugetsu.
+_FORGE_TOKENS = (*TOKENS, "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "FORGEJO_TOKEN", "GITLAB_TOKEN")
 
 _CEILING = "GIT_CEILING_DIRECTORIES"
 
@@ -32,6 +38,31 @@ def of(ws: Workspace, kind: str, worktree: str, nonce: str, attempt: str) -> dic
         "KUGETSU_TEMP_DIR": temp,
         _CEILING: _ceiling(worktree, given.get(_CEILING)),
     }
+
+
+def of_command(ws: Workspace, worktree: str, attempt: str | None, *, secrets: bool) -> dict[str, str]:
+    """The whole environment of WORKTREE_SETUP and VERIFY_COMMAND, but for the mark of the lease.
+
+    Without ``secrets`` (VERIFY_SECRETS) nothing of the agent's env file but what names places (`BASIC`), and no
+    variable whose name or value is known to be secret; never a forge's token.
+    """
+    given = values(ws.paths, "dev")
+    tokens = [
+        value for name, value in {**ws.environment, **values(ws.paths, "forge"), **given}.items() if _of_forge(name)
+    ]
+    found = {**ws.environment, **{name: value for name, value in given.items() if secrets or name in BASIC}}
+    found = {
+        name: value
+        for name, value in found.items()
+        if not (_of_forge(name) or any(len(token) >= SHORTEST and token in value for token in tokens))
+        and (secrets or not (names_secret(name) or redact(value) != value))
+    }
+    marks = {"KUGETSU_DIR": ws.paths.root, _CEILING: _ceiling(worktree, found.get(_CEILING))}
+    return found | marks | ({ATTEMPT: attempt} if attempt is not None else {})
+
+
+def _of_forge(name: str) -> bool:
+    return name.upper().startswith(_FORGE_TOKENS)
 
 
 def _ceiling(worktree: str, given: str | None) -> str:

@@ -8,15 +8,11 @@ attempt.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
 from kugetsu.runtime import folders
-from kugetsu.runtime.folders import walk
 
 VARIABLE = "TMPDIR"
 _PREFIX = "kugetsu-q"
@@ -65,24 +61,4 @@ def remove(paths: Paths, attempt: str) -> bool:
     path = left(paths, attempt)
     if path is None:
         return True
-    if folders.mounted_within(path):
-        return False
-    with suppress(RecursionError):  # some 1000 folders within each other: rm takes what is left
-        shutil.rmtree(path, ignore_errors=True)
-    if os.path.lexists(path):
-        _open_up(path)  # a build cache may be read-only
-        with suppress(OSError):
-            subprocess.run(["/bin/rm", "-rf", "--", path], check=False, capture_output=True, stdin=subprocess.DEVNULL)
-    return not os.path.lexists(path)
-
-
-def _open_up(path: str) -> None:
-    """Make read-only folders removable."""
-    with suppress(OSError):
-        os.chmod(path, 0o700)
-    for folder, names, _ in walk(path):
-        for name in names:
-            below = f"{folder}/{name}"
-            if not os.path.islink(below):
-                with suppress(OSError):
-                    os.chmod(below, 0o700)
+    return folders.remove(path)
