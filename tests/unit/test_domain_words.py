@@ -36,6 +36,9 @@ NO_ENGLISH = {
     "previous attempt",
     "asked for by",
     " takes no ",
+    "kugetsu: in progress",  # labels on a forge
+    "kugetsu: to review",
+    "kugetsu: failed",
 }
 
 

@@ -61,6 +61,32 @@ class ReactionFacts(TypedDict):
     max_reactions: int
 
 
+class Blocking(TypedDict):
+    """An issue that another one depends on; ``open`` is None if it could not be read, with the ``problem``."""
+
+    issue: str
+    open: bool | None
+    problem: NotRequired[str]
+
+
+class IntakeFacts(TypedDict):
+    """What decides whether a labelled issue is queued, as the forge shows it: its ``labels``, a hash of its title and
+    text, who set the ``label`` last and when (None: the forge does not tell), what that account may do (None: the token
+    may not ask), who edited the text last; and the ``labellers`` of the settings. ``blockers`` are the issues that it
+    depends on."""
+
+    label: str
+    labels: list[str]
+    body: str
+    labelled_by: str | None
+    labelled_at: str | None
+    right: str | None
+    labellers: list[str]
+    edited_by: str | None
+    edited_at: str | None
+    blockers: list[Blocking]
+
+
 class OutcomeFacts(TypedDict):
     """What decides on the consequence of an attempt's end: times in seconds, ``pause_seconds`` for a usage limit
     that states no reset time."""

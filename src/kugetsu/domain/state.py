@@ -123,6 +123,8 @@ class Task:
     used: int = 0
     usage: Usage = field(factory=Usage)
     repository: dict[str, str] | None = None
+    #: Whether the intake queued it.
+    by_intake: bool = False
     #: The feedback that it answers (`events.tasks.Reaction`); None if a person, or the intake, asked for it.
     reaction: dict[str, Any] | None = None
     #: What it was given for itself (`events.tasks.Options`); {} for what the settings say.
@@ -201,6 +203,8 @@ class Session:
     #: open, closed or merged: the pull request's state after the latest attempt, if known.
     pr_state: str | None = None
     attempt: str | None = None
+    #: Whether its latest work, but for answers to feedback, was asked for by a label (`domain.intake`).
+    by_intake: bool = False
     #: The person who works in it (`events.persons.PersonAttached`), with "seq" and "at" of the claim.
     person: dict[str, Any] | None = None
     created_at: str = ""
@@ -289,11 +293,11 @@ class State:
     #: agent and model → {"until": time, "at": since when, "seq": event, "task": who met it}: the usage limit that a
     #: provider stated; with "outage" and "reason" what every task would meet (`outages`), tried again at that time.
     limits: dict[str, dict[str, Any]] = field(factory=dict)
-    #: issue → its open labelled issue on the forge (`events.intake.IntakeSeen`), with "seq", "at" and the "task" that
-    #: the intake queued last, None for none.
+    #: issue → its open labelled issue on the forge (`events.intake.IntakeSeen`), with "seq" and "at", and what is kept
+    #: of its label event (`fold.intake.label_event_seen`).
     intake: dict[str, dict[str, Any]] = field(factory=dict)
     #: issue → {"label": which one the forge shows, "owed": the intent without an outcome, with its "seq", "tries" and
-    #: "not_before", or None}.
+    #: "not_before", or None, "refused": the latest one that the forge will not carry out, or None}.
     marks: dict[str, dict[str, Any]] = field(factory=dict)
     #: issue → the loop of its pull request: turns, items of feedback, brakes (`fold.loops.new_loop`).
     loops: dict[str, dict[str, Any]] = field(factory=dict)
@@ -306,6 +310,8 @@ class State:
     tasks_made: int = 0
     #: seq of the latest `session.destroyed`: counters of an issue's earlier sessions read before it may be stale.
     last_destroyed: int = 0
+    #: seq of the latest `intake.gone`: the history of an issue's label events read before it may be stale.
+    last_gone: int = 0
     #: The latest acknowledged report: {"upto": seq, "at": its time}.
     reported: dict[str, Any] | None = None
     #: The latest daily report: {"days": the latest days with one, "upto": seq, "at": its time}.

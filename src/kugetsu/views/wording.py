@@ -135,6 +135,11 @@ def _reason(reason: str) -> str:
         "pull merged": "its pull request was merged",
         "pull closed": "its pull request was closed",
         "issue closed": "its issue was closed",
+        "intake_unlabelled": "the issue's label was removed",
+        "intake_closed": "the issue was closed",
+        "intake_switched_off": "the repository has no INTAKE_LABEL any more",
+        "intake_missing": "the forge has the issue no longer",
+        "intake_needs_label": "the issue's text was edited after the label was set",
     }
     return words_of.get(reason, reason)
 

@@ -131,13 +131,18 @@ def failed(
     if session is None or session.owed is None or not is_owed(session, intent):
         return []
     tries = session.owed["tries"] + 1
-    again = None
-    if passes and tries < MOST_TRIES:
-        pause = min(first_pause * 2.0 ** min(tries - 1, 64), LONGEST_PAUSE)
-        again = add_seconds(now, pause)
-        if retry_at is not None and seconds_between(again, retry_at) > 0:
-            again = add_seconds(retry_at, 0.0)
+    again = tried_again(tries, now, first_pause, retry_at) if passes else None
     data: dict[str, Any] = {"reason": reason, "tries": tries, "not_before": again}
     if remedy:
         data["remedy"] = remedy
     return [NewEvent("pull.failed", data, **_of_intent(session, intent))]
+
+
+def tried_again(tries: int, now: str, first_pause: float, retry_at: str | None) -> str | None:
+    """When an act at a forge that has failed so often is tried again; None after `MOST_TRIES`."""
+    if tries >= MOST_TRIES:
+        return None
+    again = add_seconds(now, min(first_pause * 2.0 ** min(tries - 1, 64), LONGEST_PAUSE))
+    if retry_at is not None and seconds_between(again, retry_at) > 0:
+        return add_seconds(retry_at, 0.0)
+    return again

@@ -11,13 +11,23 @@ if TYPE_CHECKING:
     from kugetsu.domain.events.declaration import Time
 
 
-@event("intake.seen", exempt="label code body labelled_by", irrevocable="forge_answered")
+class Before(TypedDict):
+    """What the log knows of a label event of an issue that was gone meanwhile: the hash of the text that it had when it
+    was first seen, the task that the intake queued, how that ended (completed, error, cancelled)."""
+
+    first: str
+    task: str | None
+    ended: str | None
+
+
+@event("intake.seen", exempt="label code body author labelled_by before", irrevocable="forge_answered")
 class IntakeSeen(TypedDict):
     """An open issue has the ``label`` of INTAKE_LABEL; recorded when what follows from it changes.
 
     ``code`` says what: ``queued`` (a task follows in this transaction), or why not (`domain.intake`), with its
     ``values``. ``body`` is a hash of the issue's title and text; ``labelled_by`` the account that set the label last,
-    at ``labelled_at`` (the forge's time), None if the forge does not tell.
+    at ``labelled_at`` (the forge's time), None if the forge does not tell. ``relation`` is what the ``author`` of the
+    issue is to the repository (owner, member, contributor, none, unknown).
     """
 
     label: str
@@ -27,12 +37,16 @@ class IntakeSeen(TypedDict):
     body: str
     labelled_by: str | None
     labelled_at: str | None
+    author: str
+    relation: str
+    before: NotRequired[Before]
 
 
 @event("intake.gone", exempt=ALL, irrevocable="forge_answered")
 class IntakeGone(TypedDict):
     """The issue no longer asks for work: it is ``unlabelled``, ``closed``, or its repository has no INTAKE_LABEL any
-    more (``switched_off``). Its waiting tasks that the intake queued are cancelled in this transaction."""
+    more (``switched_off``), or the forge has it no longer (``missing``). Its waiting task that the intake queued is
+    cancelled in this transaction."""
 
     code: str
 

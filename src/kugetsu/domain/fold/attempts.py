@@ -56,6 +56,7 @@ def attempt_claimed(state: State, event: Event) -> None:
     session = state.sessions.get(task.session)
     if session is not None:
         session.attempt = attempt.id
+        session.by_intake = task.by_intake or (session.by_intake and task.reaction is not None)
         session.usage.attempts += 1
         session.notes = []
 

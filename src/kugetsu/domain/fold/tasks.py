@@ -72,6 +72,7 @@ def queued(event: Event) -> Task:
     task.prior_usage = data.get("carried")
     task.options = data.get("options") or {}
     task.reaction = data.get("reaction")
+    task.by_intake = data.get("via") == "intake"
     task.order = task.queued = task.changed = event["seq"]
     task.queued_at = task.changed_at = event["at"]
     return task
@@ -255,6 +256,7 @@ def _finish_task(
     task.reason, task.reason_values = reason, values
     task.not_before = None
     task.acknowledged = 0
+    intake.task_moved(state, task)
     _close(state, task)
     _keep_finished(state, task.id)
 
@@ -317,6 +319,7 @@ def task_requeued(state: State, event: Event) -> None:
     if task is not None:
         _leave_finished(state, task.id)
         _open(state, task)
+        intake.task_moved(state, task)
         task.acknowledged = 0
         if "kept" not in event["data"]:
             _forget_limits(state, task)

@@ -1,0 +1,78 @@
+"""Decisions on the intake: what follows from a labelled issue, and from one that asks for work no longer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kugetsu.domain import intake
+from kugetsu.domain.decide import queue
+from kugetsu.domain.decision import decision
+from kugetsu.domain.facts import IntakeFacts
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+
+#: What is compared with what is known of an issue, beside code and values.
+_SEEN = ("label", "body", "labelled_by", "labelled_at")
+
+
+@decision("intake.look")
+def look(
+    state: State,
+    issue: str,
+    title: str,
+    author: str,
+    relation: str,
+    facts: IntakeFacts,
+    message: str = "",
+    history: dict[str, Any] | None = None,
+    carried: dict[str, Any] | None = None,
+) -> list[NewEvent]:
+    """Record what follows from a labelled issue, and queue its task with ``message`` if that is to be; [] if nothing
+    changed. ``relation`` is what its ``author`` is to the repository; ``history`` as in `intake.judge`, ``carried`` as
+    in `queue.enqueue`."""
+    queue.require_initialised(state)
+    found = intake.judge(state, issue, facts, history)
+    entry = state.intake.get(issue)
+    now: dict[str, Any] = {name: facts[name] for name in _SEEN}  # type: ignore[literal-required]
+    now |= {"code": found.code, "values": found.values}
+    if entry is not None and all(entry[name] == value for name, value in now.items()):
+        return []
+    data = {**now, "title": title, "author": author, "relation": relation}
+    before = intake.known(state, issue, facts, history)
+    if before is not None and (entry is None or entry["of"][-1] is None):
+        data["before"] = {name: before[name] for name in ("first", "task", "ended")}
+    cause = entry["seq"] if entry is not None else None
+    seen = NewEvent("intake.seen", data, issue=issue, cause=cause, facts=dict(facts))
+    if found.withdrawn is not None:
+        return [seen, _withdrawn(issue, found.withdrawn, "needs_label")]
+    if not found.fresh:
+        return [seen]
+    (task,) = queue.enqueue(
+        state,
+        kind="dev",
+        issue=issue,
+        message=message,
+        via="intake",
+        priority=intake.priority_of(facts["labels"]),
+        carried=carried,
+        from_issue=True,
+    )
+    task.cause = -1
+    return [seen, task]
+
+
+@decision("intake.gone")
+def gone(state: State, issue: str, code: str) -> list[NewEvent]:
+    """The issue asks for work no longer (`events.intake.IntakeGone`): its waiting task that the intake queued is
+    cancelled; [] if that is known."""
+    entry = state.intake.get(issue)
+    if entry is None:
+        return []
+    over = NewEvent("intake.gone", {"code": code}, issue=issue, cause=entry["seq"])
+    task = state.tasks.get(entry["task"] or "")
+    waits = task is not None and task.state in ("pending", "parked")
+    return [over, _withdrawn(issue, entry["task"], code)] if waits else [over]
+
+
+def _withdrawn(issue: str, task: str, code: str) -> NewEvent:
+    return NewEvent("task.cancelled", {"reason": f"intake_{code}"}, issue=issue, task=task, cause=-1)
