@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from kugetsu.domain import state_codec
-from kugetsu.domain.decide import attempts, claims, importing, notifications, queue, sessions
+from kugetsu.domain.decide import attempts, claims, importing, intake, marks, notifications, queue, sessions
 from kugetsu.domain.decision import DECISIONS
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.facts import Ending
@@ -499,6 +499,24 @@ def _imports() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: importing.take_task(state, ISSUES[0], message="go", priority=3, imported=record)
 
 
+def _labelled() -> Iterator[Callable[[State], list[Any]]]:
+    issue, now = ISSUES[0], "2026-11-23T10:00:00.000000Z"
+    sight: Any = {"label": "kugetsu", "labels": ["priority:low"], "body": "h", "blockers": [], "right": "write"}
+    sight |= {"labelled_by": "bob", "labelled_at": "2026-11-23T09:00:00Z", "labellers": []}
+    sight |= {"edited_by": None, "edited_at": None}
+    blocked = {**sight, "blockers": [{"issue": "example.org/x/y#1", "open": True}]}
+    edited = {**sight, "edited_by": "eve", "edited_at": "2026-11-23T09:30:00Z"}
+    yield lambda state: intake.look(state, issue, "Slow", "eve", "none", blocked)
+    yield lambda state: intake.look(state, issue, "Slow", "eve", "none", sight, message="Slow")
+    yield lambda state: marks.show(state, issue, "a label")
+    owed = 7  # the event that this appended
+    yield lambda state: marks.failed(state, issue, owed, "no answer", "wait", now, 10.0, passes=True, retry_at=now)
+    yield lambda state: marks.shown(state, issue, owed)
+    yield lambda state: intake.look(state, issue, "Slow", "eve", "none", edited)
+    yield lambda state: queue.retry(state, "q1")
+    yield lambda state: intake.gone(state, issue, "closed")
+
+
 def _others() -> Iterator[Callable[[State], list[Any]]]:
     yield lambda state: sessions.request(state, "base:example.org/o/a", "base", "example.org/o/a")
     yield lambda state: queue.enqueue(state, kind="dev", issue=ISSUES[2], message="go", via="enqueue")
@@ -526,7 +544,7 @@ def _rest() -> Iterator[Callable[[State], list[Any]]]:
     )
 
 
-@pytest.mark.parametrize("story", [_notices, _imports, _others, _rest])
+@pytest.mark.parametrize("story", [_notices, _imports, _labelled, _others, _rest])
 def test_what_users_and_couriers_decide_is_decided_again_the_same(story: Any) -> None:
     world = _set_up()
     for decide in story():
@@ -565,7 +583,7 @@ def test_every_module_of_decisions_is_looked_up_in():
 def test_every_decision_may_be_taken_again_after_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = []
     monkeypatch.setattr(simulation, "Memory", Repeated)
-    for story in (_notices, _imports, _others, _rest):
+    for story in (_notices, _imports, _labelled, _others, _rest):
         worlds.append(_set_up())
         for decide in story():
             assert worlds[-1].do(decide), "nothing was decided"
