@@ -32,8 +32,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +43,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from forge import shapes
+from forge import intake_shapes, shapes
+from forge.intake_shapes import Intake
 from forge.shapes import Repository
 
 PREFIXES = {"/api/v1": "gitea", "/api/v3": "github"}
@@ -89,6 +92,10 @@ class ScriptedForge:
         self.stripped = False
         """Whether a proxy takes out the headers that tell of further pages."""
         self.login = "kugetsu-bot"
+        self.organisations: dict[str, dict[str, int]] = {}
+        """Gitea's labels of organisations, with their ids."""
+        self._allowed: int | None = None
+        self._reset = 0.0
         self.requests: list[Request] = []
         self.repositories: dict[str, Repository] = {}
         self.answers: list[Answer] = []
@@ -139,17 +146,69 @@ class ScriptedForge:
         labels: tuple[str, ...] = (),
         comments: tuple[str, ...] | list[str] = (),
     ) -> None:
-        """An issue with comments by its author, one second apart."""
+        """An issue with comments and labels by its author, one second apart."""
         with self.lock:
-            issues = self._repository(repository).issues
-            issues[number] = shapes.Issue(number, title, body, state, author, labels)
+            repo = self._repository(repository)
+            repo.issues[number] = shapes.Issue(number, title, body, state, author, ())
             for text in comments:
                 self.say(repository, number, text, author=author)
+            for label in labels:
+                repo.add_label(number, label, author)
 
     def say(self, repository: str, number: int, body: str, *, author: str = "alice", at: str = "") -> int:
         """A comment on an issue or pull request; its id. `at` is its time, else one second after the one before."""
         with self.lock:
             return self._repository(repository).say(number, body, author, at)
+
+    def change_issue(self, repository: str, number: int, **values: object) -> None:
+        """Change what an issue is: `state="closed"`, …; for its text `edit` tells by whom."""
+        with self.lock:
+            repo = self.repositories[repository]
+            for name, value in values.items():
+                if not hasattr(repo.issues[number], name):
+                    raise AttributeError(name)
+                setattr(repo.issues[number], name, value)
+            repo.next_id()
+            repo.touch(number)
+
+    def edit(
+        self, repository: str, number: int, *, body: str = "", title: str = "", by: str = "alice", at: str = ""
+    ) -> None:
+        """Edit the body or the title of an issue."""
+        with self.lock:
+            repo = self.repositories[repository]
+            if body:
+                repo.issues[number].body = body
+                repo.intake.edits[number] = (by, at or shapes.at(repo.next_id()))
+                repo.touch(number)
+            if title:
+                repo.happen(number, "renamed", repo.issues[number].title, by, at)
+                repo.issues[number].title = title
+
+    def label(self, repository: str, number: int, name: str, *, by: str = "alice", at: str = "") -> None:
+        """Set a label of an issue, by an account, at a time (else one second after what came before)."""
+        with self.lock:
+            self.repositories[repository].add_label(number, name, by, at)
+
+    def unlabel(self, repository: str, number: int, name: str, *, by: str = "alice", at: str = "") -> None:
+        """Take a label off an issue."""
+        with self.lock:
+            self.repositories[repository].remove_label(number, name, by, at)
+
+    def labels_of(self, repository: str, number: int) -> tuple[str, ...]:
+        """The labels of an issue."""
+        with self.lock:
+            return self.repositories[repository].issues[number].labels
+
+    def intake(self, repository: str) -> Intake:
+        """What a repository keeps for an intake: rights of accounts, dependencies, its labels; may be changed."""
+        return self._repository(repository).intake
+
+    def limit(self, requests: int | None, *, seconds: float = 3600) -> None:
+        """Accept so many requests more, until so many seconds from now have passed; None: as many as come. GitHub says
+        in each answer how many are left."""
+        with self.lock:
+            self._allowed, self._reset = requests, time.time() + seconds
 
     def pull(
         self,
@@ -256,29 +315,67 @@ class ScriptedForge:
         """The real answer to a request: status, headers, JSON value."""
         prefix = next((p for p in PREFIXES if request.path.startswith(p + "/")), "")
         kind = PREFIXES.get(prefix, "github")
+        headers = self._count(kind)
+        if headers.get("X-RateLimit-Remaining") == "-1":
+            return 403, {**headers, "X-RateLimit-Remaining": "0"}, {"message": "API rate limit exceeded for user ID 1."}
+        if "Retry-After" in headers:
+            return 429, headers, {"message": "Too Many Requests"}
+        status, more, value = self._answer_to(request, prefix, kind)
+        return status, {**headers, **more}, value
+
+    def _count(self, kind: str) -> dict[str, str]:
+        """The headers that tell of a limit, after one request more."""
+        with self.lock:
+            if self._allowed is None or time.time() >= self._reset:
+                return {}
+            self._allowed = max(self._allowed - 1, -1)
+            if kind == "github":
+                left = {"X-RateLimit-Remaining": str(self._allowed), "X-RateLimit-Resource": "core"}
+                return {**left, "X-RateLimit-Reset": str(math.ceil(self._reset))}
+            return {"Retry-After": str(math.ceil(self._reset - time.time()))} if self._allowed < 0 else {}
+
+    def _answer_to(self, request: Request, prefix: str, kind: str) -> tuple[int, dict[str, str], Any]:
         given = request.headers.get("authorization", "").rpartition(" ")[2]
         if self.token and given and given != self.token:
             return 401, {}, {"message": "Bad credentials" if kind == "github" else "user does not exist"}
         parts = [unquote(part) for part in request.path.removeprefix(prefix).split("/")[1:]]
         if parts == ["user"]:
             return (200, {}, shapes.user(self.login)) if given else (401, {}, {"message": "token is required"})
+        if request.path in ("/graphql", "/api/graphql") and request.method == "POST":
+            return self._edits(request) if given else (401, {}, {"message": "Requires authentication"})
+        if parts[0] == "orgs" and parts[2:] == ["labels"] and parts[1] in self.organisations:
+            labels = self.organisations[parts[1]].items()
+            return 200, {}, [intake_shapes.label(name, ident) for name, ident in labels]
         if len(parts) < 3 or parts[0] != "repos":
             return 404, {}, {"message": "Not Found"}
         name = "/".join(parts[1:3])
         if name in self.moved:
             path = "/".join([prefix, "repos", self.moved[name], *parts[3:]])
             location = f"{self.url}{path}?{urlencode(request.query)}"
-            return 307 if kind == "gitea" else 301, {"Location": location}, {"message": "Moved Permanently"}
+            moved = 301 if kind == "github" and request.method == "GET" else 307
+            return moved, {"Location": location}, {"message": "Moved Permanently"}
         if name not in self.repositories or (name in self.private and not given):
             return 404, {}, {"message": "Not Found"}
         with self.lock:
-            place = shapes.Place(kind, self.url, self.repositories[name], self.login, self.page)
+            seen = {other: repo for other, repo in self.repositories.items() if given or other not in self.private}
+            shared = self.organisations.get(parts[1], {})
+            place = shapes.Place(kind, self.url, seen[name], self.login, self.page, seen, shared)
             status, headers, value = place.respond(request.method, parts[3:], request.query, request.body)
         return status, {} if self.stripped else headers, value
 
     def has_etags(self, request: Request) -> bool:
         """Whether the forge names the state of its answers: GitHub does, Gitea does not."""
         return not request.path.startswith("/api/v1/") and not self.stripped
+
+    def _edits(self, request: Request) -> tuple[int, dict[str, str], Any]:
+        """GitHub's answer to its one question in GraphQL."""
+        asked = request.body["variables"]
+        name = f"{asked['owner']}/{asked['repo']}"
+        with self.lock:
+            if name not in self.repositories:
+                error = {"type": "NOT_FOUND", "message": f"Could not resolve to a Repository with the name '{name}'."}
+                return 200, {}, {"data": {"repository": None}, "errors": [error]}
+            return intake_shapes.edits(self.repositories[name], asked["number"])
 
     def _repository(self, name: str) -> Repository:
         return self.repositories.setdefault(name, Repository(name))
@@ -293,6 +390,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    def do_DELETE(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         forge: ScriptedForge = self.server.forge  # type: ignore[attr-defined]
         request = self._request()
@@ -305,8 +405,8 @@ class _Handler(BaseHTTPRequestHandler):
             if forge.has_etags(request) and (request.method, status) == ("GET", 200):
                 headers["ETag"] = 'W/"' + hashlib.sha256(data).hexdigest() + '"'
                 if request.headers.get("if-none-match") == headers["ETag"]:
-                    status, data = 304, b""
-            self._send(status, headers, data, "application/json")
+                    status = 304
+            self._send(status, headers, b"" if status in (204, 304) else data, "application/json")
             return
         if scripted.carry_out:
             forge.respond(request)

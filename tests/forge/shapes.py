@@ -7,8 +7,12 @@ published examples that a client would look at.
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from forge import intake_shapes
+from forge.intake_shapes import Event, Intake
 
 START = 1_767_261_600  # 2026-01-01T10:00:00Z: the time of the first thing in a repository
 _GITEA_REVIEWS = {"approved": "APPROVED", "changes_requested": "REQUEST_CHANGES", "commented": "COMMENT"}
@@ -51,6 +55,7 @@ class Issue:
     state: str
     author: str
     labels: tuple[str, ...]
+    updated_at: str = ""
 
 
 @dataclass
@@ -88,6 +93,7 @@ class Repository:
     git: str = ""
     """A bare repository that has the branches."""
     last_id: int = 0
+    intake: Intake = field(default_factory=Intake)
 
     def commit_of(self, branch: str) -> str | None:
         """The last commit of a branch; None without one."""
@@ -105,7 +111,9 @@ class Repository:
                 self.touch(pull.number)
 
     def touch(self, number: int) -> None:
-        """Let a pull request be the one that changed last, as comments, reviews, remarks, pushes and labels do."""
+        """Let an issue or pull request be the one that changed last, as comments, reviews, pushes and labels do."""
+        if number in self.issues:
+            self.issues[number].updated_at = at(self.last_id)
         if number in self.pulls:
             self.pulls[number].updated = 1 + max(pull.updated or pull.number for pull in self.pulls.values())
 
@@ -119,6 +127,25 @@ class Repository:
         self.touch(number)
         return ident
 
+    def happen(self, number: int, kind: str, name: str, account: str, when: str = "") -> None:
+        """Note an event of an issue."""
+        ident = self.next_id()
+        self.intake.events.setdefault(number, []).append(Event(ident, kind, name, account, when or at(ident)))
+        self.touch(number)
+
+    def add_label(self, number: int, name: str, account: str, when: str = "") -> None:
+        """Set a label; one that is set already stays as it is."""
+        self.intake.label_id(name)
+        if name not in self.issues[number].labels:
+            self.issues[number].labels += (name,)
+            self.happen(number, "labeled", name, account, when)
+
+    def remove_label(self, number: int, name: str, account: str, when: str = "") -> None:
+        """Take a label off, where it is set."""
+        if name in self.issues[number].labels:
+            self.issues[number].labels = tuple(label for label in self.issues[number].labels if label != name)
+            self.happen(number, "unlabeled", name, account, when)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -129,6 +156,22 @@ class Place:
     repo: Repository
     login: str
     page: int
+    forge: Mapping[str, Repository] = field(default_factory=dict)
+    """All repositories that the token's account sees."""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """The labels of the organisation that the repository is of."""
+
+    def shared_labels(self) -> Mapping[str, int]:
+        """The labels of the organisation that the repository is of; GitHub has none."""
+        return self.shared if self.kind == "gitea" else {}
+
+    def beside(self, name: str) -> Place | None:
+        """Another repository of the forge; None if it is not to be seen."""
+        return replace(self, repo=self.forge[name]) if name in self.forge else None
+
+    def user(self, login: str) -> dict[str, Any]:
+        """An account."""
+        return user(login)
 
     def respond(
         self, method: str, parts: list[str], query: dict[str, str], body: Any
@@ -138,14 +181,14 @@ class Place:
             case "GET", []:
                 return 200, {}, {"id": 1, "full_name": self.repo.name}
             case "GET", ["issues", number] if int(number) in self.repo.issues:
-                return 200, {}, self._issue(self.repo.issues[int(number)])
+                return 200, {}, self.issue(self.repo.issues[int(number)])
             case "GET", ["issues", number, "comments"] if int(number) in self.repo.issues:
                 return self._comments(int(number), query)
             case "POST", ["issues", number, "comments"] if int(number) in self.repo.issues:
                 if not isinstance(body, dict) or not isinstance(body.get("body"), str) or not body["body"]:
                     return 422, {}, {"message": "Validation Failed"}
                 self.repo.say(int(number), body["body"], self.login, now(), posted=True)
-                return 201, {}, self._comment(int(number), self.repo.comments[int(number)][-1])
+                return 201, {}, self.comment(int(number), self.repo.comments[int(number)][-1])
             case "GET", ["pulls"]:
                 return self._pulls(query)
             case "POST", ["pulls"]:
@@ -154,29 +197,30 @@ class Place:
                 return 200, {}, self._pull(self.repo.pulls[int(number)], single=True)
             case "GET", ["pulls", number, "reviews"] if int(number) in self.repo.pulls:
                 found = [self._review(*review) for review in self.repo.pulls[int(number)].reviews]
-                return self._paged(found, query)
+                return self.paged(found, query)
             case "GET", ["pulls", number, "commits"] if int(number) in self.repo.pulls:
                 pull = self.repo.pulls[int(number)]
-                return self._paged([self._commit(sha) for sha in (*pull.commits, pull.sha)], query)
+                return self.paged([self._commit(sha) for sha in (*pull.commits, pull.sha)], query)
             case "GET", ["commits", sha, "pulls"] if self.kind == "github":
                 pulls = [pull for pull in self.repo.pulls.values() if sha in (pull.sha, *pull.commits)]
                 if not pulls:
                     return 422, {}, {"message": f"No commit found for SHA: {sha}"}
-                return self._paged([self._pull(pull, single=False) for pull in pulls], query)
+                return self.paged([self._pull(pull, single=False) for pull in pulls], query)
             case "GET", ["commits", sha, "status"]:
                 found = [self._status(*check) for check in self.repo.checks.get(sha, ()) if not check[3]]
                 return self._wrapped("statuses", found, query, {"sha": sha, "state": "pending"})
             case "GET", ["commits", sha, "check-runs"] if self.kind == "github":
                 found = [self._run(*check) for check in self.repo.checks.get(sha, ()) if check[3]]
                 return self._wrapped("check_runs", found, query, {})
-        return 404, {}, {"message": "Not Found"}
+        other = intake_shapes.respond(self, method, parts, query, body)
+        return other or (404, {}, {"message": "Not Found"})
 
     def _comments(self, number: int, query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         kept = [c for c in self.repo.comments.get(number, []) if c.created_at >= query.get("since", "")]
-        found = [self._comment(number, comment) for comment in kept]
+        found = [self.comment(number, comment) for comment in kept]
         if self.kind == "gitea":  # its description knows no pages here
             return 200, {"X-Total-Count": str(len(found))}, found
-        return self._paged(found, query)
+        return self.paged(found, query)
 
     def _pulls(self, query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         state = query.get("state", "open")
@@ -193,7 +237,7 @@ class Place:
                 self.repo.follow(pull)
         changed = query.get("sort") in ("recentupdate", "updated")
         pulls.sort(key=lambda pull: (pull.updated or pull.number) if changed else pull.number, reverse=True)
-        return self._paged([self._pull(pull, single=False) for pull in pulls], query)
+        return self.paged([self._pull(pull, single=False) for pull in pulls], query)
 
     def _create(self, body: Any) -> tuple[int, dict[str, str], Any]:
         """A new pull request, refused in each forge's own words where there is one already, or no such branch."""
@@ -224,26 +268,27 @@ class Place:
         error = {"resource": "PullRequest", "code": "custom", "message": message}
         return 422, {}, {"message": "Validation Failed", "errors": [error]}
 
-    def _paged(self, found: list[Any], query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+    def paged(self, found: list[Any], query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         size = min(int(query.get("limit") or query.get("per_page") or 30), self.page)
         page = int(query.get("page", "1"))
         headers = {"X-Total-Count": str(len(found))} if self.kind == "gitea" else {}
         if page * size < len(found):
             # A server behind a proxy names itself wrongly; who follows this URL gets nowhere.
-            headers["Link"] = f'<https://wrong.invalid/x?page={page + 1}>; rel="next"'
+            wrong, last = "https://wrong.invalid/x?page=", -(-len(found) // size)
+            headers["Link"] = f'<{wrong}{page + 1}>; rel="next", <{wrong}{last}>; rel="last"'
         return 200, headers, found[(page - 1) * size : page * size]
 
     def _wrapped(
         self, key: str, found: list[Any], query: dict[str, str], rest: dict[str, Any]
     ) -> tuple[int, dict[str, str], Any]:
-        _, _, part = self._paged(found, query)
+        _, _, part = self.paged(found, query)
         return 200, {}, {"total_count": len(found), key: part, **rest}
 
     def _html(self, kind: str, number: int) -> str:
         kind = "pull" if kind == "pulls" and self.kind == "github" else kind
         return f"{self.url}/{self.repo.name}/{kind}/{number}"
 
-    def _issue(self, issue: Issue) -> dict[str, Any]:
+    def issue(self, issue: Issue) -> dict[str, Any]:
         pull = self.repo.pulls.get(issue.number)
         value = {
             "id": issue.number,
@@ -252,17 +297,22 @@ class Place:
             "body": issue.body,
             "state": issue.state,
             "user": user(issue.author),
-            "labels": [{"id": n, "name": name} for n, name in enumerate(issue.labels, 1)],
+            "labels": [intake_shapes.label(name, self.repo.intake.label_id(name)) for name in issue.labels],
             "comments": len(self.repo.comments.get(issue.number, ())),
             "html_url": self._html("pulls" if pull else "issues", issue.number),
             "created_at": at(0),
-            "updated_at": at(0),
+            "updated_at": issue.updated_at or at(0),
         }
+        if self.kind == "gitea":
+            owner, _, name = self.repo.name.partition("/")
+            value["repository"] = {"id": 1, "owner": owner, "name": name, "full_name": self.repo.name}
+        else:
+            value["repository_url"] = f"{self.url}/api/v3/repos/{self.repo.name}"
         if pull is not None:
             value["pull_request"] = {"html_url": self._html("pulls", issue.number)}
         return value
 
-    def _comment(self, number: int, comment: Comment) -> dict[str, Any]:
+    def comment(self, number: int, comment: Comment) -> dict[str, Any]:
         return {
             "id": comment.id,
             "body": comment.body,

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from kugetsu.forge.client import Call, Client, Limits, segment
 from kugetsu.forge.credentials import Credential
-from kugetsu.forge.failures import NoForge
+from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound, NoForge
 from kugetsu.forge.json_fields import Fields
+from kugetsu.forge.pauses import Pause
 from kugetsu.forge.protocol import (
     RELATIONS,
     Blocker,
@@ -34,20 +35,35 @@ if TYPE_CHECKING:
     from kugetsu.forge.client import Query
 
 
+_RIGHTS: dict[str, Right] = {
+    "owner": "admin",
+    "admin": "admin",
+    "maintain": "write",
+    "write": "write",
+    "triage": "triage",
+    "read": "read",
+    "none": "none",
+}
+
+
 class Adapter:
     """A forge behind a kept client; the adapters add what differs between them.
 
     `scheme` is the word before the token in the Authorization header, `headers` go with each request, `public` is a
     path that anyone may ask for. ``comment_page`` and ``review_page`` ask for full pages, ``open_query`` for the open
-    pull requests, those that changed last first.
+    pull requests, those that changed last first, and ``listed`` for issues in the same order. ``blocked_by`` is where
+    an issue's blockers are.
     """
 
     public = "/version"
     scheme = ""
     headers: Mapping[str, str] = {}
+    listed: Query = {}
+    blocked_by = "dependencies"
     comment_page: Query = {}
     review_page: Query = {}
     open_query: Query = {}
+    label_page: Query = {}
 
     def __init__(
         self,
@@ -57,6 +73,7 @@ class Adapter:
         credential: Credential,
         limits: Limits | None = None,
         network: Network | None = None,
+        pause: Pause | None = None,
     ) -> None:
         self._client = Client(
             api,
@@ -66,6 +83,7 @@ class Adapter:
             headers=self.headers,
             limits=limits,
             network=network,
+            pause=pause,
         )
 
     def __repr__(self) -> str:
@@ -137,7 +155,7 @@ class Adapter:
         fork = bool(new.head_owner) and new.head_owner.lower() != owner.lower()
         head = f"{new.head_owner}:{new.head}" if fork else new.head
         call = self._client.call(f"repository {owner}/{repo}, or {head} in it")
-        asked = {"title": new.title, "body": new.body, "head": head, "base": new.base}
+        asked: dict[str, object] = {"title": new.title, "body": new.body, "head": head, "base": new.base}
         return self._pull(call.post(f"{repository_path(owner, repo)}/pulls", asked | self._as_draft(new)))
 
     def pull_commits(self, owner: str, repo: str, number: int) -> tuple[str, ...]:
@@ -153,7 +171,16 @@ class Adapter:
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
         """The open issues with a label. Raises ForgeFailure."""
-        raise NotImplementedError
+        call = self._client.call(f"issues of {owner}/{repo}")
+        # Nobody needs to know where a server splits the names or ignores one: what it gives is looked through.
+        query = {"state": "open", "labels": label, **self.listed}
+        found = call.changed(f"{repository_path(owner, repo)}/issues", query, etag)
+        if found is None:
+            return Listing(None, etag)
+        issues = [self._labelled(item) for item in found[0] if item.maybe("pull_request") is None]
+        wanted = self._label_key(label)
+        kept = [issue for issue in issues if wanted in map(self._label_key, issue.labels)]
+        return Listing(tuple(sorted(kept, key=lambda issue: issue.number)), found[1])
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last. Raises ForgeFailure."""
@@ -165,15 +192,48 @@ class Adapter:
 
     def right(self, owner: str, repo: str, account: str) -> Right | None:
         """What an account may do. Raises ForgeFailure."""
-        raise NotImplementedError
+        call = self._client.call(f"account {account} in {owner}/{repo}")
+        path = f"{repository_path(owner, repo)}/collaborators/{segment(account)}/permission"
+        try:
+            found = call.get(path)
+        except ForgeForbidden:
+            return None
+        except ForgeNotFound:
+            return "none"  # no such account, as it is for that of an app
+        # GitHub's older word knows no triage, and a role of an organisation's own is known by the older word only.
+        return _RIGHTS.get(found.text("role_name", "")) or _RIGHTS.get(found.text("permission", ""), "none")
 
     def blockers(self, owner: str, repo: str, number: int) -> tuple[Blocker, ...]:
         """What the issue depends on. Raises ForgeFailure."""
-        raise NotImplementedError
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}/{self.blocked_by}", number)
+        try:
+            return tuple(map(self._blocker, call.pages(path, self.review_page)))
+        except ForgeNotFound:
+            return ()
 
     def change_labels(self, owner: str, repo: str, number: int, add: Sequence[str], remove: Sequence[str]) -> None:
-        """Add and remove labels. Raises ForgeFailure."""
-        raise NotImplementedError
+        """Add and remove labels, both safe to repeat. Raises ForgeFailure."""
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}/labels", number)
+        present = self._labels_at(call, path)
+        missing = [name for name in dict.fromkeys(add) if self._label_key(name) not in present]
+        if missing:
+            call.post(path, {"labels": self._as_labels(call, owner, repo, missing)}, repeat=True)
+        kept = set(map(self._label_key, add))
+        for key in dict.fromkeys(map(self._label_key, remove)):
+            if key in present and key not in kept:
+                self._remove_label(call, path, key, present[key])
+
+    def _remove_label(self, call: Call, path: str, key: str, label: Fields) -> None:
+        try:
+            call.delete(f"{path}/{self._label_segment(label)}")
+        except ForgeNotFound:
+            # Somebody was faster, or the answer of an earlier try was lost; or the account may not do it.
+            if key in self._labels_at(call, path):
+                raise
+
+    def _labels_at(self, call: Call, path: str) -> dict[str, Fields]:
+        """The labels of an issue: no forge allows more than a page of them."""
+        return {self._label_key(item.text("name")): item for item in call.get(path, self.label_page).list()}
 
     def open_pulls(self, owner: str, repo: str, etag: str | None) -> Listing[PullRequest]:
         """The open pull requests, those that changed last first. Raises ForgeFailure."""
@@ -210,8 +270,38 @@ class Adapter:
         """The fields by which a new pull request is a draft, or is none."""
         raise NotImplementedError
 
+    def _label_key(self, name: str) -> str:
+        """What makes a label's name the same as another one."""
+        return name
+
+    def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[str | int]:
+        """Labels as an issue is given them."""
+        raise NotImplementedError
+
+    def _label_segment(self, label: Fields) -> str:
+        """A label of an issue as the last part of its path."""
+        raise NotImplementedError
+
     def _author(self, item: Fields) -> str:
         raise NotImplementedError
+
+    def _labelled(self, item: Fields) -> Labelled:
+        return Labelled(
+            number=item.number("number"),
+            title=item.text("title"),
+            body=item.text("body", ""),
+            author=self._author(item),
+            labels=tuple(label.text("name") for label in item.list("labels")),
+            url=item.text("html_url", self._no_url),
+            updated_at=item.time("updated_at"),
+        )
+
+    def _blocker(self, item: Fields) -> Blocker:
+        # Gitea hides what the account may not see, but not that it is there: then only that is known.
+        repository = item.maybe("repository")
+        name = repository.text("full_name", "") if repository is not None else ""
+        name = name or "/".join(item.text("repository_url", "").split("/repos/")[-1].split("/")[:2])
+        return Blocker(name, item.number("number", 0), item.text("state", "open") != "closed")
 
     def _pull(self, item: Fields) -> PullRequest:
         raise NotImplementedError

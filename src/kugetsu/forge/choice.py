@@ -10,6 +10,7 @@ from kugetsu.forge.credentials import credential_of
 from kugetsu.forge.failures import NoForge
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
+from kugetsu.forge.pauses import Pause
 from kugetsu.forge.protocol import Forge
 from kugetsu.host.proxies import Network
 from kugetsu.model.errors import BadInput
@@ -31,13 +32,15 @@ def forge_of(
     default_host: str = "",
     limits: Limits | None = None,
     network: Network | None = None,
+    pause: Pause | None = None,
 ) -> Forge:
     """The forge of a host, ready to be asked; nothing is sent yet.
 
     github.com is GitHub, a host whose kind (in `kinds`, by host or by server's name) is `github` is GitHub Enterprise,
     every other one is Gitea or Forgejo. `servers` is GIT_SERVERS, `default_host` the default server: what stands in
     them is trusted with GITEA_TOKEN. Tokens come from `environment` alone: what env files set, not the process's own.
-    `network` is how requests leave the machine (none given: without proxies).
+    `network` is how requests leave the machine (none given: without proxies), `pause` what is heeded and told when the
+    forge accepts no requests.
     Raises NoForge for `local`, BadInput for a kind that there is not.
     """
     host = canonical_host(host, servers)
@@ -58,9 +61,9 @@ def forge_of(
     )
     api = api_of(host, servers, kinds)
     if kind == "github":
-        return GitHub(api, host=host, credential=credential, limits=limits, network=network)
+        return GitHub(api, host=host, credential=credential, limits=limits, network=network, pause=pause)
 
-    return Gitea(api, host=host, credential=credential, limits=limits, network=network)
+    return Gitea(api, host=host, credential=credential, limits=limits, network=network, pause=pause)
 
 
 def api_of(host: str, servers: Mapping[str, str], kinds: Mapping[str, str]) -> str:

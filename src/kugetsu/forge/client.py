@@ -1,11 +1,13 @@
 """The kept HTTP client of one forge: JSON in and out, bounded in time, size and repetition.
 
-GETs are repeated, at most twice, after a 5xx or a cut connection; what changes something is sent once. Redirects are
-followed within the same server only, so that the token goes nowhere else.
+What may be repeated (GETs, and what leads to the same end however often it is sent) is, at most twice, after a 5xx or a
+cut connection; all else is sent once. Redirects are followed within the same server only, so that the token goes
+nowhere else. A forge that accepts no requests for a time is not asked until then, by no process that shares a `Pause`.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from kugetsu.forge import responses
 from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeBroken, ForgeFailure, ForgeLimited, ForgeOversized, ForgeUnreachable
 from kugetsu.forge.json_fields import Fields
+from kugetsu.forge.pauses import Pause
 from kugetsu.host.proxies import Network
 from kugetsu.model.errors import BadInput
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
     Query = Mapping[str, str | int]
 
-_UNCHANGED = 304
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3  # GitHub needs one, for a renamed repository
 _RETRIES = 2
@@ -66,10 +68,12 @@ class Client(responses.Server):
         headers: Mapping[str, str],
         limits: Limits | None = None,
         network: Network | None = None,
+        pause: Pause | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`scheme` is the word before the token in the Authorization header; `now` the wall clock, in seconds."""
         super().__init__(api, host, credential, now)
+        self._pause = pause
         self.limits = limits or Limits()
         self._scheme = scheme
         self._headers = {"User-Agent": f"kugetsu/{__version__}", **headers}
@@ -96,8 +100,19 @@ class Client(responses.Server):
             self._pools[key] = self._network.pool(url, num_pools=2, maxsize=2, retries=False)
         return self._pools[key]
 
+    def heed_pause(self) -> None:
+        """Raises ForgeLimited while the forge accepts no requests, by what any process was told."""
+        seconds = self._pause.left(self.now(), self.credential.summary) if self._pause is not None else 0.0
+        if seconds > 0:
+            raise responses.limited(self, seconds)
+
+    def begin_pause(self, seconds: float) -> None:
+        """Have every process that shares the pause wait so long."""
+        if self._pause is not None and seconds > 0:
+            self._pause.begin(self.now() + seconds, self.credential.summary)
+
     def headers(self, *, body: bool, etag: str = "") -> dict[str, str]:
-        """The headers of a request, with the token when there is one; `etag` asks for what is no longer that."""
+        """The headers of a request, with the token when there is one; conditional on an ``etag``."""
         headers = dict(self._headers)
         if etag:
             headers["If-None-Match"] = etag
@@ -125,10 +140,57 @@ class Call:
         answer = self._request("GET", path, query, None)
         return self._fields(answer, "GET", path)
 
-    def post(self, path: str, body: Mapping[str, str | bool]) -> Fields:
-        """The JSON that answers a JSON body; sent once. Raises ForgeFailure."""
-        answer = self._request("POST", path, None, orjson.dumps(body))
-        return self._fields(answer, "POST", path)
+    def post(self, path: str, body: Mapping[str, object], *, repeat: bool = False) -> Fields:
+        """The JSON that answers a JSON body; sent once, unless to ``repeat`` it does no harm. Raises ForgeFailure."""
+        answer = self._request("POST", path, None, orjson.dumps(body), repeat=repeat)
+        return self._fields(answer, "POST", path, posted=not repeat)
+
+    def delete(self, path: str) -> None:
+        """Delete what is at a path. Raises ForgeFailure; ForgeNotFound if it is not there (any more)."""
+        self._request("DELETE", path, None, None, repeat=True)
+
+    def graphql(self, url: str, query: str, variables: Mapping[str, object]) -> Fields:
+        """The data that answers a GraphQL query, which changes nothing. Raises ForgeFailure; ForgeForbidden where the
+        query, but not the request, is refused."""
+        answer = self._request("POST", url, None, orjson.dumps({"query": query, "variables": variables}), repeat=True)
+        found = self._fields(answer, "POST", "/graphql", posted=False)
+        try:
+            responses.judge_query(found, answer, self._client, self.what)
+        except ForgeLimited as failure:
+            self._client.begin_pause(failure.wait)
+            raise
+        return found.child("data")
+
+    def newest_first(self, path: str, query: Query) -> Iterator[Fields]:
+        """The objects of a list that begins with the oldest, the newest first, each once. Where the first page names
+        the last one, the pages between are read only as far as they are used. Raises ForgeFailure."""
+        answer = self._page(path, query, 1)
+        oldest = self._fields(answer, "GET", path).list()
+        last = responses.last_page(answer)
+        later = self._backwards(path, query, last) if last else self._following(path, query, len(oldest))[::-1]
+        seen: set[int] = set()
+        for items in itertools.chain(later, (oldest,)):
+            for item in reversed(items):
+                if item.number("id") not in seen:
+                    seen.add(item.number("id"))
+                    yield item
+
+    def _backwards(self, path: str, query: Query, last: int) -> Iterator[list[Fields]]:
+        """The pages from the last to the second."""
+        for page in range(last, 1, -1):
+            if last - page == self._limits.pages:
+                raise self._too_long(self._limits.pages)
+            yield self._fields(self._page(path, query, page), "GET", path).list()
+
+    def _following(self, path: str, query: Query, count: int) -> list[list[Fields]]:
+        """The pages after the first, which has so many objects, up to one that is not full."""
+        found: list[list[Fields]] = []
+        while count >= _full(query):
+            if len(found) == self._limits.pages:
+                raise self._too_long(self._limits.pages)
+            found.append(self._fields(self._page(path, query, len(found) + 2), "GET", path).list())
+            count = len(found[-1])
+        return found
 
     def pages(
         self,
@@ -158,9 +220,9 @@ class Call:
 
         most = limit or self._limits.pages
         for page in range(1, most + 1):
-            answer, first = first or self._request("GET", path, _of_page(query, page), None), None
+            answer, first = first or self._page(path, query, page), None
             if tags is not None:
-                tags.append(answer.headers.get("etag", ""))
+                tags.append(responses.etag_of(answer))
             fields = self._fields(answer, "GET", path)
             items = fields.list(key)
             fresh = [item for item in items if identity(item) not in seen]
@@ -170,17 +232,18 @@ class Call:
             if not fresh or not responses.has_more(answer, len(seen), total, full=len(items) >= _full(query)):
                 return
         if not cut:
-            raise ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")
+            raise self._too_long(most)
 
     def changed(self, path: str, query: Query, etag: str | None) -> tuple[list[Fields], str | None] | None:
         """The objects of a list in pages and what names this state of it (None where the forge names none); None if it
         is still in the state `etag`. That costs one request a page: a change on a later one does not show on the first.
+        The list has to begin with what changed last: else what follows a full page would be missed.
         Raises ForgeFailure."""
         known = etag.split() if etag else []
         answer, page = None, 0
         for page, tag in enumerate(known, 1):
-            answer = self._request("GET", path, _of_page(query, page), None, tag)
-            if answer.status != _UNCHANGED:
+            answer = self._page(path, query, page, tag)
+            if answer.status != responses.NOT_MODIFIED:
                 break
         else:
             if known:
@@ -189,38 +252,58 @@ class Call:
         items = list(self.pages(path, query, first=answer if page == 1 else None, tags=tags))
         return items, " ".join(tags) if all(tags) else None
 
-    def _fields(self, answer: responses.Answer, method: str, path: str) -> Fields:
-        posted = method != "GET"
+    def _too_long(self, most: int) -> ForgeOversized:
+        return ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")
+
+    def _page(self, path: str, query: Query, page: int, etag: str = "") -> responses.Answer:
+        """One page of a list; with an ``etag``, NOT_MODIFIED may be the answer."""
+        return self._request("GET", path, {**query, "page": page} if page > 1 else query, None, etag=etag)
+
+    def _fields(self, answer: responses.Answer, method: str, path: str, *, posted: bool = False) -> Fields:
         value = responses.json_of(answer, self._client, uncertain=posted)
         return Fields(value, f"{method} {self._client.host}{path}", posted=posted)
 
     def _request(
-        self, method: str, path: str, query: Query | None, body: bytes | None, etag: str = ""
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: bytes | None,
+        *,
+        etag: str = "",
+        repeat: bool = False,
     ) -> responses.Answer:
-        """A good answer, after repetitions where they are allowed; with `etag` also 304. Raises ForgeFailure."""
-        url = f"{self._client.api}{path}" + (f"?{urlencode(query)}" if query else "")
+        """A good answer, after repetitions where they are allowed: of a GET, or where told. `path` may be the URL of
+        another part of the server. Raises ForgeFailure."""
+        repeat = repeat or method == "GET"
+        base = self._client.api if path.startswith("/") else ""
+        url = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
         tries, waited = 0, False
         while True:
             try:
+                if not waited:
+                    self._client.heed_pause()
                 return self._followed(method, url, body, etag)
             except ForgeLimited as limited:
                 # Nothing was done, so this may be repeated whatever the method.
                 if waited or limited.wait > self._limits.patience or not self._pause(limited.wait):
+                    self._client.begin_pause(limited.wait)
                     raise
                 waited = True
             except ForgeFailure as failure:
-                failure.uncertain = failure.uncertain and method != "GET"
+                failure.uncertain = failure.uncertain and not repeat
                 if failure.uncertain:
                     failure.hint = responses.MAY_BE_DONE
                 pause = self._limits.backoff * 2**tries
-                if method != "GET" or not failure.again or tries == _RETRIES or not self._pause(pause):
+                if not repeat or not failure.again or tries == _RETRIES or not self._pause(pause):
                     raise
                 tries += 1
 
     def _followed(self, method: str, url: str, body: bytes | None, etag: str) -> responses.Answer:
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._once(method, url, body, etag)
-            if etag and answer.status == _UNCHANGED:
+            self._client.begin_pause(responses.used_up(answer, self._client.now()))
+            if etag and answer.status == responses.NOT_MODIFIED:
                 return answer
             if answer.status not in _REDIRECTS:
                 responses.judge(answer, self._client, self.what)
@@ -288,10 +371,6 @@ class Call:
             return False
         time.sleep(seconds)
         return True
-
-
-def _of_page(query: Query, page: int) -> Query:
-    return {**query, "page": page} if page > 1 else query
 
 
 def _full(query: Query) -> int:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 from kugetsu.forge.adapter import Adapter, repository_path
-from kugetsu.forge.client import segment
+from kugetsu.forge.client import Call, segment
+from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
     Checks,
     CheckState,
+    Edit,
+    LabelEvent,
     NewPull,
     PullRequest,
     PullState,
@@ -24,6 +30,9 @@ PAGE = 50
 """Entries asked for in one page: Gitea's own limit (setting MAX_RESPONSE_ITEMS); servers may give fewer."""
 CLOSED_PAGES = 4
 """Pages of closed pull requests that are looked through for a branch: those 200 that were changed last."""
+
+COLOUR = "#ededed"
+"""Of a label that kugetsu makes: that which GitHub gives those that it makes itself."""
 
 _DELETED_BRANCH = "refs/pull/"
 _REVIEWS: dict[str, ReviewState] = {
@@ -47,6 +56,7 @@ class Gitea(Adapter):
     headers = {"Accept": "application/json"}
     review_page = {"limit": PAGE}
     open_query = {"state": "open", "sort": "recentupdate", "limit": PAGE}
+    listed = {"type": "issues", "limit": PAGE}
     _no_url = ""
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
@@ -69,6 +79,45 @@ class Gitea(Adapter):
         call = self._client.call(f"commit {sha} in {owner}/{repo}")
         path = f"{repository_path(owner, repo)}/commits/{segment(sha)}/status"
         return checks_of(tuple(_check(item) for item in call.pages(path, {"limit": PAGE}, key="statuses")))
+
+    def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
+        """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
+        for item in self._timeline(owner, repo, number, "label"):
+            changed = item.maybe("label")
+            if changed is not None and self._label_key(changed.text("name")) == self._label_key(label):
+                # The body says which: "1" for added, nothing for removed.
+                return LabelEvent(self._author(item), item.time("created_at")) if item.text("body", "") else None
+        return None
+
+    def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
+        """The last change of the title: of the body no API tells. Raises ForgeFailure."""
+        for item in self._timeline(owner, repo, number, "change_title"):
+            return Edit(self._author(item), item.time("created_at"))
+        return None
+
+    def _timeline(self, owner: str, repo: str, number: int, kind: str) -> Iterator[Fields]:
+        """The events of one kind of an issue, the newest first."""
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}/timeline", number)
+        return (item for item in call.newest_first(path, {"limit": PAGE}) if item.text("type", "") == kind)
+
+    def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[int]:
+        known = self._label_ids(call, f"{repository_path(owner, repo)}/labels")
+        if not known.keys() >= set(names):
+            with contextlib.suppress(ForgeNotFound, ForgeForbidden):  # the owner is no organisation
+                known = {**self._label_ids(call, f"/orgs/{segment(owner)}/labels"), **known}
+        return [known.get(name) or self._new_label(call, owner, repo, name) for name in names]
+
+    def _label_ids(self, call: Call, path: str) -> dict[str, int]:
+        # A name may be there twice: the older one counts.
+        found = sorted((item.number("id"), item.text("name")) for item in call.pages(path, {"limit": PAGE}))
+        return {name: ident for ident, name in reversed(found)}
+
+    def _new_label(self, call: Call, owner: str, repo: str, name: str) -> int:
+        # Sent once: it could make two of that name.
+        return call.post(f"{repository_path(owner, repo)}/labels", {"name": name, "color": COLOUR}).number("id")
+
+    def _label_segment(self, label: Fields) -> str:
+        return str(label.number("id"))
 
     def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
         # The API has no field for it: a draft is what its title says, by default with one of these prefixes.

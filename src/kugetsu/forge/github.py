@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from kugetsu.forge.adapter import Adapter, is_bot, relation_of, repository_path
 from kugetsu.forge.client import Call, segment
@@ -13,6 +14,8 @@ from kugetsu.forge.protocol import (
     Check,
     Checks,
     CheckState,
+    Edit,
+    LabelEvent,
     NewPull,
     PullRequest,
     PullState,
@@ -50,6 +53,19 @@ _CONCLUSIONS: dict[str, CheckState] = {
 }
 
 
+_EDITS = """query($owner: String!, $repo: String!, $number: Int!) {
+  repository(owner: $owner, name: $repo) {
+    issue(number: $number) {
+      lastEditedAt
+      editor { login }
+      titles: timelineItems(last: 1, itemTypes: [RENAMED_TITLE_EVENT]) {
+        nodes { ... on RenamedTitleEvent { createdAt actor { login } } }
+      }
+    }
+  }
+}"""
+
+
 class GitHub(Adapter):
     """github.com (`api` is https://api.github.com) or a GitHub Enterprise server (`https://host/api/v3`)."""
 
@@ -60,6 +76,9 @@ class GitHub(Adapter):
     comment_page = {"per_page": PAGE}
     review_page = {"per_page": PAGE}
     open_query = {"state": "open", "sort": "updated", "direction": "desc", "per_page": PAGE}
+    label_page = {"per_page": PAGE}
+    listed = {"sort": "updated", "direction": "desc", "per_page": PAGE}
+    blocked_by = "dependencies/blocked_by"
 
     def pulls_from(self, owner: str, repo: str, source: Source) -> tuple[PullRequest, ...]:
         """Pull requests from these branches or commits, open ones first, then the newest, `mergeable` not known.
@@ -99,6 +118,44 @@ class GitHub(Adapter):
         runs = [_run(item) for item in call.pages(f"{path}/check-runs", query, key="check_runs")]
         return checks_of((*statuses, *runs))
 
+    def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
+        """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
+        call, path = self._asked("issue", owner, repo, f"issues/{number:d}/events", number)
+        for item in call.newest_first(path, {"per_page": PAGE}):
+            changed = item.maybe("label") if item.text("event", "") in ("labeled", "unlabeled") else None
+            if changed is not None and self._label_key(changed.text("name", "")) == self._label_key(label):
+                added = item.text("event") == "labeled"
+                return LabelEvent(_login(item.maybe("actor")), item.time("created_at")) if added else None
+        return None
+
+    def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
+        """The last change of the text or the title; None where it cannot be asked: without a token, or where a server
+        has no GraphQL. Raises ForgeFailure."""
+        if not self.authenticated:
+            return None
+        call = self._client.call(f"issue {owner}/{repo}#{number}")
+        url = f"{self._client.api.removesuffix('/v3')}/graphql"  # GitHub Enterprise has both below /api
+        try:
+            found = call.graphql(url, _EDITS, {"owner": owner, "repo": repo, "number": number})
+        except ForgeNotFound:
+            return None
+        issue = found.child("repository").child("issue")
+        edits = [
+            Edit(_login(item.maybe("actor")), item.time("createdAt")) for item in issue.child("titles").list("nodes")
+        ]
+        if issue.text("lastEditedAt", ""):
+            edits.append(Edit(_login(issue.maybe("editor")), issue.time("lastEditedAt")))
+        return max(edits, key=lambda edit: edit.at, default=None)
+
+    def _label_key(self, name: str) -> str:
+        return name.casefold()
+
+    def _as_labels(self, call: Call, owner: str, repo: str, names: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        return names  # GitHub makes those that are missing
+
+    def _label_segment(self, label: Fields) -> str:
+        return segment(label.text("name"))
+
     def _as_draft(self, new: NewPull) -> dict[str, str | bool]:
         return {"draft": new.draft}
 
@@ -106,8 +163,7 @@ class GitHub(Adapter):
         return bool(issue.number("comments", 1))
 
     def _author(self, item: Fields) -> str:
-        user = item.maybe("user")
-        return user.text("login") if user is not None else GHOST
+        return _login(item.maybe("user"))
 
     def _pull(self, item: Fields) -> PullRequest:
         head = item.child("head")
@@ -145,6 +201,10 @@ class GitHub(Adapter):
             relation=relation_of(item),
             bot=is_bot(item),
         )
+
+
+def _login(account: Fields | None) -> str:
+    return account.text("login") if account is not None else GHOST
 
 
 def _status(item: Fields) -> Check:

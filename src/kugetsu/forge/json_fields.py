@@ -72,10 +72,10 @@ class Fields:
         return Fields(value, self._answer, posted=self._posted, place=self._full(name))
 
     def list(self, name: str = "") -> list[Fields]:
-        """The objects of the list of that name (without one: of this value itself); nulls are left out, and no list is
-        an empty one where it is a named field. Raises ForgeBroken."""
+        """The objects of the list of that name (without one: of this value itself); nulls are left out, and null is an
+        empty one, as Gitea writes some. Raises ForgeBroken."""
         value = self._get(name) if name else self._value
-        if value is None and name:
+        if value is None:
             return []
         if not isinstance(value, list):
             self._lacks(name, "a list")

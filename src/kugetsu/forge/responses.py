@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
@@ -28,7 +29,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import urllib3
 
+    from kugetsu.forge.json_fields import Fields
 
+
+NOT_MODIFIED = 304
+_LAST = re.compile(r"[?&]page=([0-9]{1,6})(?:&[^>]*)?>[^,]*rel=\"?last")
+_LONGEST_ETAG = 200
 _DAY = 86_400.0  # no forge limits for longer; a later time is a wrong clock
 _PORTS = {"http": 80, "https": 443}
 _UNSTATED = 60.0  # GitHub's documentation: without a time given, wait at least one minute
@@ -74,7 +80,7 @@ def judge(answer: Answer, server: Server, what: str) -> None:
         raise _unauthorised(server)
     if status == 403:
         raise ForgeForbidden(f"{host} forbids it ({what}){tail}", _rights(server))
-    if status in (404, 410):
+    if status in (404, 405, 410):  # 405: an older server has another request below that path
         raise ForgeNotFound(f"{host} has no {what}", _not_found_hint(server))
     if status >= 500:
         raise ForgeBroken(
@@ -85,6 +91,16 @@ def judge(answer: Answer, server: Server, what: str) -> None:
             retry_at=_retry_after(answer, server),
         )
     raise ForgeRefused(f"{host} refuses it ({status}, {what}){tail}")
+
+
+def judge_query(found: Fields, answer: Answer, server: Server, what: str) -> None:
+    """Raises the ForgeFailure that the errors of a GraphQL answer mean, which come with status 200; none passes."""
+    errors = found.list("errors")
+    if any(error.text("type", "") == "RATE_LIMITED" for error in errors):
+        raise _limited(answer, server)
+    if errors:
+        said = server.clean("; ".join(error.text("message", "") for error in errors))
+        raise ForgeForbidden(f"{server.host} does not tell it ({what}): {said}", _rights(server))
 
 
 def json_of(answer: Answer, server: Server, *, uncertain: bool) -> object:
@@ -152,6 +168,28 @@ def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
     return count < total
 
 
+def last_page(answer: Answer) -> int:
+    """The number of a list's last page, where the Link header of another page names it; else 0."""
+    found = _LAST.search(answer.headers.get("link", ""))
+    return int(found[1]) if found else 0
+
+
+def etag_of(answer: Answer) -> str:
+    """The answer's ETag; empty if it has none that can be kept."""
+    tag = answer.headers.get("etag", "").strip()
+    return tag if len(tag) <= _LONGEST_ETAG and tag.isascii() and tag.split() == [tag] else ""
+
+
+def used_up(answer: Answer, now: float) -> float:
+    """Seconds for which no more requests are allowed, where a good answer says that it was the last one; else 0."""
+    headers = answer.headers
+    if answer.status >= 400 or headers.get("x-ratelimit-remaining") != "0":
+        return 0.0
+    if headers.get("x-ratelimit-resource", "core") != "core":
+        return 0.0  # searches and GraphQL have budgets of their own
+    return _wait(answer, now) if "x-ratelimit-reset" in headers else 0.0
+
+
 def unreachable(error: urllib3.exceptions.HTTPError, server: Server, timeout: urllib3.Timeout) -> ForgeFailure:
     """The failure of a request that got no whole answer."""
     import ssl
@@ -210,7 +248,11 @@ def _is_limit(answer: Answer, said: str) -> bool:
 
 
 def _limited(answer: Answer, server: Server) -> ForgeLimited:
-    wait = _wait(answer, server.now())
+    return limited(server, _wait(answer, server.now()))
+
+
+def limited(server: Server, wait: float) -> ForgeLimited:
+    """The failure of a request that comes so many seconds too early."""
     retry_at = _utc(server.now() + wait)
     hint = "try again after that"
     if not server.credential.reveal():

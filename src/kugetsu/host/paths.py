@@ -54,6 +54,10 @@ class Paths:
         """The file whose lock says that a process lives."""
         return f"{self.leases}/{nonce}"
 
+    def pause(self, host: str) -> str:
+        """The file that says until when a forge accepts no requests."""
+        return f"{self.root}/forges/{host.replace('/', '_')}"
+
     def worktree(self, folder: str) -> str:
         """The worktree of the folder name that `refs.folder_name` gave."""
         return f"{self.worktrees}/{folder}"

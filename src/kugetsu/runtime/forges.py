@@ -1,7 +1,8 @@
 """Which forges may be asked, and asking them: bounded in time, and never in anybody's way.
 
 A forge is asked only when the user told kugetsu of it: its host stands in GIT_SERVERS, or an env file has a token for
-it. So a stranger's host that a reference names is never contacted, and a machine without internet never waits.
+it. So a stranger's host that a reference names is never contacted, and a machine without internet never waits. When a
+forge accepts no more requests for a time, no process of this KUGETSU_DIR asks it before that (`forge/pauses.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TypeVar
 from kugetsu.forge.choice import GITHUB_HOST, forge_of
 from kugetsu.forge.client import Limits
 from kugetsu.forge.failures import ForgeFailure, ForgeUnreachable, NoForge
+from kugetsu.forge.pauses import Pause
 from kugetsu.forge.protocol import Forge
 from kugetsu.host.proxies import Network
 from kugetsu.model.errors import KugetsuError
@@ -196,6 +198,7 @@ def choose(ws: Workspace, host: str) -> tuple[Forge | None, str | None]:
         default_host=ws.config.default_host(),
         limits=limits(ws),
         network=network(ws, host),
+        pause=Pause(ws.paths.pause(host)),
     )
     if forge.authenticated or host in {canonical_host(name, servers) for name in servers}:
         return forge, None
