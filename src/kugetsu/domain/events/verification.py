@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class WorktreeSetUp(TypedDict):
     """A worktree was made ready before the agent. ``sha`` is a hash of what was to be done (command line, patterns):
     another one does it again. ``code`` is ``done`` or why not: ``failed`` (the command's ``exit``), ``timed_out``,
-    ``submodules``, ``copy``, ``interrupted``; ``notes`` are for people."""
+    ``copy``, ``submodules``, ``large_files``; ``notes`` are for people."""
 
     worktree: str
     sha: str

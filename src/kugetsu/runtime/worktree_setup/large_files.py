@@ -1,0 +1,59 @@
+"""Files that git-lfs keeps elsewhere: real ones in a worktree, or one line that says what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+from kugetsu.agents import error_lines
+from kugetsu.host import run_files
+from kugetsu.model.errors import GitFailed
+from kugetsu.model.plural import counted, listed
+from kugetsu.runtime.git import transport
+from kugetsu.runtime.git.command import ask, git
+
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
+_MOST = 20_000
+"""Files that are looked at; a pointer among the first shows that the others are pointers too."""
+
+
+def fetch(worktree: str, deadline: float) -> list[str]:
+    """Let the worktree have the content of the files that its attributes give to git-lfs; notes for people, where that
+    is not possible. Raises GitFailed if the server does not give it."""
+    if not uses_lfs(worktree):
+        return []
+    pointers = _pointers(worktree)
+    if not pointers:
+        return []
+    what = f"{counted(len(pointers), 'file')} ({listed(pointers)})"
+    if shutil.which("git-lfs") is None:
+        return [f"{what} kept by git-lfs have no content: install git-lfs, then run git lfs install"]
+    if ask(["config", "--get", "filter.lfs.process"], worktree).code != 0:
+        return [f"{what} kept by git-lfs have no content: it is not set up for this user; run git lfs install"]
+    answer = transport.ask(["lfs", "pull"], worktree, timeout=max(deadline - time.monotonic(), 1.0))
+    if answer.code != 0:
+        cause = error_lines.cause(answer.err.splitlines()) or f"exit code {answer.code}"
+        raise GitFailed(f"git lfs pull failed: {cause}", "check the server, or: git config --global lfs.url URL")
+    left = _pointers(worktree)
+    return [f"{counted(len(left), 'file')} ({listed(left)}) have no content after git lfs pull"] if left else []
+
+
+def uses_lfs(worktree: str) -> bool:
+    """Whether the top folder's attributes name git-lfs, which writes them there."""
+    try:
+        return b"filter=lfs" in run_files.read(f"{worktree}/.gitattributes", 1 << 20)
+    except OSError:
+        return False
+
+
+def _pointers(worktree: str) -> list[str]:
+    names = git(["ls-files", "-z", "--", ":(attr:filter=lfs)"], worktree).split("\0")
+    return [name for name in names[:_MOST] if name and _is_pointer(os.path.join(worktree, name))]
+
+
+def _is_pointer(path: str) -> bool:
+    try:
+        return run_files.read(path, len(_POINTER)) == _POINTER
+    except OSError:
+        return False

@@ -1,0 +1,177 @@
+"""Make a checkout ready, step by step: copies, submodules, large files, the command of the user. Any step may be
+repeated: what is there stays as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kugetsu.agents import error_lines
+from kugetsu.host import run_files
+from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import CUT, redact
+from kugetsu.runtime.process import command_line
+from kugetsu.runtime.worktree_setup import copying, large_files, recipe, submodules
+from kugetsu.runtime.worktree_setup.recipe import Recipe
+
+OUTPUT = "setup.log"
+"""The file in a run's folder that has the command's whole output."""
+TAIL_BYTES = 4000
+NOTE_LENGTH = 300
+SHORTEST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A checkout to make ready, and with what.
+
+    ``source`` is the clone that it is made from, ``base_commit`` its commit of the base branch, ``output`` the file for
+    the command's output; ``environment`` is complete, ``nonce`` and ``held`` are a lease's (`command_line.run`);
+    ``deadline`` is on the monotonic clock: whatever the steps may take, none goes on after it.
+    """
+
+    source: str
+    worktree: str
+    base_commit: str
+    output: str
+    environment: Mapping[str, str]
+    nonce: str
+    deadline: float
+    grace: float
+    most_bytes: int | None
+    held: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How it went, as `events.verification.WorktreeSetUp`: ``code`` is ``done``, or the step that failed."""
+
+    code: str = "done"
+    exit: int | None = None
+    seconds: float = 0.0
+    copied: int = 0
+    notes: list[str] = field(default_factory=list)
+    problem: str | None = None
+    tail: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the checkout is ready."""
+        return self.code == "done"
+
+    def data(self, wanted: Recipe, worktree: str) -> dict[str, Any]:
+        """The data of `worktree.set_up`."""
+        return {
+            "worktree": worktree,
+            "sha": wanted.sha,
+            "code": self.code,
+            "command": wanted.command or None,
+            "exit": self.exit,
+            "seconds": round(self.seconds, 1),
+            "copied": self.copied,
+            "notes": [redact(note, limit=NOTE_LENGTH) for note in self.notes],
+            **({"problem": redact(self.problem, limit=NOTE_LENGTH)} if self.problem is not None else {}),
+        }
+
+
+def make_ready(wanted: Recipe, place: Place, tell: Callable[[str, Outcome], object] | None = None) -> Outcome:
+    """Do what a recipe says to a checkout; never raises for what goes wrong in it.
+
+    ``tell(step, so_far)`` is called after each step: ``copy``, ``submodules``, ``large_files``, ``command``. The first
+    that fails is the last.
+    """
+    began = time.monotonic()
+    outcome = Outcome()
+    for code, step in _STEPS.items():
+        try:
+            step(wanted, place, outcome)
+        except (KugetsuError, OSError) as problem:
+            hint = getattr(problem, "hint", None)
+            outcome.code = "failed" if code == "command" else code
+            outcome.problem = redact(f"{problem}" + (f" (hint: {hint})" if hint else ""))
+        outcome.seconds = time.monotonic() - began
+        if tell is not None:
+            tell(code, outcome)
+        if not outcome.done:
+            break
+    return outcome
+
+
+def is_needed(wanted: Recipe, place_source: str, worktree: str, base_commit: str) -> bool:
+    """Whether there is anything to do in a worktree at all: for most repositories not."""
+    if wanted.command or wanted.patterns or (wanted.submodules and submodules.exist(worktree)):
+        return True
+    return large_files.uses_lfs(worktree) or bool(recipe.included(place_source, base_commit))
+
+
+def _copy(wanted: Recipe, place: Place, outcome: Outcome) -> None:
+    patterns = [*recipe.included(place.source, place.base_commit), *wanted.patterns]
+    copied = copying.copy(place.source, place.worktree, patterns)
+    outcome.copied = len(copied.names)
+    outcome.notes += copied.notes
+
+
+def _check_out_submodules(wanted: Recipe, place: Place, outcome: Outcome) -> None:
+    if wanted.submodules and submodules.exist(place.worktree):
+        outcome.notes += submodules.check_out(place.source, place.worktree, place.base_commit, place.deadline)
+
+
+def _fetch_large_files(wanted: Recipe, place: Place, outcome: Outcome) -> None:  # noqa: ARG001
+    outcome.notes += large_files.fetch(place.worktree, place.deadline)
+
+
+def _run(wanted: Recipe, place: Place, outcome: Outcome) -> None:
+    if not wanted.command:
+        return
+    seconds = max(min(wanted.minutes * 60, place.deadline - time.monotonic()), SHORTEST_SECONDS)
+    ran = command_line.run(
+        wanted.command,
+        directory=place.worktree,
+        output=place.output,
+        environment=place.environment,
+        nonce=place.nonce,
+        seconds=seconds,
+        grace=place.grace,
+        most_bytes=place.most_bytes,
+        held=place.held,
+    )
+    outcome.exit = ran.exit
+    if ran.exit == 0:
+        return
+    outcome.code = "timed_out" if ran.why == "timed_out" else "failed"
+    outcome.tail = tail(place.output)
+    outcome.problem = how(ran, wanted.command, seconds) + _cause(outcome.tail)
+
+
+def how(ran: command_line.Ran, line: str, limit: float) -> str:
+    """How a command line ended, for people."""
+    if ran.why == "timed_out":
+        return f"{line} timed out after {limit:.0f} s"
+    if ran.why == "output" or ran.exit is None:
+        return f"{line} wrote more than MAX_OUTPUT_MB, and this file system cannot punch holes in files"
+    return f"{line} failed (exit {ran.exit})" if ran.exit >= 0 else f"{line} was ended by signal {-ran.exit}"
+
+
+def tail(path: str, most: int = TAIL_BYTES) -> str:
+    """The end of a command's output, redacted; empty without any."""
+    try:
+        data, more = run_files.tail(path, most)
+    except OSError:
+        return ""
+    return redact(CUT * more + data.decode("utf-8", "replace")).strip()
+
+
+def _cause(text: str) -> str:
+    cause = error_lines.cause(text.splitlines())
+    return f": {cause}" if cause else ""
+
+
+_STEPS: dict[str, Callable[[Recipe, Place, Outcome], None]] = {
+    "copy": _copy,
+    "submodules": _check_out_submodules,
+    "large_files": _fetch_large_files,
+    "command": _run,
+}
