@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kugetsu.domain import state_codec
+from kugetsu.domain import loops, state_codec
 from kugetsu.domain.decide import (
     attempts,
     claims,
@@ -24,13 +24,15 @@ from kugetsu.domain.decide import (
     pauses,
     persons,
     queue,
+    reactions,
     reports,
     reviews,
     sessions,
     undo,
+    verification,
 )
 from kugetsu.domain.events import CATALOGUE, Event, Identity
-from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts
+from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts, ReactionFacts
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.new_event import NewEvent
@@ -54,6 +56,9 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"model": "other"},
     {"max_attempts": 1, "timeout_hours": 0.5},
 )
+
+#: The kinds of feedback.
+FEEDBACK = ("checks", "reviews", "comments", "conflicts", "verification")
 
 ENDINGS = (
     *(("succeed", "done"),) * 3,
@@ -361,6 +366,50 @@ class World:
         seen["review"] = ("approved", "changes_requested", "outdated", None)[(a + b) % 4]
         return self.do(lambda state: reviews.observe(state, key, seen))
 
+    def verify_base(self, a: int, b: int) -> list[Event]:
+        """VERIFY_COMMAND on a base commit, for an attempt or by hand."""
+        found = partial(verification.base, repository="example.org/o/a", sha="s1", exit=b % 2, seconds=2.5)
+        code = ("passed", "failed")[b % 2]
+        return self.do(lambda state: found(state, commit=f"c{b}", code=code, attempt_id=self._attempt(a)))
+
+    def feedback(self, a: int, b: int) -> list[Event]:
+        """Look at what is said on a pull request: some of it is new, some is gone."""
+        key = self._session(a)
+        loop = self.state.loops.get(key)
+        pull = f"https://example.org/o/a/pulls/{b // 20}"
+        url = (loop["url"] if loop is not None else None) if a % 7 else pull
+        items = [_item(number, b) for number in range(4) if (b >> number) % 2]
+        there = {item["id"] for item in items}
+
+        def decide(state: State) -> list[NewEvent]:
+            known = reactions.known_items(state, key, url)
+            return reactions.observe(state, key, url, f"c{a % 2}", items, [name for name in known if name not in there])
+
+        return self.do(decide)
+
+    def react(self, a: int, b: int) -> list[Event]:
+        """Answer what is new, or find that a brake holds; every seventh time as one saw it before, and mostly after the
+        waiting tasks of the issue were cancelled."""
+        known = [key for key in self.state.loops if key in self.state.sessions]
+        if not known:
+            return []
+        key = known[a % len(known)]
+        for task in self.state.of_issue.get(key, [])[:] if b % 4 == 0 else []:
+            if self.state.tasks[task].attempt is None:
+                self.do(lambda state, task=task: queue.cancel(state, task, "cancelled by the user"))
+        facts: ReactionFacts = {
+            "now": self.now,
+            "kinds": [*FEEDBACK][: a % 4 + 1],
+            "delay_seconds": (0.0, 0.0, 30.0)[b % 3],
+            "max_reactions": (0, 1, 2, 9)[b % 4],
+        }
+
+        def decide(state: State) -> list[NewEvent]:
+            items = loops.next_turn(state, state.sessions[key], facts).items
+            return reactions.react(state, key, f"answer {b}", items[1:] if b % 7 == 6 else items, facts)
+
+        return self.do(decide)
+
     def open_owed(self, a: int, b: int) -> list[Event]:
         """Try to open a pull request that is owed."""
         owing = [session for session in self.state.sessions.values() if session.owed is not None]
@@ -488,6 +537,9 @@ class World:
             return self.do(lambda state: sessions.preparing(state, session.key, intent, attempt_id))
         if attempt.state == "starting" and session.state == "preparing":
             return self.do(lambda state: sessions.prepared(state, session.key, _prepared(), attempt_id))
+        if attempt.state == "starting" and attempt.kind == "dev" and b % 5 == 4 and session.head != f"c{b // 30}":
+            others = partial(sessions.forwarded, branch="fix/issue-1", was="c9", head=f"c{b // 30}", commits=2)
+            return self.do(lambda state: others(state, session.key, attempt=attempt_id))
         if attempt.state == "starting":
             return self.do(lambda state: attempts.running(state, attempt_id, PROCESS, "ses_1", "/w", "opencode"))
         return []
@@ -516,6 +568,7 @@ class World:
             f"ended by {how}",
             evidence=self._evidence(b) if b % 2 else {},
             opening=_opening(b) if b % 4 == 1 else None,
+            failed_check=_item(4, b) if b % 2 and b % 5 == 1 else None,
             tokens=b,
             cost=b / 4,
             resets_at=resets if verdict == "limited" else None,
@@ -525,6 +578,10 @@ class World:
 
     def _evidence(self, b: int) -> dict[str, Any]:
         seen: dict[str, Any] = {"commits": b, "dirty": 0, "pushed": bool(b % 4 == 1), "head": f"c{b // 30}"}
+        if b % 5 < 2:
+            seen["verification"] = {"code": ("passed", "failed")[b % 5], "exit": b % 5, "seconds": 2.5}
+        if b % 7 == 3:
+            seen["set_up"] = {"code": "failed", "exit": 1, "seconds": 2.5}
         if b % 3 == 0:
             seen["comments"] = b % 4
             seen["pull"] = {"url": f"https://example.org/o/a/pulls/{b % 5}", "number": b % 5, "state": "open"}
@@ -545,6 +602,7 @@ class World:
 
     def pass_time(self, a: int, b: int) -> list[Event]:
         self.now = clock.add_seconds(self.now, (0.5, 4.0, 20.0, 400.0, 2000.0)[a % 5])
+        self.looked = None  # from the look of a `start` to its claim it is milliseconds
         return []
 
     def change_machine(self, a: int, b: int) -> list[Event]:
@@ -577,6 +635,13 @@ class World:
             except KugetsuError:
                 if name != "destroy":
                     assert self.state.seq == before, f"{name} was refused and yet changed something"
+
+
+def _item(number: int, b: int) -> dict[str, Any]:
+    """An item of feedback; of some one hears again after it was gone."""
+    kind = FEEDBACK[number % len(FEEDBACK)]
+    item = {"id": f"{kind}-{number}-{b // 30}", "kind": kind, "counts": b % 9 > 0, "text": f"say {b}", "author": "mary"}
+    return item if item["counts"] else {**item, "why_not": "no_write_access"}
 
 
 def _opening(b: int) -> dict[str, Any]:
@@ -639,6 +704,9 @@ COMMANDS = (
     "review",
     "acknowledge",
     "report_due",
+    "verify_base",
+    *("feedback",) * 2,
+    *("react",) * 3,
 )
 
 

@@ -84,7 +84,7 @@ def test_why_and_the_dispatcher_never_differ() -> None:
                 if seed % 3 == 0:
                     world.max_fruitless = world.max_fruitless or 1
                 if seed % 3 == 1:
-                    world.max_tokens = 60
+                    world.max_tokens = 30
                 dispatcher = "daemon" if world.state.daemon.state in ("running", "draining") else "none"
                 compare(world.state, world.claim_facts(dispatcher), seen)
                 compare(world.state, world.claim_facts("self"), seen)

@@ -187,6 +187,9 @@ def _said(name: str, events: Sequence[Event], facts: list[Any]) -> Any:
         return facts[0] if facts else _ABSENT
     if name == "undone":
         return facts
+    if name == "failed_check":  # the item of feedback in the transaction, its log is long
+        seen = [event["data"]["items"] for event in events if event["type"] == "feedback.seen"]
+        return seen[0][0] if seen and seen[0] else _ABSENT
     if name == "origin":
         return {key: value for key, value in events[0]["data"].items() if key != "repository"}
     for event in events:
@@ -200,6 +203,7 @@ def _said(name: str, events: Sequence[Event], facts: list[Any]) -> Any:
 
 def _as_event(new_event: NewEvent) -> Event:
     return {
+        "type": new_event.type,
         "issue": new_event.issue,
         "task": new_event.task,
         "attempt": new_event.attempt,

@@ -46,6 +46,7 @@ REASONS: dict[str, tuple[str, str | None]] = {
     "files_removed": ("removed files cannot be restored", None),
     "record_copied": ("it is a copy of a record of the bash tool", None),
     "wait_recorded": ("it only records why the task waited", "kugetsu why {task}"),
+    "brake_recorded": ("it only records which brake holds", "to go on: kugetsu continue {session} MESSAGE"),
     "limit_recorded": ("it records what an agent met", "to unblock the task now: kugetsu queue retry {task}"),
     "wait_ended": (
         "a wait that has ended cannot be restored",

@@ -119,7 +119,7 @@ def _of_verification(state: State, attempt: Attempt, ending: Ending, kind: str, 
     """What a verification says to the loop: feedback that the daemon answers with the next turn, or that an earlier one
     is over."""
     session = state.sessions.get(attempt.session)
-    if session is None or "verification" not in ending.evidence:
+    if session is None or session.kind != "issue" or "verification" not in ending.evidence:
         return []
     items = [ending.failed_check] if ending.failed_check is not None and kind == "checks_failed" else []
     known = loops.loop_of(state, session.key)["items"]

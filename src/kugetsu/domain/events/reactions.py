@@ -45,7 +45,7 @@ class FeedbackSeen(TypedDict):
     gone: list[str]
 
 
-@event("reaction.held", exempt="code items", irrevocable="wait_recorded")
+@event("reaction.held", exempt="code items", irrevocable="brake_recorded")
 class ReactionHeld(TypedDict):
     """The loop does not go on by itself; recorded once, until a person sends a message. ``code`` is a brake that keeps
     a turn from answering ``items``, ``most_reactions`` or ``no_change`` (`domain.loops`); or ``issue_closed``; or

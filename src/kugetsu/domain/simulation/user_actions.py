@@ -150,6 +150,13 @@ def _destruction_over(simulation: Simulation, event: Event) -> None:
         simulation.take(event)
 
 
+def _by_the_loop(simulation: Simulation, event: Event) -> None:
+    """What the forge made the daemon do: the work is queued when it was; what was seen on the forge stays outside."""
+    act = {"task.queued": _queued, "task.cancelled": _cancel}.get(event["type"])
+    if act is not None:
+        act(simulation, event)
+
+
 def _undone(simulation: Simulation, event: Event) -> None:
     act = _TAKEN_BACK.get(event["type"])
     if act is not None:
@@ -192,6 +199,7 @@ ACTS: dict[str, tuple[slice, Act]] = {
     "queue.pause": (_ALL, _as_it_is),
     "queue.resume": (_ALL, _as_it_is),
     "queue.acknowledge": (_ALL, _acknowledged),
+    "reactions.react": (_ALL, _by_the_loop),
     "undo.compensate": (_ALL, _undone),
     "persons.attach": (_FIRST, _attached),
     "persons.leave": (_FIRST, _left),
