@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def answers(state: State, facts: ClaimFacts) -> dict[str, WhyTask]:
     """What `why` says of every task that waits, in their order."""
-    return {task.id: about_task(task, None, forecast(state, task, facts, 3600.0), []) for task in state.waiting()}
+    return {
+        task.id: about_task(task, None, forecast(state, task, facts, lambda _: 1.0), []) for task in state.waiting()
+    }
 
 
 def first_closed(answer: WhyTask) -> dict[str, object] | None:

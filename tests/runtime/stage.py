@@ -292,7 +292,7 @@ class Stage:
 
 def broken_after_the_look(stage: Stage) -> None:
     """As if what keeps the agent from being started came up between the test's own look at it and the start."""
-    stage.monkeypatch.setattr(agent_preflight, "problems", lambda ws, environment=None, also=(): {})
+    stage.monkeypatch.setattr(agent_preflight, "problems", lambda *asked: {})
 
 
 def check_log(ws: Workspace) -> None:

@@ -83,7 +83,7 @@ def everything(events):
             then = recorded_facts.facts_then(facts, state, event["at"]) | {"set_back": gates.set_back(state, at)}
             scheduling.next_start(state, state.waiting(), then, ("slots",))
             for task in state.tasks.values():
-                scheduling.forecast(state, task, then, 3600.0)
+                scheduling.forecast(state, task, then, lambda _: 1.0)
     parts[2].end(at), parts[3].end(events[-1]["at"])
     compared.changes(), recount(lambda: events)
     timeline.collect(empty(), events, at, events[-1]["at"])

@@ -45,7 +45,7 @@ def end(world: World, attempt: str, how: str = "succeed", verdict: str = "done",
 
 
 def look(world: World, task: str, dispatcher: str = "daemon") -> Forecast:
-    return forecast(world.state, world.state.tasks[task], world.claim_facts(dispatcher), HOUR)
+    return forecast(world.state, world.state.tasks[task], world.claim_facts(dispatcher), lambda _: 1.0)
 
 
 def worded(world: World, task: str, dispatcher: str = "daemon") -> SimpleNamespace:

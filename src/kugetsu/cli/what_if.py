@@ -269,7 +269,8 @@ def _recorded(scenario: Scenario, key: str) -> str | None:
     values: dict[str, Any] = {
         "MAX_CONCURRENT_AGENTS": claim.get("cap"),
         "MAX_AGENTS_PER_REPOSITORY": (caps or {}).get("*", 0) if caps is not None else None,
-        "MAX_ATTEMPTS": ended.get("max_attempts", claim.get("max_attempts")),
+        # The latest outcome may be of a repository that has a value of its own.
+        "MAX_ATTEMPTS": ({} if "repositories" in claim else ended).get("max_attempts", claim.get("max_attempts")),
         "RETRY_BACKOFF_SECONDS": ended.get("backoff_seconds"),
         "USAGE_LIMIT_PAUSE_MINUTES": ended["pause_seconds"] / 60 if "pause_seconds" in ended else None,
         "MAX_RUNS_WITHOUT_PROGRESS": claim.get("max_runs_without_progress"),

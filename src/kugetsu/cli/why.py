@@ -10,7 +10,7 @@ from kugetsu.domain import causes, gates
 from kugetsu.domain.causes import Reader
 from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.scheduling import forecast
-from kugetsu.domain.state import State, Task
+from kugetsu.domain.state import Attempt, State, Task
 from kugetsu.model.errors import BadInput, NotFound
 from kugetsu.runtime.query import points, subjects
 from kugetsu.runtime.query.points import Point
@@ -99,14 +99,17 @@ def _answers(call: Call, subject: Subject, at: Point) -> tuple[list[WhyTask], in
     tasks = _tasks(state, subject)
     if not tasks:
         return [_from_history(call, subject, at)], 0
-    timeout = ws.config.number("TASK_TIMEOUT_HOURS") * 3600
     reader = _reader(ws, until=state.seq)
+
+    def hours(attempt: Attempt) -> float:
+        return ws.config_of(attempt.issue).number("TASK_TIMEOUT_HOURS")
+
     answers = []
     for task in tasks[:MOST_TASKS]:
         attempt = state.attempts.get(task.attempt) if task.attempt is not None else None
         waits_first = task.state in view.WAITS and task.reason is None
         because = [] if waits_first else _led_there(reader, task, attempt is not None)
-        answers.append(view.about_task(task, attempt, forecast(state, task, at.facts, timeout), because))
+        answers.append(view.about_task(task, attempt, forecast(state, task, at.facts, hours), because))
     return answers, max(len(tasks) - MOST_TASKS, 0)
 
 

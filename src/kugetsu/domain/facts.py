@@ -15,6 +15,19 @@ class AgentProblem(TypedDict):
     remedy: str
 
 
+class RepositoryFacts(TypedDict, total=False):
+    """What a repository has settings of its own for, in place of the facts of that name; ``max_agents``: live agents
+    allowed in it (0: any number), ``timeout_hours``: after which an attempt is stopped, which no gate reads."""
+
+    max_attempts: int
+    agent: str
+    issue_max_tokens: int
+    issue_max_cost: float
+    max_runs_without_progress: int
+    max_agents: int
+    timeout_hours: float
+
+
 class ClaimFacts(TypedDict):
     """What the gates read beside the state.
 
@@ -23,8 +36,9 @@ class ClaimFacts(TypedDict):
     agent that runs since before that time has done the costly part of its start. Memory and disk in MB, None when
     unknown. ``issue_max_tokens``, ``issue_max_cost`` and ``max_runs_without_progress`` are limits of an issue's whole
     life, 0 for none. ``repository_caps``: live agents allowed in a repository, ``*`` for all others.
-    ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own; ``dev:command`` for tasks
-    with an agent of their own) what keeps its agent from being started, as far as a look tells. ``set_back``: the log
+    ``repositories``: those that have settings of their own (`task_options.facts_of`).
+    ``agent_problems``: by kind of task (``dev``, ``pm``: each reads an env file of its own; `task_options.problem_key`)
+    what keeps its agent from being started, as far as a look tells. ``set_back``: the log
     had an event of a time that had not come yet. ``despite_pause``: a user starts the task although the queue is
     paused. What is not required was not recorded by the first version.
     """
@@ -46,6 +60,7 @@ class ClaimFacts(TypedDict):
     issue_max_cost: NotRequired[float]
     max_runs_without_progress: NotRequired[int]
     repository_caps: NotRequired[dict[str, int]]
+    repositories: NotRequired[dict[str, RepositoryFacts]]
     agent_problems: NotRequired[dict[str, AgentProblem]]
     set_back: NotRequired[bool]
     despite_pause: NotRequired[bool]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from kugetsu.domain import outages
 from kugetsu.domain.machines import FINISHED_TASK
 from kugetsu.domain.state import EVERYTHING, Usage
-from kugetsu.domain.task_options import label, max_attempts, problem_key
+from kugetsu.domain.task_options import facts_of, label, max_attempts, own_facts, problem_key, repository_of
 from kugetsu.model.clock import add_seconds, seconds_between
 from kugetsu.model.record import record
 
@@ -158,10 +158,17 @@ def budget(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     used = _issue_usage(state, task)
     tokens, cost = used.tokens, used.cost
     if max_tokens and tokens >= max_tokens:
-        return _closed("budget", "tokens_used_up", _usage_rests_on(state, task), tokens=tokens, max=max_tokens)
+        values = {"tokens": tokens, "max": max_tokens, **_set_for(task, facts, "issue_max_tokens")}
+        return _closed("budget", "tokens_used_up", _usage_rests_on(state, task), **values)
     if max_cost and cost >= max_cost:
-        return _closed("budget", "cost_used_up", _usage_rests_on(state, task), cost=cost, max=max_cost)
+        values = {"cost": cost, "max": max_cost, **_set_for(task, facts, "issue_max_cost")}
+        return _closed("budget", "cost_used_up", _usage_rests_on(state, task), **values)
     return _open("budget", "within_budget" if max_tokens or max_cost else "no_budget")
+
+
+def _set_for(task: Task, facts: ClaimFacts, fact: str) -> Values:
+    """Names the repository whose own setting a fact is: only there another value helps."""
+    return {"of": repository_of(task)} if fact in own_facts(task.issue, facts) else {}
 
 
 def progress(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -330,25 +337,25 @@ def slots(state: State, task: Task, facts: ClaimFacts) -> Verdict:
 
 def repository_cap(name: str, facts: ClaimFacts) -> int:
     """How many agents may work in a repository at a time; 0 for any number."""
+    own = facts.get("repositories", {}).get(name, {})
+    if "max_agents" in own:
+        return own["max_agents"]
     caps = facts.get("repository_caps", {})
     return caps.get(name, caps.get("*", 0))
 
 
 def repository(state: State, task: Task, facts: ClaimFacts) -> Verdict:
     """Fewer agents than allowed work in the task's repository."""
-    caps = facts.get("repository_caps", {})
-    if task.issue is None or not caps:
-        return _open("repository", "no_repository_cap")
-    name = task.issue.rpartition("#")[0]
-    cap = repository_cap(name, facts)
+    caps, name = facts.get("repository_caps", {}), repository_of(task)
+    cap = repository_cap(name, facts) if name else 0
     if not cap:
         return _open("repository", "no_repository_cap")
     live = state.live_in(name)
     if len(live) < cap:
         return _open("repository", "repository_free", used=len(live), cap=cap, repository=name)
     own = {repository: most for repository, most in caps.items() if repository != "*"} if name in caps else None
-    first = live[0].claimed
-    return _closed("repository", "repository_full", first, used=len(live), cap=cap, repository=name, caps=own)
+    values = {"used": len(live), "cap": cap, "repository": name, "caps": own, **_set_for(task, facts, "max_agents")}
+    return _closed("repository", "repository_full", live[0].claimed, **values)
 
 
 def stagger(state: State, task: Task, facts: ClaimFacts) -> Verdict:
@@ -435,11 +442,13 @@ MACHINE_LOOK_SECONDS = 15.0
 
 def verdicts(state: State, task: Task, facts: ClaimFacts) -> list[Verdict]:
     """What every gate says of ``task``, in order."""
+    facts = facts_of(task, facts)
     return [gate(state, task, facts) for gate in GATES]
 
 
 def first_closed(state: State, task: Task, facts: ClaimFacts) -> Verdict | None:
     """The first gate that keeps ``task`` back; None when it may start."""
+    facts = facts_of(task, facts)
     for gate in GATES:
         verdict = gate(state, task, facts)
         if not verdict.open:

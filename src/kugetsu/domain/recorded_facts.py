@@ -29,6 +29,8 @@ _READ = {
     "max_runs_without_progress": int,
     "repository_caps": dict,
 }
+#: What a repository has of its own (`facts.RepositoryFacts`).
+_OWN = {**_NEEDED, **_READ, "max_agents": int, "timeout_hours": int | float}
 #: Facts of one decision only: they say nothing of the settings and the machine.
 OF_ONE_DECISION = ("planned", "set_back", "despite_pause")
 _WARMUP_MOST = 86_400.0
@@ -49,8 +51,16 @@ def complete(facts: Mapping[str, Any]) -> bool:
         return False
     if not all(isinstance(cap, int) for cap in facts["repository_caps"].values()):
         return False
+    own = facts.get("repositories", {})
+    if not isinstance(own, dict) or not all(map(_is_own, own.values())):
+        return False
     warmup: float = facts["warmup_seconds"]
     return 0 <= warmup <= _WARMUP_MOST
+
+
+def _is_own(facts: object) -> bool:
+    """True if these can be what a repository has of its own."""
+    return isinstance(facts, dict) and all(isinstance(value, _OWN.get(name, object)) for name, value in facts.items())
 
 
 def facts_then(recorded: Mapping[str, Any], state: State, now: str, *, daemon: bool | None = None) -> ClaimFacts:

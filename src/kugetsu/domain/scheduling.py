@@ -14,10 +14,12 @@ from kugetsu.model.record import field, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import Any
 
     from kugetsu.domain.facts import ClaimFacts
+
+    Hours = Callable[[Attempt], float]
 
 #: Gates that close for all that wait alike: who is held by nothing else stands in line.
 LINE = ("paused", "daemon", *gates.FULL)
@@ -60,12 +62,12 @@ class Forecast:
     line: QueuePosition | None
 
 
-def forecast(state: State, task: Task, facts: ClaimFacts, timeout_seconds: float) -> Forecast:
-    """What holds ``task`` and what comes next; ``timeout_seconds`` after it runs an agent is stopped."""
+def forecast(state: State, task: Task, facts: ClaimFacts, hours: Hours) -> Forecast:
+    """What holds ``task`` and what comes next; ``hours`` are those after which the settings stop an attempt."""
     verdicts = gates.verdicts(state, task, facts)
     closed = [verdict for verdict in verdicts if not verdict.open]
     first = closed[0] if closed else None
-    change = _change(state, task, facts, first, timeout_seconds)
+    change = _change(state, task, facts, first, hours)
     change.needs_daemon = change.kind in ("time", "event", "look") and any(one.gate == "daemon" for one in closed)
     return Forecast(verdicts, first, change, line(state, task, facts))
 
@@ -107,25 +109,25 @@ def next_start(
 # --- what changes next ------------------------------------------------------------------------------------------
 
 
-def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, timeout: float) -> NextChange:
+def _change(state: State, task: Task, facts: ClaimFacts, first: Verdict | None, hours: Hours) -> NextChange:
     if first is None:
         return NextChange("now", "dispatched")
     if task.state == "notified" and task.attempt is not None:
-        return _end_of(state, [state.attempts[task.attempt]], 1, timeout)
+        return _end_of(state, [state.attempts[task.attempt]], 1, hours)
     if task.state in FINISHED_TASK:
         return NextChange("person")
     if first.until is not None:
         return NextChange("time", _over(state, task, facts, first), at=first.until)
     if first.code == "outage_probed":
-        return _end_of(state, [state.attempts[first.values["attempt"]]], 1, timeout)
+        return _end_of(state, [state.attempts[first.values["attempt"]]], 1, hours)
     if first.gate in gates.MACHINE:
         at = add_seconds(facts["now"], gates.MACHINE_LOOK_SECONDS)
         return NextChange("look", f"{first.gate}_probed", at=at)
     if first.gate == "dependencies":
-        return _of_earlier(state, task, timeout)
+        return _of_earlier(state, task, hours)
     waited_for, needed = _attempts_behind(state, task, facts, first)
     if waited_for:
-        return _end_of(state, waited_for, needed, timeout)
+        return _end_of(state, waited_for, needed, hours)
     if first.code == "other_task_first":
         return NextChange("event", "turn_over", {"task": first.values["other"]})
     return NextChange("event", "agent_running") if first.gate == "stagger" else NextChange("person")
@@ -142,13 +144,14 @@ _OVER = {
 
 
 def _over(state: State, task: Task, facts: ClaimFacts, first: Verdict) -> str:
-    label = task.parked_for if first.gate == "parked" else task_options.label(task, facts["agent"])
+    own = task_options.facts_of(task, facts)["agent"]
+    label = task.parked_for if first.gate == "parked" else task_options.label(task, own)
     if first.gate in ("parked", "provider", "agent") and outages.of(state, label) is not None:
         return "tried_again"
     return _OVER[first.gate]
 
 
-def _of_earlier(state: State, task: Task, timeout: float) -> NextChange:
+def _of_earlier(state: State, task: Task, hours: Hours) -> NextChange:
     """A task that comes after others: the first of them that is not completed."""
     for earlier_id in task.after:
         earlier = state.tasks.get(earlier_id)
@@ -159,7 +162,7 @@ def _of_earlier(state: State, task: Task, timeout: float) -> NextChange:
         change = NextChange("event", "task_completed", {"task": earlier_id})
         working = state.attempts.get(earlier.attempt or "")
         if working is not None:
-            ends = _end_of(state, [working], 1, timeout)
+            ends = _end_of(state, [working], 1, hours)
             change.since, change.latest = ends.since, ends.latest
         return change
     return NextChange("person")
@@ -181,17 +184,15 @@ def _attempts_behind(state: State, task: Task, facts: ClaimFacts, first: Verdict
     return [], 0
 
 
-def _end_of(state: State, live: Sequence[Attempt], needed: int, timeout: float) -> NextChange:
+def _end_of(state: State, live: Sequence[Attempt], needed: int, hours: Hours) -> NextChange:
     """When so many of the live attempts have ended: ``latest`` by their time limit, known once they run."""
     running = [attempt.running_at for attempt in live if attempt.running_at is not None]
-    ends = sorted(
-        add_seconds(one.running_at, _limit(state, one, timeout)) for one in live if one.running_at is not None
-    )
-    latest = ends[needed - 1] if timeout > 0 and len(ends) >= needed else None
+    ends = sorted(add_seconds(one.running_at, _limit(state, one, hours)) for one in live if one.running_at is not None)
+    latest = ends[needed - 1] if len(ends) >= needed else None
     since = running[0] if len(live) == 1 and running else None
     values = {"attempts": [attempt.id for attempt in live], "needed": needed}
     return NextChange("event", "attempts_end", values, since=since, latest=latest)
 
 
-def _limit(state: State, attempt: Attempt, timeout: float) -> float:
-    return 3600 * task_options.timeout_hours(state, attempt, timeout / 3600)
+def _limit(state: State, attempt: Attempt, hours: Hours) -> float:
+    return 3600 * task_options.timeout_hours(state, attempt, hours(attempt))

@@ -1,11 +1,24 @@
-"""What a task was given for itself: it comes before the settings, at each of its attempts."""
+"""What a task was given for itself, or its repository has: it comes before the general settings."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kugetsu.domain.facts import ClaimFacts
+    from kugetsu.domain.facts import ClaimFacts, RepositoryFacts
     from kugetsu.domain.state import Attempt, State, Task
+
+
+def own_facts(issue: str | None, facts: ClaimFacts) -> RepositoryFacts:
+    """The facts that the repository of an issue has for itself."""
+    known = facts.get("repositories")
+    return known.get(issue.rpartition("#")[0], {}) if known and issue is not None else {}
+
+
+def facts_of(task: Task, facts: ClaimFacts) -> ClaimFacts:
+    """The facts for a task: those of its repository in place of the general ones."""
+    own = own_facts(task.issue, facts)
+    merged: ClaimFacts = {**facts, **own} if own else facts  # type: ignore[typeddict-unknown-key]
+    return merged
 
 
 def label(task: Task, of_settings: str) -> str:
@@ -27,8 +40,15 @@ def label(task: Task, of_settings: str) -> str:
 
 def problem_key(task: Task, facts: ClaimFacts) -> str:
     """The key under which `ClaimFacts.agent_problems` has what keeps the task's agent from being started."""
-    agent = task.options.get("agent")
-    return task.kind if agent in (None, facts["agent"].partition(":")[0]) else f"{task.kind}:{agent}"
+    own, agent = own_facts(task.issue, facts), task.options.get("agent")
+    usual = own.get("agent", facts["agent"]).partition(":")[0]
+    key = task.kind if agent in (None, usual) else f"{task.kind}:{agent}"
+    return f"{key} {repository_of(task)}" if "agent" in own else key
+
+
+def repository_of(task: Task) -> str:
+    """The repository of a task's issue; empty for none."""
+    return task.issue.rpartition("#")[0] if task.issue is not None else ""
 
 
 def max_attempts(task: Task, of_settings: int) -> int:

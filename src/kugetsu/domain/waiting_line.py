@@ -30,10 +30,9 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self._places)
 
-    @property
-    def agents_differ(self) -> bool:
-        """Whether a task that waits has an agent or model of its own: a usage limit does not hold all alike."""
-        return bool(self._own_agents)
+    def agents_differ(self, facts: ClaimFacts) -> bool:
+        """Whether a task that waits may have an agent or model of its own: a usage limit does not hold all alike."""
+        return bool(self._own_agents or any("agent" in own for own in facts.get("repositories", {}).values()))
 
     def refill(self, state: State) -> None:
         """Add the waiting tasks of a state."""
@@ -70,7 +69,7 @@ class WaitingLine:
             return
         full = len(state.live("dev")) >= facts["cap"]
         places = self._of_pm if full else self._places
-        limit = state.limits.get(facts["agent"]) if not self._own_agents else None
+        limit = state.limits.get(facts["agent"]) if not self.agents_differ(facts) else None
         prober = limit["task"] if limit is not None and limit["until"] > facts["now"] else None
         if prober in self._known and (self._known[prober][1] or not full):
             yield state.tasks[prober]

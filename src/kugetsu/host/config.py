@@ -20,9 +20,11 @@ _SERVERS = "GIT_SERVERS"
 class Config:
     """The settings in force, each with where it came from. Made by `load`."""
 
-    __slots__ = ("_sections", "_sources", "_values", "unknown")
+    __slots__ = ("_sections", "_sources", "_values", "repository", "unknown")
 
-    def __init__(self) -> None:
+    def __init__(self, repository: str = "") -> None:
+        self.repository = repository
+        """The repository whose settings these are; empty for the general ones."""
         self._values: dict[str, Value] = {}
         self._sources: dict[str, str] = {}
         self._sections: dict[str, Config] = {}
@@ -40,6 +42,17 @@ class Config:
     def repositories(self) -> tuple[str, ...]:
         """The repositories that have settings of their own."""
         return tuple(self._sections)
+
+    def is_own(self, key: str) -> bool:
+        """Whether the repository has a value of its own for a key, which is in force."""
+        return bool(self.repository) and self.source(key).endswith(f"[{self.repository}]")
+
+    def remedy(self, command: str) -> str:
+        """A command `kugetsu config set KEY VALUE`, made to change the value that is in force here; others stay."""
+        start = "kugetsu config set "
+        if not command.startswith(start) or (rest := command[len(start) :]).partition(" ")[0] not in SETTINGS:
+            return command
+        return f"{start}--repo {self.repository} {rest}" if self.is_own(rest.partition(" ")[0]) else command
 
     def spellings(self, repository: str) -> list[str]:
         """How the file may name a repository, its canonical name first."""
@@ -114,7 +127,7 @@ class Config:
 
     def having(self, key: str, value: Value) -> Config:
         """These settings with another value of one, for every repository; the source of that stays."""
-        other = Config()
+        other = Config(self.repository)
         other._values, other._sources, other.unknown = {**self._values, key: value}, self._sources, self.unknown
         return other
 
@@ -133,7 +146,7 @@ class Config:
         """The settings of a repository, made from these at its first line."""
         own = self._sections.get(repository)
         if own is None:
-            own = self._sections[repository] = Config()
+            own = self._sections[repository] = Config(repository)
             own._values, own._sources = {**self._values}, {**self._sources}
         return own
 
@@ -202,7 +215,10 @@ def _take(config: Config, entry: Entry, source: str) -> None:
 
 
 def _take_own(config: Config, entry: Entry, source: str) -> None:
-    """Take an entry of a repository's section over, once the general settings are known. Raises BadInput."""
+    """Take an entry of a repository's section over, once the general settings are known. Raises BadInput.
+
+    A model belongs to its agent: an agent of the repository's own does not take the general one's.
+    """
     if not entry.section:
         return  # below a section line that cannot be understood
     if entry.key not in OF_REPOSITORY:
@@ -210,7 +226,12 @@ def _take_own(config: Config, entry: Entry, source: str) -> None:
         return
     host, _, rest = entry.section.partition("/")
     repository = f"{canonical_host(host, config.servers())}/{rest}"
-    config._own(repository)._set(SETTINGS[entry.key], entry.value, source, repository)
+    own = config._own(repository)
+    own._set(SETTINGS[entry.key], entry.value, source, repository)
+    general = own._sources.get("KUGETSU_MODEL") == config._sources.get("KUGETSU_MODEL")
+    if general and config.source("KUGETSU_MODEL") != "environment":
+        differs = own.value("KUGETSU_AGENT") != config.value("KUGETSU_AGENT")
+        own._values["KUGETSU_MODEL"] = "" if differs else config.value("KUGETSU_MODEL")
 
 
 def _with_environment(config: Config, environment: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from kugetsu.runtime.env_files import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kugetsu.domain.facts import AgentProblem
     from kugetsu.host.config import Config
@@ -33,10 +33,13 @@ _INSTRUCTIONS = {"dev": ("workflow.md", "skills/kugetsu-work"), "pm": ("pm-agent
 
 
 def problems(
-    ws: Workspace, environment: Mapping[str, str] | None = None, also: Iterable[str] = ()
+    ws: Workspace,
+    environment: Mapping[str, str] | None = None,
+    also: Iterable[str] = (),
+    repositories: Sequence[str] = (),
 ) -> dict[str, AgentProblem]:
     """By kind of task why its agent cannot be started; {} when nothing is known to be wrong. ``also`` are agents that
-    tasks have of their own: under ``dev:AGENT``.
+    tasks have of their own, ``repositories`` have one of theirs: the keys are those of `task_options.problem_key`.
 
     ``environment`` is that of the process which starts agents, where that is another one.
     """
@@ -45,17 +48,18 @@ def problems(
         environment = ws.environment
     elif any(environment.get(key) != ws.environment.get(key) for key in _NAMING):
         settings = _settings(ws, environment)
+    asked = [(kind, settings, kind) for kind in KINDS]
+    asked += [(f"dev {name}", settings.of(name), "dev") for name in repositories]
+    for name, of in (("", settings), *((f" {name}", settings.of(name)) for name in repositories)):
+        others = (agent for agent in also if agent != of.text("KUGETSU_AGENT"))
+        asked += [(f"dev:{agent}{name}", of.having("KUGETSU_AGENT", agent), "dev") for agent in others]
     found: dict[str, AgentProblem] = {}
-    for kind in KINDS:
-        problem = _problem(ws.paths, settings, environment, kind)
+    for key, of, kind in asked:
+        problem = _problem(ws.paths, of, environment, kind)
         if problem is not None:
-            found[kind] = _told(problem)
-    for agent in also:
-        problem = _problem(ws.paths, _with_agent(settings, agent), environment, "dev")
-        if problem is not None:
-            found[f"dev:{agent}"] = _told(problem)
+            found[key] = _told(problem, of)
     if found and environment is not ws.environment:
-        here = problems(ws, also=also)
+        here = problems(ws, also=also, repositories=repositories)
         for kind, told in found.items():
             if kind not in here:
                 told["cause"] += " (checked for the daemon, which was started in another environment)"
@@ -63,16 +67,11 @@ def problems(
     return found
 
 
-def _told(problem: tuple[str, str]) -> AgentProblem:
+def _told(problem: tuple[str, str], settings: Config) -> AgentProblem:
     from kugetsu.redaction.funnel import redact
 
     cause, remedy = problem
-    return {"cause": " ".join(redact(cause).split()), "remedy": redact(remedy)}
-
-
-def _with_agent(settings: Config, agent: str) -> Config:
-    """The settings with another agent."""
-    return settings.having("KUGETSU_AGENT", agent)
+    return {"cause": " ".join(redact(cause).split()), "remedy": settings.remedy(redact(remedy))}
 
 
 def _settings(ws: Workspace, environment: Mapping[str, str]) -> Config:

@@ -304,7 +304,7 @@ def _clone(ws: Workspace, session: Session) -> Repository | None:
 def _delete_agent_session(ws: Workspace, session: Session, kept: list[str]) -> None:
     if session.agent_session is None:
         return
-    agent = ws.agent("pm" if session.kind == "pm" else "dev", {"agent": session.agent})
+    agent = ws.agent("pm" if session.kind == "pm" else "dev", {"agent": session.agent}, session.repository)
     if session.agent != agent.name:
         kept.append(f"{session.agent} session {session.agent_session}")
         return

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from kugetsu.domain.facts import ClaimFacts, OutcomeFacts
+    from kugetsu.domain.facts import ClaimFacts, OutcomeFacts, RepositoryFacts
     from kugetsu.domain.state import State
     from kugetsu.host.config import Config
     from kugetsu.runtime.workspace import Workspace
@@ -68,7 +68,9 @@ def claim_facts(
     another process; ``options`` are those of a task that is not in the queue yet.
     """
     config, now = ws.config, clock.now()
-    warmup = WARMUP_SECONDS[config.text("KUGETSU_AGENT")]
+    repositories = _repositories(config)
+    agents = {facts["agent"].partition(":")[0] for facts in repositories.values() if "agent" in facts}
+    warmup = max(WARMUP_SECONDS[agent] for agent in (config.text("KUGETSU_AGENT"), *agents))
     found: ClaimFacts = {
         "now": now,
         "cap": config.integer("MAX_CONCURRENT_AGENTS"),
@@ -87,18 +89,44 @@ def claim_facts(
         "issue_max_cost": config.number("ISSUE_MAX_COST"),
         "max_runs_without_progress": config.integer("MAX_RUNS_WITHOUT_PROGRESS"),
         "repository_caps": repository_caps(config),
-        "agent_problems": agent_preflight.problems(ws, environment, _own_agents(ws, options)),
+        "agent_problems": agent_preflight.problems(
+            ws, environment, _own_agents(ws, options), [name for name, own in repositories.items() if "agent" in own]
+        ),
     }
+    if repositories:
+        found["repositories"] = repositories
     if gates.set_back(ws.state(), now):
         found["set_back"] = True
     return found
 
 
 def _own_agents(ws: Workspace, options: Mapping[str, Any]) -> dict[str, None]:
-    """The agents that tasks have of their own, other than that of the settings."""
+    """The agents that tasks have of their own."""
     given = (options, *(task.options for task in ws.state().tasks.values() if task.options))
-    found = dict.fromkeys(own["agent"] for own in given if own.get("agent"))
-    found.pop(ws.config.text("KUGETSU_AGENT"), None)
+    return dict.fromkeys(own["agent"] for own in given if own.get("agent"))
+
+
+def _repositories(config: Config) -> dict[str, RepositoryFacts]:
+    """What decisions read of the settings that repositories have of their own."""
+    found: dict[str, RepositoryFacts] = {}
+    for name in config.repositories:
+        own, facts = config.of(name), RepositoryFacts()
+        if any(map(own.is_own, ("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_MODEL"))):
+            facts["agent"] = agent_label(own)
+        if own.is_own("MAX_ATTEMPTS"):
+            facts["max_attempts"] = own.integer("MAX_ATTEMPTS")
+        if own.is_own("ISSUE_MAX_TOKENS"):
+            facts["issue_max_tokens"] = own.integer("ISSUE_MAX_TOKENS")
+        if own.is_own("ISSUE_MAX_COST"):
+            facts["issue_max_cost"] = own.number("ISSUE_MAX_COST")
+        if own.is_own("MAX_RUNS_WITHOUT_PROGRESS"):
+            facts["max_runs_without_progress"] = own.integer("MAX_RUNS_WITHOUT_PROGRESS")
+        if own.is_own("MAX_AGENTS_PER_REPOSITORY"):
+            facts["max_agents"] = own.integer("MAX_AGENTS_PER_REPOSITORY")
+        if own.is_own("TASK_TIMEOUT_HOURS"):
+            facts["timeout_hours"] = own.number("TASK_TIMEOUT_HOURS")
+        if facts:
+            found[name] = facts
     return found
 
 

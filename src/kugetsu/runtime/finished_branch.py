@@ -60,7 +60,7 @@ def inspect(ws: Workspace, session: Session, repository: Repository, branch: str
     if found is not None or tip is None:
         return found
     known = session.worktree is not None and refs.current_branch(session.worktree) is not None
-    setting = ws.config.text("KUGETSU_BASE_BRANCH")
+    setting = ws.config_of(session.key).text("KUGETSU_BASE_BRANCH")
     base = session.base_branch if known else merged.base_of(repository, branch, setting)
     if base and merged.is_merged(repository, branch, tip, base):
         return Finished(branch, None, 0)

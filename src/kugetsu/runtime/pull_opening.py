@@ -40,6 +40,8 @@ from kugetsu.runtime.workspace import Workspace
 PATIENCE = 60.0
 """Seconds for which a runner, whose slot is free by then, waits for other runners that open theirs."""
 
+_OPEN_MISSING = "kugetsu config set OPEN_PULL_REQUEST missing"
+
 
 class _FinalError(KugetsuError):
     """A person has decided that there is to be none: by a setting, or by closing the one of this very commit."""
@@ -52,7 +54,7 @@ def intent_of(
 
     Nothing is sent. None too where kugetsu has no token for the forge, or cannot tell where the work was pushed.
     """
-    setting = ws.config.text("OPEN_PULL_REQUEST")
+    setting = ws.config_of(attempt.issue).text("OPEN_PULL_REQUEST")
     head, pull = evidence.get("head"), evidence.get("pull") or {}
     if setting == "never" or session is None or session.kind != "issue" or pull.get("state") == "open":
         return None
@@ -146,7 +148,7 @@ def _try(ws: Workspace, session: Session, owed: dict[str, Any]) -> None:
 
 def _record_failure(ws: Workspace, key: str, intent: int, failure: KugetsuError, owed: dict[str, Any]) -> None:
     retry_at = failure.retry_at if isinstance(failure, ForgeFailure) else None
-    passes, remedy = _may_pass(failure), redact(_remedy(key, failure, owed))
+    passes, remedy = _may_pass(failure), redact(_remedy(ws, key, failure, owed))
     now, pause = clock.now(), ws.config.number("RETRY_BACKOFF_SECONDS")
     reason = one_line(failure)
     ws.log.transact(
@@ -161,10 +163,10 @@ def _may_pass(failure: KugetsuError) -> bool:
     return not isinstance(failure, _FinalError)
 
 
-def _remedy(key: str, failure: KugetsuError, owed: dict[str, Any]) -> str:
+def _remedy(ws: Workspace, key: str, failure: KugetsuError, owed: dict[str, Any]) -> str:
     """The one thing that helps."""
     if owed["draft"] and isinstance(failure, ForgeRefused) and "draft" in failure.message.lower():
-        return "kugetsu config set OPEN_PULL_REQUEST missing"
+        return ws.config_of(key).remedy(_OPEN_MISSING)
     if failure.hint is not None:
         return failure.hint
     return "" if _may_pass(failure) else f"open it yourself, then: kugetsu set-pr {key} URL"
@@ -174,8 +176,9 @@ def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tupl
     """The pull request, and whether it was there already. Raises KugetsuError."""
     ref = parse_ref(session.key)
     forges = Forges(ws)
-    if ws.config.text("OPEN_PULL_REQUEST") == "never":
-        raise _FinalError("OPEN_PULL_REQUEST is never", "kugetsu config set OPEN_PULL_REQUEST missing")
+    settings = ws.config_of(session.key)
+    if settings.text("OPEN_PULL_REQUEST") == "never":
+        raise _FinalError("OPEN_PULL_REQUEST is never", settings.remedy(_OPEN_MISSING))
     # After the merge of an earlier one, commits that came later are in none.
     if session.review == "merged" and not (session.result or {}).get("later"):
         raise _FinalError(f"{owed['base']} has the work already", "")
@@ -240,7 +243,7 @@ def _commands(ws: Workspace, session: Session, attempt: str | None) -> Sequence[
     if attempt is None:
         return ()
     folder = ws.paths.run(attempt)
-    texts = ws.config.texts()
+    texts = ws.config_of(session.key).texts()
     if session.agent is not None:
         texts["KUGETSU_AGENT"] = session.agent
     output, errors = os.path.join(folder, "output.jsonl"), os.path.join(folder, "stderr.log")

@@ -74,10 +74,11 @@ def stopped(ws: Workspace, state: State) -> list[tuple[Attempt, float]]:
     """The attempts past their time limit whose runner was stopped (SIGSTOP): it cannot act on the limit, and would hold
     its slot for ever. Each with the seconds that it is overdue."""
     now = clock.now()
-    hours, grace = ws.config.number("TASK_TIMEOUT_HOURS"), ws.config.number("KILL_GRACE_SECONDS")
+    grace = ws.config.number("KILL_GRACE_SECONDS")
     found = []
     for attempt in state.attempts.values():
         since = attempt.running_at or attempt.claimed_at
+        hours = ws.config_of(attempt.issue).number("TASK_TIMEOUT_HOURS")
         limit = 3600 * task_options.timeout_hours(state, attempt, hours) + grace
         overdue = clock.seconds_between(since, now) - limit
         if overdue > 0 and attempt.runner is not None and identity.stopped(attempt.runner):

@@ -106,7 +106,8 @@ def _sessions(ws: Workspace, report: InitReport, repository: str | None, force: 
         wanted += [key for key, session in ws.state().sessions.items() if session.kind == "base" and key not in wanted]
         _retire(ws, report, wanted)
     for key in wanted:
-        _make(ws, ws.agent("pm" if key == "pm" else "dev"), key, report)
+        of = key.removeprefix("base:")  # `pm` is of no repository
+        _make(ws, ws.agent("pm" if key == "pm" else "dev", None, of), key, report)
 
 
 def _hint(problem: KugetsuError) -> str:

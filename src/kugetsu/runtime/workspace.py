@@ -111,21 +111,23 @@ class Workspace:
                 time.sleep(SETTLE_SECONDS - age)
         self.reload()
 
-    def agent(self, kind: str = "dev", options: Mapping[str, Any] | None = None) -> Agent:
-        """The agent of the settings, or of a task's own ``options``, for tasks of a kind: it sees the environment that
-        its runs see, so that a variable of an env file that moves the agent's data moves it for imports and exports
-        too.
+    def agent(
+        self, kind: str = "dev", options: Mapping[str, Any] | None = None, repository: str | None = None
+    ) -> Agent:
+        """The agent of a repository's settings (as `config_of`), or of a task's own ``options``, for tasks of a kind:
+        it sees the environment that its runs see, so that a variable of an env file that moves the agent's data moves
+        it for imports and exports too.
 
         Raises BadInput as `env_files.values` does.
         """
         from kugetsu.agents import choose
         from kugetsu.runtime.env_files import values
 
-        return choose(self.agent_settings(options or {}), {**self.environment, **values(self.paths, kind)})
+        return choose(self.agent_settings(options or {}, repository), {**self.environment, **values(self.paths, kind)})
 
-    def agent_settings(self, options: Mapping[str, Any]) -> dict[str, str]:
+    def agent_settings(self, options: Mapping[str, Any], repository: str | None) -> dict[str, str]:
         """The settings that an agent reads, with a task's own agent and model (`domain.task_options.label`)."""
-        texts = self.config.texts()
+        texts = self.config_of(repository).texts()
         usual, agent = texts.get("KUGETSU_AGENT"), options.get("agent")
         if agent and agent != usual:
             texts |= {"KUGETSU_AGENT": agent, "KUGETSU_MODEL": ""}

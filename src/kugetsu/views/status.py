@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kugetsu.domain import gates, scheduling
-from kugetsu.domain.task_options import problem_key
+from kugetsu.domain.task_options import facts_of, problem_key
+from kugetsu.domain.task_options import label as label_of
 from kugetsu.model.plural import counted
 from kugetsu.views import attached, queue, times
 from kugetsu.views import gates as words
@@ -224,7 +225,9 @@ def _agent_problems(state: State, waiting: list[Task], facts: ClaimFacts) -> lis
             by_cause.setdefault((problem["cause"], problem["remedy"]), []).append(kind)
     found = []
     for (cause, remedy), kinds in by_cause.items():
-        count = sum(task.kind in kinds for task in _held_by(state, waiting, facts, ("agent_unavailable",)))
+        count = sum(
+            problem_key(task, facts) in kinds for task in _held_by(state, waiting, facts, ("agent_unavailable",))
+        )
         subject = "pm agent" if kinds == ["pm"] else "agent"
         text = f"{counted(count, 'task')} {'waits' if count == 1 else 'wait'}: {cause}" if count else cause
         found.append(_entry(subject, "held", text, remedy))
@@ -233,25 +236,32 @@ def _agent_problems(state: State, waiting: list[Task], facts: ClaimFacts) -> lis
 
 def _usage_limit(state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
     """A limit that keeps back every task of the agent, though only one of them ran into it; or an outage."""
-    limit = state.limits.get(facts["agent"])
+    own = facts.get("repositories", {}).values()
+    labels = dict.fromkeys((facts["agent"], *(of_one["agent"] for of_one in own if "agent" in of_one)))
+    return [entry for label in labels for entry in _limit_of(label, state, waiting, facts)]
+
+
+def _limit_of(label: str, state: State, waiting: list[Task], facts: ClaimFacts) -> list[Attention]:
+    limit = state.limits.get(label)
     if limit is None or not waiting:
         return []
     if "outage" in limit:
-        return [_outage(limit, facts)]
+        return [_outage(label, limit, facts)]
     held = _held_by(state, waiting, facts, ("parked_by_limit", "usage_limit"))
+    held = [task for task in held if (task.parked_for or label_of(task, facts_of(task, facts)["agent"])) == label]
     if not held or not gates.pause_lasts(limit["until"], limit["at"], facts["now"]):
         return []
     text = f"until {times.ahead(limit['until'], facts['now'])}; {limit['task']} ran into it"
     return [_entry("usage limit", "parked", text, f"kugetsu why {held[0].id}")]
 
 
-def _outage(limit: dict[str, Any], facts: ClaimFacts) -> Attention:
+def _outage(label: str, limit: dict[str, Any], facts: ClaimFacts) -> Attention:
     """What every task would meet: named for as long as no attempt got further, however often it is tried."""
     outage = limit["outage"]
     ahead = gates.pause_lasts(limit["until"], limit["at"], facts["now"])
     again = f"again {times.ahead(limit['until'], facts['now'])}" if ahead else "being tried again"
     tried = counted(outage["times"], "try")
-    remedy = outage["remedy"] or f"kugetsu queue lift {facts['agent']}"
+    remedy = outage["remedy"] or f"kugetsu queue lift {label}"
     return _entry(outage["gate"], "parked", f"{limit['reason']}; {tried}, {again}", remedy)
 
 

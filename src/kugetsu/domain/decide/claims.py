@@ -72,7 +72,7 @@ def _claim(
         "claimer": offer.claimer,
         "live": [other.id for other in state.live("dev")],
     }
-    own = task_options.label(task, facts["agent"])
+    own = task_options.label(task, task_options.facts_of(task, facts)["agent"])
     if own != facts["agent"]:
         data["agent"] = own
     attempt = f"{task.id}.{task.usage.attempts + 1}"
@@ -234,14 +234,14 @@ def plan(state: State, facts: ClaimFacts, line: WaitingLine | None = None) -> Pl
         if closed.gate != task.held and (next_in_line or not full or task.held not in gates.FULL):
             held.append((task.id, closed))
         next_in_line = next_in_line and not full
-        if line is not None and _holds_the_rest(closed, line):
+        if line is not None and _holds_the_rest(closed, line, facts):
             break  # it holds back all behind it as well
     return Plan(state.seq, candidate, held, min(looks) if looks else None)
 
 
-def _holds_the_rest(closed: Verdict, line: WaitingLine) -> bool:
+def _holds_the_rest(closed: Verdict, line: WaitingLine, facts: ClaimFacts) -> bool:
     if closed.code in gates.PROVIDER_WIDE:
-        return not line.agents_differ
+        return not line.agents_differ(facts)
     return closed.gate in gates.COMMON or closed.code == gates.QUEUE_WIDE
 
 
@@ -257,10 +257,8 @@ def hold(state: State, planned: Plan, facts: ClaimFacts) -> list[NewEvent]:
         if closed is None or closed.gate == task.held:
             continue
         # The gate of an outage opens at its time for one task, the probe; for the others the time is unknown.
-        sure = (
-            closed.gate not in ("provider", "agent")
-            or outages.of(state, task_options.label(task, facts["agent"])) is None
-        )
+        label = task_options.label(task, task_options.facts_of(task, facts)["agent"])
+        sure = closed.gate not in ("provider", "agent") or outages.of(state, label) is None
         until = closed.until if sure else None
         new_events.append(_kept_back(task, closed, until, {**facts, "planned": planned.seq}))
     return new_events

@@ -22,6 +22,7 @@ from kugetsu.domain.simulation.micros import SECOND, micros_of, text_of
 from kugetsu.domain.simulation.overrides import Changes
 from kugetsu.domain.simulation.scenario import Past, Scenario, state_of
 from kugetsu.domain.state import ENDS, State, Task
+from kugetsu.domain.task_options import own_facts
 from kugetsu.domain.waiting_line import WaitingLine
 
 if TYPE_CHECKING:
@@ -71,12 +72,9 @@ class Simulation:
         self.tally = deepcopy(scenario.counted)
         self.tally.frozen, self.tally.horizon = unfinished, scenario.horizon
         timeout = changes.timeout_seconds
-        self._world = World(
-            scenario.limits,
-            round(timeout * SECOND) if timeout is not None else None,
-            scenario.typical(),
-            scenario.horizon,
-        )
+        world = partial(World, scenario.limits, typical=scenario.typical(), horizon=scenario.horizon)
+        self._as_recorded = world(timeout=None)
+        self._world = world(timeout=round(timeout * SECOND)) if timeout is not None else self._as_recorded
         self._known = scenario.known
         self._work: dict[str, Work] = {}
         self._cancels: dict[str, list[int]] = {}
@@ -137,7 +135,7 @@ class Simulation:
 
     def _step(self, facts: dict[str, Any]) -> Callable[[], None]:
         def act() -> None:
-            if facts.get("max_runs_without_progress") != self._known.get("max_runs_without_progress"):
+            if any(facts.get(name) != self._known.get(name) for name in ("max_runs_without_progress", "repositories")):
                 self._stuck.update(task.issue for task in self.state.waiting() if task.issue is not None)
             self._known = facts
 
@@ -273,7 +271,9 @@ class Simulation:
         if work is None:
             work = self._work[task.id] = Work(pasts, task.usage.attempts - 1)
         comes = any(at >= self.now for at in self._cancels.get(task.id, ()))
-        run = self.runs[attempt_id] = work.begin(claimed, label, self._world, cancel_comes=comes)
+        own_limit = "timeout_hours" in task.options or "timeout_hours" in own_facts(task.issue, self._facts_known())
+        world = self._as_recorded if own_limit else self._world
+        run = self.runs[attempt_id] = work.begin(claimed, label, world, cancel_comes=comes)
         for name in run.assumed:
             self.noted.add(name, task.id)
         recorded = pasts[task.usage.attempts - 1] if task.usage.attempts <= len(pasts) else None
@@ -332,7 +332,8 @@ class Simulation:
         del self.runs[attempt_id]
         past = run.past
         recorded = past.facts or self._last_outcome()
-        facts = self.changes.of_outcome(recorded)
+        issue = self.state.attempts[attempt_id].issue
+        facts = self.changes.of_outcome(recorded, own_facts(issue, self._facts_known()))
         facts["now"] = text_of(self.now + past.lag)
         ending = Ending(
             run.how,
@@ -344,6 +345,9 @@ class Simulation:
             resets_at=run.resets_at if run.verdict == "limited" else None,
         )
         self.apply(attempts.finish(self.state, attempt_id, ending, cast("OutcomeFacts", facts)))
+
+    def _facts_known(self) -> ClaimFacts:
+        return cast("ClaimFacts", self._known)
 
     def _last_outcome(self) -> dict[str, Any]:
         """The facts of an outcome that was never recorded: of the first that was."""

@@ -31,9 +31,9 @@ class Changes:
             facts["repository_caps"] = self._caps(recorded.get("repository_caps") or {})
         return facts
 
-    def of_outcome(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
-        """The facts of an outcome, changed; a copy."""
-        return {**recorded, **self.outcome}
+    def of_outcome(self, recorded: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of an outcome, changed but for those that its repository has of its own; a copy."""
+        return {**recorded, **{name: value for name, value in self.outcome.items() if name not in own}}
 
     def priority(self, task: str, issue: str | None) -> int | None:
         """The fixed priority of a task; None to keep the recorded one."""

@@ -186,7 +186,7 @@ def _ran_for(attempt: Attempt, ended: Ended) -> float | None:
 def _agent(ws: Workspace, attempt: Attempt) -> Agent:
     """The agent that worked, even if the settings changed or its env file broke since: an ended attempt must be
     recorded."""
-    texts = ws.config.texts()
+    texts = ws.config_of(attempt.issue).texts()
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.agent is not None:
         texts["KUGETSU_AGENT"] = session.agent

@@ -77,7 +77,8 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
     lease = attempt.lease if attempt is not None else None
     if lease is not None:
         _remove_temp_folder(ws, attempt_id, lease)
-    finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=outcome_facts(ws.config))
+    facts = outcome_facts(ws.config_of(attempt.issue if attempt is not None else None))
+    finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=facts)
     events = ws.log.transact(finish)
     _keep_result(ws, attempt_id, events)
     if lease is not None:

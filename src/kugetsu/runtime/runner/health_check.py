@@ -26,7 +26,7 @@ def main(attempt_id: str) -> int:
         return GO_ON
     quiet = float(os.environ.get("KUGETSU_QUIET_SECONDS", "0"))
     folder = ws.paths.run(attempt_id)
-    seen = ws.agent(attempt.kind, state.tasks[attempt.task].options).checkup(
+    seen = ws.agent(attempt.kind, state.tasks[attempt.task].options, attempt.issue).checkup(
         Running(
             session=attempt.agent_session,
             output=os.path.join(folder, "output.jsonl"),
@@ -35,7 +35,7 @@ def main(attempt_id: str) -> int:
             quiet_seconds=quiet,
         )
     )
-    limit = ws.config.number("TASK_STALL_MINUTES") * 60
+    limit = ws.config_of(attempt.issue).number("TASK_STALL_MINUTES") * 60
     verdict = GO_ON
     if seen.health is Health.LIMITED:
         verdict = LIMIT

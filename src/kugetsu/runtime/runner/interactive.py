@@ -62,7 +62,7 @@ def attach(ws: Workspace, key: str) -> NoReturn:
     Raises NotFound without a session, Conflict while it is used, AgentUnavailable, and what its preparation raises:
     then it was given back.
     """
-    agent = ws.agent("dev")
+    agent = ws.agent("dev", None, key)
     agent.require()
     agent.interactive(Turn("", "/", "", "", ""))  # refused before anything is claimed
     sessions.find_session(ws.state(), key)

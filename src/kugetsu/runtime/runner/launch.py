@@ -136,8 +136,9 @@ def _live(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> NoReturn
 
 def _timeout(ws: Workspace, attempt_id: str) -> float:
     """Seconds after which the attempt is stopped: its task's own, else those of the setting."""
-    hours, state = ws.config.number("TASK_TIMEOUT_HOURS"), ws.state()
+    state = ws.state()
     attempt = state.attempts.get(attempt_id)
+    hours = ws.config_of(attempt.issue if attempt is not None else None).number("TASK_TIMEOUT_HOURS")
     return 3600 * (task_options.timeout_hours(state, attempt, hours) if attempt is not None else hours)
 
 
@@ -163,7 +164,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
     attempt, task, session = _records(ws, attempt_id)
     _require_wanted(attempt)
     with _of_the_agent():
-        agent = ws.agent(task.kind, task.options)
+        agent = ws.agent(task.kind, task.options, task.issue)
         agent.require()
         agent.prepare_home()
     if task.kind == "pm":
@@ -188,7 +189,7 @@ def _prepare(ws: Workspace, attempt_id: str, lease: Lease, folder: str) -> tuple
             prompt=prompt,
             output=os.path.join(folder, "output.jsonl"),
             errors=os.path.join(folder, "stderr.log"),
-            model=ws.agent_settings(task.options).get("KUGETSU_MODEL") or None,
+            model=ws.agent_settings(task.options, task.issue).get("KUGETSU_MODEL") or None,
             environment=marks,
         )
     )
@@ -280,12 +281,13 @@ def _orders(ws: Workspace, attempt_id: str, lease: Lease, folder: str, pid: int)
         grace=ws.config.number("KILL_GRACE_SECONDS"),
         deadline=time.monotonic() + _timeout(ws, attempt_id),
         checkup=[*python, "kugetsu.runtime.runner.health_check", attempt_id],
-        checkup_every=_between_checkups(ws),
+        checkup_every=_between_checkups(ws, attempt_id),
         checkup_output=os.path.join(folder, "checkup.json"),
     )
 
 
-def _between_checkups(ws: Workspace) -> float:
+def _between_checkups(ws: Workspace, attempt_id: str) -> float:
     """Seconds between two health checks: even a short stall must be noticed in time."""
-    stall = ws.config.number("TASK_STALL_MINUTES") * 60
+    attempt = ws.state().attempts.get(attempt_id)
+    stall = ws.config_of(attempt.issue if attempt is not None else None).number("TASK_STALL_MINUTES") * 60
     return min(CHECKUP_SECONDS, max(stall, SHORTEST_CHECKUP_SECONDS)) if stall else CHECKUP_SECONDS

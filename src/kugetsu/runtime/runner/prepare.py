@@ -46,7 +46,7 @@ def prepare_issue(ws: Workspace, agent: Agent, session: Session, task: Task | No
         return
     repository = _repository(ws, session, task)
     ref = parse_ref(session.key)
-    pattern = ws.config.text("KUGETSU_BRANCH_PATTERN")
+    pattern = ws.config_of(session.key).text("KUGETSU_BRANCH_PATTERN")
     branch = first = worktrees.branch_name(pattern, ref.owner, ref.repo, ref.number)
     if session.branch is not None and session.worktree is not None:
         branch = session.branch  # the branch it was once prepared with; until then the setting decides anew
@@ -90,7 +90,7 @@ def _make_ready(
         _worktree(ws, session),
         branch,
         ws.paths,
-        base_branch=ws.config.text("KUGETSU_BASE_BRANCH"),
+        base_branch=ws.config_of(session.key).text("KUGETSU_BASE_BRANCH"),
         fresh=over is not None,
     )
     anew = tree.created or over is not None
