@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from kugetsu.domain.fold.intake import label_event, label_event_seen
-from kugetsu.domain.state import FINISHES
+from kugetsu.domain.state import EVERYTHING, FINISHES
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.record import field, record
 
@@ -177,3 +177,20 @@ def _prose(text: str) -> Iterable[str]:
             fenced = not fenced
         elif not fenced and not line.lstrip().startswith(">"):
             yield line[:2000]
+
+
+def is_asked_for(state: State, issue: str) -> bool:
+    """Whether the issue's latest work was asked for by a label."""
+    session = state.sessions.get(issue)
+    return session is not None and session.by_intake
+
+
+def on_hold(state: State, issue: str, now: str) -> bool:
+    """Whether a pause keeps kugetsu from acting at the forge for the issue: not for what a person asked for."""
+    return is_asked_for(state, issue) and is_paused(state, issue, now)
+
+
+def is_paused(state: State, issue: str, now: str) -> bool:
+    """Whether the queue is paused, as a whole or for the issue's repository."""
+    pauses = [state.paused.get(key) for key in (EVERYTHING, issue.rpartition("#")[0])]
+    return any(pause is not None and (pause["until"] is None or pause["until"] > now) for pause in pauses)

@@ -294,6 +294,7 @@ class Adapter:
             labels=tuple(label.text("name") for label in item.list("labels")),
             url=item.text("html_url", self._no_url),
             updated_at=item.time("updated_at"),
+            relation=relation_of(item),
         )
 
     def _blocker(self, item: Fields) -> Blocker:

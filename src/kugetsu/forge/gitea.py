@@ -92,7 +92,7 @@ class Gitea(Adapter):
     def last_edit(self, owner: str, repo: str, number: int) -> Edit | None:
         """The last change of the title: of the body no API tells. Raises ForgeFailure."""
         for item in self._timeline(owner, repo, number, "change_title"):
-            return Edit(self._author(item), item.time("created_at"))
+            return Edit(self._author(item), item.time("created_at"), title_only=True)
         return None
 
     def _timeline(self, owner: str, repo: str, number: int, kind: str) -> Iterator[Fields]:

@@ -60,7 +60,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """An open issue of a list by label; the text is that of `Issue`."""
+    """An open issue of a list by label; the text is that of `Issue`, `relation` as in `Comment`."""
 
     number: int
     title: str
@@ -69,6 +69,7 @@ class Labelled:
     labels: tuple[str, ...]
     url: str
     updated_at: str
+    relation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,12 @@ class LabelEvent:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The last edit of an issue's text: by whom, and when."""
+    """The last edit of an issue's text: by whom, and when. ``title_only``: the forge tells nothing of the
+    body."""
 
     account: str
     at: str
+    title_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from kugetsu.agents import choose
 from kugetsu.agents.commands import Command
 from kugetsu.agents.protocol import Ended
 from kugetsu.domain.decide import reviews as decide
+from kugetsu.domain.intake import on_hold
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.forge.failures import (
     ForgeFailure,
@@ -34,6 +35,8 @@ from kugetsu.runtime.env_files import values
 from kugetsu.runtime.forges import Forges, forge_for, one_line
 from kugetsu.runtime.git import checkouts, comparison, merged, published, remotes
 from kugetsu.runtime.git.command import git
+from kugetsu.runtime.intake import permission
+from kugetsu.runtime.intake.permission import WithdrawnError
 from kugetsu.runtime.process.named_lease import OPENER
 from kugetsu.runtime.workspace import Workspace
 
@@ -112,7 +115,8 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
         known = ws.state().sessions.get(session.key)
         if known is None or known.owed is None:
             return True
-        if (known.owed["not_before"] or "") > clock.now():
+        now = clock.now()
+        if (known.owed["not_before"] or "") > now or on_hold(ws.state(), session.key, now):
             return False
         _try(ws, known, known.owed)
         left = ws.state().sessions.get(session.key)
@@ -160,7 +164,7 @@ def _may_pass(failure: KugetsuError) -> bool:
     """Whether another try may succeed: the forge recovers, or somebody renews a token or a setting."""
     if isinstance(failure, ForgeFailure):
         return failure.passing or failure.uncertain or isinstance(failure, ForgeUnauthorised | NoForge)
-    return not isinstance(failure, _FinalError)
+    return not isinstance(failure, _FinalError | WithdrawnError)
 
 
 def _remedy(ws: Workspace, key: str, failure: KugetsuError, owed: dict[str, Any]) -> str:
@@ -184,6 +188,7 @@ def _find_or_open(ws: Workspace, session: Session, owed: dict[str, Any]) -> tupl
         raise _FinalError(f"{owed['base']} has the work already", "")
     if (found := _look(forges, ref, owed)) is not None:
         return found, True
+    permission.require(ws, session.key, forges)
     body = pull_body.body_of(_work(ws, session, owed), owed["task"], _closes(forges, ref))
     new = NewPull(owed["title"], body, owed["branch"], owed["base"], owed["fork"] or "", owed["draft"])
     try:

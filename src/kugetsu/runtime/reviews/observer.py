@@ -16,13 +16,16 @@ from contextlib import suppress
 from kugetsu.domain.state import Session
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import daemon_child, pull_opening
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
 from kugetsu.runtime.forges import one_line
+from kugetsu.runtime.intake import places
+from kugetsu.runtime.intake.watching import Watching as Intake
 from kugetsu.runtime.process.named_lease import OBSERVER
 from kugetsu.runtime.reviews import owed, subjects
-from kugetsu.runtime.reviews.survey import Sight, Survey, record
+from kugetsu.runtime.reviews.survey import Survey, record
 from kugetsu.runtime.workspace import Workspace
 
 #: Sessions looked at in one round; those that were not come first in the next.
@@ -49,6 +52,7 @@ class Observer(DaemonChild):
         self._not_before: dict[str, str] = {}
         self._troubles: dict[str, Trouble] = {}
         self._notes: dict[str, str] = {}
+        self._intake = Intake(ws, self._may_ask, self._tell, self.write)
         super().__init__(ws, held)
 
     def write(self, text: str) -> None:
@@ -66,7 +70,7 @@ class Observer(DaemonChild):
         """Open what is owed, or look at the next session of the round; the seconds to sleep."""
         now = clock.now()
         state = self._ws.state()
-        if not subjects.any_left(self._ws, state):
+        if not subjects.any_left(self._ws, state) and not places.any_left(self._ws, state):
             self._stopping = "there is nothing to look at"
             return 0.0
         ready = owed.due(state, now)
@@ -74,8 +78,11 @@ class Observer(DaemonChild):
             # One at a time: a stop is heeded in between, and another process that opens it now is waited for.
             pull_opening.open_owed(self._ws, ready[0])
             return 0.0
+        wait = self._intake.step(state)
+        if not wait:
+            return 0.0
         if not self._round:
-            wait = self._begin(subjects.to_observe(state, now))
+            wait = min(wait, self._begin(subjects.to_observe(state, now)))
             if wait > 0:
                 return min(wait, owed.wait(state, now), LONGEST_SLEEP)
         known = state.sessions.get(self._round.pop(0))
@@ -106,17 +113,20 @@ class Observer(DaemonChild):
     def _look(self, session: Session, survey: Survey) -> None:
         self._looked[session.key] = time.monotonic()
         host = parse_ref(session.key).host
-        if self._not_before.get(host, "") > clock.now():
+        if not self._may_ask(host):
             return
         sight = survey.look(session)
-        self._note(host, session.key, sight)
+        self._tell(host, session.key, sight.problem)
         for event in record(self._ws, session, sight):
             self.write(f"{session.key}: {event['type']} (event {event['seq']})")
 
-    def _note(self, host: str, key: str, sight: Sight) -> None:
+    def _may_ask(self, host: str) -> bool:
+        """Whether the time that a forge named is over."""
+        return self._not_before.get(host, "") <= clock.now()
+
+    def _tell(self, host: str, key: str, problem: KugetsuError | None) -> None:
         """Log a failure once, and once more when it is over, and keep it for `doctor`; heed the time that a forge
         names."""
-        problem = sight.problem
         if problem is None:
             self._not_before.pop(host, None)
             self._settle(host)

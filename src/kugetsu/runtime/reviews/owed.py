@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kugetsu.domain.intake import on_hold
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
 
@@ -9,7 +10,7 @@ from kugetsu.model import clock
 def due(state: State, now: str) -> list[Session]:
     """The sessions whose pull request is to be opened now."""
     owing = [session for session in state.sessions.values() if session.owed is not None and session.attempt is None]
-    return [session for session in owing if _not_before(session) <= now]
+    return [session for session in owing if _not_before(session) <= now and not on_hold(state, session.key, now)]
 
 
 def wait(state: State, now: str) -> float:

@@ -14,6 +14,7 @@ from kugetsu.model.errors import KugetsuError
 from kugetsu.model.refs import IssueRef, parse_ref
 from kugetsu.model.servers import LOCAL
 from kugetsu.runtime import forges
+from kugetsu.runtime.intake import permission
 from kugetsu.runtime.notifications.message import Message
 from kugetsu.runtime.notifications.notice import REPORT, WORDS, Notice, one_line
 from kugetsu.runtime.notifications.sinks.sink import Outcome, Sink
@@ -71,9 +72,13 @@ class Comments(Sink):
             if forge is None:
                 return Outcome(False, f"not posted: {forges.why_none(self._ws, ref.host)}", again=False)
             try:
+                if message.report is None:
+                    permission.require(self._ws, str(ref), forges.Forges(self._ws))
                 return _post(forge, ref, message, again)
             finally:
                 forge.close()
+        except permission.WithdrawnError as problem:
+            return Outcome(False, f"not posted: {problem.message}", again=False)
         except ForgeFailure as problem:
             # A missing or expired token may be fixed within the hour.
             passes = problem.passing or problem.uncertain or isinstance(problem, ForgeUnauthorised)

@@ -1,0 +1,171 @@
+"""Look at the labelled issues of a repository, and queue what is to be queued: one step for each issue.
+
+Whoever looks, and however many at a time: the decision under the log's lock is the arbiter, and each label event gives
+one task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from kugetsu.domain import intake
+from kugetsu.domain.decide import intake as decide
+from kugetsu.domain.events import Event
+from kugetsu.domain.fold import usage
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.domain.state import State
+from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
+from kugetsu.forge.protocol import Labelled
+from kugetsu.model.errors import BadInput, KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.intake.reading import Details, Place, message_of
+from kugetsu.runtime.workspace import Workspace
+
+#: Characters of an issue's title that an event keeps.
+TITLE_LENGTH = 300
+
+
+class _StaleError(Exception):
+    """What was read of the issue's history was overtaken before the decision."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one step of a look. ``issue`` is None where the list could not be read; ``code`` is that of
+    `intake.Finding`, or of `events.intake.IntakeGone` (``gone``), None with a ``problem``. ``events`` were appended."""
+
+    repository: str
+    issue: str | None = None
+    title: str = ""
+    code: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    gone: bool = False
+    fresh: bool = False
+    problem: KugetsuError | None = None
+    events: list[Event] = field(default_factory=list)
+
+
+def look(ws: Workspace, place: Place, forges: Forges, *, dry: bool = False) -> Iterator[Outcome]:
+    """Look once; ``dry``: append nothing. A forge that does not answer ends the look; never raises for what a forge
+    does."""
+    try:
+        place.read_list(forges)
+    except (ForgeFailure, BadInput) as problem:
+        yield Outcome(place.repository, problem=problem)
+        return
+    labellers = ws.config_of(place.repository).text("INTAKE_LABELLERS").split()
+    for issue in list(place.issues.values()):
+        key = str(place.ref(issue.number))
+        try:
+            details = place.examine(forges, issue, labellers)
+        except (ForgeFailure, BadInput) as problem:
+            yield Outcome(place.repository, key, issue.title, problem=problem)
+            if isinstance(problem, ForgeFailure) and problem.passing:
+                return
+            continue
+        yield (_judged if dry else _recorded)(ws, key, issue, details)
+    for key in absent(ws.state(), place):
+        yield _absent(ws, place, forges, key, dry=dry)
+
+
+def absent(state: State, place: Place) -> list[str]:
+    """The issues of the repository that asked for work and are no longer in its list."""
+    listed = {str(place.ref(number)) for number in place.issues}
+    return [key for key in state.intake if key.rpartition("#")[0] == place.repository and key not in listed]
+
+
+def switched_off(ws: Workspace, repositories: set[str]) -> list[Outcome]:
+    """Record that issues of repositories without an INTAKE_LABEL ask for work no longer."""
+    found = []
+    for key in [key for key in ws.state().intake if key.rpartition("#")[0] not in repositories]:
+        found.append(gone(ws, key, "switched_off"))
+    return found
+
+
+def gone(ws: Workspace, key: str, code: str) -> Outcome:
+    """Record that an issue asks for work no longer."""
+    events = ws.log.transact(lambda state: decide.gone(state, key, code))
+    return Outcome(key.rpartition("#")[0], key, code=code, gone=True, events=events)
+
+
+def _absent(ws: Workspace, place: Place, forges: Forges, key: str, *, dry: bool) -> Outcome:
+    """Why an issue is no longer in the list; it may have come back since."""
+    number = int(key.rpartition("#")[2])
+    try:
+        code = why_gone(forges, place, number)
+    except (ForgeFailure, BadInput) as problem:
+        return Outcome(place.repository, key, problem=problem)
+    if code is None:
+        return Outcome(place.repository, key)
+    return Outcome(place.repository, key, code=code, gone=True) if dry else gone(ws, key, code)
+
+
+def why_gone(forges: Forges, place: Place, number: int) -> str | None:
+    """Why an issue does not ask for work just now (`events.intake.IntakeGone`); None if it does. Raises ForgeFailure,
+    BadInput."""
+    owner, name = place.owner_and_name
+    try:
+        issue = forges.ask(place.host, lambda forge: forge.issue(owner, name, number))
+    except ForgeNotFound:
+        return "missing"
+    if issue.state == "closed":
+        return "closed"
+    return None if place.label.lower() in {label.lower() for label in issue.labels} else "unlabelled"
+
+
+def _judged(ws: Workspace, key: str, issue: Labelled, details: Details) -> Outcome:
+    """What would follow."""
+    state = ws.state()
+    history, _ = _past(ws, state, key)
+    found = intake.judge(state, key, details.facts, history)
+    return _outcome(key, issue, found)
+
+
+def _outcome(key: str, issue: Labelled, found: intake.Finding, events: list[Event] | None = None) -> Outcome:
+    fresh = found.fresh and events != []
+    return Outcome(key.rpartition("#")[0], key, issue.title, found.code, found.values, fresh=fresh, events=events or [])
+
+
+def _past(ws: Workspace, state: State, key: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What the log knows of the issue and the state does not: its label events and its merged pull request
+    (`intake.history_of`), and the usage of its earlier sessions."""
+    if not _needs_past(state, key):
+        return None, None
+    events = list(ws.log.read_key(key))
+    return intake.history_of(events), usage.of_history(key, events) if key not in state.sessions else None
+
+
+def _needs_past(state: State, key: str) -> bool:
+    entry = state.intake.get(key)
+    return key not in state.sessions or entry is None or entry["of"][-1] is None
+
+
+def _recorded(ws: Workspace, key: str, issue: Labelled, details: Details) -> Outcome:
+    """Record what follows, if that changed since it was recorded."""
+    about = (redact(" ".join(issue.title.split()), limit=TITLE_LENGTH), issue.author, details.relation)
+    message = message_of(issue)
+    while True:
+        state = ws.state()
+        read_at, (history, carried) = state.seq, _past(ws, state, key)
+
+        def decided(
+            state: State,
+            read_at: int = read_at,
+            history: dict[str, Any] | None = history,
+            carried: dict[str, Any] | None = carried,
+        ) -> list[NewEvent]:
+            if _needs_past(state, key) and max(state.last_destroyed, state.last_gone) > read_at:
+                raise _StaleError
+            fresh = intake.judge(state, key, details.facts, history).fresh
+            said, had = (message, carried) if fresh else ("", None)
+            return decide.look(state, key, *about, details.facts, message=said, history=history, carried=had)
+
+        with suppress(_StaleError):
+            found = intake.judge(state, key, details.facts, history)
+            # Without the lock first: mostly nothing has changed.
+            events = ws.log.transact(decided) if decided(state) else []
+            return _outcome(key, issue, found, events)

@@ -1,0 +1,42 @@
+"""Which repositories have an intake, and whether there is anything to look at."""
+
+from __future__ import annotations
+
+from kugetsu.domain.state import State
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.servers import LOCAL
+from kugetsu.runtime.workspace import Workspace
+
+
+def labels(ws: Workspace, state: State) -> dict[str, str]:
+    """Repository (`host/owner/repo`) → its INTAKE_LABEL: those with one of their own, and, where there is a general
+    one, all that are registered. A folder of this machine has no issues."""
+    found = {}
+    for repository in sorted({*ws.config.repositories, *state.repositories}):
+        label = ws.config_of(repository).text("INTAKE_LABEL")
+        if label and not repository.startswith(f"{LOCAL}/"):
+            found[repository] = label
+    return found
+
+
+def why_not(ws: Workspace, host: str) -> tuple[str, str | None] | None:
+    """Why the forge of a host cannot be asked for labelled issues, and the remedy; None if it can."""
+    from kugetsu.runtime.forges import choose  # the daemon asks, and needs nothing of a forge without an intake
+
+    try:
+        forge, why = choose(ws, host)
+    except KugetsuError as problem:
+        return problem.message, problem.hint
+    if forge is None:
+        return str(why), None
+    if not forge.authenticated:
+        return f"there is no token for {host}", f"kugetsu server add {host} URL, and a token: kugetsu env set NAME"
+    return None
+
+
+def any_left(ws: Workspace, state: State) -> bool:
+    """Whether something must look: at labelled issues, or after those of before."""
+    if state.intake or state.marks:
+        return True
+    hosts = {repository.partition("/")[0] for repository in labels(ws, state)}
+    return any(why_not(ws, host) is None for host in hosts)
