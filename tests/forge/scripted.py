@@ -30,6 +30,7 @@ With `token` set, requests with another token get 401, and repositories named in
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -44,8 +45,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from forge import intake_shapes, shapes
+from forge.feedback import Check, LineComment
 from forge.intake_shapes import Intake
 from forge.shapes import Repository
+from forge.times import at as time_at
 
 PREFIXES = {"/api/v1": "gitea", "/api/v3": "github"}
 
@@ -119,6 +122,8 @@ class ScriptedForge:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        if "store" in vars(self):
+            self.store.close()
 
     def wrap(self, context: ssl.SSLContext) -> None:
         """Serve by https; before the server is entered. `url` still says http."""
@@ -179,7 +184,7 @@ class ScriptedForge:
             repo = self.repositories[repository]
             if body:
                 repo.issues[number].body = body
-                repo.intake.edits[number] = (by, at or shapes.at(repo.next_id()))
+                repo.intake.edits[number] = (by, at or time_at(repo.next_id()))
                 repo.touch(number)
             if title:
                 repo.happen(number, "renamed", repo.issues[number].title, by, at)
@@ -252,22 +257,73 @@ class ScriptedForge:
         self.repositories[repository].follow(self.repositories[repository].pulls[number])
         return self.repositories[repository].pulls[number].sha
 
-    def review(self, repository: str, number: int, state: str, *, body: str = "", author: str = "bob") -> None:
+    def review(self, repository: str, number: int, state: str, *, body: str = "", author: str = "bob") -> int:
         """A review: approved, changes_requested, commented, dismissed, pending, or requested (Gitea only), of the
-        commit that is its head now."""
+        commit that is its head now; its id."""
         with self.lock:
             repo = self._repository(repository)
             pull = repo.pulls[number]
-            pull.reviews.append((repo.next_id(), state, body, author, pull.sha))
+            repo.follow(pull)
+            ident = repo.next_id()
+            pull.reviews.append((ident, state, body, author, pull.sha))
             if state != "pending":
                 repo.touch(number)
+            return ident
 
-    def check(self, repository: str, sha: str, name: str, state: str, *, run: bool = False) -> None:
-        """A check of a commit, with the forge's word for its state; `run`: a check-run (GitHub only), whose state is a
-        conclusion or `in_progress`."""
+    def remark(
+        self,
+        repository: str,
+        number: int,
+        body: str,
+        *,
+        path: str = "main.py",
+        line: int | None = 1,
+        hunk: str = "@@ -0,0 +1 @@\n+x = 1",
+        author: str = "bob",
+        review: int | None = None,
+        removed: bool = False,
+    ) -> int:
+        """A comment on a line, in a review (without one: in one of its own, which is sent); its id."""
+        with self.lock:
+            review = self.review(repository, number, "commented", author=author) if review is None else review
+            repo = self._repository(repository)
+            ident, commit = repo.next_id(), repo.pulls[number].sha
+            comment = LineComment(ident, review, author, body, path, line, hunk, commit, removed)
+            repo.feedback.line_comments.setdefault(number, []).append(comment)
+            repo.touch(number)
+            return ident
+
+    def check(self, repository: str, sha: str, name: str, state: str, **details: Any) -> int:
+        """A check of a commit, with the forge's word for its state; its id. A later one with the same name is a re-run.
+
+        `run=True`: a check run (GitHub only), whose state is a conclusion or `in_progress`, with `title`, `summary`,
+        `text` and `annotations`. `job=True`: a job of the forge's own CI, with `steps` and `log` (`feedback.log_of`).
+        """
         with self.lock:
             repo = self._repository(repository)
-            repo.checks.setdefault(sha, []).append((repo.next_id(), name, state, run))
+            check = Check(repo.next_id(), name, state, sha=sha, **details)
+            repo.checks.setdefault(sha, []).append(check)
+            if check.log is not None:
+                repo.feedback.store = self.store.url
+                self.store.answer("GET", f"/logs/{check.id}", body=check.log, content="text/plain", times=0)
+            return check.id
+
+    @functools.cached_property
+    def store(self) -> ScriptedForge:
+        """The other server, where GitHub keeps its logs: `/logs/ID`, by a signed URL."""
+        other = ScriptedForge()
+        other.__enter__()
+        return other
+
+    def relate(self, repository: str, login: str, association: str) -> None:
+        """What an account is to a repository, in GitHub's words (`feedback.Feedback.relations`)."""
+        with self.lock:
+            self._repository(repository).feedback.relations[login] = association
+
+    def repository(self, name: str) -> Repository:
+        """A repository, made when it is first named."""
+        with self.lock:
+            return self._repository(name)
 
     def pushed(self, repository: str, branch: str, sha: str) -> None:
         """A branch from which a pull request may be opened; a fork's is `owner:branch`."""
@@ -401,12 +457,13 @@ class _Handler(BaseHTTPRequestHandler):
         scripted = forge.take_answer(request.method, request.path)
         if scripted is None:
             status, headers, value = forge.respond(request)
-            data = json.dumps(value).encode()
+            content = headers.pop("Content-Type", "application/json")
+            data = (json.dumps(value) if content == "application/json" else value).encode()
             if forge.has_etags(request) and (request.method, status) == ("GET", 200):
                 headers["ETag"] = 'W/"' + hashlib.sha256(data).hexdigest() + '"'
                 if request.headers.get("if-none-match") == headers["ETag"]:
                     status = 304
-            self._send(status, headers, b"" if status in (204, 304) else data, "application/json")
+            self._send(status, headers, b"" if status in (204, 304) else data, content)
             return
         if scripted.carry_out:
             forge.respond(request)

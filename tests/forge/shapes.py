@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from forge import intake_shapes
+from forge import feedback, intake_shapes
+from forge.feedback import Check, Feedback
 from forge.intake_shapes import Event, Intake
+from forge.times import at
 
-START = 1_767_261_600  # 2026-01-01T10:00:00Z: the time of the first thing in a repository
 _GITEA_REVIEWS = {"approved": "APPROVED", "changes_requested": "REQUEST_CHANGES", "commented": "COMMENT"}
 _GITEA_REVIEWS |= {"dismissed": "APPROVED", "pending": "PENDING", "requested": "REQUEST_REVIEW"}
 
@@ -26,16 +27,13 @@ def now() -> str:
     return clock.now()[:19] + "Z"
 
 
-def at(seconds: int) -> str:
-    """A time that many seconds after START."""
-    from kugetsu.model import clock
-
-    return clock.from_epoch(START + seconds)[:19] + "Z"
-
-
 def user(login: str) -> dict[str, Any]:
     """An account, as both forges write it."""
     return {"id": 1, "login": login, "avatar_url": "", "html_url": f"https://example.com/{login}"}
+
+
+def _type_of(login: str) -> str:
+    return "Bot" if login.endswith("[bot]") else "User"
 
 
 @dataclass
@@ -87,7 +85,8 @@ class Repository:
     issues: dict[int, Issue] = field(default_factory=dict)
     comments: dict[int, list[Comment]] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
-    checks: dict[str, list[tuple[int, str, str, bool]]] = field(default_factory=dict)
+    checks: dict[str, list[Check]] = field(default_factory=dict)
+    feedback: Feedback = field(default_factory=Feedback)
     branches: dict[str, str] = field(default_factory=dict)
     """The commit of each branch from which a pull request may be opened; a fork's is `owner:branch`."""
     git: str = ""
@@ -170,8 +169,8 @@ class Place:
         return replace(self, repo=self.forge[name]) if name in self.forge else None
 
     def user(self, login: str) -> dict[str, Any]:
-        """An account."""
-        return user(login)
+        """An account; GitHub says whether it is an application."""
+        return user(login) if self.kind == "gitea" else {**user(login), "type": _type_of(login)}
 
     def respond(
         self, method: str, parts: list[str], query: dict[str, str], body: Any
@@ -206,14 +205,9 @@ class Place:
                 if not pulls:
                     return 422, {}, {"message": f"No commit found for SHA: {sha}"}
                 return self.paged([self._pull(pull, single=False) for pull in pulls], query)
-            case "GET", ["commits", sha, "status"]:
-                found = [self._status(*check) for check in self.repo.checks.get(sha, ()) if not check[3]]
-                return self._wrapped("statuses", found, query, {"sha": sha, "state": "pending"})
-            case "GET", ["commits", sha, "check-runs"] if self.kind == "github":
-                found = [self._run(*check) for check in self.repo.checks.get(sha, ()) if check[3]]
-                return self._wrapped("check_runs", found, query, {})
-        other = intake_shapes.respond(self, method, parts, query, body)
-        return other or (404, {}, {"message": "Not Found"})
+        found_there = feedback.respond(self, method, parts, query)
+        found_there = found_there or intake_shapes.respond(self, method, parts, query, body)
+        return found_there or (404, {}, {"message": "Not Found"})
 
     def _comments(self, number: int, query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         kept = [c for c in self.repo.comments.get(number, []) if c.created_at >= query.get("since", "")]
@@ -268,7 +262,15 @@ class Place:
         error = {"resource": "PullRequest", "code": "custom", "message": message}
         return 422, {}, {"message": "Validation Failed", "errors": [error]}
 
+    def authored(self, login: str) -> dict[str, Any]:
+        """The author of a text; GitHub says what he is to the repository."""
+        author = {"user": self.user(login)}
+        if self.kind == "gitea":
+            return author
+        return author | {"author_association": self.repo.feedback.relations.get(login, "NONE")}
+
     def paged(self, found: list[Any], query: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+        """A page of a list, and the headers that tell of the next."""
         size = min(int(query.get("limit") or query.get("per_page") or 30), self.page)
         page = int(query.get("page", "1"))
         headers = {"X-Total-Count": str(len(found))} if self.kind == "gitea" else {}
@@ -278,13 +280,15 @@ class Place:
             headers["Link"] = f'<{wrong}{page + 1}>; rel="next", <{wrong}{last}>; rel="last"'
         return 200, headers, found[(page - 1) * size : page * size]
 
-    def _wrapped(
+    def wrapped(
         self, key: str, found: list[Any], query: dict[str, str], rest: dict[str, Any]
     ) -> tuple[int, dict[str, str], Any]:
+        """A page of a list within an object."""
         _, _, part = self.paged(found, query)
         return 200, {}, {"total_count": len(found), key: part, **rest}
 
-    def _html(self, kind: str, number: int) -> str:
+    def html(self, kind: str, number: int) -> str:
+        """The web page of an issue or pull request."""
         kind = "pull" if kind == "pulls" and self.kind == "github" else kind
         return f"{self.url}/{self.repo.name}/{kind}/{number}"
 
@@ -299,7 +303,7 @@ class Place:
             "user": user(issue.author),
             "labels": [intake_shapes.label(name, self.repo.intake.label_id(name)) for name in issue.labels],
             "comments": len(self.repo.comments.get(issue.number, ())),
-            "html_url": self._html("pulls" if pull else "issues", issue.number),
+            "html_url": self.html("pulls" if pull else "issues", issue.number),
             "created_at": at(0),
             "updated_at": issue.updated_at or at(0),
         }
@@ -309,15 +313,15 @@ class Place:
         else:
             value["repository_url"] = f"{self.url}/api/v3/repos/{self.repo.name}"
         if pull is not None:
-            value["pull_request"] = {"html_url": self._html("pulls", issue.number)}
+            value["pull_request"] = {"html_url": self.html("pulls", issue.number)}
         return value
 
     def comment(self, number: int, comment: Comment) -> dict[str, Any]:
         return {
+            **self.authored(comment.author),
             "id": comment.id,
             "body": comment.body,
-            "user": user(comment.author),
-            "html_url": f"{self._html('issues', number)}#issuecomment-{comment.id}",
+            "html_url": f"{self.html('issues', number)}#issuecomment-{comment.id}",
             "created_at": comment.created_at,
             "updated_at": comment.created_at,
         }
@@ -337,7 +341,7 @@ class Place:
             "draft": pull.draft,
             "merged_at": at(60) if merged else None,
             "user": user("alice"),
-            "html_url": self._html("pulls", pull.number),
+            "html_url": self.html("pulls", pull.number),
             "head": {
                 "label": pull.branch if gitea else f"{owner}:{pull.branch}",
                 "ref": f"refs/pull/{pull.number}/head" if hidden else pull.branch,
@@ -361,9 +365,11 @@ class Place:
         return {key: item for key, item in value.items() if item is not None or not gitea}
 
     def _review(self, ident: int, state: str, body: str, author: str, commit: str) -> dict[str, Any]:
-        value: dict[str, Any] = {"id": ident, "user": user(author), "body": body, "submitted_at": at(ident)}
-        value["commit_id"] = commit
+        value: dict[str, Any] = {"id": ident, "body": body, "submitted_at": at(ident), "commit_id": commit}
+        value |= self.authored(author)
         if self.kind == "gitea":
+            told = [c for found in self.repo.feedback.line_comments.values() for c in found if c.review == ident]
+            value["comments_count"] = len(told)
             return value | {"state": _GITEA_REVIEWS[state], "dismissed": state == "dismissed"}
         if state == "pending":
             del value["submitted_at"]
@@ -378,18 +384,3 @@ class Place:
         told["tree"] = {"sha": sha, "url": url}
         rest = {"node_id": "x", "comments_url": url, "author": None, "committer": None, "parents": []}
         return value | rest | {"commit": told}
-
-    def _status(self, ident: int, name: str, state: str, run: bool) -> dict[str, Any]:
-        word = "status" if self.kind == "gitea" else "state"
-        return {"id": ident, "context": name, word: state, "target_url": f"{self.url}/ci/{ident}", "description": name}
-
-    def _run(self, ident: int, name: str, state: str, run: bool) -> dict[str, Any]:
-        ended = state not in ("queued", "in_progress")
-        return {
-            "id": ident,
-            "name": name,
-            "status": "completed" if ended else state,
-            "conclusion": state if ended else None,
-            "html_url": f"{self.url}/runs/{ident}",
-            "output": {"title": name},
-        }

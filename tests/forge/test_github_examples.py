@@ -119,7 +119,7 @@ def test_checks_of_both_apis(server: ScriptedForge, asking: Asking) -> None:
         (
             Check(jenkins, "success", "https://ci.example.com/1000/output", "Build has completed successfully"),
             Check(brakeman, "success", "https://ci.example.com/2000/output", "Testing has completed successfully"),
-            Check(readme, "other", "https://github.com/github/hello-world/runs/4", "Mighty Readme report"),
+            Check(readme, "other", "https://github.com/github/hello-world/runs/4", "Mighty Readme report", 4),
         ),
     )
 

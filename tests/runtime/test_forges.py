@@ -290,7 +290,7 @@ COMMENT = (
 
 
 def test_a_comment_that_the_run_posted_is_its_answer(forged: Stage, forge: ScriptedForge) -> None:
-    forged.monkeypatch.setattr("forge.shapes.START", clock.parse(clock.now()) // 10**6)  # the forge's clock
+    forged.monkeypatch.setattr("forge.times.START", clock.parse(clock.now()) // 10**6)  # the forge's clock
     forge.issue("acme/web", 14, comments=["why is it slow?"])
     worked(forged, script=COMMENT)
     data = forged.events("attempt.succeeded")[0]["data"]

@@ -13,8 +13,6 @@ from kugetsu.forge.pauses import Pause
 from kugetsu.forge.protocol import (
     RELATIONS,
     Blocker,
-    Check,
-    CheckOutput,
     Comment,
     Edit,
     Issue,
@@ -23,7 +21,6 @@ from kugetsu.forge.protocol import (
     Listing,
     NewPull,
     PullRequest,
-    Remark,
     Review,
     Right,
 )
@@ -242,14 +239,6 @@ class Adapter:
         if found is None:
             return Listing(None, etag)
         return Listing(tuple(map(self._pull, found[0])), found[1])
-
-    def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
-        """The comments on lines. Raises ForgeFailure."""
-        raise NotImplementedError
-
-    def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
-        """What is known of a check that failed. Raises ForgeFailure."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close the kept connections."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     Query = Mapping[str, str | int]
 
+_STORED = (302, 303)
+"""What answers for a log that lies elsewhere; a repository with a new name answers 301, 307 or 308."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3  # GitHub needs one, for a renamed repository
 _RETRIES = 2
@@ -43,7 +46,8 @@ class Limits:
     `connect` and `read` bound one connection's set-up and one wait for data; `deadline` bounds a whole call with its
     pages and repetitions, and is looked at between reads: a read that is under way, and the look-up of a name (the
     system bounds that), come on top. `patience` is the longest rate limit that is waited out; `backoff` the pause
-    before the first repetition, doubled for the second; `answer` the bytes of one answer; `pages` the pages of a list.
+    before the first repetition, doubled for the second; `answer` the bytes of one answer; `log` the bytes that are
+    kept of a log, its end; `pages` the pages of a list.
     """
 
     connect: float = 5.0
@@ -52,6 +56,7 @@ class Limits:
     patience: float = 3.0
     backoff: float = 0.5
     answer: int = 16 << 20
+    log: int = 4 << 20
     pages: int = 30
 
 
@@ -76,7 +81,9 @@ class Client(responses.Server):
         self._pause = pause
         self.limits = limits or Limits()
         self._scheme = scheme
-        self._headers = {"User-Agent": f"kugetsu/{__version__}", **headers}
+        self.anonymous = {"User-Agent": f"kugetsu/{__version__}"}
+        """The headers for another server."""
+        self._headers = {**self.anonymous, **headers}
         self._network = network or Network()
         self._pools: dict[str, urllib3.PoolManager] = {}
 
@@ -252,6 +259,11 @@ class Call:
         items = list(self.pages(path, query, first=answer if page == 1 else None, tags=tags))
         return items, " ".join(tags) if all(tags) else None
 
+    def log(self, path: str) -> str:
+        """The end (`Limits.log`) of the text at a path. A redirect to where it is stored, by a signed URL, is followed
+        once, whatever the host, and without the token. Raises ForgeFailure."""
+        return self._request("GET", path, None, None, log=True).data.decode(errors="replace")
+
     def _too_long(self, most: int) -> ForgeOversized:
         return ForgeOversized(f"{self._client.host}: the list of {self.what} has over {most} pages")
 
@@ -272,6 +284,7 @@ class Call:
         *,
         etag: str = "",
         repeat: bool = False,
+        log: bool = False,
     ) -> responses.Answer:
         """A good answer, after repetitions where they are allowed: of a GET, or where told. `path` may be the URL of
         another part of the server. Raises ForgeFailure."""
@@ -283,7 +296,7 @@ class Call:
             try:
                 if not waited:
                     self._client.heed_pause()
-                return self._followed(method, url, body, etag)
+                return self._followed(method, url, body, etag, log=log)
             except ForgeLimited as limited:
                 # Nothing was done, so this may be repeated whatever the method.
                 if waited or limited.wait > self._limits.patience or not self._pause(limited.wait):
@@ -299,11 +312,16 @@ class Call:
                     raise
                 tries += 1
 
-    def _followed(self, method: str, url: str, body: bytes | None, etag: str) -> responses.Answer:
+    def _followed(self, method: str, url: str, body: bytes | None, etag: str, *, log: bool) -> responses.Answer:
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._once(method, url, body, etag)
+            answer = self._once(method, url, self._client.headers(body=body is not None, etag=etag), body, log=log)
             self._client.begin_pause(responses.used_up(answer, self._client.now()))
             if etag and answer.status == responses.NOT_MODIFIED:
+                return answer
+            if log and answer.status in _STORED:
+                stored = responses.stored_at(answer, self._client, url)
+                answer = self._once("GET", stored, self._client.anonymous, None, log=True)
+                responses.judge(answer, self._client, self.what)
                 return answer
             if answer.status not in _REDIRECTS:
                 responses.judge(answer, self._client, self.what)
@@ -312,7 +330,9 @@ class Call:
             self.moved = True
         raise ForgeBroken(f"{self._client.host} redirects without end", "is the URL in GIT_SERVERS the right one?")
 
-    def _once(self, method: str, url: str, body: bytes | None, etag: str) -> responses.Answer:
+    def _once(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, *, log: bool
+    ) -> responses.Answer:
         import urllib3
 
         left = self._left()
@@ -322,14 +342,14 @@ class Call:
                 method,
                 url,
                 body=body,
-                headers=self._client.headers(body=body is not None, etag=etag),
+                headers=headers,
                 timeout=timeout,
                 retries=False,
                 redirect=False,
                 preload_content=False,
             )
             try:
-                data = self._read(response)
+                data = self._read(response, log=log)
             except BaseException:
                 response.close()  # a connection with half an answer in it is of no more use
                 raise
@@ -338,17 +358,22 @@ class Call:
             raise responses.unreachable(error, self._client, timeout) from error
         return responses.Answer(response.status, response.headers, data)
 
-    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
+    def _read(self, response: urllib3.BaseHTTPResponse, *, log: bool) -> bytes:
+        """The body; of a log its end, in whole lines."""
+        parts: deque[bytes] = deque()
+        size, most = 0, self._limits.log if log else self._limits.answer
+        cut = False
         while True:
             # read1: what has come already; read would wait for all of it, past the deadline.
             part = response.read1(_CHUNK)
             if not part:
-                return b"".join(parts)
+                data = b"".join(parts)
+                return data[-most:].partition(b"\n")[2] or data[-most:] if cut or len(data) > most else data
             parts.append(part)
             size += len(part)
-            if size > self._limits.answer:
+            while log and size - len(parts[0]) >= most:
+                size, cut = size - len(parts.popleft()), True
+            if not log and size > most:
                 raise ForgeOversized(
                     f"{self._client.host}: an answer has over {self._limits.answer} bytes", uncertain=True
                 )

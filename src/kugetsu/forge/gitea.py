@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+from kugetsu.forge import gitea_checks
 from kugetsu.forge.adapter import Adapter, repository_path
 from kugetsu.forge.client import Call, segment
 from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound
@@ -12,13 +13,14 @@ from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
+    CheckOutput,
     Checks,
-    CheckState,
     Edit,
     LabelEvent,
     NewPull,
     PullRequest,
     PullState,
+    Remark,
     Review,
     ReviewState,
     Source,
@@ -40,12 +42,7 @@ _REVIEWS: dict[str, ReviewState] = {
     "REQUEST_CHANGES": "changes_requested",
     "PENDING": "pending",
 }
-_CHECKS: dict[str, CheckState] = {
-    "success": "success",
-    "failure": "failure",
-    "error": "failure",
-    "pending": "pending",
-}
+_NO_REMARKS = ("REQUEST_REVIEW", "PENDING")
 _DRAFTS = ("WIP:", "[WIP]")  # Gitea's default prefixes, for servers that do not give `draft`
 
 
@@ -78,7 +75,24 @@ class Gitea(Adapter):
         """The latest status of each context at a commit. Raises ForgeFailure."""
         call = self._client.call(f"commit {sha} in {owner}/{repo}")
         path = f"{repository_path(owner, repo)}/commits/{segment(sha)}/status"
-        return checks_of(tuple(_check(item) for item in call.pages(path, {"limit": PAGE}, key="statuses")))
+        return checks_of(tuple(map(gitea_checks.status, call.pages(path, {"limit": PAGE}, key="statuses"))))
+
+    def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
+        """What is known of a check that failed. Raises ForgeFailure."""
+        call = self._client.call(f"check {check.name!r} of commit {sha} in {owner}/{repo}")
+        return gitea_checks.output(call, repository_path(owner, repo), sha, check)
+
+    def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
+        """The comments on lines of a pull request, the oldest first: one request for each review that has some. Raises
+        ForgeFailure."""
+        call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/reviews", number)
+        found = []
+        for review in call.pages(path, self.review_page):
+            if review.text("state", "") not in _NO_REMARKS and review.number("comments_count", 1):
+                ident = review.number("id")
+                # Not in pages: the API gives all of a review at once.
+                found += [self._remark(item, ident) for item in call.get(f"{path}/{ident:d}/comments").list()]
+        return tuple(sorted(found, key=lambda remark: remark.id))
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
@@ -173,15 +187,20 @@ class Gitea(Adapter):
             commit=item.text("commit_id", ""),
         )
 
+    def _remark(self, item: Fields, review: int) -> Remark:
+        return Remark(
+            id=item.number("id"),
+            author=self._author(item),
+            body=item.text("body", ""),
+            url=item.text("html_url", ""),
+            created_at=item.time("created_at"),
+            path=item.text("path", ""),
+            line=item.number("position", 0) or None,  # 0: on a line that was removed (`original_position`)
+            hunk=item.text("diff_hunk", ""),
+            review=review,
+            commit=item.text("original_commit_id", "") or item.text("commit_id", ""),
+        )
+
 
 def _says_draft(title: str) -> bool:
     return title.upper().startswith(_DRAFTS)
-
-
-def _check(item: Fields) -> Check:
-    return Check(
-        name=item.text("context", ""),
-        state=_CHECKS.get(item.text("status"), "other"),
-        url=item.text("target_url", ""),
-        description=item.text("description", ""),
-    )

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from kugetsu.forge import github_checks
 from kugetsu.forge.adapter import Adapter, is_bot, relation_of, repository_path
 from kugetsu.forge.client import Call, segment
 from kugetsu.forge.failures import ForgeNotFound, ForgeRefused
+from kugetsu.forge.github_checks import PAGE
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import (
     GHOST,
     Check,
+    CheckOutput,
     Checks,
-    CheckState,
     Edit,
     LabelEvent,
     NewPull,
     PullRequest,
     PullState,
+    Remark,
     Review,
     ReviewState,
     Source,
@@ -27,8 +30,6 @@ from kugetsu.forge.protocol import (
 )
 
 VERSION = "2022-11-28"
-PAGE = 100
-"""Entries in one page: the most that GitHub gives."""
 
 _REVIEWS: dict[str, ReviewState] = {
     "APPROVED": "approved",
@@ -36,20 +37,6 @@ _REVIEWS: dict[str, ReviewState] = {
     "COMMENTED": "commented",
     "DISMISSED": "dismissed",
     "PENDING": "pending",
-}
-_STATUSES: dict[str, CheckState] = {
-    "success": "success",
-    "failure": "failure",
-    "error": "failure",
-    "pending": "pending",
-}
-_CONCLUSIONS: dict[str, CheckState] = {
-    "success": "success",
-    "failure": "failure",
-    "timed_out": "failure",
-    "cancelled": "failure",
-    "action_required": "failure",
-    "startup_failure": "failure",
 }
 
 
@@ -114,9 +101,19 @@ class GitHub(Adapter):
         """The latest status of each context and the latest run of each check at a commit. Raises ForgeFailure."""
         call = self._client.call(f"commit {sha} in {owner}/{repo}")
         path, query = f"{repository_path(owner, repo)}/commits/{segment(sha)}", {"per_page": PAGE}
-        statuses = [_status(item) for item in call.pages(f"{path}/status", query, key="statuses")]
-        runs = [_run(item) for item in call.pages(f"{path}/check-runs", query, key="check_runs")]
+        statuses = [github_checks.status(item) for item in call.pages(f"{path}/status", query, key="statuses")]
+        runs = github_checks.newest(call.pages(f"{path}/check-runs", query, key="check_runs"))
         return checks_of((*statuses, *runs))
+
+    def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
+        """What is known of a check that failed. Raises ForgeFailure."""
+        call = self._client.call(f"check {check.name!r} of commit {sha} in {owner}/{repo}")
+        return github_checks.output(call, repository_path(owner, repo), check)
+
+    def remarks(self, owner: str, repo: str, number: int) -> tuple[Remark, ...]:
+        """The comments on lines of a pull request, the oldest first. Raises ForgeFailure."""
+        call, path = self._asked("pull request", owner, repo, f"pulls/{number:d}/comments", number)
+        return tuple(map(self._remark, call.pages(path, self.review_page)))
 
     def label_event(self, owner: str, repo: str, number: int, label: str) -> LabelEvent | None:
         """Who set the label last; None if it was taken off since, or renamed. Raises ForgeFailure."""
@@ -202,26 +199,23 @@ class GitHub(Adapter):
             bot=is_bot(item),
         )
 
+    def _remark(self, item: Fields) -> Remark:
+        line = item.number("line", 0) if item.text("side", "RIGHT") == "RIGHT" else 0
+        return Remark(
+            id=item.number("id"),
+            author=self._author(item),
+            body=item.text("body", ""),
+            url=item.text("html_url", ""),
+            created_at=item.time("created_at"),
+            path=item.text("path", ""),
+            line=line or None,
+            hunk=item.text("diff_hunk", ""),
+            review=item.number("pull_request_review_id", 0) or None,
+            commit=item.text("original_commit_id", "") or item.text("commit_id", ""),
+            relation=relation_of(item),
+            bot=is_bot(item),
+        )
+
 
 def _login(account: Fields | None) -> str:
     return account.text("login") if account is not None else GHOST
-
-
-def _status(item: Fields) -> Check:
-    return Check(
-        name=item.text("context", "default"),
-        state=_STATUSES.get(item.text("state"), "other"),
-        url=item.text("target_url", ""),
-        description=item.text("description", ""),
-    )
-
-
-def _run(item: Fields) -> Check:
-    output = item.maybe("output")
-    ended = item.text("status") == "completed"
-    return Check(
-        name=item.text("name"),
-        state=_CONCLUSIONS.get(item.text("conclusion", ""), "other") if ended else "pending",
-        url=item.text("html_url", ""),
-        description=output.text("title", "") if output is not None else "",
-    )

@@ -27,6 +27,11 @@ class Fields:
         self._posted = posted
         self._place = place
 
+    @property
+    def is_list(self) -> bool:
+        """Whether this value is a list."""
+        return isinstance(self._value, list)
+
     def text(self, name: str, default: str | None = None) -> str:
         """A text; `default` when it is missing. Raises ForgeBroken."""
         value = self._get(name)

@@ -152,6 +152,19 @@ def redirected(answer: Answer, server: Server, method: str, url: str) -> str:
     return target.geturl()
 
 
+def stored_at(answer: Answer, server: Server, url: str) -> str:
+    """The signed URL, on any host, where a log is stored that was asked for at `url`. Raises ForgeBroken for one that
+    is less safe than the forge's own, or that names an account."""
+    try:
+        here, target = urlsplit(url), urlsplit(urljoin(url, answer.headers.get("location", "")))
+        valid = bool(target.hostname) and target.port != 0 and "@" not in target.netloc
+    except ValueError:
+        valid = False
+    if not valid or not answer.headers.get("location") or target.scheme not in ("https", here.scheme):
+        raise ForgeBroken(f"{server.host} redirects to a log at an invalid or unsafe URL", _WRONG_URL)
+    return target.geturl()
+
+
 def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
     """True if a list continues after this page.
 
