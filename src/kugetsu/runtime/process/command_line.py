@@ -13,7 +13,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kugetsu.host import run_files
@@ -45,12 +45,14 @@ def run(
     grace: float,
     most_bytes: int | None,
     held: Sequence[int] = (),
+    step: Callable[[], object] | None = None,
 ) -> Ran:
     """Run a shell's line in a folder, appending what it writes to the file ``output``.
 
     ``environment`` is complete but for the mark; ``nonce`` is that of the lease, ``held`` its descriptor, if any;
-    ``seconds`` the time limit, ``grace`` lies between SIGTERM and SIGKILL. Everything with that mark, and what this
-    process started, is ended when it returns or raises. Raises OSError if it cannot be started.
+    ``seconds`` the time limit, ``grace`` lies between SIGTERM and SIGKILL; ``step`` is called from time to time
+    meanwhile. Everything with that mark, and what this process started, is ended when it returns or raises. Raises
+    OSError if it cannot be started.
     """
     began = time.monotonic()
     fd = run_files.open_file(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -67,7 +69,7 @@ def run(
             pass_fds=held,
             preexec_fn=_fresh_signals,  # runners and commands have one thread
         )
-        why = _wait(process, began + seconds, OutputCap((output,), most_bytes) if most_bytes else None)
+        why = _wait(process, began + seconds, OutputCap((output,), most_bytes) if most_bytes else None, step)
     finally:
         os.close(fd)
         termination.end(nonce, grace, root=os.getpid())
@@ -76,7 +78,9 @@ def run(
     return Ran(None if why is not None else process.returncode, time.monotonic() - began, why)
 
 
-def _wait(process: subprocess.Popen[bytes], deadline: float, cap: OutputCap | None) -> str | None:
+def _wait(
+    process: subprocess.Popen[bytes], deadline: float, cap: OutputCap | None, step: Callable[[], object] | None
+) -> str | None:
     """Wait for its end; why it must be ended instead, None if it ended by itself."""
     poll = select.poll()
     with contextlib.ExitStack() as opened:
@@ -90,6 +94,8 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, cap: OutputCap | No
                 return "timed_out"
             if cap is not None and not cap.step():
                 return "output"
+            if step is not None:
+                step()
             pause = max(min(_SLICE if pidfd is not None else _SLICE / 10, deadline - time.monotonic()), 0.0)
             poll.poll(1000 * pause)
     if cap is not None:

@@ -65,7 +65,8 @@ SIGNS = (
 _EXECUTED = re.compile(
     r"(?<![\d.])[1-9]\d* (?:(?:tests?|examples?|runs?|specs?|assertions?) )?(?:passed|passing|failed|failing|errors?)\b"
     r"|\bRan [1-9]\d* tests? in |^running [1-9]\d* tests?$|^ok\s+\S+\s+(?:[\d.]+s|\(cached\))(?!.*\[no tests to run\])"
-    r"|^--- (?:PASS|FAIL): |^(?:ℹ|#) tests [1-9]|^(?:not )?ok [1-9]|^[1-9]\d* (?:examples?|runs?), |^OK \([1-9]\d* tests?"
+    r"|^--- (?:PASS|FAIL): |^(?:ℹ|#) tests [1-9]|^(?:not )?ok [1-9]|^[1-9]\d* (?:examples?|runs?), "
+    r"|^OK \([1-9]\d* tests?"
     r"|\bTests run: [1-9]|^> Task :\S*[tT]est$|\bPassed!|\bExecuted [1-9]\d* tests?\b|^1\.\.[1-9]"
     r"|^\s*Tests?:? .*\b[1-9]\d* (?:passed|failed)\b",
     re.M,
