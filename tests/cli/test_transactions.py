@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def test_at_no_event_of_a_log_an_invariant_is_broken_or_a_value_of_python_on_the
         seq, last = event["seq"], event["seq"] + event.get("more", 0)
         if name != "opencode" and seq == last:
             continue  # of the longer ones only what is not the end of its transaction
-        if name == "campaign" and seq % 3:
-            continue  # and of the longest some of it
+        if random.random() > (0.2 if name == "campaign" else 0.5):
+            continue  # and of that some, others each time: of the longest less
         code, replayed = asked("replay", "--until", str(seq))
         assert code == 0 and f"after event {last}," in replayed, replayed
         assert "do not hold" not in replayed, replayed

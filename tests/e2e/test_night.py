@@ -109,7 +109,7 @@ class Night:
             if now != before:
                 before, changed = now, time.monotonic()
             assert time.monotonic() < changed + PATIENCE, f"wanted {tasks}, have {now}"
-            time.sleep(0.3)
+            time.sleep(1.0)  # a look takes a quarter of a second of a core that an agent wants
 
 
 def web(number: int) -> str:
@@ -225,6 +225,13 @@ def test_every_row_is_right(night: Night) -> None:
         "depends": ("waiting", "pending"),
         "limited": ("waiting", "parked"),
     }
+
+
+def test_results_say_what_is_there(night: Night) -> None:
+    found = {name: row["result"] or {} for name, row in rows(night).items()}
+    assert found["dirty"]["uncommitted"] == 2
+    assert found["question"]["said"] == "Shall the cache live in memory or on disk?"
+    assert (found["opened by kugetsu"]["files"], found["opened by kugetsu"]["added"]) == (1, 2)
 
 
 def test_the_screen_of_the_morning(night: Night) -> None:

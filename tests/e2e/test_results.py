@@ -1,4 +1,6 @@
-"""What came of runs of the real opencode: decided from git, the files of the run and its recorded commands."""
+"""What came of runs of the real opencode: decided from git, the files of the run and its recorded commands.
+
+What a night brings (questions, uncommitted files, nothing, comments) is in `test_night`."""
 
 from __future__ import annotations
 
@@ -43,10 +45,7 @@ def test_every_run_has_the_result_that_its_evidence_shows(house: House, remote: 
             *WORK, "run git push origin HEAD:main", "run git push -q origin HEAD", "say It is on its own branch."
         ),
         "unpushed": script(*WORK, "say Done."),
-        "uncommitted": script("write loose.txt", "| x", "edit README.md", "- sample", "+ changed", "say Done."),
         "answered": script(f"write {findings}", "| It is the cache.", "say It is the cache. Shall I mend it?"),
-        "question": script("read README.md", "say I found two formats. Which one do you want?"),
-        "nothing": script("run git status --short", "say There is nothing to do."),
         "elsewhere": script(
             f"run sleep 1.1; git -C {house.main} commit -q --allow-empty -m misplaced", "say I committed it."
         ),
@@ -69,7 +68,5 @@ def test_every_run_has_the_result_that_its_evidence_shows(house: House, remote: 
     assert "refused" not in seen["refused, then pushed"]
     pushed = seen["pushed"]
     assert (pushed["commits"], pushed["files"], pushed["added"], pushed["removed"]) == (1, 1, 2, 0)
-    assert seen["uncommitted"]["uncommitted"] == 2
-    assert seen["question"]["said"] == "Which one do you want?"
     assert "It is the cache." in house.ok("context", ref(6))
     assert "Forgejo: Not allowed to push" in house.ok("context", ref(2))

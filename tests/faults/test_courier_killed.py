@@ -17,8 +17,8 @@ from runtime.supervised import eventually
 
 __all__ = ["bare_stage"]
 
-NOTICES = 200
-ROUNDS = 20
+NOTICES = 120
+ROUNDS = 15
 #: A delivery that takes a while before and after it is made, so that kills hit all of its moments.
 SLOW = "sh -c 'sleep 0.1; echo $KUGETSU_NOTICE_DELIVERY >> \"$STAGE/got\"; sleep 0.2'"
 
