@@ -15,11 +15,14 @@ from typing import Any
 import orjson
 import pytest
 
+from kugetsu.domain import intake as judging
 from kugetsu.domain import loops, state_codec
 from kugetsu.domain.decide import (
     attempts,
     claims,
     daemon,
+    intake,
+    marks,
     notifications,
     pauses,
     persons,
@@ -32,7 +35,7 @@ from kugetsu.domain.decide import (
     verification,
 )
 from kugetsu.domain.events import CATALOGUE, Event, Identity
-from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, OutcomeFacts, ReactionFacts
+from kugetsu.domain.facts import AgentProblem, ClaimFacts, Ending, IntakeFacts, OutcomeFacts, ReactionFacts
 from kugetsu.domain.fold import fold, usage
 from kugetsu.domain.fold import tasks as folding
 from kugetsu.domain.new_event import NewEvent
@@ -365,6 +368,43 @@ class World:
         }
         seen["review"] = ("approved", "changes_requested", "outdated", None)[(a + b) % 4]
         return self.do(lambda state: reviews.observe(state, key, seen))
+
+    def label(self, a: int, b: int) -> list[Event]:
+        """Look at a labelled issue: set by whom, when, its text, what it depends on."""
+        issue = ISSUES[a % len(ISSUES)]
+        facts: IntakeFacts = {
+            "label": "kugetsu",
+            "labels": ["kugetsu", *(["priority:high"] if b % 3 == 0 else [])],
+            "body": f"h{b % 2}",
+            "labelled_by": "bob" if b % 7 else None,
+            "labelled_at": f"2026-11-23T0{b % 10}:00:00Z" if b % 7 else None,
+            "right": ("triage", "write", None)[b % 3],
+            "labellers": ["bob"] if b % 4 == 0 else [],
+            "edited_by": "mary" if b % 11 == 10 else None,
+            "edited_at": "2026-11-23T09:30:00Z" if b % 11 == 10 else None,
+            "blockers": [{"issue": ISSUES[b % 4], "open": (True, False, None)[b % 3]}] if b % 5 == 0 else [],
+        }
+        earlier = [event for event in self.memory.events if event.get("issue") == issue]
+        look = partial(intake.look, issue=issue, title="Slow", author="alice", relation="none", facts=facts)
+        prior = usage.of_history(issue, earlier) if issue not in self.state.sessions else None
+        known = judging.history_of(earlier)
+        return self.do(lambda state: look(state, message=f"Slow {b}", history=known, carried=prior))
+
+    def unlabel(self, a: int, b: int) -> list[Event]:
+        why = ("unlabelled", "closed", "switched_off")[b % 3]
+        return self.do(lambda state: intake.gone(state, ISSUES[a % len(ISSUES)], why))
+
+    def mark(self, a: int, b: int) -> list[Event]:
+        """Show the state of an issue on the forge: the intent, and an outcome of one that is owed."""
+        issue = ISSUES[a % len(ISSUES)]
+        owed = (self.state.marks.get(issue) or {"owed": None})["owed"]
+        if owed is None or b % 5 == 0:
+            label = (None, "in-progress", "to-review", "failed")[b % 4]
+            return self.do(lambda state: marks.show(state, issue, label))
+        if b % 2:
+            return self.do(lambda state: marks.shown(state, issue, owed["seq"]))
+        fails = partial(marks.failed, reason="in trouble (502)", remedy="", first_pause=10.0, passes=b % 4 == 0)
+        return self.do(lambda state: fails(state, issue, owed["seq"], now=self.now))
 
     def verify_base(self, a: int, b: int) -> list[Event]:
         """VERIFY_COMMAND on a base commit, for an attempt or by hand."""
@@ -705,6 +745,9 @@ COMMANDS = (
     "acknowledge",
     "report_due",
     "verify_base",
+    *("label",) * 2,
+    "unlabel",
+    *("mark",) * 2,
     *("feedback",) * 2,
     *("react",) * 3,
 )

@@ -96,7 +96,6 @@ def test_the_histories_played_hold_every_kind_that_a_command_makes() -> None:
         "counters.corrected",
         "queue.acknowledged",  # of more failed tasks than these histories have
         "queue.unacknowledged",
-        *("intake.seen", "intake.gone", "mark.setting", "mark.set", "mark.failed"),
         "worktree.set_up",
     }
     seen: set[str] = set()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kugetsu.domain.fold.loops import new_loop
 from kugetsu.domain.invariants import broken, cap_kept
 from kugetsu.domain.state import Attempt, State
 from property.simulation import ISSUES, World
@@ -92,6 +93,18 @@ def working_without_running(state: State) -> None:
     state.attempts["q1.1"].state = "starting"
 
 
+def of_another_issue(state: State) -> None:
+    state.intake[ISSUES[1]] = {"task": "q1"}
+
+
+def nothing_to_set(state: State) -> None:
+    state.marks[ISSUES[0]] = {"label": None, "owed": {"add": [], "remove": []}}
+
+
+def answered_by_another(state: State) -> None:
+    state.loops[ISSUES[0]] = {**new_loop(None), "items": {"review-1": {"turn": "q4"}}}
+
+
 BREAKS: list[tuple[Callable[[State], None], str]] = [
     (pm_with_slot, "only dev attempts hold one"),
     (dev_without_slot, "q1.1 is live and holds no slot"),
@@ -109,6 +122,9 @@ BREAKS: list[tuple[Callable[[State], None], str]] = [
     (used_below_nothing, "q4 has used -1 of 0"),
     (working_without_attempt, "is working without a running attempt"),
     (working_without_running, "is working without a running attempt"),
+    (of_another_issue, "q1 is queued for the label of"),
+    (nothing_to_set, "are owed, but none is named"),
+    (answered_by_another, "counts as answered by q4"),
 ]
 
 

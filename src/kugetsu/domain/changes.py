@@ -177,7 +177,8 @@ class Comparison:
         if key in self._gone:  # it is back: a session that was destroyed and created again
             was = self._gone.pop(key)[1]
             names = zip(FIELDS[key[0]], values, was, strict=True)
-            self._seqs.setdefault(key, {}).update({name: seq for name, value, old in names if value != old})
+            empty = not any(was)  # it had nothing left: all of it is of this event
+            self._seqs.setdefault(key, {}).update({name: seq for name, value, old in names if empty or value != old})
         else:
             self._came[key] = seq
         if key[0] in ("task", "attempt"):

@@ -13,6 +13,8 @@ def broken(state: State) -> list[str]:
         found += of_task(state, task)
     for session in state.sessions.values():
         found += of_session(state, session)
+    for issue in {**state.loops, **state.marks, **state.intake}:
+        found += of_issue(state, issue)
     return found
 
 
@@ -76,6 +78,23 @@ def of_session(state: State, session: Session) -> list[str]:
         found.append(f"session {session.key} is used by {session.attempt} and by a person")
     if session.state == "working" and (live is None or live.state != "running"):
         found.append(f"session {session.key} is working without a running attempt")
+    return found
+
+
+def of_issue(state: State, issue: str) -> list[str]:
+    """The broken invariants of what is known of an issue on its forge: its label, its marks, the loop of its pull
+    request."""
+    found: list[str] = []
+    asked, marks, loop = state.intake.get(issue), state.marks.get(issue), state.loops.get(issue)
+    queued = state.tasks.get(asked["task"] or "") if asked is not None else None
+    if queued is not None and queued.issue != issue:
+        found.append(f"{queued.id} is queued for the label of {issue}, but works on {queued.issue}")
+    if marks is not None and marks["owed"] is not None and not marks["owed"]["add"] and not marks["owed"]["remove"]:
+        found.append(f"labels of {issue} are owed, but none is named")
+    for name, item in loop["items"].items() if loop is not None else ():
+        turn = state.tasks.get(item["turn"] or "")
+        if turn is not None and (turn.issue != issue or name not in (turn.reaction or {"items": ()})["items"]):
+            found.append(f"{name} of {issue} counts as answered by {turn.id}, which is not about it")
     return found
 
 

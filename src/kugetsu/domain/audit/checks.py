@@ -17,9 +17,11 @@ from kugetsu.model.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    #: A task or a session: ("task", id), ("session", key).
+    #: A task, a session, or an issue on its forge: ("task", id), ("session", key), ("issue", issue).
     Record = tuple[str, str]
 
+#: Kinds that change what is known of an issue on its forge.
+_OF_ISSUE = ("intake.", "mark.", "feedback.", "reaction.", "task.queued")
 #: Findings that are kept with their text, the first; more are counted.
 KEPT = 100
 
@@ -58,6 +60,7 @@ class Checks:
         self._about: set[str] = set()
         self._open: dict[str, Finding] = {}
         every = [("task", task_id) for task_id in state.tasks] + [("session", key) for key in state.sessions]
+        every += [("issue", issue) for issue in {**state.loops, **state.marks, **state.intake}]
         for key in every:
             self._check(key)
         self._of_attempts = [*invariants.of_slots(state), *invariants.of_attempts(state)]
@@ -95,6 +98,8 @@ class Checks:
             if key is not None:
                 touched.add(("session", key))
                 self._about.add(key)
+        if issue is not None and kind.startswith(_OF_ISSUE):
+            touched.add(("issue", issue))
         if attempt is not None:
             self._about.add(attempt)
             live = self.state.attempts.get(attempt)
@@ -134,6 +139,8 @@ class Checks:
             task = state.tasks.get(key)
             if task is not None:
                 found, names = invariants.of_task(state, task), task.attempt
+        elif kind == "issue":
+            found = invariants.of_issue(state, key)
         else:
             session = state.sessions.get(key)
             if session is not None:
@@ -159,7 +166,7 @@ class Checks:
 
     def _forget_what_left(self) -> None:
         """Records that another's event took out of the state (old finished tasks) break nothing any more."""
-        kept: dict[str, Any] = {"task": self.state.tasks, "session": self.state.sessions}
+        kept: dict[str, Any] = {"task": self.state.tasks, "session": self.state.sessions, "issue": ()}
         for key in [key for key in self._of_records if key[1] not in kept[key[0]]]:
             self._check(key)
 

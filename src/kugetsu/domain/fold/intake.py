@@ -61,9 +61,10 @@ def task_moved(state: State, task: Task) -> None:
 
 def intake_gone(state: State, event: Event) -> None:
     """Fold of ``intake.gone``."""
-    state.last_gone = event["seq"]
     if state.intake.pop(event["issue"], None) is None:
         state.violate(event["seq"], f"intake.gone: {event['issue']} did not ask for work")
+    else:
+        state.last_gone = event["seq"]
 
 
 def mark_setting(state: State, event: Event) -> None:

@@ -26,6 +26,8 @@ _BY_KIND = {
     "queue.cleared": "queue.clear",
     "queue.paused": "queue.pause",
     "queue.resumed": "queue.resume",
+    "intake.seen": "intake.look",
+    "intake.gone": "intake.gone",
     "hold.lifted": "queue.unblock",
     "attempt.running": "attempts.running",
     "person.attached": "persons.attach",
