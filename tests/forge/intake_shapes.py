@@ -44,6 +44,8 @@ class Intake:
     """Accounts that are not there."""
     tells_rights: bool = True
     """Whether the token's account may ask for others' rights."""
+    as_described: bool = False
+    """Whether an empty page is a list, which it is by Gitea's description; its source writes `null`."""
     blockers: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     """The repository and number of each issue that one depends on."""
 
@@ -148,7 +150,8 @@ def _timeline(place: Place, number: int, query: dict[str, str]) -> Response:
         found.append((event.id, value))
     ordered = [value for _, value in sorted(found, key=lambda pair: pair[0])]
     _, _, page = place.paged(ordered, query)
-    return 200, {"X-Total-Count": str(len(page))}, page or None
+    empty: list[Any] | None = [] if place.repo.intake.as_described else None
+    return 200, {"X-Total-Count": str(len(page))}, page or empty
 
 
 def _event(place: Place, event: Event) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeFailure, ForgeRefused
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
-from kugetsu.forge.protocol import Forge, NewPull, Source
+from kugetsu.forge.protocol import Blocker, Forge, NewPull, Source
 
 GITEAS = ["gitea-1.22.swagger.json", "forgejo.swagger.json"]
 ALL = [*GITEAS, "github.json"]
@@ -39,6 +39,11 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "pull_commits": lambda forge: forge.pull_commits("octocat", "Hello-World", 12),
     "reviews": lambda forge: forge.reviews("octocat", "Hello-World", 12),
     "checks": lambda forge: forge.checks("octocat", "Hello-World", SHA),
+    "labelled": lambda forge: forge.labelled("octocat", "Hello-World", "good first/issue", None),
+    "label_event": lambda forge: (forge.label_event("octocat", "Hello-World", 1347, "bug"),),
+    "right": lambda forge: forge.right("octocat", "Hello-World", "octocat"),
+    "blockers": lambda forge: forge.blockers("octocat", "Hello-World", 1347),
+    "change_labels": lambda forge: (forge.change_labels("octocat", "Hello-World", 1347, ["to do"], ["bug"]),),
     "whoami": lambda forge: forge.whoami(),
 }
 
@@ -46,6 +51,9 @@ WRONG = [
     ("GET", "/repos/a/b/issues/fourteen", None),
     ("POST", "/repos/a/b/issues/1/comments", {"text": "x"}),
     ("POST", "/repos/a/b/issues/1/comments", {"body": 3}),
+    ("POST", "/repos/a/b/issues/1/labels", {"labels": "bug"}),
+    ("DELETE", "/repos/a/b/issues/1/labels/to/do", None),
+    ("GET", "/repos/a/b/issues?state=opened", None),
     ("POST", "/repos/a/b/pulls", {"title": 5, "head": "b", "base": "main"}),
     ("GET", "/repos/a/b/pulls?state=merged", None),
     ("GET", "/repos/a/b/pulls?page=two", None),
@@ -140,6 +148,27 @@ def test_scripted_forge_answers_as_described(checked: tuple[ScriptedForge, Forge
     assert forge.pull_commits("acme", "web", 15) == (SHA,)
     assert forge.checks("acme", "web", SHA).state == "success"
     assert forge.whoami() == server.login
+
+
+def test_scripted_forge_answers_an_intake_as_described(checked: tuple[ScriptedForge, Forge]) -> None:
+    server, forge = checked
+    server.issue("acme/loop", 1, title="First", comments=["me too"])
+    server.issue("acme/loop", 2, title="Second")
+    server.label("acme/loop", 2, "kugetsu", by="bob")
+    server.edit("acme/loop", 2, title="Second, by another", by="carol")
+    server.intake("acme/loop").rights["bob"] = "write"
+    server.intake("acme/loop").as_described = True
+    server.intake("acme/loop").blockers[2] = [("acme/loop", 1)]
+    listing = forge.labelled("acme", "loop", "kugetsu", None)
+    assert [issue.number for issue in listing.items or ()] == [2]
+    event, edit = forge.label_event("acme", "loop", 2, "kugetsu"), forge.last_edit("acme", "loop", 2)
+    assert event is not None
+    assert edit is not None
+    assert (event.account, edit.account) == ("bob", "carol")
+    assert forge.right("acme", "loop", "bob") == "write"
+    assert forge.blockers("acme", "loop", 2) == (Blocker("acme/loop", 1, open=True),)
+    forge.change_labels("acme", "loop", 2, ["in progress"], ["kugetsu"])
+    assert server.labels_of("acme/loop", 2) == ("in progress",)
 
 
 def test_answer_against_the_description_is_noticed(checked: tuple[ScriptedForge, Forge]) -> None:

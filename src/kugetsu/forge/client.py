@@ -174,7 +174,7 @@ class Call:
         answer = self._page(path, query, 1)
         oldest = self._fields(answer, "GET", path).list()
         last = responses.last_page(answer)
-        later = self._backwards(path, query, last) if last else self._following(path, query, len(oldest))[::-1]
+        later = self._backwards(path, query, last) if last else self._following(path, query, oldest)[::-1]
         seen: set[int] = set()
         for items in itertools.chain(later, (oldest,)):
             for item in reversed(items):
@@ -189,14 +189,17 @@ class Call:
                 raise self._too_long(self._limits.pages)
             yield self._fields(self._page(path, query, page), "GET", path).list()
 
-    def _following(self, path: str, query: Query, count: int) -> list[list[Fields]]:
-        """The pages after the first, which has so many objects, up to one that is not full."""
+    def _following(self, path: str, query: Query, items: list[Fields]) -> list[list[Fields]]:
+        """The pages after the first, whose ``items`` are given, up to one that is not full or has nothing new. No
+        header is heeded: the total that Gitea gives with a timeline is that of the page."""
         found: list[list[Fields]] = []
-        while count >= _full(query):
+        seen: set[int] = set()
+        while len(items) >= _full(query) and not seen.issuperset(item.number("id") for item in items):
             if len(found) == self._limits.pages:
                 raise self._too_long(self._limits.pages)
-            found.append(self._fields(self._page(path, query, len(found) + 2), "GET", path).list())
-            count = len(found[-1])
+            seen.update(item.number("id") for item in items)
+            items = self._fields(self._page(path, query, len(found) + 2), "GET", path).list()
+            found.append(items)
         return found
 
     def pages(
