@@ -11,6 +11,7 @@ from copy import copy
 from typing import Any
 
 from kugetsu.domain.decide import sessions as decide
+from kugetsu.domain.intake import RELATIONS
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.forge.failures import ForgeFailure, ForgeNotFound
@@ -29,11 +30,26 @@ COMMENT_MOST = 8_000
 #: Failed or pending checks that are named.
 CHECKS_NAMED = 10
 
+#: Accounts whose relation to the repository is asked for.
+RELATIONS_ASKED = 10
+#: What an account is to the repository → how that is told.
+_RELATIONS = {
+    "owner": " (owner of the repository)",
+    "member": " (member of the repository)",
+    "collaborator": " (member of the repository)",
+    "contributor": " (contributor)",
+    "none": " (no relation to the repository)",
+}
+
 _STATES = {"approved": "approves", "changes_requested": "asks for changes", "dismissed": "was dismissed"}
 
 
 class IssueContext:
-    """What was read. ``problem``: why the issue could not be read; ``pull_problem``: the same for its pull request."""
+    """What was read. ``problem``: why the issue could not be read; ``pull_problem``: the same for its pull request.
+
+    ``authors`` are the accounts whose comments are shown, all if there are none; ``relations`` what an account is to
+    the repository, where the forge does not say it with a text.
+    """
 
     def __init__(self) -> None:
         self.issue: Issue | None = None
@@ -43,6 +59,8 @@ class IssueContext:
         self.checks: Checks | None = None
         self.problem: str | None = None
         self.pull_problem: str | None = None
+        self.authors: frozenset[str] = frozenset()
+        self.relations: dict[str, str] = {}
 
 
 def before_run(ws: Workspace, session: Session, attempt: Attempt) -> str | None:
@@ -73,6 +91,8 @@ def read(ws: Workspace, session: Session) -> IssueContext | None:
     """The session's issue from the forge, within FORGE_TIMEOUT_SECONDS; None where it is not contacted."""
     ref = parse_ref(session.key)
     found = filled = IssueContext()
+    shown = ws.config_of(session.key).text("INTAKE_AUTHORS").lower()
+    filled.authors = frozenset(shown.split())
     try:
         forges = Forges(ws)
         if forges.of(ref.host) is None:
@@ -95,6 +115,8 @@ def _fill(found: IssueContext, ws: Workspace, forge: Forge, ref: IssueRef, sessi
     number = pull_requests.number_of(ws, session, ref)
     if number is None and found.issue.is_pull:
         number = (ref.owner, ref.repo, ref.number)
+    if session.by_intake:
+        _learn_relations(found, forge, ref, found.issue)
     try:
         number = number or pull_requests.from_branch(ws, forge, ref, session)
         if number is None:
@@ -107,6 +129,18 @@ def _fill(found: IssueContext, ws: Workspace, forge: Forge, ref: IssueRef, sessi
             found.checks = forge.checks(number[0], number[1], found.pull.head_sha)
     except ForgeFailure as problem:
         found.pull_problem = one_line(problem)
+
+
+def _learn_relations(found: IssueContext, forge: Forge, ref: IssueRef, issue: Issue) -> None:
+    """Ask what the authors are to the repository that the forge tells nothing of; the latest few."""
+    unknown = [comment.author for comment in reversed(issue.comments) if not comment.relation]
+    for account in list(dict.fromkeys((issue.author, *unknown)))[:RELATIONS_ASKED]:
+        try:
+            right = forge.right(ref.owner, ref.repo, account)
+        except ForgeFailure:
+            return  # then it is not shown
+        if right is not None:
+            found.relations[account] = RELATIONS[right]
 
 
 def event_data(found: IssueContext) -> dict[str, Any]:
@@ -145,7 +179,7 @@ def text(found: IssueContext) -> str:
     issue = found.issue
     if issue is None:
         return f"The issue could not be read: {found.problem}.\nRead it yourself before you begin, if you can.\n"
-    parts = [_head(issue), _quoted(issue.body, BODY_MOST) or "(no text besides the title)\n"]
+    parts = [_head(issue, found), _quoted(issue.body, BODY_MOST) or "(no text besides the title)\n"]
     if found.pull is not None:
         parts.append(_pull(found.pull, found.checks))
     if found.pull_problem is not None:
@@ -155,8 +189,8 @@ def text(found: IssueContext) -> str:
     return "".join(parts)
 
 
-def _head(issue: Issue) -> str:
-    lines = [f"Title: {_plain(issue.title)}", f"By: {_plain(issue.author)}", f"State: {issue.state}"]
+def _head(issue: Issue, found: IssueContext) -> str:
+    lines = [f"Title: {_plain(issue.title)}", f"By: {_by(found, issue.author)}", f"State: {issue.state}"]
     if issue.state == "closed":
         lines[-1] += ". Someone closed it: check whether anything is left to do, and say so at the end if not"
     if issue.labels:
@@ -187,9 +221,13 @@ def _pull(pull: PullRequest, checks: Checks | None) -> str:
 def _timeline(found: IssueContext, issue: Issue, room: int) -> str:
     """Comments and reviews in chronological order; the oldest are omitted if there is no room."""
     number = found.pull.number if found.pull is not None else issue.number
-    entries = [_comment(comment, "") for comment in pull_requests.foreign(issue.comments)]
-    entries += [_comment(comment, f" on pull request #{number}") for comment in found.conversation]
-    entries += [_review(review, number) for review in found.reviews if review.body.strip() or review.state in _STATES]
+    reviews = [review for review in found.reviews if review.body.strip() or review.state in _STATES]
+    comments = pull_requests.foreign(issue.comments)
+    entries = [_comment(found, comment, "") for comment in comments if _is_shown(found, comment)]
+    where = f" on pull request #{number}"
+    entries += [_comment(found, comment, where) for comment in found.conversation if _is_shown(found, comment)]
+    entries += [_review(found, review, number) for review in reviews if _is_shown(found, review)]
+    hidden = len(comments) + len(found.conversation) + len(reviews) - len(entries)
     entries.sort(key=lambda entry: entry[0])
     kept: list[str] = []
     for _, shown in reversed(entries):
@@ -198,20 +236,34 @@ def _timeline(found: IssueContext, issue: Issue, room: int) -> str:
             break
         kept.append(shown)
     left_out = len(entries) - len(kept)
+    others = (
+        f"\n{counted(hidden, 'comment')} by accounts that INTAKE_AUTHORS does not name: not shown.\n" if hidden else ""
+    )
     if not entries:
-        return "\nThere are no comments.\n"
+        return others or "\nThere are no comments.\n"
     note = f"\n({left_out} older ones are left out here: read them at {_plain(issue.url)})\n" if left_out else ""
-    return "\nComments, the oldest first:\n" + note + "".join(reversed(kept))
+    return "\nComments, the oldest first:\n" + note + "".join(reversed(kept)) + others
 
 
-def _comment(comment: Comment, where: str) -> tuple[str, str]:
-    head = f"\n{comment.created_at} {_plain(comment.author)}{where}:\n"
+def _is_shown(found: IssueContext, said: Comment | Review) -> bool:
+    return not found.authors or said.author.lower() in found.authors
+
+
+def _by(found: IssueContext, account: str, relation: str = "") -> str:
+    """An account, with what it is to the repository where that is known."""
+    relation = relation or found.relations.get(account, "")
+    return f"{_plain(account)}{_RELATIONS.get(relation, '')}"
+
+
+def _comment(found: IssueContext, comment: Comment, where: str) -> tuple[str, str]:
+    head = f"\n{comment.created_at} {_by(found, comment.author, comment.relation)}{where}:\n"
     return comment.created_at, head + _quoted(comment.body, COMMENT_MOST)
 
 
-def _review(review: Review, number: int) -> tuple[str, str]:
+def _review(found: IssueContext, review: Review, number: int) -> tuple[str, str]:
     what = _STATES.get(review.state, "reviews")
-    head = f"\n{review.submitted_at} {_plain(review.author)} {what} (review {review.id} of pull request #{number}):\n"
+    by = _by(found, review.author, review.relation)
+    head = f"\n{review.submitted_at} {by} {what} (review {review.id} of pull request #{number}):\n"
     return review.submitted_at, head + _quoted(review.body, COMMENT_MOST)
 
 

@@ -25,8 +25,24 @@ def latest(events: Iterable[dict[str, Any]], before: int | None = None) -> dict[
 
 def of_task(ws: Workspace, task_id: str) -> str:
     """The message that the task has now. Raises KugetsuError if the log has none."""
+    message: str = event_of_task(ws, task_id)["data"]["message"]
+    return message
+
+
+def event_of_task(ws: Workspace, task_id: str) -> dict[str, Any]:
+    """The event that gave the task the message that it has now. Raises KugetsuError if the log has none."""
     known = latest(ws.log.read_key(task_id))
     if known is None:
         raise KugetsuError(f"the log has no message for {task_id}", hint="kugetsu log verify")
-    message: str = known["data"]["message"]
-    return message
+    return known
+
+
+def labelled(ws: Workspace, event: dict[str, Any]) -> dict[str, Any] | None:
+    """What the intake saw of the issue (`events.intake.IntakeSeen`) when it queued the task of the event; None if it
+    did not."""
+    cause = event.get("cause")
+    if event["data"].get("via") != "intake" or cause is None:
+        return None
+    (seen,) = ws.log.read(after=cause - 1, until=cause)
+    data: dict[str, Any] = seen["data"]
+    return data

@@ -247,8 +247,13 @@ def _read_issue(ws: Workspace, attempt_id: str) -> str | None:
 
 
 def _message(ws: Workspace, task: Task) -> str:
-    """The task's whole message, from its event."""
-    return messages.of_task(ws, task.id)
+    """The task's whole message, from its event; an issue's own text quoted, as it is somebody else's."""
+    event = messages.event_of_task(ws, task.id)
+    message: str = event["data"]["message"]
+    if not event["data"].get("from_issue"):
+        return message
+    seen = messages.labelled(ws, event) or {}
+    return prompting.of_issue_text(message, seen.get("author"), seen.get("relation"))
 
 
 def _agent_environment(
