@@ -22,6 +22,8 @@ from kugetsu.runtime.workspace import Workspace
 
 MARK = "<!-- kugetsu:"
 """Marks a comment that kugetsu posted: it is neither read to agents nor counted as progress."""
+NOT_STARTED = "not_started"
+"""The checks of a commit that has none, as long as they may only not have begun (CHECKS_SETTLE_MINUTES)."""
 FORKS = 2
 """Other owners' repositories of the same name, among a clone's remotes, whose branches are searched."""
 
@@ -290,13 +292,22 @@ def _collect(
         if pull.state == "open" and pull.head_sha:
             if (others := _foreign_commits(forge, place, session, pull)) is not None:
                 told["foreign"] = others
-            told["checks"] = forge.checks(*place, pull.head_sha).state
+            told["checks"] = _checks(ws, session, pull.head_sha, forge.checks(*place, pull.head_sha).state)
     comments = foreign(forge.issue(ref.owner, ref.repo, ref.number).comments)
     if pull is not None and not (place == (ref.owner, ref.repo) and pull.number == ref.number):
         comments += foreign(forge.issue(*place, pull.number).comments)
     found["comments"] = len(comments)
     if (answer := answers.url_of(forge, comments, began, posted=posted)) is not None:
         found["answer_url"] = answer
+
+
+def _checks(ws: Workspace, session: Session, head: str, state: str) -> str:
+    """What the checks come to after a run: without any, whether they had the time to begin."""
+    known = session.pull or {}
+    begun = known.get("head") == head and known.get("checks") == "none"
+    if state != "none" or begun or not ws.config_of(session.key).number("CHECKS_SETTLE_MINUTES"):
+        return state
+    return NOT_STARTED
 
 
 def _foreign_commits(forge: Forge, place: tuple[str, str], session: Session, pull: PullRequest) -> int | None:

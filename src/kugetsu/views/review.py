@@ -126,11 +126,20 @@ def _pull_words(pull: dict[str, Any] | None) -> str:
     return f"{', '.join(parts)}  {line(pull['url'])}"
 
 
+_CHECKS_TOGETHER = {
+    "success": "ok",
+    "failure": "failed",
+    "pending": "pending",
+    "not_started": "not started",
+    "none": "none configured",
+}
+
+
 def _checks_words(data: dict[str, Any]) -> str:
     checks = data["checks"]
-    if checks is None:
+    if not checks:
         known = (data["pull"] or {}).get("checks") or ""
-        return {"success": "ok", "failure": "failed", "pending": "pending"}.get(known, "")
+        return _CHECKS_TOGETHER.get(known, "")
     counts = {state: sum(check["state"] == state for check in checks) for state in _CHECK_ORDER}
     return ", ".join(f"{count} {_CHECK_WORDS[state]}" for state, count in counts.items() if count)
 

@@ -356,11 +356,11 @@ def _pull_request(data: SessionPr) -> str:
 
 
 def _observed(data: PullObserved) -> str:
-    checks = data["checks"] if data["checks"] != "none" else None
+    checks = (data["checks"] or "").replace("_", " ")
     parts = [
         data["state"],
         "draft" if data["draft"] else "",
-        f"checks {checks}" if checks else "",
+        "no checks" if checks == "none" else f"checks {checks}" if checks else "",
         (data["review"] or "").replace("_", " ") + (" review" if data["review"] == "outdated" else ""),
         "conflicts" if data["mergeable"] is False else "",
     ]

@@ -47,11 +47,12 @@ def observe(state: State, key: str, observed: dict[str, Any], over_at: str | Non
 
 def _pointless(state: State, session: Session, how: str, over_at: str) -> list[NewEvent]:
     """The end of the tasks that wait for a pull request that is ``how``, caused by the event before them."""
-    waiting = [task for task in state.waiting() if task.session == session.key]
-    if how == "merged":
-        waiting = [task for task in waiting if task.reaction is not None]
-    else:
-        waiting = [task for task in waiting if seconds_between(task.queued_at, over_at) > 0]
+    waiting = [
+        task
+        for task in state.waiting()
+        if task.session == session.key
+        and (task.reaction is not None or (how == "closed" and seconds_between(task.queued_at, over_at) > 0))
+    ]
     about: dict[str, Any] = {"issue": issue_of(session), "session": session.key}
     return [
         NewEvent("task.cancelled", {"reason": f"pull {how}"}, task=task.id, cause=-1 - place, **about)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class PullObserved(TypedDict):
     """The session's pull request on the forge, recorded when it differs from what was known. ``state`` is open, closed
     or merged; ``checks`` and ``review`` are the forge's verdicts together (`forge.protocol`), None if unknown;
+    ``checks`` is ``not_started`` while a commit has none that may still come, ``none`` after that;
     ``mergeable`` is None while the forge does not say."""
 
     number: int

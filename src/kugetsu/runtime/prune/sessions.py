@@ -59,6 +59,19 @@ def _busy(ws: Workspace, state: State, session: Session) -> Why | None:
     return None
 
 
+def why_kept(ws: Workspace, session: Session, known: Known) -> str | None:
+    """Why a session whose work is merged stays after all, as far as its pull request and its folder tell; None if it
+    can go, unless its worktree holds something (`destroy.destroy`)."""
+    if session.worktree is not None and not _is_ours(ws, session.worktree):
+        return "its worktree lies outside of KUGETSU_DIR"
+    seen = known.seen
+    against = _open_pull(seen) if seen is not None else None
+    if against is None and seen is not None and seen.state == "merged" and known.merged is None:
+        later = _later(session, seen)
+        return f"{counted(later, 'commit')} came after its {seen.name} was merged" if later else None
+    return against
+
+
 def _is_ours(ws: Workspace, worktree: str) -> bool:
     """True if it lies directly below `worktrees/` and is not a link to elsewhere."""
     return os.path.realpath(worktree) == os.path.join(os.path.realpath(ws.paths.worktrees), os.path.basename(worktree))

@@ -105,6 +105,11 @@ def last_error(text: str) -> str | None:
     return lines[at] if at is not None else None
 
 
+def without_escapes(text: str) -> str:
+    """A text without the escape sequences of terminals."""
+    return _ESCAPES.sub("", text)
+
+
 def _window(lines: Sequence[str], budget: int) -> Window:
     at = _last_error(lines)
     end = len(lines) if at is None else at + 1
@@ -160,7 +165,7 @@ def _lines(text: str) -> list[str]:
     cut = text[-MOST_READ:]
     if len(cut) < len(text):
         cut = cut.partition("\n")[2]
-    plain = redact(_ESCAPES.sub("", cut))
+    plain = redact(without_escapes(cut))
     lines = [_shown(line) for line in plain.replace("\r\n", "\n").split("\n")]
     while lines and not lines[-1]:
         lines.pop()

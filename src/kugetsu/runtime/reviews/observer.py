@@ -1,9 +1,11 @@
 """The observer: a process that looks at the pull requests and branches of sessions for as long as a daemon lives.
 
 A forge or remote that hangs cannot slow down the daemon or a task. One observer lives per directory
-(`named_lease.OBSERVER`); the daemon starts and restarts it. It looks at each session every OBSERVE_INTERVAL_MINUTES,
-asks no forge before the time that it named, and appends only what changed, so that a killed one leaves nothing half
-done. Run as ``python -m kugetsu.runtime.reviews.observer``; it writes into the daemon's log.
+(`named_lease.OBSERVER`); the daemon starts and restarts it. Every OBSERVE_INTERVAL_MINUTES it asks each repository for
+its open pull requests (`lists`) and looks closely at those that changed; it queues the turns that answer feedback
+(`reactions.turns`) and retires what is merged (`reactions.retiring`). It asks no forge before the time that it named,
+and appends only what changed, so that a killed one leaves nothing half done. Run as
+``python -m kugetsu.runtime.reviews.observer``; it writes into the daemon's log.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
-from kugetsu.domain.state import Session
+from kugetsu.domain.events import Event
+from kugetsu.domain.state import Session, State
 from kugetsu.forge.failures import ForgeFailure
 from kugetsu.model import clock
-from kugetsu.model.errors import KugetsuError
+from kugetsu.model.errors import BadInput, KugetsuError, LogDamaged, LogWriteFailed
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime import daemon_child, pull_opening
 from kugetsu.runtime.daemon_child import DaemonChild, Trouble
@@ -24,14 +28,15 @@ from kugetsu.runtime.forges import one_line
 from kugetsu.runtime.intake import places
 from kugetsu.runtime.intake.watching import Watching as Intake
 from kugetsu.runtime.process.named_lease import OBSERVER
+from kugetsu.runtime.reactions.retiring import Retiring
+from kugetsu.runtime.reactions.turns import Turns
 from kugetsu.runtime.reviews import owed, subjects
-from kugetsu.runtime.reviews.survey import Survey, record
+from kugetsu.runtime.reviews.lists import SELDOM, Lists, Repository
+from kugetsu.runtime.reviews.survey import Reader, Survey, record
 from kugetsu.runtime.workspace import Workspace
 
-#: Sessions looked at in one round; those that were not come first in the next.
+#: Sessions looked at closely in one round; those that were not come first in the next.
 MOST_IN_ROUND = 50
-#: Of how many intervals there is one look at a closed pull request, which may be reopened.
-CLOSED_INTERVALS = 12
 #: Troubles that are kept for `doctor`.
 MOST_NOTES = 20
 #: The longest sleep in seconds: times to try again are wall time, which may be set.
@@ -39,16 +44,20 @@ LONGEST_SLEEP = 300.0
 
 
 class Observer(DaemonChild):
-    """Looks at one session at a time, so that it notices between two when it is no longer needed."""
+    """Does one thing at a time, so that it notices in between when it is no longer needed."""
 
     lease = OBSERVER
 
     def __init__(self, ws: Workspace, held: int) -> None:
         self._round: list[str] = []
+        self._places: list[Repository] = []
         self._survey: Survey | None = None
+        self._lists = Lists(ws)
+        self._reader = Reader()
+        self._turns = Turns(ws)
+        self._retiring = Retiring(ws)
         #: When the latest round began, in monotonic seconds.
         self.began: float | None = None
-        self._looked: dict[str, float] = {}
         self._not_before: dict[str, str] = {}
         self._troubles: dict[str, Trouble] = {}
         self._notes: dict[str, str] = {}
@@ -67,31 +76,64 @@ class Observer(DaemonChild):
                 os.close(fd)
 
     def step(self) -> float:
-        """Open what is owed, or look at the next session of the round; the seconds to sleep."""
+        """Open what is owed, queue a turn, retire what is merged, or look at what comes next in the round; the seconds
+        to sleep."""
         now = clock.now()
         state = self._ws.state()
         if not subjects.any_left(self._ws, state) and not places.any_left(self._ws, state):
             self._stopping = "there is nothing to look at"
             return 0.0
+        if self._has_acted(state, now):
+            return 0.0
+        intake = self._intake.step(state)
+        if not intake:
+            return 0.0
+        if not self._places and not self._round:
+            wait = self._begin(subjects.to_observe(state, now))
+            if wait > 0:
+                waits = owed.wait(state, now), self._turns.wait(state, now), self._retiring.wait(state, now)
+                return min(intake, wait, *waits, LONGEST_SLEEP)
+        if self._places:
+            self._list(self._places.pop(0), subjects.to_observe(state, now))
+        elif self._round:
+            known = state.sessions.get(self._round.pop(0))
+            if known is not None and known.attempt is None and self._survey is not None:
+                self._look(known, self._survey)
+        return 0.0
+
+    def _has_acted(self, state: State, now: str) -> bool:
+        """Do the first thing that waits for nothing but its time; False if there is none."""
         ready = owed.due(state, now)
         if ready:
             # One at a time: a stop is heeded in between, and another process that opens it now is waited for.
             pull_opening.open_owed(self._ws, ready[0])
-            return 0.0
-        wait = self._intake.step(state)
-        if not wait:
-            return 0.0
-        if not self._round:
-            wait = min(wait, self._begin(subjects.to_observe(state, now)))
-            if wait > 0:
-                return min(wait, owed.wait(state, now), LONGEST_SLEEP)
-        known = state.sessions.get(self._round.pop(0))
-        if known is not None and self._survey is not None:
-            self._look(known, self._survey)
-        return 0.0
+            return True
+        for key in self._turns.due(state, now):
+            self._act(key, lambda key=key: self._turns.take(key))  # type: ignore[misc]
+            return True
+        for session in self._retiring.due(state, now):
+            self._act(session.key, lambda session=session: self._retiring.take(session))  # type: ignore[misc]
+            return True
+        return False
+
+    def _act(self, key: str, act: Callable[[], list[Event]]) -> None:
+        host, subject = parse_ref(key).host, f"the next turn of {key}"
+        try:
+            events = act()
+        except (LogWriteFailed, LogDamaged):
+            raise
+        except KugetsuError as problem:
+            self._report(host, subject, problem)
+            return
+        self._settle(subject)
+        self._written(key, events)
+
+    def _written(self, key: str, events: list[Event]) -> None:
+        for event in events:
+            self.write(f"{key}: {event['type']} (event {event['seq']})")
 
     def _begin(self, sessions: list[Session]) -> float:
-        """Begin a round if it is time, with those that were not looked at for the longest; the seconds until then."""
+        """Begin a round if it is time: first the lists of the repositories; the seconds until then."""
         interval = subjects.interval(self._ws)
         if not interval or not sessions:
             return LONGEST_SLEEP
@@ -99,26 +141,63 @@ class Observer(DaemonChild):
         if self.began is not None and now - self.began < interval:
             return self.began + interval - now
         self.began = now
-        self._looked = {key: at for key, at in self._looked.items() if any(one.key == key for one in sessions)}
-        due = [one for one in sessions if one.review != "closed" or self._is_due_when_closed(one.key, interval)]
-        due.sort(key=lambda session: self._looked.get(session.key, 0.0))
-        self._round = [session.key for session in due[:MOST_IN_ROUND]]
-        self._survey = Survey.of(self._ws)
+        self._lists.forget({session.key for session in sessions})
+        self._survey = Survey.of(self._ws, self._reader)
+        self._places = list(dict.fromkeys(place for one in sessions if (place := self._place_of(one)) is not None))
         return 0.0
 
-    def _is_due_when_closed(self, key: str, interval: float) -> bool:
-        at = self._looked.get(key)
-        return at is None or time.monotonic() - at >= interval * CLOSED_INTERVALS
+    def _place_of(self, session: Session) -> Repository | None:
+        with suppress(BadInput):
+            return self._lists.place_of(session)
+        return None
+
+    def _list(self, place: Repository, sessions: list[Session]) -> None:
+        """Ask for the open pull requests of a repository, and put into the round which sessions to look at closely."""
+        mine = [session for session in sessions if self._place_of(session) == place]
+        host = place[0]
+        if not self._may_ask(host) or self._survey is None:
+            return
+        try:
+            if mine and self._survey.forges.of(host) is not None:
+                self._lists.refresh(place, self._survey.forges)
+                self._not_before.pop(host, None)
+                self._settle(host)
+        except KugetsuError as problem:
+            self._report(host, "/".join(place), problem)
+            return
+        self._settle("/".join(place))
+        mine.sort(key=lambda session: self._looked_at(session))
+        due = [session for session in mine if self._is_due(session)]
+        self._round += [session.key for session in due[: max(MOST_IN_ROUND - len(self._round), 0)]]
+
+    def _looked_at(self, session: Session) -> float:
+        looked = self._lists.looked.get(session.key)
+        return looked.at if looked is not None else 0.0
+
+    def _is_due(self, session: Session) -> bool:
+        """Whether a session is looked at in this round: a list may explain that there is nothing new."""
+        interval = subjects.interval(self._ws)
+        if self._lists.is_due(session, interval):
+            return True
+        looked = self._lists.looked[session.key]
+        if session.review == "closed":
+            return time.monotonic() - looked.at >= interval * SELDOM
+        return not looked.found  # the base branch may have it by now
 
     def _look(self, session: Session, survey: Survey) -> None:
-        self._looked[session.key] = time.monotonic()
         host = parse_ref(session.key).host
         if not self._may_ask(host):
             return
-        sight = survey.look(session)
+        listed = self._lists.find(session)
+        closely = self._lists.is_due(session, subjects.interval(self._ws)) or session.review == "closed"
+        sight = survey.look(session, listed) if closely else survey.in_the_base(session)
         self._tell(host, session.key, sight.problem)
-        for event in record(self._ws, session, sight):
-            self.write(f"{session.key}: {event['type']} (event {event['seq']})")
+        self._written(session.key, record(self._ws, session, sight))
+        state = self._ws.state()
+        now = state.sessions.get(session.key)
+        if closely and now is not None and sight.problem is None:
+            waiting = bool(state.of_issue.get(session.key))
+            self._lists.note(now, listed, sight.pull, waiting=waiting)
 
     def _may_ask(self, host: str) -> bool:
         """Whether the time that a forge named is over."""
@@ -127,14 +206,17 @@ class Observer(DaemonChild):
     def _tell(self, host: str, key: str, problem: KugetsuError | None) -> None:
         """Log a failure once, and once more when it is over, and keep it for `doctor`; heed the time that a forge
         names."""
-        if problem is None:
-            self._not_before.pop(host, None)
-            self._settle(host)
-            self._settle(key)
+        if problem is not None:
+            self._report(host, key, problem)
             return
+        self._not_before.pop(host, None)
+        self._settle(host)
+        self._settle(key)
+
+    def _report(self, host: str, subject: str, problem: KugetsuError) -> None:
         if isinstance(problem, ForgeFailure) and problem.retry_at is not None:
             self._not_before[host] = problem.retry_at
-        subject = host if isinstance(problem, ForgeFailure) and problem.passing else key
+        subject = host if isinstance(problem, ForgeFailure) and problem.passing else subject
         self._troubles.setdefault(subject, Trouble(self.write))
         self._troubles[subject].report(f"{subject}: {one_line(problem)}", kind=problem.code)
         self._keep({**self._notes, subject: one_line(problem)})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kugetsu.domain.machines import OPEN_REVIEW
 from kugetsu.domain.state import Session, State
 from kugetsu.model import clock
 from kugetsu.runtime.workspace import Workspace
 
-#: Seconds for which a closed pull request is still looked at: it may be reopened.
-CLOSED_SECONDS = 7 * 86_400.0
+#: Seconds for which a pull request that is over is still looked at: it may be reopened, its session may stay for now.
+OVER_SECONDS = 7 * 86_400.0
 
 
 def interval(ws: Workspace) -> float:
@@ -25,12 +27,40 @@ def _is_open(session: Session, now: str) -> bool:
     if session.kind != "issue":
         return False
     if session.review == "closed":
-        return clock.seconds_between(session.review_at, now) < CLOSED_SECONDS
+        return clock.seconds_between(session.review_at, now) < OVER_SECONDS
     return session.review in OPEN_REVIEW
 
 
 def any_left(ws: Workspace, state: State) -> bool:
     """Whether an observer is needed."""
-    if any(session.owed is not None for session in state.sessions.values()):
+    if any(session.owed is not None for session in state.sessions.values()) or _feedback_waits(state):
         return True
-    return interval(ws) > 0 and bool(to_observe(state, clock.now()))
+    now = clock.now()
+    return interval(ws) > 0 and (bool(to_observe(state, now)) or any(to_retire(ws, state, now)))
+
+
+def _feedback_waits(state: State) -> bool:
+    """Whether a turn may follow, which only the observer queues."""
+    return any(
+        item["open"] and item["counts"] and item["turn"] is None
+        for key, loop in state.loops.items()
+        if key in state.sessions
+        for item in loop["items"].values()
+    )
+
+
+def is_looped(ws: Workspace, key: str) -> bool:
+    """Whether the loop of an issue runs by itself: kugetsu takes its repository's issues, or answers feedback."""
+    settings = ws.config_of(key)
+    return bool(settings.text("REACTIONS") or settings.text("INTAKE_LABEL"))
+
+
+def to_retire(ws: Workspace, state: State, now: str) -> Iterator[Session]:
+    """The sessions whose work was merged lately and that nobody uses or waits for, where the loop runs by itself."""
+    for session in state.sessions.values():
+        if session.review != "merged" or session.kind != "issue" or session.attempt or session.person:
+            continue
+        if state.of_issue.get(session.key) or session.owed is not None:
+            continue
+        if clock.seconds_between(session.review_at, now) < OVER_SECONDS and is_looped(ws, session.key):
+            yield session

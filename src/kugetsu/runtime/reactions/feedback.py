@@ -1,0 +1,218 @@
+"""What people, checks and the base branch say of an open pull request, as items of feedback
+(`domain.events.reactions.Feedback`).
+
+Only what is new is read closely: whoever wrote it is asked for, and a failing check's output. What does not count
+leaves no trace, so that strangers cannot fill the log: no item, no mark, no turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from kugetsu.forge.protocol import Check, CheckOutput, Comment, Forge, PullRequest, Remark, Review
+from kugetsu.runtime.reactions import error_window
+from kugetsu.runtime.reactions.foreign_text import address, one_line, plain, without_what_varies
+from kugetsu.runtime.reactions.people import People
+
+Item = dict[str, Any]
+
+#: Characters that are kept of a text by a person, of the diff around a remark, of a check's own words, of a name.
+TEXT = 8000
+HUNK = 2000
+WORDS = 2000
+NAME = 200
+#: Items of one look whose texts are kept; of further ones only where to read them.
+MOST_TEXTS = 100
+#: Outputs of checks that are remembered.
+_OUTPUTS = 500
+
+
+@dataclass(slots=True)
+class Outputs:
+    """The outputs of failing checks, each asked for once."""
+
+    _known: dict[tuple[str, ...], CheckOutput] = field(default_factory=dict)
+
+    def of(self, forge: Forge, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
+        """The output of a check of a commit. Raises ForgeFailure."""
+        key = (forge.host, owner, repo, sha, check.name, str(check.id), check.url, check.description)
+        if key not in self._known:
+            while len(self._known) >= _OUTPUTS:
+                del self._known[next(iter(self._known))]
+            self._known[key] = forge.check_output(owner, repo, sha, check)
+        return self._known[key]
+
+
+@dataclass(slots=True)
+class Feedback:
+    """What a look showed: the new ``items``, the ids of all that are ``present``, and the ``kinds`` that were looked
+    for: an item of these that is not present is gone."""
+
+    head: str
+    items: list[Item] = field(default_factory=list)
+    present: set[str] = field(default_factory=set)
+    kinds: tuple[str, ...] = ()
+
+    def gone(self, known: dict[str, Item]) -> list[str]:
+        """The known items that are there no more."""
+        return [
+            name
+            for name, item in known.items()
+            if item["open"] and item["kind"] in self.kinds and name not in self.present
+        ]
+
+
+@dataclass(slots=True)
+class Reading:
+    """One look at an open pull request. ``known`` are the items that the loop knows; ``checks`` and ``reviews`` were
+    read before."""
+
+    people: People
+    outputs: Outputs
+    pull: PullRequest
+    known: dict[str, Item]
+    checks: tuple[Check, ...]
+    reviews: tuple[Review, ...]
+
+    def of(self, kinds: list[str]) -> Feedback:
+        """The feedback of these kinds. Raises ForgeFailure."""
+        readers: dict[str, Callable[[], Iterator[tuple[str, Callable[[], Item | None]]]]] = {
+            "checks": self._checks,
+            "reviews": self._reviews,
+            "comments": self._comments,
+            "conflicts": self._conflicts,
+        }
+        found = Feedback(self.pull.head_sha, kinds=tuple(kind for kind in readers if kind in kinds))
+        for kind in found.kinds:
+            if kind == "conflicts" and self.pull.mergeable is None:
+                found.kinds = tuple(one for one in found.kinds if one != kind)  # nobody knows
+                continue
+            for name, make in readers[kind]():
+                self._add(found, kind, name, make)
+        return found
+
+    def _add(self, found: Feedback, kind: str, name: str, make: Callable[[], Item | None]) -> None:
+        if self.known.get(name, {}).get("open"):
+            found.present.add(name)
+            return
+        item = make()
+        if item is None or name in found.present:
+            return
+        if len(found.items) >= MOST_TEXTS:
+            item = {key: value for key, value in item.items() if key not in ("text", "hunk", "log")}
+        found.present.add(name)
+        found.items.append({"id": name, "kind": kind, "counts": True, **item})
+
+    @property
+    def _place(self) -> tuple[Forge, str, str]:
+        return self.people.forge, self.people.owner, self.people.repo
+
+    # --- checks ---
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], Item | None]]]:
+        """The checks of the head that failed, and those that did not run: these are for a person."""
+        for check in self.checks:
+            if check.state != "failure" and check.ran:
+                continue
+            ran, log, words, signature = self._output(check)
+            start = f"check:{check.name}:{self.pull.head_sha}"
+            base: Item = {"name": one_line(check.name, NAME), "url": address(check.url, NAME * 2), "text": words}
+            if ran:
+                yield f"{start}:{signature}", lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
+            else:
+                yield f"{start}:not-run", lambda base=base: {**base, "counts": False, "why_not": "not_run"}  # type: ignore[misc]
+
+    def _output(self, check: Check) -> tuple[bool, str | None, str, str]:
+        """Whether a check ran, the window of its log, what it says, and the signature of its error."""
+        said = plain(check.description, WORDS)
+        if not check.ran:
+            return False, None, said, ""
+        output = self.outputs.of(*self._place, self.pull.head_sha, check)
+        words = plain(output.words, WORDS)
+        words = "\n".join(part for part in dict.fromkeys((said, words)) if part)
+        if not output.ran:
+            return False, None, words, ""
+        shown, errors = [], []
+        logs = [(name, log) for name, log in output.steps if log is not None]
+        for name, log in logs[-error_window.MOST_STEPS :]:
+            window = error_window.of_log(log, error_window.BUDGET // min(len(logs), error_window.MOST_STEPS))
+            shown.append(f"step: {one_line(name, NAME)}\n{window}" if name else window)
+            errors.append(f"{name}: {error_window.last_error(log) or ''}")
+        if not logs:
+            shown = [f"step: {one_line(name, NAME)}" for name, _ in output.steps]
+            errors = [f"{name}: " for name, _ in output.steps] + [words]
+        signature = hashlib.sha256("\n".join(map(without_what_varies, errors)).encode()).hexdigest()[:16]
+        return True, "\n\n".join(shown) if logs else None, _with_steps(words, shown if not logs else []), signature
+
+    # --- people ---
+
+    def _reviews(self) -> Iterator[tuple[str, Callable[[], Item | None]]]:
+        """The reviews that ask for changes and were not taken back, and the remarks on lines of all reviews."""
+        sent = [review for review in self.reviews if review.state != "pending"]
+        if not sent:
+            return
+        forge, owner, repo = self._place
+        remarks = forge.remarks(owner, repo, self.pull.number)
+        with_remarks = {remark.review for remark in remarks}
+        latest = {review.author: review.id for review in sent if review.state in ("approved", "changes_requested")}
+        dismissed = {review.id for review in sent if review.state == "dismissed"}
+        for review in sent:
+            asks = review.state == "changes_requested" and latest[review.author] == review.id
+            comments = review.state == "commented" and review.id in with_remarks and review.body.strip()
+            if asks or comments:
+                yield f"review:{review.id}", lambda review=review: self._review(review)  # type: ignore[misc]
+        for remark in remarks:
+            if remark.review not in dismissed:
+                yield f"remark:{remark.id}", lambda remark=remark: self._remark(remark)  # type: ignore[misc]
+
+    def _review(self, review: Review) -> Item | None:
+        said = self._said(review)
+        name = "asks for changes" if review.state == "changes_requested" else "comments"
+        return {**said, "name": name, "url": self.pull.url} if said is not None else None
+
+    def _remark(self, remark: Remark) -> Item | None:
+        said = self._said(remark)
+        if said is None:
+            return None
+        where: Item = {"path": one_line(remark.path, NAME), "url": remark.url, "hunk": _end(remark.hunk)}
+        return {**said, **where, **({"line": remark.line} if remark.line is not None else {})}
+
+    def _comments(self) -> Iterator[tuple[str, Callable[[], Item | None]]]:
+        """The comments on the conversation that are addressed to kugetsu."""
+        forge, owner, repo = self._place
+        for comment in forge.comments_after(owner, repo, self.pull.number, None):
+            yield f"comment:{comment.id}", lambda comment=comment: self._comment(comment)  # type: ignore[misc]
+
+    def _comment(self, comment: Comment) -> Item | None:
+        said = self._said(comment) if self.people.addressed(comment.body) else None
+        return {**said, "url": comment.url} if said is not None else None
+
+    def _said(self, by: Review | Remark | Comment) -> Item | None:
+        """Who said what, if it counts."""
+        relation = self.people.standing(by.author, by.body, bot=by.bot)
+        if relation is None:
+            return None
+        return {"author": one_line(by.author, NAME), "relation": relation, "text": plain(by.body, TEXT)}
+
+    # --- the base branch ---
+
+    def _conflicts(self) -> Iterator[tuple[str, Callable[[], Item | None]]]:
+        """That it cannot be merged into its base branch, once for each head."""
+        pull = self.pull
+        if pull.mergeable is False:
+            yield f"conflict:{pull.head_sha}:{pull.base_branch}", lambda: {"name": one_line(pull.base_branch, NAME)}
+
+
+def _end(hunk: str) -> str:
+    """The end of a hunk, where its remark is."""
+    lines = plain(hunk[-HUNK * 4 :], HUNK * 4).split("\n")
+    while len(lines) > 1 and len("\n".join(lines)) > HUNK:
+        del lines[0]
+    return "\n".join(lines)[-HUNK:]
+
+
+def _with_steps(words: str, steps: list[str]) -> str:
+    return "\n".join(part for part in (words, *steps) if part)

@@ -1,0 +1,98 @@
+"""Whose word counts on a pull request: who may write to the repository, and who is listed; never kugetsu itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from kugetsu.forge.protocol import Forge
+from kugetsu.runtime.pull_requests import MARK
+
+#: Seconds for which an account's right is remembered: it may be given or taken.
+REMEMBERED = 600.0
+#: The rights that count.
+MAY = ("admin", "write")
+LISTED = "listed"
+#: How the names of accounts end that programs use, where the forge does not tell a program from a person.
+_BOTS = ("[bot]", "-bot", "_bot", "-actions")
+
+
+@dataclass(slots=True)
+class Rights:
+    """What forges say of accounts, remembered for a while: their rights, and which one is kugetsu's own."""
+
+    _rights: dict[tuple[str, str, str, str], tuple[float, str]] = field(default_factory=dict)
+    _own: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def right(self, forge: Forge, owner: str, repo: str, account: str) -> str:
+        """What an account may do in a repository; empty if kugetsu may not ask. Raises ForgeFailure."""
+        key = (forge.host, owner.lower(), repo.lower(), account.lower())
+        known = self._rights.get(key)
+        if known is None or time.monotonic() - known[0] > REMEMBERED:
+            known = self._rights[key] = time.monotonic(), forge.right(owner, repo, account) or ""
+        return known[1]
+
+    def own(self, forge: Forge) -> str:
+        """Kugetsu's account; empty without a token. Raises ForgeFailure."""
+        known = self._own.get(forge.host)
+        if known is None or time.monotonic() - known[0] > REMEMBERED:
+            known = self._own[forge.host] = time.monotonic(), forge.whoami() or ""
+        return known[1]
+
+
+@dataclass(slots=True)
+class People:
+    """The people of one repository. ``listed`` is REACTION_AUTHORS; ``name`` REACTION_NAME."""
+
+    forge: Forge
+    owner: str
+    repo: str
+    rights: Rights
+    listed: tuple[str, ...]
+    name: str
+
+    def standing(self, author: str, body: str, *, bot: bool) -> str | None:
+        """What an author is to the repository (`forge.protocol.Right`, or `LISTED`); None if what they wrote does not
+        count: it is kugetsu's own, or by a program or somebody without write access who is not listed. Raises
+        ForgeFailure."""
+        account = author.lower()
+        if not author or MARK in body or account == self.rights.own(self.forge).lower():
+            return None
+        if account in (name.lower() for name in self.listed):
+            return LISTED
+        if bot or account.endswith(_BOTS):
+            return None
+        right = self.rights.right(self.forge, self.owner, self.repo, author)
+        return right if right in MAY else None
+
+    def addressed(self, body: str) -> bool:
+        """Whether a comment is addressed to kugetsu: it says `@name`, or a line of it begins with `name:`; what it
+        quotes does not count. Raises ForgeFailure."""
+        name = (self.name.removeprefix("@") or self.rights.own(self.forge)).lower()
+        if not name:
+            return False
+        fence = ""
+        for line in body.lower().splitlines():
+            text = line.strip()
+            if fence or text.startswith(("```", "~~~")):
+                fence = _fence_after(text, fence)
+            elif not text.startswith(">") and (text.startswith(f"{name}:") or _mentions(text, name)):
+                return True
+        return False
+
+
+def _fence_after(line: str, fence: str) -> str:
+    """The fence of a block of code that is open after a line of it; empty for none."""
+    if not fence:
+        return line[: len(line) - len(line.lstrip(line[0]))]
+    return "" if line.startswith(fence) and not line.strip(fence[0]) else fence
+
+
+def _mentions(line: str, name: str) -> bool:
+    at = line.find(f"@{name}")
+    while at >= 0:
+        before, after = line[at - 1 : at], line[at + len(name) + 1 : at + len(name) + 2]
+        if not (before.isalnum() or before in ("/", "`", "_")) and not (after.isalnum() or after in ("-", "_", "/")):
+            return True
+        at = line.find(f"@{name}", at + 1)
+    return False

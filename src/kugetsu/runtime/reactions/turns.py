@@ -1,0 +1,119 @@
+"""Queue the turns that answer feedback, and record the brakes that hold (`domain.loops` says which)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from kugetsu.domain import loops
+from kugetsu.domain.decide import reactions as decide
+from kugetsu.domain.events import Event
+from kugetsu.domain.facts import ReactionFacts
+from kugetsu.domain.state import Session, State
+from kugetsu.forge.failures import ForgeNotFound
+from kugetsu.model import clock
+from kugetsu.model.errors import KugetsuError
+from kugetsu.model.refs import parse_ref
+from kugetsu.runtime.forges import Forges
+from kugetsu.runtime.reactions import message
+from kugetsu.runtime.workspace import Workspace
+
+#: Seconds after which an issue that is closed, or could not be read, is asked for again.
+ASK_AGAIN = 300.0
+#: The longest wait for a turn, in seconds.
+LONGEST = 86_400.0
+
+
+def facts_of(ws: Workspace, key: str, now: str) -> ReactionFacts:
+    """What decides on the turns of an issue's loop, by the settings of its repository."""
+    settings = ws.config_of(key)
+    return {
+        "now": now,
+        "kinds": settings.text("REACTIONS").split(),
+        "delay_seconds": settings.number("REACTION_DELAY_MINUTES") * 60,
+        "max_reactions": settings.integer("MAX_REACTIONS"),
+    }
+
+
+@dataclass(slots=True)
+class Turns:
+    """The turns of all loops. What stays the same is not decided again: only a new event, another time or a changed
+    setting makes a turn due."""
+
+    ws: Workspace
+    _asked: dict[str, float] = field(default_factory=dict)
+
+    def due(self, state: State, now: str) -> list[str]:
+        """The issues whose turn is to be queued, or whose brake to be recorded, now."""
+        return [session.key for session, turn in self._turns(state, now) if self._is_due(state, session, turn)]
+
+    def wait(self, state: State, now: str) -> float:
+        """Seconds until the next turn may be due."""
+        waits = [LONGEST]
+        for session, turn in self._turns(state, now):
+            if turn.code == "later" and turn.until is not None:
+                waits.append(max(clock.seconds_between(now, turn.until), 0.0))
+            elif turn.code == "go":
+                waits.append(max(self._asked.get(session.key, 0.0) + ASK_AGAIN - time.monotonic(), 0.0))
+        return min(waits)
+
+    def _turns(self, state: State, now: str) -> Iterator[tuple[Session, loops.Turn]]:
+        for key, loop in state.loops.items():
+            session = state.sessions.get(key)
+            if session is not None and loop["items"]:
+                yield session, loops.next_turn(state, session, facts_of(self.ws, key, now))
+
+    def _is_due(self, state: State, session: Session, turn: loops.Turn) -> bool:
+        if turn.code in loops.BRAKES:
+            held = loops.loop_of(state, session.key)["held"]
+            return held is None or held["code"] != turn.code
+        asked = self._asked.get(session.key)
+        return turn.code == "go" and (asked is None or time.monotonic() - asked >= ASK_AGAIN)
+
+    def take(self, key: str) -> list[Event]:
+        """Queue the next turn of an issue's loop, or record what keeps it; [] if there is nothing to do by now.
+
+        Asks the forge whether the issue is still open. Raises KugetsuError, ForgeFailure: it is tried again later.
+        """
+        state, now = self.ws.state(), clock.now()
+        session = state.sessions.get(key)
+        if session is None:
+            return []
+        facts = facts_of(self.ws, key, now)
+        turn = loops.next_turn(state, session, facts)
+        text = ""
+        if turn.code == "go":
+            self._asked[key] = time.monotonic()
+            if not _is_open(self.ws, key):
+                return self.ws.log.transact(lambda state: decide.issue_closed(state, key))
+            loop = loops.loop_of(state, key)
+            items = items_of(self.ws, loop, turn.items)
+            text = message.of(session.pr, items, loop["turns"] + 1, facts["max_reactions"])
+        events = self.ws.log.transact(lambda state: decide.react(state, key, text, turn.items, facts))
+        self._asked.pop(key, None)
+        return events
+
+
+def items_of(ws: Workspace, loop: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
+    """Items of feedback, whole, from the events that recorded them. Raises KugetsuError for one that is not there."""
+    found: dict[str, dict[str, Any]] = {}
+    for seq in sorted({loop["items"][name]["seq"] for name in names}):
+        for event in ws.log.read(after=seq - 1, until=seq):
+            found |= {item["id"]: item for item in event["data"]["items"]}
+    if missing := [name for name in names if name not in found]:
+        raise KugetsuError(f"the log has no feedback {missing[0]}", "kugetsu log verify")
+    return [found[name] for name in names]
+
+
+def _is_open(ws: Workspace, key: str) -> bool:
+    """Whether the issue is open; True where no forge is contacted. Raises ForgeFailure, BadInput."""
+    ref = parse_ref(key)
+    forges = Forges(ws)
+    if forges.of(ref.host) is None:
+        return True
+    try:
+        return forges.ask(ref.host, lambda forge: forge.issue(ref.owner, ref.repo, ref.number)).state == "open"
+    except ForgeNotFound:
+        return True  # the repository keeps its issues elsewhere
