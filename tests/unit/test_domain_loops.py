@@ -223,7 +223,7 @@ def test_the_end_of_a_pull_request_cancels_what_waits_for_it(loop: Loop, how: st
     made = world.do(lambda state: reviews.observe(state, KEY, pull, clock.add_seconds(over_at, 1)))
     cancelled = [event["task"] for event in made if event["type"] == "task.cancelled"]
     assert cancelled == (["q2"] if how == "merged" else ["q2", "q3"])
-    assert all(event["data"]["reason"] == f"pull {how}" for event in made[1:])
+    assert all(event["data"]["reason"] == f"pull_{how}" for event in made[1:])
     assert all(event["cause"] == made[0]["seq"] for event in made[1:])
     assert loop.turn.code == "over" or loop.turn.code == "nothing_new"
     checker = ReplayChecker(world.state_after, "0")

@@ -77,7 +77,7 @@ def issue_closed(state: State, key: str) -> list[NewEvent]:
     waiting = [task for task in state.waiting() if task.session == key]
     for task in waiting:
         cause = -len(new_events) if new_events else session.changed
-        data = {"reason": "issue closed"}
+        data = {"reason": "issue_closed"}
         new_events.append(NewEvent("task.cancelled", data, issue=key, session=key, task=task.id, cause=cause))
     return new_events
 

@@ -55,7 +55,7 @@ def _pointless(state: State, session: Session, how: str, over_at: str) -> list[N
     ]
     about: dict[str, Any] = {"issue": issue_of(session), "session": session.key}
     return [
-        NewEvent("task.cancelled", {"reason": f"pull {how}"}, task=task.id, cause=-1 - place, **about)
+        NewEvent("task.cancelled", {"reason": f"pull_{how}"}, task=task.id, cause=-1 - place, **about)
         for place, task in enumerate(waiting)
     ]
 
