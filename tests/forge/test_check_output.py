@@ -167,12 +167,25 @@ def test_log_that_cannot_be_had_is_none(server: ScriptedForge, forge: Forge, sta
     assert (found.ran, found.steps) == (True, (("Run tests", None),))
 
 
-@pytest.mark.parametrize("script", [{"status": 403}, {"status": 404}, {"status": 503}, {"cut": True}])
-def test_store_that_fails_leaves_the_log_out(server: ScriptedForge, asking: Asking, script: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"status": 403},
+        {"status": 404},
+        {"status": 429, "headers": {"Retry-After": "60"}},
+        {"status": 503},
+        {"cut": True},
+    ],
+)
+def test_store_that_fails_leaves_the_log_out_and_the_forge_open(
+    server: ScriptedForge, asking: Asking, script: dict[str, object]
+) -> None:
     ident = server.check("acme/web", SHA, "build", "failure", job=True, steps=STEPS, log=LOG)
     server.store.answers.clear()
     server.store.answer("GET", f"/logs/{ident}", times=0, **script)
-    assert output(asking("github")).steps == (("Run tests", None),)
+    github = asking("github")
+    assert output(github).steps == (("Run tests", None),)
+    assert only(github).state == "failure"
 
 
 def test_store_that_fails_once_is_asked_again_by_a_new_url(server: ScriptedForge, asking: Asking) -> None:

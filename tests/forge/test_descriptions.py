@@ -17,7 +17,7 @@ from kugetsu.forge.credentials import Credential
 from kugetsu.forge.failures import ForgeFailure, ForgeRefused
 from kugetsu.forge.gitea import Gitea
 from kugetsu.forge.github import GitHub
-from kugetsu.forge.protocol import Blocker, Forge, NewPull, Source
+from kugetsu.forge.protocol import Blocker, Check, Forge, NewPull, Source
 
 GITEAS = ["gitea-1.22.swagger.json", "forgejo.swagger.json"]
 ALL = [*GITEAS, "github.json"]
@@ -25,6 +25,8 @@ SHA = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
 
 NEW = NewPull("Amazing new feature", "Please pull these in!", "new-topic", "master")
 FORKED = replace(NEW, head_owner="hubot", draft=True)
+
+RUN = Check("build", "failure", "https://example.com/acme/web/actions/runs/7/jobs/0", "", id=42)
 
 CALLS: dict[str, Callable[[Forge], object]] = {
     "issue": lambda forge: forge.issue("octocat", "Hello-World", 1347),
@@ -44,6 +46,9 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "right": lambda forge: forge.right("octocat", "Hello-World", "octocat"),
     "blockers": lambda forge: forge.blockers("octocat", "Hello-World", 1347),
     "change_labels": lambda forge: (forge.change_labels("octocat", "Hello-World", 1347, ["to do"], ["bug"]),),
+    "open_pulls": lambda forge: forge.open_pulls("octocat", "Hello-World", 'W/"0123"'),
+    "remarks": lambda forge: forge.remarks("octocat", "Hello-World", 12),
+    "check_output": lambda forge: forge.check_output("octocat", "Hello-World", SHA, RUN),
     "whoami": lambda forge: forge.whoami(),
 }
 
@@ -132,6 +137,10 @@ def test_scripted_forge_answers_as_described(checked: tuple[ScriptedForge, Forge
     for state in ("approved", "changes_requested", "commented", "dismissed", "pending", "requested"):
         server.review("acme/web", 15, state)
     server.check("acme/web", SHA, "build", "success")
+    server.remark("acme/web", 15, "why?")
+    server.remark("acme/web", 15, "gone", line=None)
+    assert [remark.body for remark in forge.remarks("acme", "web", 15)] == ["why?", "gone"]
+    assert forge.open_pulls("acme", "web", None).items is not None
     assert forge.issue("acme", "web", 14).comments[0].body == "me too"
     assert forge.comment("acme", "web", 14, "done").author == server.login
     assert len(forge.comments_after("acme", "web", 14, "2026-01-01T00:00:00Z")) == 2
@@ -144,7 +153,7 @@ def test_scripted_forge_answers_as_described(checked: tuple[ScriptedForge, Forge
     assert (created.head_sha, created.draft, created.title) == ("a" * 40, True, "WIP: Slow")
     with pytest.raises(ForgeRefused, match="already exists"):
         forge.create_pull("acme", "web", new)
-    assert len(forge.reviews("acme", "web", 15)) == 5
+    assert len(forge.reviews("acme", "web", 15)) == 7
     assert forge.pull_commits("acme", "web", 15) == (SHA,)
     assert forge.checks("acme", "web", SHA).state == "success"
     assert forge.whoami() == server.login

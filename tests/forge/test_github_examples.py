@@ -8,7 +8,7 @@ from typing import Any
 
 from forge.asking import Asking, pulls_of_branch
 from forge.scripted import ScriptedForge
-from kugetsu.forge.protocol import Check, Checks, Comment, Issue, NewPull, PullRequest, Review
+from kugetsu.forge.protocol import Check, CheckOutput, Checks, Comment, Issue, NewPull, PullRequest, Remark, Review
 
 REPO = ("octocat", "Hello-World")
 
@@ -122,6 +122,57 @@ def test_checks_of_both_apis(server: ScriptedForge, asking: Asking) -> None:
             Check(readme, "other", "https://github.com/github/hello-world/runs/4", "Mighty Readme report", 4),
         ),
     )
+
+
+def test_remarks(server: ScriptedForge, asking: Asking) -> None:
+    server.answer("GET", "/pulls/1/comments", body=example("remarks"))
+    assert asking("github").remarks(*REPO, 1) == (
+        Remark(
+            id=10,
+            author="octocat",
+            body="Great stuff!",
+            url="https://github.com/octocat/Hello-World/pull/1#discussion-diff-1",
+            created_at="2011-04-14T16:00:49Z",
+            path="file1.txt",
+            line=2,
+            hunk="@@ -16,33 +16,40 @@ public class Connection : IConnection...",
+            review=42,
+            commit="9c48853fa3dc5c1c3d6f1f1cd1f2743e72652840",
+            relation="none",
+        ),
+    )
+
+
+def test_words_of_a_check(server: ScriptedForge, asking: Asking) -> None:
+    server.answer("GET", "/check-runs/4", body=example("check_run"))
+    (warning,) = example("annotations")
+    server.answer("GET", "/annotations", body=[warning, {**warning, "annotation_level": "failure"}])
+    found = asking("github").check_output(*REPO, "abc", Check("mighty_readme", "failure", "", "", id=4))
+    assert found == CheckOutput(
+        ran=True,
+        steps=(),
+        words="Mighty Readme report\n\nThere are 0 failures, 2 warnings, and 1 notice.\n\nYou may have some misspelled "
+        "words on lines 2 and 4. You also may want to add a section in your README about how to install your app.\n\n"
+        "README.md:2: Check your spelling for 'banaas'.",
+    )
+
+
+def test_steps_of_a_job(server: ScriptedForge, asking: Asking) -> None:
+    job = example("job")
+    job["steps"][1]["conclusion"] = "failure"
+    run = example("check_run")
+    server.answer("GET", "/check-runs/4", body={**run, "conclusion": "failure", "app": {"slug": "github-actions"}})
+    server.answer("GET", "/annotations", body=[])
+    server.answer("GET", "/jobs/4", body=job)
+    log = "\n".join(f"2020-01-20T17:42:{second}.1234567Z at {second}" for second in range(40, 51))
+    server.answer("GET", "/jobs/4/logs", body=log, content="text/plain")
+    found = asking("github").check_output(*REPO, "abc", Check("build", "failure", "", "", id=4))
+    (step,) = job["steps"][1:2]
+    assert (step["started_at"], step["completed_at"]) == (
+        "2020-01-20T09:42:41.000-08:00",
+        "2020-01-20T09:42:45.000-08:00",
+    )
+    assert (found.ran, found.steps) == (True, ((step["name"], "at 41\nat 42\nat 43\nat 44\nat 45"),))
 
 
 def test_account(server: ScriptedForge, asking: Asking) -> None:

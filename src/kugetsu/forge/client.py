@@ -324,8 +324,7 @@ class Call:
             if log and answer.status in _STORED:
                 stored = responses.stored_at(answer, self._client, url)
                 answer = self._once("GET", stored, self._client.anonymous, None, log=True)
-                responses.judge(answer, self._client, self.what)
-                return answer
+                return responses.judge_stored(answer, self._client)
             if answer.status not in _REDIRECTS:
                 responses.judge(answer, self._client, self.what)
                 return answer

@@ -165,6 +165,15 @@ def stored_at(answer: Answer, server: Server, url: str) -> str:
     return target.geturl()
 
 
+def judge_stored(answer: Answer, server: Server) -> Answer:
+    """The answer of the place where a log is stored, if it is the log. Raises ForgeBroken: whatever that place says of
+    limits or rights is not about the forge."""
+    if answer.status != 200:
+        fault = f"the place where {server.host} stores logs does not give one ({answer.status})"
+        raise ForgeBroken(fault, _LATER, again=answer.status >= 500)
+    return answer
+
+
 def has_more(answer: Answer, count: int, total: int, *, full: bool) -> bool:
     """True if a list continues after this page.
 
