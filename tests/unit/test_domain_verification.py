@@ -30,7 +30,7 @@ def test_a_base_is_remembered_once_for_its_commit_and_command() -> None:
     state = empty()
     assert verified(state, "a", "failed") == 1
     assert verified(state, "b") == 1
-    assert verified(state, "a", "passed") == 0, "what is known is not recorded again"
+    assert verified(state, "a", "failed") == 0, "what is known is not recorded again"
     assert verified(state, "a", "passed", "another command") == 1
     assert state.bases[base_key(REPOSITORY, "a", "s")]["code"] == "failed"
     assert state.bases[base_key(REPOSITORY, "b", "s")]["code"] == "passed"

@@ -17,6 +17,8 @@ SAID_LENGTH = 200
 #: The results whose commits are verified, and what a verification says of work that is not to be taken as it is.
 COMMITTED = frozenset(("pull_request", "pushed", "unpushed", "unknown"))
 UNVERIFIED = ("failed", "timed_out", "set_up_failed")
+#: What a verification says of work for which kugetsu opens no pull request.
+NOT_TO_OPEN = (*UNVERIFIED, "not_run")
 
 _VERIFICATION = ("code", "exit", "seconds")
 _NUMBERS = ("commits", "ahead", "files", "added", "removed")

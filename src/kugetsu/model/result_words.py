@@ -35,6 +35,18 @@ REFUSALS = {
     "other": ("by the server", "read the server's words", "push again"),
 }
 
+#: code of a verification (`events.attempts.Verification`) → what it says.
+_VERIFICATION = {
+    "passed": "verified",
+    "failed": "verification failed",
+    "timed_out": "verification timed out",
+    "nothing_ran": "verification executed nothing",
+    "base_failed": "verification fails on the base too",
+    "set_up_failed": "verification not prepared",
+    "not_run": "not verified",
+}
+
+_COMMITTED = ("pull_request", "pushed", "unpushed", "unknown")
 _CHECKS = {"success": "checks ok", "failure": "checks failed", "pending": "checks pending"}
 
 
@@ -48,6 +60,31 @@ def words(result: dict[str, Any] | None) -> str:
     if result is None:
         return "-"
     kind: str = result["kind"]
+    if kind == "checks_failed":
+        return f"{_place(result)}, {verification(result.get('verification') or {'code': 'failed'})}"
+    said = verification(result["verification"]) if result.get("verification") and kind in _COMMITTED else ""
+    return f"{_words(kind, result)}, {said}" if said else _words(kind, result)
+
+
+def verification(found: dict[str, Any]) -> str:
+    """What a verification says: `verification failed (exit 1)`."""
+    code: str = found["code"]
+    exit_code = found.get("exit")
+    said = _VERIFICATION.get(code, code)
+    if code not in ("failed", "set_up_failed") or exit_code is None:
+        return said
+    return f"{said} ({f'exit {exit_code}' if exit_code >= 0 else f'signal {-exit_code}'})"
+
+
+def _place(result: dict[str, Any]) -> str:
+    """Where work is."""
+    pull = result.get("pull") or {}
+    if pull.get("state") == "open":
+        return _words("pull_request", {**result, "pull": {**pull, "checks": None}})
+    return _words("unpushed", result) if result.get("ahead") else "pushed"
+
+
+def _words(kind: str, result: dict[str, Any]) -> str:
     if kind in ("pull_request", "merged"):
         pull = result["pull"]
         parts = [f"PR #{pull['number']}{' draft' if pull.get('draft') else ''}"]

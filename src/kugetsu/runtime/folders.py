@@ -47,6 +47,8 @@ def remove(path: str) -> bool:
 
     It stays if something is mounted in it (`mounted_within`).
     """
+    if not os.path.lexists(path):
+        return True
     if mounted_within(path):
         return False
     with suppress(RecursionError):  # some 1000 folders within each other: rm takes what is left

@@ -17,6 +17,7 @@ from kugetsu.agents.commands import Command
 from kugetsu.agents.protocol import Ended
 from kugetsu.domain.decide import reviews as decide
 from kugetsu.domain.intake import on_hold
+from kugetsu.domain.results import NOT_TO_OPEN
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.forge.failures import (
     ForgeFailure,
@@ -62,6 +63,8 @@ def intent_of(
     if setting == "never" or session is None or session.kind != "issue" or pull.get("state") == "open":
         return None
     if not (head and evidence.get("commits") and evidence.get("pushed") and session.base_branch and session.source):
+        return None
+    if (evidence.get("verification") or {}).get("code") in NOT_TO_OPEN:
         return None
     try:
         ref = parse_ref(session.key)
@@ -115,6 +118,8 @@ def open_owed(ws: Workspace, session: Session, *, patience: float = 0.0) -> bool
         known = ws.state().sessions.get(session.key)
         if known is None or known.owed is None:
             return True
+        if (known.result or {}).get("kind") == "checks_failed":
+            return False  # owed by an earlier run, whose branch has other work by now
         now = clock.now()
         if (known.owed["not_before"] or "") > now or on_hold(ws.state(), session.key, now):
             return False

@@ -24,8 +24,9 @@ def base(
     seconds: float,
     attempt_id: str | None = None,
 ) -> list[NewEvent]:
-    """Remember what VERIFY_COMMAND says of a base commit, asked by an attempt or by hand; [] if that is known."""
-    if base_key(repository, commit, sha) in state.bases:
+    """Remember what VERIFY_COMMAND says of a base commit, asked by an attempt or by hand; [] if it has said so."""
+    known = state.bases.get(base_key(repository, commit, sha))
+    if known is not None and known["code"] == code:
         return []
     data = {
         "repository": repository,

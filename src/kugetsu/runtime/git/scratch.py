@@ -1,4 +1,5 @@
-"""Clean checkouts of a commit for a while: `scratch/NONCE/NAME`, detached, NONCE being the lease of whom they serve.
+"""Clean checkouts of a commit for a while: `scratch/NONCE/NAME`, detached, NONCE being the lease of whom they serve,
+one at a time.
 
 A folder there whose lease nobody holds is left over: its owner was killed. Nothing in one is anybody's work, so it is
 removed without a question. Which clone has git's record of it is written down before it is made.
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 
 from kugetsu.host import run_files
 from kugetsu.host.paths import Paths
-from kugetsu.model.errors import GitFailed, KugetsuError
+from kugetsu.model.errors import KugetsuError
 from kugetsu.runtime import folders
 from kugetsu.runtime.git.command import ask, git
 from kugetsu.runtime.git.removal import REMOVE_TIMEOUT
@@ -34,7 +35,7 @@ def checkout(paths: Paths, clone: str, commit: str, nonce: str, name: str) -> It
     folder = paths.make(f"{paths.scratch}/{nonce}")
     path = f"{folder}/{name}"
     try:
-        run_files.replace(f"{folder}/{_RECORD}", os.fsencode(clone))
+        run_files.replace(f"{folder}/{_RECORD}", os.fsencode(f"{clone}\n{path}"))
         git(["worktree", "add", "--detach", path, commit], clone, timeout=ADD_TIMEOUT, env=_PLAIN)
         yield path
     except OSError as problem:
@@ -49,26 +50,23 @@ def tree_of(clone: str, commit: str) -> str:
 
 
 def remove(paths: Paths, nonce: str) -> bool:
-    """Remove every checkout of a lease, and git's records of them; whether they are gone.
+    """Remove the checkout of a lease, what lies beside it, and git's record of it; whether it is gone.
 
-    One stays if something is mounted in it.
+    It stays if something is mounted in it.
     """
     folder = f"{paths.scratch}/{nonce}"
     if not os.path.lexists(folder):
         return True
     try:
-        clone = os.fsdecode(run_files.read(f"{folder}/{_RECORD}", 4096))
+        clone, _, path = os.fsdecode(run_files.read(f"{folder}/{_RECORD}", 8192)).rpartition("\n")
     except (OSError, ValueError):
-        clone = ""
-    for name in folders.names(folder):
-        if name == _RECORD:
-            continue
-        if not folders.remove(f"{folder}/{name}"):
-            return False
-        if os.path.isdir(clone):
-            # The folder is gone: git forgets only its record, which a killed `worktree add` has left locked.
-            with contextlib.suppress(GitFailed):
-                ask(["worktree", "remove", "--force", "--force", f"{folder}/{name}"], clone, timeout=REMOVE_TIMEOUT)
+        clone = path = ""
+    if path and not folders.remove(path):
+        return False
+    if os.path.isdir(clone):
+        # Its folder is gone: git forgets only its record, which a killed `worktree add` has left locked.
+        with contextlib.suppress(KugetsuError):
+            ask(["worktree", "remove", "--force", "--force", path], clone, timeout=REMOVE_TIMEOUT)
     return folders.remove(folder)
 
 

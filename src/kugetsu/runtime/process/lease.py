@@ -164,6 +164,23 @@ def close_inherited(directory: str, keep: int | None = None) -> int:
     return closed
 
 
+def inherited(directory: str, nonce: str) -> int | None:
+    """The descriptor with which this process holds the lease; None if it has none."""
+    listing = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    try:
+        named = os.stat(_path(directory, nonce))
+    except FileNotFoundError:
+        return None
+    for entry in os.listdir(listing):
+        try:
+            held = os.fstat(int(entry))
+        except OSError:  # the listing's own descriptor, closed by now
+            continue
+        if (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino):
+            return int(entry)
+    return None
+
+
 def _path(directory: str, nonce: str) -> str:
     if not nonce or "/" in nonce or nonce.startswith("."):
         raise ValueError(f"not the name of a lease: {nonce!r}")

@@ -23,7 +23,7 @@ from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.results import uncommitted
 from kugetsu.domain.state import Attempt, Session, State
 from kugetsu.host import run_files
-from kugetsu.model import clock
+from kugetsu.model import clock, result_words
 from kugetsu.model.clock import seconds_between
 from kugetsu.model.errors import AgentFailed, AgentUnavailable, BadInput, GitFailed, KugetsuError, LogWriteFailed
 from kugetsu.redaction.funnel import redact
@@ -35,6 +35,8 @@ from kugetsu.runtime.git.changes import changed_files
 from kugetsu.runtime.runner import findings, temp_folders
 from kugetsu.runtime.runner.spawn import Ended
 from kugetsu.runtime.runner.supervisor import TERMINATED
+from kugetsu.runtime.verification import of_attempt
+from kugetsu.runtime.verification.of_attempt import Checked
 from kugetsu.runtime.workspace import Workspace
 
 #: What a checkup prints is far shorter.
@@ -56,12 +58,12 @@ _VERDICTS = {
 }
 
 
-def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool = False) -> Ending:
-    """How the attempt ended. ``ask_forge``: ask for its pull request and, if the clone cannot tell, whether it was
-    pushed.
+def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, by_runner: bool = False) -> Ending:
+    """How the attempt ended. ``by_runner``: verify its work, ask for its pull request and, if the clone cannot tell,
+    whether it was pushed.
 
-    A forge that does not answer holds the slot for FORGE_TIMEOUT_SECONDS: acceptable for a runner, not for
-    reconciliation.
+    That holds the slot for VERIFY_MINUTES, and for FORGE_TIMEOUT_SECONDS if a forge does not answer: acceptable for a
+    runner, not for reconciliation.
     """
     folder = ws.paths.run(attempt.id)
     outcome = outcome_of(ws, attempt, ended.exit_code, ended.signal, _ran_for(attempt, ended))
@@ -70,8 +72,14 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
     put_back(ws, attempt)
     unlocked = "" if ended.leftover else clear_locks(ws, attempt, session)
     commands = commands_of(ws, attempt, ended.exit_code)
-    evidence = evidence_of(session, ask_remote=ask_forge) | of_run(ws, attempt, session, commands, ended.ended_at)
-    if ask_forge:
+    evidence = evidence_of(session, ask_remote=by_runner) | of_run(ws, attempt, session, commands, ended.ended_at)
+    claims = claims_of(outcome)
+    checked = _checked(ws, attempt, session, claims, evidence, ended, by_runner) if verdict == "done" else None
+    if checked is not None:
+        evidence["verification"] = checked.found
+        if checked.cancelled:
+            how, verdict, reason = "kill", "cancelled", "cancelled while its work was verified"
+    if by_runner:
         evidence |= of_forge(ws, session, attempt.running_at or attempt.claimed_at, commands)
     if verdict == "done" and (unknown := _unknown(session, evidence)) is not None:
         how, verdict, reason = "fail", "retry", unknown
@@ -82,7 +90,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         how,
         verdict,
         redact(reason),  # it quotes the agent's last words
-        outcome=claims_of(outcome),
+        outcome=claims,
         evidence=evidence,
         exit=ended.exit_code,
         signal=ended.signal,
@@ -92,6 +100,7 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         session_lost=outcome.session_lost,
         gate=outcome.gate,
         remedy=outcome.remedy,
+        failed_check=checked.feedback if checked is not None else None,
     )
     if verdict == "done":
         ending.opening = pull_opening.intent_of(ws, ws.state(), attempt, session, evidence)
@@ -104,6 +113,25 @@ def ending_of(ws: Workspace, attempt: Attempt, ended: Ended, *, ask_forge: bool 
         ending.rescue, ending.rescue_failed = keep_work(session, attempt.id)
     ending.reason += unlocked + _beside(folder, ended, evidence)
     return ending
+
+
+def _checked(
+    ws: Workspace,
+    attempt: Attempt,
+    session: Session | None,
+    claims: dict[str, Any],
+    evidence: dict[str, Any],
+    ended: Ended,
+    by_runner: bool,
+) -> Checked | None:
+    """The verification of the committed work; None where there is nothing to verify."""
+    order = of_attempt.wanted(ws, session, claims, evidence)
+    if order is None or session is None:
+        return None
+    head = str(evidence["head"])
+    if not by_runner or ended.leftover:
+        return of_attempt.not_run(order, head, "processes_left" if ended.leftover else "runner_killed")
+    return of_attempt.verify(ws, attempt, session, order, head, _bases(session))
 
 
 def _beside(folder: str, ended: Ended, evidence: dict[str, Any]) -> str:
@@ -410,6 +438,8 @@ def summary(evidence: dict[str, Any]) -> str:
         words = {True: "pushed", False: "not pushed", None: "unknown whether pushed"}
         refused = evidence.get("refused_push") if not evidence.get("pushed") else None
         parts.append("push refused by the server" if refused else words[evidence.get("pushed")])
+    if evidence.get("verification"):
+        parts.append(result_words.verification(evidence["verification"]))
     pull = evidence.get("pull")
     if pull:
         parts.append(f"pull request #{pull['number']} {pull['state']}")

@@ -21,6 +21,7 @@ from kugetsu.host import run_files
 from kugetsu.model.errors import LogWriteFailed
 from kugetsu.runtime import disk, pull_opening
 from kugetsu.runtime.facts import outcome_facts
+from kugetsu.runtime.git import scratch
 from kugetsu.runtime.process import lease as leases
 from kugetsu.runtime.process import termination
 from kugetsu.runtime.runner import spawn, temp_folders
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     attempt = ws.state().attempts.get(attempt_id)
     if attempt is None:
         return 0
-    _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, ask_forge=True))
+    _conclude_patiently(ws, attempt_id, ending_of(ws, attempt, ended, by_runner=True))
     session = ws.state().sessions.get(attempt.session)
     if session is not None and session.owed is not None:
         pull_opening.open_owed(ws, session, patience=pull_opening.PATIENCE)
@@ -77,6 +78,7 @@ def conclude(ws: Workspace, attempt_id: str, ending: Ending) -> list[dict[str, A
     lease = attempt.lease if attempt is not None else None
     if lease is not None:
         _remove_temp_folder(ws, attempt_id, lease)
+        scratch.remove(ws.paths, lease)
     facts = outcome_facts(ws.config_of(attempt.issue if attempt is not None else None))
     finish = partial(decide.finish, attempt_id=attempt_id, ending=ending, facts=facts)
     events = ws.log.transact(finish)

@@ -1,0 +1,185 @@
+"""Run VERIFY_COMMAND on a commit, in a clean checkout made ready as a worktree is: only what is committed counts.
+
+What it says is bound to the commit, its tree, and the hash of the command and what makes the checkout ready, all of
+them the user's. A base commit is verified once for each of these, whoever asks first; the others wait for the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from kugetsu.domain.decide import verification as decide
+from kugetsu.domain.fold.sessions import base_key
+from kugetsu.host import run_files
+from kugetsu.host.config import Config
+from kugetsu.model.errors import KugetsuError
+from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.git import repositories, scratch
+from kugetsu.runtime.process import command_line
+from kugetsu.runtime.runner import surroundings
+from kugetsu.runtime.verification import nothing_ran
+from kugetsu.runtime.workspace import Workspace
+from kugetsu.runtime.worktree_setup import making, recipe
+from kugetsu.runtime.worktree_setup.recipe import Recipe
+
+TAIL_BYTES = 1500
+READ_BYTES = 4_000_000
+"""Of an output, its end: what is searched for errors, and for words that nothing ran."""
+WHY_LENGTH = 300
+REMEMBERED = ("passed", "failed", "timed_out", "nothing_ran")
+"""What is remembered of a base commit; what kept it from being verified may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the settings of a repository say of its verification: the ``command``, for how many ``seconds`` it may run,
+    how its checkout is made ready; ``clone`` has its commits."""
+
+    repository: str
+    clone: str
+    command: str
+    seconds: float
+    ready: Recipe
+
+    @property
+    def sha(self) -> str:
+        """The hash of what is done."""
+        done = json.dumps([self.command, self.ready.sha]).encode("utf-8", "surrogateescape")
+        return hashlib.sha256(done).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """For whom and where: the lease (its name, and its descriptor in this process, if any), the ``folder`` for outputs,
+    the ``attempt``, ``step`` called with the output's file while it runs."""
+
+    nonce: str
+    folder: str
+    held: int | None = None
+    attempt: str | None = None
+    step: Callable[[str], object] | None = None
+
+
+def order_of(config: Config, repository: str, clone: str) -> Order | None:
+    """The order of a repository's settings (`Workspace.config_of`); None without VERIFY_COMMAND."""
+    command = config.text("VERIFY_COMMAND").strip()
+    if not command:
+        return None
+    return Order(repository, clone, command, config.number("VERIFY_MINUTES") * 60, recipe.of(config))
+
+
+def of_commit(
+    ws: Workspace, order: Order, commit: str, base: str | None, place: Place, name: str = "verify"
+) -> tuple[dict[str, Any], str]:
+    """What it says of a commit (`events.attempts.Verification`), and the end of its output. ``base`` is the commit of
+    the base branch, ``name`` that of the output's file."""
+    output = f"{place.folder}/{name}.log"
+    found: dict[str, Any] = {"command": redact(order.command), "sha": order.sha, "commit": commit, "output": output}
+    text = ""
+    try:
+        found["tree"] = scratch.tree_of(order.clone, commit)
+        with scratch.checkout(ws.paths, order.clone, commit, place.nonce, name) as path:
+            for file in (output, f"{place.folder}/{name}-setup.log"):
+                run_files.replace(file, b"")
+            made = making.make_ready(order.ready, _setting_up(ws, order, path, base or commit, place, name))
+            if not made.done:
+                why = redact(made.problem or made.code, limit=WHY_LENGTH)
+                ended = {"code": "set_up_failed", "exit": made.exit, "seconds": round(made.seconds, 1), "why": why}
+                return {
+                    **found,
+                    **ended,
+                    "tail": made.tail,
+                    "output": f"{place.folder}/{name}-setup.log",
+                }, made.tail or ""
+            ran = _run(ws, order, path, place, output)
+            text = _end_of(output, READ_BYTES)
+    except (KugetsuError, OSError) as problem:
+        return {**found, "code": "not_run", "why": redact(str(problem), limit=WHY_LENGTH)}, text
+    return found | _outcome(ran, text) | {"tail": _end_of(output, TAIL_BYTES).strip()}, text
+
+
+def _outcome(ran: command_line.Ran, text: str) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"exit": ran.exit, "seconds": round(ran.seconds, 1)}
+    if ran.why == "timed_out":
+        return {**outcome, "code": "timed_out"}
+    if ran.why is not None:
+        return {**outcome, "code": "failed", "why": "it wrote more than MAX_OUTPUT_MB"}
+    program = nothing_ran.found(ran.exit, text)
+    if program is not None:
+        return {**outcome, "code": "nothing_ran", "why": program}
+    return {**outcome, "code": "failed" if ran.exit else "passed"}
+
+
+def of_base(ws: Workspace, order: Order, commit: str, place: Place, *, again: bool = False) -> dict[str, Any]:
+    """What it says of a base commit: what is remembered, else it runs and is remembered. ``again``: it runs anyway."""
+    key = base_key(order.repository, commit, order.sha)
+    # One that asks while another verifies it waits for that, and takes its answer; a killed one holds nothing.
+    with repositories.locked(ws.paths, f"verify {key}"):
+        known = ws.state().bases.get(key)
+        if known is not None and not again:
+            return known
+        found, _ = of_commit(ws, order, commit, commit, place, "verify-base")
+        if found["code"] in REMEMBERED:
+            _remember(ws, order, commit, found, place.attempt)
+        return found
+
+
+def _remember(ws: Workspace, order: Order, commit: str, found: dict[str, Any], attempt: str | None) -> None:
+    said: dict[str, Any] = {name: found[name] for name in ("sha", "code", "exit", "seconds")}
+    ws.log.transact(partial(decide.base, repository=order.repository, commit=commit, attempt_id=attempt, **said))
+
+
+def _setting_up(ws: Workspace, order: Order, path: str, base: str, place: Place, name: str) -> making.Place:
+    return making.Place(
+        source=order.clone,
+        worktree=path,
+        base_commit=base,
+        output=f"{place.folder}/{name}-setup.log",
+        environment=_environment(ws, order, path, place),
+        nonce=place.nonce,
+        deadline=time.monotonic() + order.ready.minutes * 60,
+        grace=ws.config.number("KILL_GRACE_SECONDS"),
+        most_bytes=_most_bytes(ws),
+        held=() if place.held is None else (place.held,),
+    )
+
+
+def _run(ws: Workspace, order: Order, path: str, place: Place, output: str) -> command_line.Ran:
+    step = place.step
+    return command_line.run(
+        order.command,
+        directory=path,
+        output=output,
+        environment=_environment(ws, order, path, place),
+        nonce=place.nonce,
+        seconds=order.seconds,
+        grace=ws.config.number("KILL_GRACE_SECONDS"),
+        most_bytes=_most_bytes(ws),
+        held=() if place.held is None else (place.held,),
+        step=None if step is None else lambda: step(output),
+    )
+
+
+def _environment(ws: Workspace, order: Order, path: str, place: Place) -> dict[str, str]:
+    return surroundings.of_command(ws, path, place.attempt, secrets=order.ready.secrets)
+
+
+def _most_bytes(ws: Workspace) -> int | None:
+    return int(ws.config.number("MAX_OUTPUT_MB") * (1 << 20)) or None
+
+
+def _end_of(path: str, most: int) -> str:
+    """The end of an output in whole lines, redacted; empty without any."""
+    try:
+        data, more = run_files.tail(path, most)
+    except OSError:
+        return ""
+    if more:
+        data = data.partition(b"\n")[2] or data
+    return redact(data.replace(b"\0", b"").decode("utf-8", "replace"))

@@ -1,0 +1,124 @@
+"""The verification of an attempt's work, by its runner before the attempt's end is recorded.
+
+The agent's processes have ended by then; those of the verification have the attempt's lease as its agent had, so that a
+cancel, the attempt's time limit and the settling of a killed runner end them too. What is not recorded was not
+verified: nothing that lies in the run's folder is taken for an outcome.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from kugetsu.domain import task_options
+from kugetsu.domain.results import COMMITTED, UNVERIFIED, result_of
+from kugetsu.domain.state import Attempt, Session
+from kugetsu.model import clock
+from kugetsu.runtime.git import comparison
+from kugetsu.runtime.process import lease
+from kugetsu.runtime.process import tree as trees
+from kugetsu.runtime.reactions import error_window
+from kugetsu.runtime.runner import spawn
+from kugetsu.runtime.runner.interruption import Interrupted, interruptible
+from kugetsu.runtime.verification import clean_run
+from kugetsu.runtime.verification.clean_run import Order, Place
+from kugetsu.runtime.workspace import Workspace
+
+SHORTEST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What it said (`events.attempts.Verification`); a failure as ``feedback`` (`events.reactions.Feedback`), and
+    whether the attempt was ``cancelled`` meanwhile."""
+
+    found: dict[str, Any]
+    feedback: dict[str, Any] | None = None
+    cancelled: bool = False
+
+
+def wanted(ws: Workspace, session: Session | None, claims: dict[str, Any], evidence: dict[str, Any]) -> Order | None:
+    """What is to be verified of an attempt that ended well; None without VERIFY_COMMAND, or without such work."""
+    if session is None or session.repository is None or session.source is None:
+        return None
+    order = clean_run.order_of(ws.config_of(session.repository), session.repository, session.source)
+    if order is None or not (evidence.get("head") and evidence.get("commits")):
+        return None
+    return order if result_of("attempt.succeeded", claims, evidence)["kind"] in COMMITTED else None
+
+
+def not_run(order: Order, head: str, why: str) -> Checked:
+    """It could not be verified, and why: a code (`views.verification`), or words."""
+    found = {"command": order.command, "sha": order.sha, "commit": head}
+    return Checked({**found, "code": "not_run", "why": why}, cancelled=why == "cancelled")
+
+
+def verify(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str, bases: list[str]) -> Checked:
+    """Verify the commit ``head``, in the runner. ``bases`` are the names of its base branch
+    (`comparison.base_refs`)."""
+    held = (signal.SIGTERM, signal.SIGINT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)  # a stop that comes now is pending until it can be taken
+    try:
+        stop = _stop_of(ws, attempt)
+        if stop is not None:
+            return not_run(order, head, stop)
+        with interruptible(_seconds_left(ws, attempt)):
+            return _verified(ws, attempt, session, order, head, bases)
+    except Interrupted as stopped:
+        return not_run(order, head, "time_limit" if stopped.timed_out else _stop_of(ws, attempt) or "stopped")
+    finally:
+        spawn.begin_finalizing()
+
+
+def _verified(ws: Workspace, attempt: Attempt, session: Session, order: Order, head: str, bases: list[str]) -> Checked:
+    tree = trees.Tree(trees.path(ws.paths.run(attempt.id)), attempt.lease)
+    place = Place(
+        nonce=attempt.lease,
+        folder=ws.paths.run(attempt.id),
+        held=lease.inherited(ws.paths.leases, attempt.lease),
+        attempt=attempt.id,
+        step=lambda _: tree.step(time.monotonic()),
+    )
+    base = comparison.base_of(order.clone, head, bases, session.base_commit or "").commit
+    found, text = clean_run.of_commit(ws, order, head, base, place)
+    if found["code"] not in UNVERIFIED:
+        return Checked(found)
+    if base is not None and base != head:
+        said = clean_run.of_base(ws, order, base, place)["code"]
+        # Where the base fails, nothing shows that the work does; any other way of not passing must be the same.
+        if said in ("failed", found["code"]):
+            return Checked({**found, "code": "base_failed", "why": base})
+    return Checked(found, feedback_of(order, found, text))
+
+
+def feedback_of(order: Order, found: dict[str, Any], text: str) -> dict[str, Any]:
+    """A verification that failed, for the next turn: its command, and the window of its output that ends at the last
+    error line."""
+    command = order.ready.command if found["code"] == "set_up_failed" else order.command
+    return {
+        "id": f"verification:{found['commit']}:{found['sha']}",
+        "kind": "verification",
+        "counts": True,
+        "name": command or "set-up",
+        "text": found.get("why") or "",
+        "log": error_window.window(text).told(),
+    }
+
+
+def _stop_of(ws: Workspace, attempt: Attempt) -> str | None:
+    """Why the attempt is to stop: the log has it, and before that the file."""
+    known = ws.state().attempts.get(attempt.id)
+    asked = known.stop if known is not None else None
+    if asked is None and os.path.lexists(os.path.join(ws.paths.run(attempt.id), "stop")):
+        return "stopped"
+    return "cancelled" if asked == "cancel" else asked
+
+
+def _seconds_left(ws: Workspace, attempt: Attempt) -> float:
+    """How long the attempt may still take: its time limit counts the verification, too."""
+    hours = ws.config_of(attempt.issue).number("TASK_TIMEOUT_HOURS")
+    limit = 3600 * task_options.timeout_hours(ws.state(), attempt, hours)
+    return max(limit - clock.seconds_between(attempt.running_at or attempt.claimed_at, clock.now()), SHORTEST_SECONDS)
