@@ -109,7 +109,7 @@ def test_a_broken_invariant_is_found_with_the_event_that_broke_it(kugetsu, night
 def test_what_cannot_be_understood_is_refused_with_the_forms(kugetsu, night):
     for words, hint in (
         (["wait"], "did you mean: kugetsu audit waits"),
-        (["nonsense"], "invariants, races, retries, waits"),
+        (["nonsense"], "invariants, races, retries, reactions, waits"),
         (["q1", "waits"], "kugetsu audit waits REF"),
         (["waits", "no such thing"], "write a task"),
         (["--since", "yesterdayish"], "write a seq"),

@@ -10,7 +10,7 @@ from kugetsu.domain.decide import claims, notifications, queue
 from kugetsu.domain.events import CATALOGUE
 from kugetsu.domain.new_event import NewEvent
 from kugetsu.domain.state import Session, State, empty
-from kugetsu.model import settings
+from kugetsu.model import setting_kinds
 from kugetsu.runtime.notifications import notice as projection
 from kugetsu.runtime.notifications.notice import TEXT_LENGTH, WORDS, issue_url, located, notice_of, one_line
 from property.simulation import ISSUES, Event, World, random_commands
@@ -62,7 +62,9 @@ def test_an_event_that_people_want_to_hear_of_is_a_notification(made: Event, typ
 
 
 def test_every_kind_of_notification_has_a_setting_and_words() -> None:
-    assert {*settings.NOTICES, projection.REPORT} == set(WORDS) == {type for type, _, _ in projection._KINDS.values()}
+    assert (
+        {*setting_kinds.NOTICES, projection.REPORT} == set(WORDS) == {type for type, _, _ in projection._KINDS.values()}
+    )
 
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE.keys() - projection._KINDS.keys()))

@@ -10,6 +10,7 @@ from kugetsu.cli.parser import Parser
 from kugetsu.domain.audit.checks import Checks
 from kugetsu.domain.audit.counters import Miscount, recount
 from kugetsu.domain.audit.races import Races
+from kugetsu.domain.audit.reactions import Reactions
 from kugetsu.domain.audit.retries import Retries
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.events import Event
@@ -22,7 +23,7 @@ from kugetsu.runtime.query import points, subjects
 from kugetsu.views import audit as view
 from kugetsu.views.audit import AuditData
 
-PARTS = ("invariants", "races", "retries", "waits")
+PARTS = ("invariants", "races", "retries", "reactions", "waits")
 #: Exit status when something that must hold did not (as for a damaged log).
 BROKEN = 6
 _FAULTS = ("broken", "refused", "miscounted")
@@ -31,7 +32,8 @@ ABOUT = """\
 invariants: conditions that must hold after every transaction, events that the state machines refused, and counters
 carried into a new session that differ from the issue's history, each with the first event that broke it; exits with 6
 if there is any. races: every claim lost although all gates looked open, to whom and by how much. retries: the issues
-that failed most, by time lost. waits: how long tasks waited, by what held them, and how long slots were empty in that
+that failed most, by time lost. reactions: the turns that answered checks, reviews and comments, what they cost, and
+which changed nothing. waits: how long tasks waited, by what held them, and how long slots were empty in that
 time; a daemon that exited without recording a reason counts as stopped from the moment it first failed to act. Without
 a part: all of them, in short. A REF is an issue, a task, pm or base:host/owner/repo.
 --since and --until: a seq (214), @-3, a time (2026-11-23T10:00) or 10m ago; transactions are included as a whole."""
@@ -97,10 +99,13 @@ def _collected(call: Call, parts: tuple[str, ...], key: str | None) -> AuditData
     over = _range(call, log)
     races = Races(key) if "races" in parts else None
     retries = Retries(over.state, over.begins, key) if "retries" in parts else None
+    reactions = Reactions(over.state, key) if "reactions" in parts else None
     waits = Waits(over.state, over.begins, points.slots_then(log, over.after), key) if "waits" in parts else None
     whole = next(iter(log.read()))["seq"] == 1  # a part of a log cannot be folded from nothing
     checks = Checks(over.state) if "invariants" in parts and whole else None
-    adds: list[Callable[[Event], None]] = [part.add for part in (races, retries, waits, checks) if part is not None]
+    adds: list[Callable[[Event], None]] = [
+        part.add for part in (races, retries, reactions, waits, checks) if part is not None
+    ]
     count, first = 0, None
     for event in log.read(after=over.after, until=over.until):
         count += 1
@@ -122,6 +127,7 @@ def _collected(call: Call, parts: tuple[str, ...], key: str | None) -> AuditData
         "invariants": view.invariants_data(checks, _miscounts(log, over), key) if checks is not None else None,
         "races": view.races_data(races) if races is not None else None,
         "retries": view.retries_data(retries) if retries is not None else None,
+        "reactions": view.reactions_data(reactions) if reactions is not None else None,
         "waits": view.waits_data(waits) if waits is not None else None,
     }
 
@@ -171,7 +177,7 @@ last                           the last of them
 begins                         the start of the period (UTC)
 ends                           the end of the period (UTC)
 whole                          false if the log lacks its beginning: then invariants cannot be checked
-invariants.transactions        how many were checked; null if this part was not requested, like the next four
+invariants.transactions        how many were checked; null if this part was not requested, like the next five
 invariants.broken              how many invariants were broken
 invariants.refused             events that the state machines refused, and claims beyond their cap
 invariants.miscounted          how often an issue's counters differed from its history
@@ -213,6 +219,24 @@ retries.worst[].tokens         tokens of its attempts
 retries.worst[].cost           their cost
 retries.worst[].seconds        time in attempts
 retries.worst[].lost_seconds   time in attempts that did not succeed
+reactions.issues               issues with turns that answered feedback, or with a brake
+reactions.turns                number of these turns
+reactions.kinds.*              how many of them were about checks, reviews, comments, conflicts, verification
+reactions.tokens               tokens of their attempts
+reactions.cost                 their cost
+reactions.seconds              time in which their agents ran
+reactions.failed               their attempts that did not succeed
+reactions.fruitless            those that succeeded without a new commit or comment
+reactions.brakes               how often a brake left the rest to a person
+reactions.most[].issue         host/owner/repo#N, those with the most turns first
+reactions.most[].turns         number of its turns
+reactions.most[].kinds.*       as above, and so are tokens, cost, seconds, failed and fruitless
+reactions.most[].tokens        tokens of its turns
+reactions.most[].cost          their cost
+reactions.most[].seconds       their time
+reactions.most[].failed        their attempts that did not succeed
+reactions.most[].fruitless     those without a new commit or comment
+reactions.most[].held          the brake that holds: most_reactions, no_change, issue_closed, kept; or null
 waits.gates[].gate             what held tasks: a gate, daemon (none was running), or turn (only their turn)
 waits.gates[].waits            number of waits
 waits.gates[].seconds          their sum, in seconds

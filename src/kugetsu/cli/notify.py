@@ -30,7 +30,8 @@ task_started    its agent runs
 task_completed  its agent finished
 task_error      its attempts are used up, or no retry helps
 task_parked     it waits for a usage limit, or for somebody to unblock it
-agent_lost      an agent (or the daemon) died without recording a reason"""
+agent_lost      an agent (or the daemon) died without recording a reason
+loop_held       no turn answers a pull request's feedback any more: it is for you"""
 
 SINKS = """\
 NOTIFY_SINKS selects the sinks, NOTIFY_EVENTS the kinds to send; events before a sink was selected are not sent. The
@@ -44,8 +45,8 @@ command  NOTIFY_COMMAND, for 30 s at most: the message is its input; KUGETSU_NOT
          _JSON and the variables of env/notify.env are in its environment; exit 0 means sent. At most once, as desktop
 webhook  POST of {"delivery", "text", "notices", "more"} to NOTIFY_WEBHOOK_URL in env/notify.env; redirects are not
          followed. At least once: a repetition has the same Idempotency-Key and X-Kugetsu-Delivery
-comment  a comment on the issue, for task_completed, task_error, task_parked and agent_lost; not for the PM's tasks.
-         Exactly once: before posting again it searches for the hidden marker"""
+comment  a comment on the issue, for task_completed, task_error, task_parked, agent_lost and loop_held; not for the
+         PM's tasks. Exactly once: before posting again it searches for the hidden marker"""
 
 
 def _list_arguments(parser: Parser) -> None:

@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kugetsu.domain.events import Event
     from kugetsu.views.causes import WhyEvent
+    from kugetsu.views.loop_why import WhyLabel, WhyLoop
     from kugetsu.views.why import WhyTask
 
 
@@ -65,8 +66,10 @@ def _why(call: Call) -> int:
     at = points.point(call.workspace, call.args.at, call.screen.now)
     answers, more = _answers(call, subject, at)
     waits = _review(subject, at.state)
+    label, loop = _on_the_forge(call, subject, at)
     if call.json:
-        call.show({"tasks": answers, "more": more, "review": waits, "as_of": at.past}, [])
+        told = {"tasks": answers, "more": more, "review": waits, "label": label, "loop": loop, "as_of": at.past}
+        call.show(told, [])
         return 0
     screen = call.screen.at(at.now)
     call.show(None, point.heading(at.past, screen))
@@ -74,6 +77,11 @@ def _why(call: Call) -> int:
         call.show(None, ([""] if number else []) + view.task_lines(answer, screen))
     if waits is not None:
         call.show(None, view.review_lines(subject.key, waits, screen))
+    if label is not None or loop is not None:
+        from kugetsu.views import loop_why
+
+        call.show(None, loop_why.label_lines(label, screen) if label is not None else [])
+        call.show(None, loop_why.loop_lines(loop, screen) if loop is not None else [])
     if more:
         call.show(None, ["", f"and {more} more that wait: {screen.command('kugetsu queue list')}"])
     if at.past is not None:
@@ -88,6 +96,27 @@ def _review(subject: Subject, state: State) -> str | None:
     if session is None or session.review not in OPEN_REVIEW or state.of_issue.get(subject.key):
         return None
     return session.review
+
+
+def _on_the_forge(call: Call, subject: Subject, at: Point) -> tuple[WhyLabel | None, WhyLoop | None]:
+    """What followed from the label of an issue, and what its pull request waits for."""
+    state, key = at.state, subject.key
+    if subject.kind != "issue" or (key not in state.intake and key not in state.loops):
+        return None, None
+    from kugetsu.domain import loops
+    from kugetsu.runtime.reactions import turns
+    from kugetsu.views import loop_why
+
+    label, session = loop_why.label_data(state, key), state.sessions.get(key)
+    if session is None or key not in state.loops:
+        return label, None
+    loop, facts = state.loops[key], turns.facts_of(call.workspace, key, at.now)
+    waiting = [name for name, item in loop["items"].items() if item["open"] and item["turn"] is None]
+    items = [
+        {**item, "event": loop["items"][item["id"]]["seq"]} for item in turns.items_of(call.workspace, loop, waiting)
+    ]
+    turn = loops.next_turn(state, session, facts)
+    return label, loop_why.loop_data(state, key, turn, facts["max_reactions"], items)
 
 
 # --- tasks ------------------------------------------------------------------------------------------------------
@@ -150,6 +179,8 @@ def _from_history(call: Call, subject: Subject, at: Point) -> WhyTask:
         if at.past is not None and next(iter(subject.events(ws)), None) is not None:
             raise NotFound(f"nothing had happened to {subject} by event {at.state.seq}", f"kugetsu why {subject}")
         hint = "kugetsu queue list --all" if subject.kind in ("task", "attempt") else f"kugetsu start {subject} MESSAGE"
+        if subject.kind == "issue" and ws.config_of(subject.key).text("INTAKE_LABEL"):
+            hint = "kugetsu intake --dry-run"
         raise NotFound(f"nothing ever happened to {subject}", hint)
     final = _last_word(subject, events)
     reader = _reader(ws, until=at.state.seq)
@@ -172,6 +203,8 @@ _SAID = {
     "attempt.timed_out": "was stopped",
     "attempt.killed": "was stopped",
     "attempt.lost": "was lost",
+    "intake.seen": "has the label",
+    "intake.gone": "asks for work no longer",
     "session.broken": "is broken",
     "session.prepared": "is ready",
     "session.destroyed": "was destroyed",
@@ -194,6 +227,8 @@ def _way_on(subject: Subject, final: Event, state: State, screen: Screen) -> str
         return f"{now}{screen.command(f'kugetsu why {subject.key}')}        {history}"
     if final["type"] == "session.broken":
         return f"it is prepared again before the next attempt        {history}"
+    if final["type"] == "intake.seen":
+        return history
     if final.get("issue"):
         return f"continue: kugetsu continue {final['issue']} MESSAGE        {history}"
     return history
@@ -281,6 +316,27 @@ tasks[].line.before[]      the tasks before it
 tasks[].because[]          the events that led there, the oldest first
 tasks[].then               how to continue, for a task that has left the list, or null
 more                       how many more of its tasks wait
+label                      of an issue with INTAKE_LABEL that is not queued: what follows from it, or null
+label.code                 queued, or why not
+label.answer               the same in words
+label.event                the event that it was seen by
+label.labelled_by          the account that set it last, or null
+label.labelled_at          when, by the forge's clock, or null
+label.remedy               what can be done about it, or null
+loop                       of an issue whose pull request has feedback: what the next turn waits for, or null
+loop.url                   the pull request; null before there is one
+loop.turns                 how many turns have answered feedback, over its whole life
+loop.max                   MAX_REACTIONS
+loop.code                  go, later, busy, not_named (by REACTIONS), nothing_new, over, most_reactions or no_change
+loop.answer                the same in words
+loop.until                 when the next turn starts, if nothing comes in between (UTC), or null
+loop.items[].id            each open item that no turn has answered
+loop.items[].kind          checks, reviews, comments, conflicts or verification
+loop.items[].counts        whether it may start a turn
+loop.items[].why_not       why not, or null
+loop.items[].words         the item in words
+loop.items[].event         the event that it was seen by
+loop.lift                  the command that goes on, or null
 review                     of an issue on which nothing works or waits: its open review (kugetsu review), or null
 as_of.seq                  with --at or --from: the last event included, or as_of is null
 as_of.at                   the time of that point (UTC)

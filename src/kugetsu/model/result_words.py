@@ -106,3 +106,16 @@ def _words(kind: str, result: dict[str, Any]) -> str:
 def refusal(result: dict[str, Any]) -> tuple[str, str, str]:
     """Why a push was refused, the remedy, and what to tell the agent (`REFUSALS`)."""
     return REFUSALS.get((result.get("refused") or {}).get("code") or "", REFUSALS["other"])
+
+
+def held(code: str, values: dict[str, Any]) -> str:
+    """Which brake keeps the loop of a pull request from going on."""
+    if code == "most_reactions":
+        return (
+            f"{values.get('turns')} turns have answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
+        )
+    if code == "issue_closed":
+        return "its issue is closed: no further turn"
+    if code == "kept":
+        return f"merged, but its session stays: {values.get('why')}"
+    return f"{values.get('task')} changed nothing of it: over to you"

@@ -14,7 +14,10 @@ OPENING = ("missing", "draft", "never")
 REACTIONS = ("checks", "reviews", "comments", "conflicts")
 """What of a pull request kugetsu may answer with another turn of the agent."""
 
-NOTICES = ("task_queued", "task_dequeued", "task_started", "task_completed", "task_error", "task_parked", "agent_lost")
+NOTICES = (
+    *("task_queued", "task_dequeued", "task_started", "task_completed", "task_error", "task_parked", "agent_lost"),
+    "loop_held",
+)
 """The kinds of notifications."""
 
 DISPOSABLE = "node_modules/ __pycache__/ *.pyc *.pyo *.egg-info/ build/ dist/ target/ *.o *.a *.so *.class"

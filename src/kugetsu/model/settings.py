@@ -242,7 +242,7 @@ _ALL = (
     Setting("NOTIFY_SINKS", "", kinds.read_sinks, "where notifications go: desktop, command, webhook, comment"),
     Setting(
         "NOTIFY_EVENTS",
-        "task_completed task_error task_parked agent_lost",
+        "task_completed task_error task_parked agent_lost loop_held",
         kinds.read_notices,
         "which notifications are sent",
     ),

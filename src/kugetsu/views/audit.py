@@ -8,12 +8,15 @@ from typing import Any, TypedDict
 from kugetsu.domain.audit.checks import Checks, Finding
 from kugetsu.domain.audit.counters import Miscount
 from kugetsu.domain.audit.races import Race, Races
+from kugetsu.domain.audit.reactions import Reactions
 from kugetsu.domain.audit.retries import OTHER, Retries, Trouble
 from kugetsu.domain.audit.waits import Waits
 from kugetsu.domain.intervals import MICRO
 from kugetsu.model.plural import counted
 from kugetsu.views import times
 from kugetsu.views.gates import reason
+from kugetsu.views.loops import about, brake
+from kugetsu.views.report.rows import amounts
 from kugetsu.views.screen import Screen
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import cut, line
@@ -32,6 +35,7 @@ class AuditData(TypedDict):
     invariants: dict[str, Any] | None
     races: dict[str, Any] | None
     retries: dict[str, Any] | None
+    reactions: dict[str, Any] | None
     waits: dict[str, Any] | None
 
 
@@ -109,6 +113,15 @@ def _trouble(trouble: Trouble) -> dict[str, Any]:
     return told
 
 
+def reactions_data(reactions: Reactions) -> dict[str, Any]:
+    """The sum of all issues, and those with the most turns."""
+    whole = reactions.total()
+    summed = whole.as_data()
+    del summed["issue"], summed["held"]
+    most = [one.as_data() for one in reactions.most()[: 10 * LONG]]
+    return {"issues": whole.issues, **summed, "brakes": whole.brakes, "most": most}
+
+
 def waits_data(waits: Waits) -> dict[str, Any]:
     """Time waited by gate, the longest first, and the use of the slots."""
     gates = []
@@ -157,6 +170,9 @@ def lines(data: AuditData, screen: Screen, *, at_length: bool) -> list[str]:
         shown += _race_lines(data["races"], screen, rows)
     if data["retries"] is not None:
         shown += _retry_lines(data["retries"], screen, rows)
+    answered = data["reactions"]
+    if answered is not None and (at_length or answered["turns"] or answered["brakes"]):
+        shown += _reaction_lines(answered, screen, rows)
     if data["waits"] is not None:
         shown += _wait_lines(data["waits"], screen, rows)
     return shown
@@ -256,6 +272,38 @@ def _retry_row(one: dict[str, Any], screen: Screen) -> list[str]:
         f"{one['cost']:.2f}" if one["cost"] else "",
         parks,
         why,
+    ]
+
+
+def _reaction_lines(found: dict[str, Any], screen: Screen, rows: int) -> list[str]:
+    if not found["turns"] and not found["brakes"]:
+        return _headed("reactions", "no turn answered feedback", screen)
+    parts = [f"{counted(found['turns'], 'turn')} on {counted(found['issues'], 'issue')} ({about(found['kinds'])})"]
+    parts.append(amounts(found["seconds"], found["tokens"], found["cost"]))
+    parts += [f"{found[name]} {words}" for name, words in _TURNS.items() if found[name]]
+    shown = _headed("reactions", "; ".join(parts), screen)
+    heads = [Column("ISSUE", gives=True, names=True), Column("TURNS", right=True), Column("ABOUT", gives=True)]
+    heads += [Column("TOKENS", right=True), Column("COST" if found["cost"] else "", right=True)]
+    heads += [Column("TIME", right=True), Column("ENDED", gives=True)]
+    shown += table(screen, heads, [_reaction_row(one, screen) for one in found["most"][:rows]], indent="  ")
+    every = screen.command("kugetsu audit reactions" + (" --json" if rows == LONG else ""))
+    return shown + _more(found["issues"], rows, every)
+
+
+#: What may be wrong with turns → its words behind the number of them.
+_TURNS = {"fruitless": "changed nothing", "failed": "failed", "brakes": "held for a person"}
+
+
+def _reaction_row(one: dict[str, Any], screen: Screen) -> list[str]:
+    ended = [f"{one[name]} {words}" for name, words in _TURNS.items() if one.get(name)]
+    return [
+        screen.issue(one["issue"]),
+        str(one["turns"]),
+        about(one["kinds"]),
+        times.amount(one["tokens"]) if one["tokens"] else "-",
+        f"{one['cost']:.2f}" if one["cost"] else "",
+        _span(one["seconds"]),
+        ", ".join([*ended, *(["held: " + brake(one["held"])] if one["held"] else [])]),
     ]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
-from kugetsu.views.text import line
+from kugetsu.model.result_words import held as held
+from kugetsu.views.text import cut, line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
+#: Columns of what an item says that are shown.
+_BEGINS = 60
 #: kind of feedback → one item of it.
 _KINDS = {
     "checks": "failing check",
@@ -22,28 +25,35 @@ _KINDS = {
 
 def feedback(items: Sequence[dict[str, Any]], gone: Sequence[str]) -> str:
     """What is new, and how much is over."""
-    parts = [_item(item) for item in items]
+    parts = [item_words(item) for item in items]
     return "; ".join([*parts, *([f"{counted(len(gone), 'item')} over"] if gone else [])]) or "nothing"
 
 
-def _item(item: dict[str, Any]) -> str:
+def item_words(item: dict[str, Any]) -> str:
+    """One item: what, by whom, where, and how it begins."""
     what = _KINDS.get(item["kind"], item["kind"])
-    by = f" by {line(item['author'])}" if item.get("author") else ""
     name = f" {line(item['name'])}" if item.get("name") else ""
-    return f"{what}{name}{by}" + ("" if item["counts"] else " (starts no turn)")
+    by = f" by {line(item['author'])}" if item.get("author") else ""
+    place = f" on {line(item['path'])}" if item.get("path") else ""
+    place += f":{item['line']}" if item.get("path") and item.get("line") else ""
+    said = next((part for part in (item.get("text") or "").splitlines() if part.strip()), "")
+    begins = f": {cut(line(said), _BEGINS)}" if said else ""
+    return f"{what}{name}{by}{place}{begins}" + ("" if item["counts"] else " (starts no turn)")
 
 
-def held(code: str, values: dict[str, Any]) -> str:
-    """Which brake holds."""
-    if code == "most_reactions":
-        return (
-            f"{values.get('turns')} turns have answered its feedback (MAX_REACTIONS {values.get('max')}): over to you"
-        )
-    if code == "issue_closed":
-        return "its issue is closed: no further turn"
-    if code == "kept":
-        return f"merged, but its session stays: {values.get('why')}"
-    return f"{values.get('task')} changed nothing of it: over to you"
+def about(kinds: dict[str, int]) -> str:
+    """``2 failing checks, 1 review``."""
+    return ", ".join(counted(number, _KINDS.get(kind, kind)) for kind, number in kinds.items()) or "-"
+
+
+def queued(reaction: Mapping[str, Any] | None) -> str:
+    """Which turn of its pull request a task is; empty for one that is none."""
+    return f"turn {reaction['turn']}, answers {counted(len(reaction['items']), 'item')}: " if reaction else ""
+
+
+def brake(code: str) -> str:
+    """A brake in a few words."""
+    return {"most_reactions": "MAX_REACTIONS", "no_change": "changed nothing"}.get(code, code.replace("_", " "))
 
 
 def forwarded(data: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kugetsu.model.plural import counted
+from kugetsu.model.result_words import held as held
 from kugetsu.model.result_words import lines_changed, refusal, words
 from kugetsu.views.text import line
 
@@ -77,6 +78,10 @@ def next_command(key: str, result: dict[str, Any] | None, review: str) -> str:
         return _after_refusal(key, result)
     if kind in ("pull_request", "merged"):
         return f"kugetsu open {key}"
+    if kind == "checks_failed":
+        return f"kugetsu verify {key}"
+    if kind == "set_up_failed":
+        return f"kugetsu doctor --repo {key.rpartition('#')[0]}"
     if kind == "answered":
         return f"kugetsu context {key}"
     if kind in ("nothing", "failed", "unknown"):

@@ -146,6 +146,7 @@ def _attention(
     found += _usage_limit(state, waiting, facts)
     found += _broken_sessions(state)
     found += _unsaved(state)
+    found += _loops(state)
     found += _errors(state)
     return [*found, *_held(state, waiting, facts), *_notes(state)]
 
@@ -179,6 +180,20 @@ def _unsaved(state: State) -> list[Attention]:
         for session in unsaved[-LISTED:]
         if session.unsaved is not None
     ]
+
+
+def _loops(state: State) -> list[Attention]:
+    """Pull requests whose feedback no turn answers any more."""
+    held = [key for key, loop in state.loops.items() if loop["held"] is not None and key in state.sessions]
+    if not held:
+        return []
+    from kugetsu.model import result_words
+
+    found = []
+    for key in held[-LISTED:]:
+        brake = state.loops[key]["held"]
+        found.append(_entry(key, "needs you", result_words.held(brake["code"], brake["values"]), f"kugetsu why {key}"))
+    return found
 
 
 def _notes(state: State) -> list[Attention]:

@@ -148,7 +148,7 @@ def _queued(data: TaskQueued) -> str:
     extra = f" priority {data['priority']}" if data["priority"] else ""
     after = f" after {', '.join(data['after'])}" if data["after"] else ""
     own = queue.options_words(data.get("options") or {})
-    return f"{quoted(data['message'])}{extra}{after}{f', {own}' if own else ''}"
+    return f"{loops.queued(data.get('reaction'))}{quoted(data['message'])}{extra}{after}{f', {own}' if own else ''}"
 
 
 def _why(data: TaskHeld | TaskParked | TaskFailed | ClaimLost) -> str:

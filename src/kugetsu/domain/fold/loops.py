@@ -20,7 +20,7 @@ def new_loop(url: str | None) -> dict[str, Any]:
     ``turns`` counts the turns that answered feedback, over the pull request's whole life. ``items`` is id → {"kind",
     "counts", "seq", "at", "open", "turn": the task that answers it, or None}, in the order in which they were seen.
     ``last`` is the latest such turn: {"task", "head": before it, "items": what was open then}, None after a person sent
-    a message. ``held`` is the brake that was recorded: {"code", "items", "seq"}.
+    a message. ``held`` is the brake that was recorded: {"code", "values", "items", "seq"}.
     """
     return {"url": url, "turns": 0, "items": {}, "last": None, "held": None}
 
@@ -79,8 +79,9 @@ def task_queued(state: State, event: Event, task: Task) -> None:
 
 def reaction_held(state: State, event: Event) -> None:
     """Fold of ``reaction.held``."""
-    code, items, issue = event["data"]["code"], event["data"]["items"], event["issue"]
-    state.loops[issue] = {**of(state, issue, None), "held": {"code": code, "items": items, "seq": event["seq"]}}
+    data, issue = event["data"], event["issue"]
+    held = {name: data[name] for name in ("code", "values", "items")}
+    state.loops[issue] = {**of(state, issue, None), "held": {**held, "seq": event["seq"]}}
 
 
 def branch_finished(state: State, issue: str) -> None:

@@ -14,7 +14,7 @@ MOST_LINES = 50
 #: Notifications that the JSON of a message holds, the newest ones.
 MOST_IN_JSON = 200
 #: What a person should look at soon.
-LOUD = ("task_error", "agent_lost")
+LOUD = ("task_error", "agent_lost", "loop_held")
 _QUIET = ("task_queued", "task_dequeued", "task_started")
 
 

@@ -28,6 +28,7 @@ WORDS = {
     "task_error": "failed",
     "task_parked": "parked",
     "agent_lost": "agent lost",
+    "loop_held": "needs you",
     REPORT: "report",
 }
 #: Characters of a reason or a title that a notification shows; the whole text is in its event.
@@ -180,5 +181,6 @@ _KINDS: dict[str, tuple[str, Callable[[Event, dict[str, Any]], bool] | None, Cal
     "task.parked": ("task_parked", None, _parked),
     "attempt.lost": ("agent_lost", None, lambda data: data.get("reason")),
     "report.due": (REPORT, _eventful, lambda data: f"the report of {data.get('day')} is due: kugetsu report"),
+    "reaction.held": ("loop_held", None, lambda data: result_words.held(str(data.get("code")), _values(data))),
     "daemon.lost": ("agent_lost", None, lambda data: "the daemon exited without recording a reason"),  # noqa: ARG005
 }

@@ -118,7 +118,7 @@ class Reading:
             if check.state != "failure" and check.ran:
                 continue
             ran, log, words, signature = self._output(check)
-            start = f"check:{check.name}:{self.pull.head_sha}"
+            start = f"check:{_mark(check.name)}:{self.pull.head_sha}"
             base: Item = {"name": one_line(check.name, NAME), "url": address(check.url, NAME * 2), "text": words}
             if ran:
                 yield f"{start}:{signature}", lambda base=base, log=log: {**base, "log": log}  # type: ignore[misc]
@@ -203,7 +203,15 @@ class Reading:
         """That it cannot be merged into its base branch, once for each head."""
         pull = self.pull
         if pull.mergeable is False:
-            yield f"conflict:{pull.head_sha}:{pull.base_branch}", lambda: {"name": one_line(pull.base_branch, NAME)}
+            yield (
+                f"conflict:{pull.head_sha}:{_mark(pull.base_branch)}",
+                lambda: {"name": one_line(pull.base_branch, NAME)},
+            )
+
+
+def _mark(name: str) -> str:
+    """A name in an id: others choose it, and what the log's guard changed would be taken for a new item for ever."""
+    return hashlib.sha256(name.encode(errors="replace")).hexdigest()[:12]
 
 
 def _end(hunk: str) -> str:

@@ -130,7 +130,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
         "state": task.state,
         "result": result or None,
         "words": _result_words(item),
-        "remarks": _remarks(item),
+        "remarks": _remarks(item, state),
         "review": session.review if session is not None else None,
         "reason": line(reason) if reason is not None else None,
         "until": until,
@@ -148,7 +148,7 @@ def _row(item: Item, state: State, facts: ClaimFacts, servers: Mapping[str, str]
     }
 
 
-def _remarks(item: Item) -> list[str]:
+def _remarks(item: Item, state: State) -> list[str]:
     """What else one must know of the work."""
     said = results.remarks(item.result or None)
     refused = item.result.get("refused")
@@ -156,6 +156,9 @@ def _remarks(item: Item) -> list[str]:
         said.append(f"the server: {line(refused['words'])}")
     if item.session is not None and item.session.owed is not None:
         said.append("its pull request is still to be opened")
+    brake = state.loops.get(item.task.issue or "", {}).get("held")
+    if brake is not None:
+        said.append(line(results.held(brake["code"], brake["values"])))
     return said
 
 

@@ -22,7 +22,7 @@ from kugetsu.runtime.pull_requests import MARK
 from kugetsu.runtime.workspace import Workspace
 
 #: Kinds that are worth a comment: the rest is of no use on the issue.
-KINDS = ("task_completed", "task_error", "task_parked", "agent_lost")
+KINDS = ("task_completed", "task_error", "task_parked", "agent_lost", "loop_held")
 #: Lines of notifications in one comment; the newest.
 _MOST = 20
 #: Seconds before the first notification from which on the marker is looked for: the forge's clock may be behind.
