@@ -171,8 +171,8 @@ def _blockers(place: Place, number: int, query: dict[str, str]) -> Response:
             found.append(there.issue(there.repo.issues[other]))
         elif place.kind == "gitea":  # not to be seen
             found.append({"id": 0, "number": 0, "title": "", "state": "", "user": None, "repository": None})
-    status, _, page = place.paged(found, query)
-    return status, {}, page
+    status, headers, page = place.paged(found, query)
+    return status, {} if place.kind == "gitea" else headers, page
 
 
 def _labels_of(place: Place, number: int) -> list[dict[str, Any]]:

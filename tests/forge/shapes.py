@@ -7,6 +7,7 @@ published examples that a client would look at.
 from __future__ import annotations
 
 import subprocess
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -295,7 +296,7 @@ class Place:
     def issue(self, issue: Issue) -> dict[str, Any]:
         pull = self.repo.pulls.get(issue.number)
         value = {
-            "id": issue.number,
+            "id": zlib.crc32(self.repo.name.encode()) * 1000 + issue.number,
             "number": issue.number,
             "title": issue.title,
             "body": issue.body,

@@ -408,6 +408,6 @@ def _full(query: Query) -> int:
 
 def segment(name: str) -> str:
     """A name as one segment of a URL's path. Raises BadInput for one that would climb out of its place."""
-    if name in ("", ".", "..") or any(not c.isprintable() for c in name):
+    if name in ("", ".", "..") or any(c < " " or c == "\x7f" for c in name):
         raise BadInput(f"{name!r} cannot be part of a URL")
     return quote(name, safe="")
