@@ -18,7 +18,6 @@ Response = tuple[int, dict[str, str], Any]
 ENDED = ("queued", "in_progress", "waiting")
 """States of a run that has not ended."""
 WORKFLOW = "CI"
-EVENT = "pull_request"
 _GITEA_STATES = {"success": "success", "skipped": "success", "queued": "pending", "in_progress": "pending"}
 _GITEA_WORDS = {
     "success": "Successful in 3s",
@@ -48,14 +47,17 @@ class LineComment:
 @dataclass
 class Check:
     """A check of a commit; `state` is the forge's word for it. A `run` is one of GitHub's check runs; a `job` one of
-    the forge's own CI, on Gitea a status with a job behind it. `step_seconds` of each step follow `started`."""
+    the forge's own CI, on Gitea a status with a job behind it; `held` a workflow of GitHub's that made no job."""
 
     id: int
     name: str
     state: str
     run: bool = False
     job: bool = False
+    held: bool = False
     suite: int = 1
+    """On GitHub one for each run of a workflow."""
+    event: str = "pull_request"
     title: str = ""
     summary: str = ""
     text: str = ""
@@ -102,7 +104,7 @@ def respond(place: Place, method: str, parts: list[str], query: dict[str, str]) 
             shown = [status(place, check) for check in newest.values()]
             return place.wrapped("statuses", shown, query, {"sha": sha, "state": "pending"})
         case "GET", ["commits", sha, "check-runs"] if github:
-            runs = [check for check in repo.checks.get(sha, ()) if check.run or check.job]
+            runs = [check for check in repo.checks.get(sha, ()) if (check.run or check.job) and not check.held]
             latest = {(check.suite, check.app, check.name): check for check in runs}
             return place.wrapped("check_runs", [_run(place, check) for check in latest.values()], query, {})
         case "GET", ["check-runs", ident] if github and (check := _find(place, ident)):
@@ -121,6 +123,9 @@ def _actions(place: Place, parts: list[str], query: dict[str, str]) -> Response 
     match parts:
         case ["runs"]:
             found = [check for check in _all(place) if check.job and check.sha == query.get("head_sha", check.sha)]
+            if place.kind == "github":
+                found = list({check.suite: check for check in found}.values())
+            found.reverse()
             return place.wrapped("workflow_runs", [_workflow_run(place, check) for check in found], query, {})
         case ["runs", ident, "jobs"] if check := _find(place, ident, offset=1000):
             value = _job(place, check)
@@ -187,7 +192,7 @@ def status(place: Place, check: Check) -> dict[str, Any]:
     if check.job:
         word = _GITEA_STATES.get(check.state, "failure")
         value |= {
-            "context": f"{WORKFLOW} / {check.name} ({EVENT})",
+            "context": f"{WORKFLOW} / {check.name} ({check.event})",
             "description": check.description or _GITEA_WORDS.get(check.state, "Failing after 3s"),
             "target_url": f"/{place.repo.name}/actions/runs/{check.id}/jobs/0",
         }
@@ -212,7 +217,7 @@ def _run(place: Place, check: Check) -> dict[str, Any]:
         "name": check.name,
         **_ended(check),
         "html_url": f"{place.url}/runs/{check.id}",
-        "details_url": f"{place.url}/{place.repo.name}/actions/runs/{check.id + 1000}/job/{check.id}",
+        "details_url": f"{place.url}/{place.repo.name}/actions/runs/{check.suite + 1000}/job/{check.id}",
         "output": output | {"annotations_count": len(check.annotations)},
         "check_suite": {"id": check.suite},
         "app": {"id": 1, "slug": check.app},
@@ -234,11 +239,15 @@ def _annotation(place: Place, path: str, line: int, level: str, message: str) ->
 
 
 def _workflow_run(place: Place, check: Check) -> dict[str, Any]:
-    page = f"{place.url}/{place.repo.name}/actions/runs/{check.id if place.kind == 'gitea' else check.id + 1000}"
-    value = {"id": check.id + 1000, "html_url": page, "event": EVENT}
-    if place.kind == "gitea" and place.repo.feedback.flavour == "forgejo":
+    page = f"{place.url}/{place.repo.name}/actions/runs"
+    if place.kind == "github":
+        ident = 1000 + check.suite
+        value = {"id": ident, "html_url": f"{page}/{ident}", "workflow_id": 7, "name": WORKFLOW, **_ended(check)}
+        return value | {"event": check.event, "head_sha": check.sha, "check_suite_id": check.suite}
+    value = {"id": check.id + 1000, "html_url": f"{page}/{check.id}", "event": check.event}
+    if place.repo.feedback.flavour == "forgejo":
         return value | {"index_in_repo": check.id, "commit_sha": check.sha, "status": check.state, "title": WORKFLOW}
-    return value | {"run_number": check.id, "head_sha": check.sha, "check_suite_id": check.suite, **_ended(check)}
+    return value | {"run_number": check.id, "head_sha": check.sha, **_ended(check)}
 
 
 def _job(place: Place, check: Check) -> dict[str, Any]:
@@ -258,7 +267,7 @@ def _job(place: Place, check: Check) -> dict[str, Any]:
         steps.append(told | {"started_at": start, "completed_at": end})
     page = f"{place.url}/{place.repo.name}/actions/runs/{check.id}/jobs/0"
     if place.kind == "github":
-        page = f"{place.url}/{place.repo.name}/actions/runs/{check.id + 1000}/job/{check.id}"
+        page = f"{place.url}/{place.repo.name}/actions/runs/{check.suite + 1000}/job/{check.id}"
     return {
         "id": check.id,
         "run_id": check.id + 1000,

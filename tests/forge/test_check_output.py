@@ -257,13 +257,54 @@ def test_rerun_replaces_the_run_before_it(server: ScriptedForge, forge: Forge) -
     assert only(forge).state == "success"
 
 
-def test_newest_run_of_a_name_counts_among_suites(server: ScriptedForge, asking: Asking) -> None:
-    first = server.check("acme/web", SHA, "build", "failure", job=True, suite=1)
-    second = server.check("acme/web", SHA, "build", "success", job=True, suite=2)
-    server.check("acme/web", SHA, "build", "failure", run=True)  # another application's
-    assert first != second
-    found = asking("github").checks("acme", "web", SHA)
-    assert [(check.id == second, check.state) for check in found.items] == [(True, "success"), (False, "failure")]
+def states(forge: Forge) -> list[tuple[str, str, bool]]:
+    """Name, state and `ran` of each check."""
+    return [(check.name, check.state, check.ran) for check in forge.checks("acme", "web", SHA).items]
+
+
+def test_pull_request_that_was_opened_again_has_the_runs_of_its_newest_suite(
+    server: ScriptedForge, asking: Asking
+) -> None:
+    server.check("acme/web", SHA, "build", "failure", job=True, suite=1)
+    server.check("acme/web", SHA, "build", "success", job=True, suite=2)
+    assert states(asking("github")) == [("build", "success", True)]
+    server.check("acme/web", SHA, "build", "failure", run=True, suite=3)  # another application's
+    assert states(asking("github")) == [("build", "success", True), ("build", "failure", True)]
+
+
+def test_run_of_the_push_does_not_hide_that_of_the_pull_request(server: ScriptedForge, asking: Asking) -> None:
+    server.check("acme/web", SHA, "build", "failure", job=True, suite=1, event="pull_request")
+    server.check("acme/web", SHA, "build", "success", job=True, suite=2, event="push")
+    github = asking("github")
+    assert sorted(states(github)) == [("build", "failure", True), ("build", "success", True)]
+    assert github.checks("acme", "web", SHA).state == "failure"
+    # Where the token may not see workflows, the newest of the name counts.
+    server.answer("GET", "/actions/runs", status=403, times=0)
+    assert states(github) == [("build", "success", True)]
+
+
+@pytest.mark.parametrize("state", ["action_required", "startup_failure", "failure"])
+def test_workflow_that_made_no_job_is_a_check_that_did_not_run(
+    server: ScriptedForge, asking: Asking, state: str
+) -> None:
+    server.check("acme/web", SHA, "build", state, job=True, held=True, suite=1)
+    server.check("acme/web", SHA, "lint", "success", run=True, suite=2)
+    github = asking("github")
+    assert states(github) == [("lint", "success", True), ("CI", "failure", False)]
+    (check,) = [check for check in github.checks("acme", "web", SHA).items if not check.ran]
+    assert check.url.endswith("/acme/web/actions/runs/1001")
+    assert github.check_output("acme", "web", SHA, check) == CheckOutput(False, (), check.description)
+    # Approved, or started again.
+    server.check("acme/web", SHA, "build", "in_progress", job=True, suite=3)
+    assert states(github) == [("lint", "success", True), ("build", "pending", True)]
+
+
+@pytest.mark.parametrize(("state", "expected"), [("queued", [("CI", "pending", True)]), ("success", [])])
+def test_workflow_without_a_job_yet_is_pending(
+    server: ScriptedForge, asking: Asking, state: str, expected: list[tuple[str, str, bool]]
+) -> None:
+    server.check("acme/web", SHA, "build", state, job=True, held=True)
+    assert states(asking("github")) == expected
 
 
 def test_checks_of_another_commit_are_not_ours(server: ScriptedForge, forge: Forge) -> None:

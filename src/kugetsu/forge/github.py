@@ -100,10 +100,9 @@ class GitHub(Adapter):
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
         """The latest status of each context and the latest run of each check at a commit. Raises ForgeFailure."""
         call = self._client.call(f"commit {sha} in {owner}/{repo}")
-        path, query = f"{repository_path(owner, repo)}/commits/{segment(sha)}", {"per_page": PAGE}
-        statuses = [github_checks.status(item) for item in call.pages(f"{path}/status", query, key="statuses")]
-        runs = github_checks.newest(call.pages(f"{path}/check-runs", query, key="check_runs"))
-        return checks_of((*statuses, *runs))
+        path = repository_path(owner, repo)
+        found = call.pages(f"{path}/commits/{segment(sha)}/status", {"per_page": PAGE}, key="statuses")
+        return checks_of((*map(github_checks.status, found), *github_checks.runs(call, path, sha)))
 
     def check_output(self, owner: str, repo: str, sha: str, check: Check) -> CheckOutput:
         """What is known of a check that failed. Raises ForgeFailure."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from kugetsu.forge import jobs
-from kugetsu.forge.client import Call
+from kugetsu.forge.client import Call, segment
 from kugetsu.forge.failures import ForgeForbidden, ForgeNotFound
 from kugetsu.forge.json_fields import Fields
 from kugetsu.forge.protocol import Check, CheckOutput, CheckState
@@ -30,6 +30,12 @@ _CONCLUSIONS: dict[str, CheckState] = {
 }
 _NOT_RUN = ("action_required", "startup_failure", "stale", "skipped")
 """Conclusions of what executed no step."""
+_HELD = {
+    "action_required": "waits for an approval",
+    "startup_failure": "could not start",
+    "failure": "could not start: is the workflow's file valid?",
+}
+"""What a workflow says without a single job."""
 _ACTIONS = "github-actions"
 _NO_FILE = ".github"
 """The path of an annotation that is about no file."""
@@ -45,15 +51,27 @@ def status(item: Fields) -> Check:
     )
 
 
-def newest(runs: Iterable[Fields]) -> list[Check]:
-    """The runs of checks, of those with the same name and application the newest: GitHub gives the newest of each
-    suite, and a commit may have several (for a push, for its pull request, for one that was opened again)."""
-    found: dict[tuple[str, str], Fields] = {}
-    for run in runs:
-        key = (_application(run), run.text("name"))
-        if key not in found or run.number("id") > found[key].number("id"):
-            found[key] = run
-    return [_check(run) for run in found.values()]
+def runs(call: Call, path: str, sha: str) -> list[Check]:
+    """The runs of checks of a commit in the repository at `path`, each its newest, and the workflows of Actions that
+    have none: yet, because they wait for an approval, or because they could not start. Raises ForgeFailure.
+
+    GitHub gives the newest run of each name and suite; of several suites (of a pull request that was opened again, of a
+    push and its pull request) only the workflow and what triggered it tell which replaces which.
+    """
+    found = list(call.pages(f"{path}/commits/{segment(sha)}/check-runs", {"per_page": PAGE}, key="check_runs"))
+    workflows = _workflows(call, path, sha)
+    newest: dict[tuple[str, ...], Fields] = {}
+    for run in found:
+        workflow = workflows.get(_suite(run))
+        key = (_application(run), run.text("name"), *(_trigger(workflow) if workflow is not None else ()))
+        if key not in newest or run.number("id") > newest[key].number("id"):
+            newest[key] = run
+    suites = {_suite(run) for run in found}
+    latest = {_trigger(workflow): workflow for workflow in reversed(workflows.values())}
+    without = [
+        _check_of(workflow) for workflow in latest.values() if workflow.number("check_suite_id", 0) not in suites
+    ]
+    return [*map(_check, newest.values()), *(check for check in without if check is not None)]
 
 
 def output(call: Call, path: str, check: Check) -> CheckOutput:
@@ -84,6 +102,38 @@ def _check(run: Fields) -> Check:
         id=run.number("id"),
         ran=not ended or conclusion not in _NOT_RUN,
     )
+
+
+def _check_of(workflow: Fields) -> Check | None:
+    """A run of a workflow without any check of its own; None for one that needed none."""
+    ended, conclusion = workflow.text("status") == "completed", workflow.text("conclusion", "")
+    if ended and conclusion not in _HELD:
+        return None
+    return Check(
+        name=workflow.text("name", "workflow"),
+        state="failure" if ended else "pending",
+        url=workflow.text("html_url", ""),
+        description=_HELD.get(conclusion, ""),
+        ran=not ended,
+    )
+
+
+def _workflows(call: Call, path: str, sha: str) -> dict[int, Fields]:
+    """The runs of workflows for a commit by their suites, the newest first; none where the token may not see them."""
+    with contextlib.suppress(ForgeForbidden, ForgeNotFound):
+        query: Mapping[str, str | int] = {"head_sha": sha, "per_page": PAGE}
+        found = call.pages(f"{path}/actions/runs", query, key="workflow_runs", limit=1, cut=True)
+        return {run.number("check_suite_id", 0): run for run in found if run.text("head_sha", sha) == sha}
+    return {}
+
+
+def _trigger(workflow: Fields) -> tuple[str, str]:
+    return str(workflow.number("workflow_id", 0)), workflow.text("event", "")
+
+
+def _suite(run: Fields) -> int:
+    suite = run.maybe("check_suite")
+    return suite.number("id", 0) if suite is not None else 0
 
 
 def _application(run: Fields) -> str:

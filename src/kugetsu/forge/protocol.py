@@ -345,7 +345,8 @@ class Forge(Protocol):
         ...
 
     def checks(self, owner: str, repo: str, sha: str) -> Checks:
-        """What CI says about a commit, each check once: its newest run."""
+        """What CI says about a commit, each check once: its newest run. On GitHub three requests: a workflow that waits
+        for an approval is found by the runs of workflows only."""
         ...
 
     def labelled(self, owner: str, repo: str, label: str, etag: str | None) -> Listing[Labelled]:
