@@ -110,7 +110,8 @@ def _repositories(config: Config) -> dict[str, RepositoryFacts]:
     """What decisions read of the settings that repositories have of their own."""
     found: dict[str, RepositoryFacts] = {}
     for name in config.repositories:
-        own, facts = config.of(name), RepositoryFacts()
+        own = config.of(name)
+        facts: RepositoryFacts = {}
         if any(map(own.is_own, ("KUGETSU_AGENT", "KUGETSU_AGENT_COMMAND", "KUGETSU_MODEL"))):
             facts["agent"] = agent_label(own)
         if own.is_own("MAX_ATTEMPTS"):
