@@ -155,3 +155,116 @@ def test_a_fifo_in_the_place_of_a_file_that_the_user_keeps_is_told_and_not_waite
     path.unlink()
     path.symlink_to(os.devnull)
     assert kugetsu("status").code == 0
+
+
+# --- repositories -----------------------------------------------------------------------------------------------------
+
+
+def _own(kugetsu, *words):
+    return {one["key"]: one for one in kugetsu("config", "list", "--repo", *words, "--json").json["settings"]}
+
+
+def test_a_repository_has_values_of_its_own_and_shows_where_each_comes_from(kugetsu, story):
+    (kugetsu.root / "config").write_text("TASK_TIMEOUT_HOURS=2\n")
+    assert kugetsu("config", "set", "--repo", "O/R", "MAX_ATTEMPTS", "1").out == "MAX_ATTEMPTS=1 for github.com/o/r\n"
+    assert (kugetsu.root / "config").read_text() == "TASK_TIMEOUT_HOURS=2\n\n[github.com/o/r]\nMAX_ATTEMPTS=1\n"
+    found = _own(
+        kugetsu,
+        "o/r#14",
+    )
+    assert found["MAX_ATTEMPTS"]["value"] == "1" and found["MAX_ATTEMPTS"]["source"].endswith(":4 [github.com/o/r]")
+    assert found["TASK_TIMEOUT_HOURS"]["source"].endswith("config:1")
+    assert (found["KUGETSU_AGENT"]["source"], found["MAX_REACTIONS"]["source"]) == ("environment", "default")
+    assert "MAX_CONCURRENT_AGENTS" not in found
+    assert kugetsu("config", "get", "MAX_ATTEMPTS", "--repo", "https://github.com/o/r").out == "1\n"
+    assert kugetsu("config", "get", "MAX_ATTEMPTS").out == "3\n"
+    listed = kugetsu("config", "list", "--json").json["repositories"]
+    assert [(one["repository"], [own["key"] for own in one["settings"]]) for one in listed] == [
+        ("github.com/o/r", ["MAX_ATTEMPTS"])
+    ]
+    assert "[github.com/o/r]" in kugetsu("config", "list", COLUMNS="200").out
+
+
+def test_the_default_server_and_aliases_name_the_same_section(kugetsu, story):
+    servers = "home=http://localhost:3000"
+    (kugetsu.root / "config").write_text(f"GIT_SERVERS={servers}\nDEFAULT_GIT_SERVER=home\n[home/o/r]\n# mine\n")
+    kugetsu("config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "1")
+    kugetsu("config", "set", "--repo", "localhost:3000/o/r#2", "KUGETSU_MODEL", "m")
+    assert (kugetsu.root / "config").read_text().endswith("[home/o/r]\n# mine\nMAX_ATTEMPTS=1\nKUGETSU_MODEL=m\n")
+    assert _own(kugetsu, "home/o/r")["KUGETSU_MODEL"]["value"] == "m"
+
+
+def test_a_general_setting_is_refused_for_a_repository(kugetsu, story):
+    refused = kugetsu("config", "set", "--repo", "o/r", "MAX_CONCURRENT_AGENTS", "5")
+    assert refused.code == 3 and "hint: for all of them: kugetsu config set MAX_CONCURRENT_AGENTS" in refused.err
+    assert kugetsu("config", "set", "--repo", "o", "MAX_ATTEMPTS", "5").code == 3
+    assert not (kugetsu.root / "config").exists()
+
+
+def test_a_change_of_a_repository_is_recorded_and_undone_in_its_section(kugetsu, story):
+    config = kugetsu.root / "config"
+    config.write_text("MAX_ATTEMPTS=5\n")
+    first = kugetsu("config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "1", "--json").json["seq"]
+    second = kugetsu("config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "2", "--json").json["seq"]
+    general = kugetsu("config", "set", "MAX_ATTEMPTS", "6", "--json").json["seq"]
+    event = next(event for event in story.log.read() if event["seq"] == second)
+    assert event["data"] == {
+        "key": "MAX_ATTEMPTS",
+        "old": "1",
+        "new": "2",
+        "repository": "github.com/o/r",
+        "inherited": False,
+    }
+    assert "MAX_ATTEMPTS 1 → 2 for github.com/o/r" in kugetsu("history", "--all", COLUMNS="200").out
+    assert "MAX_ATTEMPTS [github.com/o/r]" in kugetsu("diff", str(first - 1), "@", COLUMNS="200").out
+    refused = kugetsu("undo", str(first), "--yes")
+    assert refused.code == 5 and f"event {second} has changed MAX_ATTEMPTS" in refused.err
+    assert "kugetsu config set --repo github.com/o/r MAX_ATTEMPTS" in refused.err
+    assert kugetsu("undo", str(second), "--yes").code == 0
+    assert config.read_text() == "MAX_ATTEMPTS=6\n\n[github.com/o/r]\nMAX_ATTEMPTS=1\n"
+    undone = kugetsu("undo", str(first), "--yes", "--json").json["events"][0]["seq"]
+    assert config.read_text() == "MAX_ATTEMPTS=6\n"
+    assert kugetsu("undo", str(undone), "--yes").code == 0
+    assert config.read_text() == "MAX_ATTEMPTS=6\n\n[github.com/o/r]\nMAX_ATTEMPTS=1\n"
+    assert kugetsu("undo", str(general), "--yes").code == 0
+    assert config.read_text() == "MAX_ATTEMPTS=5\n\n[github.com/o/r]\nMAX_ATTEMPTS=1\n"
+
+
+def test_a_value_taken_out_of_a_section_is_the_general_one_again(kugetsu, story):
+    kugetsu("config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "1")
+    shown = kugetsu("config", "unset", "MAX_ATTEMPTS", "--repo", "o/r")
+    assert (shown.code, shown.out) == (0, "MAX_ATTEMPTS is 3, in github.com/o/r as in general\n")
+    seq = [event["seq"] for event in story.log.read()][-1]
+    assert kugetsu("undo", str(seq), "--yes").code == 0
+    assert kugetsu("config", "get", "MAX_ATTEMPTS", "--repo", "o/r").out == "1\n"
+
+
+def test_a_broken_section_line_can_be_mended_around(kugetsu, story):
+    (kugetsu.root / "config").write_text("[o/r]\nMAX_ATTEMPTS=1\n")
+    told = kugetsu("status")
+    assert told.code == 3 and "config:1" in told.err and "[git.example.com/owner/repo]" in told.err
+    shown = kugetsu("config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "2")
+    assert shown.code == 0 and "config:1" in shown.err
+    assert (kugetsu.root / "config").read_text().endswith("\n[github.com/o/r]\nMAX_ATTEMPTS=2\n")
+
+
+def test_repositories_and_their_keys_are_completed(kugetsu, story):
+    (kugetsu.root / "config").write_text("[github.com/o/r]\nMAX_ATTEMPTS=1\n")
+    repositories = kugetsu("__complete", "zsh", "config", "set", "--repo", "o").out.split()
+    assert "o/r" in repositories
+    keys = kugetsu("__complete", "zsh", "config", "set", "--repo", "o/r", "MAX_").out
+    assert "MAX_ATTEMPTS\t" in keys and "MAX_CONCURRENT_AGENTS" not in keys
+    values = kugetsu("__complete", "zsh", "config", "set", "--repo", "o/r", "MAX_ATTEMPTS", "").out.splitlines()
+    assert values[1:] == ["1\tas it is", "3\tthe general value"]
+
+
+def test_a_bundle_has_the_values_of_repositories(kugetsu, story, tmp_path):
+    bundle = str(tmp_path / "bundle.tar.gz")
+    (kugetsu.root / "config").write_text("[github.com/o/r]\nMAX_ATTEMPTS=1\nVERIFY_COMMAND=make test\n")
+    made = kugetsu("doctor", "--bundle", bundle)
+    assert made.code in (0, 1), made
+    assert kugetsu("config", "get", "MAX_ATTEMPTS", "--repo", "o/r", "--from", bundle).out == "1\n"
+    assert kugetsu("config", "get", "MAX_ATTEMPTS", "--from", bundle).out == "3\n"
+    listed = kugetsu("config", "list", "--repo", "o/r", "--from", bundle, "--json").json["settings"]
+    (command,) = [one for one in listed if one["key"] == "VERIFY_COMMAND"]
+    assert command["value"] == "make test" and command["source"].endswith("config:3 [github.com/o/r]")

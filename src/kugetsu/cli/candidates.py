@@ -20,8 +20,8 @@ from kugetsu.log.files.engine import FileLog
 from kugetsu.model import clock
 from kugetsu.model.errors import BadInput
 from kugetsu.model.record import record
-from kugetsu.model.setting_kinds import NOTICES, SINKS
-from kugetsu.model.settings import SETTINGS
+from kugetsu.model.setting_kinds import NOTICES, OPENING, REACTIONS, SINKS
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS
 from kugetsu.redaction.funnel import redact, redact_head
 from kugetsu.runtime.workspace import learn_secrets
 from kugetsu.views.gates import task_state
@@ -53,7 +53,8 @@ class Candidate:
 
 class Place:
     """The cursor's word: ``current``, of which ``typed`` is to be completed and ``head`` stands before it (`--after=`).
-    ``given`` are the positionals before it, ``of_option`` the words that the same option has already. ``described``:
+    ``given`` are the positionals before it, ``of_option`` the words that the same option has already, ``options`` the
+    values of options before it. ``described``:
     whether the shell shows what a candidate is. ``over``: whether all candidates for it were found in time."""
 
     def __init__(self, current: str, environment: Mapping[str, str], *, described: bool = True) -> None:
@@ -64,6 +65,7 @@ class Place:
         self.environment = environment
         self.given: list[str] = []
         self.of_option: list[str] = []
+        self.options: dict[str, str] = {}
         self.over = True
 
     def split(self, head: str, typed: str) -> None:
@@ -217,8 +219,9 @@ def _repositories(place: Place) -> list[Candidate]:
     state = place.state()
     keys = [session.key for session in state.sessions.values() if session.kind == "issue"]
     keys += [task.issue for task in state.tasks.values() if task.issue is not None]
-    host = place.config().default_host() + "/"
-    found = dict.fromkeys(key.rpartition("#")[0] for key in keys[::-1])
+    config = place.config()
+    host = config.default_host() + "/"
+    found = dict.fromkeys([*(key.rpartition("#")[0] for key in keys[::-1]), *config.repositories])
     short = ((key.removeprefix(host), key) for key in list(found)[:MOST])
     return [Candidate(name if name.startswith(place.typed) else key) for name, key in short]
 
@@ -249,14 +252,18 @@ def choices() -> dict[str, tuple[str, ...]]:
     return {
         "KUGETSU_AGENT": ("opencode", "command"),
         "KUGETSU_FORGE": ("auto", "off"),
+        "OPEN_PULL_REQUEST": OPENING,
+        "REACTIONS": REACTIONS,
+        "WORKTREE_SUBMODULES": ("auto", "never"),
         "KUGETSU_VERBOSITY": ("default", "verbose", "quiet"),
         "NOTIFY_SINKS": tuple(SINKS),
         "NOTIFY_EVENTS": tuple(NOTICES),
     }
 
 
-def _settings(_place: Place) -> list[Candidate]:
-    return [Candidate(setting.key, setting.help) for setting in SETTINGS.values()]
+def _settings(place: Place) -> list[Candidate]:
+    of_one = "repo" in place.options
+    return [Candidate(one.key, one.help) for one in SETTINGS.values() if not of_one or one.key in OF_REPOSITORY]
 
 
 def _wants_path(place: Place) -> bool:
@@ -272,11 +279,15 @@ def _setting_values(place: Place) -> Iterator[Candidate]:
     yield from (Candidate(word) for word in choices().get(setting.key, ()))
     if setting.key == "DEFAULT_GIT_SERVER":
         yield from _servers(place)
-    now = place.config().as_text(setting.key)
+    general = place.config()
+    name = place.options.get("repo", "").partition("#")[0]
+    own = general.of(name if name in general.repositories else f"{general.default_host()}/{name}")
+    now, usual = own.as_text(setting.key), general.as_text(setting.key) if name else setting.default
 
     if redact(now) == now:  # what is inserted must be whole, and a secret is not shown
         yield Candidate(now, "as it is")
-    yield Candidate(setting.default, "the default")
+    if redact(usual) == usual:
+        yield Candidate(usual, "the general value" if name else "the default")
 
 
 def _servers(place: Place) -> list[Candidate]:

@@ -133,6 +133,7 @@ class _Reading:
         self.open: Declared | None = None
         self.of_open: list[str] = []
         self.used: set[str] = set()
+        self.values: dict[str, str] = {}
         self.given: list[str] = []
         self.literal = False
 
@@ -142,6 +143,7 @@ class _Reading:
             self.given.append(word)
         elif self.open is not None and not (many and word.startswith("-")):
             self.of_open.append(word)
+            self.values[self.open.dest] = word
             if not many and not ("when" in self.open.completes and is_span(word)):
                 self.open = None
         elif word == "--":
@@ -152,11 +154,13 @@ class _Reading:
             self.given.append(word)
 
     def _option(self, word: str) -> None:
-        name, equals, _ = word.partition("=")
+        name, equals, value = word.partition("=")
         one = self.named.get(name)
         self.open, self.of_open = None, []
         if one is not None:
             self.used.add(one.dest)
+            if equals:
+                self.values[one.dest] = value
             if not equals and one.takes_value:
                 self.open = one
 
@@ -178,7 +182,7 @@ def _arguments(parser: Parser, before: Sequence[str], place: Place) -> tuple[str
     reading = _Reading(parser)
     for word in before:
         reading.take(word)
-    place.given = reading.given
+    place.given, place.options = reading.given, reading.values
     if reading.open is not None and not (reading.of_open and place.current.startswith("-")):
         place.of_option = reading.of_open
         return _values(reading.open, place)

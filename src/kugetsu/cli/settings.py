@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from kugetsu.cli.call import Call, Command
 from kugetsu.cli.parser import Parser
 from kugetsu.domain.decide.sessions import setting_changed
-from kugetsu.host.config import Config, load
+from kugetsu.domain.new_event import NewEvent
+from kugetsu.host.config import Config, load, load_leniently
 from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.host.paths import Paths
 from kugetsu.model.errors import BadInput, NotSetUp
-from kugetsu.model.settings import SETTINGS, known, require_servers
+from kugetsu.model.settings import OF_REPOSITORY, SETTINGS, known, require_own, require_servers
 from kugetsu.redaction.funnel import redact
+from kugetsu.runtime.query import subjects
 from kugetsu.views.tables import Column, table
 from kugetsu.views.text import line
+
+OWN = """\
+A repository may have values of its own: agent and model, base branch, limits,
+set-up, verification, intake, reactions and the like. They are in the file below
+a line [git.example.com/owner/repo]; the other settings hold for it as they are.
+REPO is host/owner/repo, owner/repo on the default server, or . inside a clone;
+REF an issue of it."""
+
+
+def _repo_argument(parser: Parser) -> None:
+    help = "of this repository alone, or of that of this issue"
+    parser.add_argument("--repo", metavar="REPO|REF", completes=("repository", "issue"), help=help)
 
 
 def _list_arguments(parser: Parser) -> None:
     parser.json()
+    _repo_argument(parser)
     parser.source()
 
 
 def _in_force(call: Call) -> Config:
-    """The settings here, or those that a bundle has. Raises NotFound for a file that has none."""
+    """The settings here, or those that a bundle has; with ``--repo`` those of that repository.
+
+    Raises NotFound for a file that has none, BadInput.
+    """
     if call.foreign is not None:
         call.foreign.require("settings.json")
-    return call.workspace.config
+    ws, given = call.workspace, call.args.repo
+    return ws.config_of(subjects.repository_of(ws.config, given)) if given is not None else ws.config
+
+
+#: A setting's key, value, source and help.
+Row = tuple[str, str, str, str]
+
+
+def _rows(config: Config, keys: Iterable[str]) -> list[Row]:
+    return [(key, config.as_text(key), config.source(key), SETTINGS[key].help) for key in keys]
+
+
+def _data(rows: Iterable[Row]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value, "source": source, "help": help} for key, value, source, help in rows]
 
 
 def _list(call: Call) -> int:
-    config = _in_force(call)
-    rows = [(key, config.as_text(key), config.source(key), SETTINGS[key].help) for key in SETTINGS]
+    config, of_one = _in_force(call), call.args.repo is not None
+    rows = _rows(config, (key for key in SETTINGS if not of_one or key in OF_REPOSITORY))
+    own = {name: config.of(name) for name in config.repositories} if not of_one else {}
+    sections = {name: _rows(one, filter(one.is_own, SETTINGS)) for name, one in own.items()}
     data = {
-        "settings": [{"key": key, "value": value, "source": source, "help": help} for key, value, source, help in rows],
+        "settings": _data(rows),
+        "repositories": [{"repository": name, "settings": _data(some)} for name, some in sections.items()],
         "unknown": [{"key": key, "place": place} for key, place in config.unknown],
         "file": call.workspace.paths.config if call.foreign is None else call.foreign.path,
     }
+    rows += [row for some in sections.values() for row in some]
     heads = [Column("SETTING"), Column("VALUE", gives=True), Column("FROM", gives=True), Column("", gives=True)]
     root = call.workspace.paths.root + "/"
     shown = [
@@ -51,6 +87,7 @@ def _list(call: Call) -> int:
 
 def _get_arguments(parser: Parser) -> None:
     parser.json()
+    _repo_argument(parser)
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
     parser.source()
 
@@ -66,31 +103,51 @@ def _get(call: Call) -> int:
 
 def _set_arguments(parser: Parser) -> None:
     parser.json()
+    _repo_argument(parser)
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
     parser.add_argument("value", metavar="VALUE", completes="setting-value", help="its value; empty text for none")
 
 
 def _set(call: Call) -> int:
     key = known(call.args.key).key
+    repository = _repository(call, key)
     _require_servers(call, key, call.args.value)
-    old, new, seq = write(call, key, call.args.value)
-    call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key}={new or ''}"])
+    old, new, seq = write(call, key, call.args.value, repository)
+    of = f" for {repository}" if repository is not None else ""
+    data = {"key": key, "repository": repository, "old": old, "new": new, "seq": seq}
+    call.show(data, [f"{key}={new or ''}{of}"])
     call.note_undo_of(seq)
     warn_of_environment(call, key)
     return 0
 
 
+def _repository(call: Call, key: str) -> str | None:
+    """The repository that ``--repo`` names; None without it.
+
+    Raises BadInput, also for a setting that a repository cannot have for itself.
+    """
+    path, given = file_of(call), call.args.repo
+    if given is None:
+        return None
+    require_own(key)
+    return subjects.repository_of(load_leniently(path, call.environment)[0], given)
+
+
 def _unset_arguments(parser: Parser) -> None:
     parser.json()
+    _repo_argument(parser)
     parser.add_argument("key", metavar="KEY", completes="setting", help="the setting's name")
 
 
 def _unset(call: Call) -> int:
     setting = known(call.args.key)
     key = setting.key
+    repository = _repository(call, key)
     _require_servers(call, key, setting.default)
-    old, new, seq = write(call, key, None)
-    call.show({"key": key, "old": old, "new": new, "seq": seq}, [f"{key} is {new or 'empty'}, its default"])
+    old, new, seq = write(call, key, None, repository)
+    what = "its default" if repository is None else f"in {repository} as in general"
+    data = {"key": key, "repository": repository, "old": old, "new": new, "seq": seq}
+    call.show(data, [f"{key} is {new or 'empty'}, {what}"])
     call.note_undo_of(seq)
     warn_of_environment(call, key)
     return 0
@@ -111,21 +168,27 @@ def _require_servers(call: Call, key: str, value: str) -> None:
     require_servers(key, value, servers, default)
 
 
-def write(call: Call, key: str, value: str | None) -> tuple[str | None, str | None, int | None]:
-    """Write a setting into the file (None: take it out) and record who did it: the value before, the value now, and the
-    event's seq (None when nothing changed). Raises BadInput for a value that it cannot have, LogDamaged before anything
-    is written."""
+def write(
+    call: Call, key: str, value: str | None, repository: str | None = None
+) -> tuple[str | None, str | None, int | None]:
+    """Write a setting, or a repository's own value of it, into the file (None: take it out) and record who did it: the
+    value before, the value now, and the event's seq (None when nothing changed). Raises BadInput for a value that it
+    cannot have, LogDamaged before anything is written."""
     path = file_of(call)
     _require_log(call)
-    old = _written(path, key)
+    before = _written(path, repository)
+    names = load_leniently(path, call.environment)[0].spellings(repository) if repository is not None else ()
     if value is None:
-        unset_value(path, key)
+        unset_value(path, key, names)
     else:
-        set_value(path, key, value)
-    new = _written(path, key)
+        set_value(path, key, value, names)
+    after = _written(path, repository)
+    old, new = (one.as_text(key) if one is not None else None for one in (before, after))
     seq = None
     try:
-        seq = _record(call, key, old, new or "")
+        if old != (new or "") or (before is not None and after is not None and before.is_own(key) != after.is_own(key)):
+            inherited = before is not None and not before.is_own(key)
+            seq = _record(call, setting_changed(key, _logged(old), redact(new or ""), repository, inherited=inherited))
     except BadInput as problem:  # another line of the file: this one is written all the same
         call.note(f"written, but the file is not usable yet: {problem.message}")
     return old, new, seq
@@ -151,42 +214,50 @@ def warn_of_environment(call: Call, key: str) -> None:
         call.note(f"the environment sets {key} too, and it wins here")
 
 
-def _written(path: str, key: str) -> str | None:
-    """The value in force by the file alone; None when the file cannot be understood."""
+def _written(path: str, repository: str | None) -> Config | None:
+    """The settings by the file alone; None when it cannot be understood."""
     try:
-        return load(path, {}).as_text(key)
+        return load(path, {}).of(repository)
     except BadInput:
         return None
 
 
-def _record(call: Call, key: str, old: str | None, new: str) -> int | None:
-    """Append who changed it; None when nothing changed or there is no log yet."""
-    if old == new or not call.state().initialised:
+def _logged(value: str | None) -> str | None:
+    return redact(value) if value is not None else None
+
+
+def _record(call: Call, changed: list[NewEvent]) -> int | None:
+    """Append who changed it; None when there is no log yet."""
+    if not call.state().initialised:
         return None
-    before = redact(old) if old is not None else None
-    events = call.workspace.log.append(setting_changed(key, before, redact(new)))
-    seq: int = events[0]["seq"]
+    seq: int = call.workspace.log.append(changed)[0]["seq"]
     return seq
 
 
 COMMANDS = {
     "config list": Command(
-        "[--from FILE] [--json]",
-        "",
+        "[--repo REPO|REF] [--from FILE] [--json]",
+        OWN,
         _list_arguments,
         _list,
         json="""\
 settings[].key     its name
 settings[].value   its value, as text
-settings[].source  where the value comes from: default, environment, or the file and its line
+settings[].source  where the value comes from: default, environment, the file and its line, or that with a [repository]
 settings[].help    what it does
-unknown[].key      a name that is not a setting
+repositories[].repository         one that has values of its own; none with --repo
+repositories[].settings[].key     as above
+repositories[].settings[].value   its own value
+repositories[].settings[].source  where that comes from
+repositories[].settings[].help    as above
+unknown[].key      a name that is not a setting, or not one of a repository
 unknown[].place    where it is
 file               the file `config`, or that of --from""",
-        examples="kugetsu config list\nkugetsu config list --from kugetsu.tar.gz  # those in force there",
+        examples="kugetsu config list\nkugetsu config list --repo o/r  # those in force for o/r\n"
+        "kugetsu config list --from kugetsu.tar.gz  # those in force there",
     ),
     "config get": Command(
-        "KEY [--from FILE] [--json]",
+        "KEY [--repo REPO|REF] [--from FILE] [--json]",
         "",
         _get_arguments,
         _get,
@@ -194,21 +265,23 @@ file               the file `config`, or that of --from""",
         examples="kugetsu config get MAX_CONCURRENT_AGENTS",
     ),
     "config set": Command(
-        "KEY VALUE [--json]",
-        "",
+        "[--repo REPO|REF] KEY VALUE [--json]",
+        OWN,
         _set_arguments,
         _set,
-        json="key  its name\nold  the value before, or null\nnew  the value now, or null\n"
-        "seq  the event that records it, or null when nothing changed",
-        examples="kugetsu config set MAX_CONCURRENT_AGENTS 2",
+        json="key         its name\nrepository  the one whose own value it is, or null\n"
+        "old         the value before, or null\nnew         the value now, or null\n"
+        "seq         the event that records it, or null when nothing changed",
+        examples="kugetsu config set MAX_CONCURRENT_AGENTS 2\nkugetsu config set --repo o/r VERIFY_COMMAND 'make test'",
     ),
     "config unset": Command(
-        "KEY [--json]",
-        "The setting returns to its default.",
+        "[--repo REPO|REF] KEY [--json]",
+        "The setting returns to its default; that of a repository to the general value.",
         _unset_arguments,
         _unset,
-        json="key  its name\nold  the value before, or null\nnew  its default\n"
-        "seq  the event that records it, or null when nothing changed",
+        json="key         its name\nrepository  the one whose own value it was, or null\n"
+        "old         the value before, or null\nnew         its default, or the general value\n"
+        "seq         the event that records it, or null when nothing changed",
         examples="kugetsu config unset MAX_CONCURRENT_AGENTS",
     ),
 }

@@ -220,7 +220,8 @@ class Comparison:
             self._end(key, self._now[key], event)
 
     def _set(self, data: Any, seq: int) -> None:
-        key = ("setting", str(data.get("key")))
+        of = f" [{data['repository']}]" if data.get("repository") else ""
+        key = ("setting", f"{data.get('key')}{of}")
         self._start.setdefault(key, (data.get("old"),))
         self._now[key] = (data.get("new"),)
         self._seqs.setdefault(key, {})["value"] = seq

@@ -215,10 +215,7 @@ def _take(config: Config, entry: Entry, source: str) -> None:
 
 
 def _take_own(config: Config, entry: Entry, source: str) -> None:
-    """Take an entry of a repository's section over, once the general settings are known. Raises BadInput.
-
-    A model belongs to its agent: an agent of the repository's own does not take the general one's.
-    """
+    """Take an entry of a repository's section over, once the general settings are known. Raises BadInput."""
     if not entry.section:
         return  # below a section line that cannot be understood
     if entry.key not in OF_REPOSITORY:
@@ -228,10 +225,16 @@ def _take_own(config: Config, entry: Entry, source: str) -> None:
     repository = f"{canonical_host(host, config.servers())}/{rest}"
     own = config._own(repository)
     own._set(SETTINGS[entry.key], entry.value, source, repository)
-    general = own._sources.get("KUGETSU_MODEL") == config._sources.get("KUGETSU_MODEL")
-    if general and config.source("KUGETSU_MODEL") != "environment":
-        differs = own.value("KUGETSU_AGENT") != config.value("KUGETSU_AGENT")
-        own._values["KUGETSU_MODEL"] = "" if differs else config.value("KUGETSU_MODEL")
+    _choose_model(config, own)
+
+
+def _choose_model(config: Config, own: Config) -> None:
+    """A model belongs to its agent: an agent of the repository's own does not take the general one's."""
+    if own.is_own("KUGETSU_MODEL") or own.source("KUGETSU_MODEL") == "environment":
+        return
+    differs = own.value("KUGETSU_AGENT") != config.value("KUGETSU_AGENT")
+    own._values["KUGETSU_MODEL"] = "" if differs else config.value("KUGETSU_MODEL")
+    own._sources["KUGETSU_MODEL"] = "default" if differs else config.source("KUGETSU_MODEL")
 
 
 def _with_environment(config: Config, environment: Mapping[str, str]) -> None:
@@ -242,9 +245,19 @@ def _with_environment(config: Config, environment: Mapping[str, str]) -> None:
             config._set(setting, text, "environment")
 
 
-def recorded(values: Mapping[str, object]) -> Config:
-    """The settings that an exported log recorded: `value` and `source` by key; what is not understood is skipped."""
+def recorded(values: Mapping[str, object], repositories: Mapping[str, object]) -> Config:
+    """The settings that an exported log recorded: `value` and `source` by key, and the same of ``repositories`` by
+    name; what is not understood is skipped."""
     config = Config()
+    _take_recorded(config, values)
+    for name, own in repositories.items():
+        if isinstance(own, dict):
+            _take_recorded(config._own(name), {key: said for key, said in own.items() if key in OF_REPOSITORY})
+            _choose_model(config, config._own(name))
+    return config
+
+
+def _take_recorded(config: Config, values: Mapping[str, object]) -> None:
     for key, setting in SETTINGS.items():
         said = values.get(key)
         value, source = (said.get("value"), said.get("source")) if isinstance(said, dict) else (None, None)
@@ -253,7 +266,6 @@ def recorded(values: Mapping[str, object]) -> Config:
                 config._set(setting, value, source)
             except BadInput:
                 continue  # of another version, or changed by hand
-    return config
 
 
 def _add_server(config: Config, entry: Entry, source: str) -> None:

@@ -334,6 +334,12 @@ def known(key: str) -> Setting:
     return setting
 
 
+def require_own(key: str) -> None:
+    """Raise BadInput for a setting of which a repository has no value of its own."""
+    if key not in OF_REPOSITORY:
+        raise BadInput(f"{key} is not a setting of one repository", f"for all of them: kugetsu config set {key} VALUE")
+
+
 def require_servers(key: str, value: str, servers: Mapping[str, str], default: str) -> None:
     """What is asked of the git servers when they are written, as `kugetsu server` asks it: URLs without a password, and
     a default server that is one. ``servers`` and ``default`` are those of before. Raises BadInput.

@@ -52,8 +52,8 @@ class Foreign:
 
     def config(self) -> config.Config:
         """The settings that were in force; the defaults for those that it does not hold."""
-        settings = self.recorded.get("settings")
-        found = config.recorded(settings if isinstance(settings, dict) else {})
+        settings, own = self.recorded.get("settings"), self.recorded.get("repositories")
+        found = config.recorded(settings if isinstance(settings, dict) else {}, own if isinstance(own, dict) else {})
         for entry in _dicts(self.recorded.get("unknown")):
             key, place = entry.get("key"), entry.get("place")
             if isinstance(key, str) and isinstance(place, str):

@@ -14,7 +14,7 @@ from typing import Any
 from kugetsu.domain.decide import undo
 from kugetsu.domain.events import Event
 from kugetsu.domain.new_event import NewEvent
-from kugetsu.host.config import load
+from kugetsu.host.config import Config, load
 from kugetsu.host.config_file import set_value, unset_value
 from kugetsu.log import transactions
 from kugetsu.model.errors import BadInput, Conflict, NotFound
@@ -164,31 +164,47 @@ class Undoing:
         if self._setting is None:
             return self._ws.log.transact(partial(undo.compensate, undone=self._undone))
         value = self._old_value(self._setting)
-        self._write(self._setting["data"]["key"], value)
-        return self._ws.log.append([self._setting_draft(self._setting, value)])
+        draft = self._setting_draft(self._setting, value)
+        self._write(self._setting["data"], value)
+        return self._ws.log.append([draft])
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
     def _old_value(self, event: Event) -> str:
-        key = event["data"]["key"]
+        key, of = event["data"]["key"], event["data"].get("repository")
         if key not in SETTINGS:
             message = f"event {event['seq']} cannot be undone: {key} is no longer a setting"
             raise Conflict(message, "kugetsu config list")
         try:
-            current: str | None = redact(load(self._ws.paths.config, {}).as_text(key))
+            current: str | None = redact(self._in_file(of).as_text(key))
         except BadInput:  # the decision reports an unreadable file
             current = None
         changes = self._ws.log.read(after=event["seq"])
-        later = undo.standing(one for one in changes if one["type"] == SETTING and one["data"].get("key") == key)
+        later = undo.standing(
+            one
+            for one in changes
+            if one["type"] == SETTING and one["data"].get("key") == key and one["data"].get("repository") == of
+        )
         return undo.setting(event, current, later)
 
     def _setting_draft(self, event: Event, value: str) -> NewEvent:
         data = {"key": event["data"]["key"], "old": event["data"]["new"], "new": value}
+        if of := event["data"].get("repository"):
+            data |= {"repository": of, "inherited": not self._in_file(of).is_own(data["key"])}
+            if event["data"].get("inherited"):
+                data["new"] = self._in_file(None).as_text(data["key"])
         return NewEvent(SETTING, data, cause=event["seq"], facts={undo.UNDO: event["seq"]})
 
-    def _write(self, key: str, value: str) -> None:
-        """Write the value; the default needs no line, so its line is removed."""
-        if value == load(os.devnull, {}).as_text(key):
-            unset_value(self._ws.paths.config, key)
+    def _in_file(self, repository: str | None) -> Config:
+        """The settings of the file alone. Raises BadInput."""
+        return load(self._ws.paths.config, {}).of(repository)
+
+    def _write(self, data: dict[str, Any], value: str) -> None:
+        """Write the value; the default needs no line, so its line is removed, and so is one of a repository that had
+        the general value."""
+        path, key, of = self._ws.paths.config, data["key"], data.get("repository")
+        names = self._ws.config.spellings(of) if of else ()
+        if data.get("inherited") or (not of and value == load(os.devnull, {}).as_text(key)):
+            unset_value(path, key, names)
         else:
-            set_value(self._ws.paths.config, key, value)
+            set_value(path, key, value, names)

@@ -114,7 +114,7 @@ def _agents_starting(v: Values) -> str:
     return f"{agents} starting on {counted(v['cores'], 'core')}"
 
 
-def _set(v: Values) -> str:
+def set_command(v: Values) -> str:
     """The command that changes a setting, where a repository has one of its own in that."""
     return f"kugetsu config set --repo {v['of']}" if "of" in v else "kugetsu config set"
 
@@ -123,7 +123,7 @@ def _raise_repository_cap(v: Values) -> str:
     """Raise the setting that holds the task back: it ends nobody's work."""
     name, cap = v["repository"], v["used"] + 1
     if v["caps"] is None or "of" in v:
-        return f"{_set(v)} MAX_AGENTS_PER_REPOSITORY {cap}"
+        return f"{set_command(v)} MAX_AGENTS_PER_REPOSITORY {cap}"
     pairs = ",".join(f"{repository}={most}" for repository, most in {**v["caps"], name: cap}.items())
     return f"kugetsu config set REPOSITORY_CAPS {pairs}"
 
@@ -212,8 +212,8 @@ _COMMANDS: dict[str, Callable[[Values], str]] = {
     "usage_limit": lambda v: f"kugetsu queue lift {v['agent']}",
     "outage_probed": lambda v: f"kugetsu queue lift {v['agent']}",
     "outage": lambda v: f"kugetsu queue lift {v['agent']}",
-    "tokens_used_up": lambda v: f"{_set(v)} ISSUE_MAX_TOKENS {2 * v['tokens']}",
-    "cost_used_up": lambda v: f"{_set(v)} ISSUE_MAX_COST {money(2 * v['cost'])}",
+    "tokens_used_up": lambda v: f"{set_command(v)} ISSUE_MAX_TOKENS {2 * v['tokens']}",
+    "cost_used_up": lambda v: f"{set_command(v)} ISSUE_MAX_COST {money(2 * v['cost'])}",
     "no_progress": lambda v: f"kugetsu queue lift {v['issue']}",
     "pause_after_failure": lambda v: f"kugetsu queue retry {v['task']}",
     "earlier_task_gone": lambda v: f"kugetsu queue retry {v['earlier']}",

@@ -126,7 +126,7 @@ def _requeued_task_changed(v: Values) -> Words:
 
 def _setting_edited(v: Values) -> Words:
     current = v["current"]
-    hint = f"kugetsu config set {v['key']} VALUE"
+    hint = f"{gates.set_command(v)} {v['key']} VALUE"
     if current is None:
         return "the settings file was edited since, and cannot be read", hint
     return f"{v['key']} is now {current} in the file, which was edited since", hint
@@ -261,15 +261,15 @@ _WORDS: dict[str, Callable[[Values], Words]] = {
     ),
     "setting_changed": lambda v: (
         f"event {v['event']} has changed {v['key']} since",
-        f"to undo that change: kugetsu undo {v['event']}, or: kugetsu config set {v['key']} VALUE",
+        f"to undo that change: kugetsu undo {v['event']}, or: {gates.set_command(v)} {v['key']} VALUE",
     ),
     "setting_edited": _setting_edited,
     "setting_redacted": lambda v: (
         f"the previous value of {v['key']} is a secret and is not in the log",
-        f"kugetsu config set {v['key']} VALUE",
+        f"{gates.set_command(v)} {v['key']} VALUE",
     ),
     "setting_unread": lambda v: (
         f"the previous value of {v['key']} could not be read when it was changed",
-        f"kugetsu config set {v['key']} VALUE",
+        f"{gates.set_command(v)} {v['key']} VALUE",
     ),
 }

@@ -307,7 +307,8 @@ def _registered(data: RepositoryRegistered) -> str:
 
 
 def _setting(data: SettingChanged) -> str:
-    return f"{data['key']} {data['old'] if data['old'] not in (None, '') else '(default)'} → {data['new']}"
+    of = f" for {data['repository']}" if "repository" in data else ""
+    return f"{data['key']} {data['old'] if data['old'] not in (None, '') else '(default)'} → {data['new']}{of}"
 
 
 def _orphans(data: OrphansEnded) -> str:

@@ -209,9 +209,14 @@ def set_pr(state: State, key: str, url: str, source: str) -> list[NewEvent]:
     return [NewEvent("session.pr", data, issue=issue_of(session), session=key, cause=session.changed)]
 
 
-def setting_changed(key: str, old: str | None, new: str) -> list[NewEvent]:
-    """Record a written setting."""
-    return [NewEvent("setting.changed", {"key": key, "old": old, "new": new})]
+def setting_changed(
+    key: str, old: str | None, new: str, repository: str | None = None, *, inherited: bool = False
+) -> list[NewEvent]:
+    """Record a written setting (`events.system.SettingChanged`)."""
+    data: dict[str, Any] = {"key": key, "old": old, "new": new}
+    if repository is not None:
+        data |= {"repository": repository, "inherited": inherited}
+    return [NewEvent("setting.changed", data)]
 
 
 @decision("sessions.correct_counters")

@@ -483,11 +483,12 @@ def setting(event: Event, current: str | None, later: Event | None) -> str:
     """
     data, undone = event["data"], {UNDO: event["seq"]}
     key, old = data["key"], data["old"]
+    about = {"key": key, "of": data["repository"]} if "repository" in data else {"key": key}
     if later is not None:
-        raise _since(undone, "setting_changed", key=key, event=later["seq"])
+        raise _since(undone, "setting_changed", event=later["seq"], **about)
     if current != data["new"]:
-        raise _since(undone, "setting_edited", key=key, current=current)
+        raise _since(undone, "setting_edited", current=current, **about)
     if old is None or REDACTED in old:
-        raise _since(undone, "setting_redacted" if old is not None else "setting_unread", key=key)
+        raise _since(undone, "setting_redacted" if old is not None else "setting_unread", **about)
     value: str = old
     return value

@@ -59,11 +59,16 @@ class RepositoryRegistered(TypedDict):
 
 @event("setting.changed", observed=True, folded=False, undoable=True)
 class SettingChanged(TypedDict):
-    """`kugetsu config set` wrote the file. The file stays authoritative; this records who changed it and when."""
+    """`kugetsu config set` wrote the file. The file stays authoritative; this records who changed it and when.
+
+    ``repository``: it is that one's own value. ``inherited``: before, that had the general value.
+    """
 
     key: str
     old: str | None
     new: str
+    repository: NotRequired[str]
+    inherited: NotRequired[bool]
 
 
 @event("daemon.started", exempt=ALL, irrevocable="daemon_started")

@@ -251,6 +251,10 @@ def _settings(case: Context) -> dict[str, Any]:
     settings = case.ws.config
     return {
         "settings": {key: {"value": settings.as_text(key), "source": settings.source(key)} for key in SETTINGS},
+        "repositories": {
+            name: {key: {"value": own.as_text(key), "source": own.source(key)} for key in SETTINGS if own.is_own(key)}
+            for name, own in ((name, settings.of(name)) for name in settings.repositories)
+        },
         "unknown": [{"key": key, "place": place} for key, place in settings.unknown],
         "problem": case.config_problem.message if case.config_problem is not None else None,
         "variables": [{"name": one.name, "file": one.file, "for": one.kinds} for one in listed(case.paths)[0]],

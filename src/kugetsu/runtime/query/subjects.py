@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kugetsu.domain.state import State
+    from kugetsu.host.config import Config
     from kugetsu.model.refs import IssueRef
     from kugetsu.runtime.workspace import Workspace
 
@@ -101,9 +102,13 @@ def issue(ws: Workspace, text: str) -> IssueRef:
 
     Raises BadInput.
     """
+    return _issue(ws.config, text)
+
+
+def _issue(settings: Config, text: str) -> IssueRef:
     from kugetsu.model.refs import parse_ref
 
-    servers = ws.config.servers()
+    servers = settings.servers()
 
     def here() -> tuple[str, str, str] | None:
         from kugetsu.runtime.git import remotes
@@ -111,12 +116,24 @@ def issue(ws: Workspace, text: str) -> IssueRef:
         folder = remotes.typed_in(os.environ)
         return remotes.here(folder, servers) if folder is not None else None
 
-    return parse_ref(text, default_host=ws.config.default_host(), servers=servers, here=here)
+    return parse_ref(text, default_host=settings.default_host(), servers=servers, here=here)
+
+
+def repository_of(settings: Config, text: str) -> str:
+    """The repository that ``text`` names, as `repository` takes it, or that of the issue that it names.
+
+    Raises BadInput.
+    """
+    return _issue(settings, text).repository if "#" in text else _repository(settings, text)
 
 
 def repository(ws: Workspace, text: str) -> str:
     """The repository `host/owner/repo` that ``text`` names: so written, as `owner/repo` on the default server, by its
     URL, or as `.` in a clone. Raises BadInput."""
+    return _repository(ws.config, text)
+
+
+def _repository(settings: Config, text: str) -> str:
     text = text.strip().rstrip("/")
     forms = "write host/owner/repo, owner/repo on the default server, its URL, or . in a clone"
     if "#" in text:
@@ -128,7 +145,7 @@ def repository(ws: Workspace, text: str) -> str:
     else:
         text += "#1"
     try:
-        return issue(ws, text).repository
+        return _issue(settings, text).repository
     except BadInput as problem:
         if text == "#1":
             raise BadInput("the current folder is in no clone that has a remote", forms) from problem
