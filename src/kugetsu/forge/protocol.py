@@ -377,9 +377,10 @@ class Forge(Protocol):
         """The open pull requests, those that changed last first; not sent again if nothing changed.
 
         `updated_at` moves with comments, reviews, remarks, pushes, labels, a new title and the state; it does not move
-        with checks, nor with what is merged into the base (`mergeable`), nor with what is not sent yet. GitHub does not
-        say here whether one is mergeable (`pull` does). One that is missing may be closed, merged, or have moved from
-        page to page meanwhile: ask `pull`. ForgeOversized past `Limits.pages` pages.
+        with checks, nor with what is merged into the base (`mergeable`), nor with what is not sent yet. It is in whole
+        seconds of the forge's clock: who reads on in that very second may miss what comes within it, and reads once
+        more later. GitHub does not say here whether one is mergeable (`pull` does). One that is missing may be closed,
+        merged, or have moved from page to page meanwhile: ask `pull`. ForgeOversized past `Limits.pages` pages.
 
         Requests: on GitHub one for each 100 open pull requests, which costs nothing of the rate limit while nothing
         changed; on Gitea, which has no ETag, one for each 50 (its administrator's limit).

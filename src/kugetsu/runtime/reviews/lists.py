@@ -14,6 +14,7 @@ from typing import Any
 from kugetsu.domain.state import Session
 from kugetsu.forge.choice import parse_pull_url
 from kugetsu.forge.protocol import PullRequest
+from kugetsu.model import clock
 from kugetsu.model.refs import parse_ref
 from kugetsu.runtime.forges import Forges
 from kugetsu.runtime.workspace import Workspace
@@ -22,6 +23,9 @@ from kugetsu.runtime.workspace import Workspace
 SELDOM = 12
 #: Looks at a pull request of which the forge does not say whether it can be merged.
 MOST_TRIES = 3
+#: Seconds after a change in which a look does not settle it: forges tell whole seconds, so that a second change may
+#: look like the first, and their clocks differ from ours.
+JUST_CHANGED = 60.0
 #: What checks come to when they will not change by themselves.
 AT_REST = ("success", "none", "failure")
 
@@ -108,6 +112,7 @@ class Lists:
         unknown = pull is not None and is_open and pull["mergeable"] is None and not pull["draft"]
         tries = before.tries + 1 if before is not None and before.listed == listed and unknown else 1
         settled = pull is None or not is_open or (pull["checks"] in AT_REST and (not unknown or tries >= MOST_TRIES))
+        settled = settled and not (is_open and listed is not None and _just_changed(listed))
         checks = pull["checks"] if pull is not None and is_open else None
         again = before is not None and before.late and before.listed == listed
         seldom = waiting or pull is None or checks == "failure" or (checks == "none" and not again)
@@ -127,6 +132,10 @@ class Lists:
     def forget(self, keep: set[str]) -> None:
         """Forget the looks at other sessions than these."""
         self.looked = {key: looked for key, looked in self.looked.items() if key in keep}
+
+
+def _just_changed(pull: PullRequest) -> bool:
+    return abs(clock.seconds_between(pull.updated_at, clock.now())) < JUST_CHANGED
 
 
 def _recorded(session: Session) -> Any:
