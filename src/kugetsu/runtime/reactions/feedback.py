@@ -128,12 +128,10 @@ class Reading:
     def _output(self, check: Check) -> tuple[bool, str | None, str, str]:
         """Whether a check ran, the window of its log, what it says, and the signature of its error."""
         said = plain(check.description, WORDS)
-        if not check.ran:
-            return False, None, said, ""
         output = self.outputs.of(*self._place, self.pull.head_sha, check)
         words = plain(output.words, WORDS)
         words = "\n".join(part for part in dict.fromkeys((said, words)) if part)
-        if not output.ran:
+        if not (check.ran and output.ran):
             return False, None, words, ""
         shown, errors = [], []
         logs = [(name, log) for name, log in output.steps if log is not None]
