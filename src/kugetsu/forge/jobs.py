@@ -51,7 +51,7 @@ def _part(step: Fields, log: str) -> str:
     """What a log has of a step. Its times are whole seconds: some lines before and after it may come with it."""
     start, end = _started(step), step.time("completed_at", "")[:19]
     kept, inside = [], False
-    for line in log.splitlines():
+    for line in log.rstrip("\n").split("\n"):
         found = _TIME.match(line)
         if found is not None:
             inside = start <= found[1] <= end
@@ -61,7 +61,7 @@ def _part(step: Fields, log: str) -> str:
 
 
 def _whole(log: str) -> str:
-    return "\n".join(_TIME.sub("", line) for line in log.splitlines())[-LOG:]
+    return "\n".join(_TIME.sub("", line) for line in log.rstrip("\n").split("\n"))[-LOG:]
 
 
 def _started(step: Fields) -> str:
